@@ -1,0 +1,210 @@
+"""Every error that pvectl raises: a stable code, an exit status, what happened, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from reconciler.model.finding import Finding
+
+
+class ExitStatus(IntEnum):
+    """What a run of pvectl ends with. Never a count."""
+
+    OK = 0
+    BUG = 1
+    CHANGES = 2
+    FILES_INVALID = 3
+    REFUSED = 4
+    STALE = 5
+    LOCKED = 6
+    UNREACHABLE = 7
+    BLIND = 8
+    RESTORED = 9
+    NOT_RESTORED = 10
+    UNFINISHED = 11
+    USAGE = 64
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+PRECEDENCE: Sequence[ExitStatus] = (
+    ExitStatus.USAGE,
+    ExitStatus.FILES_INVALID,
+    ExitStatus.UNREACHABLE,
+    ExitStatus.BLIND,
+    ExitStatus.UNFINISHED,
+    ExitStatus.LOCKED,
+    ExitStatus.STALE,
+    ExitStatus.REFUSED,
+    ExitStatus.NOT_RESTORED,
+    ExitStatus.RESTORED,
+    ExitStatus.CHANGES,
+    ExitStatus.OK,
+)
+"""Where several apply, the first of these is given."""
+
+
+class PvectlError(Exception):
+    """What every error of pvectl has: `summary` says what happened, `hint` what to do next."""
+
+    code: ClassVar[str] = "E_BUG"
+    exit_status: ClassVar[ExitStatus] = ExitStatus.BUG
+
+    def __init__(self, summary: str, *, hint: str = "", findings: Sequence[Finding] = ()) -> None:
+        super().__init__(summary)
+        self.summary = summary
+        self.hint = hint
+        self.findings = tuple(findings)
+
+
+class UsageError(PvectlError):
+    """The command line asks for something that does not exist or does not fit together."""
+
+    code = "E_USAGE"
+    exit_status = ExitStatus.USAGE
+
+
+class FilesInvalid(PvectlError):
+    """The state folder has mistakes; `findings` holds every one of them."""
+
+    code = "E_FILES"
+    exit_status = ExitStatus.FILES_INVALID
+
+
+class Refused(PvectlError):
+    """A policy forbids the plan: limits, protected objects, lockout, a failed expectation."""
+
+    code = "E_REFUSED"
+    exit_status = ExitStatus.REFUSED
+
+
+class CycleError(Refused):
+    """The changes cannot be ordered; the summary names the edges of the cycle."""
+
+    code = "E_CYCLE"
+
+
+class StalePlan(PvectlError):
+    """A saved plan does not fit: other cluster, actor, format, digest, expired, or changed objects."""
+
+    code = "E_STALE"
+    exit_status = ExitStatus.STALE
+
+
+class Locked(PvectlError):
+    """Somebody else is writing to this cluster."""
+
+    code = "E_LOCKED"
+    exit_status = ExitStatus.LOCKED
+
+
+class Unreachable(PvectlError):
+    """No answer, a certificate that is not trusted, or a proxy in the way."""
+
+    code = "E_UNREACHABLE"
+    exit_status = ExitStatus.UNREACHABLE
+
+
+class AuthenticationFailed(Unreachable):
+    """The server refused the token, ticket or password (401)."""
+
+    code = "E_AUTH"
+
+
+class CertificateNotTrusted(Unreachable):
+    """The server's certificate is not the expected one; nothing was sent."""
+
+    code = "E_CERTIFICATE"
+
+
+class Blind(PvectlError):
+    """The token cannot see enough to decide; the hint holds the `pveum` lines that would help."""
+
+    code = "E_BLIND"
+    exit_status = ExitStatus.BLIND
+
+
+class WriteForbidden(PvectlError):
+    """Something tried to write while planning: a bug, stopped by the client itself."""
+
+    code = "E_READ_ONLY"
+
+
+class RequestRefused(PvectlError):
+    """Proxmox VE answered with an error: `status` and `reason` as on the wire, `errors` per field.
+
+    `forbidden` tells whether a privilege is missing, also where PVE wraps the 403 into a 500.
+    """
+
+    code = "E_REQUEST"
+    exit_status = ExitStatus.RESTORED
+
+    def __init__(
+        self, status: int, reason: str, errors: dict[str, str] | None = None, *, hint: str = ""
+    ) -> None:
+        detail = "".join(f"; {k}: {v.strip()}" for k, v in sorted((errors or {}).items()))
+        super().__init__(f"Proxmox VE answered {status} {reason}{detail}", hint=hint)
+        self.status = status
+        self.reason = reason
+        self.errors = dict(errors or {})
+
+    @property
+    def forbidden(self) -> bool:
+        return self.status == 403 or "403 Permission check failed" in self.reason
+
+    @property
+    def lock_timeout(self) -> bool:
+        """One of PVE's two lock messages: the request may be sent again, after re-reading."""
+        return "got lock request timeout" in self.reason or "no quorum" in self.reason
+
+
+class UnknownOutcome(PvectlError):
+    """A write was sent and its outcome is not known: time-out, reset, 595 to 599."""
+
+    code = "E_UNKNOWN_OUTCOME"
+    exit_status = ExitStatus.NOT_RESTORED
+
+
+class Conflict(PvectlError):
+    """A live object is neither as planned before nor as wanted: somebody else changed it."""
+
+    code = "E_CONFLICT"
+    exit_status = ExitStatus.RESTORED
+
+
+class ApplyRestored(PvectlError):
+    """Apply failed; everything was restored and verified."""
+
+    code = "E_RESTORED"
+    exit_status = ExitStatus.RESTORED
+
+
+class ApplyNotRestored(PvectlError):
+    """Apply failed and the restore is incomplete or not verified: a person is needed."""
+
+    code = "E_NOT_RESTORED"
+    exit_status = ExitStatus.NOT_RESTORED
+
+
+class JournalUnfinished(PvectlError):
+    """An earlier run did not end; `pvectl resume` or `pvectl rollback` first."""
+
+    code = "E_UNFINISHED"
+    exit_status = ExitStatus.UNFINISHED
+
+
+class JournalBroken(PvectlError):
+    """A journal's hash chain does not hold."""
+
+    code = "E_JOURNAL"
+    exit_status = ExitStatus.NOT_RESTORED
+
+
+class SinkFailed(PvectlError):
+    """A secret's sink cannot be written, or a secret's source cannot be read."""
+
+    code = "E_SINK"
+    exit_status = ExitStatus.REFUSED
