@@ -39,9 +39,13 @@ class AccessTable:
     """path -> kind of principal -> principal -> role -> propagate"""
     pools: dict[str, PoolMembers] = field(default_factory=dict)
 
-    def add_entry(self, path: str, kind: str, principal: str, role: str, *, propagate: bool) -> None:
+    def add_entry(
+        self, path: str, kind: str, principal: str, role: str, *, propagate: bool
+    ) -> None:
         """Set one ACL entry, as PUT /access/acl does (the last propagate flag wins)."""
-        self.acl.setdefault(path, {}).setdefault(kind, {}).setdefault(principal, {})[role] = propagate
+        self.acl.setdefault(path, {}).setdefault(kind, {}).setdefault(principal, {})[role] = (
+            propagate
+        )
 
     def add_members(self, user: str, groups: Iterable[str]) -> None:
         """Make `user` a member of `groups`."""
