@@ -1,0 +1,31 @@
+"""The name of one object: kind and id."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+
+class Address(NamedTuple):
+    """`role.FelhomSelfBackup`, `acl./vms/9001|user:felhom-ctl@pve|FelhomSelfBackup`.
+
+    The text form parses back; addresses sort by kind, then by id.
+    """
+
+    kind: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}.{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Raises ValueError for a text without kind or id."""
+        kind, dot, name = text.partition(".")
+        if not (kind and dot and name):
+            raise ValueError(f"'{text}' is no address: KIND.ID is expected, as in user.alice@pve")
+        return cls(kind, name)
+
+    def matches(self, pattern: str) -> bool:
+        """Shell-style: `user.*@ldap`, `acl./vms/*`; case-sensitive. `[` is an ordinary character."""
+        return fnmatchcase(str(self), pattern.replace("[", "[[]"))

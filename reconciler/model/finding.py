@@ -1,0 +1,81 @@
+"""Everything worth saying that is not a change."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from reconciler.model.address import Address
+
+
+class Severity(StrEnum):
+    """`ERROR` stops the run, `WARNING` and `NOTE` do not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+    @property
+    def rank(self) -> int:
+        return ("error", "warning", "note").index(self.value)
+
+
+class Source(NamedTuple):
+    """A place in a state file; `file` relative to the state folder, line and column from 1."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        if not self.line:
+            return self.file
+        return (
+            f"{self.file}:{self.line}:{self.column}" if self.column else f"{self.file}:{self.line}"
+        )
+
+
+class Finding(NamedTuple):
+    """A stable `code`, what was found, and what to do about it.
+
+    `allow` is the exact argument of `--allow` that lets a refused plan pass this one finding;
+    empty where nothing does.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    hint: str = ""
+    address: Address | None = None
+    source: Source | None = None
+    allow: str = ""
+
+    def sort_key(self) -> tuple[int, str, str, int, int, str, str]:
+        """Errors first, then by place and address; total."""
+        source = self.source or Source("")
+        return (
+            self.severity.rank,
+            self.code,
+            source.file,
+            source.line,
+            source.column,
+            str(self.address or ""),
+            self.message,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Empty fields are left out."""
+        data: dict[str, Any] = {
+            "code": self.code,
+            "severity": str(self.severity),
+            "message": self.message,
+        }
+        if self.hint:
+            data["hint"] = self.hint
+        if self.address is not None:
+            data["address"] = str(self.address)
+        if self.source is not None:
+            data["source"] = self.source._asdict()
+        if self.allow:
+            data["allow"] = self.allow
+        return data
