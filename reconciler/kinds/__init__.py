@@ -1,0 +1,64 @@
+"""Finds the kinds and ranks them by what they refer to."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+from functools import cache
+from graphlib import TopologicalSorter
+from typing import Any
+
+from reconciler.access.table import AccessTable
+from reconciler.kinds.kind import Kind
+from reconciler.model.address import Address
+from reconciler.model.state import Spec, State
+
+
+@cache
+def all_kinds() -> Mapping[str, Kind[Any]]:
+    """Every module here that has a `KIND`, by name; what is referred to comes first."""
+    found: dict[str, Kind[Any]] = {}
+    for module in pkgutil.iter_modules(__path__):
+        kind = getattr(importlib.import_module(f"{__name__}.{module.name}"), "KIND", None)
+        if kind is not None:
+            found[kind.name] = kind
+    sorter: TopologicalSorter[str] = TopologicalSorter(
+        {name: sorted(found[name].refers_to & found.keys() - {name}) for name in sorted(found)}
+    )
+    return {name: found[name] for name in sorter.static_order()}
+
+
+@cache
+def rank(name: str) -> int:
+    """Position of a kind in the order of making; deleting goes the other way."""
+    return list(all_kinds()).index(name)
+
+
+def kind_of(address: Address) -> Kind[Any]:
+    """Raises KeyError for the address of an unknown kind."""
+    return all_kinds()[address.kind]
+
+
+def specs() -> Mapping[str, type[Spec]]:
+    """Name of a kind -> its spec, for reading plans and journals."""
+    return {name: kind.spec for name, kind in all_kinds().items()}
+
+
+def references(address: Address, spec: Spec) -> Iterable[Address]:
+    """The objects that `spec` names."""
+    return kind_of(address).references(address.id, spec)
+
+
+def visible(address: Address, spec: Spec) -> Spec:
+    """What Proxmox VE will show of `spec`."""
+    shown: Spec = kind_of(address).visible(spec)
+    return shown
+
+
+def access_table(state: State) -> AccessTable:
+    """What the permission algorithm needs to know of a state."""
+    table = AccessTable()
+    for address, spec in state.items():
+        kind_of(address).grants(address.id, spec, table)
+    return table

@@ -27,5 +27,5 @@ class Address(NamedTuple):
         return cls(kind, name)
 
     def matches(self, pattern: str) -> bool:
-        """Shell-style: `user.*@ldap`, `acl./vms/*`; case-sensitive. `[` is an ordinary character."""
+        """Shell-style and case-sensitive: `user.*@ldap`, `acl./vms/*`; `[` stands for itself."""
         return fnmatchcase(str(self), pattern.replace("[", "[[]"))

@@ -1,4 +1,4 @@
-"""One HTTP request to Proxmox VE, as a value: it can be shown, saved and compared before it is sent."""
+"""One HTTP request to Proxmox VE, as a value: shown, saved and compared before it is sent."""
 
 from __future__ import annotations
 
@@ -53,9 +53,7 @@ def request(method: str, *path: str, **params: Value | bool | int | None) -> Req
     """Build a request: `_` in a name becomes `-`, booleans 0 or 1, None is left out."""
     given: list[tuple[str, Value]] = []
     for key, value in params.items():
-        if value is None:
-            continue
-        if isinstance(value, int):
-            value = str(int(value))
-        given.append((key.rstrip("_").replace("_", "-"), value))
+        if value is not None:
+            text = str(int(value)) if isinstance(value, int) else value
+            given.append((key.rstrip("_").replace("_", "-"), text))
     return Request(method, path, tuple(given))

@@ -1,0 +1,85 @@
+"""Groups of users (/access/groups). Membership stands on the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from reconciler.access.table import AccessTable
+from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.text import NAME, Text, given
+from reconciler.model.change import Change
+from reconciler.model.declared import Declaration
+from reconciler.model.policy import Table
+from reconciler.model.request import Request, request
+from reconciler.model.state import Spec
+
+GROUPS = request("GET", "access", "groups")
+
+
+class GroupSpec(Spec):
+    comment: str = ""
+
+
+class GroupTable(Table):
+    """[group.NAME]"""
+
+    comment: Text = Field(default="", description="free text")
+
+
+def _declare(name: str, parent: str, table: GroupTable) -> Iterable[Declaration]:
+    del parent
+    if not NAME.fullmatch(name):
+        raise ValueError(f"'{name}' is no group name: letters, digits, '.', '-' and '_' only")
+    yield Declaration(name, GroupSpec(comment=table.comment))
+
+
+def _export(name: str, spec: GroupSpec) -> dict[str, Any]:
+    del name
+    return given(comment=spec.comment)
+
+
+def _read(reads: Reads) -> Iterable[tuple[str, GroupSpec]]:
+    for row in reads[GROUPS]:
+        yield row["groupid"], GroupSpec(comment=row.get("comment") or "")
+
+
+def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
+    for change in changes:
+        name, spec = change.address.id, change.after
+        if not isinstance(spec, GroupSpec):
+            yield request("DELETE", "access", "groups", name), (change,)
+        elif change.before is None:
+            comment = spec.comment or None
+            yield request("POST", "access", "groups", groupid=name, comment=comment), (change,)
+        else:
+            yield request("PUT", "access", "groups", name, comment=spec.comment), (change,)
+
+
+def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
+    del change, table
+    yield need("/access/groups", "Group.Allocate")
+
+
+def _grants(name: str, spec: GroupSpec, table: AccessTable) -> None:
+    del spec
+    table.groups.setdefault(name, set())
+
+
+KIND = Kind(
+    name="group",
+    spec=GroupSpec,
+    place=Place("group"),
+    table=GroupTable,
+    declare=_declare,
+    export=_export,
+    lock="user.cfg",
+    reads=(GROUPS,),
+    read=_read,
+    sees=(need("/access/groups", "Sys.Audit", "User.Modify", "Group.Allocate", propagated=True),),
+    requests=lambda changes: tuple(_requests(changes)),
+    needs=_needs,
+    grants=_grants,
+)

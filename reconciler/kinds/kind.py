@@ -1,0 +1,138 @@
+"""What the engine may know about one sort of object.
+
+A kind is one module beside this one: a spec, a TOML table, some functions, and one `KIND` value
+that holds them. Nothing about a kind stands anywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from reconciler.access.table import AccessTable
+from reconciler.model.address import Address
+from reconciler.model.change import Change, Undo
+from reconciler.model.declared import Declaration
+from reconciler.model.finding import Finding
+from reconciler.model.policy import Table
+from reconciler.model.request import Request
+from reconciler.model.secret import SecretSink
+from reconciler.model.state import Spec
+
+S = TypeVar("S", bound=Spec)
+
+Reads = Mapping[Request, Any]
+"""The `data` of every GET that was sent, by request."""
+
+
+class Need(NamedTuple):
+    """A privilege that a request needs.
+
+    `any_of`: alternatives, each a set of (path, privilege) that must all be held; the first one is
+    what is asked for when none is. `propagated` privileges must also hold on everything below.
+    """
+
+    any_of: tuple[tuple[tuple[str, str], ...], ...]
+    propagated: bool = False
+
+
+def need(path: str, *privileges: str, propagated: bool = False) -> Need:
+    """One of `privileges` on `path`."""
+    return Need(tuple(((path, privilege),) for privilege in privileges), propagated)
+
+
+class Place(NamedTuple):
+    """Where a kind's tables stand in a TOML file.
+
+    `[role.NAME]` is Place("role"); `[user."U".token.NAME]` is Place("token", inside="user");
+    `[[acl]]` is Place("acl", array=True).
+    """
+
+    key: str
+    inside: str = ""
+    array: bool = False
+
+
+def _itself(spec: S) -> S:
+    return spec
+
+
+def _as_declared(declared: S, live: S | None) -> S:
+    del live
+    return declared
+
+
+def _nothing(*_: Any) -> tuple[()]:
+    return ()
+
+
+def _full(change: Change) -> Undo:
+    del change
+    return Undo.FULL
+
+
+def _goes_too(name: str, spec: S, gone: Address) -> S | None:
+    del name, spec, gone
+    return None
+
+
+@dataclass(frozen=True)
+class Kind(Generic[S]):
+    """The functions of one kind. Every field with a default may be left out.
+
+    `name`        prefix of addresses
+    `spec`        its model
+    `place`       where it stands in TOML, and `table` the model of that table
+    `declare`     (name in the file, name of the enclosing table, table) -> declarations;
+                  raises ValueError for what the table's own model cannot tell
+    `export`      (id, spec) -> the same table as plain values, for import
+    `refers_to`   the kinds that its specs may name; decides what is made first
+    `lock`        the file that PVE locks while writing
+    `reads`       GET requests that list all objects of the kind, one each for all kinds together
+    `details`     (answers so far, ids that are declared) -> further GETs, one per object
+    `read`        answers -> (id, spec) of every live object
+    `sees`        what the caller must hold for a complete read
+    `overlay`     (declared, live or None) -> the spec to reach: keeps what is not managed
+    `visible`     spec -> what PVE will show of it: without secrets and sinks
+    `references`  (id, spec) -> the objects that it names
+    `owners`      (id, spec) -> the objects on which it hangs; in mode `owned` it goes when they
+                  are declared and it is not
+    `detach`      (id, spec, gone) -> the spec without the object `gone` that it names;
+                  None: it goes too; unchanged: `gone` cannot go before it
+    `split`       change -> changes of one request each
+    `requests`    changes -> requests with the changes that each of them carries
+    `sink`        change -> where the secret in the answer goes
+    `undo`        change -> what taking it back costs
+    `needs`       (change, access table of the live state) -> privileges that its request needs
+    `grants`      (id, spec, access table) -> None; fills the table
+    `built_in`    (id, spec) -> True for what PVE itself owns: never drift, never deleted
+    `check`       (id, spec, whole desired state) -> findings that files alone can give
+    """
+
+    name: str
+    spec: type[S]
+    place: Place
+    table: type[Table]
+    declare: Callable[[str, str, Any], Iterable[Declaration]]
+    export: Callable[[str, S], dict[str, Any]]
+    lock: str
+    reads: tuple[Request, ...]
+    read: Callable[[Reads], Iterable[tuple[str, S]]]
+    requests: Callable[[Sequence[Change]], Sequence[tuple[Request, tuple[Change, ...]]]]
+    needs: Callable[[Change, AccessTable], Iterable[Need]]
+    refers_to: frozenset[str] = frozenset()
+    sees: tuple[Need, ...] = ()
+    details: Callable[[Reads, frozenset[str]], tuple[Request, ...]] = _nothing
+    overlay: Callable[[S, S | None], S] = _as_declared
+    visible: Callable[[S], S] = _itself
+    references: Callable[[str, S], Iterable[Address]] = _nothing
+    owners: Callable[[str, S], Iterable[Address]] = _nothing
+    detach: Callable[[str, S, Address], S | None] = _goes_too
+    split: Callable[[Change], Sequence[Change]] = lambda change: (change,)
+    sink: Callable[[Change], SecretSink | None] = lambda _: None
+    undo: Callable[[Change], Undo] = _full
+    grants: Callable[[str, S, AccessTable], None] = lambda *_: None
+    built_in: Callable[[str, S], bool] = lambda *_: False
+    check: Callable[[str, S, Mapping[Address, Spec]], Iterable[Finding]] = _nothing
+    notes: frozenset[str] = field(default_factory=frozenset)

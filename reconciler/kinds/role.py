@@ -1,0 +1,116 @@
+"""Custom roles: named sets of privileges (/access/roles)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from reconciler.access.privileges import BUILT_IN_ROLES, GONE, PRIVILEGES
+from reconciler.access.table import AccessTable
+from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.text import NAME, names, split_list
+from reconciler.model.change import Change
+from reconciler.model.declared import Declaration
+from reconciler.model.policy import Table
+from reconciler.model.request import Request, request
+from reconciler.model.state import Spec
+
+ROLES = request("GET", "access", "roles")
+
+
+class RoleSpec(Spec):
+    privileges: tuple[str, ...] = ()
+
+
+def known_privilege(name: str) -> str:
+    """Raises ValueError with the likely intended name, or with what replaces a gone one."""
+    if name in PRIVILEGES:
+        return name
+    if name in GONE:
+        raise ValueError(f"privilege {name} is {GONE[name]}")
+    close = difflib.get_close_matches(name, sorted(PRIVILEGES), 1, 0.6)
+    raise ValueError(
+        f"unknown privilege '{name}'" + (f"; did you mean {close[0]}?" if close else "")
+    )
+
+
+Privilege = Annotated[str, AfterValidator(known_privilege)]
+
+
+class RoleTable(Table):
+    """[role.NAME]"""
+
+    privileges: list[Privilege] = Field(description="privileges, such as VM.Audit")
+    purpose: str = Field(default="", description="what the role is for; shown in reports")
+    owner: str = Field(default="", description="who answers for it; shown in reports")
+    allowed_paths: list[str] = Field(
+        default=[], description="globs of ACL paths; a grant elsewhere is a finding"
+    )
+
+
+def _declare(name: str, parent: str, table: RoleTable) -> Iterable[Declaration]:
+    del parent
+    if name in BUILT_IN_ROLES:
+        raise ValueError(f"role {name} is built into Proxmox VE and cannot be declared")
+    if name.lower().startswith("pve"):
+        raise ValueError(f"role names that start with PVE are reserved; rename {name}")
+    if not NAME.fullmatch(name):
+        raise ValueError(f"'{name}' is no role name: letters, digits, '.', '-' and '_' only")
+    notes = {
+        "purpose": table.purpose,
+        "owner": table.owner,
+        "allowed_paths": tuple(table.allowed_paths),
+    }
+    yield Declaration(name, RoleSpec(privileges=names(table.privileges)), notes)
+
+
+def _export(name: str, spec: RoleSpec) -> dict[str, Any]:
+    del name
+    return {"privileges": list(spec.privileges)}
+
+
+def _read(reads: Reads) -> Iterable[tuple[str, RoleSpec]]:
+    for row in reads[ROLES]:
+        if not int(row.get("special") or 0):
+            yield row["roleid"], RoleSpec(privileges=split_list(row.get("privs")))
+
+
+def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
+    for change in changes:
+        name, spec = change.address.id, change.after
+        if spec is None:
+            yield request("DELETE", "access", "roles", name), (change,)
+            continue
+        privs = ",".join(spec.privileges)  # type: ignore[attr-defined]
+        if change.before is None:
+            yield request("POST", "access", "roles", roleid=name, privs=privs), (change,)
+        else:
+            yield request("PUT", "access", "roles", name, privs=privs), (change,)
+
+
+def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
+    del change, table
+    yield need("/access", "Sys.Modify")
+
+
+def _grants(name: str, spec: RoleSpec, table: AccessTable) -> None:
+    table.roles[name] = frozenset(spec.privileges)
+
+
+KIND = Kind(
+    name="role",
+    spec=RoleSpec,
+    place=Place("role"),
+    table=RoleTable,
+    declare=_declare,
+    export=_export,
+    lock="user.cfg",
+    reads=(ROLES,),
+    read=_read,
+    requests=lambda changes: tuple(_requests(changes)),
+    needs=_needs,
+    grants=_grants,
+)

@@ -1,0 +1,156 @@
+"""API tokens of users (/access/users/USER/token/NAME)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from reconciler.access.table import AccessTable, Principal
+from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.text import TOKEN, Expiry, Text, changed, flag, given, unix_to_toml
+from reconciler.kinds.user import USERS
+from reconciler.model.address import Address
+from reconciler.model.change import Change, Undo
+from reconciler.model.declared import Declaration
+from reconciler.model.policy import Table
+from reconciler.model.request import Request, Value, request
+from reconciler.model.secret import SecretSink
+from reconciler.model.state import Spec
+
+
+class TokenSpec(Spec):
+    """`secret_to` is where a newly made secret goes; PVE knows nothing of it."""
+
+    privsep: bool = True
+    expires: int = 0
+    comment: str = ""
+    secret_to: SecretSink | None = None
+
+
+class TokenTable(Table):
+    """[user."NAME@REALM".token.NAME]"""
+
+    privsep: bool = Field(
+        default=True, description="true: has only what both it and its user are granted"
+    )
+    expires: Expiry = Field(default=0, description="date from which the token is refused")
+    comment: Text = ""
+    secret_to: SecretSink | None = Field(
+        default=None, description="where the secret goes when the token is made"
+    )
+
+
+def _declare(name: str, parent: str, table: TokenTable) -> Iterable[Declaration]:
+    full = f"{parent}!{name}"
+    if not TOKEN.fullmatch(full):
+        raise ValueError(
+            f"'{name}' is no token name: a letter, then at least one of letters, digits, '.-_'"
+        )
+    yield Declaration(full, TokenSpec(**dict(table)))
+
+
+def _export(name: str, spec: TokenSpec) -> dict[str, Any]:
+    del name
+    table = given(
+        expires=unix_to_toml(spec.expires) if spec.expires else None, comment=spec.comment
+    )
+    return table if spec.privsep else {"privsep": False, **table}
+
+
+def _read(reads: Reads) -> Iterable[tuple[str, TokenSpec]]:
+    for user in reads[USERS]:
+        for row in user.get("tokens") or ():
+            yield (
+                f"{user['userid']}!{row['tokenid']}",
+                TokenSpec(
+                    privsep=flag(row.get("privsep"), default=True),
+                    expires=int(row.get("expire") or 0),
+                    comment=row.get("comment") or "",
+                ),
+            )
+
+
+def _overlay(declared: TokenSpec, live: TokenSpec | None) -> TokenSpec:
+    return declared if live is None else _visible(declared)
+
+
+def _visible(spec: TokenSpec) -> TokenSpec:
+    return spec.model_copy(update={"secret_to": None})
+
+
+def _owner(name: str, spec: TokenSpec) -> Iterable[Address]:
+    del spec
+    yield Address("user", name.partition("!")[0])
+
+
+def _params(spec: TokenSpec) -> dict[str, Value]:
+    return {
+        "privsep": str(int(spec.privsep)),
+        "expire": str(spec.expires),
+        "comment": spec.comment,
+    }
+
+
+_ABSENT = _params(TokenSpec())
+
+
+def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
+    for change in changes:
+        user, _, name = change.address.id.partition("!")
+        path = ("access", "users", user, "token", name)
+        before, after = change.before, change.after
+        if not isinstance(after, TokenSpec):
+            yield request("DELETE", *path), (change,)
+        elif isinstance(before, TokenSpec):
+            params = changed(_params(before), _params(after))
+            yield Request("PUT", path, tuple(params.items())), (change,)
+        else:
+            params = {"privsep": str(int(after.privsep)), **changed(_ABSENT, _params(after))}
+            yield Request("POST", path, tuple(params.items())), (change,)
+
+
+def _sink(change: Change) -> SecretSink | None:
+    if change.before is None and isinstance(change.after, TokenSpec):
+        return change.after.secret_to
+    return None
+
+
+def _undo(change: Change) -> Undo:
+    """A token that is made again has another secret."""
+    return Undo.NONE if change.after is None else Undo.FULL
+
+
+def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
+    """`self` never matches for a token as the caller, so it needs User.Modify even on its own."""
+    del change, table
+    yield need("/access/groups", "User.Modify")
+
+
+def _grants(name: str, spec: TokenSpec, table: AccessTable) -> None:
+    table.tokens[name] = Principal(expires=spec.expires, privsep=spec.privsep)
+
+
+KIND = Kind(
+    name="token",
+    spec=TokenSpec,
+    place=Place("token", inside="user"),
+    table=TokenTable,
+    declare=_declare,
+    export=_export,
+    refers_to=frozenset({"user"}),
+    lock="user.cfg",
+    reads=(USERS,),
+    read=_read,
+    sees=(need("/access/groups", "Sys.Audit", "User.Modify", propagated=True),),
+    overlay=_overlay,
+    visible=_visible,
+    references=_owner,
+    owners=_owner,
+    requests=lambda changes: tuple(_requests(changes)),
+    sink=_sink,
+    undo=_undo,
+    needs=_needs,
+    grants=_grants,
+)

@@ -1,0 +1,214 @@
+"""Users and their group memberships (/access/users)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from reconciler.access.table import AccessTable, Principal
+from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.text import (
+    USER,
+    Expiry,
+    Text,
+    changed,
+    flag,
+    given,
+    names,
+    split_list,
+    unix_to_toml,
+)
+from reconciler.model.address import Address
+from reconciler.model.change import Change, Undo
+from reconciler.model.declared import Declaration
+from reconciler.model.policy import Table
+from reconciler.model.request import Request, Value, request
+from reconciler.model.secret import SecretRef
+from reconciler.model.state import Spec
+
+USERS = request("GET", "access", "users", full=1)
+
+
+class UserSpec(Spec):
+    """`keys` (second factors) is None where it is left alone; `password` only counts at creation."""
+
+    enabled: bool = True
+    expires: int = 0
+    firstname: str = ""
+    lastname: str = ""
+    email: str = ""
+    comment: str = ""
+    groups: tuple[str, ...] = ()
+    keys: str | None = None
+    password: SecretRef | None = None
+
+
+class UserTable(Table):
+    """[user."NAME@REALM"]"""
+
+    enabled: bool = Field(default=True, description="false: cannot log in, nor can the tokens")
+    expires: Expiry = Field(default=0, description="date from which the account is refused")
+    firstname: Annotated[Text, Field(max_length=1024)] = ""
+    lastname: Annotated[Text, Field(max_length=1024)] = ""
+    email: Annotated[Text, Field(max_length=254)] = ""
+    comment: Annotated[Text, Field(max_length=2048)] = ""
+    groups: list[str] = Field(default=[], description="the groups of which it is a member")
+    keys: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-zA-Z!=]{0,4096}$",
+        description="ids of Yubikeys; left alone where it is not given",
+    )
+    password: SecretRef | None = Field(
+        default=None, description="by reference; sent when the user is created, never again"
+    )
+
+
+def _declare(name: str, parent: str, table: UserTable) -> Iterable[Declaration]:
+    del parent
+    if "@" not in name:
+        raise ValueError(f"user '{name}' names no realm; write {name}@pve or {name}@pam")
+    if not USER.fullmatch(name):
+        raise ValueError(f"'{name}' is no user id: NAME@REALM without blanks, ':' or '/'")
+    if len(name) > 64:
+        raise ValueError(f"user id '{name}' is longer than 64 characters")
+    fields = table.model_dump(exclude={"groups", "password"})
+    yield Declaration(name, UserSpec(**fields, groups=names(table.groups), password=table.password))
+
+
+def _export(name: str, spec: UserSpec) -> dict[str, Any]:
+    del name
+    table = given(
+        expires=unix_to_toml(spec.expires) if spec.expires else None,
+        firstname=spec.firstname,
+        lastname=spec.lastname,
+        email=spec.email,
+        comment=spec.comment,
+        groups=list(spec.groups),
+    )
+    return table if spec.enabled else {"enabled": False, **table}
+
+
+def _read(reads: Reads) -> Iterable[tuple[str, UserSpec]]:
+    for row in reads[USERS]:
+        yield (
+            row["userid"],
+            UserSpec(
+                enabled=flag(row.get("enable"), default=True),
+                expires=int(row.get("expire") or 0),
+                firstname=row.get("firstname") or "",
+                lastname=row.get("lastname") or "",
+                email=row.get("email") or "",
+                comment=row.get("comment") or "",
+                groups=split_list(row.get("groups")),
+                keys=row.get("keys") or "",
+            ),
+        )
+
+
+def _overlay(declared: UserSpec, live: UserSpec | None) -> UserSpec:
+    if live is None:
+        return declared.model_copy(update={"keys": declared.keys or ""})
+    keys = live.keys if declared.keys is None else declared.keys
+    return declared.model_copy(update={"keys": keys, "password": None})
+
+
+def _visible(spec: UserSpec) -> UserSpec:
+    return spec.model_copy(update={"keys": spec.keys or "", "password": None})
+
+
+def _references(name: str, spec: UserSpec) -> Iterable[Address]:
+    yield Address("realm", name.rpartition("@")[2])
+    for group in spec.groups:
+        yield Address("group", group)
+
+
+def _detach(name: str, spec: UserSpec, gone: Address) -> UserSpec | None:
+    del name
+    if gone.kind != "group":
+        return spec
+    return spec.model_copy(update={"groups": tuple(g for g in spec.groups if g != gone.id)})
+
+
+def _params(spec: UserSpec) -> dict[str, Value]:
+    return {
+        "enable": str(int(spec.enabled)),
+        "expire": str(spec.expires),
+        "firstname": spec.firstname,
+        "lastname": spec.lastname,
+        "email": spec.email,
+        "comment": spec.comment,
+        "keys": spec.keys or "",
+        "groups": ",".join(spec.groups),
+    }
+
+
+_ABSENT = _params(UserSpec())
+
+
+def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
+    for change in changes:
+        name, before, after = change.address.id, change.before, change.after
+        if not isinstance(after, UserSpec):
+            yield request("DELETE", "access", "users", name), (change,)
+        elif isinstance(before, UserSpec):
+            params = changed(_params(before), _params(after))
+            yield Request("PUT", ("access", "users", name), tuple(params.items())), (change,)
+        else:
+            params = {"userid": name, **changed(_ABSENT, _params(after))}
+            if after.password is not None:
+                params["password"] = after.password
+            yield Request("POST", ("access", "users"), tuple(params.items())), (change,)
+
+
+def _undo(change: Change) -> Undo:
+    """A deleted account is made again, but passwords and second factors cannot be read."""
+    gone = change.before if change.after is None else None
+    if isinstance(gone, UserSpec):
+        has_secret = change.address.id.endswith("@pve") or bool(gone.keys)
+        return Undo.NONE if has_secret else Undo.FULL
+    return Undo.FULL
+
+
+def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
+    """User.pm: `userid-group` on /access/groups or on groups of the user."""
+    del table
+    realm = change.address.id.rpartition("@")[2]
+    if change.before is None or change.after is None:
+        yield need(f"/access/realm/{realm}", "Realm.AllocateUser")
+    yield need("/access/groups", "User.Modify")
+
+
+def _grants(name: str, spec: UserSpec, table: AccessTable) -> None:
+    table.users[name] = Principal(enabled=spec.enabled, expires=spec.expires)
+    table.add_members(name, spec.groups)
+
+
+def _built_in(name: str, spec: UserSpec) -> bool:
+    del spec
+    return name == "root@pam"
+
+
+KIND = Kind(
+    name="user",
+    spec=UserSpec,
+    place=Place("user"),
+    table=UserTable,
+    declare=_declare,
+    export=_export,
+    refers_to=frozenset({"realm", "group"}),
+    lock="user.cfg",
+    reads=(USERS,),
+    read=_read,
+    sees=(need("/access/groups", "Sys.Audit", "User.Modify", propagated=True),),
+    overlay=_overlay,
+    visible=_visible,
+    references=_references,
+    detach=_detach,
+    requests=lambda changes: tuple(_requests(changes)),
+    undo=_undo,
+    needs=_needs,
+    grants=_grants,
+    built_in=_built_in,
+)

@@ -1,0 +1,97 @@
+"""What happens to one object, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from reconciler.model.address import Address
+from reconciler.model.state import Spec
+
+
+class Action(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class Undo(StrEnum):
+    """What taking a change back costs: nothing, something, or it cannot be done at all."""
+
+    FULL = "FULL"
+    LOSSY = "LOSSY"
+    NONE = "NONE"
+
+    @property
+    def rank(self) -> int:
+        return ("FULL", "LOSSY", "NONE").index(self.value)
+
+
+class Cause(StrEnum):
+    """Why a change is planned; the stable code behind each reason."""
+
+    MISSING = "missing"
+    """declared, not in the cluster"""
+    DIFFERS = "differs"
+    """declared otherwise than it is"""
+    REMOVED = "removed"
+    """named in [[removed]]"""
+    MOVED = "moved"
+    """the old name of a [[moved]]"""
+    EXPIRED = "expired"
+    """declared until a date that has passed"""
+    UNDECLARED = "undeclared"
+    """not declared, inside the managed scope"""
+    DEPENDENT = "dependent"
+    """hangs on an object that goes"""
+    UNDO = "undo"
+    """taken back by a rollback"""
+
+
+class Reason(NamedTuple):
+    """`text` is what people read: where it is declared, or what it hangs on."""
+
+    cause: Cause
+    text: str
+
+
+class Change(NamedTuple):
+    """`before` -> `after` of one object; None stands for absent, never for both."""
+
+    address: Address
+    before: Spec | None
+    after: Spec | None
+    reason: Reason
+
+    @property
+    def action(self) -> Action:
+        if self.before is None:
+            return Action.CREATE
+        return Action.DELETE if self.after is None else Action.UPDATE
+
+    def inverse(self) -> Change:
+        """The change that takes this one back."""
+        reason = Reason(Cause.UNDO, f"takes back: {self.action} {self.address}")
+        return Change(self.address, self.after, self.before, reason)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "address": str(self.address),
+            "action": str(self.action),
+            "before": None if self.before is None else self.before.to_json(),
+            "after": None if self.after is None else self.after.to_json(),
+            "reason": {"cause": str(self.reason.cause), "text": self.reason.text},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], specs: Mapping[str, type[Spec]]) -> Change:
+        """The reverse of `to_json`; `specs` maps the name of a kind to its spec."""
+        address = Address.parse(data["address"])
+        spec = specs[address.kind]
+        before, after = (
+            None if side is None else spec.model_validate(side)
+            for side in (data["before"], data["after"])
+        )
+        reason = Reason(Cause(data["reason"]["cause"]), data["reason"]["text"])
+        return cls(address, before, after, reason)

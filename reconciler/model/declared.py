@@ -1,0 +1,78 @@
+"""What the state files say: objects with their place in the files, and the wishes around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from reconciler.model.address import Address
+from reconciler.model.finding import Finding, Source
+from reconciler.model.policy import Policy
+from reconciler.model.state import Spec
+
+
+class Declaration(NamedTuple):
+    """What a kind makes of one TOML table: an object, and what is kept about it.
+
+    `notes` (purpose, owner, reason, ...) never reach Proxmox VE. `derived` objects follow from
+    another one (the user's entry of a token pair) and may be declared more than once. After
+    `expires` (Unix seconds, 0 = never) the object counts as removed.
+    """
+
+    id: str
+    spec: Spec
+    notes: Mapping[str, Any] = {}
+    derived: bool = False
+    expires: int = 0
+
+
+class Declared(NamedTuple):
+    """A declaration and where it stands."""
+
+    spec: Spec
+    source: Source
+    notes: Mapping[str, Any] = {}
+    derived: bool = False
+    expires: int = 0
+
+
+class Moved(NamedTuple):
+    """The object `old` is to be called `new` from now on."""
+
+    old: Address
+    new: Address
+    source: Source
+
+
+class Expectation(NamedTuple):
+    """One `[[expect]]`: who can or cannot do what, where.
+
+    `who`: principals, globs, `group:NAME` for its members, or `*`; `but`: principals that are
+    exempt. `paths`: ACL paths or globs. Empty `can` and `cannot` never occur together.
+    """
+
+    who: tuple[str, ...]
+    paths: tuple[str, ...]
+    can: tuple[str, ...]
+    cannot: tuple[str, ...]
+    but: tuple[str, ...]
+    source: Source
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Everything that a state folder declares."""
+
+    objects: Mapping[Address, Declared] = field(default_factory=dict)
+    removed: Mapping[Address, Source] = field(default_factory=dict)
+    moved: tuple[Moved, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def state(self) -> dict[Address, Spec]:
+        """The declared objects alone."""
+        return {address: declared.spec for address, declared in self.objects.items()}

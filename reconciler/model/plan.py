@@ -1,0 +1,118 @@
+"""What will be done, in which order, and what was found on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from reconciler.model.address import Address
+from reconciler.model.change import Action, Change, Undo
+from reconciler.model.finding import Finding
+from reconciler.model.request import Request
+from reconciler.model.secret import SecretSink
+from reconciler.model.state import Spec, digest
+
+FORMAT = 1
+
+
+class Step(NamedTuple):
+    """One request that carries one or more changes.
+
+    `lock` is the configuration file that PVE locks for it; `undo` the worst of its changes;
+    `sink` where the secret goes that the answer holds, if any; `window` says which privilege
+    somebody gains or loses for a moment, where no order avoids that.
+    """
+
+    request: Request
+    changes: tuple[Change, ...]
+    lock: str
+    undo: Undo = Undo.FULL
+    sink: SecretSink | None = None
+    window: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        data: dict[str, Any] = {
+            "request": self.request.to_json(),
+            "changes": [change.to_json() for change in self.changes],
+            "lock": self.lock,
+            "undo": str(self.undo),
+        }
+        if self.sink is not None:
+            data["sink"] = self.sink.model_dump(exclude_none=True)
+        if self.window:
+            data["window"] = self.window
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], specs: Mapping[str, type[Spec]]) -> Step:
+        """The reverse of `to_json`."""
+        sink = data.get("sink")
+        return cls(
+            Request.from_json(data["request"]),
+            tuple(Change.from_json(change, specs) for change in data["changes"]),
+            data["lock"],
+            Undo(data["undo"]),
+            None if sink is None else SecretSink.model_validate(sink),
+            data.get("window", ""),
+        )
+
+
+class Kept(NamedTuple):
+    """An undeclared live object that was left alone, and why."""
+
+    address: Address
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Explaining and applying walk the same steps, so a dry run cannot disagree with the real one.
+
+    `cluster` is the endpoint, `actor` who would apply it, `source` the commit of the state folder.
+    `fingerprint` covers exactly the live objects that the plan concerns (`concerns`).
+    """
+
+    cluster: str
+    actor: str
+    source: str = ""
+    steps: tuple[Step, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    concerns: tuple[Address, ...] = ()
+    fingerprint: str = ""
+    allowed: tuple[str, ...] = field(default=())
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """All changes in the order in which they will happen."""
+        return tuple(change for step in self.steps for change in step.changes)
+
+    def count(self, action: Action) -> int:
+        """How many changes are of this action."""
+        return sum(change.action is action for change in self.changes)
+
+    @property
+    def refusals(self) -> tuple[Finding, ...]:
+        """The findings that forbid to apply it."""
+        return tuple(f for f in self.findings if f.severity == "error")
+
+    def to_json(self) -> dict[str, Any]:
+        """Canonical, without secrets and without times."""
+        return {
+            "format": FORMAT,
+            "cluster": self.cluster,
+            "actor": self.actor,
+            "source": self.source,
+            "steps": [step.to_json() for step in self.steps],
+            "findings": [finding.to_json() for finding in self.findings],
+            "kept": [{"address": str(kept.address), "why": kept.why} for kept in self.kept],
+            "concerns": [str(address) for address in self.concerns],
+            "fingerprint": self.fingerprint,
+            "allowed": list(self.allowed),
+        }
+
+    @property
+    def digest(self) -> str:
+        """What a reviewer approves: SHA-256 of the canonical JSON, in hexadecimal."""
+        return digest(self.to_json())

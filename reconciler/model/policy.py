@@ -1,0 +1,95 @@
+"""What `pvectl.toml` allows: what is managed, how much may change, what must stay."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from reconciler.model.address import Address
+
+
+class Mode(StrEnum):
+    """What happens to live objects of a kind that are not declared."""
+
+    ADDITIVE = "additive"
+    """nothing is ever deleted"""
+    OWNED = "owned"
+    """what hangs on declared objects is deleted: tokens of a declared user, entries of a declared
+    principal"""
+    AUTHORITATIVE = "authoritative"
+    """everything undeclared that matches `include` and not `exclude` is deleted"""
+
+
+class Table(BaseModel):
+    """A table of a TOML file: unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Manage(Table):
+    """How one kind is managed; `include` and `exclude` are globs over ids."""
+
+    mode: Mode = Field(default=Mode.OWNED, strict=False)
+    include: tuple[str, ...] = Field(default=("*",), strict=False)
+    exclude: tuple[str, ...] = Field(default=(), strict=False)
+
+    def covers(self, address: Address) -> bool:
+        """Whether the id of `address` is inside the managed scope."""
+        return any(address.matches(f"{address.kind}.{glob}") for glob in self.include) and not any(
+            address.matches(f"{address.kind}.{glob}") for glob in self.exclude
+        )
+
+
+class Limit(Table):
+    """At most `count` objects, and at most `percent` of those that are there."""
+
+    count: int | None = Field(default=None, ge=0)
+    percent: int | None = Field(default=None, ge=0, le=100)
+
+
+class Limits(Table):
+    """How much one plan may change. Deletes are limited per kind; `total` counts every change."""
+
+    delete: Limit = Limit()
+    total: int | None = Field(default=None, ge=0)
+
+    @field_validator("delete", mode="before")
+    @classmethod
+    def _plain_number(cls, value: object) -> object:
+        return {"count": value} if isinstance(value, int) else value
+
+
+class Protected(Table):
+    """Globs over addresses."""
+
+    never_delete: tuple[str, ...] = Field(default=("user.root@pam",), strict=False)
+    never_change: tuple[str, ...] = Field(default=(), strict=False)
+
+
+class Lockout(Table):
+    """Who must keep which access after every step of a plan and of its rollback.
+
+    `keep_self`: `"PRIVILEGE on PATH"` for the acting token. `break_glass`: principals that must
+    stay enabled and keep all that they have. `administrators`: how many enabled principals must
+    at least hold every privilege on `/`.
+    """
+
+    keep_self: tuple[str, ...] = Field(
+        default=("Permissions.Modify on /access", "Sys.Modify on /access"), strict=False
+    )
+    break_glass: tuple[str, ...] = Field(default=("root@pam",), strict=False)
+    administrators: int = Field(default=1, ge=0)
+
+
+class Policy(Table):
+    """All of it, with careful defaults."""
+
+    manage: dict[str, Manage] = Field(default_factory=dict)
+    limits: Limits = Limits()
+    protected: Protected = Protected()
+    lockout: Lockout = Lockout()
+
+    def managed(self, kind: str) -> Manage:
+        """How `kind` is managed; `owned` where nothing is said."""
+        return self.manage.get(kind, Manage())

@@ -1,0 +1,50 @@
+"""The objects of one side, desired or live, in normal form."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from reconciler.model.address import Address
+
+
+class Spec(BaseModel):
+    """The properties of one object in normal form, so that `==` decides whether it changed.
+
+    Normal form: sets as sorted tuples, absent and empty text the same, 0/1 as bool, times in
+    Unix seconds with 0 for never.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_json(self) -> dict[str, Any]:
+        """Only what differs from the defaults; parses back with `model_validate`."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+State = Mapping[Address, Spec]
+"""All objects that one side knows of."""
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys and no white space: the same value always gives the same bytes."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical bytes, in hexadecimal."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def fingerprint(state: State, addresses: Iterable[Address]) -> str:
+    """What a part of a state looks like; an absent object counts as absent."""
+    part = {
+        str(address): state[address].to_json() if address in state else None
+        for address in sorted(addresses)
+    }
+    return digest(part)
