@@ -204,8 +204,8 @@ def _request(
         ids = ",".join(name for of, name in principals if of == kind)
         if ids:
             params.append((f"{kind}s", ids))
-    params.append(("delete", "1") if delete else ("propagate", str(int(propagate))))
-    return Request("PUT", ("access", "acl"), tuple(params))
+    last = ("delete", "1") if delete else ("propagate", str(int(propagate)))
+    return Request("PUT", ("access", "acl"), (*params, last))
 
 
 _MODIFY = {"storage": "Datastore.Allocate", "vms": "VM.Allocate", "pool": "Pool.Allocate"}

@@ -32,7 +32,7 @@ USERS = request("GET", "access", "users", full=1)
 
 
 class UserSpec(Spec):
-    """`keys` (second factors) is None where it is left alone; `password` only counts at creation."""
+    """`keys` (second factors) is None where left alone; `password` only counts at creation."""
 
     enabled: bool = True
     expires: int = 0
