@@ -1,0 +1,109 @@
+"""The shape of the option tables: what PVE's schemas say about parameters of section files.
+
+The tables themselves: `storage_options`, `realm_options`, `backup_options`. They are shared by the
+kinds, which check before anything is sent, and by the embedded PVE, which answers as PVE does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One parameter.
+
+    `type` is string, boolean, integer or array (of strings); `format` a name that
+    `model.formats.check` knows; `pattern` a regular expression for the whole value; lengths are in
+    characters; `requires` another parameter that must be in the same request.
+    `default` is what PVE's schema says, a text where it is one.
+    """
+
+    type: str = "string"
+    format: str = ""
+    enum: tuple[str, ...] = ()
+    pattern: str = ""
+    minimum: int | None = None
+    maximum: int | None = None
+    max_length: int | None = None
+    default: str | int | None = None
+    requires: str = ""
+
+
+STRING = Option()
+BOOLEAN = Option("boolean")
+
+
+def text(max_length: int) -> Option:
+    return Option(max_length=max_length)
+
+
+def flag(*, default: bool) -> Option:
+    return Option("boolean", default=int(default))
+
+
+def whole(
+    minimum: int | None = None, maximum: int | None = None, *, default: int | None = None
+) -> Option:
+    return Option("integer", minimum=minimum, maximum=maximum, default=default)
+
+
+def formatted(name: str, *, max_length: int | None = None, default: str | None = None) -> Option:
+    return Option(format=name, max_length=max_length, default=default)
+
+
+def choice(*values: str, default: str | None = None) -> Option:
+    return Option(enum=values, default=default)
+
+
+@dataclass(frozen=True, slots=True)
+class SectionType:
+    """The options of one type of section, by what may be done with them.
+
+    `fixed` options cannot be changed after creation; `sensitive` ones are kept outside the file
+    and never answered.
+    """
+
+    name: str
+    required: frozenset[str]
+    optional: frozenset[str]
+    fixed: frozenset[str]
+    sensitive: frozenset[str] = frozenset()
+
+    def __contains__(self, option: str) -> bool:
+        return option in self.required or option in self.optional
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All options, sorted."""
+        return tuple(sorted(self.required | self.optional))
+
+    @property
+    def changeable(self) -> tuple[str, ...]:
+        """What a PUT may set, sorted."""
+        return tuple(name for name in self.names if name not in self.fixed)
+
+
+def section_type(name: str, options: str, sensitive: str = "") -> SectionType:
+    """Read a table row: names separated by blanks, `^` marks a fixed and `!` a required option."""
+    marks = {word.rstrip("^!"): word for word in options.split()}
+    required = frozenset(name for name, word in marks.items() if "!" in word)
+    return SectionType(
+        name=name,
+        required=required,
+        optional=frozenset(marks) - required,
+        fixed=frozenset(name for name, word in marks.items() if "^" in word),
+        sensitive=frozenset(sensitive.split()),
+    )
+
+
+def fixed_everywhere(option: str, types: Mapping[str, SectionType]) -> bool:
+    """Whether the option is fixed in every type that has it: then PUT does not know it at all."""
+    holders = [kind for kind in types.values() if option in kind]
+    return bool(holders) and all(option in kind.fixed for kind in holders)
+
+
+def changeable_options(options: Iterable[str], types: Mapping[str, SectionType]) -> tuple[str, ...]:
+    """The options that the schema of PUT knows, in the given order."""
+    return tuple(name for name in options if not fixed_everywhere(name, types))
