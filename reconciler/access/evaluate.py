@@ -1,0 +1,150 @@
+"""Effective privileges, exactly as Proxmox VE 9 computes them.
+
+PVE source: `roles` of PVE::AccessControl; `permissions`, `get_effective_permissions` of
+PVE::RPCEnvironment. One thing PVE leaves to chance: when two groups of a user give the same role on
+the asked path with different propagate flags, here "propagates" wins; the set of privileges is the
+same either way. The mappings that these functions return are shared: do not change them.
+"""
+
+from __future__ import annotations
+
+from reconciler.access.index import NO_ACCESS, Flags, Index, RoleSet
+from reconciler.access.paths import chain
+from reconciler.access.privileges import PRIVILEGES
+from reconciler.access.table import ROOT, AccessTable, split_token
+
+_NOTHING: Flags = {}
+_EVERYTHING: Flags = dict.fromkeys(sorted(PRIVILEGES), True)
+
+
+def index_of(table: AccessTable) -> Index:
+    """The table's index, made once."""
+    if table.index is None:
+        table.index = Index(table)
+    return table.index
+
+
+def roles(table: AccessTable, principal: str, path: str) -> Flags:
+    """The roles that ACL entries give on `path` -> whether they propagate; without pools.
+
+    A token with privilege separation: by its own entries only. Unknown tokens have none.
+    """
+    index = index_of(table)
+    identity = _identity(index, principal)
+    if identity is None:
+        return _NOTHING
+    if identity == ROOT:
+        return {"Administrator": True}
+    found = _at(index, identity, path)
+    return found.roles if found is not None else _NOTHING
+
+
+def privileges(table: AccessTable, principal: str, path: str) -> Flags:
+    """The privileges on the normalised `path` -> whether they propagate.
+
+    Expired and disabled principals are not excluded: they cannot log in, but the answer of
+    /access/permissions does not look at that.
+    """
+    index = index_of(table)
+    identity = _identity(index, principal)
+    if identity is None:
+        return _NOTHING
+    if identity == ROOT:
+        return _EVERYTHING
+    own = _with_pools(index, identity, path).privileges
+    split = split_token(identity)
+    if split is None or split[0] == ROOT:
+        return own
+    return _both(_with_pools(index, split[0], path).privileges, own)
+
+
+def effective(table: AccessTable, principal: str) -> dict[str, Flags]:
+    """What /access/permissions answers without a path: path -> privileges, where there are any.
+
+    Paths: the well-known ones, every node of the ACL tree, and all members of pools.
+    """
+    index = index_of(table)
+    identity = _identity(index, principal)
+    if identity is None:
+        return {}
+    if identity == ROOT:
+        return dict.fromkeys(sorted(index.listed), _EVERYTHING)
+    own = _everywhere(index, identity)
+    split = split_token(identity)
+    if split is None or split[0] == ROOT:
+        return {path: found.privileges for path, found in own.items() if found.privileges}
+    owner = _everywhere(index, split[0])
+    shared: dict[tuple[int, int], Flags] = {}
+    result = {}
+    for path, found in own.items():
+        beside = owner.get(path)
+        if beside is None:
+            continue
+        key = (id(beside), id(found))
+        if key not in shared:
+            shared[key] = _both(beside.privileges, found.privileges)
+        if shared[key]:
+            result[path] = shared[key]
+    return result
+
+
+def _identity(index: Index, principal: str) -> str | None:
+    """Whose entries count: the owner for a token without privilege separation; None: nobody's."""
+    split = split_token(principal)
+    if split is None:
+        return principal
+    token = index.tokens.get(principal)
+    if token is None:
+        return None
+    return principal if token.privsep else split[0]
+
+
+def _at(index: Index, identity: str, path: str) -> RoleSet | None:
+    nodes = index.nodes(identity)
+    if not nodes:
+        return None
+    found: RoleSet | None = None
+    *inner, last = chain(path)
+    for place in inner:
+        node = nodes.get(place)
+        if node is not None and node.inherited is not None:
+            found = node.inherited
+    node = nodes.get(last)
+    return node.last if node is not None and node.last is not None else found
+
+
+def _with_pools(index: Index, identity: str, path: str) -> RoleSet:
+    """Roles on `path`, and those that the principal has on pools with it as a direct member."""
+    direct = _at(index, identity, path)
+    pools = index.pools_of.get(path, ())
+    return _add_pools(index, direct, [_at(index, identity, pool) for pool in pools])
+
+
+def _everywhere(index: Index, identity: str) -> dict[str, RoleSet]:
+    found = index.spread(identity)
+    given: dict[str, list[RoleSet | None]] = {}
+    for pool, members in index.members.items():
+        if pool in found:
+            for path in members:
+                given.setdefault(path, []).append(found[pool])
+    for path, pools in given.items():
+        found[path] = _add_pools(index, found.get(path), pools)
+    for path in index.unlisted:
+        found.pop(path, None)
+    return found
+
+
+def _add_pools(index: Index, direct: RoleSet | None, pools: list[RoleSet | None]) -> RoleSet:
+    """NoAccess on the path beats the pools, NoAccess on a pool beats the path."""
+    merged: dict[str, bool] = dict(direct.roles) if direct is not None else {}
+    if NO_ACCESS in merged:
+        return index.role_set(merged)
+    added = {role: False for pool in pools if pool is not None for role in pool.roles}
+    if NO_ACCESS in added:
+        return index.role_set({NO_ACCESS: False})
+    return index.role_set({**added, **merged})
+
+
+def _both(owner: Flags, token: Flags) -> Flags:
+    """What owner and token hold; it propagates when it does on both sides."""
+    return {name: owner[name] and flag for name, flag in token.items() if name in owner}

@@ -1,0 +1,38 @@
+"""How PVE's Perl code sees text: what counts as empty, and how files hold it."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeGuard
+from urllib.parse import unquote_to_bytes
+
+_ESCAPED = re.compile(rb"[^\x20-\x24\x26-\x39\x3b-\x7e]")
+
+
+def true(value: str | None) -> TypeGuard[str]:
+    """Perl's truth of a string: absent, empty and `0` are false."""
+    return value is not None and value not in ("", "0")
+
+
+def encode_text(text: str) -> str:
+    """Percent-encode the UTF-8 bytes of everything but 0x20-0x7e, and `%` and `:`."""
+    raw = text.encode("utf-8", "replace")
+    return _ESCAPED.sub(lambda found: b"%%%02X" % ord(found[0]), raw).decode("ascii")
+
+
+def decode_text(text: str) -> str:
+    """The reverse; bytes that are no UTF-8 become U+FFFD."""
+    return unquote_to_bytes(text.encode("latin-1", "replace")).decode("utf-8", "replace")
+
+
+def file_text(raw: bytes) -> str:
+    """A file as PVE sees it: one character per byte."""
+    return raw.decode("latin-1")
+
+
+def file_bytes(text: str) -> bytes:
+    """Perl prints one byte per character, unless one of them is wide: then UTF-8 throughout."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
