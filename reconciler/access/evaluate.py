@@ -51,11 +51,16 @@ def privileges(table: AccessTable, principal: str, path: str) -> Flags:
         return _NOTHING
     if identity == ROOT:
         return _EVERYTHING
-    own = _with_pools(index, identity, path).privileges
+    own = own_privileges(table, identity, path)
     split = split_token(identity)
     if split is None or split[0] == ROOT:
         return own
-    return _both(_with_pools(index, split[0], path).privileges, own)
+    return _both(own_privileges(table, split[0], path), own)
+
+
+def own_privileges(table: AccessTable, identity: str, path: str) -> Flags:
+    """By the entries and pools of exactly this user or token: no owner, no special root@pam."""
+    return _with_pools(index_of(table), identity, path).privileges
 
 
 def effective(table: AccessTable, principal: str) -> dict[str, Flags]:
