@@ -168,6 +168,13 @@ def _references(name: str, spec: AclSpec) -> Iterable[Address]:
         yield Address(head, rest)
 
 
+def _rename(name: str, spec: AclSpec, old: Address, new: Address) -> tuple[str, AclSpec]:
+    entry = parse_entry(name)
+    if old == Address("role", entry.role):
+        return str(entry._replace(role=new.id)), spec
+    return str(entry._replace(principal=new.id)), spec
+
+
 def _owners(name: str, spec: AclSpec) -> Iterable[Address]:
     del spec
     entry = parse_entry(name)
@@ -214,7 +221,7 @@ _MODIFY = {"storage": "Datastore.Allocate", "vms": "VM.Allocate", "pool": "Pool.
 def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     """Permissions.Modify, or the right to hand out what one holds (ACL.pm, `perm-modify`)."""
     entry = parse_entry(change.address.id)
-    ways = [((entry.path, "Permissions.Modify"),)]
+    ways: list[tuple[tuple[str, str], ...]] = [((entry.path, "Permissions.Modify"),)]
     head, _, rest = entry.path[1:].partition("/")
     privileges = table.roles.get(entry.role, frozenset())
     if rest and head in _MODIFY and entry.role != "NoAccess":
@@ -241,7 +248,9 @@ KIND = Kind(
     read=_read,
     sees=(Need(((("/access", "Sys.Audit"),),), propagated=False),),
     references=_references,
+    tolerates=frozenset({"pool", "storage"}),
     owners=_owners,
+    rename=_rename,
     requests=lambda changes: tuple(_requests(changes)),
     needs=_needs,
     grants=_grants,

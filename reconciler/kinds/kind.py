@@ -100,6 +100,10 @@ class Kind(Generic[S]):
                   are declared and it is not
     `detach`      (id, spec, gone) -> the spec without the object `gone` that it names;
                   None: it goes too; unchanged: `gone` cannot go before it
+    `rename`      (id, spec, old, new) -> (id, spec) that names `new` where it named `old`;
+                  None: cannot follow a [[moved]]
+    `tolerates`   kinds that its specs may name although they do not exist: PVE works with it,
+                  and a finding says so
     `split`       change -> changes of one request each
     `requests`    changes -> requests with the changes that each of them carries
     `sink`        change -> where the secret in the answer goes
@@ -129,6 +133,8 @@ class Kind(Generic[S]):
     references: Callable[[str, S], Iterable[Address]] = _nothing
     owners: Callable[[str, S], Iterable[Address]] = _nothing
     detach: Callable[[str, S, Address], S | None] = _goes_too
+    rename: Callable[[str, S, Address, Address], tuple[str, S] | None] = lambda *_: None
+    tolerates: frozenset[str] = frozenset()
     split: Callable[[Change], Sequence[Change]] = lambda change: (change,)
     sink: Callable[[Change], SecretSink | None] = lambda _: None
     undo: Callable[[Change], Undo] = _full

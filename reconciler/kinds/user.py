@@ -131,6 +131,11 @@ def _detach(name: str, spec: UserSpec, gone: Address) -> UserSpec | None:
     return spec.model_copy(update={"groups": tuple(g for g in spec.groups if g != gone.id)})
 
 
+def _rename(name: str, spec: UserSpec, old: Address, new: Address) -> tuple[str, UserSpec]:
+    groups = names(new.id if group == old.id else group for group in spec.groups)
+    return name, spec.model_copy(update={"groups": groups})
+
+
 def _params(spec: UserSpec) -> dict[str, Value]:
     return {
         "enable": str(int(spec.enabled)),
@@ -206,6 +211,7 @@ KIND = Kind(
     visible=_visible,
     references=_references,
     detach=_detach,
+    rename=_rename,
     requests=lambda changes: tuple(_requests(changes)),
     undo=_undo,
     needs=_needs,

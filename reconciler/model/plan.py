@@ -59,10 +59,11 @@ class Step(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """An undeclared live object that was left alone, and why."""
+    """Undeclared live objects of one kind that were left alone, and why."""
 
-    address: Address
+    kind: str
     why: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class Plan:
             "source": self.source,
             "steps": [step.to_json() for step in self.steps],
             "findings": [finding.to_json() for finding in self.findings],
-            "kept": [{"address": str(kept.address), "why": kept.why} for kept in self.kept],
+            "kept": [kept._asdict() for kept in self.kept],
             "concerns": [str(address) for address in self.concerns],
             "fingerprint": self.fingerprint,
             "allowed": list(self.allowed),

@@ -1,0 +1,108 @@
+"""API -> live state: what the caller may see is checked first, absence is never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from reconciler.errors import Blind
+from reconciler.kinds import all_kinds
+from reconciler.kinds.kind import Need
+from reconciler.kinds.read import RESOURCES, Wanted, read_state
+from reconciler.model.api import Api
+from reconciler.model.facts import Facts, Guest
+from reconciler.model.request import request
+from reconciler.model.state import State
+
+VERSION = request("GET", "version")
+PERMISSIONS = request("GET", "access", "permissions")
+
+Permissions = Mapping[str, Mapping[str, int]]
+"""path -> privilege -> 1 where it holds on everything below as well."""
+
+
+class Live(NamedTuple):
+    """One look at a cluster."""
+
+    state: State
+    facts: Facts
+
+
+def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
+    """All objects of the named kinds; raises `Blind` when the caller would see only a part.
+
+    Proxmox VE filters its lists in silence by what the caller may see, so an empty answer of a
+    weak token means nothing. Requests: two, then the lists and details in parallel.
+    """
+    names = tuple(names)
+    version, permissions = api.get([VERSION, PERMISSIONS])
+    missing = unmet(permissions, (need for name in names for need in all_kinds()[name].sees))
+    if missing:
+        raise Blind(
+            f"{api.actor} cannot see enough to decide: {_words(missing)}",
+            hint="\n".join(["grant it the right to read:", *grants(api.actor)]),
+        )
+    state, answers = read_state(api, names, wanted, [RESOURCES])
+    return Live(state, _facts(version, answers[RESOURCES]))
+
+
+def unmet(permissions: Permissions, needs: Iterable[Need]) -> tuple[Need, ...]:
+    """The needs that the caller's own permissions do not meet, each once, in order."""
+    return tuple(need for need in dict.fromkeys(needs) if not _met(permissions, need))
+
+
+def _met(permissions: Permissions, need: Need) -> bool:
+    return any(
+        all(_holds(permissions, path, privilege, below=need.propagated) for path, privilege in way)
+        for way in need.any_of
+    )
+
+
+def _holds(permissions: Permissions, path: str, privilege: str, *, below: bool) -> bool:
+    """Held on `path`; with `below` on everything under it too, as far as PVE lists paths."""
+    held = permissions.get(path, {}).get(privilege)
+    if held is None or not below:
+        return held is not None
+    prefix = path.rstrip("/") + "/"
+    return bool(int(held)) and all(
+        privilege in privileges
+        for place, privileges in permissions.items()
+        if place.startswith(prefix)
+    )
+
+
+def _words(missing: Iterable[Need]) -> str:
+    parts = []
+    for need in missing:
+        ways = [" and ".join(f"{name} on {path}" for path, name in way) for way in need.any_of]
+        below = " and all below" if need.propagated else ""
+        parts.append(f"{' or '.join(ways)}{below} is missing")
+    return "; ".join(parts)
+
+
+def grants(actor: str) -> list[str]:
+    """The `pveum` lines that let `actor` read everything; a token needs its user's entry too."""
+    user, _, token = actor.partition("!")
+    lines = [f"pveum acl modify / --users '{user}' --roles PVEAuditor"]
+    if token:
+        lines.append(f"pveum acl modify / --tokens '{actor}' --roles PVEAuditor")
+    return lines
+
+
+def _facts(version: Mapping[str, Any], resources: Iterable[Mapping[str, Any]]) -> Facts:
+    guests = {}
+    nodes = set()
+    for row in resources:
+        if row.get("type") in {"qemu", "lxc"}:
+            vmid = int(row["vmid"])
+            guests[vmid] = Guest(
+                vmid,
+                row.get("name") or "",
+                row["type"],
+                row.get("node") or "",
+                bool(int(row.get("template") or 0)),
+                row.get("pool") or "",
+            )
+        elif row.get("type") == "node":
+            nodes.add(row["node"])
+    return Facts(version.get("version") or "", dict(sorted(guests.items())), tuple(sorted(nodes)))

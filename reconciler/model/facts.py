@@ -1,0 +1,27 @@
+"""What a cluster has that pvectl does not manage, but must know of: guests, nodes, the release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Guest(NamedTuple):
+    """A virtual machine or container; `kind` is qemu or lxc."""
+
+    vmid: int
+    name: str
+    kind: str
+    node: str
+    template: bool = False
+    pool: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """`guests` holds only those that the caller may see."""
+
+    release: str = ""
+    guests: Mapping[int, Guest] = field(default_factory=dict)
+    nodes: tuple[str, ...] = ()

@@ -1,0 +1,214 @@
+"""Two states -> what has to change, and what is left alone and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from reconciler.kinds import kind_of, references
+from reconciler.model.address import Address
+from reconciler.model.change import Cause, Change, Reason
+from reconciler.model.declared import Declared, Desired, Moved
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.plan import Kept
+from reconciler.model.policy import Mode
+from reconciler.model.state import Spec, State
+
+
+class Difference(NamedTuple):
+    """Changes sorted by address, not yet ordered."""
+
+    changes: tuple[Change, ...]
+    kept: tuple[Kept, ...]
+    findings: tuple[Finding, ...]
+
+
+def diff(desired: Desired, live: State, *, now: int) -> Difference:
+    """What turns `live` into `desired`; `now` (Unix seconds) decides what has expired.
+
+    Nothing is deleted that was not declared deletable: by [[removed]] or [[moved]], by an expired
+    grant, by the mode of its kind, or because it hangs on such an object.
+    """
+    work = _Work(desired, live)
+    for address, declared in desired.objects.items():
+        if 0 < declared.expires <= now:
+            work.delete(address, Reason(Cause.EXPIRED, f"expired; {_place(declared)}"))
+        else:
+            work.want(address, declared)
+    for address, source in desired.removed.items():
+        work.delete(address, Reason(Cause.REMOVED, f"[[removed]] in {source.file}:{source.line}"))
+    for moved in desired.moved:
+        work.move(moved)
+    work.undeclared(now)
+    work.dependents()
+    changes = tuple(work.changes[address] for address in sorted(work.changes))
+    kept = tuple(Kept(kind, why, n) for (kind, why), n in sorted(work.kept.items()))
+    return Difference(changes, kept, tuple(work.findings))
+
+
+def _place(declared: Declared) -> str:
+    return f"declared in {declared.source.file}:{declared.source.line}"
+
+
+@dataclass(slots=True)
+class _Work:
+    desired: Desired
+    live: State
+    changes: dict[Address, Change] = field(default_factory=dict)
+    kept: Counter[tuple[str, str]] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+
+    def want(self, address: Address, declared: Declared) -> None:
+        """Create or update one declared object."""
+        before = self.live.get(address)
+        try:
+            after = kind_of(address).overlay(declared.spec, before)
+        except ValueError as error:
+            self._error("CANNOT_REACH", str(error), address)
+            return
+        if before is None:
+            reason = Reason(Cause.MISSING, f"{_place(declared)}, not in the cluster")
+        elif after != before:
+            reason = Reason(Cause.DIFFERS, _place(declared))
+        else:
+            return
+        self.changes[address] = Change(address, before, after, reason)
+
+    def delete(self, address: Address, reason: Reason) -> None:
+        """Delete one object, if it is there and PVE lets it go."""
+        before = self.live.get(address)
+        if before is None:
+            return
+        if kind_of(address).built_in(address.id, before):
+            message = f"{address} belongs to Proxmox VE itself and cannot be deleted"
+            self._error("BUILT_IN", message, address)
+            return
+        self.changes[address] = Change(address, before, None, reason)
+
+    def move(self, moved: Moved) -> None:
+        """The old object goes; what names it and is not declared follows to the new one."""
+        if moved.old not in self.live:
+            return
+        place = f"[[moved]] in {moved.source.file}:{moved.source.line}"
+        reason = Reason(Cause.MOVED, f"{place}: it is called {moved.new} now")
+        for address in self._naming({moved.old}):
+            if address in self.desired.objects:
+                continue
+            spec = self.changes[address].after if address in self.changes else self.live[address]
+            if spec is None:
+                continue
+            renamed = kind_of(address).rename(address.id, spec, moved.old, moved.new)
+            if renamed is not None:
+                self._rename(address, Address(address.kind, renamed[0]), renamed[1], reason)
+        self.delete(moved.old, reason)
+
+    def _rename(self, old: Address, new: Address, spec: Spec, reason: Reason) -> None:
+        if new != old:
+            self.delete(old, reason)
+        if new not in self.desired.objects and self.live.get(new) != spec:
+            self.changes[new] = Change(new, self.live.get(new), spec, reason)
+
+    def undeclared(self, now: int) -> None:
+        """Delete what is not declared and lies inside the managed scope; count what is left."""
+        policy = self.desired.policy
+        for address, spec in self.live.items():
+            kind = kind_of(address)
+            if (
+                address in self.desired.objects
+                or address in self.changes
+                or kind.built_in(address.id, spec)
+            ):
+                continue
+            manage = policy.managed(address.kind)
+            if manage.mode is Mode.ADDITIVE:
+                why = "not declared; additive mode deletes nothing"
+            elif not manage.covers(address):
+                why = "not declared; outside the managed scope"
+            elif manage.mode is Mode.AUTHORITATIVE:
+                why = "not declared, and this kind is managed authoritatively"
+                self.delete(address, Reason(Cause.UNDECLARED, why))
+                continue
+            elif owner := self._declared_owner(address, spec, now):
+                self.delete(address, Reason(Cause.UNDECLARED, f"not declared; hangs on {owner}"))
+                continue
+            else:
+                why = "not declared, and hangs on nothing that is"
+            self.kept[address.kind, why] += 1
+
+    def _declared_owner(self, address: Address, spec: Spec, now: int) -> Address | None:
+        for owner in kind_of(address).owners(address.id, spec):
+            declared = self.desired.objects.get(owner)
+            if declared is not None and not 0 < declared.expires <= now:
+                return owner
+        return None
+
+    def dependents(self) -> None:
+        """Take along what names a deleted object, so that each is shown and can be restored."""
+        done: set[Address] = set()
+        while gone := {a for a, c in self.changes.items() if c.after is None} - done:
+            done |= gone
+            for address in self._naming(gone):
+                self._let_go(address, gone)
+
+    def _naming(self, gone: set[Address]) -> list[Address]:
+        """The live objects that name one of `gone`, sorted."""
+        return sorted(
+            address
+            for address, spec in self.live.items()
+            if any(ref in gone for ref in references(address, spec))
+        )
+
+    def _let_go(self, address: Address, gone: set[Address]) -> None:
+        for ref in sorted(gone):
+            spec = self.changes[address].after if address in self.changes else self.live[address]
+            if spec is None or ref not in references(address, spec):
+                continue
+            if address in self.desired.objects:
+                message = f"{ref} is to be deleted, but {address} is declared and names it"
+                self._error("STILL_USED", message, address)
+                continue
+            rest = kind_of(address).detach(address.id, spec, ref)
+            if rest == spec and ref.kind not in kind_of(address).tolerates:
+                message = f"{ref} cannot be deleted: {address} still uses it"
+                self._error("STILL_USED", message, address)
+                continue
+            reason = Reason(Cause.DEPENDENT, f"hangs on {ref}, which is deleted")
+            self.changes[address] = Change(address, self.live[address], rest, reason)
+
+    def _error(self, code: str, message: str, address: Address) -> None:
+        declared = self.desired.objects.get(address)
+        source = declared.source if declared else self.desired.removed.get(address)
+        self.findings.append(Finding(code, Severity.ERROR, message, address=address, source=source))
+
+
+def narrow(changes: Sequence[Change], patterns: Sequence[str], live: State) -> tuple[Change, ...]:
+    """The changes that match a pattern, and those without which they cannot be done.
+
+    These are the creations that they name, and what hangs on an object that they delete.
+    """
+    by_address = {change.address: change for change in changes}
+    chosen = {a for a in by_address if any(a.matches(pattern) for pattern in patterns)}
+    waiting = sorted(chosen)
+    while waiting:
+        for address in _required(by_address[waiting.pop()], by_address):
+            if address not in chosen:
+                chosen.add(address)
+                waiting.append(address)
+    del live
+    return tuple(change for change in changes if change.address in chosen)
+
+
+def _required(change: Change, changes: dict[Address, Change]) -> Iterable[Address]:
+    if change.after is not None:
+        for ref in references(change.address, change.after):
+            if ref in changes and changes[ref].before is None:
+                yield ref
+        return
+    for other in changes.values():
+        named = other.before is not None and change.address in references(
+            other.address, other.before
+        )
+        if named:
+            yield other.address
