@@ -5,57 +5,77 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.model.options import (
+    BOOLEAN,
     STRING,
-    Option,
     SectionType,
     choice,
-    flag,
     formatted,
     section_type,
     text,
     whole,
 )
+from reconciler.model.parameters import Param, Table
 
-VZDUMP_OPTIONS: Mapping[str, Option] = {
-    "all": flag(default=False),
-    "bwlimit": whole(0, default=0),
-    "compress": choice("0", "1", "gzip", "lzo", "zstd", default="0"),
+VZDUMP_OPTIONS: Table = {
+    "all": BOOLEAN,
+    "bwlimit": whole(0),
+    "compress": choice("0", "1", "gzip", "lzo", "zstd"),
     "dumpdir": STRING,
     "exclude": formatted("pve-vmid-list"),
-    "exclude-path": Option("array"),
+    "exclude-path": Param(type="array", optional=True),
     "fleecing": formatted("backup-fleecing"),
-    "ionice": whole(0, 8, default=7),
-    "lockwait": whole(0, default=180),
-    "mailnotification": choice("always", "failure", default="always"),
+    "ionice": whole(0, 8),
+    "lockwait": whole(0),
+    "mailnotification": choice("always", "failure"),
     "mailto": formatted("email-or-username-list"),
-    "mode": choice("snapshot", "suspend", "stop", default="snapshot"),
+    "mode": choice("snapshot", "suspend", "stop"),
     "node": formatted("pve-node"),
-    "notes-template": Option(max_length=1024, requires="storage"),
-    "notification-mode": choice("auto", "legacy-sendmail", "notification-system", default="auto"),
+    "notes-template": Param(max_length=1024, requires="storage", optional=True),
+    "notification-mode": choice("auto", "legacy-sendmail", "notification-system"),
     "pbs-change-detection-mode": choice("legacy", "data", "metadata"),
     "performance": formatted("backup-performance"),
-    "pigz": whole(default=0),
+    "pigz": whole(),
     "pool": STRING,
-    "protected": Option("boolean", requires="storage"),
-    "prune-backups": formatted("prune-backups", default="keep-all=1"),
-    "quiet": flag(default=False),
-    "remove": flag(default=True),
+    "protected": Param(type="boolean", requires="storage", optional=True),
+    "prune-backups": formatted("prune-backups"),
+    "quiet": BOOLEAN,
+    "remove": BOOLEAN,
     "script": STRING,
-    "stdexcludes": flag(default=True),
-    "stop": flag(default=False),
-    "stopwait": whole(0, default=10),
+    "stdexcludes": BOOLEAN,
+    "stop": BOOLEAN,
+    "stopwait": whole(0),
     "storage": formatted("pve-storage-id"),
     "tmpdir": STRING,
     "vmid": formatted("pve-vmid-list"),
-    "zstd": whole(default=1),
+    "zstd": whole(),
 }
 """What a job and a single run of vzdump have in common."""
 
-JOB_OPTIONS: Mapping[str, Option] = {
+VZDUMP_DEFAULTS: Mapping[str, str | int] = {
+    "all": 0,
+    "bwlimit": 0,
+    "compress": "0",
+    "ionice": 7,
+    "lockwait": 180,
+    "mailnotification": "always",
+    "mode": "snapshot",
+    "notification-mode": "auto",
+    "pigz": 0,
+    "prune-backups": "keep-all=1",
+    "quiet": 0,
+    "remove": 1,
+    "stdexcludes": 1,
+    "stop": 0,
+    "stopwait": 10,
+    "zstd": 1,
+}
+"""What vzdump does where neither the job nor vzdump.conf says anything; the storage is local."""
+
+JOB_OPTIONS: Table = {
     **VZDUMP_OPTIONS,
     "comment": text(512),
-    "enabled": flag(default=True),
-    "repeat-missed": flag(default=False),
+    "enabled": BOOLEAN,
+    "repeat-missed": BOOLEAN,
     "schedule": formatted("pve-calendar-event", max_length=128),
 }
 """Every option that jobs.cfg holds for a backup job."""

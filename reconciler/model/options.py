@@ -9,52 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from reconciler.model.parameters import Param
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One parameter.
-
-    `type` is string, boolean, integer or array (of strings); `format` a name that
-    `model.formats.check` knows; `pattern` a regular expression for the whole value; lengths are in
-    characters; `requires` another parameter that must be in the same request.
-    `default` is what PVE's schema says, a text where it is one.
-    """
-
-    type: str = "string"
-    format: str = ""
-    enum: tuple[str, ...] = ()
-    pattern: str = ""
-    minimum: int | None = None
-    maximum: int | None = None
-    max_length: int | None = None
-    default: str | int | None = None
-    requires: str = ""
+STRING = Param(optional=True)
+BOOLEAN = Param(type="boolean", optional=True)
 
 
-STRING = Option()
-BOOLEAN = Option("boolean")
+def text(max_length: int) -> Param:
+    return Param(max_length=max_length, optional=True)
 
 
-def text(max_length: int) -> Option:
-    return Option(max_length=max_length)
+def whole(minimum: int | None = None, maximum: int | None = None) -> Param:
+    return Param(type="integer", minimum=minimum, maximum=maximum, optional=True)
 
 
-def flag(*, default: bool) -> Option:
-    return Option("boolean", default=int(default))
+def formatted(name: str, *, max_length: int | None = None) -> Param:
+    return Param(format=name, max_length=max_length, optional=True)
 
 
-def whole(
-    minimum: int | None = None, maximum: int | None = None, *, default: int | None = None
-) -> Option:
-    return Option("integer", minimum=minimum, maximum=maximum, default=default)
+def choice(*values: str) -> Param:
+    return Param(enum=values, optional=True)
 
 
-def formatted(name: str, *, max_length: int | None = None, default: str | None = None) -> Option:
-    return Option(format=name, max_length=max_length, default=default)
-
-
-def choice(*values: str, default: str | None = None) -> Option:
-    return Option(enum=values, default=default)
+def matching(pattern: str, *, max_length: int | None = None) -> Param:
+    return Param(pattern=pattern, max_length=max_length, optional=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,68 +7,63 @@ from collections.abc import Mapping
 from reconciler.model.options import (
     BOOLEAN,
     STRING,
-    Option,
     SectionType,
     choice,
-    flag,
     formatted,
+    matching,
     section_type,
     text,
     whole,
 )
+from reconciler.model.parameters import Table
+from reconciler.model.properties import VANISHED
 
-_URI_TEXT = Option(pattern=r'^[^\x00-\x1F\x7F <>#"]*$')
+_URI_TEXT = matching(r'^[^\x00-\x1F\x7F <>#"]*$')
 
 SYNC_SCOPE = choice("users", "groups", "both")
-SYNC_REMOVE_VANISHED = Option(
-    pattern=r"(?:(?:(?:acl|properties|entry);)*(?:acl|properties|entry))|none", default="none"
-)
+SYNC_REMOVE_VANISHED = matching(VANISHED)
 
-REALM_OPTIONS: Mapping[str, Option] = {
+REALM_OPTIONS: Table = {
     "acr-values": _URI_TEXT,
     "audiences": _URI_TEXT,
-    "autocreate": flag(default=False),
+    "autocreate": BOOLEAN,
     "base_dn": text(256),
     "bind_dn": text(256),
-    "capath": Option(default="/etc/ssl/certs"),
-    "case-sensitive": flag(default=True),
+    "capath": STRING,
+    "case-sensitive": BOOLEAN,
     "cert": STRING,
     "certkey": STRING,
     "client-id": text(256),
     "client-key": text(256),
     "comment": text(4096),
     "default": BOOLEAN,
-    "domain": Option(pattern=r"\S+", max_length=256),
+    "domain": matching(r"\S+", max_length=256),
     "filter": text(2048),
-    "group_classes": formatted(
-        "ldap-simple-attr-list", default="groupOfNames, group, univentionGroup, ipausergroup"
-    ),
+    "group_classes": formatted("ldap-simple-attr-list"),
     "group_dn": text(256),
     "group_filter": text(2048),
     "group_name_attr": formatted("ldap-simple-attr", max_length=256),
-    "groups-autocreate": flag(default=False),
-    "groups-claim": Option(pattern=r"[A-Za-z0-9\.\-_]+", max_length=256),
-    "groups-overwrite": flag(default=False),
+    "groups-autocreate": BOOLEAN,
+    "groups-claim": matching(r"[A-Za-z0-9\.\-_]+", max_length=256),
+    "groups-overwrite": BOOLEAN,
     "issuer-url": text(256),
-    "mode": choice("ldap", "ldaps", "ldap+starttls", default="ldap"),
+    "mode": choice("ldap", "ldaps", "ldap+starttls"),
     "password": STRING,
     "port": whole(1, 65535),
-    "prompt": Option(pattern=r"(?:none|login|consent|select_account|\S+)"),
-    "query-userinfo": flag(default=True),
-    "scopes": Option(default="email profile"),
+    "prompt": matching(r"(?:none|login|consent|select_account|\S+)"),
+    "query-userinfo": BOOLEAN,
+    "scopes": STRING,
     "secure": BOOLEAN,
     "server1": formatted("address", max_length=256),
     "server2": formatted("address", max_length=256),
     "sslversion": choice("tlsv1", "tlsv1_1", "tlsv1_2", "tlsv1_3"),
     "sync-defaults-options": formatted("realm-sync-options"),
-    "sync_attributes": Option(pattern=r"\w+=[^,]+(,\s*\w+=[^,]+)*"),
+    "sync_attributes": matching(r"\w+=[^,]+(,\s*\w+=[^,]+)*"),
     "tfa": formatted("pve-tfa-config", max_length=128),
-    "user_attr": Option(pattern=r"\S{2,}", max_length=256),
-    "user_classes": formatted(
-        "ldap-simple-attr-list", default="inetorgperson, posixaccount, person, user"
-    ),
+    "user_attr": matching(r"\S{2,}", max_length=256),
+    "user_classes": formatted("ldap-simple-attr-list"),
     "username-claim": STRING,
-    "verify": flag(default=False),
+    "verify": BOOLEAN,
 }
 """Every option that some type has; `realm`, `type`, `check-connection`, `delete` and `digest`
 are not options."""
@@ -102,10 +97,10 @@ BUILT_IN_REALMS: Mapping[str, str] = {
 }
 """Always there, whatever domains.cfg says; the comment is shown when none is set."""
 
-REALM_SYNC_OPTIONS: Mapping[str, Option] = {
+REALM_SYNC_OPTIONS: Table = {
     "comment": text(512),
-    "enable-new": flag(default=True),
-    "enabled": flag(default=True),
+    "enable-new": BOOLEAN,
+    "enabled": BOOLEAN,
     "realm": formatted("pve-realm", max_length=32),
     "remove-vanished": SYNC_REMOVE_VANISHED,
     "schedule": formatted("pve-calendar-event", max_length=128),
