@@ -133,13 +133,15 @@ def check(name: str, value: str, path: str = "") -> str | None:
     `path` is the parameter's name; it stands in complaints about parts of a property string.
     """
     from reconciler.model.properties import PROPERTY_STRINGS, parse_properties
+    from reconciler.model.storage_formats import STORAGE_FORMATS
 
     if name in PROPERTY_STRINGS:
         return parse_properties(name, value, path).complaint
-    if name in FORMATS:
-        return FORMATS[name](value)
+    plain = FORMATS if name.removesuffix("-list") in FORMATS else STORAGE_FORMATS
+    if name in plain:
+        return plain[name](value)
     if name.endswith("-list"):
-        checked = map(FORMATS[name.removesuffix("-list")], split_list(value))
+        checked = map(plain[name.removesuffix("-list")], split_list(value))
         return next(filter(None, checked), None)
     if value in ("", "0"):
         return None

@@ -76,12 +76,12 @@ def section_type(name: str, options: str, sensitive: str = "") -> SectionType:
     )
 
 
-def fixed_everywhere(option: str, types: Mapping[str, SectionType]) -> bool:
-    """Whether the option is fixed in every type that has it: then PUT does not know it at all."""
-    holders = [kind for kind in types.values() if option in kind]
-    return bool(holders) and all(option in kind.fixed for kind in holders)
-
-
 def changeable_options(options: Iterable[str], types: Mapping[str, SectionType]) -> tuple[str, ...]:
-    """The options that the schema of PUT knows, in the given order."""
-    return tuple(name for name in options if not fixed_everywhere(name, types))
+    """The options that PUT knows, in the given order: those that some type lets change.
+
+    Others are refused as unknown parameters; one that is fixed in some types only is known, and
+    refused for these types.
+    """
+    return tuple(
+        name for name in options if any(name in kind.changeable for kind in types.values())
+    )
