@@ -235,6 +235,18 @@ def _grants(name: str, spec: AclSpec, table: AccessTable) -> None:
     table.add_entry(path, kind, principal, role, propagate=spec.propagate)
 
 
+def _weigh(objects: Sequence[tuple[str, AclSpec]]) -> int:
+    """Principals with exactly the same roles share a line, as PVE writes them."""
+    held: dict[tuple[str, bool, str], list[str]] = defaultdict(list)
+    for name, spec in objects:
+        entry = parse_entry(name)
+        held[entry.path, spec.propagate, entry.principal].append(entry.role)
+    lines: dict[tuple[str, bool, str], int] = defaultdict(int)
+    for (path, propagate, principal), roles in held.items():
+        lines[path, propagate, ",".join(sorted(roles))] += len(principal) + 1
+    return sum(len(f"acl:1:{path}::{roles}:\n") + size for (path, _, roles), size in lines.items())
+
+
 KIND = Kind(
     name="acl",
     spec=AclSpec,
@@ -254,4 +266,5 @@ KIND = Kind(
     requests=lambda changes: tuple(_requests(changes)),
     needs=_needs,
     grants=_grants,
+    weigh=_weigh,
 )

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
-from reconciler.kinds.text import NAME, Text, given
+from reconciler.kinds.text import NAME, Text, given, quote
 from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import Table
@@ -68,6 +68,11 @@ def _grants(name: str, spec: GroupSpec, table: AccessTable) -> None:
     table.groups.setdefault(name, set())
 
 
+def _weigh(objects: Sequence[tuple[str, GroupSpec]]) -> int:
+    """The members of the groups are counted with the users."""
+    return sum(len(f"group:{name}::{quote(spec.comment)}:\n") for name, spec in objects)
+
+
 KIND = Kind(
     name="group",
     spec=GroupSpec,
@@ -82,4 +87,5 @@ KIND = Kind(
     requests=lambda changes: tuple(_requests(changes)),
     needs=_needs,
     grants=_grants,
+    weigh=_weigh,
 )

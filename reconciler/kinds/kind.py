@@ -14,6 +14,7 @@ from reconciler.access.table import AccessTable
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
 from reconciler.model.declared import Declaration
+from reconciler.model.facts import Facts
 from reconciler.model.finding import Finding
 from reconciler.model.policy import Table
 from reconciler.model.request import Request
@@ -111,6 +112,9 @@ class Kind(Generic[S]):
     `needs`       (change, access table of the live state) -> privileges that its request needs
     `grants`      (id, spec, access table) -> None; fills the table
     `built_in`    (id, spec) -> True for what PVE itself owns: never drift, never deleted
+    `weigh`       all (id, spec) of the kind -> how many bytes they take in the file `lock`, 0 where
+                  that cannot grow too large
+    `survey`      (planned state, facts) -> findings about what PVE accepts in silence
     `check`       (id, spec, whole desired state) -> findings that files alone can give
     """
 
@@ -140,5 +144,7 @@ class Kind(Generic[S]):
     undo: Callable[[Change], Undo] = _full
     grants: Callable[[str, S, AccessTable], None] = lambda *_: None
     built_in: Callable[[str, S], bool] = lambda *_: False
+    weigh: Callable[[Sequence[tuple[str, S]]], int] = lambda _: 0
+    survey: Callable[[Mapping[Address, Spec], Facts], Iterable[Finding]] = _nothing
     check: Callable[[str, S, Mapping[Address, Spec]], Iterable[Finding]] = _nothing
     notes: frozenset[str] = field(default_factory=frozenset)

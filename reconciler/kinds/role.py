@@ -100,6 +100,10 @@ def _grants(name: str, spec: RoleSpec, table: AccessTable) -> None:
     table.roles[name] = frozenset(spec.privileges)
 
 
+def _weigh(objects: Sequence[tuple[str, RoleSpec]]) -> int:
+    return sum(len(f"role:{name}:{','.join(spec.privileges)}:\n") for name, spec in objects)
+
+
 KIND = Kind(
     name="role",
     spec=RoleSpec,
@@ -113,4 +117,5 @@ KIND = Kind(
     requests=lambda changes: tuple(_requests(changes)),
     needs=_needs,
     grants=_grants,
+    weigh=_weigh,
 )

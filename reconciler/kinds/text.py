@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import urllib.parse
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
@@ -81,3 +82,8 @@ def given(**fields: Any) -> dict[str, Any]:
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of `after` that differ from `before`."""
     return {key: value for key, value in after.items() if before.get(key) != value}
+
+
+def quote(text: object) -> str:
+    """How PVE escapes a text in user.cfg; only its length matters here."""
+    return urllib.parse.quote(str(text), safe=" !\"#$&'()*+,-./;<=>?@[\\]^_`{|}~")

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from reconciler.access.table import AccessTable, Principal
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
-from reconciler.kinds.text import TOKEN, Expiry, Text, changed, flag, given, unix_to_toml
+from reconciler.kinds.text import TOKEN, Expiry, Text, changed, flag, given, quote, unix_to_toml
 from reconciler.kinds.user import USERS
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
@@ -132,6 +132,12 @@ def _grants(name: str, spec: TokenSpec, table: AccessTable) -> None:
     table.tokens[name] = Principal(expires=spec.expires, privsep=spec.privsep)
 
 
+def _weigh(objects: Sequence[tuple[str, TokenSpec]]) -> int:
+    return sum(
+        len(f"token:{name}:{spec.expires}:1:{quote(spec.comment)}:\n") for name, spec in objects
+    )
+
+
 KIND = Kind(
     name="token",
     spec=TokenSpec,
@@ -153,4 +159,5 @@ KIND = Kind(
     undo=_undo,
     needs=_needs,
     grants=_grants,
+    weigh=_weigh,
 )

@@ -17,6 +17,7 @@ from reconciler.kinds.text import (
     flag,
     given,
     names,
+    quote,
     split_list,
     unix_to_toml,
 )
@@ -195,6 +196,14 @@ def _built_in(name: str, spec: UserSpec) -> bool:
     return name == "root@pam"
 
 
+def _weigh(objects: Sequence[tuple[str, UserSpec]]) -> int:
+    """A line per user, and the name once more in each of the groups."""
+    return sum(
+        len(f"user:{name}:{':'.join(map(quote, _params(spec).values()))}:\n".encode())
+        for name, spec in objects
+    ) + sum(len(name.encode()) + 1 for name, spec in objects for _ in spec.groups)
+
+
 KIND = Kind(
     name="user",
     spec=UserSpec,
@@ -216,5 +225,6 @@ KIND = Kind(
     undo=_undo,
     needs=_needs,
     grants=_grants,
+    weigh=_weigh,
     built_in=_built_in,
 )

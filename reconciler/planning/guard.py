@@ -1,0 +1,187 @@
+"""What forbids a plan, or must be known before it is applied: findings, never exceptions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from reconciler.access.evaluate import privileges
+from reconciler.access.privileges import BUILT_IN_ROLES
+from reconciler.access.table import AccessTable
+from reconciler.kinds import all_kinds, kind_of, references
+from reconciler.kinds.kind import Need
+from reconciler.model.address import Address
+from reconciler.model.change import Action, Change, Undo
+from reconciler.model.declared import Declared
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.plan import Step
+from reconciler.model.policy import Policy
+from reconciler.model.state import State
+
+FILE_LIMIT = 1024 * 1024
+"""pmxcfs refuses a larger file."""
+
+
+def limits(policy: Policy, changes: Sequence[Change], live: State) -> Iterable[Finding]:
+    """Too many deletions of one kind, or too many changes at all."""
+    deleted = Counter(c.address.kind for c in changes if c.action is Action.DELETE)
+    there = Counter(address.kind for address in live)
+    limit = policy.limits.delete
+    for kind, count in sorted(deleted.items()):
+        reasons = []
+        if limit.count is not None and count > limit.count:
+            reasons.append(f"at most {limit.count} are allowed")
+        if limit.percent is not None and count * 100 > limit.percent * there[kind]:
+            reasons.append(f"at most {limit.percent} % are allowed")
+        if reasons:
+            yield _refusal(
+                "LIMIT_DELETE",
+                f"{count} of {there[kind]} {kind} objects would be deleted; "
+                f"{' and '.join(reasons)}",
+                f"LIMIT_DELETE={kind}",
+            )
+    total = policy.limits.total
+    if total is not None and len(changes) > total:
+        message = f"{len(changes)} objects would change; at most {total} are allowed"
+        yield _refusal("LIMIT_TOTAL", message, "LIMIT_TOTAL=all")
+
+
+def protected(policy: Policy, changes: Sequence[Change]) -> Iterable[Finding]:
+    """Objects that `[protected]` names."""
+    for change in changes:
+        address = change.address
+        if change.action is Action.DELETE:
+            for pattern in policy.protected.never_delete:
+                if address.matches(pattern):
+                    message = f"{address} must never be deleted ([protected] '{pattern}')"
+                    yield _refusal("PROTECTED", message, f"PROTECTED={address}", address)
+        for pattern in policy.protected.never_change:
+            if address.matches(pattern):
+                message = f"{address} must never change ([protected] '{pattern}')"
+                yield _refusal("PROTECTED", message, f"PROTECTED={address}", address)
+
+
+def irreversible(steps: Sequence[Step]) -> Iterable[Finding]:
+    """Changes that no rollback brings back; each is to be allowed by name."""
+    for step in steps:
+        if step.undo is not Undo.NONE:
+            continue
+        for change in step.changes:
+            if kind_of(change.address).undo(change) is Undo.NONE:
+                yield _refusal(
+                    "IRREVERSIBLE",
+                    f"{change.action} {change.address} cannot be taken back",
+                    f"irreversible={change.address}",
+                    change.address,
+                )
+
+
+def missing_references(
+    changes: Sequence[Change], planned: State, objects: Mapping[Address, Declared]
+) -> Iterable[Finding]:
+    """Objects that are named but will not be there."""
+    read = {address.kind for address in planned} | {"role", "group", "user", "token"}
+    for change in changes:
+        if change.after is None:
+            continue
+        address = change.address
+        for ref in references(address, change.after):
+            if ref in planned or ref.kind not in read or _always_there(ref):
+                continue
+            tolerated = ref.kind in kind_of(address).tolerates
+            declared = objects.get(address)
+            yield Finding(
+                "NOT_THERE" if tolerated else "UNKNOWN_REFERENCE",
+                Severity.WARNING if tolerated else Severity.ERROR,
+                f"{address} names {ref}, which is neither declared nor in the cluster"
+                + ("; Proxmox VE accepts that in silence" if tolerated else ""),
+                hint=_likely(ref, planned),
+                address=address,
+                source=declared.source if declared else None,
+            )
+
+
+def _always_there(ref: Address) -> bool:
+    return (ref.kind == "role" and ref.id in BUILT_IN_ROLES) or ref == Address("user", "root@pam")
+
+
+def _likely(ref: Address, planned: State) -> str:
+    import difflib
+
+    names = sorted(address.id for address in planned if address.kind == ref.kind)
+    close = difflib.get_close_matches(ref.id, names, 1, 0.6)
+    return f"did you mean {close[0]}?" if close else f"declare {ref} or correct its name"
+
+
+def missing_privileges(
+    actor: str, changes: Sequence[Change], live: AccessTable, planned: AccessTable
+) -> Iterable[Finding]:
+    """Privileges that the requests need and `actor` does not hold; each is named once."""
+    lacking: dict[Need, Address] = {}
+    for change in changes:
+        for need in kind_of(change.address).needs(change, planned):
+            if need not in lacking and not holds(live, actor, need):
+                lacking[need] = change.address
+    for need, address in lacking.items():
+        ways = [" and ".join(f"{name} on {path}" for path, name in way) for way in need.any_of]
+        yield Finding(
+            "MISSING_PRIVILEGE",
+            Severity.ERROR,
+            f"{actor} may not change {address}: {' or '.join(ways)} is missing",
+            hint="`pvectl bootstrap` prints the `pveum` lines that grant what this state needs",
+            address=address,
+        )
+
+
+def holds(table: AccessTable, actor: str, need: Need) -> bool:
+    """Whether `actor` meets `need` in this state; root's tokens count as PVE counts them."""
+    return any(
+        all(name in privileges(table, actor, path) for path, name in way) for way in need.any_of
+    )
+
+
+def capacity(planned: State) -> Iterable[Finding]:
+    """Files that would outgrow what pmxcfs accepts."""
+    sizes: Counter[str] = Counter()
+    for name, kind in all_kinds().items():
+        sizes[kind.lock] += kind.weigh(
+            [(address.id, spec) for address, spec in planned.items() if address.kind == name]
+        )
+    for file, size in sorted(sizes.items()):
+        if size > FILE_LIMIT:
+            yield Finding(
+                "FILE_TOO_LARGE",
+                Severity.ERROR,
+                f"{file} would grow to about {size // 1024} KiB; Proxmox VE refuses more than "
+                f"{FILE_LIMIT // 1024} KiB",
+                hint="grant to groups instead of users, or to pools instead of single guests",
+            )
+        elif size > FILE_LIMIT * 9 // 10:
+            yield Finding(
+                "FILE_NEARLY_FULL",
+                Severity.WARNING,
+                f"{file} would grow to about {size // 1024} of {FILE_LIMIT // 1024} KiB",
+                hint="grant to groups instead of users, or to pools instead of single guests",
+            )
+
+
+def allow(findings: Iterable[Finding], allowed: Sequence[str]) -> Iterable[Finding]:
+    """Turn refusals that the operator allows by name into warnings that say so."""
+    for finding in findings:
+        if finding.allow and any(_same(finding.allow, given) for given in allowed):
+            message = f"{finding.message} (allowed)"
+            yield finding._replace(severity=Severity.WARNING, message=message, hint="", allow="")
+        else:
+            yield finding
+
+
+def _same(wanted: str, given: str) -> bool:
+    code, _, what = wanted.partition("=")
+    given_code, _, given_what = given.partition("=")
+    return code.lower() == given_code.lower() and fnmatchcase(what, given_what.replace("[", "[[]"))
+
+
+def _refusal(code: str, message: str, flag: str, address: Address | None = None) -> Finding:
+    hint = f"to allow just this: --allow '{flag}'"
+    return Finding(code, Severity.ERROR, message, hint, address, allow=flag)
