@@ -1,0 +1,79 @@
+"""Who is asking, and what a handler may use to answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.access.evaluate import privileges
+from reconciler.access.index import Flags
+from reconciler.access.table import ROOT
+from reconciler.model.formats import split_list
+from reconciler.model.parameters import Value, plain
+from reconciler.sandbox.failure import forbidden
+from reconciler.sandbox.store import Store
+from reconciler.sandbox.usercfg import UserConfig
+
+
+class Params(dict[str, Value]):
+    """Checked parameters of one call, those of the path included."""
+
+    def text(self, name: str) -> str | None:
+        """None when it was not given."""
+        return plain(self[name]) if name in self else None
+
+    def need(self, name: str) -> str:
+        """A required one: the parameter table has seen to it."""
+        return plain(self[name])
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        return plain(self[name]) == "1" if name in self else default
+
+    def number(self, name: str) -> int | None:
+        return int(plain(self[name])) if name in self else None
+
+    def names(self, name: str) -> list[str]:
+        """The elements of a list parameter; none when it was not given."""
+        return split_list(plain(self[name])) if name in self else []
+
+
+@dataclass(slots=True)
+class Context:
+    """One call. `actor` is a user, a full token id, or empty for somebody unknown."""
+
+    store: Store
+    actor: str
+    clock: Callable[[], float] = field(default=time.time)
+
+    @property
+    def cfg(self) -> UserConfig:
+        """user.cfg as it is now, for reading only."""
+        return self.store.users()
+
+    @property
+    def now(self) -> int:
+        """Unix seconds."""
+        return int(self.clock())
+
+    def privileges(self, path: str | None) -> Flags:
+        """What the actor holds on a normalised path; None is a path that no one may have."""
+        if self.actor == ROOT:
+            return privileges(self.store.access(), ROOT, "/")
+        return {} if path is None else privileges(self.store.access(), self.actor, path)
+
+    def may(self, path: str | None, names: Sequence[str], *, some: bool = False) -> bool:
+        """Whether the actor holds all of the privileges, or with `some` at least one."""
+        held = self.privileges(path)
+        return any(name in held for name in names) if some else all(name in held for name in names)
+
+    def require(self, path: str | None, names: Sequence[str], *, some: bool = False) -> None:
+        """Like `may`, but 403 when not; the text names what is missing."""
+        held = self.privileges(path)
+        if some:
+            if not any(name in held for name in names):
+                raise forbidden(f"{path or ''}, {'|'.join(names)}")
+            return
+        for name in names:
+            if name not in held:
+                raise forbidden(f"{path or ''}, {name}")
