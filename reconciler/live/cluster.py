@@ -1,0 +1,149 @@
+"""One cluster behind several endpoints: parallel reads that fail over, writes that never do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from typing import Any, NamedTuple, Protocol
+
+from reconciler.errors import (
+    AuthenticationFailed,
+    CertificateNotTrusted,
+    RequestRefused,
+    Unreachable,
+    WriteForbidden,
+)
+from reconciler.model.request import Request
+
+
+class Counts(NamedTuple):
+    """Requests sent so far, repeated ones included; a login is a read."""
+
+    reads: int = 0
+    writes: int = 0
+
+
+class Tally:
+    """Counts requests from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts = Counts()
+
+    @property
+    def counts(self) -> Counts:
+        return self._counts
+
+    def add(self, *, reads: int = 0, writes: int = 0) -> None:
+        with self._lock:
+            before = self._counts
+            self._counts = Counts(before.reads + reads, before.writes + writes)
+
+
+class Link(Protocol):
+    """A connection to one endpoint."""
+
+    @property
+    def endpoint(self) -> str: ...
+
+    def read(self, request: Request) -> Any: ...
+
+    def write(self, request: Request, secrets: Mapping[str, str]) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+class ClusterApi:
+    """The `Api` protocol over one link per endpoint.
+
+    Reads go to one endpoint until it does not answer, then to the next: a set of reads always comes
+    from one endpoint as a whole. The first write fixes the endpoint for good, so that the reads
+    which verify it see the node that did it.
+    """
+
+    def __init__(self, links: Sequence[Link], actor: str, tally: Tally, *, parallel: int) -> None:
+        self._links = tuple(links)
+        self._actor = actor
+        self._tally = tally
+        self._current = 0
+        self._fixed = False
+        self._threads = ThreadPoolExecutor(parallel, "pve-read") if parallel > 1 else None
+
+    def __repr__(self) -> str:
+        return f"ClusterApi({self.endpoint}, {self.actor})"
+
+    @property
+    def actor(self) -> str:
+        return self._actor
+
+    @property
+    def endpoint(self) -> str:
+        return self._links[self._current].endpoint
+
+    @property
+    def counts(self) -> Counts:
+        return self._tally.counts
+
+    def get(self, requests: Sequence[Request]) -> list[Any]:
+        """The `data` of each answer, in order. Of several refusals the first in order is raised."""
+        for request in requests:
+            if request.method != "GET":
+                raise WriteForbidden(f"{request.method} {request.target} was sent as a read")
+        failures: list[Unreachable] = []
+        for position in self._positions():
+            try:
+                answers = self._read(self._links[position], requests)
+            except (AuthenticationFailed, CertificateNotTrusted):
+                raise
+            except Unreachable as error:
+                failures.append(error)
+            else:
+                self._current = position
+                return answers
+        raise _all_failed(failures)
+
+    def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
+        """One write, sent once and to one endpoint; `WriteForbidden` on a read-only connection."""
+        self._fixed = True
+        return self._links[self._current].write(request, secrets or {})
+
+    def close(self) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+        for link in self._links:
+            link.close()
+
+    def _positions(self) -> Iterator[int]:
+        count = 1 if self._fixed else len(self._links)
+        first = self._current
+        return ((first + step) % len(self._links) for step in range(count))
+
+    def _read(self, link: Link, requests: Sequence[Request]) -> list[Any]:
+        if self._threads is None or len(requests) < 2:
+            return [link.read(request) for request in requests]
+        futures = [self._threads.submit(link.read, request) for request in requests]
+        _, pending = wait(futures, return_when=FIRST_EXCEPTION)
+        if pending:
+            # what has not begun is dropped; what runs may hold an earlier refusal
+            wait([future for future in pending if not future.cancel()])
+        return _results(futures)
+
+
+def _results(futures: Sequence[Future[Any]]) -> list[Any]:
+    errors = [
+        error
+        for future in futures
+        if not future.cancelled() and (error := future.exception()) is not None
+    ]
+    refused = [error for error in errors if isinstance(error, RequestRefused)]
+    if errors:
+        raise (refused or errors)[0]
+    return [future.result() for future in futures]
+
+
+def _all_failed(failures: Sequence[Unreachable]) -> Unreachable:
+    if len(failures) == 1:
+        return failures[0]
+    summary = "no endpoint answers: " + "; ".join(error.summary for error in failures)
+    return Unreachable(summary, hint=failures[-1].hint)

@@ -1,0 +1,78 @@
+"""Why no answer came, in plain words, from the errors that the network libraries nest."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from http.client import HTTPException, RemoteDisconnected
+
+_LOST = (RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
+_TUNNEL = "Tunnel connection failed"
+
+_TELLING: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str, str], ...] = (
+    (
+        socket.gaierror,
+        "the host name is not known",
+        "check the name in `endpoint` of [target]",
+    ),
+    (
+        ConnectionRefusedError,
+        "connection refused",
+        "check host and port in `endpoint`; on the node, `systemctl status pveproxy`",
+    ),
+    (
+        TimeoutError,
+        "no answer in time",
+        "check that the node is up and that no firewall drops the connection",
+    ),
+    (
+        _LOST,
+        "the connection was closed",
+        "check `systemctl status pveproxy` on the node",
+    ),
+    (
+        HTTPException,
+        "the answer is no HTTP",
+        "check that the port in `endpoint` is pveproxy's (8006)",
+    ),
+)
+"""Errors that say enough by their type, in the order in which they are looked for."""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and everything that it wraps, outermost first."""
+    waiting: list[BaseException] = [error]
+    seen: set[int] = set()
+    while waiting:
+        current = waiting.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        nested = (*current.args, getattr(current, "reason", None))
+        inner = (*nested, current.__cause__, current.__context__)
+        waiting.extend(item for item in inner if isinstance(item, BaseException))
+
+
+def connection_lost(error: BaseException) -> bool:
+    """The server closed the connection, as it does with one that was idle for too long."""
+    return any(isinstance(cause, _LOST) for cause in causes(error))
+
+
+def explain(error: BaseException) -> tuple[str, str]:
+    """What happened, and what to look at. Never the text of a library: it may show a secret."""
+    chain = list(causes(error))
+    for cause in chain:
+        if isinstance(cause, OSError) and str(cause).startswith(_TUNNEL):
+            return f"the proxy refused: {cause}", "check `proxy` in [target]"
+    for kinds, why, hint in _TELLING:
+        if any(isinstance(cause, kinds) for cause in chain):
+            return why, hint
+    for cause in chain:
+        if isinstance(cause, ssl.SSLError):
+            reason = (cause.reason or "handshake failed").replace("_", " ").lower()
+            return f"TLS: {reason}", "check that the port in `endpoint` speaks HTTPS (8006)"
+        if isinstance(cause, OSError) and cause.errno is not None and cause.strerror:
+            return cause.strerror.lower(), "check the network between here and the node"
+    return type(chain[-1]).__name__, "check `endpoint` and `proxy` in [target]"

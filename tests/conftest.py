@@ -1,0 +1,51 @@
+"""Fixtures that more than one test module uses."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from reconciler.model.api import Api
+
+CASSETTES = Path(__file__).parent.parent / "cassettes"
+
+
+@pytest.fixture
+def cassette_api() -> Iterator[Callable[[str], Api]]:
+    """`cassette_api("reading-fresh")`: a read-only `Api` that a recording answers."""
+    with ExitStack() as stack:
+        yield lambda name: _open_cassette(stack, CASSETTES / f"{name}.yaml")
+
+
+def _open_cassette(stack: ExitStack, path: Path) -> Api:
+    import vcr
+    from urllib3.connectionpool import HTTPSConnectionPool
+
+    from reconciler.live.api import open_api
+    from reconciler.model.target import Target
+
+    # vcrpy puts the real connection class back for a moment while it makes one of its own
+    lock, make = threading.Lock(), HTTPSConnectionPool._new_conn
+
+    def one_at_a_time(pool: HTTPSConnectionPool) -> Any:
+        with lock:
+            return make(pool)
+
+    stack.enter_context(mock.patch.object(HTTPSConnectionPool, "_new_conn", one_at_a_time))
+    stack.enter_context(
+        vcr.use_cassette(str(path), record_mode="none", match_on=["method", "path", "query"])
+    )
+    target = Target(
+        endpoints=("https://pve.example.invalid",),
+        token_id="root@pam!bootstrap",
+        fingerprint=("00" * 32,),
+    )
+    api = open_api(target, "00000000-0000-0000-0000-000000000000", read_only=True)
+    stack.callback(api.close)
+    return api

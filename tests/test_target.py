@@ -1,0 +1,63 @@
+"""A target is in normal form, or says what is wrong with it, without showing it."""
+
+import pytest
+from pydantic import ValidationError
+
+from reconciler.model.target import Target
+
+TOKEN = {"token_id": "a@pve!x"}
+PIN = "AB:" * 31 + "AB"
+
+
+def test_endpoints_get_their_port():
+    target = Target(endpoints="https://PVE01.example.com/", **TOKEN)
+    assert target.endpoints == ("https://pve01.example.com:8006",)
+    assert Target(endpoints=["https://[::1]", "https://b:443"], **TOKEN).endpoints == (
+        "https://[::1]:8006",
+        "https://b:443",
+    )
+
+
+def test_a_sandbox_needs_nobody_who_asks():
+    target = Target(endpoints=("sandbox:../lab",))
+    assert (target.sandbox_folder, target.actor) == ("../lab", "")
+    assert Target(endpoints="https://a", **TOKEN).sandbox_folder is None
+
+
+@pytest.mark.parametrize("text", ["ab" * 32, PIN.lower(), f"sha256 Fingerprint={PIN}"])
+def test_fingerprints_may_be_written_in_any_usual_way(text):
+    assert Target(endpoints="https://a", fingerprint=text, **TOKEN).fingerprint == (PIN,)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"endpoints": "http://a"}, "https://host"),
+        ({"endpoints": "pve01"}, "https://host"),
+        ({"endpoints": "https://a/api2/json"}, "host and port only"),
+        ({"endpoints": "https://a b"}, "no host name"),
+        ({"endpoints": ()}, "at least 1"),
+        ({"endpoints": ("https://a", "https://A:8006")}, "twice"),
+        ({"endpoints": ("https://a", "sandbox:x")}, "alone"),
+        ({"token_id": None}, "token_id or username is missing"),
+        ({"username": "root@pam"}, "not both"),
+        ({"token_id": None, "username": "root"}, "realm"),
+        ({"token_id": "root@pam"}, "user@realm!token"),
+        ({"token_id": "a@pve!x=5e3f8a52"}, "user@realm!token"),
+        ({"fingerprint": "AB:CD"}, "32 bytes"),
+        ({"fingerprint": "AB" * 20}, "SHA-1"),
+        ({"fingerprint": PIN, "ca_file": "ca.pem"}, "not both"),
+        ({"proxy": "https://me:hunter22@p:3128"}, "http://host:port"),
+        ({"verify": False}, "Extra inputs"),
+        ({"read_timeout": 0}, "greater than 0"),
+    ],
+)
+def test_mistakes_are_explained(wrong, told):
+    with pytest.raises(ValidationError, match=told) as caught:
+        Target(**{"endpoints": "https://a", **TOKEN, **wrong})
+    assert "hunter22" not in str(caught.value)
+
+
+def test_the_proxys_password_is_not_shown():
+    target = Target(endpoints="https://a", proxy="http://me:hunter22@proxy:3128", **TOKEN)
+    assert "hunter22" not in repr(target)
