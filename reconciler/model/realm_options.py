@@ -68,6 +68,9 @@ REALM_OPTIONS: Table = {
 """Every option that some type has; `realm`, `type`, `check-connection`, `delete` and `digest`
 are not options."""
 
+REALM_TRUE_BY_DEFAULT: frozenset[str] = frozenset({"case-sensitive", "query-userinfo"})
+"""Booleans that are true where a realm does not have them; all others are false."""
+
 _LDAP = (
     "server2 bind_dn password port secure sslversion default comment tfa verify capath cert "
     "certkey filter sync_attributes user_classes group_dn group_name_attr group_filter "

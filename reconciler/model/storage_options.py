@@ -83,6 +83,9 @@ STORAGE_OPTIONS: Table = {
 }
 """Every option that some type has; `storage`, `type`, `delete` and `digest` are not options."""
 
+STORAGE_TRUE_BY_DEFAULT: frozenset[str] = frozenset({"create-base-path", "create-subdirs", "mkdir"})
+"""Booleans that are true where a storage does not have them; all others are false."""
+
 
 @dataclass(frozen=True, slots=True)
 class StorageType:
