@@ -88,7 +88,8 @@ class CycleError(Refused):
 
 
 class StalePlan(PvectlError):
-    """A saved plan does not fit: other cluster, actor, format, digest, expired, or changed objects."""
+    """A saved plan does not fit: other cluster, actor, format or digest, expired, or objects
+    changed since."""
 
     code = "E_STALE"
     exit_status = ExitStatus.STALE
@@ -189,6 +190,13 @@ class ApplyNotRestored(PvectlError):
     exit_status = ExitStatus.NOT_RESTORED
 
 
+class Interrupted(PvectlError):
+    """A signal asked to stop."""
+
+    code = "E_INTERRUPTED"
+    exit_status = ExitStatus.INTERRUPTED
+
+
 class JournalUnfinished(PvectlError):
     """An earlier run did not end; `pvectl resume` or `pvectl rollback` first."""
 
@@ -201,6 +209,13 @@ class JournalBroken(PvectlError):
 
     code = "E_JOURNAL"
     exit_status = ExitStatus.NOT_RESTORED
+
+
+class JournalFailed(PvectlError):
+    """A journal cannot be written or read: no request is sent without its record."""
+
+    code = "E_JOURNAL_FAILED"
+    exit_status = ExitStatus.RESTORED
 
 
 class SinkFailed(PvectlError):

@@ -17,6 +17,8 @@ from reconciler.model.request import Request, request
 from reconciler.model.state import Spec
 
 GROUPS = request("GET", "access", "groups")
+LOCK_PREFIX = "pvectl-lock-"
+"""Groups of this name are the cluster-wide lock of pvectl itself; never an object, never drift."""
 
 
 class GroupSpec(Spec):
@@ -31,6 +33,8 @@ class GroupTable(Table):
 
 def _declare(name: str, parent: str, table: GroupTable) -> Iterable[Declaration]:
     del parent
+    if name.startswith(LOCK_PREFIX):
+        raise ValueError(f"group names that start with {LOCK_PREFIX} are kept for pvectl's lock")
     if not NAME.fullmatch(name):
         raise ValueError(f"'{name}' is no group name: letters, digits, '.', '-' and '_' only")
     yield Declaration(name, GroupSpec(comment=table.comment))
@@ -43,6 +47,8 @@ def _export(name: str, spec: GroupSpec) -> dict[str, Any]:
 
 def _read(reads: Reads) -> Iterable[tuple[str, GroupSpec]]:
     for row in reads[GROUPS]:
+        if row["groupid"].startswith(LOCK_PREFIX):
+            continue
         yield row["groupid"], GroupSpec(comment=row.get("comment") or "")
 
 

@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from reconciler.access.table import AccessTable
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
-from reconciler.model.declared import Declaration
+from reconciler.model.declared import Declaration, Declared
 from reconciler.model.facts import Facts
 from reconciler.model.finding import Finding
 from reconciler.model.policy import Table
@@ -68,6 +68,10 @@ def _nothing(*_: Any) -> tuple[()]:
     return ()
 
 
+def _as_they_are(tables: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    return tables
+
+
 def _full(change: Change) -> Undo:
     del change
     return Undo.FULL
@@ -107,7 +111,10 @@ class Kind(Generic[S]):
                   and a finding says so
     `split`       change -> changes of one request each
     `requests`    changes -> requests with the changes that each of them carries
+    `halfway`     change -> the states in which PVE may leave it when a request of two writes ends
+                  after the first
     `sink`        change -> where the secret in the answer goes
+    `renew_secret` creation -> requests after which the object has a new secret, told in the answer
     `undo`        change -> what taking it back costs
     `needs`       (change, access table of the live state) -> privileges that its request needs
     `grants`      (id, spec, access table) -> None; fills the table
@@ -116,6 +123,10 @@ class Kind(Generic[S]):
                   that cannot grow too large
     `survey`      (planned state, facts) -> findings about what PVE accepts in silence
     `check`       (id, spec, whole desired state) -> findings that files alone can give
+    `review`      everything declared -> findings of the kind as a whole that files alone can give
+    `always`      ids that exist on every cluster without being declared
+    `fold`        tables of `export` -> fewer tables that declare the same objects
+    `file`        where import writes the kind; NAMEs.toml where it is empty
     """
 
     name: str
@@ -140,11 +151,17 @@ class Kind(Generic[S]):
     rename: Callable[[str, S, Address, Address], tuple[str, S] | None] = lambda *_: None
     tolerates: frozenset[str] = frozenset()
     split: Callable[[Change], Sequence[Change]] = lambda change: (change,)
+    halfway: Callable[[Change], Iterable[S]] = _nothing
     sink: Callable[[Change], SecretSink | None] = lambda _: None
+    renew_secret: Callable[[Change], tuple[Request, ...]] = _nothing
     undo: Callable[[Change], Undo] = _full
     grants: Callable[[str, S, AccessTable], None] = lambda *_: None
     built_in: Callable[[str, S], bool] = lambda *_: False
     weigh: Callable[[Sequence[tuple[str, S]]], int] = lambda _: 0
     survey: Callable[[Mapping[Address, Spec], Facts], Iterable[Finding]] = _nothing
     check: Callable[[str, S, Mapping[Address, Spec]], Iterable[Finding]] = _nothing
+    review: Callable[[Mapping[Address, Declared]], Iterable[Finding]] = _nothing
+    always: frozenset[str] = frozenset()
+    fold: Callable[[Sequence[dict[str, Any]]], Sequence[dict[str, Any]]] = _as_they_are
+    file: str = ""
     notes: frozenset[str] = field(default_factory=frozenset)

@@ -117,6 +117,12 @@ def _sink(change: Change) -> SecretSink | None:
     return None
 
 
+def _renew_secret(change: Change) -> tuple[Request, ...]:
+    """`regenerate` keeps id, entries and expiry (libpve-access-control 9.1.0 and later)."""
+    user, _, name = change.address.id.partition("!")
+    return (request("PUT", "access", "users", user, "token", name, regenerate=1),)
+
+
 def _undo(change: Change) -> Undo:
     """A token that is made again has another secret."""
     return Undo.NONE if change.after is None else Undo.FULL
@@ -156,6 +162,7 @@ KIND = Kind(
     owners=_owner,
     requests=lambda changes: tuple(_requests(changes)),
     sink=_sink,
+    renew_secret=_renew_secret,
     undo=_undo,
     needs=_needs,
     grants=_grants,

@@ -177,6 +177,12 @@ def _undo(change: Change) -> Undo:
     return Undo.FULL
 
 
+def _halfway(change: Change) -> Iterable[UserSpec]:
+    """DELETE disables the account first (User.pm, delete_user), under a lock of its own."""
+    if isinstance(change.before, UserSpec) and change.after is None and change.before.enabled:
+        yield change.before.model_copy(update={"enabled": False})
+
+
 def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     """User.pm: `userid-group` on /access/groups or on groups of the user."""
     del table
@@ -223,6 +229,7 @@ KIND = Kind(
     rename=_rename,
     requests=lambda changes: tuple(_requests(changes)),
     undo=_undo,
+    halfway=_halfway,
     needs=_needs,
     grants=_grants,
     weigh=_weigh,
