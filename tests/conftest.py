@@ -10,8 +10,12 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from hypothesis import settings
 
 from reconciler.model.api import Api
+
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 CASSETTES = Path(__file__).parent.parent / "cassettes"
 

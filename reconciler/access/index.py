@@ -8,11 +8,11 @@ principal does not depend on the asked path but for "inner or last", so it is ma
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
-from reconciler.access.paths import segments
+from reconciler.access.pathset import PathSet, parents
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, Principal
 
 NO_ACCESS = "NoAccess"
@@ -34,7 +34,10 @@ Flags = Mapping[str, bool]
 
 
 class RoleSet:
-    """A set of roles with what they grant; one object per distinct set, never changed."""
+    """A set of roles with what they grant; one object per distinct set.
+
+    `privileges` is replaced when the privileges of one of the roles change.
+    """
 
     __slots__ = ("privileges", "roles")
 
@@ -57,10 +60,13 @@ _NOTHING: Nodes = {}
 
 
 class Index:
-    """Everything here is derived from one table and made when it is first needed."""
+    """Everything here is derived from one table and made when it is first needed.
+
+    Whoever changes the table afterwards calls the `refresh_...` function for what has changed.
+    """
 
     def __init__(self, table: AccessTable) -> None:
-        self._privileges = table.roles
+        self._table = table
         self._sets: dict[tuple[tuple[str, bool], ...], RoleSet] = {}
         self._own: dict[str, dict[str, dict[str, bool]]] = {}
         self._by_group: dict[str, dict[str, dict[str, bool]]] = {}
@@ -73,16 +79,10 @@ class Index:
         for group in sorted(table.groups):
             for user in sorted(table.groups[group]):
                 self.groups_of[user] = (*self.groups_of.get(user, ()), group)
-        self.members = {f"/pool/{pool}": _members(table, pool) for pool in sorted(table.pools)}
+        self.members: dict[str, tuple[str, ...]] = {}
         self.pools_of: dict[str, tuple[str, ...]] = {}
-        for pool, members in self.members.items():
-            for path in members:
-                self.pools_of[path] = (*self.pools_of.get(path, ()), pool)
-        self.listed = self._listed()
-        self.unlisted = tuple(pool for pool in self.members if pool not in self.listed)
-        self.paths = sorted((*self.listed, *self.unlisted), key=segments)
-        self._keys = [segments(path) for path in self.paths]
-        self._position = {path: place for place, path in enumerate(self.paths)}
+        for pool in sorted(table.pools):
+            self.refresh_pool(pool)
 
     def _add_path(self, table: AccessTable, path: str) -> None:
         """Entries of roles that do not exist are dropped, as PVE's parser drops them."""
@@ -93,15 +93,85 @@ class Index:
                 if known:
                     into.setdefault(principal, {})[path] = known
 
-    def _listed(self) -> set[str]:
-        paths = set(ALWAYS) | set(self.pools_of)
+    def refresh_entries(self, path: str, kind: str, principal: str) -> None:
+        """The entries of one principal at one path have changed."""
+        into = self._by_group if kind == GROUP else self._own
+        roles = self._table.acl.get(path, {}).get(kind, {}).get(principal, {})
+        known = {role: flag for role, flag in roles.items() if role in self._table.roles}
+        if known:
+            into.setdefault(principal, {})[path] = known
+        elif principal in into:
+            into[principal].pop(path, None)
+        if kind == GROUP:
+            for groups in [groups for groups in self._merged if principal in groups]:
+                del self._merged[groups]
+            for user in sorted(self._table.groups.get(principal, ())):
+                self._nodes.pop(user, None)
+        else:
+            self._nodes.pop(principal, None)
+        self._forget_listing()
+
+    def refresh_groups(self, user: str) -> None:
+        """The memberships of `user` have changed."""
+        groups = tuple(sorted(g for g, members in self._table.groups.items() if user in members))
+        self.groups_of[user] = groups
+        self._nodes.pop(user, None)
+
+    def refresh_role(self, role: str) -> None:
+        """The privileges of a role have changed, but not whether it exists."""
+        for key, found in self._sets.items():
+            if any(name == role for name, _ in key):
+                found.privileges = self._granted(key)
+
+    def refresh_tokens(self) -> None:
+        """Tokens have come or gone."""
+        self.__dict__.pop("tokens_of", None)
+
+    def refresh_pool(self, pool: str) -> None:
+        """The direct members of a pool have changed."""
+        path = f"/pool/{pool}"
+        for member in self.members.get(path, ()):
+            self.pools_of[member] = tuple(one for one in self.pools_of[member] if one != path)
+        self.members[path] = _members(self._table, pool)
+        for member in self.members[path]:
+            self.pools_of[member] = tuple(sorted((*self.pools_of.get(member, ()), path)))
+        self._forget_listing()
+
+    def _forget_listing(self) -> None:
+        for name in ("listed", "everything"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def listed(self) -> frozenset[str]:
+        """The paths that PVE lists: well-known ones, nodes of the ACL tree, members of pools."""
+        paths = {*ALWAYS, *(member for member, pools in self.pools_of.items() if pools)}
         for entries in (*self._own.values(), *self._by_group.values()):
             for path in entries:
-                node = path
-                while node and node not in paths:
-                    paths.add(node)
-                    node = node.rpartition("/")[0]
-        return paths
+                if path not in paths:
+                    paths.update((path, *parents(path)))
+        return frozenset(paths)
+
+    @cached_property
+    def everything(self) -> PathSet:
+        """All listed paths, and the pools among whose members some of them may be."""
+        return PathSet((*self.listed, *self.members))
+
+    @cached_property
+    def tokens_of(self) -> Mapping[str, tuple[str, ...]]:
+        """User -> full ids of its tokens."""
+        owned: dict[str, list[str]] = {}
+        for token in sorted(self.tokens):
+            owned.setdefault(token.rpartition("!")[0], []).append(token)
+        return {user: tuple(tokens) for user, tokens in owned.items()}
+
+    @property
+    def unlisted(self) -> tuple[str, ...]:
+        """Pools that PVE does not list as paths."""
+        return tuple(pool for pool in self.members if pool not in self.listed)
+
+    def group_paths(self, group: str) -> Iterable[str]:
+        """The paths that have entries for a group, in no particular order."""
+        return self._by_group.get(group, {})
 
     def role_set(self, roles: Flags) -> RoleSet:
         """The one object for these roles. NoAccess among them takes all others away."""
@@ -110,12 +180,15 @@ class Index:
         key = tuple(sorted(roles.items()))
         known = self._sets.get(key)
         if known is None:
-            privileges: dict[str, bool] = {}
-            for role, propagate in key:
-                for privilege in sorted(self._privileges.get(role, ())):
-                    privileges[privilege] = privileges.get(privilege, False) or propagate
-            known = self._sets[key] = RoleSet(dict(key), privileges)
+            known = self._sets[key] = RoleSet(dict(key), self._granted(key))
         return known
+
+    def _granted(self, roles: tuple[tuple[str, bool], ...]) -> Flags:
+        privileges: dict[str, bool] = {}
+        for role, propagate in roles:
+            for privilege in sorted(self._table.roles.get(role, ())):
+                privileges[privilege] = privileges.get(privilege, False) or propagate
+        return privileges
 
     def nodes(self, principal: str) -> Nodes:
         """The paths that have entries for the principal itself or, for a user, its groups."""
@@ -159,28 +232,23 @@ class Index:
         return Node(self.role_set(roles), self.role_set(inherited) if inherited else None)
 
     def spread(self, principal: str) -> dict[str, RoleSet]:
-        """The roles on every path of `paths` where there are any, without those from pools."""
+        """The roles on all of `everything` where there are any, without those from pools."""
         nodes = self.nodes(principal)
         found: dict[str, RoleSet] = {}
-        for path in sorted(nodes, key=self._position.__getitem__):
+        for path in sorted(nodes, key=self.everything.position.__getitem__):
             node = nodes[path]
             if node.inherited is not None:
-                found.update(dict.fromkeys(self._below(path), node.inherited))
+                found.update(dict.fromkeys(self.everything.below(path), node.inherited))
             if node.last is not None:
                 found[path] = node.last
         return found
 
-    def _below(self, path: str) -> Iterable[str]:
-        start = self._position[path]
-        if path == "/":
-            return self.paths
-        *parents, name = self._keys[start]
-        # The least possible segment after `name`: its text followed by the lowest character.
-        return self.paths[start : bisect_left(self._keys, (*parents, name + "\0"), lo=start)]
-
 
 def _members(table: AccessTable, pool: str) -> tuple[str, ...]:
     """The ACL paths of a pool's direct members."""
-    guests = (f"/vms/{guest}" for guest in sorted(table.pools[pool].guests))
-    storages = (f"/storage/{storage}" for storage in sorted(table.pools[pool].storages))
+    found = table.pools.get(pool)
+    if found is None:
+        return ()
+    guests = (f"/vms/{guest}" for guest in sorted(found.guests))
+    storages = (f"/storage/{storage}" for storage in sorted(found.storages))
     return (*guests, *storages)

@@ -47,7 +47,7 @@ class PoolMembers:
 
 @dataclass(slots=True)
 class AccessTable:
-    """Filled by the kinds (`Kind.grants`), read by `evaluate`; not changed after that."""
+    """Filled by the kinds (`Kind.grants`), read by `evaluate`; later changes go through `delta`."""
 
     roles: dict[str, frozenset[str]] = field(default_factory=lambda: dict(BUILT_IN_ROLES))
     groups: dict[str, set[str]] = field(default_factory=dict)
@@ -60,6 +60,23 @@ class AccessTable:
     pools: dict[str, PoolMembers] = field(default_factory=dict)
     index: Index | None = field(default=None, init=False, repr=False, compare=False)
     """Made by `evaluate` at the first question; forgotten by `add_entry` and `add_members`."""
+
+    def copy(self) -> AccessTable:
+        """One that can change without changing this one."""
+        return AccessTable(
+            roles=dict(self.roles),
+            groups={group: set(members) for group, members in self.groups.items()},
+            users=dict(self.users),
+            tokens=dict(self.tokens),
+            acl={
+                path: {
+                    kind: {who: dict(roles) for who, roles in holders.items()}
+                    for kind, holders in kinds.items()
+                }
+                for path, kinds in self.acl.items()
+            },
+            pools=dict(self.pools),
+        )
 
     def add_entry(
         self, path: str, kind: str, principal: str, role: str, *, propagate: bool

@@ -9,9 +9,11 @@ from functools import cache
 from graphlib import TopologicalSorter
 from typing import Any
 
+from reconciler.access.delta import Delta, difference
 from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind
 from reconciler.model.address import Address
+from reconciler.model.change import Change
 from reconciler.model.state import Spec, State
 
 
@@ -62,3 +64,14 @@ def access_table(state: State) -> AccessTable:
     for address, spec in state.items():
         kind_of(address).grants(address.id, spec, table)
     return table
+
+
+def access_delta(changes: Iterable[Change]) -> Delta:
+    """What changes mean for the permission algorithm."""
+    before, after = AccessTable(), AccessTable()
+    for change in changes:
+        grants = kind_of(change.address).grants
+        for spec, table in ((change.before, before), (change.after, after)):
+            if spec is not None:
+                grants(change.address.id, spec, table)
+    return difference(before, after)

@@ -1,0 +1,46 @@
+"""Many ACL paths, arranged so that everything below a path is one slice."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+
+
+class PathSet:
+    """Paths in an order in which each stands directly before all that lie below it."""
+
+    __slots__ = ("_keys", "paths", "position")
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.paths = sorted(set(paths), key=order)
+        self._keys = [order(path) for path in self.paths]
+        self.position = {path: place for place, path in enumerate(self.paths)}
+
+    def __contains__(self, path: str) -> bool:
+        return path in self.position
+
+    def span(self, path: str) -> tuple[int, int]:
+        """Where `path` and everything below it stand in `paths`; `path` itself may be missing."""
+        key = order(path)
+        if not key:
+            return 0, len(self.paths)
+        start = bisect_left(self._keys, key)
+        # A path below starts with the key and U+0000, so U+0001 comes directly after all of them.
+        return start, bisect_left(self._keys, key + "\x01", lo=start)
+
+    def below(self, path: str) -> list[str]:
+        """`path`, if it is in the set, and all that lie below it."""
+        start, end = self.span(path)
+        return self.paths[start:end]
+
+
+def order(path: str) -> str:
+    """A sort key; `/` comes first and no other character comes before the separator."""
+    return path[1:].replace("/", "\0")
+
+
+def parents(path: str) -> Iterable[str]:
+    """`/vms/100` -> `/vms`, `/`: what lies above, innermost first."""
+    while path != "/":
+        path = path.rpartition("/")[0] or "/"
+        yield path
