@@ -61,6 +61,21 @@ class Expectation(NamedTuple):
     reason: str = ""
 
 
+class Waiver(NamedTuple):
+    """One `[[waive]]`: findings of one lint rule that are accepted for a while.
+
+    `code`: of the rule; `address`: a glob over the addresses of its findings; `expires` in Unix
+    seconds, from when on it waives nothing. A waiver without a reason or without an end is a
+    mistake in the file.
+    """
+
+    code: str
+    address: str
+    reason: str
+    expires: int
+    source: Source
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """Everything that a state folder declares."""
@@ -69,6 +84,7 @@ class Desired:
     removed: Mapping[Address, Source] = field(default_factory=dict)
     moved: tuple[Moved, ...] = ()
     expectations: tuple[Expectation, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
     policy: Policy = field(default_factory=Policy)
     findings: tuple[Finding, ...] = ()
 
