@@ -18,8 +18,8 @@ from reconciler.model.facts import Facts
 from reconciler.model.finding import Finding
 from reconciler.model.policy import Table
 from reconciler.model.request import Request
-from reconciler.model.secret import SecretSink
-from reconciler.model.state import Spec
+from reconciler.model.secret import SecretRef, SecretSink
+from reconciler.model.state import Spec, State
 
 S = TypeVar("S", bound=Spec)
 
@@ -123,6 +123,17 @@ class Kind(Generic[S]):
                   that cannot grow too large
     `survey`      (planned state, facts) -> findings about what PVE accepts in silence
     `check`       (id, spec, whole desired state) -> findings that files alone can give
+    `refuse`      (change, live state) -> findings about this very change; errors forbid the plan,
+                  unless their `allow` is given
+    `along`       (change, live state) -> what its request changes in other objects as well, such
+                  as the pool that a guest leaves; `requests` carries both in one
+    `remedy`      (change, words of PVE's refusal) -> changes that lead to the same by another way,
+                  each sent by itself; empty where there is none
+    `secrets`     spec -> the secrets that it sends, by parameter
+    `with_secrets` (spec, secrets) -> the spec that sends them again, for a secret that was changed;
+                  None for a kind whose secrets cannot be changed
+    `digest`      (answers, id) -> PVE's digest of the file at that moment, "" where there is none;
+                  a PUT that sends it is refused when the file has changed since
     `review`      everything declared -> findings of the kind as a whole that files alone can give
     `always`      ids that exist on every cluster without being declared
     `fold`        tables of `export` -> fewer tables that declare the same objects
@@ -160,6 +171,12 @@ class Kind(Generic[S]):
     weigh: Callable[[Sequence[tuple[str, S]]], int] = lambda _: 0
     survey: Callable[[Mapping[Address, Spec], Facts], Iterable[Finding]] = _nothing
     check: Callable[[str, S, Mapping[Address, Spec]], Iterable[Finding]] = _nothing
+    refuse: Callable[[Change, State], Iterable[Finding]] = _nothing
+    along: Callable[[Change, State], Iterable[Change]] = _nothing
+    remedy: Callable[[Change, str], Sequence[Change]] = _nothing
+    secrets: Callable[[S], Mapping[str, SecretRef]] = lambda _: {}
+    with_secrets: Callable[[S, Mapping[str, SecretRef]], S] | None = None
+    digest: Callable[[Reads, str], str] = lambda *_: ""
     review: Callable[[Mapping[Address, Declared]], Iterable[Finding]] = _nothing
     always: frozenset[str] = frozenset()
     fold: Callable[[Sequence[dict[str, Any]]], Sequence[dict[str, Any]]] = _as_they_are
