@@ -57,11 +57,12 @@ def intermediate(steps: Sequence[Step], number: int, change: Change, state: Stat
 
 def describe(change: Change, state: State) -> str:
     """Both values of a conflict, for people."""
-    planned = _words(shown(change, change.before))
-    return f"{change.address}: planned from {planned}, found {_words(state.get(change.address))}"
+    planned = words(shown(change, change.before))
+    return f"{change.address}: planned from {planned}, found {words(state.get(change.address))}"
 
 
-def _words(spec: Spec | None) -> str:
+def words(spec: Spec | None) -> str:
+    """A spec in one line, for people."""
     if spec is None:
         return "absent"
     fields = spec.to_json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -79,3 +80,18 @@ class Finding(NamedTuple):
         if self.allow:
             data["allow"] = self.allow
         return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Finding:
+        """The reverse of `to_json`."""
+        source = data.get("source")
+        address = data.get("address")
+        return cls(
+            data["code"],
+            Severity(data["severity"]),
+            data["message"],
+            data.get("hint", ""),
+            None if address is None else Address.parse(address),
+            None if source is None else Source(**source),
+            data.get("allow", ""),
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from reconciler.model.address import Address
@@ -71,7 +71,7 @@ class Plan:
     """Explaining and applying walk the same steps, so a dry run cannot disagree with the real one.
 
     `cluster` is the endpoint, `actor` who would apply it, `source` the commit of the state folder.
-    `fingerprint` covers exactly the live objects that the plan concerns (`concerns`).
+    `seen` holds exactly the live objects that the plan concerns, as they were (None: absent).
     """
 
     cluster: str
@@ -80,9 +80,8 @@ class Plan:
     steps: tuple[Step, ...] = ()
     findings: tuple[Finding, ...] = ()
     kept: tuple[Kept, ...] = ()
-    concerns: tuple[Address, ...] = ()
-    fingerprint: str = ""
-    allowed: tuple[str, ...] = field(default=())
+    seen: tuple[tuple[Address, Spec | None], ...] = ()
+    allowed: tuple[str, ...] = ()
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -108,10 +107,32 @@ class Plan:
             "steps": [step.to_json() for step in self.steps],
             "findings": [finding.to_json() for finding in self.findings],
             "kept": [kept._asdict() for kept in self.kept],
-            "concerns": [str(address) for address in self.concerns],
-            "fingerprint": self.fingerprint,
+            "seen": {
+                str(address): None if spec is None else spec.to_json()
+                for address, spec in self.seen
+            },
             "allowed": list(self.allowed),
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], specs: Mapping[str, type[Spec]]) -> Plan:
+        """The reverse of `to_json`; raises ValueError, KeyError or TypeError for anything else."""
+        if data["format"] != FORMAT:
+            raise ValueError(f"format {data['format']} is not {FORMAT}")
+        seen = ((Address.parse(name), spec) for name, spec in data["seen"].items())
+        return cls(
+            cluster=data["cluster"],
+            actor=data["actor"],
+            source=data["source"],
+            steps=tuple(Step.from_json(step, specs) for step in data["steps"]),
+            findings=tuple(Finding.from_json(finding) for finding in data["findings"]),
+            kept=tuple(Kept(**kept) for kept in data["kept"]),
+            seen=tuple(
+                (address, None if spec is None else specs[address.kind].model_validate(spec))
+                for address, spec in seen
+            ),
+            allowed=tuple(data["allowed"]),
+        )
 
     @property
     def digest(self) -> str:

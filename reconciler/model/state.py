@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -39,12 +39,3 @@ def canonical(value: Any) -> bytes:
 def digest(value: Any) -> str:
     """SHA-256 of the canonical bytes, in hexadecimal."""
     return hashlib.sha256(canonical(value)).hexdigest()
-
-
-def fingerprint(state: State, addresses: Iterable[Address]) -> str:
-    """What a part of a state looks like; an absent object counts as absent."""
-    part = {
-        str(address): state[address].to_json() if address in state else None
-        for address in sorted(addresses)
-    }
-    return digest(part)

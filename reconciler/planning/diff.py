@@ -183,7 +183,7 @@ class _Work:
         self.findings.append(Finding(code, Severity.ERROR, message, address=address, source=source))
 
 
-def narrow(changes: Sequence[Change], patterns: Sequence[str], live: State) -> tuple[Change, ...]:
+def narrow(changes: Sequence[Change], patterns: Sequence[str]) -> tuple[Change, ...]:
     """The changes that match a pattern, and those without which they cannot be done.
 
     These are the creations that they name, and what hangs on an object that they delete.
@@ -196,7 +196,6 @@ def narrow(changes: Sequence[Change], patterns: Sequence[str], live: State) -> t
             if address not in chosen:
                 chosen.add(address)
                 waiting.append(address)
-    del live
     return tuple(change for change in changes if change.address in chosen)
 
 

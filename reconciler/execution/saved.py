@@ -1,0 +1,96 @@
+"""Saved plans: canonical JSON, mode 0600, without secrets; what makes one unusable."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from reconciler.errors import StalePlan
+from reconciler.execution.judge import words
+from reconciler.kinds import specs
+from reconciler.model.plan import Plan
+from reconciler.model.state import State, canonical, digest
+
+LIFETIME = 24 * 3600
+"""Seconds for which a saved plan may be applied."""
+
+AGAIN = "plan again, review and apply that"
+
+
+class SavedPlan(NamedTuple):
+    """A plan from a file; times in Unix seconds."""
+
+    plan: Plan
+    created: int
+    expires: int
+
+
+def save_plan(plan: Plan, path: Path, now: int, lifetime: int = LIFETIME) -> None:
+    """Write a plan file, all of it or nothing; raises OSError."""
+    content = {
+        "kind": "pvectl.plan",
+        "plan": plan.to_json(),
+        "digest": plan.digest,
+        "created": now,
+        "expires": now + lifetime,
+    }
+    data = canonical({**content, "seal": digest(content)}) + b"\n"
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def load_plan(path: Path) -> SavedPlan:
+    """Read a plan file; raises StalePlan when it is none, or not as it was saved."""
+    try:
+        content = json.loads(path.read_bytes())
+        seal = content.pop("seal")
+        plan = Plan.from_json(content["plan"], specs())
+        saved = SavedPlan(plan, int(content["created"]), int(content["expires"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no plan of this version"
+        raise StalePlan(f"{path} cannot be read as a plan: {why}", hint=AGAIN) from None
+    if seal != digest(content) or content["digest"] != plan.digest:
+        raise StalePlan(f"{path} is not as it was saved: its digest does not fit", hint=AGAIN)
+    return saved
+
+
+def is_plan(content: Mapping[str, Any]) -> bool:
+    """Whether a JSON document is a saved plan."""
+    return content.get("kind") == "pvectl.plan"
+
+
+def check_fits(saved: SavedPlan, cluster: str, actor: str, now: int) -> None:
+    """Raises StalePlan for another cluster, another actor, or a plan that has expired."""
+    plan = saved.plan
+    if plan.cluster != cluster:
+        raise StalePlan(f"the plan is for {plan.cluster}, not for {cluster}", hint=AGAIN)
+    if plan.actor != actor:
+        raise StalePlan(f"the plan was made for {plan.actor}, not for {actor}", hint=AGAIN)
+    if now >= saved.expires:
+        hours = (now - saved.created) // 3600
+        raise StalePlan(f"the plan was made {hours} hours ago and has expired", hint=AGAIN)
+
+
+def check_fresh(plan: Plan, live: State) -> None:
+    """Raises StalePlan when an object that the plan concerns is not as it was."""
+    lines = [
+        f"{address}: was {words(spec)}, is {words(live.get(address))}"
+        for address, spec in plan.seen
+        if live.get(address) != spec
+    ]
+    if lines:
+        raise StalePlan(
+            "the cluster has changed since the plan was made:\n  " + "\n  ".join(lines), hint=AGAIN
+        )

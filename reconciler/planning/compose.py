@@ -1,0 +1,114 @@
+"""Desired and live state -> Plan: changes, order, findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from reconciler.access.table import AccessTable
+from reconciler.kinds import access_table, all_kinds, references
+from reconciler.model.address import Address
+from reconciler.model.change import Change
+from reconciler.model.declared import Desired
+from reconciler.model.facts import Facts
+from reconciler.model.finding import Finding
+from reconciler.model.plan import Plan, Step
+from reconciler.model.state import Spec, State
+from reconciler.planning import guard
+from reconciler.planning.diff import diff, narrow
+from reconciler.planning.order import order
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be planned: where, by whom (empty: nobody in particular), when, and how far.
+
+    `targets` are globs over addresses; `allowed` the refusals that the operator lets pass by name.
+    `now` in Unix seconds.
+    """
+
+    cluster: str
+    actor: str
+    now: int
+    source: str = ""
+    targets: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+
+
+class Planned(NamedTuple):
+    """A plan, and the two sides of it for everything that explains its effect."""
+
+    plan: Plan
+    before: AccessTable
+    after: AccessTable
+    state: State
+    """the live state as it will be"""
+
+
+def compose(desired: Desired, live: State, facts: Facts, question: Question) -> Planned:
+    """The plan that turns `live` into `desired`; the same inputs always give the same plan."""
+    difference = diff(desired, live, now=question.now)
+    changes = difference.changes
+    if question.targets:
+        changes = narrow(changes, question.targets)
+    planned = apply_changes(live, changes)
+    before, after = access_table(live), access_table(planned)
+    steps = order(changes)
+    findings = [
+        *desired.findings,
+        *difference.findings,
+        *_guards(desired, live, planned, facts, changes, steps),
+    ]
+    if question.actor:
+        findings += guard.missing_privileges(question.actor, changes, before, after)
+    allowed = sorted(guard.allow(findings, question.allowed), key=Finding.sort_key)
+    plan = Plan(
+        cluster=question.cluster,
+        actor=question.actor,
+        source=question.source,
+        steps=steps,
+        findings=tuple(dict.fromkeys(allowed)),
+        kept=difference.kept,
+        seen=tuple((address, live.get(address)) for address in _concerns(changes)),
+        allowed=question.allowed,
+    )
+    return Planned(plan, before, after, planned)
+
+
+def apply_changes(live: State, changes: Iterable[Change]) -> dict[Address, Spec]:
+    """`live` as it looks after the changes."""
+    state = dict(live)
+    for change in changes:
+        if change.after is None:
+            state.pop(change.address, None)
+        else:
+            state[change.address] = change.after
+    return state
+
+
+def _guards(
+    desired: Desired,
+    live: State,
+    planned: State,
+    facts: Facts,
+    changes: Sequence[Change],
+    steps: Sequence[Step],
+) -> Iterable[Finding]:
+    policy = desired.policy
+    yield from guard.limits(policy, changes, live)
+    yield from guard.protected(policy, changes)
+    yield from guard.irreversible(steps)
+    yield from guard.missing_references(changes, planned, desired.objects)
+    yield from guard.capacity(planned)
+    for kind in all_kinds().values():
+        yield from kind.survey(planned, facts)
+
+
+def _concerns(changes: Sequence[Change]) -> tuple[Address, ...]:
+    """The objects that change, and those that they name."""
+    named = {change.address for change in changes}
+    for change in changes:
+        if change.after is not None:
+            named.update(references(change.address, change.after))
+    return tuple(sorted(named))
