@@ -1,0 +1,39 @@
+# make demo    set everything up and run the main job on the embedded Proxmox VE
+# make test    the test suite
+# make check   what CI runs: format, lint, types, tests
+# make bench   requests, seconds and memory for small and large clusters
+# make faults  the fault injection suite at length
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+READY  := $(VENV)/.ready
+BIN    := $(VENV)/bin
+
+.PHONY: demo test check bench faults clean
+
+demo: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
+
+test: $(READY)
+	$(BIN)/pytest -n auto
+
+check: $(READY)
+	$(BIN)/ruff format --check reconciler tests
+	$(BIN)/ruff check reconciler tests
+	$(BIN)/mypy
+	$(BIN)/pytest -n auto
+
+bench: $(READY)
+	$(BIN)/python -m tests.bench
+
+faults: $(READY)
+	$(BIN)/pytest -n auto tests/faults --faults-at-length
+
+$(READY): pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV) .demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
