@@ -8,6 +8,7 @@ from network import Hang, Node, Reset, answer, make_certificate, raw_answer, unu
 
 from reconciler.errors import (
     AuthenticationFailed,
+    Refused,
     RequestRefused,
     UnknownOutcome,
     Unreachable,
@@ -210,6 +211,19 @@ def test_html_is_called_what_it_is(start, connect):
         connect(start(lambda _: HTML)).get([VERSION])
 
 
+def test_redirects_are_not_followed(start, connect):
+    other = start()
+    node = start(
+        lambda _: raw_answer(307, "Moved", "text/html", b"", f"Location: {other.endpoint}/")
+    )
+    api = connect(node)
+    with pytest.raises(Unreachable, match="redirect"):
+        api.get([VERSION])
+    with pytest.raises(UnknownOutcome, match="redirect"):
+        api.send(WRITE)
+    assert other.connections == 0
+
+
 def test_an_unreachable_port_refuses_reads_and_writes_alike(connect):
     api = connect(f"https://127.0.0.1:{unused_port()}")
     with pytest.raises(Unreachable, match="connection refused"):
@@ -407,6 +421,28 @@ def test_nothing_but_get_leaves_a_read_only_connection(start, connect):
     assert node.connections == 0
 
 
+HARMFUL = {
+    "realm": Request("PUT", ("access", "domains", "corp"), (("base_dn", ""),)),
+    "storage": request("PUT", "storage", "es", username=""),
+    "backup job": request("PUT", "cluster", "backup", "nightly", exclude=""),
+}
+
+
+@pytest.mark.parametrize("trap", HARMFUL.values(), ids=HARMFUL)
+def test_requests_that_proxmox_accepts_to_its_own_harm_are_not_sent(start, connect, trap):
+    node = start()
+    with pytest.raises(Refused, match="not sent"):
+        connect(node).send(trap)
+    assert node.raw == b""
+
+
+def test_clearing_what_may_be_cleared_is_sent(start, connect):
+    api = connect(start())
+    api.send(request("PUT", "access", "domains", "corp", comment=""))
+    api.send(request("PUT", "storage", "local", nodes=""))
+    api.send(request("PUT", "cluster", "backup", "nightly", all=1, exclude=""))
+
+
 # tickets
 
 
@@ -474,9 +510,11 @@ def test_secrets_are_in_no_log_and_no_error(start, connect, caplog):
         caplog.set_level(logging.DEBUG, logger=name)
     wanted = request("POST", "access", "users", userid="a@pve", password=SecretRef(env="PW"))
     assert api.send(wanted, {"password": "correct horse"})["value"] == made
-    node.behave = lambda _: answer(None, 500, "failed")
+    echo = "got 'correct horse'"
+    node.behave = lambda _: answer(None, 400, echo, errors={"password": echo}, message=echo)
     with pytest.raises(RequestRefused) as caught:
         api.send(wanted, {"password": "correct horse"})
+    assert caught.value.errors == {"password": "got 'REDACTED'"}
     seen = caplog.text + repr(api) + repr(caught.value) + caught.value.hint
     assert "POST" in caplog.text
     assert "a@pve" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -45,6 +46,11 @@ class Answer(NamedTuple):
     status: int
     reason: str
     body: bytes
+
+    def masked(self, mask: Callable[[str], str]) -> Answer:
+        """The same without secrets: Proxmox VE may quote a parameter that it refuses."""
+        body = mask(self.body.decode("utf-8", "replace")).encode()
+        return Answer(self.status, mask(self.reason), body)
 
 
 def doubt(asked: Asked, why: str, *, hint: str) -> PvectlError:

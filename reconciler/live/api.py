@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 from proxmoxer import ProxmoxResource
@@ -19,7 +19,6 @@ from urllib3.exceptions import HTTPError
 from reconciler import __version__
 from reconciler.errors import (
     AuthenticationFailed,
-    SinkFailed,
     UsageError,
     WriteForbidden,
 )
@@ -29,8 +28,9 @@ from reconciler.live.failure import connection_lost, explain
 from reconciler.live.redact import Redactor, is_secret_param
 from reconciler.live.ticket import Ticket, clean_secret, why_refused
 from reconciler.live.tls import TrustContext, trust_context
-from reconciler.model.request import Request, Value
-from reconciler.model.secret import SecretRef
+from reconciler.live.traps import refuse_traps
+from reconciler.live.wire import parameters, quoted_path
+from reconciler.model.request import Request
 from reconciler.model.target import Target
 
 CHATTY_LOGGERS = (
@@ -123,16 +123,17 @@ class _Link:
         redactor.watch(CHATTY_LOGGERS)
 
     def read(self, request: Request) -> Any:
-        return self._resource.get(*_quoted(request), **_values(request, {}))
+        return self._resource.get(*quoted_path(request), **parameters(request, {}))
 
     def write(self, request: Request, secrets: Mapping[str, str]) -> Any:
+        refuse_traps(request)
         self._redactor.add(*secrets.values())
         calls = {
             "POST": self._resource.post,
             "PUT": self._resource.put,
             "DELETE": self._resource.delete,
         }
-        return calls[request.method](*_quoted(request), **_values(request, secrets))
+        return calls[request.method](*quoted_path(request), **parameters(request, secrets))
 
     def close(self) -> None:
         self._reads.close()
@@ -171,6 +172,8 @@ class _Link:
         return found
 
     def _data_of(self, asked: Asked, answer: Answer) -> Any:
+        if answer.status >= 400:
+            answer = answer.masked(self._redactor.redact_known)
         try:
             return data_of(asked, answer)
         except AuthenticationFailed as error:
@@ -274,28 +277,6 @@ def _exchange(
 def _no_answer(asked: Asked, error: BaseException, addition: str = "") -> Exception:
     why, hint = explain(error)
     return doubt(asked, why + addition, hint=hint)
-
-
-def _quoted(request: Request) -> Iterator[str]:
-    for segment in request.path:
-        if segment in ("", ".", "..") or "/" in segment:
-            raise UsageError(
-                f"{request.target} cannot be asked for: an id of dots alone, an empty one, or one"
-                " with a slash has no address in the API"
-            )
-        yield quote(segment, safe="!:@")
-
-
-def _values(request: Request, secrets: Mapping[str, str]) -> dict[str, str | list[str]]:
-    return {name: _value(name, value, secrets) for name, value in request.params}
-
-
-def _value(name: str, value: Value, secrets: Mapping[str, str]) -> str | list[str]:
-    if isinstance(value, SecretRef):
-        if name not in secrets:
-            raise SinkFailed(f"the value of {name} was not read: {value}")
-        return secrets[name]
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _secrets_in(data: Any) -> Iterator[str]:

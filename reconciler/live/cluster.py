@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Lock, Thread
 from typing import Any, NamedTuple, Protocol
 
 from reconciler.errors import (
@@ -28,7 +28,7 @@ class Tally:
     """Counts requests from several threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._counts = Counts()
 
     @property
@@ -68,7 +68,7 @@ class ClusterApi:
         self._tally = tally
         self._current = 0
         self._fixed = False
-        self._threads = ThreadPoolExecutor(parallel, "pve-read") if parallel > 1 else None
+        self._parallel = parallel
 
     def __repr__(self) -> str:
         return f"ClusterApi({self.endpoint}, {self.actor})"
@@ -109,8 +109,6 @@ class ClusterApi:
         return self._links[self._current].write(request, secrets or {})
 
     def close(self) -> None:
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
         for link in self._links:
             link.close()
 
@@ -120,26 +118,43 @@ class ClusterApi:
         return ((first + step) % len(self._links) for step in range(count))
 
     def _read(self, link: Link, requests: Sequence[Request]) -> list[Any]:
-        if self._threads is None or len(requests) < 2:
+        if self._parallel == 1 or len(requests) < 2:
             return [link.read(request) for request in requests]
-        futures = [self._threads.submit(link.read, request) for request in requests]
-        _, pending = wait(futures, return_when=FIRST_EXCEPTION)
-        if pending:
-            # what has not begun is dropped; what runs may hold an earlier refusal
-            wait([future for future in pending if not future.cancel()])
-        return _results(futures)
+        return _in_parallel(link.read, requests, min(self._parallel, len(requests)))
 
 
-def _results(futures: Sequence[Future[Any]]) -> list[Any]:
-    errors = [
-        error
-        for future in futures
-        if not future.cancelled() and (error := future.exception()) is not None
-    ]
-    refused = [error for error in errors if isinstance(error, RequestRefused)]
-    if errors:
-        raise (refused or errors)[0]
-    return [future.result() for future in futures]
+def _in_parallel(
+    read: Callable[[Request], Any], requests: Sequence[Request], workers: int
+) -> list[Any]:
+    """After a failure nothing new is begun, but what runs is awaited: it may be an earlier refusal.
+
+    Daemon threads, so that an interrupted run does not wait for a server that hangs.
+    """
+    answers: dict[int, Any] = {}
+    errors: dict[int, BaseException] = {}
+    waiting = deque(enumerate(requests))
+
+    def work() -> None:
+        while waiting and not errors:
+            try:
+                position, request = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                answers[position] = read(request)
+            except BaseException as error:  # raised again in the caller's thread
+                errors[position] = error
+
+    threads = [Thread(target=work, name="pve-read", daemon=True) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    in_order = [errors[position] for position in sorted(errors)]
+    refused = [error for error in in_order if isinstance(error, RequestRefused)]
+    if in_order:
+        raise (refused or in_order)[0]
+    return [answers[position] for position in range(len(requests))]
 
 
 def _all_failed(failures: Sequence[Unreachable]) -> Unreachable:

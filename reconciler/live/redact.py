@@ -103,8 +103,12 @@ class Redactor(logging.Filter):
 
     def redact(self, text: str) -> str:
         """The text without any secret."""
+        return redact(self.redact_known(text))
+
+    def redact_known(self, text: str) -> str:
+        """The text without the secrets that were told; what only looks like one stays."""
         known = self._known
-        return redact(known.sub(MASK, text) if known is not None else text)
+        return known.sub(MASK, text) if known is not None else text
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Mask a log record, its traceback included; nothing is dropped."""
