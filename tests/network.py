@@ -98,6 +98,7 @@ class Node:
 
     def _serve(self, plain: socket.socket) -> None:
         with suppress(OSError), plain, self._context.wrap_socket(plain, server_side=True) as tls:
+            tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
             with tls.makefile("rb") as incoming:
                 while self._one_request(tls, incoming):
