@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.model.privileges import PRIVILEGES
+from reconciler.model.suggest import did_you_mean
 
-__all__ = ["BUILT_IN_ROLES", "GONE", "PRIVILEGES"]
+__all__ = ["BUILT_IN_ROLES", "GONE", "PRIVILEGES", "known_privilege"]
 
 _ROOT_ONLY = frozenset(
     {
@@ -157,3 +158,13 @@ GONE: Mapping[str, str] = {
     ),
 }
 """Privileges of earlier releases -> what replaces them."""
+
+
+def known_privilege(name: str) -> str:
+    """The name; raises ValueError with the likely one, or with what replaces one that is gone."""
+    if name in PRIVILEGES:
+        return name
+    if name in GONE:
+        raise ValueError(f"the privilege {name} is {GONE[name].replace(': ', '; ', 1)}")
+    likely = did_you_mean(name, PRIVILEGES)
+    raise ValueError(f"unknown privilege '{name}'; {likely or 'names look like VM.Audit'}")

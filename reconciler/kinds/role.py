@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
-from reconciler.access.privileges import BUILT_IN_ROLES, GONE, PRIVILEGES
+from reconciler.access.privileges import BUILT_IN_ROLES, PRIVILEGES, known_privilege
 from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.text import NAME, names, split_list
@@ -25,19 +24,11 @@ class RoleSpec(Spec):
     privileges: tuple[str, ...] = ()
 
 
-def known_privilege(name: str) -> str:
-    """Raises ValueError with the likely intended name, or with what replaces a gone one."""
-    if name in PRIVILEGES:
-        return name
-    if name in GONE:
-        raise ValueError(f"privilege {name} is {GONE[name]}")
-    close = difflib.get_close_matches(name, sorted(PRIVILEGES), 1, 0.6)
-    raise ValueError(
-        f"unknown privilege '{name}'" + (f"; did you mean {close[0]}?" if close else "")
-    )
-
-
-Privilege = Annotated[str, AfterValidator(known_privilege)]
+Privilege = Annotated[
+    str,
+    AfterValidator(known_privilege),
+    WithJsonSchema({"type": "string", "enum": sorted(PRIVILEGES)}),
+]
 
 
 class RoleTable(Table):
@@ -118,4 +109,5 @@ KIND = Kind(
     needs=_needs,
     grants=_grants,
     weigh=_weigh,
+    always=frozenset(BUILT_IN_ROLES),
 )

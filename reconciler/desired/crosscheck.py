@@ -1,0 +1,98 @@
+"""What the files say about one another: mistakes that no single table shows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from reconciler.kinds import all_kinds, kind_of, references
+from reconciler.model.address import Address
+from reconciler.model.declared import Desired
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.suggest import suggest
+
+_MOST_NOTES = 20
+"""Beyond that many undeclared names the files describe only a part of the cluster on purpose."""
+
+
+def crosscheck(desired: Desired, *, complete: bool) -> Iterator[Finding]:
+    """Findings over all files; `complete` is False when some tables could not be read.
+
+    Then nothing is said that could follow from their absence.
+    """
+    yield from _removed(desired)
+    state = desired.state
+    for address, spec in state.items():
+        found = kind_of(address).check(address.id, spec, state)
+        yield from _placed(found, desired)
+    if complete:
+        for kind in all_kinds().values():
+            yield from _placed(kind.review(desired.objects), desired)
+        yield from _misspelt(desired)
+
+
+def _placed(findings: Iterable[Finding], desired: Desired) -> Iterator[Finding]:
+    """Findings of a kind name the object; the place is added here."""
+    for finding in findings:
+        declared = desired.objects.get(finding.address) if finding.address else None
+        if finding.source is None and declared is not None:
+            yield finding._replace(source=declared.source)
+        else:
+            yield finding
+
+
+def _removed(desired: Desired) -> Iterator[Finding]:
+    """Removed objects that are declared, or named by declared ones."""
+    for address, source in desired.removed.items():
+        if address in desired.objects:
+            where = desired.objects[address].source
+            yield Finding(
+                "REMOVED",
+                Severity.ERROR,
+                f"{address} is removed here and declared at {where}",
+                "take out one of them",
+                address,
+                source,
+            )
+    if not desired.removed:
+        return
+    for address, declared in desired.objects.items():
+        for ref in references(address, declared.spec):
+            if ref in desired.removed:
+                yield Finding(
+                    "REMOVED",
+                    Severity.ERROR,
+                    f"{address} names {ref}, which is removed at {desired.removed[ref]}",
+                    "take out one of them",
+                    address,
+                    declared.source,
+                )
+
+
+def _misspelt(desired: Desired) -> Iterator[Finding]:
+    """Names that are not declared but look like declared ones.
+
+    Whether they exist is decided against the cluster; this only says what was probably meant.
+    """
+    users: dict[Address, Address] = {}
+    for address, declared in desired.objects.items():
+        for ref in references(address, declared.spec):
+            if ref not in desired.objects and ref not in users and ref.kind in all_kinds():
+                users[ref] = address
+    known: dict[str, set[str]] = defaultdict(set)
+    for address in desired.objects:
+        known[address.kind].add(address.id)
+    unknown = [ref for ref in users if ref.id not in kind_of(ref).always]
+    if len(unknown) > _MOST_NOTES:
+        return
+    for ref in unknown:
+        likely = suggest(ref.id, known[ref.kind] | kind_of(ref).always)
+        if likely:
+            yield Finding(
+                "UNDECLARED",
+                Severity.NOTE,
+                f"{users[ref]} names {ref}, which is not declared",
+                f"did you mean {likely}? otherwise it must exist in the cluster already",
+                users[ref],
+                desired.objects[users[ref]].source,
+            )

@@ -1,0 +1,204 @@
+"""Where keys, tables and array elements stand in a TOML text.
+
+The text must be valid TOML with line feeds only: `tomllib` judges, this only finds places. So it
+may skip what it does not need to understand; the values themselves come from `tomllib`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_STRING = r"""
+    "{3}(?:[^"\\]|\\.|"{1,2}(?!"))*+"{3,5}
+  | '{3}(?:[^']|'{1,2}(?!'))*+'{3,5}
+  | "(?:[^"\\\n]|\\.)*+"
+  | '[^'\n]*+'
+"""
+_BARE = r"[^\s\[\]{}\"'#,=]++(?:[ ][0-9][^\s\[\]{}\"'#,=]*+)?"
+"""A number, boolean or date; the time of a date may follow after one blank."""
+_FLAT = rf"\[(?:[^\[\]{{}}\"'#]++|{_STRING})*+\]"
+"""An array without arrays, tables and comments in it."""
+
+_SPACE = re.compile(r"(?:[ \t\n]++|\#[^\n]*+)*+")
+_SEPARATOR = re.compile(r"(?:[ \t\n,]++|\#[^\n]*+)*+")
+_ATOM = re.compile(rf"{_STRING}|{_BARE}", re.VERBOSE | re.DOTALL)
+_SIMPLE = re.compile(rf"{_STRING}|{_FLAT}|{_BARE}", re.VERBOSE | re.DOTALL)
+_KEY = re.compile(
+    r"""[ \t]*(?:([A-Za-z0-9_-]+)|("(?:[^"\\\n]|\\.)*+")|('[^'\n]*+'))[ \t]*+(\.)?""", re.VERBOSE
+)
+_ASSIGN = re.compile(r"[ \t]*=[ \t]*")
+
+
+class Part(NamedTuple):
+    """One name of a dotted key, and the offset of its first character."""
+
+    name: str
+    at: int
+
+
+class Statement(NamedTuple):
+    """`[a.b]` (brackets = 1), `[[a.b]]` (2) or `a.b = value` (0).
+
+    `start` and `end` enclose it without blanks and comments around; `value` is where the value of
+    an assignment starts.
+    """
+
+    brackets: int
+    key: tuple[Part, ...]
+    start: int
+    end: int
+    value: int = -1
+
+
+class Node:
+    """The place of one key or element: `at` is its offset in the text.
+
+    `explicit` tells that a header or an assignment of its own made it, where `[a.b]` alone makes
+    `a` in passing.
+    """
+
+    __slots__ = ("at", "children", "explicit", "listed", "value")
+
+    def __init__(self, at: int, *, value: int = -1) -> None:
+        self.at = at
+        self.value = value
+        self.explicit = False
+        self.listed = False
+        self.children: dict[str | int, Node] = {}
+
+    def child(self, name: str | int, at: int) -> Node:
+        """The child of that name, made at `at` where there is none."""
+        node = self.children.get(name)
+        if node is None:
+            node = self.children[name] = Node(at)
+        return node
+
+    def inner(self) -> Node:
+        """Where the keys of a header go on: the last one of a `[[table]]`, else the node itself."""
+        return self.children[len(self.children) - 1] if self.listed else self
+
+
+def statements(text: str) -> Iterator[Statement]:
+    """All statements in order; stops where the text stops being TOML."""
+    at = _skip(text, 0)
+    while at < len(text):
+        start, brackets = at, 0
+        while text.startswith("[", at) and brackets < 2:
+            brackets += 1
+            at += 1
+        key, at = _key(text, at)
+        if not key:
+            return
+        value = -1
+        if brackets:
+            at += brackets
+        elif assign := _ASSIGN.match(text, at):
+            value = assign.end()
+            at = value_end(text, value)
+        else:
+            return
+        yield Statement(brackets, key, start, at, value)
+        at = _skip(text, at)
+
+
+def tree(text: str) -> Node:
+    """The places of all tables and keys; `expand` finds those inside of inline values."""
+    root = Node(0)
+    table = root
+    for statement in statements(text):
+        node = root if statement.brackets else table
+        *path, last = statement.key
+        for part in path:
+            node = node.child(part.name, part.at).inner()
+        if not statement.brackets:
+            node = node.child(last.name, last.at)
+            node.explicit = True
+            node.value = statement.value
+            continue
+        node = node.child(last.name, last.at)
+        if statement.brackets == 2:
+            node.listed = True
+            node = node.child(len(node.children), last.at)
+        elif not node.explicit:
+            node.at = last.at
+        node.explicit = True
+        table = node
+    return root
+
+
+def expand(text: str, node: Node) -> None:
+    """Add the places inside of an inline array or table as children of `node`."""
+    at, node.value = node.value, -1
+    if at >= 0:
+        _inline(text, at, node)
+
+
+def value_end(text: str, at: int) -> int:
+    """The offset just behind the value that starts at `at`."""
+    simple = _SIMPLE.match(text, at)
+    return simple.end() if simple else _inline(text, at, Node(at))
+
+
+def _inline(text: str, at: int, node: Node) -> int:
+    opening = text[at : at + 1]
+    if opening == "[":
+        return _array(text, at + 1, node)
+    if opening == "{":
+        return _table(text, at + 1, node)
+    atom = _ATOM.match(text, at)
+    return atom.end() if atom else len(text)
+
+
+def _array(text: str, at: int, node: Node) -> int:
+    at = _skip(text, at, _SEPARATOR)
+    while at < len(text) and text[at] != "]":
+        at = _inline(text, at, node.child(len(node.children), at))
+        at = _skip(text, at, _SEPARATOR)
+    return at + 1
+
+
+def _table(text: str, at: int, node: Node) -> int:
+    at = _skip(text, at, _SEPARATOR)
+    while at < len(text) and text[at] != "}":
+        key, at = _key(text, at)
+        assign = _ASSIGN.match(text, at)
+        if not key or not assign:
+            return len(text)
+        inner = node
+        for part in key:
+            inner = inner.child(part.name, part.at)
+        inner.explicit = True
+        at = _skip(text, _inline(text, assign.end(), inner), _SEPARATOR)
+    return at + 1
+
+
+def _key(text: str, at: int) -> tuple[tuple[Part, ...], int]:
+    """A dotted key and the offset behind it; no parts where there is none."""
+    parts: list[Part] = []
+    while match := _KEY.match(text, at):
+        bare, basic, literal, dot = match.groups()
+        if bare is not None:
+            parts.append(Part(bare, match.start(1)))
+        elif literal is not None:
+            parts.append(Part(literal[1:-1], match.start(3)))
+        else:
+            parts.append(Part(_unescape(basic), match.start(2)))
+        at = match.end()
+        if dot is None:
+            break
+    return tuple(parts), at
+
+
+def _unescape(basic: str) -> str:
+    if "\\" not in basic:
+        return basic[1:-1]
+    name: str = tomllib.loads(f"name = {basic}")["name"]
+    return name
+
+
+def _skip(text: str, at: int, what: re.Pattern[str] = _SPACE) -> int:
+    match = what.match(text, at)
+    return match.end() if match else at

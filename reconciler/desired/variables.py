@@ -1,0 +1,95 @@
+"""`${name}` in state files: replaced by the variables of the target."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.desired.scan import Node
+from reconciler.desired.toml import Document
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.suggest import did_you_mean
+
+_VARIABLE = re.compile(r"\$(\$)?\{([^{}]*)\}")
+
+
+def substitute(document: Document, variables: Mapping[str, object]) -> list[Finding]:
+    """Replace every `${name}` in the texts and names of a file.
+
+    A text that is nothing but `${name}` becomes the variable itself, number or list as it may be;
+    inside of a list, a list is laid into it. `$${` stands for `${`. Unknown names are findings.
+    """
+    if "${" not in document.text:
+        return []
+    work = _Work(document, variables)
+    document.data = work.table(document.root, document.data)
+    return work.findings
+
+
+class _Work:
+    def __init__(self, document: Document, variables: Mapping[str, object]) -> None:
+        self.document = document
+        self.variables = variables
+        self.findings: list[Finding] = []
+
+    def table(self, node: Node, data: dict[str, Any]) -> dict[str, Any]:
+        places = {key: self.document.child(node, key) for key in data}
+        replaced: dict[str, Any] = {}
+        for key, value in data.items():
+            name = str(self.text(places[key], key)) if "${" in key else key
+            if name in replaced:
+                message = f"'{name}' stands twice here once its variables are filled in"
+                self._error("DUPLICATE", places[key], message, "keep one of them")
+            replaced[name] = self.value(places[key], value)
+            node.children[name] = places[key]
+        return replaced
+
+    def value(self, node: Node, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.text(node, value) if "${" in value else value
+        if isinstance(value, dict):
+            return self.table(node, value)
+        return self.elements(node, value) if isinstance(value, list) else value
+
+    def elements(self, node: Node, data: list[Any]) -> list[Any]:
+        replaced: list[Any] = []
+        places: list[Node] = []
+        for number, value in enumerate(data):
+            place = self.document.child(node, number)
+            found = self.value(place, value)
+            spread = found if isinstance(value, str) and isinstance(found, list) else [found]
+            replaced += spread
+            places += [place] * len(spread)
+        node.children.update(enumerate(places))
+        return replaced
+
+    def text(self, node: Node, text: str) -> Any:
+        whole = _VARIABLE.fullmatch(text)
+        if whole and not whole[1]:
+            return self.lookup(node, whole[2], text)
+        return _VARIABLE.sub(lambda match: self._part(node, match), text)
+
+    def _part(self, node: Node, match: re.Match[str]) -> str:
+        if match[1]:
+            return match[0][1:]
+        found = self.lookup(node, match[2], match[0])
+        if isinstance(found, (list, dict)):
+            message = f"the variable '{match[2]}' is no single value and cannot be part of a text"
+            self._error("WRONG_TYPE", node, message, f'write "{match[0]}" alone')
+            return match[0]
+        return str(found).lower() if isinstance(found, bool) else str(found)
+
+    def lookup(self, node: Node, name: str, otherwise: str) -> Any:
+        if name in self.variables:
+            return self.variables[name]
+        hint = did_you_mean(name, self.variables)
+        if not hint and self.variables:
+            hint = f"known variables: {', '.join(sorted(self.variables))}"
+        hint = hint or "set it in pvectl.toml: [target] vars = { " + (name or "name") + " = ... }"
+        self._error("UNKNOWN_VARIABLE", node, f"unknown variable '{name}'", hint)
+        return otherwise
+
+    def _error(self, code: str, node: Node, message: str, hint: str) -> None:
+        source = self.document.source(node)
+        self.findings.append(Finding(code, Severity.ERROR, message, hint, source=source))

@@ -1,0 +1,27 @@
+"""The word that was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def suggest(name: str, candidates: Iterable[str]) -> str:
+    """The candidate that is most like `name`, or "" when none is like it enough to be offered.
+
+    A candidate that differs in case only always wins; of several equally good ones the first in
+    alphabetical order is taken.
+    """
+    known = sorted(set(candidates) - {name})
+    folded = name.casefold()
+    for candidate in known:
+        if candidate.casefold() == folded:
+            return candidate
+    close = difflib.get_close_matches(name, known, 1, 0.7)
+    return close[0] if close else ""
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """`did you mean X?`, or "" when nothing is close."""
+    likely = suggest(name, candidates)
+    return f"did you mean {likely}?" if likely else ""
