@@ -5,149 +5,27 @@ One object is one (path, principal, role); a `[[acl]]` table declares many of th
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from functools import cache
-from typing import Any, NamedTuple
 
-from pydantic import Field, field_validator, model_validator
-
-from reconciler.access.paths import normalize_path
 from reconciler.access.privileges import BUILT_IN_ROLES
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable
+from reconciler.kinds.acl_table import (
+    AclSpec,
+    AclTable,
+    declare,
+    export,
+    fold,
+    parse_entry,
+    review,
+)
 from reconciler.kinds.kind import Kind, Need, Place, Reads
-from reconciler.kinds.text import TOKEN as TOKEN_ID
-from reconciler.kinds.text import USER as USER_ID
-from reconciler.kinds.text import Expiry, flag, names
+from reconciler.kinds.text import flag, names
 from reconciler.model.address import Address
-from reconciler.model.change import Change
-from reconciler.model.declared import Declaration
-from reconciler.model.policy import Table
+from reconciler.model.change import Action, Change
 from reconciler.model.request import Request, Value, request
-from reconciler.model.state import Spec
 
 ACL = request("GET", "access", "acl")
-
-
-class AclSpec(Spec):
-    propagate: bool = True
-
-
-class Entry(NamedTuple):
-    """The parts of an entry's id, `PATH|KIND:PRINCIPAL|ROLE`."""
-
-    path: str
-    kind: str
-    principal: str
-    role: str
-
-    def __str__(self) -> str:
-        return f"{self.path}|{self.kind}:{self.principal}|{self.role}"
-
-
-@cache
-def parse_entry(name: str) -> Entry:
-    """The reverse of `str(Entry)`; raises ValueError."""
-    path, who, role = name.split("|")
-    kind, _, principal = who.partition(":")
-    return Entry(path, kind, principal, role)
-
-
-class AclTable(Table):
-    """[[acl]]"""
-
-    roles: list[str] = Field(min_length=1, description="names of roles")
-    paths: list[str] = Field(min_length=1, description="ACL paths, such as /vms/100")
-    users: list[str] = Field(default=[], description="user ids, such as alice@pve")
-    groups: list[str] = Field(default=[], description="names of groups")
-    tokens: list[str] = Field(default=[], description="full ids, such as bot@pve!ci")
-    propagate: bool = Field(default=True, description="also on everything below the path")
-    pair: bool = Field(
-        default=True,
-        description="give the user of each token the same entry; without it a token has nothing",
-    )
-    expires: Expiry = Field(default=0, description="date from which the grant is planned away")
-    reason: str = ""
-
-    @field_validator("paths")
-    @classmethod
-    def _valid_paths(cls, paths: list[str]) -> list[str]:
-        return [valid_path(path) for path in paths]
-
-    @field_validator("users")
-    @classmethod
-    def _valid_users(cls, users: list[str]) -> list[str]:
-        for user in users:
-            if user == "root@pam":
-                raise ValueError(
-                    "root@pam holds every privilege anyway and Proxmox VE drops its entries; "
-                    "remove it"
-                )
-            if not USER_ID.fullmatch(user):
-                raise ValueError(f"'{user}' is no user id: NAME@REALM is expected")
-        return users
-
-    @field_validator("tokens")
-    @classmethod
-    def _valid_tokens(cls, tokens: list[str]) -> list[str]:
-        for token in tokens:
-            if not TOKEN_ID.fullmatch(token):
-                raise ValueError(f"'{token}' is no token id: NAME@REALM!TOKEN is expected")
-        return tokens
-
-    @model_validator(mode="after")
-    def _somebody(self) -> AclTable:
-        if not (self.users or self.groups or self.tokens):
-            raise ValueError("a grant to nobody: give at least one of users, groups, tokens")
-        return self
-
-
-def valid_path(path: str) -> str:
-    """The path in normal form; raises ValueError with what is probably meant."""
-    normal = normalize_path(path)
-    if normal is not None:
-        return normal
-    if path.strip("/") in {"dc", "datacenter", "cluster", "root"}:
-        raise ValueError(f"'{path}' is no ACL path in Proxmox VE; write '/' for everything")
-    raise ValueError(
-        f"'{path}' is no ACL path in Proxmox VE; it knows /, /access, /access/groups/G, "
-        "/access/realm/R, /nodes/N, /pool/P, /storage/S, /vms/ID (from 100), /sdn/..., /mapping/..."
-    )
-
-
-def _declare(name: str, parent: str, table: AclTable) -> Iterable[Declaration]:
-    del name, parent
-    spec = AclSpec(propagate=table.propagate)
-    notes = {"reason": table.reason} if table.reason else {}
-    named = [
-        *((USER, user) for user in table.users),
-        *((GROUP, group) for group in table.groups),
-        *((TOKEN, token) for token in table.tokens),
-    ]
-    paired = names(token.partition("!")[0] for token in table.tokens) if table.pair else ()
-    derived = [(USER, user) for user in paired if user != "root@pam" and user not in table.users]
-    for path in names(table.paths):
-        for role in names(table.roles):
-            for kind, who in sorted(set(named)):
-                entry = str(Entry(path, kind, who, role))
-                yield Declaration(entry, spec, notes, expires=table.expires)
-            for kind, who in derived:
-                entry = str(Entry(path, kind, who, role))
-                yield Declaration(entry, spec, notes, derived=True, expires=table.expires)
-
-
-def _export(name: str, spec: AclSpec) -> dict[str, Any]:
-    entry = parse_entry(name)
-    table: dict[str, Any] = {
-        "roles": [entry.role],
-        "paths": [entry.path],
-        f"{entry.kind}s": [entry.principal],
-    }
-    if not spec.propagate:
-        table["propagate"] = False
-    if entry.kind == TOKEN:
-        table["pair"] = False
-    return table
 
 
 def _read(reads: Reads) -> Iterable[tuple[str, AclSpec]]:
@@ -215,6 +93,28 @@ def _request(
     return Request("PUT", ("access", "acl"), (*params, last))
 
 
+_VERBS = {
+    Action.CREATE: ("grant", "to"),
+    Action.UPDATE: ("change the propagation of", "for"),
+    Action.DELETE: ("revoke", "from"),
+}
+NAMED = 3
+"""How many principals a title names; more are counted."""
+
+
+def _title(changes: Sequence[Change]) -> str:
+    entries = [parse_entry(change.address.id) for change in changes]
+    verb, towards = _VERBS[changes[0].action]
+    roles = " and ".join(names(entry.role for entry in entries))
+    who = sorted({(entry.kind, entry.principal) for entry in entries})
+    if len(who) <= NAMED:
+        said = [f"group {name}" if kind == GROUP else name for kind, name in who]
+    else:
+        counted = Counter(kind for kind, _ in who)
+        said = [f"{number} {kind}{'s' * (number > 1)}" for kind, number in counted.items()]
+    return f"{verb} {roles} on {entries[0].path} {towards} {' and '.join(said)}"
+
+
 _MODIFY = {"storage": "Datastore.Allocate", "vms": "VM.Allocate", "pool": "Pool.Allocate"}
 
 
@@ -252,8 +152,8 @@ KIND = Kind(
     spec=AclSpec,
     place=Place("acl", array=True),
     table=AclTable,
-    declare=_declare,
-    export=_export,
+    declare=declare,
+    export=export,
     refers_to=frozenset({"role", "user", "group", "token", "pool", "storage"}),
     lock="user.cfg",
     reads=(ACL,),
@@ -267,4 +167,8 @@ KIND = Kind(
     needs=_needs,
     grants=_grants,
     weigh=_weigh,
+    title=_title,
+    review=review,
+    fold=fold,
+    file="access.toml",
 )

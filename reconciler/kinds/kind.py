@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from reconciler.access.table import AccessTable
 from reconciler.model.address import Address
-from reconciler.model.change import Change, Undo
+from reconciler.model.change import Action, Change, Undo
 from reconciler.model.declared import Declaration, Declared
 from reconciler.model.facts import Facts
 from reconciler.model.finding import Finding
@@ -77,6 +77,17 @@ def _full(change: Change) -> Undo:
     return Undo.FULL
 
 
+VERBS = {Action.CREATE: "create", Action.UPDATE: "change", Action.DELETE: "delete"}
+
+
+def _title(changes: Sequence[Change]) -> str:
+    kind, name = changes[0].address
+    verbs = list(dict.fromkeys(VERBS[change.action] for change in changes))
+    if len(changes) == 1:
+        return f"{verbs[0]} {kind} {name}"
+    return f"{' and '.join(verbs)} {len(changes)} {kind} objects"
+
+
 def _goes_too(name: str, spec: S, gone: Address) -> S | None:
     del name, spec, gone
     return None
@@ -96,6 +107,7 @@ class Kind(Generic[S]):
     `lock`        the file that PVE locks while writing
     `reads`       GET requests that list all objects of the kind, one each for all kinds together
     `details`     (answers so far, ids that are declared) -> further GETs, one per object
+    `on_demand`   read only where the state files concern the kind, or delete what it refers to
     `read`        answers -> (id, spec) of every live object
     `sees`        what the caller must hold for a complete read
     `overlay`     (declared, live or None) -> the spec to reach: keeps what is not managed
@@ -135,6 +147,7 @@ class Kind(Generic[S]):
     `digest`      (answers, id) -> PVE's digest of the file at that moment, "" where there is none;
                   a PUT that sends it is refused when the file has changed since
     `review`      everything declared -> findings of the kind as a whole that files alone can give
+    `title`       changes of one request -> what it does, in a few words
     `always`      ids that exist on every cluster without being declared
     `fold`        tables of `export` -> fewer tables that declare the same objects
     `file`        where import writes the kind; NAMEs.toml where it is empty
@@ -153,6 +166,7 @@ class Kind(Generic[S]):
     needs: Callable[[Change, AccessTable], Iterable[Need]]
     refers_to: frozenset[str] = frozenset()
     sees: tuple[Need, ...] = ()
+    on_demand: bool = False
     details: Callable[[Reads, frozenset[str]], tuple[Request, ...]] = _nothing
     overlay: Callable[[S, S | None], S] = _as_declared
     visible: Callable[[S], S] = _itself
@@ -178,6 +192,7 @@ class Kind(Generic[S]):
     with_secrets: Callable[[S, Mapping[str, SecretRef]], S] | None = None
     digest: Callable[[Reads, str], str] = lambda *_: ""
     review: Callable[[Mapping[Address, Declared]], Iterable[Finding]] = _nothing
+    title: Callable[[Sequence[Change]], str] = _title
     always: frozenset[str] = frozenset()
     fold: Callable[[Sequence[dict[str, Any]]], Sequence[dict[str, Any]]] = _as_they_are
     file: str = ""
