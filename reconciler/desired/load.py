@@ -83,7 +83,7 @@ class _Load:
         self.nested: dict[str, dict[str, Kind[Any]]] = {name: {} for name in all_kinds()}
         for kind in all_kinds().values():
             if kind.place.inside:
-                self.nested[kind.place.inside][kind.place.key] = kind
+                self.nested.setdefault(kind.place.inside, {})[kind.place.key] = kind
 
     def file(self, path: Path) -> None:
         document, findings = read(path, path.name)
