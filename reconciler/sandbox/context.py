@@ -40,11 +40,15 @@ class Params(dict[str, Value]):
 
 @dataclass(slots=True)
 class Context:
-    """One call. `actor` is a user, a full token id, or empty for somebody unknown."""
+    """One call. `actor` is a user, a full token id, or empty for somebody unknown.
+
+    `with_token`: an API token was shown, also where nobody looks at it.
+    """
 
     store: Store
     actor: str
     clock: Callable[[], float] = field(default=time.time)
+    with_token: bool = False
 
     @property
     def cfg(self) -> UserConfig:

@@ -30,7 +30,7 @@ def call(ctx: Context, method: str, path: str, given: Mapping[str, Value]) -> An
         raise ApiError(f"Method '{method} {path}' not implemented", 501)
     endpoint, values = found
     raw = _merged(values, given)
-    if split_token(ctx.actor) is not None and not endpoint.allow_token:
+    if (ctx.with_token or split_token(ctx.actor)) and not endpoint.allow_token:
         raise forbidden(f"URI '{path}' not available with API token, need proper ticket.\n")
     allowed(endpoint.check, ctx, raw)
     _check_node(ctx, endpoint, values)

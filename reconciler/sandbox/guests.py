@@ -1,123 +1,123 @@
-"""The guests of the cluster, from the files `nodes/NODE/{qemu-server,lxc}/ID.conf`."""
+"""Guests as far as their configuration files tell: nodes/NODE/{qemu-server,lxc}/ID.conf.
+
+Every guest of the sandbox is stopped.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
+from reconciler.sandbox.perltext import file_text
 from reconciler.sandbox.store import Store
 
+QEMU, LXC = "qemu", "lxc"
+_FOLDERS = {QEMU: "qemu-server", LXC: "lxc"}
 _FILE = re.compile(r"[1-9][0-9]{2,8}")
-_SETTING = re.compile(r"([a-z][a-z_]*\d*):\s*(.*?)\s*")
-_QEMU_DISK = re.compile(r"(?:ide|sata|scsi|virtio|efidisk|tpmstate)\d+")
-_LXC_DISK = re.compile(r"rootfs|mp\d+")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)")
-_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
-
-FOLDERS = {"qemu": "qemu-server", "lxc": "lxc"}
-"""type of guest -> the folder of its files"""
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """`key` as in the guest's file; `size` in bytes, 0 when the file does not tell."""
-
-    key: str
-    volume: str
-    size: int
-    options: Mapping[str, str]
+_MIB = 1024 * 1024
+_UNITS = {"": 1, "K": 1024, "M": _MIB, "G": 1024**3, "T": 1024**4}
+_BOOT_DISK = re.compile(r"(?:scsi|virtio|sata|ide)[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """`type` is qemu or lxc; `config` the current settings, without snapshots."""
+    """One guest; `config` holds the keys of its file, without snapshots."""
 
-    id: int
-    type: str
+    vmid: int
+    kind: str
     node: str
-    config: Mapping[str, str]
+    config: dict[str, str]
 
     @property
     def name(self) -> str:
-        if self.type == "lxc":
-            return self.config.get("hostname", f"CT{self.id}")
-        return self.config.get("name", f"VM {self.id}")
+        default = f"VM {self.vmid}" if self.kind == QEMU else f"CT{self.vmid}"
+        return self.config.get("name" if self.kind == QEMU else "hostname", default)
+
+    @property
+    def template(self) -> bool:
+        return self.config.get("template") == "1"
 
     @property
     def cpus(self) -> int:
-        if self.type == "lxc":
-            return int(self.config.get("cores", "1"))
-        return int(self.config.get("sockets", "1")) * int(self.config.get("cores", "1"))
+        if self.kind == LXC:
+            return self._number("cores", 1)
+        return self._number("vcpus", self._number("sockets", 1) * self._number("cores", 1))
 
     @property
     def memory(self) -> int:
         """Bytes."""
-        return _mebibytes(self.config.get("memory", "512"))
+        text = self.config.get("memory", "512").removeprefix("current=")
+        return int(text.partition(",")[0]) * _MIB
 
     @property
     def swap(self) -> int:
-        """Bytes; of containers only."""
-        return _mebibytes(self.config.get("swap", "512"))
+        """Bytes; containers only."""
+        return self._number("swap", 512) * _MIB
 
     @property
-    def template(self) -> int:
-        return int(self.config.get("template", "0") == "1")
+    def disk(self) -> int:
+        """Bytes of the root or boot disk, 0 when there is none."""
+        if self.kind == LXC:
+            return _size(self.config.get("rootfs", ""))
+        order = re.sub(r".*order=", "", self.config.get("boot", ""), flags=re.DOTALL)
+        for key in (*re.split(r"[;,]", order), self.config.get("bootdisk", "")):
+            if _BOOT_DISK.fullmatch(key) and "media=cdrom" not in self.config.get(key, ""):
+                return _size(self.config.get(key, ""))
+        return 0
 
-    @property
-    def disks(self) -> tuple[Disk, ...]:
-        """Without CD-ROM drives and disks that do not exist."""
-        kind = _LXC_DISK if self.type == "lxc" else _QEMU_DISK
-        found = (_disk(key, self.config[key]) for key in sorted(self.config) if kind.fullmatch(key))
-        return tuple(
-            disk
-            for disk in found
-            if disk.options.get("media") != "cdrom" and disk.volume not in ("", "none", "cdrom")
-        )
-
-    @property
-    def root_size(self) -> int:
-        """Bytes of the disk that it starts from."""
-        wanted = [*re.split(r"[;,=]", self.config.get("boot", "")), "rootfs"]
-        by_key = {disk.key: disk.size for disk in self.disks}
-        return next((by_key[key] for key in wanted if key in by_key), 0)
+    def _number(self, key: str, default: int) -> int:
+        text = self.config.get(key, "")
+        return int(text) if text.isdigit() else default
 
 
-def guests(store: Store) -> dict[int, Guest]:
-    """All guests by id, sorted as text, as PVE sorts them."""
-    found = [
-        Guest(int(path.stem), kind, node.name, _settings(path))
-        for node in sorted((store.folder / "nodes").glob("*"))
-        for kind, folder in FOLDERS.items()
-        for path in sorted((node / folder).glob("*.conf"))
-        if _FILE.fullmatch(path.stem)
-    ]
-    return {guest.id: guest for guest in sorted(found, key=lambda guest: str(guest.id))}
+def guests(store: Store) -> list[Guest]:
+    """All guests of all nodes, by id."""
+    found = []
+    for kind, folder in _FOLDERS.items():
+        for path in (store.folder / "nodes").glob(f"*/{folder}/*.conf"):
+            if _FILE.fullmatch(path.stem):
+                node = path.parent.parent.name
+                name = f"nodes/{node}/{folder}/{path.name}"
+                found.append(Guest(int(path.stem), kind, node, store.parsed(name, _parse)))
+    return sorted(found, key=lambda guest: guest.vmid)
 
 
-def _settings(path: Path) -> dict[str, str]:
-    settings: dict[str, str] = {}
-    for line in path.read_text("utf-8", "replace").splitlines():
+def config_file(kind: str, node: str, vmid: str) -> str:
+    """The file of a guest, relative to the folder."""
+    return f"nodes/{node}/{_FOLDERS[kind]}/{vmid}.conf"
+
+
+def figures(guest: Guest) -> dict[str, Any]:
+    """What every list and status shows of a stopped guest."""
+    row: dict[str, Any] = dict.fromkeys(
+        ("cpu", "disk", "diskread", "diskwrite", "mem", "netin", "netout", "uptime"), 0
+    )
+    row |= {
+        "vmid": guest.vmid,
+        "name": guest.name,
+        "status": "stopped",
+        "maxmem": guest.memory,
+        "maxdisk": guest.disk,
+    }
+    if guest.config.get("tags"):
+        row["tags"] = guest.config["tags"]
+    if guest.config.get("lock"):
+        row["lock"] = guest.config["lock"]
+    return row
+
+
+def _parse(raw: bytes) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in file_text(raw).split("\n"):
         if line.startswith("["):
             break
-        found = _SETTING.fullmatch(line)
-        if found is not None:
-            settings[found[1]] = found[2]
-    return settings
+        key, colon, value = line.partition(":")
+        if colon and not line.startswith("#"):
+            found[key.strip()] = value.strip()
+    return found
 
 
-def _disk(key: str, text: str) -> Disk:
-    volume, *rest = text.split(",")
-    options = dict(part.partition("=")[::2] for part in rest)
-    return Disk(key, volume.removeprefix("file="), _bytes(options.get("size", "")), options)
-
-
-def _bytes(text: str) -> int:
-    found = _SIZE.fullmatch(text)
-    return int(float(found[1]) * _UNITS[found[2]]) if found is not None else 0
-
-
-def _mebibytes(text: str) -> int:
-    found = re.match(r"(?:current=)?(\d+)", text)
-    return int(found[1]) * 1024**2 if found is not None else 0
+def _size(disk: str) -> int:
+    found = re.search(r"(?:^|,)size=([0-9]+)([KMGT]?)", disk)
+    return int(found[1]) * _UNITS[found[2]] if found else 0

@@ -26,7 +26,7 @@ found by themselves. For each method, as in api-surface: path, permission rule, 
   (`params.text`, `.need`, `.flag`, `.number`, `.names` read them). Absent means absent: defaults
   are the handler's business.
 - What the function returns is the answer's `data`: None, numbers, text, lists, dicts. PVE's
-  booleans are the numbers 0 and 1.
+  booleans are the numbers 0 and 1. `Page(rows, total)` where the answer has a `total`.
 - Errors: `failure.died(text)` is 500, `bad_parameters({name: text})` 400, `forbidden(what)` 403.
 - Changes happen inside `store.locked(store, file, "failure text")`, where every error becomes a 500
   with the failure text in front, as in PVE; `editing_users` does that for user.cfg and writes it.
@@ -48,6 +48,15 @@ from reconciler.sandbox.checks import Check
 from reconciler.sandbox.context import Context, Params
 
 Handler = Callable[[Context, Params], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer of which the wire also says how many rows there are in all."""
+
+    rows: list[Any]
+    total: int
+
 
 _PLACEHOLDER = re.compile(r"\{([\w-]+)\}")
 

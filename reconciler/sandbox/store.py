@@ -31,7 +31,7 @@ class Store:
     """One folder. `lock_wait`: seconds before a lock held by somebody else is an error."""
 
     def __init__(self, folder: Path, lock_wait: float = 0.0) -> None:
-        self.folder = folder
+        self.folder = folder.resolve()
         self.lock_wait = lock_wait
         self._parsed: dict[tuple[str, Callable[[bytes], Any]], tuple[Stamp, Any]] = {}
         self._mutex = threading.RLock()
@@ -43,6 +43,10 @@ class Store:
         """The local node: the first folder below nodes/."""
         names = sorted(path.name for path in (self.folder / "nodes").glob("*") if path.is_dir())
         return names[0] if names else "localhost"
+
+    def beside(self, name: str) -> Path:
+        """Where to keep what is no cluster configuration: next to the folder, hidden."""
+        return self.folder.with_name(f".{self.folder.name}.{name}")
 
     def read(self, name: str) -> bytes:
         """The bytes of a file, empty when there is none."""
@@ -108,8 +112,7 @@ class Store:
 
     def _enter(self) -> None:
         if self._depth == 0:
-            beside = self.folder.with_name(f".{self.folder.name}.lock")
-            self._descriptor = os.open(beside, os.O_RDWR | os.O_CREAT, 0o600)
+            self._descriptor = os.open(self.beside("lock"), os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         self._depth += 1
 

@@ -99,6 +99,9 @@ class UserConfig:
     def has_role(self, role: str) -> bool:
         return role in BUILT_IN_ROLES or role in self.roles
 
+    def privileges_of(self, role: str) -> Iterable[str]:
+        return BUILT_IN_ROLES[role] if role in BUILT_IN_ROLES else self.roles[role]
+
     def node(self, path: str) -> AclNode:
         """The entries of a path, made when there are none. PVE skips a segment `0`."""
         names = [name for name in path.split("/") if name not in ("", "0")]

@@ -1,0 +1,29 @@
+"""/version and the directory indexes."""
+
+from __future__ import annotations
+
+from reconciler.sandbox.checks import everybody
+from reconciler.sandbox.context import Context, Params
+from reconciler.sandbox.routes import Handler, Routes
+
+routes = Routes()
+
+VERSION = {"version": "9.2.11", "release": "9.2", "repoid": "14a22df35955d97d"}
+
+
+@routes.get("/version", everybody)
+def version(_ctx: Context, _params: Params) -> dict[str, str]:
+    return VERSION
+
+
+def _listing(*names: str) -> Handler:
+    def index(_ctx: Context, _params: Params) -> list[dict[str, str]]:
+        return [{"subdir": name} for name in names]
+
+    return index
+
+
+routes.get("/", everybody)(_listing("version", "cluster", "nodes", "storage", "access", "pools"))
+routes.get("/access", everybody)(
+    _listing("users", "groups", "roles", "acl", "domains", "openid", "tfa", "ticket", "password")
+)

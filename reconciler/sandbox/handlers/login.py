@@ -1,0 +1,224 @@
+"""/access/ticket, /access/password and what needs a second factor (PVE::API2::AccessControl)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from reconciler.access.evaluate import privileges
+from reconciler.access.paths import normalize_path
+from reconciler.access.table import ROOT
+from reconciler.model.formats import split_list
+from reconciler.model.parameters import Param
+from reconciler.sandbox.accounts import (
+    check_enabled,
+    check_password,
+    existing_user,
+    set_password,
+    spelling,
+    split_user,
+)
+from reconciler.sandbox.checks import (
+    Check,
+    all_of,
+    any_of,
+    everybody,
+    is_self,
+    may_allocate,
+    on_groups,
+    world,
+)
+from reconciler.sandbox.context import Context, Params
+from reconciler.sandbox.failure import ApiError, bad_parameters, died, forbidden
+from reconciler.sandbox.perltext import true
+from reconciler.sandbox.routes import Routes
+from reconciler.sandbox.tickets import new_csrf_token, new_ticket, ticket_user
+
+routes = Routes()
+
+_TEXT = Param(optional=True)
+_USER = {"userid": Param(format="pve-userid", max_length=64)}
+_OWN_PASSWORD = Param(min_length=5, max_length=64, optional=True)
+_CAPABILITIES = {
+    "vms": r"VM\.|Permissions\.Modify",
+    "access": r"(?:User|Group)\.|Permissions\.Modify",
+    "storage": r"Datastore\.|Permissions\.Modify",
+    "nodes": r"Sys\.|Permissions\.Modify",
+    "sdn": r"SDN\.|Permissions\.Modify",
+    "dc": r"Sys\.Audit|Sys\.Modify|SDN\.",
+    "mapping": r"Mapping\.|Permissions\.Modify",
+}
+"""Top level of a path -> the privileges that the web interface asks about there."""
+
+_ALWAYS = ("/", "/nodes", "/access/groups", "/vms", "/storage", "/sdn", "/mapping")
+
+
+@routes.get("/access/ticket", world)
+def login_page(_ctx: Context, _params: Params) -> None:
+    """For formatters with a login page."""
+
+
+@routes.add(
+    "POST",
+    "/access/ticket",
+    world,
+    {
+        "username": Param(max_length=64),
+        "password": Param(),
+        "realm": Param(format="pve-realm", max_length=32, optional=True),
+        "otp": _TEXT,
+        "tfa-challenge": _TEXT,
+        "new-format": Param(type="boolean", optional=True),
+        "path": Param(max_length=64, optional=True, requires="privs"),
+        "privs": Param(format="pve-priv-list", max_length=64, optional=True, requires="path"),
+    },
+    allow_token=False,
+)
+def login(ctx: Context, params: Params) -> dict[str, Any]:
+    """With a password or a ticket; every failure is the same 401."""
+    user = params.need("username")
+    if true(params.text("realm")):
+        user = f"{user}@{params.need('realm')}"
+    user = spelling(ctx, user)
+    try:
+        check_enabled(ctx, user)
+        answer: dict[str, Any] = {"username": user}
+        if true(params.text("path")) and true(params.text("privs")):
+            _authenticate(ctx, user, params.need("password"), renewed_by=(user,))
+            _check_path(ctx, user, params.need("path"), params.need("privs"))
+        else:
+            _authenticate(ctx, user, params.need("password"), renewed_by=(user, ROOT))
+            answer["ticket"] = new_ticket(ctx, user)
+            answer["CSRFPreventionToken"] = new_csrf_token(ctx, user)
+    except ApiError as error:
+        raise ApiError("authentication failure\n", 401) from error
+    answer["cap"] = _capabilities(ctx, user)
+    return answer
+
+
+def _authenticate(ctx: Context, user: str, secret: str, *, renewed_by: tuple[str, ...]) -> None:
+    """`secret` is the password, or a ticket of one of `renewed_by`."""
+    if ticket_user(ctx, secret) not in renewed_by:
+        check_password(ctx, user, secret)
+
+
+def _check_path(ctx: Context, user: str, path: str, names: str) -> None:
+    normal = normalize_path(path)
+    wanted = split_list(names)
+    held = privileges(ctx.store.access(), user, normal) if normal is not None else {}
+    if not wanted or any(name not in held for name in wanted):
+        raise died(f"no permission ({path}, {names})")
+
+
+def _capabilities(ctx: Context, user: str) -> dict[str, dict[str, int]]:
+    """What the web interface shows (`compute_api_permission`)."""
+    found: dict[str, dict[str, int]] = {part: {} for part in _CAPABILITIES}
+    table = ctx.store.access()
+    for path in dict.fromkeys((*_ALWAYS, *_tree(ctx))):
+        held = privileges(table, user, path)
+        part = path[1:].partition("/")[0] or "dc"
+        if part == "pool":
+            for kind in ("vms", "storage"):
+                found[kind].update(dict.fromkeys(_matching(kind, held), 1))
+        elif part in found:
+            found[part].update(dict.fromkeys(_matching(part, held), 1))
+    return found
+
+
+def _matching(part: str, held: Any) -> list[str]:
+    return [name for name in held if re.match(_CAPABILITIES[part], name)]
+
+
+def _tree(ctx: Context) -> list[str]:
+    """Every node of the ACL tree."""
+    nodes = []
+    for path in ctx.cfg.acl:
+        parts = path.split("/")[1:]
+        nodes += ["/" + "/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+    return nodes
+
+
+@routes.add(
+    "PUT",
+    "/access/password",
+    any_of(is_self, all_of(may_allocate, on_groups("User.Modify"))),
+    {
+        **_USER,
+        "password": Param(min_length=8, max_length=64),
+        "confirmation-password": _OWN_PASSWORD,
+    },
+    allow_token=False,
+)
+def change_password(ctx: Context, params: Params) -> None:
+    """Everybody but root@pam confirms with the own password; only root@pam changes pam users."""
+    user = params.need("userid")
+    realm = split_user(user)[1]
+    existing_user(ctx.cfg, user)
+    if ctx.actor != ROOT:
+        if user == ROOT:
+            raise forbidden()
+        if "confirmation-password" not in params:
+            text = "password is required to modify user"
+            raise bad_parameters({"confirmation-password": text})
+        check_password(ctx, ctx.actor, params.need("confirmation-password"))
+        if ctx.actor != user and realm == "pam":
+            raise forbidden()
+    set_password(ctx.store, user, params.need("password"))
+
+
+@routes.get("/access/tfa", everybody)
+def list_tfa(_ctx: Context, _params: Params) -> list[Any]:
+    """The sandbox has no second factors."""
+    return []
+
+
+_SELF_OR_SEES = any_of(is_self, on_groups("User.Modify", "Sys.Audit"))
+_SELF_OR_MODIFIES = any_of(is_self, on_groups("User.Modify"))
+
+
+@routes.get("/access/tfa/{userid}", _SELF_OR_SEES, _USER)
+def list_user_tfa(_ctx: Context, _params: Params) -> list[Any]:
+    return []
+
+
+@routes.get("/access/tfa/{userid}/{id}", _SELF_OR_SEES, {**_USER, "id": Param()})
+def read_tfa(_ctx: Context, params: Params) -> None:
+    raise ApiError(f"no such tfa entry '{params.need('id')}'\n", 404)
+
+
+def _no_second_factors(method: str, path: str, check: Check, params: dict[str, Param]) -> None:
+    """Calls that PVE refuses to tokens; for a ticket there is nothing behind them here."""
+
+    @routes.add(method, path, check, params, allow_token=False)
+    def refuse(_ctx: Context, _params: Params) -> None:
+        raise died("the embedded Proxmox VE has no second factors")
+
+
+_CONFIRMED = {**_USER, "password": _OWN_PASSWORD}
+_no_second_factors(
+    "POST",
+    "/access/tfa/{userid}",
+    _SELF_OR_MODIFIES,
+    {
+        **_CONFIRMED,
+        "challenge": _TEXT,
+        "description": Param(max_length=255, optional=True),
+        "totp": _TEXT,
+        "type": Param(enum=("totp", "u2f", "webauthn", "recovery", "yubico")),
+        "value": _TEXT,
+    },
+)
+_no_second_factors(
+    "PUT",
+    "/access/tfa/{userid}/{id}",
+    _SELF_OR_MODIFIES,
+    {
+        **_CONFIRMED,
+        "id": Param(),
+        "description": Param(max_length=255, optional=True),
+        "enable": Param(type="boolean", optional=True),
+    },
+)
+_no_second_factors(
+    "DELETE", "/access/tfa/{userid}/{id}", _SELF_OR_MODIFIES, {**_CONFIRMED, "id": Param()}
+)

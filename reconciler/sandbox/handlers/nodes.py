@@ -1,0 +1,113 @@
+"""/nodes: the node itself, guest lists and guest status (PVE::API2::Nodes, Qemu, LXC)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.model.parameters import Param
+from reconciler.sandbox.checks import everybody, perm
+from reconciler.sandbox.context import Context, Params
+from reconciler.sandbox.failure import died, forbidden
+from reconciler.sandbox.guests import LXC, QEMU, Guest, config_file, figures, guests
+from reconciler.sandbox.keys import fingerprint
+from reconciler.sandbox.routes import Handler, Routes
+
+routes = Routes()
+
+_NODE = {"node": Param(format="pve-node")}
+_VMID = Param(type="integer", format="pve-vmid", minimum=100, maximum=999_999_999)
+_AUDIT = perm("/vms/{vmid}", "VM.Audit")
+
+NODE_FIGURES = {
+    "cpu": 0.02,
+    "disk": 26142654464,
+    "maxcpu": 2,
+    "maxdisk": 270553174016,
+    "maxmem": 25276502016,
+    "mem": 5434245120,
+    "uptime": 3020,
+}
+"""What the sandbox's node reports about itself: made up, and always the same."""
+
+
+@routes.get("/nodes", everybody)
+def index(ctx: Context, _params: Params) -> list[dict[str, Any]]:
+    """Figures only for who has Sys.Audit on the node."""
+    node = ctx.store.node
+    row: dict[str, Any] = {
+        "node": node,
+        "id": f"node/{node}",
+        "type": "node",
+        "status": "online",
+        "level": "",
+    }
+    if ctx.may(f"/nodes/{node}", ["Sys.Audit"]):
+        row |= NODE_FIGURES
+    certificate = ctx.store.folder / "nodes" / node / "pve-ssl.pem"
+    if certificate.exists():
+        row["ssl_fingerprint"] = fingerprint(certificate)
+    return [row]
+
+
+@routes.get("/nodes/{node}", everybody, _NODE)
+def node_index(_ctx: Context, _params: Params) -> list[dict[str, str]]:
+    return [{"name": name} for name in ("lxc", "qemu", "storage", "tasks", "version", "vzdump")]
+
+
+def _list(kind: str) -> Handler:
+    def listing(ctx: Context, params: Params) -> list[dict[str, Any]]:
+        """Guests of the node on which the caller has VM.Audit."""
+        return [
+            _row(guest)
+            for guest in guests(ctx.store)
+            if guest.kind == kind
+            and guest.node == params.need("node")
+            and ctx.may(f"/vms/{guest.vmid}", ["VM.Audit"])
+        ]
+
+    return listing
+
+
+def _status(kind: str) -> Handler:
+    def current(ctx: Context, params: Params) -> dict[str, Any]:
+        guest = existing(ctx, kind, params.need("vmid"))
+        row = {**_row(guest), "ha": {"managed": 0}}
+        row.pop("template", None)
+        return {**row, "qmpstatus": "stopped"} if kind == QEMU else row
+
+    return current
+
+
+def _create(ctx: Context, _params: Params) -> None:
+    """Refused as PVE refuses it; the sandbox makes no guests."""
+    if not ctx.may("/vms", ["VM.Allocate"]):
+        raise forbidden()
+    raise died("the embedded Proxmox VE makes no guests")
+
+
+for _kind in (QEMU, LXC):
+    _base = f"/nodes/{{node}}/{_kind}"
+    _options = {"full": Param(type="boolean", optional=True)} if _kind == QEMU else {}
+    routes.get(_base, everybody, {**_NODE, **_options})(_list(_kind))
+    routes.get(f"{_base}/{{vmid}}/status/current", _AUDIT, {**_NODE, "vmid": _VMID})(_status(_kind))
+    routes.post(_base, everybody, _NODE)(_create)
+
+
+def existing(ctx: Context, kind: str, vmid: str) -> Guest:
+    """The guest of this kind on the local node; raises with PVE's words when there is none."""
+    node = ctx.store.node
+    for guest in guests(ctx.store):
+        if (guest.kind, guest.node, str(guest.vmid)) == (kind, node, vmid):
+            return guest
+    raise died(f"Configuration file '{config_file(kind, node, vmid)}' does not exist")
+
+
+def _row(guest: Guest) -> dict[str, Any]:
+    row = {**figures(guest), "cpus": guest.cpus}
+    if guest.kind == LXC:
+        row |= {"type": "lxc", "swap": 0, "maxswap": guest.swap}
+    else:
+        row["memhost"] = 0
+    if guest.template:
+        row["template"] = 1
+    return row

@@ -1,0 +1,46 @@
+"""How the sandbox behaves where the real server is slow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.errors import UsageError
+
+LOCK_WAIT = "PVECTL_SANDBOX_LOCK_WAIT"
+AUTH_DELAY = "PVECTL_SANDBOX_AUTH_DELAY"
+
+_PVE_LOCK_WAIT = 9.95
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Seconds. `lock_wait`: until a held lock is an error. `auth_delay`: before a 401.
+
+    PVE waits 9.95 and 3; the sandbox is as patient with locks, but answers a 401 at once.
+    """
+
+    lock_wait: float = _PVE_LOCK_WAIT
+    auth_delay: float = 0.0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Raises UsageError for a value that is no number of seconds."""
+        return cls(
+            _seconds(environment, LOCK_WAIT, _PVE_LOCK_WAIT),
+            _seconds(environment, AUTH_DELAY, 0.0),
+        )
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name, "")
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 3600:
+        raise UsageError(
+            f"{name} is '{text}'", hint="give seconds as a number, for example 0.5, or unset it"
+        )
+    return value
