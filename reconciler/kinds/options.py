@@ -62,6 +62,13 @@ def options(values: Mapping[str, OptionValue]) -> tuple[tuple[str, OptionValue],
     return tuple(sorted((name, value) for name, value in values.items() if value not in EMPTY))
 
 
+def without_line_feed(text: str) -> str:
+    """Raises ValueError for what no section file can hold (SectionConfig.pm)."""
+    if "\n" in text:
+        raise ValueError("Proxmox VE refuses it: property contains a line feed")
+    return text
+
+
 def toml_name(option: str) -> str:
     """How an option is written in a state file."""
     return option.replace("-", "_")
@@ -81,10 +88,9 @@ def from_toml(name: str, param: Param, value: Any) -> OptionValue:
     """A value of a state file; raises ValueError with PVE's words for what PVE would refuse."""
     found = _normal(param, _written(param, value))
     for text in (found,) if isinstance(found, str) else found:
-        if "\n" in text:
-            raise ValueError("a line feed cannot be kept in this file of Proxmox VE")
         if name == "comment" or text != text.strip():
             plain_text(text)
+        without_line_feed(text)
     sent: parameters.Value = list(found) if param.type == "array" else _joined(found)
     complaint = parameters.complaint(param, sent, name) if found not in EMPTY else None
     if complaint is not None:

@@ -1,0 +1,172 @@
+"""Jobs that copy users and groups of a realm (/cluster/jobs/realm-sync)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from reconciler.access.table import AccessTable
+from reconciler.kinds.calendar import Schedule, schedule_findings
+from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.options import without_line_feed
+from reconciler.kinds.replace import as_replacement
+from reconciler.kinds.text import Text, changed, flag, given, names
+from reconciler.model.address import Address
+from reconciler.model.change import Change
+from reconciler.model.declared import Declaration
+from reconciler.model.finding import Finding
+from reconciler.model.formats import check
+from reconciler.model.policy import Table
+from reconciler.model.request import Request, Value, request
+from reconciler.model.state import Spec
+
+JOBS = request("GET", "cluster", "jobs", "realm-sync")
+
+
+class RealmSyncSpec(Spec):
+    """`remove_vanished`: what goes with an entry that the directory no longer has."""
+
+    realm: str
+    schedule: str
+    scope: str = "both"
+    enabled: bool = True
+    comment: str = ""
+    enable_new: bool = True
+    remove_vanished: tuple[str, ...] = ()
+
+
+class RealmSyncTable(Table):
+    """[realm.NAME.sync.ID]"""
+
+    schedule: Schedule = Field(description="when it runs, such as 'mon..fri 03:00'")
+    scope: Literal["users", "groups", "both"] = "both"
+    enabled: bool = True
+    comment: Annotated[Text, AfterValidator(without_line_feed), Field(max_length=512)] = ""
+    enable_new: bool = Field(default=True, description="new users may log in at once")
+    remove_vanished: list[Literal["acl", "properties", "entry"]] = Field(
+        default=[], description="what is removed when the directory no longer has an entry"
+    )
+
+
+def _declare(name: str, parent: str, table: RealmSyncTable) -> Iterable[Declaration]:
+    complaint = check("pve-configid", name)
+    if complaint:
+        raise ValueError(complaint.strip())
+    if len(name) > 64:
+        raise ValueError(f"the id '{name}' is longer than 64 characters")
+    fields = {**dict(table), "remove_vanished": names(table.remove_vanished)}
+    yield Declaration(name, RealmSyncSpec(realm=parent, **fields))
+
+
+def _export(name: str, spec: RealmSyncSpec) -> dict[str, Any]:
+    del name
+    table = {"schedule": spec.schedule, "scope": spec.scope} | given(
+        comment=spec.comment, remove_vanished=list(spec.remove_vanished)
+    )
+    for field in ("enabled", "enable_new"):
+        if not getattr(spec, field):
+            table[field] = False
+    return table
+
+
+def _read(reads: Reads) -> Iterable[tuple[str, RealmSyncSpec]]:
+    for row in reads[JOBS]:
+        vanished = str(row.get("remove-vanished") or "none")
+        yield (
+            row["id"],
+            RealmSyncSpec(
+                realm=row.get("realm") or "",
+                schedule=row.get("schedule") or "",
+                scope=row.get("scope") or "both",
+                enabled=flag(row.get("enabled"), default=True),
+                comment=row.get("comment") or "",
+                enable_new=flag(row.get("enable-new"), default=True),
+                remove_vanished=() if vanished == "none" else names(vanished.split(";")),
+            ),
+        )
+
+
+def _realm(name: str, spec: RealmSyncSpec) -> Iterable[Address]:
+    del name
+    yield Address("realm", spec.realm)
+
+
+def _split(change: Change) -> Sequence[Change]:
+    """The realm of a job cannot be changed."""
+    before, after = change.before, change.after
+    if isinstance(before, RealmSyncSpec) and isinstance(after, RealmSyncSpec):
+        return as_replacement(change) if before.realm != after.realm else (change,)
+    return (change,)
+
+
+def _params(spec: RealmSyncSpec) -> dict[str, Value]:
+    return {
+        "scope": spec.scope,
+        "enabled": str(int(spec.enabled)),
+        "comment": spec.comment,
+        "enable-new": str(int(spec.enable_new)),
+        "remove-vanished": ";".join(spec.remove_vanished),
+    }
+
+
+_ABSENT = _params(RealmSyncSpec(realm="", schedule=""))
+
+
+def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
+    for change in changes:
+        path = (*JOBS.path, change.address.id)
+        before, after = change.before, change.after
+        if not isinstance(after, RealmSyncSpec):
+            yield Request("DELETE", path), (change,)
+            continue
+        params: dict[str, Value] = {"schedule": after.schedule}
+        if isinstance(before, RealmSyncSpec):
+            differing = changed(_params(before), _params(after))
+            gone = [name for name, value in differing.items() if value == ""]
+            params |= {name: value for name, value in differing.items() if value != ""}
+            if gone:
+                params["delete"] = ",".join(gone)
+            yield Request("PUT", path, tuple(params.items())), (change,)
+        else:
+            params |= {"realm": after.realm, "scope": after.scope}
+            params |= changed(_ABSENT, _params(after))
+            yield Request("POST", path, tuple(params.items())), (change,)
+
+
+def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
+    """RealmSync.pm; a PUT names no realm, so PVE looks at the path of all realms."""
+    del table
+    if not isinstance(change.after, RealmSyncSpec):
+        yield need("/", "Sys.Modify")
+        return
+    realm = f"/{change.after.realm}" if change.before is None else ""
+    yield need(f"/access/realm{realm}", "Realm.AllocateUser")
+    yield need("/access/groups", "User.Modify")
+
+
+def _check(name: str, spec: RealmSyncSpec, desired: Mapping[Address, Spec]) -> Iterable[Finding]:
+    del desired
+    return schedule_findings(Address("realm_sync", name), spec.schedule)
+
+
+KIND = Kind(
+    name="realm_sync",
+    spec=RealmSyncSpec,
+    place=Place("sync", inside="realm"),
+    table=RealmSyncTable,
+    declare=_declare,
+    export=_export,
+    refers_to=frozenset({"realm"}),
+    lock="jobs.cfg",
+    reads=(JOBS,),
+    read=_read,
+    sees=(need("/", "Sys.Audit"),),
+    references=_realm,
+    owners=_realm,
+    split=_split,
+    requests=lambda changes: tuple(_requests(changes)),
+    needs=_needs,
+    check=_check,
+)
