@@ -188,3 +188,8 @@ def highest_fence(file: Path) -> int:
         return int(file.read_text())
     except (OSError, ValueError):
         return 0
+
+
+def remember_fence(file: Path, fence: int) -> None:
+    """Keep the number for the next run on this machine."""
+    file.write_text(f"{fence}\n")

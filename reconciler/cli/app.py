@@ -1,0 +1,102 @@
+"""The command line: arguments in, exit status out."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from reconciler.errors import ExitStatus, PvectlError, UsageError
+
+app = typer.Typer(
+    name="pvectl",
+    help=(
+        "Declare, review and keep access and backups of Proxmox VE.\n\n"
+        "State files say who may do what; `plan` shows what would change, for whom and why; "
+        "`apply` does it and takes everything back when a step fails; `drift` tells when "
+        "somebody else changed something.\n\n"
+        "First steps: `pvectl init`, edit state/*.toml, `pvectl plan`, `pvectl apply`."
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 done, 2 changes or drift, 3 files invalid, 4 refused, 7 unreachable, "
+    "8 cannot see enough, 9 failed and restored, 10 failed and not restored; "
+    "`pvectl explain exit-status` shows them all.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: bool = typer.Option(default=False, is_flag=True, help="Show the version."),  # noqa: FBT001 - typer reads it
+) -> None:
+    if version:
+        from reconciler import __version__
+
+        sys.stdout.write(f"pvectl {__version__}\n")
+        raise typer.Exit
+
+
+def _register() -> None:
+    """Each command module registers its commands when it is imported."""
+    from reconciler.cli import (  # noqa: F401 - imported for what they register
+        access,
+        apply,
+        drift,
+        files,
+        importing,
+        plan,
+        recovery,
+        sandbox,
+        verify,
+    )
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; every error becomes a message and an exit status."""
+    wrong_usage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException
+    _register()
+    try:
+        result = app(args=list(arguments), standalone_mode=False)
+    except PvectlError as error:
+        return _fail(error, arguments)
+    except wrong_usage as error:
+        return _fail(UsageError(_words(error), hint="pvectl --help"), arguments)
+    except (KeyboardInterrupt, typer.Abort):
+        return ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.OK
+    except Exception as error:  # noqa: BLE001 - the one place where a bug becomes a message
+        return _bug(error)
+    return int(result or 0)
+
+
+def _words(error: Exception) -> str:
+    words = getattr(error, "format_message", lambda: str(error))()
+    return words.rstrip(".")
+
+
+def _fail(error: PvectlError, arguments: Sequence[str]) -> int:
+    from reconciler.cli.talk import complain
+
+    as_json = any(
+        given == "--log-format=json" or pair == ("--log-format", "json")
+        for given, pair in zip(arguments, zip(arguments, [*arguments[1:], ""], strict=True), strict=True)
+    ) or os.environ.get("PVECTL_LOG_FORMAT") == "json"
+    complain(error, as_json=as_json, color=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+    return int(error.exit_status)
+
+
+def _bug(error: Exception) -> int:
+    """Where it happened, without the values: they may hold secrets."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    places = " < ".join(f"{frame.name} line {frame.lineno}" for frame in reversed(frames))
+    sys.stderr.write(
+        f"error E_BUG: {type(error).__name__} in {places}\n"
+        "  This is a bug in pvectl; please report it with this line and what you did.\n"
+    )
+    return int(ExitStatus.BUG)

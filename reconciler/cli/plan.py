@@ -1,0 +1,135 @@
+"""pvectl plan: what apply would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.common import Common, command
+from reconciler.cli.session import Loaded, commit_of, connect, each_cluster, load_cluster, look, now
+from reconciler.cli.talk import check_formats, say, show
+from reconciler.desired.settings import Cluster, Settings
+from reconciler.errors import ExitStatus, UsageError
+from reconciler.live.read import Live
+from reconciler.model.api import Api
+from reconciler.model.facts import Facts
+from reconciler.planning.compose import Planned, Question, compose
+from reconciler.planning.stand_in import as_live
+from reconciler.render import PLAN_FORMATS
+
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--target", metavar="GLOB", help="Only these addresses and what they need."),
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow", metavar="CODE=WHAT", help="Let one refusal pass; the refusal names the flag."
+    ),
+]
+
+
+@command(app, "plan")
+def plan(
+    common: Common,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Save the plan for `apply FILE`.")
+    ] = None,
+    target: Targets = None,
+    allow: Allow = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against", metavar="DIR", help="Compare with another state folder, offline."
+        ),
+    ] = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 when there are changes.")
+    ] = False,
+) -> ExitStatus:
+    """Show what `apply` would do, why, and who gains or loses which privilege.
+
+    Sends GET requests only. Exit 0; 2 with --detailed-exitcode when there are changes; 4 when a
+    policy forbids the plan (it is shown all the same).
+    """
+    check_formats(common, PLAN_FORMATS)
+    if out is not None and common.on == "all":
+        raise UsageError("--out saves the plan of one cluster", hint="choose it with --on NAME")
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        loaded = load_cluster(cluster, settings)
+        if against is not None:
+            planned = _offline(loaded, common, against, target, allow)
+        else:
+            with connect(cluster, read_only=True) as api:
+                planned = make_plan(loaded, api, look(api, loaded.desired), target, allow)
+        show_plan(common, planned)
+        if out is not None:
+            from reconciler.execution.saved import save_plan
+
+            save_plan(planned.plan, out, now())
+            say(common, f"saved: {out}; apply it with: pvectl apply {out}")
+        return plan_status(planned, detailed=detailed_exitcode)
+
+    return each_cluster(common, one)
+
+
+def make_plan(
+    loaded: Loaded, api: Api, live: Live, targets: list[str] | None, allow: list[str] | None
+) -> Planned:
+    """The plan for a live cluster."""
+    question = Question(
+        cluster=api.endpoint,
+        actor=api.actor,
+        now=now(),
+        source=commit_of(loaded.cluster.folder),
+        targets=tuple(targets or ()),
+        allowed=tuple(allow or ()),
+    )
+    return compose(loaded.desired, live.state, live.facts, question)
+
+
+def _offline(
+    loaded: Loaded,
+    common: Common,
+    against: Path,
+    targets: list[str] | None,
+    allow: list[str] | None,
+) -> Planned:
+    from reconciler.desired.load import load, require_valid
+    from reconciler.desired.settings import read_settings
+
+    other = load(
+        against, variables=loaded.cluster.variables, settings=read_settings(against)
+    )
+    require_valid(other.findings)
+    question = Question(
+        cluster=str(against),
+        actor="",
+        now=now(),
+        source=commit_of(common.state),
+        targets=tuple(targets or ()),
+        allowed=tuple(allow or ()),
+    )
+    return compose(loaded.desired, as_live(other), Facts(), question)
+
+
+def show_plan(common: Common, planned: Planned) -> None:
+    """The plan in every format that was asked for."""
+    show(
+        common,
+        {
+            name: lambda render=render: render(planned.plan, color=common.color)
+            for name, render in PLAN_FORMATS.items()
+        },
+    )
+
+
+def plan_status(planned: Planned, *, detailed: bool) -> ExitStatus:
+    """Refused before changes before nothing."""
+    if planned.plan.refusals:
+        return ExitStatus.REFUSED
+    return ExitStatus.CHANGES if detailed and planned.plan.steps else ExitStatus.OK

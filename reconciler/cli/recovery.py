@@ -1,0 +1,153 @@
+"""pvectl status, resume, rollback, unlock, show: what an earlier run left behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.apply import SystemClock, execute_journal
+from reconciler.cli.common import Common, command
+from reconciler.cli.secrets import FolderSecrets
+from reconciler.cli.session import connect, each_cluster
+from reconciler.cli.talk import check_formats, say, show
+from reconciler.desired.settings import Cluster, Settings
+from reconciler.errors import ExitStatus, UsageError
+from reconciler.execution import journals
+from reconciler.execution.journal import read_journal
+from reconciler.execution.lock import holders, unlock as remove_lock
+from reconciler.render import JOURNAL_FORMATS, PLAN_FORMATS, REPORT_FORMATS
+
+JournalFile = Annotated[
+    Path | None,
+    typer.Argument(help="The journal; by default the unfinished one.", show_default=False),
+]
+
+
+@command(app, "status")
+def status(common: Common) -> ExitStatus:
+    """Show the unfinished run, if there is one, and who holds the lock on the cluster.
+
+    Exit 11 when a run is unfinished, 6 when somebody holds the lock, else 0.
+    """
+    check_formats(common, JOURNAL_FORMATS)
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        del settings
+        with connect(cluster, read_only=True) as api:
+            path = journals.unfinished(journals.folder_of(api.endpoint))
+            now = SystemClock().now()
+            there = holders(api)
+        live = [holder for holder in there if holder.until > now]
+        if path is None:
+            say(common, "no unfinished run on this machine")
+        else:
+            _show_journal(common, path)
+        for holder in there:
+            state = "holds the lock" if holder in live else "left an expired lock behind"
+            say(common, f"{holder.owner} {state}, number {holder.fence} {holder.run}".rstrip())
+        if path is not None:
+            return ExitStatus.UNFINISHED
+        return ExitStatus.LOCKED if live else ExitStatus.OK
+
+    return each_cluster(common, one)
+
+
+@command(app, "resume")
+def resume(common: Common, journal: JournalFile = None) -> ExitStatus:
+    """Finish an interrupted run, forward or back, whichever way it was going.
+
+    What was done already is read from the cluster; nothing is sent twice.
+    """
+    return _continue(common, journal, back=False)
+
+
+@command(app, "rollback")
+def rollback(common: Common, journal: JournalFile = None) -> ExitStatus:
+    """Take an interrupted run back, and verify that everything is as before.
+
+    With a finished journal: take back what that run did, where the objects are still as it left
+    them.
+    """
+    return _continue(common, journal, back=True)
+
+
+def _continue(common: Common, path: Path | None, *, back: bool) -> ExitStatus:
+    check_formats(common, REPORT_FORMATS)
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        del settings
+        with connect(cluster, read_only=False) as api:
+            chosen = path or journals.unfinished(journals.folder_of(api.endpoint))
+            if chosen is None:
+                say(common, "there is no unfinished run; nothing to do")
+                return ExitStatus.OK
+            if not chosen.is_file():
+                raise UsageError(f"there is no journal {chosen}")
+            return execute_journal(
+                common, api, chosen, FolderSecrets(cluster.folder), back=back
+            )
+
+    return each_cluster(common, one)
+
+
+@command(app, "unlock")
+def unlock(
+    common: Common,
+    fence: Annotated[int, typer.Option("--fence", help="The lock's number, from `status`.")],
+) -> ExitStatus:
+    """Remove the lock of a run that is dead for certain."""
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        del settings
+        with connect(cluster, read_only=False) as api:
+            holder = remove_lock(api, fence)
+        say(common, f"removed the lock of {holder.owner}")
+        return ExitStatus.OK
+
+    return each_cluster(common, one)
+
+
+@command(app, "show")
+def show_file(
+    common: Common, file: Annotated[Path, typer.Argument(help="A saved plan or a journal.")]
+) -> ExitStatus:
+    """Show a saved plan or a journal, offline."""
+    from reconciler.execution.saved import is_plan, load_plan
+
+    if not file.is_file():
+        raise UsageError(f"there is no file {file}")
+    with file.open("rb") as opened:
+        first = opened.readline()
+    try:
+        plan = is_plan(json.loads(first))
+    except (ValueError, AttributeError):
+        plan = False
+    if not plan:
+        check_formats(common, JOURNAL_FORMATS)
+        _show_journal(common, file)
+        return ExitStatus.OK
+    check_formats(common, PLAN_FORMATS)
+    saved = load_plan(file)
+    show(
+        common,
+        {
+            name: lambda render=render: render(saved.plan, color=common.color)
+            for name, render in PLAN_FORMATS.items()
+        },
+    )
+    return ExitStatus.OK
+
+
+def _show_journal(common: Common, path: Path) -> None:
+    events = read_journal(path)
+    show(
+        common,
+        {
+            name: lambda render=render: render(events, path.name, color=common.color)
+            for name, render in JOURNAL_FORMATS.items()
+        },
+    )

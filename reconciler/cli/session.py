@@ -1,0 +1,122 @@
+"""From the common options to a loaded state, a connection, and one look at the cluster."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from reconciler.cli.common import Common
+from reconciler.desired.load import load, require_valid
+from reconciler.desired.secrets import resolve
+from reconciler.desired.settings import Cluster, Settings, read_settings
+from reconciler.errors import PRECEDENCE, ExitStatus, UsageError
+from reconciler.kinds import all_kinds
+from reconciler.live.read import Live, read_live
+from reconciler.model.api import Api
+from reconciler.model.declared import Desired
+from reconciler.model.policy import Mode
+
+
+class Loaded(NamedTuple):
+    """The files of one cluster."""
+
+    cluster: Cluster
+    settings: Settings
+    desired: Desired
+
+
+def now() -> int:
+    """Unix seconds."""
+    return int(time.time())
+
+
+def each_cluster(common: Common, work: Callable[[Cluster, Settings], ExitStatus]) -> ExitStatus:
+    """Run `work` on every cluster that is meant; the most important exit status is given."""
+    settings = read_settings(common.state)
+    results = [work(cluster, settings) for cluster in settings.select(common.on)]
+    return min(results, key=PRECEDENCE.index)
+
+
+def load_cluster(cluster: Cluster, settings: Settings, *, strict: bool = True) -> Loaded:
+    """The files of a cluster; with `strict` raises FilesInvalid with every mistake."""
+    desired = load(cluster.folder, variables=cluster.variables, settings=settings)
+    if strict:
+        require_valid(desired.findings)
+    return Loaded(cluster, settings, desired)
+
+
+@contextmanager
+def connect(cluster: Cluster, *, read_only: bool) -> Iterator[Api]:
+    """A connection to the cluster, closed at the end. Raises UsageError, Unreachable, SinkFailed."""
+    target = cluster.connection()
+    if target.sandbox_folder is not None:
+        from reconciler.sandbox.direct import open_folder
+
+        api: Api = open_folder(
+            Path(target.sandbox_folder), actor=target.actor or None, read_only=read_only
+        )
+    else:
+        from reconciler.live.api import open_api
+
+        api = open_api(target, _credential(cluster), read_only=read_only)
+    try:
+        yield api
+    finally:
+        api.close()
+
+
+def _credential(cluster: Cluster) -> str:
+    if cluster.secret is None:
+        who = cluster.connection().actor
+        raise UsageError(
+            f"the secret of {who} is not given",
+            hint='set PVECTL_TOKEN_SECRET, or token_secret = { file = "..." } in pvectl.toml',
+        )
+    return resolve(cluster.secret, cluster.folder, allow_commands=True)
+
+
+def look(api: Api, desired: Desired) -> Live:
+    """What the state files concern, as it is; raises Blind."""
+    concerned = {*desired.objects, *desired.removed, *(moved.old for moved in desired.moved)}
+    ids: dict[str, set[str]] = {}
+    for address in concerned:
+        ids.setdefault(address.kind, set()).add(address.id)
+    gone = {address.kind for address in desired.removed}
+    names = [
+        name
+        for name, kind in all_kinds().items()
+        if not kind.on_demand
+        or name in ids
+        or desired.policy.managed(name).mode is Mode.AUTHORITATIVE
+        or gone & kind.refers_to
+    ]
+    return read_live(api, names, {name: frozenset(found) for name, found in ids.items()})
+
+
+def commit_of(folder: Path) -> str:
+    """The commit that is checked out around a folder, read from .git without running git; or ""."""
+    for parent in (folder.resolve(), *folder.resolve().parents):
+        git = parent / ".git"
+        if git.is_dir():
+            return _head(git)
+    return ""
+
+
+def _head(git: Path) -> str:
+    try:
+        head = (git / "HEAD").read_text().strip()
+        if not head.startswith("ref: "):
+            return head
+        name = head.removeprefix("ref: ")
+        if (git / name).is_file():
+            return (git / name).read_text().strip()
+        for line in (git / "packed-refs").read_text().splitlines():
+            if line.endswith(f" {name}"):
+                return line.split()[0]
+    except OSError:
+        logging.getLogger(__name__).debug("no commit found in %s", git)
+    return ""

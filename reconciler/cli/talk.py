@@ -1,0 +1,84 @@
+"""The only place that prints: results to standard output, talk and progress to standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from reconciler.cli.common import Common, Output
+from reconciler.errors import PvectlError, UsageError
+
+Renderer = Callable[[], str]
+
+
+def check_formats(common: Common, known: Mapping[str, object]) -> None:
+    """Refuse unknown formats before any work; raises UsageError."""
+    for output in common.outputs:
+        if output.name not in known:
+            raise UsageError(
+                f"format '{output.name}' is not known here",
+                hint=f"one of {', '.join(sorted(known))}",
+            )
+
+
+def show(common: Common, renderers: Mapping[str, Renderer]) -> None:
+    """Write the result in each format that was asked for."""
+    for output in common.outputs:
+        text = renderers[output.name]()
+        if text and not text.endswith("\n"):
+            text += "\n"
+        if output.file is None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        else:
+            write_file(output.file, text)
+
+
+def write_file(path: Path, text: str) -> None:
+    """All of a file or nothing; raises UsageError with the reason."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)
+        Path(name).replace(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def say(common: Common, text: str, **fields: object) -> None:
+    """One line of talk on standard error; nothing with --quiet."""
+    if common.quiet:
+        return
+    if common.log_format == "json":
+        sys.stderr.write(json.dumps({"message": text, **fields}, sort_keys=True) + "\n")
+    else:
+        sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def complain(error: PvectlError, *, as_json: bool, color: bool) -> None:
+    """An error with its code, hint and findings on standard error."""
+    from reconciler.render import findings
+
+    if as_json:
+        content = {
+            "error": error.code,
+            "message": error.summary,
+            "hint": error.hint,
+            "findings": [finding.to_json() for finding in error.findings],
+            "exit_status": int(error.exit_status),
+        }
+        sys.stderr.write(json.dumps(content, sort_keys=True) + "\n")
+    else:
+        sys.stderr.write(findings.error_text(error, color=color))
+
+
+__all__ = ["Output", "check_formats", "complain", "say", "show", "write_file"]
