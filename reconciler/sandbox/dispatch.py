@@ -34,10 +34,11 @@ def call(ctx: Context, method: str, path: str, given: Mapping[str, Value]) -> An
         raise forbidden(f"URI '{path}' not available with API token, need proper ticket.\n")
     allowed(endpoint.check, ctx, raw)
     _check_node(ctx, endpoint, values)
-    raw = normalized(endpoint.params, raw)
-    wrong = errors(endpoint.params, raw)
-    if wrong:
-        raise bad_parameters(wrong)
+    if endpoint.params is not None:
+        raw = normalized(endpoint.params, raw)
+        wrong = errors(endpoint.params, raw)
+        if wrong:
+            raise bad_parameters(wrong)
     return endpoint.handler(ctx, Params(raw))
 
 

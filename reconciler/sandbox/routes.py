@@ -63,12 +63,15 @@ _PLACEHOLDER = re.compile(r"\{([\w-]+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One method of the API. `allow_token`: tokens may call it, not only tickets."""
+    """One method of the API. `allow_token`: tokens may call it, not only tickets.
+
+    `params` is None for a method that is only there to refuse: it takes anything.
+    """
 
     method: str
     path: str
     check: Check
-    params: Table
+    params: Table | None
     handler: Handler
     allow_token: bool = True
 
@@ -80,7 +83,13 @@ class Routes:
         self.endpoints: list[Endpoint] = []
 
     def add(
-        self, method: str, path: str, check: Check, params: Table, *, allow_token: bool = True
+        self,
+        method: str,
+        path: str,
+        check: Check,
+        params: Table | None,
+        *,
+        allow_token: bool = True,
     ) -> Callable[[Handler], Handler]:
         """A decorator that registers a function."""
 

@@ -10,6 +10,7 @@ from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died, forbidden
 from reconciler.sandbox.guests import LXC, QEMU, Guest, config_file, figures, guests
 from reconciler.sandbox.keys import fingerprint
+from reconciler.sandbox.resources import node_row
 from reconciler.sandbox.routes import Handler, Routes
 
 routes = Routes()
@@ -18,31 +19,12 @@ _NODE = {"node": Param(format="pve-node")}
 _VMID = Param(type="integer", format="pve-vmid", minimum=100, maximum=999_999_999)
 _AUDIT = perm("/vms/{vmid}", "VM.Audit")
 
-NODE_FIGURES = {
-    "cpu": 0.02,
-    "disk": 26142654464,
-    "maxcpu": 2,
-    "maxdisk": 270553174016,
-    "maxmem": 25276502016,
-    "mem": 5434245120,
-    "uptime": 3020,
-}
-"""What the sandbox's node reports about itself: made up, and always the same."""
-
 
 @routes.get("/nodes", everybody)
 def index(ctx: Context, _params: Params) -> list[dict[str, Any]]:
-    """Figures only for who has Sys.Audit on the node."""
+    """The one node, with the fingerprint of its certificate."""
     node = ctx.store.node
-    row: dict[str, Any] = {
-        "node": node,
-        "id": f"node/{node}",
-        "type": "node",
-        "status": "online",
-        "level": "",
-    }
-    if ctx.may(f"/nodes/{node}", ["Sys.Audit"]):
-        row |= NODE_FIGURES
+    row = node_row(ctx, node)
     certificate = ctx.store.folder / "nodes" / node / "pve-ssl.pem"
     if certificate.exists():
         row["ssl_fingerprint"] = fingerprint(certificate)
@@ -78,9 +60,10 @@ def _status(kind: str) -> Handler:
     return current
 
 
-def _create(ctx: Context, _params: Params) -> None:
+def _create(ctx: Context, params: Params) -> None:
     """Refused as PVE refuses it; the sandbox makes no guests."""
-    if not ctx.may("/vms", ["VM.Allocate"]):
+    paths = [f"/vms/{params.text('vmid') or ''}", f"/pool/{params.text('pool') or ''}"]
+    if not any(ctx.may(path.rstrip("/"), ["VM.Allocate"]) for path in paths):
         raise forbidden()
     raise died("the embedded Proxmox VE makes no guests")
 
@@ -90,7 +73,7 @@ for _kind in (QEMU, LXC):
     _options = {"full": Param(type="boolean", optional=True)} if _kind == QEMU else {}
     routes.get(_base, everybody, {**_NODE, **_options})(_list(_kind))
     routes.get(f"{_base}/{{vmid}}/status/current", _AUDIT, {**_NODE, "vmid": _VMID})(_status(_kind))
-    routes.post(_base, everybody, _NODE)(_create)
+    routes.add("POST", _base, everybody, None)(_create)
 
 
 def existing(ctx: Context, kind: str, vmid: str) -> Guest:

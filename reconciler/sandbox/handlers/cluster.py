@@ -1,0 +1,94 @@
+"""/cluster/resources, /cluster/status, /cluster/options (PVE::API2::Cluster)."""
+
+from __future__ import annotations
+
+from reconciler.model.parameters import Param
+from reconciler.sandbox.checks import everybody, perm
+from reconciler.sandbox.context import Context, Params
+from reconciler.sandbox.guests import guests
+from reconciler.sandbox.perltext import decode_text, file_text
+from reconciler.sandbox.resources import Row, guest_row, node_row, storage_row
+from reconciler.sandbox.routes import Routes
+from reconciler.sandbox.storagecfg import storages
+
+routes = Routes()
+
+_ZONE = "localnetwork"
+
+
+@routes.get("/cluster", everybody)
+def index(_ctx: Context, _params: Params) -> list[dict[str, str]]:
+    names = ("backup", "backup-info", "jobs", "options", "resources", "status", "tasks")
+    return [{"name": name} for name in names]
+
+
+@routes.get(
+    "/cluster/resources",
+    everybody,
+    {
+        "type": Param(enum=("vm", "storage", "node", "sdn"), optional=True),
+    },
+)
+def resources(ctx: Context, params: Params) -> list[Row]:
+    """Nodes for everybody, the rest filtered by Audit privileges; pools only without a type."""
+    wanted = params.text("type")
+    rows: list[Row] = []
+    if wanted is None:
+        rows += [
+            {"id": f"/pool/{pool}", "type": "pool", "pool": pool}
+            for pool in sorted(ctx.cfg.pools)
+            if ctx.may(f"/pool/{pool}", ["Pool.Audit"])
+        ]
+    if wanted in (None, "vm"):
+        rows += [
+            guest_row(ctx, guest)
+            for guest in guests(ctx.store)
+            if ctx.may(f"/vms/{guest.vmid}", ["VM.Audit"])
+        ]
+    if wanted in (None, "node"):
+        rows.append({**node_row(ctx, ctx.store.node), "cgroup-mode": 1})
+    if wanted in (None, "storage"):
+        rows += [
+            storage_row(ctx, name, section)
+            for name, section in storages(ctx.store).items()
+            if ctx.may(f"/storage/{name}", ["Datastore.Audit"])
+        ]
+    if wanted in (None, "sdn") and _sees_zone(ctx):
+        rows.append(_zone_row(ctx.store.node))
+    return rows
+
+
+def _sees_zone(ctx: Context) -> bool:
+    return ctx.may(f"/sdn/zones/{_ZONE}", ["SDN.Audit", "SDN.Use", "SDN.Allocate"], some=True)
+
+
+def _zone_row(node: str) -> Row:
+    return {
+        "id": f"network/{node}/zone/{_ZONE}",
+        "type": "network",
+        "network": _ZONE,
+        "network-type": "zone",
+        "node": node,
+        "status": "ok",
+    }
+
+
+@routes.get("/cluster/status", perm("/", "Sys.Audit"))
+def status(ctx: Context, _params: Params) -> list[Row]:
+    """A single node that is in no cluster."""
+    node = ctx.store.node
+    row: Row = {"type": "node", "id": f"node/{node}", "name": node, "nodeid": 0}
+    return [{**row, "ip": "192.0.2.10", "level": "", "local": 1, "online": 1}]
+
+
+@routes.get("/cluster/options", everybody)
+def options(ctx: Context, _params: Params) -> Row:
+    """datacenter.cfg, as far as it is plain; its comment lines are the description."""
+    answer: Row = {"mac_prefix": "BC:24:11", "allowed-tags": [], "description": ""}
+    for line in file_text(ctx.store.read("datacenter.cfg")).split("\n"):
+        key, colon, value = line.partition(":")
+        if line.startswith("#"):
+            answer["description"] += decode_text(line[1:]) + "\n"
+        elif colon:
+            answer[key.strip()] = value.strip()
+    return answer
