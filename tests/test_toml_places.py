@@ -126,4 +126,5 @@ def test_values_end_where_they_end(text: str) -> None:
     for statement in statements(text):
         if not statement.brackets:
             tomllib.loads(f"value = {text[statement.value : statement.end]}\nnext = 1")
-        assert text[statement.start : statement.end].strip() == text[statement.start : statement.end]
+        found = text[statement.start : statement.end]
+        assert found == found.strip()

@@ -105,6 +105,8 @@ def read_cluster(
     problems = list(_misfits(document, node, table, folder))
     target, found = _target(document, node, table, folder)
     secret = table.token_secret if table.token_id else table.password
+    if secret is not None and secret.file is not None:
+        secret = SecretRef(file=str((folder / secret.file).absolute()))
     own = folder / table.folder if table.folder else folder
     cluster = Cluster(name or "default", own, target, secret, table.vars)
     return cluster, [*problems, *found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class SecretRef(BaseModel):
@@ -47,7 +47,7 @@ class SecretSink(BaseModel):
     file: str | None = None
     command: tuple[str, ...] | None = None
     env_file: str | None = None
-    variable: str | None = None
+    variable: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     keyring: str | None = None
 
     @model_validator(mode="after")

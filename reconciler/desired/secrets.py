@@ -1,0 +1,98 @@
+"""Secrets by reference -> their values, just before they are needed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from reconciler.errors import SinkFailed
+from reconciler.model.secret import SecretRef
+
+COMMAND_TIMEOUT = 60.0
+"""Seconds; long enough to type a passphrase."""
+_LARGEST = 64 * 1024
+
+
+def resolve(
+    ref: SecretRef,
+    folder: Path,
+    *,
+    allow_commands: bool = False,
+    environ: Mapping[str, str] = os.environ,
+    timeout: float = COMMAND_TIMEOUT,
+) -> str:
+    """The value behind a reference, without the line feed at its end.
+
+    Paths count from `folder`, where commands run, too; commands run only when they are allowed,
+    which is never while planning. Raises SinkFailed, which names the reference and not the value.
+    """
+    if ref.env is not None:
+        value = environ.get(ref.env, "")
+        if not value:
+            raise SinkFailed(
+                f"the environment variable {ref.env} is not set",
+                hint="it should hold the secret; export it before you start pvectl",
+            )
+        return value
+    if ref.file is not None:
+        return _text(_read(folder / ref.file), str(ref))
+    if not allow_commands:
+        raise SinkFailed(
+            "a secret comes from a command, and commands do not run while planning",
+            hint="give it as { env = ... } or { file = ... }",
+        )
+    return _text(_run(ref.command or (), folder, timeout), str(ref))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LARGEST + 1)
+    except OSError as error:
+        why = error.strerror
+    raise SinkFailed(
+        f"the secret's file {path} cannot be read: {why}",
+        hint="make the file, readable for you only (mode 0600), with nothing in it but the secret",
+    )
+
+
+def _run(command: Sequence[str], folder: Path, timeout: float) -> bytes:
+    name = command[0] if command else ""
+    try:
+        done = subprocess.run(  # noqa: S603 - the command stands in the reviewed state files
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout,
+            check=False,
+        )
+        why = f"ended with {done.returncode}" if done.returncode else ""
+    except OSError as error:
+        why = f"cannot be started: {error.strerror}"
+    except subprocess.TimeoutExpired:
+        why = f"took longer than {timeout:g} seconds"
+    if why:
+        raise SinkFailed(
+            f"the command '{name}' that should print a secret {why}",
+            hint="run it by hand to see what is wrong; it must print the secret and nothing else",
+        )
+    return done.stdout
+
+
+def _text(raw: bytes, name: str) -> str:
+    """The bytes are never part of an error."""
+    value = raw.decode("utf-8", "replace").removesuffix("\n").removesuffix("\r")
+    problem = ""
+    if not value:
+        problem = "is empty"
+    elif len(raw) > _LARGEST or "\n" in value:
+        problem = "has more than one line"
+    elif "\ufffd" in value:
+        problem = "is not UTF-8"
+    if problem:
+        raise SinkFailed(f"{name} {problem}", hint="one line with the secret is expected")
+    return value
