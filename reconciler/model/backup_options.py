@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from reconciler.model.options import (
@@ -98,3 +99,23 @@ SELECTION: tuple[str, ...] = ("all", "exclude", "pool", "vmid")
 
 NOTES_VARIABLES: tuple[str, ...] = ("cluster", "guestname", "node", "vmid")
 """What a notes template may name in double braces."""
+
+
+def notes_complaint(template: str) -> str | None:
+    r"""PVE's complaint about a notes template, or None: it knows `\n`, `\\` and four variables.
+
+    PVE source: `verify_notes_template` of PVE::VZDump.
+    """
+    if "\n" in template:
+        return "contains a line feed"
+    wrong = [
+        f"escape sequence '\\{found[1]}' at char {found.end() - 2}"
+        for found in re.finditer(r"\\(.)", template)
+        if found[1] not in "n\\"
+    ]
+    wrong += [
+        f"variable '{found[1]}' at char {found.end() - len(found[1])}"
+        for found in re.finditer(r"\{\{([^\s{}]+)\}\}", template)
+        if found[1] not in NOTES_VARIABLES
+    ]
+    return f"found unknown: {', '.join(wrong)}" if wrong else None
