@@ -88,9 +88,9 @@ def from_toml(name: str, param: Param, value: Any) -> OptionValue:
     """A value of a state file; raises ValueError with PVE's words for what PVE would refuse."""
     found = _normal(param, _written(param, value))
     for text in (found,) if isinstance(found, str) else found:
+        without_line_feed(text)
         if name == "comment" or text != text.strip():
             plain_text(text)
-        without_line_feed(text)
     sent: parameters.Value = list(found) if param.type == "array" else _joined(found)
     complaint = parameters.complaint(param, sent, name) if found not in EMPTY else None
     if complaint is not None:
