@@ -1,0 +1,58 @@
+"""Plans, drift, findings and reports -> strings; one module per output, loaded when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from reconciler.render.view import View
+
+Renderer = Callable[[Any, View], str]
+
+
+def _lazy(place: str) -> Renderer:
+    module, _, name = place.partition(":")
+
+    def render(document: Any, view: View) -> str:
+        function: Renderer = getattr(import_module(f"{__name__}.{module}"), name)
+        return function(document, view)
+
+    return render
+
+
+FORMATS: Mapping[str, Mapping[str, Renderer]] = {
+    document: {name: _lazy(place) for name, place in places.items()}
+    for document, places in {
+        "plan": {
+            "text": "plan:text",
+            "markdown": "plan:markdown",
+            "json": "json:plan",
+            "sarif": "sarif:plan",
+            "junit": "junit:plan",
+            "metrics": "metrics:plan",
+        },
+        "drift": {
+            "text": "drift:text",
+            "markdown": "drift:markdown",
+            "json": "drift:json",
+            "sarif": "sarif:drift",
+            "junit": "junit:drift",
+            "metrics": "metrics:drift",
+        },
+        "findings": {
+            "text": "findings:text",
+            "markdown": "findings:markdown",
+            "json": "json:findings",
+            "sarif": "sarif:findings",
+            "junit": "junit:findings",
+        },
+        "report": {
+            "text": "report:text",
+            "markdown": "report:markdown",
+            "json": "report:json",
+        },
+    }.items()
+}
+"""Document -> name of a format -> what renders it. A document is a Plan, a Drift, a sequence of
+Findings, or the Report of a run."""

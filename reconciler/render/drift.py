@@ -1,0 +1,180 @@
+"""What differs from the declared state, classified; stable from run to run."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from reconciler.kinds import references
+from reconciler.model.address import Address
+from reconciler.model.change import Action, Cause, Change
+from reconciler.model.finding import Finding
+from reconciler.model.plan import Plan
+from reconciler.render import markdown as comment
+from reconciler.render import text as terminal
+from reconciler.render.json import document
+from reconciler.render.outline import Block, Fact, Line, Outline, Section, Tone, severities
+from reconciler.render.steps import MARKS, TONES, detail_lines
+from reconciler.render.view import View
+from reconciler.render.words import count
+
+FORMAT = 1
+
+
+class Class(StrEnum):
+    """Where a difference comes from, as far as the two states can tell."""
+
+    CHANGED = "changed in the cluster"
+    NOT_APPLIED = "declared but not applied"
+    UNDECLARED = "undeclared inside the managed scope"
+    EXPIRED = "expired grant"
+
+    @property
+    def code(self) -> str:
+        """For programs."""
+        return self.name.lower().replace("_", "-")
+
+
+_CLASSES = {
+    Cause.DIFFERS: Class.CHANGED,
+    Cause.MISSING: Class.NOT_APPLIED,
+    Cause.REMOVED: Class.NOT_APPLIED,
+    Cause.MOVED: Class.NOT_APPLIED,
+    Cause.UNDECLARED: Class.UNDECLARED,
+    Cause.EXPIRED: Class.EXPIRED,
+}
+
+
+class Difference(NamedTuple):
+    """One object: `change` leads from what is there to what is declared."""
+
+    kind: Class
+    change: Change
+
+    def to_json(self) -> dict[str, Any]:
+        return {"class": self.kind.code, **self.change.to_json()}
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """`differences` by class and address; `gone`: addresses that an earlier report still named."""
+
+    cluster: str
+    source: str = ""
+    differences: tuple[Difference, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+def drift_of(
+    plan: Plan, *, applied: Container[Address] = (), previous: Mapping[str, Any] | None = None
+) -> Drift:
+    """The changes of a plan as drift.
+
+    `applied`: objects that an earlier run is known to have brought into force; where one is missing
+    it was taken away in the cluster. `previous`: the JSON document of an earlier report.
+    """
+    changes = _merged(plan.changes)
+    found = [Difference(_class(change, changes, applied), change) for change in changes.values()]
+    order = list(Class)
+    found.sort(key=lambda one: (order.index(one.kind), one.change.address))
+    there = {str(address) for address in changes}
+    before = [str(one["address"]) for one in (previous or {}).get("differences", ())]
+    gone = tuple(sorted(set(before) - there))
+    return Drift(plan.cluster, plan.source, tuple(found), plan.findings, gone)
+
+
+def _merged(changes: Iterable[Change]) -> dict[Address, Change]:
+    """One change per object, however many requests it takes."""
+    merged: dict[Address, Change] = {}
+    for change in changes:
+        earlier = merged.get(change.address)
+        merged[change.address] = change._replace(before=earlier.before) if earlier else change
+    return {address: c for address, c in merged.items() if c.before != c.after}
+
+
+def _class(change: Change, changes: Mapping[Address, Change], applied: Container[Address]) -> Class:
+    """What hangs on an object that goes is of the class of that object."""
+    cause = change.reason.cause
+    if cause is Cause.MISSING and change.address in applied:
+        return Class.CHANGED
+    if cause is not Cause.DEPENDENT or change.before is None:
+        return _CLASSES.get(cause, Class.NOT_APPLIED)
+    owners = [
+        changes[ref]
+        for ref in references(change.address, change.before)
+        if ref in changes and changes[ref].action is Action.DELETE
+    ]
+    return _class(owners[0], changes, applied) if owners else Class.NOT_APPLIED
+
+
+def outline(drift: Drift) -> Outline:
+    """A section per class; every line leads from what is there to what is declared."""
+    number = len(drift.differences)
+    sections = []
+    for kind in Class:
+        blocks = tuple(_block(one.change) for one in drift.differences if one.kind is kind)
+        if blocks:
+            title = f"{kind.value.capitalize()}: {len(blocks):,}"
+            sections.append(Section(title, blocks, unit="object"))
+    if drift.gone:
+        lines = tuple((Line(text, Tone.GOOD, 2),) for text in drift.gone)
+        title = f"No longer different since the report before: {len(lines):,}"
+        sections.append(Section(title, lines, unit="object"))
+    facts = [
+        Fact("cluster", drift.cluster),
+        *([Fact("source", drift.source)] if drift.source else []),
+        Fact("findings", severities(drift.findings)),
+    ]
+    differ = count(number, "object differs", "objects differ")
+    return Outline(
+        title=f"Drift: {differ} from the declared state" if number else "Drift: none",
+        facts=tuple(facts),
+        findings=drift.findings,
+        sections=tuple(sections),
+        closing=tuple(_closing(number)),
+    )
+
+
+def _block(change: Change) -> Block:
+    head = Line(str(change.address), TONES[change.action], 2, MARKS[change.action])
+    why = Line(change.reason.text, Tone.FAINT, 6)
+    return (head, why, *detail_lines(change, 6))
+
+
+def _closing(number: int) -> Iterable[Line]:
+    if number:
+        yield Line("Lines read: in the cluster → declared. PVE does not record who changed what.")
+        yield Line(
+            "`pvectl plan` and `pvectl apply` bring the declared state back; what is meant to stay "
+            "is to be declared.",
+            Tone.STRONG,
+        )
+    else:
+        yield Line("No drift. The cluster matches the declared state.", Tone.GOOD)
+
+
+def text(drift: Drift, view: View) -> str:
+    """For a terminal."""
+    return terminal.render(outline(drift), color=view.color, width=view.width)
+
+
+def markdown(drift: Drift, view: View) -> str:
+    """For an issue or a chat message."""
+    del view
+    return comment.render(outline(drift))
+
+
+def json(drift: Drift, view: View) -> str:
+    """For programs, and for `previous` of the next report."""
+    del view
+    content = {
+        "cluster": drift.cluster,
+        "source": drift.source,
+        "differences": [one.to_json() for one in drift.differences],
+        "gone": list(drift.gone),
+        "findings": [finding.to_json() for finding in drift.findings],
+    }
+    return document("drift", FORMAT, content)

@@ -1,0 +1,142 @@
+"""Outlines as a comment on GitHub: whatever the texts hold, they neither format nor notify."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from reconciler.model.finding import Finding, Severity
+from reconciler.render.clean import clean
+from reconciler.render.outline import Block, Line, Outline, Section
+from reconciler.render.words import count
+
+LIMIT = 65_536
+"""GitHub refuses a longer comment. Counted in bytes here, which is never too few."""
+
+FOLD = 30
+"""A section of more lines than this is folded."""
+
+_SHARE = LIMIT // 3
+"""What findings may take, so that the steps keep the rest."""
+
+_RESERVE = 300
+"""Bytes for what stands around a section: its heading, its fence, what was left out."""
+
+_ACTIVE = re.compile(r"[&<>|`*_\[\]{}()~\\:!$#^=\"']")
+_ICONS = {Severity.ERROR: "🛑", Severity.WARNING: "⚠️", Severity.NOTE: "ℹ️"}  # noqa: RUF001 - an emoji
+
+
+def render(outline: Outline) -> str:
+    """The whole document in at most `LIMIT` bytes; what does not fit is counted."""
+    head = [f"### {prose(outline.title)}", "", *_facts(outline)]
+    closing = [f"**{prose(line.text)}**" for line in outline.closing]
+    room = LIMIT - _size(head) - _size(closing) - _RESERVE
+    findings = list(_findings(outline.findings, min(room, _SHARE)))
+    room -= _size(findings)
+    parts = [head, findings]
+    for section in outline.sections:
+        part = _section(section, room - _RESERVE)
+        room -= _size(part)
+        parts.append(part)
+    parts.append(closing)
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def prose(text: str) -> str:
+    """Running text: nothing in it is read as Markdown or HTML, links, or names anybody."""
+    safe = _ACTIVE.sub(_entity, clean(text))
+    safe = re.sub(r"(?i)www\.", lambda found: f"{found[0][:-1]}&#46;", safe)
+    return safe.replace("@", "&#64;&#8203;").replace("&#35;", "&#35;&#8203;")
+
+
+def code(text: str) -> str:
+    """The same as code, where GitHub looks for neither names nor numbers of issues."""
+    safe = _ACTIVE.sub(_entity, clean(text)).replace("@", "&#64;")
+    return f"<code>{re.sub(r'(?i)www[.]', 'www&#46;', safe)}</code>" if safe else ""
+
+
+def cells(*texts: str) -> str:
+    """A row of a table; the texts are safe already."""
+    return f"| {' | '.join(texts)} |"
+
+
+def fence(content: Sequence[str], language: str = "") -> list[str]:
+    """A block of code that none of its lines can end."""
+    longest = max((len(run) for line in content for run in re.findall("`+", line)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    return [f"{ticks}{language}", *content, ticks]
+
+
+def _entity(found: re.Match[str]) -> str:
+    return f"&#{ord(found[0])};"
+
+
+def _size(content: Iterable[str]) -> int:
+    return sum(len(line.encode()) + 1 for line in content) + 1
+
+
+def _facts(outline: Outline) -> Iterable[str]:
+    if outline.facts:
+        yield cells("", "")
+        yield cells("---", "---")
+        for fact in outline.facts:
+            yield cells(prose(fact.name), code(fact.value))
+
+
+def _findings(findings: Sequence[Finding], room: int) -> Iterable[str]:
+    if not findings:
+        return
+    yield cells("", "Code", "Finding", "Where")
+    yield cells("---", "---", "---", "---")
+    room -= _RESERVE
+    for number, finding in enumerate(findings):
+        row = _row(finding)
+        room -= _size([row])
+        if room < 0:
+            yield ""
+            yield f"… and {count(len(findings) - number, 'more finding')}."
+            return
+        yield row
+
+
+def _row(finding: Finding) -> str:
+    text = "<br>".join(
+        [prose(finding.message), *(f"<sub>{prose(t)}</sub>" for t in finding.hint.splitlines())]
+    )
+    where = finding.source or finding.address
+    icon = _ICONS[finding.severity]
+    return cells(icon, code(finding.code), text, code(str(where)) if where else "")
+
+
+def _section(section: Section, room: int) -> list[str]:
+    shown: list[str] = []
+    used = 0
+    for number, block in enumerate(section.blocks):
+        content = [*([""] if section.spaced and number else []), *_diff(block)]
+        used += _size(content)
+        if used > room:
+            left = len(section.blocks) - number
+            return _folded(section, shown, f"… and {count(left, f'more {section.unit}')}.")
+        shown += content
+    return _folded(section, shown, "")
+
+
+def _folded(section: Section, shown: Sequence[str], more: str) -> list[str]:
+    total = count(len(section.blocks), section.unit)
+    block = fence(shown, "diff") if shown else []
+    tail = ["", more] if more else []
+    if len(shown) <= FOLD:
+        return [f"#### {prose(section.title)}", "", *block, *tail]
+    summary = f"<details><summary><b>{prose(section.title)}</b>: {total}</summary>"
+    return [summary, "", *block, "", "</details>", *tail]
+
+
+def _diff(block: Block) -> Iterable[str]:
+    """GitHub paints a line by its first character."""
+    for line in block:
+        yield _painted(line).rstrip()
+
+
+def _painted(line: Line) -> str:
+    mark = {"~": "!"}.get(line.mark, line.mark) or " "
+    return f"{mark} {' ' * max(line.indent - 2, 0)}{clean(line.label)}{clean(line.text)}"

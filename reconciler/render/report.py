@@ -1,0 +1,144 @@
+"""The end of a run: what became of every object, what went wrong, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from reconciler.errors import PvectlError
+from reconciler.model.address import Address
+from reconciler.model.change import Undo
+from reconciler.model.plan import Step
+from reconciler.render import markdown as comment
+from reconciler.render import text as terminal
+from reconciler.render.json import document
+from reconciler.render.outline import Block, Line, Outline, Section, Tone
+from reconciler.render.view import View
+
+FORMAT = 1
+
+
+class Ended(Protocol):
+    """A run that came to an end, as execution reports it."""
+
+    @property
+    def outcome(self) -> str: ...
+
+    @property
+    def objects(self) -> Sequence[tuple[Address, str]]: ...
+
+    @property
+    def failure(self) -> PvectlError | None: ...
+
+    @property
+    def trouble(self) -> Sequence[PvectlError]: ...
+
+    @property
+    def restored(self) -> bool: ...
+
+    @property
+    def complete(self) -> bool: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+_TONES = {
+    "done": Tone.GOOD,
+    "undone": Tone.UPDATE,
+    "untouched": Tone.FAINT,
+    "unknown": Tone.ERROR,
+}
+"""The outcomes of an object, in the order in which they are listed."""
+
+
+def losses(steps: Iterable[Step]) -> Mapping[Address, Sequence[str]]:
+    """Remarks for `View`: the objects that a rollback brings back in part or not at all."""
+    said = {Undo.LOSSY: "LOSSY: only a part of it came back", Undo.NONE: "cannot be brought back"}
+    return {
+        change.address: (said[step.undo],)
+        for step in steps
+        if step.undo in said
+        for change in step.changes
+    }
+
+
+def outline(report: Ended, view: View) -> Outline:
+    """Trouble first, then the objects by what became of them."""
+    sections = []
+    if report.failure is not None:
+        sections.append(Section("Why", (_error(report.failure),), unit="error"))
+    if report.trouble:
+        blocks = tuple(map(_error, report.trouble))
+        sections.append(Section("In the way of the way back", blocks, unit="error"))
+    for outcome, tone in _TONES.items():
+        found = [address for address, became in report.objects if became == outcome]
+        if found:
+            blocks = tuple(_object(address, outcome, tone, view) for address in found)
+            sections.append(Section(f"{outcome.capitalize()}: {len(found):,}", blocks, "object"))
+    title, tone = _title(report)
+    return Outline(title=title, tone=tone, sections=tuple(sections), closing=(Line(_next(report)),))
+
+
+def _error(error: PvectlError) -> Block:
+    hints = (Line(text, Tone.PLAIN, 4) for text in error.hint.splitlines())
+    return (Line(error.summary, Tone.ERROR, 2), *hints)
+
+
+def _object(address: Address, outcome: str, tone: Tone, view: View) -> Block:
+    remarks = view.remarks.get(address, ()) if outcome in {"undone", "unknown"} else ()
+    return (
+        Line(str(address), tone, 2),
+        *(Line(text, Tone.WARNING, 6, "!") for text in remarks),
+    )
+
+
+def _title(report: Ended) -> tuple[str, Tone]:
+    if report.complete and report.failure is None:
+        return "Applied: everything is as declared.", Tone.GOOD
+    if report.restored:
+        first = "Apply failed" if report.failure else "Rolled back"
+        return f"{first}: everything is as it was before, verified.", Tone.WARNING
+    if report.outcome == "stuck":
+        return "Apply failed past the point of no return.", Tone.ERROR
+    if report.outcome == "done":
+        return "Applied, but not everything is as declared.", Tone.ERROR
+    return "Not everything is as it was before: a person is needed.", Tone.ERROR
+
+
+def _next(report: Ended) -> str:
+    if report.complete and report.failure is None:
+        return "`pvectl plan` shows no changes until somebody makes some."
+    if report.restored:
+        if report.failure is None:
+            return "Nothing is left to do."
+        return "Correct the cause, then plan and apply again."
+    if report.outcome == "stuck":
+        return "Correct the cause, then `pvectl resume`: there is only the way forward."
+    if report.outcome == "done":
+        return "Somebody else changed objects meanwhile: `pvectl plan` shows what differs."
+    return (
+        "Look at the objects that are done or unknown. `pvectl rollback` tries again, "
+        "`pvectl plan` shows what differs from the declared state."
+    )
+
+
+def text(report: Ended, view: View) -> str:
+    """For a terminal."""
+    return terminal.render(outline(report, view), color=view.color, width=view.width)
+
+
+def markdown(report: Ended, view: View) -> str:
+    """For a comment on a pull request."""
+    return comment.render(outline(report, view))
+
+
+def json(report: Ended, view: View) -> str:
+    """For programs; `next` says what to do."""
+    del view
+    content = {
+        **report.to_json(),
+        "complete": report.complete,
+        "restored": report.restored,
+        "next": _next(report),
+    }
+    return document("report", FORMAT, content)

@@ -1,0 +1,89 @@
+"""Findings as SARIF 2.1.0, which code scanning shows beside the lines of the state files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from reconciler import __version__
+from reconciler.model.finding import Finding
+from reconciler.model.plan import Plan
+from reconciler.model.state import digest
+from reconciler.render.clean import clean
+from reconciler.render.drift import Drift
+from reconciler.render.view import View
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+def findings(content: Sequence[Finding], view: View) -> str:
+    """One run with one result per finding."""
+    ordered = sorted(content, key=Finding.sort_key)
+    codes = sorted({finding.code for finding in ordered})
+    driver = {
+        "name": "pvectl",
+        "semanticVersion": __version__,
+        "rules": [{"id": code, "name": _name(code)} for code in codes],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(finding, codes, view.prefix) for finding in ordered],
+    }
+    whole = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(whole, indent=2, sort_keys=True) + "\n"
+
+
+def plan(content: Plan, view: View) -> str:
+    """The findings of a plan."""
+    return findings(content.findings, view)
+
+
+def drift(content: Drift, view: View) -> str:
+    """The findings of a drift report; what drifted has no line in a file."""
+    return findings(content.findings, view)
+
+
+def _result(finding: Finding, codes: Sequence[str], prefix: str) -> dict[str, Any]:
+    text = "\n".join(map(clean, [finding.message, *finding.hint.splitlines()]))
+    return {
+        "ruleId": finding.code,
+        "ruleIndex": codes.index(finding.code),
+        "level": str(finding.severity),
+        "message": {"text": text},
+        "locations": [_location(finding, prefix)],
+        "partialFingerprints": {"finding/v1": _fingerprint(finding)},
+    }
+
+
+def _location(finding: Finding, prefix: str) -> dict[str, Any]:
+    location: dict[str, Any] = {}
+    source = finding.source
+    if source is not None:
+        folder = f"{prefix.rstrip('/')}/" if prefix else ""
+        physical: dict[str, Any] = {"artifactLocation": {"uri": quote(folder + source.file)}}
+        if source.line:
+            region = {"startLine": source.line}
+            if source.column:
+                region["startColumn"] = source.column
+            physical["region"] = region
+        location["physicalLocation"] = physical
+    if finding.address is not None:
+        location["logicalLocations"] = [{"fullyQualifiedName": clean(str(finding.address))}]
+    return location
+
+
+def _fingerprint(finding: Finding) -> str:
+    """The same finding keeps it when lines move."""
+    file = finding.source.file if finding.source else ""
+    return digest([finding.code, file, str(finding.address or ""), clean(finding.message)])
+
+
+def _name(code: str) -> str:
+    return "".join(_words(code))
+
+
+def _words(code: str) -> Iterable[str]:
+    return (word.capitalize() for word in code.split("_"))

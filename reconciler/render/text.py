@@ -1,0 +1,102 @@
+"""Outlines for a terminal: aligned, wrapped, coloured only when asked."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from reconciler.model.finding import Finding, Severity
+from reconciler.render.clean import clean
+from reconciler.render.outline import Line, Outline, Section, Tone
+from reconciler.render.words import count
+
+_CODES = {
+    Tone.PLAIN: "",
+    Tone.STRONG: "1",
+    Tone.FAINT: "2",
+    Tone.GOOD: "32",
+    Tone.CREATE: "32",
+    Tone.UPDATE: "33",
+    Tone.DELETE: "31",
+    Tone.ERROR: "1;31",
+    Tone.WARNING: "33",
+}
+_SEVERITIES = {
+    Severity.ERROR: Tone.ERROR,
+    Severity.WARNING: Tone.WARNING,
+    Severity.NOTE: Tone.PLAIN,
+}
+_NARROWEST = 24
+"""Columns that a text gets at least, however far it is indented."""
+
+
+def render(outline: Outline, *, color: bool = False, width: int = 80) -> str:
+    """The whole document, ending with a line feed."""
+    parts = [list(_head(outline))]
+    parts += [list(_findings(outline.findings))] if outline.findings else []
+    parts += [list(_section(section)) for section in outline.sections]
+    parts += [list(outline.closing)] if outline.closing else []
+    return "\n".join(lines(part, color=color, width=width) for part in parts)
+
+
+def lines(content: Iterable[Line], *, color: bool = False, width: int = 80) -> str:
+    """Some lines, each ending with a line feed."""
+    return "".join(
+        f"{text}\n" for line in content for text in _wrapped(line, color=color, width=width)
+    )
+
+
+def _head(outline: Outline) -> Iterable[Line]:
+    yield Line(outline.title, outline.tone)
+    wide = max((len(fact.name) for fact in outline.facts), default=0)
+    for fact in outline.facts:
+        yield Line(fact.value, Tone.PLAIN, 2, label=fact.name.ljust(wide + 2))
+
+
+def _section(section: Section) -> Iterable[Line]:
+    yield Line(section.title, Tone.STRONG)
+    for number, block in enumerate(section.blocks):
+        if section.spaced and number:
+            yield Line("")
+        yield from block
+
+
+def _findings(findings: Sequence[Finding]) -> Iterable[Line]:
+    """Grouped by severity, worst first."""
+    first = True
+    for severity in Severity:
+        group = [finding for finding in findings if finding.severity is severity]
+        if not group:
+            continue
+        if not first:
+            yield Line("")
+        first = False
+        yield Line(count(len(group), str(severity)).capitalize(), _SEVERITIES[severity])
+        for finding in group:
+            yield from finding_lines(finding, _SEVERITIES[severity])
+
+
+def finding_lines(finding: Finding, tone: Tone) -> Iterable[Line]:
+    """Code and message, then place and hint below."""
+    yield Line(finding.message, tone, 2, label=f"{finding.code}  ")
+    if finding.source is not None:
+        yield Line(f"at {finding.source}", Tone.FAINT, 6)
+    for text in finding.hint.splitlines():
+        yield Line(text, Tone.PLAIN, 6)
+
+
+def _wrapped(line: Line, *, color: bool, width: int) -> Iterable[str]:
+    text = clean(line.text)
+    mark = f"{line.mark} " if line.mark else ""
+    label = clean(line.label)
+    start = len(mark) + len(label)
+    room = max(width - line.indent - start, _NARROWEST)
+    pieces = [text]
+    if len(text) > room:
+        pieces = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    for number, piece in enumerate(pieces):
+        before = mark + label if number == 0 else " " * start
+        code = _CODES[line.tone] if color else ""
+        shown = (before + piece).rstrip()
+        painted = f"\x1b[{code}m{shown}\x1b[0m" if code and shown else shown
+        yield " " * line.indent + painted if shown else ""

@@ -1,0 +1,34 @@
+"""Numbers, moments and lists as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 error`, `2 errors`, `12,000 entries`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def counts(pairs: Iterable[tuple[int, str]]) -> str:
+    """`1 error, 2 warnings`; what counts nothing is left out."""
+    return ", ".join(count(number, noun) for number, noun in pairs if number)
+
+
+def moment(seconds: float) -> str:
+    """Unix seconds as a date where that is midnight UTC, else with the time of day, UTC."""
+    try:
+        found = datetime.fromtimestamp(int(seconds), UTC)
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds} (Unix seconds)"
+    if int(seconds) % 86400 == 0:
+        return found.strftime("%Y-%m-%d")
+    return found.strftime("%Y-%m-%d %H:%M:%S UTC" if found.second else "%Y-%m-%d %H:%M UTC")
+
+
+def listed(items: Sequence[str], most: int) -> str:
+    """All items, or the first `most` and how many more there are."""
+    if len(items) <= most:
+        return ", ".join(items)
+    return f"{', '.join(items[:most])} and {len(items) - most:,} more"
