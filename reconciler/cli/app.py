@@ -70,7 +70,7 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.OK
-    except Exception as error:  # noqa: BLE001 - the one place where a bug becomes a message
+    except Exception as error:
         return _bug(error)
     return int(result or 0)
 
@@ -83,10 +83,15 @@ def _words(error: Exception) -> str:
 def _fail(error: PvectlError, arguments: Sequence[str]) -> int:
     from reconciler.cli.talk import complain
 
-    as_json = any(
-        given == "--log-format=json" or pair == ("--log-format", "json")
-        for given, pair in zip(arguments, zip(arguments, [*arguments[1:], ""], strict=True), strict=True)
-    ) or os.environ.get("PVECTL_LOG_FORMAT") == "json"
+    as_json = (
+        any(
+            given == "--log-format=json" or pair == ("--log-format", "json")
+            for given, pair in zip(
+                arguments, zip(arguments, [*arguments[1:], ""], strict=True), strict=True
+            )
+        )
+        or os.environ.get("PVECTL_LOG_FORMAT") == "json"
+    )
     complain(error, as_json=as_json, color=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
     return int(error.exit_status)
 

@@ -8,9 +8,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +21,8 @@ from reconciler.cli.plan import Allow, Targets, make_plan, show_plan
 from reconciler.cli.secrets import FolderSecrets
 from reconciler.cli.session import connect, each_cluster, load_cluster, look, now
 from reconciler.cli.talk import check_formats, say, show
-from reconciler.desired.settings import Cluster, Settings
+from reconciler.desired.settings import Settings
+from reconciler.desired.target import Cluster
 from reconciler.errors import ExitStatus, Interrupted, Refused, StalePlan, UsageError
 from reconciler.execution import journals
 from reconciler.execution.apply import apply as apply_plan
@@ -33,7 +33,6 @@ from reconciler.execution.rollback import roll_back
 from reconciler.execution.run import Progress, Run
 from reconciler.model.api import Api
 from reconciler.model.plan import Plan
-from reconciler.render import PLAN_FORMATS, REPORT_FORMATS
 
 
 class SystemClock:
@@ -68,9 +67,11 @@ def apply(
     after. When a step fails everything is taken back and verified. Exit 0 when done; 9 when it
     failed and everything is as before; 10 when a person is needed.
     """
-    check_formats(common, {**PLAN_FORMATS, **REPORT_FORMATS})
+    check_formats(common, "plan", "report")
     if file is not None and (target or allow):
-        raise UsageError("a saved plan is applied as it is", hint="give --target, --allow to `plan`")
+        raise UsageError(
+            "a saved plan is applied as it is", hint="give --target, --allow to `plan`"
+        )
 
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
         with connect(cluster, read_only=False) as api:
@@ -106,13 +107,8 @@ def _fresh(
 ) -> Plan:
     loaded = load_cluster(cluster, settings)
     planned = make_plan(loaded, api, look(api, loaded.desired), targets, allow)
-    show_plan(_only(common, PLAN_FORMATS), planned)
+    show_plan(common, planned)
     return planned.plan
-
-
-def _only(common: Common, known: Container[str]) -> Common:
-    """The outputs that fit one sort of document."""
-    return replace(common, outputs=tuple(o for o in common.outputs if o.name in known))
 
 
 def _saved(common: Common, file: Path, api: Api, cluster: Cluster, settings: Settings) -> Plan:
@@ -214,7 +210,9 @@ def signals(run: Run) -> Iterator[None]:
         run.stop.append(number)
         if len(run.stop) > 1:
             os._exit(128 + number)
-        sys.stderr.write("\nfinishing the request, then taking everything back; again: stop at once\n")
+        sys.stderr.write(
+            "\nfinishing the request, then taking everything back; again: stop at once\n"
+        )
 
     before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -226,13 +224,7 @@ def signals(run: Run) -> Iterator[None]:
 
 def finish(common: Common, report: Report, stopped: list[int]) -> ExitStatus:
     """Show the report; the exit status that belongs to it."""
-    show(
-        _only(common, REPORT_FORMATS),
-        {
-            name: lambda render=render: render(report, color=common.color)
-            for name, render in REPORT_FORMATS.items()
-        },
-    )
+    show(common, "report", report)
     if report.outcome == "done":
         return ExitStatus.OK
     if report.outcome == "rolled back" and report.restored:

@@ -77,9 +77,7 @@ def _options(
     ] = None,
     quiet: Annotated[
         bool,
-        typer.Option(
-            "--quiet", envvar="PVECTL_QUIET", help="No progress.", rich_help_panel=PANEL
-        ),
+        typer.Option("--quiet", envvar="PVECTL_QUIET", help="No progress.", rich_help_panel=PANEL),
     ] = False,
     log_format: Annotated[
         str,

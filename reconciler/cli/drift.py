@@ -7,9 +7,9 @@ from reconciler.cli.common import Common, command
 from reconciler.cli.plan import make_plan
 from reconciler.cli.session import connect, each_cluster, load_cluster, look
 from reconciler.cli.talk import check_formats, show
-from reconciler.desired.settings import Cluster, Settings
+from reconciler.desired.settings import Settings
+from reconciler.desired.target import Cluster
 from reconciler.errors import ExitStatus
-from reconciler.render import DRIFT_FORMATS
 
 
 @command(app, "drift")
@@ -19,19 +19,13 @@ def drift(common: Common) -> ExitStatus:
     Each difference is classified: changed in the cluster, declared but not applied, undeclared
     inside the managed scope, expired grant. Exit 0 without drift, 2 with drift.
     """
-    check_formats(common, DRIFT_FORMATS)
+    check_formats(common, "drift")
 
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)
         with connect(cluster, read_only=True) as api:
             planned = make_plan(loaded, api, look(api, loaded.desired), None, None)
-        show(
-            common,
-            {
-                name: lambda render=render: render(planned.plan, color=common.color)
-                for name, render in DRIFT_FORMATS.items()
-            },
-        )
+        show(common, "drift", Drift.of(planned.plan))
         return ExitStatus.CHANGES if planned.plan.steps else ExitStatus.OK
 
     return each_cluster(common, one)

@@ -11,14 +11,15 @@ from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
 from reconciler.cli.session import Loaded, commit_of, connect, each_cluster, load_cluster, look, now
 from reconciler.cli.talk import check_formats, say, show
-from reconciler.desired.settings import Cluster, Settings
+from reconciler.desired.settings import Settings
+from reconciler.desired.target import Cluster
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.live.read import Live
 from reconciler.model.api import Api
 from reconciler.model.facts import Facts
 from reconciler.planning.compose import Planned, Question, compose
 from reconciler.planning.stand_in import as_live
-from reconciler.render import PLAN_FORMATS
+from reconciler.render.view import View
 
 Targets = Annotated[
     list[str] | None,
@@ -55,7 +56,7 @@ def plan(
     Sends GET requests only. Exit 0; 2 with --detailed-exitcode when there are changes; 4 when a
     policy forbids the plan (it is shown all the same).
     """
-    check_formats(common, PLAN_FORMATS)
+    check_formats(common, "plan")
     if out is not None and common.on == "all":
         raise UsageError("--out saves the plan of one cluster", hint="choose it with --on NAME")
 
@@ -66,7 +67,7 @@ def plan(
         else:
             with connect(cluster, read_only=True) as api:
                 planned = make_plan(loaded, api, look(api, loaded.desired), target, allow)
-        show_plan(common, planned)
+        show_plan(common, planned, _next(common, out, against))
         if out is not None:
             from reconciler.execution.saved import save_plan
 
@@ -75,6 +76,15 @@ def plan(
         return plan_status(planned, detailed=detailed_exitcode)
 
     return each_cluster(common, one)
+
+
+def _next(common: Common, out: Path | None, against: Path | None) -> str:
+    if against is not None:
+        return ""
+    if out is not None:
+        return f"pvectl apply {out}"
+    state = "" if common.state == Path("state") else f" --state {common.state}"
+    return f"pvectl apply{state}" + (f" --on {common.on}" if common.on else "")
 
 
 def make_plan(
@@ -102,9 +112,7 @@ def _offline(
     from reconciler.desired.load import load, require_valid
     from reconciler.desired.settings import read_settings
 
-    other = load(
-        against, variables=loaded.cluster.variables, settings=read_settings(against)
-    )
+    other = load(against, variables=loaded.cluster.variables, settings=read_settings(against))
     require_valid(other.findings)
     question = Question(
         cluster=str(against),
@@ -117,15 +125,9 @@ def _offline(
     return compose(loaded.desired, as_live(other), Facts(), question)
 
 
-def show_plan(common: Common, planned: Planned) -> None:
+def show_plan(common: Common, planned: Planned, next_command: str = "") -> None:
     """The plan in every format that was asked for."""
-    show(
-        common,
-        {
-            name: lambda render=render: render(planned.plan, color=common.color)
-            for name, render in PLAN_FORMATS.items()
-        },
-    )
+    show(common, "plan", planned.plan, View(next_command=next_command))
 
 
 def plan_status(planned: Planned, *, detailed: bool) -> ExitStatus:

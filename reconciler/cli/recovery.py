@@ -14,12 +14,13 @@ from reconciler.cli.common import Common, command
 from reconciler.cli.secrets import FolderSecrets
 from reconciler.cli.session import connect, each_cluster
 from reconciler.cli.talk import check_formats, say, show
-from reconciler.desired.settings import Cluster, Settings
+from reconciler.desired.settings import Settings
+from reconciler.desired.target import Cluster
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution import journals
 from reconciler.execution.journal import read_journal
-from reconciler.execution.lock import holders, unlock as remove_lock
-from reconciler.render import JOURNAL_FORMATS, PLAN_FORMATS, REPORT_FORMATS
+from reconciler.execution.lock import holders
+from reconciler.execution.lock import unlock as remove_lock
 
 JournalFile = Annotated[
     Path | None,
@@ -33,7 +34,7 @@ def status(common: Common) -> ExitStatus:
 
     Exit 11 when a run is unfinished, 6 when somebody holds the lock, else 0.
     """
-    check_formats(common, JOURNAL_FORMATS)
+    check_formats(common, "journal")
 
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
         del settings
@@ -76,7 +77,7 @@ def rollback(common: Common, journal: JournalFile = None) -> ExitStatus:
 
 
 def _continue(common: Common, path: Path | None, *, back: bool) -> ExitStatus:
-    check_formats(common, REPORT_FORMATS)
+    check_formats(common, "report")
 
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
         del settings
@@ -87,9 +88,7 @@ def _continue(common: Common, path: Path | None, *, back: bool) -> ExitStatus:
                 return ExitStatus.OK
             if not chosen.is_file():
                 raise UsageError(f"there is no journal {chosen}")
-            return execute_journal(
-                common, api, chosen, FolderSecrets(cluster.folder), back=back
-            )
+            return execute_journal(common, api, chosen, FolderSecrets(cluster.folder), back=back)
 
     return each_cluster(common, one)
 
@@ -127,27 +126,14 @@ def show_file(
     except (ValueError, AttributeError):
         plan = False
     if not plan:
-        check_formats(common, JOURNAL_FORMATS)
+        check_formats(common, "journal")
         _show_journal(common, file)
         return ExitStatus.OK
-    check_formats(common, PLAN_FORMATS)
+    check_formats(common, "plan")
     saved = load_plan(file)
-    show(
-        common,
-        {
-            name: lambda render=render: render(saved.plan, color=common.color)
-            for name, render in PLAN_FORMATS.items()
-        },
-    )
+    show(common, "plan", saved.plan)
     return ExitStatus.OK
 
 
 def _show_journal(common: Common, path: Path) -> None:
-    events = read_journal(path)
-    show(
-        common,
-        {
-            name: lambda render=render: render(events, path.name, color=common.color)
-            for name, render in JOURNAL_FORMATS.items()
-        },
-    )
+    show(common, "journal", read_journal(path))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +11,8 @@ import typer
 
 from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
-from reconciler.errors import ExitStatus
+from reconciler.cli.talk import say
+from reconciler.errors import ExitStatus, UsageError
 
 
 @command(app, "sandbox")
@@ -23,8 +26,15 @@ def sandbox(
     The folder holds user.cfg, priv/token.cfg, storage.cfg and so on, read and written as Proxmox
     VE does. Edits by hand are seen at the next request. Stop it with Ctrl-C.
     """
-    del common
-    from reconciler.sandbox.server import serve
+    from reconciler.sandbox.server import Sandbox
+    from reconciler.sandbox.settings import Settings
 
-    serve(folder, port)
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}", hint="it is laid out like /etc/pve")
+    served = Sandbox(folder, port, Settings.from_environment())
+    say(common, f"{served.url} serves {folder}, fingerprint {served.fingerprint}")
+    signal.signal(signal.SIGTERM, lambda *_: served.stop())
+    with contextlib.suppress(KeyboardInterrupt):
+        served.serve()
+    served.stop()
     return ExitStatus.OK

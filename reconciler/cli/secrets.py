@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.desired import secrets as sources
-from reconciler.execution import secrets as sinks
+from reconciler.desired.secrets import resolve
+from reconciler.execution.secrets import deliver, probe, withdraw
 from reconciler.model.plan import Step
 from reconciler.model.secret import SecretRef, SecretSink
 
@@ -26,13 +26,13 @@ class FolderSecrets:
                 self.resolve(value)
 
     def resolve(self, reference: SecretRef) -> str:
-        return sources.resolve(reference, self.folder, allow_commands=True)
+        return resolve(reference, self.folder, allow_commands=True)
 
     def probe(self, sink: SecretSink) -> None:
-        sinks.probe(sink, self.folder)
+        probe(sink, self.folder)
 
     def deliver(self, sink: SecretSink, token: str, value: str) -> None:
-        sinks.deliver(sink, self.folder, token, value)
+        deliver(sink, self.folder, token, value)
 
     def withdraw(self, sink: SecretSink, token: str) -> None:
-        sinks.withdraw(sink, self.folder, token)
+        withdraw(sink, self.folder, token)

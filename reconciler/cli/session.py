@@ -12,7 +12,8 @@ from typing import NamedTuple
 from reconciler.cli.common import Common
 from reconciler.desired.load import load, require_valid
 from reconciler.desired.secrets import resolve
-from reconciler.desired.settings import Cluster, Settings, read_settings
+from reconciler.desired.settings import Settings, read_settings
+from reconciler.desired.target import Cluster
 from reconciler.errors import PRECEDENCE, ExitStatus, UsageError
 from reconciler.kinds import all_kinds
 from reconciler.live.read import Live, read_live
@@ -51,14 +52,13 @@ def load_cluster(cluster: Cluster, settings: Settings, *, strict: bool = True) -
 
 @contextmanager
 def connect(cluster: Cluster, *, read_only: bool) -> Iterator[Api]:
-    """A connection to the cluster, closed at the end. Raises UsageError, Unreachable, SinkFailed."""
+    """A connection, closed at the end; raises UsageError, Unreachable, SinkFailed."""
     target = cluster.connection()
     if target.sandbox_folder is not None:
-        from reconciler.sandbox.direct import open_folder
+        from reconciler.sandbox.direct import SandboxApi
 
-        api: Api = open_folder(
-            Path(target.sandbox_folder), actor=target.actor or None, read_only=read_only
-        )
+        folder = Path(target.sandbox_folder)
+        api: Api = SandboxApi(folder, target.actor or "root@pam", read_only=read_only)
     else:
         from reconciler.live.api import open_api
 

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from reconciler.cli.common import Common, Output
+from reconciler.cli.common import Common
 from reconciler.errors import PvectlError, UsageError
+from reconciler.model.suggest import did_you_mean
+from reconciler.render import FORMATS
+from reconciler.render.view import View
 
-Renderer = Callable[[], str]
 
-
-def check_formats(common: Common, known: Mapping[str, object]) -> None:
-    """Refuse unknown formats before any work; raises UsageError."""
+def check_formats(common: Common, *documents: str) -> None:
+    """Refuse formats that none of the documents has, before any work; raises UsageError."""
+    known = {name for document in documents for name in FORMATS[document]}
     for output in common.outputs:
         if output.name not in known:
             raise UsageError(
                 f"format '{output.name}' is not known here",
-                hint=f"one of {', '.join(sorted(known))}",
+                hint=did_you_mean(output.name, known) or f"one of {', '.join(sorted(known))}",
             )
 
 
-def show(common: Common, renderers: Mapping[str, Renderer]) -> None:
-    """Write the result in each format that was asked for."""
+def show(common: Common, document: str, content: object, view: View | None = None) -> None:
+    """Write the result in each format that was asked for and that this document has."""
+    view = replace(view or View(), color=common.color, width=_width())
     for output in common.outputs:
-        text = renderers[output.name]()
+        render = FORMATS[document].get(output.name)
+        if render is None:
+            continue
+        text = render(content, replace(view, color=False) if output.file else view)
         if text and not text.endswith("\n"):
             text += "\n"
         if output.file is None:
@@ -36,6 +43,11 @@ def show(common: Common, renderers: Mapping[str, Renderer]) -> None:
             sys.stdout.flush()
         else:
             write_file(output.file, text)
+
+
+def _width() -> int:
+    """Of the terminal; 100 columns where there is none."""
+    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
 
 
 def write_file(path: Path, text: str) -> None:
@@ -66,7 +78,7 @@ def say(common: Common, text: str, **fields: object) -> None:
 
 def complain(error: PvectlError, *, as_json: bool, color: bool) -> None:
     """An error with its code, hint and findings on standard error."""
-    from reconciler.render import findings
+    from reconciler.render.findings import error_text
 
     if as_json:
         content = {
@@ -78,7 +90,4 @@ def complain(error: PvectlError, *, as_json: bool, color: bool) -> None:
         }
         sys.stderr.write(json.dumps(content, sort_keys=True) + "\n")
     else:
-        sys.stderr.write(findings.error_text(error, color=color))
-
-
-__all__ = ["Output", "check_formats", "complain", "say", "show", "write_file"]
+        sys.stderr.write(error_text(error, color=color))

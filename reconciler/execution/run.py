@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from reconciler.errors import (
     ApplyNotRestored,
     Conflict,
+    PvectlError,
     RequestRefused,
     UnknownOutcome,
     Unreachable,
@@ -158,7 +159,7 @@ def _in_force_after(
     refused = isinstance(failure, RequestRefused) and not failure.lock_timeout
     if refused and attempt == 1:
         run.journal.write("refused", step=number, why=failure.summary)
-        raise failure
+        return _remedy(run, number, carried, failure)
     if isinstance(failure, UnknownOutcome):
         state = settle(run, number, carried, run.clock.now())
     else:
@@ -175,6 +176,17 @@ def _in_force_after(
                 hint="look at it, then plan again",
             )
     return False
+
+
+def _remedy(run: Run, number: int, carried: Sequence[Change], failure: PvectlError) -> bool:
+    """Another way to the same, where the kind knows one; else `failure` is raised."""
+    ways = [w for c in carried for w in kind_of(c.address).remedy(c, failure.summary)]
+    if not ways:
+        raise failure
+    for way in ways:
+        for request, _ in kind_of(way.address).requests([way]):
+            _send(run, number, Direction.FORWARD, request, 1)
+    return True
 
 
 def _send(run: Run, number: int, direction: Direction, request: Request, attempt: int) -> Any:

@@ -99,6 +99,7 @@ def _guards(
     yield from guard.limits(policy, changes, live)
     yield from guard.protected(policy, changes)
     yield from guard.irreversible(steps)
+    yield from guard.refused_by_kind(changes, live)
     yield from guard.missing_references(changes, planned, desired.objects)
     yield from guard.capacity(planned)
     for kind in all_kinds().values():

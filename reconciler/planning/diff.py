@@ -43,6 +43,7 @@ def diff(desired: Desired, live: State, *, now: int) -> Difference:
         work.move(moved)
     work.undeclared(now)
     work.dependents()
+    work.along()
     changes = tuple(work.changes[address] for address in sorted(work.changes))
     kept = tuple(Kept(kind, why, n) for (kind, why), n in sorted(work.kept.items()))
     return Difference(changes, kept, tuple(work.findings))
@@ -151,6 +152,14 @@ class _Work:
             done |= gone
             for address in self._naming(gone):
                 self._let_go(address, gone)
+
+    def along(self) -> None:
+        """What requests change besides, as changes of their own, so that they are restorable."""
+        for change in sorted(self.changes.values(), key=lambda change: change.address):
+            for other in kind_of(change.address).along(change, self.live):
+                if other.address in self.desired.objects:
+                    continue
+                self.changes.setdefault(other.address, other)
 
     def _naming(self, gone: set[Address]) -> list[Address]:
         """The live objects that name one of `gone`, sorted."""

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from reconciler.access.evaluate import privileges
-from reconciler.access.privileges import BUILT_IN_ROLES
 from reconciler.access.table import AccessTable
 from reconciler.kinds import all_kinds, kind_of, references
 from reconciler.kinds.kind import Need
@@ -77,17 +76,24 @@ def irreversible(steps: Sequence[Step]) -> Iterable[Finding]:
                 )
 
 
+def refused_by_kind(changes: Sequence[Change], live: State) -> Iterable[Finding]:
+    """What a kind itself forbids about a change, such as another value of a fixed option."""
+    for change in changes:
+        yield from kind_of(change.address).refuse(change, live)
+
+
 def missing_references(
     changes: Sequence[Change], planned: State, objects: Mapping[Address, Declared]
 ) -> Iterable[Finding]:
     """Objects that are named but will not be there."""
     read = {address.kind for address in planned} | {"role", "group", "user", "token"}
+    """of kinds without a single object it is not known whether they were read"""
     for change in changes:
         if change.after is None:
             continue
         address = change.address
         for ref in references(address, change.after):
-            if ref in planned or ref.kind not in read or _always_there(ref):
+            if ref in planned or ref.kind not in read or ref.id in kind_of(ref).always:
                 continue
             tolerated = ref.kind in kind_of(address).tolerates
             declared = objects.get(address)
@@ -100,10 +106,6 @@ def missing_references(
                 address=address,
                 source=declared.source if declared else None,
             )
-
-
-def _always_there(ref: Address) -> bool:
-    return (ref.kind == "role" and ref.id in BUILT_IN_ROLES) or ref == Address("user", "root@pam")
 
 
 def _likely(ref: Address, planned: State) -> str:
