@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.sandbox.context import Context
+from reconciler.sandbox.failure import ApiError
 from reconciler.sandbox.guests import Guest, figures
 from reconciler.sandbox.sections import Section
+from reconciler.sandbox.storage_plugins import check_online
 from reconciler.sandbox.storagecfg import available_on, content_text
+from reconciler.sandbox.store import Store
 
 Row = dict[str, Any]
 
@@ -22,10 +25,8 @@ NODE_FIGURES = {
 }
 """What the sandbox's node reports about itself: made up, and always the same."""
 
-_DISK_FIGURES = {
-    "dir": {"disk": 26142654464, "maxdisk": 270553174016},
-    "lvmthin": {"disk": 13421772800, "maxdisk": 107374182400},
-}
+_DIRECTORY_SPACE = (26142654464, 270553174016)
+_BLOCK_SPACE = (13421772800, 107374182400)
 
 
 def node_row(ctx: Context, node: str) -> Row:
@@ -40,9 +41,8 @@ def node_row(ctx: Context, node: str) -> Row:
     return row | NODE_FIGURES if ctx.may(f"/nodes/{node}", ["Sys.Audit"]) else row
 
 
-def guest_row(ctx: Context, guest: Guest) -> Row:
-    """`pool` only when the guest is in one and the caller has Pool.Audit there."""
-    row: Row = {
+def guest_row(guest: Guest) -> Row:
+    return {
         **figures(guest),
         "id": f"{guest.kind}/{guest.vmid}",
         "type": guest.kind,
@@ -51,15 +51,15 @@ def guest_row(ctx: Context, guest: Guest) -> Row:
         "template": int(guest.template),
         "memhost": 0,
     }
-    pool = ctx.cfg.pool_of(guest.vmid)
-    if pool is not None and ctx.may(f"/pool/{pool}", ["Pool.Audit"]):
-        row["pool"] = pool
-    return row
 
 
-def storage_row(ctx: Context, name: str, section: Section) -> Row:
-    """As the local node sees it; `unknown` when it is not meant for this node."""
-    node = ctx.store.node
+def storage_row(store: Store, name: str, section: Section) -> Row:
+    """As the local node sees it, or the first of the nodes that the storage is restricted to.
+
+    `unknown` and without figures where the local node cannot use it.
+    """
+    nodes = sorted(section.values.get("nodes") or ())
+    node = store.node if not nodes or store.node in nodes else nodes[0]
     row: Row = {
         "id": f"storage/{node}/{name}",
         "type": "storage",
@@ -68,6 +68,25 @@ def storage_row(ctx: Context, name: str, section: Section) -> Row:
         "plugintype": section.type,
         "content": content_text(section.values["content"]),
         "shared": int(bool(section.values.get("shared"))),
-        "status": "available" if available_on(section, node) else "unknown",
+        "status": "unknown",
     }
-    return {**row, **_DISK_FIGURES.get(section.type, {})}
+    if usable(store, name, section):
+        used, size = space(section)
+        row |= {"status": "available", "disk": used, "maxdisk": size}
+    return row
+
+
+def usable(store: Store, name: str, section: Section) -> bool:
+    """Enabled on the local node, with a server that can be reached."""
+    if not available_on(section, store.node):
+        return False
+    try:
+        check_online(name, section)
+    except ApiError:
+        return False
+    return True
+
+
+def space(section: Section) -> tuple[int, int]:
+    """Bytes used and in all: made up, and always the same."""
+    return _DIRECTORY_SPACE if "path" in section.values else _BLOCK_SPACE

@@ -5,11 +5,11 @@ from __future__ import annotations
 from reconciler.model.parameters import Param
 from reconciler.sandbox.checks import everybody, perm
 from reconciler.sandbox.context import Context, Params
-from reconciler.sandbox.guests import guests
+from reconciler.sandbox.guests import Guest, guests
 from reconciler.sandbox.perltext import decode_text, file_text
 from reconciler.sandbox.resources import Row, guest_row, node_row, storage_row
 from reconciler.sandbox.routes import Routes
-from reconciler.sandbox.storagecfg import storages
+from reconciler.sandbox.storagecfg import available_on, storages
 
 routes = Routes()
 
@@ -41,7 +41,7 @@ def resources(ctx: Context, params: Params) -> list[Row]:
         ]
     if wanted in (None, "vm"):
         rows += [
-            guest_row(ctx, guest)
+            _guest_row(ctx, guest)
             for guest in guests(ctx.store)
             if ctx.may(f"/vms/{guest.vmid}", ["VM.Audit"])
         ]
@@ -49,13 +49,23 @@ def resources(ctx: Context, params: Params) -> list[Row]:
         rows.append({**node_row(ctx, ctx.store.node), "cgroup-mode": 1})
     if wanted in (None, "storage"):
         rows += [
-            storage_row(ctx, name, section)
+            storage_row(ctx.store, name, section)
             for name, section in storages(ctx.store).items()
-            if ctx.may(f"/storage/{name}", ["Datastore.Audit"])
+            if available_on(section, ctx.store.node)
+            and ctx.may(f"/storage/{name}", ["Datastore.Audit"])
         ]
     if wanted in (None, "sdn") and _sees_zone(ctx):
         rows.append(_zone_row(ctx.store.node))
     return rows
+
+
+def _guest_row(ctx: Context, guest: Guest) -> Row:
+    """`pool` only when the guest is in one and the caller has Pool.Audit there."""
+    row = guest_row(guest)
+    pool = ctx.cfg.pool_of(guest.vmid)
+    if pool is not None and ctx.may(f"/pool/{pool}", ["Pool.Audit"]):
+        row["pool"] = pool
+    return row
 
 
 def _sees_zone(ctx: Context) -> bool:

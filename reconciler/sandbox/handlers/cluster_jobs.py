@@ -1,0 +1,69 @@
+"""/cluster/tasks, /cluster/jobs, /cluster/backup-info (PVE::API2::Cluster and below)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.model.parameters import Param
+from reconciler.sandbox.backupjob import selected_guests
+from reconciler.sandbox.checks import everybody, perm, root_only
+from reconciler.sandbox.clock import runs_after, stamp
+from reconciler.sandbox.context import Context, Params
+from reconciler.sandbox.guests import guests
+from reconciler.sandbox.jobcfg import BACKUP, jobs
+from reconciler.sandbox.routes import Routes
+from reconciler.sandbox.tasks import finished_tasks
+
+routes = Routes()
+
+_ANALYZE = {
+    "schedule": Param(format="pve-calendar-event", max_length=128),
+    "starttime": Param(type="integer", optional=True),
+    "iterations": Param(type="integer", minimum=1, maximum=100, optional=True),
+}
+
+
+@routes.get("/cluster/jobs", everybody)
+def index(_ctx: Context, _params: Params) -> list[dict[str, str]]:
+    return [{"subdir": "schedule-analyze"}, {"subdir": "realm-sync"}]
+
+
+@routes.get("/cluster/backup-info", root_only)
+def backup_info(_ctx: Context, _params: Params) -> list[dict[str, str]]:
+    return [{"subdir": "not-backed-up"}]
+
+
+@routes.get("/cluster/tasks", everybody)
+def tasks(ctx: Context, _params: Params) -> list[dict[str, Any]]:
+    """All with Sys.Audit on `/`, else those of the user himself: never those of a token."""
+    sees_all = ctx.may("/", ["Sys.Audit"])
+    rows = [
+        {**task.upid.row(), "endtime": task.endtime, "status": task.status, "saved": 1}
+        for task in finished_tasks(ctx.store)
+    ]
+    return [row for row in rows if sees_all or row["user"] == ctx.actor]
+
+
+@routes.get("/cluster/jobs/schedule-analyze", everybody, _ANALYZE)
+def analyze(ctx: Context, params: Params) -> list[dict[str, Any]]:
+    start, count = params.number("starttime"), params.number("iterations")
+    moments = runs_after(
+        params.need("schedule"), ctx.now if start is None else start, 10 if count is None else count
+    )
+    return [{"timestamp": at, "utc": stamp(at, "%a %b %e %H:%M:%S %Y")} for at in moments]
+
+
+@routes.get("/cluster/backup-info/not-backed-up", perm("/", "Sys.Audit"))
+def not_backed_up(ctx: Context, _params: Params) -> list[dict[str, Any]]:
+    """Guests in no backup job, switched off ones included; only those the caller may audit."""
+    covered = {
+        guest
+        for job in jobs(ctx.store, BACKUP).values()
+        for chosen in selected_guests(ctx, job).values()
+        for guest in chosen
+    }
+    return [
+        {"vmid": guest.vmid, "name": guest.name, "type": guest.kind}
+        for guest in guests(ctx.store)
+        if guest.vmid not in covered and ctx.may(f"/vms/{guest.vmid}", ["VM.Audit"])
+    ]
