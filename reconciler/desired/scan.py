@@ -23,8 +23,9 @@ _FLAT = rf"\[(?:[^\[\]{{}}\"'#]++|{_STRING})*+\]"
 """An array without arrays, tables and comments in it."""
 
 _SPACE = re.compile(r"(?:[ \t\n]++|\#[^\n]*+)*+")
-_SEPARATOR = re.compile(r"(?:[ \t\n,]++|\#[^\n]*+)*+")
-_ATOM = re.compile(rf"{_STRING}|{_BARE}", re.VERBOSE | re.DOTALL)
+SEPARATOR = re.compile(r"(?:[ \t\n,]++|\#[^\n]*+)*+")
+STRING = re.compile(_STRING, re.VERBOSE | re.DOTALL)
+ATOM = re.compile(rf"{_STRING}|{_BARE}", re.VERBOSE | re.DOTALL)
 _SIMPLE = re.compile(rf"{_STRING}|{_FLAT}|{_BARE}", re.VERBOSE | re.DOTALL)
 _KEY = re.compile(
     r"""[ \t]*(?:([A-Za-z0-9_-]+)|("(?:[^"\\\n]|\\.)*+")|('[^'\n]*+'))[ \t]*+(\.)?""", re.VERBOSE
@@ -148,20 +149,20 @@ def _inline(text: str, at: int, node: Node) -> int:
         return _array(text, at + 1, node)
     if opening == "{":
         return _table(text, at + 1, node)
-    atom = _ATOM.match(text, at)
+    atom = ATOM.match(text, at)
     return atom.end() if atom else len(text)
 
 
 def _array(text: str, at: int, node: Node) -> int:
-    at = _skip(text, at, _SEPARATOR)
+    at = _skip(text, at, SEPARATOR)
     while at < len(text) and text[at] != "]":
         at = _inline(text, at, node.child(len(node.children), at))
-        at = _skip(text, at, _SEPARATOR)
+        at = _skip(text, at, SEPARATOR)
     return at + 1
 
 
 def _table(text: str, at: int, node: Node) -> int:
-    at = _skip(text, at, _SEPARATOR)
+    at = _skip(text, at, SEPARATOR)
     while at < len(text) and text[at] != "}":
         key, at = _key(text, at)
         assign = _ASSIGN.match(text, at)
@@ -171,7 +172,7 @@ def _table(text: str, at: int, node: Node) -> int:
         for part in key:
             inner = inner.child(part.name, part.at)
         inner.explicit = True
-        at = _skip(text, _inline(text, assign.end(), inner), _SEPARATOR)
+        at = _skip(text, _inline(text, assign.end(), inner), SEPARATOR)
     return at + 1
 
 
