@@ -91,8 +91,6 @@ class _Gateway(Gateway):
         if answer.status >= 400:
             request.close_connection = True
             _drain(request)
-        elif request.inheaders.get(b"Connection", b"").lower() == b"close":
-            request.close_connection = True
         head = _head(answer, close=request.close_connection)
         request.sent_headers = True
         request.chunked_write = False

@@ -23,6 +23,9 @@ from reconciler.sandbox.usercfg import UserConfig
 FILE_LIMIT = 1024 * 1024
 """Bytes that one file of the cluster file system may have."""
 
+_TIME_STAMP_STEP = 20_000_000
+"""Nanoseconds within which two changes of a file may get the same time stamp."""
+
 T = TypeVar("T")
 Stamp = tuple[int, int, int] | None
 
@@ -36,6 +39,7 @@ class Store:
         self._parsed: dict[tuple[str, Callable[[bytes], Any]], tuple[Stamp, Any]] = {}
         self._mutex = threading.RLock()
         self._depth = 0
+        self._owner = 0
         self._descriptor = -1
 
     @property
@@ -56,35 +60,43 @@ class Store:
             return b""
 
     def parsed(self, name: str, parse: Callable[[bytes], T]) -> T:
-        """The file as `parse` sees it. Shared between callers: never change it."""
+        """The file as `parse` sees it. Shared between callers: never change it.
+
+        A file that was changed only just now is not remembered: another change could carry the
+        same time stamp.
+        """
         stamp = _stamp(self.folder / name)
         key = (name, parse)
         known = self._parsed.get(key)
-        if known is None or known[0] != stamp:
-            known = (stamp, parse(self.read(name)))
-            self._parsed[key] = known
-        result: T = known[1]
-        return result
+        if known is not None and known[0] == stamp:
+            result: T = known[1]
+            return result
+        fresh = parse(self.read(name))
+        if stamp is None or time.time_ns() - stamp[0] > _TIME_STAMP_STEP:
+            self._parsed[key] = (stamp, fresh)
+        return fresh
 
     def users(self) -> UserConfig:
         """user.cfg, shared: for reading only."""
-        return self.parsed("user.cfg", usercfg.parse)
+        return self.parsed("user.cfg", _read_users)[0]
 
     def access(self) -> AccessTable:
         """What user.cfg grants, shared: for reading only."""
-        return self.parsed("user.cfg", _access)
+        return self.parsed("user.cfg", _read_users)[1]
 
     def write(self, name: str, data: bytes) -> None:
-        """Replace a file; files below priv/ are readable by the owner only."""
+        """Replace a file; keys and files below priv/ are readable by the owner only."""
         path = self.folder / name
         if len(data) > FILE_LIMIT:
             raise died(f"unable to write '/etc/pve/{name}.tmp.{os.getpid()}' - File too large")
         path.parent.mkdir(parents=True, exist_ok=True)
-        mode = 0o600 if name.startswith("priv/") else 0o640
+        mode = 0o600 if name.startswith("priv/") or name.endswith(".key") else 0o640
         new = path.with_name(f"{path.name}.tmp.{os.getpid()}.{threading.get_ident()}")
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
             file.write(data)
         new.replace(path)
+        for key in [key for key in list(self._parsed) if key[0] == name]:
+            self._parsed.pop(key, None)
 
     def remove(self, name: str) -> None:
         """Delete a file if it is there."""
@@ -97,28 +109,38 @@ class Store:
         A directory `priv/lock/file-NAME` means that somebody else holds it.
         """
         label = "file-" + name.replace("/", "_").replace(".", "_")
-        held = self.folder / "priv" / "lock" / label
         deadline = time.monotonic() + self.lock_wait
+        if not self._mutex_is_mine():
+            self._wait(label, deadline)
         with self._mutex:
             self._enter()
             try:
-                while held.exists():
-                    if time.monotonic() >= deadline:
-                        raise died(f"cfs-lock '{label}' error: got lock request timeout")
-                    time.sleep(0.02)
+                self._wait(label, deadline)
                 yield
             finally:
                 self._leave()
+
+    def _mutex_is_mine(self) -> bool:
+        return self._owner == threading.get_ident()
+
+    def _wait(self, label: str, deadline: float) -> None:
+        held = self.folder / "priv" / "lock" / label
+        while held.exists():
+            if time.monotonic() >= deadline:
+                raise died(f"cfs-lock '{label}' error: got lock request timeout")
+            time.sleep(0.02)
 
     def _enter(self) -> None:
         if self._depth == 0:
             self._descriptor = os.open(self.beside("lock"), os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            self._owner = threading.get_ident()
         self._depth += 1
 
     def _leave(self) -> None:
         self._depth -= 1
         if self._depth == 0:
+            self._owner = 0
             os.close(self._descriptor)
 
 
@@ -145,8 +167,9 @@ def editing_users(store: Store, failure: str) -> Iterator[UserConfig]:
         store.write("user.cfg", usercfg.render(cfg))
 
 
-def _access(raw: bytes) -> AccessTable:
-    return usercfg.access_table(usercfg.parse(raw))
+def _read_users(raw: bytes) -> tuple[UserConfig, AccessTable]:
+    cfg = usercfg.parse(raw)
+    return cfg, usercfg.access_table(cfg)
 
 
 def _stamp(path: Path) -> Stamp:

@@ -27,3 +27,4 @@ routes.get("/", everybody)(_listing("version", "cluster", "nodes", "storage", "a
 routes.get("/access", everybody)(
     _listing("users", "groups", "roles", "acl", "domains", "openid", "tfa", "ticket", "password")
 )
+routes.get("/access/openid", everybody)(_listing("auth-url", "login"))

@@ -54,7 +54,6 @@ def _status(kind: str) -> Handler:
     def current(ctx: Context, params: Params) -> dict[str, Any]:
         guest = existing(ctx, kind, params.need("vmid"))
         row = {**_row(guest), "ha": {"managed": 0}}
-        row.pop("template", None)
         return {**row, "qmpstatus": "stopped"} if kind == QEMU else row
 
     return current
