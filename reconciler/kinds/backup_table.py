@@ -76,7 +76,7 @@ class BackupSpec(Spec):
         return value if isinstance(value, str) else ",".join(value)
 
 
-class _Table(Table):
+class _BackupTable(Table):
     """[backup.ID]"""
 
     schedule: Schedule = Field(description="when it runs, such as 'mon..fri 02:30'")
@@ -99,7 +99,7 @@ class _Table(Table):
         return data
 
     @model_validator(mode="after")
-    def _one_selection(self) -> _Table:
+    def _one_selection(self) -> _BackupTable:
         without_line_feed(self.comment)
         ways = [bool(self.guests), bool(self.pool), self.all]
         if sum(ways) != 1:
@@ -109,7 +109,7 @@ class _Table(Table):
         return self
 
 
-BackupTable = table_model(_Table, {name: VZDUMP_OPTIONS[name] for name in PLAIN})
+BackupTable = table_model(_BackupTable, {name: VZDUMP_OPTIONS[name] for name in PLAIN})
 
 
 def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:

@@ -144,7 +144,7 @@ def table_model(
             )
         else:
             fields[toml_name(option)] = (_field(option, param), Field(default=None))
-    return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **fields)
+    return create_model(base.__name__.strip("_"), __base__=base, __doc__=base.__doc__, **fields)
 
 
 def given_options(table: Table, names: Iterable[str]) -> dict[str, OptionValue]:

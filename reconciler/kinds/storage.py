@@ -20,12 +20,13 @@ from reconciler.kinds.options import (
     toml_name,
 )
 from reconciler.kinds.replace import as_replacement, replacement
-from reconciler.kinds.section import check_required, fixed_changes, put_params
+from reconciler.kinds.section import fixed_changes, put_params
 from reconciler.kinds.storage_table import (
     SENSITIVE,
     SHOWN_AS_SET,
     StorageSpec,
     StorageTable,
+    check_secrets,
     check_type,
     declare,
     normal,
@@ -94,8 +95,7 @@ def _overlay(declared: StorageSpec, live: StorageSpec | None) -> StorageSpec:
 
 
 def _new(declared: StorageSpec, kind: str, given: Mapping[str, OptionValue]) -> StorageSpec:
-    section = STORAGE_TYPES[kind].section
-    check_required(section, dict(declared.secrets), but=section.required - section.sensitive)
+    check_secrets(kind, dict(declared.secrets))
     return StorageSpec(type=kind, options=normal("", kind, given), secrets=declared.secrets)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -42,6 +43,7 @@ SENSITIVE = names(name for kind in STORAGE_TYPES.values() for name in kind.secti
 SHOWN_AS_SET = frozenset({"encryption-key", "master-pubkey"})
 """Secrets of which PVE shows that they are there (PBSPlugin.pm, on_add_hook)."""
 
+_PATH = re.compile(r"/[-/a-zA-Z0-9_.@]+")
 _PLAIN = tuple(
     name for name in STORAGE_OPTIONS if name not in SENSITIVE and name != "prune-backups"
 )
@@ -64,7 +66,7 @@ class StorageSpec(Spec):
     ignored: tuple[str, ...] = ()
 
 
-class _Table(Table):
+class _StorageTable(Table):
     """[storage.NAME]"""
 
     keep: KeepTable | None = Field(default=None, description="which backups stay")
@@ -83,7 +85,7 @@ _TYPE: Any = (
     Field(default=None, description="with it, a missing storage is created"),
 )
 StorageTable = table_model(
-    create_model("StorageTable", __base__=_Table, __doc__=_Table.__doc__, type=_TYPE),
+    create_model("StorageTable", __base__=_StorageTable, __doc__=_StorageTable.__doc__, type=_TYPE),
     {name: param for name, param in STORAGE_OPTIONS.items() if name != "prune-backups"},
     SENSITIVE,
 )
@@ -129,9 +131,28 @@ def check_type(
     check_options(section, {**given, **dict.fromkeys(secrets, "set")})
     check_unset(section, unset)
     _check_content(kind, given.get("content", ()))
+    for override in given.get("content-dirs", ()):
+        what = override.partition("=")[0]
+        if what not in STORAGE_TYPES[kind].content:
+            raise ValueError(f"type {kind} holds no {what}, so it needs no folder for it")
     image = given.get("format", "")
     if image not in EMPTY and image not in STORAGE_TYPES[kind].formats:
         raise ValueError(f"type {kind} has no image format {image}")
+    path = given.get("path")
+    if kind in {"btrfs", "dir"} and path is not None and not _PATH.fullmatch(str(path)):
+        raise ValueError(f"illegal path for directory storage: {path}")
+
+
+def check_secrets(kind: str, secrets: Iterable[str]) -> None:
+    """Raises ValueError when a storage of this type cannot be made for want of a secret."""
+    section = STORAGE_TYPES[kind].section
+    needed = {"password"} if kind == "esxi" else section.required & section.sensitive
+    if "master-pubkey" in secrets:
+        needed |= {"encryption-key"}
+    missing = sorted(needed - set(secrets))
+    if missing:
+        names_of = " and ".join(map(toml_name, missing))
+        raise ValueError(f"a new storage of type {kind} needs {names_of}")
 
 
 def normal(name: str, kind: str, values: Mapping[str, OptionValue]) -> Options:
