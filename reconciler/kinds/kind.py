@@ -103,6 +103,7 @@ class Kind(Generic[S]):
     `declare`     (name in the file, name of the enclosing table, table) -> declarations;
                   raises ValueError for what the table's own model cannot tell
     `export`      (id, spec) -> the same table as plain values, for import
+    `named`       (id, spec) -> (name of the enclosing table or "", name in the file), for import
     `refers_to`   the kinds that its specs may name; decides what is made first
     `lock`        the file that PVE locks while writing
     `reads`       GET requests that list all objects of the kind, one each for all kinds together
@@ -195,5 +196,6 @@ class Kind(Generic[S]):
     title: Callable[[Sequence[Change]], str] = _title
     always: frozenset[str] = frozenset()
     fold: Callable[[Sequence[dict[str, Any]]], Sequence[dict[str, Any]]] = _as_they_are
+    named: Callable[[str, S], tuple[str, str]] = lambda name, _: ("", name)
     file: str = ""
     notes: frozenset[str] = field(default_factory=frozenset)

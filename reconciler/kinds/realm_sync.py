@@ -158,6 +158,7 @@ KIND = Kind(
     table=RealmSyncTable,
     declare=_declare,
     export=_export,
+    named=lambda name, spec: (spec.realm, name),
     refers_to=frozenset({"realm"}),
     lock="jobs.cfg",
     reads=(JOBS,),

@@ -59,6 +59,12 @@ def _export(name: str, spec: TokenSpec) -> dict[str, Any]:
     return table if spec.privsep else {"privsep": False, **table}
 
 
+def _named(name: str, spec: TokenSpec) -> tuple[str, str]:
+    del spec
+    user, _, own = name.partition("!")
+    return user, own
+
+
 def _read(reads: Reads) -> Iterable[tuple[str, TokenSpec]]:
     for user in reads[USERS]:
         for row in user.get("tokens") or ():
@@ -151,6 +157,7 @@ KIND = Kind(
     table=TokenTable,
     declare=_declare,
     export=_export,
+    named=_named,
     refers_to=frozenset({"user"}),
     lock="user.cfg",
     reads=(USERS,),
