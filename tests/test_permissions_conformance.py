@@ -11,7 +11,8 @@ import pytest
 
 from reconciler.access.evaluate import effective, privileges
 from reconciler.access.table import AccessTable
-from reconciler.sandbox.usercfg import access_table, parse
+from reconciler.sandbox.grants import access_table
+from reconciler.sandbox.usercfg import parse
 
 _FOLDER = Path(__file__).parent / "data" / "permissions"
 _CASES: list[dict[str, Any]] = json.loads(gzip.decompress((_FOLDER / "cases.json.gz").read_bytes()))

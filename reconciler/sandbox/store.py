@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from reconciler.access.table import AccessTable
 from reconciler.sandbox import usercfg
 from reconciler.sandbox.failure import ApiError, died
+from reconciler.sandbox.grants import access_table
 from reconciler.sandbox.usercfg import UserConfig
 
 FILE_LIMIT = 1024 * 1024
@@ -169,7 +170,7 @@ def editing_users(store: Store, failure: str) -> Iterator[UserConfig]:
 
 def _read_users(raw: bytes) -> tuple[UserConfig, AccessTable]:
     cfg = usercfg.parse(raw)
-    return cfg, usercfg.access_table(cfg)
+    return cfg, access_table(cfg)
 
 
 def _stamp(path: Path) -> Stamp:

@@ -7,21 +7,12 @@ what PVE does not understand it skips, and the next write loses it. Writing give
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from reconciler.access.paths import normalize_path, segments
 from reconciler.access.privileges import BUILT_IN_ROLES, PRIVILEGES
-from reconciler.access.table import (
-    GROUP,
-    ROOT,
-    TOKEN,
-    USER,
-    AccessTable,
-    PoolMembers,
-    Principal,
-    split_token,
-)
+from reconciler.access.table import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.model.formats import is_username, split_list
 from reconciler.sandbox.perltext import decode_text, encode_text, file_bytes, file_text, true
 
@@ -206,18 +197,26 @@ def _read_acl(cfg: UserConfig, data: _Fields) -> None:
     roles = [role for role in split_list(data.at(3)) if cfg.has_role(role)]
     if path is None or not roles:
         return
-    for name in split_list(data.at(2)):
-        node: dict[str, Roles]
-        split = split_token(name)
-        if name.startswith("@") and _NAME.fullmatch(name[1:]):
-            node, name = cfg.node(path).groups, name[1:]  # noqa: PLW2901 - its plain name
-        elif is_username(name):
-            node = cfg.node(path).users
-        elif split is not None and split[0] in cfg.users and split[1] in cfg.users[split[0]].tokens:
-            node = cfg.node(path).tokens
-        else:
-            continue
-        node.setdefault(name, {}).update(dict.fromkeys(roles, true(data.at(0))))
+    flag = true(data.at(0))
+    found = [known for name in split_list(data.at(2)) if (known := _principal(cfg, name))]
+    if not found:
+        return
+    node = cfg.node(path)
+    kinds = {"users": node.users, "groups": node.groups, "tokens": node.tokens}
+    for kind, name in found:
+        kinds[kind].setdefault(name, {}).update(dict.fromkeys(roles, flag))
+
+
+def _principal(cfg: UserConfig, name: str) -> tuple[str, str] | None:
+    """The field of AclNode that it belongs to, and its name there; None for what PVE skips."""
+    if name.startswith("@") and _NAME.fullmatch(name[1:]):
+        return "groups", name[1:]
+    if is_username(name):
+        return "users", name
+    split = split_token(name)
+    if split is not None and split[0] in cfg.users and split[1] in cfg.users[split[0]].tokens:
+        return "tokens", name
+    return None
 
 
 _READERS = {
@@ -294,24 +293,3 @@ def _acl_lines(path: str, node: AclNode) -> Iterable[str]:
                     holders.setdefault(given, []).append(f"@{name}" if kind == GROUP else name)
         for given in sorted(holders):
             yield _line("acl", int(flag), path, ",".join(sorted(holders[given])), given)
-
-
-def access_table(cfg: UserConfig) -> AccessTable:
-    """What the permission algorithm needs of the file."""
-    table = AccessTable()
-    table.roles.update({name: frozenset(given) for name, given in cfg.roles.items()})
-    table.groups.update({name: group.users for name, group in cfg.groups.items()})
-    for name, user in cfg.users.items():
-        table.users[name] = Principal(user.enable, user.expire or 0)
-        for sub, token in user.tokens.items():
-            table.tokens[f"{name}!{sub}"] = Principal(user.enable, token.expire or 0, token.privsep)
-    table.pools.update(
-        {
-            name: PoolMembers(frozenset(pool.vms), frozenset(pool.storage))
-            for name, pool in cfg.pools.items()
-        }
-    )
-    for path, node in cfg.acl.items():
-        kinds: Mapping[str, dict[str, Roles]] = dict(node.kinds())
-        table.acl[path] = {kind: principals for kind, principals in kinds.items() if principals}
-    return table
