@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import sys
 import traceback
 from collections.abc import Sequence
 
 import typer
 
+from reconciler import cli
 from reconciler.errors import ExitStatus, PvectlError, UsageError
 
 app = typer.Typer(
@@ -41,25 +44,16 @@ def _version(
 
 
 def _register() -> None:
-    """Each command module registers its commands when it is imported."""
-    from reconciler.cli import (  # noqa: F401 - imported for what they register
-        access,
-        apply,
-        drift,
-        files,
-        importing,
-        plan,
-        recovery,
-        sandbox,
-        verify,
-    )
+    """Each module of this package registers its commands when it is imported."""
+    for module in pkgutil.iter_modules(cli.__path__):
+        importlib.import_module(f"{cli.__name__}.{module.name}")
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; every error becomes a message and an exit status."""
     wrong_usage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException
-    _register()
     try:
+        _register()
         result = app(args=list(arguments), standalone_mode=False)
     except PvectlError as error:
         return _fail(error, arguments)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
 from reconciler.cli.plan import make_plan
-from reconciler.cli.session import connect, each_cluster, load_cluster, look
-from reconciler.cli.talk import check_formats, show
+from reconciler.cli.session import connect, each_cluster, load_cluster, look, now
+from reconciler.cli.talk import check_formats, say, show, write_file
 from reconciler.desired.settings import Settings
 from reconciler.desired.target import Cluster
-from reconciler.errors import ExitStatus
+from reconciler.errors import ExitStatus, UsageError
+from reconciler.execution import journals
+from reconciler.render.drift import Drift
+from reconciler.render.drift import json as drift_json
+from reconciler.render.view import View
 
 
 @command(app, "drift")
@@ -17,15 +26,37 @@ def drift(common: Common) -> ExitStatus:
     """Show what differs between the cluster and the declared state; made for cron.
 
     Each difference is classified: changed in the cluster, declared but not applied, undeclared
-    inside the managed scope, expired grant. Exit 0 without drift, 2 with drift.
+    inside the managed scope, expired grant. What an earlier report named and is gone is said once.
+    Exit 0 without drift, 2 with drift.
     """
     check_formats(common, "drift")
 
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)
         with connect(cluster, read_only=True) as api:
-            planned = make_plan(loaded, api, look(api, loaded.desired), None, None)
-        show(common, "drift", Drift.of(planned.plan))
-        return ExitStatus.CHANGES if planned.plan.steps else ExitStatus.OK
+            plan = make_plan(loaded, api, look(api, loaded.desired), None, None).plan
+        folder = journals.folder_of(plan.cluster)
+        last = folder / "drift.json"
+        found = Drift.of(plan, applied=journals.applied(folder), previous=_previous(last))
+        show(common, "drift", found, View(now=now()))
+        _keep(common, last, drift_json(found, View()))
+        return ExitStatus.CHANGES if found.differences else ExitStatus.OK
 
     return each_cluster(common, one)
+
+
+def _previous(path: Path) -> Mapping[str, Any] | None:
+    try:
+        content: Mapping[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content
+
+
+def _keep(common: Common, path: Path, text: str) -> None:
+    """For the next report; without a place to keep it nothing is lost but that."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_file(path, text)
+    except (OSError, UsageError):
+        say(common, f"this report cannot be kept for the next one: {path.parent}")

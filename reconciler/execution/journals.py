@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reconciler.errors import JournalBroken, JournalUnfinished
+from reconciler.errors import JournalBroken, JournalFailed, JournalUnfinished
 from reconciler.execution.journal import Event, Journal, is_finished, read_journal
 from reconciler.kinds import specs
+from reconciler.model.address import Address
 from reconciler.model.plan import Plan
+
+KEPT = 50
+"""How many of the newest journals are looked at for what was applied before."""
 
 
 def home(environ: Mapping[str, str] = os.environ) -> Path:
@@ -85,3 +90,13 @@ def plan_of(events: list[Event], path: Path) -> Plan:
             f"{path.name} does not begin with a plan of this version",
             hint="use the version of pvectl that wrote it",
         ) from None
+
+
+def applied(folder: Path) -> frozenset[Address]:
+    """The objects that the newest run left as declared, as far as this machine knows."""
+    done: dict[str, str] = {}
+    for path in journals(folder)[-KEPT:]:
+        with contextlib.suppress(JournalBroken, JournalFailed):
+            for event in read_journal(path):
+                done.update(event.data.get("objects", {}) if event.name == "end" else {})
+    return frozenset(Address.parse(name) for name, became in done.items() if became == "done")

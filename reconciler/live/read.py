@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from reconciler.access.evaluate import privileges
+from reconciler.access.paths import chain
 from reconciler.errors import Blind
-from reconciler.kinds import all_kinds
+from reconciler.kinds import access_table, all_kinds
 from reconciler.kinds.kind import Need
 from reconciler.kinds.read import RESOURCES, Wanted, read_state
 from reconciler.model.api import Api
@@ -35,15 +37,20 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     weak token means nothing. Requests: two, then the lists and details in parallel.
     """
     names = tuple(names)
+    needs = [need for name in names for need in all_kinds()[name].sees]
     version, permissions = api.get([VERSION, PERMISSIONS])
-    missing = unmet(permissions, (need for name in names for need in all_kinds()[name].sees))
+    _refuse_blind(api.actor, unmet(permissions, needs))
+    state, answers = read_state(api, names, wanted, [RESOURCES])
+    _refuse_blind(api.actor, _cut_off(state, api.actor, needs))
+    return Live(state, _facts(version, answers[RESOURCES]))
+
+
+def _refuse_blind(actor: str, missing: Sequence[Need]) -> None:
     if missing:
         raise Blind(
-            f"{api.actor} cannot see enough to decide: {_words(missing)}",
-            hint="\n".join(["grant it the right to read:", *grants(api.actor)]),
+            f"{actor} cannot see enough to decide: {_words(missing)}",
+            hint="\n".join(["grant it the right to read:", *grants(actor)]),
         )
-    state, answers = read_state(api, names, wanted, [RESOURCES])
-    return Live(state, _facts(version, answers[RESOURCES]))
 
 
 def unmet(permissions: Permissions, needs: Iterable[Need]) -> tuple[Need, ...]:
@@ -60,7 +67,7 @@ def _met(permissions: Permissions, need: Need) -> bool:
 
 def _holds(permissions: Permissions, path: str, privilege: str, *, below: bool) -> bool:
     """Held on `path`; with `below` on everything under it too, as far as PVE lists paths."""
-    held = permissions.get(path, {}).get(privilege)
+    held = _at(permissions, path).get(privilege)
     if held is None or not below:
         return held is not None
     prefix = path.rstrip("/") + "/"
@@ -69,6 +76,37 @@ def _holds(permissions: Permissions, path: str, privilege: str, *, below: bool) 
         for place, privileges in permissions.items()
         if place.startswith(prefix)
     )
+
+
+def _at(permissions: Permissions, path: str) -> Mapping[str, int]:
+    """What holds on a path; one that is not listed inherits from the nearest that is."""
+    if path in permissions:
+        return permissions[path]
+    for above in reversed(chain(path)[:-1]):
+        if above in permissions:
+            return {name: flag for name, flag in permissions[above].items() if int(flag)}
+    return {}
+
+
+def _cut_off(state: State, actor: str, needs: Iterable[Need]) -> tuple[Need, ...]:
+    """The needs that an entry further down cuts, with what was read computed as PVE does.
+
+    /access/permissions leaves out the paths on which the caller has nothing, so it cannot tell.
+    """
+    table = access_table(state)
+    missing = []
+    for need in dict.fromkeys(needs):
+        for path in table.acl if need.propagated else ():
+            ways = [[name for place, name in way if _is_above(place, path)] for way in need.any_of]
+            held = privileges(table, actor, path)
+            if not any(all(name in held for name in way) for way in ways):
+                cut = tuple(tuple((path, name) for name in way) for way in ways if way)
+                missing.append(Need(cut))
+    return tuple(missing)
+
+
+def _is_above(place: str, path: str) -> bool:
+    return place in {"/", path} or path.startswith(f"{place}/")
 
 
 def _words(missing: Iterable[Need]) -> str:

@@ -44,7 +44,7 @@ class SandboxApi:
             )
         settings = settings if settings is not None else Settings.from_environment()
         self._store = Store(folder, settings.lock_wait)
-        self._folder = folder
+        self._folder = folder.resolve()
         self._actor = actor
         self._read_only = read_only
         self._clock = clock
