@@ -9,11 +9,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from reconciler.access.paths import check_path, normalize_path
-from reconciler.access.privileges import known_privilege
 from reconciler.desired.tables import validate, wrong_type
 from reconciler.desired.toml import Document
 from reconciler.kinds import all_kinds
-from reconciler.kinds.text import Expiry
+from reconciler.kinds.text import Expiry, Privilege
 from reconciler.model.address import Address
 from reconciler.model.declared import Expectation, Moved, Waiver
 from reconciler.model.finding import Finding, Severity, Source
@@ -73,7 +72,7 @@ Paths = Annotated[
     list[Annotated[str, AfterValidator(_path)]],
     BeforeValidator(_one_or_several, json_schema_input_type=_Input),
 ]
-Privileges = list[Annotated[str, AfterValidator(known_privilege)]]
+Privileges = list[Privilege]
 
 
 class RemovedTable(Table):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import Field
 
-from reconciler.access.privileges import BUILT_IN_ROLES, PRIVILEGES, known_privilege
+from reconciler.access.privileges import BUILT_IN_ROLES
 from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
-from reconciler.kinds.text import NAME, names, split_list
+from reconciler.kinds.text import NAME, Privilege, names, split_list
 from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import Table
@@ -22,13 +22,6 @@ ROLES = request("GET", "access", "roles")
 
 class RoleSpec(Spec):
     privileges: tuple[str, ...] = ()
-
-
-Privilege = Annotated[
-    str,
-    AfterValidator(known_privilege),
-    WithJsonSchema({"type": "string", "enum": sorted(PRIVILEGES)}),
-]
 
 
 class RoleTable(Table):

@@ -8,7 +8,9 @@ import urllib.parse
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from reconciler.access.privileges import PRIVILEGES, known_privilege
 
 REALM = re.compile(r"[A-Za-z][A-Za-z0-9.\-_]+")
 USER = re.compile(r"[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+")
@@ -52,6 +54,13 @@ Expiry = Annotated[
     int,
     BeforeValidator(_expiry, json_schema_input_type=dt.date | dt.datetime | int),
     Field(ge=0),
+]
+
+
+Privilege = Annotated[
+    str,
+    AfterValidator(known_privilege),
+    WithJsonSchema({"type": "string", "enum": sorted(PRIVILEGES)}),
 ]
 
 

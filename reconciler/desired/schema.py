@@ -1,0 +1,109 @@
+"""A JSON Schema of the state files and the settings, for editors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+
+from reconciler.desired.settings import SETTINGS_FILE
+from reconciler.desired.target import TargetTable
+from reconciler.desired.wishes import WISHES
+from reconciler.kinds import all_kinds
+from reconciler.kinds.kind import Kind
+from reconciler.model.policy import Policy
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_REF = "#/$defs/{model}"
+
+
+class _Schema(GenerateJsonSchema):
+    """Without what helps no editor: titles of fields, and null, which TOML does not know."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        del schema
+        return False
+
+    def nullable_schema(self, schema: Any) -> dict[str, Any]:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: Any) -> dict[str, Any]:
+        found = super().default_schema(schema)
+        for word in ("ge", "gt") if "anyOf" in found else ():
+            found.pop(word, None)
+        if found.get("default", "") is None:
+            del found["default"]
+        return found
+
+
+def schema() -> dict[str, Any]:
+    """The schema of a state file; a list of tables or a table per top-level key."""
+    kinds = all_kinds()
+    models: list[type[BaseModel]] = [kind.table for kind in kinds.values()]
+    definitions, names = _definitions([*models, *WISHES.values()])
+    properties: dict[str, Any] = {}
+    for kind in kinds.values():
+        for inner in kinds.values():
+            if inner.place.inside == kind.name:
+                table = definitions[names[kind.table]]
+                table.setdefault("properties", {})[inner.place.key] = _place(inner, names)
+        if not kind.place.inside:
+            properties[kind.place.key] = _place(kind, names)
+    for name, model in WISHES.items():
+        properties[name] = {"type": "array", "items": {"$ref": _ref(names[model])}}
+    return _document("State files of pvectl", properties, definitions)
+
+
+def settings_schema() -> dict[str, Any]:
+    """The schema of pvectl.toml."""
+    definitions, names = _definitions([Policy, TargetTable])
+    policy = definitions.pop(names[Policy])
+    target = {"$ref": _ref(names[TargetTable])}
+    several = {"type": "object", "additionalProperties": target}
+    manage = policy["properties"]["manage"]
+    manage["propertyNames"] = {"enum": sorted(all_kinds())}
+    manage["additionalProperties"] = {
+        "anyOf": [manage["additionalProperties"], {"$ref": _ref("Mode")}]
+    }
+    limits = definitions["Limits"]["properties"]["delete"]
+    limits["anyOf"] = [{"type": "integer", "minimum": 0}, {"$ref": limits.pop("$ref")}]
+    properties = {"target": {"anyOf": [target, several]}, **policy["properties"]}
+    return _document(SETTINGS_FILE, properties, definitions)
+
+
+def _definitions(
+    models: list[type[BaseModel]],
+) -> tuple[dict[str, Any], Mapping[type[BaseModel], str]]:
+    refs, document = models_json_schema(
+        [(model, "validation") for model in models],
+        ref_template=_REF,
+        schema_generator=_Schema,
+    )
+    names = {model: refs[model, "validation"]["$ref"].rpartition("/")[2] for model in models}
+    return document["$defs"], names
+
+
+def _place(kind: Kind[Any], names: Mapping[type[BaseModel], str]) -> dict[str, Any]:
+    table = {"$ref": _ref(names[kind.table])}
+    if kind.place.array:
+        return {"type": "array", "items": table}
+    return {"type": "object", "additionalProperties": table}
+
+
+def _ref(name: str) -> str:
+    return _REF.format(model=name)
+
+
+def _document(
+    title: str, properties: dict[str, Any], definitions: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "$schema": _DIALECT,
+        "title": title,
+        "type": "object",
+        "properties": dict(sorted(properties.items())),
+        "additionalProperties": False,
+        "$defs": dict(sorted(definitions.items())),
+    }
