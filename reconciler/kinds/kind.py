@@ -80,7 +80,8 @@ def _full(change: Change) -> Undo:
 VERBS = {Action.CREATE: "create", Action.UPDATE: "change", Action.DELETE: "delete"}
 
 
-def _title(changes: Sequence[Change]) -> str:
+def plain_title(changes: Sequence[Change]) -> str:
+    """`create role X`; `change 2 pool objects`."""
     kind, name = changes[0].address
     verbs = list(dict.fromkeys(VERBS[change.action] for change in changes))
     if len(changes) == 1:
@@ -193,7 +194,7 @@ class Kind(Generic[S]):
     with_secrets: Callable[[S, Mapping[str, SecretRef]], S] | None = None
     digest: Callable[[Reads, str], str] = lambda *_: ""
     review: Callable[[Mapping[Address, Declared]], Iterable[Finding]] = _nothing
-    title: Callable[[Sequence[Change]], str] = _title
+    title: Callable[[Sequence[Change]], str] = plain_title
     always: frozenset[str] = frozenset()
     fold: Callable[[Sequence[dict[str, Any]]], Sequence[dict[str, Any]]] = _as_they_are
     named: Callable[[str, S], tuple[str, str]] = lambda name, _: ("", name)

@@ -52,7 +52,16 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "markdown": "report:markdown",
             "json": "report:json",
         },
+        "journal": {
+            "text": "journal:text",
+            "markdown": "journal:markdown",
+            "json": "journal:json",
+        },
+        "status": {
+            "text": "journal:status",
+            "json": "journal:json",
+        },
     }.items()
 }
 """Document -> name of a format -> what renders it. A document is a Plan, a Drift, a sequence of
-Findings, or the Report of a run."""
+Findings, the Report of a run, or (`journal`, `status`) the events of a journal."""

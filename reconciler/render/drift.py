@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -16,11 +16,14 @@ from reconciler.render import markdown as comment
 from reconciler.render import text as terminal
 from reconciler.render.json import document
 from reconciler.render.outline import Block, Fact, Line, Outline, Section, Tone, severities
-from reconciler.render.steps import MARKS, TONES, detail_lines
+from reconciler.render.steps import MARKS, TONES, detail_lines, folded, groups
 from reconciler.render.view import View
 from reconciler.render.words import count
 
 FORMAT = 1
+
+ALIKE = 20
+"""From so many objects on that differ in the same way, they share a block."""
 
 
 class Class(StrEnum):
@@ -67,23 +70,28 @@ class Drift:
     findings: tuple[Finding, ...] = ()
     gone: tuple[str, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        plan: Plan,
+        *,
+        applied: Container[Address] = (),
+        previous: Mapping[str, Any] | None = None,
+    ) -> Drift:
+        """The changes of a plan as drift.
 
-def drift_of(
-    plan: Plan, *, applied: Container[Address] = (), previous: Mapping[str, Any] | None = None
-) -> Drift:
-    """The changes of a plan as drift.
-
-    `applied`: objects that an earlier run is known to have brought into force; where one is missing
-    it was taken away in the cluster. `previous`: the JSON document of an earlier report.
-    """
-    changes = _merged(plan.changes)
-    found = [Difference(_class(change, changes, applied), change) for change in changes.values()]
-    order = list(Class)
-    found.sort(key=lambda one: (order.index(one.kind), one.change.address))
-    there = {str(address) for address in changes}
-    before = [str(one["address"]) for one in (previous or {}).get("differences", ())]
-    gone = tuple(sorted(set(before) - there))
-    return Drift(plan.cluster, plan.source, tuple(found), plan.findings, gone)
+        `applied`: objects that an earlier run is known to have brought into force; where one is
+        missing it was taken away in the cluster. `previous`: the JSON document of an earlier
+        report.
+        """
+        changes = _merged(plan.changes)
+        found = [Difference(_class(one, changes, applied), one) for one in changes.values()]
+        order = list(Class)
+        found.sort(key=lambda one: (order.index(one.kind), one.change.address))
+        there = {str(address) for address in changes}
+        before = [str(one["address"]) for one in (previous or {}).get("differences", ())]
+        gone = tuple(sorted(set(before) - there))
+        return cls(plan.cluster, plan.source, tuple(found), plan.findings, gone)
 
 
 def _merged(changes: Iterable[Change]) -> dict[Address, Change]:
@@ -115,10 +123,10 @@ def outline(drift: Drift) -> Outline:
     number = len(drift.differences)
     sections = []
     for kind in Class:
-        blocks = tuple(_block(one.change) for one in drift.differences if one.kind is kind)
-        if blocks:
-            title = f"{kind.value.capitalize()}: {len(blocks):,}"
-            sections.append(Section(title, blocks, unit="object"))
+        changes = [one.change for one in drift.differences if one.kind is kind]
+        if changes:
+            title = f"{kind.value.capitalize()}: {len(changes):,}"
+            sections.append(Section(title, tuple(_blocks(changes)), unit="object"))
     if drift.gone:
         lines = tuple((Line(text, Tone.GOOD, 2),) for text in drift.gone)
         title = f"No longer different since the report before: {len(lines):,}"
@@ -138,10 +146,17 @@ def outline(drift: Drift) -> Outline:
     )
 
 
-def _block(change: Change) -> Block:
-    head = Line(str(change.address), TONES[change.action], 2, MARKS[change.action])
-    why = Line(change.reason.text, Tone.FAINT, 6)
-    return (head, why, *detail_lines(change, 6))
+def _blocks(changes: Sequence[Change]) -> Iterable[Block]:
+    """One block per object; many that differ in the same way share one."""
+    for group in groups(changes):
+        if len(group) >= ALIKE:
+            head, *rest = folded(group, 2)
+            yield (head, Line(group[0].reason.text, Tone.FAINT, 6), *rest)
+            continue
+        for change in group:
+            head = Line(str(change.address), TONES[change.action], 2, MARKS[change.action])
+            why = Line(change.reason.text, Tone.FAINT, 6)
+            yield (head, why, *detail_lines(change, 6))
 
 
 def _closing(number: int) -> Iterable[Line]:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
+
 from reconciler.model.backup_options import JOB_OPTIONS
 from reconciler.model.realm_options import REALM_OPTIONS
 from reconciler.model.secret import SecretRef, SecretSink
@@ -30,7 +32,6 @@ CLEARED = "(cleared)"
 
 _PLAIN = re.compile(r"[\w@%+=:,./!*-]+")
 _TABLES = (STORAGE_OPTIONS, REALM_OPTIONS, JOB_OPTIONS)
-_ABSENT = object()
 
 
 class Field(NamedTuple):
@@ -61,11 +62,11 @@ class Difference(NamedTuple):
 @cache
 def fields(spec: Spec) -> tuple[Field, ...]:
     """What a spec says beyond the defaults, in the order of its model."""
-    plain = _flat(type(spec)())
+    usual = _defaults(spec)
     return tuple(
         Field(name, words(name, value))
         for name, value in _flat(spec).items()
-        if value != plain.get(name, _ABSENT) and not _is_empty(value)
+        if not _is_empty(value) and value != usual.get(name)
     )
 
 
@@ -121,16 +122,37 @@ def _items(old: Mapping[str, Any], new: Mapping[str, Any]) -> Items:
     }
 
 
-def _flat(spec: Spec) -> dict[str, Any]:
-    """Name -> value; the options of a section stand beside the fields of its model."""
+def _flat(model: BaseModel) -> dict[str, Any]:
+    """Name -> value; parts of a field and options of a section stand beside the fields.
+
+    The sink of a secret is a matter of the step that delivers it.
+    """
     flat: dict[str, Any] = {}
-    for name in type(spec).model_fields:
-        value = getattr(spec, name)
+    for name in type(model).model_fields:
+        value = getattr(model, name)
         if _is_pairs(value):
             flat.update(value)
-        elif value != ():
+        elif _is_part(value):
+            flat.update(_flat(value))
+        elif value != () and not isinstance(value, SecretSink):
             flat[name] = value
     return flat
+
+
+def _defaults(model: BaseModel) -> dict[str, Any]:
+    """Name -> the value that says nothing."""
+    usual: dict[str, Any] = {}
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name)
+        if _is_part(value):
+            usual.update(_defaults(value))
+        elif not info.is_required():
+            usual[name] = info.default
+    return usual
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, BaseModel) and not isinstance(value, SecretRef | SecretSink)
 
 
 def _is_pairs(value: Any) -> bool:
@@ -157,7 +179,7 @@ def words(name: str, value: Any) -> str:
     """One value of the field `name`."""
     if _is_empty(value):
         return NOT_SET
-    if isinstance(value, SecretRef | SecretSink):
+    if isinstance(value, SecretRef):
         return str(value)
     if name in HIDDEN:
         return "(hidden)"

@@ -10,6 +10,7 @@ from reconciler.render import markdown as comment
 from reconciler.render import text as terminal
 from reconciler.render.outline import Line, Outline, Tone, severities
 from reconciler.render.view import View
+from reconciler.render.words import hint_lines
 
 _TONES = {
     Severity.ERROR: Tone.ERROR,
@@ -38,7 +39,7 @@ def error_text(error: PvectlError, *, color: bool = False) -> str:
     content = [
         *_lines(error.findings),
         Line(f"error {error.code}: {error.summary}", Tone.ERROR),
-        *(Line(text, Tone.PLAIN, 2) for text in error.hint.splitlines()),
+        *(Line(text, Tone.PLAIN, 2) for text in hint_lines(error.hint)),
     ]
     return terminal.lines(content, color=color, width=_UNWRAPPED)
 
@@ -48,7 +49,7 @@ def _lines(findings: Iterable[Finding]) -> Iterable[Line]:
         place = f"{finding.source}: " if finding.source else ""
         subject = f"{place}{finding.severity} {finding.code} {finding.message}"
         yield Line(subject, _TONES[finding.severity])
-        for hint in finding.hint.splitlines():
+        for hint in hint_lines(finding.hint):
             yield Line(hint, Tone.PLAIN, 4)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from reconciler.model.finding import Finding, Severity
 from reconciler.render.clean import clean
-from reconciler.render.outline import Block, Line, Outline, Section
-from reconciler.render.words import count
+from reconciler.render.layout import cut
+from reconciler.render.outline import Block, Outline, Section
+from reconciler.render.words import count, hint_lines
 
 LIMIT = 65_536
 """GitHub refuses a longer comment. Counted in bytes here, which is never too few."""
@@ -22,14 +23,17 @@ _SHARE = LIMIT // 3
 _RESERVE = 300
 """Bytes for what stands around a section: its heading, its fence, what was left out."""
 
-_ACTIVE = re.compile(r"[&<>|`*_\[\]{}()~\\:!$#^=\"']")
+WIDTH = 100
+"""Columns of a block of code before a reader has to scroll."""
+
+_ACTIVE = re.compile(r"[&<>|`*_\[\]~\\$]|:(?=//)|(?i:(?<=www)\.)")
 _ICONS = {Severity.ERROR: "🛑", Severity.WARNING: "⚠️", Severity.NOTE: "ℹ️"}  # noqa: RUF001 - an emoji
 
 
 def render(outline: Outline) -> str:
     """The whole document in at most `LIMIT` bytes; what does not fit is counted."""
-    head = [f"### {prose(outline.title)}", "", *_facts(outline)]
-    closing = [f"**{prose(line.text)}**" for line in outline.closing]
+    head = [f"### {prose(outline.title)}", *_facts(outline)]
+    closing = "\n\n".join(said(line.text) for line in outline.closing).splitlines()
     room = LIMIT - _size(head) - _size(closing) - _RESERVE
     findings = list(_findings(outline.findings, min(room, _SHARE)))
     room -= _size(findings)
@@ -43,16 +47,32 @@ def render(outline: Outline) -> str:
 
 
 def prose(text: str) -> str:
-    """Running text: nothing in it is read as Markdown or HTML, links, or names anybody."""
-    safe = _ACTIVE.sub(_entity, clean(text))
-    safe = re.sub(r"(?i)www\.", lambda found: f"{found[0][:-1]}&#46;", safe)
-    return safe.replace("@", "&#64;&#8203;").replace("&#35;", "&#35;&#8203;")
+    """Running text: nothing in it is read as Markdown or HTML, links, or names anybody.
+
+    GitHub takes `@name` and `#1` for a person and an issue only where they are one text.
+    """
+    return re.sub(f"[@#]|{_ACTIVE.pattern}", _separated, clean(text))
 
 
 def code(text: str) -> str:
     """The same as code, where GitHub looks for neither names nor numbers of issues."""
-    safe = _ACTIVE.sub(_entity, clean(text)).replace("@", "&#64;")
-    return f"<code>{re.sub(r'(?i)www[.]', 'www&#46;', safe)}</code>" if safe else ""
+    return f"<code>{_ACTIVE.sub(_entity, clean(text))}</code>" if text else ""
+
+
+def said(text: str) -> str:
+    """Running text in which what stands between backticks is code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return prose(text)
+    return "".join(code(part) if at % 2 else prose(part) for at, part in enumerate(parts))
+
+
+def _entity(found: re.Match[str]) -> str:
+    return f"&#{ord(found[0])};"
+
+
+def _separated(found: re.Match[str]) -> str:
+    return f"<span>{found[0]}</span>" if found[0] in "@#" else _entity(found)
 
 
 def cells(*texts: str) -> str:
@@ -67,16 +87,13 @@ def fence(content: Sequence[str], language: str = "") -> list[str]:
     return [f"{ticks}{language}", *content, ticks]
 
 
-def _entity(found: re.Match[str]) -> str:
-    return f"&#{ord(found[0])};"
-
-
 def _size(content: Iterable[str]) -> int:
     return sum(len(line.encode()) + 1 for line in content) + 1
 
 
 def _facts(outline: Outline) -> Iterable[str]:
     if outline.facts:
+        yield ""
         yield cells("", "")
         yield cells("---", "---")
         for fact in outline.facts:
@@ -101,7 +118,7 @@ def _findings(findings: Sequence[Finding], room: int) -> Iterable[str]:
 
 def _row(finding: Finding) -> str:
     text = "<br>".join(
-        [prose(finding.message), *(f"<sub>{prose(t)}</sub>" for t in finding.hint.splitlines())]
+        [said(finding.message), *(f"→ {said(line)}" for line in hint_lines(finding.hint))]
     )
     where = finding.source or finding.address
     icon = _ICONS[finding.severity]
@@ -122,21 +139,18 @@ def _section(section: Section, room: int) -> list[str]:
 
 
 def _folded(section: Section, shown: Sequence[str], more: str) -> list[str]:
-    total = count(len(section.blocks), section.unit)
     block = fence(shown, "diff") if shown else []
     tail = ["", more] if more else []
     if len(shown) <= FOLD:
         return [f"#### {prose(section.title)}", "", *block, *tail]
-    summary = f"<details><summary><b>{prose(section.title)}</b>: {total}</summary>"
+    summary = f"<details><summary><b>{prose(section.title)}</b> ({len(section.blocks):,})</summary>"
     return [summary, "", *block, "", "</details>", *tail]
 
 
 def _diff(block: Block) -> Iterable[str]:
     """GitHub paints a line by its first character."""
     for line in block:
-        yield _painted(line).rstrip()
-
-
-def _painted(line: Line) -> str:
-    mark = {"~": "!"}.get(line.mark, line.mark) or " "
-    return f"{mark} {' ' * max(line.indent - 2, 0)}{clean(line.label)}{clean(line.text)}"
+        mark = {"~": "!"}.get(line.mark, line.mark) or " "
+        indent = " " * max(line.indent - 2, 0)
+        for label, text in cut(line, WIDTH):
+            yield f"{mark} {indent}{label}{text}".rstrip()

@@ -72,8 +72,8 @@ def _closing(plan: Plan, view: View) -> Iterable[Line]:
         else:
             text += "Correct what the errors name, then plan again."
         yield Line(text, Tone.ERROR)
-    elif plan.steps:
-        yield Line(f"To do this: {view.next_command or 'pvectl apply'}", Tone.STRONG)
+    elif plan.steps and view.next_command:
+        yield Line(f"To do this: {view.next_command}", Tone.STRONG)
 
 
 def text(plan: Plan, view: View) -> str:

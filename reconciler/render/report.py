@@ -14,6 +14,7 @@ from reconciler.render import text as terminal
 from reconciler.render.json import document
 from reconciler.render.outline import Block, Line, Outline, Section, Tone
 from reconciler.render.view import View
+from reconciler.render.words import hint_lines
 
 FORMAT = 1
 
@@ -66,10 +67,10 @@ def outline(report: Ended, view: View) -> Outline:
     """Trouble first, then the objects by what became of them."""
     sections = []
     if report.failure is not None:
-        sections.append(Section("Why", (_error(report.failure),), unit="error"))
+        sections.append(Section("What stopped it", (_error(report.failure),), unit="error"))
     if report.trouble:
         blocks = tuple(map(_error, report.trouble))
-        sections.append(Section("In the way of the way back", blocks, unit="error"))
+        sections.append(Section("What could not be taken back", blocks, unit="error"))
     for outcome, tone in _TONES.items():
         found = [address for address, became in report.objects if became == outcome]
         if found:
@@ -80,7 +81,7 @@ def outline(report: Ended, view: View) -> Outline:
 
 
 def _error(error: PvectlError) -> Block:
-    hints = (Line(text, Tone.PLAIN, 4) for text in error.hint.splitlines())
+    hints = (Line(text, Tone.PLAIN, 4) for text in hint_lines(error.hint))
     return (Line(error.summary, Tone.ERROR, 2), *hints)
 
 

@@ -8,12 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 from reconciler import __version__
-from reconciler.model.finding import Finding
+from reconciler.model.finding import Finding, Source
 from reconciler.model.plan import Plan
 from reconciler.model.state import digest
 from reconciler.render.clean import clean
 from reconciler.render.drift import Drift
 from reconciler.render.view import View
+from reconciler.render.words import hint_lines
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -47,7 +48,7 @@ def drift(content: Drift, view: View) -> str:
 
 
 def _result(finding: Finding, codes: Sequence[str], prefix: str) -> dict[str, Any]:
-    text = "\n".join(map(clean, [finding.message, *finding.hint.splitlines()]))
+    text = "\n".join(map(clean, [finding.message, *hint_lines(finding.hint)]))
     return {
         "ruleId": finding.code,
         "ruleIndex": codes.index(finding.code),
@@ -59,17 +60,16 @@ def _result(finding: Finding, codes: Sequence[str], prefix: str) -> dict[str, An
 
 
 def _location(finding: Finding, prefix: str) -> dict[str, Any]:
-    location: dict[str, Any] = {}
-    source = finding.source
-    if source is not None:
-        folder = f"{prefix.rstrip('/')}/" if prefix else ""
-        physical: dict[str, Any] = {"artifactLocation": {"uri": quote(folder + source.file)}}
-        if source.line:
-            region = {"startLine": source.line}
-            if source.column:
-                region["startColumn"] = source.column
-            physical["region"] = region
-        location["physicalLocation"] = physical
+    """Without a place in a file the settings stand for the whole folder: a result needs one."""
+    source = finding.source or Source("pvectl.toml")
+    folder = f"{prefix.rstrip('/')}/" if prefix else ""
+    physical: dict[str, Any] = {"artifactLocation": {"uri": quote(folder + source.file)}}
+    if source.line:
+        region = {"startLine": source.line}
+        if source.column:
+            region["startColumn"] = source.column
+        physical["region"] = region
+    location: dict[str, Any] = {"physicalLocation": physical}
     if finding.address is not None:
         location["logicalLocations"] = [{"fullyQualifiedName": clean(str(finding.address))}]
     return location

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.kinds import kind_of
+from reconciler.kinds.kind import plain_title
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Change, Undo
 from reconciler.model.plan import Step
@@ -28,38 +29,43 @@ Remarks = Mapping[Address, Sequence[str]]
 """What else is worth saying about a change, such as the next runs of a schedule."""
 
 
-def title(step: Step) -> str:
-    """What a step does, in words."""
-    return kind_of(step.changes[0].address).title(step.changes)
-
-
 def step_blocks(steps: Sequence[Step], remarks: Remarks) -> tuple[Block, ...]:
     """One block per step, numbered from 1 in the order in which they run."""
     width = len(str(len(steps)))
     return tuple(
-        _block(step, str(number).rjust(width), remarks) for number, step in enumerate(steps, 1)
+        _block(step, f"{str(number).rjust(width)}. ", remarks)
+        for number, step in enumerate(steps, 1)
     )
 
 
 def _block(step: Step, number: str, remarks: Remarks) -> Block:
-    indent = len(number) + 4
-    lines = [Line(title(step), Tone.STRONG, 2, label=f"{number}. ")]
+    indent = len(number) + 2
     request = f"{step.request.method} {step.request.target}"
     reasons = tuple(dict.fromkeys(change.reason.text for change in step.changes))
-    lines.append(Line("; ".join([request, *_reason(reasons)]), Tone.FAINT, indent))
-    for group in _groups(step.changes):
-        lines += _folded(group, indent) if len(group) >= ALIKE else _each(group, indent, remarks)
+    why = Line("; ".join([request, *_reason(reasons)]), Tone.FAINT, indent)
+    title = kind_of(step.changes[0].address).title(step.changes)
+    if title == plain_title(step.changes) and len(step.changes) == 1:
+        change = step.changes[0]
+        head = _subject(change)._replace(label=number, indent=2)
+        lines = [head, why, *_details(change, indent, remarks)]
+    else:
+        lines = [Line(title, Tone.STRONG, 2, label=number), why]
+        for group in groups(step.changes):
+            if len(group) >= ALIKE:
+                lines += folded(group, indent)
+            else:
+                lines += _each(group, indent, remarks)
     lines += (Line(text, Tone.PLAIN, indent, "~") for text in _moves(step.changes))
     lines += (Line(text, Tone.WARNING, indent, "!") for text in _marks(step))
     if step.sink is not None:
-        lines.append(Line(f"the secret goes to {step.sink}", Tone.PLAIN, indent))
+        lines.append(Line(f"the new secret goes to {step.sink}", Tone.PLAIN, indent + 2))
     return tuple(lines)
 
 
 def _reason(reasons: Sequence[str]) -> Iterable[str]:
     if reasons and reasons[0]:
         others = len(reasons) - 1
-        yield reasons[0] + (f", and {count(others, 'more reason')}" if others else "")
+        yield reasons[0] + (f" (and {count(others, 'more reason')})" if others else "")
 
 
 def _marks(step: Step) -> Iterable[str]:
@@ -71,7 +77,7 @@ def _marks(step: Step) -> Iterable[str]:
         yield f"for a moment: {step.window}"
 
 
-def _groups(changes: Sequence[Change]) -> Iterable[list[Change]]:
+def groups(changes: Sequence[Change]) -> Iterable[list[Change]]:
     """Changes that do the same to different objects, in the order of the first of each."""
     groups: dict[object, list[Change]] = {}
     for change in changes:
@@ -82,10 +88,18 @@ def _groups(changes: Sequence[Change]) -> Iterable[list[Change]]:
 
 def _each(changes: Sequence[Change], indent: int, remarks: Remarks) -> Iterable[Line]:
     for change in changes:
-        yield Line(str(change.address), TONES[change.action], indent, MARKS[change.action])
-        yield from detail_lines(change, indent + 4)
-        for text in remarks.get(change.address, ()):
-            yield Line(text, Tone.FAINT, indent + 4)
+        yield _subject(change)._replace(indent=indent)
+        yield from _details(change, indent + 2, remarks)
+
+
+def _subject(change: Change) -> Line:
+    return Line(str(change.address), TONES[change.action], mark=MARKS[change.action])
+
+
+def _details(change: Change, indent: int, remarks: Remarks) -> Iterable[Line]:
+    yield from detail_lines(change, indent + 2)
+    for text in remarks.get(change.address, ()):
+        yield Line(text, Tone.PLAIN, indent + 2)
 
 
 def detail_lines(change: Change, indent: int) -> Iterable[Line]:
@@ -98,7 +112,7 @@ def detail_lines(change: Change, indent: int) -> Iterable[Line]:
     return [] if spec is None else labelled(fields(spec), indent, tone)
 
 
-def _folded(changes: Sequence[Change], indent: int) -> Iterable[Line]:
+def folded(changes: Sequence[Change], indent: int) -> Iterable[Line]:
     """`acl./vms/100|*|PVEVMUser`, and below it what stands at the place of the star."""
     first = changes[0]
     rows = [change.address.id.split(PARTS) for change in changes]

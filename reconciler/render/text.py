@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 
 from reconciler.model.finding import Finding, Severity
-from reconciler.render.clean import clean
+from reconciler.render.layout import cut
 from reconciler.render.outline import Line, Outline, Section, Tone
-from reconciler.render.words import count
+from reconciler.render.words import count, hint_lines
 
 _CODES = {
     Tone.PLAIN: "",
@@ -26,8 +25,6 @@ _SEVERITIES = {
     Severity.WARNING: Tone.WARNING,
     Severity.NOTE: Tone.PLAIN,
 }
-_NARROWEST = 24
-"""Columns that a text gets at least, however far it is indented."""
 
 
 def render(outline: Outline, *, color: bool = False, width: int = 80) -> str:
@@ -77,26 +74,19 @@ def _findings(findings: Sequence[Finding]) -> Iterable[Line]:
 
 
 def finding_lines(finding: Finding, tone: Tone) -> Iterable[Line]:
-    """Code and message, then place and hint below."""
-    yield Line(finding.message, tone, 2, label=f"{finding.code}  ")
-    if finding.source is not None:
-        yield Line(f"at {finding.source}", Tone.FAINT, 6)
-    for text in finding.hint.splitlines():
-        yield Line(text, Tone.PLAIN, 6)
+    """Code and place, the message below, then what to do."""
+    place = str(finding.source or finding.address or "")
+    yield Line(place, tone, 2, label=f"{finding.code}  ")
+    yield Line(finding.message, Tone.PLAIN, 6)
+    for text in hint_lines(finding.hint):
+        yield Line(text, Tone.FAINT, 6)
 
 
 def _wrapped(line: Line, *, color: bool, width: int) -> Iterable[str]:
-    text = clean(line.text)
     mark = f"{line.mark} " if line.mark else ""
-    label = clean(line.label)
-    start = len(mark) + len(label)
-    room = max(width - line.indent - start, _NARROWEST)
-    pieces = [text]
-    if len(text) > room:
-        pieces = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
-    for number, piece in enumerate(pieces):
-        before = mark + label if number == 0 else " " * start
-        code = _CODES[line.tone] if color else ""
-        shown = (before + piece).rstrip()
+    code = _CODES[line.tone] if color else ""
+    for label, text in cut(line, width - line.indent - len(mark)):
+        shown = f"{label}{mark}{text}".rstrip()
         painted = f"\x1b[{code}m{shown}\x1b[0m" if code and shown else shown
-        yield " " * line.indent + painted if shown else ""
+        yield f"{' ' * line.indent}{painted}" if shown else ""
+        mark = " " * len(mark)

@@ -16,7 +16,8 @@ class View:
     `color`: with ANSI colours. `width`: columns of the terminal. `now`: Unix seconds, where an
     output carries a time. `impact`: lines about access, marked by `+ `, `~ `, `- ` or `! ` at their
     start, and `impact_json` the same for programs. `remarks`: further lines about single changes.
-    `next_command`: what applies the plan. `prefix`: the state folder as seen from the root of the
+    `next_command`: what applies the plan; empty where
+    that is not to be said. `prefix`: the state folder as seen from the root of the
     repository, for tools that link findings to files.
     """
 

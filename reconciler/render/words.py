@@ -27,8 +27,18 @@ def moment(seconds: float) -> str:
     return found.strftime("%Y-%m-%d %H:%M:%S UTC" if found.second else "%Y-%m-%d %H:%M UTC")
 
 
+def clock(seconds: float) -> str:
+    """The time of day, UTC, of Unix seconds that this program wrote."""
+    return f"{datetime.fromtimestamp(int(seconds), UTC):%H:%M:%S}"
+
+
 def listed(items: Sequence[str], most: int) -> str:
     """All items, or the first `most` and how many more there are."""
     if len(items) <= most:
         return ", ".join(items)
     return f"{', '.join(items[:most])} and {len(items) - most:,} more"
+
+
+def hint_lines(hint: str) -> list[str]:
+    """A hint may hold commands, each on a line of its own."""
+    return hint.split("\n") if hint else []
