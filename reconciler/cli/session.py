@@ -16,6 +16,7 @@ from reconciler.desired.settings import Settings, read_settings
 from reconciler.desired.target import Cluster
 from reconciler.errors import PRECEDENCE, ExitStatus, UsageError
 from reconciler.kinds import all_kinds
+from reconciler.kinds.read import EVERYTHING
 from reconciler.live.read import Live, read_live
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
@@ -82,19 +83,23 @@ def _credential(cluster: Cluster) -> str:
 def look(api: Api, desired: Desired) -> Live:
     """What the state files concern, as it is; raises Blind."""
     concerned = {*desired.objects, *desired.removed, *(moved.old for moved in desired.moved)}
-    ids: dict[str, set[str]] = {}
-    for address in concerned:
-        ids.setdefault(address.kind, set()).add(address.id)
-    gone = {address.kind for address in desired.removed}
-    names = [
-        name
-        for name, kind in all_kinds().items()
-        if not kind.on_demand
-        or name in ids
-        or desired.policy.managed(name).mode is Mode.AUTHORITATIVE
-        or gone & kind.refers_to
-    ]
-    return read_live(api, names, {name: frozenset(found) for name, found in ids.items()})
+    gone = {*desired.removed, *(moved.old for moved in desired.moved)}
+    gone_kinds = {address.kind for address in gone}
+    wanted: dict[str, frozenset[str]] = {}
+    for name, kind in all_kinds().items():
+        authoritative = desired.policy.managed(name).mode is Mode.AUTHORITATIVE
+        if authoritative or gone_kinds & kind.refers_to:
+            wanted[name] = EVERYTHING
+            continue
+        ids = frozenset(address.id for address in concerned if address.kind == name)
+        if ids or not kind.on_demand:
+            wanted[name] = ids
+    return read_live(api, wanted, wanted)
+
+
+def look_at_all(api: Api) -> Live:
+    """Every object of every kind; raises Blind."""
+    return read_live(api, all_kinds(), dict.fromkeys(all_kinds(), EVERYTHING))
 
 
 def commit_of(folder: Path) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field
 from reconciler.access.table import AccessTable, PoolMembers
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.pool_moves import PoolSpec, pool_requests
-from reconciler.kinds.read import RESOURCES
+from reconciler.kinds.read import EVERYTHING, RESOURCES
 from reconciler.kinds.text import Text, given, names, quote
 from reconciler.model.address import Address
 from reconciler.model.change import Change
@@ -65,7 +65,9 @@ def _detail(name: str) -> Request:
 
 def _details(reads: Reads, wanted: frozenset[str]) -> tuple[Request, ...]:
     there = {row["poolid"] for row in reads[POOLS]}
-    return tuple(_detail(name) for name in sorted(wanted & there))
+    return tuple(
+        _detail(name) for name in sorted(there if wanted == EVERYTHING else wanted & there)
+    )
 
 
 def _read(reads: Reads) -> Iterable[tuple[str, PoolSpec]]:

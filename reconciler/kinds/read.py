@@ -17,6 +17,9 @@ RESOURCES = request("GET", "cluster", "resources")
 Wanted = Mapping[str, frozenset[str]]
 """Kind -> ids for which more than the lists must be read."""
 
+EVERYTHING = frozenset({"*"})
+"""All ids of a kind."""
+
 
 def read_state(
     api: Api, names: Iterable[str], wanted: Wanted, beside: Iterable[Request] = ()

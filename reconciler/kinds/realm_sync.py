@@ -161,6 +161,7 @@ KIND = Kind(
     named=lambda name, spec: (spec.realm, name),
     refers_to=frozenset({"realm"}),
     lock="jobs.cfg",
+    on_demand=True,
     reads=(JOBS,),
     read=_read,
     sees=(need("/", "Sys.Audit"),),

@@ -1,0 +1,87 @@
+"""pvectl validate, fmt, schema, kinds: the state files alone, without any network."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.common import Common, command
+from reconciler.cli.session import each_cluster, load_cluster
+from reconciler.cli.talk import check_formats, say, show, write_file
+from reconciler.desired.format import format_text
+from reconciler.desired.load import state_files
+from reconciler.desired.settings import SETTINGS_FILE, Settings
+from reconciler.desired.target import Cluster
+from reconciler.errors import ExitStatus
+from reconciler.kinds import all_kinds
+from reconciler.model.finding import Severity
+
+
+@command(app, "validate")
+def validate(common: Common) -> ExitStatus:
+    """Check the state files: every mistake at once, with file, line and column. No network.
+
+    Exit 0 when there is no error, else 3.
+    """
+    check_formats(common, "findings")
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        loaded = load_cluster(cluster, settings, strict=False)
+        found = loaded.desired.findings
+        show(common, "findings", found)
+        wrong = any(finding.severity is Severity.ERROR for finding in found)
+        if not wrong:
+            say(common, f"{len(loaded.desired.objects)} objects declared in {cluster.folder}")
+        return ExitStatus.FILES_INVALID if wrong else ExitStatus.OK
+
+    return each_cluster(common, one)
+
+
+@command(app, "fmt")
+def fmt(
+    common: Common,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit 2 when a file would change.")
+    ] = False,
+) -> ExitStatus:
+    """Bring the state files into one layout; comments and order stay."""
+    settings = common.state / SETTINGS_FILE
+    changed = 0
+    for path in [*state_files(common.state), *([settings] if settings.is_file() else [])]:
+        before = path.read_text(encoding="utf-8")
+        after = format_text(before)
+        if after != before:
+            changed += 1
+            sys.stdout.write(f"{path}\n")
+            if not check:
+                write_file(path, after)
+    return ExitStatus.CHANGES if check and changed else ExitStatus.OK
+
+
+@command(app, "schema")
+def schema(common: Common) -> ExitStatus:
+    """Print a JSON Schema of the state files, for editors."""
+    del common
+    from reconciler.desired.schema import schema as state_schema
+
+    sys.stdout.write(json.dumps(state_schema(), indent=2, sort_keys=True) + "\n")
+    return ExitStatus.OK
+
+
+@command(app, "kinds")
+def kinds(common: Common) -> ExitStatus:
+    """List the kinds of objects that can be declared, and the keys of their tables."""
+    del common
+    for name, kind in all_kinds().items():
+        place = kind.place
+        outer = f"{place.inside}.NAME." if place.inside else ""
+        table = f"[[{place.key}]]" if place.array else f"[{outer}{place.key}.NAME]"
+        summary = (sys.modules[kind.read.__module__].__doc__ or "").splitlines()[0]
+        sys.stdout.write(f"{name:<11} {table}\n            {summary}\n")
+        fields = ", ".join(kind.table.model_fields)
+        sys.stdout.write(f"            keys: {fields}\n\n")
+    return ExitStatus.OK

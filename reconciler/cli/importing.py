@@ -1,0 +1,149 @@
+"""pvectl init, import, snapshot: from a live cluster to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.common import Common, command
+from reconciler.cli.session import connect, each_cluster, look_at_all
+from reconciler.cli.talk import check_formats, say, show, write_file
+from reconciler.desired.settings import SETTINGS_FILE, Settings
+from reconciler.desired.target import Cluster
+from reconciler.desired.write import export, write_files
+from reconciler.errors import ExitStatus, UsageError
+from reconciler.model.finding import Severity
+
+SETTINGS = """# Where the cluster is and what pvectl may do. All settings: docs/settings.md
+
+[target]
+endpoint = "{endpoint}"
+token_id = "{token_id}"
+# The token's secret: PVECTL_TOKEN_SECRET, or token_secret = {{ file = "..." }}
+{trust}
+
+[manage]
+# "additive" never deletes; "owned" (default) also deletes what hangs on declared objects;
+# "authoritative" deletes everything undeclared that matches.
+# role = {{ mode = "authoritative", include = ["Team*"] }}
+
+[limits]
+delete = {{ count = 5, percent = 10 }}
+"""
+
+FIRST = """# What pvectl keeps: objects that are not declared here are left alone.
+
+# [role.GuestBackup]
+# privileges = ["VM.Audit", "VM.Backup", "Datastore.AllocateSpace", "Datastore.Audit"]
+# purpose = "back up one guest"
+#
+# [user."backup@pve"]
+# comment = "backs up guest 100"
+#
+# [user."backup@pve".token.job]
+# secret_to = { file = "secrets/backup" }
+#
+# [[acl]]
+# roles = ["GuestBackup"]
+# paths = ["/vms/100", "/storage/local"]
+# tokens = ["backup@pve!job"]
+"""
+
+
+@command(app, "import")
+def import_state(
+    common: Common,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where to write; default: the state folder."),
+    ] = None,
+) -> ExitStatus:
+    """Write the live state as TOML; planning the result against the same cluster changes nothing.
+
+    Nothing is overwritten. Secrets cannot be read and stand in no file.
+    """
+    check_formats(common, "findings")
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        del settings
+        with connect(cluster, read_only=True) as api:
+            live = look_at_all(api)
+        exported = export(live.state)
+        for path in write_files(exported.files, out or cluster.folder):
+            say(common, f"wrote {path}")
+        if exported.findings:
+            show(common, "findings", exported.findings)
+        wrong = any(finding.severity is Severity.ERROR for finding in exported.findings)
+        return ExitStatus.FILES_INVALID if wrong else ExitStatus.OK
+
+    return each_cluster(common, one)
+
+
+@command(app, "init")
+def init(
+    common: Common,
+    endpoint: Annotated[
+        str, typer.Option("--endpoint", help="https://host:8006, or sandbox:FOLDER.")
+    ] = "https://pve01.example.com:8006",
+    token_id: Annotated[
+        str, typer.Option("--token-id", help="Who pvectl is: user@realm!token.")
+    ] = "automation@pve!pvectl",
+    fingerprint: Annotated[
+        str | None, typer.Option("--fingerprint", help="SHA-256 of the node's certificate.")
+    ] = None,
+    ca_file: Annotated[
+        str | None, typer.Option("--ca-file", help="A copy of /etc/pve/pve-root-ca.pem.")
+    ] = None,
+) -> ExitStatus:
+    """Make a first state folder; fill it from a live cluster with `pvectl import`."""
+    folder = common.state
+    there = [p.name for p in folder.glob("*.toml")] if folder.is_dir() else []
+    if there:
+        raise UsageError(
+            f"{folder} is a state folder already ({', '.join(sorted(there))})",
+            hint="name another one with --state",
+        )
+    if fingerprint:
+        trust = f'fingerprint = "{fingerprint}"'
+    elif ca_file:
+        trust = f'ca_file = "{ca_file}"'
+    else:
+        trust = (
+            '# ca_file = "pve-root-ca.pem"   # a copy of /etc/pve/pve-root-ca.pem, or\n'
+            '# fingerprint = "AB:CD:..."     # on the node: pvenode cert info'
+        )
+    settings = SETTINGS.format(endpoint=endpoint, token_id=token_id, trust=trust)
+    write_file(folder / SETTINGS_FILE, settings)
+    write_file(folder / "access.toml", FIRST)
+    write_file(folder / ".gitignore", "secrets/\n")
+    say(common, f"made {folder}/{SETTINGS_FILE} and {folder}/access.toml")
+    say(common, "next: set PVECTL_TOKEN_SECRET, then `pvectl import --out DIR` or `pvectl plan`")
+    return ExitStatus.OK
+
+
+@command(app, "snapshot")
+def snapshot(
+    common: Common,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new folder.")],
+) -> ExitStatus:
+    """Write the live state as a folder laid out like /etc/pve, without secrets.
+
+    It serves as `sandbox:DIR` for plans without credentials, in pull requests from forks for
+    example.
+    """
+    from reconciler.cli.copying import copy_cluster
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        del settings
+        if out.exists() and any(out.iterdir()):
+            raise UsageError(f"{out} is not empty", hint="name a new folder")
+        with connect(cluster, read_only=True) as api:
+            live = look_at_all(api)
+        number = copy_cluster(live, out)
+        say(common, f"wrote {number} objects to {out}; plan with: pvectl plan --on sandbox:{out}")
+        return ExitStatus.OK
+
+    return each_cluster(common, one)
