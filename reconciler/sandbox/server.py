@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -118,9 +118,11 @@ def _request(request: Any) -> Request:
 
 
 def _drain(request: Any) -> None:
-    remaining = getattr(request.rfile, "remaining", 0)
+    """Read what the client is still sending, unless that is much."""
+    remaining = getattr(request.rfile, "remaining", _DRAINED if request.chunked_read else 0)
     if 0 < remaining <= _DRAINED:
-        request.rfile.read(remaining)
+        with suppress(ValueError, OSError):  # a body that breaks off or is badly chunked
+            request.rfile.read(remaining)
 
 
 def _head(answer: Answer, *, close: bool) -> bytes:
