@@ -242,6 +242,7 @@ KIND = Kind(
     undo=_undo,
     needs=_needs,
     built_in=_built_in,
+    always=frozenset(BUILT_IN_REALMS),
     check=_check,
     refuse=_refuse,
     along=_along,

@@ -251,6 +251,7 @@ KIND = Kind(
     undo=_undo,
     needs=_needs,
     built_in=_built_in,
+    always=frozenset({"local"}),
     check=_check,
     refuse=_refuse,
     secrets=_secrets,

@@ -9,13 +9,22 @@ from functools import lru_cache
 from reconciler.model.schedule import CalendarEvent, Field
 
 _YEARS = range(2000, 2100)
-_CYCLE = range(2024, 2028)
+_CYCLE = (2024, 2025, 2026, 2027)
 """Stands for all years where an event names none: with a leap year, and every weekday."""
 
 
 def same_hour(first: CalendarEvent, second: CalendarEvent) -> bool:
     """Both counted in the same clock: a difference between UTC and local time is not looked at."""
-    return not (_hours(first).isdisjoint(_hours(second)) or _days(first).isdisjoint(_days(second)))
+    years = tuple(sorted(_years(first) & _years(second)))
+    if not years or _hours(first).isdisjoint(_hours(second)):
+        return False
+    looked_at = years if len(years) < len(_YEARS) else _CYCLE
+    return not _days(first, looked_at).isdisjoint(_days(second, looked_at))
+
+
+@lru_cache(maxsize=256)
+def _years(event: CalendarEvent) -> frozenset[int]:
+    return frozenset(year for year in _YEARS if _allows(event.pattern.year, year))
 
 
 @lru_cache(maxsize=256)
@@ -24,14 +33,14 @@ def _hours(event: CalendarEvent) -> frozenset[int]:
 
 
 @lru_cache(maxsize=256)
-def _days(event: CalendarEvent) -> frozenset[tuple[int, int, int]]:
-    """(year, month, day) of every run; years of the cycle where the event names no year."""
+def _days(event: CalendarEvent, years: tuple[int, ...]) -> frozenset[tuple[int, int, int]]:
+    """(year, month, day) of every run in these years."""
     pattern = event.pattern
-    named = [year for year in _YEARS if _allows(pattern.year, year)] if pattern.year else _CYCLE
     return frozenset(
         (day.year, day.month, day.day)
-        for day in _all_days(named)
-        if _allows(pattern.month, day.month)
+        for day in _all_days(years)
+        if _allows(pattern.year, day.year)
+        and _allows(pattern.month, day.month)
         and _allows(pattern.day, day.day)
         and (not event.days or day.weekday() in event.days)
     )

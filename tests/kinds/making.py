@@ -66,7 +66,7 @@ def live(api: Api, kind: str, name: str) -> Spec | None:
 
 
 def reach(api: Api, kind: str, name: str, spec: Spec | None) -> Spec | None:
-    """Bring one object to what is declared, and make sure that a second plan is empty."""
+    """Bring one object to what is declared; a second plan is empty, and so is one of its import."""
     found = all_kinds()[kind]
     before = live(api, kind, name)
     after = None if spec is None else found.overlay(spec, before)
@@ -76,4 +76,8 @@ def reach(api: Api, kind: str, name: str, spec: Spec | None) -> Spec | None:
     seen = live(api, kind, name)
     assert seen == (None if after is None else found.visible(after))
     assert spec is None or found.overlay(spec, seen) == seen
+    if seen is not None:
+        parent, own_name = found.named(name, seen)
+        imported = declared(kind, own_name, found.export(name, seen), parent)
+        assert found.overlay(imported, seen) == seen
     return seen
