@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from random_tables import PATHS, TOKENS, USERS, facts, tables
 
 from reconciler.access.cells import cells, held
 from reconciler.access.delta import apply, difference
@@ -12,6 +11,7 @@ from reconciler.access.evaluate import effective, index_of
 from reconciler.access.pathset import PathSet
 from reconciler.access.reach import everybody, touched
 from reconciler.access.table import AccessTable
+from tests.random_tables import PATHS, TOKENS, USERS, facts, tables
 
 _EVERYONE = (*USERS, *TOKENS, "ghost@pve", "ann@pve!none")
 
@@ -45,8 +45,8 @@ def test_cells_hold_every_touched_pair_once_and_all_of_a_cell_is_alike(
             for path in cell.paths:
                 assert (who, path) not in seen
                 seen.add((who, path))
-                for table in (before, after):
-                    assert held(table, who, path, now).keys() == cell.held(table, now).keys()
+                for table, flags in zip((before, after), cell.held, strict=True):
+                    assert held(table, who, path, now).keys() == flags.keys()
     for who in _EVERYONE:
         for path in paths.paths:
             if (who, path) not in seen:

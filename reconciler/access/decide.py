@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reconciler.access.evaluate import index_of, own_privileges, privileges
 from reconciler.access.index import NO_ACCESS, Flags
 from reconciler.access.paths import chain
 from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable, split_token
@@ -21,7 +22,7 @@ class Effect(StrEnum):
     UNKNOWN_ROLE = "role does not exist"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Entry:
     """One ACL entry; `kind` is user, group or token."""
 
@@ -68,8 +69,6 @@ class Decision:
 
 def decide(table: AccessTable, principal: str, path: str) -> Decision:
     """Explain `evaluate.privileges(table, principal, path)`; `path` in normal form."""
-    from reconciler.access.evaluate import own_privileges, privileges
-
     sides = tuple(
         Side(
             identity,
@@ -97,15 +96,11 @@ def _identities(table: AccessTable, principal: str) -> tuple[str, ...]:
 def _judge_all(table: AccessTable, identity: str, path: str) -> tuple[Judged, ...]:
     """The entries above and at the path, then those that work through pools."""
     direct = _judge(table, identity, path)
-    kind, _, name = path[1:].partition("/")
-    through: list[Judged] = []
-    for pool in sorted(table.pools):
-        members = table.pools[pool]
-        guests = {str(guest) for guest in members.guests}
-        inside = guests if kind == "vms" else members.storages if kind == "storage" else ()
-        if name in inside:
-            judged = _judge(table, identity, f"/pool/{pool}")
-            through += [Judged(one.entry, one.effect, pool) for one in judged]
+    through = [
+        Judged(one.entry, one.effect, pool.removeprefix("/pool/"))
+        for pool in index_of(table).pools_of.get(path, ())
+        for one in _judge(table, identity, pool)
+    ]
     if _denies(direct):
         return (*direct, *_cut(through, Effect.DECIDES))
     if _denies(through):

@@ -141,13 +141,18 @@ def _everywhere(index: Index, identity: str) -> dict[str, RoleSet]:
 
 def _add_pools(index: Index, direct: RoleSet | None, pools: list[RoleSet | None]) -> RoleSet:
     """NoAccess on the path beats the pools, NoAccess on a pool beats the path."""
-    merged: dict[str, bool] = dict(direct.roles) if direct is not None else {}
-    if NO_ACCESS in merged:
-        return index.role_set(merged)
-    added = {role: False for pool in pools if pool is not None for role in pool.roles}
-    if NO_ACCESS in added:
-        return index.role_set({NO_ACCESS: False})
-    return index.role_set({**added, **merged})
+    given = tuple(pool for pool in pools if pool is not None)
+    if not given:
+        return direct if direct is not None else index.role_set(_NOTHING)
+    key = (direct, given)
+    known = index.with_pools.get(key)
+    if known is None:
+        merged: dict[str, bool] = dict(direct.roles) if direct is not None else {}
+        added = {role: False for pool in given for role in pool.roles}
+        if NO_ACCESS in added and NO_ACCESS not in merged:
+            merged = {NO_ACCESS: False}
+        known = index.with_pools[key] = index.role_set({**added, **merged})
+    return known
 
 
 def _both(owner: Flags, token: Flags) -> Flags:

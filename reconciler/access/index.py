@@ -68,6 +68,8 @@ class Index:
     def __init__(self, table: AccessTable) -> None:
         self._table = table
         self._sets: dict[tuple[tuple[str, bool], ...], RoleSet] = {}
+        self.with_pools: dict[tuple[RoleSet | None, tuple[RoleSet, ...]], RoleSet] = {}
+        """A path's own roles and those on its pools -> what they make together."""
         self._own: dict[str, dict[str, dict[str, bool]]] = {}
         self._by_group: dict[str, dict[str, dict[str, bool]]] = {}
         self._merged: dict[tuple[str, ...], Nodes] = {}

@@ -19,6 +19,10 @@ class PathSet:
     def __contains__(self, path: str) -> bool:
         return path in self.position
 
+    def ordered(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Some of them in the order of the set, each once."""
+        return tuple(sorted(set(paths), key=self.position.__getitem__))
+
     def span(self, path: str) -> tuple[int, int]:
         """Where `path` and everything below it stand in `paths`; `path` itself may be missing."""
         key = order(path)

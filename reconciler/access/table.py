@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from reconciler.access.privileges import BUILT_IN_ROLES
@@ -22,6 +23,7 @@ _TOKEN_ID = re.compile(
 )
 
 
+@lru_cache(maxsize=65536)
 def split_token(principal: str) -> tuple[str, str] | None:
     """`user@realm!name` -> (`user@realm`, `name`); None for anything that is no token id."""
     match = _TOKEN_ID.fullmatch(principal)
