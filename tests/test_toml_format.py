@@ -49,7 +49,7 @@ AFTER = (
 
 # who may look
 [role.Viewer]
-privileges = ["VM.Audit", "Sys.Audit"]  # read only
+privileges = ["VM.Audit", "Sys.Audit"]   # read only
 purpose = "line one"
 
 [user."a@pve"]

@@ -83,7 +83,8 @@ def _between(line: str, gap: str) -> Iterator[str]:
     rest, newline, following = gap.partition("\n")
     comment = rest.strip()
     if line:
-        yield f"{line}  {comment}" if comment else line
+        blanks = len(rest) - len(rest.lstrip(" "))
+        yield f"{line}{' ' * max(blanks, 2)}{comment}" if comment else line
     elif comment:
         yield comment
     elif newline:
