@@ -160,7 +160,7 @@ class TestUsers:
         self, folder: Path, call: Call
     ) -> None:
         (folder / "domains.cfg").write_text(
-            "ldap: ld\n\tbase_dn x\n\tserver1 y\n\tuser_attr z\n\tcase-sensitive 0\n\n"
+            "ldap: ld\n\tbase_dn x\n\tserver1 y\n\tuser_attr uid\n\tcase-sensitive 0\n\n"
         )
         call("POST", "access/users", userid="Anna@ld")
         text = _refusal(lambda: call("POST", "access/users", userid="anna@ld"))
@@ -169,7 +169,9 @@ class TestUsers:
         call("POST", "access/users", userid="anna@pve")
 
     def test_passwords_only_where_a_realm_keeps_them(self, folder: Path, call: Call) -> None:
-        (folder / "domains.cfg").write_text("ldap: ld\n\tbase_dn x\n\tserver1 y\n\tuser_attr z\n\n")
+        (folder / "domains.cfg").write_text(
+            "ldap: ld\n\tbase_dn x\n\tserver1 y\n\tuser_attr uid\n\n"
+        )
         made = {"password": "geheim-1234"}
         assert _refusal(lambda: call("POST", "access/users", userid="a@ld", **made)) == (
             "500 create user failed: can't set password on auth type 'ldap'"

@@ -97,6 +97,7 @@ def plain(value: Value) -> str:
 
 
 def _add(found: dict[str, str], path: str, message: str) -> None:
+    path = path or "_root"
     # PVE joins several complaints with a backslash and an n, not with a line feed.
     found[path] = f"{found[path]}\\n{message}" if path in found else message
 

@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from reconciler.sandbox import crypt
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError, died
 from reconciler.sandbox.perltext import file_bytes, file_text
+from reconciler.sandbox.realmcfg import realms
 from reconciler.sandbox.store import Store, locked
 from reconciler.sandbox.usercfg import Token, User, UserConfig
 
@@ -28,8 +29,6 @@ TOKENS = "priv/token.cfg"
 ROOT_PASSWORD_VARIABLE = "PVECTL_SANDBOX_ROOT_PASSWORD"  # noqa: S105 - the name of a variable
 _ROOT_PASSWORD = "pvelab-root"  # noqa: S105 - of the sandbox, which listens on loopback only
 """With which root@pam logs in unless the variable says otherwise; nobody else is in that realm."""
-
-_DEFAULT_REALMS: Mapping[str, Mapping[str, str]] = {"pam": {"type": "pam"}, "pve": {"type": "pve"}}
 
 
 def split_user(user: str) -> tuple[str, str]:
@@ -95,15 +94,10 @@ def forget_secret(store: Store, token: str) -> None:
         tokens.pop(token, None)
 
 
-def realms(store: Store) -> Mapping[str, Mapping[str, str]]:
-    """realm -> its keys, `type` among them; `pam` and `pve` are always there."""
-    return store.parsed("domains.cfg", _parse_realms)
-
-
 def spelling(ctx: Context, user: str) -> str:
     """The existing spelling of a user in a realm that ignores case, else the user as given."""
-    realm = realms(ctx.store).get(user.rpartition("@")[2], {})
-    if realm.get("case-sensitive", "1") != "0":
+    realm = realms(ctx.store).get(user.rpartition("@")[2])
+    if realm is None or realm.values.get("case-sensitive", 1):
         return user
     return next((name for name in sorted(ctx.cfg.users) if name.lower() == user.lower()), user)
 
@@ -147,29 +141,18 @@ def set_password(store: Store, user: str, password: str) -> None:
 def forget_password(store: Store, user: str) -> None:
     """What deleting a user does in its realm; only `pve` keeps anything."""
     name, realm = split_user(user)
-    if realms(store).get(realm, {}).get("type") == "pve":
+    section = realms(store).get(realm)
+    if section is not None and section.type == "pve":
         with _editing_shadow(store) as shadow:
             shadow.pop(name, None)
 
 
 def _realm_type(store: Store, realm: str) -> str:
-    known = realms(store)
-    if realm not in known:
+    """A section that PVE cannot read is no realm either."""
+    section = realms(store).get(realm)
+    if section is None or not section.type:
         raise died(f"auth domain '{realm}' does not exist")
-    return known[realm].get("type", "")
-
-
-def _parse_realms(raw: bytes) -> Mapping[str, Mapping[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    section: dict[str, str] = {}
-    for line in file_text(raw).split("\n"):
-        header = re.fullmatch(r"(\S+):\s*(\S+)\s*", line)
-        if header is not None:
-            section = found.setdefault(header[2], {"type": header[1].lower()})
-        elif line.strip():
-            key, _, value = line.strip().partition(" ")
-            section[key] = value.strip()
-    return {**_DEFAULT_REALMS, **found}
+    return section.type
 
 
 def _parse_tokens(raw: bytes) -> dict[str, str]:

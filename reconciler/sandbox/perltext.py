@@ -22,17 +22,23 @@ def encode_text(text: str) -> str:
 
 def decode_text(text: str) -> str:
     """The reverse; bytes that are no UTF-8 become U+FFFD."""
-    return unquote_to_bytes(text.encode("latin-1", "replace")).decode("utf-8", "replace")
+    return unquote_to_bytes(text).decode("utf-8", "replace")
 
 
 def file_text(raw: bytes) -> str:
-    """A file as PVE sees it: one character per byte."""
-    return raw.decode("latin-1")
+    """The text of a file. One that is no UTF-8 is read as Latin-1, so that nothing is lost."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def file_bytes(text: str) -> bytes:
-    """Perl prints one byte per character, unless one of them is wide: then UTF-8 throughout."""
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace")
+    return text.encode("utf-8", "replace")
+
+
+def number_text(value: int | None) -> str:
+    """As Perl prints an integer: none is 0, one of more than 64 bits has an exponent."""
+    if value is None:
+        return "0"
+    return str(value) if value < 2**64 else f"{float(value):.15g}"

@@ -14,7 +14,14 @@ from reconciler.access.paths import normalize_path, segments
 from reconciler.access.privileges import BUILT_IN_ROLES, PRIVILEGES
 from reconciler.access.table import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.model.formats import is_username, split_list
-from reconciler.sandbox.perltext import decode_text, encode_text, file_bytes, file_text, true
+from reconciler.sandbox.perltext import (
+    decode_text,
+    encode_text,
+    file_bytes,
+    file_text,
+    number_text,
+    true,
+)
 
 _NAME = re.compile(r"[A-Za-z0-9.\-_]+")
 _POOL = re.compile(rf"{_NAME.pattern}(?:/{_NAME.pattern}){{0,2}}")
@@ -268,7 +275,7 @@ def _user_lines(name: str, user: User) -> Iterable[str]:
         "user",
         name,
         int(user.enable),
-        user.expire or 0,
+        number_text(user.expire),
         _text(user.firstname),
         _text(user.lastname),
         user.email if true(user.email) else "",
@@ -278,7 +285,11 @@ def _user_lines(name: str, user: User) -> Iterable[str]:
     for sub in sorted(user.tokens):
         token = user.tokens[sub]
         yield _line(
-            "token", f"{name}!{sub}", token.expire or 0, int(token.privsep), _text(token.comment)
+            "token",
+            f"{name}!{sub}",
+            number_text(token.expire),
+            int(token.privsep),
+            _text(token.comment),
         )
 
 

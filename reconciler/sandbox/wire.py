@@ -188,12 +188,10 @@ def decode_form(raw: bytes) -> dict[str, Value]:
     A name given twice is a list; bytes that are no UTF-8 become U+FFFD.
     """
     found: dict[str, Value] = {}
-    for pair in re.split(rb"[&;]", raw):
-        parts = pair.split(b"=")
-        name = _unescaped(parts[0])
-        if not pair or len(parts) < 2:
-            continue
-        value = _unescaped(parts[1])
+    # Perl's split gives nothing for empty pairs at the end.
+    filled = re.sub(rb"[&;]+$", b"", raw)
+    for pair in re.split(rb"[&;]", filled) if filled else ():
+        name, value = map(_unescaped, [*pair.split(b"="), b""][:2])
         known = found.get(name)
         if known is None:
             found[name] = value

@@ -9,7 +9,6 @@ from reconciler.model.parameters import Param
 from reconciler.sandbox.accounts import (
     existing_user,
     forget_password,
-    realms,
     set_password,
     spelling,
     split_user,
@@ -27,6 +26,7 @@ from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died
 from reconciler.sandbox.handlers.tokens import token_fields
 from reconciler.sandbox.perltext import true
+from reconciler.sandbox.realmcfg import realms
 from reconciler.sandbox.routes import Routes
 from reconciler.sandbox.store import editing_users
 from reconciler.sandbox.usercfg import User, UserConfig, render
@@ -69,7 +69,7 @@ def index(ctx: Context, params: Params) -> list[dict[str, Any]]:
         row = {**_fields(user), "userid": name}
         realm = known.get(name.rpartition("@")[2])
         if realm is not None:
-            row["realm-type"] = realm["type"] or None
+            row["realm-type"] = realm.type or None
         if memberships is not None:
             row["groups"] = ",".join(memberships.get(name, ()))
             tokens = [
