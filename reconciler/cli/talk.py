@@ -65,6 +65,12 @@ def write_file(path: Path, text: str) -> None:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
 
+def result(text: str) -> None:
+    """One line of the result on standard output."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def say(common: Common, text: str, **fields: object) -> None:
     """One line of talk on standard error; nothing with --quiet."""
     if common.quiet:

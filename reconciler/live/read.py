@@ -42,7 +42,7 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     _refuse_blind(api.actor, unmet(permissions, needs))
     state, answers = read_state(api, names, wanted, [RESOURCES])
     _refuse_blind(api.actor, _cut_off(state, api.actor, needs))
-    return Live(state, _facts(version, answers[RESOURCES]))
+    return Live(state, facts_of(version, answers[RESOURCES]))
 
 
 def _refuse_blind(actor: str, missing: Sequence[Need]) -> None:
@@ -127,7 +127,8 @@ def grants(actor: str) -> list[str]:
     return lines
 
 
-def _facts(version: Mapping[str, Any], resources: Iterable[Mapping[str, Any]]) -> Facts:
+def facts_of(version: Mapping[str, Any], resources: Iterable[Mapping[str, Any]]) -> Facts:
+    """The guests and nodes among the rows of /cluster/resources."""
     guests = {}
     nodes = set()
     for row in resources:
