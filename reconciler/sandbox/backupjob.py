@@ -20,7 +20,9 @@ Options = dict[str, Any]
 
 def truthy(value: Any) -> bool:
     """Perl's truth of an option, as it came or as it was read."""
-    return true(str(value)) if value is not None else False
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    return true(str(value))
 
 
 def storage_of(options: Options) -> str | None:
