@@ -10,7 +10,7 @@ from pydantic import Field
 
 from reconciler.access.table import AccessTable, PoolMembers
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
-from reconciler.kinds.pool_moves import PoolSpec, pool_requests
+from reconciler.kinds.pool_moves import PoolSpec, pool_requests, pool_title
 from reconciler.kinds.read import EVERYTHING, RESOURCES
 from reconciler.kinds.text import Text, given, names, quote
 from reconciler.model.address import Address
@@ -279,6 +279,7 @@ KIND = Kind(
     weigh=_weigh,
     check=_check,
     survey=_survey,
+    title=pool_title,
     refuse=_refuse,
     remedy=_remedy,
 )

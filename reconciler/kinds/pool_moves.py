@@ -62,6 +62,42 @@ def pool_requests(changes: Sequence[Change]) -> Iterable[Carried]:
             yield request("DELETE", "pools", poolid=name), (work.change(name, None),)
 
 
+def pool_title(changes: Sequence[Change]) -> str:
+    """Says which guests move, where one request changes two pools."""
+    first, *others = changes
+    moves = [
+        f"{_guests(gone)} from {other.address.id}"
+        for other in others
+        if (gone := _members(other.before) - _members(other.after))
+    ]
+    name = first.address.id
+    if moves:
+        return f"move {' and '.join(moves)} to pool {name}"
+    if first.before is None or first.after is None:
+        return f"{'create' if first.after else 'delete'} pool {name}"
+    come = _members(first.after) - _members(first.before)
+    go = _members(first.before) - _members(first.after)
+    said = [f"add {_guests(come)}"] if come else []
+    said += [f"remove {_guests(go)}"] if go else []
+    return f"pool {name}: {' and '.join(said)}" if said else f"change pool {name}"
+
+
+def _members(spec: Spec | None) -> set[int | str]:
+    return {*spec.guests, *(spec.storages or ())} if isinstance(spec, PoolSpec) else set()
+
+
+def _guests(members: set[int | str]) -> str:
+    """Guests by number, then storages by name."""
+    guests = sorted(member for member in members if isinstance(member, int))
+    storages = sorted(member for member in members if isinstance(member, str))
+    said = []
+    if guests:
+        said.append(f"guest{'s' * (len(guests) > 1)} {', '.join(map(str, guests))}")
+    if storages:
+        said.append(f"storage{'s' * (len(storages) > 1)} {', '.join(storages)}")
+    return " and ".join(said)
+
+
 @dataclass(slots=True)
 class _Work:
     """`now` is what the pools look like after the requests so far."""

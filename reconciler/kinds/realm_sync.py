@@ -11,16 +11,17 @@ from reconciler.access.table import AccessTable
 from reconciler.kinds.calendar import Schedule, schedule_findings
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.options import without_line_feed
+from reconciler.kinds.realm_table import RealmSpec
 from reconciler.kinds.replace import as_replacement
 from reconciler.kinds.text import Text, changed, flag, given, names
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
-from reconciler.model.finding import Finding
+from reconciler.model.finding import Finding, Severity
 from reconciler.model.formats import check
 from reconciler.model.policy import Table
 from reconciler.model.request import Request, Value, request
-from reconciler.model.state import Spec
+from reconciler.model.state import Spec, State
 
 JOBS = request("GET", "cluster", "jobs", "realm-sync")
 
@@ -147,8 +148,26 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
 
 
 def _check(name: str, spec: RealmSyncSpec, desired: Mapping[Address, Spec]) -> Iterable[Finding]:
-    del desired
-    return schedule_findings(Address("realm_sync", name), spec.schedule)
+    here = Address("realm_sync", name)
+    yield from schedule_findings(here, spec.schedule)
+    yield from _unsyncable(here, spec, desired)
+
+
+def _refuse(change: Change, live: State) -> Iterable[Finding]:
+    if isinstance(change.after, RealmSyncSpec):
+        yield from _unsyncable(change.address, change.after, live)
+
+
+def _unsyncable(here: Address, spec: RealmSyncSpec, state: State) -> Iterable[Finding]:
+    realm = state.get(Address("realm", spec.realm))
+    if isinstance(realm, RealmSpec) and realm.type not in {"ad", "ldap"}:
+        yield Finding(
+            "REALM_NOT_SYNCED",
+            Severity.ERROR,
+            f"{here} is for realm {spec.realm} of type {realm.type}, which has no directory to copy",
+            hint="only realms of the types ldap and ad can be synced",
+            address=here,
+        )
 
 
 KIND = Kind(
@@ -171,4 +190,5 @@ KIND = Kind(
     requests=lambda changes: tuple(_requests(changes)),
     needs=_needs,
     check=_check,
+    refuse=_refuse,
 )

@@ -68,6 +68,20 @@ def test_a_guest_that_moves_takes_one_request_for_both_pools() -> None:
     ]
 
 
+def test_requests_say_who_moves_and_who_comes() -> None:
+    def titles(*changes: Change) -> list[str]:
+        return [KIND.title(pieces) for _, pieces in carried(*changes)]
+
+    assert titles(update("a", pool(101), pool()), update("b", None, pool(101, 102))) == [
+        "create pool b",
+        "move guest 101 from a to pool b",
+    ]
+    assert titles(update("a", pool(1, 2), pool(3, storages=("s",)))) == [
+        "pool a: add guest 3 and storage s",
+        "pool a: remove guests 1, 2",
+    ]
+
+
 def test_guests_that_go_to_several_pools_and_nowhere() -> None:
     sent = requests(
         update("a", pool(101, 102, 103), pool()),

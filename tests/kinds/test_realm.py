@@ -196,6 +196,15 @@ def test_a_sync_job_of_another_realm_is_made_anew() -> None:
     assert list(SYNC.owners("nightly", after)) == [Address("realm", "ad")]
 
 
+def test_only_directories_can_be_synced() -> None:
+    job = declared("realm_sync", "nightly", {"schedule": "03:00"}, "sso")
+    state: dict[Address, Spec] = {Address("realm", "sso"): spec("sso", **OPENID)}
+    made = change("realm_sync", "nightly", None, job)
+    assert [f.code for f in SYNC.check("nightly", job, state)] == ["REALM_NOT_SYNCED"]
+    assert [f.code for f in SYNC.refuse(made, state)] == ["REALM_NOT_SYNCED"]
+    assert not list(SYNC.refuse(made, {Address("realm", "sso"): spec("ldap", **LDAP)}))
+
+
 @pytest.mark.parametrize(
     ("name", "table", "words"),
     [
