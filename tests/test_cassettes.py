@@ -5,10 +5,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
-from conftest import CASSETTES
 
 from reconciler.live.redact import redact
 from reconciler.model.request import request
+from tests.conftest import CASSETTES
 
 NAMES = ["reading-fresh", "reading-self-backup", "reading-team"]
 

@@ -4,7 +4,6 @@ import logging
 import threading
 
 import pytest
-from network import Hang, Node, Reset, answer, make_certificate, raw_answer, unused_port
 
 from reconciler.errors import (
     AuthenticationFailed,
@@ -19,6 +18,7 @@ from reconciler.live.api import open_api
 from reconciler.model.request import Request, request
 from reconciler.model.secret import SecretRef
 from reconciler.model.target import Target
+from tests.network import Hang, Node, Reset, answer, make_certificate, raw_answer, unused_port
 
 SECRET = "5e3f8a52-9c1d-4b7e-8a6f-0d2c4e6a8b10"
 VERSION = request("GET", "version")

@@ -3,12 +3,12 @@
 import os
 
 import pytest
-from network import Node, Proxy, answer, make_certificate
 
 from reconciler.errors import CertificateNotTrusted, FilesInvalid, Unreachable
 from reconciler.live.api import open_api
 from reconciler.model.request import request
 from reconciler.model.target import Target
+from tests.network import Node, Proxy, answer, make_certificate
 
 SECRET = "5e3f8a52-9c1d-4b7e-8a6f-0d2c4e6a8b10"
 TOKEN = {"token_id": "admin@pve!ci"}
