@@ -164,7 +164,7 @@ def _unsyncable(here: Address, spec: RealmSyncSpec, state: State) -> Iterable[Fi
         yield Finding(
             "REALM_NOT_SYNCED",
             Severity.ERROR,
-            f"{here} is for realm {spec.realm} of type {realm.type}, which has no directory to copy",
+            f"{here} is for realm {spec.realm} of type {realm.type}, which has no directory",
             hint="only realms of the types ldap and ad can be synced",
             address=here,
         )
