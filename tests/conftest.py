@@ -18,6 +18,27 @@ settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 CASSETTES = Path(__file__).parent.parent / "cassettes"
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rewrite-goldens", action="store_true", help="write tests/golden/ from what is rendered"
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """`golden("plan.txt", text)`: the text is what the file holds; --rewrite-goldens writes it."""
+
+    def compare(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--rewrite-goldens"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(text.encode())
+        assert text == path.read_bytes().decode()
+
+    return compare
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from reconciler.errors import Conflict, RequestRefused
+from reconciler.errors import Conflict, Interrupted, RequestRefused
 from reconciler.execution.journal import Event
 from reconciler.execution.report import Outcome, Report
 from reconciler.kinds.acl import AclSpec
@@ -245,6 +245,14 @@ def broken_report() -> Report:
         hint="look at it, then plan again",
     )
     return Report("rolled back", objects, conflict, (RequestRefused(500, "no quorum!"),))
+
+
+def lossy_report() -> Report:
+    """A token went, and cannot come back."""
+    token = (Address("token", "bob@pve!ci"), Outcome.UNKNOWN)
+    user = (Address("user", "alice@ldap"), Outcome.UNDONE)
+    failure = Interrupted("stopped by a signal before step 12")
+    return Report("stuck", (user, token), failure)
 
 
 def done_report() -> Report:

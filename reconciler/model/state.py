@@ -33,7 +33,7 @@ State = Mapping[Address, Spec]
 def canonical(value: Any) -> bytes:
     """JSON with sorted keys and no white space: the same value always gives the same bytes."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode()
+    return text.encode(errors="surrogatepass")
 
 
 def digest(value: Any) -> str:

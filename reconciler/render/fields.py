@@ -65,15 +65,15 @@ def fields(spec: Spec) -> tuple[Field, ...]:
     usual = _defaults(spec)
     return tuple(
         Field(name, words(name, value))
-        for name, value in _flat(spec).items()
-        if not _is_empty(value) and value != usual.get(name)
+        for name, value in _telling(spec).items()
+        if value != usual.get(name)
     )
 
 
 @cache
 def differences(before: Spec, after: Spec) -> tuple[Difference, ...]:
-    """The fields that differ, in the order of the model; every one of them, whatever its type."""
-    old, new = _flat(before), _flat(after)
+    """The fields that say something else, in the order of the model; every one of them."""
+    old, new = _telling(before), _telling(after)
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     items = _items({n: old.get(n) for n in names}, {n: new.get(n) for n in names})
     return tuple(_difference(name, old.get(name), new.get(name), items) for name in names)
@@ -134,9 +134,14 @@ def _flat(model: BaseModel) -> dict[str, Any]:
             flat.update(value)
         elif _is_part(value):
             flat.update(_flat(value))
-        elif value != () and not isinstance(value, SecretSink):
+        elif not isinstance(value, SecretSink):
             flat[name] = value
     return flat
+
+
+def _telling(spec: Spec) -> dict[str, Any]:
+    """Without what is absent or empty, which is the same."""
+    return {name: value for name, value in _flat(spec).items() if not _is_empty(value)}
 
 
 def _defaults(model: BaseModel) -> dict[str, Any]:

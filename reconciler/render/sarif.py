@@ -63,7 +63,8 @@ def _location(finding: Finding, prefix: str) -> dict[str, Any]:
     """Without a place in a file the settings stand for the whole folder: a result needs one."""
     source = finding.source or Source("pvectl.toml")
     folder = f"{prefix.rstrip('/')}/" if prefix else ""
-    physical: dict[str, Any] = {"artifactLocation": {"uri": quote(folder + source.file)}}
+    uri = quote(folder + source.file, errors="surrogatepass")
+    physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
     if source.line:
         region = {"startLine": source.line}
         if source.column:
