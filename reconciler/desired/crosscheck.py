@@ -56,9 +56,11 @@ def _removed(desired: Desired) -> Iterator[Finding]:
             )
     if not desired.removed:
         return
+    said = set()
     for address, declared in desired.objects.items():
         for ref in references(address, declared.spec):
-            if ref in desired.removed:
+            if ref in desired.removed and (ref, declared.source) not in said:
+                said.add((ref, declared.source))
                 yield Finding(
                     "REMOVED",
                     Severity.ERROR,

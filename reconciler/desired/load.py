@@ -209,7 +209,8 @@ def _repeated(first: Source, second: Source, addresses: list[Address]) -> Findin
     """One finding per pair of tables, however many objects they share."""
     address = addresses[0]
     more = f" and {len(addresses) - 1} more" if len(addresses) > 1 else ""
-    message = f"{address}{more} declared twice, here and at {first}"
+    verb = "are" if more else "is"
+    message = f"{address}{more} {verb} declared twice, here and at {first}"
     return Finding("DUPLICATE", Severity.ERROR, message, "keep one of them", address, second)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.access.paths import check_path, normalize_path
 from reconciler.access.privileges import known_privilege
-from reconciler.desired.tables import validate
+from reconciler.desired.tables import salvage, validate
 from reconciler.desired.toml import Document
 from reconciler.kinds import all_kinds
 from reconciler.kinds.text import TOKEN, USER
@@ -17,11 +17,13 @@ from reconciler.model.suggest import did_you_mean
 
 
 def read_policy(document: Document, data: Mapping[str, Any]) -> tuple[Policy, list[Finding]]:
-    """The policy, or the defaults where it is wrong, and what is wrong with it."""
-    policy, findings = validate(document, document.root, Policy, _spelt_out(data))
-    if policy is None:
-        return Policy(), findings
-    return policy, list(_checked(document, policy))
+    """The policy, as far as it is right, and what is wrong with it."""
+    spelt_out = _spelt_out(data)
+    policy, findings = validate(document, document.root, Policy, spelt_out)
+    findings += _managed(document, _table(spelt_out, "manage"))
+    for (table, key), check in _CHECKS.items():
+        findings += _checked(document, spelt_out, (table, key), check)
+    return policy or salvage(Policy, spelt_out), findings
 
 
 def _spelt_out(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,36 +35,58 @@ def _spelt_out(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**data, "manage": long}
 
 
-def _checked(document: Document, policy: Policy) -> Iterator[Finding]:
-    root = document.root
-    for kind, manage in policy.manage.items():
+def _table(data: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """The table at `path`; empty where there is none."""
+    table: Any = data
+    for key in path:
+        table = table.get(key, {}) if isinstance(table, dict) else {}
+    return table if isinstance(table, dict) else {}
+
+
+def _managed(document: Document, manage: Mapping[str, Any]) -> Iterator[Finding]:
+    for kind in manage:
         if kind not in all_kinds():
-            likely = did_you_mean(kind, all_kinds())
+            place = document.node(document.root, "manage", kind)
             yield Finding(
                 "UNKNOWN_KIND",
                 Severity.ERROR,
                 f"there is no kind '{kind}'",
-                likely or f"kinds: {', '.join(sorted(all_kinds()))}",
-                source=document.source(document.node(root, "manage", kind)),
+                did_you_mean(kind, all_kinds()) or f"kinds: {', '.join(sorted(all_kinds()))}",
+                source=document.source(place),
             )
         for key in ("include", "exclude"):
-            for number, glob in enumerate(getattr(manage, key)):
-                if not glob or glob.startswith(f"{kind}."):
-                    yield Finding(
-                        "INVALID_VALUE",
-                        Severity.ERROR,
-                        f"'{glob}' is no glob over the names of a {kind}",
-                        f"write the name alone, without '{kind}.'; * stands for everything",
-                        source=document.source(document.node(root, "manage", kind, key, number)),
-                    )
-    for (table, key), check in _CHECKS.items():
-        for number, text in enumerate(getattr(getattr(policy, table), key)):
-            try:
-                check(text)
-            except ValueError as error:
-                message, _, hint = str(error).partition("; ")
-                source = document.source(document.node(root, table, key, number))
-                yield Finding("INVALID_VALUE", Severity.ERROR, message, hint, source=source)
+            yield from _checked(document, manage, (kind, key), _glob_of(kind), ("manage",))
+
+
+def _checked(
+    document: Document,
+    data: Mapping[str, Any],
+    path: tuple[str, str],
+    check: Callable[[str], None],
+    outer: tuple[str, ...] = (),
+) -> Iterator[Finding]:
+    """What `check` says about each text of the list at `path`."""
+    table, key = path
+    texts = _table(data, table).get(key)
+    for number, text in enumerate(texts if isinstance(texts, list) else ()):
+        try:
+            check(str(text))
+        except ValueError as error:
+            message, _, hint = str(error).partition("; ")
+            place = document.node(document.root, *outer, table, key, number)
+            source = document.source(place)
+            yield Finding("INVALID_VALUE", Severity.ERROR, message, hint, source=source)
+
+
+def _glob_of(kind: str) -> Callable[[str], None]:
+    def check(glob: str) -> None:
+        if not glob or glob.startswith(f"{kind}."):
+            raise ValueError(
+                f"'{glob}' is no glob over the names of a {kind}; write the name alone, without "
+                f"'{kind}.', or * for everything"
+            )
+
+    return check
 
 
 def _addresses(glob: str) -> None:

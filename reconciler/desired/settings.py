@@ -14,7 +14,9 @@ from reconciler.desired.scan import Node
 from reconciler.desired.tables import wrong_type
 from reconciler.desired.target import ENVIRONMENT, Cluster, TargetTable, overridden, read_cluster
 from reconciler.desired.toml import Document, read
+from reconciler.desired.wishes import WISHES
 from reconciler.errors import UsageError
+from reconciler.kinds import all_kinds
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import Policy
 from reconciler.model.suggest import did_you_mean
@@ -100,8 +102,10 @@ def read_settings(folder: Path) -> Settings:
             rest[key] = value
         else:
             hint = did_you_mean(key, settings_keys())
-            hint = hint or f"known tables: {', '.join(sorted(settings_keys()))}; objects stand in "
-            hint += "" if hint.startswith("did") else "the other files of the folder"
+            if key in object_keys():
+                hint = "objects stand in the other files of the folder; move it there"
+            elif not hint:
+                hint = f"known tables: {', '.join(sorted(settings_keys()))}"
             findings.append(
                 Finding(
                     "UNKNOWN_TABLE",
@@ -121,6 +125,12 @@ def settings_keys() -> frozenset[str]:
     return frozenset({"target", *Policy.model_fields})
 
 
+def object_keys() -> frozenset[str]:
+    """The tables of all other files."""
+    kinds = all_kinds().values()
+    return frozenset({kind.place.key for kind in kinds if not kind.place.inside} | set(WISHES))
+
+
 def _targets(
     document: Document, node: Node, data: Any, folder: Path
 ) -> tuple[dict[str, Cluster], list[Finding]]:
@@ -135,6 +145,5 @@ def _targets(
         place = document.child(node, name) if several else node
         cluster, found = read_cluster(document, place, name, table, folder)
         findings += found
-        if cluster is not None:
-            clusters[name or "default"] = cluster
+        clusters[cluster.name] = cluster
     return clusters, findings

@@ -71,7 +71,20 @@ def validate(
         return model.model_validate(dict(data)), []
     except ValidationError as error:
         problems = error.errors(include_url=False)
-    return None, _findings(document, node, model, problems, tuple(others))
+    dotted = _dotted(document, node, model, data, others)
+    return None, dotted or _findings(document, node, model, problems, tuple(others))
+
+
+def salvage(model: type[M], data: Mapping[str, Any]) -> M:
+    """The table without its wrong keys, so that what it says otherwise can be checked as well.
+
+    Only for models without required keys.
+    """
+    try:
+        return model.model_validate(dict(data))
+    except ValidationError as error:
+        wrong = {problem["loc"][0] for problem in error.errors() if problem["loc"]}
+    return model.model_validate({key: data[key] for key in data if key not in wrong})
 
 
 def wrong_type(document: Document, node: Node, name: str, expected: str, value: object) -> Finding:
@@ -118,6 +131,29 @@ def _findings(
         else:
             findings.append(_finding(document, place, model, path[:-1], _one(same)))
     return findings
+
+
+def _dotted(
+    document: Document,
+    node: Node,
+    model: type[BaseModel],
+    data: Mapping[str, Any],
+    others: Iterable[str],
+) -> list[Finding]:
+    """The one finding for `[role.my.role]`, where a name with a dot was meant."""
+    known = {info.alias or key for key, info in model.model_fields.items()} | set(others)
+    if len(data) != 1 or not isinstance(next(iter(data.values())), dict) or known & data.keys():
+        return []
+    (name,) = data
+    return [
+        Finding(
+            "UNKNOWN_KEY",
+            Severity.ERROR,
+            f"unknown key '{name}'",
+            did_you_mean(name, known) or 'a name with a dot is quoted, as in [role."my.role"]',
+            source=document.source(document.child(node, name)),
+        )
+    ]
 
 
 def _one(problems: Sequence[ErrorDetails]) -> ErrorDetails:
@@ -189,9 +225,7 @@ def _unknown(
     known = [info.alias or key for key, info in inner.model_fields.items()] if inner else []
     known += others if not outer else ()
     hint = did_you_mean(str(name), known)
-    if not hint and isinstance(problem["input"], dict) and not outer:
-        hint = f'known keys: {", ".join(sorted(known))}; a name with a dot is quoted, as in "a.b"'
-    elif not hint and known:
+    if not hint and known:
         hint = f"known keys: {', '.join(sorted(known))}"
     source = document.source(node)
     return Finding("UNKNOWN_KEY", Severity.ERROR, f"unknown key '{name}'", hint, source=source)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError
 
 from reconciler.desired.scan import Node
-from reconciler.desired.tables import validate
+from reconciler.desired.tables import salvage, validate
 from reconciler.desired.toml import Document
 from reconciler.errors import UsageError
 from reconciler.model.finding import Finding, Severity
@@ -97,19 +97,19 @@ class Cluster:
 
 def read_cluster(
     document: Document, node: Node, name: str, data: dict[str, Any], folder: Path
-) -> tuple[Cluster | None, list[Finding]]:
-    """One target, or None, and what is wrong with it."""
+) -> tuple[Cluster, list[Finding]]:
+    """One target, as far as it is right, and what is wrong with it."""
     table, findings = validate(document, node, TargetTable, data)
     if table is None:
-        return None, findings
-    problems = list(_misfits(document, node, table, folder))
+        table = salvage(TargetTable, data)
+    findings += _misfits(document, node, table, folder)
     target, found = _target(document, node, table, folder)
     secret = table.token_secret if table.token_id else table.password
     if secret is not None and secret.file is not None:
         secret = SecretRef(file=str((folder / secret.file).absolute()))
     own = folder / table.folder if table.folder else folder
     cluster = Cluster(name or "default", own, target, secret, table.vars)
-    return cluster, [*problems, *found]
+    return cluster, findings + found
 
 
 def _misfits(document: Document, node: Node, table: TargetTable, folder: Path) -> Iterable[Finding]:

@@ -71,7 +71,7 @@ def _valid_role(role: str) -> str:
     if role in PRIVILEGES:
         raise ValueError(f"'{role}' is a privilege, no role; declare a role that has it")
     if not NAME.fullmatch(role):
-        raise ValueError(f"'{role}' is no role name; letters, digits, '.', '-' and '_' only")
+        raise ValueError(f"'{role}' is no role name; use letters, digits, '.', '-' and '_'")
     return role
 
 

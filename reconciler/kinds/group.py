@@ -36,7 +36,7 @@ def _declare(name: str, parent: str, table: GroupTable) -> Iterable[Declaration]
     if name.startswith(LOCK_PREFIX):
         raise ValueError(f"group names that start with {LOCK_PREFIX} are kept for pvectl's lock")
     if not NAME.fullmatch(name):
-        raise ValueError(f"'{name}' is no group name: letters, digits, '.', '-' and '_' only")
+        raise ValueError(f"'{name}' is no group name; use letters, digits, '.', '-' and '_'")
     yield Declaration(name, GroupSpec(comment=table.comment))
 
 

@@ -38,11 +38,14 @@ class RoleTable(Table):
 def _declare(name: str, parent: str, table: RoleTable) -> Iterable[Declaration]:
     del parent
     if name in BUILT_IN_ROLES:
-        raise ValueError(f"role {name} is built into Proxmox VE and cannot be declared")
+        raise ValueError(
+            f"role {name} is built into Proxmox VE and cannot be changed; "
+            "declare one with another name"
+        )
     if name.lower().startswith("pve"):
         raise ValueError(f"role names that start with PVE are reserved; rename {name}")
     if not NAME.fullmatch(name):
-        raise ValueError(f"'{name}' is no role name: letters, digits, '.', '-' and '_' only")
+        raise ValueError(f"'{name}' is no role name; use letters, digits, '.', '-' and '_'")
     notes = {
         "purpose": table.purpose,
         "owner": table.owner,

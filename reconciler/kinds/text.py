@@ -39,7 +39,7 @@ def _expiry(value: object) -> object:
     if isinstance(value, dt.date):
         return int(dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC).timestamp())
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("a date is expected, as in 2027-01-01, or Unix seconds")  # noqa: TRY004 - pydantic reports ValueErrors
+        raise ValueError("a date is expected; write it without quotes, as in 2027-01-01")  # noqa: TRY004 - pydantic reports ValueErrors
     return value
 
 

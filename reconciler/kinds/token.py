@@ -46,7 +46,7 @@ def _declare(name: str, parent: str, table: TokenTable) -> Iterable[Declaration]
     full = f"{parent}!{name}"
     if not TOKEN.fullmatch(full):
         raise ValueError(
-            f"'{name}' is no token name: a letter, then at least one of letters, digits, '.-_'"
+            f"'{name}' is no token name; write a letter, then one or more of letters, digits, '.-_'"
         )
     yield Declaration(full, TokenSpec(**dict(table)))
 

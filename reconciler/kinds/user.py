@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -71,9 +71,11 @@ def _declare(name: str, parent: str, table: UserTable) -> Iterable[Declaration]:
     if "@" not in name:
         raise ValueError(f"user '{name}' names no realm; write {name}@pve or {name}@pam")
     if not USER.fullmatch(name):
-        raise ValueError(f"'{name}' is no user id: NAME@REALM without blanks, ':' or '/'")
+        raise ValueError(
+            f"'{name}' is no user id; NAME@REALM is expected, without blanks, ':' and '/'"
+        )
     if len(name) > 64:
-        raise ValueError(f"user id '{name}' is longer than 64 characters")
+        raise ValueError(f"user id '{name}' is longer than 64 characters; shorten it")
     fields = table.model_dump(exclude={"groups", "password"})
     yield Declaration(name, UserSpec(**fields, groups=names(table.groups), password=table.password))
 
@@ -177,6 +179,11 @@ def _undo(change: Change) -> Undo:
     return Undo.FULL
 
 
+def _secrets(spec: UserSpec) -> Mapping[str, SecretRef]:
+    """Only at creation: PVE lets no token change a password."""
+    return {} if spec.password is None else {"password": spec.password}
+
+
 def _halfway(change: Change) -> Iterable[UserSpec]:
     """DELETE disables the account first (User.pm, delete_user), under a lock of its own."""
     if isinstance(change.before, UserSpec) and change.after is None and change.before.enabled:
@@ -229,6 +236,7 @@ KIND = Kind(
     rename=_rename,
     requests=lambda changes: tuple(_requests(changes)),
     undo=_undo,
+    secrets=_secrets,
     halfway=_halfway,
     needs=_needs,
     grants=_grants,

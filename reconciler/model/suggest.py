@@ -17,7 +17,7 @@ def suggest(name: str, candidates: Iterable[str]) -> str:
     for candidate in known:
         if candidate.casefold() == folded:
             return candidate
-    close = difflib.get_close_matches(name, known, 1, 0.7)
+    close = difflib.get_close_matches(name, known, 1, 0.65)
     return close[0] if close else ""
 
 
