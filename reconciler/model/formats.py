@@ -117,6 +117,7 @@ FORMATS: Mapping[str, Check] = {
     "pve-storage-id": matching(
         r"[A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]", "storage ID '{}' contains illegal characters"
     ),
+    "pve-task-status-type": matching(r"(?i:ok|error|warning|unknown)", "invalid status '{}'"),
     "pve-tokenid": matching(
         rf"{USERID}!{TOKEN_NAME}", "value '{}' does not look like a valid token ID"
     ),

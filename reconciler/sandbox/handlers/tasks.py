@@ -112,9 +112,11 @@ def _wanted(task: Finished, params: Params) -> bool:
     upid, state = task.upid, _state(task.status)
     user, kind, guest = (params.text(name) for name in ("userfilter", "typefilter", "vmid"))
     since, until = params.number("since"), params.number("until")
-    states = frozenset(params.names("statusfilter")) or _ALL_STATES
+    states = _ALL_STATES
     if params.flag("errors"):
         states = _ALL_STATES - {"ok"}
+    elif "statusfilter" in params:
+        states = frozenset(state.lower() for state in params.names("statusfilter"))
     return (
         (not user or user.lower() in upid.row()["user"].lower())
         and (not kind or upid.type == kind)
