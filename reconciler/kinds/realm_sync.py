@@ -137,13 +137,13 @@ def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change
 
 
 def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
-    """RealmSync.pm; a PUT names no realm, so PVE looks at the path of all realms."""
+    """RealmSync.pm; a PUT names no realm, and PVE puts `-` in its place (template_replace)."""
     del table
     if not isinstance(change.after, RealmSyncSpec):
         yield need("/", "Sys.Modify")
         return
-    realm = f"/{change.after.realm}" if change.before is None else ""
-    yield need(f"/access/realm{realm}", "Realm.AllocateUser")
+    realm = change.after.realm if change.before is None else "-"
+    yield need(f"/access/realm/{realm}", "Realm.AllocateUser")
     yield need("/access/groups", "User.Modify")
 
 
