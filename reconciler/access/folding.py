@@ -6,15 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.access.areas import Area, areas
+from reconciler.access.effects import SHOWN, listed
 from reconciler.access.evaluate import index_of
 from reconciler.access.impact import Impact
 from reconciler.access.login import active
 from reconciler.access.privileges import PRIVILEGES
 from reconciler.access.reach import owner_of
 from reconciler.access.table import GROUP, AccessTable
-
-SHOWN = 4
-"""How many names are written out before the rest is counted."""
 
 
 class Crowd(NamedTuple):
@@ -169,11 +167,3 @@ def _count(users: Sequence[str], tokens: Sequence[str]) -> str:
         if items
     ]
     return ", ".join(parts)
-
-
-def listed(items: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`; from more than five on the rest is counted."""
-    if len(items) > SHOWN + 1:
-        return f"{', '.join(items[:SHOWN])} and {len(items) - SHOWN} others"
-    *most, last = items
-    return f"{', '.join(most)} and {last}" if most else last

@@ -26,6 +26,16 @@ _KNOWN = re.compile(
 )
 _ALPHABET = re.compile(r"[A-Za-z0-9.\-_/]+")
 
+UNNAMED = (
+    "/access/groups/-",
+    "/access/realm/-",
+    "/nodes/-",
+    "/pool/-",
+    "/storage/-",
+    "/vms/-",
+)
+"""Stand for all objects that nothing names; no object can have this name."""
+
 
 def normalize_path(path: str) -> str | None:
     """The form in which PVE stores a path: one leading slash, none doubled, none at the end.

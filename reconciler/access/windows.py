@@ -1,0 +1,62 @@
+"""What somebody can do between two states that he can do in neither, or cannot though in both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from reconciler.access.cells import Cell, cells, held
+from reconciler.access.effects import Difference, Effect, collect, listed, names
+from reconciler.access.impact import known_paths
+from reconciler.access.pathset import PathSet
+from reconciler.access.reach import Touched
+from reconciler.access.table import AccessTable
+
+
+class Window(NamedTuple):
+    """`gained` of an effect: held only in between; `lost`: missing only in between."""
+
+    effects: tuple[Effect, ...]
+
+    def __str__(self) -> str:
+        """The first effect in words, and how many others there are."""
+        first = self.effects[0]
+        what = [
+            f"{verb} {listed(privileges)}"
+            for verb, privileges in (("would hold", first.gained), ("would lack", first.lost))
+            if privileges
+        ]
+        text = f"{listed(first.principals)} {' and '.join(what)} on {listed(first.paths)}"
+        return f"{text}, and more" if len(self.effects) > 1 else text
+
+
+def window(
+    before: AccessTable,
+    after: AccessTable,
+    now: AccessTable,
+    touched: Touched,
+    paths: PathSet | None = None,
+) -> Window | None:
+    """The window that is open in `now`, a table on the way from `before` to `after`; None: none.
+
+    Only what is `touched` is looked at, so it costs little to ask after each step for what the step
+    has touched. `paths`: those of `known_paths`, made once by whoever asks often.
+    """
+    where = paths if paths is not None else known_paths((before, after))
+    found = [one for cell in cells((before, after, now), touched, where) for one in _open(cell)]
+    return Window(collect(found, where)) if found else None
+
+
+def _open(cell: Cell) -> Iterator[Difference]:
+    before, after, now = (flags.keys() for flags in cell.held)
+    extra, missing = now - before - after, (before & after) - now
+    if extra or missing:
+        yield Difference(cell, names(extra), names(missing))
+
+
+def still_open(
+    before: AccessTable, after: AccessTable, now: AccessTable, principal: str, path: str
+) -> bool:
+    """Whether a window is open for one principal on one path."""
+    old, new, current = (held(table, principal, path).keys() for table in (before, after, now))
+    return bool(current - old - new or (old & new) - current)

@@ -1,0 +1,77 @@
+"""Watches the privileges of everybody while a plan is put in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.access.delta import apply
+from reconciler.access.impact import known_paths
+from reconciler.access.reach import touched
+from reconciler.access.table import AccessTable
+from reconciler.access.windows import Window, still_open, window
+from reconciler.kinds import access_delta
+from reconciler.model.plan import Step
+
+_Spot = tuple[str, str]
+"""A principal and a path"""
+
+
+class Watch:
+    """The `Windows` of `planning.order`, for the way from `before` to `after`.
+
+    A window that is already open is not held against the steps that follow.
+    """
+
+    def __init__(self, before: AccessTable, after: AccessTable, paths: Iterable[str] = ()) -> None:
+        self._before = before
+        self._after = after
+        self._now = before.copy()
+        self._paths = known_paths((before, after), paths)
+        self._open: dict[_Spot, tuple[frozenset[str], frozenset[str]]] = {}
+
+    def opens(self, step: Step) -> str:
+        """The window that `step` would open if it came next, in words; "" for none."""
+        delta = access_delta(step.changes)
+        if not delta:
+            return ""
+        apply(self._now, delta)
+        found = self._look(step)
+        apply(self._now, delta.inverse())
+        return str(found) if found is not None and self._is_new(found) else ""
+
+    def take(self, step: Step) -> None:
+        """`step` comes next."""
+        delta = access_delta(step.changes)
+        if not delta:
+            return
+        apply(self._now, delta)
+        self._open = {
+            spot: known
+            for spot, known in self._open.items()
+            if still_open(self._before, self._after, self._now, *spot)
+        }
+        found = self._look(step)
+        if found is not None:
+            self._open.update(_spots(found))
+
+    def _look(self, step: Step) -> Window | None:
+        delta = access_delta(step.changes)
+        reach = touched(delta, self._before, self._after, self._now)
+        return window(self._before, self._after, self._now, reach, self._paths)
+
+    def _is_new(self, found: Window) -> bool:
+        nothing = (frozenset[str](), frozenset[str]())
+        return any(
+            not (gained <= known[0] and lost <= known[1])
+            for spot, (gained, lost) in _spots(found).items()
+            for known in [self._open.get(spot, nothing)]
+        )
+
+
+def _spots(found: Window) -> dict[_Spot, tuple[frozenset[str], frozenset[str]]]:
+    return {
+        (who, path): (frozenset(effect.gained), frozenset(effect.lost))
+        for effect in found.effects
+        for who in effect.principals
+        for path in effect.paths
+    }
