@@ -98,7 +98,7 @@ def test_nearly_empty_files(text: str) -> None:
     assert format_text(text).count("#") == text.count("#")
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(documents())
 def test_formatting_keeps_the_meaning_and_is_done_once(text: str) -> None:
     try:

@@ -7,8 +7,10 @@ import tomllib
 from typing import Any
 
 from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from reconciler.desired.scan import Node, expand, statements, tree
+from reconciler.desired.toml import parse
 from tests.toml_texts import documents
 
 
@@ -37,7 +39,7 @@ def check_places(text: str, node: Node, data: Any) -> None:
         check_places(text, child, value)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(documents())
 def test_places_agree_with_tomllib(text: str) -> None:
     try:
@@ -58,3 +60,30 @@ def test_values_end_where_they_end(text: str) -> None:
             tomllib.loads(f"value = {text[statement.value : statement.end]}\nnext = 1")
         found = text[statement.start : statement.end]
         assert found == found.strip()
+
+
+@settings(max_examples=300)
+@given(documents(), st.data())
+def test_broken_files_give_findings_with_places_and_keep_what_is_right(
+    text: str, data: st.DataObject
+) -> None:
+    cuts = data.draw(st.lists(st.integers(0, max(len(text) - 1, 0)), max_size=3))
+    for at in cuts:
+        text = (
+            text[:at]
+            + data.draw(st.sampled_from(["", '"', "]", "\n", "=", "[[x"]))
+            + text[at + 1 :]
+        )
+    document, findings = parse(text, "a.toml")
+    try:
+        assert document.data == tomllib.loads(text)
+        assert findings == []
+    except tomllib.TOMLDecodeError:
+        assert findings
+        assert not document.complete
+    lines = text.split("\n")
+    for finding in findings:
+        assert finding.source is not None
+        line = lines[finding.source.line - 1]
+        assert 1 <= finding.source.column <= len(line) + 1
+    check_places(document.text, document.root, document.data)

@@ -27,6 +27,12 @@ SEPARATOR = re.compile(r"(?:[ \t\n,]++|\#[^\n]*+)*+")
 STRING = re.compile(_STRING, re.VERBOSE | re.DOTALL)
 ATOM = re.compile(rf"{_STRING}|{_BARE}", re.VERBOSE | re.DOTALL)
 _SIMPLE = re.compile(rf"{_STRING}|{_FLAT}|{_BARE}", re.VERBOSE | re.DOTALL)
+_RUN = re.compile(
+    rf"(?:[A-Za-z0-9_-]++[ \t]*+=[ \t]*+(?:{_STRING}|{_FLAT}|{_BARE})[ \t]*+"
+    r"(?:\#[^\n]*+)?(?:\n[ \t\n]*+|\Z))++",
+    re.VERBOSE | re.DOTALL,
+)
+"""Lines with a plain key and a plain value: most of every file."""
 _KEY = re.compile(
     r"""[ \t]*(?:([A-Za-z0-9_-]+)|("(?:[^"\\\n]|\\.)*+")|('[^'\n]*+'))[ \t]*+(\.)?""", re.VERBOSE
 )
@@ -58,16 +64,17 @@ class Node:
     """The place of one key or element: `at` is its offset in the text.
 
     `explicit` tells that a header or an assignment of its own made it, where `[a.b]` alone makes
-    `a` in passing.
+    `a` in passing. `value` and `lines` are parts of the text that `expand` has yet to look into.
     """
 
-    __slots__ = ("at", "children", "explicit", "listed", "value")
+    __slots__ = ("at", "children", "explicit", "lines", "listed", "value")
 
     def __init__(self, at: int, *, value: int = -1) -> None:
         self.at = at
         self.value = value
         self.explicit = False
         self.listed = False
+        self.lines: list[tuple[int, int]] = []
         self.children: dict[str | int, Node] = {}
 
     def child(self, name: str | int, at: int) -> Node:
@@ -82,56 +89,85 @@ class Node:
         return self.children[len(self.children) - 1] if self.listed else self
 
 
-def statements(text: str) -> Iterator[Statement]:
+def statements(text: str, start: int = 0, end: int | None = None) -> Iterator[Statement]:
     """All statements in order; stops where the text stops being TOML."""
-    at = _skip(text, 0)
-    while at < len(text):
-        start, brackets = at, 0
-        while text.startswith("[", at) and brackets < 2:
-            brackets += 1
-            at += 1
-        key, at = _key(text, at)
-        if not key:
+    at = _skip(text, start)
+    while at < (len(text) if end is None else end):
+        statement = _statement(text, at)
+        if statement is None:
             return
-        value = -1
-        if brackets:
-            at += brackets
-        elif assign := _ASSIGN.match(text, at):
-            value = assign.end()
-            at = value_end(text, value)
-        else:
-            return
-        yield Statement(brackets, key, start, at, value)
-        at = _skip(text, at)
+        yield statement
+        at = _skip(text, statement.end)
+
+
+def _statement(text: str, start: int) -> Statement | None:
+    at, brackets = start, 0
+    while text.startswith("[", at) and brackets < 2:
+        brackets += 1
+        at += 1
+    key, at = _key(text, at)
+    if not key:
+        return None
+    if brackets:
+        return Statement(brackets, key, start, at + brackets)
+    assign = _ASSIGN.match(text, at)
+    if not assign:
+        return None
+    return Statement(0, key, start, value_end(text, assign.end()), assign.end())
 
 
 def tree(text: str) -> Node:
-    """The places of all tables and keys; `expand` finds those inside of inline values."""
+    """The places of all tables; `expand` finds those of their keys and inside of values."""
     root = Node(0)
     table = root
-    for statement in statements(text):
-        node = root if statement.brackets else table
-        *path, last = statement.key
-        for part in path:
-            node = node.child(part.name, part.at).inner()
-        if not statement.brackets:
-            node = node.child(last.name, last.at)
-            node.explicit = True
-            node.value = statement.value
+    at = _skip(text, 0)
+    while at < len(text):
+        run = _RUN.match(text, at)
+        if run:
+            table.lines.append(run.span())
+            at = _skip(text, run.end())
             continue
-        node = node.child(last.name, last.at)
-        if statement.brackets == 2:
-            node.listed = True
-            node = node.child(len(node.children), last.at)
-        elif not node.explicit:
-            node.at = last.at
-        node.explicit = True
-        table = node
+        statement = _statement(text, at)
+        if statement is None:
+            break
+        if statement.brackets:
+            table = _open(root, statement)
+        else:
+            _assign(table, statement)
+        at = _skip(text, statement.end)
     return root
 
 
+def _open(root: Node, statement: Statement) -> Node:
+    """The table that a header opens."""
+    node = root
+    *path, last = statement.key
+    for part in path:
+        node = node.child(part.name, part.at).inner()
+    node = node.child(last.name, last.at)
+    if statement.brackets == 2:
+        node.listed = True
+        node = node.child(len(node.children), last.at)
+    elif not node.explicit:
+        node.at = last.at
+    node.explicit = True
+    return node
+
+
+def _assign(table: Node, statement: Statement) -> None:
+    node = table
+    for part in statement.key:
+        node = node.child(part.name, part.at)
+    node.explicit = True
+    node.value = statement.value
+
+
 def expand(text: str, node: Node) -> None:
-    """Add the places inside of an inline array or table as children of `node`."""
+    """Add the keys of a table, or what is inside of an inline array or table, as its children."""
+    lines, node.lines = node.lines, []
+    for start, end in lines:
+        for statement in statements(text, start, end):
+            _assign(node, statement)
     at, node.value = node.value, -1
     if at >= 0:
         _inline(text, at, node)

@@ -32,7 +32,7 @@ class Document:
 
     def child(self, node: Node, key: Key) -> Node:
         """The place of a key or element below `node`; `node` itself where it is not known."""
-        if node.value >= 0:
+        if node.value >= 0 or node.lines:
             expand(self.text, node)
         return node.children.get(key, node)
 
