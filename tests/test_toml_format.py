@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from reconciler.desired.format import format_text, table_text, value_text
+from reconciler.desired.format import format_file, format_text, table_text, value_text
+from reconciler.errors import FilesInvalid
 from tests.toml_texts import documents
 
 BEFORE = (
@@ -139,3 +141,18 @@ def test_numbers_are_not_taken_for_booleans() -> None:
     assert [value_text(value) for value in (True, 1, 1.0, False, 0)] == [
         "true", "1", "1.0", "false", "0",
     ]  # fmt: skip
+
+
+def test_a_file_with_mistakes_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text("[group.g]\ncomment = x\n")
+    with pytest.raises(FilesInvalid) as caught:
+        format_file(path)
+    assert [str(f.source) for f in caught.value.findings] == ["a.toml:2:11"]
+    assert path.read_text() == "[group.g]\ncomment = x\n"
+
+
+def test_windows_line_ends_count_as_a_difference(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(b"[group.g]\r\n")
+    assert format_file(path) == (b"[group.g]\r\n", b"[group.g]\n")

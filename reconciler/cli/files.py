@@ -12,7 +12,7 @@ from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
 from reconciler.cli.session import each_cluster, load_cluster
 from reconciler.cli.talk import check_formats, say, show, write_file
-from reconciler.desired.format import format_text
+from reconciler.desired.format import format_file
 from reconciler.desired.load import state_files
 from reconciler.desired.settings import SETTINGS_FILE, Settings
 from reconciler.desired.target import Cluster
@@ -52,13 +52,12 @@ def fmt(
     settings = common.state / SETTINGS_FILE
     changed = 0
     for path in [*state_files(common.state), *([settings] if settings.is_file() else [])]:
-        before = path.read_text(encoding="utf-8")
-        after = format_text(before)
+        before, after = format_file(path)
         if after != before:
             changed += 1
             sys.stdout.write(f"{path}\n")
             if not check:
-                write_file(path, after)
+                write_file(path, after.decode())
     return ExitStatus.CHANGES if check and changed else ExitStatus.OK
 
 

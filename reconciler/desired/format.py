@@ -9,9 +9,12 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from reconciler.desired.scan import ATOM, SEPARATOR, STRING, Statement, statements, value_end
+from reconciler.desired.toml import read
+from reconciler.errors import FilesInvalid
 
 WIDTH = 100
 _INDENT = "    "
@@ -54,8 +57,20 @@ def table_text(path: tuple[str, ...], table: Mapping[str, Any], *, array: bool =
     return "\n".join(lines) + "\n"
 
 
+def format_file(path: Path) -> tuple[bytes, bytes]:
+    """What the file holds, and what it should hold; raises FilesInvalid when it is no TOML."""
+    document, findings = read(path, path.name)
+    if findings:
+        raise FilesInvalid(
+            f"{path.name} cannot be formatted",
+            hint="correct it first; `pvectl validate` shows all mistakes",
+            findings=findings,
+        )
+    return path.read_bytes(), format_text(document.text).encode()
+
+
 def format_text(text: str) -> str:
-    """The same TOML in pvectl's layout; raises tomllib.TOMLDecodeError when it is none.
+    """The same TOML in pvectl's layout; `text` must be valid.
 
     Formatting twice gives the same as formatting once.
     """

@@ -14,39 +14,14 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.errors import SinkFailed
 from reconciler.execution.keychain import get_entry, set_entry
-from reconciler.model.secret import SecretRef, SecretSink
+from reconciler.model.secret import SecretSink
 
 COMMAND_TIMEOUT = 60.0
 """Seconds that a command has to take a secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """The way in and out for secrets of one state folder; `source` resolves references."""
-
-    folder: Path
-    source: Callable[[SecretRef], str]
-
-    def resolve(self, reference: SecretRef) -> str:
-        """The value behind a reference; raises SinkFailed."""
-        return self.source(reference)
-
-    def probe(self, sink: SecretSink) -> None:
-        """Make sure that the sink can take a secret; raises SinkFailed."""
-        probe(sink, self.folder)
-
-    def deliver(self, sink: SecretSink, token: str, value: str) -> None:
-        """Hand a new token's secret to its sink; raises SinkFailed."""
-        deliver(sink, self.folder, token, value)
-
-    def withdraw(self, sink: SecretSink, token: str) -> None:
-        """Remove what was delivered for a token that is taken back; raises SinkFailed."""
-        withdraw(sink, self.folder, token)
 
 
 def probe(sink: SecretSink, folder: Path) -> None:
