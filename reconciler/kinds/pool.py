@@ -15,7 +15,7 @@ from reconciler.kinds.read import EVERYTHING, RESOURCES
 from reconciler.kinds.text import Text, given, names, quote
 from reconciler.model.address import Address
 from reconciler.model.change import Change
-from reconciler.model.declared import Declaration
+from reconciler.model.declared import Declaration, Declared
 from reconciler.model.facts import Facts
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.formats import FORMATS
@@ -206,13 +206,15 @@ def _weigh(objects: Sequence[tuple[str, PoolSpec]]) -> int:
     )
 
 
-def _check(name: str, spec: PoolSpec, desired: Mapping[Address, Spec]) -> Iterable[Finding]:
+def _review(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
     """A guest can be in one pool only."""
-    here = Address("pool", name)
-    for other in sorted(desired):
-        rival = desired[other]
-        if isinstance(rival, PoolSpec) and other < here:
-            for vmid in sorted(set(rival.guests) & set(spec.guests)):
+    pools = {a: declared.spec for a, declared in objects.items() if a.kind == "pool"}
+    holders: dict[int, Address] = {}
+    for here in sorted(pools):
+        spec = pools[here]
+        for vmid in spec.guests if isinstance(spec, PoolSpec) else ():
+            other = holders.setdefault(vmid, here)
+            if other != here:
                 yield Finding(
                     "POOL_TWICE",
                     Severity.ERROR,
@@ -224,7 +226,8 @@ def _check(name: str, spec: PoolSpec, desired: Mapping[Address, Spec]) -> Iterab
 
 def _survey(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
     """Guests that do not exist, and grants on pools in which nothing is."""
-    pools = {a.id: s for a, s in sorted(planned.items()) if isinstance(s, PoolSpec)}
+    found = sorted(address for address in planned if address.kind == "pool")
+    pools = {a.id: s for a in found if isinstance(s := planned[a], PoolSpec)}
     for name, spec in pools.items():
         for vmid in spec.guests:
             if facts.nodes and vmid not in facts.guests:
@@ -277,7 +280,7 @@ KIND = Kind(
     needs=_needs,
     grants=_grants,
     weigh=_weigh,
-    check=_check,
+    review=_review,
     survey=_survey,
     title=pool_title,
     refuse=_refuse,

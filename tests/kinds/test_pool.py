@@ -8,7 +8,9 @@ from reconciler.kinds import all_kinds
 from reconciler.kinds.pool_moves import PoolSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Change
+from reconciler.model.declared import Declared
 from reconciler.model.facts import Facts, Guest
+from reconciler.model.finding import Source
 from reconciler.model.state import Spec
 from reconciler.sandbox.direct import SandboxApi
 from tests.kinds.making import carried, change, declared, fresh_folder, live, requests
@@ -148,8 +150,9 @@ def test_a_guest_is_not_taken_from_a_pool_that_nobody_declared() -> None:
 
 
 def test_a_guest_in_two_pools_is_a_mistake() -> None:
-    desired: dict[Address, Spec] = {Address("pool", name): pool(101) for name in ("a", "b")}
-    found = [f for a, s in desired.items() for f in KIND.check(a.id, s, desired)]
+    source = Source("pools.toml", 1)
+    desired = {Address("pool", name): Declared(pool(101), source) for name in ("a", "b")}
+    found = list(KIND.review(desired))
     assert [(f.code, str(f.address)) for f in found] == [("POOL_TWICE", "pool.b")]
 
 

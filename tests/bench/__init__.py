@@ -1,0 +1,1 @@
+"""Measurements of pvectl on small and on the largest clusters: `python -m tests.bench`."""
