@@ -62,12 +62,19 @@ def fmt(
 
 
 @command(app, "schema")
-def schema(common: Common) -> ExitStatus:
+def schema(
+    common: Common,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="The schema of pvectl.toml instead.")
+    ] = False,
+) -> ExitStatus:
     """Print a JSON Schema of the state files, for editors."""
     del common
     from reconciler.desired.schema import schema as state_schema
+    from reconciler.desired.schema import settings_schema
 
-    sys.stdout.write(json.dumps(state_schema(), indent=2, sort_keys=True) + "\n")
+    wanted = settings_schema() if settings else state_schema()
+    sys.stdout.write(json.dumps(wanted, indent=2, sort_keys=True) + "\n")
     return ExitStatus.OK
 
 
