@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pkgutil
@@ -51,6 +52,7 @@ def _register() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; every error becomes a message and an exit status."""
+    gc.set_threshold(100_000)  # a large state is many small values and few cycles
     wrong_usage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException
     try:
         _register()
