@@ -161,6 +161,11 @@ class RequestRefused(PvectlError):
         """One of PVE's two lock messages: the request may be sent again, after re-reading."""
         return "got lock request timeout" in self.reason or "no quorum" in self.reason
 
+    @property
+    def overtaken(self) -> bool:
+        """The file changed after its digest was read, which PVE also does by itself: read again."""
+        return "detected modified configuration" in self.reason
+
 
 class UnknownOutcome(PvectlError):
     """A write was sent and its outcome is not known: time-out, reset, 595 to 599."""

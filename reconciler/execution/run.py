@@ -19,6 +19,7 @@ from reconciler.execution.journal import Journal
 from reconciler.execution.judge import Seen, describe, is_hidden, judge, kinds_of
 from reconciler.kinds import kind_of
 from reconciler.kinds.read import read_state
+from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Change
 from reconciler.model.plan import Step
@@ -93,6 +94,8 @@ class Run:
     lease: Lease
     tell: Callable[[Progress], None] = lambda _: None
     stop: list[int] = field(default_factory=list)
+    digests: dict[Address, str] = field(default_factory=dict)
+    """PVE's digest of the file in which an object stands, where it was just read"""
 
     def look(self, steps: Iterable[Step]) -> State:
         """The live objects of all kinds that these steps touch."""
@@ -102,7 +105,13 @@ class Run:
             for change in step.changes:
                 wanted.setdefault(change.address.kind, set()).add(change.address.id)
         frozen = {kind: frozenset(ids) for kind, ids in wanted.items()}
-        return read_state(self.api, sorted(kinds_of(steps)), frozen)[0]
+        state, answers = read_state(self.api, sorted(kinds_of(steps)), frozen)
+        self.digests = {
+            change.address: kind_of(change.address).digest(answers, change.address.id)
+            for step in steps
+            for change in step.changes
+        }
+        return state
 
     def say(self, number: int, text: str) -> None:
         """Tell about a step."""
@@ -130,7 +139,7 @@ def _write_one(
 ) -> None:
     for attempt in range(1, TRIES + 1):
         try:
-            answer = _send(run, number, direction, request, attempt)
+            answer = _send(run, number, direction, _with_digest(run, request, carried), attempt)
         except (RequestRefused, UnknownOutcome) as failure:
             if _in_force_after(run, number, carried, failure, attempt):
                 break
@@ -156,7 +165,9 @@ def _in_force_after(
     Raises `failure` where sending again is no use, and Conflict where somebody else was quicker.
     """
     step = _as_step(run, number, carried)
-    refused = isinstance(failure, RequestRefused) and not failure.lock_timeout
+    refused = isinstance(failure, RequestRefused) and not (
+        failure.lock_timeout or failure.overtaken
+    )
     if refused and attempt == 1:
         run.journal.write("refused", step=number, why=failure.summary)
         return _remedy(run, number, carried, failure)
@@ -187,6 +198,14 @@ def _remedy(run: Run, number: int, carried: Sequence[Change], failure: PvectlErr
         for request, _ in kind_of(way.address).requests([way]):
             _send(run, number, Direction.FORWARD, request, 1)
     return True
+
+
+def _with_digest(run: Run, request: Request, carried: Sequence[Change]) -> Request:
+    """A PUT that PVE refuses when the file has changed since it was read; each digest serves once,
+    since the write itself changes it."""
+    digest = run.digests.get(carried[0].address, "") if request.method == "PUT" else ""
+    run.digests = {}
+    return request._replace(params=(*request.params, ("digest", digest))) if digest else request
 
 
 def _send(run: Run, number: int, direction: Direction, request: Request, attempt: int) -> Any:

@@ -14,7 +14,7 @@ from reconciler.kinds.backup_table import (
     declare,
     is_creatable,
 )
-from reconciler.kinds.calendar import schedule_findings
+from reconciler.kinds.jobs import id_findings, schedule_findings
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.options import (
     from_answer,
@@ -234,8 +234,9 @@ def _check(name: str, spec: BackupSpec, desired: Mapping[Address, Spec]) -> Iter
 
 def _refuse(change: Change, live: State) -> Iterable[Finding]:
     """What PVE lets nobody do but root@pam in person."""
-    del live
     before, after = change.before, change.after
+    if before is None:
+        yield from id_findings(change.address, "realm_sync", live)
     if before is None and not is_creatable(change.address.id):
         yield Finding(
             "JOB_ID",

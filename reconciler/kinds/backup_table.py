@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from reconciler.kinds.calendar import Schedule
+from reconciler.kinds.jobs import Schedule
 from reconciler.kinds.options import (
     EMPTY,
     KeepTable,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from reconciler.access.table import AccessTable
-from reconciler.kinds.calendar import Schedule, schedule_findings
+from reconciler.kinds.jobs import Schedule, id_findings, schedule_findings
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.options import without_line_feed
 from reconciler.kinds.realm_table import RealmSpec
@@ -151,11 +151,14 @@ def _check(name: str, spec: RealmSyncSpec, desired: Mapping[Address, Spec]) -> I
     here = Address("realm_sync", name)
     yield from schedule_findings(here, spec.schedule)
     yield from _unsyncable(here, spec, desired)
+    yield from id_findings(here, "backup", desired)
 
 
 def _refuse(change: Change, live: State) -> Iterable[Finding]:
     if isinstance(change.after, RealmSyncSpec):
         yield from _unsyncable(change.address, change.after, live)
+        if change.before is None:
+            yield from id_findings(change.address, "backup", live)
 
 
 def _unsyncable(here: Address, spec: RealmSyncSpec, state: State) -> Iterable[Finding]:

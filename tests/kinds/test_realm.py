@@ -196,6 +196,18 @@ def test_a_sync_job_of_another_realm_is_made_anew() -> None:
     assert list(SYNC.owners("nightly", after)) == [Address("realm", "ad")]
 
 
+def test_a_backup_job_and_a_sync_job_cannot_have_one_id() -> None:
+    job = declared("realm_sync", "nightly", {"schedule": "03:00"}, "ldap")
+    backup = declared("backup", "nightly", {"schedule": "03:00", "all": True})
+    here, there = Address("realm_sync", "nightly"), Address("backup", "nightly")
+    assert [f.code for f in SYNC.check("nightly", job, {there: backup})] == ["JOB_ID_TWICE"]
+    made = change("realm_sync", "nightly", None, job)
+    assert [f.code for f in SYNC.refuse(made, {there: backup})] == ["JOB_ID_TWICE"]
+    refuse = all_kinds()["backup"].refuse
+    found = refuse(change("backup", "nightly", None, backup), {here: job})
+    assert [f.code for f in found] == ["JOB_ID_TWICE"]
+
+
 def test_only_directories_can_be_synced() -> None:
     job = declared("realm_sync", "nightly", {"schedule": "03:00"}, "sso")
     state: dict[Address, Spec] = {Address("realm", "sso"): spec("sso", **OPENID)}

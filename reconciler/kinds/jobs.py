@@ -1,9 +1,9 @@
-"""Schedules of jobs as calendar events: checked when they are read, odd ones pointed out."""
+"""What all jobs share: schedules as calendar events, and one set of ids in jobs.cfg."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -11,6 +11,7 @@ from pydantic import AfterValidator
 from reconciler.model import calendar
 from reconciler.model.address import Address
 from reconciler.model.finding import Finding, Severity
+from reconciler.model.state import Spec
 
 _LONGEST = 128
 
@@ -48,4 +49,17 @@ def schedule_findings(address: Address, text: str) -> Iterable[Finding]:
             f"'{text}' of {address} never comes: no year has such a date",
             hint="correct the date",
             address=address,
+        )
+
+
+def id_findings(here: Address, other: str, state: Mapping[Address, Spec]) -> Iterable[Finding]:
+    """All jobs stand in one file, so an id serves once, whatever its kind."""
+    rival = Address(other, here.id)
+    if rival in state:
+        yield Finding(
+            "JOB_ID_TWICE",
+            Severity.ERROR,
+            f"{here} and {rival} have the same id, and Proxmox VE keeps all jobs in one file",
+            hint="give one of them another id",
+            address=here,
         )
