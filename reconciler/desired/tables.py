@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from reconciler.desired.scan import Node
 from reconciler.desired.toml import Document
 from reconciler.model.finding import Finding, Severity
+from reconciler.model.policy import Table
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.suggest import did_you_mean
 
@@ -224,7 +225,8 @@ def _unknown(
     inner = _model_at(model, outer)
     known = [info.alias or key for key, info in inner.model_fields.items()] if inner else []
     known += others if not outer else ()
-    hint = did_you_mean(str(name), known)
+    instead = inner.instead if inner and issubclass(inner, Table) else {}
+    hint = instead.get(str(name)) or did_you_mean(str(name), known)
     if not hint and known:
         hint = f"known keys: {', '.join(sorted(known))}"
     source = document.source(node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -36,14 +36,14 @@ PLAIN = tuple(sorted(set(VZDUMP_OPTIONS) - set(SELECTION) - ROOT_ONLY - {"prune-
 """Options that stand in the table as they are."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_GONE = {
-    "maxfiles": "maxfiles is gone in Proxmox VE 9; write keep = { last = N }",
-    "starttime": 'starttime is gone; write schedule = "22:30"',
-    "dow": 'dow is gone; write schedule = "mon,tue 22:30"',
+_INSTEAD = {
+    "maxfiles": "it is gone in Proxmox VE 9; write keep = { last = N }",
+    "starttime": 'it is gone; write schedule = "22:30"',
+    "dow": 'it is gone; write schedule = "mon,tue 22:30"',
     "vmid": "the guests of a job stand in guests = [...]",
-    "prune_backups": "retention stands in keep = { last = N, weekly = N, ... }",
+    "prune_backups": "retention stands in keep = { last = N, weekly = N }",
 } | {
-    name: f"{name} may only be set by root@pam himself, not even by his tokens; leave it out"
+    name.replace("-", "_"): "only root@pam himself may set it, not even his tokens; leave it out"
     for name in sorted(ROOT_ONLY)
 }
 
@@ -79,6 +79,7 @@ class BackupSpec(Spec):
 class _BackupTable(Table):
     """[backup.ID]"""
 
+    instead = _INSTEAD
     schedule: Schedule = Field(description="when it runs, such as 'mon..fri 02:30'")
     enabled: bool = True
     comment: Annotated[Text, Field(max_length=512)] = ""
@@ -90,13 +91,6 @@ class _BackupTable(Table):
     repeat_missed: bool = Field(
         default=False, description="run it as soon as possible when it was missed"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gone(cls, data: Any) -> Any:
-        for name in sorted(_GONE.keys() & data.keys() if isinstance(data, Mapping) else ()):
-            raise ValueError(_GONE[name])
-        return data
 
     @model_validator(mode="after")
     def _one_selection(self) -> _BackupTable:

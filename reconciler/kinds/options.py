@@ -65,7 +65,7 @@ def options(values: Mapping[str, OptionValue]) -> tuple[tuple[str, OptionValue],
 def without_line_feed(text: str) -> str:
     """Raises ValueError for what no section file can hold (SectionConfig.pm)."""
     if "\n" in text:
-        raise ValueError("Proxmox VE refuses it: property contains a line feed")
+        raise ValueError("a line feed cannot stand in this file; Proxmox VE keeps one line each")
     return text
 
 
@@ -94,7 +94,7 @@ def from_toml(name: str, param: Param, value: Any) -> OptionValue:
     sent: parameters.Value = list(found) if param.type == "array" else _joined(found)
     complaint = parameters.complaint(param, sent, name) if found not in EMPTY else None
     if complaint is not None:
-        raise ValueError(f"Proxmox VE refuses it: {complaint.strip()}")
+        raise ValueError(f"{toml_name(name)} is refused: {complaint.strip()}")
     return found
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, create_model
 
 from reconciler.kinds.options import (
     EMPTY,
@@ -69,15 +69,12 @@ class StorageSpec(Spec):
 class _StorageTable(Table):
     """[storage.NAME]"""
 
+    instead: ClassVar[Mapping[str, str]] = {
+        "maxfiles": "it is gone in Proxmox VE 9; write keep = { last = N }",
+        "prune_backups": "retention stands in keep = { last = N, weekly = N }",
+    }
     keep: KeepTable | None = Field(default=None, description="which backups stay")
     unset: list[str] = Field(default=[], description="names of options to clear")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gone(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and "maxfiles" in data:
-            raise ValueError("maxfiles is gone in Proxmox VE 9; write keep = { last = N }")
-        return data
 
 
 _TYPE: Any = (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -22,8 +24,12 @@ class Mode(StrEnum):
 
 
 class Table(BaseModel):
-    """A table of a TOML file: unknown keys are errors."""
+    """A table of a TOML file: unknown keys are errors.
 
+    `instead`: keys that people try, and what to do instead.
+    """
+
+    instead: ClassVar[Mapping[str, str]] = {}
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
