@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from reconciler.access.cells import held
 from reconciler.access.delta import Delta, apply, difference
+from reconciler.access.impact import known_paths
 from reconciler.access.reach import touched
 from reconciler.access.table import GROUP, USER, AccessTable, Principal
 from reconciler.access.windows import Window, window
@@ -61,11 +62,12 @@ def test_looking_only_at_what_each_step_touches_finds_every_window(
     steps = list(_single(difference(before, after)))
     dice.shuffle(steps)  # type: ignore[attr-defined]
     now = before.copy()
+    paths = known_paths((before, after), PATHS)
     known: _Spots = {}
     for step in steps:
         apply(now, step)
         reach = touched(step, before, after, now)
-        found = _told(window(before, after, now, reach))
+        found = _told(window(before, after, now, reach, paths))
         expected = _asked(before, after, now)
         assert found == {spot: expected[spot] for spot in found}
         known = {spot: open_ for spot, open_ in known.items() if spot[0] not in reach} | {
@@ -73,7 +75,7 @@ def test_looking_only_at_what_each_step_touches_finds_every_window(
         }
         assert known == expected
         fresh = touched(difference(before, after), before, after, now)
-        assert _told(window(before, after, now, fresh)) == expected
+        assert _told(window(before, after, now, fresh, paths)) == expected
     assert window(before, after, now, touched(difference(before, after), before, after)) is None
 
 

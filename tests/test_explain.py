@@ -147,17 +147,24 @@ def test_the_smallest_grant_helps_costs_nothing_and_cannot_be_smaller(
     held = privileges(table, who, path).keys()
     gained = privileges(result, who, path).keys() - held
     assert gained == {privilege, *remedy.extra}
-    for other in PATHS:
-        assert privileges(result, who, other).keys() >= privileges(table, who, other).keys()
+    for one in (who, who.partition("!")[0]):
+        for other in PATHS:
+            assert privileges(result, one, other).keys() >= privileges(table, one, other).keys()
     if not remedy.remove:
         assert remedy.extra == ()
         members = {"/vms/100", "/vms/101", "/storage/local"} if path.startswith("/pool/") else set()
         for other in PATHS:
             new, old = privileges(result, who, other).keys(), privileges(table, who, other).keys()
             assert other == path or new - old <= ({privilege} if other in members else set())
+    affected = (who, who.partition("!")[0])
     for part in (*remedy.add, *remedy.remove):
-        less = privileges(_applied(table, remedy, without=part), who, path).keys()
-        assert not less >= held | {privilege}, part
+        less = _applied(table, remedy, without=part)
+        helps = privilege in privileges(less, who, path)
+        keeps = all(
+            privileges(less, one, path).keys() >= privileges(table, one, path).keys()
+            for one in affected
+        )
+        assert not (helps and keeps), part
     existing = with_existing_role(table, who, path, privilege)
     assert existing is not None
     assert privilege in privileges(_applied(table, existing), who, path)
