@@ -44,10 +44,15 @@ def _version(
         raise typer.Exit
 
 
-def _register() -> None:
-    """Each module of this package registers its commands when it is imported."""
-    for module in pkgutil.iter_modules(cli.__path__):
-        importlib.import_module(f"{cli.__name__}.{module.name}")
+def _register(arguments: Sequence[str]) -> None:
+    """Each module of this package registers its commands when it is imported.
+
+    A command with a module of its own name needs no other one, which saves start-up time.
+    """
+    names = [module.name for module in pkgutil.iter_modules(cli.__path__)]
+    asked = next((text for text in arguments if not text.startswith("-")), "")
+    for name in [asked] if asked in names else names:
+        importlib.import_module(f"{cli.__name__}.{name}")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -55,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
     gc.set_threshold(100_000)  # a large state is many small values and few cycles
     wrong_usage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException
     try:
-        _register()
+        _register(arguments)
         result = app(args=list(arguments), standalone_mode=False)
     except PvectlError as error:
         return _fail(error, arguments)
