@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import signal
-import socket
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -18,31 +11,19 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
 from reconciler.cli.plan import Allow, Targets, make_plan, show_plan
+from reconciler.cli.running import execute
 from reconciler.cli.secrets import FolderSecrets
-from reconciler.cli.session import connect, each_cluster, load_cluster, look, now
-from reconciler.cli.talk import check_formats, say, show
+from reconciler.cli.session import connect, each_cluster, load_cluster, look, name_of, now
+from reconciler.cli.talk import check_formats
 from reconciler.desired.settings import Settings
 from reconciler.desired.target import Cluster
-from reconciler.errors import ExitStatus, Interrupted, Refused, StalePlan, UsageError
+from reconciler.errors import ExitStatus, Refused, StalePlan, UsageError
 from reconciler.execution import journals
-from reconciler.execution.apply import apply as apply_plan
-from reconciler.execution.journal import Journal, read_journal
-from reconciler.execution.lock import acquire, highest_fence, local_lock, remember_fence
-from reconciler.execution.report import Report
-from reconciler.execution.rollback import roll_back
-from reconciler.execution.run import Progress, Run
 from reconciler.model.api import Api
 from reconciler.model.plan import Plan
 
-
-class SystemClock:
-    """The real time."""
-
-    def now(self) -> float:
-        return time.time()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+SHORTEST_DIGEST = 8
+"""Digits of a digest that say which plan is meant."""
 
 
 @command(app, "apply")
@@ -75,26 +56,36 @@ def apply(
 
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
         with connect(cluster, read_only=False) as api:
-            folder = journals.folder_of(api.endpoint)
-            journals.refuse_unfinished(folder)
+            journals.refuse_unfinished(journals.folder_of(name_of(cluster, api)))
             if file is not None:
-                plan = _saved(common, file, api, cluster, settings)
+                plan = _saved(file, api, cluster)
             else:
                 plan = _fresh(common, cluster, settings, api, target, allow)
-            if plan.refusals:
-                codes = ", ".join(sorted({finding.code for finding in plan.refusals}))
-                raise Refused(f"the plan is refused: {codes}", hint="nothing was sent")
-            if not plan.steps:
-                return ExitStatus.OK
-            if approve is not None and not (len(approve) >= 8 and plan.digest.startswith(approve)):
-                raise StalePlan(
-                    f"the plan has the digest {plan.digest[:12]}, not {approve[:12]}",
-                    hint="review this plan and approve its digest",
-                )
-            _confirm(yes=yes or approve is not None or file is not None)
-            return execute(common, api, plan, FolderSecrets(cluster.folder))
+            return carry_out(common, cluster, api, plan, approve, yes=yes or file is not None)
 
     return each_cluster(common, one)
+
+
+def carry_out(
+    common: Common, cluster: Cluster, api: Api, plan: Plan, approve: str | None, *, yes: bool
+) -> ExitStatus:
+    """Apply a plan that was shown, unless it is refused, not the approved one, or not wanted."""
+    if plan.refusals:
+        codes = ", ".join(sorted({finding.code for finding in plan.refusals}))
+        raise Refused(f"the plan is refused: {codes}", hint="nothing was sent")
+    if approve is not None and not _is_approved(plan, approve):
+        raise StalePlan(
+            f"the plan has the digest {plan.digest[:12]}, not {approve[:12]}",
+            hint="review this plan and approve its digest",
+        )
+    if not plan.steps:
+        return ExitStatus.OK
+    _confirm(yes=yes or approve is not None)
+    return execute(common, api, plan, FolderSecrets(cluster.folder))
+
+
+def _is_approved(plan: Plan, digest: str) -> bool:
+    return len(digest) >= SHORTEST_DIGEST and plan.digest.startswith(digest.lower())
 
 
 def _fresh(
@@ -111,13 +102,21 @@ def _fresh(
     return planned.plan
 
 
-def _saved(common: Common, file: Path, api: Api, cluster: Cluster, settings: Settings) -> Plan:
-    from reconciler.execution.saved import check_fits, check_fresh, load_plan
+def _saved(file: Path, api: Api, cluster: Cluster) -> Plan:
+    """Raises StalePlan unless the plan fits what is there now."""
+    from reconciler.execution.saved import check_fits, check_fresh, load_plan, stale
+    from reconciler.live.read import read_live
 
     saved = load_plan(file)
-    check_fits(saved, api.endpoint, api.actor, now())
-    loaded = load_cluster(cluster, settings)
-    check_fresh(saved.plan, look(api, loaded.desired).state)
+    check_fits(saved, name_of(cluster, api), api.actor, now())
+    kinds = sorted({address.kind for address, _ in saved.plan.seen})
+    live = dict(read_live(api, kinds, {}).state)
+    changed = stale(saved.plan, live)
+    if changed:
+        wanted = {kind: frozenset(a.id for a in changed if a.kind == kind) for kind in kinds}
+        closer = read_live(api, kinds, wanted).state
+        live.update({a: closer[a] for a in changed if a in closer})
+    check_fresh(saved.plan, live)
     return saved.plan
 
 
@@ -130,105 +129,3 @@ def _confirm(*, yes: bool) -> None:
     sys.stderr.flush()
     if sys.stdin.readline().strip() != "yes":
         raise Refused("not applied", hint="nothing was sent")
-
-
-def execute(common: Common, api: Api, plan: Plan, secrets: FolderSecrets) -> ExitStatus:
-    """Run a new plan: locks, journal, requests, report."""
-    for step in plan.steps:
-        secrets.check(step)
-
-    def begin(folder: Path, fence: int, clock: SystemClock) -> Journal:
-        journals.refuse_unfinished(folder)
-        run_url = os.environ.get("PVECTL_RUN_URL", "")
-        return journals.start(folder, plan, whoami(api), run_url, fence, clock.now())
-
-    return _locked(common, api, plan, secrets, begin, apply_plan)
-
-
-def execute_journal(
-    common: Common, api: Api, path: Path, secrets: FolderSecrets, *, back: bool
-) -> ExitStatus:
-    """Go on with the run of a journal, the way it was going, or back."""
-    events = read_journal(path)
-    plan = journals.plan_of(events, path)
-    if plan.cluster != api.endpoint:
-        raise StalePlan(f"the journal is of {plan.cluster}, not of {api.endpoint}")
-
-    def work(run: Run) -> Report:
-        if back and not journals.going_back(events):
-            run.journal.write("rollback", cause={"code": "E_ASKED", "summary": "asked for"})
-        return roll_back(run) if back or journals.going_back(events) else apply_plan(run)
-
-    return _locked(common, api, plan, secrets, lambda *_: Journal.open(path), work)
-
-
-def _locked(
-    common: Common,
-    api: Api,
-    plan: Plan,
-    secrets: FolderSecrets,
-    begin: Callable[[Path, int, SystemClock], Journal],
-    work: Callable[[Run], Report],
-) -> ExitStatus:
-    """Hold both locks while `work` runs over the journal that `begin` opens."""
-    folder, clock = journals.folder_of(api.endpoint), SystemClock()
-    run_url = os.environ.get("PVECTL_RUN_URL", "")
-    with local_lock(folder) as fence_file:
-        lock = acquire(api, clock, whoami(api), run_url, highest_fence(fence_file))
-        try:
-            remember_fence(fence_file, lock.mine.fence)
-            with begin(folder, lock.mine.fence, clock) as journal:
-                run = Run(api, plan.steps, journal, clock, secrets, lock, tell=teller(common))
-                with signals(run):
-                    report = work(run)
-        finally:
-            lock.release()
-    return finish(common, report, run.stop)
-
-
-def whoami(api: Api) -> str:
-    """Who holds the lock, for others to see."""
-    return f"{getpass.getuser()}@{socket.gethostname()} as {api.actor}"
-
-
-def teller(common: Common) -> Callable[[Progress], None]:
-    """Progress lines on standard error."""
-
-    def tell(progress: Progress) -> None:
-        text = f"[{progress.number}/{progress.total}] {progress.text}"
-        say(common, text, step=progress.number, of=progress.total)
-
-    return tell
-
-
-@contextmanager
-def signals(run: Run) -> Iterator[None]:
-    """The first INT or TERM asks the run to stop and roll back; the second one stops at once."""
-
-    def stop(number: int, frame: object) -> None:
-        del frame
-        run.stop.append(number)
-        if len(run.stop) > 1:
-            os._exit(128 + number)
-        sys.stderr.write(
-            "\nfinishing the request, then taking everything back; again: stop at once\n"
-        )
-
-    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def finish(common: Common, report: Report, stopped: list[int]) -> ExitStatus:
-    """Show the report; the exit status that belongs to it."""
-    show(common, "report", report)
-    if report.outcome == "done":
-        return ExitStatus.OK
-    if report.outcome == "rolled back" and report.restored:
-        if isinstance(report.failure, Interrupted) and stopped:
-            return ExitStatus(128 + stopped[0])
-        return ExitStatus.RESTORED
-    return ExitStatus.NOT_RESTORED

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.cli.apply import SystemClock
 from reconciler.cli.common import Common
+from reconciler.cli.running import SystemClock
 from reconciler.cli.session import Loaded
 from reconciler.cli.talk import result, say
 from reconciler.errors import ExitStatus, Refused, UsageError

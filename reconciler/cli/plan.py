@@ -9,11 +9,22 @@ import typer
 
 from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
-from reconciler.cli.session import Loaded, commit_of, connect, each_cluster, load_cluster, look, now
+from reconciler.cli.secrets import changed_secrets
+from reconciler.cli.session import (
+    Loaded,
+    commit_of,
+    connect,
+    each_cluster,
+    load_cluster,
+    look,
+    name_of,
+    now,
+)
 from reconciler.cli.talk import check_formats, say, show
 from reconciler.desired.settings import Settings
 from reconciler.desired.target import Cluster
 from reconciler.errors import ExitStatus, UsageError
+from reconciler.execution import journals
 from reconciler.live.read import Live
 from reconciler.model.api import Api
 from reconciler.model.facts import Facts
@@ -91,13 +102,17 @@ def make_plan(
     loaded: Loaded, api: Api, live: Live, targets: list[str] | None, allow: list[str] | None
 ) -> Planned:
     """The plan for a live cluster."""
+    cluster = name_of(loaded.cluster, api)
     question = Question(
-        cluster=api.endpoint,
+        cluster=cluster,
         actor=api.actor,
         now=now(),
         source=commit_of(loaded.cluster.folder),
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
+        changed_secrets=changed_secrets(
+            loaded.desired.state, loaded.cluster.folder, journals.folder_of(cluster)
+        ),
     )
     return compose(loaded.desired, live.state, live.facts, question)
 

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.apply import SystemClock, execute_journal
 from reconciler.cli.common import Common, command
+from reconciler.cli.running import execute_journal
 from reconciler.cli.secrets import FolderSecrets
-from reconciler.cli.session import connect, each_cluster
+from reconciler.cli.session import connect, each_cluster, name_of, now
 from reconciler.cli.talk import check_formats, say, show
 from reconciler.desired.settings import Settings
 from reconciler.desired.target import Cluster
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution import journals
-from reconciler.execution.journal import read_journal
-from reconciler.execution.lock import holders
+from reconciler.execution.journal import Event, is_finished, read_journal
+from reconciler.execution.lock import Holder, holders
 from reconciler.execution.lock import unlock as remove_lock
+from reconciler.execution.report import ROLLED_BACK, STOPPED, Report, account
+from reconciler.execution.run import look
+from reconciler.execution.trail import going_back
+from reconciler.model.api import Api
+from reconciler.render.view import View
 
 JournalFile = Annotated[
     Path | None,
@@ -28,33 +34,46 @@ JournalFile = Annotated[
 ]
 
 
+class Standing(NamedTuple):
+    """What `status` shows; `journal` is empty where no run is unfinished."""
+
+    journal: str
+    events: Sequence[Event]
+    report: Report | None
+    holders: Sequence[Holder]
+
+
 @command(app, "status")
 def status(common: Common) -> ExitStatus:
-    """Show the unfinished run, if there is one, and who holds the lock on the cluster.
+    """Show the unfinished run, if there is one, what became of each object, and who holds the lock.
 
-    Exit 11 when a run is unfinished, 6 when somebody holds the lock, else 0.
+    Reads only. Exit 11 when a run is unfinished, 6 when somebody holds the lock, else 0.
     """
-    check_formats(common, "journal")
+    check_formats(common, "standing")
 
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
         del settings
         with connect(cluster, read_only=True) as api:
-            path = journals.unfinished(journals.folder_of(api.endpoint))
-            now = SystemClock().now()
+            path = journals.unfinished(journals.folder_of(name_of(cluster, api)))
+            events = read_journal(path) if path else []
+            reached = _account(api, events, path) if path else None
             there = holders(api)
-        live = [holder for holder in there if holder.until > now]
-        if path is None:
-            say(common, "no unfinished run on this machine")
-        else:
-            _show_journal(common, path)
-        for holder in there:
-            state = "holds the lock" if holder in live else "left an expired lock behind"
-            say(common, f"{holder.owner} {state}, number {holder.fence} {holder.run}".rstrip())
+        moment = now()
+        standing = Standing(str(path or ""), events, reached, there)
+        show(common, "standing", standing, View(now=moment))
         if path is not None:
             return ExitStatus.UNFINISHED
+        live = any(holder.until > moment for holder in there)
         return ExitStatus.LOCKED if live else ExitStatus.OK
 
     return each_cluster(common, one)
+
+
+def _account(api: Api, events: list[Event], path: Path) -> Report:
+    """What became of each object of an unfinished run, read from the cluster."""
+    steps = journals.plan_of(events, path).steps
+    outcome = ROLLED_BACK if going_back(events) else STOPPED
+    return account(events, steps, lambda changes: look(api, changes).state, outcome)
 
 
 @command(app, "resume")
@@ -82,13 +101,18 @@ def _continue(common: Common, path: Path | None, *, back: bool) -> ExitStatus:
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
         del settings
         with connect(cluster, read_only=False) as api:
-            chosen = path or journals.unfinished(journals.folder_of(api.endpoint))
+            name = name_of(cluster, api)
+            chosen = path or journals.unfinished(journals.folder_of(name))
             if chosen is None:
                 say(common, "there is no unfinished run; nothing to do")
                 return ExitStatus.OK
             if not chosen.is_file():
                 raise UsageError(f"there is no journal {chosen}")
-            return execute_journal(common, api, chosen, FolderSecrets(cluster.folder), back=back)
+            if not back and is_finished(read_journal(chosen)):
+                say(common, "this run came to its end; nothing to do")
+                return ExitStatus.OK
+            secrets = FolderSecrets(cluster.folder)
+            return execute_journal(common, api, name, chosen, secrets, back=back)
 
     return each_cluster(common, one)
 

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.desired.secrets import resolve
+from reconciler.errors import SinkFailed
+from reconciler.execution import remembered
 from reconciler.execution.secrets import deliver, probe, withdraw
+from reconciler.model.address import Address
 from reconciler.model.plan import Step
 from reconciler.model.secret import SecretRef, SecretSink
+from reconciler.model.state import State
+
+
+def changed_secrets(state: State, folder: Path, kept: Path) -> Mapping[Address, tuple[str, ...]]:
+    """The secrets of declared objects that are not what was sent last, by object.
+
+    `folder` is the state folder, `kept` where hashes are kept. No command runs; a reference that
+    cannot be resolved here counts as unchanged.
+    """
+    values: dict[Address, dict[str, str]] = {}
+    for address, own in remembered.references(state).items():
+        for name, reference in own.items():
+            with contextlib.suppress(SinkFailed):
+                values.setdefault(address, {})[name] = resolve(reference, folder)
+    return remembered.changed(kept, values)
 
 
 @dataclass(frozen=True, slots=True)
 class FolderSecrets:
-    """Relative files count from `folder`."""
+    """Relative files count from `folder`. Each reference is resolved once per run."""
 
     folder: Path
+    _known: dict[SecretRef, str] = field(default_factory=dict, repr=False)
 
     def check(self, step: Step) -> None:
         """Before anything is sent: every secret is there, every sink can take one."""
@@ -26,7 +47,9 @@ class FolderSecrets:
                 self.resolve(value)
 
     def resolve(self, reference: SecretRef) -> str:
-        return resolve(reference, self.folder, allow_commands=True)
+        if reference not in self._known:
+            self._known[reference] = resolve(reference, self.folder, allow_commands=True)
+        return self._known[reference]
 
     def probe(self, sink: SecretSink) -> None:
         probe(sink, self.folder)

@@ -80,6 +80,12 @@ def _credential(cluster: Cluster) -> str:
     return resolve(cluster.secret, cluster.folder, allow_commands=True)
 
 
+def name_of(cluster: Cluster, api: Api) -> str:
+    """What a cluster is called in plans and journals: its first endpoint, whichever answers."""
+    target = cluster.connection()
+    return api.endpoint if target.sandbox_folder is not None else target.endpoints[0]
+
+
 def look(api: Api, desired: Desired) -> Live:
     """What the state files concern, as it is; raises Blind."""
     concerned = {*desired.objects, *desired.removed, *(moved.old for moved in desired.moved)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
 
 from reconciler.errors import (
     ApplyNotRestored,
@@ -11,16 +11,24 @@ from reconciler.errors import (
     JournalFailed,
     Locked,
     PvectlError,
-    Unreachable,
 )
-from reconciler.execution.judge import Seen, describe, intermediate, is_hidden, judge
-from reconciler.execution.report import Report, report
-from reconciler.execution.rollback import roll_back
-from reconciler.execution.run import SETTLE, Direction, Run, ensure_delivered, settle, write
+from reconciler.execution.judge import Seen, describe, is_hidden, judge, known
+from reconciler.execution.report import DONE, STOPPED, STUCK, Outcome, Report, report
+from reconciler.execution.rollback import BARRIERS, roll_back
+from reconciler.execution.run import SETTLE, Direction, Run, Sight
+from reconciler.execution.send import close_open, renew_secrets, write
+from reconciler.execution.trail import (
+    ASKED,
+    announced,
+    going_back,
+    is_delivered,
+    is_through,
+    recorded,
+    touched,
+)
 from reconciler.kinds import kind_of
 from reconciler.model.change import Change, Undo
 from reconciler.model.plan import Step
-from reconciler.model.state import State
 
 
 def apply(run: Run) -> Report:
@@ -28,134 +36,171 @@ def apply(run: Run) -> Report:
 
     The report says what became of each object. When a step fails everything is taken back, unless
     an irreversible step has been done: then there is only forward, and the journal stays open.
-    Raises JournalFailed or Locked when nothing was sent, ApplyNotRestored when the way back is
-    barred as well.
+    Raises JournalFailed or Locked only when nothing was sent.
     """
     try:
+        close_open(run)
         _forward(run)
-    except (JournalFailed, Locked) as failure:
-        if not any(event.name == "intent" for event in run.journal.events):
-            raise
-        if run.journal.cramped:
-            return _failed(run, failure)
-        raise ApplyNotRestored(
-            f"stopped in the middle: {failure.summary}",
-            hint="when that is mended: pvectl resume, or pvectl rollback",
-        ) from None
+        result = report(run, DONE, patience=SETTLE)
+        _refuse_incomplete(run, result)
+        run.journal.write("end", outcome=result.outcome, objects=result.objects_json())
     except PvectlError as failure:
+        if isinstance(failure, JournalFailed | Locked) and not announced(run.journal.events):
+            with contextlib.suppress(JournalFailed):
+                run.journal.write("end", outcome=STOPPED, objects={})
+            raise
         return _failed(run, failure)
-    result = report(run, "done")
-    run.journal.write("end", outcome=result.outcome, objects=result.objects_json())
     return result
 
 
-def _forward(run: Run) -> None:
-    state: State = {}
-    for number, step in enumerate(run.steps):
-        if run.stop:
-            raise Interrupted(f"stopped by a signal before step {number + 1}")
-        if run.journal.cramped:
-            raise JournalFailed("the disk that holds the journal is full", hint="make room")
-        if number == 0:
-            state = run.look([step])
-        todo = _remaining(run, number, step, state)
-        if todo:
-            run.say(number, f"{step.request.method} {step.request.target}")
-            write(run, number, Direction.FORWARD, todo)
-        else:
-            run.say(number, "already in force")
-            run.journal.write("skipped", step=number)
-        state = run.look(run.steps[number : number + 2])
-        _verify(step, number, run.steps, state)
+def take_back(run: Run) -> Report:
+    """Take a run back because somebody asks for it.
 
-
-def _remaining(run: Run, number: int, step: Step, state: State) -> Sequence[Change]:
-    """The changes of a step that are still to be made; raises Conflict."""
-    todo = []
-    for change in step.changes:
-        seen = judge(change, state)
-        if seen is Seen.BEFORE and _in_flight(run, number):
-            state = settle(run, number, [change], _last_intent(run, number))
-            seen = judge(change, state)
-        if is_hidden(change) and _recorded(run, number):
-            continue
-        if seen in (Seen.BEFORE, Seen.HALFWAY):
-            todo.append(change)
-        elif seen is Seen.OTHER:
-            if not intermediate(run.steps, number, change, state):
-                raise Conflict(
-                    f"somebody else changed an object meanwhile: {describe(change, state)}",
-                    hint="look at it, then plan again",
+    Raises ApplyNotRestored when something irreversible was done already.
+    """
+    try:
+        if not going_back(run.journal.events):
+            close_open(run)
+            pivot = _past_pivot(run)
+            if pivot:
+                raise ApplyNotRestored(
+                    f"it cannot be taken back any more: {pivot} was irreversible",
+                    hint="there is only the way forward: pvectl resume",
                 )
-        elif kind_of(change.address).sink(change) is not None:
-            _own_token(run, number, change)
-    return todo
+            cause = {"code": ASKED, "summary": "asked for"}
+            run.journal.write("rollback", cause=cause)
+        return roll_back(run)
+    except BARRIERS as barrier:
+        return report(run, STOPPED, barrier)
 
 
-def _own_token(run: Run, number: int, change: Change) -> None:
-    """A token that is there already is ours only if this run announced it."""
-    if not any(e.name == "intent" and e.step == number for e in run.journal.events):
-        raise Conflict(
-            f"somebody else made {change.address} meanwhile; its secret is not known here",
-            hint=f"declare it without secret_to, or renew it: pvectl rotate {change.address.id}",
-        )
-    ensure_delivered(run, number, [change])
+def resume(run: Run) -> Report:
+    """Finish a run in the direction in which it was going."""
+    return take_back(run) if going_back(run.journal.events) else apply(run)
 
 
-def _last_intent(run: Run, number: int) -> float:
-    times = [e.data["time"] for e in run.journal.events if e.name == "intent" and e.step == number]
-    return float(times[-1]) if times else 0.0
+def _forward(run: Run) -> None:
+    sight: Sight | None = None
+    for number, step in enumerate(run.steps):
+        if is_through(run.journal.events, number):
+            continue
+        _refuse_to_go_on(run, f"before step {number + 1}")
+        if sight is None:
+            sight = run.look(step.changes)
+        _do(run, number, step, sight)
+        following = run.steps[number + 1 : number + 2]
+        sight = run.look([change for part in (step, *following) for change in part.changes])
+        _verify(step, sight)
+    _refuse_to_go_on(run, "after the last step")
 
 
-def _in_flight(run: Run, number: int) -> bool:
-    """A request was announced, its outcome never recorded, and it may still come into force."""
-    own = [e for e in run.journal.events if e.step == number]
-    announced = bool(own) and own[-1].name == "intent"
-    return announced and run.clock.now() < _last_intent(run, number) + SETTLE
+def _refuse_to_go_on(run: Run, where: str) -> None:
+    if run.stop:
+        raise Interrupted(f"stopped by a signal {where}")
+    if run.journal.cramped:
+        raise JournalFailed("the disk that holds the journal is full", hint="make room")
 
 
-def _recorded(run: Run, number: int) -> bool:
-    return any(e.name == "done" and e.step == number for e in run.journal.events)
+def _do(run: Run, number: int, step: Step, sight: Sight) -> None:
+    """Make what is left to be made of one step."""
+    todo = [left for change in step.changes if (left := _left(run, number, change, sight))]
+    if todo:
+        run.say(number, f"{step.request.method} {step.request.target}")
+        write(run, number, Direction.FORWARD, todo, sight)
+        return
+    if step.sink is not None and not is_delivered(run.journal.events, number):
+        renew_secrets(run, number, step.changes)
+    elif number in touched(run.journal.events):
+        run.journal.write("done", step=number, direction=str(Direction.FORWARD))
+    else:
+        run.say(number, "already in force")
+        run.journal.write("skipped", step=number)
 
 
-def _verify(step: Step, number: int, steps: Sequence[Step], state: State) -> None:
+def _left(run: Run, number: int, change: Change, sight: Sight) -> Change | None:
+    """What is left of a change; None when it is made. Raises Conflict."""
+    events = run.journal.events
+    sink = kind_of(change.address).sink(change)
+    seen = judge(change, sight.state)
+    if is_hidden(change) and seen is Seen.BEFORE:
+        return None if sink and is_delivered(events, number) else change
+    if seen in (Seen.BEFORE, Seen.HALFWAY):
+        return change
+    if seen is Seen.AFTER:
+        if sink and number not in touched(events):
+            raise Conflict(
+                f"somebody else made {change.address} meanwhile; its secret is not known here",
+                hint="declare it without secret_to, or give it a new secret: "
+                f"pvectl rotate '{change.address.id}'",
+            )
+        return None
+    live = sight.state.get(change.address)
+    ours = known(recorded(events, run.steps, number), change.address, live)
+    if ours and number in touched(events):
+        return change._replace(before=ours[0])
+    raise Conflict(
+        f"somebody else changed an object meanwhile: {describe(change, sight.state)}",
+        hint="look at it, then plan again",
+    )
+
+
+def _verify(step: Step, sight: Sight) -> None:
     """What was written is there; PVE's 200 alone proves nothing."""
     for change in step.changes:
-        seen = judge(change, state)
-        if seen is Seen.AFTER or is_hidden(change) or intermediate(steps, number, change, state):
+        seen = judge(change, sight.state)
+        if seen is Seen.AFTER or (seen is Seen.BEFORE and is_hidden(change)):
             continue
         raise Conflict(
-            f"a change did not stay in force: {describe(change.inverse(), state)}",
+            f"a change did not stay in force: {describe(change, sight.state)}",
             hint="somebody else changes the same object, or Proxmox VE ignored a value",
+        )
+
+
+def _refuse_incomplete(run: Run, result: Report) -> None:
+    """What was changed again before the end counts as a conflict."""
+    missing = [str(address) for address, became in result.objects if became is not Outcome.DONE]
+    if missing:
+        raise Conflict(
+            f"not in force at the end of the run: {', '.join(missing)}",
+            hint="somebody else changes the same objects: look at them, then plan again",
         )
 
 
 def _failed(run: Run, failure: PvectlError) -> Report:
     """Take everything back, or stop where nothing can be taken back any more."""
-    past = _past_pivot(run)
+    if isinstance(failure, Locked) or (
+        isinstance(failure, JournalFailed) and not run.journal.cramped
+    ):
+        return report(run, STOPPED, failure)
     cause = {"code": failure.code, "summary": failure.summary}
-    if past:
-        run.journal.write("stuck", cause=cause, pivot=str(past))
-        result = report(run, "stuck", failure)
-        run.journal.write("end", outcome="stuck", unfinished=True, objects=result.objects_json())
-        return result
-    run.journal.write("rollback", cause=cause)
-    return roll_back(run, failure)
+    try:
+        pivot = _past_pivot(run)
+        if not pivot:
+            run.journal.write("rollback", cause=cause)
+            return roll_back(run, failure)
+        run.journal.write("stuck", cause=cause, pivot=pivot)
+        result = report(run, STUCK, failure)
+        run.journal.write("end", outcome=STUCK, unfinished=True, objects=result.objects_json())
+    except BARRIERS as barrier:
+        return report(run, STOPPED, failure, [] if barrier is failure else [barrier])
+    return result
 
 
 def _past_pivot(run: Run) -> str:
     """The irreversible change that was made already; "" while everything can be taken back."""
-    announced = {e.step for e in run.journal.events if e.name == "intent"}
-    pivots = [n for n in sorted(announced) if run.steps[n].undo is Undo.NONE]
-    if not pivots:
+    ours = touched(run.journal.events)
+    final = [
+        (number, change)
+        for number in sorted(announced(run.journal.events))
+        for change in run.steps[number].changes
+        if kind_of(change.address).undo(change) is Undo.NONE
+    ]
+    if not final:
         return ""
-    try:
-        state = run.look([run.steps[n] for n in pivots])
-    except Unreachable:
-        return str(run.steps[pivots[0]].changes[0].address)
-    for number in pivots:
-        for change in run.steps[number].changes:
-            final = kind_of(change.address).undo(change) is Undo.NONE
-            if final and judge(change, state) is not Seen.BEFORE:
-                return str(change.address)
+    state = run.look([change for _, change in final]).state
+    for number, change in final:
+        seen = judge(change, state)
+        made = seen is not Seen.BEFORE or is_hidden(change)
+        if seen is Seen.HALFWAY or (made and number in ours):
+            return str(change.address)
     return ""

@@ -19,9 +19,9 @@ from reconciler.errors import JournalBroken, JournalFailed
 from reconciler.model.state import canonical
 
 START = "0" * 64
-BALLAST = 64 * 1024
-"""Bytes kept free beside a journal: given back when the disk is full, so that the way back can
-still be recorded."""
+RESERVE = 64 * 1024
+"""Bytes kept free beside a journal at least: given back when the disk is full, so that the way back
+can still be recorded."""
 
 
 class Event(NamedTuple):
@@ -47,17 +47,19 @@ class Journal:
         self._descriptor = descriptor
         self._last = last
         self._size = os.lseek(descriptor, 0, os.SEEK_END)
+        self._torn = False
 
     @classmethod
-    def create(cls, path: Path) -> Journal:
-        """A new journal (mode 0600); raises JournalFailed when it cannot be made."""
+    def create(cls, path: Path, reserve: int = RESERVE) -> Journal:
+        """A new journal (mode 0600) and `reserve` bytes beside it; raises JournalFailed."""
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_ballast(path)
+            _write_reserve(path, reserve)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             descriptor = os.open(path, flags, 0o600)
             _sync_folder(path.parent)
         except OSError as error:
+            _drop_reserve(path)
             raise _failed(path, error) from None
         return cls(path, descriptor, [], START)
 
@@ -66,6 +68,8 @@ class Journal:
         """Continue a journal; a torn last line is cut off. Raises JournalBroken, JournalFailed."""
         events, last, good = _parse(_bytes(path), path)
         try:
+            if not _reserve(path).exists():
+                _write_reserve(path, max(RESERVE, good))
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             os.ftruncate(descriptor, good)
             os.fsync(descriptor)
@@ -80,7 +84,7 @@ class Journal:
         try:
             self._append(line)
         except OSError as first:
-            if not _drop_ballast(self.path):
+            if not _drop_reserve(self.path):
                 raise _failed(self.path, first) from None
             self.cramped = True
             try:
@@ -92,15 +96,15 @@ class Journal:
         self._size += len(line)
 
     def _append(self, line: bytes) -> None:
-        try:
-            rest = line
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-            os.fsync(self._descriptor)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._size)
-            raise
+        """What an earlier failure left behind the last good line is cut off first."""
+        if self._torn:
+            os.ftruncate(self._descriptor, self._size)
+        self._torn = True
+        rest = line
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        os.fsync(self._descriptor)
+        self._torn = False
 
     def __enter__(self) -> Self:
         return self
@@ -109,10 +113,17 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Close the file; a finished run needs no ballast."""
+        """Close the file; a finished run needs no reserve."""
         os.close(self._descriptor)
         if self.finished:
-            _drop_ballast(self.path)
+            _drop_reserve(self.path)
+
+    def discard(self) -> None:
+        """Remove a journal in which nothing stands."""
+        os.close(self._descriptor)
+        _drop_reserve(self.path)
+        with contextlib.suppress(OSError):
+            self.path.unlink()
 
     @property
     def finished(self) -> bool:
@@ -184,21 +195,26 @@ def _event(line: bytes, number: int, before: str) -> tuple[Event, str] | None:
     return (event, hashed) if expected == line + b"\n" else None
 
 
-def _ballast(path: Path) -> Path:
-    return path.with_suffix(".ballast")
+def _reserve(path: Path) -> Path:
+    return path.with_suffix(".reserve")
 
 
-def _write_ballast(path: Path) -> None:
-    with _ballast(path).open("wb") as file:
-        file.write(b"\0" * BALLAST)
-        file.flush()
-        os.fsync(file.fileno())
+def _write_reserve(path: Path, size: int) -> None:
+    """Random bytes, which no file system packs into fewer. Raises OSError and leaves nothing."""
+    try:
+        with _reserve(path).open("wb") as file:
+            file.write(os.urandom(size))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        _drop_reserve(path)
+        raise
 
 
-def _drop_ballast(path: Path) -> bool:
+def _drop_reserve(path: Path) -> bool:
     """Give the reserved bytes back; False when there were none."""
     try:
-        _ballast(path).unlink()
+        _reserve(path).unlink()
     except OSError:
         return False
     return True

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from reconciler.errors import JournalBroken, JournalFailed, JournalUnfinished
-from reconciler.execution.journal import Event, Journal, is_finished, read_journal
+from reconciler.execution.journal import RESERVE, Event, Journal, is_finished, read_journal
 from reconciler.kinds import specs
 from reconciler.model.address import Address
 from reconciler.model.plan import Plan
+from reconciler.model.state import canonical
+
+TIMES = 4
+"""The way back is recorded in less than this many times the size of the plan."""
+
+TAIL = 64 * 1024
+"""Bytes at the end of a journal in which its last line is looked for."""
 
 KEPT = 50
 """How many of the newest journals are looked at for what was applied before."""
@@ -39,12 +47,24 @@ def journals(folder: Path) -> list[Path]:
 
 
 def unfinished(folder: Path) -> Path | None:
-    """The newest journal whose run did not come to an end."""
+    """The newest journal whose run did not come to an end; raises JournalBroken, JournalFailed."""
     for path in reversed(journals(folder)):
-        events = read_journal(path)
-        if events and not is_finished(events):
-            return path
+        if not _seems_finished(path):
+            events = read_journal(path)
+            if events and not is_finished(events):
+                return path
     return None
+
+
+def _seems_finished(path: Path) -> bool:
+    """A look at the last line only, so that many old journals cost nothing."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL))
+            last = json.loads(file.read().rstrip(b"\n").rpartition(b"\n")[2])
+        return last["event"] == "end" and not last["data"].get("unfinished")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def refuse_unfinished(folder: Path) -> None:
@@ -62,23 +82,30 @@ def start(folder: Path, plan: Plan, owner: str, run_url: str, fence: int, now: f
     """A new journal that begins with the plan; raises JournalFailed."""
     moment = dt.datetime.fromtimestamp(now, dt.UTC)
     path = folder / f"{moment:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.jsonl"
-    journal = Journal.create(path)
-    journal.write(
-        "begin",
-        plan=plan.to_json(),
-        digest=plan.digest,
-        owner=owner,
-        run=run_url,
-        fence=fence,
-        time=round(now, 3),
-    )
+    content = plan.to_json()
+    journal = Journal.create(path, RESERVE + TIMES * len(canonical(content)))
+    try:
+        journal.write(
+            "begin",
+            plan=content,
+            digest=plan.digest,
+            owner=owner,
+            run=run_url,
+            fence=fence,
+            time=round(now, 3),
+        )
+    except JournalFailed:
+        journal.discard()
+        raise
     return journal
 
 
-def going_back(events: Sequence[Event]) -> bool:
-    """Whether the run of these events had turned round before it stopped."""
-    last = [event.name for event in events if event.name in ("begin", "rollback")]
-    return bool(last) and last[-1] == "rollback" and not is_finished(events)
+def go_on(path: Path, owner: str, run_url: str, fence: int, now: float) -> Journal:
+    """The journal of an earlier run, continued; raises JournalBroken, JournalFailed."""
+    journal = Journal.open(path)
+    moment = round(now, 3)
+    journal.write("continued", owner=owner, run=run_url, fence=fence, time=moment)
+    return journal
 
 
 def plan_of(events: list[Event], path: Path) -> Plan:

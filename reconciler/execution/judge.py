@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from reconciler.kinds import kind_of, visible
+from reconciler.model.address import Address
 from reconciler.model.change import Change
-from reconciler.model.plan import Step
 from reconciler.model.state import Spec, State
 
 
@@ -28,37 +28,50 @@ def judge(change: Change, state: State) -> Seen:
     A change that does not show (a new password) always looks like `BEFORE`.
     """
     live = state.get(change.address)
-    if live == shown(change, change.before):
+    if live == shown(change.address, change.before):
         return Seen.BEFORE
-    if live == shown(change, change.after):
+    if live == shown(change.address, change.after):
         return Seen.AFTER
-    if any(live == halfway for halfway in kind_of(change.address).halfway(change)):
+    if any(live == shown(change.address, spec) for spec in kind_of(change.address).halfway(change)):
         return Seen.HALFWAY
     return Seen.OTHER
 
 
-def shown(change: Change, spec: Spec | None) -> Spec | None:
-    """One side of a change as Proxmox VE shows it."""
-    return None if spec is None else visible(change.address, spec)
+def shown(address: Address, spec: Spec | None) -> Spec | None:
+    """A spec as Proxmox VE shows it."""
+    return None if spec is None else visible(address, spec)
 
 
 def is_hidden(change: Change) -> bool:
     """Whether both sides look alike from outside, as with a new password."""
-    return shown(change, change.before) == shown(change, change.after)
+    return shown(change.address, change.before) == shown(change.address, change.after)
 
 
-def intermediate(steps: Sequence[Step], number: int, change: Change, state: State) -> bool:
-    """Whether the object already is where a later step of the same plan takes it."""
-    later = (c for step in steps[number + 1 :] for c in step.changes)
-    return any(
-        c.address == change.address and judge(c, state) in (Seen.BEFORE, Seen.AFTER) for c in later
-    )
+def in_force(changes: Iterable[Change], state: State) -> bool:
+    """Whether all changes are seen to be made; never true of one that does not show."""
+    return all(judge(change, state) is Seen.AFTER for change in changes)
+
+
+def known(
+    changes: Sequence[Change], address: Address, live: Spec | None
+) -> tuple[Spec | None, ...]:
+    """The side of one of these changes, or a state halfway, as which `live` shows an object.
+
+    At most one; empty when the object is as none of them would leave it.
+    """
+    own = [change for change in changes if change.address == address]
+    for change in own:
+        for spec in (change.after, change.before, *kind_of(address).halfway(change)):
+            if live == shown(address, spec):
+                return (spec,)
+    return ()
 
 
 def describe(change: Change, state: State) -> str:
-    """Both values of a conflict, for people."""
-    planned = words(shown(change, change.before))
-    return f"{change.address}: planned from {planned}, found {words(state.get(change.address))}"
+    """All values of a conflict, for people."""
+    before, after = (words(shown(change.address, side)) for side in (change.before, change.after))
+    found = words(state.get(change.address))
+    return f"{change.address}: planned from {before} to {after}, found {found}"
 
 
 def words(spec: Spec | None) -> str:
@@ -67,8 +80,3 @@ def words(spec: Spec | None) -> str:
         return "absent"
     fields = spec.to_json()
     return ", ".join(f"{key} {value}" for key, value in sorted(fields.items())) or "present"
-
-
-def kinds_of(steps: Iterable[Step]) -> set[str]:
-    """The kinds that these steps touch."""
-    return {change.address.kind for step in steps for change in step.changes}

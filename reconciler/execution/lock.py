@@ -14,13 +14,23 @@ import contextlib
 import fcntl
 import json
 import os
+import socket
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from reconciler.errors import Locked, RequestRefused, UnknownOutcome
-from reconciler.execution.run import Clock
+from reconciler.errors import (
+    JournalFailed,
+    Locked,
+    PvectlError,
+    Refused,
+    RequestRefused,
+    UnknownOutcome,
+    Unreachable,
+)
+from reconciler.execution.run import SETTLE, Clock
 from reconciler.kinds.group import GROUPS, LOCK_PREFIX
 from reconciler.model.api import Api
 from reconciler.model.request import request
@@ -28,17 +38,25 @@ from reconciler.model.request import request
 LEASE = 300.0
 """Seconds that a lock lives without being renewed; longer than any single write can take."""
 
+RESERVED = SETTLE + 15.0
+"""Seconds before the end of the lease in which no request is begun any more: one that was begun
+before has come into force, or never will, when somebody else may take over."""
+
+TRIES = 3
+"""How often the lock is asked for while others write to user.cfg all the time."""
+
 PATIENCE = 10
 """How many seconds the lower of two fresh locks waits for the higher one to withdraw."""
 
 
 class Holder(NamedTuple):
-    """A lock object as it stands in the cluster; `until` in Unix seconds."""
+    """A lock object as it stands in the cluster; `until` in Unix seconds, `host` where it runs."""
 
     fence: int
     owner: str
     run: str
     until: float
+    host: str = ""
 
     @property
     def group(self) -> str:
@@ -46,7 +64,12 @@ class Holder(NamedTuple):
 
     def comment(self) -> str:
         """What the group's comment holds."""
-        fields = {"owner": self.owner, "run": self.run, "until": int(self.until)}
+        fields = {
+            "host": self.host,
+            "owner": self.owner,
+            "run": self.run,
+            "until": int(self.until),
+        }
         return "lock of pvectl " + json.dumps(fields, sort_keys=True)
 
 
@@ -55,7 +78,7 @@ def holders(api: Api) -> list[Holder]:
     found = []
     for row in api.get([GROUPS])[0]:
         number = row["groupid"].removeprefix(LOCK_PREFIX)
-        if number != row["groupid"] and number.isdigit():
+        if number != row["groupid"] and number.isdecimal():
             found.append(_parse(int(number), row.get("comment") or ""))
     return sorted(found)
 
@@ -64,7 +87,8 @@ def _parse(fence: int, comment: str) -> Holder:
     """A comment that cannot be read counts as a lock that never ends: a person is to look at it."""
     try:
         fields = json.loads(comment[comment.index("{") :])
-        return Holder(fence, str(fields["owner"]), str(fields["run"]), float(fields["until"]))
+        until, host = float(fields["until"]), str(fields.get("host", ""))
+        return Holder(fence, str(fields["owner"]), str(fields["run"]), until, host)
     except (ValueError, KeyError, TypeError):
         return Holder(fence, "unknown", "", float("inf"))
 
@@ -76,54 +100,126 @@ class ClusterLock:
     api: Api
     clock: Clock
     mine: Holder
+    taken_over: tuple[Holder, ...] = ()
+    """locks of dead runs that were removed"""
 
     def renew(self) -> None:
         """Make sure that the lock is still ours and lives for another write; raises Locked."""
-        now = self.clock.now()
-        if self.mine.until - now > LEASE / 2:
-            return
         there = {holder.fence: holder for holder in holders(self.api)}
-        if self.mine.fence not in there or now >= self.mine.until:
-            others = [h for h in there.values() if h.fence != self.mine.fence and h.until > now]
-            if self.mine.fence not in there or others:
-                raise Locked(
-                    "the lock on the cluster was lost: the lease ended and somebody took it over",
-                    hint="look at what they do, then: pvectl status",
-                )
-        self.mine = self.mine._replace(until=now + LEASE)
-        self.api.send(
-            request("PUT", "access", "groups", self.mine.group, comment=self.mine.comment())
-        )
+        now = self.clock.now()
+        rivals = [h for h in there.values() if h.fence != self.mine.fence and h.until > now]
+        if self.mine.fence not in there or (now >= self.mine.until and rivals):
+            raise Locked(
+                "the lock on the cluster was lost: the lease ended and somebody took it over",
+                hint="look at what they do, then: pvectl status",
+            )
+        if self.mine.until - now <= LEASE / 2:
+            self._extend(now)
+
+    def _extend(self, now: float) -> None:
+        """A failure does no harm while the old lease lasts."""
+        longer = self.mine._replace(until=now + LEASE)
+        put = request("PUT", "access", "groups", self.mine.group, comment=longer.comment())
+        try:
+            self.api.send(put)
+        except (RequestRefused, UnknownOutcome, Unreachable) as error:
+            if self.mine.until - self.clock.now() > RESERVED:
+                return
+            raise Locked(
+                f"the lock on the cluster cannot be renewed: {error.summary}",
+                hint="when that is mended: pvectl status",
+            ) from None
+        self.mine = longer
 
     def release(self) -> None:
         """Remove the lock object; an error leaves it to the end of its lease."""
-        with contextlib.suppress(RequestRefused, UnknownOutcome):
-            self.api.send(request("DELETE", "access", "groups", self.mine.group))
+        with contextlib.suppress(PvectlError):
+            _remove(self.api, self.mine)
 
 
-def acquire(api: Api, clock: Clock, owner: str, run: str, floor: int = 0) -> ClusterLock:
-    """Take the cluster's lock; raises Locked with the owner, RequestRefused without the right.
+@contextlib.contextmanager
+def one_writer(api: Api, clock: Clock, owner: str, run: str, folder: Path) -> Iterator[ClusterLock]:
+    """Hold both locks; `folder` is the cluster's own. Raises Locked, JournalFailed, Refused."""
+    with local_lock(folder) as numbers:
+        lock = acquire(api, clock, owner, run, numbers)
+        try:
+            yield lock
+        finally:
+            lock.release()
 
-    `floor`: the highest fencing number seen so far on this machine. Expired locks are taken over.
+
+def acquire(api: Api, clock: Clock, owner: str, run: str, numbers: Path) -> ClusterLock:
+    """Take the cluster's lock; raises Locked with the owner, Refused without the right.
+
+    `numbers`: the file that keeps the fencing number used last on this machine. Locks whose lease
+    has ended are taken over; so is a live one that was made by a run of this machine, of which the
+    local lock proves that it is dead.
     """
-    now = clock.now()
+    now, floor, host = clock.now(), highest_fence(numbers), this_host()
     there = holders(api)
-    _refuse_if_live(there, now)
-    fence = max([int(now), floor, *(holder.fence for holder in there)]) + 1
-    mine = Holder(fence, owner, run, now + LEASE)
+    own = frozenset(h.fence for h in there if (h.fence, h.host) == (floor, host))
+    _refuse_if_live([h for h in there if h.fence not in own], now)
+    fence = max([int(now * 1000), floor, *(holder.fence for holder in there)]) + 1
+    mine = Holder(fence, owner, run, now + LEASE, host)
+    remember_fence(numbers, fence)
+    lock = ClusterLock(api, clock, mine, tuple(there))
+    _create(lock)
+    _make_sure(lock, own)
     try:
-        api.send(request("POST", "access", "groups", groupid=mine.group, comment=mine.comment()))
-    except RequestRefused as refused:
-        if "already exists" in refused.reason:
-            _refuse_if_live(holders(api), now)
-            raise Locked("somebody else takes the lock at this moment", hint="try again") from None
-        raise
-    lock = ClusterLock(api, clock, mine)
-    _make_sure(lock)
-    for dead in there:
-        with contextlib.suppress(RequestRefused):
-            api.send(request("DELETE", "access", "groups", dead.group))
+        for dead in there:
+            _remove(api, dead)
+    except PvectlError as error:
+        lock.release()
+        raise Locked(
+            f"the dead lock of {dead.owner} cannot be removed: {error.summary}",
+            hint=f"remove it: pvectl unlock --fence {dead.fence}",
+        ) from None
     return lock
+
+
+def _create(lock: ClusterLock) -> None:
+    mine = lock.mine
+    post = request("POST", "access", "groups", groupid=mine.group, comment=mine.comment())
+    for attempt in range(TRIES):
+        try:
+            lock.api.send(post)
+        except UnknownOutcome:
+            return _wait_for(lock)
+        except RequestRefused as refused:
+            if refused.lock_timeout and attempt + 1 < TRIES:
+                continue
+            raise _why_not(lock, refused) from None
+        return None
+    return None
+
+
+def _why_not(lock: ClusterLock, refused: RequestRefused) -> PvectlError:
+    if "already exists" in refused.reason:
+        return Locked("somebody else takes the lock at this moment", hint="try again")
+    if refused.forbidden:
+        return Refused(
+            f"{lock.api.actor} may not take the lock on the cluster",
+            hint="the lock is a group: grant it Group.Allocate on /access/groups",
+        )
+    return refused
+
+
+def _wait_for(lock: ClusterLock) -> None:
+    """The answer was lost; the lock may still come into being."""
+    until = lock.clock.now() + SETTLE
+    while lock.mine.fence not in {holder.fence for holder in holders(lock.api)}:
+        if lock.clock.now() >= until:
+            raise Unreachable("the lock on the cluster could not be taken: no answer")
+        lock.clock.sleep(1.0)
+
+
+def _remove(api: Api, holder: Holder) -> None:
+    """One that is gone already is as good."""
+    try:
+        api.send(request("DELETE", "access", "groups", holder.group))
+    except RequestRefused as refused:
+        if "does not exist" not in refused.reason:
+            raise
 
 
 def _refuse_if_live(there: list[Holder], now: float) -> None:
@@ -136,12 +232,16 @@ def _refuse_if_live(there: list[Holder], now: float) -> None:
             )
 
 
-def _make_sure(lock: ClusterLock) -> None:
-    """Of two locks made at the same moment only one remains; raises Locked in the other run."""
+def _make_sure(lock: ClusterLock, dead: frozenset[int]) -> None:
+    """Of two locks made at the same moment only one remains; raises Locked in the other run.
+
+    `dead`: fencing numbers that do not count although their lease has not ended.
+    """
     for _ in range(PATIENCE):
         now = lock.clock.now()
         there = holders(lock.api)
-        rivals = [h for h in there if h.fence != lock.mine.fence and h.until > now]
+        others = {lock.mine.fence} | dead
+        rivals = [h for h in there if h.until > now and h.fence not in others]
         if lock.mine.fence not in {holder.fence for holder in there}:
             break
         if not rivals:
@@ -157,7 +257,7 @@ def unlock(api: Api, fence: int) -> Holder:
     """Remove one lock by its fencing number; raises Locked when it is not there."""
     for holder in holders(api):
         if holder.fence == fence:
-            api.send(request("DELETE", "access", "groups", holder.group))
+            _remove(api, holder)
             return holder
     raise Locked(f"there is no lock with the number {fence}", hint="pvectl status shows the lock")
 
@@ -166,10 +266,13 @@ def unlock(api: Api, fence: int) -> Holder:
 def local_lock(folder: Path) -> Iterator[Path]:
     """One run per cluster on this machine; the system drops it when the process dies.
 
-    Yields the file that keeps the highest fencing number. Raises Locked.
+    Yields the file that keeps the highest fencing number. Raises Locked, JournalFailed.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _failed(folder, error) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -191,5 +294,33 @@ def highest_fence(file: Path) -> int:
 
 
 def remember_fence(file: Path, fence: int) -> None:
-    """Keep the number for the next run on this machine."""
-    file.write_text(f"{fence}\n")
+    """Keep the number, before its lock is made; raises JournalFailed."""
+    try:
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        try:
+            with os.fdopen(descriptor, "w") as new:
+                new.write(f"{fence}\n")
+                new.flush()
+                os.fsync(new.fileno())
+            Path(name).replace(file)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise _failed(file.parent, error) from None
+
+
+def this_host() -> str:
+    """What tells this machine from others, also from one that was copied from it."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+    except OSError:
+        boot = ""
+    return f"{socket.gethostname()} {boot}".strip()
+
+
+def _failed(folder: Path, error: OSError) -> JournalFailed:
+    return JournalFailed(
+        f"{folder} cannot be written: {error.strerror}",
+        hint="nothing was sent; make room or set PVECTL_HOME to another folder",
+    )

@@ -2,74 +2,88 @@
 
 from __future__ import annotations
 
-from reconciler.errors import JournalFailed, Locked, PvectlError
-from reconciler.execution.judge import Seen, judge
-from reconciler.execution.report import Report, report
-from reconciler.execution.run import SETTLE, Direction, Run, settle, write
+from reconciler.errors import (
+    ApplyNotRestored,
+    Conflict,
+    JournalFailed,
+    Locked,
+    PvectlError,
+    Unreachable,
+)
+from reconciler.execution.judge import Seen, describe, is_hidden, judge, known, shown
+from reconciler.execution.report import ROLLED_BACK, Report, report
+from reconciler.execution.run import SETTLE, Direction, Run, Sight
+from reconciler.execution.send import close_open, write
+from reconciler.execution.trail import announced, is_delivered, recorded, touched
 from reconciler.kinds import kind_of
-from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
+
+BARRIERS = (JournalFailed, Locked, Unreachable)
+"""What bars every further request, not only the one that met it."""
 
 
 def roll_back(run: Run, failure: PvectlError | None = None) -> Report:
     """Take back what this run did, last step first, and verify that everything is as before.
 
     What somebody else changed meanwhile stays untouched; what cannot be taken back is listed.
-    Raises JournalFailed, Locked.
+    Raises what bars every further request: JournalFailed, Locked, Unreachable.
     """
-    announced = {e.step for e in run.journal.events if e.name == "intent"}
+    close_open(run)
     trouble: list[PvectlError] = []
-    for number in sorted(announced, reverse=True):
+    for number in sorted(announced(run.journal.events), reverse=True):
         try:
-            _take_back(run, number)
-        except (JournalFailed, Locked):
+            _take_back(run, number, trouble)
+        except BARRIERS:
             raise
         except PvectlError as error:
             trouble.append(error)
             run.say(number, f"cannot be taken back: {error.summary}")
-    result = report(run, "rolled back", failure, trouble)
-    unfinished = not result.restored
+    result = report(run, ROLLED_BACK, failure, trouble, patience=SETTLE)
+    again = any(not isinstance(error, Conflict) for error in trouble)
     run.journal.write(
-        "end", outcome=result.outcome, unfinished=unfinished, objects=result.objects_json()
+        "end", outcome=result.outcome, unfinished=again, objects=result.objects_json()
     )
     return result
 
 
-def _take_back(run: Run, number: int) -> None:
+def _take_back(run: Run, number: int, trouble: list[PvectlError]) -> None:
     step = run.steps[number]
-    _wait_for_the_last(run, number)
-    state = run.look([step])
-    back: list[Change] = []
-    for change in reversed(step.changes):
-        seen = judge(change, state)
-        if seen is Seen.AFTER and kind_of(change.address).undo(change) is not Undo.NONE:
-            back.append(change.inverse())
-        elif seen is Seen.HALFWAY:
-            back.append(change.inverse()._replace(before=state[change.address]))
-    if back:
-        run.say(number, f"taking back: {', '.join(str(c.address) for c in back)}")
-        write(run, number, Direction.BACK, back)
-    _withdraw(run, number, {change.address for change in back})
+    sight = run.look(step.changes)
+    back = [_inverse(run, number, change, sight, trouble) for change in reversed(step.changes)]
+    todo = [change for change in back if change is not None]
+    if todo:
+        run.say(number, f"taking back: {', '.join(str(change.address) for change in todo)}")
+        write(run, number, Direction.BACK, todo, sight)
+    _withdraw(run, number)
 
 
-def _wait_for_the_last(run: Run, number: int) -> None:
-    """A request whose outcome was never recorded may still come into force: wait it out."""
-    own = [event for event in run.journal.events if event.step == number]
-    if own and own[-1].name == "intent":
-        sent = float(own[-1].data["time"])
-        if run.clock.now() < sent + SETTLE:
-            forward = own[-1].data["direction"] == Direction.FORWARD
-            changes = run.steps[number].changes
-            settle(run, number, changes if forward else [c.inverse() for c in changes], sent)
+def _inverse(
+    run: Run, number: int, change: Change, sight: Sight, trouble: list[PvectlError]
+) -> Change | None:
+    """The change that takes one back from where it is; None where nothing of ours is there."""
+    live = sight.state.get(change.address)
+    ours = number in touched(run.journal.events)
+    if live == shown(change.address, change.before) or is_hidden(change):
+        return None
+    if not ours and judge(change, sight.state) is not Seen.HALFWAY:
+        return None
+    if kind_of(change.address).undo(change) is Undo.NONE:
+        summary = f"{change.action} {change.address} cannot be taken back"
+        trouble.append(ApplyNotRestored(summary, hint="pvectl resume goes forward"))
+        return None
+    found = known(recorded(run.journal.events, run.steps, number), change.address, live)
+    if not found:
+        summary = f"somebody else changed an object meanwhile: {describe(change, sight.state)}"
+        trouble.append(Conflict(summary, hint="it was left alone: look at it, then plan again"))
+        return None
+    return change.inverse()._replace(before=found[0])
 
 
-def _withdraw(run: Run, number: int, gone: set[Address]) -> None:
+def _withdraw(run: Run, number: int) -> None:
     """The secret of a token that is no more is of no use to anybody."""
     step = run.steps[number]
-    if step.sink is None or not any(
-        e.name == "delivered" and e.step == number for e in run.journal.events
-    ):
+    if step.sink is None or not is_delivered(run.journal.events, number):
         return
     for change in step.changes:
-        if change.address in gone:
+        if change.before is None:
             run.secrets.withdraw(step.sink, change.address.id)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from reconciler.errors import StalePlan
 from reconciler.execution.judge import words
 from reconciler.kinds import specs
+from reconciler.model.address import Address
 from reconciler.model.plan import Plan
 from reconciler.model.state import State, canonical, digest
 
@@ -83,12 +84,17 @@ def check_fits(saved: SavedPlan, cluster: str, actor: str, now: int) -> None:
         raise StalePlan(f"the plan was made {hours} hours ago and has expired", hint=AGAIN)
 
 
+def stale(plan: Plan, live: State) -> tuple[Address, ...]:
+    """The objects that the plan concerns and that are not as they were."""
+    return tuple(address for address, spec in plan.seen if live.get(address) != spec)
+
+
 def check_fresh(plan: Plan, live: State) -> None:
     """Raises StalePlan when an object that the plan concerns is not as it was."""
+    seen = dict(plan.seen)
     lines = [
-        f"{address}: was {words(spec)}, is {words(live.get(address))}"
-        for address, spec in plan.seen
-        if live.get(address) != spec
+        f"{address}: was {words(seen[address])}, is {words(live.get(address))}"
+        for address in stale(plan, live)
     ]
     if lines:
         raise StalePlan(

@@ -127,8 +127,8 @@ class Kind(Generic[S]):
     `requests`    changes -> requests with the changes that each of them carries
     `halfway`     change -> the states in which PVE may leave it when a request of two writes ends
                   after the first
-    `sink`        change -> where the secret in the answer goes
-    `renew_secret` creation -> requests after which the object has a new secret, told in the answer
+    `sink`        change -> where the secret in the answer goes; a change to a spec with a sink from
+                  the same without one asks for a new secret
     `undo`        change -> what taking it back costs
     `needs`       (change, access table of the live state) -> privileges that its request needs
     `grants`      (id, spec, access table) -> None; fills the table
@@ -180,7 +180,6 @@ class Kind(Generic[S]):
     split: Callable[[Change], Sequence[Change]] = lambda change: (change,)
     halfway: Callable[[Change], Iterable[S]] = _nothing
     sink: Callable[[Change], SecretSink | None] = lambda _: None
-    renew_secret: Callable[[Change], tuple[Request, ...]] = _nothing
     undo: Callable[[Change], Undo] = _full
     grants: Callable[[str, S, AccessTable], None] = lambda *_: None
     built_in: Callable[[str, S], bool] = lambda *_: False

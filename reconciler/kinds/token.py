@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from reconciler.access.table import AccessTable, Principal
-from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.kind import Kind, Need, Place, Reads, need, plain_title
 from reconciler.kinds.text import TOKEN, Expiry, Text, changed, flag, given, quote, unix_to_toml
 from reconciler.kinds.user import USERS
 from reconciler.model.address import Address
@@ -21,7 +21,11 @@ from reconciler.model.state import Spec
 
 
 class TokenSpec(Spec):
-    """`secret_to` is where a newly made secret goes; PVE knows nothing of it."""
+    """`secret_to` is where a newly made secret goes; PVE knows nothing of it.
+
+    A change of a token that is there to a spec with `secret_to` asks for a new secret: `regenerate`
+    keeps id, entries and expiry (libpve-access-control 9.1.0 and later).
+    """
 
     privsep: bool = True
     expires: int = 0
@@ -111,6 +115,8 @@ def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change
             yield request("DELETE", *path), (change,)
         elif isinstance(before, TokenSpec):
             params = changed(_params(before), _params(after))
+            if after.secret_to is not None:
+                params["regenerate"] = "1"
             yield Request("PUT", path, tuple(params.items())), (change,)
         else:
             params = {"privsep": str(int(after.privsep)), **changed(_ABSENT, _params(after))}
@@ -118,20 +124,22 @@ def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change
 
 
 def _sink(change: Change) -> SecretSink | None:
-    if change.before is None and isinstance(change.after, TokenSpec):
-        return change.after.secret_to
-    return None
-
-
-def _renew_secret(change: Change) -> tuple[Request, ...]:
-    """`regenerate` keeps id, entries and expiry (libpve-access-control 9.1.0 and later)."""
-    user, _, name = change.address.id.partition("!")
-    return (request("PUT", "access", "users", user, "token", name, regenerate=1),)
+    """Only where the request gives the token a new secret."""
+    return change.after.secret_to if isinstance(change.after, TokenSpec) else None
 
 
 def _undo(change: Change) -> Undo:
-    """A token that is made again has another secret."""
-    return Undo.NONE if change.after is None else Undo.FULL
+    """A token that is made again has another secret, and a renewed secret kills the old one."""
+    if change.after is None or (change.before is not None and _sink(change) is not None):
+        return Undo.NONE
+    return Undo.FULL
+
+
+def _title(changes: Sequence[Change]) -> str:
+    change = changes[0]
+    if len(changes) == 1 and change.before is not None and _sink(change) is not None:
+        return f"give token {change.address.id} a new secret"
+    return plain_title(changes)
 
 
 def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
@@ -169,8 +177,8 @@ KIND = Kind(
     owners=_owner,
     requests=lambda changes: tuple(_requests(changes)),
     sink=_sink,
-    renew_secret=_renew_secret,
     undo=_undo,
+    title=_title,
     needs=_needs,
     grants=_grants,
     weigh=_weigh,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from reconciler.access.table import AccessTable
@@ -25,7 +25,8 @@ class Question:
     """What is to be planned: where, by whom (empty: nobody in particular), when, and how far.
 
     `targets` are globs over addresses; `allowed` the refusals that the operator lets pass by name.
-    `now` in Unix seconds.
+    `now` in Unix seconds. `changed_secrets`: parameters whose secret is another one than was sent
+    last, by object.
     """
 
     cluster: str
@@ -34,6 +35,7 @@ class Question:
     source: str = ""
     targets: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
+    changed_secrets: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Planned(NamedTuple):
@@ -48,7 +50,7 @@ class Planned(NamedTuple):
 
 def compose(desired: Desired, live: State, facts: Facts, question: Question) -> Planned:
     """The plan that turns `live` into `desired`; the same inputs always give the same plan."""
-    difference = diff(desired, live, now=question.now)
+    difference = diff(desired, live, now=question.now, changed_secrets=question.changed_secrets)
     changes = difference.changes
     if question.targets:
         changes = narrow(changes, question.targets)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,13 +25,21 @@ class Difference(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def diff(desired: Desired, live: State, *, now: int) -> Difference:
+def diff(
+    desired: Desired,
+    live: State,
+    *,
+    now: int,
+    changed_secrets: Mapping[Address, tuple[str, ...]] | None = None,
+) -> Difference:
     """What turns `live` into `desired`; `now` (Unix seconds) decides what has expired.
+
+    `changed_secrets`: parameters of objects that are there whose secret is to be sent again.
 
     Nothing is deleted that was not declared deletable: by [[removed]] or [[moved]], by an expired
     grant, by the mode of its kind, or because it hangs on such an object.
     """
-    work = _Work(desired, live)
+    work = _Work(desired, live, changed_secrets or {})
     for address, declared in desired.objects.items():
         if 0 < declared.expires <= now:
             work.delete(address, Reason(Cause.EXPIRED, f"expired; {_place(declared)}"))
@@ -53,10 +61,21 @@ def _place(declared: Declared) -> str:
     return f"declared in {declared.source.file}:{declared.source.line}"
 
 
+def _sending(address: Address, after: Spec, declared: Declared, names: Sequence[str]) -> Spec:
+    """The same spec, but it sends these secrets."""
+    kind = kind_of(address)
+    if not names or kind.with_secrets is None:
+        return after
+    known = kind.secrets(declared.spec)
+    sent: Spec = kind.with_secrets(after, {name: known[name] for name in names if name in known})
+    return sent
+
+
 @dataclass(slots=True)
 class _Work:
     desired: Desired
     live: State
+    changed_secrets: Mapping[Address, tuple[str, ...]]
     changes: dict[Address, Change] = field(default_factory=dict)
     kept: Counter[tuple[str, str]] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
@@ -69,10 +88,13 @@ class _Work:
         except ValueError as error:
             self._error("CANNOT_REACH", str(error), address)
             return
+        renewed = self.changed_secrets.get(address, ()) if before is not None else ()
+        after = _sending(address, after, declared, renewed)
         if before is None:
             reason = Reason(Cause.MISSING, f"{_place(declared)}, not in the cluster")
         elif after != before:
-            reason = Reason(Cause.DIFFERS, _place(declared))
+            why = f"; its {' and '.join(renewed)} was changed" if renewed else ""
+            reason = Reason(Cause.DIFFERS, _place(declared) + why)
         else:
             return
         self.changes[address] = Change(address, before, after, reason)

@@ -61,6 +61,10 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "text": "journal:status",
             "json": "journal:json",
         },
+        "standing": {
+            "text": "standing:text",
+            "json": "standing:json",
+        },
     }.items()
 }
 """Document -> name of a format -> what renders it. A document is a Plan, a Drift, a sequence of

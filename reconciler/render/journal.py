@@ -39,6 +39,10 @@ _STANDS = {
     ("delivered", ""): ("sent, secret delivered", Tone.WARNING),
     ("done", "forward"): ("done", Tone.GOOD),
     ("done", "back"): ("taken back", Tone.UPDATE),
+    ("found", "forward"): ("in force, as was seen later", Tone.WARNING),
+    ("found", "back"): ("taken back, as was seen later", Tone.UPDATE),
+    ("unknown", ""): ("sent, nobody can see the outcome", Tone.ERROR),
+    ("refused", "back"): ("could not be taken back", Tone.ERROR),
     ("refused", ""): ("refused", Tone.ERROR),
     ("skipped", ""): ("was in force already", Tone.GOOD),
 }
@@ -51,7 +55,7 @@ def outline(events: Events, *, every_event: bool = True) -> Outline:
     if every_event:
         sections.append(Section("Events", tuple((line,) for line in _log(events)), "event"))
     return Outline(
-        title=f"Run: {_state(events)}",
+        title=f"Run: {state(events)}",
         facts=tuple(_facts(events)),
         sections=tuple(part for part in sections if part.blocks),
         closing=tuple(_closing(events)),
@@ -70,7 +74,7 @@ def _turned_back(events: Events) -> bool:
     return any(event.name == "rollback" for event in events)
 
 
-def _state(events: Events) -> str:
+def state(events: Events) -> str:
     if not events:
         return "empty journal, nothing was sent"
     last = events[-1]
@@ -128,7 +132,10 @@ def _steps(events: Events) -> Iterable[Line]:
 
 def _stand(event: Event) -> tuple[str, Tone]:
     direction = str(event.data.get("direction", ""))
-    return _STANDS.get((event.name, direction), (event.name, Tone.PLAIN))
+    if event.data.get("more"):
+        return ("begun", Tone.WARNING)
+    alike = _STANDS.get((event.name, ""), (event.name, Tone.PLAIN))
+    return _STANDS.get((event.name, direction), alike)
 
 
 def _log(events: Events) -> Iterable[Line]:
@@ -150,6 +157,8 @@ def _told(event: Event) -> str:
         parts.append("taking back")
     if data.get("attempt", 1) != 1:
         parts.append(f"attempt {data['attempt']}")
+    if event.name == "continued":
+        parts.append(f"by {data.get('owner', '')}")
     parts += [str(data[name]) for name in ("why", "sink", "outcome", "pivot") if data.get(name)]
     if "cause" in data:
         parts.append(str(data["cause"].get("summary", "")))
@@ -194,7 +203,7 @@ def json(events: Events, view: View) -> str:
     del view
     content = {
         "finished": _is_finished(events),
-        "state": _state(events),
+        "state": state(events),
         "events": [{"event": event.name, **event.data} for event in events],
     }
     return document("journal", FORMAT, content)

@@ -103,7 +103,16 @@ def _title(report: Ended) -> tuple[str, Tone]:
         return "Apply failed past the point of no return.", Tone.ERROR
     if report.outcome == "done":
         return "Applied, but not everything is as declared.", Tone.ERROR
+    if report.outcome == "stopped":
+        return "Stopped in the middle.", Tone.ERROR
     return "Not everything is as it was before: a person is needed.", Tone.ERROR
+
+
+_NEXT = {
+    "stuck": "Correct the cause, then `pvectl resume`: there is only the way forward.",
+    "stopped": "Correct the cause; `pvectl resume` finishes it, `pvectl rollback` takes it back.",
+    "done": "Somebody else changed objects meanwhile: `pvectl plan` shows what differs.",
+}
 
 
 def _next(report: Ended) -> str:
@@ -113,13 +122,10 @@ def _next(report: Ended) -> str:
         if report.failure is None:
             return "Nothing is left to do."
         return "Correct the cause, then plan and apply again."
-    if report.outcome == "stuck":
-        return "Correct the cause, then `pvectl resume`: there is only the way forward."
-    if report.outcome == "done":
-        return "Somebody else changed objects meanwhile: `pvectl plan` shows what differs."
-    return (
+    return _NEXT.get(
+        report.outcome,
         "Look at the objects that are done or unknown. `pvectl rollback` tries again, "
-        "`pvectl plan` shows what differs from the declared state."
+        "`pvectl plan` shows what differs from the declared state.",
     )
 
 

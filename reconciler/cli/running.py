@@ -1,0 +1,170 @@
+"""A plan or a journal is run: locks, signals, progress, report, exit status."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconciler.cli.common import Common
+from reconciler.cli.secrets import FolderSecrets
+from reconciler.cli.talk import say, show
+from reconciler.errors import (
+    ApplyNotRestored,
+    ExitStatus,
+    Interrupted,
+    JournalFailed,
+    SinkFailed,
+    StalePlan,
+)
+from reconciler.execution import journals, remembered
+from reconciler.execution.apply import apply, resume, take_back
+from reconciler.execution.journal import Journal, read_journal
+from reconciler.execution.lock import ClusterLock, one_writer
+from reconciler.execution.report import DONE, ROLLED_BACK, Outcome, Report
+from reconciler.execution.run import Progress, Run
+from reconciler.execution.trail import asked_for
+from reconciler.model.api import Api
+from reconciler.model.plan import Plan
+from reconciler.render.view import View
+
+
+class SystemClock:
+    """The real time."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def execute(common: Common, api: Api, plan: Plan, secrets: FolderSecrets) -> ExitStatus:
+    """Run a new plan."""
+    for step in plan.steps:
+        secrets.check(step)
+    folder = journals.folder_of(plan.cluster)
+
+    def begin(lock: ClusterLock, clock: SystemClock) -> Journal:
+        journals.refuse_unfinished(folder)
+        mine = lock.mine
+        return journals.start(folder, plan, mine.owner, mine.run, mine.fence, clock.now())
+
+    return _run(common, api, plan, secrets, begin, apply)
+
+
+def execute_journal(
+    common: Common, api: Api, cluster: str, path: Path, secrets: FolderSecrets, *, back: bool
+) -> ExitStatus:
+    """Go on with the run of a journal, the way it was going, or back.
+
+    Raises StalePlan for the journal of another cluster.
+    """
+    plan = journals.plan_of(read_journal(path), path)
+    if plan.cluster != cluster:
+        raise StalePlan(
+            f"the journal is of {plan.cluster}, not of {cluster}",
+            hint="choose the cluster with --on",
+        )
+
+    def go_on(lock: ClusterLock, clock: SystemClock) -> Journal:
+        mine = lock.mine
+        try:
+            return journals.go_on(path, mine.owner, mine.run, mine.fence, clock.now())
+        except JournalFailed as failure:
+            raise ApplyNotRestored(failure.summary, hint=failure.hint) from None
+
+    return _run(common, api, plan, secrets, go_on, take_back if back else resume)
+
+
+def _run(
+    common: Common,
+    api: Api,
+    plan: Plan,
+    secrets: FolderSecrets,
+    begin: Callable[[ClusterLock, SystemClock], Journal],
+    work: Callable[[Run], Report],
+) -> ExitStatus:
+    """Hold both locks while `work` runs over the journal that `begin` opens."""
+    folder, clock = journals.folder_of(plan.cluster), SystemClock()
+    with one_writer(api, clock, whoami(api), os.environ.get("PVECTL_RUN_URL", ""), folder) as lock:
+        for dead in lock.taken_over:
+            say(common, f"took over the lock of {dead.owner}, number {dead.fence} {dead.run}")
+        with begin(lock, clock) as journal:
+            run = Run(api, plan.steps, journal, clock, secrets, lock, tell=teller(common))
+            with signals(run):
+                report = work(run)
+            asked = asked_for(journal.events)
+    if report.outcome == DONE and report.complete:
+        _remember(common, plan, report, secrets)
+    show(common, "report", report, View(remarks={a: (t,) for a, t in report.losses.items()}))
+    return status_of(report, run.stop, asked=asked)
+
+
+def _remember(common: Common, plan: Plan, report: Report, secrets: FolderSecrets) -> None:
+    """Keep hashes of the secrets that were sent; without them a change is only not noticed."""
+    done = {address for address, became in report.objects if became is Outcome.DONE}
+    gone = [change.address for change in plan.changes if change.after is None]
+    try:
+        values = {
+            address: {name: secrets.resolve(reference) for name, reference in own.items()}
+            for address, own in remembered.sent(plan.changes).items()
+            if address in done
+        }
+        remembered.remember(journals.folder_of(plan.cluster), values, gone)
+    except (OSError, SinkFailed) as error:
+        say(common, f"a later change of these secrets will not be noticed: {error}")
+
+
+def status_of(report: Report, stopped: list[int], *, asked: bool) -> ExitStatus:
+    """What a run ends with; `stopped` holds the signals that came in between."""
+    if report.outcome == DONE and report.complete:
+        return ExitStatus(128 + stopped[0]) if stopped else ExitStatus.OK
+    if report.outcome == ROLLED_BACK and report.restored:
+        if isinstance(report.failure, Interrupted) and stopped:
+            return ExitStatus(128 + stopped[0])
+        return ExitStatus.OK if asked else ExitStatus.RESTORED
+    return ExitStatus.NOT_RESTORED
+
+
+def whoami(api: Api) -> str:
+    """Who holds the lock, for others to see."""
+    return f"{getpass.getuser()}@{socket.gethostname()} as {api.actor}"
+
+
+def teller(common: Common) -> Callable[[Progress], None]:
+    """Progress lines on standard error."""
+
+    def tell(progress: Progress) -> None:
+        text = f"[{progress.number}/{progress.total}] {progress.text}"
+        say(common, text, step=progress.number, of=progress.total)
+
+    return tell
+
+
+@contextmanager
+def signals(run: Run) -> Iterator[None]:
+    """The first INT or TERM asks the run to stop and roll back; the second one stops at once."""
+
+    def stop(number: int, frame: object) -> None:
+        del frame
+        run.stop.append(number)
+        if len(run.stop) > 1:
+            os._exit(128 + number)
+        os.write(
+            sys.stderr.fileno(),
+            b"\nfinishing the request, then taking everything back; again: stop at once\n",
+        )
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
