@@ -1,0 +1,64 @@
+"""A new secret for one token, as a plan like any other."""
+
+from __future__ import annotations
+
+import re
+
+from reconciler.kinds import access_table, references
+from reconciler.kinds.token import TokenSpec
+from reconciler.model.address import Address
+from reconciler.model.change import Cause, Change, Reason
+from reconciler.model.facts import Facts
+from reconciler.model.finding import Finding
+from reconciler.model.plan import Plan
+from reconciler.model.secret import SecretSink
+from reconciler.model.state import State
+from reconciler.planning import guard
+from reconciler.planning.compose import Question
+from reconciler.planning.order import order
+
+RENEWS_SINCE = (9, 1)
+"""The first release of Proxmox VE that gives a token a new secret in place."""
+
+
+def rotate(
+    address: Address, sink: SecretSink, live: State, facts: Facts, question: Question
+) -> Plan:
+    """The plan that gives a live token a new secret; its ACL entries are as before afterwards.
+
+    Older releases can only delete the token and make it again, its entries with it.
+    """
+    spec = live[address]
+    renewed = TokenSpec(**{**dict(spec), "secret_to": sink})
+    reason = Reason(Cause.DIFFERS, "a new secret is asked for")
+    if _renews(facts.release):
+        changes = [Change(address, spec, renewed, reason)]
+    else:
+        hanging = Reason(Cause.DEPENDENT, f"hangs on {address}, which is made again")
+        changes = [Change(address, spec, None, reason), Change(address, None, renewed, reason)]
+        for other, entry in sorted(live.items(), key=lambda item: item[0]):
+            if address in references(other, entry):
+                changes.append(Change(other, entry, None, hanging))
+                changes.append(Change(other, None, entry, hanging))
+    steps = order(changes)
+    table = access_table(live)
+    findings = [
+        *guard.irreversible(steps),
+        *guard.missing_privileges(question.actor, changes, table, table),
+    ]
+    asked = guard.allow(findings, (f"irreversible={address}",))
+    concerned = sorted({change.address for change in changes})
+    return Plan(
+        cluster=question.cluster,
+        actor=question.actor,
+        source=question.source,
+        steps=steps,
+        findings=tuple(sorted(asked, key=Finding.sort_key)),
+        seen=tuple((name, live.get(name)) for name in concerned),
+    )
+
+
+def _renews(release: str) -> bool:
+    """Whether this release of Proxmox VE knows `regenerate`; one that is not told does."""
+    found = re.match(r"(\d+)\.(\d+)", release)
+    return found is None or (int(found[1]), int(found[2])) >= RENEWS_SINCE
