@@ -44,7 +44,7 @@ def cells(
     """
     alike: dict[tuple[frozenset[str], tuple[Hashable, ...]], list[str]] = {}
     for principal, roots in touched.items():
-        signs = tuple(_sign(table, principal, now) for table in tables)
+        signs = tuple(signature(table, principal, now) for table in tables)
         if any(sign is not None for sign in signs):
             alike.setdefault((roots, signs), []).append(principal)
     ground = Ground(tables, paths)
@@ -58,7 +58,7 @@ def cells(
             yield Cell(tuple(who), tuple(part), flags)
 
 
-def _sign(table: AccessTable, principal: str, now: int) -> Hashable:
+def signature(table: AccessTable, principal: str, now: int = 0) -> Hashable:
     """Equal for principals that hold the same everywhere; None for those that hold nothing."""
     index = index_of(table)
     if not active(table, principal, now):

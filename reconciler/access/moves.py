@@ -1,0 +1,216 @@
+"""Single steps by which somebody can come to hold more than it was given.
+
+Each is something that PVE's API allows (User.pm, Role.pm, ACL.pm, Domains.pm of
+libpve-access-control), but for the last one, which leads through a node's operating system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from reconciler.access.decide import Entry, decide
+from reconciler.access.delta import Delta, EntryKey, Member, Sides, apply
+from reconciler.access.evaluate import index_of, privileges
+from reconciler.access.explain import deciding
+from reconciler.access.privileges import BUILT_IN_ROLES, PRIVILEGES
+from reconciler.access.surprises import entry_json
+from reconciler.access.table import ROOT, TOKEN, USER, AccessTable, Principal, split_token
+
+
+class Way(StrEnum):
+    """The stable codes of steps."""
+
+    MAKE_TOKEN = "MAKE_TOKEN"  # noqa: S105 - a code, no secret
+    """make a token without privilege separation for another user, or renew one's secret"""
+    JOIN_GROUP = "JOIN_GROUP"
+    """put a user into a group that has no members"""
+    EDIT_ROLE = "EDIT_ROLE"
+    """give every privilege to a role that one holds"""
+    GRANT = "GRANT"
+    """give oneself Administrator on a path"""
+    TAKE_REALM = "TAKE_REALM"
+    """point a realm at a server of one's own and log in as one of its users"""
+    NODE = "NODE"
+    """reach the operating system of a node"""
+
+
+class Move(NamedTuple):
+    """`actor` holds `privilege` on `path` by the entries in `proof`, and so gets `target`.
+
+    `target`: a user, a group, a role, or a path.
+    """
+
+    way: Way
+    actor: str
+    privilege: str
+    path: str
+    target: str
+    proof: tuple[Entry, ...] = ()
+
+    def __str__(self) -> str:
+        does = {
+            Way.MAKE_TOKEN: f"makes a token of {self.target} without privilege separation",
+            Way.JOIN_GROUP: f"puts a user of its own into group {self.target}",
+            Way.EDIT_ROLE: f"gives every privilege to role {self.target}, which it holds",
+            Way.GRANT: f"grants itself Administrator on {self.target}",
+            Way.TAKE_REALM: f"points the realm at a server of its own and logs in as {self.target}",
+            Way.NODE: f"reaches the operating system below {self.target}",
+        }
+        return f"{self.actor} holds {self.privilege} on {self.path} and {does[self.way]}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **self._asdict(),
+            "way": str(self.way),
+            "proof": [entry_json(entry) for entry in self.proof],
+            "text": str(self),
+        }
+
+
+GRANT_PATHS = ("/", "/access", "/access/groups", "/access/realm", "/nodes")
+"""Where Administrator leads to root; of several that are open, the outermost is enough."""
+
+NODE_PRIVILEGES = ("Sys.Console", "Sys.Modify")
+
+
+class Reached:
+    """Who somebody can act as, and the table as its steps have made it. Changes the table."""
+
+    def __init__(self, table: AccessTable, start: str) -> None:
+        self.table = table
+        self.identities = {start: None}
+        self._done: list[Delta] = []
+
+    def holds(self, who: str, privilege: str, path: str) -> bool:
+        return privilege in privileges(self.table, who, path)
+
+    @property
+    def is_root(self) -> bool:
+        """Whether one of the identities holds every privilege on `/`."""
+        return any(privileges(self.table, who, "/").keys() >= PRIVILEGES for who in self.identities)
+
+    def take(self, move: Move) -> None:
+        """What the move leads to."""
+        if move.way in (Way.MAKE_TOKEN, Way.TAKE_REALM):
+            self.identities[move.target] = None
+        elif move.way is Way.JOIN_GROUP:
+            own = f"new-in-{move.target}@pve"
+            self.identities[own] = None
+            member = {Member(move.target, own): (None, True)}
+            self._apply(Delta(users={own: (None, Principal())}, members=member))
+        elif move.way is Way.EDIT_ROLE:
+            held = self.table.roles[move.target]
+            self._apply(Delta(roles={move.target: (held, PRIVILEGES)}))
+        elif move.way is Way.GRANT:
+            self._apply(Delta(entries=self._administrator(move.actor, move.target)))
+
+    def back(self) -> None:
+        """Make the table what it was."""
+        for delta in reversed(self._done):
+            apply(self.table, delta.inverse())
+        self._done.clear()
+
+    def _apply(self, delta: Delta) -> None:
+        apply(self.table, delta)
+        self._done.append(delta)
+
+    def _administrator(self, who: str, path: str) -> Mapping[EntryKey, Sides[bool]]:
+        """For a token its user gets the entry, too: whoever may grant may grant to both."""
+        split = split_token(who)
+        named = [(USER, who)] if split is None else [(TOKEN, who), (USER, split[0])]
+        return {
+            EntryKey(path, kind, name, "Administrator"): (self._flag(path, kind, name), True)
+            for kind, name in named
+        }
+
+    def _flag(self, path: str, kind: str, name: str) -> bool | None:
+        return self.table.acl.get(path, {}).get(kind, {}).get(name, {}).get("Administrator")
+
+
+def moves(reached: Reached, useful: frozenset[str]) -> Iterator[Move]:
+    """All single steps that are open now; `useful`: the principals worth acting as."""
+    for who in tuple(reached.identities):
+        for move in (
+            *_tokens(reached, who, useful),
+            *_roles(reached, who),
+            *_grants(reached, who),
+            *_realms(reached, who, useful),
+            *_nodes(reached, who),
+        ):
+            decision = decide(reached.table, who, move.path)
+            yield move._replace(proof=deciding(decision, reached.table, move.privilege))
+
+
+def _tokens(reached: Reached, who: str, useful: frozenset[str]) -> Iterator[Move]:
+    """User.pm, `userid-group`: User.Modify on /access/groups counts for every user, on a group for
+    its members. A user that is put into a group must be in one that the actor may modify."""
+    table = reached.table
+    if reached.holds(who, "User.Modify", "/access/groups"):
+        yield Move(Way.MAKE_TOKEN, who, "User.Modify", "/access/groups", ROOT)
+        return
+    controlled = [
+        group
+        for group in sorted(table.groups)
+        if reached.holds(who, "User.Modify", f"/access/groups/{group}")
+    ]
+    new_users = reached.holds(who, "Realm.AllocateUser", "/access/realm/pve")
+    has_user = new_users or any(table.groups[group] for group in controlled)
+    for group in controlled:
+        path = f"/access/groups/{group}"
+        for user in sorted(table.groups[group] & (useful | {ROOT})):
+            yield Move(Way.MAKE_TOKEN, who, "User.Modify", path, user)
+        if not table.groups[group] and has_user:
+            yield Move(Way.JOIN_GROUP, who, "User.Modify", path, group)
+
+
+def _roles(reached: Reached, who: str) -> Iterator[Move]:
+    """Role.pm: Sys.Modify on /access; what the editor holds does not matter."""
+    if not reached.holds(who, "Sys.Modify", "/access"):
+        return
+    index = index_of(reached.table)
+    held = {
+        role
+        for identity in reached.identities
+        for owner in (identity, (split_token(identity) or ("",))[0])
+        for node in index.nodes(owner).values()
+        for found in (node.last, node.inherited)
+        if found is not None
+        for role in found.roles
+    }
+    for role in sorted(held - BUILT_IN_ROLES.keys()):
+        if reached.table.roles[role] != PRIVILEGES:
+            yield Move(Way.EDIT_ROLE, who, "Sys.Modify", "/access", role)
+
+
+def _grants(reached: Reached, who: str) -> Iterator[Move]:
+    """ACL.pm: Permissions.Modify on a path is enough to grant anything there and below."""
+    groups = [f"/access/groups/{group}" for group in sorted(reached.table.groups)]
+    found: list[str] = []
+    for path in (*GRANT_PATHS, *groups):
+        if any(above == "/" or path.startswith(f"{above}/") for above in found):
+            continue
+        held = privileges(reached.table, who, path)
+        if "Permissions.Modify" in held:
+            found.append(path)
+            if not (held.keys() >= PRIVILEGES and all(held.values())):
+                yield Move(Way.GRANT, who, "Permissions.Modify", path, path)
+
+
+def _realms(reached: Reached, who: str, useful: frozenset[str]) -> Iterator[Move]:
+    """Domains.pm: Realm.Allocate; users of pam and pve are not kept elsewhere."""
+    if reached.holds(who, "Realm.Allocate", "/access/realm"):
+        for user in sorted(useful & reached.table.users.keys()):
+            if user.rpartition("@")[2] not in {"pam", "pve"}:
+                yield Move(Way.TAKE_REALM, who, "Realm.Allocate", "/access/realm", user)
+
+
+def _nodes(reached: Reached, who: str) -> Iterator[Move]:
+    """Console, network, certificates, package sources: how far that leads depends on the node."""
+    named = sorted(path for path in reached.table.acl if path.startswith("/nodes/"))
+    for path in ("/nodes", *named):
+        for privilege in NODE_PRIVILEGES:
+            if reached.holds(who, privilege, path):
+                yield Move(Way.NODE, who, privilege, path, path)
+                return
