@@ -33,7 +33,7 @@ def sandbox(
         raise UsageError(f"there is no folder {folder}", hint="it is laid out like /etc/pve")
     served = Sandbox(folder, port, Settings.from_environment())
     say(common, f"{served.url} serves {folder}, fingerprint {served.fingerprint}")
-    signal.signal(signal.SIGTERM, lambda *_: served.stop())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         served.serve()
     served.stop()

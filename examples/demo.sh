@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# From a freshly installed Proxmox VE (embedded) to the declared state, and back there after a
+# change behind its back. Everything lives in .demo/ and is made anew each time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+DEMO=$PWD/.demo
+rm -rf "$DEMO" && mkdir -p "$DEMO"
+cp -r examples/fresh-pve "$DEMO/pve"
+cp -r state "$DEMO/state"
+
+# An API token for pvectl, as an administrator would make it on the node.
+bootstrap=$(python3 -c 'import uuid; print(uuid.uuid4())')
+mkdir -p "$DEMO/pve/priv"
+echo "root@pam!bootstrap $bootstrap" > "$DEMO/pve/priv/token.cfg"
+
+bold=""; plain=""
+if [ -t 1 ]; then bold=$(tput bold 2>/dev/null || true); plain=$(tput sgr0 2>/dev/null || true); fi
+title() { printf '\n%s== %s%s\n\n' "$bold" "$*" "$plain"; }
+run() { printf '%s$ %s%s\n' "$bold" "$*" "$plain"; "$@"; }
+expect() { # expect STATUS COMMAND...
+    local want=$1 status=0; shift
+    run "$@" || status=$?
+    [ "$status" = "$want" ] || { echo "exit status $status, $want was expected" >&2; exit 1; }
+}
+
+title "An embedded Proxmox VE, over HTTPS on this machine only"
+pvectl sandbox "$DEMO/pve" --port 0 > "$DEMO/sandbox.log" 2>&1 &
+trap 'kill %1 2>/dev/null; wait 2>/dev/null || true' EXIT
+for _ in $(seq 100); do grep -q fingerprint "$DEMO/sandbox.log" && break; sleep 0.1; done
+PVECTL_ENDPOINT=$(grep -o 'https://[0-9.:]*' "$DEMO/sandbox.log" | head -n 1)
+echo "$PVECTL_ENDPOINT serves .demo/pve, laid out like /etc/pve"
+
+export PVECTL_ENDPOINT PVECTL_CA_FILE=$DEMO/pve/pve-root-ca.pem PVECTL_HOME=$DEMO/home
+export PVECTL_STATE=.demo/state PVECTL_TOKEN_ID='root@pam!bootstrap' PVECTL_TOKEN_SECRET=$bootstrap
+SECRET=$DEMO/state/secrets/felhom-ctl
+as_guest() { PVECTL_TOKEN_ID='felhom-ctl@pve!ctl' PVECTL_TOKEN_SECRET=$(cat "$SECRET") "$@"; }
+ask() { python3 examples/ask.py "$PVECTL_ENDPOINT" "$PVECTL_CA_FILE" 'felhom-ctl@pve!ctl' "$SECRET" "$@"; }
+
+title "The files are checked without any network"
+run pvectl validate
+
+title "What would change, and for whom"
+run pvectl plan
+
+title "Do it"
+run pvectl apply --yes
+
+title "Nothing is left to do"
+expect 0 pvectl plan --detailed-exitcode
+
+title "The new token went to its file; it reaches its own guest and no other"
+run ls -l .demo/state/secrets
+ask 200 /nodes/demo-felhom/lxc/9001/status/current
+ask 403 /nodes/demo-felhom/qemu/9000/status/current
+
+title "The guest's own token runs its backup; the one of another guest is refused by the task"
+cat >> "$DEMO/state/backup.toml" <<'TOML'
+
+[backup.somebody-else]
+schedule = "03:30"
+storage = "local"
+guests = [9000]
+keep = { last = 1 }
+TOML
+expect 0 as_guest pvectl verify backup felhom-nightly
+expect 4 as_guest pvectl verify backup somebody-else
+cp state/backup.toml "$DEMO/state/backup.toml"
+
+title "Somebody takes the user's half of the pair away behind our back"
+sed -i.bak 's/:felhom-ctl@pve,felhom-ctl@pve!ctl:/:felhom-ctl@pve!ctl:/' "$DEMO/pve/user.cfg"
+rm -f "$DEMO/pve/user.cfg.bak"
+ask 403 /nodes/demo-felhom/lxc/9001/status/current
+expect 2 pvectl drift
+
+title "Mend it"
+run pvectl apply --yes
+ask 200 /nodes/demo-felhom/lxc/9001/status/current
+expect 0 pvectl drift
+
+printf '\n%sDone.%s The cluster is in .demo/pve, the state files in .demo/state.\n' "$bold" "$plain"
