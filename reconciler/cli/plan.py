@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from reconciler.access.effects import listed
+from reconciler.access.folding import fold
 from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
 from reconciler.cli.secrets import changed_secrets
@@ -30,6 +34,7 @@ from reconciler.model.api import Api
 from reconciler.model.facts import Facts
 from reconciler.planning.compose import Planned, Question, compose
 from reconciler.planning.stand_in import as_live
+from reconciler.render.runs import remarks
 from reconciler.render.view import View
 
 Targets = Annotated[
@@ -142,7 +147,20 @@ def _offline(
 
 def show_plan(common: Common, planned: Planned, next_command: str = "") -> None:
     """The plan in every format that was asked for."""
-    show(common, "plan", planned.plan, View(next_command=next_command))
+    lines = [f"{line.mark} {line}" for line in fold(planned.impact, planned.after, now())]
+    view = View(
+        now=now(),
+        impact=[*lines, *(f"! {change}" for change in _logins(planned))],
+        impact_json=planned.impact.to_json(),
+        remarks=remarks(planned.plan, dt.datetime.now(dt.UTC)),
+        next_command=next_command,
+    )
+    show(common, "plan", planned.plan, view)
+
+
+def _logins(planned: Planned) -> Iterator[str]:
+    for change in planned.impact.logins:
+        yield f"{listed(change.principals)}: {change.before} before, {change.after} afterwards"
 
 
 def plan_status(planned: Planned, *, detailed: bool) -> ExitStatus:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from reconciler.access.impact import Impact, impact
 from reconciler.access.table import AccessTable
 from reconciler.kinds import access_table, all_kinds, references
 from reconciler.model.address import Address
@@ -17,7 +18,11 @@ from reconciler.model.plan import Plan, Step
 from reconciler.model.state import Spec, State
 from reconciler.planning import guard
 from reconciler.planning.diff import diff, narrow
+from reconciler.planning.effect import new_ways_to_root, real_paths, surprises
+from reconciler.planning.expectations import expectations
+from reconciler.planning.lockout import lockout
 from reconciler.planning.order import order
+from reconciler.planning.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,8 @@ class Planned(NamedTuple):
     after: AccessTable
     state: State
     """the live state as it will be"""
+    impact: Impact
+    """who gains and who loses which privileges where"""
 
 
 def compose(desired: Desired, live: State, facts: Facts, question: Question) -> Planned:
@@ -56,14 +63,22 @@ def compose(desired: Desired, live: State, facts: Facts, question: Question) -> 
         changes = narrow(changes, question.targets)
     planned = apply_changes(live, changes)
     before, after = access_table(live), access_table(planned)
-    steps = order(changes)
+    paths = real_paths(planned, facts)
+    steps = order(changes, Watch(before, after, paths))
+    effect = impact(before, after, paths, question.now)
     findings = [
         *desired.findings,
         *difference.findings,
         *_guards(desired, live, planned, facts, changes, steps),
+        *surprises(effect),
+        *expectations(after, desired.expectations, paths, question.now),
     ]
+    if effect.delta:
+        findings += new_ways_to_root(before, after)
     if question.actor:
         findings += guard.missing_privileges(question.actor, changes, before, after)
+        policy = desired.policy.lockout
+        findings += lockout(policy, question.actor, before, steps, question.now)
     allowed = sorted(guard.allow(findings, question.allowed), key=Finding.sort_key)
     plan = Plan(
         cluster=question.cluster,
@@ -75,7 +90,7 @@ def compose(desired: Desired, live: State, facts: Facts, question: Question) -> 
         seen=tuple((address, live.get(address)) for address in _concerns(changes)),
         allowed=question.allowed,
     )
-    return Planned(plan, before, after, planned)
+    return Planned(plan, before, after, planned, effect)
 
 
 def apply_changes(live: State, changes: Iterable[Change]) -> dict[Address, Spec]:

@@ -16,7 +16,7 @@ from reconciler.model.declared import Declared
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Step
 from reconciler.model.policy import Policy
-from reconciler.model.state import State
+from reconciler.model.state import Spec, State
 
 FILE_LIMIT = 1024 * 1024
 """pmxcfs refuses a larger file."""
@@ -146,10 +146,11 @@ def holds(table: AccessTable, actor: str, need: Need) -> bool:
 def capacity(planned: State) -> Iterable[Finding]:
     """Files that would outgrow what pmxcfs accepts."""
     sizes: Counter[str] = Counter()
+    objects: dict[str, list[tuple[str, Spec]]] = {name: [] for name in all_kinds()}
+    for address, spec in planned.items():
+        objects[address.kind].append((address.id, spec))
     for name, kind in all_kinds().items():
-        sizes[kind.lock] += kind.weigh(
-            [(address.id, spec) for address, spec in planned.items() if address.kind == name]
-        )
+        sizes[kind.lock] += kind.weigh(objects[name])
     for file, size in sorted(sizes.items()):
         if size > FILE_LIMIT:
             yield Finding(
