@@ -1,0 +1,151 @@
+"""Prints requests, seconds and memory for small and large clusters; exits 1 over a limit."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from reconciler.access.evaluate import effective
+from reconciler.access.impact import impact
+from reconciler.access.table import GROUP, AccessTable
+from tests.bench.clusters import ROOT_TOKEN, declare_cluster, make_cluster, write_settings
+from tests.bench.controllers import ROLE, controllers
+from tests.bench.large_table import large_table
+from tests.bench.measure import requests, seconds, took
+from tests.command import sandbox, secret_of
+
+RUNS = 5
+SMALL, LARGE = 5, 2500
+"""Guests with a controller each; four ACL entries per guest."""
+
+
+class Row(NamedTuple):
+    """A figure; `limit` None where there is none."""
+
+    what: str
+    figure: float
+    unit: str
+    limit: float | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.limit is not None and self.figure > self.limit
+
+    def __str__(self) -> str:
+        whole = self.unit in {"", "requests"}
+        figure = f"{self.figure:,.0f}" if whole else f"{self.figure:,.2f}"
+        line = f"{self.what:<66} {figure:>8} {self.unit:<9}"
+        if self.limit is None:
+            return line.rstrip()
+        return f"{line} {'OVER' if self.over else 'ok'}, at most {self.limit:g}"
+
+
+@contextmanager
+def _served(folder: Path, table: AccessTable) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A cluster over HTTPS with a state folder that declares it, and the environment for it."""
+    cluster = make_cluster(folder / "pve", table)
+    state = declare_cluster(cluster, folder / "state")
+    env = {
+        "PVECTL_TOKEN_SECRET": secret_of(cluster, ROOT_TOKEN),
+        "PVECTL_HOME": str(folder / "home"),
+    }
+    with sandbox(cluster) as served:
+        write_settings(state, served.url, served.fingerprint)
+        yield state, env
+
+
+def _plans(folder: Path) -> Iterator[Row]:
+    with _served(folder / "small", controllers(SMALL)) as (state, env):
+        few = requests("plan", "--state", state, env=env)["GET"]
+        small = took(RUNS, "plan", "--state", state, env=env)
+    yield Row("plan on 20 ACL entries", few, "requests")
+    yield Row("  by the clock", small.seconds, "s")
+    with _served(folder / "large", controllers(LARGE)) as (state, env):
+        yield Row(
+            "plan on 10,000 ACL entries, all of them declared",
+            requests("plan", "--state", state, env=env)["GET"],
+            "requests",
+            few,
+        )
+        large = took(RUNS, "plan", "--state", state, env=env)
+        yield Row("  by the clock, the server's time included", large.seconds, "s")
+        yield Row("  pvectl's own CPU time", large.cpu, "s", 1.5)
+        yield Row("  pvectl's peak memory", large.peak, "MB", 250)
+        guests = AccessTable(pools=controllers(LARGE).pools)
+        fresh = f"sandbox:{make_cluster(folder / 'fresh', guests)}"
+        making = took(1, "plan", "--state", state, "--on", fresh, env=env)
+        yield Row("plan that makes all of this: 15,000 changes", making.cpu, "s")
+    with _served(folder / "random", large_table()) as (state, env):
+        unruly = took(RUNS, "plan", "--state", state, env=env)
+        yield Row("plan on 10,000 random entries of 3,000 users, 6,000 tokens", unruly.cpu, "s")
+        yield Row("  pvectl's peak memory", unruly.peak, "MB", 250)
+
+
+def _writes(folder: Path) -> Iterator[Row]:
+    """50 tokens and their users get one role on 20 paths."""
+    cluster = make_cluster(folder / "pve", controllers(50))
+    tokens = ", ".join(f'"guest-{1000 + n}@pve!controller"' for n in range(50))
+    paths = ", ".join(f'"/vms/{2000 + n}"' for n in range(20))
+    state = folder / "state"
+    state.mkdir()
+    (state / "access.toml").write_text(
+        f'[[acl]]\nroles = ["{ROLE}"]\npaths = [{paths}]\ntokens = [{tokens}]\n'
+    )
+    env = {
+        "PVECTL_TOKEN_SECRET": secret_of(cluster, ROOT_TOKEN),
+        "PVECTL_HOME": str(folder / "home"),
+    }
+    with sandbox(cluster) as served:
+        write_settings(state, served.url, served.fingerprint)
+        sent = requests("apply", "--yes", "--state", state, env=env)
+    yield Row(
+        "grant one role to 50 token pairs on 20 paths: writes",
+        sent["PUT /access/acl"],
+        "requests",
+        20,
+    )
+
+
+def _evaluator() -> Iterator[Row]:
+    table = large_table()
+    everybody = [*table.users, *table.tokens]
+    cpu, found = seconds(lambda: [effective(table, who) for who in everybody])
+    yield Row(f"what {len(everybody):,} principals may do, everywhere", cpu, "s")
+    yield Row("  pairs of principal and path with a privilege", sum(map(len, found)), "")
+    after = table.copy()
+    after.add_entry("/vms", GROUP, "group001", "PVEVMUser", propagate=True)
+    cpu, one = seconds(lambda: impact(table, after))
+    yield Row("impact of one entry for a group on that", cpu, "s")
+    yield Row("  effects", len(one.effects), "")
+    after = table.copy()
+    after.roles["Role00"] = after.roles["Role00"] ^ {"VM.PowerMgmt"}
+    cpu, one = seconds(lambda: impact(table, after))
+    yield Row("impact of a changed role on that", cpu, "s")
+    yield Row("  effects", len(one.effects), "")
+
+
+def _rows(folder: Path) -> Iterable[Row]:
+    yield Row("start of pvectl --version", took(20, "--version").seconds, "s", 0.2)
+    yield Row("start of pvectl plan --help", took(RUNS, "plan", "--help").seconds, "s")
+    yield from _plans(folder)
+    (folder / "writes").mkdir()
+    yield from _writes(folder / "writes")
+    yield from _evaluator()
+
+
+def main() -> int:
+    """Print each figure as soon as it is known."""
+    over = 0
+    with tempfile.TemporaryDirectory() as name:
+        for row in _rows(Path(name)):
+            print(row, flush=True)
+            over += row.over
+    return 1 if over else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
