@@ -11,6 +11,7 @@ import typer
 
 from reconciler.access.effects import listed
 from reconciler.access.folding import fold
+from reconciler.access.login import Login
 from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
 from reconciler.cli.secrets import changed_secrets
@@ -160,6 +161,8 @@ def show_plan(common: Common, planned: Planned, next_command: str = "") -> None:
 
 def _logins(planned: Planned) -> Iterator[str]:
     for change in planned.impact.logins:
+        if change.before is Login.ABSENT:
+            continue
         yield f"{listed(change.principals)}: {change.before} before, {change.after} afterwards"
 
 
