@@ -230,9 +230,13 @@ def _key(text: str, at: int) -> tuple[tuple[Part, ...], int]:
 
 
 def _unescape(basic: str) -> str:
+    """A key with an escape that TOML does not know stays as it is written."""
     if "\\" not in basic:
         return basic[1:-1]
-    name: str = tomllib.loads(f"name = {basic}")["name"]
+    try:
+        name: str = tomllib.loads(f"name = {basic}")["name"]
+    except tomllib.TOMLDecodeError:
+        return basic[1:-1]
     return name
 
 
