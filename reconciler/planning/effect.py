@@ -28,7 +28,8 @@ def real_paths(state: State, facts: Facts) -> tuple[str, ...]:
 def surprises(impact: Impact) -> Iterable[Finding]:
     """What a reader of the entries alone would not expect."""
     for surprise in impact.surprises:
-        yield Finding(str(surprise.code), Severity.WARNING, surprise.why, _by(surprise))
+        message = f"{listed(surprise.principals)}: {surprise.why}"
+        yield Finding(str(surprise.code), Severity.WARNING, message, _by(surprise))
 
 
 def _by(surprise: Surprise) -> str:
