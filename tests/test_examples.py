@@ -1,4 +1,4 @@
-"""Every example works as it stands: no mistakes, applied on a fresh Proxmox VE, then nothing to do."""
+"""Every example works as it stands: applied on a fresh Proxmox VE, then nothing to do."""
 
 from __future__ import annotations
 
