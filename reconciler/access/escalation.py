@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.access.cells import signature
+from reconciler.access.delta import Delta, difference
 from reconciler.access.evaluate import index_of, privileges
-from reconciler.access.moves import Move, Reached, Way, moves
+from reconciler.access.moves import Move, Reached, Way, decisive, moves
 from reconciler.access.privileges import BUILT_IN_ROLES, PRIVILEGES
 from reconciler.access.table import GROUP, ROOT, AccessTable, Principal
 
@@ -16,9 +17,6 @@ _TRIGGERS = frozenset(
     {"Permissions.Modify", "Realm.Allocate", "Sys.Console", "Sys.Modify", "User.Modify"}
 )
 """Without one of these, held on `/` or below /access or /nodes, nobody gets anywhere."""
-
-_LIMIT = 12
-"""Rounds of a search; each makes at least one move, and no way is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +36,8 @@ class Escalation:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What makes it another way than others: its first step, whoever takes it."""
-        return (str(self.steps[0].way), *self.steps[0][2:5]) if self.steps else ()
+        """What makes it another way than others: how it begins."""
+        return self.steps[0].beginning if self.steps else ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -50,13 +48,14 @@ class Escalation:
 
 
 def escalations(table: AccessTable) -> tuple[Escalation, ...]:
-    """All ways to root: one for each first step, those that are root already first.
+    """All ways to root, one for each beginning; first those who are root already.
 
     Whether somebody is disabled or has expired does not matter here: that is easily undone.
     Principals whose entries are the same share an escalation.
     """
     work = _all_active(table)
     useful = _useful(work)
+    search = _Search(work, useful)
     alike: dict[Hashable, list[str]] = {}
     for who in sorted(useful | _of_root(work)):
         sign = signature(work, who)
@@ -65,7 +64,7 @@ def escalations(table: AccessTable) -> tuple[Escalation, ...]:
     found = [
         Escalation(tuple(principals), steps)
         for principals in alike.values()
-        for steps in _ways(work, principals[0], useful)
+        for steps in search.ways(principals[0])
     ]
     return tuple(sorted(found, key=lambda one: (not one.sure, len(one.steps), one.principals)))
 
@@ -75,6 +74,8 @@ def opened(before: AccessTable, after: AccessTable) -> tuple[Escalation, ...]:
 
     Whoever was root already opens no new way for itself.
     """
+    if not _concerned(difference(before, after)):
+        return ()
     old = {(who, one.key) for one in escalations(before) for who in one.principals}
     fresh = []
     for one in escalations(after):
@@ -84,6 +85,17 @@ def opened(before: AccessTable, after: AccessTable) -> tuple[Escalation, ...]:
         if principals:
             fresh.append(Escalation(principals, one.steps))
     return tuple(fresh)
+
+
+def _concerned(delta: Delta) -> bool:
+    """Entries elsewhere, and members of pools, open no way to anybody."""
+    return bool(
+        delta.roles
+        or delta.users
+        or delta.tokens
+        or delta.members
+        or any(decisive(key.path) for key in delta.entries)
+    )
 
 
 def _all_active(table: AccessTable) -> AccessTable:
@@ -102,7 +114,7 @@ def _useful(table: AccessTable) -> frozenset[str]:
     """Principals with a role in the decisive places that leads on, or that can be made to."""
     found: set[str] = set()
     for path, kinds in table.acl.items():
-        if path != "/" and not path.startswith(("/access", "/nodes")):
+        if not decisive(path):
             continue
         for kind, holders in kinds.items():
             for who, roles in holders.items():
@@ -119,74 +131,87 @@ def _leads_on(table: AccessTable, role: str) -> bool:
     return not held.isdisjoint(_TRIGGERS) or (role in table.roles and role not in BUILT_IN_ROLES)
 
 
-def _ways(table: AccessTable, who: str, useful: frozenset[str]) -> Iterator[tuple[Move, ...]]:
-    if privileges(table, who, "/").keys() >= PRIVILEGES:
-        yield ()
-        return
-    reached = Reached(table, who)
-    first = list(moves(reached, useful))
-    any_sure = False
-    for move in first:
-        if move.way is not Way.NODE:
-            steps = _search(table, who, useful, move, first)
-            if steps:
-                any_sure = True
-                yield steps
-    if not any_sure:
-        yield from ((move,) for move in first if move.way is Way.NODE)
+class _Search:
+    """Looks for ways on a table of its own; `top`: who holds every privilege on `/` already."""
 
+    def __init__(self, table: AccessTable, useful: frozenset[str]) -> None:
+        self._table = table
+        self._useful = useful
+        self._top = frozenset(
+            who for who in {ROOT, *useful} if privileges(table, who, "/").keys() >= PRIVILEGES
+        )
 
-def _search(
-    table: AccessTable, who: str, useful: frozenset[str], move: Move, first: Sequence[Move]
-) -> tuple[Move, ...]:
-    """From `move` on by steps that only become open after it; empty: it does not lead to root."""
-    reached = Reached(table, who)
-    others = {_what(other) for other in first}
-    steps = [move]
-    reached.take(move)
-    for _ in range(_LIMIT):
-        if reached.is_root:
-            break
-        known = others | {_what(step) for step in steps}
-        fresh = [
-            one
-            for one in moves(reached, useful)
-            if _what(one) not in known and one.way is not Way.NODE
+    def ways(self, who: str) -> Iterator[tuple[Move, ...]]:
+        """One for each privilege and path by which somebody can begin."""
+        if who in self._top or privileges(self._table, who, "/").keys() >= PRIVILEGES:
+            yield ()
+            return
+        first = list(moves(Reached(self._table, who), self._useful))
+        beginnings: dict[tuple[str, ...], list[Move]] = {}
+        for move in first:
+            beginnings.setdefault(move.beginning, []).append(move)
+        known = {_what(move) for move in first}
+        nodes = [move for move in first if move.way is Way.NODE]
+        sure = [
+            steps
+            for alike in beginnings.values()
+            if alike[0].way is not Way.NODE
+            for steps in [self._from(who, alike, known)]
+            if steps
         ]
-        if not fresh:
-            break
-        for one in fresh:
-            steps.append(one)
-            reached.take(one)
-    arrived = reached.is_root
-    reached.back()
-    return _shortened(table, who, steps) if arrived else ()
+        yield from sure or ((move,) for move in nodes)
+
+    def _from(
+        self, who: str, alike: Sequence[Move], others: set[tuple[Way, str]]
+    ) -> tuple[Move, ...]:
+        """On from there by moves that only then become open; empty: it does not lead to root."""
+        reached = Reached(self._table, who)
+        known = set(others)
+        steps: list[Move] = []
+        fresh = list(alike)
+        while fresh:
+            direct = next((move for move in fresh if self._is_last(move)), None)
+            for move in fresh if direct is None else [direct]:
+                steps.append(move)
+                known.add(_what(move))
+                reached.take(move)
+            if direct is not None or reached.is_root:
+                break
+            fresh = [
+                move
+                for move in moves(reached, self._useful)
+                if _what(move) not in known and move.way is not Way.NODE
+            ]
+        arrived = bool(fresh)
+        reached.back()
+        return self._shortened(who, steps) if arrived else ()
+
+    def _is_last(self, move: Move) -> bool:
+        return move.target in self._top or (move.way is Way.GRANT and move.target == "/")
+
+    def _shortened(self, who: str, steps: Sequence[Move]) -> tuple[Move, ...]:
+        """Without every step that is not needed."""
+        kept = list(steps)
+        for step in reversed(steps):
+            without = [one for one in kept if one is not step]
+            if without and without[0].beginning == steps[0].beginning:
+                kept = without if self._leads_to_root(who, without) else kept
+        return tuple(kept)
+
+    def _leads_to_root(self, who: str, steps: Sequence[Move]) -> bool:
+        reached = Reached(self._table, who)
+        try:
+            for step in steps:
+                if step.actor not in reached.identities or not reached.holds(
+                    step.actor, step.privilege, step.path
+                ):
+                    return False
+                reached.take(step)
+            return reached.is_root
+        finally:
+            reached.back()
 
 
 def _what(move: Move) -> tuple[Way, str]:
     """Two moves to the same end are one, whoever makes them."""
     return move.way, move.target
-
-
-def _shortened(table: AccessTable, who: str, steps: list[Move]) -> tuple[Move, ...]:
-    """Without every step that is not needed, but for the first."""
-    kept = list(steps)
-    for step in steps[:0:-1]:
-        without = [one for one in kept if one is not step]
-        if _leads_to_root(table, who, without):
-            kept = without
-    return tuple(kept)
-
-
-def _leads_to_root(table: AccessTable, who: str, steps: Sequence[Move]) -> bool:
-    reached = Reached(table, who)
-    try:
-        for step in steps:
-            if step.actor not in reached.identities or not reached.holds(
-                step.actor, step.privilege, step.path
-            ):
-                return False
-            reached.take(step)
-        return reached.is_root
-    finally:
-        reached.back()

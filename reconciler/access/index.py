@@ -68,6 +68,7 @@ class Index:
     def __init__(self, table: AccessTable) -> None:
         self._table = table
         self._sets: dict[tuple[tuple[str, bool], ...], RoleSet] = {}
+        self._sets_with: dict[str, list[tuple[tuple[str, bool], ...]]] = {}
         self.with_pools: dict[tuple[RoleSet | None, tuple[RoleSet, ...]], RoleSet] = {}
         """A path's own roles and those on its pools -> what they make together."""
         self._own: dict[str, dict[str, dict[str, bool]]] = {}
@@ -121,9 +122,8 @@ class Index:
 
     def refresh_role(self, role: str) -> None:
         """The privileges of a role have changed, but not whether it exists."""
-        for key, found in self._sets.items():
-            if any(name == role for name, _ in key):
-                found.privileges = self._granted(key)
+        for key in self._sets_with.get(role, ()):
+            self._sets[key].privileges = self._granted(key)
 
     def refresh_tokens(self) -> None:
         """Tokens have come or gone."""
@@ -183,6 +183,8 @@ class Index:
         known = self._sets.get(key)
         if known is None:
             known = self._sets[key] = RoleSet(dict(key), self._granted(key))
+            for role in roles:
+                self._sets_with.setdefault(role, []).append(key)
         return known
 
     def _granted(self, roles: tuple[tuple[str, bool], ...]) -> Flags:

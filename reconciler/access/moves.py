@@ -60,6 +60,11 @@ class Move(NamedTuple):
         }
         return f"{self.actor} holds {self.privilege} on {self.path} and {does[self.way]}"
 
+    @property
+    def beginning(self) -> tuple[str, ...]:
+        """Moves that begin alike need the same privilege on the same path for the same end."""
+        return (str(self.way), self.privilege, self.path)
+
     def to_json(self) -> dict[str, Any]:
         return {
             **self._asdict(),
@@ -73,6 +78,11 @@ GRANT_PATHS = ("/", "/access", "/access/groups", "/access/realm", "/nodes")
 """Where Administrator leads to root; of several that are open, the outermost is enough."""
 
 NODE_PRIVILEGES = ("Sys.Console", "Sys.Modify")
+
+
+def decisive(path: str) -> bool:
+    """Whether roles on `path` can lead to root: on `/`, and below /access and /nodes."""
+    return path == "/" or path.startswith(("/access", "/nodes"))
 
 
 class Reached:
@@ -174,7 +184,8 @@ def _roles(reached: Reached, who: str) -> Iterator[Move]:
         role
         for identity in reached.identities
         for owner in (identity, (split_token(identity) or ("",))[0])
-        for node in index.nodes(owner).values()
+        for path, node in index.nodes(owner).items()
+        if decisive(path)
         for found in (node.last, node.inherited)
         if found is not None
         for role in found.roles
