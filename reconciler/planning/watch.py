@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.access.delta import apply
+from reconciler.access.delta import Delta, apply
+from reconciler.access.ground import Ground
 from reconciler.access.impact import known_paths
 from reconciler.access.reach import touched
 from reconciler.access.table import AccessTable
@@ -27,7 +28,10 @@ class Watch:
         self._after = after
         self._now = before.copy()
         self._paths = known_paths((before, after), paths)
+        self._ground = Ground((before, after, self._now), self._paths)
         self._open: dict[_Spot, tuple[frozenset[str], frozenset[str]]] = {}
+        self._seen: tuple[Step, Window | None] | None = None
+        """the step that was asked about last, with what it would open"""
 
     def opens(self, step: Step) -> str:
         """The window that `step` would open if it came next, in words; "" for none."""
@@ -36,6 +40,7 @@ class Watch:
             return ""
         apply(self._now, delta)
         found = self._look(step)
+        self._seen = (step, found)
         apply(self._now, delta.inverse())
         return str(found) if found is not None and self._is_new(found) else ""
 
@@ -45,19 +50,22 @@ class Watch:
         if not delta:
             return
         apply(self._now, delta)
+        if delta.pooled:
+            self._ground = Ground((self._before, self._after, self._now), self._paths)
         self._open = {
             spot: known
             for spot, known in self._open.items()
             if still_open(self._before, self._after, self._now, *spot)
         }
-        found = self._look(step)
+        found = self._seen[1] if self._seen and self._seen[0] is step else self._look(step)
         if found is not None:
             self._open.update(_spots(found))
 
-    def _look(self, step: Step) -> Window | None:
-        delta = access_delta(step.changes)
+    def _look(self, delta: Delta) -> Window | None:
+        """The window after `delta`, which was applied just now."""
         reach = touched(delta, self._before, self._after, self._now)
-        return window(self._before, self._after, self._now, reach, self._paths)
+        ground = None if delta.pooled else self._ground
+        return window(self._before, self._after, self._now, reach, self._paths, ground)
 
     def _is_new(self, found: Window) -> bool:
         nothing = (frozenset[str](), frozenset[str]())
