@@ -35,19 +35,24 @@ def held(table: AccessTable, principal: str, path: str, now: int = 0) -> Flags:
 
 
 def cells(
-    tables: Sequence[AccessTable], touched: Touched, paths: PathSet, now: int = 0
+    tables: Sequence[AccessTable],
+    touched: Touched,
+    paths: PathSet,
+    now: int = 0,
+    ground: Ground | None = None,
 ) -> Iterator[Cell]:
     """Every pair of a touched principal and a path that its roots reach is in exactly one cell.
 
     Left out: principals that can use nothing in any of the tables. `now` in Unix seconds; with 0
-    nothing counts as expired.
+    nothing counts as expired. `ground`: that of the same tables and paths, made once by whoever
+    asks often; it holds until the members of a pool change.
     """
     alike: dict[tuple[frozenset[str], tuple[Hashable, ...]], list[str]] = {}
     for principal, roots in touched.items():
         signs = tuple(signature(table, principal, now) for table in tables)
         if any(sign is not None for sign in signs):
             alike.setdefault((roots, signs), []).append(principal)
-    ground = Ground(tables, paths)
+    ground = ground or Ground(tables, paths)
     for (roots, signs), who in alike.items():
         here = [
             (table, who[0]) if sign is not None else None

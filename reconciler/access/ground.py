@@ -64,7 +64,7 @@ class Ground:
         for mark in in_order:
             if mark in self._paths:
                 yield (mark,)
-        if any(len(self._paths.below(root)) > (root in self._paths) for root in roots):
+        if any(self._paths.has_below(root) for root in roots):
             yield from _around(in_order, self._plain)
         special = frozenset(
             pool for cut in cuts if cut.startswith("/pool/") for pool in self._under(cut)

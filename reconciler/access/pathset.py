@@ -32,6 +32,11 @@ class PathSet:
         # A path below starts with the key and U+0000, so U+0001 comes directly after all of them.
         return start, bisect_left(self._keys, key + "\x01", lo=start)
 
+    def has_below(self, path: str) -> bool:
+        """Whether any path lies below `path`."""
+        start, end = self.span(path)
+        return end - start > (path in self)
+
     def below(self, path: str) -> list[str]:
         """`path`, if it is in the set, and all that lie below it."""
         start, end = self.span(path)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from reconciler.access.cells import Cell, cells, held
 from reconciler.access.effects import Difference, Effect, collect, listed, names
+from reconciler.access.ground import Ground
 from reconciler.access.impact import known_paths
 from reconciler.access.pathset import PathSet
 from reconciler.access.reach import Touched
@@ -36,14 +37,17 @@ def window(
     now: AccessTable,
     touched: Touched,
     paths: PathSet | None = None,
+    ground: Ground | None = None,
 ) -> Window | None:
     """The window that is open in `now`, a table on the way from `before` to `after`; None: none.
 
     Only what is `touched` is looked at, so it costs little to ask after each step for what the step
-    has touched. `paths`: those of `known_paths`, made once by whoever asks often.
+    has touched. `paths`: those of `known_paths`, made once by whoever asks often; so is `ground`, of
+    the three tables, which holds until the members of a pool change.
     """
     where = paths if paths is not None else known_paths((before, after))
-    found = [one for cell in cells((before, after, now), touched, where) for one in _open(cell)]
+    alike = cells((before, after, now), touched, where, ground=ground)
+    found = [one for cell in alike for one in _open(cell)]
     return Window(collect(found, where)) if found else None
 
 

@@ -39,7 +39,7 @@ class Watch:
         if not delta:
             return ""
         apply(self._now, delta)
-        found = self._look(step)
+        found = self._look(delta)
         self._seen = (step, found)
         apply(self._now, delta.inverse())
         return str(found) if found is not None and self._is_new(found) else ""
@@ -57,7 +57,7 @@ class Watch:
             for spot, known in self._open.items()
             if still_open(self._before, self._after, self._now, *spot)
         }
-        found = self._seen[1] if self._seen and self._seen[0] is step else self._look(step)
+        found = self._seen[1] if self._seen and self._seen[0] is step else self._look(delta)
         if found is not None:
             self._open.update(_spots(found))
 
