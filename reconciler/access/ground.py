@@ -100,7 +100,10 @@ class Ground:
                 yield part
 
     def _divide(self, parent: str, special: frozenset[str], where: _Roots) -> list[dict[str, None]]:
-        """Pools without entries of their own are alike: only whether a path is in one counts."""
+        """Pools without entries of their own are alike: only whether a path is in any of them counts.
+
+        What they inherit from above comes beside what a pool with entries gives.
+        """
         everything = where.cover(parent)
         alike: dict[tuple[object, ...], dict[str, None]] = {}
         for block in self._blocks:
@@ -108,7 +111,10 @@ class Ground:
                 continue
             if everything or any(not where.pools.isdisjoint(pools) for pools in block.pools):
                 key = tuple(
-                    (bool(pools), tuple(pool for pool in pools if pool in special))
+                    (
+                        any(pool not in special for pool in pools),
+                        tuple(pool for pool in pools if pool in special),
+                    )
                     for pools in block.pools
                 )
                 alike.setdefault(key, {}).update(dict.fromkeys(block.paths))

@@ -42,8 +42,8 @@ def window(
     """The window that is open in `now`, a table on the way from `before` to `after`; None: none.
 
     Only what is `touched` is looked at, so it costs little to ask after each step for what the step
-    has touched. `paths`: those of `known_paths`, made once by whoever asks often; so is `ground`, of
-    the three tables, which holds until the members of a pool change.
+    has touched. `paths`: those of `known_paths`, made once by whoever asks often; so is `ground`,
+    of the three tables, which holds until the members of a pool change.
     """
     where = paths if paths is not None else known_paths((before, after))
     alike = cells((before, after, now), touched, where, ground=ground)
