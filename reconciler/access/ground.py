@@ -100,7 +100,7 @@ class Ground:
                 yield part
 
     def _divide(self, parent: str, special: frozenset[str], where: _Roots) -> list[dict[str, None]]:
-        """Pools without entries of their own are alike: only whether a path is in any of them counts.
+        """Pools without entries of their own are alike: it counts whether a path is in any.
 
         What they inherit from above comes beside what a pool with entries gives.
         """
