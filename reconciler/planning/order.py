@@ -128,9 +128,12 @@ def _edges(steps: Sequence[Step]) -> dict[int, set[int]]:
     before: dict[int, set[int]] = defaultdict(set)
     last: dict[Address, int] = {}
     for index, change in carried:
-        named_after = _named(change, change.after)
+        named_before, named_after = _named(change, change.before), _named(change, change.after)
         before[index].update(makes[ref] for ref in named_after if ref in makes)
-        for ref in _named(change, change.before) - named_after:
+        # a new grant on a pool that goes: Proxmox VE takes along what is there when it goes
+        fresh = named_after - named_before - makes.keys()
+        before[index].update(destroys[ref] for ref in fresh if ref in destroys)
+        for ref in named_before - named_after:
             if ref in destroys:
                 before[destroys[ref]].add(index)
         if change.address in last:
