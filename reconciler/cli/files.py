@@ -10,35 +10,47 @@ import typer
 
 from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
-from reconciler.cli.session import each_cluster, load_cluster
+from reconciler.cli.session import each_cluster, load_cluster, now
 from reconciler.cli.talk import check_formats, say, show, write_file
 from reconciler.desired.format import format_file
 from reconciler.desired.load import state_files
 from reconciler.desired.settings import SETTINGS_FILE, Settings
 from reconciler.desired.target import Cluster
 from reconciler.errors import ExitStatus
-from reconciler.kinds import all_kinds
-from reconciler.model.finding import Severity
+from reconciler.kinds import access_table, all_kinds
+from reconciler.model.declared import Desired
+from reconciler.model.finding import Finding, Severity
+from reconciler.planning.expectations import expectations
 
 
 @command(app, "validate")
 def validate(common: Common) -> ExitStatus:
     """Check the state files: every mistake at once, with file, line and column. No network.
 
-    Exit 0 when there is no error, else 3.
+    Expectations are checked as far as files suffice. Exit 0 when there is no error, 3 with
+    mistakes, 4 when an expectation fails.
     """
     check_formats(common, "findings")
 
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
-        loaded = load_cluster(cluster, settings, strict=False)
-        found = loaded.desired.findings
-        show(common, "findings", found)
-        wrong = any(finding.severity is Severity.ERROR for finding in found)
-        if not wrong:
-            say(common, f"{len(loaded.desired.objects)} objects declared in {cluster.folder}")
-        return ExitStatus.FILES_INVALID if wrong else ExitStatus.OK
+        desired = load_cluster(cluster, settings, strict=False).desired
+        wrong = any(finding.severity is Severity.ERROR for finding in desired.findings)
+        failed = [] if wrong else _failing(desired)
+        show(common, "findings", [*desired.findings, *failed])
+        if wrong:
+            return ExitStatus.FILES_INVALID
+        if any(finding.severity is Severity.ERROR for finding in failed):
+            return ExitStatus.REFUSED
+        say(common, f"{len(desired.objects)} objects declared in {cluster.folder}")
+        return ExitStatus.OK
 
     return each_cluster(common, one)
+
+
+def _failing(desired: Desired) -> list[Finding]:
+    """Who can do by the files alone what he should not be able to do."""
+    table = access_table(desired.state)
+    return list(expectations(table, desired.expectations, now=now(), complete=False))
 
 
 @command(app, "fmt")
