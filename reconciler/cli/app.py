@@ -84,15 +84,8 @@ def _words(error: Exception) -> str:
 def _fail(error: PvectlError, arguments: Sequence[str]) -> int:
     from reconciler.cli.talk import complain
 
-    as_json = (
-        any(
-            given == "--log-format=json" or pair == ("--log-format", "json")
-            for given, pair in zip(
-                arguments, zip(arguments, [*arguments[1:], ""], strict=True), strict=True
-            )
-        )
-        or os.environ.get("PVECTL_LOG_FORMAT") == "json"
-    )
+    given = " ".join(arguments).replace("--log-format=", "--log-format ")
+    as_json = "--log-format json" in given or os.environ.get("PVECTL_LOG_FORMAT") == "json"
     complain(error, as_json=as_json, color=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
     return int(error.exit_status)
 
