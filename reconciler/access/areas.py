@@ -84,5 +84,10 @@ def _all_of(
     pool: str, parent: str, rest: Mapping[str, None], members: Mapping[str, Sequence[str]]
 ) -> list[str]:
     """The members of one sort, or none if not all of them are there."""
-    found = [path for path in members[pool] if path.startswith(parent)]
-    return found if all(path in rest for path in found) else []
+    found = []
+    for path in members[pool]:
+        if path.startswith(parent):
+            if path not in rest:
+                return []
+            found.append(path)
+    return found

@@ -202,10 +202,13 @@ def _listed(what: str, items: Sequence[str]) -> str:
 
 
 def _old_grants(ends: Ends, found: Sequence[Difference]) -> Iterator[Surprise]:
-    for user, (old, _) in ends.delta.users.items():
-        gains = [one for one in found if user in one.cell.principals and one.gained]
-        if old is not None or not gains:
-            continue
+    fresh = {user for user, (old, _) in ends.delta.users.items() if old is None}
+    gaining: dict[str, list[Difference]] = {}
+    for one in found:
+        for who in one.cell.principals if one.gained else ():
+            if who in fresh:
+                gaining.setdefault(who, []).append(one)
+    for user, gains in gaining.items():
         entries: set[Entry] = set()
         for one in gains:
             decision = decide(ends.after, user, one.cell.paths[0])
