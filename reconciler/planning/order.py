@@ -131,7 +131,7 @@ def _edges(steps: Sequence[Step]) -> dict[int, set[int]]:
         named_before, named_after = _named(change, change.before), _named(change, change.after)
         before[index].update(makes[ref] for ref in named_after if ref in makes)
         # a new grant on a pool that goes: Proxmox VE takes along what is there when it goes
-        fresh = named_after - named_before - makes.keys()
+        fresh = (ref for ref in named_after - named_before if ref not in makes)
         before[index].update(destroys[ref] for ref in fresh if ref in destroys)
         for ref in named_before - named_after:
             if ref in destroys:
