@@ -48,9 +48,13 @@ def _references(name: str, spec: AclSpec) -> Iterable[Address]:
 
 def _rename(name: str, spec: AclSpec, old: Address, new: Address) -> tuple[str, AclSpec]:
     entry = parse_entry(name)
-    if old == Address("role", entry.role):
-        return str(entry._replace(role=new.id)), spec
-    return str(entry._replace(principal=new.id)), spec
+    if old.kind == "role":
+        entry = entry._replace(role=new.id)
+    elif old.kind == entry.kind:
+        entry = entry._replace(principal=new.id)
+    else:
+        entry = entry._replace(path=f"/{new.kind}/{new.id}")
+    return str(entry), spec
 
 
 def _owners(name: str, spec: AclSpec) -> Iterable[Address]:

@@ -42,9 +42,12 @@ class Entry(NamedTuple):
 
 @cache
 def parse_entry(name: str) -> Entry:
-    """The reverse of `str(Entry)`; raises ValueError."""
-    path, who, role = name.split("|")
-    kind, _, principal = who.partition(":")
+    """The reverse of `str(Entry)`; only the name of a user may hold a `|`. Raises ValueError."""
+    path, _, rest = name.partition("|")
+    who, bar, role = rest.rpartition("|")
+    kind, colon, principal = who.partition(":")
+    if not (bar and colon):
+        raise ValueError(f"'{name}' is no entry; PATH|KIND:PRINCIPAL|ROLE is expected")
     return Entry(path, kind, principal, role)
 
 
@@ -143,7 +146,7 @@ def declare(name: str, parent: str, table: AclTable) -> Iterable[Declaration]:
         *((GROUP, group) for group in table.groups),
         *((TOKEN, token) for token in table.tokens),
     }
-    paired = (token.partition("!")[0] for token in table.tokens) if table.pair else ()
+    paired = (token.rpartition("!")[0] for token in table.tokens) if table.pair else ()
     derived = {(USER, user) for user in paired if user != ROOT} - named
     entries = [(f"{kind}:{who}", False) for kind, who in sorted(named)]
     entries += [(f"{kind}:{who}", True) for kind, who in sorted(derived)]
@@ -209,7 +212,7 @@ def _entry_of(table: Mapping[str, Any]) -> tuple[Entry, bool]:
 
 def _of_user(entry: Entry) -> Entry:
     """The same entry for the user of the token."""
-    return entry._replace(kind=USER, principal=entry.principal.partition("!")[0])
+    return entry._replace(kind=USER, principal=entry.principal.rpartition("!")[0])
 
 
 def _folded(grant: _Grant, holders: Mapping[str, Sequence[str]]) -> dict[str, Any]:

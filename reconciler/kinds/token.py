@@ -65,7 +65,7 @@ def _export(name: str, spec: TokenSpec) -> dict[str, Any]:
 
 def _named(name: str, spec: TokenSpec) -> tuple[str, str]:
     del spec
-    user, _, own = name.partition("!")
+    user, _, own = name.rpartition("!")
     return user, own
 
 
@@ -92,7 +92,7 @@ def _visible(spec: TokenSpec) -> TokenSpec:
 
 def _owner(name: str, spec: TokenSpec) -> Iterable[Address]:
     del spec
-    yield Address("user", name.partition("!")[0])
+    yield Address("user", name.rpartition("!")[0])
 
 
 def _params(spec: TokenSpec) -> dict[str, Value]:
@@ -108,7 +108,7 @@ _ABSENT = _params(TokenSpec())
 
 def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
     for change in changes:
-        user, _, name = change.address.id.partition("!")
+        user, _, name = change.address.id.rpartition("!")
         path = ("access", "users", user, "token", name)
         before, after = change.before, change.after
         if not isinstance(after, TokenSpec):

@@ -134,7 +134,10 @@ def _detach(name: str, spec: UserSpec, gone: Address) -> UserSpec | None:
     return spec.model_copy(update={"groups": tuple(g for g in spec.groups if g != gone.id)})
 
 
-def _rename(name: str, spec: UserSpec, old: Address, new: Address) -> tuple[str, UserSpec]:
+def _rename(name: str, spec: UserSpec, old: Address, new: Address) -> tuple[str, UserSpec] | None:
+    """The realm is part of the name and stays."""
+    if old.kind != "group":
+        return None
     groups = names(new.id if group == old.id else group for group in spec.groups)
     return name, spec.model_copy(update={"groups": groups})
 
