@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from reconciler.kinds import references
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.group import GroupSpec
+from reconciler.kinds.pool_moves import PoolSpec
+from reconciler.kinds.realm_table import RealmSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user import UserSpec
@@ -13,6 +16,7 @@ from reconciler.model.declared import Declared, Desired, Moved
 from reconciler.model.finding import Source
 from reconciler.model.policy import Manage, Mode, Policy
 from reconciler.model.secret import SecretRef
+from reconciler.planning.compose import apply_changes
 from reconciler.planning.diff import diff, narrow
 
 NOW = 1_800_000_000
@@ -134,7 +138,8 @@ def test_a_moved_group_keeps_its_members_and_entries():
         Address("acl", "/|group:admins|PVEAdmin"): AclSpec(propagate=False),
     }
     moved = Moved(Address("group", "admins"), OPS, HERE)
-    desired = declare(objects={OPS: GroupSpec()}, moved=(moved,))
+    additive = Policy(manage={"acl": Manage(mode=Mode.ADDITIVE)})
+    desired = declare(objects={OPS: GroupSpec()}, moved=(moved,), policy=additive)
     assert planned(desired, live) == {
         "acl./|group:admins|PVEAdmin": (Action.DELETE, Cause.MOVED),
         "acl./|group:ops|PVEAdmin": (Action.CREATE, Cause.MOVED),
@@ -143,6 +148,76 @@ def test_a_moved_group_keeps_its_members_and_entries():
         "user.anna@pve": (Action.UPDATE, Cause.MOVED),
     }
     assert planned(desired, {OPS: GroupSpec()}) == {}
+
+
+def test_nothing_follows_a_moved_group_that_the_next_plan_would_delete():
+    live = {
+        Address("group", "admins"): GroupSpec(),
+        Address("acl", "/|group:admins|PVEAdmin"): AclSpec(),
+    }
+    moved = Moved(Address("group", "admins"), OPS, HERE)
+    desired = declare(objects={OPS: GroupSpec()}, moved=(moved,))
+    after = apply_changes(live, diff(desired, live, now=NOW).changes)
+    assert planned(desired, after) == {}
+
+
+def test_grants_on_a_moved_pool_keep_their_principals():
+    live = {
+        Address("pool", "dev"): PoolSpec(),
+        Address("acl", "/pool/dev|group:ops|PVEVMAdmin"): AclSpec(),
+        OPS: GroupSpec(),
+    }
+    moved = Moved(Address("pool", "dev"), Address("pool", "prod"), HERE)
+    desired = declare(objects={Address("pool", "prod"): PoolSpec()}, moved=(moved,))
+    changes = planned(desired, live)
+    assert changes["acl./pool/prod|group:ops|PVEVMAdmin"] == (Action.CREATE, Cause.MOVED)
+    assert "acl./pool/dev|group:prod|PVEVMAdmin" not in changes
+
+
+def test_a_moved_realm_does_not_rename_a_group_of_the_same_name():
+    user = Address("user", "anna@ops")
+    live = {Address("realm", "ops"): RealmSpec(type="ldap"), user: UserSpec(groups=("ops",))}
+    new = Address("realm", "corp")
+    moved = Moved(Address("realm", "ops"), new, HERE)
+    desired = declare(objects={new: RealmSpec(type="ldap")}, moved=(moved,))
+    assert str(user) not in planned(desired, live)
+
+
+def test_a_user_whose_name_holds_a_bar_can_have_grants():
+    odd = Address("user", "a|b@pve")
+    live = {odd: UserSpec(keys=""), Address("acl", "/vms/100|user:a|b@pve|PVEVMUser"): AclSpec()}
+    assert planned(declare(removed={odd: HERE}), live) == {
+        "acl./vms/100|user:a|b@pve|PVEVMUser": (Action.DELETE, Cause.DEPENDENT),
+        "user.a|b@pve": (Action.DELETE, Cause.REMOVED),
+    }
+
+
+def test_the_token_of_a_user_whose_name_holds_an_exclamation_mark_is_his():
+    live = {
+        Address("user", "a!b@pve"): UserSpec(keys=""),
+        Address("token", "a!b@pve!ci"): TokenSpec(),
+    }
+    assert planned(declare(removed={Address("user", "a!b@pve"): HERE}), live) == {
+        "token.a!b@pve!ci": (Action.DELETE, Cause.DEPENDENT),
+        "user.a!b@pve": (Action.DELETE, Cause.REMOVED),
+    }
+
+
+def test_deleting_thousands_of_objects_looks_at_each_a_few_times(monkeypatch):
+    users = [Address("user", f"u{i}@pve") for i in range(300)]
+    live = {user: UserSpec(keys="") for user in users}
+    live |= {
+        Address("acl", f"/vms/{n}|user:u{n % 300}@pve|PVEVMUser"): AclSpec() for n in range(900)
+    }
+    all_of_them = Policy(manage={k: Manage(mode=Mode.AUTHORITATIVE) for k in ("user", "acl")})
+    looked = []
+    monkeypatch.setattr(
+        "reconciler.planning.diff.references",
+        lambda address, spec: looked.append(address) or list(references(address, spec)),
+    )
+    changes = diff(declare(policy=all_of_them), live, now=NOW).changes
+    assert len(narrow(changes, ["user.*"], live)) == len(live)
+    assert len(looked) < 20 * len(live)
 
 
 def test_a_target_brings_what_it_needs_and_nothing_else():
@@ -157,7 +232,7 @@ def test_a_target_brings_what_it_needs_and_nothing_else():
         }
     )
     changes = diff(desired, {}, now=NOW).changes
-    assert [str(c.address) for c in narrow(changes, ["acl.*"])] == [
+    assert [str(c.address) for c in narrow(changes, ["acl.*"], {})] == [
         "acl./vms/100|user:anna@pve|Ops",
         "group.ops",
         "role.Ops",

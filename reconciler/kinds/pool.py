@@ -14,7 +14,7 @@ from reconciler.kinds.pool_moves import PoolSpec, pool_requests, pool_title
 from reconciler.kinds.read import EVERYTHING, RESOURCES
 from reconciler.kinds.text import Text, given, names, quote
 from reconciler.model.address import Address
-from reconciler.model.change import Change
+from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.declared import Declaration, Declared
 from reconciler.model.facts import Facts
 from reconciler.model.finding import Finding, Severity
@@ -153,22 +153,35 @@ def _split(change: Change) -> Sequence[Change]:
     return tuple(change._replace(before=a, after=b) for a, b in steps if a != b)
 
 
+def _guests(spec: Spec | None) -> set[int]:
+    return set(spec.guests) if isinstance(spec, PoolSpec) else set()
+
+
+def _along(change: Change, live: State) -> Iterable[Change]:
+    """The pools in which the new guests are: each of them leaves its own."""
+    new = _guests(change.after) - _guests(change.before)
+    if not new:
+        return
+    for address, spec in live.items():
+        if isinstance(spec, PoolSpec) and address != change.address and new & set(spec.guests):
+            reason = Reason(Cause.DEPENDENT, f"a guest goes to {change.address}")
+            yield Change(address, spec, spec.without(new, ()), reason)
+
+
 def _refuse(change: Change, live: State) -> Iterable[Finding]:
     """A guest is taken out of another pool only where that one is declared, too."""
-    before = change.before.guests if isinstance(change.before, PoolSpec) else ()
-    after = change.after.guests if isinstance(change.after, PoolSpec) else ()
-    new = set(after) - set(before)
-    for address, spec in sorted(live.items(), key=lambda item: item[0]):
-        if isinstance(spec, PoolSpec) and spec.storages is None:
-            for vmid in sorted(new & set(spec.guests)):
-                yield Finding(
-                    "POOL_TAKEN",
-                    Severity.ERROR,
-                    f"guest {vmid} is in {address}, which is not declared, and a guest can be in "
-                    "one pool only",
-                    hint=f"declare {address} without it, and it will be moved",
-                    address=change.address,
-                )
+    del live
+    if change.reason.cause is not Cause.DEPENDENT or change.after is None:
+        return
+    for vmid in sorted(_guests(change.before) - _guests(change.after)):
+        yield Finding(
+            "POOL_TAKEN",
+            Severity.ERROR,
+            f"guest {vmid} is in {change.address}, which is not declared, and a guest can be in "
+            "one pool only",
+            hint=f"declare {change.address} without it, and it will be moved",
+            address=change.address,
+        )
 
 
 def _remedy(change: Change, refusal: str) -> Sequence[Change]:
@@ -284,5 +297,6 @@ KIND = Kind(
     survey=_survey,
     title=pool_title,
     refuse=_refuse,
+    along=_along,
     remedy=_remedy,
 )

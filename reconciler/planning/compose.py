@@ -60,7 +60,7 @@ def compose(desired: Desired, live: State, facts: Facts, question: Question) -> 
     difference = diff(desired, live, now=question.now, changed_secrets=question.changed_secrets)
     changes = difference.changes
     if question.targets:
-        changes = narrow(changes, question.targets)
+        changes = narrow(changes, question.targets, live)
     planned = apply_changes(live, changes)
     before, after = access_table(live), access_table(planned)
     paths = real_paths(planned, facts)

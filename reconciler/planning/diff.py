@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -39,7 +39,7 @@ def diff(
     Nothing is deleted that was not declared deletable: by [[removed]] or [[moved]], by an expired
     grant, by the mode of its kind, or because it hangs on such an object.
     """
-    work = _Work(desired, live, changed_secrets or {})
+    work = _Work(desired, live, now, changed_secrets or {})
     for address, declared in desired.objects.items():
         if 0 < declared.expires <= now:
             work.delete(address, Reason(Cause.EXPIRED, f"expired; {_place(declared)}"))
@@ -49,7 +49,7 @@ def diff(
         work.delete(address, Reason(Cause.REMOVED, f"[[removed]] in {source.file}:{source.line}"))
     for moved in desired.moved:
         work.move(moved)
-    work.undeclared(now)
+    work.undeclared()
     work.dependents()
     work.along()
     changes = tuple(work.changes[address] for address in sorted(work.changes))
@@ -75,6 +75,7 @@ def _sending(address: Address, after: Spec, declared: Declared, names: Sequence[
 class _Work:
     desired: Desired
     live: State
+    now: int
     changed_secrets: Mapping[Address, tuple[str, ...]]
     changes: dict[Address, Change] = field(default_factory=dict)
     kept: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -119,7 +120,7 @@ class _Work:
         for address in self._naming({moved.old}):
             if address in self.desired.objects:
                 continue
-            spec = self.changes[address].after if address in self.changes else self.live[address]
+            spec = self._reached(address)
             if spec is None:
                 continue
             renamed = kind_of(address).rename(address.id, spec, moved.old, moved.new)
@@ -128,44 +129,43 @@ class _Work:
         self.delete(moved.old, reason)
 
     def _rename(self, old: Address, new: Address, spec: Spec, reason: Reason) -> None:
+        """Nothing follows that the next plan would delete as undeclared."""
         if new != old:
             self.delete(old, reason)
+            if new not in self.desired.objects and self._fate(new, spec)[0]:
+                return
         if new not in self.desired.objects and self.live.get(new) != spec:
             self.changes[new] = Change(new, self.live.get(new), spec, reason)
 
-    def undeclared(self, now: int) -> None:
+    def undeclared(self) -> None:
         """Delete what is not declared and lies inside the managed scope; count what is left."""
-        policy = self.desired.policy
         for address, spec in self.live.items():
-            kind = kind_of(address)
             if (
                 address in self.desired.objects
                 or address in self.changes
-                or kind.built_in(address.id, spec)
+                or kind_of(address).built_in(address.id, spec)
             ):
                 continue
-            manage = policy.managed(address.kind)
-            if manage.mode is Mode.ADDITIVE:
-                why = "not declared; additive mode deletes nothing"
-            elif not manage.covers(address):
-                why = "not declared; outside the managed scope"
-            elif manage.mode is Mode.AUTHORITATIVE:
-                why = "not declared, and this kind is managed authoritatively"
+            goes, why = self._fate(address, spec)
+            if goes:
                 self.delete(address, Reason(Cause.UNDECLARED, why))
-                continue
-            elif owner := self._declared_owner(address, spec, now):
-                self.delete(address, Reason(Cause.UNDECLARED, f"not declared; hangs on {owner}"))
-                continue
             else:
-                why = "not declared, and hangs on nothing that is"
-            self.kept[address.kind, why] += 1
+                self.kept[address.kind, why] += 1
 
-    def _declared_owner(self, address: Address, spec: Spec, now: int) -> Address | None:
+    def _fate(self, address: Address, spec: Spec) -> tuple[bool, str]:
+        """Whether an undeclared object goes, and why."""
+        manage = self.desired.policy.managed(address.kind)
+        if manage.mode is Mode.ADDITIVE:
+            return False, "not declared; additive mode deletes nothing"
+        if not manage.covers(address):
+            return False, "not declared; outside the managed scope"
+        if manage.mode is Mode.AUTHORITATIVE:
+            return True, "not declared, and this kind is managed authoritatively"
         for owner in kind_of(address).owners(address.id, spec):
             declared = self.desired.objects.get(owner)
-            if declared is not None and not 0 < declared.expires <= now:
-                return owner
-        return None
+            if declared is not None and not 0 < declared.expires <= self.now:
+                return True, f"not declared; hangs on {owner}"
+        return False, "not declared, and hangs on nothing that is"
 
     def dependents(self) -> None:
         """Take along what names a deleted object, so that each is shown and can be restored."""
@@ -183,6 +183,10 @@ class _Work:
                     continue
                 self.changes.setdefault(other.address, other)
 
+    def _reached(self, address: Address) -> Spec | None:
+        """A live object as it will be, as far as that is known yet."""
+        return self.changes[address].after if address in self.changes else self.live[address]
+
     def _naming(self, gone: set[Address]) -> list[Address]:
         """The live objects that name one of `gone`, sorted."""
         return sorted(
@@ -192,10 +196,12 @@ class _Work:
         )
 
     def _let_go(self, address: Address, gone: set[Address]) -> None:
-        for ref in sorted(gone):
-            spec = self.changes[address].after if address in self.changes else self.live[address]
-            if spec is None or ref not in references(address, spec):
-                continue
+        spec = self._reached(address)
+        named = set() if spec is None else gone.intersection(references(address, spec))
+        for ref in sorted(named):
+            spec = self._reached(address)
+            if spec is None:
+                return
             if address in self.desired.objects:
                 message = f"{ref} is to be deleted, but {address} is declared and names it"
                 self._error("STILL_USED", message, address)
@@ -214,31 +220,46 @@ class _Work:
         self.findings.append(Finding(code, Severity.ERROR, message, address=address, source=source))
 
 
-def narrow(changes: Sequence[Change], patterns: Sequence[str]) -> tuple[Change, ...]:
+def narrow(changes: Sequence[Change], patterns: Sequence[str], live: State) -> tuple[Change, ...]:
     """The changes that match a pattern, and those without which they cannot be done.
 
-    These are the creations that they name, and what hangs on an object that they delete.
+    These are the creations that they name, what hangs on an object that they delete, and what
+    their requests change besides.
     """
     by_address = {change.address: change for change in changes}
+    hanging = _hanging(changes)
     chosen = {a for a in by_address if any(a.matches(pattern) for pattern in patterns)}
     waiting = sorted(chosen)
     while waiting:
-        for address in _required(by_address[waiting.pop()], by_address):
-            if address not in chosen:
+        change = by_address[waiting.pop()]
+        for address in _required(change, by_address, hanging, live):
+            if address in by_address and address not in chosen:
                 chosen.add(address)
                 waiting.append(address)
     return tuple(change for change in changes if change.address in chosen)
 
 
-def _required(change: Change, changes: dict[Address, Change]) -> Iterable[Address]:
-    if change.after is not None:
-        for ref in references(change.address, change.after):
-            if ref in changes and changes[ref].before is None:
-                yield ref
+def _hanging(changes: Iterable[Change]) -> Mapping[Address, Sequence[Address]]:
+    """Object -> the changed objects that named it before."""
+    found: dict[Address, list[Address]] = defaultdict(list)
+    for change in changes:
+        if change.before is not None:
+            for ref in references(change.address, change.before):
+                found[ref].append(change.address)
+    return found
+
+
+def _required(
+    change: Change,
+    changes: Mapping[Address, Change],
+    hanging: Mapping[Address, Sequence[Address]],
+    live: State,
+) -> Iterable[Address]:
+    for other in kind_of(change.address).along(change, live):
+        yield other.address
+    if change.after is None:
+        yield from hanging.get(change.address, ())
         return
-    for other in changes.values():
-        named = other.before is not None and change.address in references(
-            other.address, other.before
-        )
-        if named:
-            yield other.address
+    for ref in references(change.address, change.after):
+        if ref in changes and changes[ref].before is None:
+            yield ref

@@ -8,10 +8,12 @@ from reconciler.kinds import all_kinds
 from reconciler.kinds.pool_moves import PoolSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Change
-from reconciler.model.declared import Declared
+from reconciler.model.declared import Declared, Desired
 from reconciler.model.facts import Facts, Guest
 from reconciler.model.finding import Source
 from reconciler.model.state import Spec
+from reconciler.planning.diff import diff, narrow
+from reconciler.planning.guard import refused_by_kind
 from reconciler.sandbox.direct import SandboxApi
 from tests.kinds.making import carried, change, declared, fresh_folder, live, requests
 
@@ -143,10 +145,24 @@ def test_storages_are_known_only_of_pools_that_were_asked_for(tmp_path: Path) ->
 
 
 def test_a_guest_is_not_taken_from_a_pool_that_nobody_declared() -> None:
-    other = PoolSpec(guests=(101,), storages=None)
-    (finding,) = KIND.refuse(update("b", pool(), pool(101)), {Address("pool", "a"): other})
-    assert finding.code == "POOL_TAKEN"
-    assert "declare pool.a" in finding.hint
+    b, source = Address("pool", "b"), Source("pools.toml", 1)
+    desired = Desired(objects={b: Declared(pool(101), source)})
+    for storages in (None, ("local",)):
+        there = {b: pool(), Address("pool", "a"): PoolSpec(guests=(101,), storages=storages)}
+        changes = diff(desired, there, now=0).changes
+        (finding,) = refused_by_kind(changes, there)
+        assert finding.code == "POOL_TAKEN"
+        assert "declare pool.a" in finding.hint
+
+
+def test_a_target_that_takes_a_guest_brings_the_pool_that_loses_it() -> None:
+    a, b, source = Address("pool", "a"), Address("pool", "b"), Source("pools.toml", 1)
+    there = {a: pool(101, 102), b: pool()}
+    desired = Desired(objects={a: Declared(pool(102), source), b: Declared(pool(101), source)})
+    changes = narrow(diff(desired, there, now=0).changes, ["pool.b"], there)
+    assert requests(*changes) == [
+        ("PUT", "/pools", {"poolid": "b", "vms": "101", "allow-move": "1"})
+    ]
 
 
 def test_a_guest_in_two_pools_is_a_mistake() -> None:
