@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
@@ -45,6 +45,27 @@ PRECEDENCE: Sequence[ExitStatus] = (
     ExitStatus.OK,
 )
 """Where several apply, the first of these is given."""
+
+
+MEANINGS: Mapping[ExitStatus, str] = {
+    ExitStatus.OK: "done what was asked",
+    ExitStatus.BUG: "a bug in pvectl",
+    ExitStatus.CHANGES: "changes present (`plan --detailed-exitcode`), drift (`drift`), "
+    "unformatted (`fmt --check`)",
+    ExitStatus.FILES_INVALID: "files invalid",
+    ExitStatus.REFUSED: "refused by policy: limits, protected, lockout, a failed expectation",
+    ExitStatus.STALE: "stale or foreign plan",
+    ExitStatus.LOCKED: "locked by somebody else",
+    ExitStatus.UNREACHABLE: "API unreachable, authentication refused, certificate not trusted",
+    ExitStatus.BLIND: "the token cannot see enough to decide",
+    ExitStatus.RESTORED: "apply failed; everything restored and verified",
+    ExitStatus.NOT_RESTORED: "apply failed; restore incomplete or not verified: a person is needed",
+    ExitStatus.UNFINISHED: "an unfinished journal exists: resume or roll back first",
+    ExitStatus.USAGE: "wrong usage",
+    ExitStatus.INTERRUPTED: "interrupted (INT); the journal says where",
+    ExitStatus.TERMINATED: "interrupted (TERM); the journal says where",
+}
+"""What people read about each of them."""
 
 
 class PvectlError(Exception):

@@ -65,6 +65,37 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "text": "standing:text",
             "json": "standing:json",
         },
+        "page": {
+            "text": "page:text",
+            "markdown": "page:markdown",
+            "json": "page:json",
+        },
+        "explanation": {
+            "text": "explanation:text",
+            "markdown": "explanation:markdown",
+            "json": "explanation:json",
+        },
+        "holders": {
+            "text": "holders:text",
+            "markdown": "holders:markdown",
+            "json": "holders:json",
+        },
+        "escalation": {
+            "text": "escalation:text",
+            "markdown": "escalation:markdown",
+            "json": "escalation:json",
+        },
+        "bootstrap": {
+            "text": "bootstrap:text",
+            "markdown": "bootstrap:markdown",
+            "json": "bootstrap:json",
+        },
+        "verification": {
+            "text": "verification:text",
+            "markdown": "verification:markdown",
+            "json": "verification:json",
+            "junit": "verification:junit",
+        },
     }.items()
 }
 """Document -> name of a format -> what renders it. A document is a Plan, a Drift, a sequence of

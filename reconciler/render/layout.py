@@ -25,7 +25,7 @@ def cut(line: Line, width: int) -> Iterator[Cut]:
     text, label = clean(line.text), clean(line.label)
     room = max(width - len(label), _NARROWEST)
     parts = [text]
-    if len(text) > room:
+    if len(text) > room and not line.whole:
         parts = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
     for part in parts:
         yield Cut(label, part)

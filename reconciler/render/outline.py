@@ -32,7 +32,8 @@ class Line(NamedTuple):
     """`mark` stands before the text: `+`, `~`, `-`, `!`.
 
     `label` comes before the text as well, with the blanks that set it apart. A wrapped text goes on
-    below its own beginning. `indent` counts columns.
+    below its own beginning. `indent` counts columns. A `whole` line is never wrapped, so that it
+    can be copied into a shell or a file.
     """
 
     text: str
@@ -40,6 +41,7 @@ class Line(NamedTuple):
     indent: int = 0
     mark: str = ""
     label: str = ""
+    whole: bool = False
 
 
 Block = tuple[Line, ...]
@@ -83,6 +85,11 @@ def labelled(pairs: Iterable[tuple[str, str]], indent: int, tone: Tone = Tone.PL
     rows = list(pairs)
     width = max((len(label) for label, _ in rows), default=0)
     return [Line(text, tone, indent, label=label.ljust(width + 2)) for label, text in rows]
+
+
+def copied(lines: Iterable[str], indent: int) -> Block:
+    """Lines of a file or a shell."""
+    return tuple(Line(text, Tone.PLAIN, indent, whole=True) for text in lines)
 
 
 def section(title: str, lines: Sequence[str], unit: str = "line") -> Section:

@@ -79,7 +79,7 @@ def finding_lines(finding: Finding, tone: Tone) -> Iterable[Line]:
     yield Line(place, tone, 2, label=f"{finding.code}  ")
     yield Line(finding.message, Tone.PLAIN, 6)
     for text in hint_lines(finding.hint):
-        yield Line(text, Tone.FAINT, 6)
+        yield Line(text, Tone.FAINT, 6, whole=text.startswith("pveum "))
 
 
 def _wrapped(line: Line, *, color: bool, width: int) -> Iterable[str]:
