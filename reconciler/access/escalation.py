@@ -9,9 +9,10 @@ from typing import Any
 from reconciler.access.cells import signature
 from reconciler.access.delta import Delta, difference
 from reconciler.access.evaluate import index_of, privileges
+from reconciler.access.login import all_active
 from reconciler.access.moves import Move, Reached, Way, decisive, moves
 from reconciler.access.privileges import BUILT_IN_ROLES, PRIVILEGES
-from reconciler.access.table import GROUP, ROOT, AccessTable, Principal
+from reconciler.access.table import GROUP, ROOT, AccessTable
 
 _TRIGGERS = frozenset(
     {"Permissions.Modify", "Realm.Allocate", "Sys.Console", "Sys.Modify", "User.Modify"}
@@ -53,7 +54,7 @@ def escalations(table: AccessTable) -> tuple[Escalation, ...]:
     Whether somebody is disabled or has expired does not matter here: that is easily undone.
     Principals whose entries are the same share an escalation.
     """
-    work = _all_active(table)
+    work = all_active(table)
     useful = _useful(work)
     search = _Search(work, useful)
     alike: dict[Hashable, list[str]] = {}
@@ -96,14 +97,6 @@ def _concerned(delta: Delta) -> bool:
         or delta.members
         or any(decisive(key.path) for key in delta.entries)
     )
-
-
-def _all_active(table: AccessTable) -> AccessTable:
-    """A copy in which everybody who exists can log in."""
-    work = table.copy()
-    work.users = {user: Principal() for user in sorted({ROOT, *table.users})}
-    work.tokens = {token: Principal(privsep=login.privsep) for token, login in table.tokens.items()}
-    return work
 
 
 def _of_root(table: AccessTable) -> set[str]:

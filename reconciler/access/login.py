@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from reconciler.access.table import ROOT, AccessTable, split_token
+from reconciler.access.table import ROOT, AccessTable, Principal, split_token
 
 
 class Login(StrEnum):
@@ -47,6 +47,14 @@ def login(table: AccessTable, principal: str, now: int = 0) -> Login:
 def active(table: AccessTable, principal: str, now: int = 0) -> bool:
     """Whether it can log in."""
     return login(table, principal, now) is Login.ACTIVE
+
+
+def all_active(table: AccessTable) -> AccessTable:
+    """A copy in which everybody who exists can log in."""
+    copy = table.copy()
+    copy.users = {user: Principal() for user in sorted({ROOT, *table.users})}
+    copy.tokens = {token: Principal(privsep=its.privsep) for token, its in table.tokens.items()}
+    return copy
 
 
 def _user(table: AccessTable, user: str, now: int) -> Login:

@@ -1,0 +1,197 @@
+"""Rules about what entries do: those that do nothing, and those that take away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
+
+from reconciler.access.cells import cells
+from reconciler.access.decide import Entry, decide
+from reconciler.access.delta import Delta, EntryKey, apply
+from reconciler.access.effects import listed, names
+from reconciler.access.evaluate import privileges
+from reconciler.access.impact import known_paths
+from reconciler.access.login import all_active
+from reconciler.access.pathset import PathSet
+from reconciler.access.reach import touched
+from reconciler.access.table import GROUP, AccessTable
+from reconciler.model.address import Address
+from reconciler.model.finding import Severity
+from reconciler.planning.lint.rule import Hit, Rule, Scene
+
+
+class _Does(StrEnum):
+    NOTHING = "nothing"
+    SOMETHING = "something"
+    UNKNOWN = "unknown"
+    """to nobody who is known"""
+
+
+class _Verdict(NamedTuple):
+    """What an entry does. `repeats`: an entry that gives the same role without it.
+
+    `whom`: one of those that it is for.
+    """
+
+    does: _Does
+    whom: str = ""
+    repeats: Entry | None = None
+    taken: tuple[str, ...] = ()
+    """the privileges that a NoAccess takes away, and from whom"""
+    victims: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=1)
+def _verdicts(scene: Scene) -> Mapping[Address, _Verdict]:
+    """By taking each entry out and looking whether anything changes for anybody."""
+    table = all_active(scene.table)
+    trial = table.copy()
+    paths = known_paths((table,), scene.paths)
+    return {address: _judge(table, trial, paths, entry) for address, entry in scene.entries.items()}
+
+
+def _judge(table: AccessTable, trial: AccessTable, paths: PathSet, entry: Entry) -> _Verdict:
+    who = _concerned(table, entry)
+    if not who or entry.role not in table.roles:
+        return _Verdict(_Does.UNKNOWN)
+    key = EntryKey(entry.path, entry.kind, entry.principal, entry.role)
+    delta = Delta(entries={key: (entry.propagate, None)})
+    denies = entry.role == "NoAccess"
+    apply(trial, delta)
+    try:
+        if not denies and any(_differs(table, trial, one, entry.path) for one in who):
+            return _Verdict(_Does.SOMETHING, who[0])
+        gained: set[str] = set()
+        victims: set[str] = set()
+        for cell in cells((table, trial), touched(delta, table, trial), paths):
+            before, after = cell.held[0].keys(), cell.held[1].keys()
+            if before != after:
+                gained |= after - before
+                victims.update(cell.principals)
+        if victims:
+            return _Verdict(_Does.SOMETHING, who[0], None, names(gained), tuple(sorted(victims)))
+        rest = decide(trial, who[0], entry.path)
+        same = [one.entry for side in rest.sides for one in side.entries if one.effect == "decides"]
+        repeats = next((one for one in same if one.role == entry.role), None)
+        return _Verdict(_Does.NOTHING, who[0], repeats)
+    finally:
+        apply(trial, delta.inverse())
+
+
+def _concerned(table: AccessTable, entry: Entry) -> list[str]:
+    if entry.kind == GROUP:
+        members = table.groups.get(entry.principal, set())
+        return sorted(members & table.users.keys())
+    known = entry.principal in table.users or entry.principal in table.tokens
+    return [entry.principal] if known else []
+
+
+def _differs(table: AccessTable, trial: AccessTable, who: str, path: str) -> bool:
+    return privileges(table, who, path).keys() != privileges(trial, who, path).keys()
+
+
+def _text(entry: Entry) -> str:
+    return f"{entry.role} for {entry.kind} {entry.principal} on {entry.path}"
+
+
+def _idle(scene: Scene) -> Iterable[Hit]:
+    for address, verdict in _verdicts(scene).items():
+        entry = scene.entries[address]
+        nothing = verdict.does is _Does.NOTHING and verdict.repeats is None
+        if nothing and entry.role != "NoAccess":
+            yield Hit(
+                address,
+                f"{_text(entry)} changes nothing for anybody",
+                f"`pvectl explain {verdict.whom} {entry.path}` tells what "
+                "decides there; remove the entry, or what shadows it",
+            )
+
+
+def _repeats(scene: Scene) -> Iterable[Hit]:
+    for address, verdict in _verdicts(scene).items():
+        if verdict.repeats is not None:
+            entry = scene.entries[address]
+            yield Hit(
+                address, f"{_text(entry)} repeats {_text(verdict.repeats)}", "remove one of them"
+            )
+
+
+def _denials(scene: Scene) -> Iterable[Hit]:
+    for address, verdict in _verdicts(scene).items():
+        entry = scene.entries[address]
+        if entry.role == "NoAccess" and verdict.does is _Does.SOMETHING:
+            yield Hit(
+                address,
+                f"{_text(entry)} takes {listed(verdict.taken)} from {listed(verdict.victims)}",
+                "grant less in the first place: a grant that is not there needs no denial",
+            )
+
+
+def _idle_denials(scene: Scene) -> Iterable[Hit]:
+    for address, verdict in _verdicts(scene).items():
+        entry = scene.entries[address]
+        if entry.role == "NoAccess" and verdict.does is _Does.NOTHING and not verdict.repeats:
+            yield Hit(
+                address,
+                f"{_text(entry)} denies nothing to anybody",
+                "a deeper entry, or one of the user itself, takes its place; remove it",
+            )
+
+
+def _unused_roles(scene: Scene) -> Iterable[Hit]:
+    used = {entry.role for entry in scene.entries.values()}
+    if scene.complete:
+        for role in scene.ids("role"):
+            if role not in used:
+                yield Hit(
+                    Address("role", role),
+                    f"role {role} is granted to nobody",
+                    "remove it, or grant it",
+                )
+
+
+RULES = (
+    Rule(
+        "LINT_NO_EFFECT",
+        Severity.WARNING,
+        "an entry without effect",
+        "Taking it out would change nothing for anybody: a deeper entry, an entry of the user "
+        "itself or the missing half of a token pair stands in its way. Whoever made it believes "
+        "that it does something.",
+        _idle,
+    ),
+    Rule(
+        "LINT_REPEATS",
+        Severity.NOTE,
+        "an entry that repeats another one",
+        "The same principals hold the same role there through another entry. When one of the two "
+        "is removed, nothing happens, and somebody believes that it did.",
+        _repeats,
+    ),
+    Rule(
+        "LINT_NOACCESS_HIDES",
+        Severity.NOTE,
+        "a NoAccess that takes rights away",
+        "NoAccess takes all other roles of its path away, also those of other groups and of "
+        "pools, and every deeper entry takes its place in turn. It is hard to see from the "
+        "entries what is left. Grant less above instead.",
+        _denials,
+    ),
+    Rule(
+        "LINT_NOACCESS_IDLE",
+        Severity.WARNING,
+        "a NoAccess that denies nothing",
+        "It is shadowed, or there is nothing to deny. Whoever relies on it is not protected.",
+        _idle_denials,
+    ),
+    Rule(
+        "LINT_UNUSED_ROLE",
+        Severity.NOTE,
+        "a role that is granted to nobody",
+        "Its privileges change unseen until somebody grants it and is surprised by what it holds. "
+        "Remove it, or grant it to those for whom it was made.",
+        _unused_roles,
+    ),
+)

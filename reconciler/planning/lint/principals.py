@@ -1,0 +1,181 @@
+"""Rules about users, tokens and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.access.effects import listed
+from reconciler.access.login import Login, login
+from reconciler.access.reach import owner_of
+from reconciler.access.table import ROOT
+from reconciler.model.address import Address
+from reconciler.model.finding import Severity
+from reconciler.planning.lint.rule import Hit, Rule, Scene
+
+_MONTH = 30 * 86400
+
+
+def _privsep_off(scene: Scene) -> Iterable[Hit]:
+    for token in scene.ids("token"):
+        if not scene.table.tokens[token].privsep:
+            yield Hit(
+                Address("token", token),
+                f"token {token} can do everything that its user can",
+                "set privsep = true and grant it what it needs",
+            )
+
+
+def _never_expires(scene: Scene) -> Iterable[Hit]:
+    for token in scene.ids("token"):
+        user = scene.table.users.get(owner_of(token) or "")
+        if not scene.table.tokens[token].expires and not (user and user.expires):
+            yield Hit(
+                Address("token", token),
+                f"token {token} never expires",
+                "set expires, and make a new secret in time with `pvectl rotate`",
+            )
+
+
+def _dead_tokens(scene: Scene) -> Iterable[Hit]:
+    dead = (Login.OWNER_DISABLED, Login.OWNER_EXPIRED, Login.OWNER_ABSENT)
+    for token in scene.ids("token"):
+        state = login(scene.table, token, scene.now)
+        if state in dead and (scene.complete or state is not Login.OWNER_ABSENT):
+            yield Hit(
+                Address("token", token),
+                f"token {token} is refused: {state}",
+                "remove it: it works again at once when the user comes back",
+            )
+
+
+def _ending(scene: Scene) -> Iterable[Hit]:
+    if not scene.now:
+        return
+    for kind, logins in (("user", scene.table.users), ("token", scene.table.tokens)):
+        for name in scene.ids(kind):
+            expires = logins[name].expires if name in logins else 0
+            left = expires - scene.now
+            if expires and left <= 0:
+                yield Hit(Address(kind, name), f"{kind} {name} has expired", "remove or extend it")
+            elif expires and left <= _MONTH:
+                yield Hit(
+                    Address(kind, name),
+                    f"{kind} {name} expires in {max(1, left // 86400)} days",
+                    "extend it in time, or let it go",
+                )
+
+
+def _two_realms(scene: Scene) -> Iterable[Hit]:
+    by_name: dict[str, list[str]] = {}
+    for user in scene.ids("user"):
+        by_name.setdefault(user.rpartition("@")[0], []).append(user)
+    for users in by_name.values():
+        if len(users) > 1:
+            yield Hit(
+                Address("user", users[0]),
+                f"{listed(users)} are different accounts",
+                "keep one of them, or rename one, so that nobody grants to the wrong one",
+            )
+
+
+def _empty_groups(scene: Scene) -> Iterable[Hit]:
+    for group in scene.ids("group"):
+        if not scene.table.groups.get(group):
+            granted = sum(group in kinds.get("group", {}) for kinds in scene.table.acl.values())
+            yield Hit(
+                Address("group", group),
+                f"group {group} has no members"
+                + (f", but grants on {granted} paths" if granted else ""),
+                "remove it, or give it members",
+            )
+
+
+def _break_glass(scene: Scene) -> Iterable[Hit]:
+    """Whoever is to help in need must be able to log in."""
+    if not scene.complete:
+        return
+    for who in scene.policy.lockout.break_glass:
+        state = login(scene.table, who, scene.now)
+        if state is not Login.ACTIVE:
+            yield Hit(
+                Address("user" if owner_of(who) is None else "token", who),
+                f"{who} is named in break_glass and cannot log in: {state}",
+                "enable it, or name somebody else in [lockout]",
+            )
+
+
+def _of_root(scene: Scene) -> Iterable[Hit]:
+    for token in scene.ids("token"):
+        if owner_of(token) == ROOT:
+            yield Hit(
+                Address("token", token),
+                f"token {token} belongs to root@pam",
+                "make a user of its own for the purpose, and a token of that user",
+            )
+
+
+RULES = (
+    Rule(
+        "LINT_PRIVSEP_OFF",
+        Severity.WARNING,
+        "a token without privilege separation",
+        "Such a token can do all that its user can, now and later, without the password and "
+        "without a second factor. With privilege separation it has what both are granted.",
+        _privsep_off,
+    ),
+    Rule(
+        "LINT_TOKEN_NEVER_EXPIRES",
+        Severity.NOTE,
+        "a token without an end",
+        "A secret that leaks is good until somebody notices. With a date it is good until then. "
+        "`pvectl rotate` makes a new secret and keeps all grants.",
+        _never_expires,
+    ),
+    Rule(
+        "LINT_DEAD_TOKEN",
+        Severity.WARNING,
+        "a token whose user is disabled, has expired or is gone",
+        "The token is refused, and its secret stays in the cluster: it works again at once when "
+        "the user is enabled. Remove it.",
+        _dead_tokens,
+    ),
+    Rule(
+        "LINT_LOGIN_ENDS",
+        Severity.NOTE,
+        "a user or token that has expired or will within 30 days",
+        "From that date on the cluster refuses it, and whatever it does stops. Extend it while "
+        "there is time, or remove it with its grants.",
+        _ending,
+    ),
+    Rule(
+        "LINT_TWO_REALMS",
+        Severity.NOTE,
+        "the same user name in two realms",
+        "alice@pve and alice@ldap are two accounts with separate passwords, groups and grants. "
+        "Grants end up with the wrong one, and disabling one leaves the other.",
+        _two_realms,
+    ),
+    Rule(
+        "LINT_EMPTY_GROUP",
+        Severity.NOTE,
+        "a group without members",
+        "Its grants do nothing today, and everything for whoever is put into it tomorrow.",
+        _empty_groups,
+    ),
+    Rule(
+        "LINT_BREAK_GLASS",
+        Severity.WARNING,
+        "a break-glass principal that cannot log in",
+        "[lockout] promises that these can always help. One that is disabled, has expired or does "
+        "not exist cannot, and nothing keeps it from staying so.",
+        _break_glass,
+    ),
+    Rule(
+        "LINT_TOKEN_OF_ROOT",
+        Severity.WARNING,
+        "a token of root@pam",
+        "root@pam can do what no role gives. A token of it is as good as its password when "
+        "privilege separation is off, and one step away when it may make tokens.",
+        _of_root,
+    ),
+)

@@ -1,0 +1,71 @@
+"""What a lint rule is, and what it may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from reconciler.access.decide import Entry
+from reconciler.access.table import AccessTable
+from reconciler.kinds.acl_table import parse_entry
+from reconciler.model.address import Address
+from reconciler.model.declared import Declared
+from reconciler.model.finding import Severity
+from reconciler.model.policy import Policy
+from reconciler.model.state import State
+
+
+class Hit(NamedTuple):
+    """One thing that a rule objects to."""
+
+    address: Address
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What is judged: the objects of a state, and the access that they make together.
+
+    `declared`: those of the objects that stand in files. `complete`: the state is the whole
+    cluster, so that what is not in it does not exist. `now` in Unix seconds; 0: no time matters.
+    """
+
+    state: State
+    table: AccessTable
+    declared: Mapping[Address, Declared] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
+    paths: tuple[str, ...] = ()
+    now: int = 0
+    complete: bool = False
+
+    @cached_property
+    def entries(self) -> Mapping[Address, Entry]:
+        """The ACL entries, in order."""
+        found = {}
+        for address in sorted(a for a in self.state if a.kind == "acl"):
+            path, kind, who, role = parse_entry(address.id)
+            propagate = bool(getattr(self.state[address], "propagate", True))
+            found[address] = Entry(path, kind, who, role, propagate)
+        return found
+
+    def ids(self, kind: str) -> list[str]:
+        """The ids of one kind, in order."""
+        return sorted(address.id for address in self.state if address.kind == kind)
+
+    def is_derived(self, address: Address) -> bool:
+        """Whether it follows from another declaration: the user's half of a token pair."""
+        declared = self.declared.get(address)
+        return declared is not None and declared.derived
+
+
+class Rule(NamedTuple):
+    """`page`: what `pvectl explain CODE` shows: why it matters, and what to do."""
+
+    code: str
+    severity: Severity
+    title: str
+    page: str
+    find: Callable[[Scene], Iterable[Hit]]

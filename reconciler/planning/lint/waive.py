@@ -1,0 +1,93 @@
+"""Findings that somebody accepts for a while, with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from reconciler.model.declared import Waiver
+from reconciler.model.finding import Finding, Severity
+from reconciler.planning.lint.rule import Hit, Rule, Scene
+
+
+class Waived(NamedTuple):
+    """`findings`: those that stay, with what is wrong with the waivers; `waived`: the others."""
+
+    findings: tuple[Finding, ...]
+    waived: tuple[tuple[Finding, Waiver], ...]
+
+
+def waive(
+    findings: Iterable[Finding], waivers: Sequence[Waiver], known: Collection[str], now: int
+) -> Waived:
+    """Set aside what is waived. Errors are never waived. `known`: the codes of all rules."""
+    kept: list[Finding] = []
+    waived: list[tuple[Finding, Waiver]] = []
+    used: set[Waiver] = set()
+    for finding in findings:
+        matching = [waiver for waiver in waivers if _covers(waiver, finding)]
+        used.update(matching)
+        valid = next((waiver for waiver in matching if now < waiver.expires), None)
+        if valid is None or finding.severity is Severity.ERROR:
+            kept.append(finding)
+        else:
+            waived.append((finding, valid))
+    for waiver in waivers:
+        kept += _faults(waiver, known, now, used=waiver in used)
+    return Waived(tuple(sorted(dict.fromkeys(kept), key=Finding.sort_key)), tuple(waived))
+
+
+def _covers(waiver: Waiver, finding: Finding) -> bool:
+    if waiver.code != finding.code:
+        return False
+    if finding.address is None:
+        return waiver.address == "*"
+    return finding.address.matches(waiver.address)
+
+
+def _faults(waiver: Waiver, known: Collection[str], now: int, *, used: bool) -> Iterable[Finding]:
+    what = f"waiver of {waiver.code} for {waiver.address}"
+    if waiver.code not in known:
+        message = f"{what}: there is no rule of that name"
+        hint = "`pvectl explain` lists the rules"
+        yield Finding("WAIVER_UNKNOWN", Severity.WARNING, message, hint, source=waiver.source)
+    elif waiver.expires <= now:
+        message = f"{what} has expired; its reason was: {waiver.reason}"
+        hint = "mend what it waived, or decide anew"
+        yield Finding("WAIVER_EXPIRED", Severity.WARNING, message, hint, source=waiver.source)
+    elif not used:
+        message = f"{what} waives nothing"
+        yield Finding("WAIVER_UNUSED", Severity.NOTE, message, "take it out", source=waiver.source)
+
+
+def _found_elsewhere(scene: Scene) -> Iterable[Hit]:
+    """`waive` finds these itself."""
+    del scene
+    return ()
+
+
+RULES = (
+    Rule(
+        "WAIVER_UNKNOWN",
+        Severity.WARNING,
+        "a waiver for a rule that does not exist",
+        "The code is mistyped, or the rule has gone. It waives nothing.",
+        _found_elsewhere,
+    ),
+    Rule(
+        "WAIVER_EXPIRED",
+        Severity.WARNING,
+        "a waiver whose date has passed",
+        "What it accepted for a while is reported again. Mend it, or extend the waiver with a "
+        "reason that still holds.",
+        _found_elsewhere,
+    ),
+    Rule(
+        "WAIVER_UNUSED",
+        Severity.NOTE,
+        "a waiver that waives nothing",
+        "What it was made for is mended, or its address matches nothing. Take it out, so that it "
+        "does not hide something new.",
+        _found_elsewhere,
+    ),
+)
