@@ -37,9 +37,17 @@ def now() -> int:
 
 
 def each_cluster(common: Common, work: Callable[[Cluster, Settings], ExitStatus]) -> ExitStatus:
-    """Run `work` on every cluster that is meant; the most important exit status is given."""
+    """Run `work` on every cluster that is meant; the most important exit status is given.
+
+    An interrupted run is the last one.
+    """
     settings = read_settings(common.state)
-    results = [work(cluster, settings) for cluster in settings.select(common.on)]
+    results = []
+    for cluster in settings.select(common.on):
+        status = work(cluster, settings)
+        if status not in PRECEDENCE:
+            return status
+        results.append(status)
     return min(results, key=PRECEDENCE.index)
 
 
