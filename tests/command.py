@@ -16,7 +16,7 @@ FIXTURES = Path(__file__).parent / "data" / "fixtures"
 PVECTL = shutil.which("pvectl", path=str(Path(sys.executable).parent)) or "pvectl"
 
 _STARTED = re.compile(r"(https://\S+) serves .*, fingerprint (\S+)")
-_PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONHASHSEED", "TMPDIR")
+_PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONHASHSEED", "PYTHONPATH", "TMPDIR")
 """Nothing else of the environment reaches the command: settings of whoever runs the tests."""
 
 

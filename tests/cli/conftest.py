@@ -1,0 +1,29 @@
+"""One sandbox for all tests of a worker; each test finds it as it was at the beginning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.site import Files, Site, files_of, restore
+from tests.command import Served, copy_fixture, sandbox
+
+
+@pytest.fixture(scope="session")
+def _served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Files]]:
+    folder = copy_fixture("fresh", tmp_path_factory.mktemp("cluster") / "pve")
+    with sandbox(folder, {"PVECTL_SANDBOX_LOCK_WAIT": "0"}) as served:
+        yield served, files_of(folder)
+
+
+@pytest.fixture
+def site(_served: tuple[Served, Files], tmp_path: Path) -> Site:
+    """A cluster just installed, and a state folder that declares nothing yet."""
+    served, files = _served
+    restore(served.folder, files)
+    site = Site(tmp_path, served, files)
+    site.env["PVECTL_HOME"] = str(tmp_path / "home")
+    site.target()
+    return site
