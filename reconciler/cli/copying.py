@@ -8,17 +8,21 @@ from reconciler.errors import RequestRefused
 from reconciler.kinds import all_kinds
 from reconciler.kinds.read import EVERYTHING, read_state
 from reconciler.live.read import Live
+from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.facts import Guest
+from reconciler.model.plan import Step
 from reconciler.planning.order import order
 from reconciler.sandbox.direct import SandboxApi
 
 
-def copy_cluster(live: Live, folder: Path) -> int:
-    """Make every object of `live` in the new `folder`; returns how many. Guests are names only.
+def copy_cluster(live: Live, folder: Path) -> tuple[int, list[Address]]:
+    """Make every object of `live` in the new `folder`; guests are names only.
+
+    Returns how many were made, and those that no Proxmox VE takes anew, such as an entry of a user
+    who is gone.
 
     What already stands in a fresh folder (root, built-in realms) is brought to the same values.
-    Raises RequestRefused for an object that the embedded PVE does not take.
     """
     for node in live.facts.nodes:
         (folder / "nodes" / node).mkdir(parents=True, exist_ok=True)
@@ -34,18 +38,20 @@ def copy_cluster(live: Live, folder: Path) -> int:
         for address, spec in live.state.items()
         if there.get(address) != spec
     ]
-    for step in order(changes):
-        try:
-            api.send(step.request)
-        except RequestRefused as refused:
-            raise RequestRefused(
-                refused.status,
-                f"{step.changes[0].address}: {refused.reason}",
-                refused.errors,
-                hint="the copy is incomplete; delete the folder",
-            ) from None
+    left_out = [change.address for step in order(changes) for change in _refused(api, step)]
     (folder / "priv" / "token.cfg").unlink(missing_ok=True)
-    return len(live.state)
+    return len(live.state) - len(left_out), left_out
+
+
+def _refused(api: SandboxApi, step: Step) -> list[Change]:
+    """Send one step, change by change where it is refused; returns the changes that are refused."""
+    try:
+        api.send(step.request)
+    except RequestRefused:
+        if len(step.changes) == 1:
+            return list(step.changes)
+        return [change for change in step.changes for one in order([change]) if _refused(api, one)]
+    return []
 
 
 def _write_guest(folder: Path, guest: Guest) -> None:

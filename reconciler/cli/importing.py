@@ -142,7 +142,9 @@ def snapshot(
             raise UsageError(f"{out} is not empty", hint="name a new folder")
         with connect(cluster, read_only=True) as api:
             live = look_at_all(api)
-        number = copy_cluster(live, out)
+        number, left_out = copy_cluster(live, out)
+        for address in left_out:
+            say(common, f"left out, since no Proxmox VE takes it anew: {address}")
         say(common, f"wrote {number} objects to {out}; plan with: pvectl plan --on sandbox:{out}")
         return ExitStatus.OK
 

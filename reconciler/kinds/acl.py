@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
+from reconciler.access.paths import check_path
 from reconciler.access.privileges import BUILT_IN_ROLES
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable
 from reconciler.kinds.acl_table import (
@@ -22,8 +23,10 @@ from reconciler.kinds.acl_table import (
 from reconciler.kinds.kind import Kind, Need, Place, Reads
 from reconciler.kinds.text import flag, names
 from reconciler.model.address import Address
-from reconciler.model.change import Action, Change
+from reconciler.model.change import Action, Change, Undo
+from reconciler.model.finding import Finding, Severity
 from reconciler.model.request import Request, Value, request
+from reconciler.model.state import State
 
 ACL = request("GET", "access", "acl")
 
@@ -58,9 +61,31 @@ def _rename(name: str, spec: AclSpec, old: Address, new: Address) -> tuple[str, 
 
 
 def _owners(name: str, spec: AclSpec) -> Iterable[Address]:
+    """An entry that no file can declare hangs on nothing, or an imported state would delete it."""
     del spec
     entry = parse_entry(name)
-    yield Address(entry.kind, entry.principal)
+    if check_path(entry.path):
+        yield Address(entry.kind, entry.principal)
+
+
+def _undo(change: Change) -> Undo:
+    """An entry on a path of an old release can be taken away, but not made again."""
+    lasting = change.after is not None or check_path(parse_entry(change.address.id).path)
+    return Undo.FULL if lasting else Undo.NONE
+
+
+def _refuse(change: Change, live: State) -> Iterable[Finding]:
+    """PVE keeps entries of users and groups that are gone, but lets nobody take them away."""
+    entry = parse_entry(change.address.id)
+    who = Address(entry.kind, entry.principal)
+    if change.after is None and who not in live:
+        yield Finding(
+            "PRINCIPAL_GONE",
+            Severity.ERROR,
+            f"{change.address} is of {who}, which does not exist: Proxmox VE refuses to delete it",
+            hint=f"make {who} for a moment, or exclude this entry in [manage]",
+            address=change.address,
+        )
 
 
 def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
@@ -167,6 +192,8 @@ KIND = Kind(
     tolerates=frozenset({"pool", "storage"}),
     owners=_owners,
     rename=_rename,
+    refuse=_refuse,
+    undo=_undo,
     requests=lambda changes: tuple(_requests(changes)),
     needs=_needs,
     grants=_grants,
