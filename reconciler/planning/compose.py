@@ -73,6 +73,8 @@ def compose(desired: Desired, live: State, facts: Facts, question: Question) -> 
         *surprises(effect),
         *expectations(after, desired.expectations, paths, question.now),
     ]
+    if question.targets:
+        findings += guard.aimless(question.targets, {*desired.objects, *desired.removed, *live})
     if effect.delta:
         findings += new_ways_to_root(before, after)
     if question.actor:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from reconciler.access.commands import pveum
+from reconciler.access.effects import listed
 from reconciler.access.evaluate import privileges
+from reconciler.access.grant import smallest
 from reconciler.access.table import AccessTable
 from reconciler.kinds import all_kinds, kind_of, references
+from reconciler.kinds.group import LOCK_NEED
 from reconciler.kinds.kind import Need
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Change, Undo
@@ -17,14 +21,23 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Step
 from reconciler.model.policy import Policy
 from reconciler.model.state import Spec, State
+from reconciler.model.suggest import did_you_mean
 
 FILE_LIMIT = 1024 * 1024
 """pmxcfs refuses a larger file."""
 
+MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
+BOOTSTRAP = "`pvectl bootstrap` prints the `pveum` lines that grant what this state needs"
+GRANTS_SHOWN = 20
+"""For how many missing privileges the commands are written out; each costs an evaluation."""
+
+MOST_HINTS = 20
+"""For how many unknown names the likely one is looked for; more are no slips of the pen."""
+
 
 def limits(policy: Policy, changes: Sequence[Change], live: State) -> Iterable[Finding]:
     """Too many deletions of one kind, or too many changes at all."""
-    deleted = Counter(c.address.kind for c in changes if c.action is Action.DELETE)
+    deleted = Counter(c.address.kind for c in changes if _deletes(c))
     there = Counter(address.kind for address in live)
     limit = policy.limits.delete
     for kind, count in sorted(deleted.items()):
@@ -50,7 +63,7 @@ def protected(policy: Policy, changes: Sequence[Change]) -> Iterable[Finding]:
     """Objects that `[protected]` names."""
     for change in changes:
         address = change.address
-        if change.action is Action.DELETE:
+        if _deletes(change):
             for pattern in policy.protected.never_delete:
                 if address.matches(pattern):
                     message = f"{address} must never be deleted ([protected] '{pattern}')"
@@ -59,6 +72,11 @@ def protected(policy: Policy, changes: Sequence[Change]) -> Iterable[Finding]:
             if address.matches(pattern):
                 message = f"{address} must never change ([protected] '{pattern}')"
                 yield _refusal("PROTECTED", message, f"PROTECTED={address}", address)
+
+
+def _deletes(change: Change) -> bool:
+    """Whether the object goes, if only to be made again."""
+    return any(part.action is Action.DELETE for part in kind_of(change.address).split(change))
 
 
 def irreversible(steps: Sequence[Step]) -> Iterable[Finding]:
@@ -88,6 +106,7 @@ def missing_references(
     """Objects that are named but will not be there."""
     read = {address.kind for address in planned} | {"role", "group", "user", "token"}
     """of kinds without a single object it is not known whether they were read"""
+    likely: dict[Address, str] = {}
     for change in changes:
         if change.after is None:
             continue
@@ -97,43 +116,77 @@ def missing_references(
                 continue
             tolerated = ref.kind in kind_of(address).tolerates
             declared = objects.get(address)
+            if ref not in likely:
+                likely[ref] = _likely(ref, planned if len(likely) < MOST_HINTS else {})
             yield Finding(
                 "NOT_THERE" if tolerated else "UNKNOWN_REFERENCE",
                 Severity.WARNING if tolerated else Severity.ERROR,
                 f"{address} names {ref}, which is neither declared nor in the cluster"
                 + ("; Proxmox VE accepts that in silence" if tolerated else ""),
-                hint=_likely(ref, planned),
+                hint=likely[ref],
                 address=address,
                 source=declared.source if declared else None,
             )
 
 
 def _likely(ref: Address, planned: State) -> str:
-    import difflib
-
-    names = sorted(address.id for address in planned if address.kind == ref.kind)
-    close = difflib.get_close_matches(ref.id, names, 1, 0.6)
-    return f"did you mean {close[0]}?" if close else f"declare {ref} or correct its name"
+    meant = did_you_mean(ref.id, (address.id for address in planned if address.kind == ref.kind))
+    return meant or f"declare {ref} or correct its name"
 
 
 def missing_privileges(
     actor: str, changes: Sequence[Change], live: AccessTable, planned: AccessTable
 ) -> Iterable[Finding]:
-    """Privileges that the requests need and `actor` does not hold; each is named once."""
+    """Privileges that the requests need and `actor` does not hold; each is named once.
+
+    Who may not even take the cluster's lock is there for planning: that is one warning, not an
+    error for each of them.
+    """
     lacking: dict[Need, Address] = {}
     for change in changes:
         for need in kind_of(change.address).needs(change, planned):
             if need not in lacking and not holds(live, actor, need):
                 lacking[need] = change.address
-    for need, address in lacking.items():
-        ways = [" and ".join(f"{name} on {path}" for path, name in way) for way in need.any_of]
+    if changes and not holds(live, actor, LOCK_NEED):
+        yield _plans_only(
+            actor, [LOCK_NEED, *(need for need in lacking if need != LOCK_NEED)], live
+        )
+        return
+    for number, (need, address) in enumerate(lacking.items()):
         yield Finding(
-            "MISSING_PRIVILEGE",
+            MISSING_PRIVILEGE,
             Severity.ERROR,
-            f"{actor} may not change {address}: {' or '.join(ways)} is missing",
-            hint="`pvectl bootstrap` prints the `pveum` lines that grant what this state needs",
+            f"{actor} may not change {address}: {_ways(need)} is missing",
+            hint=_granting(actor, need, live) if number < GRANTS_SHOWN else BOOTSTRAP,
             address=address,
         )
+
+
+def _plans_only(actor: str, lacking: Sequence[Need], live: AccessTable) -> Finding:
+    named = listed([_ways(need) for need in lacking])
+    return Finding(
+        MISSING_PRIVILEGE,
+        Severity.WARNING,
+        f"{actor} can plan this and not apply it: {named} "
+        f"{'is' if len(lacking) == 1 else 'are'} missing",
+        hint=_granting(actor, lacking[0], live) if len(lacking) == 1 else BOOTSTRAP,
+    )
+
+
+def _ways(need: Need) -> str:
+    return " or ".join(
+        " and ".join(f"{name} on {path}" for path, name in way) for way in need.any_of
+    )
+
+
+def _granting(actor: str, need: Need, live: AccessTable) -> str:
+    """The commands that give the first way, as far as it is missing, and keep what is there."""
+    lines: dict[str, None] = {}
+    for path, privilege in need.any_of[0]:
+        remedy = smallest(live, actor, path, privilege)
+        if remedy is not None:
+            lines.update(dict.fromkeys(pveum(remedy)))
+    return "\n".join(["what would give it:", *lines]) if lines else BOOTSTRAP
 
 
 def holds(table: AccessTable, actor: str, need: Need) -> bool:
@@ -170,13 +223,38 @@ def capacity(planned: State) -> Iterable[Finding]:
 
 
 def allow(findings: Iterable[Finding], allowed: Sequence[str]) -> Iterable[Finding]:
-    """Turn refusals that the operator allows by name into warnings that say so."""
+    """Turn refusals that the operator allows by name into warnings that say so.
+
+    What is allowed and not found is said: the name may be misspelt, and the refusal still stands.
+    """
+    unused = dict.fromkeys(allowed)
+    refusals = []
     for finding in findings:
-        if finding.allow and any(_same(finding.allow, given) for given in allowed):
+        matching = [given for given in allowed if finding.allow and _same(finding.allow, given)]
+        for given in matching:
+            unused.pop(given, None)
+        if matching:
             message = f"{finding.message} (allowed)"
             yield finding._replace(severity=Severity.WARNING, message=message, hint="", allow="")
         else:
+            refusals += [finding.allow] if finding.allow else []
             yield finding
+    for given in unused:
+        hint = did_you_mean(given, refusals) or "take it out; a refusal names the flag it needs"
+        message = f"--allow '{given}' fits no refusal of this plan"
+        yield Finding("ALLOWED_IN_VAIN", Severity.WARNING, message, hint)
+
+
+def aimless(targets: Sequence[str], addresses: Collection[Address]) -> Iterable[Finding]:
+    """Targets that fit none of all objects, declared or live: an empty plan would hide the slip."""
+    for target in targets:
+        if not any(address.matches(target) for address in addresses):
+            yield Finding(
+                "NO_SUCH_TARGET",
+                Severity.ERROR,
+                f"--target '{target}' fits no object, neither declared nor in the cluster",
+                did_you_mean(target, map(str, addresses)) or "write KIND.NAME, as in user.anna@pve",
+            )
 
 
 def _same(wanted: str, given: str) -> bool:

@@ -1,0 +1,114 @@
+"""What is said about a plan before it may be applied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.group import GroupSpec
+from reconciler.kinds.storage_table import StorageSpec
+from reconciler.kinds.user import UserSpec
+from reconciler.model.address import Address
+from reconciler.model.declared import Declared, Desired
+from reconciler.model.facts import Facts
+from reconciler.model.finding import Finding, Severity, Source
+from reconciler.model.plan import Plan
+from reconciler.model.policy import Limit, Limits, Manage, Mode, Policy, Protected
+from reconciler.model.state import Spec
+from reconciler.planning.compose import Question, compose
+
+HERE = Source("access.toml", 1)
+ANNA = Address("user", "anna@pve")
+OPS = Address("group", "ops")
+NFS = Address("storage", "nas")
+
+
+def plan(
+    objects: Mapping[Address, Spec] | None = None,
+    live: Mapping[Address, Spec] | None = None,
+    *,
+    policy: Policy | None = None,
+    removed: tuple[Address, ...] = (),
+    **question: Any,
+) -> Plan:
+    desired = Desired(
+        objects={address: Declared(spec, HERE) for address, spec in (objects or {}).items()},
+        removed=dict.fromkeys(removed, HERE),
+        policy=policy or Policy(),
+    )
+    asked = Question("sandbox:x", "", 1_800_000_000, **question)
+    return compose(desired, live or {}, Facts(), asked).plan
+
+
+def found(plan: Plan, code: str) -> list[Finding]:
+    return [finding for finding in plan.findings if finding.code == code]
+
+
+def nfs(server: str) -> StorageSpec:
+    options = {"server": server, "export": "/srv", "path": "/mnt/pve/nas", "content": ["images"]}
+    return StorageSpec(type="nfs", options=options)
+
+
+def test_a_flag_that_allows_nothing_is_said() -> None:
+    policy = Policy(protected=Protected(never_delete=("group.*",)))
+    misspelt = plan(
+        live={OPS: GroupSpec()}, removed=(OPS,), policy=policy, allowed=("PROTECTED=group.osp",)
+    )
+    (said,) = found(misspelt, "ALLOWED_IN_VAIN")
+    assert "PROTECTED=group.ops" in said.hint
+    assert misspelt.refusals
+    right = plan(
+        live={OPS: GroupSpec()}, removed=(OPS,), policy=policy, allowed=("PROTECTED=group.ops",)
+    )
+    assert not found(right, "ALLOWED_IN_VAIN")
+    assert not right.refusals
+    assert found(plan(allowed=("NOPE=x",)), "ALLOWED_IN_VAIN")
+
+
+def test_a_target_that_fits_nothing_refuses_the_plan() -> None:
+    objects = {ANNA: UserSpec()}
+    (said,) = found(plan(objects, targets=("user.ana@pve",)), "NO_SUCH_TARGET")
+    assert (said.severity, said.hint) == (Severity.ERROR, "did you mean user.anna@pve?")
+    there = {ANNA: UserSpec(keys="")}
+    assert not plan(objects, there, targets=("user.anna@pve",)).findings
+    assert not plan(live={OPS: GroupSpec()}, removed=(OPS,), targets=("group.ops",)).findings
+
+
+def test_an_object_that_is_made_again_counts_as_deleted() -> None:
+    policy = Policy(
+        protected=Protected(never_delete=("storage.nas",)), limits=Limits(delete=Limit(count=0))
+    )
+    made = plan(
+        {NFS: nfs("new")}, {NFS: nfs("old")}, policy=policy, allowed=("REPLACE=storage.nas",)
+    )
+    assert {finding.code for finding in made.refusals} >= {"PROTECTED", "LIMIT_DELETE"}
+
+
+def test_grants_of_somebody_who_is_gone_cannot_be_deleted_and_that_is_said() -> None:
+    entry = Address("acl", "/vms/100|user:ghost@pve|PVEVMUser")
+    all_entries = Policy(manage={"acl": Manage(mode=Mode.AUTHORITATIVE)})
+    refused = plan(live={entry: AclSpec()}, policy=all_entries)
+    assert [finding.address for finding in found(refused, "PRINCIPAL_GONE")] == [entry]
+    ghost = Address("user", "ghost@pve")
+    there = plan(live={entry: AclSpec(), ghost: UserSpec(keys="")}, policy=all_entries)
+    assert not there.refusals
+
+
+def test_a_grant_on_a_path_of_an_old_release_stays_or_goes_for_good() -> None:
+    entry = Address("acl", "/dc/x|group:ops|PVEVMUser")
+    live = {entry: AclSpec(), OPS: GroupSpec()}
+    assert plan({OPS: GroupSpec()}, live).steps == ()
+    gone = plan(live=live, removed=(OPS,))
+    assert [str(f.address) for f in found(gone, "IRREVERSIBLE")] == [str(entry)]
+    assert [step.changes[0].address for step in gone.steps] == [entry, OPS]
+
+
+def test_the_likely_name_is_said_for_few_unknown_ones_only() -> None:
+    live = {Address("user", f"user{n}@pve"): UserSpec(keys="") for n in range(50)}
+    entries = [Address("acl", f"/vms/{n}|user:usr{n}@pve|PVEVMUser") for n in range(100, 140)]
+    hints = [
+        f.hint for f in found(plan(dict.fromkeys(entries, AclSpec()), live), "UNKNOWN_REFERENCE")
+    ]
+    assert len(hints) == 40
+    assert sum("did you mean" in hint for hint in hints) == 20
