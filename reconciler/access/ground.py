@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from reconciler.access.evaluate import index_of
+from reconciler.access.index import Pooling
 from reconciler.access.paths import chain
 from reconciler.access.pathset import PathSet, order
 from reconciler.access.table import AccessTable
@@ -36,74 +37,36 @@ class _Roots(NamedTuple):
         return not self.paths.isdisjoint(chain(path))
 
 
-class Ground:
-    """The paths that are looked at, and the pools of each in all of the tables."""
+class _Layout:
+    """Some paths, and the pools of each in several tables; the same for many questions."""
 
-    def __init__(self, tables: Sequence[AccessTable], paths: PathSet) -> None:
-        self._indexes = [index_of(table) for table in tables]
-        self._paths = paths
+    def __init__(self, paths: PathSet, poolings: tuple[Pooling, ...]) -> None:
+        self.paths = paths
+        self.pools_of = tuple(pooling.pools_of for pooling in poolings)
+        self.pools = sorted({pool for pooling in poolings for pool in pooling.members})
         self._roots: dict[frozenset[str], _Roots] = {}
         self._divided: dict[tuple[str, frozenset[str], _Roots], list[dict[str, None]]] = {}
 
-    def parts(self, identities: Sequence[str], roots: frozenset[str]) -> Iterator[Sequence[str]]:
-        """The paths that a change at the roots can reach, each once.
-
-        These are those at and below the roots, and the members of pools there. All that the
-        `identities` hold is alike in each part. A path with entries of its own stands alone, since
-        entries that do not propagate count on it and not below.
-        """
-        where = self._roots_of(roots)
-        cuts = {
-            cut
-            for index in self._indexes
-            for identity in identities
-            for cut in index.nodes(identity)
-        }
-        marks = roots | {cut for cut in cuts if where.cover(cut) or self._reached(cut, where)}
-        in_order = sorted(marks, key=order)
-        for mark in in_order:
-            if mark in self._paths:
-                yield (mark,)
-        if any(self._paths.has_below(root) for root in roots):
-            yield from _around(in_order, self._plain)
-        special = frozenset(
-            pool for cut in cuts if cut.startswith("/pool/") for pool in self._under(cut)
-        )
-        for parent in _PARENTS:
-            if where.pools or where.cover(parent):
-                yield from self._members(parent, special, where, marks)
-
-    def _roots_of(self, roots: frozenset[str]) -> _Roots:
-        known = self._roots.get(roots)
+    def roots(self, paths: frozenset[str]) -> _Roots:
+        known = self._roots.get(paths)
         if known is None:
-            pools = (pool for pool in self._pools if not roots.isdisjoint(chain(pool)))
-            known = self._roots[roots] = _Roots(roots, frozenset(pools))
+            pools = (pool for pool in self.pools if not paths.isdisjoint(chain(pool)))
+            known = self._roots[paths] = _Roots(paths, frozenset(pools))
         return known
 
-    def _reached(self, path: str, where: _Roots) -> bool:
-        """Whether `path` is a member of one of the pools in any of the tables."""
-        return any(not where.pools.isdisjoint(of.get(path, ())) for of in self._pools_of)
+    def divided(self, parent: str, special: frozenset[str], where: _Roots) -> list[dict[str, None]]:
+        """Members of pools below `parent`, those together that are alike.
 
-    def _under(self, cut: str) -> list[str]:
-        return [pool for pool in self._pools if pool == cut or pool.startswith(f"{cut}/")]
-
-    def _members(
-        self, parent: str, special: frozenset[str], where: _Roots, marks: frozenset[str]
-    ) -> Iterator[Sequence[str]]:
-        key = (parent, special, where)
-        if key not in self._divided:
-            self._divided[key] = self._divide(parent, special, where)
-        for found in self._divided[key]:
-            alone = any(mark in found for mark in marks)
-            part = [path for path in found if path not in marks] if alone else list(found)
-            if part:
-                yield part
+        Pools other than `special` ones have no entries of their own, so only whether a path is in
+        any of them counts. What they inherit from above comes beside what a special pool gives.
+        """
+        known = self._divided.get((parent, special, where))
+        if known is None:
+            known = self._divide(parent, special, where)
+            self._divided[parent, special, where] = known
+        return known
 
     def _divide(self, parent: str, special: frozenset[str], where: _Roots) -> list[dict[str, None]]:
-        """Pools without entries of their own are alike: it counts whether a path is in any.
-
-        What they inherit from above comes beside what a pool with entries gives.
-        """
         everything = where.cover(parent)
         alike: dict[tuple[object, ...], dict[str, None]] = {}
         for block in self._blocks:
@@ -120,29 +83,78 @@ class Ground:
                 alike.setdefault(key, {}).update(dict.fromkeys(block.paths))
         return list(alike.values())
 
-    @property
-    def _pools_of(self) -> list[Mapping[str, tuple[str, ...]]]:
-        return [index.pools_of for index in self._indexes]
-
     @cached_property
-    def _pools(self) -> list[str]:
-        return sorted({pool for index in self._indexes for pool in index.members})
-
-    @cached_property
-    def _plain(self) -> PathSet:
+    def plain(self) -> PathSet:
         """The paths that are in no pool in any of the tables."""
         members = {path for block in self._blocks for path in block.paths}
-        return PathSet(path for path in self._paths.paths if path not in members)
+        return PathSet(path for path in self.paths.paths if path not in members)
 
     @cached_property
     def _blocks(self) -> list[_Block]:
         found: dict[tuple[str, _Pools], list[str]] = {}
         for parent in _PARENTS:
-            for path in self._paths.below(parent):
-                pools = tuple(of.get(path, ()) for of in self._pools_of)
+            for path in self.paths.below(parent):
+                pools = tuple(of.get(path, ()) for of in self.pools_of)
                 if any(pools):
                     found.setdefault((parent, pools), []).append(path)
         return [_Block(parent, pools, paths) for (parent, pools), paths in found.items()]
+
+
+@lru_cache(maxsize=4)
+def _layout(paths: PathSet, poolings: tuple[Pooling, ...]) -> _Layout:
+    return _Layout(paths, poolings)
+
+
+class Ground:
+    """The paths that are looked at in several tables."""
+
+    def __init__(self, tables: Sequence[AccessTable], paths: PathSet) -> None:
+        self._indexes = [index_of(table) for table in tables]
+        self._layout = _layout(paths, tuple(index.pooling for index in self._indexes))
+
+    def parts(self, identities: Sequence[str], roots: frozenset[str]) -> Iterator[Sequence[str]]:
+        """The paths that a change at the roots can reach, each once.
+
+        These are those at and below the roots, and the members of pools there. All that the
+        `identities` hold is alike in each part. A path with entries of its own stands alone, since
+        entries that do not propagate count on it and not below.
+        """
+        paths, where = self._layout.paths, self._layout.roots(roots)
+        cuts = {
+            cut
+            for index in self._indexes
+            for identity in identities
+            for cut in index.nodes(identity)
+        }
+        marks = roots | {cut for cut in cuts if where.cover(cut) or self._reached(cut, where)}
+        in_order = sorted(marks, key=order)
+        for mark in in_order:
+            if mark in paths:
+                yield (mark,)
+        if any(paths.has_below(root) for root in roots):
+            yield from _around(in_order, self._layout.plain)
+        special = frozenset(
+            pool for cut in cuts if cut.startswith("/pool/") for pool in self._under(cut)
+        )
+        for parent in _PARENTS:
+            if where.pools or where.cover(parent):
+                yield from self._members(parent, special, where, marks)
+
+    def _reached(self, path: str, where: _Roots) -> bool:
+        """Whether `path` is a member of one of the pools in any of the tables."""
+        return any(not where.pools.isdisjoint(of.get(path, ())) for of in self._layout.pools_of)
+
+    def _under(self, cut: str) -> list[str]:
+        return [pool for pool in self._layout.pools if pool == cut or pool.startswith(f"{cut}/")]
+
+    def _members(
+        self, parent: str, special: frozenset[str], where: _Roots, marks: frozenset[str]
+    ) -> Iterator[Sequence[str]]:
+        for found in self._layout.divided(parent, special, where):
+            alone = any(mark in found for mark in marks)
+            part = [path for path in found if path not in marks] if alone else list(found)
+            if part:
+                yield part
 
 
 def _around(marks: Sequence[str], paths: PathSet) -> Iterator[Sequence[str]]:

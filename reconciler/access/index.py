@@ -59,6 +59,20 @@ Nodes = Mapping[str, Node]
 _NOTHING: Nodes = {}
 
 
+class Pooling:
+    """Which paths are direct members of which pools; another object after each change."""
+
+    __slots__ = ("members", "pools_of")
+
+    def __init__(self, members: Mapping[str, tuple[str, ...]]) -> None:
+        pools_of: dict[str, tuple[str, ...]] = {}
+        for pool, paths in members.items():
+            for path in paths:
+                pools_of[path] = (*pools_of.get(path, ()), pool)
+        self.members = members
+        self.pools_of: Mapping[str, tuple[str, ...]] = pools_of
+
+
 class Index:
     """Everything here is derived from one table and made when it is first needed.
 
@@ -82,10 +96,7 @@ class Index:
         for group in sorted(table.groups):
             for user in sorted(table.groups[group]):
                 self.groups_of[user] = (*self.groups_of.get(user, ()), group)
-        self.members: dict[str, tuple[str, ...]] = {}
-        self.pools_of: dict[str, tuple[str, ...]] = {}
-        for pool in sorted(table.pools):
-            self.refresh_pool(pool)
+        self._set_pools({f"/pool/{pool}": _members(table, pool) for pool in sorted(table.pools)})
 
     def _add_path(self, table: AccessTable, path: str) -> None:
         """Entries of roles that do not exist are dropped, as PVE's parser drops them."""
@@ -131,13 +142,14 @@ class Index:
 
     def refresh_pool(self, pool: str) -> None:
         """The direct members of a pool have changed."""
-        path = f"/pool/{pool}"
-        for member in self.members.get(path, ()):
-            self.pools_of[member] = tuple(one for one in self.pools_of[member] if one != path)
-        self.members[path] = _members(self._table, pool)
-        for member in self.members[path]:
-            self.pools_of[member] = tuple(sorted((*self.pools_of.get(member, ()), path)))
+        members = {**self.members, f"/pool/{pool}": _members(self._table, pool)}
+        self._set_pools(dict(sorted(members.items())))
         self._forget_listing()
+
+    def _set_pools(self, members: Mapping[str, tuple[str, ...]]) -> None:
+        self.pooling = Pooling(members)
+        self.members = self.pooling.members
+        self.pools_of = self.pooling.pools_of
 
     def _forget_listing(self) -> None:
         for name in ("listed", "everything"):
@@ -146,7 +158,7 @@ class Index:
     @cached_property
     def listed(self) -> frozenset[str]:
         """The paths that PVE lists: well-known ones, nodes of the ACL tree, members of pools."""
-        paths = {*ALWAYS, *(member for member, pools in self.pools_of.items() if pools)}
+        paths = {*ALWAYS, *self.pools_of}
         for entries in (*self._own.values(), *self._by_group.values()):
             for path in entries:
                 if path not in paths:
