@@ -21,6 +21,7 @@ from reconciler.errors import ExitStatus, Refused, StalePlan, UsageError
 from reconciler.execution import journals
 from reconciler.model.api import Api
 from reconciler.model.plan import Plan
+from reconciler.planning.guard import MISSING_PRIVILEGE
 
 SHORTEST_DIGEST = 8
 """Digits of a digest that say which plan is meant."""
@@ -80,6 +81,9 @@ def carry_out(
         )
     if not plan.steps:
         return ExitStatus.OK
+    for finding in plan.findings:
+        if finding.code == MISSING_PRIVILEGE:
+            raise Refused(finding.message, hint=finding.hint)
     _confirm(yes=yes or approve is not None)
     return execute(common, api, plan, FolderSecrets(cluster.folder))
 

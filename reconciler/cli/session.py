@@ -96,19 +96,26 @@ def name_of(cluster: Cluster, api: Api) -> str:
 
 def look(api: Api, desired: Desired) -> Live:
     """What the state files concern, as it is; raises Blind."""
+    wanted = looked_at(desired)
+    return read_live(api, wanted, wanted)
+
+
+def looked_at(desired: Desired) -> dict[str, frozenset[str]]:
+    """The kinds that a plan reads, each with the ids of which it must know more than lists tell."""
     concerned = {*desired.objects, *desired.removed, *(moved.old for moved in desired.moved)}
     gone = {*desired.removed, *(moved.old for moved in desired.moved)}
-    gone_kinds = {address.kind for address in gone}
+    policy = desired.policy
+    whole = {name for name in all_kinds() if policy.managed(name).mode is Mode.AUTHORITATIVE}
+    gone_kinds = whole | {address.kind for address in gone}
     wanted: dict[str, frozenset[str]] = {}
     for name, kind in all_kinds().items():
-        authoritative = desired.policy.managed(name).mode is Mode.AUTHORITATIVE
-        if authoritative or gone_kinds & kind.refers_to:
+        if name in whole or gone_kinds & kind.refers_to:
             wanted[name] = EVERYTHING
             continue
         ids = frozenset(address.id for address in concerned if address.kind == name)
         if ids or not kind.on_demand:
             wanted[name] = ids
-    return read_live(api, wanted, wanted)
+    return wanted
 
 
 def look_at_all(api: Api) -> Live:

@@ -19,6 +19,8 @@ from reconciler.model.state import Spec
 GROUPS = request("GET", "access", "groups")
 LOCK_PREFIX = "pvectl-lock-"
 """Groups of this name are the cluster-wide lock of pvectl itself; never an object, never drift."""
+LOCK_NEED = need("/access/groups", "Group.Allocate")
+"""What it takes to hold that lock."""
 
 
 class GroupSpec(Spec):

@@ -1,0 +1,189 @@
+"""The least that pvectl itself must be granted for a state: to plan it, and to apply it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from reconciler.access.decide import Entry
+from reconciler.access.escalation import Escalation, escalations
+from reconciler.access.grant import NewRole
+from reconciler.access.paths import chain
+from reconciler.access.table import ROOT, TOKEN, USER, AccessTable, Principal, split_token
+from reconciler.kinds import access_table, all_kinds, kind_of
+from reconciler.kinds.group import LOCK_NEED
+from reconciler.kinds.kind import Need
+from reconciler.model.address import Address
+from reconciler.model.change import Cause, Change, Reason
+from reconciler.model.declared import Desired
+from reconciler.planning.stand_in import as_live
+
+PLAN, APPLY = "Plan", "Apply"
+"""What the names of the roles begin with; Proxmox VE keeps names that begin with PVE for itself."""
+
+_REASON = Reason(Cause.MISSING, "what if")
+
+
+class Grant(NamedTuple):
+    """All of `privileges` on `path` and, with `propagate`, below."""
+
+    path: str
+    privileges: tuple[str, ...]
+    propagate: bool
+
+
+class Granted(NamedTuple):
+    """Roles to make and entries to set for `principal`; a token's user gets the same entries."""
+
+    principal: str
+    grants: tuple[Grant, ...]
+    roles: tuple[NewRole, ...]
+    entries: tuple[Entry, ...]
+
+
+def ways_to_root(granted: Granted) -> tuple[Escalation, ...]:
+    """How these grants alone can be turned into all there are."""
+    table = AccessTable(users={ROOT: Principal()})
+    user, mark, _ = granted.principal.partition("!")
+    table.users[user] = Principal()
+    if mark:
+        table.tokens[granted.principal] = Principal()
+    table.roles.update({role.name: frozenset(role.privileges) for role in granted.roles})
+    for entry in granted.entries:
+        table.add_entry(
+            entry.path, entry.kind, entry.principal, entry.role, propagate=entry.propagate
+        )
+    return tuple(way for way in escalations(table) if granted.principal in way.principals)
+
+
+def bootstrap(needs: Iterable[Need], principal: str, prefix: str) -> Granted:
+    """The least that meets all needs: without any one part of it one of them is not met."""
+    grants = tuple(_grants(_least(tuple(dict.fromkeys(needs)))))
+    names = _role_names(grants, prefix)
+    roles = tuple(NewRole(name, held) for held, name in names.items())
+    entries = [
+        Entry(grant.path, kind, who, names[grant.privileges], grant.propagate)
+        for grant in grants
+        for kind, who in _holders(principal)
+    ]
+    return Granted(principal, grants, roles, tuple(sorted(entries)))
+
+
+def planning_needs(names: Iterable[str]) -> Iterator[Need]:
+    """What reading all objects of these kinds needs."""
+    for name in names:
+        yield from all_kinds()[name].sees
+
+
+def applying_needs(desired: Desired) -> Iterator[Need]:
+    """What it needs to make, change and delete what is declared, and to hold the lock meanwhile.
+
+    To delete as well, since a failed run takes back what it has made.
+    """
+    yield LOCK_NEED
+    state = as_live(desired)
+    table = access_table(state)
+    for address, spec in state.items():
+        for before, after in ((None, spec), (spec, spec), (spec, None)):
+            yield from kind_of(address).needs(Change(address, before, after, _REASON), table)
+    for address in _going(desired):
+        kind = kind_of(address)
+        gone = Change(address, kind.spec.model_construct(), None, _REASON)
+        yield from kind.needs(gone, table)
+
+
+def _going(desired: Desired) -> list[Address]:
+    """Objects of which only the name is known."""
+    return sorted({*desired.removed, *(moved.old for moved in desired.moved)})
+
+
+def _holders(principal: str) -> tuple[tuple[str, str], ...]:
+    split = split_token(principal)
+    if split is None:
+        return ((USER, principal),)
+    if split[0] == ROOT:
+        return ((TOKEN, principal),)
+    return ((USER, split[0]), (TOKEN, principal))
+
+
+_Atom = tuple[str, str]
+"""A path and a privilege"""
+
+
+class _Cover:
+    """Atoms that are granted, each with whether it propagates, and which needs they meet."""
+
+    def __init__(self, needs: tuple[Need, ...]) -> None:
+        self.atoms: dict[_Atom, bool] = {}
+        self._mentioned: dict[_Atom, list[Need]] = {}
+        self._of_privilege: dict[str, list[Need]] = {}
+        for need in needs:
+            for atom in need.any_of[0]:
+                self.atoms[atom] = self.atoms.get(atom, False) or need.propagated
+            for atom in dict.fromkeys(atom for way in need.any_of for atom in way):
+                self._mentioned.setdefault(atom, []).append(need)
+                self._of_privilege.setdefault(atom[1], []).append(need)
+
+    def is_needed(self, atom: _Atom, *, propagate: bool) -> bool:
+        """Whether something is not met when `atom` is gone or, with `propagate`, does not spread.
+
+        An atom that does not propagate matters to needs that name it and to no others.
+        """
+        spreads = self.atoms.pop(atom)
+        if propagate:
+            self.atoms[atom] = False
+        concerned = self._of_privilege[atom[1]] if spreads else self._mentioned[atom]
+        needed = not all(self._is_met(need) for need in concerned)
+        self.atoms[atom] = spreads
+        return needed
+
+    def _is_met(self, need: Need) -> bool:
+        return any(all(self._holds(atom, need) for atom in way) for way in need.any_of)
+
+    def _holds(self, atom: _Atom, need: Need) -> bool:
+        path, privilege = atom
+        here = self.atoms.get(atom)
+        if here is not None and (here or not need.propagated):
+            return True
+        return any(self.atoms.get((above, privilege), False) for above in chain(path)[:-1])
+
+
+def _least(needs: tuple[Need, ...]) -> Mapping[_Atom, bool]:
+    """The first way of every need, without what another need brings anyway."""
+    cover = _Cover(needs)
+    for atom in sorted(cover.atoms, key=lambda atom: (-len(chain(atom[0])), atom)):
+        if not cover.is_needed(atom, propagate=False):
+            del cover.atoms[atom]
+    for atom in [atom for atom, spreads in cover.atoms.items() if spreads]:
+        if not cover.is_needed(atom, propagate=True):
+            cover.atoms[atom] = False
+    return cover.atoms
+
+
+def _grants(atoms: Mapping[_Atom, bool]) -> Iterator[Grant]:
+    """An entry takes the place of what is inherited, so it repeats what must hold there as well."""
+    spread: dict[str, set[str]] = {}
+    alone: dict[str, set[str]] = {}
+    for (path, privilege), propagate in atoms.items():
+        (spread if propagate else alone).setdefault(path, set()).add(privilege)
+    for path in sorted({*spread, *alone}):
+        above = {name for place in chain(path)[:-1] for name in spread.get(place, ())}
+        below = spread.get(path, set()) | above if path in spread else set()
+        only_here = (alone.get(path, set()) | above) - below
+        if below:
+            yield Grant(path, tuple(sorted(below)), propagate=True)
+        if only_here:
+            yield Grant(path, tuple(sorted(only_here)), propagate=False)
+
+
+def _role_names(grants: Iterable[Grant], prefix: str) -> dict[tuple[str, ...], str]:
+    """One role per set of privileges, named after its only privilege or its first path."""
+    names: dict[tuple[str, ...], str] = {}
+    for grant in grants:
+        if len(grant.privileges) == 1:
+            names[grant.privileges] = f"{prefix}-{grant.privileges[0]}"
+        elif grant.privileges not in names:
+            place = grant.path[1:].replace("/", "-") or "top"
+            below = "-below" if grant.propagate else ""
+            names[grant.privileges] = f"{prefix}-{place}{below}"
+    return dict(sorted(names.items(), key=lambda item: item[1]))
