@@ -19,6 +19,9 @@ from reconciler.model.state import State
 VERSION = request("GET", "version")
 PERMISSIONS = request("GET", "access", "permissions")
 
+DECIDING = ("role", "group", "user", "token", "acl")
+"""The kinds that say what the caller may see; read whatever else is."""
+
 Permissions = Mapping[str, Mapping[str, int]]
 """path -> privilege -> 1 where it holds on everything below as well."""
 
@@ -31,12 +34,14 @@ class Live(NamedTuple):
 
 
 def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
-    """All objects of the named kinds; raises `Blind` when the caller would see only a part.
+    """All objects of the named kinds, and of those that say who may see what.
+
+    Raises `Blind` when the caller would see only a part.
 
     Proxmox VE filters its lists in silence by what the caller may see, so an empty answer of a
     weak token means nothing. Requests: two, then the lists and details in parallel.
     """
-    names = tuple(names)
+    names = tuple(dict.fromkeys((*names, *DECIDING)))
     needs = [need for name in names for need in all_kinds()[name].sees]
     version, permissions = api.get([VERSION, PERMISSIONS])
     _refuse_blind(api.actor, unmet(permissions, needs))
