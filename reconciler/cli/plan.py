@@ -88,7 +88,10 @@ def plan(
         if out is not None:
             from reconciler.execution.saved import save_plan
 
-            save_plan(planned.plan, out, now())
+            try:
+                save_plan(planned.plan, out, now())
+            except OSError as error:
+                raise UsageError(f"{out} cannot be written: {error.strerror}") from None
             say(common, f"saved: {out}; apply it with: pvectl apply {out}")
         return plan_status(planned, detailed=detailed_exitcode)
 

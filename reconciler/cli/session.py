@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ from reconciler.live.read import Live, read_live
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
 from reconciler.model.policy import Mode
+
+ALLOW_COMMANDS = "PVECTL_ALLOW_COMMANDS"
+"""The variable that, when it is 1, lets plans run the command that prints the caller's secret."""
 
 
 class Loaded(NamedTuple):
@@ -71,21 +75,28 @@ def connect(cluster: Cluster, *, read_only: bool) -> Iterator[Api]:
     else:
         from reconciler.live.api import open_api
 
-        api = open_api(target, _credential(cluster), read_only=read_only)
+        api = open_api(target, _credential(cluster, read_only=read_only), read_only=read_only)
     try:
         yield api
     finally:
         api.close()
 
 
-def _credential(cluster: Cluster) -> str:
+def _credential(cluster: Cluster, *, read_only: bool) -> str:
+    """Whoever only reads runs no command that the state folder names, unless he says so himself."""
+    who = cluster.connection().actor
     if cluster.secret is None:
-        who = cluster.connection().actor
         raise UsageError(
             f"the secret of {who} is not given",
             hint='set PVECTL_TOKEN_SECRET, or token_secret = { file = "..." } in pvectl.toml',
         )
-    return resolve(cluster.secret, cluster.folder, allow_commands=True)
+    may_run = not read_only or os.environ.get(ALLOW_COMMANDS) == "1"
+    if cluster.secret.command is not None and not may_run:
+        raise UsageError(
+            f"the secret of {who} comes from a command, and commands do not run while planning",
+            hint=f"set {ALLOW_COMMANDS}=1 to run it, or hold the secret in PVECTL_TOKEN_SECRET",
+        )
+    return resolve(cluster.secret, cluster.folder, allow_commands=may_run)
 
 
 def name_of(cluster: Cluster, api: Api) -> str:
