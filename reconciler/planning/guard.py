@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from reconciler.access.commands import pveum
-from reconciler.access.effects import listed
 from reconciler.access.evaluate import privileges
 from reconciler.access.grant import smallest
 from reconciler.access.table import AccessTable
@@ -163,7 +162,9 @@ def missing_privileges(
 
 
 def _plans_only(actor: str, lacking: Sequence[Need], live: AccessTable) -> Finding:
-    named = listed([_ways(need) for need in lacking])
+    names = [_ways(need) for need in lacking]
+    more = f" and {len(names) - GRANTS_SHOWN} more" if len(names) > GRANTS_SHOWN else ""
+    named = ", ".join(names[:GRANTS_SHOWN]) + more
     return Finding(
         MISSING_PRIVILEGE,
         Severity.WARNING,
