@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reconciler.cli.common import Common
+from reconciler.cli.talk import complain, say
 from reconciler.desired.load import load, require_valid
 from reconciler.desired.secrets import resolve
 from reconciler.desired.settings import Settings, read_settings
-from reconciler.desired.target import Cluster
-from reconciler.errors import PRECEDENCE, ExitStatus, UsageError
+from reconciler.desired.target import SECRET_VARIABLE, Cluster
+from reconciler.errors import PRECEDENCE, ExitStatus, PvectlError, UsageError
 from reconciler.kinds import all_kinds
 from reconciler.kinds.read import EVERYTHING
 from reconciler.live.read import Live, read_live
@@ -43,16 +44,38 @@ def now() -> int:
 def each_cluster(common: Common, work: Callable[[Cluster, Settings], ExitStatus]) -> ExitStatus:
     """Run `work` on every cluster that is meant; the most important exit status is given.
 
-    An interrupted run is the last one.
+    Of several clusters one that fails does not keep the others from their turn. An interrupted run
+    is the last one.
     """
     settings = read_settings(common.state)
+    clusters = settings.select(common.on)
+    if len(clusters) == 1:
+        return work(clusters[0], settings)
+    file = next((output.file for output in common.outputs if output.file is not None), None)
+    if file is not None:
+        raise UsageError(f"{file} can hold one cluster only", hint="choose it with --on NAME")
     results = []
-    for cluster in settings.select(common.on):
-        status = work(cluster, settings)
+    for cluster in clusters:
+        status = _turn(common, cluster, settings, work)
         if status not in PRECEDENCE:
             return status
         results.append(status)
     return min(results, key=PRECEDENCE.index)
+
+
+def _turn(
+    common: Common,
+    cluster: Cluster,
+    settings: Settings,
+    work: Callable[[Cluster, Settings], ExitStatus],
+) -> ExitStatus:
+    """The work on one of several clusters; an error is said and becomes its exit status."""
+    try:
+        return work(cluster, settings)
+    except PvectlError as error:
+        say(common, f"target {cluster.name}:")
+        complain(error, as_json=common.log_format == "json", color=common.color)
+        return error.exit_status
 
 
 def load_cluster(cluster: Cluster, settings: Settings, *, strict: bool = True) -> Loaded:
@@ -86,9 +109,12 @@ def _credential(cluster: Cluster, *, read_only: bool) -> str:
     """Whoever only reads runs no command that the state folder names, unless he says so himself."""
     who = cluster.connection().actor
     if cluster.secret is None:
+        unused = os.environ.get(SECRET_VARIABLE)
+        alone = f"{SECRET_VARIABLE} counts for one cluster alone; " if unused else ""
         raise UsageError(
             f"the secret of {who} is not given",
-            hint='set PVECTL_TOKEN_SECRET, or token_secret = { file = "..." } in pvectl.toml',
+            hint=f"{alone or f'set {SECRET_VARIABLE}, or '}"
+            'token_secret = { file = "..." } in pvectl.toml says where it is',
         )
     may_run = not read_only or os.environ.get(ALLOW_COMMANDS) == "1"
     if cluster.secret.command is not None and not may_run:
