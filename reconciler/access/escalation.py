@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from reconciler.access.cells import signature
 from reconciler.access.delta import Delta, difference
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.login import all_active
-from reconciler.access.moves import Move, Reached, Way, decisive, moves
+from reconciler.access.moves import Move, Reached, Way, decisive, moves, proved
 from reconciler.access.privileges import BUILT_IN_ROLES, PRIVILEGES
 from reconciler.access.table import GROUP, ROOT, AccessTable
 
@@ -152,7 +152,7 @@ class _Search:
             for steps in [self._from(who, alike, known)]
             if steps
         ]
-        yield from sure or ((move,) for move in nodes)
+        yield from sure or (self._proved(who, [move]) for move in nodes)
 
     def _from(
         self, who: str, alike: Sequence[Move], others: set[tuple[Way, str]]
@@ -177,19 +177,28 @@ class _Search:
             ]
         arrived = bool(fresh)
         reached.back()
-        return self._shortened(who, steps) if arrived else ()
+        return self._proved(who, self._shortened(who, steps)) if arrived else ()
 
     def _is_last(self, move: Move) -> bool:
         return move.target in self._top or (move.way is Way.GRANT and move.target == "/")
 
-    def _shortened(self, who: str, steps: Sequence[Move]) -> tuple[Move, ...]:
+    def _proved(self, who: str, steps: Iterable[Move]) -> tuple[Move, ...]:
+        reached = Reached(self._table, who)
+        found = []
+        for step in steps:
+            found.append(proved(reached, step))
+            reached.take(step)
+        reached.back()
+        return tuple(found)
+
+    def _shortened(self, who: str, steps: Sequence[Move]) -> Sequence[Move]:
         """Without every step that is not needed."""
         kept = list(steps)
         for step in reversed(steps):
             without = [one for one in kept if one is not step]
             if without and without[0].beginning == steps[0].beginning:
                 kept = without if self._leads_to_root(who, without) else kept
-        return tuple(kept)
+        return kept
 
     def _leads_to_root(self, who: str, steps: Sequence[Move]) -> bool:
         reached = Reached(self._table, who)

@@ -140,17 +140,38 @@ class Reached:
 
 
 def moves(reached: Reached, useful: frozenset[str]) -> Iterator[Move]:
-    """All single steps that are open now; `useful`: the principals worth acting as."""
+    """All single steps that are open now, without proof; `useful`: who is worth acting as."""
     for who in tuple(reached.identities):
-        for move in (
-            *_tokens(reached, who, useful),
-            *_roles(reached, who),
-            *_grants(reached, who),
-            *_realms(reached, who, useful),
-            *_nodes(reached, who),
-        ):
-            decision = decide(reached.table, who, move.path)
-            yield move._replace(proof=deciding(decision, reached.table, move.privilege))
+        yield from _tokens(reached, who, useful)
+        yield from _roles(reached, who)
+        yield from _grants(reached, who)
+        yield from _realms(reached, who, useful)
+        yield from _nodes(reached, who)
+
+
+def proved(reached: Reached, move: Move) -> Move:
+    """With the entries by which the actor can make the move now."""
+    decision = decide(reached.table, move.actor, move.path)
+    return move._replace(proof=deciding(decision, reached.table, move.privilege))
+
+
+def _named(reached: Reached, who: str) -> set[str]:
+    """The paths with entries for somebody or, for a token, its user."""
+    index = index_of(reached.table)
+    split = split_token(who)
+    return {*index.nodes(who), *(index.nodes(split[0]) if split else ())}
+
+
+def _groups(reached: Reached, who: str, privilege: str) -> list[str]:
+    """The groups on which somebody holds a privilege; those without entries are all alike."""
+    named = _named(reached, who)
+    others = reached.holds(who, privilege, "/access/groups/-")
+    return [
+        group
+        for group in sorted(reached.table.groups)
+        for path in [f"/access/groups/{group}"]
+        if (reached.holds(who, privilege, path) if path in named else others)
+    ]
 
 
 def _tokens(reached: Reached, who: str, useful: frozenset[str]) -> Iterator[Move]:
@@ -160,11 +181,7 @@ def _tokens(reached: Reached, who: str, useful: frozenset[str]) -> Iterator[Move
     if reached.holds(who, "User.Modify", "/access/groups"):
         yield Move(Way.MAKE_TOKEN, who, "User.Modify", "/access/groups", ROOT)
         return
-    controlled = [
-        group
-        for group in sorted(table.groups)
-        if reached.holds(who, "User.Modify", f"/access/groups/{group}")
-    ]
+    controlled = _groups(reached, who, "User.Modify")
     new_users = reached.holds(who, "Realm.AllocateUser", "/access/realm/pve")
     has_user = new_users or any(table.groups[group] for group in controlled)
     for group in controlled:
@@ -197,7 +214,8 @@ def _roles(reached: Reached, who: str) -> Iterator[Move]:
 
 def _grants(reached: Reached, who: str) -> Iterator[Move]:
     """ACL.pm: Permissions.Modify on a path is enough to grant anything there and below."""
-    groups = [f"/access/groups/{group}" for group in sorted(reached.table.groups)]
+    open_groups = _groups(reached, who, "Permissions.Modify")
+    groups = [f"/access/groups/{group}" for group in open_groups]
     found: list[str] = []
     for path in (*GRANT_PATHS, *groups):
         if any(above == "/" or path.startswith(f"{above}/") for above in found):
@@ -219,7 +237,7 @@ def _realms(reached: Reached, who: str, useful: frozenset[str]) -> Iterator[Move
 
 def _nodes(reached: Reached, who: str) -> Iterator[Move]:
     """Console, network, certificates, package sources: how far that leads depends on the node."""
-    named = sorted(path for path in reached.table.acl if path.startswith("/nodes/"))
+    named = sorted(path for path in _named(reached, who) if path.startswith("/nodes/"))
     for path in ("/nodes", *named):
         for privilege in NODE_PRIVILEGES:
             if reached.holds(who, privilege, path):
