@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from reconciler.access.cells import Cell, cells
 from reconciler.access.decide import Decision, Entry, decide
@@ -67,6 +68,30 @@ def check(
     return tuple(failure for one in expectations for failure in checker.failures(one))
 
 
+class Asked(NamedTuple):
+    """An expectation with all principals and paths that it means, and names that mean nobody.
+
+    `can` concerns `named` paths alone, `cannot` also those that stand for what nothing names yet.
+    """
+
+    expectation: Expectation
+    principals: tuple[str, ...]
+    paths: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        return tuple(path for path in self.paths if path not in UNNAMED)
+
+
+def asked(
+    table: AccessTable, expectations: Iterable[Expectation], paths: Iterable[str] = ()
+) -> tuple[Asked, ...]:
+    """Whom and what each expectation means in this table; `paths` as for `check`."""
+    checker = _Checker(table, known_paths((table,), (*paths, *UNNAMED)), 0)
+    return tuple(checker.asked(one) for one in expectations)
+
+
 class _Checker:
     """What several expectations have in common."""
 
@@ -76,18 +101,24 @@ class _Checker:
         self._now = now
         self._everybody = tuple(everybody(table))
 
-    def failures(self, expectation: Expectation) -> Iterator[Failure]:
-        for name in (*expectation.who, *expectation.but):
-            if not self._exists(name):
-                yield Failure(expectation, Broken.UNKNOWN, (name,))
+    def asked(self, expectation: Expectation) -> Asked:
+        names = (*expectation.who, *expectation.but)
         exempt = self._matching(expectation.but)
-        who = {one: None for one in self._matching(expectation.who) if one not in exempt}
-        wanted = self._paths(expectation.paths)
+        return Asked(
+            expectation,
+            tuple(one for one in self._matching(expectation.who) if one not in exempt),
+            tuple(self._paths(expectation.paths)),
+            tuple(name for name in names if not self._exists(name)),
+        )
+
+    def failures(self, expectation: Expectation) -> Iterator[Failure]:
+        found = self.asked(expectation)
+        for name in found.unknown:
+            yield Failure(expectation, Broken.UNKNOWN, (name,))
         for privilege in expectation.cannot:
-            yield from self._able(expectation, who, wanted, privilege)
-        named = {path: None for path in wanted if path not in UNNAMED}
+            yield from self._able(expectation, found.principals, found.paths, privilege)
         for privilege in expectation.can:
-            yield from self._unable(expectation, who, named, privilege)
+            yield from self._unable(expectation, found.principals, found.named, privilege)
 
     def _exists(self, name: str) -> bool:
         """Globs may match nothing; a name that means nobody is a mistake."""
@@ -140,8 +171,8 @@ class _Checker:
     def _unable(
         self,
         expectation: Expectation,
-        who: Mapping[str, None],
-        paths: Mapping[str, None],
+        who: Iterable[str],
+        paths: Iterable[str],
         privilege: str,
     ) -> Iterator[Failure]:
         able: dict[str, set[str]] = {}

@@ -18,6 +18,7 @@ from reconciler.kinds import access_table
 from reconciler.kinds.read import EVERYTHING
 from reconciler.live.read import Live, read_live
 from reconciler.model.api import Api
+from reconciler.model.declared import Desired
 from reconciler.model.facts import Facts
 from reconciler.model.request import request
 from reconciler.model.state import State
@@ -108,12 +109,16 @@ def _files(loaded: Loaded) -> Seen:
     return Seen(asked, access_table(state), state, Facts())
 
 
-def _planned(loaded: Loaded, api: Api) -> Seen:
-    """Pools are read in full, unlike for a plan, which leaves storages that it does not manage."""
-    live = look(api, loaded.desired)
+def look_with_pools(api: Api, desired: Desired) -> Live:
+    """What a plan reads, and all members of all pools; a plan leaves out those it cannot change."""
+    live = look(api, desired)
     pools = read_live(api, [POOLS], {POOLS: EVERYTHING})
-    known = Live({**live.state, **pools.state}, live.facts)
-    found = make_plan(loaded, api, known, None, None)
+    return Live({**live.state, **pools.state}, live.facts)
+
+
+def _planned(loaded: Loaded, api: Api) -> Seen:
+    live = look_with_pools(api, loaded.desired)
+    found = make_plan(loaded, api, live, None, None)
     return Seen(
         f"{name_of(loaded.cluster, api)} as it would be after the plan, seen by {api.actor}",
         found.after,

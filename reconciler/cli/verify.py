@@ -9,7 +9,9 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.backup import verify_backup
 from reconciler.cli.common import Common, command
+from reconciler.cli.expectations import PROBE_SECRET, verify_expectations
 from reconciler.cli.session import connect, each_cluster, load_cluster
+from reconciler.cli.talk import check_formats
 from reconciler.desired.settings import Settings
 from reconciler.desired.target import Cluster
 from reconciler.errors import ExitStatus, UsageError
@@ -24,17 +26,39 @@ def verify(
     job: Annotated[
         str, typer.Argument(metavar="[JOB]", help="A declared backup job.", show_default=False)
     ] = "",
+    probe_as: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="TOKEN",
+            help=f"Try this token as well, with the secret in {PROBE_SECRET}.",
+        ),
+    ] = "",
+    probing: Annotated[
+        bool, typer.Option("--probe/--no-probe", help="Try tokens whose secret can be read here.")
+    ] = True,
 ) -> ExitStatus:
-    """Run a declared backup job now, and judge it by the exit status of its task.
+    """Check every [[expect]] against the live cluster.
 
-    `pvectl verify backup JOB` sends the job's options as far as the caller's rights cover them,
-    follows the task, and lists the archive that was made. Exit 4 when the task is refused or fails.
+    The cluster itself is asked what each principal has on each path, and that is compared with the
+    expectation and with what pvectl computes. Tokens whose secret is known, by `secret_to` or
+    --as, also connect and ask for themselves. Exit 4 when something is otherwise.
+
+    `pvectl verify backup JOB` runs a declared backup job now: it sends the job's options as far as
+    the caller's rights cover them, follows the task, and lists the archive that was made. Exit 4
+    when the task is refused or fails.
     """
+    if what and (what != "backup" or not job):
+        raise UsageError(
+            f"'{what}' cannot be verified", hint="pvectl verify, or pvectl verify backup JOB"
+        )
+    if not what:
+        check_formats(common, "verification")
 
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
-        if what != "backup" or not job:
-            raise UsageError(f"'{what}' cannot be verified", hint="pvectl verify backup JOB")
         loaded = load_cluster(cluster, settings)
+        if not what:
+            return verify_expectations(common, loaded, probe_as, probing=probing)
         with connect(cluster, read_only=False) as api:
             return verify_backup(common, loaded, api, job)
 
