@@ -68,9 +68,6 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(UsageError(_words(error), hint="pvectl --help"), arguments)
     except (KeyboardInterrupt, typer.Abort):
         return ExitStatus.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitStatus.OK
     except Exception as error:
         return _bug(error)
     return int(result or 0)

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from reconciler.cli.common import Common
@@ -157,10 +157,11 @@ def signals(run: Run) -> Iterator[None]:
         run.stop.append(number)
         if len(run.stop) > 1:
             os._exit(128 + number)
-        os.write(
-            sys.stderr.fileno(),
-            b"\nfinishing the request, then taking everything back; again: stop at once\n",
-        )
+        with suppress(OSError):
+            os.write(
+                sys.stderr.fileno(),
+                b"\nfinishing the request, then taking everything back; again: stop at once\n",
+            )
 
     before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
     try:

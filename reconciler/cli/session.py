@@ -114,7 +114,7 @@ def _credential(cluster: Cluster, *, read_only: bool) -> str:
         raise UsageError(
             f"the secret of {who} is not given",
             hint=f"{alone or f'set {SECRET_VARIABLE}, or '}"
-            'token_secret = { file = "..." } in pvectl.toml says where it is',
+            'write token_secret = { file = "..." } in pvectl.toml',
         )
     may_run = not read_only or os.environ.get(ALLOW_COMMANDS) == "1"
     if cluster.secret.command is not None and not may_run:

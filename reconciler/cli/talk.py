@@ -9,6 +9,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from reconciler.cli.common import Common
 from reconciler.errors import PvectlError, UsageError
@@ -39,8 +40,7 @@ def show(common: Common, document: str, content: object, view: View | None = Non
         if text and not text.endswith("\n"):
             text += "\n"
         if output.file is None:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            _write(sys.stdout, text)
         else:
             write_file(output.file, text)
 
@@ -67,19 +67,17 @@ def write_file(path: Path, text: str) -> None:
 
 def result(text: str) -> None:
     """One line of the result on standard output."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    _write(sys.stdout, text + "\n")
 
 
 def say(common: Common, text: str, **fields: object) -> None:
     """One line of talk on standard error; nothing with --quiet."""
     if common.quiet:
         return
+    line = text
     if common.log_format == "json":
-        sys.stderr.write(json.dumps({"message": text, **fields}, sort_keys=True) + "\n")
-    else:
-        sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+        line = json.dumps({"message": text, **fields}, sort_keys=True)
+    _write(sys.stderr, line + "\n")
 
 
 def complain(error: PvectlError, *, as_json: bool, color: bool) -> None:
@@ -94,6 +92,15 @@ def complain(error: PvectlError, *, as_json: bool, color: bool) -> None:
             "findings": [finding.to_json() for finding in error.findings],
             "exit_status": int(error.exit_status),
         }
-        sys.stderr.write(json.dumps(content, sort_keys=True) + "\n")
+        _write(sys.stderr, json.dumps(content, sort_keys=True) + "\n")
     else:
-        sys.stderr.write(error_text(error, color=color))
+        _write(sys.stderr, error_text(error, color=color))
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """A reader that went away, as in `pvectl apply | head`, stops no run: nothing more is said."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
