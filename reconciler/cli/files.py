@@ -11,7 +11,7 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
 from reconciler.cli.session import each_cluster, load_cluster, now
-from reconciler.cli.talk import check_formats, say, show, write_file
+from reconciler.cli.talk import check_formats, result, say, show, write_file
 from reconciler.desired.format import format_file
 from reconciler.desired.load import state_files
 from reconciler.desired.settings import SETTINGS_FILE, Settings
@@ -21,6 +21,7 @@ from reconciler.kinds import access_table, all_kinds
 from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding, Severity
 from reconciler.planning.expectations import expectations
+from reconciler.planning.lint import lint_declared
 
 
 @command(app, "validate")
@@ -35,11 +36,11 @@ def validate(common: Common) -> ExitStatus:
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
         desired = load_cluster(cluster, settings, strict=False).desired
         wrong = any(finding.severity is Severity.ERROR for finding in desired.findings)
-        failed = [] if wrong else _failing(desired)
-        show(common, "findings", [*desired.findings, *failed])
+        by_access = [] if wrong else _by_access(desired)
+        show(common, "findings", [*desired.findings, *by_access])
         if wrong:
             return ExitStatus.FILES_INVALID
-        if any(finding.severity is Severity.ERROR for finding in failed):
+        if any(finding.severity is Severity.ERROR for finding in by_access):
             return ExitStatus.REFUSED
         say(common, f"{len(desired.objects)} objects declared in {cluster.folder}")
         return ExitStatus.OK
@@ -47,10 +48,11 @@ def validate(common: Common) -> ExitStatus:
     return each_cluster(common, one)
 
 
-def _failing(desired: Desired) -> list[Finding]:
-    """Who can do by the files alone what he should not be able to do."""
-    table = access_table(desired.state)
-    return list(expectations(table, desired.expectations, now=now(), complete=False))
+def _by_access(desired: Desired) -> list[Finding]:
+    """Failing expectations and lint, as far as the files alone tell."""
+    table, moment = access_table(desired.state), now()
+    failing = expectations(table, desired.expectations, now=moment, complete=False)
+    return [*failing, *lint_declared(desired, desired.state, table, (), moment, complete=False)]
 
 
 @command(app, "fmt")
@@ -67,7 +69,7 @@ def fmt(
         before, after = format_file(path)
         if after != before:
             changed += 1
-            sys.stdout.write(f"{path}\n")
+            result(str(path))
             if not check:
                 write_file(path, after.decode())
     return ExitStatus.CHANGES if check and changed else ExitStatus.OK
@@ -86,7 +88,7 @@ def schema(
     from reconciler.desired.schema import settings_schema
 
     wanted = settings_schema() if settings else state_schema()
-    sys.stdout.write(json.dumps(wanted, indent=2, sort_keys=True) + "\n")
+    result(json.dumps(wanted, indent=2, sort_keys=True))
     return ExitStatus.OK
 
 
@@ -99,7 +101,7 @@ def kinds(common: Common) -> ExitStatus:
         outer = f"{place.inside}.NAME." if place.inside else ""
         table = f"[[{place.key}]]" if place.array else f"[{outer}{place.key}.NAME]"
         summary = (sys.modules[kind.read.__module__].__doc__ or "").splitlines()[0]
-        sys.stdout.write(f"{name:<11} {table}\n            {summary}\n")
+        result(f"{name:<11} {table}\n            {summary}")
         fields = ", ".join(kind.table.model_fields)
-        sys.stdout.write(f"            keys: {fields}\n\n")
+        result(f"            keys: {fields}\n")
     return ExitStatus.OK

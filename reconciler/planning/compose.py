@@ -20,6 +20,7 @@ from reconciler.planning import guard
 from reconciler.planning.diff import diff, narrow
 from reconciler.planning.effect import new_ways_to_root, real_paths, surprises
 from reconciler.planning.expectations import expectations
+from reconciler.planning.lint import lint_declared
 from reconciler.planning.lockout import lockout
 from reconciler.planning.order import order
 from reconciler.planning.watch import Watch
@@ -71,6 +72,7 @@ def compose(desired: Desired, live: State, facts: Facts, question: Question) -> 
         *difference.findings,
         *_guards(desired, live, planned, facts, changes, steps),
         *surprises(effect),
+        *lint_declared(desired, planned, after, paths, question.now, complete=True),
         *expectations(after, desired.expectations, paths, question.now),
     ]
     if question.targets:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from reconciler.access.table import AccessTable
+from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding
+from reconciler.model.state import State
 from reconciler.planning.lint import effects, grants, principals, roles
 from reconciler.planning.lint.rule import Rule, Scene
 from reconciler.planning.lint.waive import RULES as WAIVER_RULES
 from reconciler.planning.lint.waive import Waived, waive
 
-__all__ = ["RULES", "Rule", "Scene", "Waived", "lint", "waive"]
+__all__ = ["RULES", "Rule", "Scene", "Waived", "lint", "lint_declared", "waive"]
 
 RULES: Mapping[str, Rule] = {
     rule.code: rule
@@ -36,3 +39,22 @@ def lint(scene: Scene) -> tuple[Finding, ...]:
         for hit in rule.find(scene)
     ]
     return tuple(sorted(dict.fromkeys(found), key=Finding.sort_key))
+
+
+def lint_declared(
+    desired: Desired,
+    state: State,
+    table: AccessTable,
+    paths: tuple[str, ...],
+    now: int,
+    *,
+    complete: bool,
+) -> tuple[Finding, ...]:
+    """What the rules find about declared objects, without what is waived.
+
+    `state` and `table` hold the declared objects in force; with `complete` also all others. What
+    nobody declared is left to the access review.
+    """
+    scene = Scene(state, table, desired.objects, desired.policy, paths, now, complete)
+    own = [one for one in lint(scene) if one.address is None or one.address in desired.objects]
+    return waive(own, desired.waivers, RULES, now).findings
