@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -32,8 +33,24 @@ from reconciler.model.state import Spec
 USERS = request("GET", "access", "users", full=1)
 
 
+SET_ELSEWHERE = "x"
+"""What PVE answers for `keys` when the second factors stand in priv/tfa.cfg."""
+
+_FINGERPRINT = "sha256:"
+
+
+def fingerprint(keys: str) -> str:
+    """What is known of `keys` in the cluster: old realms keep secrets of second factors there."""
+    if keys in {"", SET_ELSEWHERE} or keys.startswith(_FINGERPRINT):
+        return keys
+    return _FINGERPRINT + hashlib.sha256(keys.encode()).hexdigest()
+
+
 class UserSpec(Spec):
-    """`keys` (second factors) is None where left alone; `password` only counts at creation."""
+    """`keys` (second factors) is None where left alone, and a fingerprint of what is live.
+
+    `password` only counts at creation.
+    """
 
     enabled: bool = True
     expires: int = 0
@@ -105,7 +122,7 @@ def _read(reads: Reads) -> Iterable[tuple[str, UserSpec]]:
                 email=row.get("email") or "",
                 comment=row.get("comment") or "",
                 groups=split_list(row.get("groups")),
-                keys=row.get("keys") or "",
+                keys=fingerprint(row.get("keys") or ""),
             ),
         )
 
@@ -113,12 +130,14 @@ def _read(reads: Reads) -> Iterable[tuple[str, UserSpec]]:
 def _overlay(declared: UserSpec, live: UserSpec | None) -> UserSpec:
     if live is None:
         return declared.model_copy(update={"keys": declared.keys or ""})
-    keys = live.keys if declared.keys is None else declared.keys
+    keys = declared.keys
+    if keys is None or fingerprint(keys) == live.keys:
+        keys = live.keys
     return declared.model_copy(update={"keys": keys, "password": None})
 
 
 def _visible(spec: UserSpec) -> UserSpec:
-    return spec.model_copy(update={"keys": spec.keys or "", "password": None})
+    return spec.model_copy(update={"keys": fingerprint(spec.keys or ""), "password": None})
 
 
 def _references(name: str, spec: UserSpec) -> Iterable[Address]:
@@ -158,16 +177,25 @@ def _params(spec: UserSpec) -> dict[str, Value]:
 _ABSENT = _params(UserSpec())
 
 
+def _sendable(spec: UserSpec) -> dict[str, Value]:
+    """Without keys of which only the fingerprint is known."""
+    params = _params(spec)
+    if str(params["keys"]).startswith(_FINGERPRINT):
+        del params["keys"]
+    return params
+
+
 def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
     for change in changes:
         name, before, after = change.address.id, change.before, change.after
         if not isinstance(after, UserSpec):
             yield request("DELETE", "access", "users", name), (change,)
         elif isinstance(before, UserSpec):
-            params = changed(_params(before), _params(after))
-            yield Request("PUT", ("access", "users", name), tuple(params.items())), (change,)
+            params = changed(_params(before), _sendable(after))
+            if params:
+                yield Request("PUT", ("access", "users", name), tuple(params.items())), (change,)
         else:
-            params = {"userid": name, **changed(_ABSENT, _params(after))}
+            params = {"userid": name, **changed(_ABSENT, _sendable(after))}
             if after.password is not None:
                 params["password"] = after.password
             yield Request("POST", ("access", "users"), tuple(params.items())), (change,)
@@ -175,11 +203,13 @@ def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change
 
 def _undo(change: Change) -> Undo:
     """A deleted account is made again, but passwords and second factors cannot be read."""
-    gone = change.before if change.after is None else None
-    if isinstance(gone, UserSpec):
-        has_secret = change.address.id.endswith("@pve") or bool(gone.keys)
-        return Undo.NONE if has_secret else Undo.FULL
-    return Undo.FULL
+    before, after = change.before, change.after
+    if not isinstance(before, UserSpec):
+        return Undo.FULL
+    if isinstance(after, UserSpec):
+        return Undo.NONE if before.keys and before.keys != after.keys else Undo.FULL
+    has_secret = change.address.id.endswith("@pve") or bool(before.keys)
+    return Undo.NONE if has_secret else Undo.FULL
 
 
 def _secrets(spec: UserSpec) -> Mapping[str, SecretRef]:
