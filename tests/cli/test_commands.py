@@ -1,0 +1,297 @@
+"""Options and outputs of plan and apply, as a shell or a CI job sees them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.site import ROOT_TOKEN, SELF_BACKUP, Site, clear
+from tests.command import PVECTL, environment
+
+ESCAPE = "\x1b["
+
+
+def test_the_same_inputs_give_the_same_bytes_under_any_hash_seed(site: Site) -> None:
+    site.write("a.toml", SELF_BACKUP)
+    site.edit("user.cfg", "", "group:b::x:\ngroup:a::y:\nrole:Z:VM.Audit,VM.Backup:\n")
+    outputs = ["--format", "text", "--format", "json=p.json", "--format", "markdown=p.md"]
+    found = set()
+    for seed in ("0", "1", "4711"):
+        ended = site.run("plan", *outputs, env={"PYTHONHASHSEED": seed})
+        assert ended.status == 0
+        files = [(site.folder / name).read_bytes() for name in ("p.json", "p.md")]
+        found.add((ended.out, *files))
+    assert len(found) == 1
+
+
+def test_several_formats_at_once(site: Site) -> None:
+    site.write("a.toml", SELF_BACKUP)
+    ended = site.run("plan", "--format", "markdown", "--format", "json=out/plan.json")
+    assert ended.status == 0
+    assert ended.out.startswith("#")
+    plan = json.loads((site.folder / "out" / "plan.json").read_text())
+    assert plan["counts"] == {"create": 7, "update": 0, "delete": 0, "requests": 5}
+
+
+def test_formats_come_from_the_environment_too(site: Site) -> None:
+    site.write("a.toml", SELF_BACKUP)
+    ended = site.run("plan", env={"PVECTL_FORMAT": "json"})
+    assert json.loads(ended.out)["kind"] == "plan"
+
+
+def test_a_format_that_is_not_known_is_said_before_anything_is_done(site: Site) -> None:
+    ended = site.run("plan", "--format", "jsn")
+    assert ended.status == 64
+    assert "did you mean json" in ended.err
+
+
+@pytest.mark.parametrize("arguments", [["plan"], ["apply", "--yes"], ["drift"]])
+def test_quiet_says_nothing_beside_the_result(arguments: list[str], site: Site) -> None:
+    site.write("a.toml", SELF_BACKUP)
+    ended = site.run(*arguments, "--quiet")
+    assert ended.status in (0, 2)
+    assert ended.out
+    assert ended.err == ""
+
+
+def test_there_is_no_colour_where_there_is_no_terminal(site: Site) -> None:
+    site.write("a.toml", SELF_BACKUP)
+    plan = site.run("plan")
+    assert ESCAPE not in plan.out + plan.err
+    assert ESCAPE in site.run("plan", "--color").out
+    help_text = site.run("plan", "--help")
+    assert ESCAPE not in help_text.out
+
+
+def test_there_is_colour_on_a_terminal_unless_it_is_not_wanted(site: Site) -> None:
+    site.write("a.toml", SELF_BACKUP)
+    assert ESCAPE in _on_terminal(site)
+    assert ESCAPE not in _on_terminal(site, NO_COLOR="1")
+
+
+def _on_terminal(site: Site, **env: str) -> str:
+    """The output of `plan` on a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [PVECTL, "plan"],
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        cwd=site.folder,
+        env=environment({**site.env, "TERM": "xterm", **env}),
+    ):
+        os.close(theirs)
+        text = b""
+        try:
+            while chunk := os.read(ours, 65536):
+                text += chunk
+        except OSError:  # the other end is closed
+            pass
+        finally:
+            os.close(ours)
+    return text.decode()
+
+
+def test_a_reader_that_stops_reading_is_no_error(site: Site) -> None:
+    users = "".join(f'[user."user{n}@pve"]\ncomment = "number {n}"\n' for n in range(2000))
+    site.write("a.toml", users)
+    ended = _piped(site, "plan | head -1")
+    assert ended.startswith("Plan: 2,000 to create")
+
+
+def test_a_run_whose_progress_nobody_reads_is_finished(site: Site) -> None:
+    site.write("a.toml", SELF_BACKUP)
+    assert "[1/5]" in _piped(site, "apply --yes 2>&1 >/dev/null | head -1")
+    assert site.run("status").status == 0
+    assert site.run("plan", "--detailed-exitcode").status == 0
+
+
+def _piped(site: Site, words: str) -> str:
+    """What is left of the output of `pvectl WORDS`; every part of the pipe must succeed."""
+    ended = subprocess.run(
+        ["bash", "-c", f'set -o pipefail; "$0" {words}', PVECTL],
+        capture_output=True,
+        cwd=site.folder,
+        env=environment(site.env),
+        timeout=60,
+        check=True,
+    )
+    assert ended.stderr == b""
+    return ended.stdout.decode()
+
+
+def test_errors_and_progress_as_json(site: Site) -> None:
+    site.write("a.toml", "[group.g]\ncoment = 1\n")
+    ended = site.run("apply", "--yes", "--log-format", "json")
+    assert ended.status == 3
+    error = json.loads(ended.err)
+    assert (error["error"], error["exit_status"]) == ("E_FILES", 3)
+    assert error["findings"][0]["source"] == {"file": "a.toml", "line": 2, "column": 1}
+    site.write("a.toml", "[group.g]\n")
+    ended = site.run("apply", "--yes", env={"PVECTL_LOG_FORMAT": "json"})
+    assert ended.status == 0
+    assert [json.loads(line) for line in ended.err.splitlines()]
+
+
+def test_a_saved_plan_is_private_and_applied_as_it_is(site: Site) -> None:
+    site.write("a.toml", SELF_BACKUP)
+    saved = site.run("plan", "--out", "p.json")
+    assert saved.status == 0
+    assert stat.S_IMODE((site.folder / "p.json").stat().st_mode) == 0o600
+    shown = site.run("show", "p.json")
+    assert shown.status == 0
+    assert "7 to create" in shown.out
+    site.write("a.toml", "")
+    assert site.run("apply", "p.json").status == 0
+    assert "role:FelhomSelfBackup:" in site.user_cfg()
+    twice = site.run("apply", "p.json")
+    assert twice.status == 5
+    assert "role.FelhomSelfBackup" in twice.err
+
+
+def _touched(plan: bytes) -> bytes:
+    return plan.replace(b"group.ops", b"group.opt")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_touched, "not as it was saved"),
+        (lambda plan: plan[:100], "no plan of this version"),
+        (lambda _: b"", "no plan of this version"),
+        (lambda _: b"\xff\xfe{}", "no plan of this version"),
+    ],
+    ids=["edited", "cut off", "empty", "not text"],
+)
+def test_a_plan_file_that_was_changed(
+    change: Callable[[bytes], bytes], words: str, site: Site
+) -> None:
+    site.write("a.toml", "[group.ops]\n")
+    assert site.run("plan", "--out", "p.json").status == 0
+    path = site.folder / "p.json"
+    path.write_bytes(change(path.read_bytes()))
+    ended = site.run("apply", "p.json")
+    assert ended.status == 5
+    assert words in ended.err
+    assert site.untouched
+
+
+def test_a_plan_of_another_actor(site: Site) -> None:
+    site.write("a.toml", "[group.ops]\n")
+    assert site.run("plan", "--out", "p.json").status == 0
+    secret = "33333333-2222-4333-8444-555555555555"
+    site.give_token("ci@pve!t1", secret, ["acl:1:/:ci@pve,ci@pve!t1:Administrator:"])
+    site.target("ci@pve!t1")
+    ended = site.run("apply", "p.json")
+    assert ended.status == 5
+    assert f"was made for {ROOT_TOKEN}, not for ci@pve!t1" in ended.err
+    assert site.untouched
+
+
+def test_a_plan_of_another_cluster(site: Site) -> None:
+    site.write("a.toml", "[group.ops]\n")
+    assert site.run("plan", "--out", "p.json").status == 0
+    ended = site.run("apply", "p.json", "--on", f"sandbox:{site.cluster.folder}")
+    assert ended.status == 5
+    assert site.untouched
+
+
+def test_a_target_takes_what_it_needs_and_nothing_else(site: Site) -> None:
+    site.write("a.toml", SELF_BACKUP + "\n[group.other]\n")
+    ended = site.run("plan", "--target", "acl./vms/9001|*", "--format", "json")
+    changed = {c["address"] for step in json.loads(ended.out)["steps"] for c in step["changes"]}
+    assert changed == {
+        "role.FelhomSelfBackup",
+        "user.felhom-ctl@pve",
+        "token.felhom-ctl@pve!ctl",
+        "acl./vms/9001|token:felhom-ctl@pve!ctl|FelhomSelfBackup",
+        "acl./vms/9001|user:felhom-ctl@pve|FelhomSelfBackup",
+    }
+
+
+def test_a_target_that_matches_nothing(site: Site) -> None:
+    site.write("a.toml", "[group.ops]\n")
+    ended = site.run("plan", "--target", "group.typo")
+    assert "group.typo" in ended.out + ended.err
+
+
+def test_a_plan_against_another_state_folder_needs_no_network(site: Site, tmp_path: Path) -> None:
+    site.target(endpoint="https://127.0.0.1:9")
+    other = clear(tmp_path / "other")
+    (other / "a.toml").write_text("[group.ops]\n")
+    site.write("a.toml", '[group.ops]\ncomment = "on call"\n[group.dev]\n')
+    ended = site.run("plan", "--against", other, "--format", "json")
+    assert ended.status == 0
+    counts = json.loads(ended.out)["counts"]
+    assert counts == {"create": 1, "update": 1, "delete": 0, "requests": 2}
+
+
+def test_nobody_is_asked_where_nobody_can_answer(site: Site) -> None:
+    site.write("a.toml", "[group.ops]\n")
+    ended = site.run("apply")
+    assert ended.status == 64
+    assert "--yes" in ended.err
+    assert site.untouched
+
+
+def test_only_the_approved_plan_is_applied(site: Site) -> None:
+    site.write("a.toml", "[group.ops]\n")
+    digest = re.search(r"digest +(\w+)", site.run("plan").out)
+    assert digest
+    refused = site.run("apply", "--approve", "0123456789ab")
+    assert refused.status == 5
+    assert site.untouched
+    assert site.run("apply", "--approve", digest[1]).status == 0
+    assert "group:ops::" in site.user_cfg()
+
+
+def test_two_folders_in_one_go_get_the_more_important_status(site: Site) -> None:
+    targets = [
+        f'[target.{name}]\nendpoint = "{site.cluster.url}"\ntoken_id = "{ROOT_TOKEN}"\n'
+        f'fingerprint = "{site.cluster.fingerprint}"\nvars = {{ name = "{name}" }}\n'
+        for name in ("north", "south")
+    ]
+    site.write("pvectl.toml", "\n".join(targets))
+    site.write("a.toml", '[group.ops]\ncomment = "${name}"\n')
+    site.edit("user.cfg", "", "group:ops::north:\n")
+    alone = site.run("plan", "--on", "all")
+    assert alone.status == 64
+    assert "PVECTL_TOKEN_SECRET counts for one cluster alone" in alone.err
+    secret = 'token_secret = { env = "SECRET" }\n'
+    site.write("pvectl.toml", "\n".join(target + secret for target in targets))
+    site.env["SECRET"] = site.env.pop("PVECTL_TOKEN_SECRET")
+    assert site.run("plan").status == 64
+    assert site.run("plan", "--detailed-exitcode", "--on", "north").status == 0
+    assert site.run("plan", "--detailed-exitcode", "--on", "all").status == 2
+    typo = site.run("plan", "--on", "nroth")
+    assert typo.status == 64
+    assert "did you mean north" in typo.err
+
+
+def test_version_and_unknown_commands(site: Site) -> None:
+    assert re.fullmatch(r"pvectl \d+\.\d+\S*\n", site.run("--version").out)
+    unknown = site.run("plna")
+    assert unknown.status == 64
+    assert "plna" in unknown.err
+
+
+def test_the_order_of_files_does_not_matter(site: Site) -> None:
+    site.write("a.toml", SELF_BACKUP)
+    first = site.run("plan", "--format", "json").out
+    (site.state / "a.toml").unlink()
+    blocks = SELF_BACKUP.strip().split("\n\n")
+    for number, block in enumerate(blocks):
+        site.write(f"{len(blocks) - number}.toml", block)
+    second = site.run("plan", "--format", "json").out
+
+    def steps(text: str) -> list[object]:
+        return [step["request"] for step in json.loads(text)["steps"]]
+
+    assert steps(first) == steps(second)
