@@ -7,6 +7,7 @@ from typing import Any
 
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.group import GroupSpec
+from reconciler.kinds.realm_table import RealmSpec
 from reconciler.kinds.storage_table import StorageSpec
 from reconciler.kinds.user import UserSpec
 from reconciler.model.address import Address
@@ -112,3 +113,13 @@ def test_the_likely_name_is_said_for_few_unknown_ones_only() -> None:
     ]
     assert len(hints) == 40
     assert sum("did you mean" in hint for hint in hints) == 20
+
+
+def test_no_realm_can_change_while_one_of_them_cannot_be_read() -> None:
+    broken, pve = Address("realm", "broken"), Address("realm", "pve")
+    live = {broken: RealmSpec(), pve: RealmSpec(type="pve")}
+    policy = Policy(manage={"realm": Manage(mode=Mode.AUTHORITATIVE)})
+    changed = RealmSpec(type="pve", options={"comment": "ours"})
+    refused = plan({pve: changed}, live, policy=policy)
+    assert [f.address for f in found(refused, "REALM_UNREADABLE")] == [broken, pve]
+    assert not plan({pve: RealmSpec(type="pve")}, live).refusals

@@ -54,15 +54,15 @@ def _read(reads: Reads) -> Iterable[tuple[str, RealmSpec]]:
         yield name, RealmSpec(type=kind, options=normal(name, values), held=held)
 
 
+_BROKEN = "a required option of it is empty in domains.cfg, and only an editor on a node mends that"
+
+
 def _overlay(declared: RealmSpec, live: RealmSpec | None) -> RealmSpec:
     """Secrets are sent when the realm is made, or where PVE shows that one is missing."""
     if live is None:
         return declared
     if not live.type:
-        raise ValueError(
-            "Proxmox VE cannot read this realm: a required option of it is empty in domains.cfg, "
-            "and only an editor on a node mends that"
-        )
+        raise ValueError(f"Proxmox VE cannot read this realm: {_BROKEN}")
     if _fixed(live, declared):
         return declared
     missing = {n: ref for n, ref in declared.secrets if n in SHOWN and n not in live.held}
@@ -99,6 +99,16 @@ def _split(change: Change) -> Sequence[Change]:
 
 
 def _refuse(change: Change, live: State) -> Iterable[Finding]:
+    for address, spec in live.items():
+        if isinstance(spec, RealmSpec) and not spec.type:
+            yield Finding(
+                "REALM_UNREADABLE",
+                Severity.ERROR,
+                f"{change.address} cannot change: Proxmox VE cannot read {address}, and refuses "
+                "every change of realms until it can",
+                hint=_BROKEN,
+                address=change.address,
+            )
     fixed = _fixed(change.before, change.after)
     if fixed:
         secret = _undo(change._replace(after=None)) is Undo.NONE
