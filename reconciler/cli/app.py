@@ -9,6 +9,7 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -35,7 +36,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: bool = typer.Option(default=False, is_flag=True, help="Show the version."),  # noqa: FBT001 - typer reads it
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     if version:
         from reconciler import __version__

@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from reconciler.errors import MEANINGS, PRECEDENCE, ExitStatus, PvectlError, UsageError
 from reconciler.model.suggest import did_you_mean
+from reconciler.planning.lint import RULES
 from reconciler.render.page import Page
 
 EXIT_STATUS = "exit-status"
@@ -39,7 +40,7 @@ def page_of(text: str) -> Page:
 @cache
 def pages() -> Mapping[str, Page]:
     """Every page by its code."""
-    found = {page.code: page for page in (*_written(), *_errors(), *_numbers())}
+    found = {page.code: page for page in (*_written(), *_rules(), *_errors(), *_numbers())}
     return {code: found[code] for code in sorted(found)}
 
 
@@ -49,10 +50,20 @@ def _written() -> Iterator[Page]:
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         _, *parts = _HEADING.split(file.read_text(encoding="utf-8"))
         for code, body in zip(parts[::2], parts[1::2], strict=True):
-            kind, *meaning, action = [
-                " ".join(paragraph.split()) for paragraph in body.strip().split("\n\n")
-            ]
+            kind, *meaning, action = _paragraphs(body)
             yield Page(code, kind, tuple(meaning), (action,))
+
+
+def _rules() -> Iterator[Page]:
+    """What the lint rules say themselves."""
+    for rule in RULES.values():
+        title = f"{rule.title[:1].upper()}{rule.title[1:]}."
+        kind = f"{rule.severity}, a rule about the state files and the cluster"
+        yield Page(rule.code, kind, (title, *_paragraphs(rule.page)))
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n")]
 
 
 def _errors() -> Iterator[Page]:

@@ -125,7 +125,9 @@ def _likely(table: AccessTable, who: str) -> str:
             return f"a user has a realm; did you mean {' or '.join(same)}?"
     owner = who.partition("!")[0]
     if "!" in who and owner in table.users:
-        own = sorted(token for token in table.tokens if token.startswith(f"{owner}!"))
-        likely = did_you_mean(who, own)
-        return likely or f"tokens of {owner}: {', '.join(own) or 'none'}"
+        own = sorted(t.partition("!")[2] for t in table.tokens if t.startswith(f"{owner}!"))
+        likely = suggest(who.partition("!")[2], own)
+        if likely:
+            return f"did you mean {owner}!{likely}?"
+        return f"tokens of {owner}: {', '.join(own) or 'none'}"
     return did_you_mean(who, known) or "a user is written NAME@REALM, a token NAME@REALM!TOKEN"
