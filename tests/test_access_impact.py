@@ -5,13 +5,21 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.access.areas import Areas
 from reconciler.access.cells import held
 from reconciler.access.folding import fold
 from reconciler.access.impact import Impact, impact
+from reconciler.access.pathset import PathSet
 from reconciler.access.surprises import Unexpected
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, PoolMembers, Principal
 from tests.random_tables import PATHS, TOKENS, USERS, tables
 
+_MANY = (
+    *("/", "/access", "/access/groups", "/access/groups/ops", "/nodes", "/pool", "/pool/dev"),
+    *("/storage", "/vms"),
+    *(f"/storage/s{n}" for n in range(6)),
+    *(f"/vms/{n}" for n in range(100, 120)),
+)
 _EVERYONE = (*USERS, *TOKENS, "ghost@pve", "ann@pve!none")
 
 
@@ -165,3 +173,20 @@ def test_a_disabled_user_loses_everything_and_it_is_said_once() -> None:
     ]
     assert all("eve@pve" in effect.principals and effect.lost for effect in found.effects)
     assert not fold(found, after)
+
+
+@given(st.sets(st.sampled_from(_MANY)), st.sets(st.sampled_from(_MANY[9:]), max_size=6))
+def test_areas_are_exactly_the_paths_that_they_stand_for(paths: set[str], pool: set[str]) -> None:
+    members = {"/pool/dev": sorted(pool)}
+    found = Areas(PathSet(_MANY), members).of(sorted(paths))
+    told: list[str] = []
+    for area in found:
+        if area.pool:
+            told += [path for path in sorted(pool) if path.startswith("/vms/") and area.guests]
+            told += [path for path in sorted(pool) if path.startswith("/sto") and area.storages]
+            told += [area.path] if area.path else []
+        else:
+            below = [p for p in _MANY if area.below and p.startswith(f"{area.path.rstrip('/')}/")]
+            told += [p for p in dict.fromkeys([area.path, *below]) if p not in area.but]
+        assert str(area)
+    assert sorted(told) == sorted(paths)

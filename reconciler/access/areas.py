@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from reconciler.access.pathset import PathSet
@@ -41,53 +41,65 @@ def _counted(number: int, name: str) -> str:
     return f"{number} {name}{'' if number == 1 else 's'}" if number else ""
 
 
-def areas(
-    paths: Sequence[str], known: PathSet, members: Mapping[str, Sequence[str]]
-) -> tuple[Area, ...]:
-    """The same paths as few areas. `known`: all paths there are; `members`: of each pool's path."""
-    wanted = sorted(known.position[path] for path in paths)
-    found: list[Area] = []
-    alone: list[str] = []
-    done = -1
-    for number, place in enumerate(wanted):
-        if place <= done:
-            continue
-        path = known.paths[place]
-        start, end = known.span(path)
-        inside = wanted[number : bisect_left(wanted, end, lo=number)]
-        missing = end - start - len(inside)
-        if end - start > 1 and missing <= EXCEPTIONS and missing * 4 < end - start:
-            but = sorted(set(range(start, end)).difference(inside)) if missing else ()
-            found.append(Area(path, len(inside) - 1, tuple(known.paths[at] for at in but)))
-            done = end - 1
-        else:
-            alone.append(path)
-    return (*found, *_pools(alone, members))
+class _Pool(NamedTuple):
+    path: str
+    guests: list[str]
+    storages: list[str]
 
 
-def _pools(alone: Iterable[str], members: Mapping[str, Sequence[str]]) -> Iterator[Area]:
-    """Pools all of whose guests or storages are among the paths, then what is left."""
-    rest = dict.fromkeys(alone)
-    for pool in sorted(members):
-        inside = [_all_of(pool, parent, rest, members) for parent in ("/vms/", "/storage/")]
-        guests, storages = inside
-        if len(guests) + len(storages) > 1:
-            path = pool if pool in rest else ""
-            yield Area(path, 0, (), pool.removeprefix("/pool/"), len(guests), len(storages))
-            for gone in (*guests, *storages, *filter(None, [path])):
-                del rest[gone]
-    for path in rest:
-        yield Area(path)
+class Areas:
+    """Makes areas of paths. `known`: all paths there are; `members`: of each pool's path."""
+
+    def __init__(self, known: PathSet, members: Mapping[str, Sequence[str]]) -> None:
+        self._known = known
+        self._pools = [
+            _Pool(
+                pool,
+                [path for path in members[pool] if path.startswith("/vms/")],
+                [path for path in members[pool] if path.startswith("/storage/")],
+            )
+            for pool in sorted(members)
+        ]
+
+    def of(self, paths: Sequence[str]) -> tuple[Area, ...]:
+        """These paths as few areas."""
+        known = self._known
+        wanted = sorted(map(known.position.__getitem__, paths))
+        found: list[Area] = []
+        alone: dict[str, None] = {}
+        done = -1
+        for number, place in enumerate(wanted):
+            if place <= done:
+                continue
+            end = known.ends[place]
+            inside = end - place
+            if inside > 1:
+                inside = bisect_left(wanted, end, lo=number) - number
+            missing = end - place - inside
+            if end - place > 1 and missing <= EXCEPTIONS and missing * 4 < end - place:
+                there = wanted[number : number + inside]
+                but = sorted(set(range(place, end)).difference(there)) if missing else ()
+                names = tuple(known.paths[at] for at in but)
+                found.append(Area(known.paths[place], inside - 1, names))
+                done = end - 1
+            else:
+                alone[known.paths[place]] = None
+        return (*found, *self._by_pools(alone))
+
+    def _by_pools(self, rest: dict[str, None]) -> Iterator[Area]:
+        """Pools all of whose guests or storages are among the paths, then what is left."""
+        for pool in self._pools:
+            guests = _all_or_none(pool.guests, rest)
+            storages = _all_or_none(pool.storages, rest)
+            if len(guests) + len(storages) > 1:
+                path = pool.path if pool.path in rest else ""
+                name = pool.path.removeprefix("/pool/")
+                yield Area(path, 0, (), name, len(guests), len(storages))
+                for gone in (*guests, *storages, *filter(None, [path])):
+                    del rest[gone]
+        for path in rest:
+            yield Area(path)
 
 
-def _all_of(
-    pool: str, parent: str, rest: Mapping[str, None], members: Mapping[str, Sequence[str]]
-) -> list[str]:
-    """The members of one sort, or none if not all of them are there."""
-    found = []
-    for path in members[pool]:
-        if path.startswith(parent):
-            if path not in rest:
-                return []
-            found.append(path)
-    return found
+def _all_or_none(members: list[str], rest: Mapping[str, None]) -> list[str]:
+    return members if all(path in rest for path in members) else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from reconciler.access.areas import Area, areas
+from reconciler.access.areas import Area, Areas
 from reconciler.access.effects import SHOWN, listed
 from reconciler.access.evaluate import index_of
 from reconciler.access.impact import Impact
@@ -97,6 +97,7 @@ def fold(impact: Impact, table: AccessTable, now: int = 0) -> tuple[Line, ...]:
     named = {key.principal for key in impact.delta.entries if key.kind == GROUP}
     groups = _groups(table, named, now)
     roles = _roles(table)
+    places = Areas(impact.paths, index_of(table).members)
     lines = []
     for effect in impact.effects:
         who = [principal for principal in effect.principals if principal not in out]
@@ -106,7 +107,7 @@ def fold(impact: Impact, table: AccessTable, now: int = 0) -> tuple[Line, ...]:
                     _crowds(who, groups),
                     _rights(effect.gained, roles),
                     _rights(effect.lost, roles),
-                    areas(effect.paths, impact.paths, index_of(table).members),
+                    places.of(effect.paths),
                 )
             )
     return tuple(sorted(lines, key=lambda line: (-line.size, line)))

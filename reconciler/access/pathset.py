@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from functools import cached_property
 
 
 class PathSet:
     """Paths in an order in which each stands directly before all that lie below it."""
 
-    __slots__ = ("_keys", "paths", "position")
-
     def __init__(self, paths: Iterable[str]) -> None:
         self.paths = sorted(set(paths), key=order)
         self._keys = [order(path) for path in self.paths]
         self.position = {path: place for place, path in enumerate(self.paths)}
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """For each of `paths` where that what lies below it ends."""
+        ends = [0] * len(self.paths)
+        open_places: list[int] = []
+        for place, key in enumerate(self._keys):
+            while open_places and not _below(key, self._keys[open_places[-1]]):
+                ends[open_places.pop()] = place
+            open_places.append(place)
+        for place in open_places:
+            ends[place] = len(self.paths)
+        return ends
 
     def __contains__(self, path: str) -> bool:
         return path in self.position
@@ -46,6 +58,10 @@ class PathSet:
 def order(path: str) -> str:
     """A sort key; `/` comes first and no other character comes before the separator."""
     return path[1:].replace("/", "\0")
+
+
+def _below(key: str, above: str) -> bool:
+    return not above or key.startswith(above + "\0")
 
 
 def parents(path: str) -> Iterable[str]:
