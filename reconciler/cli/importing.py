@@ -11,6 +11,7 @@ from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
 from reconciler.cli.session import connect, each_cluster, look_at_all
 from reconciler.cli.talk import check_formats, say, show, write_file
+from reconciler.desired.load import require_valid
 from reconciler.desired.settings import SETTINGS_FILE, Settings
 from reconciler.desired.target import Cluster
 from reconciler.desired.write import export, write_files
@@ -68,7 +69,7 @@ def import_state(
     check_formats(common, "findings")
 
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
-        del settings
+        require_valid(settings.findings)
         with connect(cluster, read_only=True) as api:
             live = look_at_all(api)
         exported = export(live.state)
@@ -137,7 +138,7 @@ def snapshot(
     from reconciler.cli.copying import copy_cluster
 
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
-        del settings
+        require_valid(settings.findings)
         if out.exists() and any(out.iterdir()):
             raise UsageError(f"{out} is not empty", hint="name a new folder")
         with connect(cluster, read_only=True) as api:

@@ -80,7 +80,7 @@ def plan(
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)
         if against is not None:
-            planned = _offline(loaded, common, against, target, allow)
+            planned = _offline(loaded, against, target, allow)
         else:
             with connect(cluster, read_only=True) as api:
                 planned = make_plan(loaded, api, look(api, loaded.desired), target, allow)
@@ -127,11 +127,7 @@ def make_plan(
 
 
 def _offline(
-    loaded: Loaded,
-    common: Common,
-    against: Path,
-    targets: list[str] | None,
-    allow: list[str] | None,
+    loaded: Loaded, against: Path, targets: list[str] | None, allow: list[str] | None
 ) -> Planned:
     from reconciler.desired.load import load, require_valid
     from reconciler.desired.settings import read_settings
@@ -142,7 +138,7 @@ def _offline(
         cluster=str(against),
         actor="",
         now=now(),
-        source=commit_of(common.state),
+        source=commit_of(loaded.cluster.folder),
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
     )

@@ -7,7 +7,7 @@ that holds them. Nothing about a kind stands anywhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from reconciler.access.table import AccessTable
@@ -198,4 +198,3 @@ class Kind(Generic[S]):
     fold: Callable[[Sequence[dict[str, Any]]], Sequence[dict[str, Any]]] = _as_they_are
     named: Callable[[str, S], tuple[str, str]] = lambda name, _: ("", name)
     file: str = ""
-    notes: frozenset[str] = field(default_factory=frozenset)
