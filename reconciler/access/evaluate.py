@@ -126,14 +126,17 @@ def _with_pools(index: Index, identity: str, path: str) -> RoleSet:
 
 
 def _everywhere(index: Index, identity: str) -> dict[str, RoleSet]:
+    """Members of the same pools are alike, but for those with entries of their own."""
     found = index.spread(identity)
-    given: dict[str, list[RoleSet | None]] = {}
-    for pool, members in index.members.items():
-        if pool in found:
-            for path in members:
-                given.setdefault(path, []).append(found[pool])
-    for path, pools in given.items():
-        found[path] = _add_pools(index, found.get(path), pools)
+    alone = {path: found.get(path) for path in index.nodes(identity) if path in index.pools_of}
+    for (parent, pools), members in index.pooling.alike.items():
+        given = [found.get(pool) for pool in pools]
+        if any(given):
+            inherited = _at(index, identity, f"{parent}/-")
+            found.update(dict.fromkeys(members, _add_pools(index, inherited, given)))
+    for path, direct in alone.items():
+        given = [found.get(pool) for pool in index.pools_of[path]]
+        found[path] = _add_pools(index, direct, given)
     for path in index.unlisted:
         found.pop(path, None)
     return found

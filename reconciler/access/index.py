@@ -62,8 +62,6 @@ _NOTHING: Nodes = {}
 class Pooling:
     """Which paths are direct members of which pools; another object after each change."""
 
-    __slots__ = ("members", "pools_of")
-
     def __init__(self, members: Mapping[str, tuple[str, ...]]) -> None:
         pools_of: dict[str, tuple[str, ...]] = {}
         for pool, paths in members.items():
@@ -71,6 +69,14 @@ class Pooling:
                 pools_of[path] = (*pools_of.get(path, ()), pool)
         self.members = members
         self.pools_of: Mapping[str, tuple[str, ...]] = pools_of
+
+    @cached_property
+    def alike(self) -> Mapping[tuple[str, tuple[str, ...]], list[str]]:
+        """`/vms` or `/storage`, and pools -> the paths below that are in exactly these pools."""
+        found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        for path, pools in self.pools_of.items():
+            found.setdefault((path.rpartition("/")[0], pools), []).append(path)
+        return found
 
 
 class Index:

@@ -29,9 +29,10 @@ def large_table(
     for n in range(60):
         members = frozenset(ids[n * guests // 60 : (n + 1) * guests // 60])
         table.pools[f"pool{n:02}"] = PoolMembers(members, frozenset({f"store{n % 20}"}))
+    holders = {USER: names, TOKEN: sorted(table.tokens), GROUP: groups}
     for _ in range(entries):
         kind = dice.choices((USER, TOKEN, GROUP), (4, 4, 2))[0]
-        who = dice.choice({USER: names, TOKEN: sorted(table.tokens), GROUP: groups}[kind])
+        who = dice.choice(holders[kind])
         table.add_entry(
             _path(dice, ids), kind, who, dice.choice(roles), propagate=dice.random() > 0.1
         )
