@@ -54,6 +54,9 @@ run ls -l .demo/state/secrets
 ask 200 /nodes/demo-felhom/lxc/9001/status/current
 ask 403 /nodes/demo-felhom/qemu/9000/status/current
 
+title "What the files expect, asked of the cluster and tried as the token itself"
+expect 0 pvectl verify
+
 title "The guest's own token runs its backup; the one of another guest is refused by the task"
 cat >> "$DEMO/state/backup.toml" <<'TOML'
 
@@ -71,6 +74,7 @@ title "Somebody takes the user's half of the pair away behind our back"
 sed -i.bak 's/:felhom-ctl@pve,felhom-ctl@pve!ctl:/:felhom-ctl@pve!ctl:/' "$DEMO/pve/user.cfg"
 rm -f "$DEMO/pve/user.cfg.bak"
 ask 403 /nodes/demo-felhom/lxc/9001/status/current
+run pvectl explain 'felhom-ctl@pve!ctl' /vms/9001 VM.Backup
 expect 2 pvectl drift
 
 title "Mend it"
