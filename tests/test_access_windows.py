@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.access.cells import held
@@ -55,6 +55,7 @@ def _told(found: Window | None) -> _Spots:
     }
 
 
+@settings(max_examples=40)
 @given(tables(), tables(), st.randoms(use_true_random=False))
 def test_looking_only_at_what_each_step_touches_finds_every_window(
     before: AccessTable, after: AccessTable, dice: object

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -185,6 +186,12 @@ def test_every_rule_has_a_page_and_all_that_find_something_have_a_case() -> None
     others = {"LINT_GRANT_ENDS", "LINT_ROLE_NO_OWNER", "LINT_ROLE_NO_PURPOSE", "LINT_ROLE_OUTSIDE"}
     others |= {"LINT_BREAK_GLASS", "WAIVER_EXPIRED", "WAIVER_UNKNOWN", "WAIVER_UNUSED"}
     assert {case[0] for case in CASES} | others == set(RULES)
+
+
+def test_the_list_of_findings_names_every_rule_with_its_severity() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "findings.md").read_text()
+    for rule in RULES.values():
+        assert f"| `{rule.code}` | {rule.severity} | {rule.title} |" in text
 
 
 def test_what_the_files_say_about_a_role_and_a_grant_counts() -> None:
