@@ -1,0 +1,193 @@
+"""The import rule: which part of the package may know which other one, and each library once."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import reconciler
+
+ROOT = Path(reconciler.__file__).parent
+
+LAYERS = (
+    {"cli"},
+    {"render", "execution", "planning", "desired", "live", "sandbox"},
+    {"kinds"},
+    {"access"},
+    {"model"},
+    {"errors"},
+)
+"""From top to bottom; a part may import what lies below it, and nothing beside or above it."""
+
+TOP = {"__main__"}
+"""Modules of the package itself that start it; they may import everything."""
+
+ONCE = {
+    "cheroot": "sandbox/server.py",
+    "cryptography": "sandbox/keys.py",
+    "deepdiff": "render/fields.py",
+    "keyring": "execution/keychain.py",
+    "proxmoxer": "live/api.py",
+    "requests": "live/api.py",
+    "rich": "",
+    "tomli_w": "desired/format.py",
+    "typer": "cli/",
+}
+"""Library -> the only module, or folder, that may import it; empty: none does."""
+
+PURE = {"model", "access", "planning"}
+IMPURE = {
+    *("asyncio", "concurrent", "getpass", "http", "logging", "multiprocessing", "os", "pathlib"),
+    *("random", "secrets", "select", "shutil", "signal", "socket", "ssl", "subprocess", "sys"),
+    *("tempfile", "threading", "time", "uuid"),
+}
+"""What reads a clock, a file, the network, the environment or a die."""
+
+
+class Import(NamedTuple):
+    """`module` imports `name`, as `from a import b` does with `a.b`; `line` is where."""
+
+    module: Path
+    name: str
+    line: int
+    for_types_only: bool
+
+    @property
+    def place(self) -> str:
+        return f"{self.module.relative_to(ROOT)}:{self.line}"
+
+
+def modules() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+def imports(module: Path) -> Iterator[Import]:
+    """All imports of a module, those within functions included."""
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for part in node.body
+        for inner in ast.walk(part)
+    }
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            yield Import(module, name, node.lineno, id(node) in typing_only)
+
+
+EVERY_IMPORT = [found for module in modules() for found in imports(module)]
+
+
+def part_of(module: Path) -> str:
+    """The part of the package to which a module belongs: its folder, or its own name."""
+    return module.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def layer(part: str) -> int:
+    return next(number for number, parts in enumerate(LAYERS) if part in parts)
+
+
+def test_every_part_has_its_place() -> None:
+    parts = {part_of(module) for module in modules()} - {"__init__"} - TOP
+    assert parts == set().union(*LAYERS)
+
+
+def test_imports_go_downwards_only() -> None:
+    wrong = []
+    for found in EVERY_IMPORT:
+        own, _, rest = found.name.partition(".")
+        importing, imported = part_of(found.module), rest.split(".")[0]
+        if own != "reconciler" or importing in TOP or imported in {importing, "__version__"}:
+            continue
+        if importing == "errors" and found.for_types_only:
+            continue
+        if layer(imported) <= layer(importing):
+            wrong.append(f"{found.place} imports {found.name}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("library", ONCE)
+def test_each_library_is_imported_in_one_place(library: str) -> None:
+    places = {
+        str(found.module.relative_to(ROOT))
+        for found in EVERY_IMPORT
+        if found.name.split(".")[0] == library and not found.for_types_only
+    }
+    allowed = ONCE[library]
+    assert all(allowed and place.startswith(allowed) for place in places), places
+
+
+@pytest.mark.parametrize("part", sorted(PURE))
+def test_pure_parts_reach_for_nothing(part: str) -> None:
+    wrong = [
+        f"{found.place} imports {found.name}"
+        for found in EVERY_IMPORT
+        if part_of(found.module) == part and found.name.split(".")[0] in IMPURE
+    ]
+    assert wrong == []
+
+
+def _calls(module: Path, *names: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call | ast.Attribute):
+            text = ast.unparse(node.func if isinstance(node, ast.Call) else node)
+            if text in names:
+                yield f"{module.relative_to(ROOT)}:{node.lineno} {text}"
+
+
+def test_only_the_command_line_prints() -> None:
+    printing = ("print", "sys.stdout", "sys.stderr", "input")
+    wrong = [
+        place
+        for module in modules()
+        if part_of(module) not in {"cli", *TOP}
+        for place in _calls(module, *printing)
+        if not place.startswith("sandbox/__main__.py")
+    ]
+    assert wrong == []
+
+
+def test_only_the_command_line_catches_everything() -> None:
+    wrong = []
+    for module in modules():
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ExceptHandler):
+                caught = ast.unparse(node.type) if node.type else "everything"
+                if caught in {"Exception", "everything"} and part_of(module) != "cli":
+                    wrong.append(f"{module.relative_to(ROOT)}:{node.lineno}")
+    assert wrong == []
+
+
+def test_modules_and_functions_stay_small() -> None:
+    """More than these is a sign that two things live together."""
+    wrong = []
+    for module in modules():
+        text = module.read_text(encoding="utf-8")
+        if text.count("\n") > 350:
+            wrong.append(f"{module.relative_to(ROOT)} has {text.count(chr(10))} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                lines = (node.end_lineno or 0) - node.body[0].lineno
+                if lines > 50:
+                    wrong.append(f"{module.relative_to(ROOT)} {node.name} has {lines} lines")
+    assert wrong == []
+
+
+def test_every_module_says_what_it_is() -> None:
+    silent = [
+        str(module.relative_to(ROOT))
+        for module in modules()
+        if module.read_text() and not ast.get_docstring(ast.parse(module.read_text()))
+    ]
+    assert silent == []
