@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from reconciler.model.api import Api
+from tests.faults import size
 
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
@@ -25,6 +26,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rewrite-goldens", action="store_true", help="write tests/golden/ from what is rendered"
     )
+    parser.addoption(
+        "--faults-at-length",
+        action="store_true",
+        help="inject faults at every point of many random plans; takes an hour or so",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    size.at_length = config.getoption("--faults-at-length")
 
 
 @pytest.fixture

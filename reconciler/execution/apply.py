@@ -44,6 +44,7 @@ def apply(run: Run) -> Report:
         result = report(run, DONE, patience=SETTLE)
         _refuse_incomplete(run, result)
         run.journal.write("end", outcome=result.outcome, objects=result.objects_json())
+        _refuse_cramped(run)
     except PvectlError as failure:
         if isinstance(failure, JournalFailed | Locked) and not announced(run.journal.events):
             with contextlib.suppress(JournalFailed):
@@ -97,6 +98,11 @@ def _forward(run: Run) -> None:
 def _refuse_to_go_on(run: Run, where: str) -> None:
     if run.stop:
         raise Interrupted(f"stopped by a signal {where}")
+    _refuse_cramped(run)
+
+
+def _refuse_cramped(run: Run) -> None:
+    """What is left of the reserve is for the way back."""
     if run.journal.cramped:
         raise JournalFailed("the disk that holds the journal is full", hint="make room")
 

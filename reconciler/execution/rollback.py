@@ -8,13 +8,14 @@ from reconciler.errors import (
     JournalFailed,
     Locked,
     PvectlError,
+    SinkFailed,
     Unreachable,
 )
 from reconciler.execution.judge import Seen, describe, is_hidden, judge, known, shown
 from reconciler.execution.report import ROLLED_BACK, Report, report
 from reconciler.execution.run import SETTLE, Direction, Run, Sight
 from reconciler.execution.send import close_open, write
-from reconciler.execution.trail import announced, is_delivered, recorded, touched
+from reconciler.execution.trail import announced, is_taken_back, recorded, touched
 from reconciler.kinds import kind_of
 from reconciler.model.change import Change, Undo
 
@@ -31,6 +32,8 @@ def roll_back(run: Run, failure: PvectlError | None = None) -> Report:
     close_open(run)
     trouble: list[PvectlError] = []
     for number in sorted(announced(run.journal.events), reverse=True):
+        if is_taken_back(run.journal.events, number):
+            continue
         try:
             _take_back(run, number, trouble)
         except BARRIERS:
@@ -38,6 +41,7 @@ def roll_back(run: Run, failure: PvectlError | None = None) -> Report:
         except PvectlError as error:
             trouble.append(error)
             run.say(number, f"cannot be taken back: {error.summary}")
+    trouble += _withdraw_secrets(run)
     result = report(run, ROLLED_BACK, failure, trouble, patience=SETTLE)
     again = any(not isinstance(error, Conflict) for error in trouble)
     run.journal.write(
@@ -47,14 +51,15 @@ def roll_back(run: Run, failure: PvectlError | None = None) -> Report:
 
 
 def _take_back(run: Run, number: int, trouble: list[PvectlError]) -> None:
-    step = run.steps[number]
+    step, known_trouble = run.steps[number], len(trouble)
     sight = run.look(step.changes)
     back = [_inverse(run, number, change, sight, trouble) for change in reversed(step.changes)]
     todo = [change for change in back if change is not None]
     if todo:
         run.say(number, f"taking back: {', '.join(str(change.address) for change in todo)}")
         write(run, number, Direction.BACK, todo, sight)
-    _withdraw(run, number)
+    if len(trouble) == known_trouble and not is_taken_back(run.journal.events, number):
+        run.journal.write("done", step=number, direction=str(Direction.BACK))
 
 
 def _inverse(
@@ -79,11 +84,19 @@ def _inverse(
     return change.inverse()._replace(before=found[0])
 
 
-def _withdraw(run: Run, number: int) -> None:
-    """The secret of a token that is no more is of no use to anybody."""
-    step = run.steps[number]
-    if step.sink is None or not is_delivered(run.journal.events, number):
-        return
-    for change in step.changes:
-        if change.before is None:
-            run.secrets.withdraw(step.sink, change.address.id)
+def _withdraw_secrets(run: Run) -> list[PvectlError]:
+    """The secret of a token that is no more is of no use to anybody; what could not be removed."""
+    failed: list[PvectlError] = []
+    for number, step in enumerate(run.steps):
+        events = [event.name for event in run.journal.events if event.step == number]
+        if step.sink is None or "delivered" not in events or "withdrawn" in events:
+            continue
+        for change in step.changes:
+            if change.before is None and is_taken_back(run.journal.events, number):
+                try:
+                    run.secrets.withdraw(step.sink, change.address.id)
+                except SinkFailed as error:
+                    failed.append(error)
+                else:
+                    run.journal.write("withdrawn", step=number, sink=str(step.sink))
+    return failed

@@ -56,11 +56,11 @@ def is_through(events: Sequence[Event], step: int) -> bool:
 
 
 def is_taken_back(events: Sequence[Event], step: int) -> bool:
-    """Whether a request has taken the step back."""
+    """Whether a step has come to its end on the way back."""
     return any(
-        event.name in {"done", "found"} and event.data.get("direction") == Direction.BACK
+        event.name == "done" and not event.data.get("more")
         for event in events
-        if event.step == step
+        if event.step == step and event.data.get("direction") == Direction.BACK
     )
 
 

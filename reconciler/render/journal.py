@@ -45,6 +45,7 @@ _STANDS = {
     ("refused", "back"): ("could not be taken back", Tone.ERROR),
     ("refused", ""): ("refused", Tone.ERROR),
     ("skipped", ""): ("was in force already", Tone.GOOD),
+    ("withdrawn", ""): ("taken back, its secret removed", Tone.UPDATE),
 }
 _NOT_BEGUN = ("not begun", Tone.FAINT)
 
