@@ -161,11 +161,12 @@ _ALL_OF = (
 
 def in_words(privileges: Iterable[str]) -> str:
     """`see, start and stop, open the console`: the least first; `nothing` for none."""
-    rest = set(privileges)
+    rest = frozenset(privileges)
     words = []
     for text, together in _ALL_OF:
         if together <= rest:
             rest -= together
-            words.append((max(MEANINGS[name] for name in together)[0], text))
-    words += [MEANINGS[name] for name in rest]
-    return ", ".join(dict.fromkeys(text for _, text in sorted(words))) or "nothing"
+            words.append((level(together), text))
+    words += [meaning for name, meaning in MEANINGS.items() if name in rest]
+    in_order = sorted(words, key=lambda one: one[0])
+    return ", ".join(dict.fromkeys(text for _, text in in_order)) or "nothing"

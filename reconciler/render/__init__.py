@@ -96,6 +96,13 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "json": "verification:json",
             "junit": "verification:junit",
         },
+        "review": {
+            "text": "review.text:text",
+            "markdown": "review.markdown:markdown",
+            "csv": "review.csv:csv",
+            "html": "review.html:html",
+            "json": "review.json:json",
+        },
     }.items()
 }
 """Document -> name of a format -> what renders it. A document is a Plan, a Drift, a sequence of

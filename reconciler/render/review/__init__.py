@@ -1,0 +1,1 @@
+"""The access review for people and programs; one module per format."""

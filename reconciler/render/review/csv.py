@@ -1,0 +1,93 @@
+"""The access review for a spreadsheet: one row per account, sort of place and privileges."""
+
+from __future__ import annotations
+
+import csv as table
+import io
+from collections.abc import Iterator
+
+from reconciler.access.accounts import Account
+from reconciler.access.meaning import in_words
+from reconciler.access.review import Review
+from reconciler.access.table import TOKEN
+from reconciler.render.clean import clean
+from reconciler.render.review.places import TITLES, Places
+from reconciler.render.review.sayings import age, expiry
+from reconciler.render.view import View
+
+HEAD = (
+    "account",
+    "kind",
+    "realm",
+    "name",
+    "login",
+    "expires",
+    "second factor",
+    "privilege separation",
+    "age of the secret",
+    "groups",
+    "risk",
+    "to look at",
+    "declared",
+    "area",
+    "level",
+    "where",
+    "in words",
+    "privileges",
+)
+
+_ACTIVE = ("=", "+", "-", "@", "\t", "\r")
+"""What a cell must not begin with, or a spreadsheet takes it for a formula."""
+
+
+def csv(review: Review, view: View) -> str:
+    """Lists in a cell are separated by semicolons. Accounts that hold nothing have one row, too."""
+    del view
+    places = Places(review)
+    out = io.StringIO()
+    writer = table.writer(out, quoting=table.QUOTE_ALL, lineterminator="\r\n")
+    writer.writerow(HEAD)
+    for account in review.accounts:
+        who = tuple(map(plain, _who(account, review.about.taken)))
+        writer.writerows((*who, *what) for what in _what(account, review, places))
+    return out.getvalue()
+
+
+def plain(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    text = clean(text)
+    return f"'{text}" if text.lstrip().startswith(_ACTIVE) else text
+
+
+def _who(account: Account, now: int) -> tuple[str, ...]:
+    is_token = account.kind == TOKEN
+    return (
+        account.principal,
+        account.kind,
+        account.realm,
+        account.name,
+        str(account.login),
+        expiry(account.expires),
+        "" if is_token else str(account.second_factor),
+        ("yes" if account.privsep else "no") if is_token else "",
+        age(account, now),
+        "; ".join(account.groups),
+        account.risk.value,
+        "; ".join(mark.value for mark in account.marks),
+        "" if account.declared is None else "yes" if account.declared else "no",
+    )
+
+
+def _what(account: Account, review: Review, places: Places) -> Iterator[tuple[str, ...]]:
+    profile = review.holdings.profiles[account.profile]
+    for one in profile:
+        cells = (
+            TITLES[one.sort],
+            one.level.word,
+            "; ".join(places.where(one, profile) or one.places),
+            in_words(one.privileges),
+            "; ".join(one.privileges),
+        )
+        yield tuple(map(plain, cells))
+    if not profile:
+        yield ("", "None", "", "nothing", "")

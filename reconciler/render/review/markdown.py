@@ -1,0 +1,215 @@
+"""The access review as a Markdown document, to be kept beside the state files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from reconciler.access.accounts import Account, Risk
+from reconciler.access.holdings import Profile
+from reconciler.access.meaning import Sort, in_words
+from reconciler.access.review import Review
+from reconciler.access.table import TOKEN
+from reconciler.render.markdown import cells, code, fence, prose
+from reconciler.render.review.places import TITLES, Places, shortened
+from reconciler.render.review.sayings import age, changes, ending, expiry, facts, points, title
+from reconciler.render.view import View
+from reconciler.render.words import moment
+
+
+def markdown(review: Review, view: View) -> str:
+    """The whole document; nothing that it quotes is read as Markdown."""
+    del view
+    places = Places(review)
+    parts = (
+        [f"# {prose(title(review))}", "", *_rows(("", ""), _facts(review))],
+        _section("To decide", _points(review)),
+        *_since(review, places),
+        _section("Ways to root", _ways(review)),
+        _section("Who can do what", _matrix(review, places)),
+        _section("Rights in detail", _details(review, places)),
+        _section("Tokens", _tokens(review)),
+        _section("Users", _users(review)),
+        _section("Roles", _roles(review)),
+        _section("Waivers", _waivers(review)),
+        _section(
+            "Expired or expiring before the next review",
+            [f"- {prose(ending(one))}" for one in review.endings],
+        ),
+        _section("Sign-off", _sign_off()),
+    )
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _section(head: str, lines: Iterable[str]) -> list[str]:
+    content = list(lines)
+    return [f"## {head}", "", *content] if content else []
+
+
+def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A table; its cells are safe already. Nothing without rows."""
+    for number, row in enumerate(rows):
+        if not number:
+            yield cells(*head)
+            yield cells(*("---" for _ in head))
+        yield cells(*row)
+
+
+def _facts(review: Review) -> Iterator[tuple[str, str]]:
+    for fact in facts(review):
+        yield prose(fact.name), code(fact.value)
+
+
+def _codes(texts: Iterable[str]) -> str:
+    return ", ".join(map(code, texts))
+
+
+def _points(review: Review) -> Iterator[str]:
+    for point in points(review):
+        yield f"- [ ] {prose(point.text)}: {_codes(point.names)}"
+
+
+def _since(review: Review, places: Places) -> Iterator[list[str]]:
+    if review.since is None:
+        return
+    head = f"Changed since {moment(review.since.taken)}"
+    parts: list[str] = []
+    for name, lines in changes(review.since, places):
+        painted = [f"! {line[2:]}" if line.startswith("~ ") else line for line in lines]
+        parts += [f"### {prose(name)}", "", *fence(painted, "diff"), ""]
+    yield _section(head, parts[:-1] or ["Nothing."])
+
+
+def _ways(review: Review) -> Iterator[str]:
+    if not any(way.steps for way in review.ways):
+        yield "Nobody who is not root already can become it."
+    for way in review.ways:
+        if way.steps:
+            yield f"- {_codes(way.principals)}{'' if way.sure else ' (perhaps)'}"
+            yield from (
+                f"  {number}. {prose(str(step))}" for number, step in enumerate(way.steps, 1)
+            )
+
+
+def _matrix(review: Review, places: Places) -> Iterator[str]:
+    head = ("Account", "Risk", *(TITLES[sort] for sort in Sort))
+    yield from _rows(head, _matrix_rows(review, places))
+    nothing = [one.principal for one in review.accounts if one.risk is Risk.NOTHING]
+    if nothing:
+        yield ""
+        yield f"Nothing is held by {_codes(nothing)}."
+
+
+def _matrix_rows(review: Review, places: Places) -> Iterator[tuple[str, ...]]:
+    for one in review.accounts:
+        if one.risk is not Risk.NOTHING:
+            profile = review.holdings.profiles[one.profile]
+            cells_ = (_cell(places, profile, sort) for sort in Sort)
+            yield (code(one.principal), prose(one.risk.value), *cells_)
+
+
+def _cell(places: Places, profile: Profile, sort: Sort) -> str:
+    parts = places.parts(profile, sort)
+    return "<br>".join(f"{part.level.word} {prose(part.where)}".rstrip() for part in parts)
+
+
+def _details(review: Review, places: Places) -> Iterator[str]:
+    """By what is held, since many hold the same."""
+    holders: dict[int, list[Account]] = {}
+    for one in review.accounts:
+        holders.setdefault(one.profile, []).append(one)
+    for number, who in holders.items():
+        profile = review.holdings.profiles[number]
+        if not profile:
+            continue
+        yield f"### {_codes(one.principal for one in who)}"
+        yield ""
+        if who[0].risk is Risk.ROOT:
+            yield "Every privilege everywhere."
+        else:
+            yield from _rows(
+                ("Area", "Level", "Where", "In words"),
+                (
+                    (
+                        TITLES[one.sort],
+                        one.level.word,
+                        prose(shortened(places.where(one, profile) or one.places)),
+                        prose(in_words(one.privileges)),
+                    )
+                    for one in profile
+                ),
+            )
+        yield ""
+
+
+def _marks(account: Account) -> str:
+    return prose(", ".join(mark.value for mark in account.marks))
+
+
+def _tokens(review: Review) -> Iterator[str]:
+    now = review.about.taken
+    yield from _rows(
+        ("Token", "Privilege separation", "Expires", "Age", "Comment", "To look at"),
+        (
+            (
+                code(one.principal),
+                "yes" if one.privsep else "**no**",
+                expiry(one.expires),
+                age(one, now),
+                prose(one.comment),
+                _marks(one),
+            )
+            for one in review.accounts
+            if one.kind == TOKEN
+        ),
+    )
+
+
+def _users(review: Review) -> Iterator[str]:
+    yield from _rows(
+        ("User", "Name", "Groups", "Login", "Expires", "Second factor", "Comment", "To look at"),
+        (
+            (
+                code(one.principal),
+                prose(one.name),
+                _codes(one.groups),
+                str(one.login),
+                expiry(one.expires),
+                str(one.second_factor),
+                prose(one.comment),
+                _marks(one),
+            )
+            for one in review.accounts
+            if one.kind != TOKEN
+        ),
+    )
+
+
+def _roles(review: Review) -> Iterator[str]:
+    yield from _rows(
+        ("Role", "Purpose", "Owner", "Allows", "Used on", "Held by"),
+        (
+            (
+                code(one.role),
+                "built in" if one.built_in else prose(one.purpose) or "not given",
+                "" if one.built_in else prose(one.owner) or "not given",
+                prose(in_words(one.privileges)),
+                _codes(one.paths) or "nowhere",
+                _codes(one.holders) or "nobody",
+            )
+            for one in review.roles
+        ),
+    )
+
+
+def _waivers(review: Review) -> Iterator[str]:
+    yield from _rows(
+        ("Rule", "Object", "Reason", "Until"),
+        (
+            (code(one.code), code(one.address), prose(one.reason), moment(one.expires))
+            for one in review.waivers
+        ),
+    )
+
+
+def _sign_off() -> Iterator[str]:
+    yield from _rows(("Name", "Date", "Signature"), [("<br>", "", "")] * 2)

@@ -1,0 +1,135 @@
+"""The access review for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from reconciler.access.accounts import Account, Risk
+from reconciler.access.holdings import Holding
+from reconciler.access.login import Login
+from reconciler.access.meaning import in_words
+from reconciler.access.review import Review
+from reconciler.access.table import TOKEN
+from reconciler.render import text as terminal
+from reconciler.render.outline import Block, Line, Outline, Section, Tone, labelled, section
+from reconciler.render.review.places import TITLES, Places, shortened
+from reconciler.render.review.sayings import age, changes, ending, expiry, facts, points, title
+from reconciler.render.view import View
+from reconciler.render.words import listed, moment
+
+NAMED = 6
+"""How many principals a point names; the other formats name all."""
+
+
+def text(review: Review, view: View) -> str:
+    """Everything but the raw privileges; accounts that hold nothing are only named."""
+    return terminal.render(outline(review), color=view.color, width=view.width)
+
+
+def outline(review: Review) -> Outline:
+    """The sections in the order in which they are looked at."""
+    places = Places(review)
+    return Outline(
+        title=title(review),
+        facts=tuple(facts(review)),
+        sections=tuple(part for part in _sections(review, places) if part.blocks),
+        closing=(Line("--format html=FILE makes a page to search, print and sign."),),
+    )
+
+
+def _sections(review: Review, places: Places) -> Iterator[Section]:
+    yield Section("To decide", tuple(_points(review)))
+    if review.since is not None:
+        before = moment(review.since.taken)
+        if review.since.is_empty:
+            yield section(f"Nothing has changed since the review of {before}", ("no difference",))
+        for head, lines in changes(review.since, places):
+            yield section(f"{head}: what has changed since {before}", lines)
+    yield Section("Ways to root", tuple(_ways(review)), spaced=True)
+    holding = [one for one in review.accounts if one.risk is not Risk.NOTHING]
+    blocks = tuple(_account(one, review, places) for one in holding)
+    yield Section("Users and tokens", blocks, spaced=True)
+    nothing = [one.principal for one in review.accounts if one.risk is Risk.NOTHING]
+    if nothing:
+        yield section("Accounts that hold nothing", (listed(nothing, 40),))
+    yield Section("Roles", tuple(_roles(review)), spaced=True)
+    yield section("Waivers", tuple(_waivers(review)))
+    yield section("Expired or expiring before the next review", tuple(map(ending, review.endings)))
+
+
+def _points(review: Review) -> Iterator[Block]:
+    for point in points(review):
+        yield (
+            Line(point.text, point.tone, 2, "!" if point.tone is not Tone.PLAIN else " "),
+            Line(listed(point.names, NAMED), Tone.FAINT, 6),
+        )
+
+
+def _ways(review: Review) -> Iterator[Block]:
+    for way in review.ways:
+        if way.steps:
+            sure = "" if way.sure else " (perhaps)"
+            head = Line(f"{listed(way.principals, NAMED)}{sure}", Tone.ERROR, 2)
+            steps = (
+                Line(str(step), Tone.PLAIN, 4, label=f"{number}. ")
+                for number, step in enumerate(way.steps, 1)
+            )
+            yield (head, *steps)
+
+
+def _account(account: Account, review: Review, places: Places) -> Block:
+    risky = account.risk in {Risk.ROOT, Risk.WAY}
+    notes = [account.risk.value, *(mark.value for mark in account.marks)]
+    head = Line(account.principal, Tone.ERROR if risky else Tone.STRONG, 2)
+    lines = [head, Line(", ".join(notes), Tone.FAINT, 4), *_identity(account, review.about.taken)]
+    if account.risk is Risk.ROOT:
+        return (*lines, Line("every privilege everywhere", Tone.PLAIN, 4))
+    profile = review.holdings.profiles[account.profile]
+    rows = [
+        (TITLES[one.sort].lower(), _holding(one, places.where(one, profile)))
+        for one in profile
+        if places.where(one, profile)
+    ]
+    return (*lines, *labelled(rows, 4))
+
+
+def _holding(one: Holding, where: Sequence[str]) -> str:
+    if not one.privileges:
+        return f"nothing on {shortened(where)}"
+    return f"{one.level.word.lower()} {shortened(where)}: {in_words(one.privileges)}"
+
+
+def _identity(account: Account, now: int) -> Iterator[Line]:
+    parts = [account.name, account.email, account.comment]
+    if account.login is not Login.ACTIVE:
+        parts.append(f"cannot log in: {account.login}")
+    parts.append(f"expires: {expiry(account.expires)}")
+    if account.kind == TOKEN:
+        parts.append(f"age: {age(account, now)}")
+    elif account.groups:
+        parts.append(f"groups: {', '.join(account.groups)}")
+    yield Line("; ".join(filter(None, parts)), Tone.FAINT, 4)
+
+
+def _roles(review: Review) -> Iterator[Block]:
+    for role in review.roles:
+        if role.built_in:
+            continue
+        said = [role.purpose or "no purpose given", f"owner {role.owner or 'not given'}"]
+        lines = [
+            Line(role.role, Tone.STRONG, 2),
+            Line("; ".join(said), Tone.FAINT, 4),
+            Line(in_words(role.privileges), Tone.PLAIN, 4),
+            Line(f"used on {listed(role.paths, 12)}" if role.paths else "used nowhere", indent=4),
+        ]
+        if role.outside:
+            where = f"outside the allowed paths: {listed(role.outside, 12)}"
+            lines.append(Line(where, Tone.WARNING, 4, "!"))
+        yield tuple(lines)
+
+
+def _waivers(review: Review) -> Iterator[str]:
+    for one in review.waivers:
+        past = review.about.taken and one.expires <= review.about.taken
+        until = f"{'expired on' if past else 'until'} {moment(one.expires)}"
+        yield f"{'! ' if past else ''}{one.code} {one.address}: {one.reason}, {until}"
