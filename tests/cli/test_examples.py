@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.command import pvectl
 
@@ -27,3 +28,7 @@ def test_an_example_works(folder: Path, tmp_path: Path) -> None:
     again = pvectl("plan", "--detailed-exitcode", *on, cwd=tmp_path, env=env)
     assert again.status == 0, again
     assert "No changes" in again.out
+
+
+def test_the_workflow_is_yaml() -> None:
+    assert yaml.safe_load((ROOT / "examples" / "ci" / "github-actions.yml").read_text())["jobs"]
