@@ -74,11 +74,11 @@ def _remedy(
     found = privileges(trial, principal, path)
     if privilege not in found:
         return None
-    used = new is not None and any(entry.role == new.name for entry in fix.add)
+    made = new if new is not None and new.name not in table.roles else None
     return Remedy(
         add=tuple(sorted(fix.add)),
         remove=tuple(sorted(fix.remove)),
-        role=new if used else None,
+        role=made if made and any(entry.role == made.name for entry in fix.add) else None,
         extra=tuple(sorted(found.keys() - held.keys() - {privilege})),
         others=tuple(sorted({e.principal for e in fix.remove if e.kind == GROUP})),
     )

@@ -21,7 +21,7 @@ from reconciler.errors import ExitStatus, Refused, StalePlan, UsageError
 from reconciler.execution import journals
 from reconciler.model.api import Api
 from reconciler.model.plan import Plan
-from reconciler.planning.guard import MISSING_PRIVILEGE
+from reconciler.planning.preflight import MISSING_PRIVILEGE
 
 SHORTEST_DIGEST = 8
 """Digits of a digest that say which plan is meant."""

@@ -25,6 +25,7 @@ from reconciler.planning.bootstrap import (
     applying_needs,
     bootstrap,
     planning_needs,
+    vanishing,
     ways_to_root,
 )
 from reconciler.render.bootstrap import Part, Start
@@ -75,7 +76,10 @@ def _start(loaded: Loaded, token: str, *, plan_only: bool) -> Start:
     else:
         writes = tuple(applying_needs(loaded.desired))
         granted = [
-            ("To plan and to apply", bootstrap((*reads, *writes), actor, APPLY)),
+            (
+                "To plan and to apply",
+                bootstrap((*reads, *writes), actor, APPLY, vanishing(loaded.desired)),
+            ),
             ("To plan only", bootstrap(reads, _planner(actor), PLAN)),
         ]
     parts = []

@@ -54,13 +54,29 @@ def _refuse_blind(actor: str, missing: Sequence[Need]) -> None:
     if missing:
         raise Blind(
             f"{actor} cannot see enough to decide: {_words(missing)}",
-            hint="\n".join(["grant it the right to read:", *grants(actor)]),
+            hint="\n".join(["grant it the right to read:", *_help(actor, missing)]),
         )
 
 
 def unmet(permissions: Permissions, needs: Iterable[Need]) -> tuple[Need, ...]:
-    """The needs that the caller's own permissions do not meet, each once, in order."""
-    return tuple(need for need in dict.fromkeys(needs) if not _met(permissions, need))
+    """The needs that the caller's own permissions do not meet, each once, in order.
+
+    One that is met where it counts and cut off further down is told of the places below.
+    """
+    lacking = [need for need in dict.fromkeys(needs) if not _met(permissions, need)]
+    return tuple(dict.fromkeys(one for need in lacking for one in _closer(permissions, need)))
+
+
+def _closer(permissions: Permissions, need: Need) -> Iterable[Need]:
+    for way in need.any_of if need.propagated else ():
+        spreads = all(int(_at(permissions, path).get(name, 0)) for path, name in way)
+        prefixes = tuple(path.rstrip("/") + "/" for path, _ in way)
+        below = [place for place in sorted(permissions) if place.startswith(prefixes)]
+        cut = [p for p in below if not permissions[p].keys() >= {name for _, name in way}]
+        if spreads and cut:
+            ways = need.any_of
+            return [Need(tuple(tuple((at, n) for _, n in way) for way in ways)) for at in cut]
+    return [need]
 
 
 def _met(permissions: Permissions, need: Need) -> bool:
@@ -123,12 +139,27 @@ def _words(missing: Iterable[Need]) -> str:
     return "; ".join(parts)
 
 
-def grants(actor: str) -> list[str]:
-    """The `pveum` lines that let `actor` read everything; a token needs its user's entry too."""
+def _help(actor: str, missing: Iterable[Need]) -> list[str]:
+    """On top, or where an entry further down takes the place of what is inherited."""
+    places = [need.any_of[0][0][0] if _is_cut(need) else "/" for need in missing]
+    return [line for place in dict.fromkeys(places) for line in grants(actor, place)]
+
+
+def _is_cut(need: Need) -> bool:
+    """Whether it is no need of a kind but one place below; those of kinds are on known paths."""
+    kinds = {one for kind in all_kinds().values() for one in kind.sees}
+    return need not in kinds
+
+
+def grants(actor: str, path: str = "/") -> list[str]:
+    """The `pveum` lines that let `actor` read everything from `path` on.
+
+    A token needs its user's entry, too.
+    """
     user, _, token = actor.partition("!")
-    lines = [f"pveum acl modify / --users '{user}' --roles PVEAuditor"]
+    lines = [f"pveum acl modify {path} --users '{user}' --roles PVEAuditor"]
     if token:
-        lines.append(f"pveum acl modify / --tokens '{actor}' --roles PVEAuditor")
+        lines.append(f"pveum acl modify {path} --tokens '{actor}' --roles PVEAuditor")
     return lines
 
 

@@ -16,6 +16,7 @@ from reconciler.kinds.kind import Need
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.declared import Desired
+from reconciler.model.state import State
 from reconciler.planning.stand_in import as_live
 
 PLAN, APPLY = "Plan", "Apply"
@@ -56,9 +57,16 @@ def ways_to_root(granted: Granted) -> tuple[Escalation, ...]:
     return tuple(way for way in escalations(table) if granted.principal in way.principals)
 
 
-def bootstrap(needs: Iterable[Need], principal: str, prefix: str) -> Granted:
-    """The least that meets all needs: without any one part of it one of them is not met."""
-    grants = tuple(_grants(_least(tuple(dict.fromkeys(needs)))))
+def bootstrap(
+    needs: Iterable[Need], principal: str, prefix: str, lifted: Mapping[str, str] | None = None
+) -> Granted:
+    """The least that meets all needs: without any one part of it one of them is not met.
+
+    `lifted`: paths -> where to grant instead what is needed on them.
+    """
+    cover = _Cover(tuple(dict.fromkeys(needs)), lifted or {})
+    cover.reduce()
+    grants = tuple(_grants(cover))
     names = _role_names(grants, prefix)
     roles = tuple(NewRole(name, held) for held, name in names.items())
     entries = [
@@ -83,13 +91,32 @@ def applying_needs(desired: Desired) -> Iterator[Need]:
     yield LOCK_NEED
     state = as_live(desired)
     table = access_table(state)
+    for change in _possible(desired, state):
+        yield from kind_of(change.address).needs(change, table)
+
+
+def _possible(desired: Desired, state: State) -> Iterator[Change]:
     for address, spec in state.items():
         for before, after in ((None, spec), (spec, spec), (spec, None)):
-            yield from kind_of(address).needs(Change(address, before, after, _REASON), table)
+            yield Change(address, before, after, _REASON)
     for address in _going(desired):
-        kind = kind_of(address)
-        gone = Change(address, kind.spec.model_construct(), None, _REASON)
-        yield from kind.needs(gone, table)
+        nothing_known = kind_of(address).spec.model_construct()
+        yield Change(address, nothing_known, None, _REASON)
+
+
+_VANISH = {"pool": "/pool", "storage": "/storage"}
+"""Proxmox VE deletes the entries on the path of such an object together with the object."""
+
+
+def vanishing(desired: Desired) -> Mapping[str, str]:
+    """Paths on which no entry is safe -> the path above, where it is."""
+    declared = desired.state
+    objects = [a for a, spec in declared.items() if not kind_of(a).built_in(a.id, spec)]
+    return {
+        f"{_VANISH[address.kind]}/{address.id}": _VANISH[address.kind]
+        for address in (*objects, *_going(desired))
+        if address.kind in _VANISH
+    }
 
 
 def _going(desired: Desired) -> list[Address]:
@@ -113,25 +140,40 @@ _Atom = tuple[str, str]
 class _Cover:
     """Atoms that are granted, each with whether it propagates, and which needs they meet."""
 
-    def __init__(self, needs: tuple[Need, ...]) -> None:
+    def __init__(self, needs: tuple[Need, ...], lifted: Mapping[str, str]) -> None:
         self.atoms: dict[_Atom, bool] = {}
         self._mentioned: dict[_Atom, list[Need]] = {}
         self._of_privilege: dict[str, list[Need]] = {}
         for need in needs:
-            for atom in need.any_of[0]:
-                self.atoms[atom] = self.atoms.get(atom, False) or need.propagated
+            for path, privilege in need.any_of[0]:
+                atom = (lifted.get(path, path), privilege)
+                spreads = need.propagated or path in lifted
+                self.atoms[atom] = self.atoms.get(atom, False) or spreads
             for atom in dict.fromkeys(atom for way in need.any_of for atom in way):
                 self._mentioned.setdefault(atom, []).append(need)
                 self._of_privilege.setdefault(atom[1], []).append(need)
 
-    def is_needed(self, atom: _Atom, *, propagate: bool) -> bool:
-        """Whether something is not met when `atom` is gone or, with `propagate`, does not spread.
+    def reduce(self) -> None:
+        """Leave out what other atoms bring anyway, the innermost first."""
+        for atom in sorted(self.atoms, key=lambda atom: (-len(chain(atom[0])), atom)):
+            if not self._is_needed(atom, instead=None):
+                del self.atoms[atom]
+        for atom in [atom for atom, spreads in self.atoms.items() if spreads]:
+            if not self._is_needed(atom, instead=False):
+                self.atoms[atom] = False
 
-        An atom that does not propagate matters to needs that name it and to no others.
+    def is_everywhere(self, atom: _Atom) -> bool:
+        """Whether it must hold on all that lies below, whatever else is granted there."""
+        return any(need.propagated for need in self._mentioned.get(atom, ()))
+
+    def _is_needed(self, atom: _Atom, *, instead: bool | None) -> bool:
+        """Whether something is not met when `atom` is gone, or spreads no longer.
+
+        An atom that does not spread matters to needs that name it and to no others.
         """
         spreads = self.atoms.pop(atom)
-        if propagate:
-            self.atoms[atom] = False
+        if instead is not None:
+            self.atoms[atom] = instead
         concerned = self._of_privilege[atom[1]] if spreads else self._mentioned[atom]
         needed = not all(self._is_met(need) for need in concerned)
         self.atoms[atom] = spreads
@@ -148,27 +190,19 @@ class _Cover:
         return any(self.atoms.get((above, privilege), False) for above in chain(path)[:-1])
 
 
-def _least(needs: tuple[Need, ...]) -> Mapping[_Atom, bool]:
-    """The first way of every need, without what another need brings anyway."""
-    cover = _Cover(needs)
-    for atom in sorted(cover.atoms, key=lambda atom: (-len(chain(atom[0])), atom)):
-        if not cover.is_needed(atom, propagate=False):
-            del cover.atoms[atom]
-    for atom in [atom for atom, spreads in cover.atoms.items() if spreads]:
-        if not cover.is_needed(atom, propagate=True):
-            cover.atoms[atom] = False
-    return cover.atoms
-
-
-def _grants(atoms: Mapping[_Atom, bool]) -> Iterator[Grant]:
-    """An entry takes the place of what is inherited, so it repeats what must hold there as well."""
+def _grants(cover: _Cover) -> Iterator[Grant]:
+    """An entry takes the place of what is inherited, so it repeats what must hold everywhere."""
     spread: dict[str, set[str]] = {}
     alone: dict[str, set[str]] = {}
-    for (path, privilege), propagate in atoms.items():
+    everywhere: dict[str, set[str]] = {}
+    for atom, propagate in cover.atoms.items():
+        path, privilege = atom
         (spread if propagate else alone).setdefault(path, set()).add(privilege)
+        if propagate and cover.is_everywhere(atom):
+            everywhere.setdefault(path, set()).add(privilege)
     for path in sorted({*spread, *alone}):
-        above = {name for place in chain(path)[:-1] for name in spread.get(place, ())}
-        below = spread.get(path, set()) | above if path in spread else set()
+        above = {name for place in chain(path)[:-1] for name in everywhere.get(place, ())}
+        below = spread[path] | above if path in spread else set()
         only_here = (alone.get(path, set()) | above) - below
         if below:
             yield Grant(path, tuple(sorted(below)), propagate=True)

@@ -23,6 +23,7 @@ from reconciler.planning.expectations import expectations
 from reconciler.planning.lint import lint_declared
 from reconciler.planning.lockout import lockout
 from reconciler.planning.order import order
+from reconciler.planning.preflight import preflight
 from reconciler.planning.watch import Watch
 
 
@@ -80,7 +81,7 @@ def compose(desired: Desired, live: State, facts: Facts, question: Question) -> 
     if effect.delta:
         findings += new_ways_to_root(before, after)
     if question.actor:
-        findings += guard.missing_privileges(question.actor, changes, before, after)
+        findings += preflight(question.actor, steps, before, after)
         policy = desired.policy.lockout
         findings += lockout(policy, question.actor, before, steps, question.now)
     allowed = sorted(guard.allow(findings, question.allowed), key=Finding.sort_key)

@@ -6,13 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from reconciler.access.commands import pveum
-from reconciler.access.evaluate import privileges
-from reconciler.access.grant import smallest
-from reconciler.access.table import AccessTable
 from reconciler.kinds import all_kinds, kind_of, references
-from reconciler.kinds.group import LOCK_NEED
-from reconciler.kinds.kind import Need
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Change, Undo
 from reconciler.model.declared import Declared
@@ -24,11 +18,6 @@ from reconciler.model.suggest import did_you_mean
 
 FILE_LIMIT = 1024 * 1024
 """pmxcfs refuses a larger file."""
-
-MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
-BOOTSTRAP = "`pvectl bootstrap` prints the `pveum` lines that grant what this state needs"
-GRANTS_SHOWN = 20
-"""For how many missing privileges the commands are written out; each costs an evaluation."""
 
 MOST_HINTS = 20
 """For how many unknown names the likely one is looked for; more are no slips of the pen."""
@@ -131,70 +120,6 @@ def missing_references(
 def _likely(ref: Address, planned: State) -> str:
     meant = did_you_mean(ref.id, (address.id for address in planned if address.kind == ref.kind))
     return meant or f"declare {ref} or correct its name"
-
-
-def missing_privileges(
-    actor: str, changes: Sequence[Change], live: AccessTable, planned: AccessTable
-) -> Iterable[Finding]:
-    """Privileges that the requests need and `actor` does not hold; each is named once.
-
-    Who may not even take the cluster's lock is there for planning: that is one warning, not an
-    error for each of them.
-    """
-    lacking: dict[Need, Address] = {}
-    for change in changes:
-        for need in kind_of(change.address).needs(change, planned):
-            if need not in lacking and not holds(live, actor, need):
-                lacking[need] = change.address
-    if changes and not holds(live, actor, LOCK_NEED):
-        yield _plans_only(
-            actor, [LOCK_NEED, *(need for need in lacking if need != LOCK_NEED)], live
-        )
-        return
-    for number, (need, address) in enumerate(lacking.items()):
-        yield Finding(
-            MISSING_PRIVILEGE,
-            Severity.ERROR,
-            f"{actor} may not change {address}: {_ways(need)} is missing",
-            hint=_granting(actor, need, live) if number < GRANTS_SHOWN else BOOTSTRAP,
-            address=address,
-        )
-
-
-def _plans_only(actor: str, lacking: Sequence[Need], live: AccessTable) -> Finding:
-    names = [_ways(need) for need in lacking]
-    more = f" and {len(names) - GRANTS_SHOWN} more" if len(names) > GRANTS_SHOWN else ""
-    named = ", ".join(names[:GRANTS_SHOWN]) + more
-    return Finding(
-        MISSING_PRIVILEGE,
-        Severity.WARNING,
-        f"{actor} can plan this and not apply it: {named} "
-        f"{'is' if len(lacking) == 1 else 'are'} missing",
-        hint=_granting(actor, lacking[0], live) if len(lacking) == 1 else BOOTSTRAP,
-    )
-
-
-def _ways(need: Need) -> str:
-    return " or ".join(
-        " and ".join(f"{name} on {path}" for path, name in way) for way in need.any_of
-    )
-
-
-def _granting(actor: str, need: Need, live: AccessTable) -> str:
-    """The commands that give the first way, as far as it is missing, and keep what is there."""
-    lines: dict[str, None] = {}
-    for path, privilege in need.any_of[0]:
-        remedy = smallest(live, actor, path, privilege)
-        if remedy is not None:
-            lines.update(dict.fromkeys(pveum(remedy)))
-    return "\n".join(["what would give it:", *lines]) if lines else BOOTSTRAP
-
-
-def holds(table: AccessTable, actor: str, need: Need) -> bool:
-    """Whether `actor` meets `need` in this state; root's tokens count as PVE counts them."""
-    return any(
-        all(name in privileges(table, actor, path) for path, name in way) for way in need.any_of
-    )
 
 
 def capacity(planned: State) -> Iterable[Finding]:

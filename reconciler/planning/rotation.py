@@ -16,6 +16,7 @@ from reconciler.model.state import State
 from reconciler.planning import guard
 from reconciler.planning.compose import Question
 from reconciler.planning.order import order
+from reconciler.planning.preflight import preflight
 
 RENEWS_SINCE = (9, 1)
 """The first release of Proxmox VE that gives a token a new secret in place."""
@@ -44,7 +45,7 @@ def rotate(
     table = access_table(live)
     findings = [
         *guard.irreversible(steps),
-        *guard.missing_privileges(question.actor, changes, table, table),
+        *preflight(question.actor, steps, table, table),
     ]
     asked = guard.allow(findings, (f"irreversible={address}",))
     concerned = sorted({change.address for change in changes})
