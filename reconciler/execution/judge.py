@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
-from reconciler.kinds import kind_of, visible
+from reconciler.kinds import kind_of, references, visible
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.state import Spec, State
@@ -65,6 +65,17 @@ def known(
             if live == shown(address, spec):
                 return (spec,)
     return ()
+
+
+def hanging(address: Address, state: State) -> tuple[Address, ...]:
+    """The objects that name `address`: Proxmox VE drops or changes them when it goes."""
+    return tuple(
+        sorted(
+            other
+            for other, spec in state.items()
+            if other != address and address in references(other, spec)
+        )
+    )
 
 
 def describe(change: Change, state: State) -> str:

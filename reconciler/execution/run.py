@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from reconciler.errors import AuthenticationFailed, CertificateNotTrusted, Unreachable
 from reconciler.execution.journal import Journal
-from reconciler.kinds import kind_of
+from reconciler.execution.judge import hanging
+from reconciler.kinds import all_kinds, kind_of
 from reconciler.kinds.kind import Reads
-from reconciler.kinds.read import read_state
+from reconciler.kinds.read import EVERYTHING, read_state
+from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Change
 from reconciler.model.plan import Step
@@ -25,6 +27,8 @@ and works up to 60 s under it (Cluster.pm, cfs_lock)."""
 
 LONGEST_PAUSE = 10.0
 """Seconds between two looks at most."""
+
+T = TypeVar("T")
 
 
 class Direction(StrEnum):
@@ -122,10 +126,25 @@ class Run:
         refuses the caller, Unreachable is raised.
         """
         changes = tuple(changes)
+        return self.patiently(lambda: look(self.api, changes), patience)
+
+    def hanging_on(self, addresses: Iterable[Address]) -> tuple[Address, ...]:
+        """The live objects that name one of these."""
+        gone = tuple(addresses)
+        kinds = {address.kind for address in gone}
+        names = [name for name, kind in all_kinds().items() if kind.refers_to & kinds]
+        if not names:
+            return ()
+        wanted = dict.fromkeys(names, EVERYTHING)
+        state = self.patiently(lambda: read_state(self.api, names, wanted)[0])
+        return tuple(other for address in gone for other in hanging(address, state))
+
+    def patiently(self, read: Callable[[], T], patience: float = SETTLE) -> T:
+        """Read; where the cluster does not answer, again, as `look` does."""
         until, pause = self.clock.now() + patience, 1.0
         while True:
             try:
-                return look(self.api, changes)
+                return read()
             except (AuthenticationFailed, CertificateNotTrusted):
                 raise
             except Unreachable:

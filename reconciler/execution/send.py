@@ -40,6 +40,7 @@ def write(
     Conflict, SinkFailed, Unreachable, UnknownOutcome, or what bars any further write: JournalFailed
     and Locked.
     """
+    _refuse_hanging(run, changes)
     step = run.steps[number]
     if direction is Direction.FORWARD and tuple(changes) == step.changes:
         orders = [Order(number, direction, step.request, step.changes)]
@@ -52,6 +53,24 @@ def write(
     for position, order in enumerate(orders):
         fresh = sight if position == 0 else run.look(order.changes)
         _carry_out(run, order, fresh, more=position + 1 < len(orders))
+
+
+def _refuse_hanging(run: Run, changes: Sequence[Change]) -> None:
+    """Proxmox VE drops in silence what hangs on an object that goes. The plan takes that along, so
+    what is there now is somebody else's. Raises Conflict.
+
+    Exempt is what the plan makes again: it says itself what is dropped on the way.
+    """
+    made = {c.address for step in run.steps for c in step.changes if c.before is None}
+    destroyed = {c.address for step in run.steps for c in step.changes if c.after is None}
+    gone = [c.address for c in changes if c.after is None and c.address not in made & destroyed]
+    found = run.hanging_on(gone)
+    if found:
+        raise Conflict(
+            f"somebody else made {', '.join(map(str, found))}, which would go with "
+            f"{', '.join(map(str, gone))}",
+            hint="it was left alone: look at it, then plan again",
+        )
 
 
 def _carry_out(run: Run, order: Order, sight: Sight, *, more: bool) -> None:
