@@ -7,6 +7,9 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from markdown_it import MarkdownIt
 from reconciler.access.accounts import Account, Age, Factor, Mark, Risk
 from reconciler.access.review import Review
 from reconciler.render import FORMATS
+from reconciler.render.clean import clean
 from reconciler.render.review.csv import plain
 from reconciler.render.view import View
 from tests.command import Ended, copy_fixture, pvectl, sandbox, secret_of
@@ -131,6 +135,66 @@ def test_nothing_foreign_is_markup(wrong: Review) -> None:
     assert "{{" not in page.replace("{{data}}", "")
     tags = re.findall(r"<(\w+)", MarkdownIt("commonmark").render(_rendered(wrong, "markdown")))
     assert {"img", "script"}.isdisjoint(tags)
+
+
+class _Tags(HTMLParser):
+    """The elements of a page, and their attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen |= {tag, *(name for name, _ in attrs)}
+
+
+PIECES = st.sampled_from(
+    (
+        *(
+            "<img src=x onerror=a()>",
+            "</script>",
+            "</style>",
+            "<!--",
+            "-->",
+            "]]>",
+            "&lt;",
+            '"',
+            "'",
+        ),
+        *(
+            "{{data}}",
+            "onclick=a()",
+            "`",
+            "|",
+            "\n# h",
+            "[a](javascript:b)",
+            "=1",
+            "\ud800",
+            "\x00",
+        ),
+    )
+)
+
+
+@given(st.lists(st.one_of(PIECES, st.text(max_size=5)), min_size=1, max_size=6).map("".join))
+def test_no_text_of_a_cluster_adds_an_element(text: str) -> None:
+    plain_review = team_once()
+    accounts = tuple(
+        one._replace(comment=text, name=text, groups=(text,)) for one in plain_review.accounts
+    )
+    roles = tuple(one._replace(purpose=text, owner=text) for one in plain_review.roles)
+    hostile = replace(plain_review, accounts=accounts, roles=roles)
+    page = FORMATS["review"]["html"](hostile, VIEW)
+    assert _Tags(page).seen == _Tags(FORMATS["review"]["html"](plain_review, VIEW)).seen
+    embedded = page.partition('id="data">')[2].partition("</script>")[0]
+    assert json.loads(embedded)["accounts"][0].get("comment", "") == clean(text)
+
+
+@cache
+def team_once() -> Review:
+    return team()
 
 
 def test_what_changed_since_the_review_before(wrong: Review) -> None:

@@ -191,7 +191,7 @@ def review(
         ),
         ways=tuple(ways),
         waivers=tuple(waivers),
-        endings=tuple(sorted(_endings(everybody, grants, waivers, about.taken))),
+        endings=tuple(sorted(_endings(everybody, grants, waivers, about.taken), key=_by_date)),
         guests={
             f"/vms/{vmid}": guest.name for vmid, guest in beside.facts.guests.items() if guest.name
         },
@@ -280,3 +280,7 @@ def _endings(
     for kind, subject, expires in dated:
         if expires and now and expires <= now + SOON:
             yield Ending(kind, subject, expires, expires <= now)
+
+
+def _by_date(one: Ending) -> tuple[int, str, str]:
+    return one.expires, one.kind, one.subject

@@ -9,9 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from reconciler.access.escalation import escalations
 from reconciler.access.evaluate import effective
 from reconciler.access.impact import impact
+from reconciler.access.review import About, Beside, review
 from reconciler.access.table import GROUP, AccessTable
+from reconciler.render import FORMATS
+from reconciler.render.view import View
 from tests.bench.clusters import ROOT_TOKEN, declare_cluster, make_cluster, write_settings
 from tests.bench.controllers import ROLE, controllers
 from tests.bench.large_table import large_table
@@ -128,6 +132,24 @@ def _evaluator() -> Iterator[Row]:
     yield Row("  effects", len(one.effects), "")
 
 
+def _reviews() -> Iterator[Row]:
+    table = large_table()
+    about = About("https://pve01.example.com:8006", 1_760_000_000)
+    cpu, ways = seconds(lambda: escalations(table))
+    yield Row("ways to root in that", cpu, "s")
+    cpu, first = seconds(lambda: review(about, {}, table, ways, Beside()))
+    yield Row("access review of that", cpu, "s", 15)
+    after = table.copy()
+    after.add_entry("/vms", GROUP, "group001", "PVEVMUser", propagate=True)
+    earlier = first.to_json()
+    cpu, _ = seconds(lambda: review(about, {}, after, ways, Beside(earlier=earlier)))
+    yield Row("  compared with an earlier one", cpu, "s")
+    for name in ("html", "csv", "json"):
+        cpu, text = seconds(lambda name=name: FORMATS["review"][name](first, View()))
+        yield Row(f"  as {name}", cpu, "s")
+        yield Row("    size", len(text.encode()) / 1e6, "MB")
+
+
 def _rows(folder: Path) -> Iterable[Row]:
     yield Row("start of pvectl --version", took(20, "--version").seconds, "s", 0.2)
     yield Row("start of pvectl plan --help", took(RUNS, "plan", "--help").seconds, "s")
@@ -135,6 +157,7 @@ def _rows(folder: Path) -> Iterable[Row]:
     (folder / "writes").mkdir()
     yield from _writes(folder / "writes")
     yield from _evaluator()
+    yield from _reviews()
 
 
 def main() -> int:

@@ -21,7 +21,6 @@ from reconciler.render.clean import clean
 from reconciler.render.review import sections
 from reconciler.render.review.data import data, realms
 from reconciler.render.review.places import Places
-from reconciler.render.review.sayings import DIGEST
 from reconciler.render.view import View
 from reconciler.render.words import moment
 
@@ -44,6 +43,7 @@ def html(review: Review, view: View) -> str:
         "figures": sections.figures(review),
         "points": sections.points_list(review),
         "ways": sections.ways(review),
+        "endings": sections.endings(review),
         "since": sections.since(review, places),
         "legend": sections.legend(),
         "realms": sections.options((name, name) for name in realms(review)),
@@ -57,8 +57,9 @@ def html(review: Review, view: View) -> str:
         "sections": sections.rest(review),
         "signatures": sections.signatures(),
         "footer": escape(
-            f"Content SHA-256 {review.digest}, taken {moment(about.taken)}. "
-            f"The first {DIGEST} digits stand in every format of this review."
+            "Only privileges that count on a sort of place are shown. Accounts that cannot log in "
+            "are shown with what they would hold. "
+            f"Content SHA-256 {review.digest}, taken {moment(about.taken)}."
         ),
     }
     return _filled(_part("page.html"), parts)

@@ -75,20 +75,26 @@ class Places:
         """A cell of the matrix: the highest level first, each with a short word for where."""
         found: dict[Level, list[str]] = {}
         for holding in profile:
-            if holding.sort is sort and holding.level:
+            if holding.sort is sort:
                 found.setdefault(holding.level, []).extend(holding.places)
         return tuple(
-            Part(level, self._short(sort, found[level])) for level in sorted(found, reverse=True)
+            Part(level, self._short(sort, found[level], _lower(found, level)))
+            for level in sorted(found, reverse=True)
+            if level
         )
 
-    def _short(self, sort: Sort, places: Sequence[str]) -> str:
-        whole = [noun for top, noun in _WHOLE.items() if f"{top}/-" in places]
+    def _short(self, sort: Sort, places: Sequence[str], lower: Sequence[str]) -> str:
+        """`lower`: where less is held."""
         if sort is Sort.CLUSTER:
             return ""
-        if whole and sort not in {Sort.ACCESS, Sort.NETWORK}:
-            return "all"
+        whole = [noun for top, noun in _WHOLE.items() if f"{top}/-" in places]
+        if len(whole) == 1 and sort in {Sort.ACCESS, Sort.NETWORK}:
+            return whole[0]
         if whole:
-            return "all" if len(whole) > 1 else whole[0]
+            return f"all but {self._named(sort, lower)}" if lower else "all"
+        return self._named(sort, places)
+
+    def _named(self, sort: Sort, places: Sequence[str]) -> str:
         pools = [place.removeprefix(POOL) for place in places if place.startswith(POOL)]
         others = [place for place in places if not place.startswith(POOL)]
         told = []
@@ -129,6 +135,11 @@ class Places:
             kind, _, name = place.removeprefix("/access/").partition("/")
             return f"{kind.removesuffix('s')} {name}" if name else place
         return _ITSELF.get(place, place)
+
+
+def _lower(found: Mapping[Level, Sequence[str]], level: Level) -> list[str]:
+    """The places at which less than `level` is held."""
+    return [place for below, places in found.items() if below < level for place in places]
 
 
 def _has_exceptions(top: str, profile: Profile, own: Iterable[str]) -> bool:

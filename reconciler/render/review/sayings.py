@@ -41,7 +41,9 @@ def facts(review: Review) -> Iterator[Fact]:
     if about.source:
         yield Fact("source", about.source)
     if review.since is not None:
-        yield Fact("review before", moment(review.since.taken))
+        other = review.since.cluster != about.cluster
+        of = f" of {review.since.cluster or 'state files'}" if other else ""
+        yield Fact("review before", moment(review.since.taken) + of)
     yield Fact("content", f"SHA-256 {review.digest[:DIGEST]}…")
 
 

@@ -19,6 +19,8 @@ NAMED = 8
 """Names of a point; the filter shows the others."""
 MOST = 300
 """Lines of one list."""
+OPEN = 3
+"""So few ways to root are shown with their steps at once."""
 LINES = 2
 """Signatures."""
 
@@ -103,14 +105,15 @@ def points_list(review: Review) -> str:
 def ways(review: Review) -> str:
     """Each with its steps."""
     items = []
-    for way in review.ways:
-        if way.steps:
-            steps = "".join(f"<li>{text(str(step))}" for step in way.steps)
-            sure = "" if way.sure else " <span class=more>perhaps</span>"
-            items.append(
-                f"<details><summary>{_codes(way.principals, NAMED)}{sure}</summary>"
-                f"<ol>{steps}</ol></details>"
-            )
+    found = [way for way in review.ways if way.steps]
+    opened = " open" if len(found) <= OPEN else ""
+    for way in found:
+        steps = "".join(f"<li>{text(str(step))}" for step in way.steps)
+        sure = "" if way.sure else " <span class=more>perhaps</span>"
+        items.append(
+            f"<details{opened}><summary>{_codes(way.principals, NAMED)}{sure}</summary>"
+            f"<ol>{steps}</ol></details>"
+        )
     if not items:
         return "<p>Nobody who is not root already can become it.</p>"
     return _long("Ways to root", "".join(_cut(items, "way", "<p class=more>{}</p>")))
@@ -143,12 +146,9 @@ def since(review: Review, places: Places) -> str:
         body.append(f"<h3>{head} <span class=more>{len(lines):,}</span></h3>{lists}")
     content = "".join(f"<div>{part}</div>" for part in body) or "<p>Nothing.</p>"
     when = moment(review.since.taken)
-    other = ""
-    if review.since.cluster != review.about.cluster:
-        other = f"<p class=note>That review is of {_code(review.since.cluster)}.</p>"
     return (
         "<section aria-labelledby=h-since class=since>"
-        f"<h2 id=h-since>Changed since {when}</h2>{other}"
+        f"<h2 id=h-since>Changed since {when}</h2>"
         f"<div class=columns>{content}</div></section>"
     )
 
@@ -191,7 +191,7 @@ def _section(name: str, head: str, body: str) -> str:
 
 
 def rest(review: Review) -> str:
-    """Roles, groups, waivers, and what expires; without those that are empty."""
+    """Roles, groups and waivers, without those that are empty."""
     return "".join(_rest(review))
 
 
@@ -209,13 +209,16 @@ def _rest(review: Review) -> Iterator[str]:
         )
         table = _table("Waivers", ("Rule", "Object", "Reason", "Until"), rows)
         yield _section("waivers", "Waivers", table)
-    if review.endings:
-        items = [
-            f"<li{' class=bad' if one.past else ''}>{text(ending(one))}" for one in review.endings
-        ]
-        shown = "".join(_cut(items, "line", "<li class=more>{}"))
-        name = "Expired, or expiring before the next review"
-        yield _section("endings", name, _long(name, f"<ul>{shown}</ul>"))
+
+
+def endings(review: Review) -> str:
+    """What has expired, or will; nothing where nothing does."""
+    if not review.endings:
+        return ""
+    items = [f"<li{' class=bad' if one.past else ''}>{text(ending(one))}" for one in review.endings]
+    shown = "".join(_cut(items, "line", "<li class=more>{}"))
+    name = "Expired, or expiring before the next review"
+    return _section("endings", name, _long(name, f"<ul>{shown}</ul>"))
 
 
 def _groups(review: Review) -> Iterator[tuple[str, ...]]:
