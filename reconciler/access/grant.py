@@ -31,7 +31,8 @@ class Remedy:
 
     It takes nothing away from the principal, and without `remove` gives nothing on other paths but
     the members of a pool that is the path. `extra`: what it gives on the path beyond the asked
-    privilege. `others`: groups whose other members feel it, too.
+    privilege, such as roles on pools that NoAccess kept away. `others`: groups whose other members
+    feel it, too.
     """
 
     add: tuple[Entry, ...]
