@@ -12,6 +12,7 @@ from reconciler.access.decide import Entry, decide
 from reconciler.access.delta import Delta, EntryKey, apply
 from reconciler.access.effects import listed, names
 from reconciler.access.evaluate import index_of, privileges
+from reconciler.access.ground import Ground
 from reconciler.access.impact import known_paths
 from reconciler.access.login import all_active
 from reconciler.access.paths import chain
@@ -50,10 +51,21 @@ def _verdicts(scene: Scene) -> Mapping[Address, _Verdict]:
     table = all_active(scene.table)
     trial = table.copy()
     paths = known_paths((table,), scene.paths)
-    return {address: _judge(table, trial, paths, entry) for address, entry in scene.entries.items()}
+    trying = _Trying(table, trial, paths, Ground((table, trial), paths))
+    return {address: _judge(trying, entry) for address, entry in scene.entries.items()}
 
 
-def _judge(table: AccessTable, trial: AccessTable, paths: PathSet, entry: Entry) -> _Verdict:
+class _Trying(NamedTuple):
+    """The table as it is, a copy for trials, and where to look."""
+
+    table: AccessTable
+    trial: AccessTable
+    paths: PathSet
+    ground: Ground
+
+
+def _judge(trying: _Trying, entry: Entry) -> _Verdict:
+    table, trial, paths, ground = trying
     who = _concerned(table, entry)
     if not who or entry.role not in table.roles:
         return _Verdict(_Does.UNKNOWN)
@@ -68,7 +80,8 @@ def _judge(table: AccessTable, trial: AccessTable, paths: PathSet, entry: Entry)
             return _Verdict(_Does.SOMETHING, who[0])
         gained: set[str] = set()
         victims: set[str] = set()
-        for cell in cells((table, trial), touched(delta, table, trial), paths):
+        reach = touched(delta, table, trial)
+        for cell in cells((table, trial), reach, paths, ground=ground):
             before, after = cell.held[0].keys(), cell.held[1].keys()
             if before != after:
                 gained |= after - before
