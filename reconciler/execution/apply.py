@@ -12,6 +12,7 @@ from reconciler.errors import (
     Locked,
     PvectlError,
 )
+from reconciler.execution.journal import is_finished
 from reconciler.execution.judge import Seen, describe, is_hidden, judge, known
 from reconciler.execution.report import DONE, STOPPED, STUCK, Outcome, Report, report
 from reconciler.execution.rollback import BARRIERS, roll_back
@@ -25,6 +26,7 @@ from reconciler.execution.trail import (
     is_through,
     recorded,
     touched,
+    was_in_force,
 )
 from reconciler.kinds import kind_of
 from reconciler.model.change import Change, Undo
@@ -76,7 +78,10 @@ def take_back(run: Run) -> Report:
 
 
 def resume(run: Run) -> Report:
-    """Finish a run in the direction in which it was going."""
+    """Finish a run in the direction in which it was going; one that has ended stays as it is."""
+    events = run.journal.events
+    if is_finished(events):
+        return report(run, str(events[-1].data["outcome"]), patience=SETTLE)
     return take_back(run) if going_back(run.journal.events) else apply(run)
 
 
@@ -194,19 +199,19 @@ def _failed(run: Run, failure: PvectlError) -> Report:
 
 def _past_pivot(run: Run) -> str:
     """The irreversible change that was made already; "" while everything can be taken back."""
-    ours = touched(run.journal.events)
+    events = run.journal.events
     final = [
         (number, change)
-        for number in sorted(announced(run.journal.events))
+        for number in sorted(announced(events))
         for change in run.steps[number].changes
         if kind_of(change.address).undo(change) is Undo.NONE
     ]
-    if not final:
-        return ""
-    state = run.look([change for _, change in final]).state
+    for number, change in final:
+        if was_in_force(events, number):
+            return str(change.address)
+    state = run.look([change for _, change in final]).state if final else {}
     for number, change in final:
         seen = judge(change, state)
-        made = seen is not Seen.BEFORE or is_hidden(change)
-        if seen is Seen.HALFWAY or (made and number in ours):
+        if seen is Seen.HALFWAY or (seen is Seen.AFTER and number in touched(events)):
             return str(change.address)
     return ""

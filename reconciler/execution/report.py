@@ -9,9 +9,9 @@ from typing import Any
 
 from reconciler.errors import PvectlError, Unreachable
 from reconciler.execution.journal import Event
-from reconciler.execution.judge import shown
+from reconciler.execution.judge import Seen, judge, shown
 from reconciler.execution.run import Run
-from reconciler.execution.trail import is_taken_back, is_through, touched
+from reconciler.execution.trail import announced, is_taken_back, is_through, touched
 from reconciler.kinds import kind_of
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
@@ -73,10 +73,14 @@ class Report:
 
 @dataclass(slots=True)
 class _Fate:
-    """An object of a plan: how it was, how it is to be, and how far it got."""
+    """An object of a plan: how it was, how it is to be, and how far it got.
+
+    `refused`: changes of which PVE may have done half although it refused them.
+    """
 
     before: Change
     after: Change
+    refused: list[Change] = field(default_factory=list)
     touched: bool = False
     through: bool = True
     undo: Undo = Undo.FULL
@@ -121,7 +125,7 @@ def account(
 
 
 def _fates(events: Sequence[Event], steps: Sequence[Step]) -> dict[Address, _Fate]:
-    moved = touched(events)
+    moved, tried = touched(events), announced(events)
     fates: dict[Address, _Fate] = {}
     for number, step in enumerate(steps):
         through = is_through(events, number) and not is_taken_back(events, number)
@@ -131,6 +135,8 @@ def _fates(events: Sequence[Event], steps: Sequence[Step]) -> dict[Address, _Fat
             if number in moved:
                 fate.touched = True
                 fate.undo = max(fate.undo, kind_of(change.address).undo(change), key=_rank)
+            elif number in tried:
+                fate.refused.append(change)
     return fates
 
 
@@ -152,7 +158,8 @@ def _became(fate: _Fate, state: State, *, back: bool) -> Outcome:
     if live == is_to_be and (fate.touched or not back):
         return Outcome.DONE
     if not fate.touched:
-        return Outcome.UNTOUCHED
+        half = any(judge(change, state) is Seen.HALFWAY for change in fate.refused)
+        return Outcome.UNKNOWN if half else Outcome.UNTOUCHED
     return Outcome.UNDONE if live == was else Outcome.UNKNOWN
 
 

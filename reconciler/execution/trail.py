@@ -41,10 +41,14 @@ def touched(events: Sequence[Event]) -> frozenset[int]:
     return frozenset(step for step in announced(events) if _may_be_in_force(events, step))
 
 
+def was_in_force(events: Sequence[Event], step: int) -> bool:
+    """Whether a request of the step came into force at some time, or may have, unseen."""
+    return any(event.name in IN_FORCE for event in _of(events, step, Direction.FORWARD))
+
+
 def _may_be_in_force(events: Sequence[Event], step: int) -> bool:
-    own = _of(events, step, Direction.FORWARD)
-    names = {event.name for event in own}
-    return bool(names & IN_FORCE) or [e.name for e in own if e.name in OPENING][-1:] == ["intent"]
+    own = [e.name for e in _of(events, step, Direction.FORWARD) if e.name in OPENING]
+    return was_in_force(events, step) or own[-1:] == ["intent"]
 
 
 def is_through(events: Sequence[Event], step: int) -> bool:
