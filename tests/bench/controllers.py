@@ -9,6 +9,9 @@ PRIVILEGES = frozenset(
     {"Datastore.AllocateSpace", "Datastore.Audit", "VM.Audit", "VM.Backup", "VM.Snapshot"}
 )
 
+EXPIRES = 2_000_000_000
+"""Unix seconds; in 2033."""
+
 
 def controllers(guests: int) -> AccessTable:
     """A user, a token and two pairs of entries per guest: four entries each."""
@@ -18,7 +21,7 @@ def controllers(guests: int) -> AccessTable:
     for vmid in ids:
         user = f"guest-{vmid}@pve"
         table.users[user] = Principal()
-        table.tokens[f"{user}!controller"] = Principal()
+        table.tokens[f"{user}!controller"] = Principal(expires=EXPIRES)
         for path in (f"/vms/{vmid}", "/storage/local"):
             table.add_entry(path, USER, user, ROLE, propagate=True)
             table.add_entry(path, TOKEN, f"{user}!controller", ROLE, propagate=True)
