@@ -59,19 +59,33 @@ def _register(arguments: Sequence[str]) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command; every error becomes a message and an exit status."""
     gc.set_threshold(100_000)  # a large state is many small values and few cycles
-    wrong_usage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException
     try:
         _register(arguments)
         result = app(args=list(arguments), standalone_mode=False)
-    except PvectlError as error:
-        return _fail(error, arguments)
-    except wrong_usage as error:
-        return _fail(UsageError(_words(error), hint="pvectl --help"), arguments)
     except (KeyboardInterrupt, typer.Abort):
         return ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.OK
     except Exception as error:
-        return _bug(error)
+        return _failure(error, arguments)
     return int(result or 0)
+
+
+def _failure(error: Exception, arguments: Sequence[str]) -> int:
+    wrong_usage: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException
+    if isinstance(error, wrong_usage):
+        words = _words(error)
+        if not words:  # the help was shown instead
+            return int(ExitStatus.USAGE)
+        error = UsageError(words, hint="pvectl --help, or pvectl COMMAND --help")
+    elif isinstance(error, OSError):
+        what = f"{error.filename}: " if error.filename else ""
+        error = UsageError(f"{what}{error.strerror or error}", hint=_PLACE)
+    return _fail(error, arguments) if isinstance(error, PvectlError) else _bug(error)
+
+
+_PLACE = "check the path or the port, and who may use it"
 
 
 def _words(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -46,8 +47,9 @@ def apply(
     """Bring the cluster to the declared state.
 
     Shows the plan, asks, then sends it step by step; each step is written to a journal before and
-    after. When a step fails everything is taken back and verified. Exit 0 when done; 9 when it
-    failed and everything is as before; 10 when a person is needed.
+    after. A saved plan was reviewed and is applied without a question. When a step fails everything
+    is taken back and verified. Exit 0 when done; 9 when it failed and everything is as before; 10
+    when a person is needed.
     """
     check_formats(common, "plan", "report")
     if file is not None and (target or allow):
@@ -84,7 +86,7 @@ def carry_out(
     for finding in plan.findings:
         if finding.code == MISSING_PRIVILEGE:
             raise Refused(finding.message, hint=finding.hint)
-    _confirm(yes=yes or approve is not None)
+    confirm("Apply this plan?", yes=yes or approve is not None)
     return execute(common, api, plan, FolderSecrets(cluster.folder))
 
 
@@ -102,8 +104,15 @@ def _fresh(
 ) -> Plan:
     loaded = load_cluster(cluster, settings)
     planned = make_plan(loaded, api, look(api, loaded.desired), targets, allow)
-    show_plan(common, planned)
+    applied = planned.plan.steps and not planned.plan.refusals
+    show_plan(_for_reading(common) if applied else common, planned)
     return planned.plan
+
+
+def _for_reading(common: Common) -> Common:
+    """Without the outputs that hold one document only: theirs is the report at the end."""
+    outputs = (one for one in common.outputs if one.file is None and one.name != "json")
+    return replace(common, outputs=tuple(outputs))
 
 
 def _saved(file: Path, api: Api, cluster: Cluster) -> Plan:
@@ -124,12 +133,13 @@ def _saved(file: Path, api: Api, cluster: Cluster) -> Plan:
     return saved.plan
 
 
-def _confirm(*, yes: bool) -> None:
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask, unless `yes`; raises Refused for any answer but yes, UsageError when nobody is there."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError("nobody can be asked here", hint="add --yes, or --approve DIGEST")
-    sys.stderr.write("\nApply this plan? Only 'yes' is taken for yes: ")
+        raise UsageError("nobody can be asked here", hint="add --yes to do it without a question")
+    sys.stderr.write(f"\n{question} Only 'yes' is taken for yes: ")
     sys.stderr.flush()
     if sys.stdin.readline().strip() != "yes":
-        raise Refused("not applied", hint="nothing was sent")
+        raise Refused("not done", hint="nothing was sent")

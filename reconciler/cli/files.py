@@ -64,14 +64,13 @@ def fmt(
 ) -> ExitStatus:
     """Bring the state files into one layout; comments and order stay."""
     settings = common.state / SETTINGS_FILE
-    changed = 0
-    for path in [*state_files(common.state), *([settings] if settings.is_file() else [])]:
-        before, after = format_file(path)
-        if after != before:
-            changed += 1
-            result(str(path))
-            if not check:
-                write_file(path, after.decode())
+    files = [*state_files(common.state), *([settings] if settings.is_file() else [])]
+    formatted = {path: format_file(path) for path in files}
+    changed = [path for path, (before, after) in formatted.items() if after != before]
+    for path in changed:
+        result(str(path))
+        if not check:
+            write_file(path, formatted[path][1].decode())
     return ExitStatus.CHANGES if check and changed else ExitStatus.OK
 
 

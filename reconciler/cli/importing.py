@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
@@ -17,6 +19,7 @@ from reconciler.desired.target import Cluster
 from reconciler.desired.write import export, write_files
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.model.finding import Severity
+from reconciler.model.target import Target
 
 SETTINGS = """# Where the cluster is and what pvectl may do. All settings: docs/settings.md
 
@@ -32,7 +35,7 @@ token_id = "{token_id}"
 # role = {{ mode = "authoritative", include = ["Team*"] }}
 
 [limits]
-delete = {{ count = 5, percent = 10 }}
+delete = {{ count = 5 }}   # of each kind; percent = N is possible as well
 """
 
 FIRST = """# What pvectl keeps: objects that are not declared here are left alone.
@@ -107,16 +110,31 @@ def init(
             f"{folder} is a state folder already ({', '.join(sorted(there))})",
             hint="name another one with --state",
         )
+    try:
+        target = Target(
+            endpoints=(endpoint,),
+            token_id=token_id,
+            fingerprint=(fingerprint,) if fingerprint else (),
+        )
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        raise UsageError(str(problem.get("ctx", {}).get("error", problem["msg"]))) from None
+    if fingerprint and ca_file:
+        raise UsageError("give --ca-file or --fingerprint, not both")
+    if ca_file and not Path(ca_file).is_file():
+        raise UsageError(
+            f"there is no file {ca_file}", hint="copy /etc/pve/pve-root-ca.pem of a node"
+        )
     if fingerprint:
         trust = f'fingerprint = "{fingerprint}"'
     elif ca_file:
-        trust = f'ca_file = "{ca_file}"'
+        trust = f'ca_file = "{os.path.relpath(ca_file, folder)}"'
     else:
         trust = (
             '# ca_file = "pve-root-ca.pem"   # a copy of /etc/pve/pve-root-ca.pem, or\n'
             '# fingerprint = "AB:CD:..."     # on the node: pvenode cert info'
         )
-    settings = SETTINGS.format(endpoint=endpoint, token_id=token_id, trust=trust)
+    settings = SETTINGS.format(endpoint=target.endpoints[0], token_id=token_id, trust=trust)
     write_file(folder / SETTINGS_FILE, settings)
     write_file(folder / "access.toml", FIRST)
     write_file(folder / ".gitignore", "secrets/\n")

@@ -10,6 +10,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from reconciler.cli.app import app
+from reconciler.cli.apply import confirm
 from reconciler.cli.common import Common, command
 from reconciler.cli.running import execute_journal
 from reconciler.cli.secrets import FolderSecrets
@@ -86,12 +87,21 @@ def resume(common: Common, journal: JournalFile = None) -> ExitStatus:
 
 
 @command(app, "rollback")
-def rollback(common: Common, journal: JournalFile = None) -> ExitStatus:
+def rollback(
+    common: Common,
+    journal: JournalFile = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
+    ] = False,
+) -> ExitStatus:
     """Take an interrupted run back, and verify that everything is as before.
 
-    With a finished journal: take back what that run did, where the objects are still as it left
-    them.
+    With a finished journal: asks first, then takes back what that run did, where the objects are
+    still as it left them.
     """
+    if journal is not None and journal.is_file() and is_finished(read_journal(journal)):
+        _show_journal(common, journal)
+        confirm("Take back what this run did?", yes=yes)
     return _continue(common, journal, back=True)
 
 
@@ -146,16 +156,17 @@ def show_file(
     with file.open("rb") as opened:
         first = opened.readline()
     try:
-        plan = is_plan(json.loads(first))
-    except (ValueError, AttributeError):
-        plan = False
-    if not plan:
-        check_formats(common, "journal")
+        content = json.loads(first)
+        kind = "plan" if is_plan(content) else "journal" if "event" in content else ""
+    except (ValueError, AttributeError, TypeError):
+        kind = "journal" if file.suffix == ".jsonl" else ""
+    if not kind:
+        raise UsageError(f"{file} is neither a saved plan nor a journal, or only a part of one")
+    check_formats(common, kind)
+    if kind == "journal":
         _show_journal(common, file)
-        return ExitStatus.OK
-    check_formats(common, "plan")
-    saved = load_plan(file)
-    show(common, "plan", saved.plan)
+    else:
+        show(common, "plan", load_plan(file).plan)
     return ExitStatus.OK
 
 

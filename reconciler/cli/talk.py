@@ -31,7 +31,8 @@ def check_formats(common: Common, *documents: str) -> None:
 
 def show(common: Common, document: str, content: object, view: View | None = None) -> None:
     """Write the result in each format that was asked for and that this document has."""
-    view = replace(view or View(), color=common.color, width=_width())
+    prefix = "" if common.state.is_absolute() else common.state.as_posix()
+    view = replace(view or View(), color=common.color, width=_width(), prefix=prefix)
     for output in common.outputs:
         render = FORMATS[document].get(output.name)
         if render is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -13,11 +13,12 @@ from reconciler.kinds.text import TOKEN, Expiry, Text, changed, flag, given, quo
 from reconciler.kinds.user import USERS
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
-from reconciler.model.declared import Declaration
+from reconciler.model.declared import Declaration, Declared
+from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import Table
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretSink
-from reconciler.model.state import Spec
+from reconciler.model.state import Spec, State
 
 
 class TokenSpec(Spec):
@@ -158,6 +159,39 @@ def _weigh(objects: Sequence[tuple[str, TokenSpec]]) -> int:
     )
 
 
+def _review(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
+    """Two tokens whose secrets go to one place: the second would overwrite the first."""
+    first: dict[SecretSink, Address] = {}
+    for address in sorted(objects):
+        spec = objects[address].spec
+        if not isinstance(spec, TokenSpec) or spec.secret_to is None or spec.secret_to.command:
+            continue
+        other = first.setdefault(spec.secret_to, address)
+        if other != address:
+            yield Finding(
+                "SINK_TWICE",
+                Severity.ERROR,
+                f"the secrets of {other.id} and {address.id} both go to {spec.secret_to}",
+                hint="give each token a place of its own",
+                address=address,
+                source=objects[address].source,
+            )
+
+
+def _refuse(change: Change, live: State) -> Iterable[Finding]:
+    """A new token whose secret goes nowhere is of no use to anybody."""
+    del live
+    new = change.after if change.before is None else None
+    if isinstance(new, TokenSpec) and new.secret_to is None:
+        yield Finding(
+            "SECRET_LOST",
+            Severity.WARNING,
+            f"the secret of {change.address.id} goes nowhere, and cannot be read again",
+            hint='give it secret_to = { file = "secrets/NAME" }, or make one later: pvectl rotate',
+            address=change.address,
+        )
+
+
 KIND = Kind(
     name="token",
     spec=TokenSpec,
@@ -178,6 +212,8 @@ KIND = Kind(
     requests=lambda changes: tuple(_requests(changes)),
     sink=_sink,
     undo=_undo,
+    review=_review,
+    refuse=_refuse,
     title=_title,
     needs=_needs,
     grants=_grants,

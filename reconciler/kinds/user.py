@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from reconciler.access.table import AccessTable, Principal
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
@@ -22,6 +22,7 @@ from reconciler.kinds.text import (
     split_list,
     unix_to_toml,
 )
+from reconciler.model import formats
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
 from reconciler.model.declared import Declaration
@@ -63,6 +64,13 @@ class UserSpec(Spec):
     password: SecretRef | None = None
 
 
+def _email(value: str) -> str:
+    complaint = formats.check("email-opt", value)
+    if complaint:
+        raise ValueError(f"'{value}' is no e-mail address; write NAME@DOMAIN")
+    return value
+
+
 class UserTable(Table):
     """[user."NAME@REALM"]"""
 
@@ -70,7 +78,7 @@ class UserTable(Table):
     expires: Expiry = Field(default=0, description="date from which the account is refused")
     firstname: Annotated[Text, Field(max_length=1024)] = ""
     lastname: Annotated[Text, Field(max_length=1024)] = ""
-    email: Annotated[Text, Field(max_length=254)] = ""
+    email: Annotated[Text, Field(max_length=254), AfterValidator(_email)] = ""
     comment: Annotated[Text, Field(max_length=2048)] = ""
     groups: list[str] = Field(default=[], description="the groups of which it is a member")
     keys: str | None = Field(

@@ -26,6 +26,9 @@ from reconciler.planning.order import order
 from reconciler.planning.preflight import preflight
 from reconciler.planning.watch import Watch
 
+UNDECLARED = "UNDECLARED"
+"""A name that the files alone cannot judge; here the cluster decides."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -64,12 +67,13 @@ def compose(desired: Desired, live: State, facts: Facts, question: Question) -> 
     if question.targets:
         changes = narrow(changes, question.targets, live)
     planned = apply_changes(live, changes)
-    before, after = access_table(live), access_table(planned)
+    before = access_table(live)
+    after = access_table(planned) if changes else before
     paths = real_paths(planned, facts)
-    steps = order(changes, Watch(before, after, paths))
+    steps = order(changes, Watch(before, after, paths) if changes else None)
     effect = impact(before, after, paths, question.now)
     findings = [
-        *desired.findings,
+        *(one for one in desired.findings if one.code != UNDECLARED),
         *difference.findings,
         *_guards(desired, live, planned, facts, changes, steps),
         *surprises(effect),

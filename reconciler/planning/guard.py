@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from reconciler.kinds import all_kinds, kind_of, references
 from reconciler.model.address import Address
-from reconciler.model.change import Action, Change, Undo
+from reconciler.model.change import Action, Cause, Change, Undo
 from reconciler.model.declared import Declared
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Step
@@ -24,8 +24,10 @@ MOST_HINTS = 20
 
 
 def limits(policy: Policy, changes: Sequence[Change], live: State) -> Iterable[Finding]:
-    """Too many deletions of one kind, or too many changes at all."""
-    deleted = Counter(c.address.kind for c in changes if _deletes(c))
+    """Too many deletions of one kind, or changes at all; what only moves is not counted."""
+    deleted = Counter(
+        c.address.kind for c in changes if _deletes(c) and c.reason.cause is not Cause.MOVED
+    )
     there = Counter(address.kind for address in live)
     limit = policy.limits.delete
     for kind, count in sorted(deleted.items()):
@@ -37,7 +39,7 @@ def limits(policy: Policy, changes: Sequence[Change], live: State) -> Iterable[F
         if reasons:
             yield _refusal(
                 "LIMIT_DELETE",
-                f"{count} of {there[kind]} {kind} objects would be deleted; "
+                f"{count} of {there[kind]} {kind} objects would be deleted; [limits] says: "
                 f"{' and '.join(reasons)}",
                 f"LIMIT_DELETE={kind}",
             )

@@ -95,14 +95,14 @@ def _object(address: Address, outcome: str, tone: Tone, view: View) -> Block:
 
 def _title(report: Ended) -> tuple[str, Tone]:
     if report.complete and report.failure is None:
-        return "Applied: everything is as declared.", Tone.GOOD
+        return "Applied: every change is in force, verified.", Tone.GOOD
     if report.restored:
         first = "Apply failed" if report.failure else "Rolled back"
         return f"{first}: everything is as it was before, verified.", Tone.WARNING
     if report.outcome == "stuck":
         return "Apply failed past the point of no return.", Tone.ERROR
     if report.outcome == "done":
-        return "Applied, but not everything is as declared.", Tone.ERROR
+        return "Applied, but not every change is in force.", Tone.ERROR
     if report.outcome == "stopped":
         return "Stopped in the middle.", Tone.ERROR
     return "Not everything is as it was before: a person is needed.", Tone.ERROR
@@ -117,7 +117,7 @@ _NEXT = {
 
 def _next(report: Ended) -> str:
     if report.complete and report.failure is None:
-        return "`pvectl plan` shows no changes until somebody makes some."
+        return "`pvectl plan` shows what is left, if anything."
     if report.restored:
         if report.failure is None:
             return "Nothing is left to do."

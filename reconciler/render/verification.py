@@ -90,13 +90,17 @@ def _facts(done: Verification) -> Iterable[Fact]:
 
 
 def _failures(done: Verification) -> Iterator[Block]:
+    alike: dict[tuple[object, ...], list[Outcome]] = {}
     for one in done.outcomes:
         if one.failed:
-            yield (
-                Line(_subject(one.expectation), Tone.ERROR, 2, label=f"{one.expectation.source}  "),
-                Line(_failure(one), Tone.PLAIN, 6),
-                Line(_next(one.failed[0], one.privilege), Tone.FAINT, 6, whole=True),
-            )
+            key = (one.expectation, one.wanted, one.probe, one.failed, one.why)
+            alike.setdefault(key, []).append(one)
+    for same in alike.values():
+        first = same[0]
+        yield (
+            Line(_failure(*same), Tone.ERROR, 2, label=f"{first.expectation.source}  "),
+            Line(_next(first.failed[0], first.privilege), Tone.FAINT, 6, whole=True),
+        )
     for expectation, name in done.unknown:
         text = f"{name} is no user, token or group that exists"
         yield (Line(text, Tone.ERROR, 2, label=f"{expectation.source}  "),)
@@ -121,17 +125,19 @@ def _wish(outcome: Outcome) -> str:
     return f"{'can' if outcome.wanted else 'cannot'} {outcome.privilege}"
 
 
-def _failure(outcome: Outcome) -> str:
-    """`alice@pve cannot VM.Audit on /vms/100, but should be able to`."""
-    who = list(dict.fromkeys(spot.principal for spot in outcome.failed))
-    paths = list(dict.fromkeys(_place(spot.path) for spot in outcome.failed))
-    verb, but = ("cannot", "should") if outcome.wanted else ("can", "should not")
-    text = f"{listed(who, _MOST)} {verb} {outcome.privilege} on {listed(paths, _MOST)}, but {but}"
-    if outcome.why:
-        text += f" ({outcome.why})"
-    if outcome.probe:
+def _failure(*outcomes: Outcome) -> str:
+    """`alice@pve cannot VM.Audit on /vms/100, but should be able to`; all fail in the same way."""
+    first = outcomes[0]
+    who = list(dict.fromkeys(spot.principal for spot in first.failed))
+    paths = list(dict.fromkeys(_place(spot.path) for spot in first.failed))
+    verb, but = ("cannot", "should be") if first.wanted else ("can", "should not be")
+    names = ", ".join(one.privilege for one in outcomes)
+    text = f"{listed(who, _MOST)} {verb} {names} on {listed(paths, _MOST)}, but {but} able to"
+    if first.why:
+        text += f" ({first.why})"
+    if first.probe:
         text += ", tried with its secret"
-    reason = outcome.expectation.reason
+    reason = first.expectation.reason
     return f"{text}: {reason}" if reason else text
 
 
