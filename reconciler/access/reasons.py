@@ -25,9 +25,9 @@ class Cause(StrEnum):
     ROLES_LACK = "ROLES_LACK"
     """entries decide, and none of their roles holds it"""
     UNKNOWN_ROLE = "UNKNOWN_ROLE"
-    """the only entries name roles that do not exist"""
+    """none counts, and some name roles that do not exist"""
     NO_ENTRY = "NO_ENTRY"
-    """no entry on the way concerns it"""
+    """no entry on the way counts for it"""
 
 
 class Reason(NamedTuple):

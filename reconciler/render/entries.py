@@ -91,7 +91,7 @@ def reason_text(reason: Reason, privilege: str) -> str:
         Cause.DENIED: f"{instead} takes everything away",
         Cause.ROLES_LACK: f"what decides for {who} is {instead}, which {verb} not hold {privilege}",
         Cause.UNKNOWN_ROLE: f"the role of {instead} does not exist",
-        Cause.NO_ENTRY: f"no entry on the way concerns {who}",
+        Cause.NO_ENTRY: f"no entry on the way counts for {who}",
         Cause.NOT_PROPAGATED: "counts on its own path alone, not below",
         Cause.SHADOWED_USER: f"{instead} stands at the same path, and a user's own entries hide "
         "those of its groups",

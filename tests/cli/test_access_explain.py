@@ -64,7 +64,7 @@ def test_every_entry_on_the_way_is_shown_with_its_effect() -> None:
 def test_half_a_pair_says_which_half_is_missing() -> None:
     told = ask("explain", TF_PROD, "/vms/9001", "VM.Audit", on=TEAM)
     words = " ".join(told.out.split())
-    assert "no entry on the way concerns svc-terraform@pve; the token itself has it, but" in words
+    assert "no entry on the way counts for svc-terraform@pve; the token itself has it, but" in words
     assert "a token has only what both have" in words
 
 
