@@ -17,7 +17,10 @@ def pveum(api: Api, line: str) -> None:
     at = next((i for i, word in enumerate(rest) if word.startswith("--")), len(rest))
     ids, options = rest[:at], rest[at:]
     assert len(options) % 2 == 0, line
-    given = [(key.removeprefix("--"), value) for key, value in zip(options[::2], options[1::2], strict=True)]
+    given = [
+        (key.removeprefix("--"), value)
+        for key, value in zip(options[::2], options[1::2], strict=True)
+    ]
     api.send(_request(command, ids, given))
 
 
