@@ -49,10 +49,14 @@ class _Verdict(NamedTuple):
 def _verdicts(scene: Scene) -> Mapping[Address, _Verdict]:
     """By taking each entry out and looking whether anything changes for anybody."""
     table = all_active(scene.table)
-    trial = table.copy()
-    paths = known_paths((table,), scene.paths)
-    trying = _Trying(table, trial, paths, Ground((table, trial), paths))
-    return {address: _judge(trying, entry) for address, entry in scene.entries.items()}
+    alone = {a: entry for a, entry in scene.entries.items() if _acts_alone(table, entry)}
+    found = {a: _Verdict(_Does.SOMETHING, entry.principal) for a, entry in alone.items()}
+    if len(alone) < len(scene.entries):
+        trial = table.copy()
+        paths = known_paths((table,), scene.paths)
+        trying = _Trying(table, trial, paths, Ground((table, trial), paths))
+        found |= {a: _judge(trying, e) for a, e in scene.entries.items() if a not in alone}
+    return found
 
 
 class _Trying(NamedTuple):
@@ -69,8 +73,6 @@ def _judge(trying: _Trying, entry: Entry) -> _Verdict:
     who = _concerned(table, entry)
     if not who or entry.role not in table.roles:
         return _Verdict(_Does.UNKNOWN)
-    if _is_alone(table, entry) and privileges(table, entry.principal, entry.path):
-        return _Verdict(_Does.SOMETHING, entry.principal)
     key = EntryKey(entry.path, entry.kind, entry.principal, entry.role)
     delta = Delta(entries={key: (entry.propagate, None)})
     denies = entry.role == "NoAccess"
@@ -96,23 +98,23 @@ def _judge(trying: _Trying, entry: Entry) -> _Verdict:
         apply(trial, delta.inverse())
 
 
-def _is_alone(table: AccessTable, entry: Entry) -> bool:
-    """Whether nothing else can give its user or token anything on its path; False: not known.
+def _acts_alone(table: AccessTable, entry: Entry) -> bool:
+    """Whether all that its user or token has on its path comes from this entry; False: not known.
 
     Most entries of a large state are alone, and then nobody needs to be evaluated twice.
     """
     index = index_of(table)
     token = index.tokens.get(entry.principal)
     by_others = index.groups_of.get(entry.principal) or (token is not None and not token.privsep)
-    if entry.kind == GROUP or by_others:
+    if entry.kind == GROUP or by_others or not _concerned(table, entry):
         return False
     nodes = index.nodes(entry.principal)
-    above = chain(entry.path)[:-1]
     pools = [place for pool in index.pools_of.get(entry.path, ()) for place in chain(pool)]
-    if any(place in nodes for place in (*above, *pools)):
+    if entry.path not in nodes or any(p in nodes for p in (*chain(entry.path)[:-1], *pools)):
         return False
     here = nodes[entry.path].last
-    return here is not None and len(here.roles) == 1
+    single = here is not None and len(here.roles) == 1
+    return single and bool(privileges(table, entry.principal, entry.path))
 
 
 def _concerned(table: AccessTable, entry: Entry) -> list[str]:
