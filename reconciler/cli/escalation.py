@@ -30,7 +30,7 @@ def escalation(
         typer.Option(
             "--fail",
             help="Exit 4 when somebody certainly can who is neither root@pam nor named in "
-            "[lockout] break_glass.",
+            "break_glass of the settings.",
         ),
     ] = False,
 ) -> ExitStatus:

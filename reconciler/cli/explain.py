@@ -55,10 +55,10 @@ def explain_command(
         ),
     ],
     path: Annotated[
-        str, typer.Argument(metavar="[PATH]", help="As in /vms/100.", show_default=False)
+        str, typer.Argument(metavar="PATH", help="As in /vms/100.", show_default=False)
     ] = "",
     privilege: Annotated[
-        str, typer.Argument(metavar="[PRIV]", help="As in VM.Backup.", show_default=False)
+        str, typer.Argument(metavar="PRIV", help="As in VM.Backup.", show_default=False)
     ] = "",
     who: Annotated[
         str, typer.Option("--who", metavar="WHO", help="Who got the pasted refusal.")
@@ -177,7 +177,8 @@ def _own_answer(cluster: Cluster, question: Question, blind: Blind) -> Explained
                 privilege=chosen,
             ),
             f"{api.endpoint} as it is now, which {api.actor} may ask about itself",
-            hidden=f"the entries behind it are not to be seen: {blind.summary}",
+            hidden="the entries behind it are not to be seen with these rights; "
+            "ask as somebody with PVEAuditor on /",
             or_else=tuple(name for name in given if name != chosen),
         )
 

@@ -21,10 +21,10 @@ from reconciler.errors import ExitStatus, UsageError
 def verify(
     common: Common,
     what: Annotated[
-        str, typer.Argument(metavar="[backup]", help="What to verify.", show_default=False)
+        str, typer.Argument(metavar="backup", help="What to verify.", show_default=False)
     ] = "",
     job: Annotated[
-        str, typer.Argument(metavar="[JOB]", help="A declared backup job.", show_default=False)
+        str, typer.Argument(metavar="JOB", help="A declared backup job.", show_default=False)
     ] = "",
     probe_as: Annotated[
         str,
@@ -38,7 +38,7 @@ def verify(
         bool, typer.Option("--probe/--no-probe", help="Try tokens whose secret can be read here.")
     ] = True,
 ) -> ExitStatus:
-    """Check every [[expect]] against the live cluster.
+    """Check every expectation of the state files against the live cluster.
 
     The cluster itself is asked what each principal has on each path, and that is compared with the
     expectation and with what pvectl computes. Tokens whose secret is known, by `secret_to` or

@@ -83,7 +83,7 @@ def facts(told: Explained, view: View) -> Iterable[Fact]:
         yield Fact("today", "yes" if told.before else "no")
     yield Fact("who", _who(told))
     yield Fact("login", _login(found, view))
-    yield Fact("groups", _groups(found))
+    yield Fact("groups", "" if told.hidden else _groups(found))
     for twin, holds in told.twins.items():
         has = "has" if holds else "does not have"
         what = f", which {has} {found.privilege} there" if found.privilege else ""
@@ -154,7 +154,7 @@ def _who(told: Explained) -> str:
         realm += f" ({told.realm})"
     if not found.owner:
         return f"user {realm}"
-    if found.login is Login.ABSENT:
+    if found.login is Login.ABSENT or told.hidden:
         return f"token of {found.owner} {realm}"
     if not found.privsep:
         return f"token of {found.owner} {realm}, without privilege separation: it is its user"
