@@ -127,7 +127,8 @@ def _guards(
     yield from guard.irreversible(steps)
     yield from guard.refused_by_kind(changes, live)
     yield from guard.missing_references(changes, planned, desired.objects)
-    yield from guard.capacity(planned)
+    if changes:
+        yield from guard.capacity(planned)
     for kind in all_kinds().values():
         yield from kind.survey(planned, facts)
 
