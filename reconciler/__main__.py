@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from reconciler import __version__
@@ -14,7 +15,9 @@ def main() -> None:
         return
     from reconciler.cli.app import run
 
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    gc.freeze()  # the process ends: what a large plan left behind needs no last look
+    sys.exit(status)
 
 
 if __name__ == "__main__":

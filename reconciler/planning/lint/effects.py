@@ -48,14 +48,15 @@ class _Verdict(NamedTuple):
 @lru_cache(maxsize=1)
 def _verdicts(scene: Scene) -> Mapping[Address, _Verdict]:
     """By taking each entry out and looking whether anything changes for anybody."""
-    table = all_active(scene.table)
-    alone = {a: entry for a, entry in scene.entries.items() if _acts_alone(table, entry)}
+    entries = scene.entries
+    alone = {a: entry for a, entry in entries.items() if _acts_alone(scene.table, entry)}
     found = {a: _Verdict(_Does.SOMETHING, entry.principal) for a, entry in alone.items()}
-    if len(alone) < len(scene.entries):
+    if len(alone) < len(entries):
+        table = all_active(scene.table)
         trial = table.copy()
         paths = known_paths((table,), scene.paths)
         trying = _Trying(table, trial, paths, Ground((table, trial), paths))
-        found |= {a: _judge(trying, e) for a, e in scene.entries.items() if a not in alone}
+        found |= {a: _judge(trying, e) for a, e in entries.items() if a not in alone}
     return found
 
 
