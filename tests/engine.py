@@ -157,7 +157,7 @@ def run_plan(
 ) -> tuple[Report, Journal]:
     """Apply a plan with a journal in `folder`."""
     clock = clock or TestClock()
-    journal = journals.start(folder, plan, "tester", "", 1, clock.now())
+    journal = journals.start(folder, plan, "tester", "", clock.now())
     run = Run(api, plan.steps, journal, clock, secrets or MemorySecrets(), NoLease())
     with journal:
         return apply(run), journal

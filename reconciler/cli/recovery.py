@@ -21,7 +21,7 @@ from reconciler.desired.target import Cluster
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution import journals
 from reconciler.execution.journal import Event, is_finished, read_journal
-from reconciler.execution.lock import Holder, holders
+from reconciler.execution.lock import Holder, clear, holders
 from reconciler.execution.lock import unlock as remove_lock
 from reconciler.execution.report import ROLLED_BACK, STOPPED, Report, account
 from reconciler.execution.run import look
@@ -114,6 +114,8 @@ def _continue(common: Common, path: Path | None, *, back: bool) -> ExitStatus:
             name = name_of(cluster, api)
             chosen = path or journals.unfinished(journals.folder_of(name))
             if chosen is None:
+                for dead in clear(api, journals.folder_of(name)):
+                    say(common, f"removed the lock of a dead run, number {dead.fence}")
                 say(common, "there is no unfinished run; nothing to do")
                 return ExitStatus.OK
             if not chosen.is_file():

@@ -26,7 +26,7 @@ from reconciler.errors import (
 from reconciler.execution import journals, remembered
 from reconciler.execution.apply import apply, resume, take_back
 from reconciler.execution.journal import Journal, read_journal
-from reconciler.execution.lock import ClusterLock, one_writer
+from reconciler.execution.lock import Writer, one_writer
 from reconciler.execution.report import DONE, ROLLED_BACK, Outcome, Report
 from reconciler.execution.run import Progress, Run
 from reconciler.execution.trail import asked_for
@@ -49,12 +49,11 @@ def execute(common: Common, api: Api, plan: Plan, secrets: FolderSecrets) -> Exi
     """Run a new plan."""
     for step in plan.steps:
         secrets.check(step)
-    folder = journals.folder_of(plan.cluster)
+    folder, mine, clock = journals.folder_of(plan.cluster), whoami(api), SystemClock()
 
-    def begin(lock: ClusterLock, clock: SystemClock) -> Journal:
+    def begin() -> Journal:
         journals.refuse_unfinished(folder)
-        mine = lock.mine
-        return journals.start(folder, plan, mine.owner, mine.run, mine.fence, clock.now())
+        return journals.start(folder, plan, mine.owner, mine.run, clock.now())
 
     return _run(common, api, plan, secrets, begin, apply)
 
@@ -72,11 +71,11 @@ def execute_journal(
             f"the journal is of {plan.cluster}, not of {cluster}",
             hint="choose the cluster with --on",
         )
+    mine, clock = whoami(api), SystemClock()
 
-    def go_on(lock: ClusterLock, clock: SystemClock) -> Journal:
-        mine = lock.mine
+    def go_on() -> Journal:
         try:
-            return journals.go_on(path, mine.owner, mine.run, mine.fence, clock.now())
+            return journals.go_on(path, mine.owner, mine.run, clock.now(), back=back)
         except JournalFailed as failure:
             raise ApplyNotRestored(failure.summary, hint=failure.hint) from None
 
@@ -88,19 +87,19 @@ def _run(
     api: Api,
     plan: Plan,
     secrets: FolderSecrets,
-    begin: Callable[[ClusterLock, SystemClock], Journal],
+    begin: Callable[[], Journal],
     work: Callable[[Run], Report],
 ) -> ExitStatus:
     """Hold both locks while `work` runs over the journal that `begin` opens."""
     folder, clock = journals.folder_of(plan.cluster), SystemClock()
-    with one_writer(api, clock, whoami(api), os.environ.get("PVECTL_RUN_URL", ""), folder) as lock:
+    with one_writer(api, clock, whoami(api), folder, begin) as (lock, journal):
         for dead in lock.taken_over:
-            say(common, f"took over the lock of {dead.owner}, number {dead.fence} {dead.run}")
-        with begin(lock, clock) as journal:
-            run = Run(api, plan.steps, journal, clock, secrets, lock, tell=teller(common))
-            with signals(run):
-                report = work(run)
-            asked = asked_for(journal.events)
+            text = f"took over the lock of {dead.owner}, number {dead.fence} {dead.run}"
+            say(common, text.rstrip())
+        run = Run(api, plan.steps, journal, clock, secrets, lock, tell=teller(common))
+        with signals(run):
+            report = work(run)
+        asked = asked_for(journal.events)
     if report.outcome == DONE and report.complete:
         _remember(common, plan, report, secrets)
     show(common, "report", report, View(remarks={a: (t,) for a, t in report.losses.items()}))
@@ -133,9 +132,10 @@ def status_of(report: Report, stopped: list[int], *, asked: bool) -> ExitStatus:
     return ExitStatus.NOT_RESTORED
 
 
-def whoami(api: Api) -> str:
+def whoami(api: Api) -> Writer:
     """Who holds the lock, for others to see."""
-    return f"{getpass.getuser()}@{socket.gethostname()} as {api.actor}"
+    owner = f"{getpass.getuser()}@{socket.gethostname()} as {api.actor}"
+    return Writer(owner, os.environ.get("PVECTL_RUN_URL", ""))
 
 
 def teller(common: Common) -> Callable[[Progress], None]:

@@ -22,6 +22,7 @@ from reconciler.execution.trail import (
     ASKED,
     announced,
     going_back,
+    has_turned,
     is_delivered,
     is_through,
     recorded,
@@ -62,10 +63,11 @@ def take_back(run: Run) -> Report:
     Raises ApplyNotRestored when something irreversible was done already.
     """
     try:
-        if not going_back(run.journal.events):
+        if not has_turned(run.journal.events):
             close_open(run)
             pivot = _past_pivot(run)
             if pivot:
+                run.journal.write("continued", back=False, time=round(run.clock.now(), 3))
                 raise ApplyNotRestored(
                     f"it cannot be taken back any more: {pivot} was irreversible",
                     hint="there is only the way forward: pvectl resume",

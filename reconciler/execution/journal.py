@@ -114,16 +114,20 @@ class Journal:
 
     def close(self) -> None:
         """Close the file; a finished run needs no reserve."""
-        os.close(self._descriptor)
-        if self.finished:
-            _drop_reserve(self.path)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            if self.finished:
+                _drop_reserve(self.path)
 
-    def discard(self) -> None:
-        """Remove a journal in which nothing stands."""
-        os.close(self._descriptor)
-        _drop_reserve(self.path)
-        with contextlib.suppress(OSError):
-            self.path.unlink()
+    def discard_if_new(self) -> None:
+        """Remove a journal in which nothing stands but its beginning."""
+        if len(self.events) <= 1:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            _drop_reserve(self.path)
+            with contextlib.suppress(OSError):
+                self.path.unlink()
 
     @property
     def finished(self) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from reconciler.errors import JournalBroken, JournalFailed, JournalUnfinished
 from reconciler.execution.journal import RESERVE, Event, Journal, is_finished, read_journal
+from reconciler.execution.trail import going_back
 from reconciler.kinds import specs
 from reconciler.model.address import Address
 from reconciler.model.plan import Plan
@@ -78,33 +79,34 @@ def refuse_unfinished(folder: Path) -> None:
         )
 
 
-def start(folder: Path, plan: Plan, owner: str, run_url: str, fence: int, now: float) -> Journal:
+def start(folder: Path, plan: Plan, owner: str, run_url: str, now: float) -> Journal:
     """A new journal that begins with the plan; raises JournalFailed."""
     moment = dt.datetime.fromtimestamp(now, dt.UTC)
     path = folder / f"{moment:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.jsonl"
     content = plan.to_json()
     journal = Journal.create(path, RESERVE + TIMES * len(canonical(content)))
+    begin = {"owner": owner, "run": run_url, "time": round(now, 3)}
     try:
-        journal.write(
-            "begin",
-            plan=content,
-            digest=plan.digest,
-            owner=owner,
-            run=run_url,
-            fence=fence,
-            time=round(now, 3),
-        )
+        journal.write("begin", plan=content, digest=plan.digest, **begin)
     except JournalFailed:
-        journal.discard()
+        journal.discard_if_new()
         raise
     return journal
 
 
-def go_on(path: Path, owner: str, run_url: str, fence: int, now: float) -> Journal:
-    """The journal of an earlier run, continued; raises JournalBroken, JournalFailed."""
+def go_on(path: Path, owner: str, run_url: str, now: float, *, back: bool) -> Journal:
+    """The journal of an earlier run, continued the way it was going, or `back`.
+
+    Raises JournalBroken, JournalFailed.
+    """
     journal = Journal.open(path)
+    direction = back or going_back(journal.events)
     moment = round(now, 3)
-    journal.write("continued", owner=owner, run=run_url, fence=fence, time=moment)
+    try:
+        journal.write("continued", owner=owner, run=run_url, time=moment, back=direction)
+    except JournalFailed:
+        journal.close()
+        raise
     return journal
 
 

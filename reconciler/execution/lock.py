@@ -11,12 +11,8 @@ possible.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
-import socket
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +26,8 @@ from reconciler.errors import (
     UnknownOutcome,
     Unreachable,
 )
+from reconciler.execution.journal import Journal
+from reconciler.execution.machine import fences, local_lock, remember_fences, this_host
 from reconciler.execution.run import SETTLE, Clock
 from reconciler.kinds.group import GROUPS, LOCK_PREFIX
 from reconciler.model.api import Api
@@ -93,6 +91,14 @@ def _parse(fence: int, comment: str) -> Holder:
         return Holder(fence, "unknown", "", float("inf"))
 
 
+class Writer(NamedTuple):
+    """Who writes, for others to see: a person or an account on a machine, and the URL of the run in
+    CI, if any."""
+
+    owner: str
+    run: str = ""
+
+
 @dataclass(slots=True)
 class ClusterLock:
     """A held lock; renew it before each write, release it at the end."""
@@ -138,30 +144,50 @@ class ClusterLock:
 
 
 @contextlib.contextmanager
-def one_writer(api: Api, clock: Clock, owner: str, run: str, folder: Path) -> Iterator[ClusterLock]:
-    """Hold both locks; `folder` is the cluster's own. Raises Locked, JournalFailed, Refused."""
-    with local_lock(folder) as numbers:
-        lock = acquire(api, clock, owner, run, numbers)
+def one_writer(
+    api: Api, clock: Clock, mine: Writer, folder: Path, begin: Callable[[], Journal]
+) -> Iterator[tuple[ClusterLock, Journal]]:
+    """Hold both locks, and the journal that `begin` opens; `folder` is the cluster's own.
+
+    The journal comes before the lock on the cluster, so that no request is without its record. A
+    new one of which nothing came is gone afterwards. Raises Locked, JournalFailed, Refused, and
+    what `begin` raises.
+    """
+    with local_lock(folder) as numbers, begin() as journal:
         try:
-            yield lock
+            lock = acquire(api, clock, mine.owner, mine.run, numbers)
+        except BaseException:
+            journal.discard_if_new()
+            raise
+        try:
+            _record(journal, lock)
+            yield lock, journal
         finally:
             lock.release()
+
+
+def _record(journal: Journal, lock: ClusterLock) -> None:
+    try:
+        journal.write("locked", fence=lock.mine.fence, time=round(lock.clock.now(), 3))
+    except JournalFailed:
+        journal.discard_if_new()
+        raise
 
 
 def acquire(api: Api, clock: Clock, owner: str, run: str, numbers: Path) -> ClusterLock:
     """Take the cluster's lock; raises Locked with the owner, Refused without the right.
 
-    `numbers`: the file that keeps the fencing number used last on this machine. Locks whose lease
-    has ended are taken over; so is a live one that was made by a run of this machine, of which the
-    local lock proves that it is dead.
+    `numbers`: the file that keeps the fencing numbers of this machine. Locks whose lease has ended
+    are taken over; so is a live one that was made by a run of this machine, of which the local lock
+    proves that it is dead.
     """
-    now, floor, host = clock.now(), highest_fence(numbers), this_host()
+    now, known, host = clock.now(), fences(numbers), this_host()
     there = holders(api)
-    own = frozenset(h.fence for h in there if (h.fence, h.host) == (floor, host))
+    own = frozenset(holder.fence for holder in _own(there, numbers))
     _refuse_if_live([h for h in there if h.fence not in own], now)
-    fence = max([int(now * 1000), floor, *(holder.fence for holder in there)]) + 1
+    fence = max([int(now * 1000), *known, *(holder.fence for holder in there)]) + 1
     mine = Holder(fence, owner, run, now + LEASE, host)
-    remember_fence(numbers, fence)
+    remember_fences(numbers, [*sorted(own), fence])
     lock = ClusterLock(api, clock, mine, tuple(there))
     _create(lock)
     _make_sure(lock, own)
@@ -175,6 +201,21 @@ def acquire(api: Api, clock: Clock, owner: str, run: str, numbers: Path) -> Clus
             hint=f"remove it: pvectl unlock --fence {dead.fence}",
         ) from None
     return lock
+
+
+def _own(there: Iterable[Holder], numbers: Path) -> list[Holder]:
+    """The locks that runs of this machine made; whoever has the local lock knows them dead."""
+    known, host = fences(numbers), this_host()
+    return [holder for holder in there if holder.fence in known and holder.host == host]
+
+
+def clear(api: Api, folder: Path) -> list[Holder]:
+    """Remove the locks that dead runs of this machine left behind; raises Locked."""
+    with local_lock(folder) as numbers:
+        dead = _own(holders(api), numbers)
+        for holder in dead:
+            _remove(api, holder)
+    return dead
 
 
 def _create(lock: ClusterLock) -> None:
@@ -260,67 +301,3 @@ def unlock(api: Api, fence: int) -> Holder:
             _remove(api, holder)
             return holder
     raise Locked(f"there is no lock with the number {fence}", hint="pvectl status shows the lock")
-
-
-@contextlib.contextmanager
-def local_lock(folder: Path) -> Iterator[Path]:
-    """One run per cluster on this machine; the system drops it when the process dies.
-
-    Yields the file that keeps the highest fencing number. Raises Locked, JournalFailed.
-    """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _failed(folder, error) from None
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Locked(
-                "another pvectl on this machine is writing to this cluster", hint="wait for it"
-            ) from None
-        yield folder / "fence"
-    finally:
-        os.close(descriptor)
-
-
-def highest_fence(file: Path) -> int:
-    """The highest fencing number that this machine has used."""
-    try:
-        return int(file.read_text())
-    except (OSError, ValueError):
-        return 0
-
-
-def remember_fence(file: Path, fence: int) -> None:
-    """Keep the number, before its lock is made; raises JournalFailed."""
-    try:
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        try:
-            with os.fdopen(descriptor, "w") as new:
-                new.write(f"{fence}\n")
-                new.flush()
-                os.fsync(new.fileno())
-            Path(name).replace(file)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise _failed(file.parent, error) from None
-
-
-def this_host() -> str:
-    """What tells this machine from others, also from one that was copied from it."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
-    except OSError:
-        boot = ""
-    return f"{socket.gethostname()} {boot}".strip()
-
-
-def _failed(folder: Path, error: OSError) -> JournalFailed:
-    return JournalFailed(
-        f"{folder} cannot be written: {error.strerror}",
-        hint="nothing was sent; make room or set PVECTL_HOME to another folder",
-    )

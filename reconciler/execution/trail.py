@@ -104,9 +104,17 @@ def recorded(events: Iterable[Event], steps: Sequence[Step], step: int) -> tuple
 
 
 def going_back(events: Sequence[Event]) -> bool:
-    """Whether the run of these events had turned round before it stopped."""
-    last = [event.name for event in events if event.name in {"begin", "rollback"}]
-    return bool(last) and last[-1] == "rollback" and not is_finished(events)
+    """Whether the run of these events is on the way back, and has not come to its end."""
+    turns = [event for event in events if event.name in {"begin", "rollback", "continued"}]
+    if not turns or is_finished(events):
+        return False
+    return turns[-1].name == "rollback" or bool(turns[-1].data.get("back"))
+
+
+def has_turned(events: Iterable[Event]) -> bool:
+    """Whether the way back was begun and has not come to an end since."""
+    names = [event.name for event in events if event.name in {"begin", "rollback", "end"}]
+    return names[-1:] == ["rollback"] or names[-2:] == ["rollback", "end"]
 
 
 def asked_for(events: Iterable[Event]) -> bool:

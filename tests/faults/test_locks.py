@@ -16,20 +16,19 @@ from reconciler.execution.journal import Journal
 from reconciler.execution.lock import (
     LEASE,
     ClusterLock,
+    Writer,
     acquire,
-    highest_fence,
     holders,
-    local_lock,
     one_writer,
-    remember_fence,
     unlock,
 )
+from reconciler.execution.machine import fences, local_lock, remember_fences
 from reconciler.execution.run import Run
 from reconciler.kinds.group import GROUPS
 from reconciler.model.request import Request
 from reconciler.sandbox.direct import SandboxApi
 from tests.engine import MemorySecrets, TestClock
-from tests.faults.injected import Killed, lose_after, lose_before, writes
+from tests.faults.injected import Killed, kill_before, lose_after, lose_before, writes
 from tests.faults.size import on_pairs
 from tests.faults.worlds import Bench, World, bench, is_declared, look, plan_for, world
 
@@ -119,6 +118,17 @@ def test_a_dead_run_of_this_machine_does_not_lock_it_out(cluster: World, clock: 
         take(cluster, clock, "b")
 
 
+def test_a_run_that_died_before_it_made_its_lock_does_not_hide_an_older_one(
+    cluster: World, clock: TestClock
+) -> None:
+    """The second run dies with its number kept and no lock made; the third one knows both."""
+    take(cluster, clock, "a")
+    folder = cluster.journal.with_name("a")
+    with pytest.raises(Killed):
+        acquire(writes(cluster.api, kill_before(1)), clock, "a", "", folder / "fence")
+    assert take(cluster, clock, "a").mine.fence == max(fences(folder / "fence"))
+
+
 def test_a_lock_is_removed_by_its_number_only(cluster: World, clock: TestClock) -> None:
     lock = take(cluster, clock, "a")
     with pytest.raises(Locked):
@@ -165,7 +175,7 @@ def test_the_number_is_kept_before_the_lock_is_made(
     kept: list[int] = []
 
     def look_at_file(number: int, request: Request, send: Callable[[], Any]) -> Any:
-        kept.append(highest_fence(tmp_path / "fence"))
+        kept.extend(fences(tmp_path / "fence"))
         return send()
 
     lock = acquire(writes(cluster.api, look_at_file), clock, "a", "", tmp_path / "fence")
@@ -185,8 +195,8 @@ def test_two_runs_on_one_machine_exclude_each_other(tmp_path: Path) -> None:
     with local_lock(tmp_path), refused, local_lock(tmp_path):
         pass
     with local_lock(tmp_path) as numbers:
-        remember_fence(numbers, 5)
-    assert highest_fence(tmp_path / "fence") == 5
+        remember_fences(numbers, [5, 7])
+    assert fences(tmp_path / "fence") == {5, 7}
 
 
 def test_a_lock_is_never_an_object_nor_drift(cluster: World, clock: TestClock) -> None:
@@ -353,8 +363,13 @@ def test_a_killed_holder_is_followed_by_its_own_resume(cluster: World) -> None:
     with pytest.raises(Killed):
         start(plan, lock, writes(cluster.api, die), apply, path)
     assert len(holders(cluster.api)) == 1
-    with one_writer(cluster.api, plan.clock, "a", "", folder) as again:
-        report, _ = start(plan, again, cluster.api, resume, path)
+    with one_writer(cluster.api, plan.clock, Writer("a"), folder, lambda: Journal.open(path)) as (
+        again,
+        journal,
+    ):
+        report = resume(
+            Run(cluster.api, plan.plan.steps, journal, plan.clock, MemorySecrets(), again)
+        )
     assert report.complete, report
     assert holders(cluster.api) == []
     is_declared(cluster, STATE)

@@ -109,9 +109,10 @@ def look(api: Api) -> dict[Address, Spec]:
     return read_state(api, all_kinds(), dict.fromkeys(all_kinds(), EVERYTHING))[0]
 
 
-def plan_for(api: Api, state: State, cluster: str | None = None) -> Plan:
+def plan_for(api: Api, state: State, cluster: str = "", actor: str = "") -> Plan:
     """The plan to `state`, with everything allowed that can be allowed."""
-    question = Question(cluster or api.endpoint, api.actor, NOW, allowed=PASSED)
+    where, who = cluster or api.endpoint, actor or api.actor
+    question = Question(where, who, NOW, allowed=PASSED)
     return compose(declare(state), look(api), Facts(), question).plan
 
 
@@ -160,7 +161,7 @@ class Bench:
     def begin(self) -> Path:
         """A new journal that begins with the plan; returns its file."""
         self.clock.time = float(NOW + next(_runs))
-        with journals.start(self.world.journal, self.plan, "tester", "", 1, self.clock.time) as new:
+        with journals.start(self.world.journal, self.plan, "tester", "", self.clock.time) as new:
             return new.path
 
     def run(self, api: Api, journal: Journal) -> Run:
