@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import pkgutil
 import select
@@ -23,6 +24,7 @@ from typing import Any
 import reconciler.live.api as live
 from reconciler import cli
 from reconciler.cli import app, running
+from reconciler.errors import RequestRefused
 from reconciler.kinds.group import LOCK_PREFIX
 from reconciler.model.request import Request
 from tests.faults.injected import bare
@@ -44,7 +46,9 @@ class FaultyApi:
     """Counts writes from 1, those of the lock included, and injects what the job says.
 
     `kill_before`, `kill_after`: SIGKILL around the write of that number. `signal_before`,
-    `signal_after`: [write, signal, how often]. `pause_before`: wait until a file is there.
+    `signal_after`: [write, signal, how often]. `pause_after`: [write, file] wait until the file is
+    there. `quote`: that write is refused in words that quote all its secrets; `bug`: an exception
+    that nobody expects quotes them. `answers`: a file that keeps each new secret.
     """
 
     def __init__(self, api: Any, job: Mapping[str, Any]) -> None:
@@ -64,10 +68,21 @@ class FaultyApi:
     def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
         self._number += 1
         self._around("before")
+        self._quote(secrets or {})
         self._note(request)
         answer = self._api.send(request, secrets)
+        if "answers" in self._job and isinstance(answer, dict) and "value" in answer:
+            with Path(self._job["answers"]).open("a") as file:
+                file.write(f"{answer['value']}\n")
         self._around("after")
         return answer
+
+    def _quote(self, secrets: Mapping[str, str]) -> None:
+        words = " and ".join(secrets.values())
+        if secrets and self._job.get("quote"):
+            raise RequestRefused(500, f"update failed: got {words}", dict(secrets))
+        if secrets and self._job.get("bug"):
+            raise ValueError(words)
 
     def close(self) -> None:
         self._api.close()
@@ -101,6 +116,8 @@ def child(job: Mapping[str, Any]) -> int:
         os.dup2(descriptor, number)
     open_api = live.open_api
     live.open_api = lambda *a, **k: FaultyApi(open_api(*a, **k), job)  # type: ignore[assignment,return-value]
+    if "debug" in job:
+        logging.basicConfig(filename=job["debug"], level=logging.DEBUG)
     SkippingClock.ahead = float(job.get("ahead", 0.0))
     if not job.get("real_time"):
         running.SystemClock = SkippingClock  # type: ignore[misc,assignment]

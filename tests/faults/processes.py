@@ -100,8 +100,17 @@ class Site:
         save_plan(plan, path, int(time.time()))
         return path
 
-    def start(self, *args: str, machine: str = "a", **fault: Any) -> tuple[int, Path]:
-        """Begin `pvectl ARGS` on a machine; the job and where its output goes."""
+    def start(
+        self,
+        *args: str,
+        machine: str = "a",
+        extra: Mapping[str, str] | None = None,
+        **fault: Any,
+    ) -> tuple[int, Path]:
+        """Begin `pvectl ARGS` on a machine; the job and where its output goes.
+
+        `extra`: more of the environment; `fault` as the driver knows it.
+        """
         base = self.runs / f"run-{next(self._numbers)}"
         job = {
             "args": args,
@@ -112,6 +121,7 @@ class Site:
                 "PVECTL_TOKEN_SECRET": SECRET,
                 "SECRET": "s3cret-s3cret",
                 "NO_COLOR": "1",
+                **(extra or {}),
             },
             "out": f"{base}.out",
             "err": f"{base}.err",
