@@ -22,6 +22,7 @@ from tests.faults.injected import (
     Late,
     bare,
     busy,
+    busy_after,
     harmless,
     kill_after,
     kill_before,
@@ -251,6 +252,18 @@ def busy_locks_are_waited_for(bench: Bench, state: State, points: Points = all_p
         never_twice(bench, arrived)
         bench.reset()
         count("busy lock")
+
+
+def half_done_locks_are_noticed(bench: Bench, state: State, points: Points = all_points) -> None:
+    """PVE says that a lock was busy, but the request is in force: it needed a second lock."""
+    for at in points(requests(bench)):
+        api, arrived = executed(bench, busy_after(at))
+        report, _ = bench.apply(api)
+        assert report.complete, report
+        is_declared(bench.world, state)
+        never_twice(bench, arrived)
+        bench.reset()
+        count("lock message after the commit")
 
 
 def delivered_secrets_are_those_of_the_cluster(bench: Bench) -> None:

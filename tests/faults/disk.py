@@ -92,10 +92,10 @@ def journals_on(disk: Disk) -> Iterator[None]:
 
 
 def journal_writes(bench: Bench) -> int:
-    """How many records a run without a fault makes."""
-    disk = Disk(lambda *_: 0)
+    """How many records a run without a fault makes after its beginning."""
+    disk, path = Disk(lambda *_: 0), bench.begin()
     with journals_on(disk):
-        report, _ = bench.apply(bench.world.api)
+        report, _ = bench.apply(bench.world.api, path)
     assert report.complete
     bench.reset()
     return disk.writes
@@ -118,7 +118,20 @@ def nothing_without_its_record(bench: Bench, state: Any, points: Points = all_po
             else:
                 _ended_well(bench, state, path, report, failed=bool(disk.failed))
             bench.reset()
+            assert disk.failed, "the fault did not come"
             count(f"disk {fault.__name__}")
+
+
+def a_full_disk_is_rolled_back(bench: Bench) -> None:
+    """What is kept free is enough for the way back."""
+    for at in (4, journal_writes(bench) - 1):
+        path = bench.begin()
+        with journals_on(Disk(full(at, path.parent))):
+            report = bench.apply(bench.world.api, path)[0]
+        assert report.restored, report
+        is_as_before(bench.world, bench.before)
+        assert read_journal(path)[-1].name == "end"
+        bench.reset()
 
 
 def _ended_well(bench: Bench, state: Any, path: Path, report: Report, *, failed: bool) -> None:

@@ -90,16 +90,30 @@ def lose_after(at: int) -> Fault:
     return fault
 
 
+BUSY = "OP failed: cfs-lock 'file-user_cfg' error: got lock request timeout"
+
+
 def busy(at: int, times: int = 1) -> Fault:
     """PVE cannot get its lock for some writes."""
 
     def fault(number: int, request: Request, send: Send) -> Any:
         del request
         if at <= number < at + times:
-            raise RequestRefused(
-                500, "OP failed: cfs-lock 'file-user_cfg' error: got lock request timeout"
-            )
+            raise RequestRefused(500, BUSY)
         return send()
+
+    return fault
+
+
+def busy_after(at: int) -> Fault:
+    """PVE has done what was asked, and fails at a second lock."""
+
+    def fault(number: int, request: Request, send: Send) -> Any:
+        del request
+        answer = send()
+        if number == at:
+            raise RequestRefused(500, BUSY)
+        return answer
 
     return fault
 

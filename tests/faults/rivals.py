@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from reconciler.errors import Conflict
+from reconciler.errors import Conflict, RequestRefused
 from reconciler.execution.report import DONE, ROLLED_BACK, Outcome, Report
 from reconciler.kinds import kind_of, references, visible
 from reconciler.model.address import Address
@@ -24,7 +24,7 @@ THEIRS = "changed by somebody else"
 def other(change: Change, live: Spec | None) -> Spec | None:
     """What somebody else makes of an object: neither as planned before nor as wanted."""
     base = live or change.after or change.before
-    fields = dict(base) if base is not None else {}
+    fields = {} if base is None else {n: getattr(base, n) for n in type(base).model_fields}
     if "privileges" in fields:
         update: dict[str, Any] = {"privileges": ("Sys.Console",)}
     elif "propagate" in fields:
@@ -61,8 +61,11 @@ def interfere(api: Api, change: Change) -> Made | None:
     kind = kind_of(change.address)
     theirs = Change(change.address, live, spec, Reason(Cause.DIFFERS, THEIRS))
     secrets = dict.fromkeys(("password", "client-key"), "theirs-theirs")
-    for request, _ in kind.requests(kind.split(theirs)):
-        api.send(request, secrets)
+    try:
+        for request, _ in kind.requests(kind.split(theirs)):
+            api.send(request, secrets)
+    except RequestRefused:
+        return None
     return (look(api).get(change.address),)
 
 
@@ -124,6 +127,25 @@ def conflicts_are_seen_at_the_end(bench: Bench, points: Points = all_points) -> 
         else:
             assert report.complete or report.restored, report
         bench.reset()
+
+
+def what_hangs_on_it_is_kept(bench: Bench) -> None:
+    """Somebody grants a role to a user that this run made; taking the user back would drop that."""
+    api = bench.world.api
+    made = [c.address for c in bench.plan.changes if c.before is None and c.address.kind == "user"]
+    grant = (("path", "/"), ("roles", "PVEAuditor"), ("users", made[0].id))
+
+    def fault(number: int, request: Request, send: Callable[[], Any]) -> Any:
+        if number == len(bench.plan.steps):
+            api.send(Request("PUT", ("access", "acl"), grant))
+            raise RequestRefused(403, "no")
+        return send()
+
+    report, _ = bench.apply(writes(api, fault))
+    entry = Address("acl", f"/|user:{made[0].id}|PVEAuditor")
+    assert entry in look(api), "theirs was dropped"
+    assert not report.restored, report
+    assert any(str(entry) in error.summary for error in report.trouble)
 
 
 def _named_by(address: Address, state: dict[Address, Spec]) -> set[Address]:

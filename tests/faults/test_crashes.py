@@ -84,3 +84,4 @@ def test_a_request_under_way_when_the_run_was_killed_is_awaited(
 def test_a_busy_lock_is_waited_for(first: State, second: State) -> None:
     with ready(first, second) as plan:
         checks.busy_locks_are_waited_for(plan, second, few)
+        checks.half_done_locks_are_noticed(plan, second, few)

@@ -12,6 +12,7 @@ from reconciler.execution import journals
 from reconciler.execution.journal import Event, Journal, read_journal
 from reconciler.model.state import State
 from tests.faults import disk
+from tests.faults.pair import FIRST, SECOND
 from tests.faults.size import on_pairs, some
 from tests.faults.worlds import bench, world
 
@@ -24,6 +25,11 @@ def few(points: Sequence[int]) -> Sequence[int]:
 def test_no_request_is_sent_without_its_record(first: State, second: State) -> None:
     with world() as cluster:
         disk.nothing_without_its_record(bench(cluster, first, second), second, few)
+
+
+def test_a_full_disk_is_rolled_back_with_what_was_kept_free() -> None:
+    with world() as cluster:
+        disk.a_full_disk_is_rolled_back(bench(cluster, FIRST, SECOND))
 
 
 @pytest.fixture

@@ -24,8 +24,12 @@ from reconciler.execution.lock import (
 )
 from reconciler.execution.machine import fences, local_lock, remember_fences
 from reconciler.execution.run import Run
-from reconciler.kinds.group import GROUPS
+from reconciler.kinds.group import GROUPS, GroupSpec
+from reconciler.model.address import Address
+from reconciler.model.change import Cause, Change, Reason
+from reconciler.model.plan import Plan
 from reconciler.model.request import Request
+from reconciler.planning.order import order
 from reconciler.sandbox.direct import SandboxApi
 from tests.engine import MemorySecrets, TestClock
 from tests.faults.injected import Killed, kill_before, lose_after, lose_before, writes
@@ -209,21 +213,25 @@ def test_a_lock_is_never_an_object_nor_drift(cluster: World, clock: TestClock) -
 @settings(max_examples=60, deadline=None, database=None)
 @given(st.data())
 def test_of_many_that_ask_at_once_at_most_one_gets_it(data: st.DataObject) -> None:
-    """Ten runs, cut into their single requests, which come in any order, with clocks apart."""
+    race(
+        data.draw(st.integers(2, 10)),
+        lambda: data.draw(st.integers(-5, 5)),
+        lambda waiting: data.draw(st.sampled_from(waiting)),
+    )
+
+
+def race(number: int, skew: Callable[[], int], choose: Callable[[Any], Stepwise]) -> None:
+    """Runs that are cut into their single requests, which come in any order, with clocks apart."""
     with world() as cluster:
-        number = data.draw(st.integers(2, 10))
-        machines = [
-            Stepwise(cluster, n, TestClock(2e9 + data.draw(st.integers(-5, 5))))
-            for n in range(number)
-        ]
+        machines = [Stepwise(cluster, n, TestClock(2e9 + skew())) for n in range(number)]
         waiting = list(machines)
         while waiting:
-            chosen = data.draw(st.sampled_from(waiting))
+            chosen = choose(waiting)
             if not chosen.step():
                 waiting.remove(chosen)
-            assert sum(machine.holds for machine in machines) <= 1
         for machine in machines:
             machine.close()
+        assert sum(machine.holds for machine in machines) <= 1
 
 
 class Stepwise:
@@ -293,32 +301,42 @@ def start(plan: Bench, lock: ClusterLock, api: Any, work: Any, path: Path | None
 
 @on_pairs(8, 100)
 def test_a_run_whose_lease_ended_writes_nothing_more(first: Any, second: Any) -> None:
-    """It sleeps for longer than its lease; somebody else takes over and changes everything."""
     with world() as cluster:
         plan = bench(cluster, first, second)
-        number = len(plan.plan.steps)
-        if number < 2:
-            return
-        lock = take(cluster, plan.clock, "a")
-        written: list[str] = []
+        if len(plan.plan.steps) > 1:
+            sleeps_over_its_lease(plan)
 
-        def sleep_in_the_middle(at: int, request: Request, send: Callable[[], Any]) -> Any:
-            written.append("a")
-            answer = send()
-            if at == number // 2:
-                plan.clock.sleep(LEASE + 1)
-                rival = take(cluster, plan.clock, "b")
-                other = Bench(cluster, plan_for(cluster.api, first))
-                start(other, rival, Noting(cluster.api, written), apply)
-                rival.release()
-            return answer
 
-        report, path = start(plan, lock, writes(cluster.api, sleep_in_the_middle), apply)
-        assert report.outcome != "done", report
-        assert "".join(written).strip("b").strip("a") == "", written
-        mine = take(cluster, plan.clock, "a")
-        again, _ = start(plan, mine, cluster.api, resume, path)
-        assert again.outcome in {"done", "rolled back", "stuck"}
+def sleeps_over_its_lease(plan: Bench) -> None:
+    """In the middle; somebody else takes over and writes."""
+    cluster, number = plan.world, len(plan.plan.steps)
+    lock = take(cluster, plan.clock, "a")
+    written: list[str] = []
+
+    def sleep_in_the_middle(at: int, request: Request, send: Callable[[], Any]) -> Any:
+        written.append("a")
+        answer = send()
+        if at == number // 2:
+            plan.clock.sleep(LEASE + 1)
+            rival = take(cluster, plan.clock, "b")
+            start(_something(cluster), rival, Noting(cluster.api, written), apply)
+            rival.release()
+        return answer
+
+    report, path = start(plan, lock, writes(cluster.api, sleep_in_the_middle), apply)
+    assert report.outcome == "stopped", report
+    assert "".join(written).strip("b").strip("a") == "", written
+    mine = take(cluster, plan.clock, "a")
+    again, _ = start(plan, mine, cluster.api, resume, path)
+    assert again.outcome in {"done", "rolled back", "stuck"}
+
+
+def _something(cluster: World) -> Bench:
+    """A plan that touches nothing of anybody else's."""
+    reason = Reason(Cause.MISSING, "test")
+    change = Change(Address("group", "theirs"), None, GroupSpec(), reason)
+    plan = Plan(cluster.api.endpoint, cluster.api.actor, steps=order([change]))
+    return Bench(cluster, plan)
 
 
 class Noting:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from reconciler.model.state import State
 from tests.faults import rivals
 from tests.faults.size import on_pairs, some
+from tests.faults.test_tokens import STATE
 from tests.faults.worlds import bench, world
 
 
@@ -28,3 +29,8 @@ def test_a_change_of_somebody_else_after_a_request_is_seen_at_the_end(
 ) -> None:
     with world() as cluster:
         rivals.conflicts_are_seen_at_the_end(bench(cluster, first, second), few)
+
+
+def test_what_somebody_else_hung_on_a_new_user_keeps_it() -> None:
+    with world() as cluster:
+        rivals.what_hangs_on_it_is_kept(bench(cluster, {}, STATE))
