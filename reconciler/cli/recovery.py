@@ -20,9 +20,10 @@ from reconciler.desired.settings import Settings
 from reconciler.desired.target import Cluster
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution import journals
+from reconciler.execution.holders import Holder, holders
+from reconciler.execution.holders import unlock as remove_lock
 from reconciler.execution.journal import Event, is_finished, read_journal
-from reconciler.execution.lock import Holder, clear, holders
-from reconciler.execution.lock import unlock as remove_lock
+from reconciler.execution.lock import clear
 from reconciler.execution.report import ROLLED_BACK, STOPPED, Report, account
 from reconciler.execution.run import look
 from reconciler.execution.trail import going_back

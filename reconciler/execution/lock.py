@@ -1,17 +1,17 @@
 """One writer per cluster: a file lock on this machine, and a lock object in the cluster.
 
 Proxmox VE has no compare-and-swap, but creating a group is atomic (POST /access/groups under the
-cluster-wide lock of user.cfg). A lock is a group `pvectl-lock-N` whose comment tells owner, run and
-end of the lease; N is the fencing number and only grows. Who has created one reads the list again:
-if another live lock is there, the higher number withdraws at once and the lower one waits for that.
-Two holders would each have had to read the list before the other one's creation, which is not
-possible.
+cluster-wide lock of user.cfg). A lock is a group `pvectl-lock-CLAIM` whose comment tells owner, run
+and end of the lease. Who has created one reads the list again: if another live lock is there, the
+higher claim withdraws at once and the lower one waits for that. Two holders would each have had to
+read the list before the other one's creation, which is not possible. Only who is sure to hold the
+lock takes a fencing number and writes it into the comment, so the numbers grow from one holder to
+the next.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +26,10 @@ from reconciler.errors import (
     UnknownOutcome,
     Unreachable,
 )
+from reconciler.execution.holders import Holder, holders, remove
 from reconciler.execution.journal import Journal
 from reconciler.execution.machine import fences, local_lock, remember_fences, this_host
 from reconciler.execution.run import SETTLE, Clock
-from reconciler.kinds.group import GROUPS, LOCK_PREFIX
 from reconciler.model.api import Api
 from reconciler.model.request import request
 
@@ -45,50 +45,6 @@ TRIES = 3
 
 PATIENCE = 10
 """How many seconds the lower of two fresh locks waits for the higher one to withdraw."""
-
-
-class Holder(NamedTuple):
-    """A lock object as it stands in the cluster; `until` in Unix seconds, `host` where it runs."""
-
-    fence: int
-    owner: str
-    run: str
-    until: float
-    host: str = ""
-
-    @property
-    def group(self) -> str:
-        return f"{LOCK_PREFIX}{self.fence}"
-
-    def comment(self) -> str:
-        """What the group's comment holds."""
-        fields = {
-            "host": self.host,
-            "owner": self.owner,
-            "run": self.run,
-            "until": int(self.until),
-        }
-        return "lock of pvectl " + json.dumps(fields, sort_keys=True)
-
-
-def holders(api: Api) -> list[Holder]:
-    """All lock objects, live and dead, lowest fencing number first."""
-    found = []
-    for row in api.get([GROUPS])[0]:
-        number = row["groupid"].removeprefix(LOCK_PREFIX)
-        if number != row["groupid"] and number.isdecimal():
-            found.append(_parse(int(number), row.get("comment") or ""))
-    return sorted(found)
-
-
-def _parse(fence: int, comment: str) -> Holder:
-    """A comment that cannot be read counts as a lock that never ends: a person is to look at it."""
-    try:
-        fields = json.loads(comment[comment.index("{") :])
-        until, host = float(fields["until"]), str(fields.get("host", ""))
-        return Holder(fence, str(fields["owner"]), str(fields["run"]), until, host)
-    except (ValueError, KeyError, TypeError):
-        return Holder(fence, "unknown", "", float("inf"))
 
 
 class Writer(NamedTuple):
@@ -111,10 +67,10 @@ class ClusterLock:
 
     def renew(self) -> None:
         """Make sure that the lock is still ours and lives for another write; raises Locked."""
-        there = {holder.fence: holder for holder in holders(self.api)}
+        there = {holder.claim: holder for holder in holders(self.api)}
         now = self.clock.now()
-        rivals = [h for h in there.values() if h.fence != self.mine.fence and h.until > now]
-        if self.mine.fence not in there or (now >= self.mine.until and rivals):
+        rivals = [h for h in there.values() if h.claim != self.mine.claim and h.until > now]
+        if self.mine.claim not in there or (now >= self.mine.until and rivals):
             raise Locked(
                 "the lock on the cluster was lost: the lease ended and somebody took it over",
                 hint="look at what they do, then: pvectl status",
@@ -122,12 +78,24 @@ class ClusterLock:
         if self.mine.until - now <= LEASE / 2:
             self._extend(now)
 
+    def number(self, known: Iterable[int]) -> int:
+        """Take a number above all that are known, now that nobody else can."""
+        now = self.clock.now()
+        fence = max([int(now * 1000), *known]) + 1
+        mine = self.mine._replace(fence=fence, until=now + LEASE)
+        self._write(mine)
+        self.mine = mine
+        return fence
+
+    def _write(self, mine: Holder) -> None:
+        put = request("PUT", "access", "groups", mine.group, comment=mine.comment())
+        self.api.send(put)
+
     def _extend(self, now: float) -> None:
         """A failure does no harm while the old lease lasts."""
         longer = self.mine._replace(until=now + LEASE)
-        put = request("PUT", "access", "groups", self.mine.group, comment=longer.comment())
         try:
-            self.api.send(put)
+            self._write(longer)
         except (RequestRefused, UnknownOutcome, Unreachable) as error:
             if self.mine.until - self.clock.now() > RESERVED:
                 return
@@ -140,7 +108,7 @@ class ClusterLock:
     def release(self) -> None:
         """Remove the lock object; an error leaves it to the end of its lease."""
         with contextlib.suppress(PvectlError):
-            _remove(self.api, self.mine)
+            remove(self.api, self.mine)
 
 
 @contextlib.contextmanager
@@ -181,24 +149,29 @@ def acquire(api: Api, clock: Clock, owner: str, run: str, numbers: Path) -> Clus
     are taken over; so is a live one that was made by a run of this machine, of which the local lock
     proves that it is dead.
     """
-    now, known, host = clock.now(), fences(numbers), this_host()
+    now, known = clock.now(), fences(numbers)
     there = holders(api)
-    own = frozenset(holder.fence for holder in _own(there, numbers))
-    _refuse_if_live([h for h in there if h.fence not in own], now)
-    fence = max([int(now * 1000), *known, *(holder.fence for holder in there)]) + 1
-    mine = Holder(fence, owner, run, now + LEASE, host)
-    remember_fences(numbers, [*sorted(own), fence])
+    own = frozenset(holder.claim for holder in _own(there, numbers))
+    _refuse_if_live([h for h in there if h.claim not in own], now)
+    claim = max([int(now * 1000), *known, *(holder.claim for holder in there)]) + 1
+    mine = Holder(claim, claim, owner, run, now + LEASE, this_host())
+    remember_fences(numbers, [*sorted(own), claim])
     lock = ClusterLock(api, clock, mine, tuple(there))
     _create(lock)
     _make_sure(lock, own)
     try:
         for dead in there:
-            _remove(api, dead)
+            remove(api, dead)
+        fence = lock.number([claim, *known, *(holder.fence for holder in there)])
+        remember_fences(numbers, [claim, fence])
+    except JournalFailed:
+        lock.release()
+        raise
     except PvectlError as error:
         lock.release()
         raise Locked(
-            f"the dead lock of {dead.owner} cannot be removed: {error.summary}",
-            hint=f"remove it: pvectl unlock --fence {dead.fence}",
+            f"the lock on the cluster cannot be completed: {error.summary}",
+            hint="pvectl status shows what is there; pvectl unlock removes a dead lock",
         ) from None
     return lock
 
@@ -206,7 +179,7 @@ def acquire(api: Api, clock: Clock, owner: str, run: str, numbers: Path) -> Clus
 def _own(there: Iterable[Holder], numbers: Path) -> list[Holder]:
     """The locks that runs of this machine made; whoever has the local lock knows them dead."""
     known, host = fences(numbers), this_host()
-    return [holder for holder in there if holder.fence in known and holder.host == host]
+    return [holder for holder in there if holder.claim in known and holder.host == host]
 
 
 def clear(api: Api, folder: Path) -> list[Holder]:
@@ -214,7 +187,7 @@ def clear(api: Api, folder: Path) -> list[Holder]:
     with local_lock(folder) as numbers:
         dead = _own(holders(api), numbers)
         for holder in dead:
-            _remove(api, holder)
+            remove(api, holder)
     return dead
 
 
@@ -248,19 +221,10 @@ def _why_not(lock: ClusterLock, refused: RequestRefused) -> PvectlError:
 def _wait_for(lock: ClusterLock) -> None:
     """The answer was lost; the lock may still come into being."""
     until = lock.clock.now() + SETTLE
-    while lock.mine.fence not in {holder.fence for holder in holders(lock.api)}:
+    while lock.mine.claim not in {holder.claim for holder in holders(lock.api)}:
         if lock.clock.now() >= until:
             raise Unreachable("the lock on the cluster could not be taken: no answer")
         lock.clock.sleep(1.0)
-
-
-def _remove(api: Api, holder: Holder) -> None:
-    """One that is gone already is as good."""
-    try:
-        api.send(request("DELETE", "access", "groups", holder.group))
-    except RequestRefused as refused:
-        if "does not exist" not in refused.reason:
-            raise
 
 
 def _refuse_if_live(there: list[Holder], now: float) -> None:
@@ -276,28 +240,19 @@ def _refuse_if_live(there: list[Holder], now: float) -> None:
 def _make_sure(lock: ClusterLock, dead: frozenset[int]) -> None:
     """Of two locks made at the same moment only one remains; raises Locked in the other run.
 
-    `dead`: fencing numbers that do not count although their lease has not ended.
+    `dead`: claims that do not count although their lease has not ended.
     """
+    mine = lock.mine.claim
     for _ in range(PATIENCE):
         now = lock.clock.now()
         there = holders(lock.api)
-        others = {lock.mine.fence} | dead
-        rivals = [h for h in there if h.until > now and h.fence not in others]
-        if lock.mine.fence not in {holder.fence for holder in there}:
+        rivals = [h.claim for h in there if h.until > now and h.claim not in dead | {mine}]
+        if mine not in {holder.claim for holder in there}:
             break
         if not rivals:
             return
-        if any(rival.fence < lock.mine.fence for rival in rivals):
+        if min(rivals) < mine:
             break
         lock.clock.sleep(1.0)
     lock.release()
     raise Locked("somebody else took the lock at the same moment", hint="try again")
-
-
-def unlock(api: Api, fence: int) -> Holder:
-    """Remove one lock by its fencing number; raises Locked when it is not there."""
-    for holder in holders(api):
-        if holder.fence == fence:
-            _remove(api, holder)
-            return holder
-    raise Locked(f"there is no lock with the number {fence}", hint="pvectl status shows the lock")

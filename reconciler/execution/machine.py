@@ -37,7 +37,7 @@ def local_lock(folder: Path) -> Iterator[Path]:
 
 
 def fences(file: Path) -> frozenset[int]:
-    """The fencing numbers of this machine: the last one, and others whose locks may be there."""
+    """The last fencing number of this machine, and the claims of its locks that may be there."""
     try:
         return frozenset(int(line) for line in file.read_text().splitlines())
     except (OSError, ValueError):

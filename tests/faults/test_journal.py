@@ -21,7 +21,7 @@ def few(points: Sequence[int]) -> Sequence[int]:
     return some(points, 5)
 
 
-@on_pairs(4, 40)
+@on_pairs(3, 15)
 def test_no_request_is_sent_without_its_record(first: State, second: State) -> None:
     with world() as cluster:
         disk.nothing_without_its_record(bench(cluster, first, second), second, few)

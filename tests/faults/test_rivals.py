@@ -15,7 +15,7 @@ def few(points: Sequence[int]) -> Sequence[int]:
     return some(points, 6)
 
 
-@on_pairs(10, 100)
+@on_pairs(6, 60)
 def test_a_change_of_somebody_else_before_a_request_stops_the_run(
     first: State, second: State
 ) -> None:
@@ -23,7 +23,7 @@ def test_a_change_of_somebody_else_before_a_request_stops_the_run(
         rivals.conflicts_stop_the_run(bench(cluster, first, second), few)
 
 
-@on_pairs(15, 150)
+@on_pairs(10, 100)
 def test_a_change_of_somebody_else_after_a_request_is_seen_at_the_end(
     first: State, second: State
 ) -> None:

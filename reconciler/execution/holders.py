@@ -1,0 +1,81 @@
+"""Lock objects in the cluster: groups that hold who writes, until when, and under which number."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from reconciler.errors import Locked, RequestRefused
+from reconciler.kinds.group import GROUPS, LOCK_PREFIX
+from reconciler.model.api import Api
+from reconciler.model.request import request
+
+
+class Holder(NamedTuple):
+    """A lock object as it stands in the cluster; `until` in Unix seconds, `host` where it runs."""
+
+    claim: int
+    fence: int
+    owner: str
+    run: str
+    until: float
+    host: str = ""
+
+    @property
+    def group(self) -> str:
+        return f"{LOCK_PREFIX}{self.claim}"
+
+    def comment(self) -> str:
+        """What the group's comment holds."""
+        fields = {
+            "fence": self.fence,
+            "host": self.host,
+            "owner": self.owner,
+            "run": self.run,
+            "until": int(self.until),
+        }
+        return "lock of pvectl " + json.dumps(fields, sort_keys=True)
+
+
+def holders(api: Api) -> list[Holder]:
+    """All lock objects, live and dead, lowest claim first."""
+    found = []
+    for row in api.get([GROUPS])[0]:
+        number = row["groupid"].removeprefix(LOCK_PREFIX)
+        if number != row["groupid"] and number.isdecimal():
+            found.append(_parse(int(number), row.get("comment") or ""))
+    return sorted(found)
+
+
+def _parse(claim: int, comment: str) -> Holder:
+    """A comment that cannot be read counts as a lock that never ends: a person is to look at it."""
+    try:
+        fields = json.loads(comment[comment.index("{") :])
+        return Holder(
+            claim=claim,
+            fence=int(fields.get("fence", claim)),
+            owner=str(fields["owner"]),
+            run=str(fields["run"]),
+            until=float(fields["until"]),
+            host=str(fields.get("host", "")),
+        )
+    except (ValueError, KeyError, TypeError):
+        return Holder(claim, claim, "unknown", "", float("inf"))
+
+
+def remove(api: Api, holder: Holder) -> None:
+    """Delete a lock object; one that is gone already is as good."""
+    try:
+        api.send(request("DELETE", "access", "groups", holder.group))
+    except RequestRefused as refused:
+        if "does not exist" not in refused.reason:
+            raise
+
+
+def unlock(api: Api, fence: int) -> Holder:
+    """Remove one lock by its fencing number; raises Locked when it is not there."""
+    for holder in holders(api):
+        if holder.fence == fence:
+            remove(api, holder)
+            return holder
+    raise Locked(f"there is no lock with the number {fence}", hint="pvectl status shows the lock")
