@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 
+from tests.faults.pair import FIRST, SECOND
 from tests.random_states import states
 
 T = TypeVar("T")
@@ -22,7 +23,8 @@ COUNTS = "PVECTL_FAULT_COUNTS"
 
 
 def on_pairs(few: int, many: int, make: Any = None) -> Callable[[Any], Any]:
-    """Run a test on that many random pairs of states; the same ones each time in `make test`."""
+    """Run a test on one rich pair of states and on that many random ones; in `make test` these are
+    the same each time."""
     drawn = states() if make is None else make
 
     def decorate(test: Any) -> Any:
@@ -30,10 +32,10 @@ def on_pairs(few: int, many: int, make: Any = None) -> Callable[[Any], Any]:
             max_examples=many if at_length else few,
             derandomize=not at_length,
             database=None,
-            phases=[Phase.generate, Phase.shrink] if at_length else [Phase.generate],
+            phases=[Phase.explicit, Phase.generate, *([Phase.shrink] if at_length else [])],
             suppress_health_check=list(HealthCheck),
         )
-        return sized(given(drawn, drawn)(test))
+        return sized(example(first=FIRST, second=SECOND)(given(first=drawn, second=drawn)(test)))
 
     return decorate
 

@@ -23,7 +23,7 @@ def test_a_change_of_somebody_else_before_a_request_stops_the_run(
         rivals.conflicts_stop_the_run(bench(cluster, first, second), few)
 
 
-@on_pairs(10, 100)
+@on_pairs(6, 100)
 def test_a_change_of_somebody_else_after_a_request_is_seen_at_the_end(
     first: State, second: State
 ) -> None:
