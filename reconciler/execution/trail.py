@@ -36,19 +36,21 @@ def announced(events: Iterable[Event]) -> frozenset[int]:
     )
 
 
-def touched(events: Sequence[Event]) -> frozenset[int]:
+def touched(events: Iterable[Event]) -> frozenset[int]:
     """The announced steps of which not every request was refused."""
-    return frozenset(step for step in announced(events) if _may_be_in_force(events, step))
+    last: dict[int, str] = {}
+    certain: set[int] = set()
+    for event in events:
+        if event.name in OPENING and event.data["direction"] == Direction.FORWARD:
+            last[event.step] = event.name
+            if event.name in IN_FORCE:
+                certain.add(event.step)
+    return frozenset(certain | {step for step, name in last.items() if name == "intent"})
 
 
-def was_in_force(events: Sequence[Event], step: int) -> bool:
+def was_in_force(events: Iterable[Event], step: int) -> bool:
     """Whether a request of the step came into force at some time, or may have, unseen."""
     return any(event.name in IN_FORCE for event in _of(events, step, Direction.FORWARD))
-
-
-def _may_be_in_force(events: Sequence[Event], step: int) -> bool:
-    own = [e.name for e in _of(events, step, Direction.FORWARD) if e.name in OPENING]
-    return was_in_force(events, step) or own[-1:] == ["intent"]
 
 
 def is_through(events: Sequence[Event], step: int) -> bool:

@@ -160,6 +160,8 @@ def _told(event: Event) -> str:
         parts.append(f"attempt {data['attempt']}")
     if event.name == "continued":
         parts.append(f"by {data.get('owner', '')}")
+    if event.name == "locked":
+        parts.append(f"lock number {data['fence']}")
     parts += [str(data[name]) for name in ("why", "sink", "outcome", "pivot") if data.get(name)]
     if "cause" in data:
         parts.append(str(data["cause"].get("summary", "")))

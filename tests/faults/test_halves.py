@@ -163,6 +163,31 @@ def test_a_new_password_cannot_be_taken_back_and_is_named(cluster: World) -> Non
     assert report.to_json()["losses"] == {"storage.vault": report.losses[STORAGE]}
 
 
+def test_a_pool_member_that_was_hidden_is_taken_out_and_added_again(cluster: World) -> None:
+    """A storage that did not exist stands in the pool, comes into being, and is to be a member."""
+    name, ghost = Address("pool", "p"), Address("storage", "ghost")
+    first = {name: declared("pool", "p", {})}
+    bench(cluster, first, first)
+    users = cluster.folder / "user.cfg"
+    users.write_text(users.read_text().replace("pool:p:::", "pool:p:::ghost"))
+    reason = Reason(Cause.DIFFERS, "test")
+    wanted = declared("pool", "p", {"storages": [ghost.id], "comment": "x"})
+    change = Change(name, first[name], wanted, reason)
+    plan = Bench(cluster, Plan(cluster.api.endpoint, "root@pam", steps=order([change])))
+
+    def fault(number: int, request: Request, send: Callable[[], Any]) -> Any:
+        if number == 1:
+            storages = cluster.folder / "storage.cfg"
+            storages.write_text(f"{storages.read_text()}\ndir: ghost\n\tpath /mnt/ghost\n\n")
+        return send()
+
+    api = writes(cluster.api, fault)
+    report, _ = plan.apply(api)
+    assert report.complete, report
+    assert [dict(sent.params).get("delete", "0") for sent in api.sent] == ["0", "1", "0"]
+    assert look(cluster.api)[name] == wanted
+
+
 def test_a_cluster_that_does_not_answer_for_a_while_is_waited_for(deletion: Bench) -> None:
     api = Away(deletion, 60.0)
     report, _ = deletion.apply(api)
