@@ -171,7 +171,7 @@ def test_a_pool_member_that_was_hidden_is_taken_out_and_added_again(cluster: Wor
     users = cluster.folder / "user.cfg"
     users.write_text(users.read_text().replace("pool:p:::", "pool:p:::ghost"))
     reason = Reason(Cause.DIFFERS, "test")
-    wanted = declared("pool", "p", {"storages": [ghost.id], "comment": "x"})
+    wanted = declared("pool", "p", {"storages": [ghost.id]})
     change = Change(name, first[name], wanted, reason)
     plan = Bench(cluster, Plan(cluster.api.endpoint, "root@pam", steps=order([change])))
 
