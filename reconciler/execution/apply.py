@@ -67,7 +67,7 @@ def take_back(run: Run) -> Report:
             close_open(run)
             pivot = _past_pivot(run)
             if pivot:
-                run.journal.write("continued", back=False, time=round(run.clock.now(), 3))
+                _forward_again(run)
                 raise ApplyNotRestored(
                     f"it cannot be taken back any more: {pivot} was irreversible",
                     hint="there is only the way forward: pvectl resume",
@@ -77,6 +77,14 @@ def take_back(run: Run) -> Report:
         return roll_back(run)
     except BARRIERS as barrier:
         return report(run, STOPPED, barrier)
+
+
+def _forward_again(run: Run) -> None:
+    """The run stands as before somebody asked for the way back."""
+    ended = [event for event in run.journal.events if event.name == "end"]
+    run.journal.write("continued", back=False, time=round(run.clock.now(), 3))
+    if ended and not ended[-1].data.get("unfinished"):
+        run.journal.write("end", **ended[-1].data)
 
 
 def resume(run: Run) -> Report:

@@ -110,6 +110,15 @@ def go_on(path: Path, owner: str, run_url: str, now: float, *, back: bool) -> Jo
     return journal
 
 
+def abandon(journal: Journal) -> None:
+    """Nothing came of opening it: a new journal is gone, one that had ended has ended again."""
+    before = journal.events[:-1]
+    if not before:
+        journal.discard_if_new()
+    elif journal.events[-1].name == "continued" and is_finished(before):
+        journal.write("end", **before[-1].data)
+
+
 def plan_of(events: list[Event], path: Path) -> Plan:
     """The plan with which a journal begins; raises JournalBroken."""
     try:

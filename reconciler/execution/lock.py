@@ -28,6 +28,7 @@ from reconciler.errors import (
 )
 from reconciler.execution.holders import Holder, holders, remove
 from reconciler.execution.journal import Journal
+from reconciler.execution.journals import abandon
 from reconciler.execution.machine import fences, local_lock, remember_fences, this_host
 from reconciler.execution.run import SETTLE, Clock
 from reconciler.model.api import Api
@@ -125,7 +126,7 @@ def one_writer(
         try:
             lock = acquire(api, clock, mine.owner, mine.run, numbers)
         except BaseException:
-            journal.discard_if_new()
+            abandon(journal)
             raise
         try:
             _record(journal, lock)

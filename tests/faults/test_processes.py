@@ -369,6 +369,22 @@ def test_a_run_that_sleeps_over_its_lease_writes_nothing_more(place: Site, pair:
     pair.again()
 
 
+def test_a_finished_run_is_rolled_back_on_demand_only_with_the_lock(
+    place: Site, pair: Plan
+) -> None:
+    assert place.run("apply", str(pair.file)).status == 0
+    (journal,) = (place.runs / "a").rglob("*.jsonl")
+    other = _groups(place, 9)
+    assert place.run("apply", str(other), machine="b", kill_after=3).status < 0
+    assert place.run("rollback", str(journal), "--yes").status == 6
+    assert place.run("status").status == 6, "the journal is closed as before"
+    assert place.run("resume", machine="b").status == 0
+    taken_back = place.run("rollback", str(journal), "--yes")
+    assert taken_back.status == 0, taken_back
+    assert place.run("status").status == 0
+    pair.again()
+
+
 def test_unlock_removes_a_lock_by_its_number(place: Site, pair: Plan) -> None:
     place.run("apply", str(pair.file), kill_after=3)
     (holder,) = holders(place.world.api)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import RequestRefused
-from reconciler.execution.journal import read_journal
+from reconciler.errors import ApplyNotRestored, RequestRefused
+from reconciler.execution.journal import is_finished, read_journal
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
@@ -232,6 +232,16 @@ def test_a_refused_rotation_leaves_the_old_secret(cluster: World) -> None:
     report, _ = plan.apply(writes(cluster.api, older(harmless)))
     assert report.restored, report
     is_as_before(cluster, plan.before)
+
+
+def test_a_rotation_cannot_be_taken_back_and_its_journal_stays_closed(cluster: World) -> None:
+    plan = rotation(cluster, "9.2.1")
+    report, path = plan.apply(cluster.api)
+    assert report.complete, report
+    with pytest.raises(ApplyNotRestored, match="cannot be taken back any more"):
+        plan.roll_back(path)
+    assert is_finished(read_journal(path))
+    is_usable(plan)
 
 
 def test_the_journal_names_the_sink_and_never_the_secret(plan: Bench, tmp_path: Path) -> None:
