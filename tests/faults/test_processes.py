@@ -19,6 +19,7 @@ from reconciler.kinds.group import GroupSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Undo
 from reconciler.model.state import State
+from tests.faults import size
 from tests.faults.processes import Ended, Site, sent_twice, site
 from tests.faults.size import count, on_pairs, some
 from tests.faults.test_tokens import STATE
@@ -280,7 +281,7 @@ def test_a_plan_that_the_cluster_has_left_behind_is_refused(pair: Plan) -> None:
     pair.again()
 
 
-@pytest.mark.parametrize("number", [2, 10])
+@pytest.mark.parametrize("number", range(2, 11) if size.at_length else (2, 10))
 def test_several_runs_at_once_never_mix(place: Site, number: int) -> None:
     """Each makes groups of its own; who finds the lock taken tries again."""
     before = place.world.files()
