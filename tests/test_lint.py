@@ -10,7 +10,7 @@ from hypothesis import given
 
 from reconciler.access.cells import held
 from reconciler.access.login import all_active
-from reconciler.access.table import AccessTable
+from reconciler.access.table import AccessTable, Principal
 from reconciler.kinds import access_table, all_kinds
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.group import GroupSpec
@@ -250,6 +250,15 @@ def test_waivers_that_match_nothing_or_name_no_rule_are_told_and_errors_are_neve
     assert [(one.code, str(one.source)) for one in unknown] == [("WAIVER_UNKNOWN", "w.toml:2")]
     error = _finding(severity=Severity.ERROR)
     assert error in waive([error], [_waiver()], RULES, NOW).findings
+
+
+def test_what_is_said_of_the_entries_of_root_is_that_they_do_nothing() -> None:
+    table = AccessTable(users={"root@pam": Principal(enabled=True)})
+    for role in ("NoAccess", "PVEAuditor"):
+        table.add_entry("/", "user", "root@pam", role, propagate=True)
+        found = lint(Scene({Address("acl", f"/|user:root@pam|{role}"): AclSpec()}, table))
+        assert {one.code for one in found} & {"LINT_NO_EFFECT", "LINT_NOACCESS_IDLE"}
+        del table.acl["/"]
 
 
 @given(tables())

@@ -18,7 +18,7 @@ from reconciler.access.login import all_active
 from reconciler.access.paths import chain
 from reconciler.access.pathset import PathSet
 from reconciler.access.reach import touched
-from reconciler.access.table import GROUP, AccessTable
+from reconciler.access.table import GROUP, ROOT, AccessTable
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, Rule, Scene
@@ -107,7 +107,9 @@ def _acts_alone(table: AccessTable, entry: Entry) -> bool:
     index = index_of(table)
     token = index.tokens.get(entry.principal)
     by_others = index.groups_of.get(entry.principal) or (token is not None and not token.privsep)
-    if entry.kind == GROUP or by_others or not _concerned(table, entry):
+    if entry.kind == GROUP or by_others or entry.principal == ROOT:
+        return False
+    if not _concerned(table, entry):
         return False
     nodes = index.nodes(entry.principal)
     pools = [place for pool in index.pools_of.get(entry.path, ()) for place in chain(pool)]
