@@ -144,13 +144,15 @@ def looked_at(desired: Desired) -> dict[str, frozenset[str]]:
     policy = desired.policy
     whole = {name for name in all_kinds() if policy.managed(name).mode is Mode.AUTHORITATIVE}
     gone_kinds = whole | {address.kind for address in gone}
+    declared_kinds = {address.kind for address in desired.objects}
     wanted: dict[str, frozenset[str]] = {}
     for name, kind in all_kinds().items():
         if name in whole or gone_kinds & kind.refers_to:
             wanted[name] = EVERYTHING
             continue
         ids = frozenset(address.id for address in concerned if address.kind == name)
-        if ids or not kind.on_demand:
+        hangs = kind.place.inside in declared_kinds
+        if ids or hangs or not kind.on_demand:
             wanted[name] = ids
     return wanted
 
@@ -164,17 +166,23 @@ def commit_of(folder: Path) -> str:
     """The commit that is checked out around a folder, read from .git without running git; or ""."""
     for parent in (folder.resolve(), *folder.resolve().parents):
         git = parent / ".git"
-        if git.is_dir():
+        if git.exists():
             return _head(git)
     return ""
 
 
 def _head(git: Path) -> str:
+    """A worktree's .git is a file that names its folder, whose `commondir` names the branches'
+    (gitrepository-layout(5))."""
     try:
+        if git.is_file():
+            git = git.parent / git.read_text().strip().removeprefix("gitdir: ")
         head = (git / "HEAD").read_text().strip()
         if not head.startswith("ref: "):
             return head
         name = head.removeprefix("ref: ")
+        if (git / "commondir").is_file():
+            git = git / (git / "commondir").read_text().strip()
         if (git / name).is_file():
             return (git / name).read_text().strip()
         for line in (git / "packed-refs").read_text().splitlines():

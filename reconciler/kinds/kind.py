@@ -109,7 +109,8 @@ class Kind(Generic[S]):
     `lock`        the file that PVE locks while writing
     `reads`       GET requests that list all objects of the kind, one each for all kinds together
     `details`     (answers so far, ids that are declared) -> further GETs, one per object
-    `on_demand`   read only where the state files concern the kind, or delete what it refers to
+    `on_demand`   read only where the state files concern the kind, declare what it hangs on, or
+                  delete what it refers to
     `read`        answers -> (id, spec) of every live object
     `sees`        what the caller must hold for a complete read
     `overlay`     (declared, live or None) -> the spec to reach: keeps what is not managed

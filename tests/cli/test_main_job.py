@@ -116,3 +116,14 @@ def test_the_report_tells_what_became_of_each_object(site: Site) -> None:
     assert report["kind"] == "report"
     assert set(report["objects"].values()) == {"done"}
     assert len(report["objects"]) == 7
+
+
+def test_a_realm_loses_its_last_sync_job_when_the_files_do(site: Site) -> None:
+    realm = '[realm.corp]\ntype = "ldap"\nserver1 = "ldap.example.com"\n'
+    realm += 'base_dn = "dc=example,dc=com"\nuser_attr = "uid"\n'
+    site.write("a.toml", realm + '[realm.corp.sync.nightly]\nschedule = "03:00"\n')
+    assert site.run("apply", "--yes").status == 0
+    site.write("a.toml", realm)
+    planned = site.run("plan", "--detailed-exitcode")
+    assert planned.status == 2
+    assert "- realm_sync.nightly" in planned.out

@@ -1,0 +1,54 @@
+"""Plans and reports name the commit of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.session import commit_of
+
+COMMIT = "5f2b8424a3c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7"
+
+
+def branch(git: Path) -> None:
+    (git / "refs" / "heads").mkdir(parents=True)
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    (git / "refs" / "heads" / "main").write_text(f"{COMMIT}\n")
+
+
+def packed(git: Path) -> None:
+    git.mkdir()
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    (git / "packed-refs").write_text(f"# pack-refs with: peeled\n{COMMIT} refs/heads/main\n")
+
+
+def detached(git: Path) -> None:
+    git.mkdir()
+    (git / "HEAD").write_text(f"{COMMIT}\n")
+
+
+def worktree(git: Path) -> None:
+    whole = git.parent.parent / "whole" / ".git"
+    branch(whole)
+    own = whole / "worktrees" / "w"
+    own.mkdir(parents=True)
+    (own / "HEAD").write_text("ref: refs/heads/main\n")
+    (own / "commondir").write_text("../..\n")
+    git.write_text(f"gitdir: {own}\n")
+
+
+@pytest.mark.parametrize("make", [branch, packed, detached, worktree])
+def test_the_commit_around_a_state_folder_is_found(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    folder = tmp_path / "checkout" / "state"
+    folder.mkdir(parents=True)
+    make(folder.parent / ".git")
+    assert commit_of(folder) == COMMIT
+
+
+def test_a_folder_under_no_version_control_has_none(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    assert commit_of(tmp_path) == ""
