@@ -34,6 +34,16 @@ app = typer.Typer(
 )
 
 
+PANELS = {
+    "Plan and apply": ("plan", "apply", "drift"),
+    "State files": ("init", "import", "snapshot", "validate", "fmt", "schema", "kinds"),
+    "Who can do what": ("explain", "who-can", "escalation", "verify", "report", "bootstrap"),
+    "After a run that did not end": ("status", "resume", "rollback", "unlock", "show"),
+    "Beside it": ("rotate", "sandbox"),
+}
+"""Where `pvectl --help` shows a command, in this order."""
+
+
 @app.callback(invoke_without_command=True)
 def _version(
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
@@ -54,6 +64,10 @@ def _register(arguments: Sequence[str]) -> None:
     asked = next((text for text in arguments if not text.startswith("-")), "")
     for name in [asked] if asked in names else names:
         importlib.import_module(f"{cli.__name__}.{name}")
+    order = [command for commands in PANELS.values() for command in commands]
+    app.registered_commands.sort(key=lambda made: order.index(str(made.name)))
+    for made in app.registered_commands:
+        made.rich_help_panel = next(panel for panel, ones in PANELS.items() if made.name in ones)
 
 
 def run(arguments: Sequence[str]) -> int:
