@@ -28,6 +28,9 @@ def python(code: str) -> tuple[str, ...]:
     return (sys.executable, "-c", code)
 
 
+UUID = "1f0c1a2b-2222-4333-8444-555555555555"
+
+
 def test_a_secret_comes_from_the_environment() -> None:
     assert resolve(SecretRef(env="S"), Path(), environ={"S": SECRET}) == SECRET
 
@@ -204,3 +207,20 @@ def test_the_keyring_holds_the_secret(tmp_path: Path, monkeypatch: pytest.Monkey
     assert read_back(sink, tmp_path, TOKEN) == SECRET
     withdraw(sink, tmp_path, TOKEN)
     assert read_back(sink, tmp_path, TOKEN) is None
+
+
+@pytest.mark.parametrize("text", ["my notes\n", f"{UUID}\nand more\n", "\n# TODO\n"])
+def test_a_file_that_holds_something_else_is_not_overwritten(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x").write_text(text)
+    with pytest.raises(SinkFailed, match="holds something else") as caught:
+        probe(SecretSink(file="x"), tmp_path)
+    assert "move the file away" in caught.value.hint
+    assert (tmp_path / "x").read_text() == text
+
+
+@pytest.mark.parametrize("text", ["", "\n", UUID, f"{UUID}\n"])
+def test_an_earlier_secret_may_be_replaced(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x").write_text(text)
+    probe(SecretSink(file="x"), tmp_path)
+    deliver(SecretSink(file="x"), tmp_path, "bot@pve!ci", "new")
+    assert (tmp_path / "x").read_text() == "new\n"

@@ -9,6 +9,7 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.apply import carry_out
 from reconciler.cli.common import Common, command
+from reconciler.cli.plan import Allow
 from reconciler.cli.session import connect, each_cluster, load_cluster, look, name_of, now
 from reconciler.cli.talk import check_formats, show
 from reconciler.desired.settings import Settings
@@ -32,10 +33,13 @@ def rotate(
     yes: Annotated[
         bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
     ] = False,
+    allow: Allow = None,
 ) -> ExitStatus:
     """Give a token a new secret and deliver that to its `secret_to`; its ACL entries stay.
 
-    The old secret stops working at once, and nothing brings it back. Exit status as of `apply`.
+    The old secret stops working at once, and nothing brings it back. What
+    [protected] and [lockout] forbid is refused, and so is the token that pvectl itself uses. Exit
+    status as of `apply`.
     """
     check_formats(common, "plan", "report")
 
@@ -44,15 +48,15 @@ def rotate(
         sink = _sink(desired, token)
         with connect(cluster, read_only=False) as api:
             name = name_of(cluster, api)
-            journals.refuse_unfinished(journals.folder_of(name))
+            journals.refuse_to_begin(journals.folder_of(name))
             live = look(api, desired)
             address = Address("token", token)
             if address not in live.state:
                 raise UsageError(
                     f"token {token} is not in the cluster", hint="`pvectl apply` makes it"
                 )
-            question = Question(name, api.actor, now())
-            plan = plan_rotation(address, sink, live.state, live.facts, question)
+            question = Question(name, api.actor, now(), allowed=tuple(allow or ()))
+            plan = plan_rotation(address, sink, live.state, live.facts, question, desired.policy)
             show(common, "plan", plan, View())
             return carry_out(common, cluster, api, plan, None, yes=yes)
 

@@ -23,9 +23,13 @@ from reconciler.model.secret import SecretSink
 COMMAND_TIMEOUT = 60.0
 """Seconds that a command has to take a secret."""
 
+TOKEN_SECRET = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""What Proxmox VE makes: a UUID (PVE::TokenConfig)."""
+
 
 def probe(sink: SecretSink, folder: Path) -> None:
-    """Try the sink without leaving anything behind; raises SinkFailed when it would fail.
+    """Try the sink without leaving anything behind; raises SinkFailed when it would fail, or when
+    the file holds something else than the secret of a token, which would be lost.
 
     A command is only looked for, not run.
     """
@@ -35,9 +39,12 @@ def probe(sink: SecretSink, folder: Path) -> None:
         set_entry(sink.keyring, "pvectl-probe", "probe")
         set_entry(sink.keyring, "pvectl-probe", None)
     else:
-        with _parent(_path(sink, folder), folder, keep=False) as (parent, name):
+        path = _path(sink, folder)
+        with _parent(path, folder, keep=False) as (parent, name):
             if sink.env_file is not None:
                 _read(parent, name, str(sink))
+            else:
+                _refuse_strangers(parent, name, path)
             temporary = _write_new(parent, name, b"\0" * 64, sink)
             os.unlink(temporary, dir_fd=parent)
 
@@ -151,6 +158,16 @@ def _read(parent: int, name: str, sink: str) -> str:
     except UnicodeDecodeError:
         pass
     raise _failed(sink, "the file that is there is not UTF-8")
+
+
+def _refuse_strangers(parent: int, name: str, path: Path) -> None:
+    """An earlier secret of a token may be replaced: where this one goes, that one is dead."""
+    text = _read(parent, name, str(path)).strip()
+    if text and not TOKEN_SECRET.fullmatch(text):
+        raise SinkFailed(
+            f"{path} holds something else than the secret of a token; that would be overwritten",
+            hint="move the file away, or name another one in secret_to",
+        )
 
 
 def _write_new(parent: int, name: str, content: bytes, sink: SecretSink) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from posixpath import normpath
 from typing import Any
 
 from pydantic import Field
@@ -53,7 +54,17 @@ def _declare(name: str, parent: str, table: TokenTable) -> Iterable[Declaration]
         raise ValueError(
             f"'{name}' is no token name; write a letter, then one or more of letters, digits, '.-_'"
         )
+    _check_place(table.secret_to)
     yield Declaration(full, TokenSpec(**dict(table)))
+
+
+def _check_place(sink: SecretSink | None) -> None:
+    """A place outside the state folder is meant only where it is written out."""
+    path = (sink.file or sink.env_file or "") if sink else ""
+    if path.startswith("~") or normpath(path).split("/")[0] == "..":
+        raise ValueError(
+            f"secret_to '{path}' leaves the state folder; write an absolute path if that is meant"
+        )
 
 
 def _export(name: str, spec: TokenSpec) -> dict[str, Any]:

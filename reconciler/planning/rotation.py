@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from reconciler.kinds import access_table, references
 from reconciler.kinds.token import TokenSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.facts import Facts
-from reconciler.model.finding import Finding
+from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Plan
+from reconciler.model.policy import Policy
 from reconciler.model.secret import SecretSink
 from reconciler.model.state import State
 from reconciler.planning import guard
 from reconciler.planning.compose import Question
+from reconciler.planning.lockout import lockout
 from reconciler.planning.order import order
 from reconciler.planning.preflight import preflight
 
@@ -23,11 +26,16 @@ RENEWS_SINCE = (9, 1)
 
 
 def rotate(
-    address: Address, sink: SecretSink, live: State, facts: Facts, question: Question
+    address: Address,
+    sink: SecretSink,
+    live: State,
+    facts: Facts,
+    question: Question,
+    policy: Policy,
 ) -> Plan:
     """The plan that gives a live token a new secret; its ACL entries are as before afterwards.
 
-    Older releases can only delete the token and make it again, its entries with it.
+    It is refused for the token that would carry it out, and where `policy` forbids it. Older releases can only delete the token and make it again, its entries with it.
     """
     spec = live[address]
     renewed = TokenSpec(**{**dict(spec), "secret_to": sink})
@@ -44,10 +52,14 @@ def rotate(
     steps = order(changes)
     table = access_table(live)
     findings = [
+        *_of_the_caller(address, question.actor),
+        *guard.protected(policy, changes),
         *guard.irreversible(steps),
         *preflight(question.actor, steps, table, table),
+        *lockout(policy.lockout, question.actor, table, steps, question.now),
     ]
-    asked = guard.allow(findings, (f"irreversible={address}",))
+    allowed = (f"irreversible={address}", *question.allowed)
+    asked = dict.fromkeys(guard.allow(findings, allowed))
     concerned = sorted({change.address for change in changes})
     return Plan(
         cluster=question.cluster,
@@ -56,7 +68,22 @@ def rotate(
         steps=steps,
         findings=tuple(sorted(asked, key=Finding.sort_key)),
         seen=tuple((name, live.get(name)) for name in concerned),
+        allowed=question.allowed,
     )
+
+
+def _of_the_caller(address: Address, actor: str) -> Iterator[Finding]:
+    """Its old secret is dead at once, so that nothing after the rotation could be verified."""
+    if address.id == actor:
+        yield Finding(
+            "LOCKOUT",
+            Severity.ERROR,
+            f"{actor} is the token that pvectl itself uses here: from its rotation on every "
+            "request of this run would be refused",
+            "rotate it as somebody else, with another token_id in pvectl.toml; or regenerate it in "
+            "the web interface, and put the new secret where pvectl reads it",
+            address,
+        )
 
 
 def _renews(release: str) -> bool:

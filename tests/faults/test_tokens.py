@@ -16,6 +16,7 @@ from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.facts import Facts
+from reconciler.model.policy import Policy
 from reconciler.model.request import Request
 from reconciler.model.secret import SecretSink
 from reconciler.model.state import Spec
@@ -180,7 +181,8 @@ def rotation(cluster: World, release: str) -> Bench:
     first = bench(cluster, STATE, STATE)
     question = Question(cluster.api.endpoint, "root@pam", NOW)
     live = look(cluster.api)
-    made = Bench(cluster, rotate(TOKEN, SINK, live, Facts(release=release), question))
+    facts = Facts(release=release)
+    made = Bench(cluster, rotate(TOKEN, SINK, live, facts, question, Policy()))
     assert first.plan.steps == ()
     assert not made.plan.refusals
     return made
