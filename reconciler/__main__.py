@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 import sys
 
 from reconciler import __version__
@@ -11,7 +13,8 @@ from reconciler import __version__
 def main() -> None:
     """Run the command line; `--version` answers before anything heavy is imported."""
     if sys.argv[1:] == ["--version"]:
-        sys.stdout.write(f"pvectl {__version__}\n")
+        with contextlib.suppress(BrokenPipeError):
+            os.write(sys.stdout.fileno(), f"pvectl {__version__}\n".encode())
         return
     from reconciler.cli.app import run
 

@@ -79,11 +79,19 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return ExitStatus.INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitStatus.OK
+        return _unheard()
+    except SystemExit as end:  # how rich ends a help that nobody reads
+        unheard = isinstance(end.__context__, BrokenPipeError)
+        return _unheard() if unheard else int(end.code or 0)
     except Exception as error:
         return _failure(error, arguments)
     return int(result or 0)
+
+
+def _unheard() -> int:
+    """Nobody reads the output any more, which is no error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return int(ExitStatus.OK)
 
 
 def _failure(error: Exception, arguments: Sequence[str]) -> int:

@@ -20,6 +20,7 @@ from reconciler.desired.settings import Settings
 from reconciler.desired.target import Cluster
 from reconciler.errors import ExitStatus, Refused, StalePlan, UsageError
 from reconciler.execution import journals
+from reconciler.execution.saved import SavedPlan, check_fits, check_fresh, load_plan, stale
 from reconciler.model.api import Api
 from reconciler.model.plan import Plan
 from reconciler.planning.preflight import MISSING_PRIVILEGE
@@ -57,14 +58,16 @@ def apply(
             "a saved plan is applied as it is", hint="give --target, --allow to `plan`"
         )
 
+    saved = None if file is None else load_plan(file)
+
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
         with connect(cluster, read_only=False) as api:
-            journals.refuse_unfinished(journals.folder_of(name_of(cluster, api)))
-            if file is not None:
-                plan = _saved(file, api, cluster)
+            journals.refuse_to_begin(journals.folder_of(name_of(cluster, api)))
+            if saved is not None:
+                plan = _still_fitting(saved, api, cluster)
             else:
                 plan = _fresh(common, cluster, settings, api, target, allow)
-            return carry_out(common, cluster, api, plan, approve, yes=yes or file is not None)
+            return carry_out(common, cluster, api, plan, approve, yes=yes or saved is not None)
 
     return each_cluster(common, one)
 
@@ -115,12 +118,10 @@ def _for_reading(common: Common) -> Common:
     return replace(common, outputs=tuple(outputs))
 
 
-def _saved(file: Path, api: Api, cluster: Cluster) -> Plan:
+def _still_fitting(saved: SavedPlan, api: Api, cluster: Cluster) -> Plan:
     """Raises StalePlan unless the plan fits what is there now."""
-    from reconciler.execution.saved import check_fits, check_fresh, load_plan, stale
     from reconciler.live.read import read_live
 
-    saved = load_plan(file)
     check_fits(saved, name_of(cluster, api), api.actor, now())
     kinds = sorted({address.kind for address, _ in saved.plan.seen})
     live = dict(read_live(api, kinds, {}).state)

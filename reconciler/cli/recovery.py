@@ -18,13 +18,14 @@ from reconciler.cli.session import connect, each_cluster, name_of, now
 from reconciler.cli.talk import check_formats, say, show
 from reconciler.desired.settings import Settings
 from reconciler.desired.target import Cluster
-from reconciler.errors import ExitStatus, UsageError
+from reconciler.errors import ExitStatus, RequestRefused, Unreachable, UsageError
 from reconciler.execution import journals
 from reconciler.execution.holders import Holder, holders
 from reconciler.execution.holders import unlock as remove_lock
 from reconciler.execution.journal import Event, is_finished, read_journal
 from reconciler.execution.lock import clear
-from reconciler.execution.report import ROLLED_BACK, STOPPED, Report, account
+from reconciler.execution.machine import refuse_running, running
+from reconciler.execution.report import ROLLED_BACK, STOPPED, Report, account, told
 from reconciler.execution.run import look
 from reconciler.execution.trail import going_back
 from reconciler.model.api import Api
@@ -43,39 +44,58 @@ class Standing(NamedTuple):
     events: Sequence[Event]
     report: Report | None
     holders: Sequence[Holder]
+    running: str = ""
+    unasked: str = ""
+
+    def exit_status(self, moment: float) -> ExitStatus:
+        """An unfinished run before everything else, unless it is under way."""
+        if self.running:
+            return ExitStatus.LOCKED
+        if self.report is not None:
+            return ExitStatus.UNFINISHED
+        if self.unasked:
+            return ExitStatus.UNREACHABLE
+        live = any(holder.until > moment for holder in self.holders)
+        return ExitStatus.LOCKED if live else ExitStatus.OK
 
 
 @command(app, "status")
 def status(common: Common) -> ExitStatus:
     """Show the unfinished run, if there is one, what became of each object, and who holds the lock.
 
-    Reads only. Exit 11 when a run is unfinished, 6 when somebody holds the lock, else 0.
+    Reads only. A cluster that cannot be reached is no hindrance: then it is what the journal says.
+    Exit 11 when a run is unfinished, 6 when one is under way or somebody holds the lock, 7 when
+    that cannot be asked, else 0.
     """
     check_formats(common, "standing")
 
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
         del settings
         with connect(cluster, read_only=True) as api:
-            path = journals.unfinished(journals.folder_of(name_of(cluster, api)))
-            events = read_journal(path) if path else []
-            reached = _account(api, events, path) if path else None
-            there = holders(api)
+            standing = _standing(api, journals.folder_of(name_of(cluster, api)))
         moment = now()
-        standing = Standing(str(path or ""), events, reached, there)
         show(common, "standing", standing, View(now=moment))
-        if path is not None:
-            return ExitStatus.UNFINISHED
-        live = any(holder.until > moment for holder in there)
-        return ExitStatus.LOCKED if live else ExitStatus.OK
+        return standing.exit_status(moment)
 
     return each_cluster(common, one)
 
 
-def _account(api: Api, events: list[Event], path: Path) -> Report:
-    """What became of each object of an unfinished run, read from the cluster."""
-    steps = journals.plan_of(events, path).steps
+def _standing(api: Api, folder: Path) -> Standing:
+    """Read from the cluster and the newest journal; where nobody answers, from the journal."""
+    live = running(folder)
+    path = journals.unfinished(folder)
+    events = read_journal(path) if path else []
+    steps = journals.plan_of(events, path).steps if path else ()
     outcome = ROLLED_BACK if going_back(events) else STOPPED
-    return account(events, steps, lambda changes: look(api, changes).state, outcome)
+    reached: Report | None = None
+    try:
+        there = holders(api)
+        if path:
+            reached = account(events, steps, lambda changes: look(api, changes).state, outcome)
+    except (Unreachable, RequestRefused) as error:
+        reached = told(events, steps, outcome) if path else None
+        return Standing(str(path or ""), events, reached, (), live, error.summary)
+    return Standing(str(path or ""), events, reached, there, live)
 
 
 @command(app, "resume")
@@ -113,6 +133,7 @@ def _continue(common: Common, path: Path | None, *, back: bool) -> ExitStatus:
         del settings
         with connect(cluster, read_only=False) as api:
             name = name_of(cluster, api)
+            refuse_running(journals.folder_of(name))
             chosen = path or journals.unfinished(journals.folder_of(name))
             if chosen is None:
                 for dead in clear(api, journals.folder_of(name)):

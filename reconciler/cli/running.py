@@ -15,6 +15,7 @@ from pathlib import Path
 from reconciler.cli.common import Common
 from reconciler.cli.secrets import FolderSecrets
 from reconciler.cli.talk import say, show
+from reconciler.cli.waiting import telling_of_delays
 from reconciler.errors import (
     ApplyNotRestored,
     ExitStatus,
@@ -29,7 +30,7 @@ from reconciler.execution.journal import Journal, read_journal
 from reconciler.execution.lock import Writer, one_writer
 from reconciler.execution.report import DONE, ROLLED_BACK, Outcome, Report
 from reconciler.execution.run import Progress, Run
-from reconciler.execution.trail import asked_for
+from reconciler.execution.trail import asked_for, final, going_back
 from reconciler.model.api import Api
 from reconciler.model.plan import Plan
 from reconciler.render.view import View
@@ -92,11 +93,14 @@ def _run(
 ) -> ExitStatus:
     """Hold both locks while `work` runs over the journal that `begin` opens."""
     folder, clock = journals.folder_of(plan.cluster), SystemClock()
-    with one_writer(api, clock, whoami(api), folder, begin) as (lock, journal):
+    with (
+        telling_of_delays(api, lambda text: say(common, text)) as watched,
+        one_writer(watched, clock, whoami(api), folder, begin) as (lock, journal),
+    ):
         for dead in lock.taken_over:
             text = f"took over the lock of {dead.owner}, number {dead.fence} {dead.run}"
             say(common, text.rstrip())
-        run = Run(api, plan.steps, journal, clock, secrets, lock, tell=teller(common))
+        run = Run(watched, plan.steps, journal, clock, secrets, lock, tell=teller(common))
         with signals(run):
             report = work(run)
         asked = asked_for(journal.events)
@@ -142,6 +146,9 @@ def teller(common: Common) -> Callable[[Progress], None]:
     """Progress lines on standard error."""
 
     def tell(progress: Progress) -> None:
+        if not progress.number:
+            say(common, progress.text)
+            return
         text = f"[{progress.number}/{progress.total}] {progress.text}"
         say(common, text, step=progress.number, of=progress.total)
 
@@ -150,18 +157,16 @@ def teller(common: Common) -> Callable[[Progress], None]:
 
 @contextmanager
 def signals(run: Run) -> Iterator[None]:
-    """The first INT or TERM asks the run to stop and roll back; the second one stops at once."""
+    """The first INT or TERM asks the run to stop; on the way back it changes nothing. The second
+    one stops at once."""
 
     def stop(number: int, frame: object) -> None:
         del frame
         run.stop.append(number)
         if len(run.stop) > 1:
+            _shout("stopped at once: pvectl status shows where it stands, pvectl resume goes on")
             os._exit(128 + number)
-        with suppress(OSError):
-            os.write(
-                sys.stderr.fileno(),
-                b"\nfinishing the request, then taking everything back; again: stop at once\n",
-            )
+        _shout(f"{_answer(run)}; again: stop at once")
 
     before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -169,3 +174,19 @@ def signals(run: Run) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _answer(run: Run) -> str:
+    """What the first signal leads to."""
+    events = run.journal.events
+    if going_back(events):
+        return "the way back goes on to its end"
+    if final(events, run.steps):
+        return "finishing the request, then stopping: what was done cannot be taken back any more"
+    return "finishing the request, then taking everything back"
+
+
+def _shout(text: str) -> None:
+    """From a signal handler, which may have interrupted any other output."""
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), f"\n{text}\n".encode())

@@ -11,6 +11,7 @@ from reconciler.errors import (
     JournalFailed,
     Locked,
     PvectlError,
+    Unreachable,
 )
 from reconciler.execution.journal import is_finished
 from reconciler.execution.judge import Seen, describe, is_hidden, judge, known
@@ -21,13 +22,13 @@ from reconciler.execution.send import close_open, renew_secrets, write
 from reconciler.execution.trail import (
     ASKED,
     announced,
+    final,
     going_back,
     has_turned,
     is_delivered,
     is_through,
     recorded,
     touched,
-    was_in_force,
 )
 from reconciler.kinds import kind_of
 from reconciler.model.change import Change, Undo
@@ -45,7 +46,7 @@ def apply(run: Run) -> Report:
         close_open(run)
         _forward(run)
         result = report(run, DONE, patience=SETTLE)
-        _refuse_incomplete(run, result)
+        _refuse_incomplete(result)
         run.journal.write("end", outcome=result.outcome, objects=result.objects_json())
         _refuse_cramped(run)
     except PvectlError as failure:
@@ -177,8 +178,10 @@ def _verify(step: Step, sight: Sight) -> None:
         )
 
 
-def _refuse_incomplete(run: Run, result: Report) -> None:
+def _refuse_incomplete(result: Report) -> None:
     """What was changed again before the end counts as a conflict."""
+    if not result.verified:
+        raise Unreachable("the cluster did not answer when everything was to be read once more")
     missing = [str(address) for address, became in result.objects if became is not Outcome.DONE]
     if missing:
         raise Conflict(
@@ -189,9 +192,7 @@ def _refuse_incomplete(run: Run, result: Report) -> None:
 
 def _failed(run: Run, failure: PvectlError) -> Report:
     """Take everything back, or stop where nothing can be taken back any more."""
-    if isinstance(failure, Locked) or (
-        isinstance(failure, JournalFailed) and not run.journal.cramped
-    ):
+    if _bars_the_way_back(run, failure):
         return report(run, STOPPED, failure)
     cause = {"code": failure.code, "summary": failure.summary}
     try:
@@ -200,27 +201,38 @@ def _failed(run: Run, failure: PvectlError) -> Report:
             run.journal.write("rollback", cause=cause)
             return roll_back(run, failure)
         run.journal.write("stuck", cause=cause, pivot=pivot)
-        result = report(run, STUCK, failure)
+        result = report(run, STUCK, failure, patience=SETTLE)
         run.journal.write("end", outcome=STUCK, unfinished=True, objects=result.objects_json())
     except BARRIERS as barrier:
         return report(run, STOPPED, failure, [] if barrier is failure else [barrier])
     return result
 
 
+def _bars_the_way_back(run: Run, failure: PvectlError) -> bool:
+    """A cluster that is still out of reach cannot be turned back either: that is for `resume`."""
+    if isinstance(failure, Unreachable):
+        try:
+            run.look(run.steps[0].changes, patience=0.0)
+        except Unreachable:
+            return True
+    cramped = isinstance(failure, JournalFailed) and run.journal.cramped
+    return isinstance(failure, Locked | JournalFailed) and not cramped
+
+
 def _past_pivot(run: Run) -> str:
     """The irreversible change that was made already; "" while everything can be taken back."""
     events = run.journal.events
-    final = [
+    known = final(events, run.steps)
+    if known:
+        return known
+    doubtful = [
         (number, change)
         for number in sorted(announced(events))
         for change in run.steps[number].changes
         if kind_of(change.address).undo(change) is Undo.NONE
     ]
-    for number, change in final:
-        if was_in_force(events, number):
-            return str(change.address)
-    state = run.look([change for _, change in final]).state if final else {}
-    for number, change in final:
+    state = run.look([change for _, change in doubtful]).state if doubtful else {}
+    for number, change in doubtful:
         seen = judge(change, state)
         if seen is Seen.HALFWAY or (seen is Seen.AFTER and number in touched(events)):
             return str(change.address)

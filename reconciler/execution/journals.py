@@ -12,6 +12,7 @@ from pathlib import Path
 
 from reconciler.errors import JournalBroken, JournalFailed, JournalUnfinished
 from reconciler.execution.journal import RESERVE, Event, Journal, is_finished, read_journal
+from reconciler.execution.machine import refuse_running
 from reconciler.execution.trail import going_back
 from reconciler.kinds import specs
 from reconciler.model.address import Address
@@ -77,6 +78,17 @@ def refuse_unfinished(folder: Path) -> None:
             hint="pvectl status shows where it stands; pvectl resume finishes it, "
             "pvectl rollback takes it back",
         )
+
+
+def refuse_to_begin(folder: Path) -> None:
+    """Raises Locked while another run of this machine writes: its journal is unfinished, too, and
+    nobody's to resume; JournalUnfinished for that of a run that is dead."""
+    refuse_running(folder)
+    try:
+        refuse_unfinished(folder)
+    except JournalUnfinished:
+        refuse_running(folder)  # it may have begun in between
+        raise
 
 
 def start(folder: Path, plan: Plan, owner: str, run_url: str, now: float) -> Journal:

@@ -12,6 +12,7 @@ the next.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,8 @@ def one_writer(
     new one of which nothing came is gone afterwards. Raises Locked, JournalFailed, Refused, and
     what `begin` raises.
     """
-    with local_lock(folder) as numbers, begin() as journal:
+    note = ", ".join(filter(None, (f"since {_moment(clock.now())}", mine.run)))
+    with local_lock(folder, note) as numbers, begin() as journal:
         try:
             lock = acquire(api, clock, mine.owner, mine.run, numbers)
         except BaseException:
@@ -133,6 +135,10 @@ def one_writer(
             yield lock, journal
         finally:
             lock.release()
+
+
+def _moment(now: float) -> str:
+    return f"{dt.datetime.fromtimestamp(now, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _record(journal: Journal, lock: ClusterLock) -> None:

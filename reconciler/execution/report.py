@@ -11,7 +11,16 @@ from reconciler.errors import PvectlError, Unreachable
 from reconciler.execution.journal import Event
 from reconciler.execution.judge import Seen, judge, shown
 from reconciler.execution.run import Run
-from reconciler.execution.trail import announced, is_taken_back, is_through, touched
+from reconciler.execution.trail import (
+    announced,
+    final,
+    going_back,
+    is_open,
+    is_taken_back,
+    is_through,
+    touched,
+    was_refused,
+)
 from reconciler.kinds import kind_of
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
@@ -36,7 +45,9 @@ class Report:
     """`outcome` in a word; `objects` in the order of the plan, each with what became of it.
 
     `failure` is what stopped the run, `trouble` what stood in the way of the way back, `losses`
-    what the way back could not bring back, by object.
+    what the way back could not bring back, by object. `verified`: read from the cluster; else
+    it is what the journal tells. `back`: the run is on the way back; `final`: the change past which
+    there is only the way forward.
     """
 
     outcome: str
@@ -44,18 +55,22 @@ class Report:
     failure: PvectlError | None = None
     trouble: tuple[PvectlError, ...] = ()
     losses: Mapping[Address, str] = field(default_factory=dict)
+    verified: bool = True
+    back: bool = False
+    final: str = ""
 
     @property
     def restored(self) -> bool:
         """Whether everything is verified to be as it was before the run."""
-        return not self.trouble and all(
+        known = self.verified and not self.trouble
+        return known and all(
             outcome in (Outcome.UNDONE, Outcome.UNTOUCHED) for _, outcome in self.objects
         )
 
     @property
     def complete(self) -> bool:
         """Whether everything is verified to be as declared."""
-        return all(outcome is Outcome.DONE for _, outcome in self.objects)
+        return self.verified and all(outcome is Outcome.DONE for _, outcome in self.objects)
 
     def objects_json(self) -> dict[str, str]:
         return {str(address): str(outcome) for address, outcome in self.objects}
@@ -64,6 +79,7 @@ class Report:
         """Without secrets, as every error is."""
         return {
             "outcome": self.outcome,
+            "verified": self.verified,
             "objects": self.objects_json(),
             "failure": None if self.failure is None else self.failure.summary,
             "trouble": [error.summary for error in self.trouble],
@@ -94,12 +110,22 @@ def report(
     *,
     patience: float = 0.0,
 ) -> Report:
-    """Read everything once more and say what became of it; `patience` as for `Run.look`."""
+    """Read everything once more and say what became of it; `patience` as for `Run.look`.
+
+    A cluster that did not answer until the run stopped is not asked again: what the journal tells
+    is reported, unverified.
+    """
 
     def see(changes: Sequence[Change]) -> State:
         return run.look(changes, patience).state
 
-    return account(run.journal.events, run.steps, see, outcome, failure, trouble)
+    events = run.journal.events
+    gone = outcome == STOPPED and any(isinstance(e, Unreachable) for e in (failure, *trouble))
+    try:
+        reached = None if gone else account(events, run.steps, see, outcome, failure, trouble)
+    except Unreachable:
+        reached = None
+    return reached or told(events, run.steps, outcome, failure, trouble)
 
 
 def account(
@@ -110,18 +136,76 @@ def account(
     failure: PvectlError | None = None,
     trouble: Sequence[PvectlError] = (),
 ) -> Report:
-    """What became of the objects of `steps`; where `see` raises Unreachable nothing is known."""
+    """What became of the objects of `steps`; raises what `see` raises."""
     fates = _fates(events, steps)
-    try:
-        state = see([change for step in steps for change in step.changes])
-    except Unreachable:
-        unknown = tuple((address, Outcome.UNKNOWN) for address in fates)
-        return Report(outcome, unknown, failure, tuple(trouble))
-    objects = tuple(
-        (address, _became(fate, state, back=outcome == ROLLED_BACK))
+    state = see([change for step in steps for change in step.changes])
+    objects = {
+        address: _became(fate, state, back=outcome == ROLLED_BACK)
         for address, fate in fates.items()
+    }
+    return _report(events, steps, outcome, objects, failure, trouble, verified=True)
+
+
+def told(
+    events: Sequence[Event],
+    steps: Sequence[Step],
+    outcome: str,
+    failure: PvectlError | None = None,
+    trouble: Sequence[PvectlError] = (),
+) -> Report:
+    """What became of the objects as the journal alone tells: unknown is only what was under way."""
+    own: dict[int, list[Event]] = {}
+    for event in events:
+        own.setdefault(event.step, []).append(event)
+    found: dict[Address, set[Outcome]] = {}
+    for number, step in enumerate(steps):
+        for change in step.changes:
+            became = _told(own.get(number, []), number, change)
+            found.setdefault(change.address, set()).add(became)
+    objects = {address: _together(each) for address, each in found.items()}
+    return _report(events, steps, outcome, objects, failure, trouble, verified=False)
+
+
+def _told(events: Sequence[Event], step: int, change: Change) -> Outcome:
+    """By the events of one step."""
+    tried = step in touched(events)
+    if is_taken_back(events, step):
+        return Outcome.UNDONE if tried else Outcome.UNTOUCHED
+    half = was_refused(events, step) and any(kind_of(change.address).halfway(change))
+    if is_open(events, step):
+        return Outcome.UNKNOWN
+    if is_through(events, step):
+        return Outcome.DONE
+    return Outcome.UNKNOWN if tried or half else Outcome.UNTOUCHED
+
+
+def _together(steps: set[Outcome]) -> Outcome:
+    """What became of an object over all steps that carry a change of it."""
+    if steps == {Outcome.UNDONE, Outcome.UNTOUCHED}:
+        return Outcome.UNDONE
+    return next(iter(steps)) if len(steps) == 1 else Outcome.UNKNOWN
+
+
+def _report(
+    events: Sequence[Event],
+    steps: Sequence[Step],
+    outcome: str,
+    objects: Mapping[Address, Outcome],
+    failure: PvectlError | None,
+    trouble: Sequence[PvectlError],
+    *,
+    verified: bool,
+) -> Report:
+    return Report(
+        outcome,
+        tuple(objects.items()),
+        failure,
+        tuple(trouble),
+        _losses(_fates(events, steps), objects),
+        verified,
+        going_back(events),
+        final(events, steps),
     )
-    return Report(outcome, objects, failure, tuple(trouble), _losses(fates, dict(objects)))
 
 
 def _fates(events: Sequence[Event], steps: Sequence[Step]) -> dict[Address, _Fate]:

@@ -43,7 +43,7 @@ def roll_back(run: Run, failure: PvectlError | None = None) -> Report:
             run.say(number, f"cannot be taken back: {error.summary}")
     trouble += _withdraw_secrets(run)
     result = report(run, ROLLED_BACK, failure, trouble, patience=SETTLE)
-    again = any(not isinstance(error, Conflict) for error in trouble)
+    again = any(not isinstance(error, Conflict) for error in trouble) or not result.verified
     run.journal.write(
         "end", outcome=result.outcome, unfinished=again, objects=result.objects_json()
     )

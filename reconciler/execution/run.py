@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -70,7 +71,8 @@ class Lease(Protocol):
 
 
 class Progress(NamedTuple):
-    """What people see while it runs: the step's number from 1, of how many, and what happens."""
+    """What people see while it runs: the step's number from 1 (0: of no step in particular), of how
+    many, and what happens."""
 
     number: int
     total: int
@@ -147,11 +149,18 @@ class Run:
                 return read()
             except (AuthenticationFailed, CertificateNotTrusted):
                 raise
-            except Unreachable:
+            except Unreachable as error:
                 if self.clock.now() >= until:
                     raise
+                self.waits(f"no answer ({error.summary}); asking again", until)
             self.clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    def waits(self, what: str, until: float) -> None:
+        """Tell what is waited for, and until when (Unix seconds)."""
+        left = max(0, round(until - self.clock.now()))
+        moment = f"{dt.datetime.fromtimestamp(until, dt.UTC):%H:%M:%S} UTC"
+        self.tell(Progress(0, len(self.steps), f"{what} until {moment}, {left} s more"))
 
     def say(self, number: int, text: str) -> None:
         """Tell about a step."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reconciler.errors import StalePlan
+from reconciler.errors import StalePlan, UsageError
 from reconciler.execution.judge import words
 from reconciler.kinds import specs
 from reconciler.model.address import Address
@@ -52,19 +52,43 @@ def save_plan(plan: Plan, path: Path, now: int, lifetime: int = LIFETIME) -> Non
         raise
 
 
+MARKS = (b'{"created":', b'"pvectl.plan"', b'"seal"')
+"""What stands in every plan file; a file without any of them never was one."""
+
+
 def load_plan(path: Path) -> SavedPlan:
-    """Read a plan file; raises StalePlan when it is none, or not as it was saved."""
+    """Read a plan file; raises StalePlan when it is not as it was saved, UsageError when it cannot
+    be read or never was one."""
     try:
-        content = json.loads(path.read_bytes())
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"the plan {path} cannot be read: {error.strerror}",
+            hint="save one with: pvectl plan --out FILE",
+        ) from None
+    try:
+        content = json.loads(raw)
         seal = content.pop("seal")
         plan = Plan.from_json(content["plan"], specs())
         saved = SavedPlan(plan, int(content["created"]), int(content["expires"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no plan of this version"
-        raise StalePlan(f"{path} cannot be read as a plan: {why}", hint=AGAIN) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        if not any(mark in raw for mark in MARKS):
+            raise _no_plan(path, raw) from None
+        raise StalePlan(
+            f"{path} cannot be read as a plan: it was changed, or is of another version", hint=AGAIN
+        ) from None
     if seal != digest(content) or content["digest"] != plan.digest:
         raise StalePlan(f"{path} is not as it was saved: its digest does not fit", hint=AGAIN)
     return saved
+
+
+def _no_plan(path: Path, raw: bytes) -> UsageError:
+    if raw.startswith(b'{"before":'):
+        return UsageError(
+            f"{path} is the journal of a run, not a plan",
+            hint=f"pvectl show {path} shows it; pvectl resume {path} finishes the run",
+        )
+    return UsageError(f"{path} is not a saved plan", hint="save one with: pvectl plan --out FILE")
 
 
 def is_plan(content: Mapping[str, Any]) -> bool:

@@ -135,7 +135,8 @@ def _send(run: Run, order: Order, sight: Sight, attempt: int) -> Any:
     try:
         run.lease.renew()
     except Locked:
-        _record(run, order, "refused", why="not sent: the lock on the cluster was lost")
+        why = "not sent: the lock on the cluster was lost"
+        _record(run, order, "refused", unsent=True, why=why)
         raise
     try:
         return run.api.send(request, values)
@@ -164,10 +165,10 @@ def _record(run: Run, order: Order, name: str, **data: Any) -> None:
 def _after(run: Run, order: Order, failure: PvectlError) -> Sight:
     """What is there after a failure, read for as long as the request may still come into force."""
     if isinstance(failure, UnknownOutcome):
-        run.say(order.step, "the outcome is unknown; reading until it is settled")
+        run.say(order.step, f"the outcome is unknown: {failure.summary}")
         return settle(run, order.changes, run.clock.now())
     if isinstance(failure, Unreachable):
-        _record(run, order, "refused", why=f"not sent: {failure.summary}")
+        _record(run, order, "refused", unsent=True, why=f"not sent: {failure.summary}")
     return run.look(order.changes)
 
 
@@ -189,6 +190,7 @@ def settle(run: Run, changes: Sequence[Change], since: float) -> Sight:
         if in_force(changes, sight.state) or run.clock.now() >= until:
             return sight
         run.lease.renew()
+        run.waits("not seen in force yet; reading again", until)
         run.clock.sleep(min(pause, max(until - run.clock.now(), 0.1)))
         pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -276,7 +278,7 @@ def close_open(run: Run) -> None:
     if found is None:
         return
     order, sent = found
-    run.say(order.step, "a request was under way when the run stopped; reading until it is settled")
+    run.say(order.step, "a request was under way when the run stopped; reading what became of it")
     sight = settle(run, order.changes, sent)
     if in_force(order.changes, sight.state):
         _record(run, order, "found")

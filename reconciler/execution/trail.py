@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from reconciler.execution.journal import Event, is_finished
 from reconciler.execution.run import Direction, Order
-from reconciler.kinds import specs
-from reconciler.model.change import Change
+from reconciler.kinds import kind_of, specs
+from reconciler.model.change import Change, Undo
 from reconciler.model.plan import Step
 from reconciler.model.request import Request
 
@@ -70,6 +70,22 @@ def is_taken_back(events: Sequence[Event], step: int) -> bool:
     )
 
 
+def is_open(events: Iterable[Event], step: int) -> bool:
+    """Whether nobody knows what became of the last request of a step, either way."""
+    own = [event for event in events if event.step == step and event.name in OPENING]
+    if not own:
+        return False
+    last = own[-1]
+    begun_back = last.data.get("direction") == Direction.BACK and last.name in IN_FORCE
+    return last.name in {"intent", "unknown"} or begun_back
+
+
+def was_refused(events: Iterable[Event], step: int) -> bool:
+    """Whether Proxmox VE refused a request of the step; it may have done half of it."""
+    own = _of(events, step, Direction.FORWARD)
+    return any(event.name == "refused" and not event.data.get("unsent") for event in own)
+
+
 def is_delivered(events: Iterable[Event], step: int) -> bool:
     """Whether the sink of a step has its secret."""
     return any(event.name == "delivered" and event.step == step for event in events)
@@ -117,6 +133,16 @@ def has_turned(events: Iterable[Event]) -> bool:
     """Whether the way back was begun and has not come to an end since."""
     names = [event.name for event in events if event.name in {"begin", "rollback", "end"}]
     return names[-1:] == ["rollback"] or names[-2:] == ["rollback", "end"]
+
+
+def final(events: Sequence[Event], steps: Sequence[Step]) -> str:
+    """The first irreversible change whose request came into force, or may have, as far as the
+    journal tells; "" for none."""
+    for number in sorted(announced(events)):
+        for change in steps[number].changes:
+            if kind_of(change.address).undo(change) is Undo.NONE and was_in_force(events, number):
+                return str(change.address)
+    return ""
 
 
 def asked_for(events: Iterable[Event]) -> bool:

@@ -35,7 +35,8 @@ def rotate(
 ) -> Plan:
     """The plan that gives a live token a new secret; its ACL entries are as before afterwards.
 
-    It is refused for the token that would carry it out, and where `policy` forbids it. Older releases can only delete the token and make it again, its entries with it.
+    It is refused for the token that would carry it out, and where `policy` forbids it. Older
+    releases can only delete the token and make it again, its entries with it.
     """
     spec = live[address]
     renewed = TokenSpec(**{**dict(spec), "secret_to": sink})

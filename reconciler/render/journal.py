@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from reconciler.kinds import kind_of, specs
@@ -72,7 +73,9 @@ def _is_finished(events: Events) -> bool:
 
 
 def _turned_back(events: Events) -> bool:
-    return any(event.name == "rollback" for event in events)
+    """Whether the run is on the way back, or was when it ended."""
+    turns = [event for event in events if event.name in {"rollback", "continued"}]
+    return bool(turns) and (turns[-1].name == "rollback" or bool(turns[-1].data.get("back")))
 
 
 def state(events: Events) -> str:
@@ -189,9 +192,12 @@ def text(events: Events, view: View) -> str:
     return terminal.render(outline(events), color=view.color, width=view.width)
 
 
-def status(events: Events, view: View) -> str:
-    """Only where the run stands, for a terminal."""
+def status(events: Events, view: View, running: str = "") -> str:
+    """Only where the run stands, for a terminal; `running` tells what writes at this moment."""
     content = outline(events, every_event=False)
+    if running:
+        now = Line(f"Running now, {running}: wait for it.", Tone.STRONG)
+        content = replace(content, title="Run: under way", closing=(now,))
     return terminal.render(content, color=view.color, width=view.width)
 
 

@@ -18,6 +18,8 @@ from reconciler.render.words import hint_lines
 
 FORMAT = 1
 
+NOT_ASKED = "The cluster could not be asked: what became of the objects is what the journal says."
+
 
 class Ended(Protocol):
     """A run that came to an end, as execution reports it."""
@@ -39,6 +41,15 @@ class Ended(Protocol):
 
     @property
     def complete(self) -> bool: ...
+
+    @property
+    def verified(self) -> bool: ...
+
+    @property
+    def back(self) -> bool: ...
+
+    @property
+    def final(self) -> str: ...
 
     def to_json(self) -> dict[str, Any]: ...
 
@@ -77,7 +88,10 @@ def outline(report: Ended, view: View) -> Outline:
             blocks = tuple(_object(address, outcome, tone, view) for address in found)
             sections.append(Section(f"{outcome.capitalize()}: {len(found):,}", blocks, "object"))
     title, tone = _title(report)
-    return Outline(title=title, tone=tone, sections=tuple(sections), closing=(Line(_next(report)),))
+    closing = [Line(_next(report))]
+    if not report.verified:
+        closing.insert(0, Line(NOT_ASKED, Tone.WARNING))
+    return Outline(title=title, tone=tone, sections=tuple(sections), closing=tuple(closing))
 
 
 def _error(error: PvectlError) -> Block:
@@ -99,12 +113,12 @@ def _title(report: Ended) -> tuple[str, Tone]:
     if report.restored:
         first = "Apply failed" if report.failure else "Rolled back"
         return f"{first}: everything is as it was before, verified.", Tone.WARNING
-    if report.outcome == "stuck":
+    if report.outcome == "stuck" or (report.outcome == "stopped" and report.final):
         return "Apply failed past the point of no return.", Tone.ERROR
     if report.outcome == "done":
         return "Applied, but not every change is in force.", Tone.ERROR
     if report.outcome == "stopped":
-        return "Stopped in the middle.", Tone.ERROR
+        return f"Stopped in the middle{' of the way back' * report.back}.", Tone.ERROR
     return "Not everything is as it was before: a person is needed.", Tone.ERROR
 
 
@@ -122,8 +136,10 @@ def _next(report: Ended) -> str:
         if report.failure is None:
             return "Nothing is left to do."
         return "Correct the cause, then plan and apply again."
+    if report.outcome == "stopped" and report.back:
+        return "Correct the cause; `pvectl resume` finishes the way back."
     return _NEXT.get(
-        report.outcome,
+        "stuck" if report.outcome == "stopped" and report.final else report.outcome,
         "Look at the objects that are done or unknown. `pvectl rollback` tries again, "
         "`pvectl plan` shows what differs from the declared state.",
     )

@@ -33,7 +33,9 @@ class Holder(Protocol):
 
 
 class Standing(Protocol):
-    """`journal` is the file of the unfinished run, empty where there is none."""
+    """`journal` is the file of the unfinished run, empty where there is none; `running` tells what
+    writes from this machine at this moment, empty for nothing; `unasked` why the cluster could not
+    be asked, empty where it was."""
 
     @property
     def journal(self) -> str: ...
@@ -47,23 +49,46 @@ class Standing(Protocol):
     @property
     def holders(self) -> Sequence[Holder]: ...
 
+    @property
+    def running(self) -> str: ...
+
+    @property
+    def unasked(self) -> str: ...
+
 
 def text(standing: Standing, view: View) -> str:
     """For a terminal."""
     parts = []
-    if standing.report is None:
-        parts.append("No unfinished run on this machine.\n")
+    if standing.report is not None:
+        parts += [
+            told.status(standing.events, view, standing.running),
+            _objects(standing.report, view),
+        ]
+    elif standing.running:
+        parts.append(f"Running now, {standing.running}.\n")
     else:
-        parts += [told.status(standing.events, view), _objects(standing.report, view)]
+        parts.append("No unfinished run on this machine.\n")
     if standing.holders:
         parts.append(_holders(standing.holders, view))
+    if standing.unasked:
+        parts.append(_unasked(standing.unasked, view))
     return "\n".join(parts)
 
 
 def _objects(report: ended.Ended, view: View) -> str:
     """The sections of a report without its title, which speaks of a run that has ended."""
     whole = ended.outline(report, view)
-    outline = Outline(title="Objects as they are now", sections=whole.sections)
+    title = "Objects as they are now" if report.verified else "Objects as the journal says"
+    return terminal.render(
+        Outline(title=title, sections=whole.sections), color=view.color, width=view.width
+    )
+
+
+def _unasked(why: str, view: View) -> str:
+    outline = Outline(
+        title="The cluster could not be asked",
+        closing=(Line(why, Tone.ERROR), Line("Whether somebody holds its lock is not known.")),
+    )
     return terminal.render(outline, color=view.color, width=view.width)
 
 
@@ -83,7 +108,7 @@ def _holder(holder: Holder, now: int) -> Line:
 
 
 def json(standing: Standing, view: View) -> str:
-    """For programs; `run` is null where no run is unfinished."""
+    """For programs; `run` is null where no run is unfinished, `locks` where nobody can tell."""
     run: dict[str, Any] | None = None
     if standing.report is not None:
         run = {"journal": standing.journal, **standing.report.to_json()}
@@ -98,4 +123,10 @@ def json(standing: Standing, view: View) -> str:
         }
         for holder in standing.holders
     ]
-    return document("status", FORMAT, {"run": run, "locks": locks})
+    content = {
+        "run": run,
+        "running": standing.running or None,
+        "locks": None if standing.unasked else locks,
+        "unreachable": standing.unasked or None,
+    }
+    return document("status", FORMAT, content)

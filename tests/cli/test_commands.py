@@ -161,24 +161,24 @@ def _touched(plan: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "words", "status"),
     [
-        (_touched, "not as it was saved"),
-        (lambda plan: plan[:100], "no plan of this version"),
-        (lambda _: b"", "no plan of this version"),
-        (lambda _: b"\xff\xfe{}", "no plan of this version"),
+        (_touched, "not as it was saved", 5),
+        (lambda plan: plan[:100], "was changed, or is of another version", 5),
+        (lambda _: b"", "is not a saved plan", 64),
+        (lambda _: b"\xff\xfe{}", "is not a saved plan", 64),
     ],
     ids=["edited", "cut off", "empty", "not text"],
 )
 def test_a_plan_file_that_was_changed(
-    change: Callable[[bytes], bytes], words: str, site: Site
+    change: Callable[[bytes], bytes], words: str, status: int, site: Site
 ) -> None:
     site.write("a.toml", "[group.ops]\n")
     assert site.run("plan", "--out", "p.json").status == 0
     path = site.folder / "p.json"
     path.write_bytes(change(path.read_bytes()))
     ended = site.run("apply", "p.json")
-    assert ended.status == 5
+    assert ended.status == status
     assert words in ended.err
     assert site.untouched
 

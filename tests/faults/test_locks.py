@@ -247,7 +247,8 @@ class Stepwise:
         self._clock = clock
         folder = cluster.journal.with_name(f"machine-{number}")
         folder.mkdir()
-        self._thread = Thread(target=self._work, args=(f"m{number}", folder / "fence"))
+        args = (f"m{number}", folder / "fence")
+        self._thread = Thread(target=self._work, args=args, daemon=True)
         self._thread.start()
 
     def _work(self, name: str, numbers: Path) -> None:

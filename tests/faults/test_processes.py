@@ -194,6 +194,25 @@ def test_a_second_signal_stops_at_once_and_resume_finishes(
     plan.clean()
 
 
+def test_a_signal_changes_nothing_on_the_way_back(pair: Plan) -> None:
+    """The second one stops there, too; `resume` then goes on going back."""
+    for times, status in ((1, 0), (2, 128 + signal.SIGTERM)):
+        pair.place.run("apply", str(pair.file), kill_after=4)
+        fault = {"signal_after": [4, int(signal.SIGTERM), times]}
+        ended = pair.place.run("rollback", **fault)
+        assert ended.status == status, ended
+        assert "the way back goes on to its end; again: stop at once" in ended.err
+        assert "taking everything back" not in ended.err
+        if times == 2:
+            assert "stopped at once: pvectl status" in ended.err
+            told = pair.place.run("status")
+            assert told.status == 11
+            assert "`pvectl resume` finishes the way back" in told.out
+            assert pair.place.run("resume").status == 0
+        pair.is_undone()
+        pair.again()
+
+
 def test_a_signal_at_any_time_leaves_one_state_or_a_journal(pair: Plan) -> None:
     chance = random.Random(4)  # noqa: S311 - not for secrets
     for _ in some(range(200), 8):

@@ -1,0 +1,71 @@
+"""A late answer is talked about, so that nobody takes a run that waits for a dead one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import Any, TypeVar
+
+from reconciler.model.api import Api
+from reconciler.model.request import Request
+
+T = TypeVar("T")
+
+PATIENCE = 10.0
+"""Seconds without an answer after which, and then each time, that is said."""
+
+
+class _Watched:
+    """An `Api` that keeps what it is asked at the moment, and since when."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.asked: tuple[str, float] | None = None
+
+    @property
+    def actor(self) -> str:
+        return self._api.actor
+
+    @property
+    def endpoint(self) -> str:
+        return self._api.endpoint
+
+    def get(self, requests: Sequence[Request]) -> list[Any]:
+        what = f"GET {requests[0].target}" if requests else ""
+        return self._noting(what, self._api.get, requests)
+
+    def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
+        words = f"{request.method} {request.target}"
+        return self._noting(words, self._api.send, request, secrets)
+
+    def close(self) -> None:
+        self._api.close()
+
+    def _noting(self, what: str, call: Callable[..., T], *arguments: Any) -> T:
+        self.asked = (what, time.monotonic())
+        try:
+            return call(*arguments)
+        finally:
+            self.asked = None
+
+
+@contextmanager
+def telling_of_delays(api: Api, tell: Callable[[str], None]) -> Iterator[Api]:
+    """The same connection; `tell` hears of each request that is not answered in time."""
+    watched, ended = _Watched(api), Event()
+
+    def watch() -> None:
+        while not ended.wait(PATIENCE):
+            asked = watched.asked
+            if asked is not None and (since := time.monotonic() - asked[1]) >= PATIENCE:
+                tell(f"no answer to {asked[0]} for {since:.0f} s; still waiting")
+
+    thread = Thread(target=watch, name="pvectl-delays", daemon=True)
+    thread.start()
+    try:
+        yield watched
+    finally:
+        ended.set()
+        thread.join()

@@ -1,0 +1,206 @@
+"""What an earlier or a living run means for the next command, seen through the installed one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.site import Site
+from tests.command import PVECTL, environment
+
+WAITING = """
+[group.first]
+
+[user."new@pve"]
+
+[user."new@pve".token.t1]
+secret_to = {{ command = ["sh", "-c", "touch begun; while [ ! -e go ]; do sleep 0.02; done; {}"] }}
+"""
+"""A run that waits in its middle until the file `go` is there, and what then becomes of it."""
+
+KILLED = """
+[group.first]
+
+[user."new@pve"]
+
+[user."new@pve".token.t1]
+secret_to = { command = ["sh", "-c", "kill -9 $PPID"] }
+
+[group.last]
+"""
+
+
+@contextmanager
+def running(site: Site, *arguments: str, env: Mapping[str, str] = {}) -> Iterator[Run]:
+    """A command that has come to its middle; it goes on when the block ends."""
+    with (site.folder / "err").open("wb") as err:
+        process = subprocess.Popen(
+            [PVECTL, *arguments],
+            cwd=site.folder,
+            env=environment({**site.env, **env}),
+            stdout=subprocess.DEVNULL,
+            stderr=err,
+        )
+        run = Run(process, site)
+        try:
+            run.until(site.state / "begun")
+            yield run
+        finally:
+            (site.state / "go").touch()
+            run.status = process.wait(60)
+
+
+class Run:
+    """`status` and `err` once it has ended."""
+
+    def __init__(self, process: subprocess.Popen[bytes], site: Site) -> None:
+        self._process, self._site = process, site
+        self.pid = process.pid
+        self.status: int | None = None
+
+    @property
+    def err(self) -> str:
+        return (self._site.folder / "err").read_text()
+
+    def until(self, path: Path) -> None:
+        while not path.exists():
+            assert self._process.poll() is None, self.err
+            time.sleep(0.01)
+
+    def interrupt(self, words: str) -> None:
+        """Send INT, and wait until the run has answered with these words."""
+        os.kill(self.pid, signal.SIGINT)
+        while words not in self.err:
+            assert self._process.poll() is None, self.err
+            time.sleep(0.01)
+
+
+def test_a_living_run_is_waited_for_and_never_taken_for_a_dead_one(site: Site) -> None:
+    site.write("a.toml", WAITING.format("cat"))
+    with running(site, "apply", "--yes", env={"PVECTL_RUN_URL": "https://ci/17"}) as run:
+        for command in (["apply", "--yes"], ["resume"], ["rollback"], ["rotate", "new@pve!t1"]):
+            refused = site.run(*command)
+            assert refused.status == 6, refused
+            assert f"running now, pid {run.pid}, since 20" in refused.err
+            assert "https://ci/17" in refused.err
+        told = site.run("status")
+        assert told.status == 6
+        assert f"Running now, pid {run.pid}" in told.out
+        assert "pvectl resume" not in told.out
+        as_json = json.loads(site.run("status", "--format", "json").out)
+        assert as_json["running"].startswith(f"pid {run.pid}")
+    assert run.status == 0, run.err
+    assert site.run("status").status == 0
+    assert site.run("apply", "--yes").status == 0
+
+
+def test_a_journal_whose_process_is_dead_is_unfinished(site: Site) -> None:
+    site.write("a.toml", KILLED)
+    assert site.run("apply", "--yes").status == -signal.SIGKILL
+    refused = site.run("apply", "--yes")
+    assert refused.status == 11
+    assert "pvectl status" in refused.err
+
+
+def test_status_needs_no_cluster_to_tell_what_the_journal_says(site: Site) -> None:
+    site.write("a.toml", KILLED)
+    site.run("apply", "--yes")
+    with _out_of_reach(site):
+        told = site.run("status")
+        assert told.status == 11, told
+        assert "The cluster could not be asked" in told.out
+        assert "connection refused" in told.out
+        assert "Objects as the journal says" in told.out
+        assert "pvectl resume" in told.out
+        as_json = json.loads(site.run("status", "--format", "json").out)
+    assert as_json["locks"] is None
+    assert "connection refused" in as_json["unreachable"]
+    assert as_json["run"]["verified"] is False
+    assert as_json["run"]["objects"] == {
+        "group.first": "done",
+        "group.last": "done",
+        "user.new@pve": "done",
+        "token.new@pve!t1": "unknown",
+    }
+    assert site.run("rollback").status == 0
+    with _out_of_reach(site):
+        assert site.run("status").status == 7
+
+
+@contextmanager
+def _out_of_reach(site: Site) -> Iterator[None]:
+    """Nobody listens at the cluster's port; its journals stay where they are."""
+    folder = next((site.folder / "home" / "journal").iterdir())
+    site.target(endpoint="https://127.0.0.1:9")
+    moved = folder.rename(folder.with_name("127.0.0.1_9"))
+    try:
+        yield
+    finally:
+        moved.rename(folder)
+        site.target()
+
+
+def test_a_signal_is_answered_with_what_it_leads_to(site: Site) -> None:
+    site.write("a.toml", WAITING.format("cat"))
+    with running(site, "apply", "--yes") as run:
+        run.interrupt("finishing the request, then taking everything back; again: stop at once")
+    assert run.status == 130
+    assert "first" not in site.user_cfg()
+    assert site.run("status").status == 0
+
+
+def test_a_signal_past_the_point_of_no_return_promises_no_way_back(site: Site) -> None:
+    site.write("a.toml", WAITING.format("cat"))
+    (site.state / "go").touch()
+    assert site.run("apply", "--yes").status == 0
+    for name in ("go", "begun"):
+        (site.state / name).unlink()
+    with running(site, "rotate", "new@pve!t1", "--yes") as run:
+        run.interrupt("what was done cannot be taken back any more; again: stop at once")
+    assert run.status == 10
+    assert site.run("resume").status == 0
+
+
+def test_a_second_signal_says_what_to_type(site: Site) -> None:
+    site.write("a.toml", WAITING.format("cat"))
+    with running(site, "apply", "--yes") as run:
+        run.interrupt("again: stop at once")
+        os.kill(run.pid, signal.SIGINT)
+    assert run.status == 130
+    assert "stopped at once: pvectl status shows where it stands, pvectl resume goes" in run.err
+    assert site.run("status").status == 11
+    assert site.run("rollback").status == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("nope.json", "No such file"), ("state", "Is a directory"), ("a.txt", "is not a saved plan")],
+)
+def test_what_is_no_plan_file_is_wrong_usage(site: Site, name: str, words: str) -> None:
+    (site.folder / "a.txt").write_text("[group.ops]\n")
+    refused = site.run("apply", name)
+    assert refused.status == 64, refused
+    assert words in refused.err
+    assert "pvectl plan --out" in refused.err
+
+
+@pytest.mark.parametrize("words", ["--help", "plan --help", "--version", "plan", "status"])
+def test_a_reader_that_never_reads_is_no_error(site: Site, words: str) -> None:
+    site.write("a.toml", "[group.ops]\n")
+    ended = subprocess.run(
+        ["bash", "-c", f'set -o pipefail; "$0" {words} | true', PVECTL],
+        capture_output=True,
+        cwd=site.folder,
+        env=environment(site.env),
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
