@@ -145,7 +145,8 @@ def test_a_huge_plan_fits_a_comment_and_says_what_is_missing() -> None:
         samples.change(f"group.g{number:04}", None, samples.GroupSpec(comment="é`" * 80))
         for number in range(2000)
     ]
-    findings = [samples.findings()[1]._replace(message=f"{n} " + "x" * 200) for n in range(3000)]
+    one = samples.findings()[1]
+    findings = [one._replace(code=f"C{n}", message="x" * 200) for n in range(3000)]
     shown = _shown("plan", samples.plan(changes, findings), "markdown")
     assert LIMIT * 9 // 10 < len(shown.encode()) <= LIMIT
     left = re.findall(r"… and ([\d,]+) more (step|finding)s\.", shown)

@@ -10,6 +10,7 @@ import time
 
 from reconciler.kinds.acl import AclSpec
 from reconciler.model.change import Cause
+from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Plan
 from reconciler.render import FORMATS
 from reconciler.render.drift import Class, Drift
@@ -141,3 +142,26 @@ def test_drift_that_went_away_is_named() -> None:
     after = Drift.of(Plan(samples.CLUSTER, samples.ACTOR), previous=before)
     assert len(after.gone) == len(before["differences"])
     assert "No longer different since the report before" in FORMATS["drift"]["text"](after, View())
+
+
+def test_many_alike_findings_are_counted_instead_of_shown() -> None:
+    note, error = (
+        Finding(code, severity, f"{code} {number}", source=Source("a.toml", number))
+        for code, severity, number in (("NOTED", Severity.NOTE, 1), ("BAD", Severity.ERROR, 1))
+    )
+    many = [note._replace(message=f"NOTED {n}", source=Source("a.toml", n)) for n in range(1, 2501)]
+    found = samples.plan([], [error, *many])
+    for name in ("text", "markdown"):
+        shown = FORMATS["plan"][name](found, View())
+        assert "and 2,495 more of NOTED" in shown
+        assert "NOTED 5" in shown
+        assert "NOTED 6" not in shown
+        assert "BAD 1" in shown
+    assert len(json.loads(FORMATS["plan"]["json"](found, View()))["findings"]) == 2501
+
+
+def test_a_single_finding_more_is_shown_rather_than_counted() -> None:
+    few = [Finding("NOTED", Severity.NOTE, f"number {n}") for n in range(6)]
+    shown = _text(samples.plan([], few))
+    assert "number 5" in shown
+    assert "more of" not in shown

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from reconciler.model.finding import Finding, Severity
+from reconciler.render.alike import alike
 from reconciler.render.clean import clean
 from reconciler.render.layout import cut
 from reconciler.render.outline import Block, Outline, Section
@@ -106,14 +107,19 @@ def _findings(findings: Sequence[Finding], room: int) -> Iterable[str]:
     yield cells("", "Code", "Finding", "Where")
     yield cells("---", "---", "---", "---")
     room -= _RESERVE
-    for number, finding in enumerate(findings):
-        row = _row(finding)
-        room -= _size([row])
-        if room < 0:
-            yield ""
-            yield f"… and {count(len(findings) - number, 'more finding')}."
-            return
-        yield row
+    left = len(findings)
+    for one in alike(findings):
+        rows = [_row(finding) for finding in one.shown]
+        if one.more:
+            rows.append(cells("", "", said(str(one)), ""))
+        for number, row in enumerate(rows):
+            room -= _size([row])
+            if room < 0:
+                yield ""
+                yield f"… and {count(left - number, 'more finding')}."
+                return
+            yield row
+        left -= len(one.shown) + one.more
 
 
 def _row(finding: Finding) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from reconciler.model.finding import Finding, Severity
+from reconciler.render.alike import alike
 from reconciler.render.layout import cut
 from reconciler.render.outline import Line, Outline, Section, Tone
 from reconciler.render.words import count, hint_lines
@@ -69,8 +70,11 @@ def _findings(findings: Sequence[Finding]) -> Iterable[Line]:
             yield Line("")
         first = False
         yield Line(count(len(group), str(severity)).capitalize(), _SEVERITIES[severity])
-        for finding in group:
-            yield from finding_lines(finding, _SEVERITIES[severity])
+        for one in alike(group):
+            for finding in one.shown:
+                yield from finding_lines(finding, _SEVERITIES[severity])
+            if one.more:
+                yield Line(str(one), Tone.FAINT, 2)
 
 
 def finding_lines(finding: Finding, tone: Tone) -> Iterable[Line]:
