@@ -14,6 +14,8 @@ from reconciler.kinds.read import EVERYTHING
 from reconciler.live.read import Live, read_live
 from reconciler.model.declared import Desired, Waiver
 from reconciler.model.finding import Source
+from reconciler.planning.effect import real_paths
+from reconciler.planning.lint import lint_all
 from reconciler.sandbox.direct import SandboxApi
 from tests.command import FIXTURES
 
@@ -47,7 +49,9 @@ def declared() -> Desired:
     """What examples/team-access says, with a waiver."""
     found = load(TEAM)
     source = Source("waivers.toml", 1)
-    waiver = Waiver("TOKEN_NO_EXPIRY", "token.svc-*", "rotated monthly", LATER + 9 * DAY, source)
+    waiver = Waiver(
+        "LINT_TOKEN_NEVER_EXPIRES", "token.svc-*", "rotated monthly", LATER + 9 * DAY, source
+    )
     return Desired(
         found.objects, found.removed, found.moved, found.expectations, (waiver,), found.policy
     )
@@ -58,7 +62,9 @@ def team(folder: Path = FIXTURES / "team", **more: Any) -> Review:
     live = look(folder)
     table = access_table(live.state)
     about = About("https://pve01.example.com:8006", more.pop("taken", TAKEN), "auditor@pve!review")
-    beside = Beside(declared(), live.facts, **more)
+    desired, paths = declared(), real_paths(live.state, live.facts)
+    judged = lint_all(desired, live.state, table, paths, about.taken, complete=True)
+    beside = Beside(desired, live.facts, findings=judged.findings, waived=judged.waived, **more)
     return review(about, live.state, table, escalations(table), beside)
 
 

@@ -17,6 +17,7 @@ from reconciler.access.table import AccessTable
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired, Waiver
 from reconciler.model.facts import Facts
+from reconciler.model.finding import Finding
 from reconciler.model.state import State, digest
 
 
@@ -97,6 +98,9 @@ class Review:
     groups: tuple[GroupUse, ...] = ()
     ways: tuple[Escalation, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """what rules object to; in order, without what is waived"""
+    waived: tuple[tuple[Finding, Waiver], ...] = ()
     endings: tuple[Ending, ...] = ()
     since: Since | None = None
     guests: Mapping[str, str] = field(default_factory=dict)
@@ -137,6 +141,11 @@ class Review:
             "groups": [one._asdict() for one in self.groups],
             "ways": [{**one.to_json(), "key": list(one.key)} for one in self.ways],
             "waivers": [_waiver_json(one) for one in self.waivers],
+            "findings": [one.to_json() for one in self.findings],
+            "waived": [
+                {"finding": finding.to_json(), "waiver": _waiver_json(waiver)}
+                for finding, waiver in self.waived
+            ],
             "endings": [one._asdict() for one in self.endings],
             "since": None if self.since is None else self.since.to_json(),
             "guests": dict(self.guests),
@@ -151,13 +160,16 @@ class Beside(NamedTuple):
     """What a review takes into account beside the cluster's own state.
 
     `desired`: None where there are no state files. `ages`: tokens whose secret's age is known.
-    `earlier`: the JSON document of the review before.
+    `earlier`: the JSON document of the review before. `findings` and `waived`: what rules object
+    to, and what of that somebody accepts.
     """
 
     desired: Desired | None = None
     facts: Facts = Facts()
     ages: Mapping[str, Age] = {}
     earlier: Mapping[str, Any] | None = None
+    findings: tuple[Finding, ...] = ()
+    waived: tuple[tuple[Finding, Waiver], ...] = ()
 
 
 def review(
@@ -191,6 +203,8 @@ def review(
         ),
         ways=tuple(ways),
         waivers=tuple(waivers),
+        findings=beside.findings,
+        waived=beside.waived,
         endings=tuple(sorted(_endings(everybody, grants, waivers, about.taken), key=_by_date)),
         guests={
             f"/vms/{vmid}": guest.name for vmid, guest in beside.facts.guests.items() if guest.name

@@ -30,6 +30,9 @@ from reconciler.kinds import access_table
 from reconciler.kinds.read import EVERYTHING
 from reconciler.live.read import read_live
 from reconciler.model.declared import Desired
+from reconciler.model.facts import Facts
+from reconciler.planning.effect import real_paths
+from reconciler.planning.lint import lint_all
 from reconciler.planning.stand_in import as_live
 from reconciler.render import FORMATS
 from reconciler.render.view import View
@@ -105,7 +108,9 @@ def _of_cluster(cluster: Cluster, settings: Settings, earlier: Mapping[str, Any]
     table = access_table(live.state)
     about = About(name, now(), actor, commit_of(cluster.folder) if desired else "")
     ages = {token: Age(moment, exact=True) for token, moment in known.items()}
-    beside = Beside(desired, live.facts, ages, earlier)
+    paths = real_paths(live.state, live.facts)
+    judged = lint_all(desired or Desired(), live.state, table, paths, about.taken, complete=True)
+    beside = Beside(desired, live.facts, ages, earlier, *judged)
     return review(about, live.state, table, escalations(table), beside)
 
 
@@ -120,7 +125,8 @@ def _of_files(cluster: Cluster, settings: Settings, earlier: Mapping[str, Any] |
     desired = load_cluster(cluster, settings).desired
     table = access_table(as_live(desired))
     about = About("", now(), source=commit_of(cluster.folder))
-    beside = Beside(desired, earlier=earlier)
+    judged = lint_all(desired, desired.state, table, (), about.taken, complete=False)
+    beside = Beside(desired, Facts(), {}, earlier, *judged)
     return review(about, desired.state, table, escalations(table), beside)
 
 

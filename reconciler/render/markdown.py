@@ -104,22 +104,31 @@ def _facts(outline: Outline) -> Iterable[str]:
 def _findings(findings: Sequence[Finding], room: int) -> Iterable[str]:
     if not findings:
         return
-    yield cells("", "Code", "Finding", "Where")
-    yield cells("---", "---", "---", "---")
     room -= _RESERVE
     left = len(findings)
+    for row, number in _rows(findings):
+        room -= _size([row])
+        if room < 0:
+            yield ""
+            yield f"… and {count(left, 'more finding')}."
+            return
+        yield row
+        left -= number
+
+
+def finding_rows(findings: Sequence[Finding]) -> Iterable[str]:
+    """A table of findings; nothing without any."""
+    return (row for row, _ in _rows(findings)) if findings else ()
+
+
+def _rows(findings: Sequence[Finding]) -> Iterable[tuple[str, int]]:
+    """Each row with the number of findings that it stands for."""
+    yield cells("", "Code", "Finding", "Where"), 0
+    yield cells("---", "---", "---", "---"), 0
     for one in alike(findings):
-        rows = [_row(finding) for finding in one.shown]
+        yield from ((_row(finding), 1) for finding in one.shown)
         if one.more:
-            rows.append(cells("", "", said(str(one)), ""))
-        for number, row in enumerate(rows):
-            room -= _size([row])
-            if room < 0:
-                yield ""
-                yield f"… and {count(left - number, 'more finding')}."
-                return
-            yield row
-        left -= len(one.shown) + one.more
+            yield cells("", "", said(str(one)), ""), one.more
 
 
 def _row(finding: Finding) -> str:

@@ -72,13 +72,14 @@ def _findings(findings: Sequence[Finding]) -> Iterable[Line]:
         yield Line(count(len(group), str(severity)).capitalize(), _SEVERITIES[severity])
         for one in alike(group):
             for finding in one.shown:
-                yield from finding_lines(finding, _SEVERITIES[severity])
+                yield from finding_lines(finding)
             if one.more:
                 yield Line(str(one), Tone.FAINT, 2)
 
 
-def finding_lines(finding: Finding, tone: Tone) -> Iterable[Line]:
+def finding_lines(finding: Finding) -> Iterable[Line]:
     """Code and place, the message below, then what to do."""
+    tone = _SEVERITIES[finding.severity]
     place = str(finding.source or finding.address or "")
     yield Line(place, tone, 2, label=f"{finding.code}  ")
     yield Line(finding.message, Tone.PLAIN, 6)

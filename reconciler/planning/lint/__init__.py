@@ -13,7 +13,7 @@ from reconciler.planning.lint.rule import Rule, Scene
 from reconciler.planning.lint.waive import RULES as WAIVER_RULES
 from reconciler.planning.lint.waive import Waived, waive
 
-__all__ = ["RULES", "Rule", "Scene", "Waived", "lint", "lint_declared", "waive"]
+__all__ = ["RULES", "Rule", "Scene", "Waived", "lint", "lint_all", "lint_declared", "waive"]
 
 RULES: Mapping[str, Rule] = {
     rule.code: rule
@@ -58,3 +58,20 @@ def lint_declared(
     scene = Scene(state, table, desired.objects, desired.policy, paths, now, complete)
     own = [one for one in lint(scene) if one.address is None or one.address in desired.objects]
     return waive(own, desired.waivers, RULES, now).findings
+
+
+def lint_all(
+    desired: Desired,
+    state: State,
+    table: AccessTable,
+    paths: tuple[str, ...],
+    now: int,
+    *,
+    complete: bool,
+) -> Waived:
+    """What the rules find about everything in `state`, declared or not, and what of it is waived.
+
+    `complete`: the state is the whole cluster.
+    """
+    scene = Scene(state, table, desired.objects, desired.policy, paths, now, complete)
+    return waive(lint(scene), desired.waivers, RULES, now)

@@ -9,9 +9,18 @@ from reconciler.access.holdings import Profile
 from reconciler.access.meaning import Sort, in_words
 from reconciler.access.review import Review
 from reconciler.access.table import TOKEN
-from reconciler.render.markdown import cells, code, fence, prose
+from reconciler.render.markdown import cells, code, fence, finding_rows, prose
 from reconciler.render.review.places import TITLES, Places, shortened
-from reconciler.render.review.sayings import age, changes, ending, expiry, facts, points, title
+from reconciler.render.review.sayings import (
+    age,
+    changes,
+    ending,
+    expiry,
+    facts,
+    points,
+    title,
+    waived,
+)
 from reconciler.render.view import View
 from reconciler.render.words import moment
 
@@ -30,6 +39,7 @@ def markdown(review: Review, view: View) -> str:
         _section("Tokens", _tokens(review)),
         _section("Users", _users(review)),
         _section("Roles", _roles(review)),
+        _section("Findings", finding_rows(review.findings)),
         _section("Waivers", _waivers(review)),
         _section(
             "Expired or expiring before the next review",
@@ -203,9 +213,15 @@ def _roles(review: Review) -> Iterator[str]:
 
 def _waivers(review: Review) -> Iterator[str]:
     yield from _rows(
-        ("Rule", "Object", "Reason", "Until"),
+        ("Rule", "Object", "Sets aside", "Reason", "Until"),
         (
-            (code(one.code), code(one.address), prose(one.reason), moment(one.expires))
+            (
+                code(one.code),
+                code(one.address),
+                waived(review, one),
+                prose(one.reason),
+                moment(one.expires),
+            )
             for one in review.waivers
         ),
     )

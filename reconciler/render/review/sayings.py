@@ -10,6 +10,7 @@ from reconciler.access.meaning import in_words
 from reconciler.access.review import Ending, Review
 from reconciler.access.since import Changed, Rights, Since
 from reconciler.access.table import TOKEN, USER
+from reconciler.model.declared import Waiver
 from reconciler.render.outline import Fact, Tone
 from reconciler.render.review.places import Places, shortened
 from reconciler.render.words import count, moment
@@ -45,6 +46,11 @@ def facts(review: Review) -> Iterator[Fact]:
         of = f" of {review.since.cluster or 'state files'}" if other else ""
         yield Fact("review before", moment(review.since.taken) + of)
     yield Fact("content", f"SHA-256 {review.digest[:DIGEST]}…")
+
+
+def waived(review: Review, waiver: Waiver) -> str:
+    """`2 findings`: what a waiver sets aside."""
+    return count(sum(by == waiver for _, by in review.waived), "finding")
 
 
 def title(review: Review) -> str:

@@ -9,11 +9,12 @@ from reconciler.access.accounts import Mark, Risk
 from reconciler.access.meaning import Level, in_words
 from reconciler.access.review import Review
 from reconciler.access.table import TOKEN, USER
+from reconciler.render.alike import alike
 from reconciler.render.clean import clean
 from reconciler.render.outline import Tone
 from reconciler.render.review.places import Places
-from reconciler.render.review.sayings import changes, ending, facts, points
-from reconciler.render.words import count, listed, moment
+from reconciler.render.review.sayings import changes, ending, facts, points, waived
+from reconciler.render.words import count, hint_lines, listed, moment
 
 NAMED = 8
 """Names of a point; the filter shows the others."""
@@ -191,7 +192,7 @@ def _section(name: str, head: str, body: str) -> str:
 
 
 def rest(review: Review) -> str:
-    """Roles, groups and waivers, without those that are empty."""
+    """Roles, groups, findings and waivers, without those that are empty."""
     return "".join(_rest(review))
 
 
@@ -202,13 +203,35 @@ def _rest(review: Review) -> Iterator[str]:
     if review.groups:
         columns = ("Group", "Comment", "Members")
         yield _section("groups", "Groups", _table("Groups", columns, _groups(review)))
+    if review.findings:
+        columns = ("Rule", "Finding", "Where")
+        yield _section("findings", "Findings", _table("Findings", columns, _findings(review)))
     if review.waivers:
         rows = (
-            (_code(one.code), _code(one.address), text(one.reason), moment(one.expires))
+            (
+                _code(one.code),
+                _code(one.address),
+                waived(review, one),
+                text(one.reason),
+                moment(one.expires),
+            )
             for one in review.waivers
         )
-        table = _table("Waivers", ("Rule", "Object", "Reason", "Until"), rows)
+        table = _table("Waivers", ("Rule", "Object", "Sets aside", "Reason", "Until"), rows)
         yield _section("waivers", "Waivers", table)
+
+
+def _findings(review: Review) -> Iterator[tuple[str, ...]]:
+    for one in alike(review.findings):
+        for finding in one.shown:
+            hint = f"<span class=more>{text(' '.join(hint_lines(finding.hint)))}</span>"
+            yield (
+                f"{_code(finding.code)}<br><span class=more>{finding.severity}</span>",
+                f"{text(finding.message)}<br>{hint}",
+                _code(str(finding.source or finding.address or "")),
+            )
+        if one.more:
+            yield "", f"<span class=more>{text(str(one))}</span>", ""
 
 
 def endings(review: Review) -> str:

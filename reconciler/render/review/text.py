@@ -11,9 +11,19 @@ from reconciler.access.meaning import in_words
 from reconciler.access.review import Review
 from reconciler.access.table import TOKEN
 from reconciler.render import text as terminal
+from reconciler.render.alike import alike
 from reconciler.render.outline import Block, Line, Outline, Section, Tone, labelled, section
 from reconciler.render.review.places import TITLES, Places, shortened
-from reconciler.render.review.sayings import age, changes, ending, expiry, facts, points, title
+from reconciler.render.review.sayings import (
+    age,
+    changes,
+    ending,
+    expiry,
+    facts,
+    points,
+    title,
+    waived,
+)
 from reconciler.render.view import View
 from reconciler.render.words import listed, moment
 
@@ -53,6 +63,7 @@ def _sections(review: Review, places: Places) -> Iterator[Section]:
     if nothing:
         yield section("Accounts that hold nothing", (listed(nothing, 40),))
     yield Section("Roles", tuple(_roles(review)), spaced=True)
+    yield Section("Findings", tuple(_findings(review)))
     yield section("Waivers", tuple(_waivers(review)))
     yield section("Expired or expiring before the next review", tuple(map(ending, review.endings)))
 
@@ -128,8 +139,17 @@ def _roles(review: Review) -> Iterator[Block]:
         yield tuple(lines)
 
 
+def _findings(review: Review) -> Iterator[Block]:
+    for one in alike(review.findings):
+        for finding in one.shown:
+            yield tuple(terminal.finding_lines(finding))
+        if one.more:
+            yield (Line(str(one), Tone.FAINT, 2),)
+
+
 def _waivers(review: Review) -> Iterator[str]:
     for one in review.waivers:
         past = review.about.taken and one.expires <= review.about.taken
         until = f"{'expired on' if past else 'until'} {moment(one.expires)}"
-        yield f"{'! ' if past else ''}{one.code} {one.address}: {one.reason}, {until}"
+        what = f"{one.code} {one.address}, {waived(review, one)}"
+        yield f"{'! ' if past else ''}{what}: {one.reason}, {until}"
