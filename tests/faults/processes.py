@@ -128,6 +128,8 @@ class Site:
             "log": str(self.log),
             **fault,
         }
+        for name in ("out", "err"):  # there even where a signal comes before the first line
+            Path(f"{base}.{name}").touch()
         return self.driver.start(job), base
 
     def end(self, started: tuple[int, Path]) -> Ended:
