@@ -147,16 +147,26 @@ def _title(changes: Sequence[Change]) -> str:
 _MODIFY = {"storage": "Datastore.Allocate", "vms": "VM.Allocate", "pool": "Pool.Allocate"}
 
 
+_BY_MODIFY_ALONE = {"NoAccess", "Permissions.Modify"}
+"""A role, and what makes any other one, that nobody without Permissions.Modify hands out."""
+
+
 def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
-    """Permissions.Modify, or the right to hand out what one holds (ACL.pm, `perm-modify`)."""
+    """Permissions.Modify, or the right to hand out or take away what one holds oneself.
+
+    An entry that propagates is made only by who holds its privileges with propagation; to take it
+    away that is not asked (ACL.pm, update_acl).
+    """
     entry = parse_entry(change.address.id)
     ways: list[tuple[tuple[str, str], ...]] = [((entry.path, "Permissions.Modify"),)]
     head, _, rest = entry.path[1:].partition("/")
     privileges = table.roles.get(entry.role, frozenset())
-    if rest and head in _MODIFY and entry.role != "NoAccess":
+    held: tuple[tuple[str, str], ...] = ()
+    if rest and head in _MODIFY and not {entry.role, *privileges} & _BY_MODIFY_ALONE:
         held = tuple((entry.path, privilege) for privilege in sorted(privileges))
-        ways.append(((entry.path, _MODIFY[head]), *held))
-    yield Need(tuple(ways))
+        ways.append(tuple(dict.fromkeys([(entry.path, _MODIFY[head]), *held])))
+    spreads = isinstance(change.after, AclSpec) and change.after.propagate
+    yield Need(tuple(ways), with_propagate=held if spreads else ())
 
 
 def _grants(name: str, spec: AclSpec, table: AccessTable) -> None:

@@ -211,7 +211,7 @@ def _undo(change: Change) -> Undo:
 
 
 def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
-    """Backup.pm: the storage before and after, the pool, the storage for fleecing."""
+    """Backup.pm: the storage before and after; the pool and the storage for fleecing when sent."""
     del table
     yield need("/", "Sys.Modify")
     before, after = change.before, change.after
@@ -220,10 +220,11 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     sides = [spec for spec in (before, after) if isinstance(spec, BackupSpec)]
     for storage in sorted({spec.option("storage") or "local" for spec in sides}):
         yield need(f"/storage/{storage}", "Datastore.Allocate")
-    if after.selection.pool:
+    sent = _put(before, after) if isinstance(before, BackupSpec) else {"pool": "", "fleecing": ""}
+    if after.selection.pool and "pool" in sent:
         yield need(f"/pool/{after.selection.pool}", "VM.Backup")
     fleecing = _fleecing_storage(after)
-    if fleecing:
+    if fleecing and "fleecing" in sent:
         yield need(f"/storage/{fleecing}", "Datastore.AllocateSpace")
 
 

@@ -23,6 +23,27 @@ LOCK_NEED = need("/access/groups", "Group.Allocate")
 """What it takes to hold that lock."""
 
 
+def groups_of(table: AccessTable, user: str) -> tuple[str, ...]:
+    """The groups of which `user` is a member."""
+    return tuple(sorted(group for group, members in table.groups.items() if user in members))
+
+
+def modify_user(
+    member_of: Sequence[str] | None, named: Sequence[str] | None = None, own: str = ""
+) -> Need:
+    """User.Modify on /access/groups, or where PVE is content with less (`userid-group`).
+
+    That is one of the groups of the user, `member_of`; None for one who is still to be made.
+    `named`: the groups that the request gives him. Who is limited to some groups must give some,
+    and needs each of them; None for requests that know no groups.
+    """
+    ways = [()] if member_of is None else [(group,) for group in member_of]
+    if named is not None:
+        ways = [(*way, *named) for way in ways] if named else []
+    given = [tuple((f"/access/groups/{group}", "User.Modify") for group in way) for way in ways]
+    return Need(((("/access/groups", "User.Modify"),), *dict.fromkeys(given)), own=own)
+
+
 class GroupSpec(Spec):
     comment: str = ""
 

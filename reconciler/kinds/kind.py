@@ -32,10 +32,15 @@ class Need(NamedTuple):
 
     `any_of`: alternatives, each a set of (path, privilege) that must all be held; the first one is
     what is asked for when none is. `propagated` privileges must also hold on everything below.
+    `with_propagate`: those of the (path, privilege) that PVE wants held with the propagate flag, as
+    for handing them on with that flag. `own`: the user who may do it to himself without any of
+    this, if there is one; a token never counts as its user.
     """
 
     any_of: tuple[tuple[tuple[str, str], ...], ...]
     propagated: bool = False
+    with_propagate: tuple[tuple[str, str], ...] = ()
+    own: str = ""
 
 
 def need(path: str, *privileges: str, propagated: bool = False) -> Need:
@@ -131,7 +136,7 @@ class Kind(Generic[S]):
     `sink`        change -> where the secret in the answer goes; a change to a spec with a sink from
                   the same without one asks for a new secret
     `undo`        change -> what taking it back costs
-    `needs`       (change, access table of the live state) -> privileges that its request needs
+    `needs`       (change, access table at that moment) -> privileges that its request needs
     `grants`      (id, spec, access table) -> None; fills the table
     `built_in`    (id, spec) -> True for what PVE itself owns: never drift, never deleted
     `weigh`       all (id, spec) of the kind -> how many bytes they take in the file `lock`, 0 where

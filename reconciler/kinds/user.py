@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from reconciler.access.table import AccessTable, Principal
+from reconciler.kinds.group import groups_of, modify_user
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.text import (
     USER,
@@ -232,12 +233,21 @@ def _halfway(change: Change) -> Iterable[UserSpec]:
 
 
 def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
-    """User.pm: `userid-group` on /access/groups or on groups of the user."""
-    del table
-    realm = change.address.id.rpartition("@")[2]
-    if change.before is None or change.after is None:
-        yield need(f"/access/realm/{realm}", "Realm.AllocateUser")
-    yield need("/access/groups", "User.Modify")
+    """User.pm: Realm.AllocateUser to make and delete, and `userid-group`.
+
+    That is User.Modify on /access/groups, or on a group of the user; and then also on each group
+    that the request names, without which PVE lets nobody make or change a user in that way.
+    """
+    name, before, after = change.address.id, change.before, change.after
+    if before is None or after is None:
+        yield need(f"/access/realm/{name.rpartition('@')[2]}", "Realm.AllocateUser")
+    member_of = None if before is None else groups_of(table, name)
+    if not isinstance(after, UserSpec):
+        yield modify_user(member_of)
+        return
+    known = _params(before) if isinstance(before, UserSpec) else _ABSENT
+    sent = "groups" in changed(known, _sendable(after))
+    yield modify_user(member_of, after.groups if sent else ())
 
 
 def _grants(name: str, spec: UserSpec, table: AccessTable) -> None:

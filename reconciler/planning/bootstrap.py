@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -142,6 +143,7 @@ class _Cover:
 
     def __init__(self, needs: tuple[Need, ...], lifted: Mapping[str, str]) -> None:
         self.atoms: dict[_Atom, bool] = {}
+        self._needs = needs
         self._mentioned: dict[_Atom, list[Need]] = {}
         self._of_privilege: dict[str, list[Need]] = {}
         for need in needs:
@@ -166,6 +168,14 @@ class _Cover:
         """Whether it must hold on all that lies below, whatever else is granted there."""
         return any(need.propagated for need in self._mentioned.get(atom, ()))
 
+    def relied_on(self) -> Mapping[_Atom, bool]:
+        """What the needs are met by -> whether one of them wants it with the propagate flag."""
+        found: dict[_Atom, bool] = {}
+        for need in self._needs:
+            for atom in next(way for way in need.any_of if self._meets(way, need)):
+                found[atom] = found.get(atom, False) or atom in need.with_propagate
+        return found
+
     def _is_needed(self, atom: _Atom, *, instead: bool | None) -> bool:
         """Whether something is not met when `atom` is gone, or spreads no longer.
 
@@ -180,34 +190,51 @@ class _Cover:
         return needed
 
     def _is_met(self, need: Need) -> bool:
-        return any(all(self._holds(atom, need) for atom in way) for way in need.any_of)
+        return any(self._meets(way, need) for way in need.any_of)
+
+    def _meets(self, way: Iterable[_Atom], need: Need) -> bool:
+        return all(self._holds(atom, need) for atom in way)
 
     def _holds(self, atom: _Atom, need: Need) -> bool:
         path, privilege = atom
         here = self.atoms.get(atom)
+        if atom in need.with_propagate and here is not None:
+            return here
         if here is not None and (here or not need.propagated):
             return True
         return any(self.atoms.get((above, privilege), False) for above in chain(path)[:-1])
 
 
 def _grants(cover: _Cover) -> Iterator[Grant]:
-    """An entry takes the place of what is inherited, so it repeats what must hold everywhere."""
+    """An entry takes the place of what is inherited, so it repeats what is needed from above.
+
+    One that does not propagate does so on its own path only.
+    """
     spread: dict[str, set[str]] = {}
     alone: dict[str, set[str]] = {}
-    everywhere: dict[str, set[str]] = {}
-    for atom, propagate in cover.atoms.items():
-        path, privilege = atom
+    for (path, privilege), propagate in cover.atoms.items():
         (spread if propagate else alone).setdefault(path, set()).add(privilege)
-        if propagate and cover.is_everywhere(atom):
-            everywhere.setdefault(path, set()).add(privilege)
+    relied: dict[str, dict[str, bool]] = defaultdict(dict)
+    for (path, privilege), flag in cover.relied_on().items():
+        relied[privilege][path] = flag
     for path in sorted({*spread, *alone}):
-        above = {name for place in chain(path)[:-1] for name in everywhere.get(place, ())}
-        below = spread[path] | above if path in spread else set()
+        above = {
+            name
+            for place in chain(path)[:-1]
+            for name in spread.get(place, ())
+            if cover.is_everywhere((place, name)) or _at_or_below(path, relied[name])
+        }
+        flagged = any(relied[name].get(path) for name in above)
+        below = spread.get(path, set()) | (above if path in spread or flagged else set())
         only_here = (alone.get(path, set()) | above) - below
         if below:
             yield Grant(path, tuple(sorted(below)), propagate=True)
         if only_here:
             yield Grant(path, tuple(sorted(only_here)), propagate=False)
+
+
+def _at_or_below(path: str, places: Iterable[str]) -> bool:
+    return any(path in chain(place) for place in places)
 
 
 def _role_names(grants: Iterable[Grant], prefix: str) -> dict[tuple[str, ...], str]:

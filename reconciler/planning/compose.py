@@ -85,7 +85,7 @@ def compose(desired: Desired, live: State, facts: Facts, question: Question) -> 
     if effect.delta:
         findings += new_ways_to_root(before, after)
     if question.actor:
-        findings += preflight(question.actor, steps, before, after)
+        findings += preflight(question.actor, steps, before)
         policy = desired.policy.lockout
         findings += lockout(policy, question.actor, before, steps, question.now)
     allowed = sorted(guard.allow(findings, question.allowed), key=Finding.sort_key)

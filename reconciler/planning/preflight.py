@@ -9,24 +9,24 @@ from reconciler.access.commands import pveum
 from reconciler.access.delta import apply
 from reconciler.access.evaluate import privileges
 from reconciler.access.grant import smallest
-from reconciler.access.table import AccessTable
+from reconciler.access.table import ROOT, AccessTable
 from reconciler.kinds import access_delta, kind_of
 from reconciler.kinds.group import LOCK_NEED
 from reconciler.kinds.kind import Need
 from reconciler.model.address import Address
-from reconciler.model.change import Undo
+from reconciler.model.change import Change, Undo
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Step
 
 MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
 BOOTSTRAP = "`pvectl bootstrap` prints the `pveum` lines that grant what this state needs"
+ALTERNATIVES = 3
+"""How many ways to meet a need are put in words; there is one for each group of a user."""
 SHOWN = 20
 """For how many missing privileges the commands are written out; each costs an evaluation."""
 
 
-def preflight(
-    actor: str, steps: Sequence[Step], live: AccessTable, planned: AccessTable
-) -> Iterable[Finding]:
+def preflight(actor: str, steps: Sequence[Step], live: AccessTable) -> Iterable[Finding]:
     """Privileges that the steps need and `actor` does not hold then; each is named once.
 
     Who may not even take the cluster's lock is there for planning: that is one warning, not an
@@ -34,13 +34,14 @@ def preflight(
     """
     if not steps:
         return
-    walk = _walked(actor, steps, live, planned)
+    walk = _walked(actor, steps, live)
+    never = dict(walk.never.values())
     if not holds(live, actor, LOCK_NEED):
-        missing = dict.fromkeys([LOCK_NEED, *walk.never, *walk.taken])
+        missing = dict.fromkeys([LOCK_NEED, *never, *dict(walk.taken.values())])
         yield _plans_only(actor, list(missing), live)
         return
-    yield from _missing(actor, walk.never, live)
-    for need, address in walk.taken.items():
+    yield from _missing(actor, never, live)
+    for need, address in walk.taken.values():
         yield Finding(
             MISSING_PRIVILEGE,
             Severity.ERROR,
@@ -49,7 +50,7 @@ def preflight(
             hint="let it keep that, or make two plans of it",
             address=address,
         )
-    for need, address in walk.back.items():
+    for need, address in walk.back.values():
         yield Finding(
             "CANNOT_TAKE_BACK",
             Severity.WARNING,
@@ -60,6 +61,14 @@ def preflight(
         )
 
 
+_Noted = dict[tuple[tuple[str, str], ...], tuple[Need, Address]]
+"""What would be asked for -> the first need that it would meet, and the object that has it"""
+
+
+def _note(into: _Noted, need: Need, address: Address) -> None:
+    into.setdefault(need.any_of[0], (need, address))
+
+
 @dataclass
 class _Walk:
     """Needs that are not met, each with the first object that has it.
@@ -67,43 +76,60 @@ class _Walk:
     `never`: already before the plan; `taken`: only when their turn comes; `back`: for taking back.
     """
 
-    never: dict[Need, Address] = field(default_factory=dict)
-    taken: dict[Need, Address] = field(default_factory=dict)
-    back: dict[Need, Address] = field(default_factory=dict)
+    never: _Noted = field(default_factory=dict)
+    taken: _Noted = field(default_factory=dict)
+    back: _Noted = field(default_factory=dict)
 
 
-def _walked(actor: str, steps: Sequence[Step], live: AccessTable, planned: AccessTable) -> _Walk:
+def _walked(actor: str, steps: Sequence[Step], live: AccessTable) -> _Walk:
     walk, now = _Walk(), live.copy()
     for step in steps:
-        for change in step.changes:
-            for need in kind_of(change.address).needs(change, planned):
-                if not holds(now, actor, need):
-                    at_first = holds(live, actor, need)
-                    (walk.taken if at_first else walk.never).setdefault(need, change.address)
+        for need, address in _needed(step.changes, now):
+            if not holds(now, actor, need):
+                at_first = holds(live, actor, need)
+                _note(walk.taken if at_first else walk.never, need, address)
         delta = access_delta(step.changes)
         if delta:
             apply(now, delta)
-        for change in step.changes if step.undo is not Undo.NONE else ():
-            for need in kind_of(change.address).needs(change.inverse(), planned):
-                if need not in walk.never and not holds(now, actor, need):
-                    walk.back.setdefault(need, change.address)
-    for need in walk.never:
-        walk.back.pop(need, None)
+        if step.undo is not Undo.NONE:
+            back = tuple(change.inverse() for change in step.changes)
+            for need, address in _needed(back, now):
+                if not holds(now, actor, need):
+                    _note(walk.back, need, address)
+    for asked in walk.never:
+        walk.taken.pop(asked, None)
+        walk.back.pop(asked, None)
     return walk
+
+
+def _needed(changes: Iterable[Change], now: AccessTable) -> Iterator[tuple[Need, Address]]:
+    for change in changes:
+        for need in kind_of(change.address).needs(change, now):
+            yield need, change.address
 
 
 def holds(table: AccessTable, actor: str, need: Need) -> bool:
     """Whether `actor` meets `need` in this state; root's tokens count as PVE counts them."""
-    return any(
-        all(name in privileges(table, actor, path) for path, name in way) for way in need.any_of
-    )
+    if actor in (ROOT, need.own):
+        return True
+    return any(all(_has(table, actor, atom, need) for atom in way) for way in need.any_of)
+
+
+def _has(table: AccessTable, actor: str, atom: tuple[str, str], need: Need) -> bool:
+    path, name = atom
+    flag = privileges(table, actor, path).get(name)
+    return flag is not None and (flag or atom not in need.with_propagate)
 
 
 def ways(need: Need) -> str:
-    """`Sys.Modify on /access`, with all alternatives."""
-    return " or ".join(
-        " and ".join(f"{name} on {path}" for path, name in way) for way in need.any_of
-    )
+    """`Sys.Modify on /access`, with the alternatives."""
+    said = [" and ".join(_words(atom, need) for atom in way) for way in need.any_of[:ALTERNATIVES]]
+    return " or ".join(said)
+
+
+def _words(atom: tuple[str, str], need: Need) -> str:
+    path, name = atom
+    return f"{name} on {path}{' (propagating)' if atom in need.with_propagate else ''}"
 
 
 def _missing(actor: str, lacking: Mapping[Need, Address], live: AccessTable) -> Iterator[Finding]:

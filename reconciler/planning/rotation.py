@@ -56,7 +56,7 @@ def rotate(
         *_of_the_caller(address, question.actor),
         *guard.protected(policy, changes),
         *guard.irreversible(steps),
-        *preflight(question.actor, steps, table, table),
+        *preflight(question.actor, steps, table),
         *lockout(policy.lockout, question.actor, table, steps, question.now),
     ]
     allowed = (f"irreversible={address}", *question.allowed)
