@@ -130,16 +130,16 @@ class Run:
         changes = tuple(changes)
         return self.patiently(lambda: look(self.api, changes), patience)
 
-    def hanging_on(self, addresses: Iterable[Address]) -> tuple[Address, ...]:
-        """The live objects that name one of these."""
+    def hanging_on(self, addresses: Iterable[Address]) -> dict[Address, tuple[Address, ...]]:
+        """The live objects that name each of these."""
         gone = tuple(addresses)
         kinds = {address.kind for address in gone}
         names = [name for name, kind in all_kinds().items() if kind.refers_to & kinds]
         if not names:
-            return ()
+            return {}
         wanted = dict.fromkeys(names, EVERYTHING)
         state = self.patiently(lambda: read_state(self.api, names, wanted)[0])
-        return tuple(other for address in gone for other in hanging(address, state))
+        return {address: hanging(address, state) for address in gone}
 
     def patiently(self, read: Callable[[], T], patience: float = SETTLE) -> T:
         """Read; where the cluster does not answer, again, as `look` does."""

@@ -59,12 +59,17 @@ def _refuse_hanging(run: Run, changes: Sequence[Change]) -> None:
     """Proxmox VE drops in silence what hangs on an object that goes. The plan takes that along, so
     what is there now is somebody else's. Raises Conflict.
 
-    Exempt is what the plan makes again: it says itself what is dropped on the way.
+    What is made again may keep what Proxmox VE leaves alone.
     """
     made = {c.address for step in run.steps for c in step.changes if c.before is None}
     destroyed = {c.address for step in run.steps for c in step.changes if c.after is None}
-    gone = [c.address for c in changes if c.after is None and c.address not in made & destroyed]
-    found = run.hanging_on(gone)
+    gone = [change.address for change in changes if change.after is None]
+    found = [
+        other
+        for address, others in run.hanging_on(gone).items()
+        for other in others
+        if address not in made & destroyed or other.kind in kind_of(address).drops
+    ]
     if found:
         raise Conflict(
             f"somebody else made {', '.join(map(str, found))}, which would go with "

@@ -125,6 +125,8 @@ class Kind(Generic[S]):
                   are declared and it is not
     `detach`      (id, spec, gone) -> the spec without the object `gone` that it names;
                   None: it goes too; unchanged: `gone` cannot go before it
+    `drops`       kinds of which Proxmox VE drops in silence what names an object of this kind when
+                  that is deleted to be made again
     `rename`      (id, spec, old, new) -> (id, spec) that names `new` where it named `old`;
                   None: cannot follow a [[moved]]
     `tolerates`   kinds that its specs may name although they do not exist: PVE works with it,
@@ -181,6 +183,7 @@ class Kind(Generic[S]):
     references: Callable[[str, S], Iterable[Address]] = _nothing
     owners: Callable[[str, S], Iterable[Address]] = _nothing
     detach: Callable[[str, S, Address], S | None] = _goes_too
+    drops: frozenset[str] = frozenset()
     rename: Callable[[str, S, Address, Address], tuple[str, S] | None] = lambda *_: None
     tolerates: frozenset[str] = frozenset()
     split: Callable[[Change], Sequence[Change]] = lambda change: (change,)

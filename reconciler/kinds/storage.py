@@ -246,6 +246,7 @@ KIND = Kind(
     visible=_visible,
     references=_references,
     detach=_keep,
+    drops=frozenset({"acl", "pool"}),
     split=_split,
     requests=lambda changes: tuple(_requests(changes)),
     undo=_undo,

@@ -220,6 +220,7 @@ KIND = Kind(
     overlay=_overlay,
     visible=_visible,
     references=_owner,
+    drops=frozenset({"acl"}),
     owners=_owner,
     requests=lambda changes: tuple(_requests(changes)),
     sink=_sink,

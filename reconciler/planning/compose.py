@@ -24,6 +24,7 @@ from reconciler.planning.lint import lint_declared
 from reconciler.planning.lockout import lockout
 from reconciler.planning.order import order
 from reconciler.planning.preflight import preflight
+from reconciler.planning.replace import put_back
 from reconciler.planning.watch import Watch
 
 UNDECLARED = "UNDECLARED"
@@ -66,11 +67,12 @@ def compose(desired: Desired, live: State, facts: Facts, question: Question) -> 
     changes = difference.changes
     if question.targets:
         changes = narrow(changes, question.targets, live)
+    changes = put_back(changes, live)
     planned = apply_changes(live, changes)
     before = access_table(live)
     after = access_table(planned) if changes else before
     paths = real_paths(planned, facts)
-    steps = order(changes, Watch(before, after, paths) if changes else None)
+    steps = order(changes, Watch(before, after, paths, question.now) if changes else None)
     effect = impact(before, after, paths, question.now)
     findings = [
         *(one for one in desired.findings if one.code != UNDECLARED),

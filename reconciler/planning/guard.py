@@ -24,9 +24,13 @@ MOST_HINTS = 20
 
 
 def limits(policy: Policy, changes: Sequence[Change], live: State) -> Iterable[Finding]:
-    """Too many deletions of one kind, or changes at all; what only moves is not counted."""
+    """Too many deletions of one kind, or changes at all; what only moves, or is put back, is not
+    counted."""
+    back = {change.address for change in changes if change.before is None}
     deleted = Counter(
-        c.address.kind for c in changes if _deletes(c) and c.reason.cause is not Cause.MOVED
+        c.address.kind
+        for c in changes
+        if _deletes(c) and c.reason.cause is not Cause.MOVED and c.address not in back
     )
     there = Counter(address.kind for address in live)
     limit = policy.limits.delete
@@ -44,8 +48,9 @@ def limits(policy: Policy, changes: Sequence[Change], live: State) -> Iterable[F
                 f"LIMIT_DELETE={kind}",
             )
     total = policy.limits.total
-    if total is not None and len(changes) > total:
-        message = f"{len(changes)} objects would change; at most {total} are allowed"
+    changed = len({change.address for change in changes})
+    if total is not None and changed > total:
+        message = f"{changed} objects would change; at most {total} are allowed"
         yield _refusal("LIMIT_TOTAL", message, "LIMIT_TOTAL=all")
 
 

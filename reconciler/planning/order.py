@@ -8,7 +8,7 @@ before nor after the plan, and nobody lacks one that he has in both.
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -98,15 +98,22 @@ def _next(ready: list[tuple[Key, int]], steps: Sequence[Step], windows: Windows)
 
 
 def _steps(changes: Sequence[Change]) -> Iterable[Step]:
-    """One step per request, kind by kind."""
-    by_kind: dict[str, list[Change]] = defaultdict(list)
+    """One step per request, kind by kind.
+
+    An object that is put back after it was taken away has two changes: they share no request.
+    """
+    times: Counter[Address] = Counter()
+    turns: dict[tuple[str, int], list[Change]] = defaultdict(list)
     for change in sorted(changes, key=lambda change: change.address):
-        by_kind[change.address.kind].extend(kind_of(change.address).split(change))
+        address = change.address
+        turns[address.kind, times[address]].extend(kind_of(address).split(change))
+        times[address] += 1
     for name, kind in all_kinds().items():
-        for request, carried in kind.requests(by_kind.get(name, [])):
-            undo = max((kind.undo(change) for change in carried), key=lambda undo: undo.rank)
-            sink = next(filter(None, map(kind.sink, carried)), None)
-            yield Step(request, tuple(carried), kind.lock, undo, sink)
+        for turn in range(max(times.values(), default=0)):
+            for request, carried in kind.requests(turns.get((name, turn), [])):
+                undo = max((kind.undo(change) for change in carried), key=lambda undo: undo.rank)
+                sink = next(filter(None, map(kind.sink, carried)), None)
+                yield Step(request, tuple(carried), kind.lock, undo, sink)
 
 
 def _key(step: Step, index: int) -> Key:

@@ -79,10 +79,27 @@ def crash(bench: Bench, fault: Fault, path: Path | None = None) -> tuple[Path, l
 
 
 def never_twice(bench: Bench, arrived: Iterable[Request]) -> None:
-    """No request arrived more than once; a new password may, since nobody can see it arrive."""
-    hidden = {bare(step.request) for step in bench.plan.steps if any(map(is_hidden, step.changes))}
+    """No request arrived more than once. A new password may, since nobody can see it arrive; and
+    what is made again, with all that hangs on it, is deleted and made once more on the way back."""
+    steps = bench.plan.steps
+    hidden = {bare(step.request) for step in steps if any(map(is_hidden, step.changes))}
+    hidden |= _repeated(bench)
     twice = [r for r, times in Counter(arrived).items() if times > 1 and r not in hidden]
     assert not twice, twice
+
+
+def _repeated(bench: Bench) -> set[Request]:
+    """Deletions of what is made again, and both changes of what hangs on it."""
+    changes = bench.plan.changes
+    made = {change.address for change in changes if change.before is None}
+    again = {change.address for change in changes if change.after is None} & made
+    times = Counter(change.address for change in changes)
+    return {
+        bare(step.request)
+        for step in bench.plan.steps
+        for change in step.changes
+        if again and times[change.address] > 1
+    }
 
 
 def is_restored(bench: Bench, report: Report) -> None:
