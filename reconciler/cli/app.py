@@ -116,11 +116,13 @@ def _words(error: Exception) -> str:
 
 
 def _fail(error: PvectlError, arguments: Sequence[str]) -> int:
+    from reconciler.cli.spelling import given as options
     from reconciler.cli.talk import complain
 
     given = " ".join(arguments).replace("--log-format=", "--log-format ")
     as_json = "--log-format json" in given or os.environ.get("PVECTL_LOG_FORMAT") == "json"
-    complain(error, as_json=as_json, color=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+    color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    complain(error, as_json=as_json, color=color, again=options(arguments))
     return int(error.exit_status)
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from reconciler.cli.spelling import same_cluster
 from reconciler.errors import ExitStatus, UsageError
 
 PANEL = "Common options"
@@ -35,6 +36,11 @@ class Common:
     color: bool
     quiet: bool
     log_format: str
+
+    @property
+    def again(self) -> tuple[str, ...]:
+        """The options with which another command means the same files and the same cluster."""
+        return same_cluster(self.state, self.on)
 
 
 def _options(
@@ -121,7 +127,13 @@ def command(
             [p.replace(kind=p.KEYWORD_ONLY) for p in [*own, *shared]], return_annotation=ExitStatus
         )
         run.__annotations__ = {p.name: p.annotation for p in [*own, *shared]}
-        app.command(name, **settings)(run)
+        app.command(name, help=_unwrapped(function.__doc__ or ""), **settings)(run)
         return function
 
     return register
+
+
+def _unwrapped(text: str) -> str:
+    """A docstring with one line per paragraph, so that only the terminal breaks its lines."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)

@@ -23,6 +23,7 @@ from reconciler.live.read import Live, read_live
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
 from reconciler.model.policy import Mode
+from reconciler.planning.replace import dropping
 
 ALLOW_COMMANDS = "PVECTL_ALLOW_COMMANDS"
 """The variable that, when it is 1, lets plans run the command that prints the caller's secret."""
@@ -74,7 +75,8 @@ def _turn(
         return work(cluster, settings)
     except PvectlError as error:
         say(common, f"target {cluster.name}:")
-        complain(error, as_json=common.log_format == "json", color=common.color)
+        as_json = common.log_format == "json"
+        complain(error, as_json=as_json, color=common.color, again=common.again)
         return error.exit_status
 
 
@@ -134,7 +136,12 @@ def name_of(cluster: Cluster, api: Api) -> str:
 def look(api: Api, desired: Desired) -> Live:
     """What the state files concern, as it is; raises Blind."""
     wanted = looked_at(desired)
-    return read_live(api, wanted, wanted)
+    live = read_live(api, wanted, wanted)
+    whole = dict.fromkeys(sorted(dropping(desired, live.state)), EVERYTHING)
+    if not all(wanted.get(name) == EVERYTHING for name in whole):
+        wanted |= whole
+        live = read_live(api, wanted, wanted)
+    return live
 
 
 def looked_at(desired: Desired) -> dict[str, frozenset[str]]:

@@ -7,11 +7,13 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 from reconciler.cli.common import Common
+from reconciler.cli.spelling import spelled
 from reconciler.errors import PvectlError, UsageError
 from reconciler.model.suggest import did_you_mean
 from reconciler.render import FORMATS
@@ -38,6 +40,8 @@ def show(common: Common, document: str, content: object, view: View | None = Non
         if render is None:
             continue
         text = render(content, replace(view, color=False) if output.file else view)
+        if output.name in {"text", "markdown"}:
+            text = spelled(text, common.again)
         if text and not text.endswith("\n"):
             text += "\n"
         if output.file is None:
@@ -75,27 +79,30 @@ def say(common: Common, text: str, **fields: object) -> None:
     """One line of talk on standard error; nothing with --quiet."""
     if common.quiet:
         return
-    line = text
+    line = spelled(text, common.again)
     if common.log_format == "json":
-        line = json.dumps({"message": text, **fields}, sort_keys=True)
+        line = json.dumps({"message": line, **fields}, sort_keys=True)
     _write(sys.stderr, line + "\n")
 
 
-def complain(error: PvectlError, *, as_json: bool, color: bool) -> None:
-    """An error with its code, hint and findings on standard error."""
+def complain(error: PvectlError, *, as_json: bool, color: bool, again: Sequence[str] = ()) -> None:
+    """An error with its code, hint and findings on standard error.
+
+    `again`: options that the commands in it need, to mean the same cluster.
+    """
     from reconciler.render.findings import error_text
 
     if as_json:
         content = {
             "error": error.code,
-            "message": error.summary,
-            "hint": error.hint,
+            "message": spelled(error.summary, again),
+            "hint": spelled(error.hint, again),
             "findings": [finding.to_json() for finding in error.findings],
             "exit_status": int(error.exit_status),
         }
         _write(sys.stderr, json.dumps(content, sort_keys=True) + "\n")
     else:
-        _write(sys.stderr, error_text(error, color=color))
+        _write(sys.stderr, spelled(error_text(error, color=color), again))
 
 
 def _write(stream: TextIO, text: str) -> None:

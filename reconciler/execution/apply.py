@@ -68,10 +68,12 @@ def take_back(run: Run) -> Report:
             close_open(run)
             pivot = _past_pivot(run)
             if pivot:
-                _forward_again(run)
+                closed = _forward_again(run)
                 raise ApplyNotRestored(
                     f"it cannot be taken back any more: {pivot} was irreversible",
-                    hint="there is only the way forward: pvectl resume",
+                    hint="nothing was sent; declare what you want instead, then: pvectl plan"
+                    if closed
+                    else "there is only the way forward: pvectl resume",
                 )
             cause = {"code": ASKED, "summary": "asked for"}
             run.journal.write("rollback", cause=cause)
@@ -80,12 +82,14 @@ def take_back(run: Run) -> Report:
         return report(run, STOPPED, barrier)
 
 
-def _forward_again(run: Run) -> None:
-    """The run stands as before somebody asked for the way back."""
+def _forward_again(run: Run) -> bool:
+    """The run stands as before somebody asked for the way back; whether it had come to its end."""
     ended = [event for event in run.journal.events if event.name == "end"]
     run.journal.write("continued", back=False, time=round(run.clock.now(), 3))
-    if ended and not ended[-1].data.get("unfinished"):
+    closed = bool(ended) and not ended[-1].data.get("unfinished")
+    if closed:
         run.journal.write("end", **ended[-1].data)
+    return closed
 
 
 def resume(run: Run) -> Report:

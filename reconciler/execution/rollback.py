@@ -74,7 +74,7 @@ def _inverse(
         return None
     if kind_of(change.address).undo(change) is Undo.NONE:
         summary = f"{change.action} {change.address} cannot be taken back"
-        trouble.append(ApplyNotRestored(summary, hint="pvectl resume goes forward"))
+        trouble.append(ApplyNotRestored(summary, hint="pvectl plan shows what differs"))
         return None
     found = known(recorded(run.journal.events, run.steps, number), change.address, live)
     if not found:

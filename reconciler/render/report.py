@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from reconciler.errors import PvectlError
+from reconciler.errors import Conflict, PvectlError
 from reconciler.model.address import Address
 from reconciler.model.change import Undo
 from reconciler.model.plan import Step
@@ -138,11 +138,18 @@ def _next(report: Ended) -> str:
         return "Correct the cause, then plan and apply again."
     if report.outcome == "stopped" and report.back:
         return "Correct the cause; `pvectl resume` finishes the way back."
+    if report.outcome == "rolled back" and report.verified and _left_alone(report.trouble):
+        return "What somebody else changed was left alone; `pvectl plan` shows what differs."
     return _NEXT.get(
         "stuck" if report.outcome == "stopped" and report.final else report.outcome,
         "Look at the objects that are done or unknown. `pvectl rollback` tries again, "
         "`pvectl plan` shows what differs from the declared state.",
     )
+
+
+def _left_alone(trouble: Sequence[PvectlError]) -> bool:
+    """Whether nothing is left to be tried again: the run is closed."""
+    return all(isinstance(error, Conflict) for error in trouble)
 
 
 def text(report: Ended, view: View) -> str:

@@ -1,0 +1,37 @@
+"""The commands that messages name are spelled so that they work when they are typed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+_NAMED = re.compile(
+    r"\bpvectl (?P<verb>apply|bootstrap|drift|plan|resume|rollback|rotate|status|unlock|verify)\b"
+    r"(?! --(?:state|on) )"
+)
+
+
+def same_cluster(state: Path, on: str | None) -> tuple[str, ...]:
+    """The options with which another command means the same files and the same cluster."""
+    files = () if state == Path("state") else ("--state", str(state))
+    return (*files, *(("--on", on) if on else ()))
+
+
+def given(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The same, from the arguments of a command line."""
+    found: dict[str, str] = {}
+    for position, word in enumerate(arguments):
+        name, equals, value = word.partition("=")
+        if name in {"--state", "--on"}:
+            found[name] = value if equals else next(iter(arguments[position + 1 :]), "")
+    return same_cluster(Path(found.get("--state") or "state"), found.get("--on"))
+
+
+def spelled(text: str, options: Sequence[str]) -> str:
+    """A message whose commands carry these options."""
+    if not options:
+        return text
+    more = shlex.join(options)
+    return _NAMED.sub(lambda found: f"pvectl {found['verb']} {more}", text)
