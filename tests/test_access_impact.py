@@ -85,6 +85,16 @@ def test_a_grant_to_a_group_on_a_pool_is_one_line() -> None:
     assert [line.mark for line in fold(found, after)] == ["+"]
 
 
+def test_a_group_of_one_gains_in_the_singular() -> None:
+    before = _team()
+    before.groups["Night"] = {"eve@pve"}
+    after = before.copy()
+    after.add_entry("/vms/100", GROUP, "Night", "Snap", propagate=False)
+    (line,) = fold(impact(before, after), after)
+    assert str(line).startswith("Night (1 user) gains VM.Snapshot and loses ")
+    assert line.in_past().startswith("Night (1 user) has gained VM.Snapshot and has lost ")
+
+
 def test_a_grant_on_everything_names_only_the_exceptions() -> None:
     before = _team()
     before.add_entry("/vms/101", USER, "eve@pve", "NoAccess", propagate=True)

@@ -286,3 +286,18 @@ def test_an_entry_said_to_do_nothing_can_be_taken_out_without_anybody_noticing(
                     for place in PATHS:
                         old = held(full, one, place).keys()
                         assert held(less, one, place).keys() == old
+
+
+def test_a_hint_can_be_pasted_into_a_shell() -> None:
+    """Bash takes a bare `!` for its history, also between double quotes."""
+    state = _state(
+        **{
+            "role.Keeper": RoleSpec(privileges=("VM.Audit",)),
+            "user.ci@pve": UserSpec(),
+            "token.ci@pve!x1": TokenSpec(),
+            **_grants("/vms|token:ci@pve!x1|Keeper"),
+        }
+    )
+    found = lint(Scene(state, access_table(state), complete=True))
+    hint = next(one.hint for one in found if one.code == "LINT_NO_EFFECT")
+    assert "`pvectl explain 'ci@pve!x1' /vms`" in hint

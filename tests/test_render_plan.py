@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 from reconciler.kinds.acl import AclSpec
 from reconciler.model.change import Cause
@@ -14,6 +15,7 @@ from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Plan
 from reconciler.render import FORMATS
 from reconciler.render.drift import Class, Drift
+from reconciler.render.plan import plans_only
 from reconciler.render.view import View
 from tests import render_samples as samples
 
@@ -59,6 +61,16 @@ def test_the_last_line_says_what_to_do() -> None:
     assert last[0] == "No changes. The cluster matches the declared state."
     assert last[1] == "To do this: pvectl apply plan.json"
     assert last[2].startswith("Refused: 2 errors stand in the way.")
+
+
+def test_who_may_plan_only_is_not_told_to_apply() -> None:
+    weak = Finding("MISSING_PRIVILEGE", Severity.WARNING, "cannot apply it")
+    plan = replace(samples.first_plan(), findings=(weak,))
+    text = " ".join(_text(plan, next_command="pvectl apply").split())
+    assert "To do this" not in text
+    assert f"{samples.ACTOR} may plan only; apply as somebody who has what" in text
+    assert plans_only(plan)
+    assert not plans_only(samples.first_plan())
 
 
 def test_nothing_is_wider_than_the_terminal_but_what_cannot_be_broken() -> None:

@@ -27,6 +27,11 @@ class _Bundle(NamedTuple):
         return [name for sort, name in self.principals if sort == kind]
 
 
+def shell(*words: str) -> str:
+    """One command for a shell; a `!` is quoted, too, which bash would take for its history."""
+    return shlex.join(words)
+
+
 def toml(remedy: Remedy) -> str:
     """What to add to a state file, and what to take out of it as comments."""
     parts = [
@@ -54,7 +59,7 @@ def acl_commands(entries: Iterable[Entry]) -> tuple[str, ...]:
 
 def role_command(role: NewRole) -> str:
     """`pveum role add NAME --privs "A B"`."""
-    return shlex.join(["pveum", "role", "add", role.name, "--privs", " ".join(role.privileges)])
+    return shell("pveum", "role", "add", role.name, "--privs", " ".join(role.privileges))
 
 
 def role_table(role: NewRole) -> str:
@@ -88,7 +93,7 @@ def _acl_command(verb: str, bundle: _Bundle) -> str:
             words += [f"--{kind}s", ",".join(bundle.of(kind))]
     if verb == "modify":
         words += ["--propagate", str(int(bundle.propagate))]
-    return shlex.join(words)
+    return shell(*words)
 
 
 def _bundled(entries: Iterable[Entry]) -> list[_Bundle]:

@@ -55,8 +55,15 @@ class Line(NamedTuple):
 
     def __str__(self) -> str:
         """`VM-Operators (12 users, 3 tokens) gain VM.Snapshot on 14 guests of pool Dev`."""
-        one = len(self.who) == 1 and not self.who[0].group and self.size == 1
-        gain, lose = ("gains", "loses") if one else ("gain", "lose")
+        one = self.size == 1
+        return self._told(*(("gains", "loses") if one else ("gain", "lose")))
+
+    def in_past(self) -> str:
+        """`alice@pve has gained VM.Snapshot on /vms/100`."""
+        has = "has" if self.size == 1 else "have"
+        return self._told(f"{has} gained", f"{has} lost")
+
+    def _told(self, gain: str, lose: str) -> str:
         what = [
             f"{verb} {rights}"
             for verb, rights in ((gain, self.gains), (lose, self.loses))

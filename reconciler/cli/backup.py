@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler.access.commands import shell
 from reconciler.cli.common import Common
 from reconciler.cli.running import SystemClock
 from reconciler.cli.session import Loaded
@@ -90,5 +91,5 @@ def _failure(actor: str, job: str, end: TaskEnd) -> Refused:
     path, privilege = denied["path"], denied["privilege"]
     return Refused(
         f"backup job {job} was refused by its task: {actor} lacks {privilege} on {path}",
-        hint=f"pvectl explain '{actor}' {path} {privilege}",
+        hint=shell("pvectl", "explain", actor, path, privilege),
     )

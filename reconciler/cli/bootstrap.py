@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import typer
 
+from reconciler.access.commands import shell
 from reconciler.access.table import ROOT, split_token
 from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
@@ -102,9 +102,9 @@ def _account(principal: str) -> Iterator[str]:
     split = split_token(principal)
     user = split[0] if split else principal
     if user != ROOT:
-        yield shlex.join(["pveum", "user", "add", user, "--comment", "pvectl"])
+        yield shell("pveum", "user", "add", user, "--comment", "pvectl")
     if split:
-        yield shlex.join(["pveum", "user", "token", "add", user, split[1], "--privsep", "1"])
+        yield shell("pveum", "user", "token", "add", user, split[1], "--privsep", "1")
 
 
 def _root(found: Iterable[Granted]) -> Iterator[str]:

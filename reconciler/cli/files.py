@@ -22,6 +22,7 @@ from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding, Severity
 from reconciler.planning.expectations import expectations
 from reconciler.planning.lint import lint_declared
+from reconciler.render.words import count
 
 
 @command(app, "validate")
@@ -42,7 +43,7 @@ def validate(common: Common) -> ExitStatus:
             return ExitStatus.FILES_INVALID
         if any(finding.severity is Severity.ERROR for finding in by_access):
             return ExitStatus.REFUSED
-        say(common, f"{len(desired.objects)} objects declared in {cluster.folder}")
+        say(common, f"{count(len(desired.objects), 'object')} declared in {cluster.folder}")
         return ExitStatus.OK
 
     return each_cluster(common, one)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from reconciler.access.commands import shell
 from reconciler.access.evaluate import privileges
 from reconciler.access.paths import chain
 from reconciler.errors import Blind
@@ -157,9 +158,10 @@ def grants(actor: str, path: str = "/") -> list[str]:
     A token needs its user's entry, too.
     """
     user, _, token = actor.partition("!")
-    lines = [f"pveum acl modify {path} --users '{user}' --roles PVEAuditor"]
+    entry = ("pveum", "acl", "modify", path, "--roles", "PVEAuditor")
+    lines = [shell(*entry, "--users", user)]
     if token:
-        lines.append(f"pveum acl modify {path} --tokens '{actor}' --roles PVEAuditor")
+        lines.append(shell(*entry, "--tokens", actor))
     return lines
 
 

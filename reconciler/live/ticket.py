@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from reconciler.access.commands import shell
 from reconciler.errors import AuthenticationFailed
 
 RENEWED_AFTER = 3600
@@ -95,11 +96,12 @@ def why_refused(actor: str, secret: str) -> str:
     shape = ""
     if not _UUID.fullmatch(secret):
         shape = "the secret given is no UUID, as all of Proxmox VE's are: it is probably wrong; "
+    tokens = shell("pveum", "user", "token", "list", user)
+    renewed = shell("pveum", "user", "token", "modify", user, token, "--regenerate", "1")
     return (
         f"{shape}either the secret is wrong, or the token or its user is unknown, disabled or"
-        f" expired, which Proxmox VE does not tell apart: `pveum user token list {user}` and `pveum"
-        f" user list` on a node show the expiry dates; `pveum user token modify {user} {token}"
-        " --regenerate 1` makes a new secret"
+        f" expired, which Proxmox VE does not tell apart: `{tokens}` and `pveum"
+        f" user list` on a node show the expiry dates; `{renewed}` makes a new secret"
     )
 
 

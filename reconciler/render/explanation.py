@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from reconciler.access.commands import pveum, toml
+from reconciler.access.commands import pveum, shell, toml
 from reconciler.access.decide import Side
 from reconciler.access.explain import Explanation
 from reconciler.access.grant import Remedy
@@ -66,9 +66,10 @@ def _held(found: Explanation) -> Section:
 
 
 _ENABLE = {
-    Login.DISABLED: "pveum user modify {user} --enable 1",
-    Login.OWNER_DISABLED: "pveum user modify {user} --enable 1",
-    Login.OWNER_EXPIRED: "pveum user modify {user} --expire 0",
+    Login.DISABLED: ("--enable", "1"),
+    Login.OWNER_DISABLED: ("--enable", "1"),
+    Login.EXPIRED: ("--expire", "0"),
+    Login.OWNER_EXPIRED: ("--expire", "0"),
 }
 
 
@@ -94,13 +95,13 @@ def _help(told: Explained) -> Iterable[Section]:
 
 
 def _enabling(found: Explanation) -> str:
-    user = found.owner or found.principal
-    if found.login is Login.EXPIRED:
-        if not found.owner:
-            return f"pveum user modify {user} --expire 0"
+    user, option = found.owner or found.principal, _ENABLE.get(found.login)
+    if option is None:
+        return ""
+    if found.login is Login.EXPIRED and found.owner:
         name = found.principal.rpartition("!")[2]
-        return f"pveum user token modify {user} {name} --expire 0"
-    return _ENABLE.get(found.login, "").format(user=user)
+        return shell("pveum", "user", "token", "modify", user, name, *option)
+    return shell("pveum", "user", "modify", user, *option)
 
 
 def _hopeless(found: Explanation) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.model.change import Action
+from reconciler.model.finding import Severity
 from reconciler.model.plan import Plan
 from reconciler.render import markdown as comment
 from reconciler.render import text as terminal
@@ -14,6 +15,7 @@ from reconciler.render.view import View
 from reconciler.render.words import count
 
 NO_CHANGES = "No changes. The cluster matches the declared state."
+MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
 SHORT = 12
 """How many digits of a digest people see."""
 
@@ -72,8 +74,23 @@ def _closing(plan: Plan, view: View) -> Iterable[Line]:
         else:
             text += "Correct what the errors name, then plan again."
         yield Line(text, Tone.ERROR)
+    elif plans_only(plan):
+        who = plan.actor or "This caller"
+        text = (
+            f"{who} may plan only; apply as somebody who has what {MISSING_PRIVILEGE} above names. "
+            "`pvectl bootstrap` prints how to grant it."
+        )
+        yield Line(text, Tone.WARNING)
     elif plan.steps and view.next_command:
         yield Line(f"To do this: {view.next_command}", Tone.STRONG)
+
+
+def plans_only(plan: Plan) -> bool:
+    """Whether who planned lacks what applying needs, and the plan is meant for somebody else."""
+    return any(
+        finding.code == MISSING_PRIVILEGE and finding.severity is not Severity.ERROR
+        for finding in plan.findings
+    )
 
 
 def text(plan: Plan, view: View) -> str:

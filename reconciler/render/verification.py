@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from reconciler.access.commands import shell
 from reconciler.access.paths import UNNAMED
 from reconciler.access.verified import Disagreement, Outcome, Spot
 from reconciler.model.declared import Expectation
@@ -113,7 +114,7 @@ def _failures(done: Verification) -> Iterator[Block]:
 
 
 def _next(spot: Spot, privilege: str) -> str:
-    return f"pvectl explain '{spot.principal}' {spot.path} {privilege}"
+    return shell("pvectl", "explain", spot.principal, spot.path, privilege)
 
 
 def _subject(expectation: Expectation) -> str:

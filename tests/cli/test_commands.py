@@ -32,6 +32,13 @@ def test_the_same_inputs_give_the_same_bytes_under_any_hash_seed(site: Site) -> 
     assert len(found) == 1
 
 
+def test_help_is_broken_by_the_terminal_alone(site: Site) -> None:
+    text = site.run("apply", "--help", env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"}).out
+    said = [line.strip() for line in text.split("Arguments")[0].splitlines()]
+    at = next(number for number, line in enumerate(said) if line.startswith("Shows the plan"))
+    assert all(len(line) > 60 for line in said[at : at + 2])
+
+
 def test_several_formats_at_once(site: Site) -> None:
     site.write("a.toml", SELF_BACKUP)
     ended = site.run("plan", "--format", "markdown", "--format", "json=out/plan.json")

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from reconciler.access.cells import cells
+from reconciler.access.commands import shell
 from reconciler.access.decide import Entry, decide
 from reconciler.access.delta import Delta, EntryKey, apply
 from reconciler.access.effects import listed, names
@@ -144,7 +145,7 @@ def _idle(scene: Scene) -> Iterable[Hit]:
             yield Hit(
                 address,
                 f"{_text(entry)} changes nothing for anybody",
-                f"`pvectl explain {verdict.whom} {entry.path}` tells what "
+                f"`{shell('pvectl', 'explain', verdict.whom, entry.path)}` tells what "
                 "decides there; remove the entry, or what shadows it",
             )
 

@@ -82,10 +82,10 @@ def _empty_groups(scene: Scene) -> Iterable[Hit]:
     for group in scene.ids("group"):
         if not scene.table.groups.get(group):
             granted = sum(group in kinds.get("group", {}) for kinds in scene.table.acl.values())
+            paths = "1 path" if granted == 1 else f"{granted:,} paths"
             yield Hit(
                 Address("group", group),
-                f"group {group} has no members"
-                + (f", but grants on {granted} paths" if granted else ""),
+                f"group {group} has no members" + (f", but grants on {paths}" if granted else ""),
                 "remove it, or give it members",
             )
 
