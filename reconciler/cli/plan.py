@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from reconciler.access.commands import shell
 from reconciler.access.effects import listed
 from reconciler.access.folding import fold
 from reconciler.access.login import Login
@@ -35,6 +36,7 @@ from reconciler.model.api import Api
 from reconciler.model.facts import Facts
 from reconciler.planning.compose import Planned, Question, compose
 from reconciler.planning.stand_in import as_live
+from reconciler.render.plan import plans_only
 from reconciler.render.runs import remarks
 from reconciler.render.view import View
 
@@ -84,7 +86,7 @@ def plan(
         else:
             with connect(cluster, read_only=True) as api:
                 planned = make_plan(loaded, api, look(api, loaded.desired), target, allow)
-        show_plan(common, planned, _next(common, out, against))
+        show_plan(common, planned, _next(common, out, against, target, allow))
         if out is not None:
             from reconciler.execution.saved import save_plan
 
@@ -92,19 +94,29 @@ def plan(
                 save_plan(planned.plan, out, now())
             except OSError as error:
                 raise UsageError(f"{out} cannot be written: {error.strerror}") from None
-            say(common, f"saved: {out}; apply it with: pvectl apply {out}")
+            apply = _next(common, out, None, target, allow)
+            after = "" if plans_only(planned.plan) else f"; apply it with: {apply}"
+            say(common, f"saved: {out}{after}")
         return plan_status(planned, detailed=detailed_exitcode)
 
     return each_cluster(common, one)
 
 
-def _next(common: Common, out: Path | None, against: Path | None) -> str:
+def _next(
+    common: Common,
+    out: Path | None,
+    against: Path | None,
+    targets: list[str] | None,
+    allowed: list[str] | None,
+) -> str:
+    """The command that applies the plan that is shown; "" where there is none."""
     if against is not None:
         return ""
     if out is not None:
-        return f"pvectl apply {out}"
-    state = "" if common.state == Path("state") else f" --state {common.state}"
-    return f"pvectl apply{state}" + (f" --on {common.on}" if common.on else "")
+        return shell("pvectl", "apply", *common.again, str(out))
+    chosen = (word for target in targets or () for word in ("--target", target))
+    passed = (word for flag in allowed or () for word in ("--allow", flag))
+    return shell("pvectl", "apply", *common.again, *chosen, *passed)
 
 
 def make_plan(
