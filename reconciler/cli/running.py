@@ -93,9 +93,13 @@ def _run(
 ) -> ExitStatus:
     """Hold both locks while `work` runs over the journal that `begin` opens."""
     folder, clock = journals.folder_of(plan.cluster), SystemClock()
+
+    def tell(text: str) -> None:
+        say(common, text)
+
     with (
-        telling_of_delays(api, lambda text: say(common, text)) as watched,
-        one_writer(watched, clock, whoami(api), folder, begin) as (lock, journal),
+        telling_of_delays(api, tell) as watched,
+        one_writer(watched, clock, whoami(api), folder, begin, tell) as (lock, journal),
     ):
         for dead in lock.taken_over:
             text = f"took over the lock of {dead.owner}, number {dead.fence} {dead.run}"

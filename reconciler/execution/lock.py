@@ -66,6 +66,8 @@ class ClusterLock:
     mine: Holder
     taken_over: tuple[Holder, ...] = ()
     """locks of dead runs that were removed"""
+    tell: Callable[[str], None] = lambda _: None
+    """hears what is waited for"""
 
     def renew(self) -> None:
         """Make sure that the lock is still ours and lives for another write; raises Locked."""
@@ -115,7 +117,12 @@ class ClusterLock:
 
 @contextlib.contextmanager
 def one_writer(
-    api: Api, clock: Clock, mine: Writer, folder: Path, begin: Callable[[], Journal]
+    api: Api,
+    clock: Clock,
+    mine: Writer,
+    folder: Path,
+    begin: Callable[[], Journal],
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[ClusterLock, Journal]]:
     """Hold both locks, and the journal that `begin` opens; `folder` is the cluster's own.
 
@@ -126,7 +133,7 @@ def one_writer(
     note = ", ".join(filter(None, (f"since {_moment(clock.now())}", mine.run)))
     with local_lock(folder, note) as numbers, begin() as journal:
         try:
-            lock = acquire(api, clock, mine.owner, mine.run, numbers)
+            lock = acquire(api, clock, mine.owner, mine.run, numbers, tell)
         except BaseException:
             abandon(journal)
             raise
@@ -149,7 +156,14 @@ def _record(journal: Journal, lock: ClusterLock) -> None:
         raise
 
 
-def acquire(api: Api, clock: Clock, owner: str, run: str, numbers: Path) -> ClusterLock:
+def acquire(
+    api: Api,
+    clock: Clock,
+    owner: str,
+    run: str,
+    numbers: Path,
+    tell: Callable[[str], None] = lambda _: None,
+) -> ClusterLock:
     """Take the cluster's lock; raises Locked with the owner, Refused without the right.
 
     `numbers`: the file that keeps the fencing numbers of this machine. Locks whose lease has ended
@@ -163,7 +177,7 @@ def acquire(api: Api, clock: Clock, owner: str, run: str, numbers: Path) -> Clus
     claim = max([int(now * 1000), *known, *(holder.claim for holder in there)]) + 1
     mine = Holder(claim, claim, owner, run, now + LEASE, this_host())
     remember_fences(numbers, [*sorted(own), claim])
-    lock = ClusterLock(api, clock, mine, tuple(there))
+    lock = ClusterLock(api, clock, mine, tuple(there), tell)
     _create(lock)
     _make_sure(lock, own)
     try:
@@ -228,6 +242,7 @@ def _why_not(lock: ClusterLock, refused: RequestRefused) -> PvectlError:
 def _wait_for(lock: ClusterLock) -> None:
     """The answer was lost; the lock may still come into being."""
     until = lock.clock.now() + SETTLE
+    lock.tell(f"no answer to the request for the lock; reading for up to {SETTLE:g} s")
     while lock.mine.claim not in {holder.claim for holder in holders(lock.api)}:
         if lock.clock.now() >= until:
             raise Unreachable("the lock on the cluster could not be taken: no answer")

@@ -204,3 +204,30 @@ def test_a_reader_that_never_reads_is_no_error(site: Site, words: str) -> None:
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_command_that_a_message_names_means_the_same_cluster(site: Site) -> None:
+    """With another state folder than the usual one, named commands carry it."""
+    site.write("a.toml", KILLED)
+    place = site.state.rename(site.folder / "other one")
+    moved, options = place.name, "--state 'other one'"
+    try:
+        planned = site.run("plan", "--state", moved, "--target", "group.first")
+        assert f"pvectl apply {options} --target group.first" in planned.out
+        saved = site.run("plan", "--state", moved, "--out", "p.json")
+        assert f"pvectl apply {options} p.json" in saved.err
+        assert site.run("apply", "--state", moved, "--yes").status == -signal.SIGKILL
+        refused = site.run("apply", f"--state={moved}", "--yes")
+        assert f"pvectl resume {options} finishes it" in " ".join(refused.err.split())
+        assert f"pvectl resume {options}" in site.run("status", "--state", moved).out
+        assert site.run("rollback", "--state", moved).status == 0
+    finally:
+        place.rename(site.state)
+
+
+def test_an_allowed_plan_names_the_command_that_allows_it(site: Site) -> None:
+    site.settings = '[protected]\nnever_change = ["group.ops"]'
+    site.target()
+    site.write("a.toml", "[group.ops]\n")
+    planned = site.run("plan", "--allow", "PROTECTED=group.ops")
+    assert "pvectl apply --allow PROTECTED=group.ops" in planned.out

@@ -20,7 +20,7 @@ from reconciler.execution.judge import Seen
 from reconciler.kinds import group
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.user import UserSpec
-from reconciler.planning import order
+from reconciler.planning import compose, order
 from tests.engine import NOW, TestClock
 from tests.faults import (
     checks,
@@ -30,7 +30,9 @@ from tests.faults import (
     test_journal,
     test_locks,
     test_plan_files,
+    test_replaced,
     test_tokens,
+    test_vanishing,
 )
 from tests.faults.pair import FIRST, SECOND
 from tests.faults.worlds import Bench, bench, is_declared, plan_for, world
@@ -113,6 +115,12 @@ def plain(ready: Bench) -> None:
     assert "value of SECRET" not in path.read_text()
     assert ready.secrets.delivered
     checks.delivered_secrets_are_those_of_the_cluster(ready)
+
+
+def on_a_replacement() -> None:
+    with world() as cluster:
+        first = test_replaced.state("/old", "a")
+        test_replaced.test_nothing_is_lost_on_the_way(bench(cluster, first, test_replaced.SECOND))
 
 
 def numbers_grow() -> None:
@@ -335,6 +343,18 @@ MUTATIONS = (
         "what others hung on it goes too",
         instead((send, "_refuse_hanging")),
         on_tokens(rivals.what_hangs_on_it_is_kept),
+    ),
+    Mutation(
+        "what is dropped is not put back",
+        instead((compose, "put_back"), of=lambda changes, _: tuple(changes)),
+        on_a_replacement,
+    ),
+    Mutation(
+        "unsent counts as unknown",
+        instead((report, "_told"), of=lambda *_: report.Outcome.UNKNOWN),
+        on_a_cluster(
+            test_vanishing.test_the_wait_is_told_and_bounded_and_nothing_unsent_is_unknown, False
+        ),
     ),
     Mutation(
         "half-done deletions unknown",
