@@ -62,6 +62,14 @@ def test_nothing_changes_where_nothing_differs(table: AccessTable) -> None:
 
 
 @given(tables(), tables())
+def test_the_way_back_is_the_other_way_round(before: AccessTable, after: AccessTable) -> None:
+    back, there = impact(before, after).inverse(), impact(after, before)
+    assert {"effects", "logins"} <= back.to_json().keys()
+    assert (back.effects, back.logins, back.delta) == (there.effects, there.logins, there.delta)
+    assert [str(line) for line in fold(back, before)] == [str(x) for x in fold(there, before)]
+
+
+@given(tables(), tables())
 def test_every_concerned_principal_and_path_is_in_the_folded_lines(
     before: AccessTable, after: AccessTable
 ) -> None:

@@ -49,6 +49,17 @@ class Impact:
         """Path -> (gained, lost) for one principal."""
         return of_principal(self.effects, principal)
 
+    def inverse(self) -> Impact:
+        """That of the way back, without the surprises, which belong to a direction."""
+        effects = (Effect(one.principals, one.paths, one.lost, one.gained) for one in self.effects)
+        logins = (LoginChange(one.principals, one.after, one.before) for one in self.logins)
+        return Impact(
+            tuple(sorted(effects)),
+            tuple(sorted(logins)),
+            delta=self.delta.inverse(),
+            paths=self.paths,
+        )
+
     def to_json(self) -> dict[str, Any]:
         return {
             "effects": [effect.to_json() for effect in self.effects],

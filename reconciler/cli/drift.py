@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reconciler.access.effects import listed
+from reconciler.access.folding import fold
+from reconciler.access.login import Login
 from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
 from reconciler.cli.plan import make_plan
@@ -16,6 +19,7 @@ from reconciler.desired.settings import Settings
 from reconciler.desired.target import Cluster
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution import journals
+from reconciler.planning.compose import Planned
 from reconciler.render.drift import Drift
 from reconciler.render.drift import json as drift_json
 from reconciler.render.view import View
@@ -34,15 +38,28 @@ def drift(common: Common) -> ExitStatus:
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)
         with connect(cluster, read_only=True) as api:
-            plan = make_plan(loaded, api, look(api, loaded.desired), None, None).plan
+            planned = make_plan(loaded, api, look(api, loaded.desired), None, None)
+        plan = planned.plan
         folder = journals.folder_of(plan.cluster)
         last = folder / "drift.json"
         found = Drift.of(plan, applied=journals.applied(folder), previous=_previous(last))
-        show(common, "drift", found, View(now=now()))
+        show(common, "drift", found, _view(planned))
         _keep(common, last, drift_json(found, View()))
         return ExitStatus.CHANGES if found.differences else ExitStatus.OK
 
     return each_cluster(common, one)
+
+
+def _view(planned: Planned) -> View:
+    """With what the drift does to access, which is what the plan does, the other way round."""
+    effect = planned.impact.inverse()
+    lines = [f"{one.mark} {one.in_past()}" for one in fold(effect, planned.before, now())]
+    logins = [
+        f"! {listed(one.principals)}: {one.after} in the cluster, {one.before} as declared"
+        for one in effect.logins
+        if one.before is not Login.ABSENT
+    ]
+    return View(now=now(), impact=[*lines, *logins], impact_json=effect.to_json())
 
 
 def _previous(path: Path) -> Mapping[str, Any] | None:

@@ -15,7 +15,17 @@ from reconciler.model.plan import Plan
 from reconciler.render import markdown as comment
 from reconciler.render import text as terminal
 from reconciler.render.json import document
-from reconciler.render.outline import Block, Fact, Line, Outline, Section, Tone, severities
+from reconciler.render.outline import (
+    Block,
+    Fact,
+    Line,
+    Outline,
+    Section,
+    Tone,
+    section,
+    severities,
+)
+from reconciler.render.plan import only_about_applying
 from reconciler.render.steps import MARKS, TONES, detail_lines, folded, groups
 from reconciler.render.view import View
 from reconciler.render.words import count
@@ -91,7 +101,8 @@ class Drift:
         there = {str(address) for address in changes}
         before = [str(one["address"]) for one in (previous or {}).get("differences", ())]
         gone = tuple(sorted(set(before) - there))
-        return cls(plan.cluster, plan.source, tuple(found), plan.findings, gone)
+        findings = tuple(one for one in plan.findings if not only_about_applying(one))
+        return cls(plan.cluster, plan.source, tuple(found), findings, gone)
 
 
 def _merged(changes: Iterable[Change]) -> dict[Address, Change]:
@@ -118,10 +129,15 @@ def _class(change: Change, changes: Mapping[Address, Change], applied: Container
     return _class(owners[0], changes, applied) if owners else Class.NOT_APPLIED
 
 
-def outline(drift: Drift) -> Outline:
-    """A section per class; every line leads from what is there to what is declared."""
+def outline(drift: Drift, view: View) -> Outline:
+    """What it does to access, then a section per class.
+
+    Every line of a class leads from what is there to what is declared.
+    """
     number = len(drift.differences)
     sections = []
+    if view.impact and number:
+        sections.append(section("Access, compared with the declared state", view.impact))
     for kind in Class:
         changes = [one.change for one in drift.differences if one.kind is kind]
         if changes:
@@ -173,19 +189,19 @@ def _closing(number: int) -> Iterable[Line]:
 
 def text(drift: Drift, view: View) -> str:
     """For a terminal."""
-    return terminal.render(outline(drift), color=view.color, width=view.width)
+    return terminal.render(outline(drift, view), color=view.color, width=view.width)
 
 
 def markdown(drift: Drift, view: View) -> str:
     """For an issue or a chat message."""
-    del view
-    return comment.render(outline(drift))
+    return comment.render(outline(drift, view))
 
 
 def json(drift: Drift, view: View) -> str:
-    """For programs, and for `previous` of the next report."""
-    del view
+    """For programs, and for `previous` of the next report; `impact`: what it does to access."""
+    extra = {} if view.impact_json is None else {"impact": view.impact_json}
     content = {
+        **extra,
         "cluster": drift.cluster,
         "source": drift.source,
         "differences": [one.to_json() for one in drift.differences],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.model.change import Action
-from reconciler.model.finding import Severity
+from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Plan
 from reconciler.render import markdown as comment
 from reconciler.render import text as terminal
@@ -87,10 +87,12 @@ def _closing(plan: Plan, view: View) -> Iterable[Line]:
 
 def plans_only(plan: Plan) -> bool:
     """Whether who planned lacks what applying needs, and the plan is meant for somebody else."""
-    return any(
-        finding.code == MISSING_PRIVILEGE and finding.severity is not Severity.ERROR
-        for finding in plan.findings
-    )
+    return any(map(only_about_applying, plan.findings))
+
+
+def only_about_applying(finding: Finding) -> bool:
+    """Whether it says that the caller is there for reading."""
+    return finding.code == MISSING_PRIVILEGE and finding.severity is not Severity.ERROR
 
 
 def text(plan: Plan, view: View) -> str:

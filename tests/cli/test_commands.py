@@ -302,3 +302,29 @@ def test_the_order_of_files_does_not_matter(site: Site) -> None:
         return [step["request"] for step in json.loads(text)["steps"]]
 
     assert steps(first) == steps(second)
+
+
+DRIFTED = """
+[user."ann@pve"]
+[user."eve@pve"]
+groups = ["ops"]
+[group.ops]
+[[acl]]
+roles = ["PVEVMUser"]
+paths = ["/vms/9000"]
+groups = ["ops"]
+"""
+
+
+def test_drift_says_who_has_gained_and_lost_what(site: Site) -> None:
+    site.write("a.toml", DRIFTED)
+    assert site.run("apply", "--yes").status == 0
+    site.edit("user.cfg", "user:ann@pve:1:", "user:ann@pve:0:")
+    site.edit("user.cfg", "acl:1:/vms/9000:@ops:PVEVMUser:", "acl:1:/vms/9000:@ops:PVEVMAdmin:")
+    ended = site.run("drift", "--format", "text", "--format", "json=drift.json")
+    assert ended.status == 2
+    said = " ".join(ended.out.split())
+    assert "! ann@pve: disabled in the cluster, active as declared" in said
+    assert "+ ops (1 user) has gained VM.Allocate, " in said
+    effects = json.loads((site.folder / "drift.json").read_text())["impact"]["effects"]
+    assert [(one["principals"], one["lost"]) for one in effects] == [(["eve@pve"], [])]
