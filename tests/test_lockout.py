@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.access.cells import held
 from reconciler.access.delta import Delta, apply, difference
-from reconciler.access.lockout import Kept, Loss, administrators, first_loss
+from reconciler.access.lockout import SOON, Kept, Loss, administrators, first_loss
 from reconciler.access.login import Login, active
 from reconciler.access.privileges import PRIVILEGES
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, Principal
@@ -71,6 +73,39 @@ def test_disabling_its_user_or_letting_the_token_expire_locks_it_out() -> None:
     assert loss.login is Login.EXPIRED
     after.tokens[ACTOR] = Principal(expires=101)
     assert _loss(after) is None
+
+
+def test_what_the_plan_lets_end_within_a_day_is_a_loss_and_what_ends_anyhow_is_none() -> None:
+    now = 10_000
+    start = _cluster()
+    start.tokens[ACTOR] = Principal(expires=now + 2 * SOON)
+    after = start.copy()
+    after.tokens[ACTOR] = Principal(expires=now + 3600)
+    loss = first_loss(Lockout(), ACTOR, start, [difference(start, after)], now)
+    assert loss is not None
+    assert loss.login is Login.EXPIRED
+    assert str(loss).endswith("could no longer log in within a day: expired")
+    other = after.copy()
+    other.add_entry("/vms", TOKEN, ACTOR, "PVEVMAdmin", propagate=True)
+    assert first_loss(Lockout(), ACTOR, after, [difference(after, other)], now) is None
+    other.add_entry("/access", TOKEN, ACTOR, "PVEAuditor", propagate=True)
+    assert first_loss(Lockout(), ACTOR, after, [difference(after, other)], now) is not None
+
+
+def test_an_administrator_who_ends_within_a_day_does_not_make_up_for_one_who_goes() -> None:
+    now = 10_000
+    policy = Lockout(break_glass=(), keep_self=(), administrators=2)
+    start = _cluster()
+    start.users["root@pam"] = Principal(enabled=False)
+    start.users["next@pve"] = Principal(expires=now + 3600)
+    start.add_members("next@pve", ["admins"])
+    after = start.copy()
+    after.users["chief@pve"] = Principal(enabled=False)
+    loss = first_loss(policy, ACTOR, start, [difference(start, after)], now)
+    assert loss is not None
+    assert (loss.left, loss.soon, loss.gone) == (1, True, ("chief@pve (disabled)",))
+    after.users["next@pve"] = Principal()
+    assert first_loss(policy, ACTOR, start, [difference(start, after)], now) is None
 
 
 def test_a_break_glass_principal_keeps_everything_also_on_objects_that_nobody_names() -> None:
@@ -156,9 +191,24 @@ def test_the_first_loss_is_the_first_one_that_asking_after_every_step_finds(
     )
     now = 100
     steps = _single(difference(start, after))
+    expected = min(
+        (
+            number
+            for moment in (now, now + SOON)
+            for number in _losing(start, steps, moment, actor, glass)
+        ),
+        default=None,
+    )
+    found = first_loss(policy, actor, start, steps, now)
+    assert (found.step if found else None) == expected
+
+
+def _losing(
+    start: AccessTable, steps: list[Delta], now: int, actor: str, glass: str
+) -> Iterator[int]:
+    """The steps after which something is not there that was, as of one moment."""
     table = start.copy()
     needed = min(2, _count(start, now))
-    expected = None
     for number, step in enumerate(steps):
         apply(table, step)
         keeps = (
@@ -176,10 +226,7 @@ def test_the_first_loss_is_the_first_one_that_asking_after_every_step_finds(
             and _count(table, now) >= needed
         )
         if not keeps:
-            expected = number
-            break
-    found = first_loss(policy, actor, start, steps, now)
-    assert (found.step if found else None) == expected
+            yield number
 
 
 def _count(table: AccessTable, now: int) -> int:

@@ -123,7 +123,7 @@ def test_the_preflight_lets_pass_exactly_what_proxmox_ve_accepts() -> None:
     seen: Counter[str] = Counter()
 
     @settings(
-        max_examples=2_000 if size.at_length else 25,
+        max_examples=1_000 if size.at_length else 25,
         derandomize=not size.at_length,
         database=None,
         deadline=None,

@@ -1,7 +1,7 @@
 """Who would be locked out on the way: the acting token, break-glass principals, administrators.
 
-Looks at the state after every step. A rollback passes through the same states, so what holds here
-holds there.
+Looks at the state after every step, as it is then and as it will be when all that ends soon has
+ended. A rollback passes through the same states, so what holds here holds there.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from reconciler.access.reach import Touched, touched
 from reconciler.access.table import ROOT, AccessTable
 from reconciler.model.policy import Lockout
 
+SOON = 24 * 3600
+"""In seconds. A saved plan can be applied for that long: what ends by then may end in the run."""
+
 
 class Kept(StrEnum):
     """What must be kept."""
@@ -37,7 +40,8 @@ class Loss:
 
     `lost`: privileges on `path`; empty where it can no longer log in, as `login` then says.
     `decision` tells which entries now decide. For administrators `principal` is empty, `left` tells
-    how many there are still, and `wanted` how many there must be.
+    how many there are still, `wanted` how many there must be, and `gone` who is none any more, each
+    with what keeps it out. `soon`: not at once, but because something ends within a day.
     """
 
     step: int
@@ -49,17 +53,20 @@ class Loss:
     decision: Decision | None = None
     left: int = 0
     wanted: int = 0
+    gone: tuple[str, ...] = ()
+    soon: bool = False
 
     def __str__(self) -> str:
+        when = " within a day" if self.soon else ""
         if self.kept is Kept.ADMINISTRATORS:
             return (
-                f"{self.left} enabled users would hold every privilege on /; "
-                f"at least {self.wanted} must"
+                f"{self.left} enabled users would hold every privilege on /{when}, no longer "
+                f"{listed(self.gone)}; at least {self.wanted} must"
             )
         who = f"{self.kept} {self.principal}"
         if self.login is not Login.ACTIVE:
-            return f"{who} could no longer log in: {self.login}"
-        return f"{who} would lose {listed(self.lost)} on {self.path}"
+            return f"{who} could no longer log in{when}: {self.login}"
+        return f"{who} would lose {listed(self.lost)} on {self.path}{when}"
 
 
 def first_loss(
@@ -72,13 +79,27 @@ def first_loss(
     """The first loss after any of the steps, which follow each other from `start`; None: no loss.
 
     `actor`: who applies the plan; empty: nobody in particular. `now` in Unix seconds; a principal
-    that expires by then cannot log in. Only what `start` gives can be lost.
+    that expires by then cannot log in; with 0 nothing counts as expired. Only what `start` gives
+    can be lost: of that which ends soon anyhow only what is there now.
     """
-    guard = _Guard(policy, actor, start, now)
-    for number, delta in enumerate(steps):
-        for loss in guard.losses(number, delta):
-            return loss
+    deltas = list(steps)
+    guards = [_Guard(policy, actor, start, now)]
+    if now and any(_ends_soon(start, deltas, now)):
+        guards.append(_Guard(policy, actor, start, now + SOON, soon=True))
+    for number, delta in enumerate(deltas):
+        for guard in guards:
+            for loss in guard.losses(number, delta):
+                return loss
     return None
+
+
+def _ends_soon(start: AccessTable, deltas: Iterable[Delta], now: int) -> Iterator[bool]:
+    """For everybody who is or will be there."""
+    for one in (*start.users.values(), *start.tokens.values()):
+        yield now < one.expires <= now + SOON
+    for delta in deltas:
+        for _, after in (*delta.users.values(), *delta.tokens.values()):
+            yield after is not None and now < after.expires <= now + SOON
 
 
 def administrators(table: AccessTable, now: int = 0) -> tuple[str, ...]:
@@ -103,7 +124,10 @@ def _entered_on_top(table: AccessTable) -> Iterator[str]:
 class _Guard:
     """The state on the way, and what of the start must not get lost."""
 
-    def __init__(self, policy: Lockout, actor: str, start: AccessTable, now: int) -> None:
+    def __init__(
+        self, policy: Lockout, actor: str, start: AccessTable, now: int, *, soon: bool = False
+    ) -> None:
+        self._soon = soon
         self._start = start
         self._table = start.copy()
         self._time = now
@@ -111,7 +135,8 @@ class _Guard:
         self._own = list(_wanted(policy.keep_self, start, actor, now)) if actor else []
         self._acts = bool(actor) and active(start, actor, now)
         self._glass = tuple(who for who in policy.break_glass if active(start, who, now))
-        self._needed = min(policy.administrators, len(administrators(start, now)))
+        self._administrators = administrators(start, now)
+        self._needed = min(policy.administrators, len(self._administrators))
 
     def losses(self, step: int, delta: Delta) -> Iterator[Loss]:
         """Take one step, and say what is lost."""
@@ -125,23 +150,47 @@ class _Guard:
             if principal in reach:
                 yield from self._of_glass(step, principal, reach)
         if any("/" in roots for roots in reach.values()):
-            left = len(administrators(self._table, self._time))
-            if left < self._needed:
-                yield Loss(step, Kept.ADMINISTRATORS, left=left, wanted=self._needed)
+            yield from self._of_administrators(step)
+
+    def _of_administrators(self, step: int) -> Iterator[Loss]:
+        left = administrators(self._table, self._time)
+        if len(left) >= self._needed:
+            return
+        states = {
+            who: login(self._table, who, self._time)
+            for who in self._administrators
+            if who not in left
+        }
+        active_ones = [who for who, state in states.items() if state is Login.ACTIVE]
+        yield Loss(
+            step,
+            Kept.ADMINISTRATORS,
+            decision=decide(self._table, active_ones[0], "/") if active_ones else None,
+            left=len(left),
+            wanted=self._needed,
+            gone=tuple(
+                who if state is Login.ACTIVE else f"{who} ({state})"
+                for who, state in states.items()
+            ),
+            soon=self._soon,
+        )
 
     def _of_actor(self, step: int) -> Iterator[Loss]:
         state = login(self._table, self._actor, self._time)
         if state is not Login.ACTIVE and self._acts:
-            yield Loss(step, Kept.SELF, self._actor, login=state)
+            yield Loss(step, Kept.SELF, self._actor, login=state, soon=self._soon)
         for privilege, path in self._own:
             if privilege not in held(self._table, self._actor, path, self._time):
                 decision = decide(self._table, self._actor, path)
-                yield Loss(step, Kept.SELF, self._actor, path, (privilege,), decision=decision)
+                lost = (privilege,)
+                yield Loss(
+                    step, Kept.SELF, self._actor, path, lost, decision=decision, soon=self._soon
+                )
 
     def _of_glass(self, step: int, principal: str, reach: Touched) -> Iterator[Loss]:
         state = login(self._table, principal, self._time)
         if state is not Login.ACTIVE:
-            yield Loss(step, Kept.BREAK_GLASS, principal, login=state)
+            yield Loss(step, Kept.BREAK_GLASS, principal, login=state, soon=self._soon)
             return
         tables = (self._start, self._table)
         paths = known_paths(tables, UNNAMED)
@@ -150,7 +199,15 @@ class _Guard:
             if lost:
                 path = cell.paths[0]
                 decision = decide(self._table, principal, path)
-                yield Loss(step, Kept.BREAK_GLASS, principal, path, names(lost), decision=decision)
+                yield Loss(
+                    step,
+                    Kept.BREAK_GLASS,
+                    principal,
+                    path,
+                    names(lost),
+                    decision=decision,
+                    soon=self._soon,
+                )
 
 
 def _wanted(

@@ -38,15 +38,17 @@ def window(
     touched: Touched,
     paths: PathSet | None = None,
     ground: Ground | None = None,
+    time: int = 0,
 ) -> Window | None:
     """The window that is open in `now`, a table on the way from `before` to `after`; None: none.
 
     Only what is `touched` is looked at, so it costs little to ask after each step for what the step
     has touched. `paths`: those of `known_paths`, made once by whoever asks often; so is `ground`,
-    of the three tables, which holds until the members of a pool change.
+    of the three tables, which holds until the members of a pool change. `time` in Unix seconds: who
+    has expired by then holds nothing; with 0 nothing counts as expired.
     """
     where = paths if paths is not None else known_paths((before, after))
-    alike = cells((before, after, now), touched, where, ground=ground)
+    alike = cells((before, after, now), touched, where, time, ground)
     found = [one for cell in alike for one in _open(cell)]
     return Window(collect(found, where)) if found else None
 
@@ -59,8 +61,15 @@ def _open(cell: Cell) -> Iterator[Difference]:
 
 
 def still_open(
-    before: AccessTable, after: AccessTable, now: AccessTable, principal: str, path: str
+    before: AccessTable,
+    after: AccessTable,
+    now: AccessTable,
+    principal: str,
+    path: str,
+    time: int = 0,
 ) -> bool:
     """Whether a window is open for one principal on one path."""
-    old, new, current = (held(table, principal, path).keys() for table in (before, after, now))
+    old, new, current = (
+        held(table, principal, path, time).keys() for table in (before, after, now)
+    )
     return bool(current - old - new or (old & new) - current)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from reconciler.access.lockout import Kept, Loss, first_loss
+from reconciler.access.delta import apply
+from reconciler.access.lockout import SOON, Kept, Loss, first_loss
+from reconciler.access.login import Login, active, login
 from reconciler.access.table import AccessTable
 from reconciler.kinds import access_delta
 from reconciler.model.finding import Finding, Severity
@@ -16,6 +18,7 @@ def lockout(
     policy: Lockout, actor: str, live: AccessTable, steps: Sequence[Step], now: int
 ) -> Iterable[Finding]:
     """The first loss, as a refusal that names the step and the entries that then decide."""
+    yield from _ending(actor, live, steps, now)
     loss = first_loss(policy, actor, live, (access_delta(step.changes) for step in steps), now)
     if loss is None:
         return
@@ -30,6 +33,24 @@ def lockout(
         step.changes[0].address,
         allow=f"LOCKOUT={who}",
     )
+
+
+def _ending(actor: str, live: AccessTable, steps: Sequence[Step], now: int) -> Iterable[Finding]:
+    """The acting token may end before the run does, or before it could be taken back."""
+    if not steps or active(live, actor, now + SOON) or not active(live, actor, now):
+        return
+    end = live.copy()
+    for step in steps:
+        apply(end, access_delta(step.changes))
+    state = login(end, actor, now + SOON)
+    if state in (Login.EXPIRED, Login.OWNER_EXPIRED):
+        yield Finding(
+            "ACTOR_EXPIRES",
+            Severity.WARNING,
+            f"{actor} can log in for less than a day from now: a run that outlasts it could be "
+            "neither finished nor taken back",
+            hint="renew its expiry first, or apply with another token",
+        )
 
 
 def _because(loss: Loss) -> str:

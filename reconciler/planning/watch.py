@@ -20,10 +20,14 @@ _Spot = tuple[str, str]
 class Watch:
     """The `Windows` of `planning.order`, for the way from `before` to `after`.
 
-    A window that is already open is not held against the steps that follow.
+    A window that is already open is not held against the steps that follow. `time` in Unix seconds;
+    who has expired by then holds nothing.
     """
 
-    def __init__(self, before: AccessTable, after: AccessTable, paths: Iterable[str] = ()) -> None:
+    def __init__(
+        self, before: AccessTable, after: AccessTable, paths: Iterable[str] = (), time: int = 0
+    ) -> None:
+        self._time = time
         self._before = before
         self._after = after
         self._now = before.copy()
@@ -55,7 +59,7 @@ class Watch:
         self._open = {
             spot: known
             for spot, known in self._open.items()
-            if still_open(self._before, self._after, self._now, *spot)
+            if still_open(self._before, self._after, self._now, *spot, self._time)
         }
         found = self._seen[1] if self._seen and self._seen[0] is step else self._look(delta)
         if found is not None:
@@ -65,7 +69,7 @@ class Watch:
         """The window after `delta`, which was applied just now."""
         reach = touched(delta, self._before, self._after, self._now)
         ground = None if delta.pooled else self._ground
-        return window(self._before, self._after, self._now, reach, self._paths, ground)
+        return window(self._before, self._after, self._now, reach, self._paths, ground, self._time)
 
     def _is_new(self, found: Window) -> bool:
         nothing = (frozenset[str](), frozenset[str]())
