@@ -145,7 +145,7 @@ def _continue(common: Common, path: Path | None, *, back: bool) -> ExitStatus:
             if not back and is_finished(read_journal(chosen)):
                 say(common, "this run came to its end; nothing to do")
                 return ExitStatus.OK
-            secrets = FolderSecrets(cluster.folder)
+            secrets = FolderSecrets(cluster.folder, cluster.secret)
             return execute_journal(common, api, name, chosen, secrets, back=back)
 
     return each_cluster(common, one)

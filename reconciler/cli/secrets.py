@@ -33,9 +33,13 @@ def changed_secrets(state: State, folder: Path, kept: Path) -> Mapping[Address, 
 
 @dataclass(frozen=True, slots=True)
 class FolderSecrets:
-    """Relative files count from `folder`. Each reference is resolved once per run."""
+    """Relative files count from `folder`. Each reference is resolved once per run.
+
+    `own`: where the secret comes from with which pvectl itself acts.
+    """
 
     folder: Path
+    own: SecretRef | None = None
     _known: dict[SecretRef, str] = field(default_factory=dict, repr=False)
 
     def check(self, step: Step) -> None:
@@ -52,6 +56,12 @@ class FolderSecrets:
         return self._known[reference]
 
     def probe(self, sink: SecretSink) -> None:
+        own = self.own.file if self.own is not None else None
+        if own and sink.file and _path(self.folder, own) == _path(self.folder, sink.file):
+            raise SinkFailed(
+                f"{sink.file} holds the secret with which pvectl itself acts",
+                hint="name another file in secret_to",
+            )
         probe(sink, self.folder)
 
     def deliver(self, sink: SecretSink, token: str, value: str) -> None:
@@ -59,3 +69,7 @@ class FolderSecrets:
 
     def withdraw(self, sink: SecretSink, token: str) -> None:
         withdraw(sink, self.folder, token)
+
+
+def _path(folder: Path, name: str) -> Path:
+    return (folder / name).resolve()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -14,9 +15,10 @@ _NAMED = re.compile(
 
 
 def same_cluster(state: Path, on: str | None) -> tuple[str, ...]:
-    """The options with which another command means the same files and the same cluster."""
-    files = () if state == Path("state") else ("--state", str(state))
-    return (*files, *(("--on", on) if on else ()))
+    """The options with which another command means the same files and the same cluster; none for
+    what it would mean anyway."""
+    files = () if state == Path(_meant("--state") or "state") else ("--state", str(state))
+    return (*files, *(("--on", on) if on and on != _meant("--on") else ()))
 
 
 def given(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -24,9 +26,18 @@ def given(arguments: Sequence[str]) -> tuple[str, ...]:
     found: dict[str, str] = {}
     for position, word in enumerate(arguments):
         name, equals, value = word.partition("=")
-        if name in {"--state", "--on"}:
+        if name in _VARIABLES:
             found[name] = value if equals else next(iter(arguments[position + 1 :]), "")
-    return same_cluster(Path(found.get("--state") or "state"), found.get("--on"))
+    state = found.get("--state") or _meant("--state") or "state"
+    return same_cluster(Path(state), found.get("--on"))
+
+
+_VARIABLES = {"--state": "PVECTL_STATE", "--on": "PVECTL_ON"}
+
+
+def _meant(option: str) -> str:
+    """What the environment gives for an option, for this command and the next one."""
+    return os.environ.get(_VARIABLES[option], "")
 
 
 def spelled(text: str, options: Sequence[str]) -> str:

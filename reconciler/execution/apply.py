@@ -214,13 +214,13 @@ def _failed(run: Run, failure: PvectlError) -> Report:
 
 def _bars_the_way_back(run: Run, failure: PvectlError) -> bool:
     """A cluster that is still out of reach cannot be turned back either: that is for `resume`."""
-    if isinstance(failure, Unreachable):
+    if isinstance(failure, Unreachable) and not run.gone:
         try:
             run.look(run.steps[0].changes, patience=0.0)
         except Unreachable:
             return True
     cramped = isinstance(failure, JournalFailed) and run.journal.cramped
-    return isinstance(failure, Locked | JournalFailed) and not cramped
+    return run.gone or (isinstance(failure, Locked | JournalFailed) and not cramped)
 
 
 def _past_pivot(run: Run) -> str:

@@ -120,6 +120,8 @@ class Run:
     lease: Lease
     tell: Callable[[Progress], None] = lambda _: None
     stop: list[int] = field(default_factory=list)
+    gone: bool = False
+    """the cluster has not answered for as long as that is borne"""
 
     def look(self, changes: Iterable[Change], patience: float = SETTLE) -> Sight:
         """The live objects of all kinds that these changes touch.
@@ -146,14 +148,18 @@ class Run:
         until, pause = self.clock.now() + patience, 1.0
         while True:
             try:
-                return read()
+                answer = read()
             except (AuthenticationFailed, CertificateNotTrusted):
                 raise
             except Unreachable as error:
-                if self.clock.now() >= until:
+                self.gone = self.clock.now() >= until
+                if self.gone:
                     raise
                 self.waits(f"no answer ({error.summary}); asking again", until)
-            self.clock.sleep(pause)
+            else:
+                self.gone = False
+                return answer
+            self.clock.sleep(min(pause, max(until - self.clock.now(), 0.1)))
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def waits(self, what: str, until: float) -> None:

@@ -40,6 +40,19 @@ def test_the_earlier_secret_of_a_token_that_is_made_again_is_replaced(site: Site
     assert (site.state / "t1").read_text().strip() == secret_of(site.cluster.folder, "new@pve!t1")
 
 
+def test_the_file_with_pvectls_own_secret_is_no_place_for_another(site: Site) -> None:
+    secret = secret_of(site.cluster.folder, ROOT_TOKEN)
+    site.settings = 'token_secret = { file = "own" }'
+    site.target()
+    site.write("own", f"{secret}\n")
+    site.write("a.toml", TOKEN.format('file = "./own"'))
+    refused = site.run("apply", "--yes", env={"PVECTL_TOKEN_SECRET": ""})
+    assert refused.status == 4, refused
+    assert "holds the secret with which pvectl itself acts" in refused.err
+    assert (site.state / "own").read_text() == f"{secret}\n"
+    assert site.untouched
+
+
 @pytest.mark.parametrize("path", ["../x", "a/../../x", "..", "~/x"])
 @pytest.mark.parametrize("sink", ['file = "{}"', 'env_file = "{}", variable = "X"'])
 def test_a_place_outside_the_state_folder_is_written_out(site: Site, sink: str, path: str) -> None:
