@@ -24,6 +24,7 @@ from reconciler.render import FORMATS
 from reconciler.render.clean import clean
 from reconciler.render.review.csv import plain
 from reconciler.render.view import View
+from tests.cli.asking import ask
 from tests.command import Ended, copy_fixture, pvectl, sandbox, secret_of
 from tests.review_samples import DAY, HOSTILE, LATER, TEAM, gone_wrong, team
 
@@ -304,3 +305,22 @@ def test_a_token_that_pvectl_made_has_an_age(tmp_path: Path) -> None:
     secret = (state / "secrets" / "ci").read_text().strip()
     assert secret
     assert secret not in ended.out
+
+
+def test_who_is_named_but_not_there_is_seen_and_said_to_be_without_effect(tmp_path: Path) -> None:
+    """Proxmox VE keeps them in groups and entries, and whoever gets the name has it all."""
+    folder = copy_fixture("team", tmp_path / "pve")
+    with (folder / "user.cfg").open("a") as file:
+        file.write("group:night:ghost@pve:\nacl:1:/vms:@night:PVEVMUser:\n")
+        file.write("acl:1:/storage:spook@pve:PVEDatastoreUser:\n")
+    found = ask("report", "--format", "text", "--format", f"json={tmp_path}/r.json", on=folder)
+    said = "2 users named but not there: without effect, until somebody gets the name"
+    assert f"  ! {said}\n      ghost@pve, spook@pve\n" in found.out
+    accounts = json.loads((tmp_path / "r.json").read_text())["accounts"]
+    told = {one["principal"]: (one["login"], one["marks"], one["groups"]) for one in accounts}
+    assert told["ghost@pve"] == ("does not exist", ["ghost"], ["night"])
+    assert told["spook@pve"] == ("does not exist", ["ghost"], [])
+    why = ask("explain", "ghost@pve", "/vms/100", "VM.Audit", on=folder).out
+    assert why.startswith("No: ghost@pve cannot log in: the user does not exist.\n")
+    assert "force at once for whoever gets the name." in " ".join(why.split())
+    assert "ghost@pve  cannot log in" in ask("who-can", "VM.Audit", "/vms/100", on=folder).out

@@ -11,6 +11,7 @@ from reconciler.access.evaluate import index_of
 from reconciler.access.holdings import Holdings, Profile
 from reconciler.access.login import Login, login
 from reconciler.access.meaning import Level
+from reconciler.access.reach import strangers
 from reconciler.access.table import ROOT, TOKEN, USER, AccessTable, split_token
 from reconciler.model.address import Address
 from reconciler.model.state import State
@@ -50,6 +51,8 @@ class Mark(StrEnum):
     SOON = "expires soon"
     DISABLED = "disabled"
     OWNERLESS = "its user does not exist"
+    GHOST = "does not exist"
+    """only named, by groups or entries"""
     TWIN = "same name in another realm"
     UNDECLARED = "not declared"
 
@@ -138,10 +141,14 @@ class Known(NamedTuple):
 def accounts(
     table: AccessTable, known: Known, holdings: Holdings, ways: Sequence[Escalation]
 ) -> tuple[Account, ...]:
-    """All users and tokens in text order, each token after its user."""
+    """All users and tokens in text order, each token after its user.
+
+    Users that are only named stand among them: what names them is without effect, until somebody
+    gets the name.
+    """
     risky = _risky(ways)
     twins: dict[str, list[str]] = {}
-    for user in sorted({ROOT, *table.users}):
+    for user in sorted({ROOT, *table.users, *strangers(table)}):
         twins.setdefault(_name(user), []).append(user)
     found = []
     for principal in sorted(holdings.of, key=lambda who: who.replace("!", "\0")):
@@ -241,6 +248,7 @@ _OUT = {
     Login.EXPIRED: Mark.EXPIRED,
     Login.OWNER_EXPIRED: Mark.EXPIRED,
     Login.OWNER_ABSENT: Mark.OWNERLESS,
+    Login.ABSENT: Mark.GHOST,
 }
 
 
@@ -262,5 +270,6 @@ def _marks(account: Account, now: int, *, perhaps: bool) -> Iterator[Mark]:
         yield Mark.SOON
     if account.twins:
         yield Mark.TWIN
-    if account.declared is False and account.principal != ROOT:
+    exists = account.principal != ROOT and account.login is not Login.ABSENT
+    if account.declared is False and exists:
         yield Mark.UNDECLARED

@@ -11,7 +11,7 @@ from reconciler.access.decide import Decision, Effect, Entry, decide
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.grant import Remedy, smallest, with_existing_role
 from reconciler.access.login import Login, login
-from reconciler.access.reach import everybody, owner_of
+from reconciler.access.reach import everybody, owner_of, strangers
 from reconciler.access.table import AccessTable
 
 
@@ -87,10 +87,13 @@ class Holder(NamedTuple):
 
 
 def who_can(table: AccessTable, privilege: str, path: str, now: int = 0) -> tuple[Holder, ...]:
-    """All users and tokens that hold `privilege` on the normalised `path`; root@pam among them."""
+    """All users and tokens that hold `privilege` on the normalised `path`; root@pam among them.
+
+    Users that are only named are among them, too: they cannot log in.
+    """
     return tuple(
         Holder(who, login(table, who, now), deciding(decide(table, who, path), table, privilege))
-        for who in everybody(table)
+        for who in sorted({*everybody(table), *strangers(table)})
         if privilege in privileges(table, who, path)
     )
 

@@ -14,7 +14,7 @@ from reconciler.access.cells import signature
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.meaning import Level, Sort, counting, level
 from reconciler.access.pathset import order, parents
-from reconciler.access.reach import owner_of
+from reconciler.access.reach import owner_of, strangers
 from reconciler.access.table import ROOT, AccessTable, Principal
 
 POOL = "pool:"
@@ -78,15 +78,15 @@ class Holdings(NamedTuple):
 def holdings(table: AccessTable) -> Holdings:
     """What all users, with root@pam in any case, and tokens hold.
 
-    As if everybody could log in: to enable an account again, or to move its expiry, is easy. Tokens
-    without their user hold nothing.
+    As if everybody could log in: to enable an account again, or to move its expiry, is easy, and
+    so is to make a user that is only named. Tokens of users that nothing names hold nothing.
     """
     work = everybody_active(table)
     ground = _Ground(work)
     found: dict[Profile, int] = {(): 0}
     known: dict[Hashable, int] = {None: 0}
     of = {}
-    for principal in sorted({ROOT, *work.users, *work.tokens}):
+    for principal in sorted({*work.users, *work.tokens}):
         sign = signature(work, principal)
         if sign not in known:
             known[sign] = found.setdefault(ground.profile(principal), len(found))
@@ -95,9 +95,9 @@ def holdings(table: AccessTable) -> Holdings:
 
 
 def everybody_active(table: AccessTable) -> AccessTable:
-    """A copy in which nobody is disabled or has expired."""
+    """A copy in which nobody is disabled or has expired, and users that are named exist."""
     work = table.copy()
-    work.users = dict.fromkeys([ROOT, *table.users], Principal())
+    work.users = dict.fromkeys([ROOT, *table.users, *strangers(table)], Principal())
     work.tokens = {name: Principal(privsep=token.privsep) for name, token in table.tokens.items()}
     return work
 

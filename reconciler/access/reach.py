@@ -41,6 +41,18 @@ def everybody(*tables: AccessTable) -> Touched:
     return dict.fromkeys(sorted(names), whole)
 
 
+def strangers(table: AccessTable) -> tuple[str, ...]:
+    """Users that groups or entries name and that do not exist, in text order.
+
+    PVE keeps and evaluates what names them (user.cfg; /access/permissions), and nobody can log in
+    as one of them; whoever gets the name has it all at once.
+    """
+    named = {member for members in table.groups.values() for member in members}
+    for kinds in table.acl.values():
+        named.update(kinds.get(USER, ()))
+    return tuple(sorted(named - table.users.keys() - {ROOT}))
+
+
 def _spots(delta: Delta, tables: Sequence[AccessTable]) -> Iterator[_Spot]:
     for key in delta.entries:
         yield _Spot(key.kind, key.principal, key.path)

@@ -126,7 +126,7 @@ def _told(seen: Seen, question: Question, moment: int) -> Explained:
             twin: chosen in privileges(seen.table, twin, path) if chosen else False
             for twin in found.twins
         },
-        notes=tuple(_notes(seen, path, realm)),
+        notes=(*_of_nobody(found), *_notes(seen, path, realm)),
         before=before,
     )
 
@@ -136,6 +136,17 @@ def _chosen(seen: Seen, question: Question) -> str:
     held = privileges(seen.table, question.who, question.path)
     given = question.privileges
     return next((name for name in given if name in held), given[0] if given else "")
+
+
+def _of_nobody(found: Explanation) -> tuple[str, ...]:
+    """PVE keeps and evaluates groups and entries of a user that does not exist."""
+    named = found.groups or any(side.entries for side in found.decision.sides)
+    if found.login is not Login.ABSENT or found.owner or not named:
+        return ()
+    return (
+        f"What names {found.principal} is without effect while there is no such user, and in "
+        "force at once for whoever gets the name.",
+    )
 
 
 def _notes(seen: Seen, path: str, realm: str) -> list[str]:

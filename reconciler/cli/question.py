@@ -8,7 +8,8 @@ from typing import NamedTuple
 from reconciler.access.explain import parse_refusal
 from reconciler.access.paths import check_path, normalize_path
 from reconciler.access.privileges import known_privilege
-from reconciler.access.table import GROUP, AccessTable
+from reconciler.access.reach import strangers
+from reconciler.access.table import TOKEN, AccessTable
 from reconciler.errors import UsageError
 from reconciler.model.suggest import did_you_mean, suggest
 
@@ -95,9 +96,11 @@ def read_privilege(text: str) -> str:
 def check_principal(table: AccessTable, who: str) -> None:
     """Raises UsageError for a name that means nobody, with the one that was probably meant.
 
-    A name that does not exist but has entries is left to the explanation.
+    A name that does not exist but has entries or groups is left to the explanation.
     """
-    if who in table.users or who in table.tokens or who in _entered(table):
+    if who in table.users or who in table.tokens:
+        return
+    if who in strangers(table) or who in _entered_tokens(table):
         return
     if who in table.groups or who.removeprefix("group:").removeprefix("@") in table.groups:
         group = who.removeprefix("group:").removeprefix("@")
@@ -107,14 +110,8 @@ def check_principal(table: AccessTable, who: str) -> None:
     raise UsageError(f"there is no user or token '{who}'", hint=_likely(table, who))
 
 
-def _entered(table: AccessTable) -> frozenset[str]:
-    return frozenset(
-        who
-        for kinds in table.acl.values()
-        for kind, holders in kinds.items()
-        if kind != GROUP
-        for who in holders
-    )
+def _entered_tokens(table: AccessTable) -> frozenset[str]:
+    return frozenset(who for kinds in table.acl.values() for who in kinds.get(TOKEN, ()))
 
 
 def _likely(table: AccessTable, who: str) -> str:

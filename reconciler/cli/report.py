@@ -105,7 +105,7 @@ def _of_cluster(cluster: Cluster, settings: Settings, earlier: Mapping[str, Any]
         name, actor = name_of(cluster, api), api.actor
         live = read_live(api, KINDS, dict.fromkeys((POOLS, "realm"), EVERYTHING))
     known = made(journals.folder_of(name))
-    table = access_table(live.state)
+    table = live.table()
     about = About(name, now(), actor, commit_of(cluster.folder) if desired else "")
     ages = {token: Age(moment, exact=True) for token, moment in known.items()}
     paths = real_paths(live.state, live.facts)

@@ -95,7 +95,7 @@ def see(
         live = read_live(api, kinds, {POOLS: EVERYTHING})
         return Seen(
             f"{name_of(cluster, api)} as it is now, seen by {api.actor}",
-            access_table(live.state),
+            live.table(),
             live.state,
             live.facts,
             api.actor,

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from reconciler.access.commands import shell
 from reconciler.access.evaluate import privileges
 from reconciler.access.paths import chain
+from reconciler.access.table import AccessTable
 from reconciler.errors import Blind
 from reconciler.kinds import access_table, all_kinds
+from reconciler.kinds.group import GROUPS
 from reconciler.kinds.kind import Need
 from reconciler.kinds.read import RESOURCES, Wanted, read_state
+from reconciler.kinds.text import split_list
+from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.facts import Facts, Guest
 from reconciler.model.request import request
@@ -33,6 +38,13 @@ class Live(NamedTuple):
     state: State
     facts: Facts
 
+    def table(self) -> AccessTable:
+        """With members of groups that do not exist, which no object of the state can hold."""
+        table = access_table(self.state)
+        for user, groups in self.facts.ghosts.items():
+            table.add_members(user, groups)
+        return table
+
 
 def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     """All objects of the named kinds, and of those that say who may see what.
@@ -48,7 +60,8 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     _refuse_blind(api.actor, unmet(permissions, needs))
     state, answers = read_state(api, names, wanted, [RESOURCES])
     _refuse_blind(api.actor, _cut_off(state, api.actor, needs))
-    return Live(state, facts_of(version, answers[RESOURCES]))
+    facts = facts_of(version, answers[RESOURCES])
+    return Live(state, replace(facts, ghosts=_ghosts(answers[GROUPS], state)))
 
 
 def _refuse_blind(actor: str, missing: Sequence[Need]) -> None:
@@ -163,6 +176,16 @@ def grants(actor: str, path: str = "/") -> list[str]:
     if token:
         lines.append(shell(*entry, "--tokens", actor))
     return lines
+
+
+def _ghosts(rows: Iterable[Mapping[str, Any]], state: State) -> dict[str, tuple[str, ...]]:
+    """PVE keeps members that do not exist (AccessControl.pm, `parse_user_config`)."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for user in split_list(row.get("users") or ""):
+            if Address("user", user) not in state:
+                found.setdefault(user, []).append(row["groupid"])
+    return {user: tuple(sorted(groups)) for user, groups in sorted(found.items())}
 
 
 def facts_of(version: Mapping[str, Any], resources: Iterable[Mapping[str, Any]]) -> Facts:

@@ -20,8 +20,12 @@ class Guest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`guests` holds only those that the caller may see."""
+    """`guests` holds only those that the caller may see.
+
+    `ghosts`: users that do not exist -> the groups that still name them as members.
+    """
 
     release: str = ""
     guests: Mapping[int, Guest] = field(default_factory=dict)
     nodes: tuple[str, ...] = ()
+    ghosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

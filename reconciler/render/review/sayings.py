@@ -76,6 +76,12 @@ _MARKS: tuple[tuple[Mark, str, Tone, str], ...] = (
     (Mark.EXPIRED, "", Tone.WARNING, "expired and still there"),
     (Mark.DISABLED, "", Tone.WARNING, "disabled and still there"),
     (Mark.OWNERLESS, TOKEN, Tone.WARNING, "of users that do not exist"),
+    (
+        Mark.GHOST,
+        USER,
+        Tone.WARNING,
+        "named but not there: without effect, until somebody gets the name",
+    ),
     (Mark.SOON, "", Tone.PLAIN, "expiring before the next review"),
     (Mark.TWIN, USER, Tone.PLAIN, "of the same name as another one in another realm"),
     (Mark.UNDECLARED, "", Tone.WARNING, "in no state file"),
