@@ -16,7 +16,7 @@ from reconciler.access.delta import Delta, apply
 from reconciler.access.effects import listed, names
 from reconciler.access.impact import known_paths
 from reconciler.access.login import Login, active, login
-from reconciler.access.paths import UNNAMED
+from reconciler.access.paths import UNNAMED, in_words
 from reconciler.access.privileges import PRIVILEGES
 from reconciler.access.reach import Touched, touched
 from reconciler.access.table import ROOT, AccessTable
@@ -66,7 +66,7 @@ class Loss:
         who = f"{self.kept} {self.principal}"
         if self.login is not Login.ACTIVE:
             return f"{who} could no longer log in{when}: {self.login}"
-        return f"{who} would lose {listed(self.lost)} on {self.path}{when}"
+        return f"{who} would lose {listed(self.lost)} on {in_words(self.path)}{when}"
 
 
 def first_loss(

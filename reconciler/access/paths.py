@@ -37,6 +37,11 @@ UNNAMED = (
 """Stand for all objects that nothing names; no object can have this name."""
 
 
+def in_words(path: str) -> str:
+    """A path as people are told of it."""
+    return f"anything else below {path.rpartition('/')[0]}" if path in UNNAMED else path
+
+
 def normalize_path(path: str) -> str | None:
     """The form in which PVE stores a path: one leading slash, none doubled, none at the end.
 

@@ -9,6 +9,7 @@ from reconciler.access.cells import Cell, cells, held
 from reconciler.access.effects import Difference, Effect, collect, listed, names
 from reconciler.access.ground import Ground
 from reconciler.access.impact import known_paths
+from reconciler.access.paths import in_words
 from reconciler.access.pathset import PathSet
 from reconciler.access.reach import Touched
 from reconciler.access.table import AccessTable
@@ -27,7 +28,8 @@ class Window(NamedTuple):
             for verb, privileges in (("would hold", first.gained), ("would lack", first.lost))
             if privileges
         ]
-        text = f"{listed(first.principals)} {' and '.join(what)} on {listed(first.paths)}"
+        paths = [in_words(path) for path in first.paths]
+        text = f"{listed(first.principals)} {' and '.join(what)} on {listed(paths)}"
         return f"{text}, and more" if len(self.effects) > 1 else text
 
 

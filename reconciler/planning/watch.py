@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from reconciler.access.delta import Delta, apply
 from reconciler.access.ground import Ground
 from reconciler.access.impact import known_paths
+from reconciler.access.paths import UNNAMED
 from reconciler.access.reach import touched
 from reconciler.access.table import AccessTable
 from reconciler.access.windows import Window, still_open, window
@@ -31,7 +32,7 @@ class Watch:
         self._before = before
         self._after = after
         self._now = before.copy()
-        self._paths = known_paths((before, after), paths)
+        self._paths = known_paths((before, after), (*paths, *UNNAMED))
         self._ground = Ground((before, after, self._now), self._paths)
         self._open: dict[_Spot, tuple[frozenset[str], frozenset[str]]] = {}
         self._seen: tuple[Step, Window | None] | None = None
