@@ -157,6 +157,20 @@ def test_enabling_a_user_waits_until_its_old_entries_are_gone() -> None:
     assert not any(step.window for step in steps)
 
 
+def test_somebody_who_has_expired_comes_back_only_when_his_old_entries_are_gone() -> None:
+    reason = Reason(Cause.DIFFERS, "")
+    changes = (
+        Change(Address("user", "ann@pve"), UserSpec(expires=50), UserSpec(), reason),
+        _entry("/vms", "user:ann@pve", "PVEVMAdmin", there=True),
+    )
+    before = AccessTable(users={"ann@pve": Principal(expires=50)})
+    before.add_entry("/vms", USER, "ann@pve", "PVEVMAdmin", propagate=True)
+    after = AccessTable(users={"ann@pve": Principal()})
+    steps = order(changes, Watch(before, after, time=100))
+    assert [step.changes[0].address.kind for step in steps] == ["acl", "user"]
+    assert not any(step.window for step in steps)
+
+
 def test_a_group_seen_from_its_members() -> None:
     before = AccessTable(users={"ann@pve": Principal()})
     before.add_members("ann@pve", ["ops"])

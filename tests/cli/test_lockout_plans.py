@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.cli.asking import ask
-from tests.command import copy_fixture
+from tests.command import Ended, copy_fixture
 
 CLUSTER = """user:root@pam:1:0:::root@example.invalid:::
 token:root@pam!bootstrap:0:0::
@@ -121,17 +122,39 @@ WAYS = {
 }
 
 
+def planned(folder: Path, files: str, cluster: str = CLUSTER) -> Ended:
+    """What the token that acts is told of a change to that cluster."""
+    pve = copy_fixture("fresh", folder / "pve")
+    (pve / "user.cfg").write_text(cluster)
+    state = folder / "state"
+    state.mkdir()
+    (state / "all.toml").write_text(files.replace("\n        ", "\n"))
+    target = f'[target]\nendpoint = "sandbox:{pve}"\ntoken_id = "auto@pve!pvectl"\n'
+    (state / "pvectl.toml").write_text(target + SETTINGS)
+    return ask("plan", state=state)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_it_is_refused_and_the_step_and_the_entry_are_named(way: str, tmp_path: Path) -> None:
     files, said = WAYS[way]
-    folder = copy_fixture("fresh", tmp_path / "pve")
-    (folder / "user.cfg").write_text(CLUSTER)
-    state = tmp_path / "state"
-    state.mkdir()
-    (state / "all.toml").write_text(files.replace("\n        ", "\n"))
-    target = f'[target]\nendpoint = "sandbox:{folder}"\ntoken_id = "auto@pve!pvectl"\n'
-    (state / "pvectl.toml").write_text(target + SETTINGS)
-    planned = ask("plan", state=state)
-    words = " ".join(planned.out.split())
-    assert (planned.status, said in words) == (4, True), planned.out
+    told = planned(tmp_path, files)
+    words = " ".join(told.out.split())
+    assert (told.status, said in words) == (4, True), told.out
     assert "LOCKOUT" in words
+
+
+def test_an_expiry_within_a_day_is_a_lockout_though_nothing_has_ended_yet(tmp_path: Path) -> None:
+    soon = datetime.now(UTC) + timedelta(hours=6)
+    files = f'[user."chief@pve"]\ngroups = ["admins"]\nexpires = {soon:%Y-%m-%dT%H:%M:%SZ}\n'
+    told = planned(tmp_path, files)
+    assert told.status == 4
+    assert "chief@pve could no longer log in within a day: expired" in " ".join(told.out.split())
+
+
+def test_a_token_that_will_not_last_for_the_run_is_warned(tmp_path: Path) -> None:
+    soon = int(datetime.now(UTC).timestamp()) + 3600
+    short = CLUSTER.replace("token:auto@pve!pvectl:0:", f"token:auto@pve!pvectl:{soon}:")
+    told = planned(tmp_path, "[group.more]\n", short)
+    assert told.status == 0, told
+    assert "ACTOR_EXPIRES" in told.out
+    assert "auto@pve!pvectl can log in for less than a day" in " ".join(told.out.split())
