@@ -49,7 +49,8 @@ def _references(name: str, spec: AclSpec) -> Iterable[Address]:
         yield Address(head, rest)
 
 
-def _rename(name: str, spec: AclSpec, old: Address, new: Address) -> tuple[str, AclSpec]:
+def _rename(name: str, spec: AclSpec, old: Address, new: Address) -> tuple[str, AclSpec] | None:
+    """An entry on a path of an old release cannot follow: PVE lets nobody make it."""
     entry = parse_entry(name)
     if old.kind == "role":
         entry = entry._replace(role=new.id)
@@ -57,7 +58,7 @@ def _rename(name: str, spec: AclSpec, old: Address, new: Address) -> tuple[str, 
         entry = entry._replace(principal=new.id)
     else:
         entry = entry._replace(path=f"/{new.kind}/{new.id}")
-    return str(entry), spec
+    return (str(entry), spec) if check_path(entry.path) else None
 
 
 def _owners(name: str, spec: AclSpec) -> Iterable[Address]:
@@ -75,7 +76,10 @@ def _undo(change: Change) -> Undo:
 
 
 def _refuse(change: Change, live: State) -> Iterable[Finding]:
-    """PVE keeps entries of users and groups that are gone, but lets nobody take them away."""
+    """PVE keeps entries of users and groups that are gone, but lets nobody take them away.
+
+    `live` holds what the plan makes, too: an entry of that kind goes once its user is there.
+    """
     entry = parse_entry(change.address.id)
     who = Address(entry.kind, entry.principal)
     if change.after is None and who not in live:
@@ -83,7 +87,7 @@ def _refuse(change: Change, live: State) -> Iterable[Finding]:
             "PRINCIPAL_GONE",
             Severity.ERROR,
             f"{change.address} is of {who}, which does not exist: Proxmox VE refuses to delete it",
-            hint=f"make {who} for a moment, or exclude this entry in [manage]",
+            hint=f"declare {who}, so that it is made first, or exclude this entry in [manage]",
             address=change.address,
         )
 

@@ -131,9 +131,16 @@ def _rename(
 ) -> tuple[str, BackupSpec] | None:
     if old.kind == "pool" == new.kind and spec.selection.pool == old.id:
         return name, spec.model_copy(update={"selection": Selection(pool=new.id)})
-    if old.kind == "storage" == new.kind and spec.option("storage") == old.id:
-        renamed = options({**dict(spec.options), "storage": new.id})
-        return name, spec.model_copy(update={"options": renamed})
+    if old.kind == "storage" == new.kind:
+        renamed = dict(spec.options)
+        if spec.option("storage") == old.id:
+            renamed["storage"] = new.id
+        if _fleecing_storage(spec) == old.id:
+            parts = spec.option("fleecing").split(",")
+            renamed["fleecing"] = ",".join(
+                f"storage={new.id}" if part.startswith("storage=") else part for part in parts
+            )
+        return name, spec.model_copy(update={"options": options(renamed)})
     return None
 
 

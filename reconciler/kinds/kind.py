@@ -145,8 +145,8 @@ class Kind(Generic[S]):
                   that cannot grow too large
     `survey`      (planned state, facts) -> findings about what PVE accepts in silence
     `check`       (id, spec, whole desired state) -> findings that files alone can give
-    `refuse`      (change, live state) -> findings about this very change; errors forbid the plan,
-                  unless their `allow` is given
+    `refuse`      (change, live state and what is new) -> findings about this very change; errors
+                  forbid the plan, unless their `allow` is given
     `along`       (change, live state) -> what its request changes in other objects as well, such
                   as the pool that a guest leaves; `requests` carries both in one
     `remedy`      (change, words of PVE's refusal) -> changes that lead to the same by another way,

@@ -11,13 +11,14 @@ from reconciler.access.privileges import BUILT_IN_ROLES
 from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.text import NAME, Privilege, names, split_list
-from reconciler.model.change import Change
+from reconciler.model.change import Change, Undo
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import Table
 from reconciler.model.request import Request, request
 from reconciler.model.state import Spec
 
 ROLES = request("GET", "access", "roles")
+_RESERVED = "pve"
 
 
 class RoleSpec(Spec):
@@ -42,7 +43,7 @@ def _declare(name: str, parent: str, table: RoleTable) -> Iterable[Declaration]:
             f"role {name} is built into Proxmox VE and cannot be changed; "
             "declare one with another name"
         )
-    if name.lower().startswith("pve"):
+    if name.lower().startswith(_RESERVED):
         raise ValueError(f"role names that start with PVE are reserved; rename {name}")
     if not NAME.fullmatch(name):
         raise ValueError(f"'{name}' is no role name; use letters, digits, '.', '-' and '_'")
@@ -78,6 +79,12 @@ def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change
             yield request("PUT", "access", "roles", name, privs=privs), (change,)
 
 
+def _undo(change: Change) -> Undo:
+    """PVE reads a hand-written role PVE..., but lets nobody make one (Role.pm, create_role)."""
+    gone = change.after is None and change.address.id.lower().startswith(_RESERVED)
+    return Undo.NONE if gone else Undo.FULL
+
+
 def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     del change, table
     yield need("/access", "Sys.Modify")
@@ -102,6 +109,7 @@ KIND = Kind(
     reads=(ROLES,),
     read=_read,
     requests=lambda changes: tuple(_requests(changes)),
+    undo=_undo,
     needs=_needs,
     grants=_grants,
     weigh=_weigh,

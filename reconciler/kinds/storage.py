@@ -74,10 +74,14 @@ def _overlay(declared: StorageSpec, live: StorageSpec | None) -> StorageSpec:
         raise ValueError("the storage does not exist; give it a type and it will be created")
     if kind in STORAGE_TYPES:
         check_type(kind, given, declared.unset, dict(declared.secrets))
+    chosen = declared.own_path and kind in STORAGE_TYPES and STORAGE_TYPES[kind].mounted
+    cleared = (*declared.unset, "path") if chosen else declared.unset
+    if chosen:
+        del given["path"]
     if live is None or live.type != kind:
         return _new(declared, kind, given)
     merged = {**dict(live.options), **given}
-    for option in declared.unset:
+    for option in cleared:
         merged.pop(option, None)
     reached = StorageSpec(
         type=kind,

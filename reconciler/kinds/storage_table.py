@@ -55,7 +55,8 @@ class StorageSpec(Spec):
 
     `held`: secrets that PVE shows to be set. `secrets`: those to send. A declared spec may lack
     `type`, holds defaults where they are declared, names in `unset` what is to be cleared and in
-    `ignored` what PVE drops for this storage.
+    `ignored` what PVE drops for this storage. `own_path`: its path is the one that PVE chooses
+    itself where it mounts the storage; a live spec leaves it out.
     """
 
     type: str = ""
@@ -64,6 +65,7 @@ class StorageSpec(Spec):
     secrets: Secrets = ()
     unset: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    own_path: bool = False
 
 
 class _StorageTable(Table):
@@ -112,10 +114,11 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
         name,
         StorageSpec(
             type=table.type or "",
-            options=_without_own_path(name, table.type, given),
+            options=options(given),
             secrets=tuple(sorted(secrets.items())),
             unset=tuple(sorted(unset)),
             ignored=ignored,
+            own_path=given.get("path") == _own_path(name),
         ),
     )
 
@@ -166,10 +169,14 @@ def normal(name: str, kind: str, values: Mapping[str, OptionValue]) -> Options:
     return _without_own_path(name, kind, found)
 
 
+def _own_path(name: str) -> str:
+    return f"/mnt/pve/{name}"
+
+
 def _without_own_path(name: str, kind: str | None, values: Mapping[str, OptionValue]) -> Options:
     """Without the path that PVE chooses itself for storages that it mounts."""
     known = STORAGE_TYPES.get(kind or "")
-    own = f"/mnt/pve/{name}" if known and known.mounted else None
+    own = _own_path(name) if known and known.mounted else None
     return options({key: text for key, text in values.items() if key != "path" or text != own})
 
 

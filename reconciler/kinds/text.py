@@ -43,9 +43,15 @@ def _expiry(value: object) -> object:
     return value
 
 
-def unix_to_toml(seconds: int) -> dt.date | dt.datetime:
-    """The reverse of an expiry, as people write it: a date where it is midnight UTC."""
-    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
+def unix_to_toml(seconds: int) -> dt.date | dt.datetime | int:
+    """The reverse of an expiry, as people write it: a date where it is midnight UTC.
+
+    Seconds stay seconds where no date can be written: after the year 9999.
+    """
+    try:
+        moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    except (OverflowError, ValueError, OSError):
+        return seconds
     return moment.date() if seconds % 86400 == 0 else moment
 
 

@@ -82,9 +82,8 @@ class UserTable(Table):
     email: Annotated[Text, Field(max_length=254), AfterValidator(_email)] = ""
     comment: Annotated[Text, Field(max_length=2048)] = ""
     groups: list[str] = Field(default=[], description="the groups of which it is a member")
-    keys: str | None = Field(
+    keys: Annotated[Text, Field(pattern=r"^[0-9a-zA-Z!=]{0,4096}$")] | None = Field(
         default=None,
-        pattern=r"^[0-9a-zA-Z!=]{0,4096}$",
         description="ids of Yubikeys; left alone where it is not given",
     )
     password: SecretRef | None = Field(

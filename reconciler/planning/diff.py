@@ -117,11 +117,9 @@ class _Work:
             return
         place = f"[[moved]] in {moved.source.file}:{moved.source.line}"
         reason = Reason(Cause.MOVED, f"{place}: it is called {moved.new} now")
-        for address in self._naming({moved.old}):
-            if address in self.desired.objects:
-                continue
+        for address in sorted({*self.live, *self.changes} - self.desired.objects.keys()):
             spec = self._reached(address)
-            if spec is None:
+            if spec is None or moved.old not in references(address, spec):
                 continue
             renamed = kind_of(address).rename(address.id, spec, moved.old, moved.new)
             if renamed is not None:
@@ -131,6 +129,7 @@ class _Work:
     def _rename(self, old: Address, new: Address, spec: Spec, reason: Reason) -> None:
         """Nothing follows that the next plan would delete as undeclared."""
         if new != old:
+            self.changes.pop(old, None)  # made by a [[moved]] before, on the way
             self.delete(old, reason)
             if new not in self.desired.objects and self._fate(new, spec)[0]:
                 return

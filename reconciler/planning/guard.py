@@ -91,8 +91,34 @@ def irreversible(steps: Sequence[Step]) -> Iterable[Finding]:
 
 def refused_by_kind(changes: Sequence[Change], live: State) -> Iterable[Finding]:
     """What a kind itself forbids about a change, such as another value of a fixed option."""
+    made = {change.address: change.after for change in changes if change.before is None}
+    there = {**live, **{address: spec for address, spec in made.items() if spec is not None}}
     for change in changes:
-        yield from kind_of(change.address).refuse(change, live)
+        yield from kind_of(change.address).refuse(change, there)
+
+
+def ghosts(changes: Sequence[Change], known: Mapping[str, tuple[str, ...]]) -> Iterable[Finding]:
+    """Users that would be members of more groups than declared as soon as they are made.
+
+    `known`: users that do not exist -> the groups that name them all the same.
+    """
+    for change in changes:
+        address, user = change.address, change.after
+        if address.kind != "user" or change.before is not None or user is None:
+            continue
+        member_of = known.get(address.id, ())
+        unwanted = sorted({*member_of} - {ref.id for ref in references(address, user)})
+        if unwanted:
+            every = ", ".join(f'"{group}"' for group in member_of)
+            yield Finding(
+                "GHOST_MEMBER",
+                Severity.ERROR,
+                f"{' and '.join(unwanted)} still names {address.id}, which does not exist: once "
+                "made, it would be a member at once and hold what the group holds",
+                hint=f"declare it with groups = [{every}], apply, and take out then what is not "
+                "meant",
+                address=address,
+            )
 
 
 def missing_references(

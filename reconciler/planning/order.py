@@ -143,6 +143,8 @@ def _edges(steps: Sequence[Step]) -> dict[int, set[int]]:
         for ref in named_before - named_after:
             if ref in destroys:
                 before[destroys[ref]].add(index)
+            elif ref in makes:  # left over from one that was there before: it goes only with it
+                before[index].add(makes[ref])
         if change.address in last:
             before[index].add(last[change.address])
         last[change.address] = index
