@@ -214,27 +214,25 @@ def _grants(cover: _Cover) -> Iterator[Grant]:
     alone: dict[str, set[str]] = {}
     for (path, privilege), propagate in cover.atoms.items():
         (spread if propagate else alone).setdefault(path, set()).add(privilege)
-    relied: dict[str, dict[str, bool]] = defaultdict(dict)
-    for (path, privilege), flag in cover.relied_on().items():
-        relied[privilege][path] = flag
+    relied = cover.relied_on()
+    below_of: dict[str, set[str]] = defaultdict(set)
+    """privilege -> the paths on or below which it is relied on"""
+    for path, privilege in relied:
+        below_of[privilege].update(chain(path))
     for path in sorted({*spread, *alone}):
         above = {
             name
             for place in chain(path)[:-1]
             for name in spread.get(place, ())
-            if cover.is_everywhere((place, name)) or _at_or_below(path, relied[name])
+            if cover.is_everywhere((place, name)) or path in below_of[name]
         }
-        flagged = any(relied[name].get(path) for name in above)
+        flagged = any(relied.get((path, name)) for name in above)
         below = spread.get(path, set()) | (above if path in spread or flagged else set())
         only_here = (alone.get(path, set()) | above) - below
         if below:
             yield Grant(path, tuple(sorted(below)), propagate=True)
         if only_here:
             yield Grant(path, tuple(sorted(only_here)), propagate=False)
-
-
-def _at_or_below(path: str, places: Iterable[str]) -> bool:
-    return any(path in chain(place) for place in places)
 
 
 def _role_names(grants: Iterable[Grant], prefix: str) -> dict[tuple[str, ...], str]:
