@@ -240,3 +240,29 @@ def test_who_sees_content(pve: Pve) -> None:
         "local-lvm:vm-9000-disk-0",
         "local-lvm:vm-9001-disk-0",
     ]
+
+
+def test_a_path_in_another_form_is_walked_as_perl_splits_it(pve: Pve) -> None:
+    """By the tree for entries, by the very text for pools (`roles`, `$compile_acl_path`)."""
+    text = pve.text("user.cfg")
+    lines = (
+        "user:ann@pve:1:0::::::",
+        "group:ops:ann@pve::",
+        "pool:p::9000::",
+        "acl:1:/:@ops:PVEAuditor:",
+        "acl:0:/vms:ann@pve:PVEVMUser:",
+        "acl:1:/pool/p:ann@pve:NoAccess:",
+    )
+    (pve.folder / "user.cfg").write_text("\n".join([text, *lines, ""]))
+
+    def held(path: str) -> int:
+        answer = pve.get("access/permissions", userid="ann@pve", path=path)
+        assert list(answer) == [path]
+        return len(answer[path])
+
+    user, auditor = held("/vms"), held("/nodes")
+    assert user != auditor
+    assert [held(path) for path in ("/vms/", "//vms", "vms", "//vms//")] == [user] * 4
+    assert held("/vms/9000") == 0
+    assert held("/vms/9000/") == auditor
+    assert held("nodes") == held("//") == 0

@@ -109,7 +109,7 @@ def _at(index: Index, identity: str, path: str) -> RoleSet | None:
     if not nodes:
         return None
     found: RoleSet | None = None
-    *inner, last = chain(path)
+    *inner, last = chain(path) or ("",)
     for place in inner:
         node = nodes.get(place)
         if node is not None and node.inherited is not None:

@@ -64,15 +64,18 @@ def check_path(path: str) -> bool:
 
 @lru_cache(maxsize=65536)
 def chain(path: str) -> tuple[str, ...]:
-    """`/vms/100` -> (`/`, `/vms`, `/vms/100`): where entries are looked for, outermost first."""
-    if path == "/":
-        return ("/",)
-    nodes = ["/"]
-    end = path.find("/", 1)
-    while end != -1:
-        nodes.append(path[:end])
-        end = path.find("/", end + 1)
-    nodes.append(path)
+    """`/vms/100` -> (`/`, `/vms`, `/vms/100`): where entries are looked for, outermost first.
+
+    A path in another form goes as PVE walks it (`roles` of PVE::AccessControl splits it at `/`, and
+    Perl drops empty parts at the end): `/vms/` like `/vms`, `vms` without `/`, `//` nowhere at all.
+    """
+    parts = [""] if path == "/" else path.split("/")
+    while path != "/" and parts and not parts[-1]:
+        parts.pop()
+    nodes, node = [], ""
+    for part in parts:
+        node = f"{node}/{part}" if part else node
+        nodes.append(node or "/")
     return tuple(nodes)
 
 
