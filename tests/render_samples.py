@@ -19,7 +19,7 @@ from reconciler.kinds.user import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.finding import Finding, Severity, Source
-from reconciler.model.plan import Kept, Plan
+from reconciler.model.plan import Access, Kept, Plan
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.state import Spec
 from reconciler.planning.order import order
@@ -52,7 +52,16 @@ def change(
 def plan(
     changes: Iterable[Change], findings: Sequence[Finding] = (), kept: Sequence[Kept] = ()
 ) -> Plan:
-    return Plan(CLUSTER, ACTOR, COMMIT, order(tuple(changes)), tuple(findings), tuple(kept))
+    said = tuple({"mark": line[0], "text": line[2:]} for line in IMPACT)
+    return Plan(
+        CLUSTER,
+        ACTOR,
+        COMMIT,
+        order(tuple(changes)),
+        tuple(findings),
+        tuple(kept),
+        access=Access(said[:2], said[2:]),
+    )
 
 
 def first_plan() -> Plan:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +14,9 @@ from reconciler.access.impact import Impact, impact
 from reconciler.access.pathset import PathSet
 from reconciler.access.surprises import Unexpected
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, PoolMembers, Principal
+from reconciler.model.plan import Access
+from reconciler.model.state import canonical
+from reconciler.planning.effect import ROOM, access
 from tests.random_tables import PATHS, TOKENS, USERS, tables
 
 _MANY = (
@@ -208,3 +213,18 @@ def test_areas_are_exactly_the_paths_that_they_stand_for(paths: set[str], pool: 
             told += [p for p in dict.fromkeys([area.path, *below]) if p not in area.but]
         assert str(area)
     assert sorted(told) == sorted(paths)
+
+
+def test_what_a_plan_keeps_of_a_large_effect_is_small_and_counts_the_rest() -> None:
+    before = AccessTable(users={f"u{n}@pve": Principal() for n in range(3000)})
+    after = before.copy()
+    for number in range(3000):
+        for path in range(number % 7):
+            at, who = f"/vms/{100 + number * 7 + path}", f"u{number}@pve"
+            after.add_entry(at, USER, who, "PVEVMUser", propagate=True)
+    found = impact(before, after)
+    kept = access(found, after, 0)
+    assert len(canonical(kept.to_json())) < 1.2 * ROOM
+    assert len(kept.effects) + kept.more == len(fold(found, after))
+    assert Access.from_json(json.loads(canonical(kept.to_json()))) == kept
+    assert not kept.more or kept.lines[-1].startswith(f"! and {kept.more:,} more")

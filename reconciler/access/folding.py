@@ -90,6 +90,7 @@ class Line(NamedTuple):
             "gains": self.gains._asdict(),
             "loses": self.loses._asdict(),
             "where": [area._asdict() for area in self.where],
+            "mark": self.mark,
             "text": str(self),
         }
 

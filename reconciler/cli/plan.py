@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from reconciler.access.commands import shell
-from reconciler.access.effects import listed
-from reconciler.access.folding import fold
-from reconciler.access.login import Login
 from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
 from reconciler.cli.secrets import changed_secrets
@@ -159,22 +155,13 @@ def _offline(
 
 def show_plan(common: Common, planned: Planned, next_command: str = "") -> None:
     """The plan in every format that was asked for."""
-    lines = [f"{line.mark} {line}" for line in fold(planned.impact, planned.after, now())]
     view = View(
         now=now(),
-        impact=[*lines, *(f"! {change}" for change in _logins(planned))],
         impact_json=planned.impact.to_json(),
         remarks=remarks(planned.plan, dt.datetime.now(dt.UTC)),
         next_command=next_command,
     )
     show(common, "plan", planned.plan, view)
-
-
-def _logins(planned: Planned) -> Iterator[str]:
-    for change in planned.impact.logins:
-        if change.before is Login.ABSENT:
-            continue
-        yield f"{listed(change.principals)}: {change.before} before, {change.after} afterwards"
 
 
 def plan_status(planned: Planned, *, detailed: bool) -> ExitStatus:

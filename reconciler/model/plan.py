@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from reconciler.model.address import Address
@@ -66,12 +67,55 @@ class Kept(NamedTuple):
     number: int
 
 
+class Access(NamedTuple):
+    """What a plan does to access, grouped, for whoever reads it; nothing is decided by it.
+
+    `effects`: who gains and loses which privileges where, the broadest first; `logins`: who can log
+    in from then on, or no longer. Both are JSON objects; `text` says each in words and `mark` is
+    `+`, `-`, `~` or `!`. What several effects have in common stands once in `shared`, and they name
+    its number. `more`: how many effects were too many to be kept.
+    """
+
+    effects: tuple[Mapping[str, Any], ...] = ()
+    logins: tuple[Mapping[str, Any], ...] = ()
+    shared: Mapping[str, Any] = MappingProxyType({})
+    more: int = 0
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """For people, each with its mark."""
+        said = [f"{one['mark']} {one['text']}" for one in (*self.effects, *self.logins)]
+        rest = [f"! and {self.more:,} more; `pvectl plan --format json` has all"]
+        return (*said, *(rest if self.more else ()))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "effects": list(self.effects),
+            "logins": list(self.logins),
+            "shared": dict(self.shared),
+            "more": self.more,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Access:
+        """The reverse of `to_json`; raises ValueError, KeyError or TypeError for anything else."""
+        effects, logins = tuple(data["effects"]), tuple(data["logins"])
+        said = [one[key] for one in (*effects, *logins) for key in _SAID]
+        if not all(isinstance(text, str) for text in said):
+            raise ValueError("what is said of access is no text")
+        return cls(effects, logins, dict(data["shared"]), int(data["more"]))
+
+
+_SAID = ("mark", "text")
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Explaining and applying walk the same steps, so a dry run cannot disagree with the real one.
 
     `cluster` is the endpoint, `actor` who would apply it, `source` the commit of the state folder.
     `seen` holds exactly the live objects that the plan concerns, as they were (None: absent).
+    `access` is for its readers; plans that were saved before it existed have none.
     """
 
     cluster: str
@@ -82,6 +126,7 @@ class Plan:
     kept: tuple[Kept, ...] = ()
     seen: tuple[tuple[Address, Spec | None], ...] = ()
     allowed: tuple[str, ...] = ()
+    access: Access = field(default_factory=Access)
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -99,7 +144,10 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Canonical, without secrets and without times."""
+        told = self.access.effects or self.access.logins
+        access = {"access": self.access.to_json()} if told else {}
         return {
+            **access,
             "format": FORMAT,
             "cluster": self.cluster,
             "actor": self.actor,
@@ -132,6 +180,7 @@ class Plan:
                 for address, spec in seen
             ),
             allowed=tuple(data["allowed"]),
+            access=Access.from_json(data["access"]) if "access" in data else Access(),
         )
 
     @property

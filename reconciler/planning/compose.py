@@ -18,7 +18,7 @@ from reconciler.model.plan import Plan, Step
 from reconciler.model.state import Spec, State
 from reconciler.planning import guard
 from reconciler.planning.diff import diff, narrow
-from reconciler.planning.effect import new_ways_to_root, real_paths, surprises
+from reconciler.planning.effect import access, new_ways_to_root, real_paths, surprises
 from reconciler.planning.expectations import expectations
 from reconciler.planning.lint import lint_declared
 from reconciler.planning.lockout import lockout
@@ -100,6 +100,7 @@ def compose(desired: Desired, live: State, facts: Facts, question: Question) -> 
         kept=difference.kept,
         seen=tuple((address, live.get(address)) for address in _concerns(changes)),
         allowed=question.allowed,
+        access=access(effect, after, question.now),
     )
     return Planned(plan, before, after, planned, effect)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from reconciler.access.effects import listed
 from reconciler.access.escalation import Escalation, opened
+from reconciler.access.folding import Line, fold
 from reconciler.access.impact import Impact
+from reconciler.access.login import Login
 from reconciler.access.surprises import Surprise
 from reconciler.access.table import AccessTable
 from reconciler.model.facts import Facts
 from reconciler.model.finding import Finding, Severity
+from reconciler.model.plan import Access
 from reconciler.model.state import State
 
 _NAMED = {"storage": "/storage/", "pool": "/pool/", "realm": "/access/realm/"}
@@ -23,6 +28,63 @@ def real_paths(state: State, facts: Facts) -> tuple[str, ...]:
     paths.update(_NAMED[address.kind] + address.id for address in state if address.kind in _NAMED)
     paths.update(f"/access/groups/{a.id}" for a in state if a.kind == "group")
     return tuple(sorted(paths))
+
+
+ROOM = 1_000_000
+"""Characters that a plan spends on its effect; what is more is counted."""
+
+
+class _Shared:
+    """Values that several effects have in common, each once; `size` in characters."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, dict[str, int]] = {"who": {}, "rights": {}, "where": {}}
+        self.size = 0
+
+    def number(self, name: str, value: Any) -> int:
+        numbers, text = self._numbers[name], json.dumps(value, sort_keys=True)
+        if text not in numbers:
+            numbers[text] = len(numbers)
+            self.size += len(text)
+        return numbers[text]
+
+    def values(self) -> dict[str, list[Any]]:
+        return {name: [json.loads(text) for text in found] for name, found in self._numbers.items()}
+
+
+def access(impact: Impact, after: AccessTable, now: int) -> Access:
+    """The whole effect, grouped; logins of new accounts are no news. `now` in Unix seconds."""
+    shared, effects, size = _Shared(), list[Mapping[str, Any]](), 0
+    lines = fold(impact, after, now)
+    for line in lines:
+        if size + shared.size > ROOM:
+            break
+        effects.append(_effect(line, shared))
+        size += len(json.dumps(effects[-1]))
+    logins = [
+        {
+            **change.to_json(),
+            "mark": "!",
+            "text": f"{listed(change.principals)}: {change.before} before, "
+            f"{change.after} afterwards",
+        }
+        for change in impact.logins
+        if change.before is not Login.ABSENT
+    ]
+    return Access(tuple(effects), tuple(logins), shared.values(), len(lines) - len(effects))
+
+
+def _effect(line: Line, shared: _Shared) -> Mapping[str, Any]:
+    """One line as a JSON object that names by number what it may have in common with others."""
+    data = line.to_json()
+    return {
+        "who": [shared.number("who", crowd) for crowd in data["who"]],
+        "gains": shared.number("rights", data["gains"]),
+        "loses": shared.number("rights", data["loses"]),
+        "where": [shared.number("where", area) for area in data["where"]],
+        "mark": data["mark"],
+        "text": data["text"],
+    }
 
 
 def surprises(impact: Impact) -> Iterable[Finding]:

@@ -25,8 +25,8 @@ _VERBS = {Action.CREATE: "to create", Action.UPDATE: "to change", Action.DELETE:
 def outline(plan: Plan, view: View) -> Outline:
     """Head, findings, effect on access, steps in order, and what to do next."""
     parts = []
-    if view.impact:
-        parts.append(section("Access", view.impact))
+    if plan.access.lines:
+        parts.append(section("Access", plan.access.lines))
     if plan.steps:
         blocks = step_blocks(plan.steps, view.remarks)
         parts.append(Section("Steps", blocks, unit="step", spaced=True))

@@ -14,10 +14,10 @@ class View:
     """How and with what a document is shown; every format takes what it needs of it.
 
     `color`: with ANSI colours. `width`: columns of the terminal. `now`: Unix seconds, where an
-    output carries a time. `impact`: lines about access, marked by `+ `, `~ `, `- ` or `! ` at their
-    start, and `impact_json` the same for programs. `remarks`: further lines about single changes.
-    `next_command`: what applies the plan; empty where
-    that is not to be said. `prefix`: the state folder as seen from the root of the
+    output carries a time. `impact`: lines about what a drift does to access, marked by `+ `, `~ `,
+    `- ` or `! ` at their start; `impact_json`: the effect of a plan or a drift for programs.
+    `remarks`: further lines about single changes. `next_command`: what applies the plan; empty
+    where that is not to be said. `prefix`: the state folder as seen from the root of the
     repository, for tools that link findings to files.
     """
 

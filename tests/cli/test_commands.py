@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.model.state import canonical, digest
 from tests.cli.site import ROOT_TOKEN, SELF_BACKUP, Site, clear
 from tests.command import PVECTL, environment
 
@@ -328,3 +329,28 @@ def test_drift_says_who_has_gained_and_lost_what(site: Site) -> None:
     assert "+ ops (1 user) has gained VM.Allocate, " in said
     effects = json.loads((site.folder / "drift.json").read_text())["impact"]["effects"]
     assert [(one["principals"], one["lost"]) for one in effects] == [(["eve@pve"], [])]
+
+
+def test_a_saved_plan_says_what_it_does_to_access_without_the_cluster(site: Site) -> None:
+    site.write("a.toml", DRIFTED)
+    planned = site.run("plan", "--out", "p.plan")
+    (site.state / "pvectl.toml").unlink()
+    shown = site.run("show", "p.plan")
+    parts = [
+        ended.out.partition("\nAccess\n")[2].partition("\n\n")[0] for ended in (planned, shown)
+    ]
+    assert parts[0] == parts[1]
+    assert " gains the 10 privileges of PVEVMUser on /vms/9000" in " ".join(parts[0].split())
+
+
+def test_a_plan_that_was_saved_before_it_told_of_access_can_still_be_read(site: Site) -> None:
+    """Its digest and its seal fit without that part."""
+    site.write("a.toml", DRIFTED)
+    site.run("plan", "--out", "p.plan")
+    path = site.folder / "p.plan"
+    content = json.loads(path.read_bytes())
+    del content["plan"]["access"], content["seal"]
+    content["digest"] = digest(content["plan"])
+    path.write_bytes(canonical({**content, "seal": digest(content)}))
+    assert "Access" not in site.run("show", "p.plan").out
+    assert site.run("apply", "p.plan").status == 0
