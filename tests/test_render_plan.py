@@ -9,7 +9,10 @@ import sys
 import time
 from dataclasses import replace
 
+from reconciler.errors import Interrupted
+from reconciler.execution.report import Outcome, Report
 from reconciler.kinds.acl import AclSpec
+from reconciler.model.address import Address
 from reconciler.model.change import Cause
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Plan
@@ -177,3 +180,15 @@ def test_a_single_finding_more_is_shown_rather_than_counted() -> None:
     shown = _text(samples.plan([], few))
     assert "number 5" in shown
     assert "more of" not in shown
+
+
+def test_a_long_run_that_went_well_is_not_listed_to_its_end() -> None:
+    done = tuple((Address("group", f"g{number:04}"), Outcome.DONE) for number in range(500))
+    text = FORMATS["report"]["text"](Report("done", done), View())
+    assert len(text.splitlines()) < 30
+    assert "Done: 500\n" in text
+    assert "and 480 more; `--format json` has all" in text
+    whole = json.loads(FORMATS["report"]["json"](Report("done", done), View()))
+    assert len(whole["objects"]) == 500
+    stopped = FORMATS["report"]["text"](Report("stuck", done, Interrupted("stopped")), View())
+    assert "group.g0499" in stopped

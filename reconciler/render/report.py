@@ -18,6 +18,9 @@ from reconciler.render.words import hint_lines
 
 FORMAT = 1
 
+MOST = 20
+"""Objects of one outcome that are named where a run ended as it should."""
+
 NOT_ASKED = "The cluster could not be asked: what became of the objects is what the journal says."
 
 
@@ -86,12 +89,24 @@ def outline(report: Ended, view: View) -> Outline:
         found = [address for address, became in report.objects if became == outcome]
         if found:
             blocks = tuple(_object(address, outcome, tone, view) for address in found)
+            well = report.restored or (report.complete and report.failure is None)
+            if well or outcome == "untouched":
+                blocks = _cut(blocks)
             sections.append(Section(f"{outcome.capitalize()}: {len(found):,}", blocks, "object"))
     title, tone = _title(report)
     closing = [Line(_next(report))]
     if not report.verified:
         closing.insert(0, Line(NOT_ASKED, Tone.WARNING))
     return Outline(title=title, tone=tone, sections=tuple(sections), closing=tuple(closing))
+
+
+def _cut(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    """The first few, and all that carry a remark: where all is well nobody reads thousands."""
+    if len(blocks) <= MOST + 1:
+        return blocks
+    shown = (*blocks[:MOST], *(block for block in blocks[MOST:] if len(block) > 1))
+    more = f"… and {len(blocks) - len(shown):,} more; `--format json` has all"
+    return (*shown, (Line(more, Tone.FAINT, 2),)) if len(shown) < len(blocks) else blocks
 
 
 def _error(error: PvectlError) -> Block:
