@@ -155,10 +155,11 @@ class _Load:
             return
         table, findings = validate(document, node, kind.table, own, others=inside)
         self.findings += findings
-        if table is None:
-            return
         source = document.source(node)
         try:
+            kind.check_name(name, parent)
+            if table is None:
+                return
             for declaration in kind.declare(name, parent, table):
                 self.add(Address(kind.name, declaration.id), declaration, source)
         except ValueError as error:

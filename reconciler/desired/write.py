@@ -89,6 +89,7 @@ def _table(kind: Kind[Any], address: Address, spec: Spec) -> _Table | Finding:
     parent, name = kind.named(address.id, spec)
     values = kind.export(address.id, spec)
     try:
+        kind.check_name(name, parent)
         table = kind.table.model_validate(values)
         declared = [declaration.id for declaration in kind.declare(name, parent, table)]
     except ValidationError as error:

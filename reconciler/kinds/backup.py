@@ -11,6 +11,7 @@ from reconciler.kinds.backup_table import (
     BackupSpec,
     BackupTable,
     Selection,
+    check_name,
     declare,
     is_creatable,
 )
@@ -268,6 +269,7 @@ KIND = Kind(
     spec=BackupSpec,
     place=Place("backup"),
     table=BackupTable,
+    check_name=check_name,
     declare=declare,
     export=_export,
     refers_to=frozenset({"storage", "pool"}),

@@ -106,13 +106,18 @@ class _BackupTable(Table):
 BackupTable = table_model(_BackupTable, {name: VZDUMP_OPTIONS[name] for name in PLAIN})
 
 
-def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
-    """One job; raises ValueError for what does not fit together."""
+def check_name(name: str, parent: str) -> None:
+    """Raises ValueError for what cannot be the id of a job."""
     del parent
     if not (_UUID.fullmatch(name) or is_creatable(name)):
         raise ValueError(f"'{name}' is no id of a job: a letter, then letters, digits, '_', '-'")
     if len(name) > 50:
         raise ValueError(f"the id '{name}' is longer than 50 characters")
+
+
+def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
+    """One job; raises ValueError for what does not fit together."""
+    del parent
     if table.pool:
         complaint = check("pve-poolid", table.pool)
         if complaint:

@@ -54,12 +54,16 @@ class GroupTable(Table):
     comment: Text = Field(default="", description="free text")
 
 
-def _declare(name: str, parent: str, table: GroupTable) -> Iterable[Declaration]:
+def _check_name(name: str, parent: str) -> None:
     del parent
     if name.startswith(LOCK_PREFIX):
         raise ValueError(f"group names that start with {LOCK_PREFIX} are kept for pvectl's lock")
     if not NAME.fullmatch(name):
         raise ValueError(f"'{name}' is no group name; use letters, digits, '.', '-' and '_'")
+
+
+def _declare(name: str, parent: str, table: GroupTable) -> Iterable[Declaration]:
+    del parent
     yield Declaration(name, GroupSpec(comment=table.comment))
 
 
@@ -107,6 +111,7 @@ KIND = Kind(
     spec=GroupSpec,
     place=Place("group"),
     table=GroupTable,
+    check_name=_check_name,
     declare=_declare,
     export=_export,
     lock="user.cfg",

@@ -106,6 +106,8 @@ class Kind(Generic[S]):
     `name`        prefix of addresses
     `spec`        its model
     `place`       where it stands in TOML, and `table` the model of that table
+    `check_name`  (name in the file, name of the enclosing table): raises ValueError for one that
+                  Proxmox VE does not take
     `declare`     (name in the file, name of the enclosing table, table) -> declarations;
                   raises ValueError for what the table's own model cannot tell
     `export`      (id, spec) -> the same table as plain values, for import
@@ -174,6 +176,7 @@ class Kind(Generic[S]):
     read: Callable[[Reads], Iterable[tuple[str, S]]]
     requests: Callable[[Sequence[Change]], Sequence[tuple[Request, tuple[Change, ...]]]]
     needs: Callable[[Change, AccessTable], Iterable[Need]]
+    check_name: Callable[[str, str], None] = lambda *_: None
     refers_to: frozenset[str] = frozenset()
     sees: tuple[Need, ...] = ()
     on_demand: bool = False

@@ -39,11 +39,15 @@ class PoolTable(Table):
     storages: list[str] = Field(default=[], description="its storages; all that it has")
 
 
-def _declare(name: str, parent: str, table: PoolTable) -> Iterable[Declaration]:
+def _check_name(name: str, parent: str) -> None:
     del parent
     complaint = FORMATS["pve-poolid"](name)
     if complaint:
         raise ValueError(complaint.strip())
+
+
+def _declare(name: str, parent: str, table: PoolTable) -> Iterable[Declaration]:
+    del parent
     for storage in table.storages:
         complaint = FORMATS["pve-storage-id"](storage)
         if complaint:
@@ -273,6 +277,7 @@ KIND = Kind(
     spec=PoolSpec,
     place=Place("pool"),
     table=PoolTable,
+    check_name=_check_name,
     declare=_declare,
     export=_export,
     refers_to=frozenset({"pool", "storage"}),

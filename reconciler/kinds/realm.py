@@ -8,7 +8,15 @@ from typing import Any
 from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.options import from_answer, to_param, to_toml, toml_name
-from reconciler.kinds.realm_table import SENSITIVE, SHOWN, RealmSpec, RealmTable, declare, normal
+from reconciler.kinds.realm_table import (
+    SENSITIVE,
+    SHOWN,
+    RealmSpec,
+    RealmTable,
+    check_name,
+    declare,
+    normal,
+)
 from reconciler.kinds.replace import as_replacement, replacement
 from reconciler.kinds.section import fixed_changes, put_params
 from reconciler.kinds.text import names
@@ -238,6 +246,7 @@ KIND = Kind(
     spec=RealmSpec,
     place=Place("realm"),
     table=RealmTable,
+    check_name=check_name,
     declare=declare,
     export=_export,
     lock="domains.cfg",

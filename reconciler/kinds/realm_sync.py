@@ -51,12 +51,16 @@ class RealmSyncTable(Table):
     )
 
 
-def _declare(name: str, parent: str, table: RealmSyncTable) -> Iterable[Declaration]:
+def _check_name(name: str, parent: str) -> None:
+    del parent
     complaint = check("pve-configid", name)
     if complaint:
         raise ValueError(complaint.strip())
     if len(name) > 64:
         raise ValueError(f"the id '{name}' is longer than 64 characters")
+
+
+def _declare(name: str, parent: str, table: RealmSyncTable) -> Iterable[Declaration]:
     fields = {**dict(table), "remove_vanished": names(table.remove_vanished)}
     yield Declaration(name, RealmSyncSpec(realm=parent, **fields))
 
@@ -178,6 +182,7 @@ KIND = Kind(
     spec=RealmSyncSpec,
     place=Place("sync", inside="realm"),
     table=RealmSyncTable,
+    check_name=_check_name,
     declare=_declare,
     export=_export,
     named=lambda name, spec: (spec.realm, name),

@@ -65,14 +65,19 @@ RealmTable = table_model(
 )
 
 
-def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
-    """One realm; raises ValueError for what does not fit its type."""
+def check_name(name: str, parent: str) -> None:
+    """Raises ValueError for what cannot be the name of a realm."""
     del parent
     complaint = check("pve-realm", name)
     if complaint:
         raise ValueError(f"'{name}': {complaint.strip()}")
     if len(name) > 32:
         raise ValueError(f"the name '{name}' is longer than 32 characters")
+
+
+def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
+    """One realm; raises ValueError for what does not fit its type."""
+    del parent
     kind = _type(name, table.type)
     given = given_options(table, _PLAIN)
     secrets = given_secrets(table, SENSITIVE)

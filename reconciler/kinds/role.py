@@ -36,7 +36,7 @@ class RoleTable(Table):
     )
 
 
-def _declare(name: str, parent: str, table: RoleTable) -> Iterable[Declaration]:
+def _check_name(name: str, parent: str) -> None:
     del parent
     if name in BUILT_IN_ROLES:
         raise ValueError(
@@ -47,6 +47,10 @@ def _declare(name: str, parent: str, table: RoleTable) -> Iterable[Declaration]:
         raise ValueError(f"role names that start with PVE are reserved; rename {name}")
     if not NAME.fullmatch(name):
         raise ValueError(f"'{name}' is no role name; use letters, digits, '.', '-' and '_'")
+
+
+def _declare(name: str, parent: str, table: RoleTable) -> Iterable[Declaration]:
+    del parent
     notes = {
         "purpose": table.purpose,
         "owner": table.owner,
@@ -103,6 +107,7 @@ KIND = Kind(
     spec=RoleSpec,
     place=Place("role"),
     table=RoleTable,
+    check_name=_check_name,
     declare=_declare,
     export=_export,
     lock="user.cfg",

@@ -90,12 +90,17 @@ StorageTable = table_model(
 )
 
 
-def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
-    """One storage; raises ValueError for what does not fit its type."""
+def check_name(name: str, parent: str) -> None:
+    """Raises ValueError for what cannot be the id of a storage."""
     del parent
     complaint = check("pve-storage-id", name)
     if complaint:
         raise ValueError(complaint.strip())
+
+
+def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
+    """One storage; raises ValueError for what does not fit its type."""
+    del parent
     given = given_options(table, _PLAIN)
     if table.keep is not None:
         given["prune-backups"] = table.keep.rules()

@@ -49,14 +49,16 @@ class TokenTable(Table):
     )
 
 
-def _declare(name: str, parent: str, table: TokenTable) -> Iterable[Declaration]:
-    full = f"{parent}!{name}"
-    if not TOKEN.fullmatch(full):
+def _check_name(name: str, parent: str) -> None:
+    if not TOKEN.fullmatch(f"{parent}!{name}"):
         raise ValueError(
             f"'{name}' is no token name; write a letter, then one or more of letters, digits, '.-_'"
         )
+
+
+def _declare(name: str, parent: str, table: TokenTable) -> Iterable[Declaration]:
     _check_place(table.secret_to)
-    yield Declaration(full, TokenSpec(**dict(table)))
+    yield Declaration(f"{parent}!{name}", TokenSpec(**dict(table)))
 
 
 def _check_place(sink: SecretSink | None) -> None:
@@ -209,6 +211,7 @@ KIND = Kind(
     spec=TokenSpec,
     place=Place("token", inside="user"),
     table=TokenTable,
+    check_name=_check_name,
     declare=_declare,
     export=_export,
     named=_named,

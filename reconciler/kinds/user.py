@@ -91,7 +91,7 @@ class UserTable(Table):
     )
 
 
-def _declare(name: str, parent: str, table: UserTable) -> Iterable[Declaration]:
+def _check_name(name: str, parent: str) -> None:
     del parent
     if "@" not in name:
         raise ValueError(f"user '{name}' names no realm; write {name}@pve or {name}@pam")
@@ -101,6 +101,10 @@ def _declare(name: str, parent: str, table: UserTable) -> Iterable[Declaration]:
         )
     if len(name) > 64:
         raise ValueError(f"user id '{name}' is longer than 64 characters; shorten it")
+
+
+def _declare(name: str, parent: str, table: UserTable) -> Iterable[Declaration]:
+    del parent
     fields = table.model_dump(exclude={"groups", "password"})
     yield Declaration(name, UserSpec(**fields, groups=names(table.groups), password=table.password))
 
@@ -272,6 +276,7 @@ KIND = Kind(
     spec=UserSpec,
     place=Place("user"),
     table=UserTable,
+    check_name=_check_name,
     declare=_declare,
     export=_export,
     refers_to=frozenset({"realm", "group"}),

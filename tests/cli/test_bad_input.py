@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
-from reconciler.model.request import request
 from reconciler.sandbox.direct import SandboxApi
 from tests.cli.site import ROOT_TOKEN, SELF_BACKUP, Site, clear
 from tests.network import Node, Received, make_certificate, raw_answer
+from tests.pveum import run_lines
 
 WEAK = "weak@pve!t1"
 SECRET = "33333333-2222-4333-8444-555555555555"
@@ -280,15 +280,6 @@ def test_a_role_that_is_deleted_between_plan_and_apply(site: Site) -> None:
     assert site.untouched
 
 
-def _grant(site: Site, line: str) -> None:
-    """What a `pveum acl modify` line does."""
-    found = re.fullmatch(r"pveum acl modify (\S+) --(users|tokens) '(.+)' --roles (\S+)", line)
-    assert found, line
-    path, kind, who, role = found.groups()
-    call = request("PUT", "access", "acl", path=path, roles=role, **{kind: who})
-    SandboxApi(site.cluster.folder).send(call)
-
-
 def test_a_token_that_sees_too_little_is_told_what_it_lacks_and_that_is_enough(site: Site) -> None:
     site.give_token(WEAK, SECRET)
     site.target(WEAK)
@@ -300,7 +291,7 @@ def test_a_token_that_sees_too_little_is_told_what_it_lacks_and_that_is_enough(s
     lines = re.findall(r"pveum acl modify .*", blind.err)
     assert lines
     for line in lines:
-        _grant(site, line)
+        assert run_lines(SandboxApi(site.cluster.folder), line)
     seeing = site.run("plan")
     assert seeing.status == 0, seeing
     assert "can plan this and not apply it" in seeing.out

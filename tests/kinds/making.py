@@ -26,6 +26,7 @@ SECRETS = {
 def declared(kind: str, name: str, table: Mapping[str, Any], parent: str = "") -> Spec:
     """The spec of one TOML table; raises ValueError (pydantic's included) when it is refused."""
     found = all_kinds()[kind]
+    found.check_name(name, parent)
     (only,) = found.declare(name, parent, found.table.model_validate(dict(table)))
     return only.spec
 
