@@ -6,12 +6,12 @@ import contextlib
 import fcntl
 import os
 import socket
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from reconciler.errors import JournalFailed, Locked
+from reconciler.execution.whole import write_whole
 
 PROBES, PROBE = 10, 0.02
 """How often the lock is tried, and seconds in between: whoever only asks holds it for a moment."""
@@ -95,16 +95,7 @@ def fences(file: Path) -> frozenset[int]:
 def remember_fences(file: Path, numbers: Iterable[int]) -> None:
     """Keep the numbers, before the lock of the last one is made; raises JournalFailed."""
     try:
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        try:
-            with os.fdopen(descriptor, "w") as new:
-                new.writelines(f"{number}\n" for number in numbers)
-                new.flush()
-                os.fsync(new.fileno())
-            Path(name).replace(file)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(file, "".join(f"{number}\n" for number in numbers).encode())
     except OSError as error:
         raise _failed(file.parent, error) from None
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from reconciler.execution.whole import write_whole
 from reconciler.kinds import kind_of
 from reconciler.model.address import Address
 from reconciler.model.change import Change
@@ -59,7 +58,7 @@ def remember(folder: Path, values: Values, gone: Iterable[Address] = ()) -> None
             hashes = {name: _hash(key, address, name, value) for name, value in own.items()}
             kept[str(address)] = {**kept.get(str(address), {}), **hashes}
     if kept or _file(folder).exists():
-        _write(_file(folder), canonical(kept) + b"\n")
+        write_whole(_file(folder), canonical(kept) + b"\n")
 
 
 def changed(folder: Path, values: Values) -> Mapping[Address, tuple[str, ...]]:
@@ -109,20 +108,6 @@ def _key(folder: Path) -> bytes:
     key = _read_key(folder)
     if len(key) != KEY_BYTES:
         key = secrets.token_bytes(KEY_BYTES)
-        _write(folder / "secrets.key", key)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(folder / "secrets.key", key)
     return key
-
-
-def _write(path: Path, data: bytes) -> None:
-    """All of a file or nothing, readable by its owner only."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from reconciler.errors import StalePlan, UsageError
 from reconciler.execution.judge import words
+from reconciler.execution.whole import write_whole
 from reconciler.kinds import specs
 from reconciler.model.address import Address
 from reconciler.model.plan import Plan
@@ -39,17 +38,7 @@ def save_plan(plan: Plan, path: Path, now: int, lifetime: int = LIFETIME) -> Non
         "created": now,
         "expires": now + lifetime,
     }
-    data = canonical({**content, "seal": digest(content)}) + b"\n"
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(path, canonical({**content, "seal": digest(content)}) + b"\n")
 
 
 MARKS = (b'{"created":', b'"pvectl.plan"', b'"seal"')
