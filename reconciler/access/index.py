@@ -197,7 +197,9 @@ class Index:
         """The one object for these roles. NoAccess among them takes all others away."""
         if NO_ACCESS in roles:
             roles = {NO_ACCESS: roles[NO_ACCESS]}
-        key = tuple(sorted(roles.items()))
+        key = tuple(roles.items())
+        if len(key) > 1:
+            key = tuple(sorted(key))
         known = self._sets.get(key)
         if known is None:
             known = self._sets[key] = RoleSet(dict(key), self._granted(key))
@@ -250,8 +252,11 @@ class Index:
         return known
 
     def _node(self, roles: Flags) -> Node:
+        here = self.role_set(roles)
+        if roles and all(roles.values()):
+            return Node(here, here)
         inherited = {role: True for role, propagate in roles.items() if propagate}
-        return Node(self.role_set(roles), self.role_set(inherited) if inherited else None)
+        return Node(here, self.role_set(inherited) if inherited else None)
 
     def spread(self, principal: str) -> dict[str, RoleSet]:
         """The roles on all of `everything` where there are any, without those from pools."""

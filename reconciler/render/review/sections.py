@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
@@ -24,11 +25,17 @@ OPEN = 3
 """So few ways to root are shown with their steps at once."""
 LINES = 2
 """Signatures."""
+_QUOTED = re.compile("`([^`]+)`")
 
 
 def text(value: str) -> str:
     """Foreign text in which every character is seen."""
     return escape(clean(value))
+
+
+def _said(value: str) -> str:
+    """A sentence, with what stands between back quotes as code."""
+    return _QUOTED.sub(r"<code>\1</code>", text(value))
 
 
 def _code(value: str) -> str:
@@ -224,7 +231,7 @@ def _rest(review: Review) -> Iterator[str]:
 def _findings(review: Review) -> Iterator[tuple[str, ...]]:
     for one in alike(review.findings):
         for finding in one.shown:
-            hint = f"<span class=more>{text(' '.join(hint_lines(finding.hint)))}</span>"
+            hint = f"<span class=more>{_said(' '.join(hint_lines(finding.hint)))}</span>"
             yield (
                 f"{_code(finding.code)}<br><span class=more>{finding.severity}</span>",
                 f"{text(finding.message)}<br>{hint}",
