@@ -116,6 +116,12 @@ def test_no_cell_is_a_formula(text: str) -> None:
     assert plain(text)[0] in "'\\"
 
 
+def test_a_csv_names_the_findings_about_an_account(wrong: Review) -> None:
+    rows = list(csv.DictReader(io.StringIO(_rendered(wrong, "csv"))))
+    said = {row["account"]: row["findings"].split("; ") for row in rows}
+    assert "LINT_PRIVSEP_OFF" in said["eve@pve!ci"]
+
+
 @given(st.text())
 def test_no_text_is_a_formula_or_breaks_its_cell(text: str) -> None:
     cell = plain(text)

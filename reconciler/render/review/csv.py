@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from reconciler.access.accounts import Account
 from reconciler.access.meaning import in_words
 from reconciler.access.review import Review
-from reconciler.access.table import TOKEN
+from reconciler.access.table import TOKEN, USER
 from reconciler.render.clean import clean
 from reconciler.render.review.places import TITLES, Places
 from reconciler.render.review.sayings import age, expiry
@@ -29,6 +29,7 @@ HEAD = (
     "risk",
     "to look at",
     "declared",
+    "findings",
     "area",
     "level",
     "where",
@@ -47,10 +48,23 @@ def csv(review: Review, view: View) -> str:
     out = io.StringIO()
     writer = table.writer(out, quoting=table.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(HEAD)
+    codes = _codes(review)
     for account in review.accounts:
-        who = tuple(map(plain, _who(account, review.about.taken)))
+        said = "; ".join(codes.get(account.principal, ()))
+        who = tuple(map(plain, (*_who(account, review.about.taken), said)))
         writer.writerows((*who, *what) for what in _what(account, review, places))
     return out.getvalue()
+
+
+def _codes(review: Review) -> dict[str, list[str]]:
+    """User or token -> the codes of the findings about it or an entry of its own, each once."""
+    found: dict[str, dict[str, None]] = {}
+    for finding in review.findings:
+        address = finding.address
+        if address is not None and address.kind in {USER, TOKEN, "acl"}:
+            who = address.id.split("|")[1].partition(":")[2] if "|" in address.id else address.id
+            found.setdefault(who, {})[finding.code] = None
+    return {who: list(codes) for who, codes in found.items()}
 
 
 def plain(text: str) -> str:
