@@ -9,6 +9,7 @@ from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason, Undo
+from reconciler.model.plan import Step
 from reconciler.model.state import Spec
 from reconciler.planning.order import order
 
@@ -109,3 +110,46 @@ def test_only_changed_fields_are_sent():
     before, after = UserSpec(comment="x", groups=("g",)), UserSpec(groups=())
     (step,) = order([change("user.a@pve", before, after)])
     assert step.request.params == (("comment", ""), ("groups", ""))
+
+
+class Permitted:
+    """Windows that stay shut only along given orders of the groups that are made."""
+
+    def __init__(self, *orders: str) -> None:
+        self.orders, self.taken, self.effort = orders, "", 0
+
+    def opens(self, step: Step) -> str:
+        self.effort += 1
+        so_far = self.taken + step.changes[0].address.id
+        return "" if any(one.startswith(so_far) for one in self.orders) else "a window"
+
+    def take(self, step: Step) -> None:
+        self.taken += step.changes[0].address.id
+
+    def take_back(self, step: Step) -> None:
+        self.taken = self.taken.removesuffix(step.changes[0].address.id)
+
+
+def made(groups: str, windows: Permitted) -> tuple[str, list[str]]:
+    """The order in which they are made, and the windows."""
+    steps = order([change(f"group.{name}", None, GroupSpec()) for name in groups], windows)
+    return "".join(s.changes[0].address.id for s in steps), [s.window for s in steps]
+
+
+def test_an_earlier_choice_is_taken_back_where_it_leads_to_a_window():
+    assert made("abcd", Permitted("abd", "bdca")) == ("bdca", [""] * 4)
+
+
+def test_a_window_that_no_order_avoids_is_named_where_it_opens():
+    found, windows = made("abc", Permitted("ab"))
+    assert found == "abc"
+    assert windows == ["", "", "a window"]
+
+
+def test_a_search_without_end_is_given_up():
+    names = "abcdefghijklmnopqrst"
+    windows = Permitted(names[:-1])
+    windows.opens = lambda step: "" if step.changes[0].address.id != "t" else "a window"  # type: ignore[method-assign]
+    found, opened = made(names, windows)
+    assert found == names
+    assert opened[-1] == "a window"

@@ -2,41 +2,31 @@
 
 Make before use, let go before destroy, irreversible last. Among the steps that could come next,
 the first one is taken that opens no window: after it nobody holds a privilege that he has neither
-before nor after the plan, and nobody lacks one that he has in both.
+before nor after the plan, and nobody lacks one that he has in both. Where there is none, earlier
+choices are tried otherwise (`planning.search`), as far as that is feasible.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.errors import CycleError
 from reconciler.kinds import all_kinds, kind_of, rank, references
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
 from reconciler.model.plan import Step
-
-Key = tuple[int, int, Address, int]
-IRREVERSIBLE = 2
+from reconciler.planning.search import IRREVERSIBLE, Key, Windows, without_windows
 
 LOOK_AHEAD = 50
 """How many ready steps are tried before a window is accepted; keeps large plans linear."""
 
 
-class Windows(Protocol):
-    """Watches the privileges of everybody while the plan goes forward."""
-
-    def opens(self, step: Step) -> str:
-        """The window that `step` would open if it came next, in words; "" for none."""
-
-    def take(self, step: Step) -> None:
-        """`step` comes next."""
-
-
 class Unwatched:
     """No privileges to watch."""
+
+    effort = 0
 
     def opens(self, step: Step) -> str:
         del step
@@ -45,12 +35,26 @@ class Unwatched:
     def take(self, step: Step) -> None:
         del step
 
+    def take_back(self, step: Step) -> None:
+        del step
+
 
 def order(changes: Sequence[Change], windows: Windows | None = None) -> tuple[Step, ...]:
     """The steps in the order in which they run; raises CycleError."""
-    windows = windows or Unwatched()
     steps = tuple(_steps(changes))
     before = _edges(steps)
+    if windows is not None:
+        keys = [_key(step, index) for index, step in enumerate(steps)]
+        found = without_windows(steps, keys, before, windows)
+        if found is not None:
+            return found
+    return _greedy(steps, before, windows or Unwatched())
+
+
+def _greedy(
+    steps: Sequence[Step], before: Mapping[int, set[int]], windows: Windows
+) -> tuple[Step, ...]:
+    """No step is reconsidered; a window that nothing ready avoids is opened and named."""
     after: dict[int, list[int]] = defaultdict(list)
     missing = [0] * len(steps)
     for later, earlier in before.items():
@@ -155,7 +159,7 @@ def _named(change: Change, spec: object) -> set[Address]:
     return set() if spec is None else set(references(change.address, spec))  # type: ignore[arg-type]
 
 
-def _cycle(steps: Sequence[Step], before: dict[int, set[int]], missing: Sequence[int]) -> str:
+def _cycle(steps: Sequence[Step], before: Mapping[int, set[int]], missing: Sequence[int]) -> str:
     """Walk backwards among the steps that never became ready until one comes twice."""
     stuck = {index for index, count in enumerate(missing) if count}
     path = [min(stuck)]

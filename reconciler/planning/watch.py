@@ -37,6 +37,8 @@ class Watch:
         self._open: dict[_Spot, tuple[frozenset[str], frozenset[str]]] = {}
         self._seen: tuple[Step, Window | None] | None = None
         """the step that was asked about last, with what it would open"""
+        self.effort = 0
+        """How many principals were looked at so far."""
 
     def opens(self, step: Step) -> str:
         """The window that `step` would open if it came next, in words; "" for none."""
@@ -66,9 +68,19 @@ class Watch:
         if found is not None:
             self._open.update(_spots(found))
 
+    def take_back(self, step: Step) -> None:
+        """`step`, the last one taken, which opened nothing, does not come next."""
+        delta = access_delta(step.changes)
+        if not delta:
+            return
+        apply(self._now, delta.inverse())
+        if delta.pooled:
+            self._ground = Ground((self._before, self._after, self._now), self._paths)
+
     def _look(self, delta: Delta) -> Window | None:
         """The window after `delta`, which was applied just now."""
         reach = touched(delta, self._before, self._after, self._now)
+        self.effort += len(reach)
         ground = None if delta.pooled else self._ground
         return window(self._before, self._after, self._now, reach, self._paths, ground, self._time)
 
