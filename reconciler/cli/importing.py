@@ -137,7 +137,7 @@ def init(
     settings = SETTINGS.format(endpoint=target.endpoints[0], token_id=token_id, trust=trust)
     write_file(folder / SETTINGS_FILE, settings)
     write_file(folder / "access.toml", FIRST)
-    write_file(folder / ".gitignore", "secrets/\n")
+    write_file(folder / ".gitignore", "secrets/\n.env\n*.env\n")
     say(common, f"made {folder}/{SETTINGS_FILE} and {folder}/access.toml")
     say(common, "next: set PVECTL_TOKEN_SECRET, then `pvectl import --out DIR` or `pvectl plan`")
     return ExitStatus.OK

@@ -74,6 +74,11 @@ def plan(
     check_formats(common, "plan")
     if out is not None and common.on == "all":
         raise UsageError("--out saves the plan of one cluster", hint="choose it with --on NAME")
+    if out is not None and against is not None:
+        raise UsageError(
+            "--out saves a plan that can be applied, and --against compares files alone",
+            hint="for programs: --format json=FILE",
+        )
 
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)

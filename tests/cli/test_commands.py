@@ -241,6 +241,13 @@ def test_a_plan_against_another_state_folder_needs_no_network(site: Site, tmp_pa
     assert counts == {"create": 1, "update": 1, "delete": 0, "requests": 2}
 
 
+def test_a_comparison_of_files_is_no_plan_to_save(site: Site, tmp_path: Path) -> None:
+    site.write("a.toml", "[group.g]\n")
+    ended = site.run("plan", "--against", tmp_path, "--out", "p.json")
+    assert ended.status == 64
+    assert not (site.folder / "p.json").exists()
+
+
 def test_nobody_is_asked_where_nobody_can_answer(site: Site) -> None:
     site.write("a.toml", "[group.ops]\n")
     ended = site.run("apply")
