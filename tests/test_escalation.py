@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from pathlib import Path
 
@@ -119,6 +118,49 @@ def test_an_empty_group_of_administrators_is_open_to_who_may_fill_it() -> None:
     assert _ways(table, "dev@pve") == [[("JOIN_GROUP", "spare")]]
 
 
+def _desk(*groups: str, realm: str = "") -> AccessTable:
+    """The helpdesk may look after these groups, and make users in that realm."""
+    table = _people()
+    for group in groups:
+        table.groups.setdefault(group, set())
+        path = f"/access/groups/{group}"
+        table.add_entry(path, USER, "helpdesk@pve", "PVEUserAdmin", propagate=True)
+    if realm:
+        path = f"/access/realm/{realm}"
+        table.add_entry(path, USER, "helpdesk@pve", "PVEUserAdmin", propagate=True)
+    return table
+
+
+def test_a_group_that_has_members_can_be_joined_too() -> None:
+    """Its only member has an entry that hides the group's."""
+    table = _desk("admins", realm="pve")
+    table.groups["admins"] = {"dev@pve"}
+    table.add_entry("/", USER, "dev@pve", "PVEAuditor", propagate=True)
+    assert _ways(table, "helpdesk@pve") == [[("JOIN_GROUP", "admins")]]
+
+
+@pytest.mark.parametrize("realm", ["ldap", "nowhere"])
+def test_a_user_of_any_realm_serves(realm: str) -> None:
+    table = _desk("admins", realm=realm)
+    table.groups["admins"].clear()
+    assert _ways(table, "helpdesk@pve") == [[("JOIN_GROUP", "admins")]]
+
+
+def test_a_name_that_is_granted_something_can_be_made() -> None:
+    table = _desk("staff", realm="pve")
+    table.add_entry("/", USER, "ghost@pve", "Administrator", propagate=True)
+    assert _ways(table, "helpdesk@pve") == [[("MAKE_USER", "ghost@pve")]]
+    assert _ways(_desk("staff", realm="ldap"), "helpdesk@pve") == []
+
+
+def test_a_member_that_does_not_exist_can_be_put_nowhere() -> None:
+    table = _desk("admins", "staff")
+    table.groups |= {"admins": set(), "staff": {"gone@pve"}}
+    assert _ways(table, "helpdesk@pve") == []
+    table.groups["staff"].add("dev@pve")
+    assert _ways(table, "helpdesk@pve") == [[("JOIN_GROUP", "admins")]]
+
+
 def test_tokens_count_with_and_without_separation() -> None:
     table = _people()
     table.tokens["chief@ldap!all"] = Principal(privsep=False)
@@ -157,6 +199,7 @@ _ROLES = {
     "Keeper": frozenset({"User.Modify"}),
     "Reader": frozenset({"VM.Audit"}),
 }
+GHOST = "gus@pve"
 _entries = st.dictionaries(
     st.tuples(
         st.sampled_from(
@@ -167,11 +210,12 @@ _entries = st.dictionaries(
                 "/access/groups/ops",
                 "/access/groups/void",
                 "/access/realm",
+                "/access/realm/ldap",
                 "/access/groups/devs",
             )
         ),
         st.one_of(
-            st.tuples(st.just(USER), st.sampled_from(("ann@pve", "bob@pve", "cid@pve"))),
+            st.tuples(st.just(USER), st.sampled_from(("ann@pve", "bob@pve", "cid@pve", GHOST))),
             st.tuples(st.just(GROUP), st.sampled_from(("ops", "devs", "void"))),
             st.tuples(st.just(TOKEN), st.sampled_from(("ann@pve!ci", "bob@pve!full"))),
         ),
@@ -190,7 +234,7 @@ def _offices(draw: st.DrawFn) -> AccessTable:
         table.users[user] = Principal()
     table.tokens = {"ann@pve!ci": Principal(), "bob@pve!full": Principal(privsep=False)}
     table.groups = {"ops": set(), "devs": set(), "void": set()}
-    for user in ("ann@pve", "bob@pve", "cid@pve"):
+    for user in ("ann@pve", "bob@pve", "cid@pve", GHOST):
         table.add_members(user, sorted(draw(st.sets(st.sampled_from(("ops", "devs"))))))
     for (path, (kind, who), role), propagate in draw(_entries).items():
         table.add_entry(path, kind, who, role, propagate=propagate)
@@ -238,22 +282,19 @@ class _Walker:
             grant = {"path": move.target, "roles": "Administrator", "propagate": 1}
             self._pve.put("/access/acl", actor, **grant, **who)
         else:
-            self._join(actor, move.target)
+            user, group = move.through, move.target
+            if move.way is Way.MAKE_USER:
+                user, group = group, user
+            self._join(actor, user, group)
 
-    def _join(self, actor: str, group: str) -> None:
-        """By a new user, or by one of those that the actor may modify."""
-        own = f"new-in-{group}@pve"
-        with contextlib.suppress(RequestRefused):
-            self._pve.post("/access/users", actor, userid=own, groups=group)
-            self._acting[own] = own
-        for user in () if own in self._acting else ("ann@pve", "bob@pve", "cid@pve"):
-            try:
-                self._pve.put(f"/access/users/{user}", actor, groups=group, append=1)
-            except RequestRefused:
-                continue
-            self._acting[own] = user
-            break
-        assert own in self._acting
+    def _join(self, actor: str, user: str, group: str) -> None:
+        """A user that is there is put into the group, another one is made in it."""
+        there = {row["userid"] for row in self._pve.get("/access/users")}
+        if user in there:
+            self._pve.put(f"/access/users/{user}", actor, groups=group, append=1)
+        else:
+            self._pve.post("/access/users", actor, userid=user, groups=group)
+        self._acting[user] = user
 
     @property
     def is_root(self) -> bool:
@@ -302,7 +343,7 @@ def _tries_everything(pve: Pve, start: str) -> bool:
     acting, done = [start], set()
     for _ in range(4):
         for actor in tuple(acting):
-            for user in ("root@pam", "ann@pve", "bob@pve", "cid@pve", "own@pve"):
+            for user in ("root@pam", "ann@pve", "bob@pve", "cid@pve", GHOST):
                 name = f"brute{len(acting)}"
                 if ("token", user) not in done and _tried(
                     pve, "POST", f"/access/users/{user}/token/{name}", actor, privsep=0
@@ -316,12 +357,14 @@ def _tries_everything(pve: Pve, start: str) -> bool:
                 who = {"users": user, **({"tokens": actor} if mark else {})}
                 _tried(pve, "PUT", "/access/acl", actor, path=path, roles="Administrator", **who)
             acting += [
-                "own@pve"
+                user
                 for group in ("void", "ops", "devs")
-                if _tried(pve, "POST", "/access/users", actor, userid="own@pve", groups=group)
+                for user in (f"{group}@pve", f"{group}@ldap", GHOST)
+                if _tried(pve, "POST", "/access/users", actor, userid=user, groups=group)
             ]
             for user in ("ann@pve", "bob@pve", "cid@pve"):
-                _tried(pve, "PUT", f"/access/users/{user}", actor, groups="void", append=1)
+                for group in ("void", "ops", "devs"):
+                    _tried(pve, "PUT", f"/access/users/{user}", actor, groups=group, append=1)
             if pve.get("/access/permissions", actor, path="/").get("/", {}).keys() >= PRIVILEGES:
                 return True
     return False

@@ -10,9 +10,9 @@ from reconciler.access.cells import signature
 from reconciler.access.delta import Delta, difference
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.login import all_active
-from reconciler.access.moves import Move, Reached, Way, decisive, moves, proved
+from reconciler.access.moves import Move, Reached, Useful, Way, decisive, moves, proved
 from reconciler.access.privileges import BUILT_IN_ROLES, PRIVILEGES
-from reconciler.access.table import GROUP, ROOT, AccessTable
+from reconciler.access.table import GROUP, ROOT, AccessTable, split_token
 
 _TRIGGERS = frozenset(
     {"Permissions.Modify", "Realm.Allocate", "Sys.Console", "Sys.Modify", "User.Modify"}
@@ -58,7 +58,7 @@ def escalations(table: AccessTable) -> tuple[Escalation, ...]:
     useful = _useful(work)
     search = _Search(work, useful)
     alike: dict[Hashable, list[str]] = {}
-    for who in sorted(useful | _of_root(work)):
+    for who in sorted(useful.acting | _of_root(work)):
         sign = signature(work, who)
         if sign is not None:
             alike.setdefault(sign, []).append(who)
@@ -103,20 +103,27 @@ def _of_root(table: AccessTable) -> set[str]:
     return {ROOT, *index_of(table).tokens_of.get(ROOT, ())}
 
 
-def _useful(table: AccessTable) -> frozenset[str]:
-    """Principals with a role in the decisive places that leads on, or that can be made to."""
+def _useful(table: AccessTable) -> Useful:
+    """Whose roles in the decisive places lead on, or can be made to."""
     found: set[str] = set()
+    groups: set[str] = set()
+    placed: set[str] = set()
     for path, kinds in table.acl.items():
         if not decisive(path):
             continue
+        placed.update(kinds.get(GROUP, ()))
         for kind, holders in kinds.items():
             for who, roles in holders.items():
                 if any(_leads_on(table, role) for role in roles):
-                    found.update(table.groups.get(who, ()) if kind == GROUP else (who,))
+                    (groups if kind == GROUP else found).add(who)
+    for group in groups:
+        found.update(table.groups.get(group, ()))
     owned = index_of(table).tokens_of
     for user in sorted(found):
         found.update(token for token in owned.get(user, ()) if not table.tokens[token].privsep)
-    return frozenset(found & (table.users.keys() | table.tokens.keys()))
+    there = table.users.keys() | table.tokens.keys()
+    ghosts = {who for who in found - there if split_token(who) is None}
+    return Useful(frozenset(found & there), frozenset(groups), frozenset(ghosts), frozenset(placed))
 
 
 def _leads_on(table: AccessTable, role: str) -> bool:
@@ -127,11 +134,13 @@ def _leads_on(table: AccessTable, role: str) -> bool:
 class _Search:
     """Looks for ways on a table of its own; `top`: who holds every privilege on `/` already."""
 
-    def __init__(self, table: AccessTable, useful: frozenset[str]) -> None:
+    def __init__(self, table: AccessTable, useful: Useful) -> None:
         self._table = table
         self._useful = useful
         self._top = frozenset(
-            who for who in {ROOT, *useful} if privileges(table, who, "/").keys() >= PRIVILEGES
+            who
+            for who in {ROOT, *useful.acting, *useful.ghosts}
+            if privileges(table, who, "/").keys() >= PRIVILEGES
         )
 
     def ways(self, who: str) -> Iterator[tuple[Move, ...]]:
@@ -155,7 +164,7 @@ class _Search:
         yield from sure or (self._proved(who, [move]) for move in nodes)
 
     def _from(
-        self, who: str, alike: Sequence[Move], others: set[tuple[Way, str]]
+        self, who: str, alike: Sequence[Move], others: set[tuple[Way, str, str]]
     ) -> tuple[Move, ...]:
         """On from there by moves that only then become open; empty: it does not lead to root."""
         reached = Reached(self._table, who)
@@ -200,13 +209,17 @@ class _Search:
                 kept = without if self._leads_to_root(who, without) else kept
         return kept
 
+    def _is_open(self, reached: Reached, step: Move) -> bool:
+        return any(
+            move.actor == step.actor and _what(move) == _what(step)
+            for move in moves(reached, self._useful)
+        )
+
     def _leads_to_root(self, who: str, steps: Sequence[Move]) -> bool:
         reached = Reached(self._table, who)
         try:
             for step in steps:
-                if step.actor not in reached.identities or not reached.holds(
-                    step.actor, step.privilege, step.path
-                ):
+                if not self._is_open(reached, step):
                     return False
                 reached.take(step)
             return reached.is_root
@@ -214,6 +227,6 @@ class _Search:
             reached.back()
 
 
-def _what(move: Move) -> tuple[Way, str]:
+def _what(move: Move) -> tuple[Way, str, str]:
     """Two moves to the same end are one, whoever makes them."""
-    return move.way, move.target
+    return move.way, move.target, move.through

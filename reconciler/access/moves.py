@@ -6,7 +6,7 @@ libpve-access-control), but for the last one, which leads through a node's opera
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -25,7 +25,9 @@ class Way(StrEnum):
     MAKE_TOKEN = "MAKE_TOKEN"  # noqa: S105 - a code, no secret
     """make a token without privilege separation for another user, or renew one's secret"""
     JOIN_GROUP = "JOIN_GROUP"
-    """put a user into a group that has no members"""
+    """put a user of one's own, or one that one looks after, into a group"""
+    MAKE_USER = "MAKE_USER"
+    """make a user that entries or groups name although it does not exist"""
     EDIT_ROLE = "EDIT_ROLE"
     """give every privilege to a role that one holds"""
     GRANT = "GRANT"
@@ -36,10 +38,28 @@ class Way(StrEnum):
     """reach the operating system of a node"""
 
 
+_FRESH = "new-in-"
+"""Names of users that somebody makes begin so."""
+
+
+class Useful(NamedTuple):
+    """What in the decisive places leads on.
+
+    `acting`: users and tokens, `groups`: groups with roles there. `ghosts`: users that do not exist
+    and have such roles all the same. `placed`: groups with any role there.
+    """
+
+    acting: frozenset[str]
+    groups: frozenset[str]
+    ghosts: frozenset[str]
+    placed: frozenset[str]
+
+
 class Move(NamedTuple):
     """`actor` holds `privilege` on `path` by the entries in `proof`, and so gets `target`.
 
-    `target`: a user, a group, a role, or a path.
+    `target`: a user, a group, a role, or a path. `through`: the user that joins the group; the
+    group in which a user is made.
     """
 
     way: Way
@@ -48,17 +68,24 @@ class Move(NamedTuple):
     path: str
     target: str
     proof: tuple[Entry, ...] = ()
+    through: str = ""
 
     def __str__(self) -> str:
         does = {
             Way.MAKE_TOKEN: f"makes a token of {self.target} without privilege separation",
-            Way.JOIN_GROUP: f"puts a user of its own into group {self.target}",
+            Way.JOIN_GROUP: f"puts {self._joining} into group {self.target}",
+            Way.MAKE_USER: f"makes {self.target}, which is named already, in group {self.through}",
             Way.EDIT_ROLE: f"gives every privilege to role {self.target}, which it holds",
             Way.GRANT: f"grants itself Administrator on {self.target}",
             Way.TAKE_REALM: f"points the realm at a server of its own and logs in as {self.target}",
             Way.NODE: f"reaches the operating system below {self.target}",
         }
         return f"{self.actor} holds {self.privilege} on {self.path} and {does[self.way]}"
+
+    @property
+    def _joining(self) -> str:
+        fresh = self.through.startswith(_FRESH)
+        return "a user of its own" if fresh else f"{self.through}, of which it makes a token,"
 
     @property
     def beginning(self) -> tuple[str, ...]:
@@ -106,10 +133,9 @@ class Reached:
         if move.way in (Way.MAKE_TOKEN, Way.TAKE_REALM):
             self.identities[move.target] = None
         elif move.way is Way.JOIN_GROUP:
-            own = f"new-in-{move.target}@pve"
-            self.identities[own] = None
-            member = {Member(move.target, own): (None, True)}
-            self._apply(Delta(users={own: (None, Principal())}, members=member))
+            self._join(move.through, move.target)
+        elif move.way is Way.MAKE_USER:
+            self._join(move.target, move.through)
         elif move.way is Way.EDIT_ROLE:
             held = self.table.roles[move.target]
             self._apply(Delta(roles={move.target: (held, PRIVILEGES)}))
@@ -121,6 +147,14 @@ class Reached:
         for delta in reversed(self._done):
             apply(self.table, delta.inverse())
         self._done.clear()
+
+    def _join(self, user: str, group: str) -> None:
+        """A user that is made for that where it does not exist."""
+        self.identities[user] = None
+        new = {} if user in self.table.users else {user: (None, Principal())}
+        absent = user not in self.table.groups[group]
+        member = {Member(group, user): (None, True)} if absent else {}
+        self._apply(Delta(users=new, members=member))
 
     def _apply(self, delta: Delta) -> None:
         apply(self.table, delta)
@@ -139,13 +173,13 @@ class Reached:
         return self.table.acl.get(path, {}).get(kind, {}).get(name, {}).get("Administrator")
 
 
-def moves(reached: Reached, useful: frozenset[str]) -> Iterator[Move]:
-    """All single steps that are open now, without proof; `useful`: who is worth acting as."""
+def moves(reached: Reached, useful: Useful) -> Iterator[Move]:
+    """All single steps that are open now, without proof."""
     for who in tuple(reached.identities):
-        yield from _tokens(reached, who, useful)
+        yield from _users(reached, who, useful)
         yield from _roles(reached, who)
         yield from _grants(reached, who)
-        yield from _realms(reached, who, useful)
+        yield from _realms(reached, who, useful.acting)
         yield from _nodes(reached, who)
 
 
@@ -174,22 +208,61 @@ def _groups(reached: Reached, who: str, privilege: str) -> list[str]:
     ]
 
 
-def _tokens(reached: Reached, who: str, useful: frozenset[str]) -> Iterator[Move]:
+def _users(reached: Reached, who: str, useful: Useful) -> Iterator[Move]:
     """User.pm, `userid-group`: User.Modify on /access/groups counts for every user, on a group for
-    its members. A user that is put into a group must be in one that the actor may modify."""
+    its members; whoever is made or changed may be put into such groups alone."""
     table = reached.table
     if reached.holds(who, "User.Modify", "/access/groups"):
         yield Move(Way.MAKE_TOKEN, who, "User.Modify", "/access/groups", ROOT)
         return
     controlled = _groups(reached, who, "User.Modify")
-    new_users = reached.holds(who, "Realm.AllocateUser", "/access/realm/pve")
-    has_user = new_users or any(table.groups[group] for group in controlled)
-    for group in controlled:
-        path = f"/access/groups/{group}"
-        for user in sorted(table.groups[group] & (useful | {ROOT})):
+    paths = {group: f"/access/groups/{group}" for group in controlled}
+    for group, path in paths.items():
+        for user in sorted(table.groups[group] & (useful.acting | {ROOT})):
             yield Move(Way.MAKE_TOKEN, who, "User.Modify", path, user)
-        if not table.groups[group] and has_user:
-            yield Move(Way.JOIN_GROUP, who, "User.Modify", path, group)
+    joining = _joining(reached, who, controlled, useful)
+    for group in [group for group in controlled if group in useful.groups]:
+        for user in joining or [f"{_FRESH}{group}@{realm}" for realm in _filled(reached, who)[:1]]:
+            if user not in table.groups[group]:
+                yield Move(Way.JOIN_GROUP, who, "User.Modify", paths[group], group, through=user)
+    for ghost in sorted(useful.ghosts - table.users.keys()):
+        path = f"/access/realm/{ghost.rpartition('@')[2]}"
+        if reached.holds(who, "Realm.AllocateUser", path):
+            for group in controlled:
+                move = Move(Way.MAKE_USER, who, "Realm.AllocateUser", path, ghost, through=group)
+                yield move
+
+
+def _filled(reached: Reached, who: str) -> list[str]:
+    """Realms in which somebody may make users; none of them needs to exist (User.pm)."""
+    below = "/access/realm/"
+    named = (path for path in sorted(_named(reached, who)) if path.startswith(below))
+    return [
+        path.removeprefix(below)
+        for path in (f"{below}pve", *named)
+        if reached.holds(who, "Realm.AllocateUser", path)
+    ]
+
+
+def _joining(reached: Reached, who: str, controlled: Sequence[str], useful: Useful) -> list[str]:
+    """Existing users that somebody may put into another group, one of those that are alike.
+
+    Nobody where he may make users of his own, which have no entries that stand in the way.
+    """
+    if _filled(reached, who):
+        return []
+    table = reached.table
+    alike: dict[object, str] = {}
+    members = {user for group in controlled for user in table.groups[group]}
+    for user in sorted(members & table.users.keys()):
+        own = [
+            (path, tuple(sorted(kinds[USER][user].items())))
+            for path, kinds in table.acl.items()
+            if decisive(path) and user in kinds.get(USER, ())
+        ]
+        groups = {*index_of(table).groups_of.get(user, ())} & useful.placed
+        alike.setdefault((tuple(sorted(own)), frozenset(groups)), user)
+    return list(alike.values())
 
 
 def _roles(reached: Reached, who: str) -> Iterator[Move]:
