@@ -6,7 +6,7 @@ places are those at which Proxmox VE's API asks for a privilege.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum, StrEnum
 
 from reconciler.access.paths import chain
@@ -117,6 +117,16 @@ MEANINGS: Mapping[str, tuple[Level, str]] = {
     ),
 }
 """Every privilege with its level and its words."""
+
+
+_LEADING_ON = frozenset(
+    {"Permissions.Modify", "Realm.Allocate", "Sys.Console", "Sys.Modify", "User.Modify"}
+)
+
+
+def least(privileges: Sequence[str]) -> str:
+    """The one that allows least; of equals one that does not lead to others, then the first."""
+    return min(privileges, key=lambda name: (MEANINGS[name][0], name in _LEADING_ON))
 
 
 def _starting(*prefixes: str) -> frozenset[str]:

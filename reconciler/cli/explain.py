@@ -10,6 +10,7 @@ from reconciler.access.decide import Decision
 from reconciler.access.evaluate import privileges
 from reconciler.access.explain import Explanation, explain, who_can
 from reconciler.access.login import Login
+from reconciler.access.meaning import least
 from reconciler.access.reach import owner_of
 from reconciler.access.reasons import held_on, reasons
 from reconciler.cli.app import app
@@ -132,10 +133,10 @@ def _told(seen: Seen, question: Question, moment: int) -> Explained:
 
 
 def _chosen(seen: Seen, question: Question) -> str:
-    """Of several privileges that would do the one that is held, or else the first."""
+    """Of several privileges that would do the one that is held, or else the least."""
     held = privileges(seen.table, question.who, question.path)
     given = question.privileges
-    return next((name for name in given if name in held), given[0] if given else "")
+    return next((name for name in given if name in held), least(given) if given else "")
 
 
 def _of_nobody(found: Explanation) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ _NO_GRANT_HELPS = {
     "need proper ticket": "tokens cannot do this: log in with a password instead",
 }
 """Words in a refusal -> what they mean."""
+_BY_REALM_SYNC = "/access/realm/-"
+"""What is really asked for when a realm-sync job is changed (RealmSync.pm)."""
 
 
 class Question(NamedTuple):
@@ -64,7 +66,14 @@ def _pasted(text: str, path: str, who: str) -> Question:
             f"Proxmox VE did not say on which path {names} is missing: several would do",
             hint="add the path, as in: pvectl explain TEXT /pool/Dev --who USER@REALM",
         )
-    return Question(who, read_path(path or refusal.path), wanted)
+    asked = read_path(path or refusal.path)
+    if asked.endswith("/-") and asked != _BY_REALM_SYNC:
+        sort = asked.removesuffix("/-").rpartition("/")[2]
+        raise UsageError(
+            f"the refused request named no {sort}, so Proxmox VE put '-' in its place",
+            hint="send its id along; or ask about a real one: pvectl explain TEXT PATH --who ...",
+        )
+    return Question(who, asked, wanted)
 
 
 def read_path(text: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from reconciler.access.decide import Entry
 from reconciler.access.escalation import Escalation
 from reconciler.access.moves import Move
-from reconciler.access.table import ROOT
+from reconciler.access.table import ROOT, TOKEN
 from reconciler.render import markdown as comment
 from reconciler.render import text as terminal
 from reconciler.render.entries import entries_text
@@ -121,11 +121,17 @@ def _proof(step: Move) -> str:
 
 
 def _close(way: Escalation) -> str:
-    """The entries of the first step: what else they give goes with them."""
+    """The entries of the first step: what else they give goes with them.
+
+    A token with privilege separation needs its own and its user's: without either it is closed.
+    """
     proof = way.steps[0].proof
     if not proof:
         return ""
-    return f"take out {entries_text(proof)}, or give a role without {way.steps[0].privilege}"
+    own = [entry for entry in proof if entry.kind == TOKEN]
+    others = [entry for entry in proof if entry.kind != TOKEN]
+    entries = ", or ".join(entries_text(part) for part in (own, others) if part)
+    return f"take out {entries}, or give a role without {way.steps[0].privilege}"
 
 
 def _closing(found: Ways) -> Iterable[Line]:

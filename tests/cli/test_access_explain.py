@@ -349,3 +349,19 @@ def test_a_page_says_what_a_code_means(code: str) -> None:
     told = ask("explain", code)
     assert told.status == 0
     assert told.out.lower().startswith(code.lower())
+
+
+def test_of_several_privileges_the_least_is_offered() -> None:
+    for pasted, offered in (
+        ("Permission check failed (/access/realm, Realm.Allocate|Sys.Audit)", "Sys.Audit"),
+        ("Permission check failed (/vms/777, Permissions.Modify|VM.Allocate)", "VM.Allocate"),
+    ):
+        told = ask("explain", pasted, "--who", "alice@pve", on=TEAM)
+        assert f'privileges = ["{offered}"]' in told.out
+
+
+def test_a_request_that_named_no_object_needs_no_grant() -> None:
+    pasted = "Permission check failed (/pool/-, Pool.Allocate)"
+    told = ask("explain", pasted, "--who", "alice@pve", on=TEAM)
+    assert told.status == 64
+    assert "the refused request named no pool" in told.err
