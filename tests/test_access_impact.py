@@ -98,6 +98,18 @@ def test_a_grant_to_a_group_on_a_pool_is_one_line() -> None:
     assert [line.mark for line in fold(found, after)] == ["+"]
 
 
+def test_a_group_is_named_only_for_what_it_brings_itself() -> None:
+    before = _team()
+    before.groups["Night"] = {"eve@pve"}
+    before.add_members("eve@pve", ["Day"])
+    after = before.copy()
+    after.add_entry("/storage/local", GROUP, "Night", "PVEAuditor", propagate=False)
+    after.add_entry("/storage/nas", GROUP, "Day", "PVEDatastoreUser", propagate=False)
+    lines = [str(line) for line in fold(impact(before, after), after)]
+    assert lines[0].startswith("Day (1 user) gains Datastore.AllocateSpace and Datastore.Audit on")
+    assert [line.split(" gain")[0] for line in lines] == ["Day (1 user)", "Night (1 user)"]
+
+
 def test_a_group_of_one_gains_in_the_singular() -> None:
     before = _team()
     before.groups["Night"] = {"eve@pve"}

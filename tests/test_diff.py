@@ -103,8 +103,10 @@ def test_removing_a_group_takes_members_and_entries_along_as_changes_of_their_ow
         "group.ops": (Action.DELETE, Cause.REMOVED),
         "user.anna@pve": (Action.UPDATE, Cause.DEPENDENT),
     }
-    changes = {str(c.address): c for c in diff(desired, live, now=NOW).changes}
+    found = diff(desired, live, now=NOW)
+    changes = {str(c.address): c for c in found.changes}
     assert changes["user.anna@pve"].after.groups == ("dev",)
+    assert found.kept == ()
 
 
 def test_removing_what_a_declared_object_names_is_an_error():

@@ -6,13 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.access.areas import Area, Areas
-from reconciler.access.effects import SHOWN, listed
+from reconciler.access.effects import SHOWN, Effect, listed
 from reconciler.access.evaluate import index_of
 from reconciler.access.impact import Impact
+from reconciler.access.index import NO_ACCESS
 from reconciler.access.login import active
+from reconciler.access.paths import chain
 from reconciler.access.privileges import PRIVILEGES
 from reconciler.access.reach import owner_of
 from reconciler.access.table import GROUP, AccessTable
+
+_LOOKED_AT = 20
+"""Paths of an effect on which it is asked whether a group brings it."""
 
 
 class Crowd(NamedTuple):
@@ -112,7 +117,7 @@ def fold(impact: Impact, table: AccessTable, now: int = 0) -> tuple[Line, ...]:
         if who:
             lines.append(
                 Line(
-                    _crowds(who, groups),
+                    _crowds(who, [one for one in groups if _gives(table, one[0], effect)]),
                     _rights(effect.gained, roles),
                     _rights(effect.lost, roles),
                     places.of(effect.paths),
@@ -132,6 +137,31 @@ def _groups(table: AccessTable, named: set[str], now: int) -> list[tuple[str, se
         if len(members) > 1 or (members and group in named):
             found.append((group, members))
     return sorted(found, key=lambda item: (item[0] not in named, -len(item[1]), item[0]))
+
+
+def _gives(table: AccessTable, group: str, effect: Effect) -> bool:
+    """Whether it is by the group that its members gain; who joins it later then has the same."""
+    gained = frozenset(effect.gained)
+    return all(gained <= _of_members(table, group, path) for path in effect.paths[:_LOOKED_AT])
+
+
+def _of_members(table: AccessTable, group: str, path: str) -> frozenset[str]:
+    """What a member without entries of its own has by this group alone."""
+    roles = _given(table, group, path)
+    if NO_ACCESS not in roles:
+        for pool in index_of(table).pools_of.get(path, ()):
+            roles = roles | _given(table, group, pool)
+    if NO_ACCESS in roles:
+        return frozenset()
+    return frozenset().union(*(table.roles.get(role, frozenset()) for role in roles))
+
+
+def _given(table: AccessTable, group: str, path: str) -> frozenset[str]:
+    found: frozenset[str] = frozenset()
+    for place in chain(path):
+        roles = table.acl.get(place, {}).get(GROUP, {}).get(group, {})
+        found = frozenset(r for r, spreads in roles.items() if spreads or place == path) or found
+    return found
 
 
 def _crowds(who: Sequence[str], groups: Iterable[tuple[str, set[str]]]) -> tuple[Crowd, ...]:

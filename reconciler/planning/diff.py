@@ -53,7 +53,8 @@ def diff(
     work.dependents()
     work.along()
     changes = tuple(work.changes[address] for address in sorted(work.changes))
-    kept = tuple(Kept(kind, why, n) for (kind, why), n in sorted(work.kept.items()))
+    left = ((a.kind, why) for a, why in work.kept.items() if a not in work.changes)
+    kept = tuple(Kept(kind, why, n) for (kind, why), n in sorted(Counter(left).items()))
     return Difference(changes, kept, tuple(work.findings))
 
 
@@ -78,7 +79,8 @@ class _Work:
     now: int
     changed_secrets: Mapping[Address, tuple[str, ...]]
     changes: dict[Address, Change] = field(default_factory=dict)
-    kept: Counter[tuple[str, str]] = field(default_factory=Counter)
+    kept: dict[Address, str] = field(default_factory=dict)
+    """what nothing wants to change by itself, and why"""
     findings: list[Finding] = field(default_factory=list)
 
     def want(self, address: Address, declared: Declared) -> None:
@@ -137,7 +139,7 @@ class _Work:
             self.changes[new] = Change(new, self.live.get(new), spec, reason)
 
     def undeclared(self) -> None:
-        """Delete what is not declared and lies inside the managed scope; count what is left."""
+        """Delete what is not declared and lies inside the managed scope; note what is left."""
         for address, spec in self.live.items():
             if (
                 address in self.desired.objects
@@ -149,7 +151,7 @@ class _Work:
             if goes:
                 self.delete(address, Reason(Cause.UNDECLARED, why))
             else:
-                self.kept[address.kind, why] += 1
+                self.kept[address] = why
 
     def _fate(self, address: Address, spec: Spec) -> tuple[bool, str]:
         """Whether an undeclared object goes, and why."""
