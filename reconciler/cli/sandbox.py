@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from reconciler.access.effects import listed
 from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
 from reconciler.cli.talk import say
@@ -33,8 +34,28 @@ def sandbox(
         raise UsageError(f"there is no folder {folder}", hint="it is laid out like /etc/pve")
     served = Sandbox(folder, port, Settings.from_environment())
     say(common, f"{served.url} serves {folder}, fingerprint {served.fingerprint}")
+    say(common, _tokens(folder))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         served.serve()
     served.stop()
     return ExitStatus.OK
+
+
+def _tokens(folder: Path) -> str:
+    """With which API token pvectl can log in, or how to make one."""
+    secrets = folder / "priv" / "token.cfg"
+    known = [line.split()[0] for line in _lines(secrets) if line.strip()]
+    if known:
+        return f"API tokens: {listed(known)}; their secrets are in {secrets}"
+    return (
+        f"no API token yet: add `token:root@pam!NAME:0:0::` to {folder}/user.cfg and "
+        f"`root@pam!NAME UUID` to {secrets}"
+    )
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return []
