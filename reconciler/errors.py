@@ -59,11 +59,12 @@ MEANINGS: Mapping[ExitStatus, str] = {
     ExitStatus.UNREACHABLE: "API unreachable, authentication refused, certificate not trusted",
     ExitStatus.BLIND: "the token cannot see enough to decide",
     ExitStatus.RESTORED: "apply failed; everything restored and verified",
-    ExitStatus.NOT_RESTORED: "apply failed; restore incomplete or not verified: a person is needed",
+    ExitStatus.NOT_RESTORED: "apply failed, or was stopped at once by a second signal; restore "
+    "incomplete or not verified: a person is needed, and the journal leads on",
     ExitStatus.UNFINISHED: "an unfinished journal exists: resume or roll back first",
     ExitStatus.USAGE: "wrong usage",
-    ExitStatus.INTERRUPTED: "interrupted (INT); the journal says where",
-    ExitStatus.TERMINATED: "interrupted (TERM); the journal says where",
+    ExitStatus.INTERRUPTED: "interrupted (INT): as before or as declared, verified",
+    ExitStatus.TERMINATED: "interrupted (TERM): as before or as declared, verified",
 }
 """What people read about each of them."""
 

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,12 +26,14 @@ from reconciler.errors import (
 )
 from reconciler.execution import journals, remembered
 from reconciler.execution.apply import apply, resume, take_back
-from reconciler.execution.journal import Journal, read_journal
+from reconciler.execution.journal import Journal, is_finished, read_journal
 from reconciler.execution.lock import Writer, one_writer
 from reconciler.execution.report import DONE, ROLLED_BACK, Outcome, Report
-from reconciler.execution.run import Progress, Run
-from reconciler.execution.trail import asked_for, final, going_back
+from reconciler.execution.run import Order, Progress, Run
+from reconciler.execution.trail import asked_for, final, going_back, open_order
+from reconciler.kinds import kind_of
 from reconciler.model.api import Api
+from reconciler.model.change import Undo
 from reconciler.model.plan import Plan
 from reconciler.render.view import View
 
@@ -93,25 +95,30 @@ def _run(
 ) -> ExitStatus:
     """Hold both locks while `work` runs over the journal that `begin` opens."""
     folder, clock = journals.folder_of(plan.cluster), SystemClock()
+    stop: list[int] = []
+    runs: list[Run] = []
 
     def tell(text: str) -> None:
         say(common, text)
 
     with (
+        signals(stop, runs),
         telling_of_delays(api, tell) as watched,
         one_writer(watched, clock, whoami(api), folder, begin, tell) as (lock, journal),
     ):
         for dead in lock.taken_over:
             text = f"took over the lock of {dead.owner}, number {dead.fence} {dead.run}"
             say(common, text.rstrip())
-        run = Run(watched, plan.steps, journal, clock, secrets, lock, tell=teller(common))
-        with signals(run):
-            report = work(run)
+        run = Run(watched, plan.steps, journal, clock, secrets, lock, teller(common), stop)
+        runs.append(run)
+        report = work(run)
         asked = asked_for(journal.events)
     if report.outcome == DONE and report.complete:
         _remember(common, plan, report, secrets)
+        if stop:
+            say(common, "the run had finished before the signal took effect")
     show(common, "report", report, View(remarks={a: (t,) for a, t in report.losses.items()}))
-    return status_of(report, run.stop, asked=asked)
+    return status_of(report, stop, asked=asked)
 
 
 def _remember(common: Common, plan: Plan, report: Report, secrets: FolderSecrets) -> None:
@@ -160,19 +167,25 @@ def teller(common: Common) -> Callable[[Progress], None]:
 
 
 @contextmanager
-def signals(run: Run) -> Iterator[None]:
+def signals(stop: list[int], runs: Sequence[Run]) -> Iterator[None]:
     """The first INT or TERM asks the run to stop; on the way back it changes nothing. The second
-    one stops at once."""
+    one stops at once: what is left is the journal's to tell, and a person's to decide.
 
-    def stop(number: int, frame: object) -> None:
+    `stop` gets the numbers of the signals; `runs` holds the run once it has begun.
+    """
+
+    def heard(number: int, frame: object) -> None:
         del frame
-        run.stop.append(number)
-        if len(run.stop) > 1:
-            _shout("stopped at once: pvectl status shows where it stands, pvectl resume goes on")
+        stop.append(number)
+        if len(stop) == 1:
+            _shout(f"{_answer(runs)}; again: stop at once")
+            return
+        if any(run.journal.finished for run in runs):
             os._exit(128 + number)
-        _shout(f"{_answer(run)}; again: stop at once")
+        _shout("stopped at once: pvectl status shows where it stands, pvectl resume goes on")
+        os._exit(ExitStatus.NOT_RESTORED)
 
-    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, heard) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
@@ -180,14 +193,24 @@ def signals(run: Run) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _answer(run: Run) -> str:
+def _answer(runs: Sequence[Run]) -> str:
     """What the first signal leads to."""
-    events = run.journal.events
+    if not runs:
+        return "stopping as soon as the lock is settled"
+    events, steps = runs[0].journal.events, runs[0].steps
+    if is_finished(events):
+        return "the run has come to its end"
     if going_back(events):
         return "the way back goes on to its end"
-    if final(events, run.steps):
+    if final(events, steps) or _is_final(open_order(events, steps)):
         return "finishing the request, then stopping: what was done cannot be taken back any more"
     return "finishing the request, then taking everything back"
+
+
+def _is_final(under_way: tuple[Order, float] | None) -> bool:
+    """Whether the request that is under way is one that nothing takes back."""
+    changes = under_way[0].changes if under_way else ()
+    return any(kind_of(change.address).undo(change) is Undo.NONE for change in changes)
 
 
 def _shout(text: str) -> None:

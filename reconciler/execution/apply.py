@@ -101,6 +101,8 @@ def resume(run: Run) -> Report:
 
 
 def _forward(run: Run) -> None:
+    """Every step that is not through. A signal after the last one still takes everything back, as
+    was announced; where that cannot be done, nothing is left to be stopped."""
     sight: Sight | None = None
     for number, step in enumerate(run.steps):
         if is_through(run.journal.events, number):
@@ -112,7 +114,9 @@ def _forward(run: Run) -> None:
         following = run.steps[number + 1 : number + 2]
         sight = run.look([change for part in (step, *following) for change in part.changes])
         _verify(step, sight)
-    _refuse_to_go_on(run, "after the last step")
+    _refuse_cramped(run)
+    if run.stop and not final(run.journal.events, run.steps):
+        raise Interrupted("stopped by a signal after the last step")
 
 
 def _refuse_to_go_on(run: Run, where: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from reconciler.errors import Conflict, PvectlError
+from reconciler.errors import Conflict, Interrupted, PvectlError
 from reconciler.model.address import Address
 from reconciler.model.change import Undo
 from reconciler.model.plan import Step
@@ -129,7 +129,8 @@ def _title(report: Ended) -> tuple[str, Tone]:
         first = "Apply failed" if report.failure else "Rolled back"
         return f"{first}: everything is as it was before, verified.", Tone.WARNING
     if report.outcome == "stuck" or (report.outcome == "stopped" and report.final):
-        return "Apply failed past the point of no return.", Tone.ERROR
+        first = "Stopped" if isinstance(report.failure, Interrupted) else "Apply failed"
+        return f"{first} past the point of no return.", Tone.ERROR
     if report.outcome == "done":
         return "Applied, but not every change is in force.", Tone.ERROR
     if report.outcome == "stopped":

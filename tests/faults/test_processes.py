@@ -185,7 +185,7 @@ def test_a_second_signal_stops_at_once_and_resume_finishes(
     for when in ("signal_before", "signal_after"):
         for at in few(range(LOCKED + 1, plan.total)):
             fault = {when: [at, int(signal.SIGTERM), 2]}
-            assert place.run("apply", str(plan.file), **fault).status == 128 + signal.SIGTERM
+            assert place.run("apply", str(plan.file), **fault).status == 10
             assert place.run("status").status == 11
             assert place.run("resume").status == 0
             plan.is_done()
@@ -196,7 +196,7 @@ def test_a_second_signal_stops_at_once_and_resume_finishes(
 
 def test_a_signal_changes_nothing_on_the_way_back(pair: Plan) -> None:
     """The second one stops there, too; `resume` then goes on going back."""
-    for times, status in ((1, 0), (2, 128 + signal.SIGTERM)):
+    for times, status in ((1, 0), (2, 10)):
         pair.place.run("apply", str(pair.file), kill_after=4)
         fault = {"signal_after": [4, int(signal.SIGTERM), times]}
         ended = pair.place.run("rollback", **fault)
@@ -211,6 +211,18 @@ def test_a_signal_changes_nothing_on_the_way_back(pair: Plan) -> None:
             assert pair.place.run("resume").status == 0
         pair.is_undone()
         pair.again()
+
+
+def test_a_signal_while_the_lock_is_taken_leaves_everything_as_it_was(pair: Plan) -> None:
+    for when in ("signal_before", "signal_after"):
+        for at in range(1, LOCKED + 1):
+            fault = {when: [at, int(signal.SIGTERM), 1]}
+            ended = pair.place.run("apply", str(pair.file), **fault)
+            assert ended.status == 128 + signal.SIGTERM, ended
+            assert "stopping as soon as the lock is settled" in ended.err
+            assert pair.place.run("status").status == 0
+            pair.is_undone()
+            pair.again()
 
 
 def test_a_signal_at_any_time_leaves_one_state_or_a_journal(pair: Plan) -> None:
