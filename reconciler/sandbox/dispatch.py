@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.access.table import split_token
-from reconciler.model.parameters import Value, errors, normalized
+from reconciler.model.parameters import Table, Value, errors, normalized
 from reconciler.sandbox.checks import allowed
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import ApiError, bad_parameters, died, forbidden
@@ -23,13 +23,16 @@ _ELSEWHERE = (
 )
 
 
-def call(ctx: Context, method: str, path: str, given: Mapping[str, Value]) -> Any:
-    """The `data` of the answer; raises ApiError. `path` is decoded and below /api2/json."""
+def call(ctx: Context, method: str, path: str, given: Mapping[str, Value | None]) -> Any:
+    """The `data` of the answer; raises ApiError. `path` is decoded and below /api2/FORMAT.
+
+    None for a parameter says that it is absent, but its name must be known.
+    """
     found = router().find(method, path)
     if found is None:
         raise ApiError(f"Method '{method} {path}' not implemented", 501)
     endpoint, values = found
-    raw = _merged(values, given)
+    raw = _present(endpoint.params, _merged(values, given))
     if (ctx.with_token or split_token(ctx.actor)) and not endpoint.allow_token:
         raise forbidden(f"URI '{path}' not available with API token, need proper ticket.\n")
     allowed(endpoint.check, ctx, raw)
@@ -42,12 +45,18 @@ def call(ctx: Context, method: str, path: str, given: Mapping[str, Value]) -> An
     return endpoint.handler(ctx, Params(raw))
 
 
-def _merged(path: Mapping[str, str], given: Mapping[str, Value]) -> dict[str, Value]:
+def _merged(path: Mapping[str, str], given: Mapping[str, Value | None]) -> dict[str, Value | None]:
     for name, value in path.items():
         if name in given and given[name] != value:
             text = "duplicate parameter (already defined in URI) with conflicting values!"
             raise bad_parameters({name: text})
     return {**path, **given}
+
+
+def _present(table: Table | None, given: Mapping[str, Value | None]) -> dict[str, Value]:
+    """Without the absent ones that the table knows; the others it refuses, whatever they are."""
+    unknown = {name: "" for name in given if name not in (table or {})}
+    return unknown | {name: value for name, value in given.items() if value is not None}
 
 
 def _check_node(ctx: Context, endpoint: Endpoint, values: Mapping[str, str]) -> None:

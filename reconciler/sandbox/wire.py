@@ -1,6 +1,7 @@
 """HTTP as PVE speaks it: from a request's head and body to status, reason and body.
 
-PVE source: PVE::APIServer::AnyEvent. Nothing here opens a socket.
+PVE source: PVE::APIServer::AnyEvent, and Formatter and Formatter::Standard beside it. Nothing here
+opens a socket.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ _OPEN = {
 }
 """Calls for which nobody need be logged in."""
 
+_EXTJS = "extjs"
+"""The format of the web interface: the status is in the body, and always 200 outside."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -52,15 +56,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`reason` is one line. An empty body has no content type. `denied`: a 401."""
+    """`reason` is one line. An empty body has no content type.
+
+    `denied`: somebody was not let in; the format extjs says so in the body, with status 200.
+    """
 
     status: int
     reason: str
     body: bytes = b""
-
-    @property
-    def denied(self) -> bool:
-        return self.status == 401
+    denied: bool = False
 
 
 def respond(request: Request, context: Callable[[str], Context]) -> Answer:
@@ -72,12 +76,14 @@ def respond(request: Request, context: Callable[[str], Context]) -> Answer:
         _check_format(place, kind)
         given = _parameters(request)
     except ApiError as error:
-        return Answer(error.status, _first_line(error.message))
+        return Answer(error.status, _first_line(error.message), denied=error.status == 401)
     try:
         data = call(ctx, request.method, place, given)
     except ApiError as error:
-        return _error(error)
+        return _error(error, kind)
     answer = {"data": data.rows, "total": data.total} if isinstance(data, Page) else {"data": data}
+    if kind == _EXTJS:
+        answer["success"] = 1
     return Answer(200, "OK", _json(answer))
 
 
@@ -101,9 +107,9 @@ def _place(request: Request) -> tuple[str, str]:
 
 def _authenticated(request: Request, place: str, context: Callable[[str], Context]) -> Context:
     """The context of who is asking; raises a 401 without a good ticket or token."""
-    ticket = unquote(_credential(request.headers.get("cookie", ""), "PVEAuthCookie"))
+    ticket = _credential(request.headers.get("cookie", ""), "PVEAuthCookie")
     authorization = request.headers.get("authorization", "")
-    ticket = ticket or unquote(_credential(authorization, "PVEAuthCookie"))
+    ticket = ticket or _credential(authorization, "PVEAuthCookie")
     token = "" if ticket else _credential(authorization, "PVEAPIToken")
     ctx = context("")
     if (request.method, place) in _OPEN:
@@ -129,8 +135,9 @@ def _authenticated(request: Request, place: str, context: Callable[[str], Contex
 
 
 def _credential(header: str, name: str) -> str:
+    """Decoded; empty when there is none (`extract_auth_value`)."""
     found = re.search(rf"(?:^|\s){name}[= ]([^;]*)", header)
-    return found[1].strip() if found else ""
+    return unquote(found[1].strip()) if found else ""
 
 
 def _check_body(request: Request) -> None:
@@ -146,7 +153,7 @@ def _check_body(request: Request) -> None:
 
 
 def _check_format(place: str, kind: str) -> None:
-    if kind != "json":
+    if kind not in ("json", _EXTJS):
         raise ApiError(f"no formatter for uri {place}, {kind}", 501)
 
 
@@ -154,23 +161,26 @@ def _content_type(request: Request) -> str:
     return re.split(r"\s*[;,]\s*", request.headers.get("content-type", ""))[0]
 
 
-def _parameters(request: Request) -> dict[str, Value]:
+def _parameters(request: Request) -> dict[str, Value | None]:
     """Of body and query; the query wins. Raises for JSON that cannot be read."""
-    given: dict[str, Value] = {}
+    given: dict[str, Value | None] = {}
     if request.method in ("POST", "PUT"):
         body = request.body() if request.length else b""
         as_json = _content_type(request) == "application/json"
-        given = _json_parameters(body) if as_json else decode_form(body)
-    given |= decode_form(request.target.partition("?")[2].encode("latin-1"))
+        given = _json_parameters(body) if as_json else _decoded(body, bare="")
+    given |= _decoded(request.target.partition("?")[2].encode("latin-1"), bare=None)
     given.pop("_dc", None)
     return given
 
 
-def _error(error: ApiError) -> Answer:
+def _error(error: ApiError, kind: str) -> Answer:
     body: dict[str, Any] = {"data": None, "message": error.message}
     if error.errors:
         body["errors"] = error.errors
-    return Answer(error.status, _first_line(error.message), _json(body))
+    denied = error.status == 401
+    if kind == _EXTJS:
+        return Answer(200, "OK", _json({**body, "success": 0, "status": error.status}), denied)
+    return Answer(error.status, _first_line(error.message), _json(body), denied)
 
 
 def _json(value: Any) -> bytes:
@@ -182,18 +192,20 @@ def _first_line(text: str) -> str:
     return text.partition("\n")[0].encode("utf-8", "replace").decode("latin-1")
 
 
-def decode_form(raw: bytes) -> dict[str, Value]:
+def _decoded(raw: bytes, *, bare: str | None) -> dict[str, Value | None]:
     """PVE's own reading of forms and queries: `;` separates too, `a=b=c` means `b`.
 
-    A name given twice is a list; bytes that are no UTF-8 become U+FFFD.
+    A name given twice is a list; bytes that are no UTF-8 become U+FFFD. `bare` is the value of a
+    name without `=`; with None it is absent, and what was given before is too.
     """
-    found: dict[str, Value] = {}
+    found: dict[str, Value | None] = {}
     # Perl's split gives nothing for empty pairs at the end.
     filled = re.sub(rb"[&;]+$", b"", raw)
     for pair in re.split(rb"[&;]", filled) if filled else ():
-        name, value = map(_unescaped, [*pair.split(b"="), b""][:2])
+        name, *values = map(_unescaped, pair.split(b"="))
+        value = values[0] if values else bare
         known = found.get(name)
-        if known is None:
+        if known is None or value is None:
             found[name] = value
         else:
             found[name] = [*known, value] if isinstance(known, list) else [known, value]
@@ -204,12 +216,21 @@ def _unescaped(raw: bytes) -> str:
     return unquote_to_bytes(raw.replace(b"+", b" ")).decode("utf-8", "replace")
 
 
-def _json_parameters(body: bytes) -> dict[str, Value]:
-    """null is absent, numbers become text."""
+def _json_parameters(body: bytes) -> dict[str, Value | None]:
+    """Numbers become text, as Perl writes them."""
     try:
-        value = json.loads(body, parse_int=str, parse_float=str)
-    except ValueError as error:
+        value = json.loads(body, parse_int=str, parse_float=_number, parse_constant=_not_a_number)
+    except (ValueError, RecursionError) as error:
         raise ApiError(f"malformed JSON string: {error}") from error
     if not isinstance(value, dict):
         raise ApiError("Not a HASH reference")
-    return {name: inner for name, inner in value.items() if inner is not None}
+    return value
+
+
+def _number(text: str) -> str:
+    return f"{float(text):.15g}"
+
+
+def _not_a_number(text: str) -> str:
+    """NaN and Infinity, which Python reads and JSON does not know."""
+    raise ValueError(f"unexpected {text}")

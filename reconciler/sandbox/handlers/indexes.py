@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.model.parameters import Param
 from reconciler.sandbox.checks import everybody
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.routes import Handler, Routes
@@ -11,6 +12,7 @@ routes = Routes()
 VERSION = {"version": "9.2.11", "release": "9.2", "repoid": "14a22df35955d97d"}
 
 
+@routes.get("/nodes/{node}/version", everybody, {"node": Param(format="pve-node")})
 @routes.get("/version", everybody)
 def version(_ctx: Context, _params: Params) -> dict[str, str]:
     return VERSION

@@ -96,6 +96,22 @@ def login(ctx: Context, params: Params) -> dict[str, Any]:
     return answer
 
 
+@routes.post(
+    "/access/vncticket",
+    world,
+    {
+        "authid": Param(max_length=64),
+        "path": Param(max_length=64),
+        "port": Param(type="integer", optional=True),
+        "privs": Param(format="pve-priv-list", max_length=64),
+        "vncticket": Param(),
+    },
+)
+def verify_vnc_ticket(_ctx: Context, _params: Params) -> None:
+    """There are no consoles here, so no ticket for one is good."""
+    raise ApiError("authentication failure\n", 401)
+
+
 def _authenticate(ctx: Context, user: str, secret: str, *, renewed_by: tuple[str, ...]) -> None:
     """`secret` is the password, or a ticket of one of `renewed_by`."""
     if ticket_user(ctx, secret) not in renewed_by:

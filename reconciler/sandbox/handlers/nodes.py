@@ -59,6 +59,17 @@ def _status(kind: str) -> Handler:
     return current
 
 
+def _guest_index(kind: str, name: str) -> Handler:
+    """A directory index; of a virtual machine's own, PVE does not ask whether there is one."""
+
+    def index(ctx: Context, params: Params) -> list[dict[str, str]]:
+        if (kind, name) != (QEMU, "status"):
+            existing(ctx, kind, params.need("vmid"))
+        return [{"subdir": name}]
+
+    return index
+
+
 def _create(ctx: Context, params: Params) -> None:
     """Refused as PVE refuses it; the sandbox makes no guests."""
     paths = [f"/vms/{params.text('vmid') or ''}", f"/pool/{params.text('pool') or ''}"]
@@ -71,7 +82,10 @@ for _kind in (QEMU, LXC):
     _base = f"/nodes/{{node}}/{_kind}"
     _options = {"full": Param(type="boolean", optional=True)} if _kind == QEMU else {}
     routes.get(_base, everybody, {**_NODE, **_options})(_list(_kind))
-    routes.get(f"{_base}/{{vmid}}/status/current", _AUDIT, {**_NODE, "vmid": _VMID})(_status(_kind))
+    _guest = {**_NODE, "vmid": _VMID}
+    routes.get(f"{_base}/{{vmid}}", everybody, _guest)(_guest_index(_kind, "status"))
+    routes.get(f"{_base}/{{vmid}}/status", everybody, _guest)(_guest_index(_kind, "current"))
+    routes.get(f"{_base}/{{vmid}}/status/current", _AUDIT, _guest)(_status(_kind))
     routes.add("POST", _base, everybody, None)(_create)
 
 
