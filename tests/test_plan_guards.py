@@ -123,3 +123,42 @@ def test_no_realm_can_change_while_one_of_them_cannot_be_read() -> None:
     refused = plan({pve: changed}, live, policy=policy)
     assert [f.address for f in found(refused, "REALM_UNREADABLE")] == [broken, pve]
     assert not plan({pve: RealmSpec(type="pve")}, live).refusals
+
+
+MALLORY = Address("user", "mallory@pve")
+
+
+def crowd(*members: str, mode: Mode = Mode.OWNED, exclude: tuple[str, ...] = ()) -> Plan:
+    """anna@pve and the group are declared; `members` were put into it by hand."""
+    live = {Address("user", name): UserSpec(groups=("ops",), keys="") for name in members}
+    objects = {OPS: GroupSpec(), ANNA: UserSpec(groups=("ops",))}
+    policy = Policy(manage={"user": Manage(mode=mode, exclude=exclude)})
+    return plan(objects, {OPS: GroupSpec(), **live}, policy=policy)
+
+
+def test_a_member_of_a_declared_group_whom_no_file_names_is_said() -> None:
+    (said,) = found(crowd("anna@pve", "mallory@pve"), "UNDECLARED_MEMBER")
+    assert said.severity is Severity.WARNING
+    assert said.message == "mallory@pve is a member of ops, and in no state file"
+    assert said.source == HERE
+    assert found(crowd("anna@pve"), "UNDECLARED_MEMBER") == []
+
+
+def test_many_members_of_a_group_whom_no_file_names_are_one_finding() -> None:
+    (said,) = found(crowd(*(f"u{n:04}@pve" for n in range(3000))), "UNDECLARED_MEMBER")
+    assert "u0000@pve, u0001@pve" in said.message
+    assert "others are members of ops" in said.message
+
+
+def test_nothing_is_said_of_members_that_the_settings_decide_about() -> None:
+    for settled in (
+        crowd("mallory@pve", mode=Mode.AUTHORITATIVE),
+        crowd("mallory@pve", mode=Mode.ADDITIVE),
+        crowd("mallory@pve", exclude=("mal*",)),
+        plan(
+            {OPS: GroupSpec()},
+            {OPS: GroupSpec(), MALLORY: UserSpec(groups=("ops",), keys="")},
+            removed=(MALLORY,),
+        ),
+    ):
+        assert found(settled, "UNDECLARED_MEMBER") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from reconciler.cli.session import (
 from reconciler.cli.talk import check_formats, say, show
 from reconciler.desired.settings import Settings
 from reconciler.desired.target import Cluster
-from reconciler.errors import ExitStatus, UsageError
+from reconciler.errors import ExitStatus, JournalUnfinished, PvectlError, UsageError
 from reconciler.execution import journals
 from reconciler.live.read import Live
 from reconciler.model.api import Api
@@ -87,7 +88,9 @@ def plan(
         else:
             with connect(cluster, read_only=True) as api:
                 planned = make_plan(loaded, api, look(api, loaded.desired), target, allow)
-        show_plan(common, planned, _next(common, out, against, target, allow))
+        unfinished = against is None and left_unfinished(planned.plan.cluster)
+        command = _next(common, out, against, target, allow)
+        show_plan(common, planned, command, unfinished=unfinished)
         if out is not None:
             from reconciler.execution.saved import save_plan
 
@@ -95,8 +98,8 @@ def plan(
                 save_plan(planned.plan, out, now())
             except OSError as error:
                 raise UsageError(f"{out} cannot be written: {error.strerror}") from None
-            apply = _next(common, out, None, target, allow)
-            after = "" if plans_only(planned.plan) else f"; apply it with: {apply}"
+            blocked = unfinished or plans_only(planned.plan)
+            after = "" if blocked else f"; apply it with: {command}"
             say(common, f"saved: {out}{after}")
         return plan_status(planned, detailed=detailed_exitcode)
 
@@ -158,13 +161,30 @@ def _offline(
     return compose(loaded.desired, as_live(other), Facts(), question)
 
 
-def show_plan(common: Common, planned: Planned, next_command: str = "") -> None:
+def left_unfinished(cluster: str) -> bool:
+    """Whether `apply` would refuse to begin since an earlier run of this machine is not at its end.
+
+    A run that goes on at this moment is none of these.
+    """
+    try:
+        journals.refuse_to_begin(journals.folder_of(cluster))
+    except JournalUnfinished:
+        return True
+    except PvectlError as error:
+        logging.getLogger(__name__).debug("%s", error.summary)
+    return False
+
+
+def show_plan(
+    common: Common, planned: Planned, next_command: str = "", *, unfinished: bool = False
+) -> None:
     """The plan in every format that was asked for."""
     view = View(
         now=now(),
         impact_json=planned.impact.to_json(),
         remarks=remarks(planned.plan, dt.datetime.now(dt.UTC)),
         next_command=next_command,
+        unfinished=unfinished,
     )
     show(common, "plan", planned.plan, view)
 

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 from reconciler.model.address import Address
 
+UNDECLARED_MEMBER = "UNDECLARED_MEMBER"
+"""The code that says of a group who is in it without being declared: drift, though no change."""
+
 
 class Severity(StrEnum):
     """`ERROR` stops the run, `WARNING` and `NOTE` do not."""

@@ -130,6 +130,7 @@ def _guards(
     yield from guard.irreversible(steps)
     yield from guard.refused_by_kind(changes, live)
     yield from guard.ghosts(changes, facts.ghosts)
+    yield from guard.undeclared_members(desired, planned)
     yield from guard.missing_references(changes, planned, desired.objects)
     if changes:
         yield from guard.capacity(planned)

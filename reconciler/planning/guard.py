@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from reconciler.access.effects import listed
 from reconciler.kinds import all_kinds, kind_of, references
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Cause, Change, Undo
-from reconciler.model.declared import Declared
-from reconciler.model.finding import Finding, Severity
+from reconciler.model.declared import Declared, Desired
+from reconciler.model.finding import UNDECLARED_MEMBER, Finding, Severity
 from reconciler.model.plan import Step
-from reconciler.model.policy import Policy
+from reconciler.model.policy import Mode, Policy
 from reconciler.model.state import Spec, State
 from reconciler.model.suggest import did_you_mean
 
@@ -119,6 +120,42 @@ def ghosts(changes: Sequence[Change], known: Mapping[str, tuple[str, ...]]) -> I
                 "meant",
                 address=address,
             )
+
+
+def undeclared_members(desired: Desired, planned: State) -> Iterable[Finding]:
+    """Users in declared groups whom no state file names: they hold what the group holds.
+
+    Only in the mode that leaves such users alone without having been told to: those that are
+    managed authoritatively are changes, and additive mode takes nothing away.
+    """
+    manage = desired.policy.managed("user")
+    groups = {ref: one for ref, one in desired.objects.items() if ref.kind == "group"}
+    if manage.mode is not Mode.OWNED or not groups:
+        return
+    named = {*desired.objects, *desired.removed, *(moved.old for moved in desired.moved)}
+    found: dict[Address, list[str]] = {}
+    for address, spec in sorted(planned.items()):
+        if (
+            address.kind != "user"
+            or address in named
+            or kind_of(address).built_in(address.id, spec)
+        ):
+            continue
+        joined = [ref for ref in references(address, spec) if ref in groups]
+        if joined and manage.covers(address):
+            for ref in joined:
+                found.setdefault(ref, []).append(address.id)
+    for group, members in found.items():
+        are = "is a member" if len(members) == 1 else "are members"
+        yield Finding(
+            UNDECLARED_MEMBER,
+            Severity.WARNING,
+            f"{listed(members)} {are} of {group.id}, and in no state file",
+            hint="declare the user with its groups, or [[removed]] takes it away; [manage] user = "
+            '{ mode = "authoritative" } takes away all like it, exclude leaves them alone',
+            address=group,
+            source=groups[group].source,
+        )
 
 
 def missing_references(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from reconciler.kinds import references
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Cause, Change
-from reconciler.model.finding import Finding
+from reconciler.model.finding import UNDECLARED_MEMBER, Finding
 from reconciler.model.plan import Plan
 from reconciler.render import markdown as comment
 from reconciler.render import text as terminal
@@ -25,7 +25,7 @@ from reconciler.render.outline import (
     section,
     severities,
 )
-from reconciler.render.plan import only_about_applying
+from reconciler.render.plan import UNFINISHED, only_about_applying
 from reconciler.render.steps import MARKS, TONES, detail_lines, folded, groups
 from reconciler.render.view import View
 from reconciler.render.words import count
@@ -79,6 +79,11 @@ class Drift:
     differences: tuple[Difference, ...] = ()
     findings: tuple[Finding, ...] = ()
     gone: tuple[str, ...] = ()
+
+    @property
+    def crowded(self) -> int:
+        """How many groups have members that no file names: drift that no plan takes away."""
+        return sum(finding.code == UNDECLARED_MEMBER for finding in self.findings)
 
     @classmethod
     def of(
@@ -152,14 +157,24 @@ def outline(drift: Drift, view: View) -> Outline:
         *([Fact("source", drift.source)] if drift.source else []),
         Fact("findings", severities(drift.findings)),
     ]
-    differ = count(number, "object differs", "objects differ")
     return Outline(
-        title=f"Drift: {differ} from the declared state" if number else "Drift: none",
+        title=f"Drift: {_title(drift)}",
         facts=tuple(facts),
         findings=drift.findings,
         sections=tuple(sections),
-        closing=tuple(_closing(number)),
+        closing=tuple(_closing(drift, view)),
     )
+
+
+def _title(drift: Drift) -> str:
+    parts = []
+    if drift.differences:
+        differ = count(len(drift.differences), "object differs", "objects differ")
+        parts.append(f"{differ} from the declared state")
+    if drift.crowded:
+        have = count(drift.crowded, "group has", "groups have")
+        parts.append(f"{have} members that no state file names")
+    return ", and ".join(parts) or "none"
 
 
 def _blocks(changes: Sequence[Change]) -> Iterable[Block]:
@@ -175,16 +190,24 @@ def _blocks(changes: Sequence[Change]) -> Iterable[Block]:
             yield (head, why, *detail_lines(change, 6))
 
 
-def _closing(number: int) -> Iterable[Line]:
-    if number:
+def _closing(drift: Drift, view: View) -> Iterable[Line]:
+    if drift.differences:
         yield Line("Lines read: in the cluster → declared. PVE does not record who changed what.")
+    if drift.differences and not view.unfinished:
         yield Line(
             "`pvectl plan` and `pvectl apply` bring the declared state back; what is meant to stay "
             "is to be declared.",
             Tone.STRONG,
         )
-    else:
+    if drift.crowded:
+        yield Line(
+            "No plan takes members away that no file names (`pvectl explain UNDECLARED_MEMBER`).",
+            Tone.STRONG,
+        )
+    if not drift.differences and not drift.crowded:
         yield Line("No drift. The cluster matches the declared state.", Tone.GOOD)
+    if view.unfinished:
+        yield Line(UNFINISHED, Tone.WARNING)
 
 
 def text(drift: Drift, view: View) -> str:

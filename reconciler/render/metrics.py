@@ -46,9 +46,11 @@ def drift(content: Drift, view: View) -> str:
         for of in Class
     ]
     name, about = "pvectl_drift_objects", "Objects that differ from the declared state."
+    groups, crowded = "pvectl_drift_groups", "Groups with members that no state file names."
     return "".join(
         [
             _metric(name, about, differing),
+            _metric(groups, crowded, [((cluster,), content.crowded)]),
             _findings(cluster, content.findings),
             _time("pvectl_drift_timestamp_seconds", cluster, view.now),
         ]

@@ -15,6 +15,7 @@ from reconciler.render.view import View
 from reconciler.render.words import count
 
 NO_CHANGES = "No changes. The cluster matches the declared state."
+UNFINISHED = "An earlier run did not come to its end: pvectl status"
 MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
 SHORT = 12
 """How many digits of a digest people see."""
@@ -81,8 +82,10 @@ def _closing(plan: Plan, view: View) -> Iterable[Line]:
             "`pvectl bootstrap` prints how to grant it."
         )
         yield Line(text, Tone.WARNING)
-    elif plan.steps and view.next_command:
+    elif plan.steps and view.next_command and not view.unfinished:
         yield Line(f"To do this: {view.next_command}", Tone.STRONG)
+    if view.unfinished:
+        yield Line(UNFINISHED, Tone.WARNING)
 
 
 def plans_only(plan: Plan) -> bool:

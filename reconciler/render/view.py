@@ -17,8 +17,8 @@ class View:
     output carries a time. `impact`: lines about what a drift does to access, marked by `+ `, `~ `,
     `- ` or `! ` at their start; `impact_json`: the effect of a plan or a drift for programs.
     `remarks`: further lines about single changes. `next_command`: what applies the plan; empty
-    where that is not to be said. `prefix`: the state folder as seen from the root of the
-    repository, for tools that link findings to files.
+    where that is not to be said. `unfinished`: an earlier run stands in its way. `prefix`: the
+    state folder as seen from the root of the repository, for tools that link findings to files.
     """
 
     color: bool = False
@@ -28,4 +28,5 @@ class View:
     impact_json: Any = None
     remarks: Mapping[Address, Sequence[str]] = field(default_factory=dict)
     next_command: str = ""
+    unfinished: bool = False
     prefix: str = ""

@@ -361,3 +361,29 @@ def test_a_plan_that_was_saved_before_it_told_of_access_can_still_be_read(site: 
     path.write_bytes(canonical({**content, "seal": digest(content)}))
     assert "Access" not in site.run("show", "p.plan").out
     assert site.run("apply", "p.plan").status == 0
+
+
+def test_a_user_put_into_a_declared_group_by_hand_is_drift(site: Site) -> None:
+    site.write("a.toml", DRIFTED)
+    assert site.run("apply", "--yes").status == 0
+    assert site.run("drift").status == 0
+    site.edit("user.cfg", "group:ops:", "user:mallory@pve:1:0::::::\ngroup:ops:mallory@pve,")
+    ended = site.run("drift")
+    assert ended.status == 2
+    said = " ".join(ended.out.split())
+    assert "Drift: 1 group has members that no state file names" in said
+    assert "mallory@pve is a member of ops, and in no state file" in said
+    assert "mallory@pve is a member of ops" in " ".join(site.run("plan").out.split())
+    assert site.run("explain", "UNDECLARED_MEMBER").status == 0
+
+
+def test_plan_and_drift_send_to_the_run_that_is_not_at_its_end(site: Site) -> None:
+    """`apply` would refuse to begin, so it is not what they name."""
+    killed = 'secret_to = { command = ["sh", "-c", "kill -9 $PPID"] }'
+    site.write("a.toml", f'[user."new@pve"]\n[user."new@pve".token.t1]\n{killed}\n')
+    site.run("apply", "--yes")
+    site.write("b.toml", "[group.more]\n")
+    for command in (["plan"], ["drift"], ["plan", "--out", "p.json"]):
+        ended = site.run(*command)
+        assert "An earlier run did not come to its end: pvectl status" in ended.out
+        assert "pvectl apply" not in ended.out + ended.err
