@@ -19,13 +19,13 @@ from reconciler.desired.target import Cluster
 from reconciler.desired.write import export, write_files
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.model.finding import Severity
-from reconciler.model.target import Target
+from reconciler.model.target import SANDBOX, Target
 
 SETTINGS = """# Where the cluster is and what pvectl may do. All settings: docs/settings.md
 
 [target]
 endpoint = "{endpoint}"
-token_id = "{token_id}"
+{actor}
 # The token's secret: PVECTL_TOKEN_SECRET, or token_secret = {{ file = "..." }}
 {trust}
 
@@ -37,6 +37,11 @@ token_id = "{token_id}"
 [limits]
 delete = {{ count = 5 }}   # of each kind; percent = N is possible as well
 """
+
+TRUST = """# ca_file = "pve-root-ca.pem"   # a copy of /etc/pve/pve-root-ca.pem, or
+# fingerprint = "AB:CD:..."     # on the node: pvenode cert info"""
+
+USUAL = "automation@pve!pvectl"
 
 FIRST = """# What pvectl keeps: objects that are not declared here are left alone.
 
@@ -67,7 +72,8 @@ def import_state(
 ) -> ExitStatus:
     """Write the live state as TOML; planning the result against the same cluster changes nothing.
 
-    Nothing is overwritten. Secrets cannot be read and stand in no file.
+    Nothing is overwritten; a file of comments alone keeps them. Secrets cannot be read and stand in
+    no file.
     """
     check_formats(common, "findings")
 
@@ -93,8 +99,12 @@ def init(
         str, typer.Option("--endpoint", help="https://host:8006, or sandbox:FOLDER.")
     ] = "https://pve01.example.com:8006",
     token_id: Annotated[
-        str, typer.Option("--token-id", help="Who pvectl is: user@realm!token.")
-    ] = "automation@pve!pvectl",
+        str | None,
+        typer.Option(
+            "--token-id",
+            help=f"Who pvectl is: user@realm!token; {USUAL} unless given, root@pam in a sandbox.",
+        ),
+    ] = None,
     fingerprint: Annotated[
         str | None, typer.Option("--fingerprint", help="SHA-256 of the node's certificate.")
     ] = None,
@@ -110,37 +120,44 @@ def init(
             f"{folder} is a state folder already ({', '.join(sorted(there))})",
             hint="name another one with --state",
         )
-    try:
-        target = Target(
-            endpoints=(endpoint,),
-            token_id=token_id,
-            fingerprint=(fingerprint,) if fingerprint else (),
-        )
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        raise UsageError(str(problem.get("ctx", {}).get("error", problem["msg"]))) from None
     if fingerprint and ca_file:
         raise UsageError("give --ca-file or --fingerprint, not both")
     if ca_file and not Path(ca_file).is_file():
         raise UsageError(
             f"there is no file {ca_file}", hint="copy /etc/pve/pve-root-ca.pem of a node"
         )
-    if fingerprint:
-        trust = f'fingerprint = "{fingerprint}"'
-    elif ca_file:
-        trust = f'ca_file = "{os.path.relpath(ca_file, folder)}"'
-    else:
-        trust = (
-            '# ca_file = "pve-root-ca.pem"   # a copy of /etc/pve/pve-root-ca.pem, or\n'
-            '# fingerprint = "AB:CD:..."     # on the node: pvenode cert info'
+    try:
+        target = Target(
+            endpoints=(endpoint,),
+            token_id=token_id or (None if endpoint.startswith(SANDBOX) else USUAL),
+            fingerprint=(fingerprint,) if fingerprint else (),
         )
-    settings = SETTINGS.format(endpoint=target.endpoints[0], token_id=token_id, trust=trust)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        raise UsageError(str(problem.get("ctx", {}).get("error", problem["msg"]))) from None
+    settings = _settings(target, ca_file, folder)
     write_file(folder / SETTINGS_FILE, settings)
     write_file(folder / "access.toml", FIRST)
     write_file(folder / ".gitignore", "secrets/\n.env\n*.env\n")
     say(common, f"made {folder}/{SETTINGS_FILE} and {folder}/access.toml")
-    say(common, "next: set PVECTL_TOKEN_SECRET, then `pvectl import --out DIR` or `pvectl plan`")
+    secret = "" if target.sandbox_folder else "set PVECTL_TOKEN_SECRET, then "
+    say(common, f"next: {secret}`pvectl import` takes over what is there; `pvectl plan`")
     return ExitStatus.OK
+
+
+def _settings(target: Target, ca_file: str | None, folder: Path) -> str:
+    """The text of pvectl.toml; paths count from the folder that holds it."""
+    endpoint, sandbox = target.endpoints[0], target.sandbox_folder
+    if sandbox is not None and not Path(sandbox).is_absolute():
+        endpoint = SANDBOX + os.path.relpath(sandbox, folder)
+    actor = f'token_id = "{target.actor}"' if target.actor else f'# token_id = "{USUAL}"'
+    if target.fingerprint:
+        trust = f'fingerprint = "{target.fingerprint[0]}"'
+    elif ca_file:
+        trust = f'ca_file = "{os.path.relpath(ca_file, folder)}"'
+    else:
+        trust = TRUST
+    return SETTINGS.format(endpoint=endpoint, actor=actor, trust=trust)
 
 
 @command(app, "snapshot")

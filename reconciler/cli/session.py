@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,14 @@ from reconciler.planning.replace import dropping
 
 ALLOW_COMMANDS = "PVECTL_ALLOW_COMMANDS"
 """The variable that, when it is 1, lets plans run the command that prints the caller's secret."""
+
+UNCOMMITTED = " + uncommitted changes"
+
+PATIENCE = 5
+"""Seconds for which git is waited for."""
+
+_ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
+"""With these, which hooks get, git would speak of another place than the folder."""
 
 
 class Loaded(NamedTuple):
@@ -170,12 +179,37 @@ def look_at_all(api: Api) -> Live:
 
 
 def commit_of(folder: Path) -> str:
-    """The commit that is checked out around a folder, read from .git without running git; or ""."""
+    """The commit that is checked out around a folder, read from .git; or "".
+
+    Where git can be asked it says so when the state files are others than those of that commit.
+    """
     for parent in (folder.resolve(), *folder.resolve().parents):
         git = parent / ".git"
         if git.exists():
-            return _head(git)
+            commit = _head(git)
+            return commit + UNCOMMITTED if commit and _differs(folder) else commit
     return ""
+
+
+def _differs(folder: Path) -> bool:
+    """Whether git knows of state files that are changed, new, ignored or gone; False: not known.
+
+    It writes nothing, and does not start the program that the repository names as its monitor.
+    """
+    asked = ("status", "--porcelain", "--untracked-files=all", "--ignored", "--", ":(glob)*.toml")
+    quiet = ("--no-optional-locks", "-c", "core.fsmonitor=false")
+    try:
+        done = subprocess.run(  # noqa: S603 - the words are ours, the folder is no option
+            ["git", "-C", str(folder), *quiet, *asked],  # noqa: S607 - the operator's git
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={name: value for name, value in os.environ.items() if name not in _ELSEWHERE},
+            timeout=PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and bool(done.stdout.strip())
 
 
 def _head(git: Path) -> str:

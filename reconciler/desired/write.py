@@ -68,20 +68,31 @@ def export(state: State) -> Exported:
 def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
     """Write the files into `folder`, made if it is missing; returns their paths.
 
-    Raises UsageError, before anything is written, when one of them exists already.
+    A file that holds nothing but comments keeps them above what is written. Raises UsageError,
+    before anything is written, when another one exists already.
     """
     paths = {folder / name: text for name, text in files.items()}
-    there = sorted(path.name for path in paths if path.exists())
-    if there:
+    there = [path for path in sorted(paths) if path.exists()]
+    full = [path.name for path in there if not _only_comments(path)]
+    if full:
         raise UsageError(
-            f"{folder} holds {', '.join(there)} already",
+            f"{folder} holds {', '.join(full)} already",
             hint="name another folder with --out, or move these files away",
         )
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in paths.items():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w") as file:
-            file.write(text)
+        made = os.O_APPEND if path in there else os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(path, os.O_WRONLY | made, 0o644), "a") as file:
+            file.write(f"\n{text}" if file.tell() else text)
     return list(paths)
+
+
+def _only_comments(path: Path) -> bool:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return False
+    return all(line.strip() == "" or line.lstrip().startswith("#") for line in lines)
 
 
 def _table(kind: Kind[Any], address: Address, spec: Spec) -> _Table | Finding:

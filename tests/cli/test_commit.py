@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from reconciler.cli.session import commit_of
+from reconciler.cli.session import UNCOMMITTED, commit_of
 
 COMMIT = "5f2b8424a3c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7"
 
@@ -52,3 +54,37 @@ def test_the_commit_around_a_state_folder_is_found(
 def test_a_folder_under_no_version_control_has_none(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     assert commit_of(tmp_path) == ""
+
+
+def _git(folder: Path, *words: str) -> None:
+    who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.invalid")
+    subprocess.run(["git", "-C", str(folder), *who, *words], check=True, capture_output=True)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")
+def test_files_that_are_others_than_those_of_the_commit_are_said(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    (state / "secrets").mkdir(parents=True)
+    (state / "a.toml").write_text("[group.a]\n")
+    (tmp_path / ".gitignore").write_text("secrets/\nmine.toml\n")
+    _git(tmp_path, "init", "--quiet")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "--quiet", "--message", "first")
+    commit = commit_of(state)
+    assert len(commit) == 40
+
+    (state / "secrets" / "token").write_text("x")
+    (state / "plan.json").write_text("{}")
+    (tmp_path / "other.toml").write_text("")
+    assert commit_of(state) == commit
+
+    for name in ("a.toml", "new.toml", "mine.toml"):
+        before = (state / name).read_text() if (state / name).exists() else None
+        (state / name).write_text("[group.b]\n")
+        assert commit_of(state) == commit + UNCOMMITTED
+        if before is None:
+            (state / name).unlink()
+        else:
+            (state / name).write_text(before)
+    (state / "a.toml").unlink()
+    assert commit_of(state) == commit + UNCOMMITTED

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.cli.site import ROOT_TOKEN, SELF_BACKUP, Site, clear
+from tests.command import copy_fixture
 
 
 def test_a_first_folder_is_made_once(site: Site, tmp_path: Path) -> None:
@@ -38,11 +39,36 @@ def test_what_is_imported_plans_to_no_change(site: Site, tmp_path: Path) -> None
 
 def test_an_import_overwrites_nothing(site: Site, tmp_path: Path) -> None:
     folder = clear(tmp_path / "imported")
-    (folder / "users.toml").write_text("# mine\n")
+    (folder / "users.toml").write_text("# mine\n[group.mine]\n")
     ended = site.run("import", "--out", "imported")
     assert ended.status == 64
     assert "users.toml" in ended.err
     assert [path.name for path in folder.iterdir()] == ["users.toml"]
+
+
+def test_a_first_folder_is_filled_with_what_is_there(site: Site, tmp_path: Path) -> None:
+    """Comments stay where they are."""
+    site.write("a.toml", SELF_BACKUP)
+    assert site.run("apply", "--yes").status == 0
+    trust = ("--fingerprint", site.cluster.fingerprint, "--token-id", ROOT_TOKEN)
+    site.run("init", "--state", "first", "--endpoint", site.cluster.url, *trust)
+    first = (tmp_path / "first" / "access.toml").read_text()
+    imported = site.run("import", "--state", "first")
+    assert imported.status == 0, imported
+    text = (tmp_path / "first" / "access.toml").read_text()
+    assert text.startswith(first)
+    assert "felhom-ctl@pve!ctl" in text
+    assert site.run("fmt", "--check", "--state", "first").status == 0
+    assert site.run("plan", "--state", "first", "--detailed-exitcode").status == 0
+
+
+def test_a_first_folder_finds_its_sandbox(site: Site, tmp_path: Path) -> None:
+    """The folder is named from where the command runs, and written as seen from the settings."""
+    copy_fixture("fresh", tmp_path / "pve")
+    assert site.run("init", "--state", "some/where", "--endpoint", "sandbox:pve").status == 0
+    planned = site.run("plan", "--state", "some/where")
+    assert planned.status == 0, planned
+    assert "root@pam" in planned.out
 
 
 def test_a_snapshot_serves_plans_without_credentials(site: Site, tmp_path: Path) -> None:
