@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -14,11 +16,11 @@ from reconciler.cli.apply import confirm
 from reconciler.cli.common import Common, command
 from reconciler.cli.running import execute_journal
 from reconciler.cli.secrets import FolderSecrets
-from reconciler.cli.session import connect, each_cluster, name_of, now
+from reconciler.cli.session import connect, each_cluster, load_cluster, name_of, now
 from reconciler.cli.talk import check_formats, say, show
 from reconciler.desired.settings import Settings
 from reconciler.desired.target import Cluster
-from reconciler.errors import ExitStatus, RequestRefused, Unreachable, UsageError
+from reconciler.errors import ExitStatus, FilesInvalid, RequestRefused, Unreachable, UsageError
 from reconciler.execution import journals
 from reconciler.execution.holders import Holder, holders
 from reconciler.execution.holders import unlock as remove_lock
@@ -28,7 +30,10 @@ from reconciler.execution.machine import refuse_running, running
 from reconciler.execution.report import ROLLED_BACK, STOPPED, Report, account, told
 from reconciler.execution.run import look
 from reconciler.execution.trail import going_back
+from reconciler.kinds.token import TokenSpec
+from reconciler.model.address import Address
 from reconciler.model.api import Api
+from reconciler.model.secret import SecretSink
 from reconciler.render.view import View
 
 JournalFile = Annotated[
@@ -92,6 +97,8 @@ def _standing(api: Api, folder: Path) -> Standing:
         there = holders(api)
         if path:
             reached = account(events, steps, lambda changes: look(api, changes).state, outcome)
+            if live:  # a secret is on its way, and nothing is to be done about it
+                reached = replace(reached, secrets={})
     except (Unreachable, RequestRefused) as error:
         reached = told(events, steps, outcome) if path else None
         return Standing(str(path or ""), events, reached, (), live, error.summary)
@@ -130,7 +137,6 @@ def _continue(common: Common, path: Path | None, *, back: bool) -> ExitStatus:
     check_formats(common, "report")
 
     def one(cluster: Cluster, settings: Settings) -> ExitStatus:
-        del settings
         with connect(cluster, read_only=False) as api:
             name = name_of(cluster, api)
             refuse_running(journals.folder_of(name))
@@ -146,9 +152,26 @@ def _continue(common: Common, path: Path | None, *, back: bool) -> ExitStatus:
                 say(common, "this run came to its end; nothing to do")
                 return ExitStatus.OK
             secrets = FolderSecrets(cluster.folder, cluster.secret)
-            return execute_journal(common, api, name, chosen, secrets, back=back)
+            declared = partial(_declared_sinks, common, cluster, settings)
+            return execute_journal(common, api, name, chosen, secrets, declared, back=back)
 
     return each_cluster(common, one)
+
+
+def _declared_sinks(
+    common: Common, cluster: Cluster, settings: Settings
+) -> Mapping[Address, SecretSink]:
+    """Where the state files send the secrets of tokens; none where they cannot be read."""
+    try:
+        desired = load_cluster(cluster, settings).desired
+    except (FilesInvalid, UsageError) as error:
+        say(common, f"{error.summary}: secrets go where the journal says")
+        return {}
+    return {
+        address: declared.spec.secret_to
+        for address, declared in desired.objects.items()
+        if isinstance(declared.spec, TokenSpec) and declared.spec.secret_to is not None
+    }
 
 
 @command(app, "unlock")

@@ -8,8 +8,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from reconciler.cli.common import Common
@@ -26,15 +27,18 @@ from reconciler.errors import (
 )
 from reconciler.execution import journals, remembered
 from reconciler.execution.apply import apply, resume, take_back
-from reconciler.execution.journal import Journal, is_finished, read_journal
+from reconciler.execution.journal import Event, Journal, is_finished, read_journal
 from reconciler.execution.lock import Writer, one_writer
 from reconciler.execution.report import DONE, ROLLED_BACK, Outcome, Report
 from reconciler.execution.run import Order, Progress, Run
+from reconciler.execution.sinks import Sinks, redirected, undelivered, with_sinks
 from reconciler.execution.trail import asked_for, final, going_back, open_order
 from reconciler.kinds import kind_of
+from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Undo
 from reconciler.model.plan import Plan
+from reconciler.model.secret import SecretSink
 from reconciler.render.view import View
 
 
@@ -62,19 +66,31 @@ def execute(common: Common, api: Api, plan: Plan, secrets: FolderSecrets) -> Exi
 
 
 def execute_journal(
-    common: Common, api: Api, cluster: str, path: Path, secrets: FolderSecrets, *, back: bool
+    common: Common,
+    api: Api,
+    cluster: str,
+    path: Path,
+    secrets: FolderSecrets,
+    declared: Callable[[], Mapping[Address, SecretSink]],
+    *,
+    back: bool,
 ) -> ExitStatus:
     """Go on with the run of a journal, the way it was going, or back.
 
-    Raises StalePlan for the journal of another cluster.
+    `declared`: where the files of today send the secrets of tokens; on the way forward these are
+    asked, and only where secrets are still to be delivered. Raises StalePlan for the journal of
+    another cluster.
     """
-    plan = journals.plan_of(read_journal(path), path)
+    events = read_journal(path)
+    plan = journals.plan_of(events, path)
     if plan.cluster != cluster:
         raise StalePlan(
             f"the journal is of {plan.cluster}, not of {cluster}",
             hint="choose the cluster with --on",
         )
     mine, clock = whoami(api), SystemClock()
+    forward = not back and not going_back(events)
+    sinks = _sinks_of_today(common, events, plan, secrets, declared) if forward else {}
 
     def go_on() -> Journal:
         try:
@@ -82,7 +98,39 @@ def execute_journal(
         except JournalFailed as failure:
             raise ApplyNotRestored(failure.summary, hint=failure.hint) from None
 
-    return _run(common, api, plan, secrets, go_on, take_back if back else resume)
+    work = take_back if back else partial(resume, sinks=sinks)
+    return _run(common, api, plan, secrets, go_on, work)
+
+
+def _sinks_of_today(
+    common: Common,
+    events: Sequence[Event],
+    plan: Plan,
+    secrets: FolderSecrets,
+    declared: Callable[[], Mapping[Address, SecretSink]],
+) -> Sinks:
+    """Where secrets are to go that have not arrived, if it is elsewhere than the journal says.
+
+    Each sink is tried before anything is sent; raises ApplyNotRestored for one that would fail.
+    """
+    waiting = undelivered(events, plan.steps)
+    if not waiting:
+        return {}
+    sinks = redirected(events, plan.steps, declared())
+    steps = with_sinks(plan.steps, sinks)
+    for token, number in waiting.items():
+        sink = steps[number].sink
+        try:
+            secrets.check(steps[number])
+        except SinkFailed as failure:
+            raise ApplyNotRestored(
+                failure.summary,
+                hint=f"nothing was sent; correct secret_to of {token.id} in the state files, "
+                "then: pvectl resume",
+            ) from None
+        if number in sinks:
+            say(common, f"{token.id}: the secret goes to {sink}, as the files say now")
+    return sinks
 
 
 def _run(

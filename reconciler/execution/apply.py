@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from types import MappingProxyType
 
 from reconciler.errors import (
     ApplyNotRestored,
@@ -19,6 +20,7 @@ from reconciler.execution.report import DONE, STOPPED, STUCK, Outcome, Report, r
 from reconciler.execution.rollback import BARRIERS, roll_back
 from reconciler.execution.run import SETTLE, Direction, Run, Sight
 from reconciler.execution.send import close_open, renew_secrets, write
+from reconciler.execution.sinks import REDIRECTED, Sinks, redirection, with_sinks
 from reconciler.execution.trail import (
     ASKED,
     announced,
@@ -92,12 +94,23 @@ def _forward_again(run: Run) -> bool:
     return closed
 
 
-def resume(run: Run) -> Report:
-    """Finish a run in the direction in which it was going; one that has ended stays as it is."""
+def resume(run: Run, sinks: Sinks = MappingProxyType({})) -> Report:
+    """Finish a run in the direction in which it was going; one that has ended stays as it is.
+
+    `sinks`: where secrets go from now on, if that is elsewhere than the run knows.
+    """
     events = run.journal.events
     if is_finished(events):
         return report(run, str(events[-1].data["outcome"]), patience=SETTLE)
-    return take_back(run) if going_back(run.journal.events) else apply(run)
+    if going_back(run.journal.events):
+        return take_back(run)
+    try:
+        for number, sink in sorted(sinks.items()):
+            run.journal.write(REDIRECTED, **redirection(number, sink))
+    except JournalFailed as barrier:
+        return report(run, STOPPED, barrier)
+    run.steps = with_sinks(run.steps, sinks)
+    return apply(run)
 
 
 def _forward(run: Run) -> None:

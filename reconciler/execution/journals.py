@@ -8,12 +8,14 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler.errors import JournalBroken, JournalFailed, JournalUnfinished
 from reconciler.execution.journal import RESERVE, Event, Journal, is_finished, read_journal
 from reconciler.execution.machine import refuse_running
-from reconciler.execution.trail import going_back
+from reconciler.execution.sinks import as_redirected
+from reconciler.execution.trail import final, going_back
 from reconciler.kinds import specs
 from reconciler.model.address import Address
 from reconciler.model.plan import Plan
@@ -75,9 +77,20 @@ def refuse_unfinished(folder: Path) -> None:
     if path is not None:
         raise JournalUnfinished(
             f"an earlier run did not come to its end: {path}",
-            hint="pvectl status shows where it stands; pvectl resume finishes it, "
-            "pvectl rollback takes it back",
+            hint=f"pvectl status shows where it stands; {_ways_on(path)}",
         )
+
+
+def _ways_on(path: Path) -> str:
+    """What can be done about an unfinished run."""
+    events = read_journal(path)
+    with contextlib.suppress(JournalBroken):
+        pivot = final(events, plan_of(events, path).steps)
+        if pivot:
+            return f"pvectl resume finishes it; {pivot} cannot be taken back any more"
+    if going_back(events):
+        return "pvectl resume finishes the way back"
+    return "pvectl resume finishes it, pvectl rollback takes it back"
 
 
 def refuse_to_begin(folder: Path) -> None:
@@ -132,9 +145,11 @@ def abandon(journal: Journal) -> None:
 
 
 def plan_of(events: list[Event], path: Path) -> Plan:
-    """The plan with which a journal begins; raises JournalBroken."""
+    """The plan with which a journal begins, its secrets sent where the run sent them last; raises
+    JournalBroken."""
     try:
-        return Plan.from_json(events[0].data["plan"], specs())
+        plan = Plan.from_json(events[0].data["plan"], specs())
+        return replace(plan, steps=as_redirected(events, plan.steps))
     except (IndexError, KeyError, ValueError, TypeError):
         raise JournalBroken(
             f"{path.name} does not begin with a plan of this version",

@@ -11,10 +11,12 @@ from reconciler.errors import PvectlError, Unreachable
 from reconciler.execution.journal import Event
 from reconciler.execution.judge import Seen, judge, shown
 from reconciler.execution.run import Run
+from reconciler.execution.sinks import is_second, token_of
 from reconciler.execution.trail import (
     announced,
     final,
     going_back,
+    is_delivered,
     is_open,
     is_taken_back,
     is_through,
@@ -47,7 +49,8 @@ class Report:
     `failure` is what stopped the run, `trouble` what stood in the way of the way back, `losses`
     what the way back could not bring back, by object. `verified`: read from the cluster; else
     it is what the journal tells. `back`: the run is on the way back; `final`: the change past which
-    there is only the way forward.
+    there is only the way forward. `secrets` says of tokens that their secret has not arrived, or
+    that it is not the first one.
     """
 
     outcome: str
@@ -58,6 +61,7 @@ class Report:
     verified: bool = True
     back: bool = False
     final: str = ""
+    secrets: Mapping[Address, str] = field(default_factory=dict)
 
     @property
     def restored(self) -> bool:
@@ -84,6 +88,7 @@ class Report:
             "failure": None if self.failure is None else self.failure.summary,
             "trouble": [error.summary for error in self.trouble],
             "losses": {str(address): text for address, text in self.losses.items()},
+            "secrets": {str(address): text for address, text in self.secrets.items()},
         }
 
 
@@ -205,7 +210,31 @@ def _report(
         verified,
         going_back(events),
         final(events, steps),
+        _secrets(events, steps, objects),
     )
+
+
+NOT_DELIVERED = (
+    "its secret is not delivered, or not known to be: `pvectl resume` makes and delivers a new one"
+)
+RENEWED = "a new secret was made and delivered; one delivered before no longer works"
+
+
+def _secrets(
+    events: Sequence[Event], steps: Sequence[Step], objects: Mapping[Address, Outcome]
+) -> dict[Address, str]:
+    """What is to be said of the secrets of tokens, unless these are taken back."""
+    tried = frozenset() if going_back(events) else touched(events)
+    said: dict[Address, str] = {}
+    for number in sorted(tried):
+        token = token_of(steps[number]) if steps[number].sink is not None else None
+        if token is None or objects[token] not in (Outcome.DONE, Outcome.UNKNOWN):
+            continue
+        if not is_delivered(events, number):
+            said[token] = NOT_DELIVERED
+        elif is_second(events, number):
+            said[token] = RENEWED
+    return said
 
 
 def _fates(events: Sequence[Event], steps: Sequence[Step]) -> dict[Address, _Fate]:

@@ -266,7 +266,8 @@ def _run(command: tuple[str, ...], folder: Path, token_id: str, secret: str) -> 
     if why:
         raise SinkFailed(
             f"the command '{command[0]}' that should take the secret of {token_id} {why}",
-            hint="it gets the secret on standard input and must end with 0",
+            hint="it gets the secret on standard input and must end with 0; correct it, "
+            "or secret_to in the state files",
         )
 
 

@@ -240,6 +240,7 @@ def _deliver(run: Run, order: Order, answer: Any) -> None:
                 f"Proxmox VE told no secret for {change.address}",
                 hint="make the token by hand, or use a release that does",
             )
+        sink = run.steps[order.step].sink or sink  # the files may say another one by now
         run.secrets.deliver(sink, change.address.id, str(value))
         _record(run, order, "delivered", sink=str(sink))
 

@@ -49,6 +49,7 @@ _STANDS = {
     ("withdrawn", ""): ("taken back, its secret removed", Tone.UPDATE),
 }
 _NOT_BEGUN = ("not begun", Tone.FAINT)
+_UNSURE = ("made, its secret not known to be delivered", Tone.WARNING)
 
 
 def outline(events: Events, *, every_event: bool = True) -> Outline:
@@ -109,6 +110,17 @@ def _facts(events: Events) -> Iterable[Fact]:
             yield Fact("because", str(event.data.get("cause", {}).get("summary", "")))
 
 
+def _is_past_return(events: Events) -> bool:
+    """Whether a step that nothing takes back came into force, or may have."""
+    steps = _begin(events).get("plan", {}).get("steps", ())
+    return any(
+        event.name in {"done", "found", "unknown"}
+        and event.data.get("direction") == "forward"
+        and steps[event.step].get("undo") == "NONE"
+        for event in events
+    )
+
+
 def _titles(events: Events) -> Iterable[str]:
     """What each step does, also where the plan is of another version."""
     for step in _begin(events).get("plan", {}).get("steps", ()):
@@ -125,13 +137,26 @@ def _target(request: Mapping[str, Any]) -> str:
 
 def _steps(events: Events) -> Iterable[Line]:
     titles = list(_titles(events))
-    stands = {event.step: _stand(event) for event in events if event.step >= 0}
+    secret = {
+        number
+        for number, step in enumerate(_begin(events).get("plan", {}).get("steps", ()))
+        if "sink" in step
+    }
+    stands = {
+        event.step: _UNSURE if event.step in secret and _is_made(event) else _stand(event)
+        for event in events
+        if event.step >= 0 and event.name != "redirected"
+    }
     width = len(str(len(titles)))
     wide = max((len(words) for words, _ in [*stands.values(), _NOT_BEGUN]), default=0)
     for number, title in enumerate(titles):
         words, tone = stands.get(number, _NOT_BEGUN)
         label = f"{str(number + 1).rjust(width)}. {words.ljust(wide)}  "
         yield Line(title, tone, 2, label=label)
+
+
+def _is_made(event: Event) -> bool:
+    return event.name == "found" and event.data.get("direction") == "forward"
 
 
 def _stand(event: Event) -> tuple[str, Tone]:
@@ -176,7 +201,7 @@ def _closing(events: Events) -> Iterable[Line]:
         yield Line("Nothing was sent; the journal may be deleted.")
     elif _is_finished(events):
         yield Line("The run came to its end; nothing is left to do.", Tone.GOOD)
-    elif any(event.name == "stuck" for event in events):
+    elif _is_past_return(events):
         text = "There is only the way forward: correct the cause, then `pvectl resume`."
         yield Line(text, Tone.STRONG)
     elif _turned_back(events):

@@ -54,6 +54,9 @@ class Ended(Protocol):
     @property
     def final(self) -> str: ...
 
+    @property
+    def secrets(self) -> Mapping[Address, str]: ...
+
     def to_json(self) -> dict[str, Any]: ...
 
 
@@ -88,7 +91,9 @@ def outline(report: Ended, view: View) -> Outline:
     for outcome, tone in _TONES.items():
         found = [address for address, became in report.objects if became == outcome]
         if found:
-            blocks = tuple(_object(address, outcome, tone, view) for address in found)
+            blocks = tuple(
+                _object(address, tone, _remarks(report, address, view)) for address in found
+            )
             well = report.restored or (report.complete and report.failure is None)
             if well or outcome == "untouched":
                 blocks = _cut(blocks)
@@ -114,8 +119,14 @@ def _error(error: PvectlError) -> Block:
     return (Line(error.summary, Tone.ERROR, 2), *hints)
 
 
-def _object(address: Address, outcome: str, tone: Tone, view: View) -> Block:
-    remarks = view.remarks.get(address, ()) if outcome in {"undone", "unknown"} else ()
+def _remarks(report: Ended, address: Address, view: View) -> Sequence[str]:
+    lost = view.remarks.get(address, ())
+    became = dict(report.objects)[address]
+    said = [report.secrets[address]] if address in report.secrets else []
+    return [*(lost if became in {"undone", "unknown"} else ()), *said]
+
+
+def _object(address: Address, tone: Tone, remarks: Sequence[str]) -> Block:
     return (
         Line(str(address), tone, 2),
         *(Line(text, Tone.WARNING, 6, "!") for text in remarks),

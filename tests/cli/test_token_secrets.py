@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.cli.site import ROOT_TOKEN, Site
@@ -93,3 +95,135 @@ def test_the_token_that_pvectl_itself_uses_is_not_rotated(site: Site) -> None:
     assert "is the token that pvectl itself uses here" in " ".join(refused.out.split())
     assert secret_of(site.cluster.folder, ROOT_TOKEN) == before
     assert site.run("status").status == 0
+
+
+BROKEN = 'command = ["sh", "-c", "exit 3"]'
+WORKING = 'file = "secrets/t1"'
+CUT_OFF = 'command = ["sh", "-c", "kill -9 $PPID"]'
+
+
+def _stuck_rotation(site: Site) -> None:
+    """Past the point of no return: the old secret is dead, and the new one did not arrive."""
+    site.write("a.toml", TOKEN.format(WORKING))
+    assert site.run("apply", "--yes").status == 0
+    site.write("a.toml", TOKEN.format(BROKEN))
+    stuck = site.run("rotate", "new@pve!t1", "--yes")
+    assert stuck.status == 10, stuck
+    assert "correct it, or secret_to in the state files" in " ".join(stuck.out.split())
+    assert "its secret is not delivered" in " ".join(stuck.out.split())
+
+
+def _has_arrived(site: Site, name: str = "secrets/t1") -> None:
+    secret = (site.state / name).read_text().strip()
+    assert secret == secret_of(site.cluster.folder, "new@pve!t1")
+    assert site.run("status").status == 0
+    assert site.run("plan", "--detailed-exitcode").status == 0
+
+
+def test_a_rotation_goes_on_with_the_sink_that_the_files_say_now(site: Site) -> None:
+    _stuck_rotation(site)
+    again = site.run("resume")
+    assert again.status == 10, again
+    assert "as the files say now" not in again.err
+    site.write("a.toml", TOKEN.format(WORKING))
+    resumed = site.run("resume")
+    assert resumed.status == 0, resumed
+    assert "new@pve!t1: the secret goes to file secrets/t1, as the files say now" in resumed.err
+    assert "a new secret was made and delivered; one delivered before no longer works" in (
+        " ".join(resumed.out.split())
+    )
+    _has_arrived(site)
+
+
+@pytest.mark.parametrize("files", ["[user.", "", '[user."new@pve".token.t1]\n'])
+def test_without_a_sink_in_the_files_the_one_of_the_journal_is_used(site: Site, files: str) -> None:
+    """Files with mistakes, files without the token, and a token without secret_to."""
+    site.write("a.toml", TOKEN.format('command = ["sh", "-c", "test -e mended && cat > got"]'))
+    assert site.run("apply", "--yes").status == 9
+    (site.state / "mended").touch()
+    assert site.run("apply", "--yes").status == 0
+    (site.state / "mended").unlink()
+    assert site.run("rotate", "new@pve!t1", "--yes").status == 10
+    (site.state / "mended").touch()
+    site.write("a.toml", files)
+    resumed = site.run("resume")
+    assert resumed.status == 0, resumed
+    assert ("secrets go where the journal says" in resumed.err) == (files == "[user.")
+    secret = (site.state / "got").read_text().strip()
+    assert secret == secret_of(site.cluster.folder, "new@pve!t1")
+
+
+def test_a_sink_that_cannot_take_a_secret_is_known_before_one_is_made(site: Site) -> None:
+    _stuck_rotation(site)
+    site.write("notes", "do not lose this\n")
+    site.write("a.toml", TOKEN.format('file = "notes"'))
+    before = site.cluster_files()
+    refused = site.run("resume")
+    assert refused.status == 10, refused
+    assert "notes holds something else than the secret of a token" in refused.err
+    assert "correct secret_to of new@pve!t1 in the state files" in refused.err
+    assert (site.state / "notes").read_text() == "do not lose this\n"
+    assert site.cluster_files() == before
+    site.write("a.toml", TOKEN.format(WORKING))
+    assert site.run("resume").status == 0
+    _has_arrived(site)
+
+
+def test_no_way_back_is_offered_where_there_is_none(site: Site) -> None:
+    _stuck_rotation(site)
+    refused = site.run("apply", "--yes")
+    assert refused.status == 11
+    assert "pvectl resume finishes it" in refused.err
+    assert "cannot be taken back any more" in refused.err
+    assert "pvectl rollback" not in refused.err
+    assert "pvectl rollback" not in site.run("status").out
+
+
+def test_a_rotation_that_was_killed_offers_no_way_back_either(site: Site) -> None:
+    site.write("a.toml", TOKEN.format(WORKING))
+    assert site.run("apply", "--yes").status == 0
+    site.write("a.toml", TOKEN.format(CUT_OFF))
+    assert site.run("rotate", "new@pve!t1", "--yes").status == -9
+    told = site.run("status")
+    assert "There is only the way forward" in told.out
+    assert "its secret is not delivered, or not known to be" in " ".join(told.out.split())
+    site.write("a.toml", TOKEN.format(WORKING))
+    resumed = site.run("resume")
+    assert resumed.status == 0, resumed
+    assert "one delivered before no longer works" in " ".join(resumed.out.split())
+    _has_arrived(site)
+
+
+def test_a_secret_that_was_on_its_way_when_the_run_was_killed_is_told_of(site: Site) -> None:
+    site.write("a.toml", TOKEN.format(CUT_OFF))
+    assert site.run("apply", "--yes").status == -9
+    told = site.run("status")
+    assert told.status == 11
+    assert "made, its secret not known to be delivered" in told.out
+    remark = "its secret is not delivered, or not known to be: `pvectl resume` makes and delivers"
+    assert remark in " ".join(told.out.split())
+    as_json = json.loads(site.run("status", "--format", "json").out)
+    assert "not delivered" in as_json["run"]["secrets"]["token.new@pve!t1"]
+    site.write("a.toml", TOKEN.format(WORKING))
+    resumed = site.run("resume")
+    assert resumed.status == 0, resumed
+    words = "a new secret was made and delivered; one delivered before no longer works"
+    assert words in " ".join(resumed.out.split())
+    _has_arrived(site)
+
+
+def test_a_redirected_secret_is_withdrawn_from_where_it_went(site: Site) -> None:
+    """The journal keeps where it went: the way back looks there, whatever the files say."""
+    killed = '[group.last]\n[user."x@pve"]\n[user."x@pve".token.t2]\nsecret_to = {{ {} }}\n'
+    site.write("a.toml", TOKEN.format(CUT_OFF))
+    site.write("b.toml", killed.format(CUT_OFF))
+    assert site.run("apply", "--yes").status == -9
+    site.write("a.toml", TOKEN.format(WORKING))
+    assert site.run("resume").status == -9
+    assert (site.state / "secrets/t1").exists()
+    site.write("a.toml", TOKEN.format('file = "elsewhere"'))
+    site.write("elsewhere", "do not lose this\n")
+    assert site.run("rollback").status == 0
+    assert not (site.state / "secrets/t1").exists()
+    assert (site.state / "elsewhere").read_text() == "do not lose this\n"
+    assert "new@pve" not in site.user_cfg()
