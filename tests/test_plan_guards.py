@@ -8,6 +8,7 @@ from typing import Any
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.realm_table import RealmSpec
+from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.storage_table import StorageSpec
 from reconciler.kinds.user import UserSpec
 from reconciler.model.address import Address
@@ -123,6 +124,15 @@ def test_no_realm_can_change_while_one_of_them_cannot_be_read() -> None:
     refused = plan({pve: changed}, live, policy=policy)
     assert [f.address for f in found(refused, "REALM_UNREADABLE")] == [broken, pve]
     assert not plan({pve: RealmSpec(type="pve")}, live).refusals
+
+
+def test_whom_a_change_reaches_besides_is_said_in_a_sentence() -> None:
+    role, entry = Address("role", "Snap"), Address("acl", "/vms/100|user:anna@pve|Snap")
+    before = RoleSpec(privileges=("VM.Audit",))
+    after = RoleSpec(privileges=("VM.Audit", "VM.Snapshot"))
+    live = {role: before, ANNA: UserSpec(keys=""), entry: AclSpec()}
+    (said,) = found(plan({role: after}, live), "REACHES_MORE")
+    assert said.message == "reaches anna@pve as well: holders of role Snap"
 
 
 MALLORY = Address("user", "mallory@pve")

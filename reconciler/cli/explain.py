@@ -53,8 +53,9 @@ def explain_command(
             metavar="WHO|TEXT|CODE",
             help='User or token; a pasted "Permission check failed (...)"; or the code of a '
             "finding or an error, or exit-status.",
+            show_default=False,
         ),
-    ],
+    ] = "",
     path: Annotated[
         str, typer.Argument(metavar="PATH", help="As in /vms/100.", show_default=False)
     ] = "",
@@ -70,8 +71,8 @@ def explain_command(
     """Tell why somebody may or may not do something, and what would help.
 
     Every ACL entry on the way with its effect, and for a missing privilege the smallest grant, for
-    a state file and for a shell. With a code: what it means and what to do. Exit 0 whatever the
-    answer is; 8 when the caller cannot see enough.
+    a state file and for a shell. With a code: what it means and what to do; without anything: all
+    codes. Exit 0 whatever the answer is; 8 when the caller cannot see enough.
     """
     if not path and is_page(subject):
         check_formats(common, "page")

@@ -13,19 +13,24 @@ from reconciler.planning.lint import RULES
 from reconciler.render.page import Page
 
 EXIT_STATUS = "exit-status"
+CONTENTS = "codes"
 _CODE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 _HEADING = re.compile(r"^## (?P<code>\S+)$", re.MULTILINE)
 
 
 def is_page(text: str) -> bool:
-    """Whether that asks for a page; a number is an exit status."""
-    return text == EXIT_STATUS or text.isdecimal() or _CODE.fullmatch(text.upper()) is not None
+    """Whether that asks for a page; a number is an exit status, nothing the list of all."""
+    return (
+        text in {"", EXIT_STATUS} or text.isdecimal() or _CODE.fullmatch(text.upper()) is not None
+    )
 
 
 def page_of(text: str) -> Page:
     """Raises UsageError for a code that nothing has."""
     if text == EXIT_STATUS:
         return _statuses()
+    if not text:
+        return _contents()
     known = pages()
     page = known.get(text) or known.get(text.upper())
     if page is None:
@@ -82,6 +87,20 @@ def _errors() -> Iterator[Page]:
 def _numbers() -> Iterator[Page]:
     for status, meaning in MEANINGS.items():
         yield Page(str(int(status)), f"exit status, {meaning}")
+
+
+def _contents() -> Page:
+    """Every code with the first sentence of its page; the numbers have a table of their own."""
+    return Page(
+        CONTENTS,
+        "what findings, errors and steps to root are called",
+        rows=tuple(
+            (page.code, page.meaning[0].partition(". ")[0].removesuffix("."))
+            for page in pages().values()
+            if page.meaning
+        ),
+        closing=f"pvectl explain CODE shows one of them, pvectl explain {EXIT_STATUS} the numbers.",
+    )
 
 
 def _statuses() -> Page:

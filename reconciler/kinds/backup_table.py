@@ -110,7 +110,10 @@ def check_name(name: str, parent: str) -> None:
     """Raises ValueError for what cannot be the id of a job."""
     del parent
     if not (_UUID.fullmatch(name) or is_creatable(name)):
-        raise ValueError(f"'{name}' is no id of a job: a letter, then letters, digits, '_', '-'")
+        raise ValueError(
+            f"'{name}' is no id of a job: a letter, then letters, digits, '_', '-'; at least two "
+            "characters"
+        )
     if len(name) > 50:
         raise ValueError(f"the id '{name}' is longer than 50 characters")
 

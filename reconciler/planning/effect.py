@@ -11,7 +11,7 @@ from reconciler.access.escalation import Escalation, opened
 from reconciler.access.folding import Line, fold
 from reconciler.access.impact import Impact
 from reconciler.access.login import Login
-from reconciler.access.surprises import Surprise
+from reconciler.access.surprises import Surprise, Unexpected
 from reconciler.access.table import AccessTable
 from reconciler.model.facts import Facts
 from reconciler.model.finding import Finding, Severity
@@ -90,7 +90,10 @@ def _effect(line: Line, shared: _Shared) -> Mapping[str, Any]:
 def surprises(impact: Impact) -> Iterable[Finding]:
     """What a reader of the entries alone would not expect."""
     for surprise in impact.surprises:
-        message = f"{listed(surprise.principals)}: {surprise.why}"
+        who = listed(surprise.principals)
+        if surprise.code is Unexpected.REACHES_MORE:
+            who = f"reaches {who} as well"
+        message = f"{who}: {surprise.why}"
         yield Finding(str(surprise.code), Severity.WARNING, message, _by(surprise))
 
 

@@ -41,6 +41,11 @@ class Verification:
     probes: tuple[Probe, ...] = ()
     untried: tuple[str, ...] = ()
 
+    def holds(self, one: Outcome) -> bool:
+        """What was asked about nobody, since the name means nobody, does not hold."""
+        nobody = not one.checked and any(one.expectation == other for other, _ in self.unknown)
+        return not one.failed and not nobody
+
     @property
     def failed(self) -> int:
         """How many things are not as they should be."""
@@ -163,6 +168,7 @@ def _differs(one: Disagreement) -> str:
 
 
 def _all(done: Verification) -> Iterator[Block]:
+    nobody = dict(done.unknown)
     by_expectation: dict[Expectation, list[Outcome]] = {}
     for one in done.outcomes:
         by_expectation.setdefault(one.expectation, []).append(one)
@@ -172,20 +178,21 @@ def _all(done: Verification) -> Iterator[Block]:
         ]
         rows: dict[tuple[bool, bool], dict[str, list[Outcome]]] = {}
         for one in outcomes:
-            row = rows.setdefault((not one.wanted, bool(one.failed)), {})
+            row = rows.setdefault((not one.wanted, not done.holds(one)), {})
             row.setdefault(one.privilege, []).append(one)
         for (denied, failed), found in rows.items():
             text = f"{'cannot' if denied else 'can'} {', '.join(found)}"
             tone, mark = (Tone.DELETE, "-") if failed else (Tone.CREATE, "+")
-            lines.append(Line(f"{text}{_how(found.values())}", tone, 4, mark))
+            how = _how(found.values(), nobody.get(expectation, ""))
+            lines.append(Line(f"{text}{how}", tone, 4, mark))
         yield tuple(lines)
 
 
-def _how(found: Iterable[list[Outcome]]) -> str:
+def _how(found: Iterable[list[Outcome]], nobody: str) -> str:
     outcomes = [one for several in found for one in several]
     number = max(one.checked for one in outcomes)
     if not number:
-        return "  (concerns nobody and nothing)"
+        return f"  (there is no {nobody})" if nobody else "  (concerns nobody and nothing)"
     parts = [f"{number:,} times"] if number > 1 else []
     if any(one.probe for one in outcomes):
         parts.append("tried" if all(one.probe for one in outcomes) else "asked and tried")
@@ -215,6 +222,8 @@ def _cases(done: Verification) -> Iterator[ci.Case]:
         if one.probe:
             name = f"as {one.probe}: {name}"
         failure = _failure(one) if one.failed else ""
+        if not failure and not done.holds(one):
+            failure = "asked about nobody"
         note = _next(one.failed[0], one.privilege) if one.failed else one.expectation.reason
         yield ci.Case(name, group, failure, note, one.expectation.source)
     for expectation, name in done.unknown:
@@ -235,7 +244,7 @@ def json(done: Verification, view: View) -> str:
     content = {
         "asked": done.asked,
         "failed": done.failed,
-        "checks": [_outcome_json(one) for one in done.outcomes],
+        "checks": [_outcome_json(one, ok=done.holds(one)) for one in done.outcomes],
         "disagreements": [
             {**one.spot._asdict(), "more": list(one.more), "less": list(one.less)}
             for one in done.disagreements
@@ -247,7 +256,7 @@ def json(done: Verification, view: View) -> str:
     return document("verification", FORMAT, content)
 
 
-def _outcome_json(one: Outcome) -> dict[str, Any]:
+def _outcome_json(one: Outcome, *, ok: bool) -> dict[str, Any]:
     return {
         "source": str(one.expectation.source),
         "who": list(one.expectation.who),
@@ -257,7 +266,7 @@ def _outcome_json(one: Outcome) -> dict[str, Any]:
         "expected": "can" if one.wanted else "cannot",
         "probe": one.probe or None,
         "checked": one.checked,
-        "ok": not one.failed,
+        "ok": ok,
         "failed": [spot._asdict() for spot in one.failed],
         "why": one.why,
     }

@@ -342,6 +342,13 @@ def test_every_code_has_a_page() -> None:
     assert found - pages().keys() == set(), "write it in reconciler/pages/"
 
 
+def test_all_codes_are_listed() -> None:
+    told = ask("explain")
+    assert told.status == 0
+    listed = set(re.findall(r"^  ([A-Z_]+) ", told.out, re.M))
+    assert {"LOCKOUT", "LINT_ORPHAN", "UNDECLARED_MEMBER", "E_BLIND", "MAKE_TOKEN"} <= listed
+
+
 @pytest.mark.parametrize(
     "code", ["LOCKOUT", "lockout", "E_BLIND", "LINT_PRIVSEP_OFF", "GRANT", "9"]
 )

@@ -7,7 +7,11 @@ from typing import NamedTuple
 
 from reconciler.model.declared import Waiver
 from reconciler.model.finding import Finding, Severity
+from reconciler.model.suggest import did_you_mean
 from reconciler.planning.lint.rule import Hit, Rule, Scene
+
+LINT = "LINT_"
+ONLY_LINT = f"only the findings of lint rules can be waived, whose codes begin with {LINT}"
 
 
 class Waived(NamedTuple):
@@ -48,8 +52,9 @@ def _covers(waiver: Waiver, finding: Finding) -> bool:
 def _faults(waiver: Waiver, known: Collection[str], now: int, *, used: bool) -> Iterable[Finding]:
     what = f"waiver of {waiver.code} for {waiver.address}"
     if waiver.code not in known:
-        message = f"{what}: there is no rule of that name"
-        hint = "`pvectl explain` lists the rules"
+        why = "there is no rule of that name" if waiver.code.startswith(LINT) else ONLY_LINT
+        message = f"{what}: {why}"
+        hint = did_you_mean(waiver.code, known) or "`pvectl explain` lists all codes"
         yield Finding("WAIVER_UNKNOWN", Severity.WARNING, message, hint, source=waiver.source)
     elif waiver.expires <= now:
         message = f"{what} has expired; its reason was: {waiver.reason}"
@@ -71,7 +76,8 @@ RULES = (
         "WAIVER_UNKNOWN",
         Severity.WARNING,
         "a waiver for a rule that does not exist",
-        "The code is mistyped, or the rule has gone. It waives nothing.",
+        "It waives nothing. The code is mistyped, the rule has gone, or it is the code of another "
+        "finding: only those that begin with LINT_ can be waived.",
         _found_elsewhere,
     ),
     Rule(
