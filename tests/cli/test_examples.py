@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -30,5 +31,29 @@ def test_an_example_works(folder: Path, tmp_path: Path) -> None:
     assert "No changes" in again.out
 
 
-def test_the_workflow_is_yaml() -> None:
-    assert yaml.safe_load((ROOT / "examples" / "ci" / "github-actions.yml").read_text())["jobs"]
+def test_the_workflow_applies_the_plan_that_was_approved() -> None:
+    jobs = yaml.safe_load((ROOT / "examples" / "ci" / "github-actions.yml").read_text())["jobs"]
+    commands = {name: [step.get("run", "") for step in job["steps"]] for name, job in jobs.items()}
+    assert any("--out plan.json" in command for command in commands["plan"])
+    assert jobs["apply"]["needs"] == "plan"
+    assert jobs["apply"]["environment"]
+    (applying,) = [command for command in commands["apply"] if command]
+    assert applying.startswith("pvectl apply plan.json")
+
+
+@pytest.mark.parametrize(("status", "mailed"), [(0, ""), (2, "Drift\nfailed\n")])
+def test_cron_mails_only_what_needs_somebody(status: int, mailed: str, tmp_path: Path) -> None:
+    """Whatever a line of cron says is mailed."""
+    *_, line = (ROOT / "examples" / "ci" / "drift.cron").read_text().splitlines()
+    command = line.split(maxsplit=6)[6].replace("/srv/pve-state", str(tmp_path))
+    stand_in = tmp_path / "pvectl"
+    stand_in.write_text(f"#!/bin/sh\necho Drift\necho failed >&2\nexit {status}\n")
+    stand_in.chmod(0o755)
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout + done.stderr == mailed
