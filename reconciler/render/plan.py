@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.model.change import Action
-from reconciler.model.finding import Finding, Severity
+from reconciler.model.finding import UNDECLARED_MEMBER, Finding, Severity
 from reconciler.model.plan import Plan
 from reconciler.render import markdown as comment
 from reconciler.render import text as terminal
@@ -15,6 +15,7 @@ from reconciler.render.view import View
 from reconciler.render.words import count
 
 NO_CHANGES = "No changes. The cluster matches the declared state."
+CROWDED = "No changes. Members of declared groups that no file names stay where they are."
 UNFINISHED = "An earlier run did not come to its end: pvectl status"
 MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
 SHORT = 12
@@ -67,7 +68,8 @@ def facts(plan: Plan) -> Iterable[Fact]:
 def _closing(plan: Plan, view: View) -> Iterable[Line]:
     refusals = plan.refusals
     if not plan.steps:
-        yield Line(NO_CHANGES, Tone.GOOD)
+        crowded = any(finding.code == UNDECLARED_MEMBER for finding in plan.findings)
+        yield Line(CROWDED, Tone.WARNING) if crowded else Line(NO_CHANGES, Tone.GOOD)
     if refusals:
         text = f"Refused: {count(len(refusals), 'error stands', 'errors stand')} in the way. "
         if all(finding.allow for finding in refusals):
