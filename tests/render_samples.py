@@ -249,8 +249,8 @@ def broken_report() -> Report:
         (Address("user", "felhom-ctl@pve"), Outcome.UNDONE),
     )
     conflict = Conflict(
-        "somebody else changed an object meanwhile: group.night: planned from comment a, found "
-        "comment b",
+        "somebody else changed an object meanwhile: group.night: planned comment: "
+        '"a" → "b", found comment: "a" → "c"',
         hint="look at it, then plan again",
     )
     return Report("rolled back", objects, conflict, (RequestRefused(500, "no quorum!"),))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
+from reconciler.execution.wording import differences, said
 from reconciler.kinds import kind_of, references, visible
 from reconciler.model.address import Address
 from reconciler.model.change import Change
@@ -79,15 +80,12 @@ def hanging(address: Address, state: State) -> tuple[Address, ...]:
 
 
 def describe(change: Change, state: State) -> str:
-    """All values of a conflict, for people."""
-    before, after = (words(shown(change.address, side)) for side in (change.before, change.after))
-    found = words(state.get(change.address))
-    return f"{change.address}: planned from {before} to {after}, found {found}"
-
-
-def words(spec: Spec | None) -> str:
-    """A spec in one line, for people."""
-    if spec is None:
-        return "absent"
-    fields = spec.to_json()
-    return ", ".join(f"{key} {value}" for key, value in sorted(fields.items())) or "present"
+    """What was planned and what was found, for people; of an object that is there only the fields
+    that differ from how it was when the plan was made."""
+    before, after = (shown(change.address, side) for side in (change.before, change.after))
+    live = state.get(change.address)
+    if before is None:
+        return f"{change.address}: planned to be made ({said(after)}), found {said(live)}"
+    planned = "to be deleted" if after is None else differences(before, after)
+    found = said(live) if live is None else differences(before, live) or "as it was before"
+    return f"{change.address}: planned {planned or 'a new secret'}, found {found}"

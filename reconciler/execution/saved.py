@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reconciler.errors import StalePlan, UsageError
-from reconciler.execution.judge import words
+from reconciler.execution.judge import is_hidden, shown
 from reconciler.execution.whole import write_whole
+from reconciler.execution.wording import differences, said
 from reconciler.kinds import specs
 from reconciler.model.address import Address
 from reconciler.model.plan import Plan
-from reconciler.model.state import State, canonical, digest
+from reconciler.model.state import Spec, State, canonical, digest
 
 LIFETIME = 24 * 3600
 """Seconds for which a saved plan may be applied."""
@@ -103,13 +104,32 @@ def stale(plan: Plan, live: State) -> tuple[Address, ...]:
 
 
 def check_fresh(plan: Plan, live: State) -> None:
-    """Raises StalePlan when an object that the plan concerns is not as it was."""
+    """Raises StalePlan when an object that the plan concerns is not as it was; in other words where
+    the plan was applied already."""
+    changed = stale(plan, live)
+    if not changed:
+        return
+    wanted = {c.address: shown(c.address, c.after) for c in plan.changes if not is_hidden(c)}
+    arrived = {address for address, spec in wanted.items() if live.get(address) == spec}
+    if arrived == wanted.keys() and arrived.issuperset(changed):
+        raise StalePlan(
+            "already applied: the cluster is as this plan wants it",
+            hint="nothing was sent; pvectl plan shows what is left, if anything",
+        )
     seen = dict(plan.seen)
     lines = [
-        f"{address}: was {words(seen[address])}, is {words(live.get(address))}"
-        for address in stale(plan, live)
+        f"{address}: is already as the plan wants it"
+        if address in arrived
+        else f"{address}: {_since(seen[address], live.get(address))}"
+        for address in changed
     ]
-    if lines:
-        raise StalePlan(
-            "the cluster has changed since the plan was made:\n  " + "\n  ".join(lines), hint=AGAIN
-        )
+    raise StalePlan(
+        "the cluster has changed since the plan was made", hint="\n".join([*lines, AGAIN])
+    )
+
+
+def _since(before: Spec | None, now: Spec | None) -> str:
+    """What became of an object since the plan was made."""
+    if before is None or now is None:
+        return f"was {said(before)}, is {said(now)}"
+    return differences(before, now)

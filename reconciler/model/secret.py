@@ -6,6 +6,11 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+HIDDEN = frozenset(
+    {"client-key", "encryption-key", "keyring", "keys", "master-pubkey", "password", "secret"}
+)
+"""Fields whose text is never shown, wherever it comes from; references are."""
+
 
 class SecretRef(BaseModel):
     """A secret by reference, resolved just before it is sent: exactly one of the three.

@@ -11,15 +11,10 @@ from pydantic import BaseModel
 
 from reconciler.model.backup_options import JOB_OPTIONS
 from reconciler.model.realm_options import REALM_OPTIONS
-from reconciler.model.secret import SecretRef, SecretSink
+from reconciler.model.secret import HIDDEN, SecretRef, SecretSink
 from reconciler.model.state import Spec
 from reconciler.model.storage_options import STORAGE_OPTIONS
 from reconciler.render.words import listed, moment
-
-HIDDEN = frozenset(
-    {"client-key", "encryption-key", "keyring", "keys", "master-pubkey", "password", "secret"}
-)
-"""Fields whose text is never shown, wherever it comes from; references are."""
 
 LONGEST = 160
 """Characters of one value that are shown; the JSON document holds all of them."""

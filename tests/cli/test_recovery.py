@@ -233,3 +233,65 @@ def test_an_allowed_plan_names_the_command_that_allows_it(site: Site) -> None:
     site.write("a.toml", "[group.ops]\n")
     planned = site.run("plan", "--allow", "PROTECTED=group.ops")
     assert "pvectl apply --allow PROTECTED=group.ops" in planned.out
+
+
+ANNA = """
+[group.ops]
+
+[user."anna@pve"]
+comment = "{}"
+groups = [{}]
+expires = {}
+"""
+
+
+def _saved(site: Site, comment: str, groups: str, expires: str = "0") -> None:
+    """anna@pve is there, and a plan that changes her is saved."""
+    site.write("a.toml", ANNA.format("Anna", '"ops"', "0"))
+    assert site.run("apply", "--yes").status == 0
+    site.write("a.toml", ANNA.format(comment, groups, expires))
+    assert site.run("plan", "--out", "p.json").status == 0
+
+
+def test_a_stale_plan_names_the_fields_that_differ(site: Site) -> None:
+    _saved(site, "Anna M.", "", "2030-01-01")
+    site.edit("user.cfg", "user:anna@pve:1:0:::", "user:anna@pve:1:1900022400:::")
+    site.edit("user.cfg", ":Anna:", ':on call%3A \\ "x":')
+    site.edit("user.cfg", "group:ops:anna@pve:", "group:ops::")
+    refused = site.run("apply", "p.json")
+    assert refused.status == 5
+    assert refused.err.splitlines() == [
+        "error E_STALE: the cluster has changed since the plan was made",
+        "  user.anna@pve: expires: never → 2030-03-18; "
+        'comment: "Anna" → "on call: \\\\ \\"x\\""; groups: -ops',
+        "  plan again, review and apply that",
+    ]
+
+
+def test_a_plan_that_was_applied_already_says_so(site: Site) -> None:
+    _saved(site, "Anna M.", "")
+    assert site.run("apply", "p.json").status == 0
+    again = site.run("apply", "p.json")
+    assert again.status == 5
+    assert "E_STALE: already applied: the cluster is as this plan wants it" in again.err
+    site.edit("user.cfg", "Anna M.", "by hand")
+    assert 'comment: "Anna" → "by hand"' in site.run("apply", "p.json").err
+
+
+def test_a_conflict_names_what_was_planned_and_what_was_found(site: Site) -> None:
+    cfg = site.cluster.folder / "user.cfg"
+    meddle = f"sed -i 's/:Anna M.:/:by hand:/' {cfg}"
+    _saved(site, "Anna M.", '"ops"')
+    site.write(
+        "b.toml",
+        f"""
+[user."anna@pve".token.t1]
+secret_to = {{ command = ["sh", "-c", "{meddle}"] }}
+[group.zz]
+""",
+    )
+    ended = site.run("apply", "--yes")
+    assert ended.status == 10, ended
+    words = " ".join(ended.out.split())
+    assert 'planned comment: "Anna" → "Anna M.", found comment: "Anna" → "by hand"' in words
+    assert "[" not in words

@@ -119,7 +119,7 @@ def test_a_stale_plan_is_refused_with_the_difference() -> None:
         theirs = {role: RoleSpec(privileges=("Sys.Console",))}
         with pytest.raises(StalePlan) as caught:
             check_fresh(plan, {**look(cluster.api), **theirs})
-        assert "role.Backup: was absent, is privileges ['Sys.Console']" in caught.value.summary
+        assert "role.Backup: was absent, is privileges Sys.Console" in caught.value.hint
         unconcerned = {Address("role", "Other"): RoleSpec()}
         check_fresh(plan, {**look(cluster.api), **unconcerned})
 
