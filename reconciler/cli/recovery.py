@@ -20,7 +20,14 @@ from reconciler.cli.session import connect, each_cluster, load_cluster, name_of,
 from reconciler.cli.talk import check_formats, say, show
 from reconciler.desired.settings import Settings
 from reconciler.desired.target import Cluster
-from reconciler.errors import ExitStatus, FilesInvalid, RequestRefused, Unreachable, UsageError
+from reconciler.errors import (
+    ApplyNotRestored,
+    ExitStatus,
+    FilesInvalid,
+    RequestRefused,
+    Unreachable,
+    UsageError,
+)
 from reconciler.execution import journals
 from reconciler.execution.holders import Holder, holders
 from reconciler.execution.holders import unlock as remove_lock
@@ -29,10 +36,13 @@ from reconciler.execution.lock import clear
 from reconciler.execution.machine import refuse_running, running
 from reconciler.execution.report import ROLLED_BACK, STOPPED, Report, account, told
 from reconciler.execution.run import look
-from reconciler.execution.trail import going_back
+from reconciler.execution.trail import final, going_back, is_taken_back, touched
+from reconciler.execution.wording import differences
+from reconciler.kinds import kind_of
 from reconciler.kinds.token import TokenSpec
 from reconciler.model.address import Address
 from reconciler.model.api import Api
+from reconciler.model.change import Change, Undo
 from reconciler.model.secret import SecretSink
 from reconciler.render.view import View
 
@@ -124,13 +134,45 @@ def rollback(
 ) -> ExitStatus:
     """Take an interrupted run back, and verify that everything is as before.
 
-    With a finished journal: asks first, then takes back what that run did, where the objects are
-    still as it left them.
+    With a finished journal: lists what that run did and asks, then takes it back, where the objects
+    are still as it left them.
     """
+    check_formats(common, "report")
     if journal is not None and journal.is_file() and is_finished(read_journal(journal)):
-        _show_journal(common, journal)
-        confirm("Take back what this run did?", yes=yes)
+        listed = _ways_back(journal)
+        if not listed:
+            say(common, "nothing of this run is in force; nothing to do")
+            return ExitStatus.OK
+        say(common, "This is taken back, where it is still as the run left it:")
+        for text in listed:
+            say(common, f"  {text}")
+        confirm("Take it back?", yes=yes)
     return _continue(common, journal, back=True)
+
+
+def _ways_back(journal: Path) -> list[str]:
+    """What takes a finished run back, in this order, as far as its journal tells; raises
+    ApplyNotRestored where nothing does."""
+    events = read_journal(journal)
+    steps = journals.plan_of(events, journal).steps
+    pivot = final(events, steps)
+    if pivot:
+        raise ApplyNotRestored(
+            f"it cannot be taken back any more: {pivot} was irreversible",
+            hint="nothing was sent; declare what you want instead, then: pvectl plan",
+        )
+    numbers = sorted(touched(events), reverse=True)
+    done = [number for number in numbers if not is_taken_back(events, number)]
+    return [_way_back(change) for number in done for change in reversed(steps[number].changes)]
+
+
+def _way_back(change: Change) -> str:
+    kind, back = kind_of(change.address), change.inverse()
+    text = kind.title((back,))
+    if back.before is not None and back.after is not None:
+        text = f"{text}: {differences(back.before, back.after) or 'a secret'}"
+    lossy = " (LOSSY: a secret that was set before cannot be given back)"
+    return text + lossy * (kind.undo(change) is Undo.LOSSY)
 
 
 def _continue(common: Common, path: Path | None, *, back: bool) -> ExitStatus:

@@ -295,3 +295,40 @@ secret_to = {{ command = ["sh", "-c", "{meddle}"] }}
     words = " ".join(ended.out.split())
     assert 'planned comment: "Anna" → "Anna M.", found comment: "Anna" → "by hand"' in words
     assert "[" not in words
+
+
+def test_the_way_back_of_a_finished_run_is_listed_before_anybody_is_asked(site: Site) -> None:
+    _saved(site, "Anna M.", "")
+    site.write("b.toml", "[group.zz]\n")
+    assert site.run("apply", "--yes").status == 0
+    journal = sorted((site.folder / "home").rglob("*.jsonl"))[-1]
+    before = site.cluster_files()
+    asked = site.run("rollback", journal)
+    assert asked.status == 64
+    assert asked.out == ""
+    assert asked.err.splitlines()[:3] == [
+        "This is taken back, where it is still as the run left it:",
+        '  change user anna@pve: comment: "Anna M." → "Anna"; groups: +ops',
+        "  delete group zz",
+    ]
+    assert "nothing is left to do" not in asked.err
+    assert site.cluster_files() == before
+    done = site.run("rollback", journal, "--yes")
+    assert done.status == 0, done
+    assert "delete group zz" in done.err
+    assert ":Anna:" in site.user_cfg()
+    again = site.run("rollback", journal, "--yes")
+    assert again.status == 0
+    assert "nothing of this run is in force; nothing to do" in again.err
+
+
+def test_a_finished_run_that_nothing_takes_back_is_not_asked_about(site: Site) -> None:
+    site.write("a.toml", WAITING.format("cat"))
+    (site.state / "go").touch()
+    assert site.run("apply", "--yes").status == 0
+    assert site.run("rotate", "new@pve!t1", "--yes").status == 0
+    journal = sorted((site.folder / "home").rglob("*.jsonl"))[-1]
+    refused = site.run("rollback", journal)
+    assert refused.status == 10
+    assert "token.new@pve!t1 was irreversible" in refused.err
+    assert site.run("status").status == 0
