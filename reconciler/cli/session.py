@@ -34,6 +34,8 @@ UNCOMMITTED = " + uncommitted changes"
 PATIENCE = 5
 """Seconds for which git is waited for."""
 
+_NO_PROPOSED_REPOSITORY = ("-c", "safe.bareRepository=explicit")
+
 _ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
 """With these, which hooks get, git would speak of another place than the folder."""
 
@@ -194,10 +196,11 @@ def commit_of(folder: Path) -> str:
 def _differs(folder: Path) -> bool:
     """Whether git knows of state files that are changed, new, ignored or gone; False: not known.
 
-    It writes nothing, and does not start the program that the repository names as its monitor.
+    It writes nothing. A state folder may be somebody else's proposal: no monitor is started, and a
+    repository's own files among the state files do not count for one.
     """
     asked = ("status", "--porcelain", "--untracked-files=all", "--ignored", "--", ":(glob)*.toml")
-    quiet = ("--no-optional-locks", "-c", "core.fsmonitor=false")
+    quiet = ("--no-optional-locks", "-c", "core.fsmonitor=false", *_NO_PROPOSED_REPOSITORY)
     try:
         done = subprocess.run(  # noqa: S603 - the words are ours, the folder is no option
             ["git", "-C", str(folder), *quiet, *asked],  # noqa: S607 - the operator's git

@@ -88,3 +88,25 @@ def test_files_that_are_others_than_those_of_the_commit_are_said(tmp_path: Path)
             (state / name).write_text(before)
     (state / "a.toml").unlink()
     assert commit_of(state) == commit + UNCOMMITTED
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")
+def test_no_program_runs_that_the_state_folder_names(tmp_path: Path) -> None:
+    """Neither as a monitor, nor from a repository that lies among the state files."""
+    state, begun = tmp_path / "state", tmp_path / "begun"
+    _git(tmp_path, "init", "--quiet")
+    _git(tmp_path, "init", "--quiet", "--bare", "state")
+    (state / "a.toml").write_text("[group.a]\n")
+    (state / ".gitattributes").write_text("*.toml filter=x\n")
+    for key in ("core.fsmonitor", "filter.x.clean"):
+        _git(state, "config", key, f"touch {begun}")
+    _git(state, "config", "core.bare", "false")
+    _git(state, "config", "core.worktree", str(state))
+    _git(state, "add", "a.toml")
+    (state / "a.toml").write_text("[group.b]\n")
+    _git(tmp_path, "add", "--force", "state/a.toml")
+    _git(tmp_path, "commit", "--quiet", "--message", "first")
+    _git(tmp_path, "config", "core.fsmonitor", f"touch {begun}")
+    begun.unlink(missing_ok=True)
+    assert len(commit_of(state)) >= 40
+    assert not begun.exists()
