@@ -185,5 +185,11 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """What a reviewer approves: SHA-256 of the canonical JSON, in hexadecimal."""
-        return digest(self.to_json())
+        """What a reviewer approves: SHA-256, in hexadecimal, of what is sent where, in which order,
+        and of the objects that it was computed from.
+
+        Who planned, which commit, and what was found besides do not count: the plan of a pull
+        request is approved, and another token applies it after the merge.
+        """
+        whole = self.to_json()
+        return digest({name: whole[name] for name in ("cluster", "steps", "seen", "allowed")})

@@ -161,7 +161,7 @@ def test_a_saved_plan_is_private_and_applied_as_it_is(site: Site) -> None:
     assert "role:FelhomSelfBackup:" in site.user_cfg()
     twice = site.run("apply", "p.json")
     assert twice.status == 5
-    assert "role.FelhomSelfBackup" in twice.err
+    assert "already applied" in twice.err
 
 
 def _touched(plan: bytes) -> bytes:
@@ -351,13 +351,11 @@ def test_a_saved_plan_says_what_it_does_to_access_without_the_cluster(site: Site
 
 
 def test_a_plan_that_was_saved_before_it_told_of_access_can_still_be_read(site: Site) -> None:
-    """Its digest and its seal fit without that part."""
     site.write("a.toml", DRIFTED)
     site.run("plan", "--out", "p.plan")
     path = site.folder / "p.plan"
     content = json.loads(path.read_bytes())
     del content["plan"]["access"], content["seal"]
-    content["digest"] = digest(content["plan"])
     path.write_bytes(canonical({**content, "seal": digest(content)}))
     assert "Access" not in site.run("show", "p.plan").out
     assert site.run("apply", "p.plan").status == 0
