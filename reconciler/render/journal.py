@@ -186,8 +186,8 @@ def _told(event: Event) -> str:
         parts.append("taking back")
     if data.get("attempt", 1) != 1:
         parts.append(f"attempt {data['attempt']}")
-    if event.name == "continued":
-        parts.append(f"by {data.get('owner', '')}")
+    if data.get("owner") and event.name == "continued":
+        parts.append(f"by {data['owner']}")
     if event.name == "locked":
         parts.append(f"lock number {data['fence']}")
     parts += [str(data[name]) for name in ("why", "sink", "outcome", "pivot") if data.get(name)]

@@ -160,9 +160,10 @@ def _next(report: Ended) -> str:
     if report.complete and report.failure is None:
         return "`pvectl plan` shows what is left, if anything."
     if report.restored:
-        if report.failure is None:
-            return "Nothing is left to do."
-        return "Correct the cause, then plan and apply again."
+        again = "Correct the cause, then plan and apply again."
+        return again if report.failure else "Nothing is left to do."
+    if report.outcome == "stuck" and isinstance(report.failure, Interrupted):
+        return "`pvectl resume` finishes it: there is only the way forward."
     if report.outcome == "stopped" and report.back:
         return "Correct the cause; `pvectl resume` finishes the way back."
     if report.outcome == "rolled back" and report.verified and _left_alone(report.trouble):
