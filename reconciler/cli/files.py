@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.common import Common, command
 from reconciler.cli.session import each_cluster, load_cluster, now
-from reconciler.cli.talk import check_formats, result, say, show, write_file
+from reconciler.cli.talk import check_formats, result, say, show, width, write_file
 from reconciler.desired.format import format_file
 from reconciler.desired.load import state_files
 from reconciler.desired.settings import SETTINGS_FILE, Settings
@@ -103,5 +104,14 @@ def kinds(common: Common) -> ExitStatus:
         summary = (sys.modules[kind.read.__module__].__doc__ or "").splitlines()[0]
         result(f"{name:<11} {table}\n            {summary}")
         fields = ", ".join(kind.table.model_fields)
-        result(f"            keys: {fields}\n")
+        indent = " " * 12
+        result(
+            textwrap.fill(
+                f"keys: {fields}",
+                width(),
+                initial_indent=indent,
+                subsequent_indent=f"{indent}      ",
+            )
+            + "\n"
+        )
     return ExitStatus.OK

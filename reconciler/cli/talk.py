@@ -34,7 +34,7 @@ def check_formats(common: Common, *documents: str) -> None:
 def show(common: Common, document: str, content: object, view: View | None = None) -> None:
     """Write the result in each format that was asked for and that this document has."""
     prefix = "" if common.state.is_absolute() else common.state.as_posix()
-    view = replace(view or View(), color=common.color, width=_width(), prefix=prefix)
+    view = replace(view or View(), color=common.color, width=width(), prefix=prefix)
     for output in common.outputs:
         render = FORMATS[document].get(output.name)
         if render is None:
@@ -50,7 +50,7 @@ def show(common: Common, document: str, content: object, view: View | None = Non
             write_file(output.file, text)
 
 
-def _width() -> int:
+def width() -> int:
     """Of the terminal; 100 columns where there is none."""
     return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
 

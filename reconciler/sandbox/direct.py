@@ -37,9 +37,10 @@ class SandboxApi:
         settings: Settings | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not folder.is_dir():
+        if not (folder / "user.cfg").is_file():
+            there = folder.is_dir()
             raise UsageError(
-                f"there is no folder {folder}",
+                f"{folder} holds no user.cfg" if there else f"there is no folder {folder}",
                 hint="name a folder laid out like /etc/pve, with user.cfg in it",
             )
         settings = settings if settings is not None else Settings.from_environment()
