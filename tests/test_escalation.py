@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.access.escalation import Escalation, escalations, opened
 from reconciler.access.evaluate import privileges
-from reconciler.access.moves import Move, Way
+from reconciler.access.move import Move, Way
 from reconciler.access.privileges import BUILT_IN_ROLES, PRIVILEGES
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, Principal
 from reconciler.errors import RequestRefused

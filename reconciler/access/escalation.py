@@ -10,7 +10,8 @@ from reconciler.access.cells import signature
 from reconciler.access.delta import Delta, difference
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.login import all_active
-from reconciler.access.moves import Move, Reached, Useful, Way, decisive, moves, proved
+from reconciler.access.move import Move, Way
+from reconciler.access.moves import Reached, Useful, decisive, moves, proved
 from reconciler.access.privileges import BUILT_IN_ROLES, PRIVILEGES
 from reconciler.access.table import GROUP, ROOT, AccessTable, split_token
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from reconciler.access.decide import Entry
 from reconciler.access.escalation import Escalation
-from reconciler.access.moves import Move
+from reconciler.access.move import Move
 from reconciler.access.table import ROOT, TOKEN
 from reconciler.render import markdown as comment
 from reconciler.render import text as terminal
