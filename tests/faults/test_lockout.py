@@ -227,6 +227,8 @@ def test_a_plan_is_refused_exactly_when_a_prefix_of_it_loses_what_is_protected()
         wanted = replace(wanted, policy=wanted.policy.model_copy(update={"lockout": policy}))
         question = Question(cluster.api.endpoint, actor, at, allowed=PASSED)
         plan = compose(wanted, look(cluster.api), Facts(), question).plan
+        if {"UNKNOWN_REFERENCE", "STILL_USED"} & {one.code for one in plan.refusals}:
+            return  # a state that names what it does not hold: nobody can apply that
         there = cluster.files()
         expected, looked = first_loss(cluster, plan, policy, at)
         assert refused_at(plan) == expected, plan
