@@ -52,6 +52,11 @@ def test_after_a_signal_no_other_cluster_has_its_turn(tmp_path: Path) -> None:
     assert ends(tmp_path, results) == (ExitStatus.INTERRUPTED, ["east"])
 
 
+def test_where_a_person_is_needed_no_other_cluster_is_changed(tmp_path: Path) -> None:
+    results: Results = {"east": ExitStatus.NOT_RESTORED, "west": ExitStatus.OK}
+    assert ends(tmp_path, results) == (ExitStatus.NOT_RESTORED, ["east"])
+
+
 def test_results_of_several_clusters_do_not_overwrite_each_other(tmp_path: Path) -> None:
     results: Results = dict.fromkeys(("east", "west"), ExitStatus.OK)
     with pytest.raises(UsageError, match="one cluster only"):

@@ -57,7 +57,7 @@ def each_cluster(common: Common, work: Callable[[Cluster, Settings], ExitStatus]
     """Run `work` on every cluster that is meant; the most important exit status is given.
 
     Of several clusters one that fails does not keep the others from their turn. An interrupted run
-    is the last one.
+    is the last one, and so is one that leaves a cluster in a state in which a person is needed.
     """
     settings = read_settings(common.state)
     clusters = settings.select(common.on)
@@ -67,11 +67,15 @@ def each_cluster(common: Common, work: Callable[[Cluster, Settings], ExitStatus]
     if file is not None:
         raise UsageError(f"{file} can hold one cluster only", hint="choose it with --on NAME")
     results = []
-    for cluster in clusters:
+    for number, cluster in enumerate(clusters, 1):
         status = _turn(common, cluster, settings, work)
         if status not in PRECEDENCE:
             return status
         results.append(status)
+        if status is ExitStatus.NOT_RESTORED and number < len(clusters):
+            others = ", ".join(other.name for other in clusters[number:])
+            say(common, f"not begun, since target {cluster.name} needs a person first: {others}")
+            break
     return min(results, key=PRECEDENCE.index)
 
 
