@@ -13,7 +13,7 @@ from reconciler.access.login import all_active
 from reconciler.access.move import Move, Way
 from reconciler.access.moves import Reached, Useful, decisive, moves, proved
 from reconciler.access.privileges import BUILT_IN_ROLES, PRIVILEGES
-from reconciler.access.table import GROUP, ROOT, AccessTable, split_token
+from reconciler.access.table import GROUP, ROOT, USER, AccessTable, split_token
 
 _TRIGGERS = frozenset(
     {"Permissions.Modify", "Realm.Allocate", "Sys.Console", "Sys.Modify", "User.Modify"}
@@ -109,12 +109,15 @@ def _useful(table: AccessTable) -> Useful:
     found: set[str] = set()
     groups: set[str] = set()
     placed: set[str] = set()
+    own: dict[str, list[object]] = {}
     for path, kinds in table.acl.items():
         if not decisive(path):
             continue
         placed.update(kinds.get(GROUP, ()))
         for kind, holders in kinds.items():
             for who, roles in holders.items():
+                if kind == USER:
+                    own.setdefault(who, []).append((path, tuple(sorted(roles.items()))))
                 if any(_leads_on(table, role) for role in roles):
                     (groups if kind == GROUP else found).add(who)
     for group in groups:
@@ -124,7 +127,13 @@ def _useful(table: AccessTable) -> Useful:
         found.update(token for token in owned.get(user, ()) if not table.tokens[token].privsep)
     there = table.users.keys() | table.tokens.keys()
     ghosts = {who for who in found - there if split_token(who) is None}
-    return Useful(frozenset(found & there), frozenset(groups), frozenset(ghosts), frozenset(placed))
+    return Useful(
+        frozenset(found & there),
+        frozenset(groups),
+        frozenset(ghosts),
+        frozenset(placed),
+        {user: tuple(entries) for user, entries in own.items()},
+    )
 
 
 def _leads_on(table: AccessTable, role: str) -> bool:
@@ -211,9 +220,19 @@ class _Search:
         return kept
 
     def _is_open(self, reached: Reached, step: Move) -> bool:
+        actor, holds = step.actor, reached.holds
+        if actor not in reached.identities or not holds(actor, step.privilege, step.path):
+            return False
+        if step.way is Way.MAKE_USER:
+            return holds(actor, "User.Modify", f"/access/groups/{step.through}")
+        if step.way is not Way.JOIN_GROUP:
+            return True
+        if step.through not in self._table.users:
+            realm = step.through.rpartition("@")[2]
+            return holds(actor, "Realm.AllocateUser", f"/access/realm/{realm}")
         return any(
-            move.actor == step.actor and _what(move) == _what(step)
-            for move in moves(reached, self._useful)
+            holds(actor, "User.Modify", f"/access/groups/{group}")
+            for group in index_of(self._table).groups_of.get(step.through, ())
         )
 
     def _leads_to_root(self, who: str, steps: Sequence[Move]) -> bool:

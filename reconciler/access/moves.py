@@ -22,14 +22,19 @@ class Useful(NamedTuple):
     """What in the decisive places leads on.
 
     `acting`: users and tokens, `groups`: groups with roles there. `ghosts`: users that do not exist
-    and have such roles all the same. `placed`: groups with any role there.
+    and have such roles all the same. `placed`: groups with any role there. `own`: user -> its own
+    entries there.
     """
 
     acting: frozenset[str]
     groups: frozenset[str]
     ghosts: frozenset[str]
     placed: frozenset[str]
+    own: Mapping[str, tuple[object, ...]]
 
+
+_TRIED = 20
+"""How many users that are not alike are tried as new members of a group."""
 
 GRANT_PATHS = ("/", "/access", "/access/groups", "/access/realm", "/nodes")
 """Where Administrator leads to root; of several that are open, the outermost is enough."""
@@ -150,8 +155,9 @@ def _users(reached: Reached, who: str, useful: Useful) -> Iterator[Move]:
     for group, path in paths.items():
         for user in sorted(table.groups[group] & (useful.acting | {ROOT})):
             yield Move(Way.MAKE_TOKEN, who, "User.Modify", path, user)
-    joining = _joining(reached, who, controlled, useful)
-    for group in [group for group in controlled if group in useful.groups]:
+    open_groups = [group for group in controlled if group in useful.groups]
+    joining = _joining(reached, who, controlled, useful) if open_groups else []
+    for group in open_groups:
         for user in joining or [f"{FRESH}{group}@{realm}" for realm in _filled(reached, who)[:1]]:
             if user not in table.groups[group]:
                 yield Move(Way.JOIN_GROUP, who, "User.Modify", paths[group], group, through=user)
@@ -185,14 +191,10 @@ def _joining(reached: Reached, who: str, controlled: Sequence[str], useful: Usef
     alike: dict[object, str] = {}
     members = {user for group in controlled for user in table.groups[group]}
     for user in sorted(members & table.users.keys()):
-        own = [
-            (path, tuple(sorted(kinds[USER][user].items())))
-            for path, kinds in table.acl.items()
-            if decisive(path) and user in kinds.get(USER, ())
-        ]
         groups = {*index_of(table).groups_of.get(user, ())} & useful.placed
-        alike.setdefault((tuple(sorted(own)), frozenset(groups)), user)
-    return list(alike.values())
+        alike.setdefault((useful.own.get(user, ()), frozenset(groups)), user)
+    fewest = sorted(alike.values(), key=lambda user: (len(useful.own.get(user, ())), user))
+    return fewest[:_TRIED]
 
 
 def _roles(reached: Reached, who: str) -> Iterator[Move]:
