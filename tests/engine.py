@@ -84,12 +84,10 @@ class NoLease:
 
 
 @dataclass
-class Faulty:
-    """An `Api` in front of another one: `fault(number, request, send)` decides on every write."""
+class Passing:
+    """An `Api` in front of another one that passes everything on."""
 
     api: Api
-    fault: Callable[[int, Request, Callable[[], Any]], Any]
-    sent: list[Request] = field(default_factory=list)
 
     @property
     def actor(self) -> str:
@@ -103,11 +101,22 @@ class Faulty:
         return self.api.get(requests)
 
     def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
-        self.sent.append(request)
-        return self.fault(len(self.sent), request, lambda: self.api.send(request, secrets))
+        return self.api.send(request, secrets)
 
     def close(self) -> None:
         self.api.close()
+
+
+@dataclass
+class Faulty(Passing):
+    """An `Api` in front of another one: `fault(number, request, send)` decides on every write."""
+
+    fault: Callable[[int, Request, Callable[[], Any]], Any]
+    sent: list[Request] = field(default_factory=list)
+
+    def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
+        self.sent.append(request)
+        return self.fault(len(self.sent), request, lambda: self.api.send(request, secrets))
 
 
 def refuse_at(step: int) -> Callable[[int, Request, Callable[[], Any]], Any]:

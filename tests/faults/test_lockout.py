@@ -20,7 +20,6 @@ from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user import UserSpec
 from reconciler.model.address import Address
-from reconciler.model.api import Api
 from reconciler.model.facts import Facts
 from reconciler.model.plan import Plan
 from reconciler.model.policy import Lockout
@@ -28,7 +27,7 @@ from reconciler.model.request import Request
 from reconciler.model.state import Spec
 from reconciler.planning.compose import Question, compose
 from tests import naive
-from tests.engine import NOW
+from tests.engine import NOW, Passing
 from tests.faults import size
 from tests.faults.worlds import PASSED, Bench, World, declare, look, plan_for, world
 from tests.random_states import PATHS, ROLES, TOKENS, USERS, access_states, with_sinks
@@ -150,24 +149,12 @@ def first_loss(cluster: World, plan: Plan, policy: Lockout, at: int) -> tuple[in
 
 
 @dataclass
-class Watching:
+class Watching(Passing):
     """An `Api` that looks at what is protected after every write, and refuses write `stop`."""
 
-    api: Api
     looks: Callable[[], bool]
     stop: int
     writes: int = 0
-
-    @property
-    def actor(self) -> str:
-        return self.api.actor
-
-    @property
-    def endpoint(self) -> str:
-        return self.api.endpoint
-
-    def get(self, requests: Sequence[Request]) -> list[Any]:
-        return self.api.get(requests)
 
     def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
         self.writes += 1
@@ -176,9 +163,6 @@ class Watching:
         answer = self.api.send(request, secrets)
         assert self.looks(), request
         return answer
-
-    def close(self) -> None:
-        self.api.close()
 
 
 def taken_back(cluster: World, plan: Plan, policy: Lockout, at: int, stop: int) -> int:

@@ -15,6 +15,7 @@ from reconciler.execution.report import Outcome, Report
 from reconciler.execution.run import SETTLE, Progress, Run
 from reconciler.model.api import Api
 from reconciler.model.request import Request
+from tests.engine import Passing
 from tests.faults.test_tokens import STATE
 from tests.faults.worlds import Bench, World, bench, is_as_before, is_declared, world
 
@@ -26,23 +27,14 @@ def cluster() -> Iterator[World]:
 
 
 @dataclass
-class Vanishing:
+class Vanishing(Passing):
     """An `Api` that answers nothing any more after the write of this number; `loses`: not even
     that one, although it arrived. `refuses`: the write that is refused before."""
 
-    api: Api
     after: int
     loses: bool = False
     refuses: int = 0
     writes: int = 0
-
-    @property
-    def actor(self) -> str:
-        return self.api.actor
-
-    @property
-    def endpoint(self) -> str:
-        return self.api.endpoint
 
     def get(self, requests: Sequence[Request]) -> list[Any]:
         self._refuse_when_gone()
@@ -61,9 +53,6 @@ class Vanishing:
     def _refuse_when_gone(self) -> None:
         if self.writes >= self.after:
             raise Unreachable("https://pve:8006 did not answer: connection refused")
-
-    def close(self) -> None:
-        self.api.close()
 
 
 def run(plan: Bench, api: Api) -> tuple[Report, list[Progress], float]:

@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,7 @@ from reconciler.model.state import Spec, State
 from reconciler.planning.compose import Question, compose
 from reconciler.sandbox.direct import SandboxApi
 from reconciler.sandbox.settings import Settings
-from tests.engine import FRESH, NOW, MemorySecrets, NoLease, TestClock
+from tests.engine import FRESH, NOW, MemorySecrets, NoLease, Passing, TestClock
 from tests.kinds.making import fresh_folder
 
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
@@ -117,31 +117,16 @@ def plan_for(api: Api, state: State, cluster: str = "", actor: str = "") -> Plan
 
 
 @dataclass
-class Watched:
+class Watched(Passing):
     """An `Api` that lets no write pass unless its record is on the disk."""
 
-    api: Api
     journal: Path
-
-    @property
-    def actor(self) -> str:
-        return self.api.actor
-
-    @property
-    def endpoint(self) -> str:
-        return self.api.endpoint
-
-    def get(self, requests: Sequence[Request]) -> list[Any]:
-        return self.api.get(requests)
 
     def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
         last = json.loads(self.journal.read_bytes().rstrip(b"\n").rpartition(b"\n")[2])
         assert last["event"] == "intent", f"{request.target} without its record"
         assert last["data"]["request"] == json.loads(json.dumps(request.to_json()))
         return self.api.send(request, secrets)
-
-    def close(self) -> None:
-        self.api.close()
 
 
 @dataclass
