@@ -27,7 +27,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.bench
 
 faults: $(READY)
-	$(BIN)/pytest -n auto tests/faults --faults-at-length
+	$(BIN)/pytest -n auto tests/execution tests/planning --faults-at-length
 
 $(READY): pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; set PYTHON=/path/to/python3.11" >&2; exit 1; }

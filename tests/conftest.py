@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 from reconciler.model.api import Api
-from tests.faults import size
+from tests.execution import size
 
 # CI tries the same examples each time, so that what it says is about the change at hand.
 settings.register_profile("here", deadline=None)
@@ -65,7 +65,7 @@ def _open_cassette(stack: ExitStack, path: Path) -> Api:
     import vcr
     from urllib3.connectionpool import HTTPSConnectionPool
 
-    from reconciler.live.api import open_api
+    from reconciler.live.http.client import open_api
     from reconciler.model.target import Target
 
     # vcrpy puts the real connection class back for a moment while it makes one of its own

@@ -19,6 +19,8 @@ LAYERS = (
     {"kinds"},
     {"access"},
     {"model"},
+    {"pve"},
+    {"text"},
     {"errors"},
 )
 """From top to bottom; a part may import what lies below it, and nothing beside or above it."""
@@ -27,14 +29,14 @@ TOP = {"__main__"}
 """Modules of the package itself that start it; they may import everything."""
 
 ONCE = {
-    "cheroot": "sandbox/server.py",
+    "cheroot": "sandbox/http/server.py",
     "cryptography": "sandbox/keys.py",
     "deepdiff": "render/fields.py",
-    "keyring": "execution/keychain.py",
-    "proxmoxer": "live/api.py",
-    "requests": "live/api.py",
+    "keyring": "execution/secrets/keyring.py",
+    "proxmoxer": "live/http/client.py",
+    "requests": "live/http/client.py",
     "rich": "",
-    "tomli_w": "desired/format.py",
+    "tomli_w": "desired/toml/formatter.py",
     "typer": "cli/",
 }
 """Library -> the only module, or folder, that may import it; empty: none does."""

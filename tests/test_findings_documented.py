@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from reconciler.cli.pages import pages
+from reconciler.cli.code_pages import pages
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "reconciler"

@@ -9,9 +9,9 @@ same either way. The mappings that these functions return are shared: do not cha
 from __future__ import annotations
 
 from reconciler.access.index import NO_ACCESS, Flags, Index, RoleSet
-from reconciler.access.paths import chain
-from reconciler.access.privileges import PRIVILEGES
 from reconciler.access.table import ROOT, AccessTable, split_token
+from reconciler.pve.acl_paths import chain
+from reconciler.pve.builtin_roles import PRIVILEGES
 
 _NOTHING: Flags = {}
 _EVERYTHING: Flags = dict.fromkeys(sorted(PRIVILEGES), True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
-from reconciler.access.pathset import PathSet, parents
+from reconciler.access.path_index import PathSet, parents
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, Principal
 
 NO_ACCESS = "NoAccess"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from reconciler.access.privileges import BUILT_IN_ROLES
+from reconciler.pve.builtin_roles import BUILT_IN_ROLES
 
 if TYPE_CHECKING:
     from reconciler.access.index import Index

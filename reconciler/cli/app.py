@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from reconciler import cli
+from reconciler.cli import commands
 from reconciler.errors import ExitStatus, PvectlError, UsageError
 
 app = typer.Typer(
@@ -60,10 +60,10 @@ def _register(arguments: Sequence[str]) -> None:
 
     A command with a module of its own name needs no other one, which saves start-up time.
     """
-    names = [module.name for module in pkgutil.iter_modules(cli.__path__)]
+    names = [module.name for module in pkgutil.iter_modules(commands.__path__)]
     asked = next((text for text in arguments if not text.startswith("-")), "")
     for name in [asked] if asked in names else names:
-        importlib.import_module(f"{cli.__name__}.{name}")
+        importlib.import_module(f"{commands.__name__}.{name}")
     order = [command for commands in PANELS.values() for command in commands]
     app.registered_commands.sort(key=lambda made: order.index(str(made.name)))
     for made in app.registered_commands:
@@ -116,8 +116,8 @@ def _words(error: Exception) -> str:
 
 
 def _fail(error: PvectlError, arguments: Sequence[str]) -> int:
-    from reconciler.cli.spelling import given as options
-    from reconciler.cli.talk import complain
+    from reconciler.cli.hints import given as options
+    from reconciler.cli.output import complain
 
     given = " ".join(arguments).replace("--log-format=", "--log-format ")
     as_json = "--log-format json" in given or os.environ.get("PVECTL_LOG_FORMAT") == "json"

@@ -9,7 +9,7 @@ from reconciler.kinds import all_kinds, kind_of, references
 from reconciler.model.address import Address
 from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.suggest import suggest
+from reconciler.text.suggest import suggest
 
 _MOST_NOTES = 20
 """Beyond that many undeclared names the files describe only a part of the cluster on purpose."""

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from reconciler.desired.settings import SETTINGS_FILE
-from reconciler.desired.target import TargetTable
-from reconciler.desired.wishes import WISHES
+from reconciler.desired.directives import WISHES
+from reconciler.desired.settings.settings import SETTINGS_FILE
+from reconciler.desired.settings.target import TargetTable
 from reconciler.kinds import all_kinds
 from reconciler.kinds.kind import Kind
 from reconciler.model.policy import Policy

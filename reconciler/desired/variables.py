@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.desired.scan import Node
-from reconciler.desired.toml import Document
+from reconciler.desired.toml.document import Document
+from reconciler.desired.toml.positions import Node
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.suggest import did_you_mean
+from reconciler.text.suggest import did_you_mean
 
 _VARIABLE = re.compile(r"\$(\$)?\{([^{}]*)\}")
 

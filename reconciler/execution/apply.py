@@ -14,14 +14,8 @@ from reconciler.errors import (
     PvectlError,
     Unreachable,
 )
-from reconciler.execution.journal import is_finished
-from reconciler.execution.judge import Seen, describe, is_hidden, judge, known
-from reconciler.execution.report import DONE, STOPPED, STUCK, Outcome, Report, report
-from reconciler.execution.rollback import BARRIERS, roll_back
-from reconciler.execution.run import SETTLE, Direction, Run, Sight
-from reconciler.execution.send import close_open, renew_secrets, write
-from reconciler.execution.sinks import REDIRECTED, Sinks, redirection, with_sinks
-from reconciler.execution.trail import (
+from reconciler.execution.journal.journal import is_finished
+from reconciler.execution.journal.replay import (
     ASKED,
     announced,
     final,
@@ -32,6 +26,12 @@ from reconciler.execution.trail import (
     recorded,
     touched,
 )
+from reconciler.execution.rollback import BARRIERS, roll_back
+from reconciler.execution.run.context import SETTLE, Direction, Run, Sight
+from reconciler.execution.run.observation import Seen, describe, is_hidden, judge, known
+from reconciler.execution.run.outcome import DONE, STOPPED, STUCK, Outcome, Report, report
+from reconciler.execution.run.sender import close_open, renew_secrets, write
+from reconciler.execution.secrets.routing import REDIRECTED, Sinks, redirection, with_sinks
 from reconciler.kinds import kind_of
 from reconciler.model.change import Change, Undo
 from reconciler.model.plan import Step

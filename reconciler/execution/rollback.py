@@ -11,11 +11,11 @@ from reconciler.errors import (
     SinkFailed,
     Unreachable,
 )
-from reconciler.execution.judge import Seen, describe, is_hidden, judge, known, shown
-from reconciler.execution.report import ROLLED_BACK, Report, report
-from reconciler.execution.run import SETTLE, Direction, Run, Sight
-from reconciler.execution.send import close_open, write
-from reconciler.execution.trail import announced, is_taken_back, recorded, touched
+from reconciler.execution.journal.replay import announced, is_taken_back, recorded, touched
+from reconciler.execution.run.context import SETTLE, Direction, Run, Sight
+from reconciler.execution.run.observation import Seen, describe, is_hidden, judge, known, shown
+from reconciler.execution.run.outcome import ROLLED_BACK, Report, report
+from reconciler.execution.run.sender import close_open, write
 from reconciler.kinds import kind_of
 from reconciler.model.change import Change, Undo
 

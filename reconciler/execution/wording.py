@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from reconciler.kinds.text import unix_to_toml
+from reconciler.kinds.shared.field_types import unix_to_toml
 from reconciler.model.secret import HIDDEN, SecretRef, SecretSink
-from reconciler.model.state import Spec
+from reconciler.model.spec import Spec
 
 LONGEST = 160
 """Characters of one text that are shown."""

@@ -14,7 +14,7 @@ from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind
 from reconciler.model.address import Address
 from reconciler.model.change import Change
-from reconciler.model.state import Spec, State
+from reconciler.model.spec import Spec, State
 
 
 @cache

@@ -9,12 +9,12 @@ from pydantic import Field
 
 from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
-from reconciler.kinds.text import NAME, Text, given, quote
+from reconciler.kinds.shared.field_types import NAME, Text, given, quote
 from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import Table
 from reconciler.model.request import Request, request
-from reconciler.model.state import Spec
+from reconciler.model.spec import Spec
 
 GROUPS = request("GET", "access", "groups")
 LOCK_PREFIX = "pvectl-lock-"

@@ -14,12 +14,12 @@ from reconciler.access.table import AccessTable
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Change, Undo
 from reconciler.model.declared import Declaration, Declared
-from reconciler.model.facts import Facts
 from reconciler.model.finding import Finding
+from reconciler.model.inventory import Facts
 from reconciler.model.policy import Table
 from reconciler.model.request import Request
 from reconciler.model.secret import SecretRef, SecretSink
-from reconciler.model.state import Spec, State
+from reconciler.model.spec import Spec, State
 
 S = TypeVar("S", bound=Spec)
 

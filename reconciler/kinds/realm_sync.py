@@ -8,20 +8,20 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from reconciler.access.table import AccessTable
-from reconciler.kinds.jobs import Schedule, id_findings, schedule_findings
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
-from reconciler.kinds.options import without_line_feed
-from reconciler.kinds.realm_table import RealmSpec
-from reconciler.kinds.replace import as_replacement
-from reconciler.kinds.text import Text, changed, flag, given, names
+from reconciler.kinds.realm.table import RealmSpec
+from reconciler.kinds.shared.field_types import Text, changed, flag, given, names
+from reconciler.kinds.shared.jobs import Schedule, id_findings, schedule_findings
+from reconciler.kinds.shared.options import without_line_feed
+from reconciler.kinds.shared.replace import as_replacement
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.formats import check
 from reconciler.model.policy import Table
 from reconciler.model.request import Request, Value, request
-from reconciler.model.state import Spec, State
+from reconciler.model.spec import Spec, State
+from reconciler.pve.formats import check
 
 JOBS = request("GET", "cluster", "jobs", "realm-sync")
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from pydantic import Field
 
-from reconciler.access.privileges import BUILT_IN_ROLES
 from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
-from reconciler.kinds.text import NAME, Privilege, names, split_list
+from reconciler.kinds.shared.field_types import NAME, Privilege, names, split_list
 from reconciler.model.change import Change, Undo
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import Table
 from reconciler.model.request import Request, request
-from reconciler.model.state import Spec
+from reconciler.model.spec import Spec
+from reconciler.pve.builtin_roles import BUILT_IN_ROLES
 
 ROLES = request("GET", "access", "roles")
 _RESERVED = "pve"

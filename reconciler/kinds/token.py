@@ -11,7 +11,16 @@ from pydantic import Field
 from reconciler.access.table import AccessTable, Principal
 from reconciler.kinds.group import groups_of, modify_user
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need, plain_title
-from reconciler.kinds.text import TOKEN, Expiry, Text, changed, flag, given, quote, unix_to_toml
+from reconciler.kinds.shared.field_types import (
+    TOKEN,
+    Expiry,
+    Text,
+    changed,
+    flag,
+    given,
+    quote,
+    unix_to_toml,
+)
 from reconciler.kinds.user import USERS
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
@@ -20,7 +29,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import Table
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretSink
-from reconciler.model.state import Spec, State
+from reconciler.model.spec import Spec, State
 
 
 class TokenSpec(Spec):

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from reconciler.access.table import AccessTable, Principal
 from reconciler.kinds.group import groups_of, modify_user
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
-from reconciler.kinds.text import (
+from reconciler.kinds.shared.field_types import (
     USER,
     Expiry,
     Text,
@@ -23,14 +23,14 @@ from reconciler.kinds.text import (
     split_list,
     unix_to_toml,
 )
-from reconciler.model import formats
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import Table
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretRef
-from reconciler.model.state import Spec
+from reconciler.model.spec import Spec
+from reconciler.pve import formats
 
 USERS = request("GET", "access", "users", full=1)
 

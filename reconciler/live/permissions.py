@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from reconciler.access.verified import Answers, Spot
+from reconciler.access.expectations.verify import Answers, Spot
 from reconciler.model.api import Api
 from reconciler.model.request import Request, request
 

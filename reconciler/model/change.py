@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from reconciler.model.address import Address
-from reconciler.model.state import Spec
+from reconciler.model.spec import Spec
 
 
 class Action(StrEnum):

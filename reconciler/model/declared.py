@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from reconciler.model.address import Address
 from reconciler.model.finding import Finding, Source
 from reconciler.model.policy import Policy
-from reconciler.model.state import Spec
+from reconciler.model.spec import Spec
 
 
 class Declaration(NamedTuple):

@@ -12,7 +12,7 @@ from reconciler.model.change import Action, Change, Undo
 from reconciler.model.finding import Finding
 from reconciler.model.request import Request
 from reconciler.model.secret import SecretSink
-from reconciler.model.state import Spec, digest
+from reconciler.model.spec import Spec, digest
 
 FORMAT = 1
 

@@ -6,19 +6,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from reconciler.access.decide import Entry
-from reconciler.access.escalation import Escalation, escalations
-from reconciler.access.grant import NewRole
-from reconciler.access.paths import chain
+from reconciler.access.escalation.search import Escalation, escalations
+from reconciler.access.explain.remediation import NewRole
 from reconciler.access.table import ROOT, TOKEN, USER, AccessTable, Principal, split_token
+from reconciler.access.trace import Entry
 from reconciler.kinds import access_table, all_kinds, kind_of
 from reconciler.kinds.group import LOCK_NEED
 from reconciler.kinds.kind import Need
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.declared import Desired
-from reconciler.model.state import State
-from reconciler.planning.stand_in import as_live
+from reconciler.model.spec import State
+from reconciler.planning.offline import as_live
+from reconciler.pve.acl_paths import chain
 
 PLAN, APPLY = "Plan", "Apply"
 """What the names of the roles begin with; Proxmox VE keeps names that begin with PVE for itself."""

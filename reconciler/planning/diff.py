@@ -14,7 +14,7 @@ from reconciler.model.declared import Declared, Desired, Moved
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Kept
 from reconciler.model.policy import Mode
-from reconciler.model.state import Spec, State
+from reconciler.model.spec import Spec, State
 
 
 class Difference(NamedTuple):

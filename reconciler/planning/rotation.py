@@ -9,17 +9,17 @@ from reconciler.kinds import access_table, references
 from reconciler.kinds.token import TokenSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
-from reconciler.model.facts import Facts
 from reconciler.model.finding import Finding, Severity
+from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan
 from reconciler.model.policy import Policy
 from reconciler.model.secret import SecretSink
-from reconciler.model.state import State
-from reconciler.planning import guard
-from reconciler.planning.compose import Question
-from reconciler.planning.lockout import lockout
-from reconciler.planning.order import order
-from reconciler.planning.preflight import preflight
+from reconciler.model.spec import State
+from reconciler.planning.builder import Question
+from reconciler.planning.checks import guard
+from reconciler.planning.checks.lockout import lockout
+from reconciler.planning.checks.preflight import preflight
+from reconciler.planning.ordering.order import order
 
 RENEWS_SINCE = (9, 1)
 """The first release of Proxmox VE that gives a token a new secret in place."""

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from reconciler.model.backup_options import JOB_OPTIONS
-from reconciler.model.realm_options import REALM_OPTIONS
 from reconciler.model.secret import HIDDEN, SecretRef, SecretSink
-from reconciler.model.state import Spec
-from reconciler.model.storage_options import STORAGE_OPTIONS
-from reconciler.render.words import listed, moment
+from reconciler.model.spec import Spec
+from reconciler.pve.backup_options import JOB_OPTIONS
+from reconciler.pve.realm_options import REALM_OPTIONS
+from reconciler.pve.storage_options import STORAGE_OPTIONS
+from reconciler.text.humanize import listed, moment
 
 LONGEST = 160
 """Characters of one value that are shown; the JSON document holds all of them."""

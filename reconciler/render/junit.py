@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Plan
-from reconciler.render.clean import clean
-from reconciler.render.drift import Drift
+from reconciler.render.documents.drift import Drift
 from reconciler.render.view import View
+from reconciler.text.sanitize import clean
 
 
 class Case(NamedTuple):

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 from reconciler.model.finding import Finding, Severity
-from reconciler.render.alike import alike
-from reconciler.render.clean import clean
-from reconciler.render.layout import cut
-from reconciler.render.outline import Block, Outline, Section
-from reconciler.render.words import count, hint_lines
+from reconciler.render.collapse import alike
+from reconciler.render.document import Block, Outline, Section
+from reconciler.render.wrap import cut
+from reconciler.text.humanize import count, hint_lines
+from reconciler.text.sanitize import clean
 
 LIMIT = 65_536
 """GitHub refuses a longer comment. Counted in bytes here, which is never too few."""

@@ -9,9 +9,9 @@ from reconciler.kinds import all_kinds
 from reconciler.model.change import Action
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Plan
-from reconciler.render.clean import clean
-from reconciler.render.drift import Class, Drift
+from reconciler.render.documents.drift import Class, Drift
 from reconciler.render.view import View
+from reconciler.text.sanitize import clean
 
 Labels = tuple[tuple[str, str], ...]
 Sample = tuple[Labels, int]

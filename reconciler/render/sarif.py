@@ -10,11 +10,11 @@ from urllib.parse import quote
 from reconciler import __version__
 from reconciler.model.finding import Finding, Source
 from reconciler.model.plan import Plan
-from reconciler.model.state import digest
-from reconciler.render.clean import clean
-from reconciler.render.drift import Drift
+from reconciler.model.spec import digest
+from reconciler.render.documents.drift import Drift
 from reconciler.render.view import View
-from reconciler.render.words import hint_lines
+from reconciler.text.humanize import hint_lines
+from reconciler.text.sanitize import clean
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from reconciler.sandbox.server import Sandbox
+from reconciler.sandbox.http.server import Sandbox
 from reconciler.sandbox.settings import Settings
 
 

@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reconciler.access.table import ROOT, split_token
-from reconciler.model.formats import username_complaint
+from reconciler.pve.formats import username_complaint
 from reconciler.sandbox import crypt
+from reconciler.sandbox.config.perltext import file_bytes, file_text
+from reconciler.sandbox.config.realmcfg import realms
+from reconciler.sandbox.config.store import Store, locked
+from reconciler.sandbox.config.usercfg import Token, User, UserConfig
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError, died
-from reconciler.sandbox.perltext import file_bytes, file_text
-from reconciler.sandbox.realmcfg import realms
-from reconciler.sandbox.store import Store, locked
-from reconciler.sandbox.usercfg import Token, User, UserConfig
 
 SHADOW = "priv/shadow.cfg"
 TOKENS = "priv/token.cfg"

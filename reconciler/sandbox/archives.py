@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.sandbox.clock import stamp
+from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.guests import LXC, Guest
-from reconciler.sandbox.store import Store
 from reconciler.sandbox.tasks import run_folder
 
 _NAME = re.compile(

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model.backup_options import NEEDS_SYS_MODIFY, ROOT_ONLY, notes_complaint
-from reconciler.model.formats import split_list
+from reconciler.pve.backup_options import NEEDS_SYS_MODIFY, ROOT_ONLY, notes_complaint
+from reconciler.pve.formats import split_list
+from reconciler.sandbox.config.jobcfg import parse_all_properties, properties
+from reconciler.sandbox.config.perltext import true
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import bad_parameters, died
 from reconciler.sandbox.guests import guests
-from reconciler.sandbox.jobcfg import parse_all_properties, properties
-from reconciler.sandbox.perltext import true
 
 Options = dict[str, Any]
 

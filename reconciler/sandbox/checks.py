@@ -11,12 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from reconciler.access.paths import normalize_path
-from reconciler.model.formats import split_list, username_complaint
-from reconciler.model.parameters import Value, plain
+from reconciler.pve.acl_paths import normalize_path
+from reconciler.pve.formats import split_list, username_complaint
+from reconciler.pve.schema import Value, plain
+from reconciler.sandbox.config.perltext import true
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError, died, forbidden
-from reconciler.sandbox.perltext import true
 
 Raw = Mapping[str, Value]
 

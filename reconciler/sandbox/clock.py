@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from reconciler.model.calendar import next_runs, parse
+from reconciler.pve.calendar.event import next_runs, parse
 
 
 def runs_after(schedule: str, start: int, count: int) -> list[int]:

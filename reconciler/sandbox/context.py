@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from reconciler.access.evaluate import privileges
 from reconciler.access.index import Flags
 from reconciler.access.table import ROOT
-from reconciler.model.formats import split_list
-from reconciler.model.parameters import Value, plain
+from reconciler.pve.formats import split_list
+from reconciler.pve.schema import Value, plain
+from reconciler.sandbox.config.store import Store
+from reconciler.sandbox.config.usercfg import UserConfig
 from reconciler.sandbox.failure import forbidden
-from reconciler.sandbox.store import Store
-from reconciler.sandbox.usercfg import UserConfig
 
 
 class Params(dict[str, Value]):

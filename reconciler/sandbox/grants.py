@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.access.table import AccessTable, PoolMembers, Principal
-from reconciler.sandbox.usercfg import Roles, UserConfig
+from reconciler.sandbox.config.usercfg import Roles, UserConfig
 
 
 def access_table(cfg: UserConfig) -> AccessTable:

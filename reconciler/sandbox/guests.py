@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.sandbox.perltext import file_text
-from reconciler.sandbox.store import Store
+from reconciler.sandbox.config.perltext import file_text
+from reconciler.sandbox.config.store import Store
 
 QEMU, LXC = "qemu", "lxc"
 _FOLDERS = {QEMU: "qemu-server", LXC: "lxc"}

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.sandbox.store import Store
+from reconciler.sandbox.config.store import Store
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.sandbox.config.sections import Section
+from reconciler.sandbox.config.storagecfg import available_on, content_text
+from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError
 from reconciler.sandbox.guests import Guest, figures
-from reconciler.sandbox.sections import Section
 from reconciler.sandbox.storage_plugins import check_online
-from reconciler.sandbox.storagecfg import available_on, content_text
-from reconciler.sandbox.store import Store
 
 Row = dict[str, Any]
 

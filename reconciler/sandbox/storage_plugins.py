@@ -14,11 +14,11 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
+from reconciler.sandbox.config.sections import Section, Values
+from reconciler.sandbox.config.storagecfg import storages
+from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError, died
-from reconciler.sandbox.sections import Section, Values
-from reconciler.sandbox.storagecfg import storages
-from reconciler.sandbox.store import Store
 
 Secrets = dict[str, str | None]
 """Sensitive options of a request; None for one that is to be deleted."""

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 from reconciler.access.table import split_token
+from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError, died
-from reconciler.sandbox.store import Store
 
 _UPID = re.compile(
     r"UPID:([a-zA-Z0-9](?:[a-zA-Z0-9\-]*[a-zA-Z0-9])?):([0-9A-Fa-f]{8}):([0-9A-Fa-f]{8,9}):"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.model.backup_options import VZDUMP_DEFAULTS
+from reconciler.pve.backup_options import VZDUMP_DEFAULTS
 from reconciler.sandbox.archives import (
     archives_of,
     beside,
@@ -22,14 +22,14 @@ from reconciler.sandbox.archives import (
 )
 from reconciler.sandbox.backupjob import Options, truthy
 from reconciler.sandbox.clock import stamp
+from reconciler.sandbox.config.jobcfg import properties
+from reconciler.sandbox.config.sections import Section
+from reconciler.sandbox.config.storagecfg import storages
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.disks import Disk, backed_up, disks
 from reconciler.sandbox.failure import ApiError, died
 from reconciler.sandbox.guests import LXC, Guest, guests
-from reconciler.sandbox.jobcfg import properties
-from reconciler.sandbox.sections import Section
 from reconciler.sandbox.storage_plugins import check_online
-from reconciler.sandbox.storagecfg import storages
 from reconciler.sandbox.tasks import Worker
 
 _PROTECTED_LIMIT = 5

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from reconciler.access.escalation import escalations
+from reconciler.access.analysis.impact import impact
+from reconciler.access.escalation.search import escalations
 from reconciler.access.evaluate import effective
-from reconciler.access.impact import impact
-from reconciler.access.review import About, Beside, review
+from reconciler.access.review.review import About, Beside, review
 from reconciler.access.table import GROUP, AccessTable
 from reconciler.render import FORMATS
 from reconciler.render.view import View
@@ -20,7 +20,7 @@ from tests.bench.clusters import ROOT_TOKEN, declare_cluster, make_cluster, writ
 from tests.bench.controllers import ROLE, controllers
 from tests.bench.large_table import large_table
 from tests.bench.measure import requests, seconds, took
-from tests.command import sandbox, secret_of
+from tests.support.command import sandbox, secret_of
 
 RUNS = 5
 SMALL, LARGE = 5, 2500

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from reconciler.access.privileges import BUILT_IN_ROLES
 from reconciler.access.table import AccessTable
-from reconciler.desired.write import export, write_files
+from reconciler.desired.export import export, write_files
 from reconciler.kinds import all_kinds
-from reconciler.kinds.read import EVERYTHING, read_state
-from reconciler.sandbox.direct import SandboxApi
-from reconciler.sandbox.usercfg import AclNode, Group, Pool, Token, User, UserConfig, render
-from tests.command import FIXTURES
+from reconciler.kinds.shared.reader import EVERYTHING, read_state
+from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+from reconciler.sandbox.config.usercfg import AclNode, Group, Pool, Token, User, UserConfig, render
+from reconciler.sandbox.http.direct import SandboxApi
+from tests.support.command import FIXTURES
 
 ROOT_TOKEN = "root@pam!bootstrap"
 

@@ -14,7 +14,7 @@ from typing import Any
 from unittest import mock
 
 from reconciler.cli.app import run
-from reconciler.live.cluster import ClusterApi
+from reconciler.live.http.failover import ClusterApi
 from reconciler.model.request import Request
 
 

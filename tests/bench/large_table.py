@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from reconciler.access.privileges import PRIVILEGES
 from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable, PoolMembers, Principal
+from reconciler.pve.builtin_roles import PRIVILEGES
 
 
 def large_table(

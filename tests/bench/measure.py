@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from tests.command import PVECTL, environment
+from tests.support.command import PVECTL, environment
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.site import Files, Site, files_of, restore
-from tests.command import Served, copy_fixture, sandbox
+from tests.support.command import Served, copy_fixture, sandbox
 
 
 @pytest.fixture(scope="session")

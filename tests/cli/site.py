@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.command import Ended, Served, pvectl, secret_of
+from tests.support.command import Ended, Served, pvectl, secret_of
 
 ROOT_TOKEN = "root@pam!bootstrap"
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
-from reconciler.sandbox.direct import SandboxApi
+from reconciler.sandbox.http.direct import SandboxApi
 from tests.cli.site import ROOT_TOKEN, SELF_BACKUP, Site, clear
-from tests.network import Node, Received, make_certificate, raw_answer
-from tests.pveum import run_lines
+from tests.support.network import Node, Received, make_certificate, raw_answer
+from tests.support.pveum import run_lines
 
 WEAK = "weak@pve!t1"
 SECRET = "33333333-2222-4333-8444-555555555555"

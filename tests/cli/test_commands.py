@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.model.state import canonical, digest
+from reconciler.model.spec import canonical, digest
 from tests.cli.site import ROOT_TOKEN, SELF_BACKUP, Site, clear
-from tests.command import PVECTL, environment
+from tests.support.command import PVECTL, environment
 
 ESCAPE = "\x1b["
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.session import UNCOMMITTED, commit_of
+from reconciler.cli.context import UNCOMMITTED, commit_of
 
 COMMIT = "5f2b8424a3c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7"
 

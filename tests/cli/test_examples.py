@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.command import pvectl
+from tests.support.command import pvectl
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDERS = [ROOT / "state", *sorted(f.parent for f in ROOT.glob("examples/*/pvectl.toml"))]

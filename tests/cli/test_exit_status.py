@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.errors import ExitStatus
 from tests.cli.site import SELF_BACKUP, Site
-from tests.command import Ended
+from tests.support.command import Ended
 
 TOKEN = (
     '[user."new@pve"]\n[user."new@pve".token.t1]\nsecret_to = {{ command = ["sh", "-c", "{}"] }}\n'

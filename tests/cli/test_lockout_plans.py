@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.asking import ask
-from tests.command import Ended, copy_fixture
+from tests.cli.in_process import ask
+from tests.support.command import Ended, copy_fixture
 
 CLUSTER = """user:root@pam:1:0:::root@example.invalid:::
 token:root@pam!bootstrap:0:0::

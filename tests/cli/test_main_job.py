@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from reconciler.errors import RequestRefused
-from reconciler.live.api import open_api
+from reconciler.live.http.client import open_api
 from reconciler.model.request import request
 from reconciler.model.target import Target
 from tests.cli.site import SELF_BACKUP, Site

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.site import Site
-from tests.command import PVECTL, environment
+from tests.support.command import PVECTL, environment
 
 WAITING = """
 [group.first]

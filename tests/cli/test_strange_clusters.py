@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.asking import ask, ask_json
-from tests.command import Ended, copy_fixture
+from tests.cli.in_process import ask, ask_json
+from tests.support.command import Ended, copy_fixture
 
 ANN = "user:ann@pve:1:0::::::\n"
 

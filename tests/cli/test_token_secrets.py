@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.cli.site import ROOT_TOKEN, Site
-from tests.command import secret_of
+from tests.support.command import secret_of
 
 TOKEN = """
 [user."new@pve"]

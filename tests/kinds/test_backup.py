@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from reconciler.kinds import all_kinds
-from reconciler.kinds.backup_table import BackupSpec, Selection
-from reconciler.kinds.pool_moves import PoolSpec
+from reconciler.kinds.backup.table import BackupSpec, Selection
+from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Undo
-from reconciler.model.facts import Facts, Guest
+from reconciler.model.inventory import Facts, Guest
 from reconciler.model.request import request
-from reconciler.model.state import Spec
-from tests.kinds.making import change, declared, requests
+from reconciler.model.spec import Spec
+from tests.kinds.samples import change, declared, requests
 
 KIND = all_kinds()["backup"]
 BASE = {"schedule": "02:30", "storage": "local"}

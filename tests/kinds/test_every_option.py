@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from reconciler.model.api import Api
-from reconciler.model.backup_options import VZDUMP_OPTIONS
-from reconciler.model.options import SectionType
-from reconciler.model.parameters import Param
-from reconciler.model.realm_options import REALM_OPTIONS, REALM_TYPES
-from reconciler.model.storage_options import STORAGE_OPTIONS, STORAGE_TYPES
-from reconciler.sandbox.direct import SandboxApi
-from tests.kinds.making import NODE, declared, fresh_folder, live, reach
+from reconciler.pve.backup_options import VZDUMP_OPTIONS
+from reconciler.pve.realm_options import REALM_OPTIONS, REALM_TYPES
+from reconciler.pve.schema import Param
+from reconciler.pve.sections import SectionType
+from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_TYPES
+from reconciler.sandbox.http.direct import SandboxApi
+from tests.kinds.samples import NODE, declared, fresh_folder, live, reach
 
 FINGERPRINTS = [":".join([pair] * 32) for pair in ("ab", "CD")]
 VALUES: dict[str, list[Any]] = {

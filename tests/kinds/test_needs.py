@@ -15,8 +15,8 @@ from reconciler.errors import RequestRefused
 from reconciler.kinds import all_kinds
 from reconciler.model.change import Change
 from reconciler.model.request import request
-from reconciler.sandbox.direct import SandboxApi
-from tests.kinds.making import SECRETS, carried, change, declared, fresh_folder
+from reconciler.sandbox.http.direct import SandboxApi
+from tests.kinds.samples import SECRETS, carried, change, declared, fresh_folder
 
 WHO = "limited@pve"
 LDAP = {"type": "ldap", "server1": "a", "base_dn": "dc=x", "user_attr": "uid"}

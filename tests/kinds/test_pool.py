@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 
 from reconciler.kinds import all_kinds
-from reconciler.kinds.pool_moves import PoolSpec
+from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.declared import Declared, Desired
-from reconciler.model.facts import Facts, Guest
 from reconciler.model.finding import Source
-from reconciler.model.state import Spec
+from reconciler.model.inventory import Facts, Guest
+from reconciler.model.spec import Spec
+from reconciler.planning.checks.guard import refused_by_kind
 from reconciler.planning.diff import diff, narrow
-from reconciler.planning.guard import refused_by_kind
-from reconciler.sandbox.direct import SandboxApi
-from tests.kinds.making import carried, change, declared, fresh_folder, live, requests
+from reconciler.sandbox.http.direct import SandboxApi
+from tests.kinds.samples import carried, change, declared, fresh_folder, live, requests
 
 KIND = all_kinds()["pool"]
 
@@ -137,7 +137,7 @@ def test_storages_are_known_only_of_pools_that_were_asked_for(tmp_path: Path) ->
     api = SandboxApi(fresh_folder(tmp_path / "pve"))
     for sent, _ in carried(update("a", None, pool(9000, storages=("local",)))):
         api.send(sent)
-    from reconciler.kinds.read import read_state
+    from reconciler.kinds.shared.reader import read_state
 
     undeclared = read_state(api, ["pool"], {})[0][Address("pool", "a")]
     assert undeclared == PoolSpec(guests=(9000,), storages=None)

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from reconciler.kinds import all_kinds
-from reconciler.kinds.realm_table import RealmSpec
+from reconciler.kinds.realm.table import RealmSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Undo
 from reconciler.model.request import request
 from reconciler.model.secret import SecretRef
-from reconciler.model.state import Spec
-from tests.kinds.making import carried, change, declared, requests
+from reconciler.model.spec import Spec
+from tests.kinds.samples import carried, change, declared, requests
 
 KIND = all_kinds()["realm"]
 SYNC = all_kinds()["realm_sync"]

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from reconciler.kinds import all_kinds
-from reconciler.kinds.storage_table import StorageSpec
+from reconciler.kinds.storage.table import StorageSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Undo
 from reconciler.model.request import request
 from reconciler.model.secret import SecretRef
-from tests.kinds.making import change, declared, requests
+from tests.kinds.samples import change, declared, requests
 
 KIND = all_kinds()["storage"]
 STORAGES = request("GET", "storage")

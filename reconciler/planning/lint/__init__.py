@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from reconciler.access.table import AccessTable
 from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding
-from reconciler.model.state import State
+from reconciler.model.spec import State
 from reconciler.planning.lint import effects, grants, principals, roles
 from reconciler.planning.lint.rule import Rule, Scene
 from reconciler.planning.lint.waive import RULES as WAIVER_RULES

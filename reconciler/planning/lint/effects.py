@@ -7,22 +7,22 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from reconciler.access.cells import cells
-from reconciler.access.commands import shell
-from reconciler.access.decide import Entry, decide
+from reconciler.access.analysis.affected import touched
+from reconciler.access.analysis.effects import listed, names
+from reconciler.access.analysis.equivalence import cells
+from reconciler.access.analysis.impact import known_paths
+from reconciler.access.analysis.path_partition import Ground
 from reconciler.access.delta import Delta, EntryKey, apply
-from reconciler.access.effects import listed, names
 from reconciler.access.evaluate import index_of, privileges
-from reconciler.access.ground import Ground
-from reconciler.access.impact import known_paths
+from reconciler.access.explain.snippets import shell
 from reconciler.access.login import all_active
-from reconciler.access.paths import chain
-from reconciler.access.pathset import PathSet
-from reconciler.access.reach import touched
+from reconciler.access.path_index import PathSet
 from reconciler.access.table import GROUP, ROOT, AccessTable
+from reconciler.access.trace import Entry, decide
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, Rule, Scene
+from reconciler.pve.acl_paths import chain
 
 
 class _Does(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.access.effects import listed
+from reconciler.access.analysis.effects import listed
 from reconciler.access.evaluate import index_of
 from reconciler.access.table import GROUP, ROOT, TOKEN, USER
 from reconciler.model.address import Address

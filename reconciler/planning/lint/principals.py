@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.access.effects import listed
+from reconciler.access.analysis.affected import owner_of
+from reconciler.access.analysis.effects import listed
 from reconciler.access.login import Login, login
-from reconciler.access.reach import owner_of
 from reconciler.access.table import ROOT
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity

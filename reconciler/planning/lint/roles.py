@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from reconciler.access.effects import listed
-from reconciler.access.privileges import BUILT_IN_ROLES
+from reconciler.access.analysis.effects import listed
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, Rule, Scene
+from reconciler.pve.builtin_roles import BUILT_IN_ROLES
 
 ALIKE = 3
 """Roles with fewer privileges are not compared."""

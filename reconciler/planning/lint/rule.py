@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from reconciler.access.decide import Entry
 from reconciler.access.table import AccessTable
-from reconciler.kinds.acl_table import parse_entry
+from reconciler.access.trace import Entry
+from reconciler.kinds.acl.table import parse_entry
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared
 from reconciler.model.finding import Severity
 from reconciler.model.policy import Policy
-from reconciler.model.state import State
+from reconciler.model.spec import State
 
 
 class Hit(NamedTuple):

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from reconciler.model.declared import Waiver
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.suggest import did_you_mean
 from reconciler.planning.lint.rule import Hit, Rule, Scene
+from reconciler.text.suggest import did_you_mean
 
 LINT = "LINT_"
 ONLY_LINT = f"only the findings of lint rules can be waived, whose codes begin with {LINT}"

@@ -6,14 +6,14 @@ import csv as table
 import io
 from collections.abc import Iterator
 
-from reconciler.access.accounts import Account
-from reconciler.access.meaning import in_words
-from reconciler.access.review import Review
+from reconciler.access.review.accounts import Account
+from reconciler.access.review.privilege_catalog import in_words
+from reconciler.access.review.review import Review
 from reconciler.access.table import TOKEN, USER
-from reconciler.render.clean import clean
-from reconciler.render.review.places import TITLES, Places
-from reconciler.render.review.sayings import age, expiry
+from reconciler.render.review.labels import TITLES, Places
+from reconciler.render.review.statements import age, expiry
 from reconciler.render.view import View
+from reconciler.text.sanitize import clean
 
 HEAD = (
     "account",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from reconciler.access.accounts import Account, Mark, Risk
-from reconciler.access.meaning import Level, Sort, in_words
-from reconciler.access.review import Review
+from reconciler.access.review.accounts import Account, Mark, Risk
+from reconciler.access.review.privilege_catalog import Level, Sort, in_words
+from reconciler.access.review.review import Review
 from reconciler.access.table import TOKEN
-from reconciler.render.clean import clean
-from reconciler.render.review.places import TITLES, Places, shortened
-from reconciler.render.review.sayings import account_changes, age, expiry
+from reconciler.render.review.labels import TITLES, Places, shortened
+from reconciler.render.review.statements import account_changes, age, expiry
+from reconciler.text.sanitize import clean
 
 SHOWN = 24
 """So many places of one holding are named; the CSV and the JSON document name all."""

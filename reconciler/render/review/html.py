@@ -15,14 +15,14 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 
-from reconciler.access.accounts import Mark, Risk
-from reconciler.access.review import Review
-from reconciler.render.clean import clean
+from reconciler.access.review.accounts import Mark, Risk
+from reconciler.access.review.review import Review
 from reconciler.render.review import sections
 from reconciler.render.review.data import data, realms
-from reconciler.render.review.places import Places
+from reconciler.render.review.labels import Places
 from reconciler.render.view import View
-from reconciler.render.words import moment
+from reconciler.text.humanize import moment
+from reconciler.text.sanitize import clean
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 

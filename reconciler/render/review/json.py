@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.access.review import Review
-from reconciler.access.since import FORMAT
+from reconciler.access.review.comparison import FORMAT
+from reconciler.access.review.review import Review
 from reconciler.render.json import document
 from reconciler.render.view import View
 

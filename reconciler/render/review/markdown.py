@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.access.accounts import Account, Risk
-from reconciler.access.holdings import Profile
-from reconciler.access.meaning import Sort, in_words
-from reconciler.access.review import Review
+from reconciler.access.review.accounts import Account, Risk
+from reconciler.access.review.privilege_catalog import Sort, in_words
+from reconciler.access.review.profiles import Profile
+from reconciler.access.review.review import Review
 from reconciler.access.table import TOKEN
 from reconciler.render.markdown import cells, code, fence, finding_rows, prose
-from reconciler.render.review.places import TITLES, Places, shortened
-from reconciler.render.review.sayings import (
+from reconciler.render.review.labels import TITLES, Places, shortened
+from reconciler.render.review.statements import (
     age,
     changes,
     ending,
@@ -22,7 +22,7 @@ from reconciler.render.review.sayings import (
     waived,
 )
 from reconciler.render.view import View
-from reconciler.render.words import moment
+from reconciler.text.humanize import moment
 
 
 def markdown(review: Review, view: View) -> str:

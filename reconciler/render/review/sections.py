@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from reconciler.access.accounts import Mark, Risk
-from reconciler.access.meaning import Level, in_words
-from reconciler.access.review import Review
+from reconciler.access.review.accounts import Mark, Risk
+from reconciler.access.review.privilege_catalog import Level, in_words
+from reconciler.access.review.review import Review
 from reconciler.access.table import TOKEN, USER
-from reconciler.render.alike import alike
-from reconciler.render.clean import clean
-from reconciler.render.outline import Tone
-from reconciler.render.review.places import Places
-from reconciler.render.review.sayings import changes, ending, facts, points, waived
-from reconciler.render.words import count, hint_lines, listed, moment
+from reconciler.render.collapse import alike
+from reconciler.render.document import Tone
+from reconciler.render.review.labels import Places
+from reconciler.render.review.statements import changes, ending, facts, points, waived
+from reconciler.text.humanize import count, hint_lines, listed, moment
+from reconciler.text.sanitize import clean
 
 NAMED = 8
 """Names of a point; the filter shows the others."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reconciler.access.accounts import Account, Risk
-from reconciler.access.holdings import Holding
 from reconciler.access.login import Login
-from reconciler.access.meaning import in_words
-from reconciler.access.review import Review
+from reconciler.access.review.accounts import Account, Risk
+from reconciler.access.review.privilege_catalog import in_words
+from reconciler.access.review.profiles import Holding
+from reconciler.access.review.review import Review
 from reconciler.access.table import TOKEN
-from reconciler.render import text as terminal
-from reconciler.render.alike import alike
-from reconciler.render.outline import Block, Line, Outline, Section, Tone, labelled, section
-from reconciler.render.review.places import TITLES, Places, shortened
-from reconciler.render.review.sayings import (
+from reconciler.render import terminal
+from reconciler.render.collapse import alike
+from reconciler.render.document import Block, Line, Outline, Section, Tone, labelled, section
+from reconciler.render.review.labels import TITLES, Places, shortened
+from reconciler.render.review.statements import (
     age,
     changes,
     ending,
@@ -25,7 +25,7 @@ from reconciler.render.review.sayings import (
     waived,
 )
 from reconciler.render.view import View
-from reconciler.render.words import listed, moment
+from reconciler.text.humanize import listed, moment
 
 NAMED = 6
 """How many principals a point names; the other formats name all."""

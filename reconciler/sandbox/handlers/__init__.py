@@ -6,7 +6,7 @@ import pkgutil
 from functools import lru_cache
 from importlib import import_module
 
-from reconciler.sandbox.routes import Router, Routes
+from reconciler.sandbox.http.routes import Router, Routes
 
 
 @lru_cache(maxsize=1)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.access.paths import check_path, normalize_path
 from reconciler.access.table import split_token
-from reconciler.model.parameters import Param
+from reconciler.pve.acl_paths import check_path, normalize_path
+from reconciler.pve.schema import Param
 from reconciler.sandbox.accounts import existing_token
 from reconciler.sandbox.checks import everybody, may_modify, perm_modify
+from reconciler.sandbox.config.perltext import true
+from reconciler.sandbox.config.store import editing_users
+from reconciler.sandbox.config.usercfg import AclNode, Roles, UserConfig
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import bad_parameters, died
-from reconciler.sandbox.perltext import true
-from reconciler.sandbox.routes import Routes
-from reconciler.sandbox.store import editing_users
-from reconciler.sandbox.usercfg import AclNode, Roles, UserConfig
+from reconciler.sandbox.http.routes import Routes
 
 routes = Routes()
 

@@ -6,9 +6,9 @@ import uuid
 from typing import Any
 
 from reconciler.access.table import ROOT
-from reconciler.model.backup_options import DELETABLE, JOB_OPTIONS
-from reconciler.model.formats import split_list
-from reconciler.model.parameters import Param
+from reconciler.pve.backup_options import DELETABLE, JOB_OPTIONS
+from reconciler.pve.formats import split_list
+from reconciler.pve.schema import Param
 from reconciler.sandbox.backupjob import (
     Options,
     check_rights,
@@ -19,14 +19,14 @@ from reconciler.sandbox.backupjob import (
 )
 from reconciler.sandbox.checks import perm
 from reconciler.sandbox.clock import next_run
+from reconciler.sandbox.config.jobcfg import BACKUP, JOB_FILE, jobs, read_jobs, write_jobs
+from reconciler.sandbox.config.sections import Section, check_config
+from reconciler.sandbox.config.store import locked
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.disks import backed_up, disks
 from reconciler.sandbox.failure import bad_parameters, died, forbidden
 from reconciler.sandbox.guests import Guest, guests
-from reconciler.sandbox.jobcfg import BACKUP, JOB_FILE, jobs, read_jobs, write_jobs
-from reconciler.sandbox.routes import Routes
-from reconciler.sandbox.sections import Section, check_config
-from reconciler.sandbox.store import locked
+from reconciler.sandbox.http.routes import Routes
 
 routes = Routes()
 

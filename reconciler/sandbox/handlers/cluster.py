@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from reconciler.model.parameters import Param
+from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import everybody, perm
+from reconciler.sandbox.config.perltext import decode_text, file_text
+from reconciler.sandbox.config.storagecfg import available_on, storages
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.guests import Guest, guests
-from reconciler.sandbox.perltext import decode_text, file_text
+from reconciler.sandbox.http.routes import Routes
 from reconciler.sandbox.resources import Row, guest_row, node_row, storage_row
-from reconciler.sandbox.routes import Routes
-from reconciler.sandbox.storagecfg import available_on, storages
 
 routes = Routes()
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model.parameters import Param
+from reconciler.pve.schema import Param
 from reconciler.sandbox.backupjob import selected_guests
 from reconciler.sandbox.checks import everybody, perm, root_only
 from reconciler.sandbox.clock import runs_after, stamp
+from reconciler.sandbox.config.jobcfg import BACKUP, jobs
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.guests import guests
-from reconciler.sandbox.jobcfg import BACKUP, jobs
-from reconciler.sandbox.routes import Routes
+from reconciler.sandbox.http.routes import Routes
 from reconciler.sandbox.tasks import finished_tasks
 
 routes = Routes()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model.parameters import Param
+from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import everybody, perm
+from reconciler.sandbox.config.store import editing_users
+from reconciler.sandbox.config.usercfg import Group, UserConfig
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died
-from reconciler.sandbox.routes import Routes
-from reconciler.sandbox.store import editing_users
-from reconciler.sandbox.usercfg import Group, UserConfig
+from reconciler.sandbox.http.routes import Routes
 
 routes = Routes()
 

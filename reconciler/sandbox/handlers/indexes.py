@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reconciler.model.parameters import Param
+from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import everybody
 from reconciler.sandbox.context import Context, Params
-from reconciler.sandbox.routes import Handler, Routes
+from reconciler.sandbox.http.routes import Handler, Routes
 
 routes = Routes()
 

@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 from reconciler.access.evaluate import privileges
-from reconciler.access.paths import normalize_path
 from reconciler.access.table import ROOT
-from reconciler.model.formats import split_list
-from reconciler.model.parameters import Param
+from reconciler.pve.acl_paths import normalize_path
+from reconciler.pve.formats import split_list
+from reconciler.pve.schema import Param
 from reconciler.sandbox.accounts import (
     check_enabled,
     check_password,
@@ -28,10 +28,10 @@ from reconciler.sandbox.checks import (
     on_groups,
     world,
 )
+from reconciler.sandbox.config.perltext import true
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import ApiError, bad_parameters, died, forbidden
-from reconciler.sandbox.perltext import true
-from reconciler.sandbox.routes import Routes
+from reconciler.sandbox.http.routes import Routes
 from reconciler.sandbox.tickets import new_csrf_token, new_ticket, ticket_user
 
 routes = Routes()

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model.parameters import Param
+from reconciler.pve.schema import Param
 from reconciler.sandbox.archives import Archive, archives
 from reconciler.sandbox.checks import everybody, perm
+from reconciler.sandbox.config.sections import Section
+from reconciler.sandbox.config.storagecfg import available_on, content_text, storages
+from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.disks import disks
 from reconciler.sandbox.failure import bad_parameters, died
 from reconciler.sandbox.guests import LXC, guests
+from reconciler.sandbox.http.routes import Routes
 from reconciler.sandbox.resources import space, usable
-from reconciler.sandbox.routes import Routes
-from reconciler.sandbox.sections import Section
 from reconciler.sandbox.storage_plugins import check_online
-from reconciler.sandbox.storagecfg import available_on, content_text, storages
-from reconciler.sandbox.store import Store
 
 routes = Routes()
 

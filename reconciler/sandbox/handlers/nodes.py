@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model.parameters import Param
+from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import everybody, perm
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died, forbidden
 from reconciler.sandbox.guests import LXC, QEMU, Guest, config_file, figures, guests
+from reconciler.sandbox.http.routes import Handler, Routes
 from reconciler.sandbox.keys import fingerprint
 from reconciler.sandbox.resources import node_row
-from reconciler.sandbox.routes import Handler, Routes
 
 routes = Routes()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reconciler.model.parameters import Param
+from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import world
+from reconciler.sandbox.config.realmcfg import realms
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import ApiError, died
-from reconciler.sandbox.realmcfg import realms
-from reconciler.sandbox.routes import Routes
+from reconciler.sandbox.http.routes import Routes
 
 routes = Routes()
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from reconciler.access.evaluate import effective, privileges
 from reconciler.access.index import Flags
 from reconciler.access.table import split_token
-from reconciler.model.formats import REALM
-from reconciler.model.parameters import Param
+from reconciler.pve.formats import REALM
+from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import everybody
+from reconciler.sandbox.config.perltext import true
 from reconciler.sandbox.context import Context, Params
-from reconciler.sandbox.perltext import true
-from reconciler.sandbox.routes import Routes
+from reconciler.sandbox.http.routes import Routes
 
 routes = Routes()
 

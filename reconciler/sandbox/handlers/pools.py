@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model.parameters import Param
+from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import everybody, may_modify, perm
+from reconciler.sandbox.config.perltext import true
+from reconciler.sandbox.config.storagecfg import storages
+from reconciler.sandbox.config.store import editing_users
+from reconciler.sandbox.config.usercfg import Pool, UserConfig
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died
 from reconciler.sandbox.guests import guests
-from reconciler.sandbox.perltext import true
+from reconciler.sandbox.http.routes import Routes
 from reconciler.sandbox.resources import guest_row, storage_row
-from reconciler.sandbox.routes import Routes
-from reconciler.sandbox.storagecfg import storages
-from reconciler.sandbox.store import editing_users
-from reconciler.sandbox.usercfg import Pool, UserConfig
 
 routes = Routes()
 

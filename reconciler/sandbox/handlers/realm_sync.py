@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model.parameters import Param
-from reconciler.model.realm_options import REALM_SYNC_OPTIONS
+from reconciler.pve.realm_options import REALM_SYNC_OPTIONS
+from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import all_of, perm
 from reconciler.sandbox.clock import next_run
+from reconciler.sandbox.config.jobcfg import JOB_FILE, REALM_SYNC, jobs, read_jobs, write_jobs
+from reconciler.sandbox.config.realmcfg import realms
+from reconciler.sandbox.config.sections import Section, Values, check_config, delete_keys
+from reconciler.sandbox.config.store import locked
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import bad_parameters, died
-from reconciler.sandbox.jobcfg import JOB_FILE, REALM_SYNC, jobs, read_jobs, write_jobs
-from reconciler.sandbox.realmcfg import realms
-from reconciler.sandbox.routes import Routes
-from reconciler.sandbox.sections import Section, Values, check_config, delete_keys
-from reconciler.sandbox.store import locked
+from reconciler.sandbox.http.routes import Routes
 
 routes = Routes()
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model.formats import split_list
-from reconciler.model.options import changeable_options
-from reconciler.model.parameters import Param
-from reconciler.model.properties import parse_properties, render_properties
-from reconciler.model.realm_options import (
+from reconciler.pve.formats import split_list
+from reconciler.pve.property_strings import parse_properties, render_properties
+from reconciler.pve.realm_options import (
     REALM_OPTIONS,
     REALM_TYPES,
     SYNC_REMOVE_VANISHED,
     SYNC_SCOPE,
 )
+from reconciler.pve.schema import Param
+from reconciler.pve.sections import changeable_options
 from reconciler.sandbox.checks import all_of, perm, world
+from reconciler.sandbox.config.perltext import true
+from reconciler.sandbox.config.realmcfg import REALM_FILE, read_realms, realms, write_realms
+from reconciler.sandbox.config.sections import Section, Values, check_config, check_digest
+from reconciler.sandbox.config.store import Store, locked
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import ApiError, bad_parameters, died
-from reconciler.sandbox.perltext import true
-from reconciler.sandbox.realmcfg import REALM_FILE, read_realms, realms, write_realms
-from reconciler.sandbox.routes import Routes
-from reconciler.sandbox.sections import Section, Values, check_config, check_digest
-from reconciler.sandbox.store import Store, locked
+from reconciler.sandbox.http.routes import Routes
 from reconciler.sandbox.tasks import Worker, run_task
 
 routes = Routes()

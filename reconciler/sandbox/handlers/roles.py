@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.access.privileges import BUILT_IN_ROLES
-from reconciler.model.parameters import Param
+from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import everybody, perm
+from reconciler.sandbox.config.store import editing_users
+from reconciler.sandbox.config.usercfg import UserConfig
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import bad_parameters, died
-from reconciler.sandbox.routes import Routes
-from reconciler.sandbox.store import editing_users
-from reconciler.sandbox.usercfg import UserConfig
+from reconciler.sandbox.http.routes import Routes
 
 routes = Routes()
 

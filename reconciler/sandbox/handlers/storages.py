@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from reconciler.model.options import changeable_options
-from reconciler.model.parameters import Param
-from reconciler.model.storage_options import STORAGE_OPTIONS, STORAGE_SECTIONS, STORAGE_TYPES
+from reconciler.pve.schema import Param
+from reconciler.pve.sections import changeable_options
+from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_SECTIONS, STORAGE_TYPES
 from reconciler.sandbox.checks import everybody, perm
-from reconciler.sandbox.context import Context, Params
-from reconciler.sandbox.failure import died
-from reconciler.sandbox.routes import Routes
-from reconciler.sandbox.sections import (
+from reconciler.sandbox.config.sections import (
     Section,
     Sections,
     Values,
@@ -20,8 +17,7 @@ from reconciler.sandbox.sections import (
     delete_keys,
     render,
 )
-from reconciler.sandbox.storage_plugins import Secrets, activate, on_add, on_delete, on_update
-from reconciler.sandbox.storagecfg import (
+from reconciler.sandbox.config.storagecfg import (
     STORAGE_FILE,
     available_on,
     checked,
@@ -30,9 +26,13 @@ from reconciler.sandbox.storagecfg import (
     shuffled,
     storages,
 )
-from reconciler.sandbox.store import Store, locked
-from reconciler.sandbox.usercfg import parse as parse_users
-from reconciler.sandbox.usercfg import render as render_users
+from reconciler.sandbox.config.store import Store, locked
+from reconciler.sandbox.config.usercfg import parse as parse_users
+from reconciler.sandbox.config.usercfg import render as render_users
+from reconciler.sandbox.context import Context, Params
+from reconciler.sandbox.failure import died
+from reconciler.sandbox.http.routes import Routes
+from reconciler.sandbox.storage_plugins import Secrets, activate, on_add, on_delete, on_update
 
 routes = Routes()
 

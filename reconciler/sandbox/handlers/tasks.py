@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model.parameters import Param
+from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import everybody
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import bad_parameters
-from reconciler.sandbox.routes import Page, Routes
+from reconciler.sandbox.http.routes import Page, Routes
 from reconciler.sandbox.tasks import Finished, Upid, exit_status, finished_tasks, log_file
 
 routes = Routes()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model.formats import TOKEN_NAME
-from reconciler.model.parameters import Param
+from reconciler.pve.formats import TOKEN_NAME
+from reconciler.pve.schema import Param
 from reconciler.sandbox.accounts import (
     existing_token,
     existing_user,
@@ -13,12 +13,12 @@ from reconciler.sandbox.accounts import (
     new_secret,
 )
 from reconciler.sandbox.checks import any_of, is_self, on_groups
+from reconciler.sandbox.config.perltext import true
+from reconciler.sandbox.config.store import editing_users
+from reconciler.sandbox.config.usercfg import Token
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import bad_parameters, died
-from reconciler.sandbox.perltext import true
-from reconciler.sandbox.routes import Routes
-from reconciler.sandbox.store import editing_users
-from reconciler.sandbox.usercfg import Token
+from reconciler.sandbox.http.routes import Routes
 
 routes = Routes()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.model.parameters import Param
+from reconciler.pve.schema import Param
 from reconciler.sandbox.accounts import (
     existing_user,
     forget_password,
@@ -22,14 +22,14 @@ from reconciler.sandbox.checks import (
     may_allocate,
     on_groups,
 )
+from reconciler.sandbox.config.perltext import true
+from reconciler.sandbox.config.realmcfg import realms
+from reconciler.sandbox.config.store import editing_users
+from reconciler.sandbox.config.usercfg import User, UserConfig, render
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died
 from reconciler.sandbox.handlers.tokens import token_fields
-from reconciler.sandbox.perltext import true
-from reconciler.sandbox.realmcfg import realms
-from reconciler.sandbox.routes import Routes
-from reconciler.sandbox.store import editing_users
-from reconciler.sandbox.usercfg import User, UserConfig, render
+from reconciler.sandbox.http.routes import Routes
 
 routes = Routes()
 

@@ -6,9 +6,9 @@ import shlex
 from typing import Any
 
 from reconciler.access.table import ROOT
-from reconciler.model.backup_options import VZDUMP_OPTIONS
-from reconciler.model.formats import split_list
-from reconciler.model.parameters import Param
+from reconciler.pve.backup_options import VZDUMP_OPTIONS
+from reconciler.pve.formats import split_list
+from reconciler.pve.schema import Param
 from reconciler.sandbox.backupjob import (
     Options,
     check_rights,
@@ -20,7 +20,7 @@ from reconciler.sandbox.backupjob import (
 from reconciler.sandbox.checks import everybody
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import bad_parameters
-from reconciler.sandbox.routes import Routes
+from reconciler.sandbox.http.routes import Routes
 from reconciler.sandbox.tasks import Worker, run_task
 from reconciler.sandbox.vzdump import run
 

@@ -1,0 +1,85 @@
+"""Differences of access as data: who gains and who loses which privileges where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from reconciler.access.analysis.equivalence import Cell
+from reconciler.access.path_index import PathSet
+
+SHOWN = 4
+"""How many names are written out before the rest is counted."""
+
+
+class Effect(NamedTuple):
+    """All `principals` gain and lose the same privileges on all `paths`; all in order."""
+
+    principals: tuple[str, ...]
+    paths: tuple[str, ...]
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {key: list(value) for key, value in self._asdict().items()}
+
+
+class Difference(NamedTuple):
+    """What one cell gains and loses."""
+
+    cell: Cell
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+def names(privileges: Iterable[str]) -> tuple[str, ...]:
+    """A set of privileges in text order."""
+    return tuple(sorted(privileges))
+
+
+def compared(cell: Cell) -> Difference:
+    """From the first of two tables to the second."""
+    before, after = cell.held
+    return Difference(
+        cell, names(after.keys() - before.keys()), names(before.keys() - after.keys())
+    )
+
+
+def collect(found: Iterable[Difference], paths: PathSet) -> tuple[Effect, ...]:
+    """The fewest effects: a pair of principal and path is in one of them at most.
+
+    `found`: only cells in which something differs.
+    """
+    places: dict[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for cell, gained, lost in found:
+        places.setdefault((cell.principals, gained, lost), []).extend(cell.paths)
+    people: dict[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for (principals, gained, lost), where in places.items():
+        where.sort(key=paths.position.__getitem__)
+        people.setdefault((tuple(where), gained, lost), []).extend(principals)
+    return tuple(
+        sorted(
+            Effect(tuple(sorted(who)), where, gained, lost)
+            for (where, gained, lost), who in people.items()
+        )
+    )
+
+
+def of_principal(
+    effects: Iterable[Effect], principal: str
+) -> Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Path -> (gained, lost) for one principal."""
+    return {
+        path: (effect.gained, effect.lost)
+        for effect in effects
+        if principal in effect.principals
+        for path in effect.paths
+    }
+
+
+def listed(items: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`; from more than five on the rest is counted."""
+    if len(items) > SHOWN + 1:
+        return f"{', '.join(items[:SHOWN])} and {len(items) - SHOWN} others"
+    *most, last = items
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,0 +1,92 @@
+"""Who and where is alike: groups principals and paths that get the same answers.
+
+What a principal may do on a path depends on the entries above the path that concern it, and on its
+roles on the pools of which the path is a member. So all paths between two such entries are alike,
+if their pools are, and so are all principals that have no entries of their own and are in the same
+groups. One question per cell is enough to know everything about everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import NamedTuple
+
+from reconciler.access.analysis.affected import Touched, owner_of
+from reconciler.access.analysis.path_partition import Ground
+from reconciler.access.evaluate import index_of, privileges
+from reconciler.access.index import Flags
+from reconciler.access.login import active
+from reconciler.access.path_index import PathSet
+from reconciler.access.table import ROOT, AccessTable
+
+
+class Cell(NamedTuple):
+    """In each of the tables all `principals` hold the same privileges on all `paths`."""
+
+    principals: tuple[str, ...]
+    paths: tuple[str, ...]
+    held: tuple[Flags, ...]
+    """what they can use, in one table after the other"""
+
+
+def held(table: AccessTable, principal: str, path: str, now: int = 0) -> Flags:
+    """The privileges of a principal that can log in; nothing for any other."""
+    return privileges(table, principal, path) if active(table, principal, now) else {}
+
+
+def cells(
+    tables: Sequence[AccessTable],
+    touched: Touched,
+    paths: PathSet,
+    now: int = 0,
+    ground: Ground | None = None,
+) -> Iterator[Cell]:
+    """Every pair of a touched principal and a path that its roots reach is in exactly one cell.
+
+    Left out: principals that can use nothing in any of the tables. `now` in Unix seconds; with 0
+    nothing counts as expired. `ground`: that of the same tables and paths, made once by whoever
+    asks often; it holds until the members of a pool change.
+    """
+    alike: dict[tuple[frozenset[str], tuple[Hashable, ...]], list[str]] = {}
+    for principal, roots in touched.items():
+        signs = tuple(signature(table, principal, now) for table in tables)
+        if any(sign is not None for sign in signs):
+            alike.setdefault((roots, signs), []).append(principal)
+    ground = ground or Ground(tables, paths)
+    for (roots, signs), who in alike.items():
+        here = [
+            (table, who[0]) if sign is not None else None
+            for table, sign in zip(tables, signs, strict=True)
+        ]
+        for part in ground.parts(_identities(tables, who[0]), roots):
+            flags = tuple(privileges(*one, part[0]) if one else {} for one in here)
+            yield Cell(tuple(who), tuple(part), flags)
+
+
+def signature(table: AccessTable, principal: str, now: int = 0) -> Hashable:
+    """Equal for principals that hold the same everywhere; None for those that hold nothing."""
+    index = index_of(table)
+    if not active(table, principal, now):
+        return None
+    owner = owner_of(principal)
+    if owner is not None and not table.tokens[principal].privsep:
+        principal, owner = owner, None
+    if principal == ROOT:
+        return ROOT
+    nodes = index.nodes(principal)
+    if not nodes:
+        return None
+    if owner is None or owner == ROOT:
+        return id(nodes)
+    above = index.nodes(owner)
+    return (id(nodes), id(above)) if above else None
+
+
+def _identities(tables: Sequence[AccessTable], principal: str) -> tuple[str, ...]:
+    """Whose entries may count in one of the tables."""
+    owner = owner_of(principal)
+    if owner is None:
+        return (principal,)
+    tokens = [table.tokens.get(principal) for table in tables]
+    own = (principal,) if any(token is not None and token.privsep for token in tokens) else ()
+    return (*own, owner)

@@ -1,0 +1,77 @@
+"""What somebody can do between two states that he can do in neither, or cannot though in both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from reconciler.access.analysis.affected import Touched
+from reconciler.access.analysis.effects import Difference, Effect, collect, listed, names
+from reconciler.access.analysis.equivalence import Cell, cells, held
+from reconciler.access.analysis.impact import known_paths
+from reconciler.access.analysis.path_partition import Ground
+from reconciler.access.path_index import PathSet
+from reconciler.access.table import AccessTable
+from reconciler.pve.acl_paths import in_words
+
+
+class Window(NamedTuple):
+    """`gained` of an effect: held only in between; `lost`: missing only in between."""
+
+    effects: tuple[Effect, ...]
+
+    def __str__(self) -> str:
+        """The first effect in words, and how many others there are."""
+        first = self.effects[0]
+        what = [
+            f"{verb} {listed(privileges)}"
+            for verb, privileges in (("would hold", first.gained), ("would lack", first.lost))
+            if privileges
+        ]
+        paths = [in_words(path) for path in first.paths]
+        text = f"{listed(first.principals)} {' and '.join(what)} on {listed(paths)}"
+        return f"{text}, and more" if len(self.effects) > 1 else text
+
+
+def window(
+    before: AccessTable,
+    after: AccessTable,
+    now: AccessTable,
+    touched: Touched,
+    paths: PathSet | None = None,
+    ground: Ground | None = None,
+    time: int = 0,
+) -> Window | None:
+    """The window that is open in `now`, a table on the way from `before` to `after`; None: none.
+
+    Only what is `touched` is looked at, so it costs little to ask after each step for what the step
+    has touched. `paths`: those of `known_paths`, made once by whoever asks often; so is `ground`,
+    of the three tables, which holds until the members of a pool change. `time` in Unix seconds: who
+    has expired by then holds nothing; with 0 nothing counts as expired.
+    """
+    where = paths if paths is not None else known_paths((before, after))
+    alike = cells((before, after, now), touched, where, time, ground)
+    found = [one for cell in alike for one in _open(cell)]
+    return Window(collect(found, where)) if found else None
+
+
+def _open(cell: Cell) -> Iterator[Difference]:
+    before, after, now = (flags.keys() for flags in cell.held)
+    extra, missing = now - before - after, (before & after) - now
+    if extra or missing:
+        yield Difference(cell, names(extra), names(missing))
+
+
+def still_open(
+    before: AccessTable,
+    after: AccessTable,
+    now: AccessTable,
+    principal: str,
+    path: str,
+    time: int = 0,
+) -> bool:
+    """Whether a window is open for one principal on one path."""
+    old, new, current = (
+        held(table, principal, path, time).keys() for table in (before, after, now)
+    )
+    return bool(current - old - new or (old & new) - current)

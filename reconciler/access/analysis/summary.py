@@ -1,0 +1,208 @@
+"""Effects on access for people: groups instead of members, pools instead of guests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from reconciler.access.analysis.affected import owner_of
+from reconciler.access.analysis.effects import SHOWN, Effect, listed
+from reconciler.access.analysis.impact import Impact
+from reconciler.access.analysis.path_groups import Area, Areas
+from reconciler.access.evaluate import index_of
+from reconciler.access.index import NO_ACCESS
+from reconciler.access.login import active
+from reconciler.access.table import GROUP, AccessTable
+from reconciler.pve.acl_paths import chain
+from reconciler.pve.builtin_roles import PRIVILEGES
+
+_LOOKED_AT = 20
+"""Paths of an effect on which it is asked whether a group brings it."""
+
+
+class Crowd(NamedTuple):
+    """The members of `group` with their tokens; without a group, principals by themselves."""
+
+    group: str
+    users: tuple[str, ...]
+    tokens: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.group:
+            return f"{self.group} ({_count(self.users, self.tokens)})"
+        return listed((*self.users, *self.tokens))
+
+
+class Rights(NamedTuple):
+    """Privileges; `role` is one that holds exactly these, where there is one."""
+
+    privileges: tuple[str, ...]
+    role: str = ""
+
+    def __str__(self) -> str:
+        if len(self.privileges) == len(PRIVILEGES):
+            return "every privilege"
+        if len(self.privileges) <= SHOWN:
+            return listed(self.privileges)
+        if self.role:
+            return f"the {len(self.privileges)} privileges of {self.role}"
+        shown = ", ".join(self.privileges[:SHOWN])
+        return f"{shown} and {len(self.privileges) - SHOWN} more privileges"
+
+
+class Line(NamedTuple):
+    """One sentence: who gains and loses what where. Rights without privileges: none."""
+
+    who: tuple[Crowd, ...]
+    gains: Rights
+    loses: Rights
+    where: tuple[Area, ...]
+
+    def __str__(self) -> str:
+        """`VM-Operators (12 users, 3 tokens) gain VM.Snapshot on 14 guests of pool Dev`."""
+        one = self.size == 1
+        return self._told(*(("gains", "loses") if one else ("gain", "lose")))
+
+    def in_past(self) -> str:
+        """`alice@pve has gained VM.Snapshot on /vms/100`."""
+        has = "has" if self.size == 1 else "have"
+        return self._told(f"{has} gained", f"{has} lost")
+
+    def _told(self, gain: str, lose: str) -> str:
+        what = [
+            f"{verb} {rights}"
+            for verb, rights in ((gain, self.gains), (lose, self.loses))
+            if rights.privileges
+        ]
+        who = " and ".join(str(crowd) for crowd in self.who)
+        return f"{who} {' and '.join(what)} on {listed([str(area) for area in self.where])}"
+
+    @property
+    def mark(self) -> str:
+        """`+` for gains only, `-` for losses only, `~` for both."""
+        if not self.loses.privileges:
+            return "+"
+        return "~" if self.gains.privileges else "-"
+
+    @property
+    def size(self) -> int:
+        """How many principals."""
+        return sum(len(crowd.users) + len(crowd.tokens) for crowd in self.who)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "who": [crowd._asdict() for crowd in self.who],
+            "gains": self.gains._asdict(),
+            "loses": self.loses._asdict(),
+            "where": [area._asdict() for area in self.where],
+            "mark": self.mark,
+            "text": str(self),
+        }
+
+
+def fold(impact: Impact, table: AccessTable, now: int = 0) -> tuple[Line, ...]:
+    """The effects as few sentences, those that concern most principals first.
+
+    `table`: where groups and pools are looked up, so the one after the change. Principals that can
+    no longer log in lose everything; `impact.logins` says so, and no line here repeats it.
+    """
+    out = {who for change in impact.logins if change.after != "active" for who in change.principals}
+    named = {key.principal for key in impact.delta.entries if key.kind == GROUP}
+    groups = _groups(table, named, now)
+    roles = _roles(table)
+    places = Areas(impact.paths, index_of(table).members)
+    lines = []
+    for effect in impact.effects:
+        who = [principal for principal in effect.principals if principal not in out]
+        if who:
+            lines.append(
+                Line(
+                    _crowds(who, [one for one in groups if _gives(table, one[0], effect)]),
+                    _rights(effect.gained, roles),
+                    _rights(effect.lost, roles),
+                    places.of(effect.paths),
+                )
+            )
+    return tuple(sorted(lines, key=lambda line: (-line.size, line)))
+
+
+def _groups(table: AccessTable, named: set[str], now: int) -> list[tuple[str, set[str]]]:
+    """Groups with their members that can log in, largest first.
+
+    A group of one stands for its member only where the change names the group.
+    """
+    found = []
+    for group in sorted(table.groups):
+        members = {user for user in table.groups[group] if active(table, user, now)}
+        if len(members) > 1 or (members and group in named):
+            found.append((group, members))
+    return sorted(found, key=lambda item: (item[0] not in named, -len(item[1]), item[0]))
+
+
+def _gives(table: AccessTable, group: str, effect: Effect) -> bool:
+    """Whether it is by the group that its members gain; who joins it later then has the same."""
+    gained = frozenset(effect.gained)
+    return all(gained <= _of_members(table, group, path) for path in effect.paths[:_LOOKED_AT])
+
+
+def _of_members(table: AccessTable, group: str, path: str) -> frozenset[str]:
+    """What a member without entries of its own has by this group alone."""
+    roles = _given(table, group, path)
+    if NO_ACCESS not in roles:
+        for pool in index_of(table).pools_of.get(path, ()):
+            roles = roles | _given(table, group, pool)
+    if NO_ACCESS in roles:
+        return frozenset()
+    return frozenset().union(*(table.roles.get(role, frozenset()) for role in roles))
+
+
+def _given(table: AccessTable, group: str, path: str) -> frozenset[str]:
+    found: frozenset[str] = frozenset()
+    for place in chain(path):
+        roles = table.acl.get(place, {}).get(GROUP, {}).get(group, {})
+        found = frozenset(r for r, spreads in roles.items() if spreads or place == path) or found
+    return found
+
+
+def _crowds(who: Sequence[str], groups: Iterable[tuple[str, set[str]]]) -> tuple[Crowd, ...]:
+    """Groups whose members are all concerned, then the others."""
+    rest = {principal for principal in who if owner_of(principal) is None}
+    tokens: dict[str, list[str]] = {user: [] for user in sorted(rest)}
+    alone = []
+    for principal in who:
+        owner = owner_of(principal)
+        if owner in rest:
+            tokens[owner].append(principal)
+        elif owner is not None:
+            alone.append(principal)
+    crowds = []
+    for group, members in groups:
+        if members <= rest:
+            rest -= members
+            users = tuple(sorted(members))
+            crowds.append(Crowd(group, users, tuple(t for user in users for t in tokens[user])))
+    if rest or alone:
+        owned = [token for user in sorted(rest) for token in tokens[user]]
+        crowds.append(Crowd("", tuple(sorted(rest)), tuple(sorted([*alone, *owned]))))
+    return tuple(crowds)
+
+
+def _roles(table: AccessTable) -> Mapping[tuple[str, ...], str]:
+    """Privileges -> the role that holds exactly these; built-in ones last."""
+    found: dict[tuple[str, ...], str] = {}
+    for role in sorted(table.roles, key=lambda role: (role.startswith("PVE"), role)):
+        found.setdefault(tuple(sorted(table.roles[role])), role)
+    return found
+
+
+def _rights(privileges: tuple[str, ...], roles: Mapping[tuple[str, ...], str]) -> Rights:
+    return Rights(privileges, roles.get(privileges, "") if privileges else "")
+
+
+def _count(users: Sequence[str], tokens: Sequence[str]) -> str:
+    parts = [
+        f"{len(items)} {name}{'' if len(items) == 1 else 's'}"
+        for items, name in ((users, "user"), (tokens, "token"))
+        if items
+    ]
+    return ", ".join(parts)

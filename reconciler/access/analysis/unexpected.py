@@ -1,0 +1,231 @@
+"""What a reviewer would not expect of a change to access."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from reconciler.access.analysis.affected import Touched, owner_of, touched
+from reconciler.access.analysis.effects import Difference, names
+from reconciler.access.analysis.equivalence import cells
+from reconciler.access.delta import Delta, EntryKey
+from reconciler.access.evaluate import index_of
+from reconciler.access.login import active
+from reconciler.access.path_index import PathSet
+from reconciler.access.table import GROUP, TOKEN, USER, AccessTable
+from reconciler.access.trace import Decision, Effect, Entry, Side, decide
+
+
+class Unexpected(StrEnum):
+    """The stable codes of surprises."""
+
+    LOST_BY_ADDITION = "LOST_BY_ADDITION"
+    """something was added, and that takes access away"""
+    TOKEN_WITH_NOTHING = "TOKEN_WITH_NOTHING"  # noqa: S105 - a code, no secret
+    """a token that can log in and do nothing at all"""
+    REACHES_MORE = "REACHES_MORE"
+    """principals that no change names, and that are no members of a group that one names"""
+    OLD_GRANTS = "OLD_GRANTS"
+    """a new user gets what entries gave to that name before it existed"""
+
+
+class Surprise(NamedTuple):
+    """`entries`: those that take or give it; `why`: one sentence without a full stop."""
+
+    code: Unexpected
+    principals: tuple[str, ...]
+    paths: tuple[str, ...]
+    privileges: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    why: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "code": str(self.code),
+            "principals": list(self.principals),
+            "paths": list(self.paths),
+            "privileges": list(self.privileges),
+            "entries": [entry_json(entry) for entry in self.entries],
+            "why": self.why,
+        }
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """The fields of an entry by name."""
+    return {
+        "path": entry.path,
+        "kind": entry.kind,
+        "principal": entry.principal,
+        "role": entry.role,
+        "propagate": entry.propagate,
+    }
+
+
+class Ends(NamedTuple):
+    """Two tables, what differs between them, whom that may concern, where to look, and when."""
+
+    before: AccessTable
+    after: AccessTable
+    delta: Delta
+    reach: Touched
+    paths: PathSet
+    now: int = 0
+
+
+def surprises(ends: Ends, found: Iterable[Difference]) -> tuple[Surprise, ...]:
+    """`found`: all differences of access, and only those."""
+    differences = list(found)
+    return tuple(
+        sorted(
+            (
+                *_lost_by_addition(ends, differences),
+                *_tokens_with_nothing(ends, differences),
+                *_reaches_more(ends, differences),
+                *_old_grants(ends, differences),
+            )
+        )
+    )
+
+
+def _lost_by_addition(ends: Ends, found: Sequence[Difference]) -> Iterator[Surprise]:
+    causes: dict[tuple[Entry, ...], list[Difference]] = {}
+    for one in found:
+        who, where = one.cell.principals[0], one.cell.paths[0]
+        if not one.lost or not active(ends.after, who, ends.now):
+            continue
+        old = decide(ends.before, who, where)
+        if all(_survives(ends, side, where, one.lost) for side in old.sides):
+            taking = _deciding(decide(ends.after, who, where)) - _deciding(old)
+            causes.setdefault(tuple(sorted(taking)), []).append(one)
+    for entries, because in causes.items():
+        yield Surprise(
+            Unexpected.LOST_BY_ADDITION,
+            names({who for one in because for who in one.cell.principals}),
+            ends.paths.ordered(path for one in because for path in one.cell.paths),
+            names({name for one in because for name in one.lost}),
+            entries,
+            "nothing that gave this access is removed; what is added takes its place",
+        )
+
+
+def _deciding(decision: Decision) -> set[Entry]:
+    return {
+        judged.entry
+        for side in decision.sides
+        for judged in side.entries
+        if judged.effect is Effect.DECIDES
+    }
+
+
+def _survives(ends: Ends, side: Side, path: str, lost: Iterable[str]) -> bool:
+    """Whether every entry that gave one of the `lost` privileges is still there as it was."""
+    wanted = set(lost)
+    pools = index_of(ends.after).pools_of.get(path, ())
+    for judged in side.entries:
+        entry = judged.entry
+        if judged.effect is not Effect.DECIDES:
+            continue
+        given = ends.before.roles[entry.role] & wanted
+        key = EntryKey(entry.path, entry.kind, entry.principal, entry.role)
+        gone = (
+            key in ends.delta.entries
+            or not given <= ends.after.roles.get(entry.role, frozenset())
+            or (judged.pool and f"/pool/{judged.pool}" not in pools)
+            or (
+                entry.kind == GROUP
+                and side.principal not in ends.after.groups.get(entry.principal, ())
+            )
+        )
+        if given and gone:
+            return False
+    return True
+
+
+def _tokens_with_nothing(ends: Ends, found: Sequence[Difference]) -> Iterator[Surprise]:
+    """Only for tokens that had something, or that the change itself names."""
+    named = {key.principal for key in ends.delta.entries if key.kind == TOKEN}
+    named.update(ends.delta.tokens)
+    losing = {who for one in found if one.lost for who in one.cell.principals}
+    for token in ends.reach:
+        if owner_of(token) is None or not active(ends.after, token, ends.now):
+            continue
+        if (token in named or token in losing) and not _holds_anything(ends, token):
+            why = "the token will be able to do nothing"
+            if _has_own_entries(ends.after, token):
+                why += ": its user holds none of what its entries give"
+            yield Surprise(Unexpected.TOKEN_WITH_NOTHING, (token,), (), (), (), why)
+
+
+def _holds_anything(ends: Ends, token: str) -> bool:
+    whole = {token: frozenset({"/"})}
+    return any(cell.held[0] for cell in cells((ends.after,), whole, ends.paths, ends.now))
+
+
+def _has_own_entries(table: AccessTable, token: str) -> bool:
+    return table.tokens[token].privsep and bool(index_of(table).nodes(token))
+
+
+def _reaches_more(ends: Ends, found: Sequence[Difference]) -> Iterator[Surprise]:
+    """Tokens of the users that are named, holders of a changed role, holders of a pool."""
+    named = _named(ends)
+    reached = {who for one in found for who in one.cell.principals} - named
+    tokens = {who for who in reached if owner_of(who) in named}
+    by_roles = reached & touched(Delta(roles=ends.delta.roles), ends.before, ends.after).keys()
+    by_pools = reached & touched(Delta(pooled=ends.delta.pooled), ends.before, ends.after).keys()
+    roles, pools = sorted(ends.delta.roles), sorted({pool for pool, _ in ends.delta.pooled})
+    for who, why in (
+        (tokens, "tokens of the users that the change names"),
+        (by_roles - tokens, f"holders of {_listed('role', roles)}"),
+        (by_pools - by_roles - tokens, f"who holds a role on {_listed('pool', pools)}"),
+    ):
+        if who:
+            here = [one for one in found if not who.isdisjoint(one.cell.principals)]
+            where = ends.paths.ordered(path for one in here for path in one.cell.paths)
+            changed = names({name for one in here for name in (*one.gained, *one.lost)})
+            yield Surprise(Unexpected.REACHES_MORE, names(who), where, changed, (), why)
+
+
+def _named(ends: Ends) -> set[str]:
+    found = {*ends.delta.users, *ends.delta.tokens, *(user for _, user in ends.delta.members)}
+    for key in ends.delta.entries:
+        if key.kind == GROUP:
+            for table in (ends.before, ends.after):
+                found.update(table.groups.get(key.principal, ()))
+        else:
+            found.add(key.principal)
+    return found
+
+
+def _listed(what: str, items: Sequence[str]) -> str:
+    return f"{what} {items[0]}" if len(items) == 1 else f"{what}s {', '.join(items)}"
+
+
+def _old_grants(ends: Ends, found: Sequence[Difference]) -> Iterator[Surprise]:
+    fresh = {user for user, (old, _) in ends.delta.users.items() if old is None}
+    gaining: dict[str, list[Difference]] = {}
+    for one in found:
+        for who in one.cell.principals if one.gained else ():
+            if who in fresh:
+                gaining.setdefault(who, []).append(one)
+    for user, gains in gaining.items():
+        entries: set[Entry] = set()
+        for one in gains:
+            decision = decide(ends.after, user, one.cell.paths[0])
+            entries.update(
+                entry
+                for entry in _deciding(decision)
+                if entry.kind == USER
+                and EntryKey(entry.path, USER, user, entry.role) not in ends.delta.entries
+            )
+        if entries:
+            where = ends.paths.ordered(path for one in gains for path in one.cell.paths)
+            gained = names({name for one in gains for name in one.gained})
+            yield Surprise(
+                Unexpected.OLD_GRANTS,
+                (user,),
+                where,
+                gained,
+                tuple(sorted(entries)),
+                "entries for this name were there before the user",
+            )

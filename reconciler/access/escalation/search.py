@@ -1,0 +1,252 @@
+"""Who can become root, and by which steps: the closure over single moves, each with its proof."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.access.analysis.equivalence import signature
+from reconciler.access.delta import Delta, difference
+from reconciler.access.escalation.step import Move, Way
+from reconciler.access.escalation.techniques import Reached, Useful, decisive, moves, proved
+from reconciler.access.evaluate import index_of, privileges
+from reconciler.access.login import all_active
+from reconciler.access.table import GROUP, ROOT, USER, AccessTable, split_token
+from reconciler.pve.builtin_roles import BUILT_IN_ROLES, PRIVILEGES
+
+_TRIGGERS = frozenset(
+    {"Permissions.Modify", "Realm.Allocate", "Sys.Console", "Sys.Modify", "User.Modify"}
+)
+"""Without one of these, held on `/` or below /access or /nodes, nobody gets anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """One way by which each of `principals` becomes root, or, without steps, is root already.
+
+    In `steps` the first of the principals stands for all of them. Not `sure`: the last step leads
+    through a node's operating system, and whether it succeeds depends on that.
+    """
+
+    principals: tuple[str, ...]
+    steps: tuple[Move, ...] = ()
+
+    @property
+    def sure(self) -> bool:
+        return all(step.way is not Way.NODE for step in self.steps)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes it another way than others: how it begins."""
+        return self.steps[0].beginning if self.steps else ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "principals": list(self.principals),
+            "sure": self.sure,
+            "steps": [step.to_json() for step in self.steps],
+        }
+
+
+def escalations(table: AccessTable) -> tuple[Escalation, ...]:
+    """All ways to root, one for each beginning; first those who are root already.
+
+    Whether somebody is disabled or has expired does not matter here: that is easily undone.
+    Principals whose entries are the same share an escalation.
+    """
+    work = all_active(table)
+    useful = _useful(work)
+    search = _Search(work, useful)
+    alike: dict[Hashable, list[str]] = {}
+    for who in sorted(useful.acting | _of_root(work)):
+        sign = signature(work, who)
+        if sign is not None:
+            alike.setdefault(sign, []).append(who)
+    found = [
+        Escalation(tuple(principals), steps)
+        for principals in alike.values()
+        for steps in search.ways(principals[0])
+    ]
+    return tuple(sorted(found, key=lambda one: (not one.sure, len(one.steps), one.principals)))
+
+
+def opened(before: AccessTable, after: AccessTable) -> tuple[Escalation, ...]:
+    """The ways to root that are there after a change and were not before.
+
+    Whoever was root already opens no new way for itself.
+    """
+    if not _concerned(difference(before, after)):
+        return ()
+    old = {(who, one.key) for one in escalations(before) for who in one.principals}
+    fresh = []
+    for one in escalations(after):
+        principals = tuple(
+            who for who in one.principals if (who, one.key) not in old and (who, ()) not in old
+        )
+        if principals:
+            fresh.append(Escalation(principals, one.steps))
+    return tuple(fresh)
+
+
+def _concerned(delta: Delta) -> bool:
+    """Entries elsewhere, and members of pools, open no way to anybody."""
+    return bool(
+        delta.roles
+        or delta.users
+        or delta.tokens
+        or delta.members
+        or any(decisive(key.path) for key in delta.entries)
+    )
+
+
+def _of_root(table: AccessTable) -> set[str]:
+    return {ROOT, *index_of(table).tokens_of.get(ROOT, ())}
+
+
+def _useful(table: AccessTable) -> Useful:
+    """Whose roles in the decisive places lead on, or can be made to."""
+    found: set[str] = set()
+    groups: set[str] = set()
+    placed: set[str] = set()
+    own: dict[str, list[object]] = {}
+    for path, kinds in table.acl.items():
+        if not decisive(path):
+            continue
+        placed.update(kinds.get(GROUP, ()))
+        for kind, holders in kinds.items():
+            for who, roles in holders.items():
+                if kind == USER:
+                    own.setdefault(who, []).append((path, tuple(sorted(roles.items()))))
+                if any(_leads_on(table, role) for role in roles):
+                    (groups if kind == GROUP else found).add(who)
+    for group in groups:
+        found.update(table.groups.get(group, ()))
+    owned = index_of(table).tokens_of
+    for user in sorted(found):
+        found.update(token for token in owned.get(user, ()) if not table.tokens[token].privsep)
+    there = table.users.keys() | table.tokens.keys()
+    ghosts = {who for who in found - there if split_token(who) is None}
+    return Useful(
+        frozenset(found & there),
+        frozenset(groups),
+        frozenset(ghosts),
+        frozenset(placed),
+        {user: tuple(entries) for user, entries in own.items()},
+    )
+
+
+def _leads_on(table: AccessTable, role: str) -> bool:
+    held = table.roles.get(role, frozenset())
+    return not held.isdisjoint(_TRIGGERS) or (role in table.roles and role not in BUILT_IN_ROLES)
+
+
+class _Search:
+    """Looks for ways on a table of its own; `top`: who holds every privilege on `/` already."""
+
+    def __init__(self, table: AccessTable, useful: Useful) -> None:
+        self._table = table
+        self._useful = useful
+        self._top = frozenset(
+            who
+            for who in {ROOT, *useful.acting, *useful.ghosts}
+            if privileges(table, who, "/").keys() >= PRIVILEGES
+        )
+
+    def ways(self, who: str) -> Iterator[tuple[Move, ...]]:
+        """One for each privilege and path by which somebody can begin."""
+        if who in self._top or privileges(self._table, who, "/").keys() >= PRIVILEGES:
+            yield ()
+            return
+        first = list(moves(Reached(self._table, who), self._useful))
+        beginnings: dict[tuple[str, ...], list[Move]] = {}
+        for move in first:
+            beginnings.setdefault(move.beginning, []).append(move)
+        known = {_what(move) for move in first}
+        nodes = [move for move in first if move.way is Way.NODE]
+        sure = [
+            steps
+            for alike in beginnings.values()
+            if alike[0].way is not Way.NODE
+            for steps in [self._from(who, alike, known)]
+            if steps
+        ]
+        yield from sure or (self._proved(who, [move]) for move in nodes)
+
+    def _from(
+        self, who: str, alike: Sequence[Move], others: set[tuple[Way, str, str]]
+    ) -> tuple[Move, ...]:
+        """On from there by moves that only then become open; empty: it does not lead to root."""
+        reached = Reached(self._table, who)
+        known = set(others)
+        steps: list[Move] = []
+        fresh = list(alike)
+        while fresh:
+            direct = next((move for move in fresh if self._is_last(move)), None)
+            for move in fresh if direct is None else [direct]:
+                steps.append(move)
+                known.add(_what(move))
+                reached.take(move)
+            if direct is not None or reached.is_root:
+                break
+            fresh = [
+                move
+                for move in moves(reached, self._useful)
+                if _what(move) not in known and move.way is not Way.NODE
+            ]
+        arrived = bool(fresh)
+        reached.back()
+        return self._proved(who, self._shortened(who, steps)) if arrived else ()
+
+    def _is_last(self, move: Move) -> bool:
+        return move.target in self._top or (move.way is Way.GRANT and move.target == "/")
+
+    def _proved(self, who: str, steps: Iterable[Move]) -> tuple[Move, ...]:
+        reached = Reached(self._table, who)
+        found = []
+        for step in steps:
+            found.append(proved(reached, step))
+            reached.take(step)
+        reached.back()
+        return tuple(found)
+
+    def _shortened(self, who: str, steps: Sequence[Move]) -> Sequence[Move]:
+        """Without every step that is not needed."""
+        kept = list(steps)
+        for step in reversed(steps):
+            without = [one for one in kept if one is not step]
+            if without and without[0].beginning == steps[0].beginning:
+                kept = without if self._leads_to_root(who, without) else kept
+        return kept
+
+    def _is_open(self, reached: Reached, step: Move) -> bool:
+        actor, holds = step.actor, reached.holds
+        if actor not in reached.identities or not holds(actor, step.privilege, step.path):
+            return False
+        if step.way is Way.MAKE_USER:
+            return holds(actor, "User.Modify", f"/access/groups/{step.through}")
+        if step.way is not Way.JOIN_GROUP:
+            return True
+        if step.through not in self._table.users:
+            realm = step.through.rpartition("@")[2]
+            return holds(actor, "Realm.AllocateUser", f"/access/realm/{realm}")
+        return any(
+            holds(actor, "User.Modify", f"/access/groups/{group}")
+            for group in index_of(self._table).groups_of.get(step.through, ())
+        )
+
+    def _leads_to_root(self, who: str, steps: Sequence[Move]) -> bool:
+        reached = Reached(self._table, who)
+        try:
+            for step in steps:
+                if not self._is_open(reached, step):
+                    return False
+                reached.take(step)
+            return reached.is_root
+        finally:
+            reached.back()
+
+
+def _what(move: Move) -> tuple[Way, str, str]:
+    """Two moves to the same end are one, whoever makes them."""
+    return move.way, move.target, move.through

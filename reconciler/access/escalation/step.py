@@ -1,0 +1,78 @@
+"""What a step towards root is: who makes it, by which privilege, and what it leads to."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from reconciler.access.analysis.unexpected import entry_json
+from reconciler.access.trace import Entry
+
+
+class Way(StrEnum):
+    """The stable codes of steps."""
+
+    MAKE_TOKEN = "MAKE_TOKEN"  # noqa: S105 - a code, no secret
+    """make a token without privilege separation for another user, or renew one's secret"""
+    JOIN_GROUP = "JOIN_GROUP"
+    """put a user of one's own, or one that one looks after, into a group"""
+    MAKE_USER = "MAKE_USER"
+    """make a user that entries or groups name although it does not exist"""
+    EDIT_ROLE = "EDIT_ROLE"
+    """give every privilege to a role that one holds"""
+    GRANT = "GRANT"
+    """give oneself Administrator on a path"""
+    TAKE_REALM = "TAKE_REALM"
+    """point a realm at a server of one's own and log in as one of its users"""
+    NODE = "NODE"
+    """reach the operating system of a node"""
+
+
+FRESH = "new-in-"
+"""Names of users that somebody makes begin so."""
+
+
+class Move(NamedTuple):
+    """`actor` holds `privilege` on `path` by the entries in `proof`, and so gets `target`.
+
+    `target`: a user, a group, a role, or a path. `through`: the user that joins the group; the
+    group in which a user is made.
+    """
+
+    way: Way
+    actor: str
+    privilege: str
+    path: str
+    target: str
+    proof: tuple[Entry, ...] = ()
+    through: str = ""
+
+    def __str__(self) -> str:
+        does = {
+            Way.MAKE_TOKEN: f"makes a token of {self.target} without privilege separation",
+            Way.JOIN_GROUP: f"puts {self._joining} into group {self.target}",
+            Way.MAKE_USER: f"makes {self.target}, which is named already, in group {self.through}",
+            Way.EDIT_ROLE: f"gives every privilege to role {self.target}, which it holds",
+            Way.GRANT: f"grants itself Administrator on {self.target}",
+            Way.TAKE_REALM: f"points the realm at a server of its own and logs in as {self.target}",
+            Way.NODE: f"reaches the operating system below {self.target}",
+        }
+        return f"{self.actor} holds {self.privilege} on {self.path} and {does[self.way]}"
+
+    @property
+    def _joining(self) -> str:
+        fresh = self.through.startswith(FRESH)
+        return "a user of its own" if fresh else f"{self.through}, of which it makes a token,"
+
+    @property
+    def beginning(self) -> tuple[str, ...]:
+        """Moves that begin alike need the same privilege on the same path for the same end."""
+        return (str(self.way), self.privilege, self.path)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **self._asdict(),
+            "way": str(self.way),
+            "proof": [entry_json(entry) for entry in self.proof],
+            "text": str(self),
+        }

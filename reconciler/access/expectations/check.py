@@ -1,0 +1,204 @@
+"""Checks privilege tests against a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from reconciler.access.analysis.affected import everybody
+from reconciler.access.analysis.equivalence import Cell, cells
+from reconciler.access.analysis.impact import known_paths
+from reconciler.access.explain.explain import deciding
+from reconciler.access.explain.remediation import Remedy, smallest
+from reconciler.access.login import Login, login
+from reconciler.access.path_index import PathSet
+from reconciler.access.table import AccessTable
+from reconciler.access.trace import Decision, Entry, decide
+from reconciler.model.declared import Expectation
+from reconciler.pve.acl_paths import UNNAMED
+
+GROUP_PREFIX = "group:"
+
+
+class Broken(StrEnum):
+    """How an expectation fails."""
+
+    CANNOT = "cannot, but should be able to"
+    CAN = "can, but should not be able to"
+    UNKNOWN = "is no user, token or group that exists"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """`principals` break the expectation in the same way on all of `paths`.
+
+    `login`: of the first of them, for what they cannot do. `entries`: what gives the first of them
+    the privilege on the first path, for what they can do; `remedy`: what would give it, for what
+    they cannot. For an unknown name it is in `principals`, and the rest is empty.
+    """
+
+    expectation: Expectation
+    broken: Broken
+    principals: tuple[str, ...]
+    paths: tuple[str, ...] = ()
+    privilege: str = ""
+    login: Login = Login.ACTIVE
+    decision: Decision | None = None
+    entries: tuple[Entry, ...] = ()
+    remedy: Remedy | None = None
+
+
+def check(
+    table: AccessTable,
+    expectations: Iterable[Expectation],
+    paths: Iterable[str] = (),
+    now: int = 0,
+) -> tuple[Failure, ...]:
+    """Every failing expectation, each privilege by itself.
+
+    `paths`: guests, storages and the like that exist without being named in the table. A glob over
+    paths means those that are known; `cannot` means those, too, that nothing names yet. Disabled
+    and expired principals cannot do anything. root@pam belongs to `*` like everybody else.
+    """
+    known = known_paths((table,), (*paths, *UNNAMED))
+    checker = _Checker(table, known, now)
+    return tuple(failure for one in expectations for failure in checker.failures(one))
+
+
+class Asked(NamedTuple):
+    """An expectation with all principals and paths that it means, and names that mean nobody.
+
+    `can` concerns `named` paths alone, `cannot` also those that stand for what nothing names yet.
+    """
+
+    expectation: Expectation
+    principals: tuple[str, ...]
+    paths: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        return tuple(path for path in self.paths if path not in UNNAMED)
+
+
+def asked(
+    table: AccessTable, expectations: Iterable[Expectation], paths: Iterable[str] = ()
+) -> tuple[Asked, ...]:
+    """Whom and what each expectation means in this table; `paths` as for `check`."""
+    checker = _Checker(table, known_paths((table,), (*paths, *UNNAMED)), 0)
+    return tuple(checker.asked(one) for one in expectations)
+
+
+class _Checker:
+    """What several expectations have in common."""
+
+    def __init__(self, table: AccessTable, known: PathSet, now: int) -> None:
+        self._table = table
+        self._known = known
+        self._now = now
+        self._everybody = tuple(everybody(table))
+
+    def asked(self, expectation: Expectation) -> Asked:
+        names = (*expectation.who, *expectation.but)
+        exempt = self._matching(expectation.but)
+        return Asked(
+            expectation,
+            tuple(one for one in self._matching(expectation.who) if one not in exempt),
+            tuple(self._paths(expectation.paths)),
+            tuple(name for name in names if not self._exists(name)),
+        )
+
+    def failures(self, expectation: Expectation) -> Iterator[Failure]:
+        found = self.asked(expectation)
+        for name in found.unknown:
+            yield Failure(expectation, Broken.UNKNOWN, (name,))
+        for privilege in expectation.cannot:
+            yield from self._able(expectation, found.principals, found.paths, privilege)
+        for privilege in expectation.can:
+            yield from self._unable(expectation, found.principals, found.named, privilege)
+
+    def _exists(self, name: str) -> bool:
+        """Globs may match nothing; a name that means nobody is a mistake."""
+        if name.startswith(GROUP_PREFIX):
+            return name.removeprefix(GROUP_PREFIX) in self._table.groups
+        return _is_glob(name) or name in self._everybody
+
+    def _matching(self, patterns: Iterable[str]) -> Mapping[str, None]:
+        """Users and tokens; a group means its members and not their tokens."""
+        found: dict[str, None] = {}
+        for pattern in patterns:
+            if pattern.startswith(GROUP_PREFIX):
+                members = self._table.groups.get(pattern.removeprefix(GROUP_PREFIX), ())
+                found.update(dict.fromkeys(sorted(members)))
+            elif _is_glob(pattern):
+                found.update(dict.fromkeys(w for w in self._everybody if _matches(w, pattern)))
+            elif pattern in self._everybody:
+                found[pattern] = None
+        return found
+
+    def _paths(self, patterns: Iterable[str]) -> Mapping[str, None]:
+        found: dict[str, None] = {}
+        for pattern in patterns:
+            if _is_glob(pattern):
+                found.update(dict.fromkeys(p for p in self._known.paths if _matches(p, pattern)))
+            else:
+                found[pattern] = None
+        return found
+
+    def _cells(self, who: Iterable[str], paths: Iterable[str]) -> Iterator[Cell]:
+        whole = frozenset({"/"})
+        return cells((self._table,), dict.fromkeys(who, whole), PathSet(paths), self._now)
+
+    def _able(
+        self, expectation: Expectation, who: Iterable[str], paths: Iterable[str], privilege: str
+    ) -> Iterator[Failure]:
+        for cell in self._cells(who, paths):
+            if privilege in cell.held[0]:
+                decision = decide(self._table, cell.principals[0], cell.paths[0])
+                yield Failure(
+                    expectation,
+                    Broken.CAN,
+                    cell.principals,
+                    cell.paths,
+                    privilege,
+                    decision=decision,
+                    entries=deciding(decision, self._table, privilege),
+                )
+
+    def _unable(
+        self,
+        expectation: Expectation,
+        who: Iterable[str],
+        paths: Iterable[str],
+        privilege: str,
+    ) -> Iterator[Failure]:
+        able: dict[str, set[str]] = {}
+        for cell in self._cells(who, paths):
+            if privilege in cell.held[0]:
+                for principal in cell.principals:
+                    able.setdefault(principal, set()).update(cell.paths)
+        for principal in who:
+            lacking = tuple(path for path in paths if path not in able.get(principal, ()))
+            if lacking:
+                yield Failure(
+                    expectation,
+                    Broken.CANNOT,
+                    (principal,),
+                    lacking,
+                    privilege,
+                    login(self._table, principal, self._now),
+                    decide(self._table, principal, lacking[0]),
+                    remedy=smallest(self._table, principal, lacking[0], privilege),
+                )
+
+
+def _is_glob(text: str) -> bool:
+    return "*" in text or "?" in text
+
+
+def _matches(text: str, pattern: str) -> bool:
+    """Shell-style; `[` stands for itself, and `*` also spans `/`."""
+    return fnmatchcase(text, pattern.replace("[", "[[]"))

@@ -1,0 +1,111 @@
+"""Expectations compared with what a cluster itself answers, and that with our own evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from reconciler.access.evaluate import privileges
+from reconciler.access.expectations.check import Asked
+from reconciler.access.login import Login, login
+from reconciler.access.table import AccessTable
+from reconciler.model.declared import Expectation
+
+
+class Spot(NamedTuple):
+    """A question to the cluster: what does this principal have on this path?"""
+
+    principal: str
+    path: str
+
+
+Answers = Mapping[Spot, frozenset[str]]
+"""What somebody has there, as /access/permissions tells, whether or not it can log in."""
+
+
+class Outcome(NamedTuple):
+    """One privilege of one expectation, checked on `checked` pairs of principal and path.
+
+    `wanted`: it is expected to be held. `probe`: the token that asked for itself; empty: the caller
+    asked about everybody. `failed`: where it is otherwise; `why` says more about the first of them.
+    """
+
+    expectation: Expectation
+    privilege: str
+    wanted: bool
+    probe: str
+    checked: int
+    failed: tuple[Spot, ...] = ()
+    why: str = ""
+
+
+class Disagreement(NamedTuple):
+    """The cluster says something else than our evaluation of the entries that were read.
+
+    `more`: what only the cluster gives, `less`: what only we would; `named`: an expectation depends
+    on one of these.
+    """
+
+    spot: Spot
+    more: tuple[str, ...]
+    less: tuple[str, ...]
+    named: bool
+
+
+def spots(asked: Iterable[Asked]) -> tuple[Spot, ...]:
+    """All questions that these expectations need, each once."""
+    found = {Spot(who, path): None for one in asked for who in one.principals for path in one.paths}
+    return tuple(found)
+
+
+def judge(
+    table: AccessTable, asked: Iterable[Asked], answers: Answers, probe: str = "", now: int = 0
+) -> Iterator[Outcome]:
+    """With `probe` only what concerns that token, which has just shown that it can log in.
+
+    Without it whoever cannot log in at `now` can do nothing.
+    """
+    for one in asked:
+        who = tuple(name for name in one.principals if not probe or name == probe)
+        if probe and not who:
+            continue
+        logins = {name: Login.ACTIVE if probe else login(table, name, now) for name in who}
+        wishes = [(name, True) for name in one.expectation.can]
+        wishes += [(name, False) for name in one.expectation.cannot]
+        for privilege, wanted in wishes:
+            pairs = [
+                Spot(name, path) for name in who for path in (one.named if wanted else one.paths)
+            ]
+            failed = tuple(
+                spot
+                for spot in pairs
+                if _can(logins[spot.principal], answers[spot], privilege) is not wanted
+            )
+            why = ""
+            if failed and logins[failed[0].principal] is not Login.ACTIVE:
+                why = str(logins[failed[0].principal])
+            yield Outcome(one.expectation, privilege, wanted, probe, len(pairs), failed, why)
+
+
+def _can(state: Login, held: frozenset[str], privilege: str) -> bool:
+    return state is Login.ACTIVE and privilege in held
+
+
+def disagreements(
+    table: AccessTable, asked: Iterable[Asked], answers: Answers
+) -> tuple[Disagreement, ...]:
+    """Every answer that is not what we compute."""
+    named: dict[Spot, set[str]] = {}
+    for one in asked:
+        wished = {*one.expectation.can, *one.expectation.cannot}
+        for who in one.principals:
+            for path in one.paths:
+                named.setdefault(Spot(who, path), set()).update(wished)
+    found = []
+    for spot, held in answers.items():
+        computed = privileges(table, spot.principal, spot.path).keys()
+        if computed != held:
+            more, less = tuple(sorted(held - computed)), tuple(sorted(computed - held))
+            touched = not named.get(spot, set()).isdisjoint((*more, *less))
+            found.append(Disagreement(spot, more, less, touched))
+    return tuple(found)

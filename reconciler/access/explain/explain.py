@@ -1,0 +1,136 @@
+"""Why somebody may or may not do something, and who may."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from reconciler.access.analysis.affected import everybody, owner_of, strangers
+from reconciler.access.evaluate import index_of, privileges
+from reconciler.access.explain.remediation import Remedy, smallest, with_existing_role
+from reconciler.access.login import Login, login
+from reconciler.access.table import AccessTable
+from reconciler.access.trace import Decision, Effect, Entry, decide
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything about one principal on one path.
+
+    `login`: whether it can log in at all. `owner` and `privsep` of a token. `twins`: users of the
+    same name in other realms. `groups`: of the user, or of the token's user. `decision`: every
+    entry on the way with its effect, and the result. For an asked `privilege` that is missing,
+    `remedy` is the smallest grant, `existing` one with a role that is there, if it gives more.
+    """
+
+    principal: str
+    path: str
+    login: Login
+    decision: Decision
+    owner: str = ""
+    privsep: bool = False
+    expires: int = 0
+    twins: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    privilege: str = ""
+    remedy: Remedy | None = None
+    existing: Remedy | None = None
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the asked privilege is held by a principal that can log in."""
+        return self.login is Login.ACTIVE and self.privilege in self.decision.privileges
+
+
+def explain(
+    table: AccessTable, principal: str, path: str, privilege: str = "", now: int = 0
+) -> Explanation:
+    """`path` in normal form; without `privilege` everything that is held there."""
+    owner = owner_of(principal)
+    user = owner or principal
+    record = (table.tokens if owner else table.users).get(principal)
+    remedy = existing = None
+    if privilege:
+        remedy = smallest(table, principal, path, privilege)
+        existing = with_existing_role(table, principal, path, privilege)
+    return Explanation(
+        principal=principal,
+        path=path,
+        login=login(table, principal, now),
+        decision=decide(table, principal, path),
+        owner=owner or "",
+        privsep=bool(owner and record and record.privsep),
+        expires=record.expires if record else 0,
+        twins=twins(table, user),
+        groups=index_of(table).groups_of.get(user, ()),
+        privilege=privilege,
+        remedy=remedy,
+        existing=existing if existing != remedy else None,
+    )
+
+
+def twins(table: AccessTable, user: str) -> tuple[str, ...]:
+    """Users of the same name in other realms: alice@pve is not alice@ldap."""
+    name = user.rpartition("@")[0] or user
+    found = (other for other in table.users if other.rpartition("@")[0] == name)
+    return tuple(sorted(other for other in found if other != user))
+
+
+class Holder(NamedTuple):
+    """Somebody who holds a privilege, by which entries, and whether it can log in."""
+
+    principal: str
+    login: Login
+    entries: tuple[Entry, ...]
+
+
+def who_can(table: AccessTable, privilege: str, path: str, now: int = 0) -> tuple[Holder, ...]:
+    """All users and tokens that hold `privilege` on the normalised `path`; root@pam among them.
+
+    Users that are only named are among them, too: they cannot log in.
+    """
+    return tuple(
+        Holder(who, login(table, who, now), deciding(decide(table, who, path), table, privilege))
+        for who in sorted({*everybody(table), *strangers(table)})
+        if privilege in privileges(table, who, path)
+    )
+
+
+def deciding(decision: Decision, table: AccessTable, privilege: str) -> tuple[Entry, ...]:
+    """The entries that give `privilege`, on both sides of a token."""
+    return tuple(
+        dict.fromkeys(
+            one.entry
+            for side in decision.sides
+            for one in side.entries
+            if one.effect is Effect.DECIDES
+            and privilege in table.roles.get(one.entry.role, frozenset())
+        )
+    )
+
+
+class Refusal(NamedTuple):
+    """What a "Permission check failed" says: one of `privileges` is missing on `path`.
+
+    PVE leaves `path` empty where several rules would have done.
+    """
+
+    path: str
+    privileges: tuple[str, ...]
+
+
+_REFUSAL = re.compile(r"Permission check failed \((?P<path>[^,()']*), *(?P<privileges>[\w.|, ]+)\)")
+
+
+def parse_refusal(text: str) -> Refusal | None:
+    """Find one in a pasted message, such as `403 Permission check failed (/vms/9000, VM.Audit)`."""
+    match = _REFUSAL.search(text)
+    if match is None:
+        return None
+    return Refusal(match["path"].strip(), tuple(_words(match["privileges"])))
+
+
+def _words(text: str) -> Iterator[str]:
+    yield from (word for word in re.split(r"[|, ]+", text) if word)

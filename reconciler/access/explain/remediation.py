@@ -1,0 +1,222 @@
+"""The smallest grant that would give somebody a missing privilege."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from reconciler.access.delta import Delta, EntryKey, apply
+from reconciler.access.evaluate import own_privileges, privileges, roles
+from reconciler.access.index import NO_ACCESS
+from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable, split_token
+from reconciler.access.trace import Effect, Entry, decide
+from reconciler.pve.acl_paths import check_path
+
+_LEAF = re.compile(r"/(?:vms|storage|nodes|access/groups|access/realm)/[^/]+")
+"""Paths below which there is nothing, so that a propagate flag says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRole:
+    """A role that would have to be made."""
+
+    name: str
+    privileges: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to add, and which NoAccess entries to remove first, so that the privilege is there.
+
+    It takes nothing away from the principal, and without `remove` gives nothing on other paths but
+    the members of a pool that is the path. `extra`: what it gives on the path beyond the asked
+    privilege, such as roles on pools that NoAccess kept away. `others`: groups whose other members
+    feel it, too.
+    """
+
+    add: tuple[Entry, ...]
+    remove: tuple[Entry, ...] = ()
+    role: NewRole | None = None
+    extra: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
+def smallest(table: AccessTable, principal: str, path: str, privilege: str) -> Remedy | None:
+    """For a principal that lacks `privilege` on the normalised `path`.
+
+    Uses a role that is there when one gives nothing else, or else a new one with this privilege
+    alone. None where no entry helps: it is held already, the token does not exist, or PVE takes no
+    entries on that path.
+    """
+    only = NewRole(_free_name(table, privilege), (privilege,))
+    return _remedy(table, principal, path, privilege, only)
+
+
+def with_existing_role(
+    table: AccessTable, principal: str, path: str, privilege: str
+) -> Remedy | None:
+    """As `smallest`, with the role that gives least beyond the privilege, even if it gives more."""
+    return _remedy(table, principal, path, privilege, None)
+
+
+def _remedy(
+    table: AccessTable, principal: str, path: str, privilege: str, new: NewRole | None
+) -> Remedy | None:
+    held = privileges(table, principal, path)
+    if privilege in held or not check_path(path):
+        return None
+    trial = _narrowed(table, principal)
+    if new is not None:
+        trial.roles[new.name] = frozenset(new.privileges)
+    fix = _Fix(trial, path, privilege, new)
+    if not all(fix.side(identity) for identity in _sides(table, principal)):
+        return None
+    found = privileges(trial, principal, path)
+    if privilege not in found:
+        return None
+    made = new if new is not None and new.name not in table.roles else None
+    return Remedy(
+        add=tuple(sorted(fix.add)),
+        remove=tuple(sorted(fix.remove)),
+        role=made if made and any(entry.role == made.name for entry in fix.add) else None,
+        extra=tuple(sorted(found.keys() - held.keys() - {privilege})),
+        others=tuple(sorted({e.principal for e in fix.remove if e.kind == GROUP})),
+    )
+
+
+def _sides(table: AccessTable, principal: str) -> tuple[str, ...]:
+    """Whose entries count: the user; the token and its user, unless that is root@pam."""
+    split = split_token(principal)
+    if split is None:
+        return (principal,)
+    token = table.tokens.get(principal)
+    if token is None:
+        return ()
+    own = (principal,) if token.privsep else ()
+    return own if split[0] == ROOT else (*own, split[0])
+
+
+class _Fix:
+    """Entries that are tried, on a table of its own."""
+
+    def __init__(self, trial: AccessTable, path: str, privilege: str, new: NewRole | None) -> None:
+        self.add: list[Entry] = []
+        self.remove: list[Entry] = []
+        self._trial = trial
+        self._path = path
+        self._privilege = privilege
+        self._new = new
+
+    def side(self, identity: str) -> bool:
+        """Give the privilege to one identity by its own entries; False if that is impossible."""
+        before = own_privileges(self._trial, identity, self._path)
+        while self._privilege not in own_privileges(self._trial, identity, self._path):
+            denials = list(self._denials(identity))
+            if not denials:
+                return self._grant(identity, before.keys())
+            for entry in dict.fromkeys(denials):
+                self._put(entry, there=False)
+                self.remove.append(entry)
+        return True
+
+    def _denials(self, identity: str) -> Iterator[Entry]:
+        """NoAccess that no entry of the identity on the path overrides: beside it, or by a pool."""
+        for side in decide(self._trial, identity, self._path).sides:
+            for one in side.entries if side.principal == identity else ():
+                entry = one.entry
+                if entry.role == NO_ACCESS and one.effect in (Effect.DECIDES, Effect.NO_ACCESS):
+                    beside = entry.path == self._path and entry.kind != GROUP
+                    if beside or one.pool:
+                        yield entry
+
+    def _grant(self, identity: str, keep: Iterable[str]) -> bool:
+        kind = USER if split_token(identity) is None else TOKEN
+        here = self._trial.acl.get(self._path, {}).get(kind, {}).get(identity, {})
+        present = {role for role in here if role in self._trial.roles}
+        current = () if present else self._current(identity)
+        best: tuple[int, int, str] | None = None
+        for role in sorted(self._trial.roles):
+            if self._privilege in self._trial.roles[role]:
+                extra = self._extra(identity, kind, role, current, keep)
+                mark = (extra, len(self._trial.roles[role]), role)
+                best = mark if best is None else min(best, mark)
+        if best is None:
+            return False
+        for role in self._needed(identity, kind, best[2], current, keep):
+            entry = self._entry(identity, kind, role)
+            self._put(entry, there=True)
+            self.add.append(entry)
+        return True
+
+    def _current(self, identity: str) -> tuple[str, ...]:
+        """The roles that an own entry on the path would take the place of."""
+        return tuple(sorted(roles(self._trial, identity, self._path).keys() - {NO_ACCESS}))
+
+    def _extra(
+        self, identity: str, kind: str, role: str, current: tuple[str, ...], keep: Iterable[str]
+    ) -> int:
+        """How many privileges the role gives that were not asked for."""
+        found = self._tried(identity, kind, (role, *current))
+        return len(found - set(keep) - {self._privilege})
+
+    def _needed(
+        self, identity: str, kind: str, role: str, current: tuple[str, ...], keep: Iterable[str]
+    ) -> tuple[str, ...]:
+        """The role, and those of the current ones without which something would be lost."""
+        needed = (role, *(one for one in current if one != role))
+        for one in needed[1:]:
+            without = tuple(kept for kept in needed if kept != one)
+            if self._tried(identity, kind, without) >= set(keep):
+                needed = without
+        return needed
+
+    def _tried(self, identity: str, kind: str, given: tuple[str, ...]) -> frozenset[str]:
+        entries = [self._entry(identity, kind, role) for role in dict.fromkeys(given)]
+        here = self._trial.acl.get(self._path, {}).get(kind, {}).get(identity, {})
+        fresh = [entry for entry in entries if entry.role not in here]
+        for entry in fresh:
+            self._put(entry, there=True)
+        found = frozenset(own_privileges(self._trial, identity, self._path))
+        for entry in fresh:
+            self._put(entry, there=False)
+        return found
+
+    def _entry(self, identity: str, kind: str, role: str) -> Entry:
+        leaf = _LEAF.fullmatch(self._path) is not None
+        return Entry(self._path, kind, identity, role, propagate=leaf)
+
+    def _put(self, entry: Entry, *, there: bool) -> None:
+        key = EntryKey(entry.path, entry.kind, entry.principal, entry.role)
+        sides = (None, entry.propagate) if there else (entry.propagate, None)
+        apply(self._trial, Delta(entries={key: sides}))
+
+
+def _narrowed(table: AccessTable, principal: str) -> AccessTable:
+    """Only what concerns the principal and, for a token, its user."""
+    split = split_token(principal)
+    user = split[0] if split else principal
+    groups = {group for group, members in table.groups.items() if user in members}
+    wanted = {USER: {user}, TOKEN: {principal}, GROUP: groups}
+    small = AccessTable(
+        roles=dict(table.roles),
+        groups={group: {user} for group in sorted(groups)},
+        users={name: login for name, login in table.users.items() if name == user},
+        tokens={name: login for name, login in table.tokens.items() if name == principal},
+        pools=dict(table.pools),
+    )
+    for path, kinds in table.acl.items():
+        for kind, holders in kinds.items():
+            for who, held in holders.items():
+                if who in wanted[kind]:
+                    for role, propagate in held.items():
+                        small.add_entry(path, kind, who, role, propagate=propagate)
+    return small
+
+
+def _free_name(table: AccessTable, privilege: str) -> str:
+    """`Only-VM.Snapshot`, or with a number where a role of that name holds something else."""
+    name, number = f"Only-{privilege}", 2
+    while table.roles.get(name, frozenset({privilege})) != {privilege}:
+        name, number = f"Only-{privilege}-{number}", number + 1
+    return name

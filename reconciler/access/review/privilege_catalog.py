@@ -1,0 +1,182 @@
+"""What privileges mean to people: where each one counts, how much it is, and a few words for it.
+
+Most privileges count in one sort of place only: Datastore.Audit held on a guest allows nothing. The
+places are those at which Proxmox VE's API asks for a privilege.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import IntEnum, StrEnum
+
+from reconciler.pve.acl_paths import chain
+from reconciler.pve.builtin_roles import PRIVILEGES
+
+
+class Level(IntEnum):
+    """How much somebody may do with things of one sort."""
+
+    NONE = 0
+    VIEW = 1
+    """see settings and status"""
+    USE = 2
+    """work with it as it is"""
+    MANAGE = 3
+    """change how it is set up"""
+    CONTROL = 4
+    """make it, destroy it, or pass on rights to it"""
+
+    @property
+    def word(self) -> str:
+        return self.name.capitalize()
+
+
+class Sort(StrEnum):
+    """The sorts of places, from the least to the most far-reaching."""
+
+    GUESTS = "guests"
+    STORAGES = "storages"
+    POOLS = "pools"
+    NETWORK = "network"
+    NODES = "nodes"
+    ACCESS = "access"
+    CLUSTER = "cluster"
+
+
+def _table(level: Level, words: Mapping[str, str]) -> dict[str, tuple[Level, str]]:
+    return {name: (level, text) for name, text in words.items()}
+
+
+MEANINGS: Mapping[str, tuple[Level, str]] = {
+    **_table(
+        Level.VIEW,
+        {
+            "Datastore.Audit": "see",
+            "Mapping.Audit": "see device mappings",
+            "Pool.Audit": "see",
+            "SDN.Audit": "see networks",
+            "Sys.Audit": "see settings and status",
+            "Sys.Syslog": "read the system log",
+            "VM.Audit": "see",
+            "VM.GuestAgent.Audit": "ask the guest agent",
+        },
+    ),
+    **_table(
+        Level.USE,
+        {
+            "Datastore.AllocateSpace": "put data on it",
+            "Mapping.Use": "use mapped devices",
+            "SDN.Use": "use networks",
+            "VM.Backup": "back up and restore",
+            "VM.Clone": "clone",
+            "VM.Config.CDROM": "change the CD-ROM",
+            "VM.Config.Cloudinit": "change cloud-init",
+            "VM.Console": "open the console",
+            "VM.GuestAgent.FileRead": "read files inside",
+            "VM.GuestAgent.FileSystemMgmt": "freeze and trim file systems inside",
+            "VM.GuestAgent.FileWrite": "write files inside",
+            "VM.PowerMgmt": "start and stop",
+            "VM.Snapshot": "take and delete snapshots",
+        },
+    ),
+    **_table(
+        Level.MANAGE,
+        {
+            "Datastore.AllocateTemplate": "add and remove templates and ISO images",
+            "Group.Allocate": "create and delete groups",
+            "Realm.AllocateUser": "create and delete users",
+            "Sys.AccessNetwork": "download from the network",
+            "Sys.Incoming": "take guests from other clusters",
+            "VM.Config.CPU": "change CPUs",
+            "VM.Config.Disk": "change disks",
+            "VM.Config.HWType": "change emulated hardware",
+            "VM.Config.Memory": "change memory",
+            "VM.Config.Network": "change network cards",
+            "VM.Config.Options": "change options",
+            "VM.Migrate": "migrate",
+            "VM.Replicate": "replicate",
+            "VM.Snapshot.Rollback": "roll back to snapshots",
+        },
+    ),
+    **_table(
+        Level.CONTROL,
+        {
+            "Datastore.Allocate": "create and delete storages and volumes",
+            "Mapping.Modify": "change device mappings",
+            "Permissions.Modify": "hand out any right",
+            "Pool.Allocate": "create, change and delete pools",
+            "Realm.Allocate": "change where accounts come from",
+            "SDN.Allocate": "create and delete networks",
+            "Sys.Console": "open a node's console",
+            "Sys.Modify": "change system settings",
+            "Sys.PowerMgmt": "switch nodes off",
+            "User.Modify": "change users and make tokens for them",
+            "VM.Allocate": "create and delete guests",
+            "VM.GuestAgent.Unrestricted": "run anything inside",
+        },
+    ),
+}
+"""Every privilege with its level and its words."""
+
+
+_LEADING_ON = frozenset(
+    {"Permissions.Modify", "Realm.Allocate", "Sys.Console", "Sys.Modify", "User.Modify"}
+)
+
+
+def least(privileges: Sequence[str]) -> str:
+    """The one that allows least; of equals one that does not lead to others, then the first."""
+    return min(privileges, key=lambda name: (MEANINGS[name][0], name in _LEADING_ON))
+
+
+def _starting(*prefixes: str) -> frozenset[str]:
+    return frozenset(name for name in PRIVILEGES if name.startswith(prefixes))
+
+
+_GRANTING = "Permissions.Modify"
+_PLACES: Mapping[str, tuple[Sort, frozenset[str]]] = {
+    "/": (Sort.CLUSTER, _starting("Sys.", _GRANTING)),
+    "/access": (Sort.ACCESS, _starting("Sys.Audit", "Sys.Modify", _GRANTING)),
+    "/access/groups": (Sort.ACCESS, _starting("User.", "Group.", "Sys.Audit", _GRANTING)),
+    "/access/realm": (Sort.ACCESS, _starting("Realm.", "Sys.Audit", _GRANTING)),
+    "/mapping": (Sort.NETWORK, _starting("Mapping.", _GRANTING)),
+    "/nodes": (Sort.NODES, _starting("Sys.", _GRANTING)),
+    "/pool": (Sort.POOLS, _starting("Pool.", "VM.Allocate", "VM.Backup", _GRANTING)),
+    "/sdn": (Sort.NETWORK, _starting("SDN.", _GRANTING)),
+    "/storage": (Sort.STORAGES, _starting("Datastore.", _GRANTING)),
+    "/vms": (Sort.GUESTS, _starting("VM.", _GRANTING)),
+}
+"""Where a sort begins, and the privileges that count there and below."""
+
+
+def counting(path: str) -> tuple[Sort, frozenset[str]] | None:
+    """The sort of a path and the privileges that count on it; None where none does."""
+    above = chain(path)
+    if path == "/":
+        return _PLACES["/"]
+    return next((_PLACES[place] for place in reversed(above[1:]) if place in _PLACES), None)
+
+
+def level(privileges: Iterable[str]) -> Level:
+    """The highest level of any of them."""
+    return max((MEANINGS[name][0] for name in privileges), default=Level.NONE)
+
+
+_ALL_OF = (
+    ("change all settings", _starting("VM.Config.")),
+    ("work inside through the guest agent", _starting("VM.GuestAgent.")),
+)
+"""Words for privileges that are held together."""
+
+
+def in_words(privileges: Iterable[str]) -> str:
+    """`see, start and stop, open the console`: the least first; `nothing` for none."""
+    rest = frozenset(privileges)
+    words = []
+    for text, together in _ALL_OF:
+        if together <= rest:
+            rest -= together
+            words.append((level(together), text))
+    words += [meaning for name, meaning in MEANINGS.items() if name in rest]
+    in_order = sorted(words, key=lambda one: one[0])
+    return ", ".join(dict.fromkeys(text for _, text in in_order)) or "nothing"

@@ -1,0 +1,300 @@
+"""The access review: who can do what, by which grants, what is risky, what has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from reconciler.access.escalation.search import Escalation
+from reconciler.access.review.accounts import SOON, Account, Age, Known, accounts
+from reconciler.access.review.comparison import FORMAT, Since, seen, since
+from reconciler.access.review.profiles import Holdings, holdings
+from reconciler.access.table import AccessTable
+from reconciler.model.address import Address
+from reconciler.model.declared import Declared, Desired, Waiver
+from reconciler.model.finding import Finding
+from reconciler.model.inventory import Facts
+from reconciler.model.spec import State, digest
+from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+
+
+class Grant(NamedTuple):
+    """An ACL entry as it is in force; `expires` (Unix seconds, 0 = never) and `reason` as declared.
+
+    `declared` None: there are no state files.
+    """
+
+    path: str
+    kind: str
+    principal: str
+    role: str
+    propagate: bool
+    reason: str = ""
+    expires: int = 0
+    declared: bool | None = None
+
+
+class RoleUse(NamedTuple):
+    """A role with what the state files say about it and where it is used.
+
+    `privileges` are those in force. `outside`: paths with grants that `allowed_paths` leaves out.
+    `holders`: users, groups and tokens that have entries with it.
+    """
+
+    role: str
+    privileges: tuple[str, ...]
+    built_in: bool
+    purpose: str = ""
+    owner: str = ""
+    allowed_paths: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+    holders: tuple[str, ...] = ()
+    declared: bool | None = None
+
+
+class GroupUse(NamedTuple):
+    """A group with its members."""
+
+    group: str
+    comment: str
+    members: tuple[str, ...]
+
+
+class Ending(NamedTuple):
+    """Something that has expired, or will before the next review; `expires` in Unix seconds."""
+
+    kind: str
+    subject: str
+    expires: int
+    past: bool
+
+
+class About(NamedTuple):
+    """Where a review comes from. `taken`: Unix seconds; `actor`: who looked, empty for files.
+
+    `source`: the commit of the state files, where known.
+    """
+
+    cluster: str
+    taken: int
+    actor: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Review:
+    """Everything that somebody signs for; the same inputs give the same review."""
+
+    about: About
+    release: str
+    accounts: tuple[Account, ...]
+    holdings: Holdings
+    grants: tuple[Grant, ...] = ()
+    roles: tuple[RoleUse, ...] = ()
+    groups: tuple[GroupUse, ...] = ()
+    ways: tuple[Escalation, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """what rules object to; in order, without what is waived"""
+    waived: tuple[tuple[Finding, Waiver], ...] = ()
+    endings: tuple[Ending, ...] = ()
+    since: Since | None = None
+    guests: Mapping[str, str] = field(default_factory=dict)
+    """ACL path -> name"""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content, which ties a signed copy to its file."""
+        return digest(self._json)
+
+    def to_json(self) -> Mapping[str, Any]:
+        """Complete; `profiles` are numbered from 0, and `accounts` name theirs."""
+        return self._json
+
+    @cached_property
+    def _json(self) -> Mapping[str, Any]:
+        return {
+            **self.about._asdict(),
+            "kind": "review",
+            "format": FORMAT,
+            "release": self.release,
+            "accounts": [one.to_json() for one in self.accounts],
+            "profiles": [
+                [
+                    {
+                        "sort": str(one.sort),
+                        "level": one.level.name.lower(),
+                        "privileges": list(one.privileges),
+                        "places": list(one.places),
+                    }
+                    for one in profile
+                ]
+                for profile in self.holdings.profiles
+            ],
+            "pools": {pool: list(paths) for pool, paths in self.holdings.pools.items()},
+            "grants": [one._asdict() for one in self.grants],
+            "roles": [one._asdict() for one in self.roles],
+            "groups": [one._asdict() for one in self.groups],
+            "ways": [{**one.to_json(), "key": list(one.key)} for one in self.ways],
+            "waivers": [_waiver_json(one) for one in self.waivers],
+            "findings": [one.to_json() for one in self.findings],
+            "waived": [
+                {"finding": finding.to_json(), "waiver": _waiver_json(waiver)}
+                for finding, waiver in self.waived
+            ],
+            "endings": [one._asdict() for one in self.endings],
+            "since": None if self.since is None else self.since.to_json(),
+            "guests": dict(self.guests),
+        }
+
+
+def _waiver_json(waiver: Waiver) -> dict[str, Any]:
+    return {**waiver._asdict(), "source": waiver.source._asdict()}
+
+
+class Beside(NamedTuple):
+    """What a review takes into account beside the cluster's own state.
+
+    `desired`: None where there are no state files. `ages`: tokens whose secret's age is known.
+    `earlier`: the JSON document of the review before. `findings` and `waived`: what rules object
+    to, and what of that somebody accepts.
+    """
+
+    desired: Desired | None = None
+    facts: Facts = Facts()
+    ages: Mapping[str, Age] = {}
+    earlier: Mapping[str, Any] | None = None
+    findings: tuple[Finding, ...] = ()
+    waived: tuple[tuple[Finding, Waiver], ...] = ()
+
+
+def review(
+    about: About,
+    state: State,
+    table: AccessTable,
+    ways: Sequence[Escalation],
+    beside: Beside,
+) -> Review:
+    """`table` is that of `state`, `ways` are its ways to root.
+
+    Raises ValueError when the earlier document cannot be compared.
+    """
+    objects = beside.desired.objects if beside.desired else {}
+    declared = frozenset(objects) if beside.desired else None
+    held = holdings(table)
+    known = Known(state, about.taken, declared, _ages(beside))
+    everybody = accounts(table, known, held, ways)
+    grants = tuple(_grants(table, objects, known))
+    waivers = beside.desired.waivers if beside.desired else ()
+    found = Review(
+        about=about,
+        release=beside.facts.release,
+        accounts=everybody,
+        holdings=held,
+        grants=grants,
+        roles=tuple(_roles(table, grants, objects, known)),
+        groups=tuple(
+            GroupUse(group, known.fields("group", group).get("comment", ""), tuple(sorted(members)))
+            for group, members in sorted(table.groups.items())
+        ),
+        ways=tuple(ways),
+        waivers=tuple(waivers),
+        findings=beside.findings,
+        waived=beside.waived,
+        endings=tuple(sorted(_endings(everybody, grants, waivers, about.taken), key=_by_date)),
+        guests={
+            f"/vms/{vmid}": guest.name for vmid, guest in beside.facts.guests.items() if guest.name
+        },
+    )
+    if beside.earlier is None:
+        return found
+    return replace(found, since=since(beside.earlier, found.to_json()))
+
+
+def _ages(beside: Beside) -> dict[str, Age]:
+    """A token is at least as old as the review before that names it; what is known wins."""
+    found = {} if beside.earlier is None else seen(beside.earlier)
+    for token, age in beside.ages.items():
+        known = found.get(token)
+        if known is None or not known.exact or known.since < age.since:
+            found[token] = age
+    return found
+
+
+def _grants(
+    table: AccessTable, objects: Mapping[Address, Declared], known: Known
+) -> Iterator[Grant]:
+    """By path, then by whom."""
+    for path in sorted(table.acl):
+        for kind, holders in sorted(table.acl[path].items()):
+            for principal, roles in sorted(holders.items()):
+                for role, propagate in sorted(roles.items()):
+                    name = f"{path}|{kind}:{principal}|{role}"
+                    said = objects.get(Address("acl", name))
+                    yield Grant(
+                        path,
+                        kind,
+                        principal,
+                        role,
+                        propagate,
+                        str(said.notes.get("reason", "")) if said else "",
+                        said.expires if said else 0,
+                        known.is_declared("acl", name),
+                    )
+
+
+def _roles(
+    table: AccessTable,
+    grants: Sequence[Grant],
+    objects: Mapping[Address, Declared],
+    known: Known,
+) -> Iterator[RoleUse]:
+    """Own roles, and built-in ones that are used."""
+    used: dict[str, list[Grant]] = {}
+    for grant in grants:
+        used.setdefault(grant.role, []).append(grant)
+    for role in sorted(table.roles, key=lambda role: (role in BUILT_IN_ROLES, role)):
+        if role in BUILT_IN_ROLES and role not in used:
+            continue
+        said = objects.get(Address("role", role))
+        notes = said.notes if said else {}
+        allowed = tuple(notes.get("allowed_paths", ()))
+        paths = tuple(sorted({grant.path for grant in used.get(role, ())}))
+        yield RoleUse(
+            role=role,
+            privileges=tuple(sorted(table.roles[role])),
+            built_in=role in BUILT_IN_ROLES,
+            purpose=str(notes.get("purpose", "")),
+            owner=str(notes.get("owner", "")),
+            allowed_paths=allowed,
+            paths=paths,
+            outside=tuple(path for path in paths if allowed and not _fits(path, allowed)),
+            holders=tuple(sorted({f"{one.kind} {one.principal}" for one in used.get(role, ())})),
+            declared=None if role in BUILT_IN_ROLES else known.is_declared("role", role),
+        )
+
+
+def _fits(path: str, globs: Sequence[str]) -> bool:
+    return any(fnmatchcase(path, glob) for glob in globs)
+
+
+def _endings(
+    everybody: Sequence[Account], grants: Sequence[Grant], waivers: Sequence[Waiver], now: int
+) -> Iterator[Ending]:
+    dated = [(one.kind, one.principal, one.expires) for one in everybody]
+    dated += [
+        ("grant", f"{one.role} for {one.kind} {one.principal} on {one.path}", one.expires)
+        for one in grants
+    ]
+    dated += [("waiver", f"{one.code} {one.address}", one.expires) for one in waivers]
+    for kind, subject, expires in dated:
+        if expires and now and expires <= now + SOON:
+            yield Ending(kind, subject, expires, expires <= now)
+
+
+def _by_date(one: Ending) -> tuple[int, str, str]:
+    return one.expires, one.kind, one.subject

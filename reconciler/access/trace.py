@@ -1,0 +1,174 @@
+"""Which ACL entries decide what somebody may do on a path, and what became of the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.access.evaluate import index_of, own_privileges, privileges
+from reconciler.access.index import NO_ACCESS, Flags
+from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable, split_token
+from reconciler.pve.acl_paths import chain
+
+
+class Effect(StrEnum):
+    """What became of one entry at one asked path."""
+
+    DECIDES = "decides"
+    SHADOWED_DEEPER = "shadowed by a deeper entry"
+    SHADOWED_USER = "shadowed by an entry of the user itself"
+    NOT_PROPAGATED = "not propagated"
+    NO_ACCESS = "cut by NoAccess"
+    UNKNOWN_ROLE = "role does not exist"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entry:
+    """One ACL entry; `kind` is user, group or token."""
+
+    path: str
+    kind: str
+    principal: str
+    role: str
+    propagate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An entry with its effect. `pool`: it stands on that pool's path and works through it."""
+
+    entry: Entry
+    effect: Effect
+    pool: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One identity's entries, outermost first, and what it holds by them alone."""
+
+    principal: str
+    entries: tuple[Judged, ...]
+    privileges: Flags
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer for `principal` on `path`.
+
+    `sides`: one for a user; for a token with privilege separation the token's own and then, unless
+    that is root@pam, its owner's; for a token without it the owner's. None for root@pam itself and
+    for tokens that do not exist. `lost`: what the token's entries give but the owner lacks.
+    """
+
+    principal: str
+    path: str
+    privileges: Flags
+    sides: tuple[Side, ...] = ()
+    lost: tuple[str, ...] = ()
+
+
+def decide(table: AccessTable, principal: str, path: str) -> Decision:
+    """Explain `evaluate.privileges(table, principal, path)`; `path` in normal form."""
+    sides = tuple(
+        Side(
+            identity,
+            _judge_all(table, identity, path),
+            own_privileges(table, identity, path),
+        )
+        for identity in _identities(table, principal)
+    )
+    found = privileges(table, principal, path)
+    lost = sorted(sides[0].privileges.keys() - found.keys()) if len(sides) > 1 else ()
+    return Decision(principal, path, found, sides, tuple(lost))
+
+
+def _identities(table: AccessTable, principal: str) -> tuple[str, ...]:
+    split = split_token(principal)
+    if split is None:
+        return () if principal == ROOT else (principal,)
+    token = table.tokens.get(principal)
+    if token is None:
+        return ()
+    own = (principal,) if token.privsep else ()
+    return own if split[0] == ROOT else (*own, split[0])
+
+
+def _judge_all(table: AccessTable, identity: str, path: str) -> tuple[Judged, ...]:
+    """The entries above and at the path, then those that work through pools."""
+    direct = _judge(table, identity, path)
+    through = [
+        Judged(one.entry, one.effect, pool.removeprefix("/pool/"))
+        for pool in index_of(table).pools_of.get(path, ())
+        for one in _judge(table, identity, pool)
+    ]
+    if _denies(direct):
+        return (*direct, *_cut(through, Effect.DECIDES))
+    if _denies(through):
+        return (*_cut(direct), *_cut(through))
+    return (*direct, *through)
+
+
+def _denies(judged: list[Judged]) -> bool:
+    return any(one.effect is Effect.DECIDES and one.entry.role == NO_ACCESS for one in judged)
+
+
+def _cut(judged: list[Judged], *also: Effect) -> list[Judged]:
+    """Deciding entries lose to NoAccess; NoAccess itself still decides unless `also` says so."""
+    return [
+        Judged(one.entry, Effect.NO_ACCESS, one.pool)
+        if one.effect is Effect.DECIDES and (also or one.entry.role != NO_ACCESS)
+        else one
+        for one in judged
+    ]
+
+
+def _judge(table: AccessTable, identity: str, path: str) -> list[Judged]:
+    """Walk from the end: the last node with a selection decides, all before it are shadowed."""
+    result: list[Judged] = []
+    decided = False
+    for place in reversed(chain(path)):
+        judged, selected = _judge_node(table, identity, place, last=place == path)
+        if decided:
+            judged = [
+                Judged(one.entry, Effect.SHADOWED_DEEPER)
+                if one.effect in (Effect.DECIDES, Effect.SHADOWED_USER, Effect.NO_ACCESS)
+                else one
+                for one in judged
+            ]
+        decided = decided or selected
+        result = judged + result
+    return result
+
+
+def _judge_node(
+    table: AccessTable, identity: str, place: str, *, last: bool
+) -> tuple[list[Judged], bool]:
+    """The identity's entries at one node, and whether one of them makes a selection there."""
+    judged: list[Judged] = []
+    selected = False
+    for kind in (TOKEN, USER, GROUP):
+        here = []
+        for entry in _entries(table, identity, place, kind):
+            if entry.role not in table.roles:
+                effect = Effect.UNKNOWN_ROLE
+            elif not (last or entry.propagate):
+                effect = Effect.NOT_PROPAGATED
+            else:
+                effect = Effect.SHADOWED_USER if selected else Effect.DECIDES
+            here.append(Judged(entry, effect))
+        selected = selected or any(one.effect is Effect.DECIDES for one in here)
+        judged += here
+    return (_cut(judged) if _denies(judged) else judged), selected
+
+
+def _entries(table: AccessTable, identity: str, place: str, kind: str) -> list[Entry]:
+    principals = table.acl.get(place, {}).get(kind, {})
+    if kind == GROUP:
+        names = [name for name in sorted(principals) if identity in table.groups.get(name, ())]
+    else:
+        names = [identity] if identity in principals else []
+    return [
+        Entry(place, kind, name, role, principals[name][role])
+        for name in names
+        for role in sorted(principals[name])
+    ]

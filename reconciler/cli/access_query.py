@@ -1,0 +1,139 @@
+"""What somebody asks about access, read with care: names, paths and pasted refusals."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from reconciler.access.analysis.affected import strangers
+from reconciler.access.explain.explain import parse_refusal
+from reconciler.access.table import TOKEN, AccessTable
+from reconciler.errors import UsageError
+from reconciler.pve.acl_paths import check_path, normalize_path
+from reconciler.pve.builtin_roles import known_privilege
+from reconciler.text.suggest import did_you_mean, suggest
+
+HEADS = ("/access", "/mapping", "/nodes", "/pool", "/sdn", "/storage", "/vms")
+_EXAMPLE = "pvectl explain alice@pve /vms/100 VM.Audit"
+_REFUSED = "Permission check failed"
+_NO_GRANT_HELPS = {
+    "user != root@pam": "this request is for root@pam in person: no grant and no token can do it",
+    "need proper ticket": "tokens cannot do this: log in with a password instead",
+}
+"""Words in a refusal -> what they mean."""
+_BY_REALM_SYNC = "/access/realm/-"
+"""What is really asked for when a realm-sync job is changed (RealmSync.pm)."""
+
+
+class Question(NamedTuple):
+    """`privileges`: any of them would do; none: everything that is held there."""
+
+    who: str
+    path: str
+    privileges: tuple[str, ...] = ()
+
+
+def read_question(subject: str, path: str, privilege: str, who: str) -> Question:
+    """From the arguments of `explain`; raises UsageError with the likely correction."""
+    if _REFUSED in subject:
+        return _pasted(subject, path, who)
+    if who:
+        raise UsageError("--who goes with a pasted refusal", hint=_EXAMPLE)
+    if not path:
+        what = "the path" if "@" in subject else f"'{subject}' is no code and no user; the path"
+        raise UsageError(f"{what} is missing", hint=_EXAMPLE)
+    return Question(subject, read_path(path), (read_privilege(privilege),) if privilege else ())
+
+
+def _pasted(text: str, path: str, who: str) -> Question:
+    for words, meaning in _NO_GRANT_HELPS.items():
+        if words in text:
+            raise UsageError(meaning, hint="what was pasted is no matter of ACL entries")
+    refusal = parse_refusal(text)
+    if refusal is None:
+        raise UsageError(
+            "the pasted text names no path and no privilege",
+            hint='paste it whole: "Permission check failed (/vms/9000, VM.Audit)"',
+        )
+    if not who:
+        raise UsageError(
+            "it does not say who was refused", hint="add --who USER@REALM or --who USER@REALM!TOKEN"
+        )
+    wanted = tuple(read_privilege(name) for name in refusal.privileges)
+    if not (path or refusal.path):
+        names = " or ".join(wanted)
+        raise UsageError(
+            f"Proxmox VE did not say on which path {names} is missing: several would do",
+            hint="add the path, as in: pvectl explain TEXT /pool/Dev --who USER@REALM",
+        )
+    asked = read_path(path or refusal.path)
+    if asked.endswith("/-") and asked != _BY_REALM_SYNC:
+        sort = asked.removesuffix("/-").rpartition("/")[2]
+        raise UsageError(
+            f"the refused request named no {sort}, so Proxmox VE put '-' in its place",
+            hint="send its id along; or ask about a real one: pvectl explain TEXT PATH --who ...",
+        )
+    return Question(who, asked, wanted)
+
+
+def read_path(text: str) -> str:
+    """An ACL path in normal form; raises UsageError with the likely one."""
+    if re.fullmatch(r"[0-9]+", text):
+        raise UsageError(f"'{text}' is no path", hint=f"did you mean /vms/{text}?")
+    path = normalize_path(text)
+    if path is None:
+        raise UsageError(
+            f"'{text}' is no ACL path", hint="letters, digits and . - _ between slashes: /vms/100"
+        )
+    head, slash, rest = path[1:].partition("/")
+    if not check_path(path) and f"/{head}" not in HEADS:
+        likely = suggest(f"/{head}", HEADS)
+        hint = f"did you mean {likely}{slash}{rest}?" if likely else f"one of {', '.join(HEADS)}"
+        raise UsageError(f"Proxmox VE knows no path {path}", hint=hint)
+    return path
+
+
+def read_privilege(text: str) -> str:
+    """A privilege of this release; raises UsageError with the likely one."""
+    try:
+        return known_privilege(text)
+    except ValueError as error:
+        message, _, hint = str(error).partition("; ")
+        raise UsageError(message, hint=hint) from None
+
+
+def check_principal(table: AccessTable, who: str) -> None:
+    """Raises UsageError for a name that means nobody, with the one that was probably meant.
+
+    A name that does not exist but has entries or groups is left to the explanation.
+    """
+    if who in table.users or who in table.tokens:
+        return
+    if who in strangers(table) or who in _entered_tokens(table):
+        return
+    if who in table.groups or who.removeprefix("group:").removeprefix("@") in table.groups:
+        group = who.removeprefix("group:").removeprefix("@")
+        members = sorted(table.groups[group])
+        hint = f"ask about a member: {', '.join(members[:5])}" if members else "it has no members"
+        raise UsageError(f"{group} is a group, and groups do nothing themselves", hint=hint)
+    raise UsageError(f"there is no user or token '{who}'", hint=_likely(table, who))
+
+
+def _entered_tokens(table: AccessTable) -> frozenset[str]:
+    return frozenset(who for kinds in table.acl.values() for who in kinds.get(TOKEN, ()))
+
+
+def _likely(table: AccessTable, who: str) -> str:
+    known = [*table.users, *table.tokens]
+    if "@" not in who:
+        same = sorted(name for name in table.users if name.rpartition("@")[0] == who)
+        if same:
+            return f"a user has a realm; did you mean {' or '.join(same)}?"
+    owner = who.partition("!")[0]
+    if "!" in who and owner in table.users:
+        own = sorted(t.partition("!")[2] for t in table.tokens if t.startswith(f"{owner}!"))
+        likely = suggest(who.partition("!")[2], own)
+        if likely:
+            return f"did you mean {owner}!{likely}?"
+        return f"tokens of {owner}: {', '.join(own) or 'none'}"
+    return did_you_mean(who, known) or "a user is written NAME@REALM, a token NAME@REALM!TOKEN"

@@ -1,0 +1,135 @@
+"""Who may do what, looked up for a question: live, from the files, or as after the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
+
+import typer
+
+from reconciler.access.table import AccessTable
+from reconciler.cli.commands.plan import make_plan
+from reconciler.cli.context import Loaded, connect, load_cluster, look, name_of
+from reconciler.desired.loader import require_valid
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import Cluster
+from reconciler.errors import UsageError
+from reconciler.kinds import access_table
+from reconciler.kinds.shared.reader import EVERYTHING
+from reconciler.live.reader import Live, read_live
+from reconciler.model.api import Api
+from reconciler.model.declared import Desired
+from reconciler.model.inventory import Facts
+from reconciler.model.request import request
+from reconciler.model.spec import State
+from reconciler.planning.access_summary import real_paths
+from reconciler.planning.offline import as_live
+
+FromFiles = Annotated[
+    bool, typer.Option("--from-files", help="From the state files alone, without any network.")
+]
+Planned = Annotated[
+    bool, typer.Option("--planned", help="As it would be after `pvectl apply` of the state files.")
+]
+
+PRINCIPALS = ("role", "group", "user", "token", "acl")
+POOLS = "pool"
+"""Counts only on guests and storages."""
+
+DOMAINS = request("GET", "access", "domains")
+"""Anybody may read it."""
+
+_REALM_TYPES = {
+    "pam": "Linux accounts of the node",
+    "pve": "accounts of Proxmox VE itself",
+    "ldap": "an LDAP server",
+    "ad": "an Active Directory",
+    "openid": "an OpenID provider",
+}
+
+
+class Seen(NamedTuple):
+    """`asked` says where that is from; `before` is the table of today where `table` is planned.
+
+    `actor`: who looked, empty for files. `realms`: name -> what checks its logins, or None where
+    that is not known.
+    """
+
+    asked: str
+    table: AccessTable
+    state: State
+    facts: Facts
+    actor: str = ""
+    before: AccessTable | None = None
+    realms: dict[str, str] | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The ACL paths of all that exists, also without any entry."""
+        return real_paths(self.state, self.facts)
+
+
+def check_sources(*, from_files: bool, planned: bool) -> None:
+    """Raises UsageError when both are asked for."""
+    if from_files and planned:
+        raise UsageError("--from-files and --planned exclude each other", hint="give one of them")
+
+
+def see(
+    cluster: Cluster,
+    settings: Settings,
+    *,
+    from_files: bool = False,
+    planned: bool = False,
+    kinds: Sequence[str] = (*PRINCIPALS, POOLS),
+) -> Seen:
+    """The access table of a cluster; raises Blind where the caller cannot see all of it."""
+    if from_files:
+        return _files(load_cluster(cluster, settings))
+    if planned:
+        loaded = load_cluster(cluster, settings)
+        with connect(cluster, read_only=True) as api:
+            return _planned(loaded, api)
+    require_valid(settings.findings)
+    with connect(cluster, read_only=True) as api:
+        live = read_live(api, kinds, {POOLS: EVERYTHING})
+        return Seen(
+            f"{name_of(cluster, api)} as it is now, seen by {api.actor}",
+            live.table(),
+            live.state,
+            live.facts,
+            api.actor,
+            realms=_realms(api),
+        )
+
+
+def _files(loaded: Loaded) -> Seen:
+    state = as_live(loaded.desired)
+    asked = f"the state files in {loaded.cluster.folder} alone; the cluster may hold more"
+    return Seen(asked, access_table(state), state, Facts())
+
+
+def look_with_pools(api: Api, desired: Desired) -> Live:
+    """What a plan reads, and all members of all pools; a plan leaves out those it cannot change."""
+    live = look(api, desired)
+    pools = read_live(api, [POOLS], {POOLS: EVERYTHING})
+    return Live({**live.state, **pools.state}, live.facts)
+
+
+def _planned(loaded: Loaded, api: Api) -> Seen:
+    live = look_with_pools(api, loaded.desired)
+    found = make_plan(loaded, api, live, None, None)
+    return Seen(
+        f"{name_of(loaded.cluster, api)} as it would be after the plan, seen by {api.actor}",
+        found.after,
+        found.state,
+        live.facts,
+        api.actor,
+        found.before,
+        _realms(api),
+    )
+
+
+def _realms(api: Api) -> dict[str, str]:
+    rows = api.get([DOMAINS])[0]
+    return {str(row["realm"]): _REALM_TYPES.get(row.get("type") or "", "") for row in rows}

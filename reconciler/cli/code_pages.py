@@ -1,0 +1,113 @@
+"""The pages of `pvectl explain CODE`: findings, errors, steps to root, exit statuses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+
+from reconciler.errors import MEANINGS, PRECEDENCE, ExitStatus, PvectlError, UsageError
+from reconciler.planning.lint import RULES
+from reconciler.render.documents.code_page import Page
+from reconciler.text.suggest import did_you_mean
+
+EXIT_STATUS = "exit-status"
+CONTENTS = "codes"
+_CODE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
+_HEADING = re.compile(r"^## (?P<code>\S+)$", re.MULTILINE)
+
+
+def is_page(text: str) -> bool:
+    """Whether that asks for a page; a number is an exit status, nothing the list of all."""
+    return (
+        text in {"", EXIT_STATUS} or text.isdecimal() or _CODE.fullmatch(text.upper()) is not None
+    )
+
+
+def page_of(text: str) -> Page:
+    """Raises UsageError for a code that nothing has."""
+    if text == EXIT_STATUS:
+        return _statuses()
+    if not text:
+        return _contents()
+    known = pages()
+    page = known.get(text) or known.get(text.upper())
+    if page is None:
+        hint = did_you_mean(text.upper(), known)
+        raise UsageError(
+            f"no finding and no error has the code '{text}'",
+            hint=hint or "for a user or token: pvectl explain WHO PATH [PRIV]",
+        )
+    return page
+
+
+@cache
+def pages() -> Mapping[str, Page]:
+    """Every page by its code."""
+    found = {page.code: page for page in (*_written(), *_rules(), *_errors(), *_numbers())}
+    return {code: found[code] for code in sorted(found)}
+
+
+def _written() -> Iterator[Page]:
+    """Sections `## CODE` of the Markdown files: kind, meaning, and as last paragraph what to do."""
+    folder = files("reconciler") / "pages"
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        _, *parts = _HEADING.split(file.read_text(encoding="utf-8"))
+        for code, body in zip(parts[::2], parts[1::2], strict=True):
+            kind, *meaning, action = _paragraphs(body)
+            yield Page(code, kind, tuple(meaning), (action,))
+
+
+def _rules() -> Iterator[Page]:
+    """What the lint rules say themselves."""
+    for rule in RULES.values():
+        title = f"{rule.title[:1].upper()}{rule.title[1:]}."
+        kind = f"{rule.severity}, a rule about the state files and the cluster"
+        yield Page(rule.code, kind, (title, *_paragraphs(rule.page)))
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n")]
+
+
+def _errors() -> Iterator[Page]:
+    """What the classes say themselves."""
+    waiting = [PvectlError]
+    while waiting:
+        error = waiting.pop()
+        waiting += error.__subclasses__()
+        text = " ".join((error.__doc__ or "").split())
+        status = error.exit_status
+        meaning = (text,) if error is not PvectlError else (MEANINGS[ExitStatus.BUG],)
+        action = ("The line below the error says what to do next.",)
+        yield Page(error.code, f"error, exit status {int(status)}", meaning, action)
+
+
+def _numbers() -> Iterator[Page]:
+    for status, meaning in MEANINGS.items():
+        yield Page(str(int(status)), f"exit status, {meaning}")
+
+
+def _contents() -> Page:
+    """Every code with the first sentence of its page; the numbers have a table of their own."""
+    return Page(
+        CONTENTS,
+        "what findings, errors and steps to root are called",
+        rows=tuple(
+            (page.code, page.meaning[0].partition(". ")[0].removesuffix("."))
+            for page in pages().values()
+            if page.meaning
+        ),
+        closing=f"pvectl explain CODE shows one of them, pvectl explain {EXIT_STATUS} the numbers.",
+    )
+
+
+def _statuses() -> Page:
+    order = ", ".join(str(int(status)) for status in PRECEDENCE)
+    return Page(
+        EXIT_STATUS,
+        "what a run of pvectl ends with; never a count",
+        rows=tuple((str(int(status)), meaning) for status, meaning in MEANINGS.items()),
+        closing=f"Where several apply, the first of these is given: {order}.",
+    )

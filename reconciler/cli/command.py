@@ -1,0 +1,139 @@
+"""What every command has in common: its options, and how arguments become one value."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from reconciler.cli.hints import same_cluster
+from reconciler.errors import ExitStatus, UsageError
+
+PANEL = "Common options"
+
+
+class Output(NamedTuple):
+    """One `--format NAME[=FILE]`; without a file the document goes to standard output."""
+
+    name: str
+    file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The options that every command takes."""
+
+    state: Path
+    on: str | None
+    outputs: tuple[Output, ...]
+    color: bool
+    quiet: bool
+    log_format: str
+
+    @property
+    def again(self) -> tuple[str, ...]:
+        """The options with which another command means the same files and the same cluster."""
+        return same_cluster(self.state, self.on)
+
+
+def _options(
+    state: Annotated[
+        Path,
+        typer.Option(
+            "--state",
+            envvar="PVECTL_STATE",
+            help="Folder of desired state.",
+            rich_help_panel=PANEL,
+        ),
+    ] = Path("state"),
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            envvar="PVECTL_ON",
+            metavar="TARGET",
+            help="Cluster by its name in pvectl.toml, or sandbox:FOLDER.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    format_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            envvar="PVECTL_FORMAT",
+            metavar="NAME[=FILE]",
+            help="Output: text, json, markdown, ...; repeatable.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    color: Annotated[
+        bool | None,
+        typer.Option(
+            "--color/--no-color",
+            help="Colour; by default only on a terminal.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", envvar="PVECTL_QUIET", help="No progress.", rich_help_panel=PANEL),
+    ] = False,
+    log_format: Annotated[
+        str,
+        typer.Option(
+            "--log-format",
+            envvar="PVECTL_LOG_FORMAT",
+            metavar="text|json",
+            help="How progress and errors are written to standard error.",
+            rich_help_panel=PANEL,
+        ),
+    ] = "text",
+) -> Common:
+    if log_format not in {"text", "json"}:
+        raise UsageError(f"--log-format '{log_format}' is not known", hint="text or json")
+    plain = bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()
+    outputs = tuple(_output(text) for text in format_ or ["text"])
+    return Common(state, on, outputs, not plain if color is None else color, quiet, log_format)
+
+
+def _output(text: str) -> Output:
+    name, _, file = text.partition("=")
+    return Output(name, Path(file) if file else None)
+
+
+def command(
+    app: typer.Typer, name: str, **settings: Any
+) -> Callable[[Callable[..., ExitStatus]], Callable[..., ExitStatus]]:
+    """Register a command; its first parameter gets the common options as one `Common`."""
+
+    def register(function: Callable[..., ExitStatus]) -> Callable[..., ExitStatus]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        shared = list(inspect.signature(_options, eval_str=True).parameters.values())
+        names = {parameter.name for parameter in shared}
+
+        @functools.wraps(function)
+        def run(**given: Any) -> ExitStatus:
+            common = _options(**{key: given.pop(key) for key in list(given) if key in names})
+            return function(common, **given)
+
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [p.replace(kind=p.KEYWORD_ONLY) for p in [*own, *shared]], return_annotation=ExitStatus
+        )
+        run.__annotations__ = {p.name: p.annotation for p in [*own, *shared]}
+        app.command(name, help=_unwrapped(function.__doc__ or ""), **settings)(run)
+        return function
+
+    return register
+
+
+def _unwrapped(text: str) -> str:
+    """A docstring with one line per paragraph, so that only the terminal breaks its lines."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)

@@ -1,0 +1,146 @@
+"""pvectl apply: do it, and take everything back when a step fails."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.command import Common, command
+from reconciler.cli.commands.plan import Allow, Targets, make_plan, show_plan
+from reconciler.cli.context import connect, each_cluster, load_cluster, look, name_of, now
+from reconciler.cli.folder_secrets import FolderSecrets
+from reconciler.cli.output import check_formats
+from reconciler.cli.runner import execute
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import Cluster
+from reconciler.errors import ExitStatus, Refused, StalePlan, UsageError
+from reconciler.execution.journal import store
+from reconciler.execution.plan_file import SavedPlan, check_fits, check_fresh, load_plan, stale
+from reconciler.model.api import Api
+from reconciler.model.plan import Plan
+from reconciler.planning.checks.preflight import MISSING_PRIVILEGE
+
+SHORTEST_DIGEST = 8
+"""Digits of a digest that say which plan is meant."""
+
+
+@command(app, "apply")
+def apply(
+    common: Common,
+    file: Annotated[
+        Path | None, typer.Argument(help="A plan saved with `plan --out`.", show_default=False)
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
+    ] = False,
+    approve: Annotated[
+        str | None,
+        typer.Option("--approve", metavar="DIGEST", help="Apply only the plan of this digest."),
+    ] = None,
+    target: Targets = None,
+    allow: Allow = None,
+) -> ExitStatus:
+    """Bring the cluster to the declared state.
+
+    Shows the plan, asks, then sends it step by step; each step is written to a journal before and
+    after. A saved plan was reviewed and is applied without a question. When a step fails everything
+    is taken back and verified. Exit 0 when done; 9 when it failed and everything is as before; 10
+    when a person is needed.
+    """
+    check_formats(common, "plan", "report")
+    if file is not None and (target or allow):
+        raise UsageError(
+            "a saved plan is applied as it is", hint="give --target, --allow to `plan`"
+        )
+
+    saved = None if file is None else load_plan(file)
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        with connect(cluster, read_only=False) as api:
+            store.refuse_to_begin(store.folder_of(name_of(cluster, api)))
+            if saved is not None:
+                plan = _still_fitting(saved, api, cluster)
+            else:
+                plan = _fresh(common, cluster, settings, api, target, allow)
+            return carry_out(common, cluster, api, plan, approve, yes=yes or saved is not None)
+
+    return each_cluster(common, one)
+
+
+def carry_out(
+    common: Common, cluster: Cluster, api: Api, plan: Plan, approve: str | None, *, yes: bool
+) -> ExitStatus:
+    """Apply a plan that was shown, unless it is refused, not the approved one, or not wanted."""
+    if plan.refusals:
+        codes = ", ".join(sorted({finding.code for finding in plan.refusals}))
+        raise Refused(f"the plan is refused: {codes}", hint="nothing was sent")
+    if approve is not None and not _is_approved(plan, approve):
+        raise StalePlan(
+            f"the plan has the digest {plan.digest[:12]}, not {approve[:12]}",
+            hint="review this plan and approve its digest",
+        )
+    if not plan.steps:
+        return ExitStatus.OK
+    for finding in plan.findings:
+        if finding.code == MISSING_PRIVILEGE:
+            raise Refused(finding.message, hint=finding.hint)
+    confirm("Apply this plan?", yes=yes or approve is not None)
+    return execute(common, api, plan, FolderSecrets(cluster.folder, cluster.secret))
+
+
+def _is_approved(plan: Plan, digest: str) -> bool:
+    return len(digest) >= SHORTEST_DIGEST and plan.digest.startswith(digest.lower())
+
+
+def _fresh(
+    common: Common,
+    cluster: Cluster,
+    settings: Settings,
+    api: Api,
+    targets: list[str] | None,
+    allow: list[str] | None,
+) -> Plan:
+    loaded = load_cluster(cluster, settings)
+    planned = make_plan(loaded, api, look(api, loaded.desired), targets, allow)
+    applied = planned.plan.steps and not planned.plan.refusals
+    show_plan(_for_reading(common) if applied else common, planned)
+    return planned.plan
+
+
+def _for_reading(common: Common) -> Common:
+    """Without the outputs that hold one document only: theirs is the report at the end."""
+    outputs = (one for one in common.outputs if one.file is None and one.name != "json")
+    return replace(common, outputs=tuple(outputs))
+
+
+def _still_fitting(saved: SavedPlan, api: Api, cluster: Cluster) -> Plan:
+    """Raises StalePlan unless the plan fits what is there now."""
+    from reconciler.live.reader import read_live
+
+    check_fits(saved, name_of(cluster, api), api.actor, now())
+    kinds = sorted({address.kind for address, _ in saved.plan.seen})
+    live = dict(read_live(api, kinds, {}).state)
+    changed = stale(saved.plan, live)
+    if changed:
+        wanted = {kind: frozenset(a.id for a in changed if a.kind == kind) for kind in kinds}
+        closer = read_live(api, kinds, wanted).state
+        live.update({a: closer[a] for a in changed if a in closer})
+    check_fresh(saved.plan, live)
+    return saved.plan
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask, unless `yes`; raises Refused for any answer but yes, UsageError when nobody is there."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("nobody can be asked here", hint="add --yes to do it without a question")
+    sys.stderr.write(f"\n{question} Only 'yes' is taken for yes: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != "yes":
+        raise Refused("not done", hint="nothing was sent")

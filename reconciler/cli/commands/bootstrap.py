@@ -1,0 +1,142 @@
+"""pvectl bootstrap: what pvectl itself must be granted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import typer
+
+from reconciler.access.explain.snippets import shell
+from reconciler.access.table import ROOT, split_token
+from reconciler.cli.app import app
+from reconciler.cli.command import Common, command
+from reconciler.cli.context import Loaded, each_cluster, load_cluster, looked_at
+from reconciler.cli.output import check_formats, show
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import Cluster
+from reconciler.errors import ExitStatus, UsageError
+from reconciler.model.address import Address
+from reconciler.model.policy import Mode, Policy
+from reconciler.planning.bootstrap import (
+    APPLY,
+    PLAN,
+    Granted,
+    applying_needs,
+    bootstrap,
+    planning_needs,
+    vanishing,
+    ways_to_root,
+)
+from reconciler.render.documents.bootstrap import Part, Start
+
+DEFAULT = "automation@pve!pvectl"
+PLANNER = "plan"
+"""What the token is called that only plans, when another one applies."""
+
+
+@command(app, "bootstrap")
+def bootstrap_command(
+    common: Common,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Only what planning needs.")
+    ] = False,
+    token: Annotated[
+        str,
+        typer.Option(
+            "--token",
+            metavar="USER@REALM!TOKEN",
+            help="Whom to grant it; by default the token of the settings.",
+            show_default=False,
+        ),
+    ] = "",
+) -> ExitStatus:
+    """Print the smallest roles and grants that pvectl needs for this state, as `pveum` lines.
+
+    One token that only plans, and one that applies as well. From the files alone, without any
+    network; a plan names what is missing all the same.
+    """
+    check_formats(common, "bootstrap")
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        loaded = load_cluster(cluster, settings)
+        show(common, "bootstrap", _start(loaded, token, plan_only=plan_only))
+        return ExitStatus.OK
+
+    return each_cluster(common, one)
+
+
+def _start(loaded: Loaded, token: str, *, plan_only: bool) -> Start:
+    actor = token or (loaded.cluster.target.actor if loaded.cluster.target else "") or DEFAULT
+    if "@" not in actor or ("!" in actor and split_token(actor) is None):
+        raise UsageError(f"'{actor}' is no user and no token", hint=f"as in --token '{DEFAULT}'")
+    reads = tuple(planning_needs(looked_at(loaded.desired)))
+    if plan_only:
+        granted = [("To plan", bootstrap(reads, actor, PLAN))]
+    else:
+        writes = tuple(applying_needs(loaded.desired))
+        granted = [
+            (
+                "To plan and to apply",
+                bootstrap((*reads, *writes), actor, APPLY, vanishing(loaded.desired)),
+            ),
+            ("To plan only", bootstrap(reads, _planner(actor), PLAN)),
+        ]
+    parts = []
+    made: set[str] = set()
+    for title, one in granted:
+        account = [line for line in _account(one.principal) if line not in made]
+        made.update(account)
+        parts.append(Part(title, one.principal, tuple(account), one.roles, one.entries))
+    found = [one for _, one in granted]
+    warnings = [*_root(found), *_undeclared(found, loaded.desired.policy)]
+    return Start(str(loaded.cluster.folder), tuple(parts), tuple(warnings))
+
+
+def _planner(actor: str) -> str:
+    user, _, name = actor.partition("!")
+    return f"{user}!{PLANNER}" if name != PLANNER else f"{user}!{PLANNER}-only"
+
+
+def _account(principal: str) -> Iterator[str]:
+    split = split_token(principal)
+    user = split[0] if split else principal
+    if user != ROOT:
+        yield shell("pveum", "user", "add", user, "--comment", "pvectl")
+    if split:
+        yield shell("pveum", "user", "token", "add", user, split[1], "--privsep", "1")
+
+
+def _root(found: Iterable[Granted]) -> Iterator[str]:
+    """With User.Modify on /access/groups, which users and tokens need, that cannot be avoided."""
+    for one in found:
+        steps = [way.steps[0] for way in ways_to_root(one) if way.steps and way.sure]
+        if steps:
+            how = "; ".join(
+                f"{step.privilege} on {step.path} (`pvectl explain {step.way}`)" for step in steps
+            )
+            yield (
+                f"{one.principal} will be as good as root, which this state cannot do without: "
+                f"{how}. Guard its secret like root's password."
+            )
+
+
+def _undeclared(found: Iterable[Granted], policy: Policy) -> Iterator[str]:
+    """Kinds that are managed authoritatively would delete what is not declared, this as well."""
+    for kind, globs in (
+        (
+            "role",
+            sorted({f"{role.name.partition('-')[0]}-*" for one in found for role in one.roles}),
+        ),
+        ("user", sorted({one.principal.partition("!")[0] for one in found} - {ROOT})),
+        ("token", sorted(one.principal for one in found if "!" in one.principal)),
+        ("acl", sorted({f"*:{entry.principal}|*" for one in found for entry in one.entries})),
+    ):
+        manage = policy.managed(kind)
+        lost = [glob for glob in globs if manage.covers(Address(kind, glob))]
+        if manage.mode is Mode.AUTHORITATIVE and lost:
+            quoted = ", ".join(f'"{glob}"' for glob in lost)
+            yield (
+                f"[manage] {kind} is authoritative and would delete what is made here; leave it "
+                f"out: exclude = [{quoted}]"
+            )

@@ -1,0 +1,65 @@
+"""pvectl escalation: who can become root, and by which steps."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reconciler.access.escalation.search import escalations
+from reconciler.access.table import ROOT, AccessTable
+from reconciler.access.trace import Effect, Entry, decide
+from reconciler.cli.access_source import PRINCIPALS, FromFiles, Planned, check_sources, see
+from reconciler.cli.app import app
+from reconciler.cli.command import Common, command
+from reconciler.cli.context import each_cluster
+from reconciler.cli.output import check_formats, show
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import Cluster
+from reconciler.errors import ExitStatus
+from reconciler.render.documents.escalation import Ways
+
+
+@command(app, "escalation")
+def escalation(
+    common: Common,
+    from_files: FromFiles = False,
+    planned: Planned = False,
+    fail: Annotated[
+        bool,
+        typer.Option(
+            "--fail",
+            help="Exit 4 when somebody certainly can who is neither root@pam nor named in "
+            "break_glass of the settings.",
+        ),
+    ] = False,
+) -> ExitStatus:
+    """Show who is root, who can become it, and by which steps, each with the entry behind it.
+
+    Disabled and expired accounts count: that is easily undone. Ways through the operating system of
+    a node are called possible, not certain. Exit 0 whatever is found, unless --fail is given.
+    """
+    check_formats(common, "escalation")
+    check_sources(from_files=from_files, planned=planned)
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        seen = see(cluster, settings, from_files=from_files, planned=planned, kinds=PRINCIPALS)
+        ways = escalations(seen.table)
+        meant = frozenset({ROOT, *settings.policy.lockout.break_glass})
+        roots = {who for way in ways if not way.steps for who in way.principals}
+        proofs = {who: _entries(seen.table, who) for who in sorted(roots)}
+        found = Ways(ways, meant, seen.asked, proofs)
+        show(common, "escalation", found)
+        return ExitStatus.REFUSED if fail and found.unmeant else ExitStatus.OK
+
+    return each_cluster(common, one)
+
+
+def _entries(table: AccessTable, who: str) -> tuple[Entry, ...]:
+    """What decides for somebody on `/`."""
+    return tuple(
+        judged.entry
+        for side in decide(table, who, "/").sides
+        for judged in side.entries
+        if judged.effect is Effect.DECIDES
+    )

@@ -1,0 +1,221 @@
+"""pvectl explain, who-can: why somebody may or may not, and who may."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reconciler.access.analysis.affected import owner_of
+from reconciler.access.evaluate import privileges
+from reconciler.access.explain.denial import held_on, reasons
+from reconciler.access.explain.explain import Explanation, explain, who_can
+from reconciler.access.login import Login
+from reconciler.access.review.privilege_catalog import least
+from reconciler.access.trace import Decision
+from reconciler.cli.access_query import (
+    Question,
+    check_principal,
+    read_path,
+    read_privilege,
+    read_question,
+)
+from reconciler.cli.access_source import (
+    POOLS,
+    PRINCIPALS,
+    FromFiles,
+    Planned,
+    Seen,
+    check_sources,
+    see,
+)
+from reconciler.cli.app import app
+from reconciler.cli.code_pages import is_page, page_of
+from reconciler.cli.command import Common, command
+from reconciler.cli.context import connect, each_cluster, now
+from reconciler.cli.output import check_formats, show
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import Cluster
+from reconciler.errors import Blind, ExitStatus
+from reconciler.model.request import request
+from reconciler.render.documents.explanation_facts import Explained
+from reconciler.render.documents.who_can import Holders
+from reconciler.render.view import View
+from reconciler.text.suggest import did_you_mean
+
+
+@command(app, "explain")
+def explain_command(
+    common: Common,
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHO|TEXT|CODE",
+            help='User or token; a pasted "Permission check failed (...)"; or the code of a '
+            "finding or an error, or exit-status.",
+            show_default=False,
+        ),
+    ] = "",
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="As in /vms/100.", show_default=False)
+    ] = "",
+    privilege: Annotated[
+        str, typer.Argument(metavar="PRIV", help="As in VM.Backup.", show_default=False)
+    ] = "",
+    who: Annotated[
+        str, typer.Option("--who", metavar="WHO", help="Who got the pasted refusal.")
+    ] = "",
+    from_files: FromFiles = False,
+    planned: Planned = False,
+) -> ExitStatus:
+    """Tell why somebody may or may not do something, and what would help.
+
+    Every ACL entry on the way with its effect, and for a missing privilege the smallest grant, for
+    a state file and for a shell. With a code: what it means and what to do; without anything: all
+    codes. Exit 0 whatever the answer is; 8 when the caller cannot see enough.
+    """
+    if not path and is_page(subject):
+        check_formats(common, "page")
+        show(common, "page", page_of(subject))
+        return ExitStatus.OK
+    check_formats(common, "explanation")
+    check_sources(from_files=from_files, planned=planned)
+    question = read_question(subject, path, privilege, who)
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        try:
+            seen = see(
+                cluster,
+                settings,
+                from_files=from_files,
+                planned=planned,
+                kinds=_kinds(question.path),
+            )
+        except Blind as blind:
+            told = _own_answer(cluster, question, blind)
+        else:
+            told = _told(seen, question, now())
+        show(common, "explanation", told, View(now=now()))
+        return ExitStatus.OK
+
+    return each_cluster(common, one)
+
+
+def _kinds(path: str) -> tuple[str, ...]:
+    """Pools, and the right to read them, matter only where their members are."""
+    return (*PRINCIPALS, POOLS) if path.startswith(("/vms/", "/storage/")) else PRINCIPALS
+
+
+def _told(seen: Seen, question: Question, moment: int) -> Explained:
+    who, path = question.who, question.path
+    check_principal(seen.table, who)
+    chosen = _chosen(seen, question)
+    found = explain(seen.table, who, path, chosen, moment)
+    before = None
+    if seen.before is not None and chosen:
+        before = explain(seen.before, who, path, chosen, moment).allowed
+    held = held_on(seen.table, who, chosen) if chosen and not found.allowed else ()
+    realm = (found.owner or who).rpartition("@")[2]
+    return Explained(
+        found,
+        seen.asked,
+        reasons=reasons(seen.table, found.decision, chosen) if chosen else (),
+        giving=frozenset(role for role, names in seen.table.roles.items() if chosen in names),
+        or_else=tuple(name for name in question.privileges if name != chosen),
+        elsewhere=held if found.login is Login.ACTIVE else (),
+        realm=(seen.realms or {}).get(realm, ""),
+        twins={
+            twin: chosen in privileges(seen.table, twin, path) if chosen else False
+            for twin in found.twins
+        },
+        notes=(*_of_nobody(found), *_notes(seen, path, realm)),
+        before=before,
+    )
+
+
+def _chosen(seen: Seen, question: Question) -> str:
+    """Of several privileges that would do the one that is held, or else the least."""
+    held = privileges(seen.table, question.who, question.path)
+    given = question.privileges
+    return next((name for name in given if name in held), least(given) if given else "")
+
+
+def _of_nobody(found: Explanation) -> tuple[str, ...]:
+    """PVE keeps and evaluates groups and entries of a user that does not exist."""
+    named = found.groups or any(side.entries for side in found.decision.sides)
+    if found.login is not Login.ABSENT or found.owner or not named:
+        return ()
+    return (
+        f"What names {found.principal} is without effect while there is no such user, and in "
+        "force at once for whoever gets the name.",
+    )
+
+
+def _notes(seen: Seen, path: str, realm: str) -> list[str]:
+    notes = []
+    if seen.realms is not None and realm not in seen.realms:
+        notes.append(f"Realm {realm} does not exist, so nobody of it can log in.")
+    head, _, name = path[1:].partition("/")
+    known = {
+        "vms": [str(vmid) for vmid in seen.facts.guests],
+        "nodes": list(seen.facts.nodes),
+        "pool": [address.id for address in seen.state if address.kind == "pool"],
+    }.get(head, [])
+    if name and seen.facts.nodes and known and name not in known:
+        what = {"vms": "guest", "nodes": "node", "pool": "pool"}[head]
+        likely = did_you_mean(name, known)
+        notes.append(f"There is no {what} {name}{f'; {likely}' if likely else '.'}")
+    return notes
+
+
+def _own_answer(cluster: Cluster, question: Question, blind: Blind) -> Explained:
+    """Whoever sees nothing else may still ask what itself has; raises Blind for all others."""
+    with connect(cluster, read_only=True) as api:
+        if api.actor != question.who:
+            raise blind
+        asked = request("GET", "access", "permissions", path=question.path)
+        held = {
+            name: bool(flag) for name, flag in api.get([asked])[0].get(question.path, {}).items()
+        }
+        given = question.privileges
+        chosen = next((name for name in given if name in held), given[0] if given else "")
+        owner = owner_of(question.who)
+        return Explained(
+            Explanation(
+                question.who,
+                question.path,
+                Login.ACTIVE,
+                Decision(question.who, question.path, held),
+                owner or "",
+                privilege=chosen,
+            ),
+            f"{api.endpoint} as it is now, which {api.actor} may ask about itself",
+            hidden="the entries behind it are not to be seen with these rights; "
+            "ask as somebody with PVEAuditor on /",
+            or_else=tuple(name for name in given if name != chosen),
+        )
+
+
+@command(app, "who-can")
+def who_can_command(
+    common: Common,
+    privilege: Annotated[str, typer.Argument(metavar="PRIV", help="As in VM.Backup.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="As in /vms/100.")],
+    from_files: FromFiles = False,
+    planned: Planned = False,
+) -> ExitStatus:
+    """List who has a privilege on a path, and by which entries."""
+    check_formats(common, "holders")
+    check_sources(from_files=from_files, planned=planned)
+    if privilege.startswith("/"):
+        privilege, path = path, privilege
+    wanted, where = read_privilege(privilege), read_path(path)
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        seen = see(cluster, settings, from_files=from_files, planned=planned, kinds=_kinds(where))
+        holders = who_can(seen.table, wanted, where, now())
+        notes = tuple(_notes(seen, where, "pam"))
+        show(common, "holders", Holders(wanted, where, seen.asked, holders, notes))
+        return ExitStatus.OK
+
+    return each_cluster(common, one)

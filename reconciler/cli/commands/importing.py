@@ -1,0 +1,187 @@
+"""pvectl init, import, snapshot: from a live cluster to files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from reconciler.cli.app import app
+from reconciler.cli.command import Common, command
+from reconciler.cli.context import connect, each_cluster, look_at_all
+from reconciler.cli.output import check_formats, say, show, write_file
+from reconciler.desired.export import export, write_files
+from reconciler.desired.loader import require_valid
+from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
+from reconciler.desired.settings.target import Cluster
+from reconciler.errors import ExitStatus, UsageError
+from reconciler.model.finding import Severity
+from reconciler.model.target import SANDBOX, Target
+
+SETTINGS = """# Where the cluster is and what pvectl may do. All settings: docs/settings.md
+
+[target]
+endpoint = "{endpoint}"
+{actor}
+# The token's secret: PVECTL_TOKEN_SECRET, or token_secret = {{ file = "..." }}
+{trust}
+
+[manage]
+# "additive" never deletes; "owned" (default) also deletes what hangs on declared objects;
+# "authoritative" deletes everything undeclared that matches.
+# role = {{ mode = "authoritative", include = ["Team*"] }}
+
+[limits]
+delete = {{ count = 5 }}   # of each kind; percent = N is possible as well
+"""
+
+TRUST = """# ca_file = "pve-root-ca.pem"   # a copy of /etc/pve/pve-root-ca.pem, or
+# fingerprint = "AB:CD:..."     # on the node: pvenode cert info"""
+
+USUAL = "automation@pve!pvectl"
+
+FIRST = """# What pvectl keeps: objects that are not declared here are left alone.
+
+# [role.GuestBackup]
+# privileges = ["VM.Audit", "VM.Backup", "Datastore.AllocateSpace", "Datastore.Audit"]
+# purpose = "back up one guest"
+#
+# [user."backup@pve"]
+# comment = "backs up guest 100"
+#
+# [user."backup@pve".token.job]
+# secret_to = { file = "secrets/backup" }
+#
+# [[acl]]
+# roles = ["GuestBackup"]
+# paths = ["/vms/100", "/storage/local"]
+# tokens = ["backup@pve!job"]
+"""
+
+
+@command(app, "import")
+def import_state(
+    common: Common,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where to write; default: the state folder."),
+    ] = None,
+) -> ExitStatus:
+    """Write the live state as TOML; planning the result against the same cluster changes nothing.
+
+    Nothing is overwritten; a file of comments alone keeps them. Secrets cannot be read and stand in
+    no file.
+    """
+    check_formats(common, "findings")
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        require_valid(settings.findings)
+        with connect(cluster, read_only=True) as api:
+            live = look_at_all(api)
+        exported = export(live.state)
+        for path in write_files(exported.files, out or cluster.folder):
+            say(common, f"wrote {path}")
+        if exported.findings:
+            show(common, "findings", exported.findings)
+        wrong = any(finding.severity is Severity.ERROR for finding in exported.findings)
+        return ExitStatus.FILES_INVALID if wrong else ExitStatus.OK
+
+    return each_cluster(common, one)
+
+
+@command(app, "init")
+def init(
+    common: Common,
+    endpoint: Annotated[
+        str, typer.Option("--endpoint", help="https://host:8006, or sandbox:FOLDER.")
+    ] = "https://pve01.example.com:8006",
+    token_id: Annotated[
+        str | None,
+        typer.Option(
+            "--token-id",
+            help=f"Who pvectl is: user@realm!token; {USUAL} unless given, root@pam in a sandbox.",
+        ),
+    ] = None,
+    fingerprint: Annotated[
+        str | None, typer.Option("--fingerprint", help="SHA-256 of the node's certificate.")
+    ] = None,
+    ca_file: Annotated[
+        str | None, typer.Option("--ca-file", help="A copy of /etc/pve/pve-root-ca.pem.")
+    ] = None,
+) -> ExitStatus:
+    """Make a first state folder; fill it from a live cluster with `pvectl import`."""
+    folder = common.state
+    there = [p.name for p in folder.glob("*.toml")] if folder.is_dir() else []
+    if there:
+        raise UsageError(
+            f"{folder} is a state folder already ({', '.join(sorted(there))})",
+            hint="name another one with --state",
+        )
+    if fingerprint and ca_file:
+        raise UsageError("give --ca-file or --fingerprint, not both")
+    if ca_file and not Path(ca_file).is_file():
+        raise UsageError(
+            f"there is no file {ca_file}", hint="copy /etc/pve/pve-root-ca.pem of a node"
+        )
+    try:
+        target = Target(
+            endpoints=(endpoint,),
+            token_id=token_id or (None if endpoint.startswith(SANDBOX) else USUAL),
+            fingerprint=(fingerprint,) if fingerprint else (),
+        )
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        raise UsageError(str(problem.get("ctx", {}).get("error", problem["msg"]))) from None
+    settings = _settings(target, ca_file, folder)
+    write_file(folder / SETTINGS_FILE, settings)
+    write_file(folder / "access.toml", FIRST)
+    write_file(folder / ".gitignore", "secrets/\n.env\n*.env\n")
+    say(common, f"made {folder}/{SETTINGS_FILE} and {folder}/access.toml")
+    secret = "" if target.sandbox_folder else "set PVECTL_TOKEN_SECRET, then "
+    say(common, f"next: {secret}`pvectl import` takes over what is there; `pvectl plan`")
+    return ExitStatus.OK
+
+
+def _settings(target: Target, ca_file: str | None, folder: Path) -> str:
+    """The text of pvectl.toml; paths count from the folder that holds it."""
+    endpoint, sandbox = target.endpoints[0], target.sandbox_folder
+    if sandbox is not None and not Path(sandbox).is_absolute():
+        endpoint = SANDBOX + os.path.relpath(sandbox, folder)
+    actor = f'token_id = "{target.actor}"' if target.actor else f'# token_id = "{USUAL}"'
+    if target.fingerprint:
+        trust = f'fingerprint = "{target.fingerprint[0]}"'
+    elif ca_file:
+        trust = f'ca_file = "{os.path.relpath(ca_file, folder)}"'
+    else:
+        trust = TRUST
+    return SETTINGS.format(endpoint=endpoint, actor=actor, trust=trust)
+
+
+@command(app, "snapshot")
+def snapshot(
+    common: Common,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new folder.")],
+) -> ExitStatus:
+    """Write the live state as a folder laid out like /etc/pve, without secrets.
+
+    It serves as `sandbox:DIR` for plans without credentials, in pull requests from forks for
+    example.
+    """
+    from reconciler.cli.snapshot_folder import copy_cluster
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        require_valid(settings.findings)
+        if out.exists() and any(out.iterdir()):
+            raise UsageError(f"{out} is not empty", hint="name a new folder")
+        with connect(cluster, read_only=True) as api:
+            live = look_at_all(api)
+        number, left_out = copy_cluster(live, out)
+        for address in left_out:
+            say(common, f"left out, since no Proxmox VE takes it anew: {address}")
+        say(common, f"wrote {number} objects to {out}; plan with: pvectl plan --on sandbox:{out}")
+        return ExitStatus.OK
+
+    return each_cluster(common, one)

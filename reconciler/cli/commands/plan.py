@@ -1,0 +1,196 @@
+"""pvectl plan: what apply would do."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.access.explain.snippets import shell
+from reconciler.cli.app import app
+from reconciler.cli.command import Common, command
+from reconciler.cli.context import (
+    Loaded,
+    commit_of,
+    connect,
+    each_cluster,
+    load_cluster,
+    look,
+    name_of,
+    now,
+)
+from reconciler.cli.folder_secrets import changed_secrets
+from reconciler.cli.output import check_formats, say, show
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import Cluster
+from reconciler.errors import ExitStatus, JournalUnfinished, PvectlError, UsageError
+from reconciler.execution.journal import store
+from reconciler.live.reader import Live
+from reconciler.model.api import Api
+from reconciler.model.inventory import Facts
+from reconciler.planning.builder import Planned, Question, compose
+from reconciler.planning.offline import as_live
+from reconciler.render.documents.plan import plans_only
+from reconciler.render.documents.schedule_preview import remarks
+from reconciler.render.view import View
+
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--target", metavar="GLOB", help="Only these addresses and what they need."),
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow", metavar="CODE=WHAT", help="Let one refusal pass; the refusal names the flag."
+    ),
+]
+
+
+@command(app, "plan")
+def plan(
+    common: Common,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Save the plan for `apply FILE`.")
+    ] = None,
+    target: Targets = None,
+    allow: Allow = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against", metavar="DIR", help="Compare with another state folder, offline."
+        ),
+    ] = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 when there are changes.")
+    ] = False,
+) -> ExitStatus:
+    """Show what `apply` would do, why, and who gains or loses which privilege.
+
+    Sends GET requests only. Exit 0; 2 with --detailed-exitcode when there are changes; 4 when a
+    policy forbids the plan (it is shown all the same).
+    """
+    check_formats(common, "plan")
+    if out is not None and common.on == "all":
+        raise UsageError("--out saves the plan of one cluster", hint="choose it with --on NAME")
+    if out is not None and against is not None:
+        raise UsageError(
+            "--out saves a plan that can be applied, and --against compares files alone",
+            hint="for programs: --format json=FILE",
+        )
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        loaded = load_cluster(cluster, settings)
+        if against is not None:
+            planned = _offline(loaded, against, target, allow)
+        else:
+            with connect(cluster, read_only=True) as api:
+                planned = make_plan(loaded, api, look(api, loaded.desired), target, allow)
+        unfinished = against is None and left_unfinished(planned.plan.cluster)
+        command = _next(common, out, against, target, allow)
+        show_plan(common, planned, command, unfinished=unfinished)
+        if out is not None:
+            from reconciler.execution.plan_file import save_plan
+
+            try:
+                save_plan(planned.plan, out, now())
+            except OSError as error:
+                raise UsageError(f"{out} cannot be written: {error.strerror}") from None
+            blocked = unfinished or plans_only(planned.plan)
+            after = "" if blocked else f"; apply it with: {command}"
+            say(common, f"saved: {out}{after}")
+        return plan_status(planned, detailed=detailed_exitcode)
+
+    return each_cluster(common, one)
+
+
+def _next(
+    common: Common,
+    out: Path | None,
+    against: Path | None,
+    targets: list[str] | None,
+    allowed: list[str] | None,
+) -> str:
+    """The command that applies the plan that is shown; "" where there is none."""
+    if against is not None:
+        return ""
+    if out is not None:
+        return shell("pvectl", "apply", *common.again, str(out))
+    chosen = (word for target in targets or () for word in ("--target", target))
+    passed = (word for flag in allowed or () for word in ("--allow", flag))
+    return shell("pvectl", "apply", *common.again, *chosen, *passed)
+
+
+def make_plan(
+    loaded: Loaded, api: Api, live: Live, targets: list[str] | None, allow: list[str] | None
+) -> Planned:
+    """The plan for a live cluster."""
+    cluster = name_of(loaded.cluster, api)
+    question = Question(
+        cluster=cluster,
+        actor=api.actor,
+        now=now(),
+        source=commit_of(loaded.cluster.folder),
+        targets=tuple(targets or ()),
+        allowed=tuple(allow or ()),
+        changed_secrets=changed_secrets(
+            loaded.desired.state, loaded.cluster.folder, store.folder_of(cluster)
+        ),
+    )
+    return compose(loaded.desired, live.state, live.facts, question)
+
+
+def _offline(
+    loaded: Loaded, against: Path, targets: list[str] | None, allow: list[str] | None
+) -> Planned:
+    from reconciler.desired.loader import load, require_valid
+    from reconciler.desired.settings.settings import read_settings
+
+    other = load(against, variables=loaded.cluster.variables, settings=read_settings(against))
+    require_valid(other.findings)
+    question = Question(
+        cluster=str(against),
+        actor="",
+        now=now(),
+        source=commit_of(loaded.cluster.folder),
+        targets=tuple(targets or ()),
+        allowed=tuple(allow or ()),
+    )
+    return compose(loaded.desired, as_live(other), Facts(), question)
+
+
+def left_unfinished(cluster: str) -> bool:
+    """Whether `apply` would refuse to begin since an earlier run of this machine is not at its end.
+
+    A run that goes on at this moment is none of these.
+    """
+    try:
+        store.refuse_to_begin(store.folder_of(cluster))
+    except JournalUnfinished:
+        return True
+    except PvectlError as error:
+        logging.getLogger(__name__).debug("%s", error.summary)
+    return False
+
+
+def show_plan(
+    common: Common, planned: Planned, next_command: str = "", *, unfinished: bool = False
+) -> None:
+    """The plan in every format that was asked for."""
+    view = View(
+        now=now(),
+        impact_json=planned.impact.to_json(),
+        remarks=remarks(planned.plan, dt.datetime.now(dt.UTC)),
+        next_command=next_command,
+        unfinished=unfinished,
+    )
+    show(common, "plan", planned.plan, view)
+
+
+def plan_status(planned: Planned, *, detailed: bool) -> ExitStatus:
+    """Refused before changes before nothing."""
+    if planned.plan.refusals:
+        return ExitStatus.REFUSED
+    return ExitStatus.CHANGES if detailed and planned.plan.steps else ExitStatus.OK

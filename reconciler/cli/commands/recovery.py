@@ -1,0 +1,263 @@
+"""pvectl status, resume, rollback, unlock, show: what an earlier run left behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.command import Common, command
+from reconciler.cli.commands.apply import confirm
+from reconciler.cli.context import connect, each_cluster, load_cluster, name_of, now
+from reconciler.cli.folder_secrets import FolderSecrets
+from reconciler.cli.output import check_formats, say, show
+from reconciler.cli.runner import execute_journal
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import Cluster
+from reconciler.errors import (
+    ApplyNotRestored,
+    ExitStatus,
+    FilesInvalid,
+    RequestRefused,
+    Unreachable,
+    UsageError,
+)
+from reconciler.execution.journal import store
+from reconciler.execution.journal.journal import Event, is_finished, read_journal
+from reconciler.execution.journal.replay import final, going_back, is_taken_back, touched
+from reconciler.execution.lock.cluster import clear
+from reconciler.execution.lock.local import refuse_running, running
+from reconciler.execution.lock.record import Holder, holders
+from reconciler.execution.lock.record import unlock as remove_lock
+from reconciler.execution.run.context import look
+from reconciler.execution.run.outcome import ROLLED_BACK, STOPPED, Report, account, told
+from reconciler.execution.wording import differences
+from reconciler.kinds import kind_of
+from reconciler.kinds.token import TokenSpec
+from reconciler.model.address import Address
+from reconciler.model.api import Api
+from reconciler.model.change import Change, Undo
+from reconciler.model.secret import SecretSink
+from reconciler.render.view import View
+
+JournalFile = Annotated[
+    Path | None,
+    typer.Argument(help="The journal; by default the unfinished one.", show_default=False),
+]
+
+
+class Standing(NamedTuple):
+    """What `status` shows; `journal` is empty where no run is unfinished."""
+
+    journal: str
+    events: Sequence[Event]
+    report: Report | None
+    holders: Sequence[Holder]
+    running: str = ""
+    unasked: str = ""
+
+    def exit_status(self, moment: float) -> ExitStatus:
+        """An unfinished run before everything else, unless it is under way."""
+        if self.running:
+            return ExitStatus.LOCKED
+        if self.report is not None:
+            return ExitStatus.UNFINISHED
+        if self.unasked:
+            return ExitStatus.UNREACHABLE
+        live = any(holder.until > moment for holder in self.holders)
+        return ExitStatus.LOCKED if live else ExitStatus.OK
+
+
+@command(app, "status")
+def status(common: Common) -> ExitStatus:
+    """Show the unfinished run, if there is one, what became of each object, and who holds the lock.
+
+    Reads only. A cluster that cannot be reached is no hindrance: then it is what the journal says.
+    Exit 11 when a run is unfinished, 6 when one is under way or somebody holds the lock, 7 when
+    that cannot be asked, else 0.
+    """
+    check_formats(common, "standing")
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        del settings
+        with connect(cluster, read_only=True) as api:
+            standing = _standing(api, store.folder_of(name_of(cluster, api)))
+        moment = now()
+        show(common, "standing", standing, View(now=moment))
+        return standing.exit_status(moment)
+
+    return each_cluster(common, one)
+
+
+def _standing(api: Api, folder: Path) -> Standing:
+    """Read from the cluster and the newest journal; where nobody answers, from the journal."""
+    live = running(folder)
+    path = store.unfinished(folder)
+    events = read_journal(path) if path else []
+    steps = store.plan_of(events, path).steps if path else ()
+    outcome = ROLLED_BACK if going_back(events) else STOPPED
+    reached: Report | None = None
+    try:
+        there = holders(api)
+        if path:
+            reached = account(events, steps, lambda changes: look(api, changes).state, outcome)
+            if live:  # a secret is on its way, and nothing is to be done about it
+                reached = replace(reached, secrets={})
+    except (Unreachable, RequestRefused) as error:
+        reached = told(events, steps, outcome) if path else None
+        return Standing(str(path or ""), events, reached, (), live, error.summary)
+    return Standing(str(path or ""), events, reached, there, live)
+
+
+@command(app, "resume")
+def resume(common: Common, journal: JournalFile = None) -> ExitStatus:
+    """Finish an interrupted run, forward or back, whichever way it was going.
+
+    What was done already is read from the cluster; nothing is sent twice.
+    """
+    return _continue(common, journal, back=False)
+
+
+@command(app, "rollback")
+def rollback(
+    common: Common,
+    journal: JournalFile = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
+    ] = False,
+) -> ExitStatus:
+    """Take an interrupted run back, and verify that everything is as before.
+
+    With a finished journal: lists what that run did and asks, then takes it back, where the objects
+    are still as it left them.
+    """
+    check_formats(common, "report")
+    if journal is not None and journal.is_file() and is_finished(read_journal(journal)):
+        listed = _ways_back(journal)
+        if not listed:
+            say(common, "nothing of this run is in force; nothing to do")
+            return ExitStatus.OK
+        say(common, "This is taken back, where it is still as the run left it:")
+        for text in listed:
+            say(common, f"  {text}")
+        confirm("Take it back?", yes=yes)
+    return _continue(common, journal, back=True)
+
+
+def _ways_back(journal: Path) -> list[str]:
+    """What takes a finished run back, in this order, as far as its journal tells; raises
+    ApplyNotRestored where nothing does."""
+    events = read_journal(journal)
+    steps = store.plan_of(events, journal).steps
+    pivot = final(events, steps)
+    if pivot:
+        raise ApplyNotRestored(
+            f"it cannot be taken back any more: {pivot} was irreversible",
+            hint="nothing was sent; declare what you want instead, then: pvectl plan",
+        )
+    numbers = sorted(touched(events), reverse=True)
+    done = [number for number in numbers if not is_taken_back(events, number)]
+    return [_way_back(change) for number in done for change in reversed(steps[number].changes)]
+
+
+def _way_back(change: Change) -> str:
+    kind, back = kind_of(change.address), change.inverse()
+    text = kind.title((back,))
+    if back.before is not None and back.after is not None:
+        text = f"{text}: {differences(back.before, back.after) or 'a secret'}"
+    lossy = " (LOSSY: a secret that was set before cannot be given back)"
+    return text + lossy * (kind.undo(change) is Undo.LOSSY)
+
+
+def _continue(common: Common, path: Path | None, *, back: bool) -> ExitStatus:
+    check_formats(common, "report")
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        with connect(cluster, read_only=False) as api:
+            name = name_of(cluster, api)
+            refuse_running(store.folder_of(name))
+            chosen = path or store.unfinished(store.folder_of(name))
+            if chosen is None:
+                for dead in clear(api, store.folder_of(name)):
+                    say(common, f"removed the lock of a dead run, number {dead.fence}")
+                say(common, "there is no unfinished run; nothing to do")
+                return ExitStatus.OK
+            if not chosen.is_file():
+                raise UsageError(f"there is no journal {chosen}")
+            if not back and is_finished(read_journal(chosen)):
+                say(common, "this run came to its end; nothing to do")
+                return ExitStatus.OK
+            secrets = FolderSecrets(cluster.folder, cluster.secret)
+            declared = partial(_declared_sinks, common, cluster, settings)
+            return execute_journal(common, api, name, chosen, secrets, declared, back=back)
+
+    return each_cluster(common, one)
+
+
+def _declared_sinks(
+    common: Common, cluster: Cluster, settings: Settings
+) -> Mapping[Address, SecretSink]:
+    """Where the state files send the secrets of tokens; none where they cannot be read."""
+    try:
+        desired = load_cluster(cluster, settings).desired
+    except (FilesInvalid, UsageError) as error:
+        say(common, f"{error.summary}: secrets go where the journal says")
+        return {}
+    return {
+        address: declared.spec.secret_to
+        for address, declared in desired.objects.items()
+        if isinstance(declared.spec, TokenSpec) and declared.spec.secret_to is not None
+    }
+
+
+@command(app, "unlock")
+def unlock(
+    common: Common,
+    fence: Annotated[int, typer.Option("--fence", help="The lock's number, from `status`.")],
+) -> ExitStatus:
+    """Remove the lock of a run that is dead for certain."""
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        del settings
+        with connect(cluster, read_only=False) as api:
+            holder = remove_lock(api, fence)
+        say(common, f"removed the lock of {holder.owner}")
+        return ExitStatus.OK
+
+    return each_cluster(common, one)
+
+
+@command(app, "show")
+def show_file(
+    common: Common, file: Annotated[Path, typer.Argument(help="A saved plan or a journal.")]
+) -> ExitStatus:
+    """Show a saved plan or a journal, offline."""
+    from reconciler.execution.plan_file import is_plan, load_plan
+
+    if not file.is_file():
+        raise UsageError(f"there is no file {file}")
+    with file.open("rb") as opened:
+        first = opened.readline()
+    try:
+        content = json.loads(first)
+        kind = "plan" if is_plan(content) else "journal" if "event" in content else ""
+    except (ValueError, AttributeError, TypeError):
+        kind = "journal" if file.suffix == ".jsonl" else ""
+    if not kind:
+        raise UsageError(f"{file} is neither a saved plan nor a journal, or only a part of one")
+    check_formats(common, kind)
+    if kind == "journal":
+        _show_journal(common, file)
+    else:
+        show(common, "plan", load_plan(file).plan)
+    return ExitStatus.OK
+
+
+def _show_journal(common: Common, path: Path) -> None:
+    show(common, "journal", read_journal(path))

@@ -1,0 +1,139 @@
+"""pvectl report: the access review that somebody signs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from reconciler.access.escalation.search import escalations
+from reconciler.access.review.accounts import Age
+from reconciler.access.review.comparison import check
+from reconciler.access.review.review import About, Beside, Review, review
+from reconciler.cli.access_source import POOLS, PRINCIPALS, FromFiles
+from reconciler.cli.app import app
+from reconciler.cli.command import Common, command
+from reconciler.cli.context import commit_of, connect, each_cluster, load_cluster, name_of, now
+from reconciler.cli.output import check_formats, say, show, write_file
+from reconciler.desired.loader import require_valid, state_files
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import Cluster
+from reconciler.errors import ExitStatus, UsageError
+from reconciler.execution.journal import store
+from reconciler.execution.secrets.ages import made
+from reconciler.kinds import access_table
+from reconciler.kinds.shared.reader import EVERYTHING
+from reconciler.live.reader import read_live
+from reconciler.model.declared import Desired
+from reconciler.model.inventory import Facts
+from reconciler.planning.access_summary import real_paths
+from reconciler.planning.lint import lint_all
+from reconciler.planning.offline import as_live
+from reconciler.render import FORMATS
+from reconciler.render.view import View
+
+KINDS = (*PRINCIPALS, POOLS, "realm")
+
+ENDINGS = {"html": "html", "markdown": "md", "csv": "csv", "json": "json"}
+"""Format -> the ending of its file in --out."""
+
+
+@command(app, "report")
+def report(
+    common: Common,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Write HTML, Markdown, CSV and JSON there."),
+    ] = None,
+    since: Annotated[
+        Path | None,
+        typer.Option(
+            "--since", metavar="FILE", help="JSON of the review before: show what has changed."
+        ),
+    ] = None,
+    from_files: FromFiles = False,
+) -> ExitStatus:
+    """Write the access review: who can do what, what is risky, what has changed.
+
+    Accounts with effective privileges in words, tokens with age and expiry, roles with purpose and
+    owner, ways to root, waivers, what expires. State files are looked at where there are any. The
+    HTML page needs nothing else: it can be mailed, searched, printed and signed.
+    """
+    check_formats(common, "review")
+    earlier = None if since is None else read_earlier(since)
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        if from_files:
+            found = _of_files(cluster, settings, earlier)
+        else:
+            require_valid(settings.findings)
+            found = _of_cluster(cluster, settings, earlier)
+        show(common, "review", found, View(now=found.about.taken))
+        if out is not None:
+            name = cluster.name if common.on == "all" else ""
+            _write_all(common, out, name, found)
+        return ExitStatus.OK
+
+    return each_cluster(common, one)
+
+
+def read_earlier(path: Path) -> Mapping[str, Any]:
+    """The JSON document of a review; raises UsageError for anything else."""
+    try:
+        document = json.loads(path.read_bytes())
+        check(document)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        words = "it is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
+        raise UsageError(
+            f"{path} cannot be compared: {words}",
+            hint="give the JSON of an earlier review, as `pvectl report --out DIR` writes it",
+        ) from None
+    found: Mapping[str, Any] = document
+    return found
+
+
+def _of_cluster(cluster: Cluster, settings: Settings, earlier: Mapping[str, Any] | None) -> Review:
+    desired = _desired(cluster, settings)
+    with connect(cluster, read_only=True) as api:
+        name, actor = name_of(cluster, api), api.actor
+        live = read_live(api, KINDS, dict.fromkeys((POOLS, "realm"), EVERYTHING))
+    known = made(store.folder_of(name))
+    table = live.table()
+    about = About(name, now(), actor, commit_of(cluster.folder) if desired else "")
+    ages = {token: Age(moment, exact=True) for token, moment in known.items()}
+    paths = real_paths(live.state, live.facts)
+    judged = lint_all(desired or Desired(), live.state, table, paths, about.taken, complete=True)
+    beside = Beside(desired, live.facts, ages, earlier, *judged)
+    return review(about, live.state, table, escalations(table), beside)
+
+
+def _desired(cluster: Cluster, settings: Settings) -> Desired | None:
+    """What is declared; None where there are no state files, as for somebody who only looks."""
+    if not cluster.folder.is_dir() or not state_files(cluster.folder):
+        return None
+    return load_cluster(cluster, settings).desired
+
+
+def _of_files(cluster: Cluster, settings: Settings, earlier: Mapping[str, Any] | None) -> Review:
+    desired = load_cluster(cluster, settings).desired
+    table = access_table(as_live(desired))
+    about = About("", now(), source=commit_of(cluster.folder))
+    judged = lint_all(desired, desired.state, table, (), about.taken, complete=False)
+    beside = Beside(desired, Facts(), {}, earlier, *judged)
+    return review(about, desired.state, table, escalations(table), beside)
+
+
+def _write_all(common: Common, folder: Path, cluster: str, found: Review) -> None:
+    day = dt.datetime.fromtimestamp(found.about.taken, dt.UTC).date().isoformat()
+    which = f"-{re.sub('[^A-Za-z0-9.-]+', '_', cluster)}" if cluster else ""
+    for name, ending in ENDINGS.items():
+        path = folder / f"access-review{which}-{day}.{ending}"
+        write_file(path, FORMATS["review"][name](found, View(now=found.about.taken)))
+        say(common, f"wrote {path}")

@@ -1,0 +1,77 @@
+"""pvectl rotate: a new secret for a token."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.command import Common, command
+from reconciler.cli.commands.apply import carry_out
+from reconciler.cli.commands.plan import Allow
+from reconciler.cli.context import connect, each_cluster, load_cluster, look, name_of, now
+from reconciler.cli.output import check_formats, show
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import Cluster
+from reconciler.errors import ExitStatus, UsageError
+from reconciler.execution.journal import store
+from reconciler.kinds.token import TokenSpec
+from reconciler.model.address import Address
+from reconciler.model.declared import Desired
+from reconciler.model.secret import SecretSink
+from reconciler.planning.builder import Question
+from reconciler.planning.rotation import rotate as plan_rotation
+from reconciler.render.view import View
+from reconciler.text.suggest import did_you_mean
+
+
+@command(app, "rotate")
+def rotate(
+    common: Common,
+    token: Annotated[str, typer.Argument(metavar="USER@REALM!TOKEN", help="The declared token.")],
+    yes: Annotated[
+        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
+    ] = False,
+    allow: Allow = None,
+) -> ExitStatus:
+    """Give a token a new secret and deliver that to its `secret_to`; its ACL entries stay.
+
+    The old secret stops working at once, and nothing brings it back. What
+    [protected] and [lockout] forbid is refused, and so is the token that pvectl itself uses. Exit
+    status as of `apply`.
+    """
+    check_formats(common, "plan", "report")
+
+    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+        desired = load_cluster(cluster, settings).desired
+        sink = _sink(desired, token)
+        with connect(cluster, read_only=False) as api:
+            name = name_of(cluster, api)
+            store.refuse_to_begin(store.folder_of(name))
+            live = look(api, desired)
+            address = Address("token", token)
+            if address not in live.state:
+                raise UsageError(
+                    f"token {token} is not in the cluster", hint="`pvectl apply` makes it"
+                )
+            question = Question(name, api.actor, now(), allowed=tuple(allow or ()))
+            plan = plan_rotation(address, sink, live.state, live.facts, question, desired.policy)
+            show(common, "plan", plan, View())
+            return carry_out(common, cluster, api, plan, None, yes=yes)
+
+    return each_cluster(common, one)
+
+
+def _sink(desired: Desired, token: str) -> SecretSink:
+    declared = desired.objects.get(Address("token", token))
+    if declared is None or not isinstance(declared.spec, TokenSpec):
+        known = [address.id for address in desired.objects if address.kind == "token"]
+        hint = did_you_mean(token, known) or "declare it with secret_to, so that the secret arrives"
+        raise UsageError(f"token {token} is not declared", hint=hint)
+    if declared.spec.secret_to is None:
+        raise UsageError(
+            f"token {token} is declared without secret_to",
+            hint='say where the secret is to go: secret_to = { file = "secrets/x" }',
+        )
+    return declared.spec.secret_to

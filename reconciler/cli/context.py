@@ -1,0 +1,241 @@
+"""From the common options to a loaded state, a connection, and one look at the cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from reconciler.cli.command import Common
+from reconciler.cli.output import complain, say
+from reconciler.desired.loader import load, require_valid
+from reconciler.desired.secrets import resolve
+from reconciler.desired.settings.settings import Settings, read_settings
+from reconciler.desired.settings.target import SECRET_VARIABLE, Cluster
+from reconciler.errors import PRECEDENCE, ExitStatus, PvectlError, UsageError
+from reconciler.kinds import all_kinds
+from reconciler.kinds.shared.reader import EVERYTHING
+from reconciler.live.reader import Live, read_live
+from reconciler.model.api import Api
+from reconciler.model.declared import Desired
+from reconciler.model.policy import Mode
+from reconciler.planning.replacement import dropping
+
+ALLOW_COMMANDS = "PVECTL_ALLOW_COMMANDS"
+"""The variable that, when it is 1, lets plans run the command that prints the caller's secret."""
+
+UNCOMMITTED = " + uncommitted changes"
+
+PATIENCE = 5
+"""Seconds for which git is waited for."""
+
+_NO_PROPOSED_REPOSITORY = ("-c", "safe.bareRepository=explicit")
+
+_ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
+"""With these, which hooks get, git would speak of another place than the folder."""
+
+
+class Loaded(NamedTuple):
+    """The files of one cluster."""
+
+    cluster: Cluster
+    settings: Settings
+    desired: Desired
+
+
+def now() -> int:
+    """Unix seconds."""
+    return int(time.time())
+
+
+def each_cluster(common: Common, work: Callable[[Cluster, Settings], ExitStatus]) -> ExitStatus:
+    """Run `work` on every cluster that is meant; the most important exit status is given.
+
+    Of several clusters one that fails does not keep the others from their turn. An interrupted run
+    is the last one, and so is one that leaves a cluster in a state in which a person is needed.
+    """
+    settings = read_settings(common.state)
+    clusters = settings.select(common.on)
+    if len(clusters) == 1:
+        return work(clusters[0], settings)
+    file = next((output.file for output in common.outputs if output.file is not None), None)
+    if file is not None:
+        raise UsageError(f"{file} can hold one cluster only", hint="choose it with --on NAME")
+    results = []
+    for number, cluster in enumerate(clusters, 1):
+        status = _turn(common, cluster, settings, work)
+        if status not in PRECEDENCE:
+            return status
+        results.append(status)
+        if status is ExitStatus.NOT_RESTORED and number < len(clusters):
+            others = ", ".join(other.name for other in clusters[number:])
+            say(common, f"not begun, since target {cluster.name} needs a person first: {others}")
+            break
+    return min(results, key=PRECEDENCE.index)
+
+
+def _turn(
+    common: Common,
+    cluster: Cluster,
+    settings: Settings,
+    work: Callable[[Cluster, Settings], ExitStatus],
+) -> ExitStatus:
+    """The work on one of several clusters; an error is said and becomes its exit status."""
+    try:
+        return work(cluster, settings)
+    except PvectlError as error:
+        say(common, f"target {cluster.name}:")
+        as_json = common.log_format == "json"
+        complain(error, as_json=as_json, color=common.color, again=common.again)
+        return error.exit_status
+
+
+def load_cluster(cluster: Cluster, settings: Settings, *, strict: bool = True) -> Loaded:
+    """The files of a cluster; with `strict` raises FilesInvalid with every mistake."""
+    desired = load(cluster.folder, variables=cluster.variables, settings=settings)
+    if strict:
+        require_valid(desired.findings)
+    return Loaded(cluster, settings, desired)
+
+
+@contextmanager
+def connect(cluster: Cluster, *, read_only: bool) -> Iterator[Api]:
+    """A connection, closed at the end; raises UsageError, Unreachable, SinkFailed."""
+    target = cluster.connection()
+    if target.sandbox_folder is not None:
+        from reconciler.sandbox.http.direct import SandboxApi
+
+        folder = Path(target.sandbox_folder)
+        api: Api = SandboxApi(folder, target.actor or "root@pam", read_only=read_only)
+    else:
+        from reconciler.live.http.client import open_api
+
+        api = open_api(target, _credential(cluster, read_only=read_only), read_only=read_only)
+    try:
+        yield api
+    finally:
+        api.close()
+
+
+def _credential(cluster: Cluster, *, read_only: bool) -> str:
+    """Whoever only reads runs no command that the state folder names, unless he says so himself."""
+    who = cluster.connection().actor
+    if cluster.secret is None:
+        unused = os.environ.get(SECRET_VARIABLE)
+        alone = f"{SECRET_VARIABLE} counts for one cluster alone; " if unused else ""
+        raise UsageError(
+            f"the secret of {who} is not given",
+            hint=f"{alone or f'set {SECRET_VARIABLE}, or '}"
+            'write token_secret = { file = "..." } in pvectl.toml',
+        )
+    may_run = not read_only or os.environ.get(ALLOW_COMMANDS) == "1"
+    if cluster.secret.command is not None and not may_run:
+        raise UsageError(
+            f"the secret of {who} comes from a command, and commands do not run while planning",
+            hint=f"set {ALLOW_COMMANDS}=1 to run it, or hold the secret in PVECTL_TOKEN_SECRET",
+        )
+    return resolve(cluster.secret, cluster.folder, allow_commands=may_run)
+
+
+def name_of(cluster: Cluster, api: Api) -> str:
+    """What a cluster is called in plans and journals: its first endpoint, whichever answers."""
+    target = cluster.connection()
+    return api.endpoint if target.sandbox_folder is not None else target.endpoints[0]
+
+
+def look(api: Api, desired: Desired) -> Live:
+    """What the state files concern, as it is; raises Blind."""
+    wanted = looked_at(desired)
+    live = read_live(api, wanted, wanted)
+    whole = dict.fromkeys(sorted(dropping(desired, live.state)), EVERYTHING)
+    if not all(wanted.get(name) == EVERYTHING for name in whole):
+        wanted |= whole
+        live = read_live(api, wanted, wanted)
+    return live
+
+
+def looked_at(desired: Desired) -> dict[str, frozenset[str]]:
+    """The kinds that a plan reads, each with the ids of which it must know more than lists tell."""
+    concerned = {*desired.objects, *desired.removed, *(moved.old for moved in desired.moved)}
+    gone = {*desired.removed, *(moved.old for moved in desired.moved)}
+    policy = desired.policy
+    whole = {name for name in all_kinds() if policy.managed(name).mode is Mode.AUTHORITATIVE}
+    gone_kinds = whole | {address.kind for address in gone}
+    declared_kinds = {address.kind for address in desired.objects}
+    wanted: dict[str, frozenset[str]] = {}
+    for name, kind in all_kinds().items():
+        if name in whole or gone_kinds & kind.refers_to:
+            wanted[name] = EVERYTHING
+            continue
+        ids = frozenset(address.id for address in concerned if address.kind == name)
+        hangs = kind.place.inside in declared_kinds
+        if ids or hangs or not kind.on_demand:
+            wanted[name] = ids
+    return wanted
+
+
+def look_at_all(api: Api) -> Live:
+    """Every object of every kind; raises Blind."""
+    return read_live(api, all_kinds(), dict.fromkeys(all_kinds(), EVERYTHING))
+
+
+def commit_of(folder: Path) -> str:
+    """The commit that is checked out around a folder, read from .git; or "".
+
+    Where git can be asked it says so when the state files are others than those of that commit.
+    """
+    for parent in (folder.resolve(), *folder.resolve().parents):
+        git = parent / ".git"
+        if git.exists():
+            commit = _head(git)
+            return commit + UNCOMMITTED if commit and _differs(folder) else commit
+    return ""
+
+
+def _differs(folder: Path) -> bool:
+    """Whether git knows of state files that are changed, new, ignored or gone; False: not known.
+
+    It writes nothing. A state folder may be somebody else's proposal: no monitor is started, and a
+    repository's own files among the state files do not count for one.
+    """
+    asked = ("status", "--porcelain", "--untracked-files=all", "--ignored", "--", ":(glob)*.toml")
+    quiet = ("--no-optional-locks", "-c", "core.fsmonitor=false", *_NO_PROPOSED_REPOSITORY)
+    try:
+        done = subprocess.run(  # noqa: S603 - the words are ours, the folder is no option
+            ["git", "-C", str(folder), *quiet, *asked],  # noqa: S607 - the operator's git
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={name: value for name, value in os.environ.items() if name not in _ELSEWHERE},
+            timeout=PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and bool(done.stdout.strip())
+
+
+def _head(git: Path) -> str:
+    """A worktree's .git is a file that names its folder, whose `commondir` names the branches'
+    (gitrepository-layout(5))."""
+    try:
+        if git.is_file():
+            git = git.parent / git.read_text().strip().removeprefix("gitdir: ")
+        head = (git / "HEAD").read_text().strip()
+        if not head.startswith("ref: "):
+            return head
+        name = head.removeprefix("ref: ")
+        if (git / "commondir").is_file():
+            git = git / (git / "commondir").read_text().strip()
+        if (git / name).is_file():
+            return (git / name).read_text().strip()
+        for line in (git / "packed-refs").read_text().splitlines():
+            if line.endswith(f" {name}"):
+                return line.split()[0]
+    except OSError:
+        logging.getLogger(__name__).debug("no commit found in %s", git)
+    return ""

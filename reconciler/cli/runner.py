@@ -1,0 +1,268 @@
+"""A plan or a journal is run: locks, signals, progress, report, exit status."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from reconciler.cli.command import Common
+from reconciler.cli.folder_secrets import FolderSecrets
+from reconciler.cli.output import say, show
+from reconciler.cli.slow_requests import telling_of_delays
+from reconciler.errors import (
+    ApplyNotRestored,
+    ExitStatus,
+    Interrupted,
+    JournalFailed,
+    SinkFailed,
+    StalePlan,
+)
+from reconciler.execution.apply import apply, resume, take_back
+from reconciler.execution.journal import store
+from reconciler.execution.journal.journal import Event, Journal, is_finished, read_journal
+from reconciler.execution.journal.replay import asked_for, final, going_back, open_order
+from reconciler.execution.lock.cluster import Writer, one_writer
+from reconciler.execution.run.context import Order, Progress, Run
+from reconciler.execution.run.outcome import DONE, ROLLED_BACK, Outcome, Report
+from reconciler.execution.secrets import fingerprints
+from reconciler.execution.secrets.routing import Sinks, redirected, undelivered, with_sinks
+from reconciler.kinds import kind_of
+from reconciler.model.address import Address
+from reconciler.model.api import Api
+from reconciler.model.change import Undo
+from reconciler.model.plan import Plan
+from reconciler.model.secret import SecretSink
+from reconciler.render.view import View
+
+
+class SystemClock:
+    """The real time."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def execute(common: Common, api: Api, plan: Plan, secrets: FolderSecrets) -> ExitStatus:
+    """Run a new plan."""
+    for step in plan.steps:
+        secrets.check(step)
+    folder, mine, clock = store.folder_of(plan.cluster), whoami(api), SystemClock()
+
+    def begin() -> Journal:
+        store.refuse_unfinished(folder)
+        return store.start(folder, plan, mine.owner, mine.run, clock.now())
+
+    return _run(common, api, plan, secrets, begin, apply)
+
+
+def execute_journal(
+    common: Common,
+    api: Api,
+    cluster: str,
+    path: Path,
+    secrets: FolderSecrets,
+    declared: Callable[[], Mapping[Address, SecretSink]],
+    *,
+    back: bool,
+) -> ExitStatus:
+    """Go on with the run of a journal, the way it was going, or back.
+
+    `declared`: where the files of today send the secrets of tokens; on the way forward these are
+    asked, and only where secrets are still to be delivered. Raises StalePlan for the journal of
+    another cluster.
+    """
+    events = read_journal(path)
+    plan = store.plan_of(events, path)
+    if plan.cluster != cluster:
+        raise StalePlan(
+            f"the journal is of {plan.cluster}, not of {cluster}",
+            hint="choose the cluster with --on",
+        )
+    mine, clock = whoami(api), SystemClock()
+    forward = not back and not going_back(events)
+    sinks = _sinks_of_today(common, events, plan, secrets, declared) if forward else {}
+
+    def go_on() -> Journal:
+        try:
+            return store.go_on(path, mine.owner, mine.run, clock.now(), back=back)
+        except JournalFailed as failure:
+            raise ApplyNotRestored(failure.summary, hint=failure.hint) from None
+
+    work = take_back if back else partial(resume, sinks=sinks)
+    return _run(common, api, plan, secrets, go_on, work)
+
+
+def _sinks_of_today(
+    common: Common,
+    events: Sequence[Event],
+    plan: Plan,
+    secrets: FolderSecrets,
+    declared: Callable[[], Mapping[Address, SecretSink]],
+) -> Sinks:
+    """Where secrets are to go that have not arrived, if it is elsewhere than the journal says.
+
+    Each sink is tried before anything is sent; raises ApplyNotRestored for one that would fail.
+    """
+    waiting = undelivered(events, plan.steps)
+    if not waiting:
+        return {}
+    sinks = redirected(events, plan.steps, declared())
+    steps = with_sinks(plan.steps, sinks)
+    for token, number in waiting.items():
+        sink = steps[number].sink
+        try:
+            secrets.check(steps[number])
+        except SinkFailed as failure:
+            raise ApplyNotRestored(
+                failure.summary,
+                hint=f"nothing was sent; correct secret_to of {token.id} in the state files, "
+                "then: pvectl resume",
+            ) from None
+        if number in sinks:
+            say(common, f"{token.id}: the secret goes to {sink}, as the files say now")
+    return sinks
+
+
+def _run(
+    common: Common,
+    api: Api,
+    plan: Plan,
+    secrets: FolderSecrets,
+    begin: Callable[[], Journal],
+    work: Callable[[Run], Report],
+) -> ExitStatus:
+    """Hold both locks while `work` runs over the journal that `begin` opens."""
+    folder, clock = store.folder_of(plan.cluster), SystemClock()
+    stop: list[int] = []
+    runs: list[Run] = []
+
+    def tell(text: str) -> None:
+        say(common, text)
+
+    with (
+        signals(stop, runs),
+        telling_of_delays(api, tell) as watched,
+        one_writer(watched, clock, whoami(api), folder, begin, tell) as (lock, journal),
+    ):
+        for dead in lock.taken_over:
+            text = f"took over the lock of {dead.owner}, number {dead.fence} {dead.run}"
+            say(common, text.rstrip())
+        run = Run(watched, plan.steps, journal, clock, secrets, lock, teller(common), stop)
+        runs.append(run)
+        report = work(run)
+        asked = asked_for(journal.events)
+    if report.outcome == DONE and report.complete:
+        _remember(common, plan, report, secrets)
+        if stop:
+            say(common, "the run had finished before the signal took effect")
+    show(common, "report", report, View(remarks={a: (t,) for a, t in report.losses.items()}))
+    return status_of(report, stop, asked=asked)
+
+
+def _remember(common: Common, plan: Plan, report: Report, secrets: FolderSecrets) -> None:
+    """Keep hashes of the secrets that were sent; without them a change is only not noticed."""
+    done = {address for address, became in report.objects if became is Outcome.DONE}
+    gone = [change.address for change in plan.changes if change.after is None]
+    try:
+        values = {
+            address: {name: secrets.resolve(reference) for name, reference in own.items()}
+            for address, own in fingerprints.sent(plan.changes).items()
+            if address in done
+        }
+        fingerprints.remember(store.folder_of(plan.cluster), values, gone)
+    except (OSError, SinkFailed) as error:
+        say(common, f"a later change of these secrets will not be noticed: {error}")
+
+
+def status_of(report: Report, stopped: list[int], *, asked: bool) -> ExitStatus:
+    """What a run ends with; `stopped` holds the signals that came in between."""
+    if report.outcome == DONE and report.complete:
+        return ExitStatus(128 + stopped[0]) if stopped else ExitStatus.OK
+    if report.outcome == ROLLED_BACK and report.restored:
+        if isinstance(report.failure, Interrupted) and stopped:
+            return ExitStatus(128 + stopped[0])
+        return ExitStatus.OK if asked else ExitStatus.RESTORED
+    return ExitStatus.NOT_RESTORED
+
+
+def whoami(api: Api) -> Writer:
+    """Who holds the lock, for others to see."""
+    owner = f"{getpass.getuser()}@{socket.gethostname()} as {api.actor}"
+    return Writer(owner, os.environ.get("PVECTL_RUN_URL", ""))
+
+
+def teller(common: Common) -> Callable[[Progress], None]:
+    """Progress lines on standard error."""
+
+    def tell(progress: Progress) -> None:
+        if not progress.number:
+            say(common, progress.text)
+            return
+        text = f"[{progress.number}/{progress.total}] {progress.text}"
+        say(common, text, step=progress.number, of=progress.total)
+
+    return tell
+
+
+@contextmanager
+def signals(stop: list[int], runs: Sequence[Run]) -> Iterator[None]:
+    """The first INT or TERM asks the run to stop; on the way back it changes nothing. The second
+    one stops at once: what is left is the journal's to tell, and a person's to decide.
+
+    `stop` gets the numbers of the signals; `runs` holds the run once it has begun.
+    """
+
+    def heard(number: int, frame: object) -> None:
+        del frame
+        stop.append(number)
+        if len(stop) == 1:
+            _shout(f"{_answer(runs)}; again: stop at once")
+            return
+        if any(run.journal.finished for run in runs):
+            os._exit(128 + number)
+        _shout("stopped at once: pvectl status shows where it stands, pvectl resume goes on")
+        os._exit(ExitStatus.NOT_RESTORED)
+
+    before = {s: signal.signal(s, heard) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _answer(runs: Sequence[Run]) -> str:
+    """What the first signal leads to."""
+    if not runs:
+        return "stopping as soon as the lock is settled"
+    events, steps = runs[0].journal.events, runs[0].steps
+    if is_finished(events):
+        return "the run has come to its end"
+    if going_back(events):
+        return "the way back goes on to its end"
+    if final(events, steps) or _is_final(open_order(events, steps)):
+        return "finishing the request, then stopping: what was done cannot be taken back any more"
+    return "finishing the request, then taking everything back"
+
+
+def _is_final(under_way: tuple[Order, float] | None) -> bool:
+    """Whether the request that is under way is one that nothing takes back."""
+    changes = under_way[0].changes if under_way else ()
+    return any(kind_of(change.address).undo(change) is Undo.NONE for change in changes)
+
+
+def _shout(text: str) -> None:
+    """From a signal handler, which may have interrupted any other output."""
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), f"\n{text}\n".encode())

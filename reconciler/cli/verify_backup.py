@@ -1,0 +1,95 @@
+"""A declared backup job run at once, for `pvectl verify backup JOB`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.access.explain.snippets import shell
+from reconciler.cli.command import Common
+from reconciler.cli.context import Loaded
+from reconciler.cli.output import result, say
+from reconciler.cli.runner import SystemClock
+from reconciler.errors import ExitStatus, Refused, UsageError
+from reconciler.execution.tasks import TaskEnd, follow_task, start_task
+from reconciler.kinds.backup.run import BackupRun, backup_runs, storage_of
+from reconciler.kinds.backup.table import BackupSpec
+from reconciler.kinds.shared.reader import RESOURCES
+from reconciler.live.reader import facts_of
+from reconciler.model.address import Address
+from reconciler.model.api import Api
+from reconciler.model.request import request
+from reconciler.text.suggest import did_you_mean
+
+_DENIED = re.compile(r"403 Permission check failed \((?P<path>[^,]+), (?P<privilege>[^)]+)\)")
+
+
+def verify_backup(common: Common, loaded: Loaded, api: Api, job: str) -> ExitStatus:
+    """Run the job now, follow its tasks, judge by their exit status, list the archives made."""
+    spec = _job(loaded, job)
+    storage = storage_of(spec)
+    resources, on_root, on_storage = api.get(
+        [
+            RESOURCES,
+            request("GET", "access", "permissions", path="/"),
+            request("GET", "access", "permissions", path=f"/storage/{storage}"),
+        ]
+    )
+    facts = facts_of({}, resources)
+    runs = backup_runs(spec, facts, _held(on_root), _held(on_storage))
+    if not runs:
+        raise Refused(
+            f"backup job {job} would save nothing that {api.actor} can see",
+            hint="grant it VM.Audit on the guests, or check the job's guests and node",
+        )
+    return max(_run(common, api, job, storage, run) for run in runs)
+
+
+def _job(loaded: Loaded, job: str) -> BackupSpec:
+    declared = loaded.desired.objects.get(Address("backup", job))
+    if declared is None or not isinstance(declared.spec, BackupSpec):
+        jobs = sorted(a.id for a in loaded.desired.objects if a.kind == "backup")
+        raise UsageError(
+            f"no backup job '{job}' is declared",
+            hint=did_you_mean(job, jobs) or f"declared are: {', '.join(jobs) or 'none'}",
+        )
+    return declared.spec
+
+
+def _held(answer: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+    return frozenset(privilege for privileges in answer.values() for privilege in privileges)
+
+
+def _run(common: Common, api: Api, job: str, storage: str, run: BackupRun) -> ExitStatus:
+    for option, privilege in sorted(run.left_out.items()):
+        say(common, f"{option} is left out: {api.actor} lacks {privilege} for it")
+    before = _archives(api, run.node, storage)
+    upid = start_task(api, run.request)
+    say(common, f"started on {run.node}: {upid}")
+    end = follow_task(api, run.node, upid, SystemClock(), lambda line: say(common, f"  {line}"))
+    if not end.good:
+        raise _failure(api.actor, job, end)
+    made = [row for row in _archives(api, run.node, storage) if row not in before]
+    result(f"backup job {job} on {run.node}: {end.exit_status}")
+    for name in made:
+        result(f"  {name}")
+    return ExitStatus.OK
+
+
+def _archives(api: Api, node: str, storage: str) -> list[str]:
+    asked = request("GET", "nodes", node, "storage", storage, "content", content="backup")
+    return sorted(str(row["volid"]) for row in api.get([asked])[0])
+
+
+def _failure(actor: str, job: str, end: TaskEnd) -> Refused:
+    denied = _DENIED.search(end.exit_status)
+    if denied is None:
+        return Refused(
+            f"backup job {job} failed: {end.exit_status}", hint=f"the task's log: {end.upid}"
+        )
+    path, privilege = denied["path"], denied["privilege"]
+    return Refused(
+        f"backup job {job} was refused by its task: {actor} lacks {privilege} on {path}",
+        hint=shell("pvectl", "explain", actor, path, privilege),
+    )

@@ -1,0 +1,122 @@
+"""The expectations of a state asked of its live cluster, and tried as its tokens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconciler.access.evaluate import index_of
+from reconciler.access.expectations.check import Asked, asked
+from reconciler.access.expectations.verify import Outcome, disagreements, judge, spots
+from reconciler.access.table import AccessTable, split_token
+from reconciler.cli.access_source import look_with_pools
+from reconciler.cli.command import Common
+from reconciler.cli.context import Loaded, connect, name_of, now
+from reconciler.cli.output import show
+from reconciler.desired.settings.target import Cluster
+from reconciler.errors import ExitStatus, PvectlError, SinkFailed, UsageError
+from reconciler.execution.secrets.delivery import read_back
+from reconciler.kinds import access_table
+from reconciler.kinds.token import TokenSpec
+from reconciler.live.permissions import ask
+from reconciler.model.address import Address
+from reconciler.model.api import Api
+from reconciler.planning.access_summary import real_paths
+from reconciler.render.documents.verification import Probe, Verification
+from reconciler.render.view import View
+from reconciler.text.suggest import did_you_mean
+
+PROBE_SECRET = "PVECTL_PROBE_SECRET"  # noqa: S105 - the name of a variable
+
+
+def verify_expectations(
+    common: Common, loaded: Loaded, probe_as: str, *, probing: bool
+) -> ExitStatus:
+    """Ask the cluster about everybody, then try each token whose secret is known."""
+    with connect(loaded.cluster, read_only=True) as api:
+        live = look_with_pools(api, loaded.desired)
+        table = access_table(live.state)
+        wanted = asked(table, loaded.desired.expectations, real_paths(live.state, live.facts))
+        listed = index_of(table).listed
+        answers = ask(api, spots(wanted), listed)
+        where = f"{name_of(loaded.cluster, api)} as it is now, seen by {api.actor}"
+    outcomes = list(judge(table, wanted, answers, now=now()))
+    tokens = _tokens(wanted)
+    secrets = _secrets(loaded, tokens, probe_as) if probing else {}
+    probes = []
+    for token, secret in secrets.items():
+        probe, found = _try(loaded.cluster, token, secret, wanted, table)
+        probes.append(probe)
+        outcomes += found
+    done = Verification(
+        where,
+        tuple(outcomes),
+        disagreements(table, wanted, answers),
+        tuple((one.expectation, name) for one in wanted for name in one.unknown),
+        tuple(probes),
+        tuple(token for token in tokens if probing and token not in secrets),
+    )
+    show(common, "verification", done, View())
+    return ExitStatus.REFUSED if done.failed else ExitStatus.OK
+
+
+def _tokens(wanted: tuple[Asked, ...]) -> list[str]:
+    """The tokens that expectations concern."""
+    return sorted({who for one in wanted for who in one.principals if split_token(who)})
+
+
+def _secrets(loaded: Loaded, tokens: list[str], probe_as: str) -> Mapping[str, str]:
+    """Token -> secret, of those whose sink can be read here, and of the one given by name."""
+    found = {}
+    for token in tokens:
+        declared = loaded.desired.objects.get(Address("token", token))
+        spec = declared.spec if declared else None
+        if isinstance(spec, TokenSpec) and spec.secret_to is not None:
+            try:
+                secret = read_back(spec.secret_to, loaded.cluster.folder, token)
+            except SinkFailed:
+                secret = None
+            if secret:
+                found[token] = secret
+    if probe_as:
+        if probe_as not in tokens:
+            hint = did_you_mean(probe_as, tokens) or f"they concern {', '.join(tokens) or 'none'}"
+            raise UsageError(f"no expectation concerns a token {probe_as}", hint=hint)
+        secret = os.environ.get(PROBE_SECRET, "")
+        if not secret:
+            raise UsageError(f"{PROBE_SECRET} is not set", hint=f"to the secret of {probe_as}")
+        found[probe_as] = secret
+    return found
+
+
+def _try(
+    cluster: Cluster, token: str, secret: str, wanted: tuple[Asked, ...], table: AccessTable
+) -> tuple[Probe, list[Outcome]]:
+    """Connect as the token, and let it ask what it has itself."""
+    mine = [spot for spot in spots(wanted) if spot.principal == token]
+    try:
+        with _connected_as(cluster, token, secret) as api:
+            answers = ask(api, mine, index_of(table).listed)
+    except PvectlError as error:
+        return Probe(token, error.summary), []
+    return Probe(token), list(judge(table, wanted, answers, token))
+
+
+@contextmanager
+def _connected_as(cluster: Cluster, token: str, secret: str) -> Iterator[Api]:
+    target = cluster.connection()
+    if target.sandbox_folder is not None:
+        from reconciler.sandbox.http.direct import SandboxApi
+
+        yield SandboxApi(Path(target.sandbox_folder), token, read_only=True)
+        return
+    from reconciler.live.http.client import open_api
+
+    mine = target.model_copy(update={"token_id": token, "username": None})
+    api = open_api(mine, secret, read_only=True)
+    try:
+        yield api
+    finally:
+        api.close()

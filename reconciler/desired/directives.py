@@ -1,0 +1,252 @@
+"""`[[removed]]`, `[[moved]]`, `[[expect]]` and `[[waive]]`: wishes beside the objects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from reconciler.desired.toml.document import Document
+from reconciler.desired.validation import validate, wrong_type
+from reconciler.kinds import all_kinds
+from reconciler.kinds.shared.field_types import Expiry, Privilege
+from reconciler.model.address import Address
+from reconciler.model.declared import Expectation, Moved, Waiver
+from reconciler.model.finding import Finding, Severity, Source
+from reconciler.model.policy import Table
+from reconciler.pve.acl_paths import check_path, normalize_path
+from reconciler.text.suggest import did_you_mean
+
+_GLOB = re.compile(r"[*?]")
+
+
+def address_of(text: str) -> str:
+    """An address of a known kind; raises ValueError with what is probably meant."""
+    address = Address.parse(text)
+    if address.kind not in all_kinds():
+        likely = did_you_mean(address.kind, all_kinds())
+        raise ValueError(
+            f"there is no kind '{address.kind}' in '{text}'; "
+            + (likely or f"kinds: {', '.join(sorted(all_kinds()))}")
+        )
+    return text
+
+
+def _one_object(text: str) -> str:
+    if _GLOB.search(text):
+        raise ValueError(f"'{text}' names several objects; name one, without * and ?")
+    return address_of(text)
+
+
+def _one_or_several(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _principal(text: str) -> str:
+    if "@" in text or text.startswith("group:") or _GLOB.search(text):
+        return text
+    raise ValueError(
+        f"'{text}' is no principal; write user@realm, user@realm!token, group:NAME for the "
+        "members of a group, or a glob such as *@ldap"
+    )
+
+
+def _path(text: str) -> str:
+    normal = normalize_path(_GLOB.sub("x", text))
+    if normal is None or not (_GLOB.search(text) or check_path(normal)):
+        raise ValueError(
+            f"'{text}' is no ACL path in Proxmox VE; write one such as /vms/100, or a glob"
+        )
+    return text if _GLOB.search(text) else normal
+
+
+ObjectName = Annotated[str, AfterValidator(_one_object)]
+_Input = str | list[str]
+Principals = Annotated[
+    list[Annotated[str, AfterValidator(_principal)]],
+    BeforeValidator(_one_or_several, json_schema_input_type=_Input),
+]
+Paths = Annotated[
+    list[Annotated[str, AfterValidator(_path)]],
+    BeforeValidator(_one_or_several, json_schema_input_type=_Input),
+]
+Privileges = list[Privilege]
+
+
+class RemovedTable(Table):
+    """[[removed]]"""
+
+    address: ObjectName = Field(description="the object to delete, as in user.bob@pve")
+    reason: str = Field(default="", description="why; for readers of the file")
+
+
+class MovedTable(Table):
+    """[[moved]]"""
+
+    old: ObjectName = Field(alias="from", description="the old address, as in group.admins")
+    new: ObjectName = Field(alias="to", description="the new address; it must be declared")
+    reason: str = Field(default="", description="why; for readers of the file")
+
+
+class ExpectTable(Table):
+    """[[expect]]"""
+
+    who: Principals = Field(
+        min_length=1, description="user@realm, user@realm!token, group:NAME, a glob, or *"
+    )
+    path: Paths = Field(default=[], description="an ACL path or a glob")
+    paths: Paths = Field(default=[], description="ACL paths or globs")
+    can: Privileges = Field(default=[], description="privileges that each of them has there")
+    cannot: Privileges = Field(default=[], description="privileges that none of them has there")
+    but: Principals = Field(default=[], description="principals that are exempt")
+    reason: str = Field(default="", description="why; shown when it fails")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> ExpectTable:
+        if not (self.path or self.paths):
+            raise ValueError('the path is missing; write path = "/vms/100" or paths = [...]')
+        if not (self.can or self.cannot):
+            raise ValueError("nothing is expected; give can = [...] or cannot = [...]")
+        both = sorted(set(self.can) & set(self.cannot))
+        if both:
+            raise ValueError(f"{both[0]} stands in can and in cannot; decide for one")
+        return self
+
+
+class WaiveTable(Table):
+    """[[waive]]"""
+
+    code: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="the code of the rule")
+    address: str = Field(default="*", description="a glob over the addresses of its findings")
+    reason: str = Field(min_length=1, description="why it is accepted")
+    expires: Expiry = Field(gt=0, description="date from which it waives nothing")
+
+
+WISHES: Mapping[str, type[Table]] = {
+    "removed": RemovedTable,
+    "moved": MovedTable,
+    "expect": ExpectTable,
+    "waive": WaiveTable,
+}
+
+
+class Wishes:
+    """What the files wish for, collected file by file, then judged together."""
+
+    def __init__(self) -> None:
+        self.removed: dict[Address, Source] = {}
+        self.moved: list[Moved] = []
+        self.expectations: list[Expectation] = []
+        self.waivers: list[Waiver] = []
+        self.findings: list[Finding] = []
+
+    def add(self, document: Document, name: str, data: Any) -> None:
+        """Read all tables `[[name]]` of one file."""
+        node = document.child(document.root, name)
+        if not isinstance(data, list):
+            self.findings.append(
+                wrong_type(document, node, f"'{name}'", f"a list of tables, [[{name}]]", data)
+            )
+            return
+        for number, entry in enumerate(data):
+            place = document.child(node, number)
+            if not isinstance(entry, dict):
+                self.findings.append(wrong_type(document, place, f"[[{name}]]", "a table", entry))
+                continue
+            table, findings = validate(document, place, WISHES[name], entry)
+            self.findings += findings
+            source = document.source(place)
+            if isinstance(table, RemovedTable):
+                self._remove(Address.parse(table.address), source)
+            elif isinstance(table, MovedTable):
+                self.moved.append(Moved(Address.parse(table.old), Address.parse(table.new), source))
+            elif isinstance(table, ExpectTable):
+                self.expectations.append(_expectation(table, source))
+            elif isinstance(table, WaiveTable):
+                self.waivers.append(
+                    Waiver(table.code, table.address, table.reason, table.expires, source)
+                )
+
+    def _remove(self, address: Address, source: Source) -> None:
+        if address.id in all_kinds()[address.kind].always:
+            message = f"{address} belongs to Proxmox VE itself and cannot be removed"
+            self.findings.append(_error("BUILT_IN", message, "take it out", address, source))
+        elif address in self.removed:
+            message = f"{address} is removed twice"
+            hint = f"it stands at {self.removed[address]} already; keep one of them"
+            self.findings.append(_error("DUPLICATE", message, hint, address, source))
+        else:
+            self.removed[address] = source
+
+    def resolve(self, declared: Iterable[Address]) -> tuple[Moved, ...]:
+        """The moves with the last name of each chain as their end; what is wrong is a finding."""
+        there = set(declared)
+        following: dict[Address, Moved] = {}
+        for move in self.moved:
+            problem = self._problem(move, following, there)
+            if problem is not None:
+                self.findings.append(_error("MOVED", *problem, move.old, move.source))
+            else:
+                following[move.old] = move
+        return tuple(filter(None, (self._last(move, following, there) for move in self.moved)))
+
+    def _problem(
+        self, move: Moved, earlier: Mapping[Address, Moved], there: set[Address]
+    ) -> tuple[str, str] | None:
+        """What forbids a move by itself: message and hint."""
+        old, new, _ = move
+        rival = next((m for m in earlier.values() if m.new == new and m.old != old), None)
+        gone, again = self.removed.get(old), earlier.get(old)
+        problems = (
+            (old.kind != new.kind, "cannot become {new}", "a [[moved]] stays within one kind"),
+            (all_kinds()[old.kind].place.array, "has no name that could change", "take it out"),
+            (old == new, "is moved to itself", "take this [[moved]] out"),
+            (old in there, "is moved away and declared", "delete its table, or this [[moved]]"),
+            (gone, f"is moved here and removed at {gone}", "decide for one of them"),
+            (again, f"is moved at {again and again.source}, too", "an object has one new name"),
+            (rival, f"becomes {{new}}, as {rival and rival.old} does", "keep one of them"),
+        )
+        for wrong, message, hint in problems:
+            if wrong:
+                return f"{old} {message.format(new=new)}", hint
+        return None
+
+    def _last(
+        self, move: Moved, following: Mapping[Address, Moved], there: set[Address]
+    ) -> Moved | None:
+        if following.get(move.old) != move:
+            return None
+        seen = {move.old}
+        end = move.new
+        while end in following:
+            if end in seen:
+                message = f"the moves of {move.old} go round in a circle"
+                hint = "take one of them out"
+                self.findings.append(_error("MOVED", message, hint, move.old, move.source))
+                return None
+            seen.add(end)
+            end = following[end].new
+        if end not in there:
+            message = f"{move.old} becomes {end}, which is not declared"
+            hint = f"declare {end}, or write [[removed]] for {move.old}"
+            self.findings.append(_error("MOVED", message, hint, move.old, move.source))
+            return None
+        return Moved(move.old, end, move.source)
+
+
+def _expectation(table: ExpectTable, source: Source) -> Expectation:
+    return Expectation(
+        who=tuple(table.who),
+        paths=(*table.path, *table.paths),
+        can=tuple(table.can),
+        cannot=tuple(table.cannot),
+        but=tuple(table.but),
+        source=source,
+        reason=table.reason,
+    )
+
+
+def _error(code: str, message: str, hint: str, address: Address, source: Source) -> Finding:
+    return Finding(code, Severity.ERROR, message, hint, address, source)

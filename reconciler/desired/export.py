@@ -1,0 +1,137 @@
+"""A live state -> TOML files that declare exactly this state."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from reconciler.desired.toml.formatter import table_text
+from reconciler.errors import UsageError
+from reconciler.kinds import all_kinds
+from reconciler.kinds.kind import Kind
+from reconciler.model.address import Address
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.spec import Spec, State
+
+
+class Exported(NamedTuple):
+    """Names of files -> their text, and the objects that no file can declare."""
+
+    files: Mapping[str, str]
+    findings: tuple[Finding, ...]
+
+
+class _Table(NamedTuple):
+    """A table to be written; `parent` and `name` as in `Kind.declare`."""
+
+    parent: str
+    name: str
+    values: dict[str, Any]
+
+
+_Tables = dict[str, dict[str, dict[str, dict[str, Any]]]]
+"""kind -> name of the enclosing table -> name -> values"""
+
+
+def export(state: State) -> Exported:
+    """The state as files; loading them declares the same objects.
+
+    Left out are what Proxmox VE itself owns and carries nothing of its own, and objects that could
+    not be declared (entries on paths that are no longer valid, for example): each is a finding.
+    Secrets are in no file; tokens that are imported keep the secrets they have.
+    """
+    tables: _Tables = {name: defaultdict(dict) for name in all_kinds()}
+    findings: list[Finding] = []
+    for address in sorted(state):
+        kind, spec = all_kinds()[address.kind], state[address]
+        table = _table(kind, address, spec)
+        if isinstance(table, Finding):
+            findings.append(table)
+        elif table.values or not kind.built_in(address.id, spec):
+            tables[address.kind][table.parent][table.name or address.id] = table.values
+    files: dict[str, list[str]] = {}
+    for name, kind in all_kinds().items():
+        if not kind.place.inside:
+            text = list(_texts(kind, (), tables, ""))
+            if text:
+                files.setdefault(kind.file or f"{name}s.toml", []).extend(text)
+    return Exported(
+        {name: "\n".join(text) for name, text in sorted(files.items())}, tuple(findings)
+    )
+
+
+def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write the files into `folder`, made if it is missing; returns their paths.
+
+    A file that holds nothing but comments keeps them above what is written. Raises UsageError,
+    before anything is written, when another one exists already.
+    """
+    paths = {folder / name: text for name, text in files.items()}
+    there = [path for path in sorted(paths) if path.exists()]
+    full = [path.name for path in there if not _only_comments(path)]
+    if full:
+        raise UsageError(
+            f"{folder} holds {', '.join(full)} already",
+            hint="name another folder with --out, or move these files away",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, text in paths.items():
+        made = os.O_APPEND if path in there else os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(path, os.O_WRONLY | made, 0o644), "a") as file:
+            file.write(f"\n{text}" if file.tell() else text)
+    return list(paths)
+
+
+def _only_comments(path: Path) -> bool:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return False
+    return all(line.strip() == "" or line.lstrip().startswith("#") for line in lines)
+
+
+def _table(kind: Kind[Any], address: Address, spec: Spec) -> _Table | Finding:
+    """The table of one object, or why there is none."""
+    parent, name = kind.named(address.id, spec)
+    values = kind.export(address.id, spec)
+    try:
+        kind.check_name(name, parent)
+        table = kind.table.model_validate(values)
+        declared = [declaration.id for declaration in kind.declare(name, parent, table)]
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        why = str(problem.get("ctx", {}).get("error", problem["msg"]))
+    except ValueError as error:
+        why = str(error)
+    else:
+        if address.id in declared:
+            return _Table(parent, name, values)
+        why = "its table would declare something else"
+    return Finding(
+        "NOT_IMPORTED",
+        Severity.WARNING,
+        f"{address} is in no file: {why}",
+        "it stays in the cluster as it is; delete or correct it there",
+        address,
+    )
+
+
+def _texts(kind: Kind[Any], path: tuple[str, ...], tables: _Tables, parent: str) -> Iterator[str]:
+    """The tables of a kind below one parent, each followed by those inside of it."""
+    key = (*path, kind.place.key)
+    mine = tables[kind.name].get(parent, {})
+    if kind.place.array:
+        for values in kind.fold(list(mine.values())):
+            yield table_text(key, values, array=True)
+        return
+    inner = [other for other in all_kinds().values() if other.place.inside == kind.name]
+    for name in sorted(mine.keys() | {name for other in inner for name in tables[other.name]}):
+        if name in mine:
+            yield table_text((*key, name), mine[name])
+        for other in inner:
+            yield from _texts(other, (*key, name), tables, name)

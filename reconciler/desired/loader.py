@@ -1,0 +1,221 @@
+"""A state folder -> everything that it declares, and every mistake in it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from reconciler.desired.crosscheck import crosscheck
+from reconciler.desired.directives import WISHES, Wishes
+from reconciler.desired.settings.settings import SETTINGS_FILE, Settings, settings_keys
+from reconciler.desired.toml.document import Document, read
+from reconciler.desired.toml.positions import Node
+from reconciler.desired.validation import validate, wrong_type
+from reconciler.desired.variables import substitute
+from reconciler.errors import FilesInvalid, UsageError
+from reconciler.kinds import all_kinds
+from reconciler.kinds.kind import Kind
+from reconciler.model.address import Address
+from reconciler.model.declared import Declaration, Declared, Desired
+from reconciler.model.finding import Finding, Severity, Source
+from reconciler.model.policy import Policy
+from reconciler.text.suggest import did_you_mean
+
+_NONE: Mapping[str, object] = MappingProxyType({})
+
+
+def load(
+    folder: Path, *, variables: Mapping[str, object] = _NONE, settings: Settings | None = None
+) -> Desired:
+    """Read every `*.toml` of `folder` but pvectl.toml; subfolders and hidden files are not read.
+
+    Mistakes are findings of the result, sorted by place, together with those of `settings`, whose
+    policy the result carries. Raises UsageError when there is no such folder.
+    """
+    work = _Load(variables)
+    for path in state_files(folder):
+        work.file(path)
+    return work.finish(settings)
+
+
+def state_files(folder: Path) -> list[Path]:
+    """The files that `load` reads, sorted by name."""
+    if not folder.is_dir():
+        raise UsageError(
+            f"there is no state folder {folder}",
+            hint="`pvectl init` makes one; `--state DIR` names another",
+        )
+    found = folder.glob("*.toml")
+    return sorted(p for p in found if p.name != SETTINGS_FILE and not p.name.startswith("."))
+
+
+def require_valid(findings: Sequence[Finding]) -> None:
+    """Raise FilesInvalid when errors are among the findings; it carries all of them."""
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if errors:
+        number = "one mistake" if len(errors) == 1 else f"{len(errors)} mistakes"
+        raise FilesInvalid(
+            f"the state files have {number}", hint="nothing was sent", findings=findings
+        )
+
+
+def by_place(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Sorted as one reads the files; findings without a place come last."""
+
+    def key(finding: Finding) -> tuple[object, ...]:
+        source = finding.source or Source("\U0010ffff")
+        return (*source, finding.sort_key())
+
+    return tuple(sorted(dict.fromkeys(findings), key=key))
+
+
+class _Load:
+    def __init__(self, variables: Mapping[str, object]) -> None:
+        self.variables = variables
+        self.objects: dict[Address, Declared] = {}
+        self.wishes = Wishes()
+        self.findings: list[Finding] = []
+        self.repeats: dict[tuple[Source, Source], list[Address]] = {}
+        self.outer = {k.place.key: k for k in all_kinds().values() if not k.place.inside}
+        self.nested: dict[str, dict[str, Kind[Any]]] = {name: {} for name in all_kinds()}
+        for kind in all_kinds().values():
+            if kind.place.inside:
+                self.nested.setdefault(kind.place.inside, {})[kind.place.key] = kind
+
+    def file(self, path: Path) -> None:
+        document, findings = read(path, path.name)
+        self.findings += findings
+        self.findings += substitute(document, self.variables)
+        for key, value in document.data.items():
+            node = document.child(document.root, key)
+            if key in WISHES:
+                self.wishes.add(document, key, value)
+            elif key in self.outer:
+                self.tables(document, node, self.outer[key], "", value)
+            else:
+                self.findings.append(self.unknown(document, node, key))
+
+    def unknown(self, document: Document, node: Node, key: str) -> Finding:
+        hint = did_you_mean(key, [*self.outer, *WISHES])
+        if key in settings_keys():
+            hint = f"settings stand in {SETTINGS_FILE}; move it there"
+        elif not hint:
+            hint = f"known tables: {', '.join(sorted([*self.outer, *WISHES]))}"
+        source = document.source(node)
+        return Finding(
+            "UNKNOWN_TABLE", Severity.ERROR, f"unknown table '{key}'", hint, None, source
+        )
+
+    def tables(
+        self, document: Document, node: Node, kind: Kind[Any], parent: str, data: Any
+    ) -> None:
+        """All tables of a kind at one place; `parent` is the name of the table around them."""
+        key = kind.place.key
+        form = f"[[{key}]]" if kind.place.array else f"[{key}.NAME]"
+        entries: Iterable[tuple[str | int, Any]]
+        if kind.place.array and isinstance(data, list):
+            entries = enumerate(data)
+        elif not kind.place.array and isinstance(data, dict):
+            entries = data.items()
+        else:
+            what = "a list of tables" if kind.place.array else "a table of tables"
+            found = wrong_type(document, node, f"'{key}'", f"{what}, {form}", data)
+            self.findings.append(found._replace(hint=f"write {form}"))
+            return
+        for name, table in entries:
+            place = document.child(node, name)
+            if isinstance(table, dict):
+                own_name = name if isinstance(name, str) else ""
+                self.table(document, place, kind, parent, own_name, table)
+            else:
+                self.findings.append(wrong_type(document, place, f"'{key}.{name}'", form, table))
+
+    def table(
+        self,
+        document: Document,
+        node: Node,
+        kind: Kind[Any],
+        parent: str,
+        name: str,
+        data: dict[str, Any],
+    ) -> None:
+        """One table: its object, and the tables of other kinds inside of it.
+
+        `[user."U".token.T]` alone declares the token, not the user.
+        """
+        inside = self.nested[kind.name]
+        own = {key: value for key, value in data.items() if key not in inside}
+        for key, inner in inside.items():
+            if key in data:
+                self.tables(document, document.child(node, key), inner, name, data[key])
+        if not (own or node.explicit or kind.place.array):
+            return
+        table, findings = validate(document, node, kind.table, own, others=inside)
+        self.findings += findings
+        source = document.source(node)
+        try:
+            kind.check_name(name, parent)
+            if table is None:
+                return
+            for declaration in kind.declare(name, parent, table):
+                self.add(Address(kind.name, declaration.id), declaration, source)
+        except ValueError as error:
+            message, _, hint = str(error).partition("; ")
+            self.findings.append(
+                Finding("INVALID_VALUE", Severity.ERROR, message, hint, source=source)
+            )
+
+    def add(self, address: Address, new: Declaration, source: Source) -> None:
+        """Explicit wins over derived; what is derived may repeat; all must say the same."""
+        _, spec, notes, derived, expires = new
+        declared = Declared(spec, source, notes, derived, expires)
+        old = self.objects.get(address)
+        if old is None:
+            self.objects[address] = declared
+            return
+        if not (old.derived or derived):
+            self.repeats.setdefault((old.source, source), []).append(address)
+            return
+        if old.spec != spec:
+            self.findings.append(_differs(address, old, declared))
+            return
+        kept = old if derived else declared
+        longest = 0 if 0 in (old.expires, expires) else max(old.expires, expires)
+        self.objects[address] = kept._replace(expires=longest)
+
+    def finish(self, settings: Settings | None) -> Desired:
+        for (first, second), addresses in self.repeats.items():
+            self.findings.append(_repeated(first, second, addresses))
+        moved = self.wishes.resolve(self.objects)
+        self.findings += self.wishes.findings
+        desired = Desired(
+            objects=self.objects,
+            removed=self.wishes.removed,
+            moved=moved,
+            expectations=tuple(self.wishes.expectations),
+            waivers=tuple(self.wishes.waivers),
+            policy=settings.policy if settings else Policy(),
+        )
+        valid = not any(finding.severity is Severity.ERROR for finding in self.findings)
+        findings = [*self.findings, *crosscheck(desired, complete=valid)]
+        if settings is not None:
+            findings += settings.findings
+        return replace(desired, findings=by_place(findings))
+
+
+def _repeated(first: Source, second: Source, addresses: list[Address]) -> Finding:
+    """One finding per pair of tables, however many objects they share."""
+    address = addresses[0]
+    more = f" and {len(addresses) - 1} more" if len(addresses) > 1 else ""
+    verb = "are" if more else "is"
+    message = f"{address}{more} {verb} declared twice, here and at {first}"
+    return Finding("DUPLICATE", Severity.ERROR, message, "keep one of them", address, second)
+
+
+def _differs(address: Address, old: Declared, new: Declared) -> Finding:
+    message = f"{address} is declared otherwise at {old.source}"
+    hint = "both must say the same; an object that follows from a pair has the pair's properties"
+    return Finding("CONFLICT", Severity.ERROR, message, hint, address, new.source)

@@ -1,0 +1,124 @@
+"""[manage], [limits], [protected] and [lockout] of pvectl.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from reconciler.desired.toml.document import Document
+from reconciler.desired.validation import salvage, validate
+from reconciler.kinds import all_kinds
+from reconciler.kinds.shared.field_types import TOKEN, USER
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.policy import Policy
+from reconciler.pve.acl_paths import check_path, normalize_path
+from reconciler.pve.builtin_roles import known_privilege
+from reconciler.text.suggest import did_you_mean
+
+
+def read_policy(document: Document, data: Mapping[str, Any]) -> tuple[Policy, list[Finding]]:
+    """The policy, as far as it is right, and what is wrong with it."""
+    spelt_out = _spelt_out(data)
+    policy, findings = validate(document, document.root, Policy, spelt_out)
+    findings += _managed(document, _table(spelt_out, "manage"))
+    for (table, key), check in _CHECKS.items():
+        findings += _checked(document, spelt_out, (table, key), check)
+    return policy or salvage(Policy, spelt_out), findings
+
+
+def _spelt_out(data: Mapping[str, Any]) -> dict[str, Any]:
+    """`acl = "owned"` is short for `acl = { mode = "owned" }`."""
+    manage = data.get("manage")
+    if not isinstance(manage, dict):
+        return dict(data)
+    long = {k: {"mode": v} if isinstance(v, str) else v for k, v in manage.items()}
+    return {**data, "manage": long}
+
+
+def _table(data: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """The table at `path`; empty where there is none."""
+    table: Any = data
+    for key in path:
+        table = table.get(key, {}) if isinstance(table, dict) else {}
+    return table if isinstance(table, dict) else {}
+
+
+def _managed(document: Document, manage: Mapping[str, Any]) -> Iterator[Finding]:
+    for kind in manage:
+        if kind not in all_kinds():
+            place = document.node(document.root, "manage", kind)
+            yield Finding(
+                "UNKNOWN_KIND",
+                Severity.ERROR,
+                f"there is no kind '{kind}'",
+                did_you_mean(kind, all_kinds()) or f"kinds: {', '.join(sorted(all_kinds()))}",
+                source=document.source(place),
+            )
+        for key in ("include", "exclude"):
+            yield from _checked(document, manage, (kind, key), _glob_of(kind), ("manage",))
+
+
+def _checked(
+    document: Document,
+    data: Mapping[str, Any],
+    path: tuple[str, str],
+    check: Callable[[str], None],
+    outer: tuple[str, ...] = (),
+) -> Iterator[Finding]:
+    """What `check` says about each text of the list at `path`."""
+    table, key = path
+    texts = _table(data, table).get(key)
+    for number, text in enumerate(texts if isinstance(texts, list) else ()):
+        try:
+            check(str(text))
+        except ValueError as error:
+            message, _, hint = str(error).partition("; ")
+            place = document.node(document.root, *outer, table, key, number)
+            source = document.source(place)
+            yield Finding("INVALID_VALUE", Severity.ERROR, message, hint, source=source)
+
+
+def _glob_of(kind: str) -> Callable[[str], None]:
+    def check(glob: str) -> None:
+        if not glob or glob.startswith(f"{kind}."):
+            raise ValueError(
+                f"'{glob}' is no glob over the names of a {kind}; write the name alone, without "
+                f"'{kind}.', or * for everything"
+            )
+
+    return check
+
+
+def _addresses(glob: str) -> None:
+    kind, dot, name = glob.partition(".")
+    if not (dot and name):
+        raise ValueError(f"'{glob}' is no address; write KIND.NAME, as in user.root@pam or group.*")
+    if kind not in all_kinds() and "*" not in kind:
+        likely = did_you_mean(kind, all_kinds())
+        raise ValueError(
+            f"there is no kind '{kind}' in '{glob}'; "
+            + (likely or "write KIND.NAME, as in user.root@pam or group.*")
+        )
+
+
+def _privilege_on_path(text: str) -> None:
+    name, on, path = text.partition(" on ")
+    if not on:
+        raise ValueError(f"'{text}' is not understood; write PRIVILEGE on PATH")
+    known_privilege(name.strip())
+    normal = normalize_path(path.strip())
+    if normal is None or not check_path(normal):
+        raise ValueError(f"'{path.strip()}' is no ACL path in Proxmox VE; / means everything")
+
+
+def _principal(text: str) -> None:
+    if not (USER.fullmatch(text) or TOKEN.fullmatch(text)):
+        raise ValueError(f"'{text}' is no principal; write user@realm or user@realm!token")
+
+
+_CHECKS: Mapping[tuple[str, str], Callable[[str], None]] = {
+    ("protected", "never_delete"): _addresses,
+    ("protected", "never_change"): _addresses,
+    ("lockout", "keep_self"): _privilege_on_path,
+    ("lockout", "break_glass"): _principal,
+}

@@ -1,0 +1,224 @@
+"""TOML files whose tables, keys and elements know where they stand."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from reconciler.desired.toml.positions import Node, Statement, expand, statements, tree
+from reconciler.model.finding import Finding, Severity, Source
+
+Key = str | int
+
+
+@dataclass(slots=True)
+class Document:
+    """One file: its values, and the places of all of them.
+
+    `complete` is False when a part could not be read; findings tell which.
+    """
+
+    file: str
+    text: str
+    data: dict[str, Any]
+    root: Node
+    complete: bool = True
+    _lines: list[int] = field(default_factory=list)
+
+    def child(self, node: Node, key: Key) -> Node:
+        """The place of a key or element below `node`; `node` itself where it is not known."""
+        if node.value >= 0 or node.lines:
+            expand(self.text, node)
+        return node.children.get(key, node)
+
+    def node(self, node: Node, *path: Key) -> Node:
+        """The place at the end of `path`, as far as the path leads."""
+        for key in path:
+            inner = self.child(node, key)
+            if inner is node:
+                break
+            node = inner
+        return node
+
+    def source(self, node: Node) -> Source:
+        """File, line and column of a place."""
+        if not self._lines:
+            self._lines = [match.start() for match in re.finditer("\n", self.text)]
+        line = bisect_left(self._lines, node.at)
+        start = self._lines[line - 1] + 1 if line else 0
+        return Source(self.file, line + 1, node.at - start + 1)
+
+
+def read(path: Path, file: str) -> tuple[Document, list[Finding]]:
+    """Read one file; what is wrong with its form comes back as findings.
+
+    A table with a syntax error is left out and the others are kept, so that one slip does not hide
+    the rest. `file` is the name in findings.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        found = Finding(
+            "FILE_UNREADABLE",
+            Severity.ERROR,
+            f"{file} cannot be read: {error.strerror}",
+            source=Source(file),
+        )
+        return Document(file, "", {}, Node(0), complete=False), [found]
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return Document(file, "", {}, Node(0), complete=False), [_not_utf8(raw, error, file)]
+    return parse(text, file)
+
+
+def parse(text: str, file: str) -> tuple[Document, list[Finding]]:
+    """As `read`, from a text."""
+    text = text.replace("\r\n", "\n")
+    findings: list[Finding] = []
+    rest = text
+    while True:
+        try:
+            data = tomllib.loads(rest)
+            break
+        except tomllib.TOMLDecodeError as error:
+            finding, at = _syntax(rest, str(error), file)
+            findings.append(finding)
+            rest = _without_table(rest, at)
+    document = Document(file, rest, data, tree(rest), complete=not findings)
+    return document, findings
+
+
+def _not_utf8(raw: bytes, error: UnicodeDecodeError, file: str) -> Finding:
+    start = raw.rfind(b"\n", 0, error.start) + 1
+    column = len(raw[start : error.start].decode("utf-8", "replace")) + 1
+    source = Source(file, raw.count(b"\n", 0, error.start) + 1, column)
+    utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+    what = "UTF-16" if utf16 else f"not UTF-8 (byte 0x{raw[error.start]:02x} is no part of it)"
+    return Finding(
+        "NOT_UTF8",
+        Severity.ERROR,
+        f"the file is {what}",
+        "save it as UTF-8; TOML knows no other encoding",
+        source=source,
+    )
+
+
+_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_HEADER = re.compile(
+    r"^[ \t]*\[{1,2}[ \t]*[\w\"'][^\[\]\n,]*\]{1,2}[ \t]*(?:#[^\n]*)?$", re.MULTILINE
+)
+_OPEN = ("Unclosed", "Unterminated", 'Expected \'"""\'', "Expected \"'''\"")
+_PLAIN = {
+    "Illegal character '\\n'": (
+        "the text is not closed on its line",
+        'add the missing quote; a text of several lines stands in """',
+    ),
+    "Unterminated string": ("the text is never closed", "add the missing quotes"),
+    "Unclosed array": (
+        "the list is not closed, or a comma is missing in it",
+        "look for a missing ] or comma",
+    ),
+    "Unclosed inline table": (
+        "the inline table is not closed, or a comma is missing in it",
+        "look for a missing } or comma; it must end on the line where it starts",
+    ),
+    "Unescaped '\\' in a string": (
+        "a backslash that stands for itself",
+        "write \\\\, or use single quotes around the text",
+    ),
+    "Invalid value": (
+        "this is no value",
+        "texts are quoted, true and false are in small letters, dates look like 2027-01-31",
+    ),
+    "Expected '=' after a key in a key/value pair": (
+        "'=' is missing after the key",
+        "a line is [table], [[table]] or key = value; keys like a@b or a.b are quoted",
+    ),
+    "Expected ']' at the end of a table declaration": (
+        "']' is missing at the end of the table's name",
+        'a name with other characters than letters, digits, - and _ is quoted: ["a@b"]',
+    ),
+    "Expected newline or end of document after a statement": (
+        "something stands behind the value",
+        "look for a missing quote or comma; each key has a line of its own",
+    ),
+    "Invalid statement": ("neither a table, a key nor a comment", ""),
+}
+"""What tomllib says -> what people understand, and what to do."""
+
+
+def _syntax(text: str, error: str, file: str) -> tuple[Finding, int]:
+    """The finding for a syntax error, and where the statement begins that has it."""
+    place = _PLACE.search(error)
+    message = error[: place.start()] if place else error
+    at = len(text)
+    if place and place[1]:
+        starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        at = min(starts[int(place[1]) - 1] + int(place[2]) - 1, len(text))
+    before = _until(text, at)
+    if re.match(r"Cannot (declare|overwrite|redefine|mutate)", message):
+        return _twice(text, before, file), before[-1].start
+    begin = at
+    if before and (before[-1].end >= at or message.startswith(_OPEN)):
+        begin = before[-1].start
+    if before and message.startswith(_OPEN):
+        at = max(before[-1].value, begin)
+    plain, hint = _PLAIN.get(message, (message[:1].lower() + message[1:], ""))
+    source = Document(file, text, {}, Node(0)).source(Node(at))
+    return Finding("TOML_SYNTAX", Severity.ERROR, plain, hint, source=source), begin
+
+
+def _until(text: str, at: int) -> list[Statement]:
+    """The statements that begin at or before `at`."""
+    return list(takewhile(lambda statement: statement.start <= at, statements(text)))
+
+
+def _twice(text: str, before: list[Statement], file: str) -> Finding:
+    """The last one of the statements `before` repeats a key or a table; names both places."""
+    document = Document(file, text, {}, Node(0))
+    offender = before[-1]
+    first = _first(text[: offender.start], before)
+    name = ".".join(part.name for part in offender.key)
+    message = f"'{name}' is set twice in one table"
+    if offender.brackets:
+        message = f"the table [{name}] stands twice in this file"
+    hint = "keep one of them"
+    if first is not None:
+        hint = f"it stands in line {document.source(first).line} already; keep one of them"
+    source = document.source(Node(offender.key[-1].at))
+    return Finding("DUPLICATE", Severity.ERROR, message, hint, source=source)
+
+
+def _first(text: str, before: list[Statement]) -> Node | None:
+    """The place of what the last statement repeats; `text` ends where that begins."""
+    *earlier, offender = before
+    path = [part.name for part in offender.key]
+    header = next((s for s in reversed(earlier) if s.brackets), None)
+    if not offender.brackets and header is not None:
+        path = [part.name for part in header.key] + path
+    document = Document("", text, {}, tree(text))
+    node = document.root
+    for name in path:
+        inner = document.child(node.inner(), name)
+        if inner is node.inner():
+            break
+        node = inner
+    return None if node is document.root else node
+
+
+def _without_table(text: str, begin: int) -> str:
+    """The text with the table around `begin` blanked; all other lines keep their numbers."""
+    start, end = 0, len(text)
+    for header in _HEADER.finditer(text):
+        if header.start() > begin:
+            end = header.start()
+            break
+        start = header.start()
+    blanked = text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
+    return "" if blanked == text else blanked

@@ -1,0 +1,291 @@
+"""One TOML table against the model that describes it; mistakes in plain words, with places."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from reconciler.desired.toml.document import Document
+from reconciler.desired.toml.positions import Node
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.policy import Table
+from reconciler.model.secret import SecretRef, SecretSink
+from reconciler.text.suggest import did_you_mean
+
+M = TypeVar("M", bound=BaseModel)
+
+_TYPES = {
+    "string_type": "a text in quotes",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "list_type": "a list in [ ]",
+    "tuple_type": "a list in [ ]",
+    "set_type": "a list in [ ]",
+    "dict_type": "a table",
+    "mapping_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "date_type": "a date, as in 2027-01-31",
+    "datetime_type": "a date with time, as in 2027-01-31T12:00:00Z",
+    "none_required": "nothing",
+}
+"""pydantic's name of an error -> what was expected."""
+
+_LIMITS = {
+    "greater_than_equal": "{field} must be at least {ge}",
+    "greater_than": "{field} must be greater than {gt}",
+    "less_than_equal": "{field} must be at most {le}",
+    "less_than": "{field} must be less than {lt}",
+    "string_too_short": "{field} must have at least {min_length} characters",
+    "string_too_long": "{field} is too long: at most {max_length} characters",
+    "too_long": "{field} is too long: at most {max_length} elements",
+    "literal_error": "{field} must be one of {expected}",
+    "enum": "{field} must be one of {expected}",
+    "string_pattern_mismatch": "{field} has a form that is refused; it must match {pattern}",
+    "multiple_of": "{field} must be a multiple of {multiple_of}",
+}
+
+
+def validate(
+    document: Document,
+    node: Node,
+    model: type[M],
+    data: Mapping[str, Any],
+    *,
+    others: Iterable[str] = (),
+) -> tuple[M | None, list[Finding]]:
+    """The table as a model, or None and what is wrong with it.
+
+    `others` are keys that stand in the table as well and are read by somebody else; they serve as
+    suggestions for a misspelt key.
+    """
+    try:
+        return model.model_validate(dict(data)), []
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+    dotted = _dotted(document, node, model, data, others)
+    return None, dotted or _findings(document, node, model, problems, tuple(others))
+
+
+def salvage(model: type[M], data: Mapping[str, Any]) -> M:
+    """The table without its wrong keys, so that what it says otherwise can be checked as well.
+
+    Only for models without required keys.
+    """
+    try:
+        return model.model_validate(dict(data))
+    except ValidationError as error:
+        wrong = {problem["loc"][0] for problem in error.errors() if problem["loc"]}
+    return model.model_validate({key: data[key] for key in data if key not in wrong})
+
+
+def wrong_type(document: Document, node: Node, name: str, expected: str, value: object) -> Finding:
+    """`name` should be `expected` and is something else; the value itself is never shown."""
+    return Finding(
+        "WRONG_TYPE",
+        Severity.ERROR,
+        f"{name} must be {expected}, not {type_name(value)}",
+        source=document.source(node),
+    )
+
+
+def type_name(value: object) -> str:
+    """What a TOML value is, in words."""
+    if isinstance(value, bool):
+        return "true or false"
+    for kind, name in (
+        (str, "a text"),
+        (int, "a number"),
+        (float, "a number"),
+        (Sequence, "a list"),
+        (Mapping, "a table"),
+    ):
+        if isinstance(value, kind):
+            return name
+    return "a date"
+
+
+def _findings(
+    document: Document,
+    node: Node,
+    model: type[BaseModel],
+    problems: Sequence[ErrorDetails],
+    others: tuple[str, ...],
+) -> list[Finding]:
+    found: dict[tuple[str | int, ...], tuple[Node, list[ErrorDetails]]] = {}
+    for problem in problems:
+        place, path = _locate(document, node, problem["loc"])
+        found.setdefault((*path, place.at), (place, []))[1].append(problem)
+    findings = []
+    for path, (place, same) in found.items():
+        if same[0]["type"] == "extra_forbidden":
+            findings.append(_unknown(document, place, model, same[0], others))
+        else:
+            findings.append(_finding(document, place, model, path[:-1], _one(same)))
+    return findings
+
+
+def _dotted(
+    document: Document,
+    node: Node,
+    model: type[BaseModel],
+    data: Mapping[str, Any],
+    others: Iterable[str],
+) -> list[Finding]:
+    """The one finding for `[role.my.role]`, where a name with a dot was meant."""
+    known = {info.alias or key for key, info in model.model_fields.items()} | set(others)
+    if len(data) != 1 or not isinstance(next(iter(data.values())), dict) or known & data.keys():
+        return []
+    (name,) = data
+    return [
+        Finding(
+            "UNKNOWN_KEY",
+            Severity.ERROR,
+            f"unknown key '{name}'",
+            did_you_mean(name, known) or 'a name with a dot is quoted, as in [role."my.role"]',
+            source=document.source(document.child(node, name)),
+        )
+    ]
+
+
+def _one(problems: Sequence[ErrorDetails]) -> ErrorDetails:
+    """The most telling of several complaints about one value.
+
+    Where a value may have one of several forms, pydantic complains once for each of them.
+    """
+    deeper = [problem for problem in problems if problem["type"] not in _TYPES]
+    return (deeper or problems)[0]
+
+
+def _locate(
+    document: Document, node: Node, location: Sequence[str | int]
+) -> tuple[Node, tuple[str | int, ...]]:
+    """The place of an error, and the part of `location` that stands in the file.
+
+    Parts that only pydantic knows (the chosen form of a value) are skipped.
+    """
+    path: list[str | int] = []
+    for part in location:
+        inner = document.child(node, part)
+        if inner is not node:
+            node = inner
+            path.append(part)
+        elif not path:
+            path.append(part)
+            break
+    return node, tuple(path)
+
+
+def _finding(
+    document: Document,
+    node: Node,
+    model: type[BaseModel],
+    path: tuple[str | int, ...],
+    problem: ErrorDetails,
+) -> Finding:
+    field = _field(path)
+    kind, context = problem["type"], problem.get("ctx", {})
+    code, hint = "INVALID_VALUE", ""
+    if kind == "missing":
+        name = str(problem["loc"][-1])
+        code, message = "MISSING_KEY", f"the key '{name}' is missing"
+        hint = _description(model, problem["loc"])
+    elif kind in _TYPES:
+        code = "WRONG_TYPE"
+        message = f"{field} must be {_TYPES[kind]}, not {type_name(problem['input'])}"
+        hint = _reference_hint(context.get("class_name", ""))
+    elif kind in {"value_error", "assertion_error"}:
+        message, _, hint = str(context.get("error", problem["msg"])).partition("; ")
+    elif kind == "too_short":
+        message, hint = f"{field} is empty", _description(model, problem["loc"])
+    elif kind in _LIMITS:
+        message = _LIMITS[kind].format(field=field, **context)
+    else:
+        message = f"{field}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+    return Finding(code, Severity.ERROR, message, hint, source=document.source(node))
+
+
+def _unknown(
+    document: Document,
+    node: Node,
+    model: type[BaseModel],
+    problem: ErrorDetails,
+    others: tuple[str, ...],
+) -> Finding:
+    *outer, name = problem["loc"]
+    inner = _model_at(model, outer)
+    known = [info.alias or key for key, info in inner.model_fields.items()] if inner else []
+    known += others if not outer else ()
+    instead = inner.instead if inner and issubclass(inner, Table) else {}
+    hint = instead.get(str(name)) or did_you_mean(str(name), known)
+    if not hint and known:
+        hint = f"known keys: {', '.join(sorted(known))}"
+    source = document.source(node)
+    return Finding("UNKNOWN_KEY", Severity.ERROR, f"unknown key '{name}'", hint, source=source)
+
+
+def _field(path: Sequence[str | int]) -> str:
+    """`'paths'`, or `element 2 of 'paths'`."""
+    name = next((part for part in reversed(path) if isinstance(part, str)), "")
+    quoted = f"'{name}'" if name else "the table"
+    if path and isinstance(path[-1], int):
+        return f"element {path[-1] + 1} of {quoted}"
+    return quoted
+
+
+def _reference_hint(class_name: str) -> str:
+    if class_name == SecretRef.__name__:
+        return (
+            'secrets never stand in the files; name where it is: { env = "NAME" }, '
+            '{ file = "PATH" } or { command = ["PROGRAM"] }'
+        )
+    if class_name == SecretSink.__name__:
+        return (
+            'name where the secret goes: { file = "PATH" }, { command = ["PROGRAM"] }, '
+            '{ env_file = "PATH", variable = "NAME" } or { keyring = "NAME" }'
+        )
+    return ""
+
+
+def _description(model: type[BaseModel], location: Sequence[str | int]) -> str:
+    """What the models say about the key at `location`."""
+    inner = _model_at(model, location[:-1])
+    name = location[-1] if location else ""
+    if inner is None or not isinstance(name, str):
+        return ""
+    for key, info in inner.model_fields.items():
+        if name in (key, info.alias) and info.description:
+            return f"'{name}': {info.description}"
+    return ""
+
+
+def _model_at(model: type[BaseModel] | None, location: Sequence[str | int]) -> Any:
+    """The model of the table at `location`, or None."""
+    for part in location:
+        if model is None:
+            return None
+        if not isinstance(part, str):
+            continue
+        info = model.model_fields.get(part)
+        model = _model_in(info.annotation) if info else model
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) is not None or isinstance(annotation, types.UnionType):
+        for part in typing.get_args(annotation):
+            found = _model_in(part)
+            if found is not None:
+                return found
+    return None

@@ -1,0 +1,239 @@
+"""What was intended and what was seen, on disk before and after each request.
+
+One JSON object per line; each holds the hash of the line before, so that a changed, missing or
+reordered line is noticed. A torn last line is what a crash leaves: it is dropped. No secret is ever
+written: requests hold references, answers are not recorded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from reconciler.errors import JournalBroken, JournalFailed
+from reconciler.model.spec import canonical
+
+START = "0" * 64
+RESERVE = 64 * 1024
+"""Bytes kept free beside a journal at least: given back when the disk is full, so that the way back
+can still be recorded."""
+
+
+class Event(NamedTuple):
+    """One line: what happened, to which step, and what belongs to it."""
+
+    name: str
+    data: Mapping[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Number of the step, from 0; -1 where it belongs to none."""
+        return int(self.data.get("step", -1))
+
+
+class Journal:
+    """An append-only file, one per run. Use `Journal.create` or `Journal.open`."""
+
+    def __init__(self, path: Path, descriptor: int, events: list[Event], last: str) -> None:
+        self.path = path
+        self.events = events
+        self.cramped = False
+        """The reserve is used up: there is room for the way back, not for going on."""
+        self._descriptor = descriptor
+        self._last = last
+        self._size = os.lseek(descriptor, 0, os.SEEK_END)
+        self._torn = False
+
+    @classmethod
+    def create(cls, path: Path, reserve: int = RESERVE) -> Journal:
+        """A new journal (mode 0600) and `reserve` bytes beside it; raises JournalFailed."""
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write_reserve(path, reserve)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            descriptor = os.open(path, flags, 0o600)
+            _sync_folder(path.parent)
+        except OSError as error:
+            _drop_reserve(path)
+            raise _failed(path, error) from None
+        return cls(path, descriptor, [], START)
+
+    @classmethod
+    def open(cls, path: Path) -> Journal:
+        """Continue a journal; a torn last line is cut off. Raises JournalBroken, JournalFailed."""
+        events, last, good = _parse(_bytes(path), path)
+        try:
+            if not _reserve(path).exists():
+                _write_reserve(path, max(RESERVE, good))
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            os.ftruncate(descriptor, good)
+            os.fsync(descriptor)
+        except OSError as error:
+            raise _failed(path, error) from None
+        return cls(path, descriptor, events, last)
+
+    def write(self, name: str, **data: Any) -> None:
+        """Append one event; it is on the disk when this returns, else JournalFailed is raised."""
+        event = Event(name, data)
+        line, hashed = _line(event, len(self.events), self._last)
+        try:
+            self._append(line)
+        except OSError as first:
+            if not _drop_reserve(self.path):
+                raise _failed(self.path, first) from None
+            self.cramped = True
+            try:
+                self._append(line)
+            except OSError as error:
+                raise _failed(self.path, error) from None
+        self.events.append(event)
+        self._last = hashed
+        self._size += len(line)
+
+    def _append(self, line: bytes) -> None:
+        """What an earlier failure left behind the last good line is cut off first."""
+        if self._torn:
+            os.ftruncate(self._descriptor, self._size)
+        self._torn = True
+        rest = line
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        os.fsync(self._descriptor)
+        self._torn = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; a finished run needs no reserve."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            if self.finished:
+                _drop_reserve(self.path)
+
+    def discard_if_new(self) -> None:
+        """Remove a journal in which nothing stands but its beginning."""
+        if len(self.events) <= 1:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            _drop_reserve(self.path)
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to an end that leaves nothing to do."""
+        return is_finished(self.events)
+
+
+def is_finished(events: Sequence[Event]) -> bool:
+    """Whether these events end a run; an `end` that leaves work for a person can be resumed."""
+    if not events:
+        return False
+    last = events[-1]
+    return last.name == "end" and not last.data.get("unfinished", False)
+
+
+def read_journal(path: Path) -> list[Event]:
+    """The events of a journal, without touching it; raises JournalBroken, JournalFailed."""
+    return _parse(_bytes(path), path)[0]
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _failed(path, error) from None
+
+
+def _parse(raw: bytes, path: Path) -> tuple[list[Event], str, int]:
+    """Events, hash of the last line, and the number of good bytes."""
+    events: list[Event] = []
+    last, good = START, 0
+    lines = raw.split(b"\n")
+    complete, torn = lines[:-1], lines[-1]
+    for number, line in enumerate(complete):
+        event = _event(line, number, last)
+        if event is None:
+            if number == len(complete) - 1 and not torn and _is_torn(line):
+                break
+            raise JournalBroken(
+                f"line {number + 1} of {path.name} does not follow from the line before",
+                hint="the journal was changed or damaged; compare the cluster with the plan by hand"
+                " (`pvectl plan`) before you delete the journal",
+            )
+        events.append(event[0])
+        last = event[1]
+        good += len(line) + 1
+    return events, last, good
+
+
+def _is_torn(line: bytes) -> bool:
+    """A last line of which only a part reached the disk, as zero bytes in its place show."""
+    return b"\0" in line
+
+
+def _line(event: Event, number: int, before: str) -> tuple[bytes, str]:
+    body = {"n": number, "event": event.name, "data": event.data}
+    hashed = hashlib.sha256(before.encode() + canonical(body)).hexdigest()
+    return canonical({**body, "before": before, "hash": hashed}) + b"\n", hashed
+
+
+def _event(line: bytes, number: int, before: str) -> tuple[Event, str] | None:
+    """None for a line that is not the `number`th one after the hash `before`."""
+    try:
+        data = json.loads(line)
+        event = Event(data["event"], data["data"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    expected, hashed = _line(event, number, before)
+    return (event, hashed) if expected == line + b"\n" else None
+
+
+def _reserve(path: Path) -> Path:
+    return path.with_suffix(".reserve")
+
+
+def _write_reserve(path: Path, size: int) -> None:
+    """Random bytes, which no file system packs into fewer. Raises OSError and leaves nothing."""
+    try:
+        with _reserve(path).open("wb") as file:
+            file.write(os.urandom(size))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        _drop_reserve(path)
+        raise
+
+
+def _drop_reserve(path: Path) -> bool:
+    """Give the reserved bytes back; False when there were none."""
+    try:
+        _reserve(path).unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _failed(path: Path, error: OSError) -> JournalFailed:
+    return JournalFailed(
+        f"the journal {path} cannot be kept: {error.strerror}",
+        hint="nothing is sent without its record; make room or set PVECTL_HOME to another folder",
+    )

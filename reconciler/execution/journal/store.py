@@ -1,0 +1,167 @@
+"""Where journals are kept, and which of them is unfinished."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from reconciler.errors import JournalBroken, JournalFailed, JournalUnfinished
+from reconciler.execution.journal.journal import RESERVE, Event, Journal, is_finished, read_journal
+from reconciler.execution.journal.replay import final, going_back
+from reconciler.execution.lock.local import refuse_running
+from reconciler.execution.secrets.routing import as_redirected
+from reconciler.kinds import specs
+from reconciler.model.address import Address
+from reconciler.model.plan import Plan
+from reconciler.model.spec import canonical
+
+TIMES = 4
+"""The way back is recorded in less than this many times the size of the plan."""
+
+TAIL = 64 * 1024
+"""Bytes at the end of a journal in which its last line is looked for."""
+
+KEPT = 50
+"""How many of the newest journals are looked at for what was applied before."""
+
+
+def home(environ: Mapping[str, str] = os.environ) -> Path:
+    """`$PVECTL_HOME`, else the XDG folder for state: ~/.local/state/pvectl."""
+    if environ.get("PVECTL_HOME"):
+        return Path(environ["PVECTL_HOME"])
+    base = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(base) / "pvectl"
+
+
+def folder_of(cluster: str, base: Path | None = None) -> Path:
+    """The folder of a cluster's journals and of its lock file."""
+    name = re.sub(r"[^A-Za-z0-9.-]+", "_", cluster.removeprefix("https://")).strip("_")
+    return (base or home()) / "journal" / name
+
+
+def journals(folder: Path) -> list[Path]:
+    """Oldest first."""
+    return sorted(folder.glob("*.jsonl"))
+
+
+def unfinished(folder: Path) -> Path | None:
+    """The newest journal whose run did not come to an end; raises JournalBroken, JournalFailed."""
+    for path in reversed(journals(folder)):
+        if not _seems_finished(path):
+            events = read_journal(path)
+            if events and not is_finished(events):
+                return path
+    return None
+
+
+def _seems_finished(path: Path) -> bool:
+    """A look at the last line only, so that many old journals cost nothing."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL))
+            last = json.loads(file.read().rstrip(b"\n").rpartition(b"\n")[2])
+        return last["event"] == "end" and not last["data"].get("unfinished")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def refuse_unfinished(folder: Path) -> None:
+    """Raises JournalUnfinished with what to type."""
+    path = unfinished(folder)
+    if path is not None:
+        raise JournalUnfinished(
+            f"an earlier run did not come to its end: {path}",
+            hint=f"pvectl status shows where it stands; {_ways_on(path)}",
+        )
+
+
+def _ways_on(path: Path) -> str:
+    """What can be done about an unfinished run."""
+    events = read_journal(path)
+    with contextlib.suppress(JournalBroken):
+        pivot = final(events, plan_of(events, path).steps)
+        if pivot:
+            return f"pvectl resume finishes it; {pivot} cannot be taken back any more"
+    if going_back(events):
+        return "pvectl resume finishes the way back"
+    return "pvectl resume finishes it, pvectl rollback takes it back"
+
+
+def refuse_to_begin(folder: Path) -> None:
+    """Raises Locked while another run of this machine writes: its journal is unfinished, too, and
+    nobody's to resume; JournalUnfinished for that of a run that is dead."""
+    refuse_running(folder)
+    try:
+        refuse_unfinished(folder)
+    except JournalUnfinished:
+        refuse_running(folder)  # it may have begun in between
+        raise
+
+
+def start(folder: Path, plan: Plan, owner: str, run_url: str, now: float) -> Journal:
+    """A new journal that begins with the plan; raises JournalFailed."""
+    moment = dt.datetime.fromtimestamp(now, dt.UTC)
+    path = folder / f"{moment:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.jsonl"
+    content = plan.to_json()
+    journal = Journal.create(path, RESERVE + TIMES * len(canonical(content)))
+    begin = {"owner": owner, "run": run_url, "time": round(now, 3)}
+    try:
+        journal.write("begin", plan=content, digest=plan.digest, **begin)
+    except JournalFailed:
+        journal.discard_if_new()
+        raise
+    return journal
+
+
+def go_on(path: Path, owner: str, run_url: str, now: float, *, back: bool) -> Journal:
+    """The journal of an earlier run, continued the way it was going, or `back`.
+
+    Raises JournalBroken, JournalFailed.
+    """
+    journal = Journal.open(path)
+    direction = back or going_back(journal.events)
+    moment = round(now, 3)
+    try:
+        journal.write("continued", owner=owner, run=run_url, time=moment, back=direction)
+    except JournalFailed:
+        journal.close()
+        raise
+    return journal
+
+
+def abandon(journal: Journal) -> None:
+    """Nothing came of opening it: a new journal is gone, one that had ended has ended again."""
+    before = journal.events[:-1]
+    if not before:
+        journal.discard_if_new()
+    elif journal.events[-1].name == "continued" and is_finished(before):
+        journal.write("end", **before[-1].data)
+
+
+def plan_of(events: list[Event], path: Path) -> Plan:
+    """The plan with which a journal begins, its secrets sent where the run sent them last; raises
+    JournalBroken."""
+    try:
+        plan = Plan.from_json(events[0].data["plan"], specs())
+        return replace(plan, steps=as_redirected(events, plan.steps))
+    except (IndexError, KeyError, ValueError, TypeError):
+        raise JournalBroken(
+            f"{path.name} does not begin with a plan of this version",
+            hint="use the version of pvectl that wrote it",
+        ) from None
+
+
+def applied(folder: Path) -> frozenset[Address]:
+    """The objects that the newest run left as declared, as far as this machine knows."""
+    done: dict[str, str] = {}
+    for path in journals(folder)[-KEPT:]:
+        with contextlib.suppress(JournalBroken, JournalFailed):
+            for event in read_journal(path):
+                done.update(event.data.get("objects", {}) if event.name == "end" else {})
+    return frozenset(Address.parse(name) for name, became in done.items() if became == "done")

@@ -1,0 +1,280 @@
+"""One writer per cluster: a file lock on this machine, and a lock object in the cluster.
+
+Proxmox VE has no compare-and-swap, but creating a group is atomic (POST /access/groups under the
+cluster-wide lock of user.cfg). A lock is a group `pvectl-lock-CLAIM` whose comment tells owner, run
+and end of the lease. Who has created one reads the list again: if another live lock is there, the
+higher claim withdraws at once and the lower one waits for that. Two holders would each have had to
+read the list before the other one's creation, which is not possible. Only who is sure to hold the
+lock takes a fencing number and writes it into the comment, so the numbers grow from one holder to
+the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from reconciler.errors import (
+    JournalFailed,
+    Locked,
+    PvectlError,
+    Refused,
+    RequestRefused,
+    UnknownOutcome,
+    Unreachable,
+)
+from reconciler.execution.journal.journal import Journal
+from reconciler.execution.journal.store import abandon
+from reconciler.execution.lock.local import fences, local_lock, remember_fences, this_host
+from reconciler.execution.lock.record import Holder, holders, remove
+from reconciler.execution.run.context import SETTLE, Clock
+from reconciler.model.api import Api
+from reconciler.model.request import request
+
+LEASE = 300.0
+"""Seconds that a lock lives without being renewed; longer than any single write can take."""
+
+RESERVED = SETTLE + 15.0
+"""Seconds before the end of the lease in which no request is begun any more: one that was begun
+before has come into force, or never will, when somebody else may take over."""
+
+TRIES = 3
+"""How often the lock is asked for while others write to user.cfg all the time."""
+
+PATIENCE = 10
+"""How many seconds the lower of two fresh locks waits for the higher one to withdraw."""
+
+
+class Writer(NamedTuple):
+    """Who writes, for others to see: a person or an account on a machine, and the URL of the run in
+    CI, if any."""
+
+    owner: str
+    run: str = ""
+
+
+@dataclass(slots=True)
+class ClusterLock:
+    """A held lock; renew it before each write, release it at the end."""
+
+    api: Api
+    clock: Clock
+    mine: Holder
+    taken_over: tuple[Holder, ...] = ()
+    """locks of dead runs that were removed"""
+    tell: Callable[[str], None] = lambda _: None
+    """hears what is waited for"""
+
+    def renew(self) -> None:
+        """Make sure that the lock is still ours and lives for another write; raises Locked."""
+        there = {holder.claim: holder for holder in holders(self.api)}
+        now = self.clock.now()
+        rivals = [h for h in there.values() if h.claim != self.mine.claim and h.until > now]
+        if self.mine.claim not in there or (now >= self.mine.until and rivals):
+            raise Locked(
+                "the lock on the cluster was lost: the lease ended and somebody took it over",
+                hint="look at what they do, then: pvectl status",
+            )
+        if self.mine.until - now <= LEASE / 2:
+            self._extend(now)
+
+    def number(self, known: Iterable[int]) -> int:
+        """Take a number above all that are known, now that nobody else can."""
+        now = self.clock.now()
+        fence = max([int(now * 1000), *known]) + 1
+        mine = self.mine._replace(fence=fence, until=now + LEASE)
+        self._write(mine)
+        self.mine = mine
+        return fence
+
+    def _write(self, mine: Holder) -> None:
+        put = request("PUT", "access", "groups", mine.group, comment=mine.comment())
+        self.api.send(put)
+
+    def _extend(self, now: float) -> None:
+        """A failure does no harm while the old lease lasts."""
+        longer = self.mine._replace(until=now + LEASE)
+        try:
+            self._write(longer)
+        except (RequestRefused, UnknownOutcome, Unreachable) as error:
+            if self.mine.until - self.clock.now() > RESERVED:
+                return
+            raise Locked(
+                f"the lock on the cluster cannot be renewed: {error.summary}",
+                hint="when that is mended: pvectl status",
+            ) from None
+        self.mine = longer
+
+    def release(self) -> None:
+        """Remove the lock object; an error leaves it to the end of its lease."""
+        with contextlib.suppress(PvectlError):
+            remove(self.api, self.mine)
+
+
+@contextlib.contextmanager
+def one_writer(
+    api: Api,
+    clock: Clock,
+    mine: Writer,
+    folder: Path,
+    begin: Callable[[], Journal],
+    tell: Callable[[str], None] = lambda _: None,
+) -> Iterator[tuple[ClusterLock, Journal]]:
+    """Hold both locks, and the journal that `begin` opens; `folder` is the cluster's own.
+
+    The journal comes before the lock on the cluster, so that no request is without its record. A
+    new one of which nothing came is gone afterwards. Raises Locked, JournalFailed, Refused, and
+    what `begin` raises.
+    """
+    note = ", ".join(filter(None, (f"since {_moment(clock.now())}", mine.run)))
+    with local_lock(folder, note) as numbers, begin() as journal:
+        try:
+            lock = acquire(api, clock, mine.owner, mine.run, numbers, tell)
+        except BaseException:
+            abandon(journal)
+            raise
+        try:
+            _record(journal, lock)
+            yield lock, journal
+        finally:
+            lock.release()
+
+
+def _moment(now: float) -> str:
+    return f"{dt.datetime.fromtimestamp(now, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _record(journal: Journal, lock: ClusterLock) -> None:
+    try:
+        journal.write("locked", fence=lock.mine.fence, time=round(lock.clock.now(), 3))
+    except JournalFailed:
+        journal.discard_if_new()
+        raise
+
+
+def acquire(
+    api: Api,
+    clock: Clock,
+    owner: str,
+    run: str,
+    numbers: Path,
+    tell: Callable[[str], None] = lambda _: None,
+) -> ClusterLock:
+    """Take the cluster's lock; raises Locked with the owner, Refused without the right.
+
+    `numbers`: the file that keeps the fencing numbers of this machine. Locks whose lease has ended
+    are taken over; so is a live one that was made by a run of this machine, of which the local lock
+    proves that it is dead.
+    """
+    now, known = clock.now(), fences(numbers)
+    there = holders(api)
+    own = frozenset(holder.claim for holder in _own(there, numbers))
+    _refuse_if_live([h for h in there if h.claim not in own], now)
+    claim = max([int(now * 1000), *known, *(holder.claim for holder in there)]) + 1
+    mine = Holder(claim, claim, owner, run, now + LEASE, this_host())
+    remember_fences(numbers, [*sorted(own), claim])
+    lock = ClusterLock(api, clock, mine, tuple(there), tell)
+    _create(lock)
+    _make_sure(lock, own)
+    try:
+        for dead in there:
+            remove(api, dead)
+        fence = lock.number([claim, *known, *(holder.fence for holder in there)])
+        remember_fences(numbers, [claim, fence])
+    except JournalFailed:
+        lock.release()
+        raise
+    except PvectlError as error:
+        lock.release()
+        raise Locked(
+            f"the lock on the cluster cannot be completed: {error.summary}",
+            hint="pvectl status shows what is there; pvectl unlock removes a dead lock",
+        ) from None
+    return lock
+
+
+def _own(there: Iterable[Holder], numbers: Path) -> list[Holder]:
+    """The locks that runs of this machine made; whoever has the local lock knows them dead."""
+    known, host = fences(numbers), this_host()
+    return [holder for holder in there if holder.claim in known and holder.host == host]
+
+
+def clear(api: Api, folder: Path) -> list[Holder]:
+    """Remove the locks that dead runs of this machine left behind; raises Locked."""
+    with local_lock(folder) as numbers:
+        dead = _own(holders(api), numbers)
+        for holder in dead:
+            remove(api, holder)
+    return dead
+
+
+def _create(lock: ClusterLock) -> None:
+    mine = lock.mine
+    post = request("POST", "access", "groups", groupid=mine.group, comment=mine.comment())
+    for attempt in range(TRIES):
+        try:
+            lock.api.send(post)
+        except UnknownOutcome:
+            return _wait_for(lock)
+        except RequestRefused as refused:
+            if refused.lock_timeout and attempt + 1 < TRIES:
+                continue
+            raise _why_not(lock, refused) from None
+        return None
+    return None
+
+
+def _why_not(lock: ClusterLock, refused: RequestRefused) -> PvectlError:
+    if "already exists" in refused.reason:
+        return Locked("somebody else takes the lock at this moment", hint="try again")
+    if refused.forbidden:
+        return Refused(
+            f"{lock.api.actor} may not take the lock on the cluster",
+            hint="the lock is a group: grant it Group.Allocate on /access/groups",
+        )
+    return refused
+
+
+def _wait_for(lock: ClusterLock) -> None:
+    """The answer was lost; the lock may still come into being."""
+    until = lock.clock.now() + SETTLE
+    lock.tell(f"no answer to the request for the lock; reading for up to {SETTLE:g} s")
+    while lock.mine.claim not in {holder.claim for holder in holders(lock.api)}:
+        if lock.clock.now() >= until:
+            raise Unreachable("the lock on the cluster could not be taken: no answer")
+        lock.clock.sleep(1.0)
+
+
+def _refuse_if_live(there: list[Holder], now: float) -> None:
+    for holder in there:
+        if holder.until > now:
+            left = "" if holder.until == float("inf") else f" for {int(holder.until - now)} s more"
+            raise Locked(
+                f"{holder.owner} holds the lock{left}" + (f" ({holder.run})" if holder.run else ""),
+                hint=f"wait; if that run is dead for certain: pvectl unlock --fence {holder.fence}",
+            )
+
+
+def _make_sure(lock: ClusterLock, dead: frozenset[int]) -> None:
+    """Of two locks made at the same moment only one remains; raises Locked in the other run.
+
+    `dead`: claims that do not count although their lease has not ended.
+    """
+    mine = lock.mine.claim
+    for _ in range(PATIENCE):
+        now = lock.clock.now()
+        there = holders(lock.api)
+        rivals = [h.claim for h in there if h.until > now and h.claim not in dead | {mine}]
+        if mine not in {holder.claim for holder in there}:
+            break
+        if not rivals:
+            return
+        if min(rivals) < mine:
+            break
+        lock.clock.sleep(1.0)
+    lock.release()
+    raise Locked("somebody else took the lock at the same moment", hint="try again")

@@ -1,0 +1,116 @@
+"""What this machine keeps about a cluster: who writes here, and the numbers of its locks."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from reconciler.errors import JournalFailed, Locked
+from reconciler.execution.atomic_write import write_whole
+
+PROBES, PROBE = 10, 0.02
+"""How often the lock is tried, and seconds in between: whoever only asks holds it for a moment."""
+
+
+@contextlib.contextmanager
+def local_lock(folder: Path, note: str = "") -> Iterator[Path]:
+    """One run per cluster on this machine; the system drops it when the process dies.
+
+    `note` tells others what runs, beside its process id. Yields the file that keeps the fencing
+    numbers of this machine. Raises Locked, JournalFailed.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _failed(folder, error) from None
+    try:
+        if not _taken(descriptor):
+            raise _locked(_note(descriptor))
+        with contextlib.suppress(OSError):  # on a full disk nobody is told who runs
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, ", ".join(filter(None, (f"pid {os.getpid()}", note))).encode(), 0)
+        yield folder / "fence"
+    finally:
+        os.close(descriptor)
+
+
+def running(folder: Path) -> str:
+    """What writes to this cluster from this machine now, in words; "" for nothing."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return _note(descriptor)
+    finally:
+        os.close(descriptor)
+    return ""
+
+
+def refuse_running(folder: Path) -> None:
+    """Raises Locked while another run of this machine writes."""
+    note = running(folder)
+    if note:
+        raise _locked(note)
+
+
+def _taken(descriptor: int) -> bool:
+    for attempt in range(PROBES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(PROBE if attempt + 1 < PROBES else 0)
+        else:
+            return True
+    return False
+
+
+def _note(descriptor: int) -> str:
+    return os.pread(descriptor, 4096, 0).decode(errors="replace") or "just begun"
+
+
+def _locked(note: str) -> Locked:
+    return Locked(
+        f"another pvectl on this machine is writing to this cluster: running now, {note}",
+        hint="wait for it; pvectl status shows how far it is",
+    )
+
+
+def fences(file: Path) -> frozenset[int]:
+    """The last fencing number of this machine, and the claims of its locks that may be there."""
+    try:
+        return frozenset(int(line) for line in file.read_text().splitlines())
+    except (OSError, ValueError):
+        return frozenset()
+
+
+def remember_fences(file: Path, numbers: Iterable[int]) -> None:
+    """Keep the numbers, before the lock of the last one is made; raises JournalFailed."""
+    try:
+        write_whole(file, "".join(f"{number}\n" for number in numbers).encode())
+    except OSError as error:
+        raise _failed(file.parent, error) from None
+
+
+def this_host() -> str:
+    """What tells this machine from others, also from one that was copied from it."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+    except OSError:
+        boot = ""
+    return f"{socket.gethostname()} {boot}".strip()
+
+
+def _failed(folder: Path, error: OSError) -> JournalFailed:
+    return JournalFailed(
+        f"{folder} cannot be written: {error.strerror}",
+        hint="nothing was sent; make room or set PVECTL_HOME to another folder",
+    )

@@ -1,0 +1,135 @@
+"""Saved plans: canonical JSON, mode 0600, without secrets; what makes one unusable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from reconciler.errors import StalePlan, UsageError
+from reconciler.execution.atomic_write import write_whole
+from reconciler.execution.run.observation import is_hidden, shown
+from reconciler.execution.wording import differences, said
+from reconciler.kinds import specs
+from reconciler.model.address import Address
+from reconciler.model.plan import Plan
+from reconciler.model.spec import Spec, State, canonical, digest
+
+LIFETIME = 24 * 3600
+"""Seconds for which a saved plan may be applied."""
+
+AGAIN = "plan again, review and apply that"
+
+
+class SavedPlan(NamedTuple):
+    """A plan from a file; times in Unix seconds."""
+
+    plan: Plan
+    created: int
+    expires: int
+
+
+def save_plan(plan: Plan, path: Path, now: int, lifetime: int = LIFETIME) -> None:
+    """Write a plan file, all of it or nothing; raises OSError."""
+    content = {
+        "kind": "pvectl.plan",
+        "plan": plan.to_json(),
+        "digest": plan.digest,
+        "created": now,
+        "expires": now + lifetime,
+    }
+    write_whole(path, canonical({**content, "seal": digest(content)}) + b"\n")
+
+
+MARKS = (b'{"created":', b'"pvectl.plan"', b'"seal"')
+"""What stands in every plan file; a file without any of them never was one."""
+
+
+def load_plan(path: Path) -> SavedPlan:
+    """Read a plan file; raises StalePlan when it is not as it was saved, UsageError when it cannot
+    be read or never was one."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"the plan {path} cannot be read: {error.strerror}",
+            hint="save one with: pvectl plan --out FILE",
+        ) from None
+    try:
+        content = json.loads(raw)
+        seal = content.pop("seal")
+        plan = Plan.from_json(content["plan"], specs())
+        saved = SavedPlan(plan, int(content["created"]), int(content["expires"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        if not any(mark in raw for mark in MARKS):
+            raise _no_plan(path, raw) from None
+        raise StalePlan(
+            f"{path} cannot be read as a plan: it was changed, or is of another version", hint=AGAIN
+        ) from None
+    if seal != digest(content) or content["digest"] != plan.digest:
+        raise StalePlan(f"{path} is not as it was saved: its digest does not fit", hint=AGAIN)
+    return saved
+
+
+def _no_plan(path: Path, raw: bytes) -> UsageError:
+    if raw.startswith(b'{"before":'):
+        return UsageError(
+            f"{path} is the journal of a run, not a plan",
+            hint=f"pvectl show {path} shows it; pvectl resume {path} finishes the run",
+        )
+    return UsageError(f"{path} is not a saved plan", hint="save one with: pvectl plan --out FILE")
+
+
+def is_plan(content: Mapping[str, Any]) -> bool:
+    """Whether a JSON document is a saved plan."""
+    return content.get("kind") == "pvectl.plan"
+
+
+def check_fits(saved: SavedPlan, cluster: str, actor: str, now: int) -> None:
+    """Raises StalePlan for another cluster, another actor, or a plan that has expired."""
+    plan = saved.plan
+    if plan.cluster != cluster:
+        raise StalePlan(f"the plan is for {plan.cluster}, not for {cluster}", hint=AGAIN)
+    if plan.actor != actor:
+        raise StalePlan(f"the plan was made for {plan.actor}, not for {actor}", hint=AGAIN)
+    if now >= saved.expires:
+        hours = (now - saved.created) // 3600
+        raise StalePlan(f"the plan was made {hours} hours ago and has expired", hint=AGAIN)
+
+
+def stale(plan: Plan, live: State) -> tuple[Address, ...]:
+    """The objects that the plan concerns and that are not as they were."""
+    return tuple(address for address, spec in plan.seen if live.get(address) != spec)
+
+
+def check_fresh(plan: Plan, live: State) -> None:
+    """Raises StalePlan when an object that the plan concerns is not as it was; in other words where
+    the plan was applied already."""
+    changed = stale(plan, live)
+    if not changed:
+        return
+    wanted = {c.address: shown(c.address, c.after) for c in plan.changes if not is_hidden(c)}
+    arrived = {address for address, spec in wanted.items() if live.get(address) == spec}
+    if arrived == wanted.keys() and arrived.issuperset(changed):
+        raise StalePlan(
+            "already applied: the cluster is as this plan wants it",
+            hint="nothing was sent; pvectl plan shows what is left, if anything",
+        )
+    seen = dict(plan.seen)
+    lines = [
+        f"{address}: is already as the plan wants it"
+        if address in arrived
+        else f"{address}: {_since(seen[address], live.get(address))}"
+        for address in changed
+    ]
+    raise StalePlan(
+        "the cluster has changed since the plan was made", hint="\n".join([*lines, AGAIN])
+    )
+
+
+def _since(before: Spec | None, now: Spec | None) -> str:
+    """What became of an object since the plan was made."""
+    if before is None or now is None:
+        return f"was {said(before)}, is {said(now)}"
+    return differences(before, now)

@@ -1,0 +1,91 @@
+"""Whether live objects are as planned before, as wanted, halfway between, or something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from reconciler.execution.wording import differences, said
+from reconciler.kinds import kind_of, references, visible
+from reconciler.model.address import Address
+from reconciler.model.change import Change
+from reconciler.model.spec import Spec, State
+
+
+class Seen(StrEnum):
+    """How an object looks to a change of it."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    HALFWAY = "halfway"
+    """PVE did the first of two writes and not the second"""
+    OTHER = "other"
+    """somebody else changed it"""
+
+
+def judge(change: Change, state: State) -> Seen:
+    """What `state` shows of the change; `OTHER` is nobody's to touch.
+
+    A change that does not show (a new password) always looks like `BEFORE`.
+    """
+    live = state.get(change.address)
+    if live == shown(change.address, change.before):
+        return Seen.BEFORE
+    if live == shown(change.address, change.after):
+        return Seen.AFTER
+    if any(live == shown(change.address, spec) for spec in kind_of(change.address).halfway(change)):
+        return Seen.HALFWAY
+    return Seen.OTHER
+
+
+def shown(address: Address, spec: Spec | None) -> Spec | None:
+    """A spec as Proxmox VE shows it."""
+    return None if spec is None else visible(address, spec)
+
+
+def is_hidden(change: Change) -> bool:
+    """Whether both sides look alike from outside, as with a new password."""
+    return shown(change.address, change.before) == shown(change.address, change.after)
+
+
+def in_force(changes: Iterable[Change], state: State) -> bool:
+    """Whether all changes are seen to be made; never true of one that does not show."""
+    return all(judge(change, state) is Seen.AFTER for change in changes)
+
+
+def known(
+    changes: Sequence[Change], address: Address, live: Spec | None
+) -> tuple[Spec | None, ...]:
+    """The side of one of these changes, or a state halfway, as which `live` shows an object.
+
+    At most one; empty when the object is as none of them would leave it.
+    """
+    own = [change for change in changes if change.address == address]
+    for change in own:
+        for spec in (change.after, change.before, *kind_of(address).halfway(change)):
+            if live == shown(address, spec):
+                return (spec,)
+    return ()
+
+
+def hanging(address: Address, state: State) -> tuple[Address, ...]:
+    """The objects that name `address`: Proxmox VE drops or changes them when it goes."""
+    return tuple(
+        sorted(
+            other
+            for other, spec in state.items()
+            if other != address and address in references(other, spec)
+        )
+    )
+
+
+def describe(change: Change, state: State) -> str:
+    """What was planned and what was found, for people; of an object that is there only the fields
+    that differ from how it was when the plan was made."""
+    before, after = (shown(change.address, side) for side in (change.before, change.after))
+    live = state.get(change.address)
+    if before is None:
+        return f"{change.address}: planned to be made ({said(after)}), found {said(live)}"
+    planned = "to be deleted" if after is None else differences(before, after)
+    found = said(live) if live is None else differences(before, live) or "as it was before"
+    return f"{change.address}: planned {planned or 'a new secret'}, found {found}"

@@ -1,0 +1,113 @@
+"""Which secrets were sent last, as keyed hashes: so that a changed one is noticed.
+
+Proxmox VE never tells a password again. After a successful apply a keyed hash (HMAC-SHA256) of each
+secret that was sent is kept in $PVECTL_HOME; when planning, the value behind the reference is
+hashed again and compared. The key never leaves this machine; both files have mode 0600.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from reconciler.execution.atomic_write import write_whole
+from reconciler.kinds import kind_of
+from reconciler.model.address import Address
+from reconciler.model.change import Change
+from reconciler.model.secret import SecretRef
+from reconciler.model.spec import State, canonical
+
+KEY_BYTES = 32
+
+Values = Mapping[Address, Mapping[str, str]]
+"""Object -> parameter -> value of its secret."""
+
+References = Mapping[Address, Mapping[str, SecretRef]]
+
+
+def references(state: State) -> References:
+    """The secrets of these objects that can be compared: those that no command has to print."""
+    found = {address: _comparable(address, spec) for address, spec in state.items()}
+    return {address: refs for address, refs in found.items() if refs}
+
+
+def _comparable(address: Address, spec: object) -> Mapping[str, SecretRef]:
+    kind = kind_of(address)
+    if kind.with_secrets is None:
+        return {}
+    return {name: ref for name, ref in kind.secrets(spec).items() if ref.command is None}
+
+
+def sent(changes: Iterable[Change]) -> References:
+    """The comparable secrets that these changes send."""
+    return references({change.address: change.after for change in changes if change.after})
+
+
+def remember(folder: Path, values: Values, gone: Iterable[Address] = ()) -> None:
+    """Keep what was sent, and forget objects that are gone; raises OSError."""
+    kept = _read(folder)
+    for address in gone:
+        kept.pop(str(address), None)
+    if values:
+        key = _key(folder)
+        for address, own in values.items():
+            hashes = {name: _hash(key, address, name, value) for name, value in own.items()}
+            kept[str(address)] = {**kept.get(str(address), {}), **hashes}
+    if kept or _file(folder).exists():
+        write_whole(_file(folder), canonical(kept) + b"\n")
+
+
+def changed(folder: Path, values: Values) -> Mapping[Address, tuple[str, ...]]:
+    """The parameters whose value is another one than was sent last; unknown ones do not count."""
+    kept, key = _read(folder), _read_key(folder)
+    if not kept or not key:
+        return {}
+    found = {
+        address: tuple(
+            name
+            for name, value in sorted(own.items())
+            if name in kept.get(str(address), {})
+            and not hmac.compare_digest(kept[str(address)][name], _hash(key, address, name, value))
+        )
+        for address, own in sorted(values.items())
+    }
+    return {address: names for address, names in found.items() if names}
+
+
+def _hash(key: bytes, address: Address, name: str, value: str) -> str:
+    message = canonical([str(address), name, value])
+    return hmac.new(key, message, hashlib.sha256).hexdigest()
+
+
+def _file(folder: Path) -> Path:
+    return folder / "secrets.json"
+
+
+def _read(folder: Path) -> dict[str, dict[str, str]]:
+    """Empty where nothing was kept; a file that cannot be read counts as none."""
+    try:
+        content: dict[str, dict[str, str]] = json.loads(_file(folder).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content
+
+
+def _read_key(folder: Path) -> bytes:
+    """Empty where there is none."""
+    try:
+        return (folder / "secrets.key").read_bytes()
+    except OSError:
+        return b""
+
+
+def _key(folder: Path) -> bytes:
+    key = _read_key(folder)
+    if len(key) != KEY_BYTES:
+        key = secrets.token_bytes(KEY_BYTES)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(folder / "secrets.key", key)
+    return key

@@ -1,0 +1,211 @@
+"""ACL entries: who holds which role on which path (/access/acl).
+
+One object is one (path, principal, role); a `[[acl]]` table declares many of them at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from reconciler.access.table import GROUP, TOKEN, USER, AccessTable
+from reconciler.kinds.acl.table import AclSpec, AclTable, declare, export, fold, parse_entry, review
+from reconciler.kinds.kind import Kind, Need, Place, Reads
+from reconciler.kinds.shared.field_types import flag, names
+from reconciler.model.address import Address
+from reconciler.model.change import Action, Change, Undo
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.request import Request, Value, request
+from reconciler.model.spec import State
+from reconciler.pve.acl_paths import check_path
+from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+
+ACL = request("GET", "access", "acl")
+
+
+def _read(reads: Reads) -> Iterable[tuple[str, AclSpec]]:
+    flags = (AclSpec(propagate=False), AclSpec(propagate=True))
+    for row in reads[ACL]:
+        name = f"{row['path']}|{row['type']}:{row['ugid']}|{row['roleid']}"
+        yield name, flags[flag(row.get("propagate"), default=True)]
+
+
+def _references(name: str, spec: AclSpec) -> Iterable[Address]:
+    del spec
+    entry = parse_entry(name)
+    yield Address(entry.kind, entry.principal)
+    if entry.role not in BUILT_IN_ROLES:
+        yield Address("role", entry.role)
+    head, _, rest = entry.path[1:].partition("/")
+    if rest and head in {"pool", "storage"}:
+        yield Address(head, rest)
+
+
+def _rename(name: str, spec: AclSpec, old: Address, new: Address) -> tuple[str, AclSpec] | None:
+    """An entry on a path of an old release cannot follow: PVE lets nobody make it."""
+    entry = parse_entry(name)
+    if old.kind == "role":
+        entry = entry._replace(role=new.id)
+    elif old.kind == entry.kind:
+        entry = entry._replace(principal=new.id)
+    else:
+        entry = entry._replace(path=f"/{new.kind}/{new.id}")
+    return (str(entry), spec) if check_path(entry.path) else None
+
+
+def _owners(name: str, spec: AclSpec) -> Iterable[Address]:
+    """An entry that no file can declare hangs on nothing, or an imported state would delete it."""
+    del spec
+    entry = parse_entry(name)
+    if check_path(entry.path):
+        yield Address(entry.kind, entry.principal)
+
+
+def _undo(change: Change) -> Undo:
+    """An entry on a path of an old release can be taken away, but not made again."""
+    lasting = change.after is not None or check_path(parse_entry(change.address.id).path)
+    return Undo.FULL if lasting else Undo.NONE
+
+
+def _refuse(change: Change, live: State) -> Iterable[Finding]:
+    """PVE keeps entries of users and groups that are gone, but lets nobody take them away.
+
+    `live` holds what the plan makes, too: an entry of that kind goes once its user is there.
+    """
+    entry = parse_entry(change.address.id)
+    who = Address(entry.kind, entry.principal)
+    if change.after is None and who not in live:
+        yield Finding(
+            "PRINCIPAL_GONE",
+            Severity.ERROR,
+            f"{change.address} is of {who}, which does not exist: Proxmox VE refuses to delete it",
+            hint=f"declare {who}, so that it is made first, or exclude this entry in [manage]",
+            address=change.address,
+        )
+
+
+def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
+    """The fewest requests: one per path, direction, flag and distinct set of roles."""
+    roles: dict[tuple[str, bool, bool], dict[tuple[str, str], list[str]]] = {}
+    carried: dict[tuple[str, bool, bool], dict[tuple[str, str], list[Change]]] = {}
+    for change in sorted(changes, key=lambda change: change.address):
+        entry = parse_entry(change.address.id)
+        delete = change.after is None
+        spec = change.before if delete else change.after
+        key = (entry.path, delete, not delete and getattr(spec, "propagate", True))
+        who = (entry.kind, entry.principal)
+        roles.setdefault(key, {}).setdefault(who, []).append(entry.role)
+        carried.setdefault(key, {}).setdefault(who, []).append(change)
+    for key, by_principal in roles.items():
+        alike: dict[tuple[str, ...], list[tuple[str, str]]] = defaultdict(list)
+        for who, held in by_principal.items():
+            alike[tuple(held)].append(who)
+        for same_roles, principals in alike.items():
+            merged = tuple(c for who in principals for c in carried[key][who])
+            yield _request(key, same_roles, principals), merged
+
+
+def _request(
+    key: tuple[str, bool, bool], roles: tuple[str, ...], principals: list[tuple[str, str]]
+) -> Request:
+    path, delete, propagate = key
+    params: list[tuple[str, Value]] = [("path", path), ("roles", ",".join(roles))]
+    for kind in (USER, GROUP, TOKEN):
+        ids = ",".join(name for of, name in principals if of == kind)
+        if ids:
+            params.append((f"{kind}s", ids))
+    last = ("delete", "1") if delete else ("propagate", str(int(propagate)))
+    return Request("PUT", ("access", "acl"), (*params, last))
+
+
+_VERBS = {
+    Action.CREATE: ("grant", "to"),
+    Action.UPDATE: ("change the propagation of", "for"),
+    Action.DELETE: ("revoke", "from"),
+}
+NAMED = 3
+"""How many principals a title names; more are counted."""
+
+
+def _title(changes: Sequence[Change]) -> str:
+    entries = [parse_entry(change.address.id) for change in changes]
+    verb, towards = _VERBS[changes[0].action]
+    roles = " and ".join(names(entry.role for entry in entries))
+    who = sorted({(entry.kind, entry.principal) for entry in entries})
+    if len(who) <= NAMED:
+        said = [f"group {name}" if kind == GROUP else name for kind, name in who]
+    else:
+        counted = Counter(kind for kind, _ in who)
+        said = [f"{number} {kind}{'s' * (number > 1)}" for kind, number in counted.items()]
+    return f"{verb} {roles} on {entries[0].path} {towards} {' and '.join(said)}"
+
+
+_MODIFY = {"storage": "Datastore.Allocate", "vms": "VM.Allocate", "pool": "Pool.Allocate"}
+
+
+_BY_MODIFY_ALONE = {"NoAccess", "Permissions.Modify"}
+"""A role, and what makes any other one, that nobody without Permissions.Modify hands out."""
+
+
+def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
+    """Permissions.Modify, or the right to hand out or take away what one holds oneself.
+
+    An entry that propagates is made only by who holds its privileges with propagation; to take it
+    away that is not asked (ACL.pm, update_acl).
+    """
+    entry = parse_entry(change.address.id)
+    ways: list[tuple[tuple[str, str], ...]] = [((entry.path, "Permissions.Modify"),)]
+    head, _, rest = entry.path[1:].partition("/")
+    privileges = table.roles.get(entry.role, frozenset())
+    held: tuple[tuple[str, str], ...] = ()
+    if rest and head in _MODIFY and not {entry.role, *privileges} & _BY_MODIFY_ALONE:
+        held = tuple((entry.path, privilege) for privilege in sorted(privileges))
+        ways.append(tuple(dict.fromkeys([(entry.path, _MODIFY[head]), *held])))
+    spreads = isinstance(change.after, AclSpec) and change.after.propagate
+    yield Need(tuple(ways), with_propagate=held if spreads else ())
+
+
+def _grants(name: str, spec: AclSpec, table: AccessTable) -> None:
+    path, kind, principal, role = parse_entry(name)
+    table.add_entry(path, kind, principal, role, propagate=spec.propagate)
+
+
+def _weigh(objects: Sequence[tuple[str, AclSpec]]) -> int:
+    """Principals with exactly the same roles share a line, as PVE writes them."""
+    held: dict[tuple[str, bool, str], list[str]] = defaultdict(list)
+    for name, spec in objects:
+        entry = parse_entry(name)
+        held[entry.path, spec.propagate, entry.principal].append(entry.role)
+    lines: dict[tuple[str, bool, str], int] = defaultdict(int)
+    for (path, propagate, principal), roles in held.items():
+        lines[path, propagate, ",".join(sorted(roles))] += len(principal) + 1
+    return sum(len(f"acl:1:{path}::{roles}:\n") + size for (path, _, roles), size in lines.items())
+
+
+KIND = Kind(
+    name="acl",
+    spec=AclSpec,
+    place=Place("acl", array=True),
+    table=AclTable,
+    declare=declare,
+    export=export,
+    refers_to=frozenset({"role", "user", "group", "token", "pool", "storage"}),
+    lock="user.cfg",
+    reads=(ACL,),
+    read=_read,
+    sees=(Need(((("/access", "Sys.Audit"),),), propagated=False),),
+    references=_references,
+    tolerates=frozenset({"pool", "storage"}),
+    owners=_owners,
+    rename=_rename,
+    refuse=_refuse,
+    undo=_undo,
+    requests=lambda changes: tuple(_requests(changes)),
+    needs=_needs,
+    grants=_grants,
+    weigh=_weigh,
+    title=_title,
+    review=review,
+    fold=fold,
+    file="access.toml",
+)

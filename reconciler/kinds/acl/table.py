@@ -1,0 +1,293 @@
+"""`[[acl]]`: one table grants roles on paths to principals, many entries at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator, Field, model_validator
+
+from reconciler.access.evaluate import privileges
+from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable
+from reconciler.kinds.shared.field_types import NAME, Expiry, names
+from reconciler.kinds.shared.field_types import TOKEN as TOKEN_ID
+from reconciler.kinds.shared.field_types import USER as USER_ID
+from reconciler.model.address import Address
+from reconciler.model.declared import Declaration, Declared
+from reconciler.model.finding import Finding, Severity, Source
+from reconciler.model.policy import Table
+from reconciler.model.spec import Spec
+from reconciler.pve.acl_paths import check_path, normalize_path
+from reconciler.pve.builtin_roles import PRIVILEGES
+
+
+class AclSpec(Spec):
+    propagate: bool = True
+
+
+class Entry(NamedTuple):
+    """The parts of an entry's id, `PATH|KIND:PRINCIPAL|ROLE`."""
+
+    path: str
+    kind: str
+    principal: str
+    role: str
+
+    def __str__(self) -> str:
+        return f"{self.path}|{self.kind}:{self.principal}|{self.role}"
+
+
+@cache
+def parse_entry(name: str) -> Entry:
+    """The reverse of `str(Entry)`; only the name of a user may hold a `|`. Raises ValueError."""
+    path, _, rest = name.partition("|")
+    who, bar, role = rest.rpartition("|")
+    kind, colon, principal = who.partition(":")
+    if not (bar and colon):
+        raise ValueError(f"'{name}' is no entry; PATH|KIND:PRINCIPAL|ROLE is expected")
+    return Entry(path, kind, principal, role)
+
+
+_MEANT = {"datacenter": "/", "dc": "/", "cluster": "/", "root": "/", "pools": "/pool"}
+_MEANT |= {"vm": "/vms", "node": "/nodes", "storages": "/storage", "qemu": "/vms", "lxc": "/vms"}
+
+
+def valid_path(path: str) -> str:
+    """The path in normal form; raises ValueError with what is probably meant."""
+    normal = normalize_path(path)
+    if normal is not None and check_path(normal):
+        return normal
+    head, slash, rest = path.strip("/").partition("/")
+    if head in _MEANT:
+        likely = _MEANT[head] + (slash + rest if _MEANT[head] != "/" else "")
+        raise ValueError(f"'{path}' is no ACL path in Proxmox VE; '{likely}' is meant")
+    raise ValueError(
+        f"'{path}' is no ACL path in Proxmox VE; it knows /, /access, /access/groups/G, "
+        "/access/realm/R, /nodes/N, /pool/P, /storage/S, /vms/ID (from 100), /sdn/..., /mapping/..."
+    )
+
+
+def _valid_role(role: str) -> str:
+    if role in PRIVILEGES:
+        raise ValueError(f"'{role}' is a privilege, no role; declare a role that has it")
+    if not NAME.fullmatch(role):
+        raise ValueError(f"'{role}' is no role name; use letters, digits, '.', '-' and '_'")
+    return role
+
+
+def _valid_user(user: str) -> str:
+    if user == ROOT:
+        raise ValueError(
+            "root@pam holds every privilege anyway and Proxmox VE drops its entries; remove it"
+        )
+    if TOKEN_ID.fullmatch(user):
+        raise ValueError(f"'{user}' is a token; write it under tokens")
+    if not USER_ID.fullmatch(user):
+        raise ValueError(f"'{user}' is no user id; NAME@REALM is expected")
+    return user
+
+
+def _valid_group(group: str) -> str:
+    if not NAME.fullmatch(group):
+        hint = "write it under users" if "@" in group.lstrip("@") else "write the name without '@'"
+        raise ValueError(f"'{group}' is no group name; {hint}")
+    return group
+
+
+def _valid_token(token: str) -> str:
+    if not TOKEN_ID.fullmatch(token):
+        raise ValueError(f"'{token}' is no token id; NAME@REALM!TOKEN is expected")
+    return token
+
+
+class AclTable(Table):
+    """[[acl]]"""
+
+    roles: list[Annotated[str, AfterValidator(_valid_role)]] = Field(
+        min_length=1, description="names of roles"
+    )
+    paths: list[Annotated[str, AfterValidator(valid_path)]] = Field(
+        min_length=1, description="ACL paths, such as /vms/100"
+    )
+    users: list[Annotated[str, AfterValidator(_valid_user)]] = Field(
+        default=[], description="user ids, such as alice@pve"
+    )
+    groups: list[Annotated[str, AfterValidator(_valid_group)]] = Field(
+        default=[], description="names of groups"
+    )
+    tokens: list[Annotated[str, AfterValidator(_valid_token)]] = Field(
+        default=[], description="full ids, such as bot@pve!ci"
+    )
+    propagate: bool = Field(default=True, description="also on everything below the path")
+    pair: bool = Field(
+        default=True,
+        description="give the user of each token the same entry; without it a token has nothing",
+    )
+    expires: Expiry = Field(default=0, description="date from which the grant is planned away")
+    reason: str = Field(default="", description="why; shown in plans and reports")
+
+    @model_validator(mode="after")
+    def _somebody(self) -> AclTable:
+        if not (self.users or self.groups or self.tokens):
+            raise ValueError("a grant to nobody; give at least one of users, groups, tokens")
+        return self
+
+
+def declare(name: str, parent: str, table: AclTable) -> Iterable[Declaration]:
+    """Every entry of the table; those that follow from pairs are derived."""
+    del name, parent
+    spec = AclSpec(propagate=table.propagate)
+    notes = {"reason": table.reason} if table.reason else {}
+    named = {
+        *((USER, user) for user in table.users),
+        *((GROUP, group) for group in table.groups),
+        *((TOKEN, token) for token in table.tokens),
+    }
+    paired = (token.rpartition("!")[0] for token in table.tokens) if table.pair else ()
+    derived = {(USER, user) for user in paired if user != ROOT} - named
+    entries = [(f"{kind}:{who}", False) for kind, who in sorted(named)]
+    entries += [(f"{kind}:{who}", True) for kind, who in sorted(derived)]
+    for path in names(table.paths):
+        for role in names(table.roles):
+            for who, follows in entries:
+                entry = f"{path}|{who}|{role}"
+                yield Declaration(entry, spec, notes, follows, table.expires)
+
+
+def export(name: str, spec: AclSpec) -> dict[str, Any]:
+    """A table for this one entry alone."""
+    entry = parse_entry(name)
+    table: dict[str, Any] = {
+        "roles": [entry.role],
+        "paths": [entry.path],
+        f"{entry.kind}s": [entry.principal],
+    }
+    if not spec.propagate:
+        table["propagate"] = False
+    if entry.kind == TOKEN:
+        table["pair"] = False
+    return table
+
+
+class _Grant(NamedTuple):
+    """What a table gives; `alone` marks tokens whose users do not have the same entries."""
+
+    paths: tuple[str, ...]
+    roles: tuple[str, ...]
+    propagate: bool
+    alone: bool
+
+
+def fold(tables: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """Few tables that declare the same entries as these tables of `export`.
+
+    A token and its user with the same entry become a pair; then principals with the same roles on
+    the same paths share a table.
+    """
+    there = {_entry_of(table) for table in tables}
+    derived = {(_of_user(entry), flag) for entry, flag in there if entry.kind == TOKEN} & there
+    roles: dict[tuple[str, str, bool, bool], dict[str, list[str]]] = defaultdict(dict)
+    for entry, flag in sorted(there - derived):
+        user = _of_user(entry)
+        alone = entry.kind == TOKEN and user.principal != ROOT and (user, flag) not in there
+        held = roles[entry.kind, entry.principal, flag, alone]
+        held.setdefault(entry.path, []).append(entry.role)
+    holders: dict[_Grant, dict[str, list[str]]] = defaultdict(dict)
+    for (kind, principal, flag, alone), held in roles.items():
+        for same in sorted({tuple(held_there) for held_there in held.values()}):
+            paths = tuple(path for path, held_there in held.items() if tuple(held_there) == same)
+            grant = _Grant(paths, same, flag, alone)
+            holders[grant].setdefault(f"{kind}s", []).append(principal)
+    return [_folded(grant, holders[grant]) for grant in sorted(holders)]
+
+
+def _entry_of(table: Mapping[str, Any]) -> tuple[Entry, bool]:
+    kind = next(kind for kind in (USER, GROUP, TOKEN) if f"{kind}s" in table)
+    entry = Entry(table["paths"][0], kind, table[f"{kind}s"][0], table["roles"][0])
+    return entry, table.get("propagate", True)
+
+
+def _of_user(entry: Entry) -> Entry:
+    """The same entry for the user of the token."""
+    return entry._replace(kind=USER, principal=entry.principal.rpartition("!")[0])
+
+
+def _folded(grant: _Grant, holders: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    table: dict[str, Any] = {"roles": list(grant.roles), "paths": list(grant.paths)}
+    for key in ("users", "groups", "tokens"):
+        if key in holders:
+            table[key] = sorted(holders[key])
+    if not grant.propagate:
+        table["propagate"] = False
+    if grant.alone:
+        table["pair"] = False
+    return table
+
+
+def review(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
+    """Grants outside the paths that a role allows, and token grants that give nothing."""
+    entries = [(address, parse_entry(address.id)) for address in objects if address.kind == "acl"]
+    yield from _outside(entries, objects)
+    yield from _without_effect(entries, objects)
+
+
+def _outside(
+    entries: Sequence[tuple[Address, Entry]], objects: Mapping[Address, Declared]
+) -> Iterable[Finding]:
+    allowed = {
+        address.id: declared.notes["allowed_paths"]
+        for address, declared in objects.items()
+        if declared.notes.get("allowed_paths")
+    }
+    seen = set()
+    for address, entry in entries:
+        globs = allowed.get(entry.role, ())
+        place = (entry.role, entry.path, objects[address].source)
+        if not globs or place in seen or any(fnmatchcase(entry.path, glob) for glob in globs):
+            continue
+        seen.add(place)
+        yield Finding(
+            "PATH_NOT_ALLOWED",
+            Severity.WARNING,
+            f"the role {entry.role} is granted on {entry.path}, which its allowed_paths leave out",
+            f"allowed: {', '.join(globs)}; correct the grant or the role's allowed_paths",
+            address,
+        )
+
+
+def _without_effect(
+    entries: Sequence[tuple[Address, Entry]], objects: Mapping[Address, Declared]
+) -> Iterable[Finding]:
+    """Privilege-separated tokens whose user has nothing where they are granted something."""
+    found: dict[tuple[str, Source], list[Address]] = defaultdict(list)
+    table: AccessTable | None = None
+    for address, entry in entries:
+        user, token = _of_user(entry), objects.get(Address(TOKEN, entry.principal))
+        if entry.kind != TOKEN or token is None or entry.role == "NoAccess":
+            continue
+        separated = getattr(token.spec, "privsep", True) and user.principal != ROOT
+        known = Address(USER, user.principal) in objects
+        if not (separated and known) or Address("acl", str(user)) in objects:
+            continue
+        if table is None:
+            from reconciler.kinds import access_table
+
+            table = access_table({a: declared.spec for a, declared in objects.items()})
+        if not privileges(table, entry.principal, entry.path):
+            found[entry.principal, objects[address].source].append(address)
+    for (token_id, source), addresses in found.items():
+        first = parse_entry(addresses[0].id)
+        more = f" and {len(addresses) - 1} more" if len(addresses) > 1 else ""
+        yield Finding(
+            "GRANT_WITHOUT_EFFECT",
+            Severity.WARNING,
+            f"{first.role} on {first.path}{more} gives {token_id} nothing: its user has no "
+            "privileges there",
+            "leave out pair = false, grant the user the same, or declare the token with "
+            "privsep = false",
+            addresses[0],
+            source,
+        )

@@ -1,0 +1,290 @@
+"""Backup jobs: which guests are saved when, where and how (/cluster/backup)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from reconciler.access.table import AccessTable
+from reconciler.kinds.backup.coverage import survey
+from reconciler.kinds.backup.table import (
+    BackupSpec,
+    BackupTable,
+    Selection,
+    check_name,
+    declare,
+    is_creatable,
+)
+from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.shared.field_types import flag, given
+from reconciler.kinds.shared.jobs import id_findings, schedule_findings
+from reconciler.kinds.shared.options import (
+    from_answer,
+    keep_to_toml,
+    options,
+    to_param,
+    to_toml,
+    toml_name,
+)
+from reconciler.kinds.shared.section import put_params
+from reconciler.model.address import Address
+from reconciler.model.change import Change, Undo
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.request import Request, Value, request
+from reconciler.model.spec import Spec, State
+from reconciler.pve.backup_options import ROOT_ONLY, SELECTION, VZDUMP_OPTIONS
+from reconciler.pve.formats import split_list
+from reconciler.pve.property_strings import parse_properties
+
+JOBS = request("GET", "cluster", "backup")
+
+_TAKE_STORAGE_ALONG = ("notes-template", "protected")
+"""Options that PVE refuses in a request without `storage`, even if the job has one."""
+
+
+def _export(name: str, spec: BackupSpec) -> dict[str, Any]:
+    del name
+    chosen = spec.selection
+    table: dict[str, Any] = {"schedule": spec.schedule} | given(
+        guests=list(chosen.guests),
+        pool=chosen.pool,
+        all=chosen.all,
+        exclude=list(chosen.exclude),
+        comment=spec.comment,
+        repeat_missed=spec.repeat_missed,
+    )
+    if not spec.enabled:
+        table["enabled"] = False
+    for option, value in spec.options:
+        if option == "prune-backups":
+            table["keep"] = keep_to_toml(value)
+        elif option not in ROOT_ONLY:
+            table[toml_name(option)] = to_toml(VZDUMP_OPTIONS[option], value)
+    return table
+
+
+def _read(reads: Reads) -> Iterable[tuple[str, BackupSpec]]:
+    for row in reads[JOBS]:
+        values = {
+            option: from_answer(param, row[option])
+            for option, param in VZDUMP_OPTIONS.items()
+            if row.get(option) is not None and option not in SELECTION
+        }
+        yield (
+            row["id"],
+            BackupSpec(
+                schedule=_schedule(row),
+                selection=_selection(row),
+                enabled=flag(row.get("enabled"), default=True),
+                comment=row.get("comment") or "",
+                repeat_missed=flag(row.get("repeat-missed")),
+                options=options(values),
+            ),
+        )
+
+
+def _schedule(row: Mapping[str, Any]) -> str:
+    """Jobs of old releases have a day and a time instead."""
+    if row.get("schedule"):
+        return str(row["schedule"])
+    return f"{row.get('dow') or ''} {row.get('starttime') or ''}".strip()
+
+
+def _selection(row: Mapping[str, Any]) -> Selection:
+    if row.get("pool"):
+        return Selection(pool=row["pool"])
+    if row.get("vmid"):
+        return Selection(guests=_ids(row["vmid"]))
+    everything = flag(row.get("all")) or bool(row.get("exclude"))
+    return Selection(all=everything, exclude=_ids(row.get("exclude")))
+
+
+def _ids(text: Any) -> tuple[int, ...]:
+    return tuple(sorted({int(part) for part in split_list(str(text or ""))}))
+
+
+def _overlay(declared: BackupSpec, live: BackupSpec | None) -> BackupSpec:
+    """Options that only root@pam may set stay as they are."""
+    kept = {} if live is None else {n: v for n, v in live.options if n in ROOT_ONLY}
+    return declared.model_copy(update={"options": options({**dict(declared.options), **kept})})
+
+
+def _fleecing_storage(spec: BackupSpec) -> str:
+    return parse_properties("backup-fleecing", spec.option("fleecing")).values.get("storage", "")
+
+
+def _references(name: str, spec: BackupSpec) -> Iterable[Address]:
+    del name
+    for storage in sorted({spec.option("storage"), _fleecing_storage(spec)} - {""}):
+        yield Address("storage", storage)
+    if spec.selection.pool:
+        yield Address("pool", spec.selection.pool)
+
+
+def _still_used(name: str, spec: BackupSpec, gone: Address) -> BackupSpec:
+    """A job without its storage or pool would save elsewhere, or nothing."""
+    del name, gone
+    return spec
+
+
+def _rename(
+    name: str, spec: BackupSpec, old: Address, new: Address
+) -> tuple[str, BackupSpec] | None:
+    if old.kind == "pool" == new.kind and spec.selection.pool == old.id:
+        return name, spec.model_copy(update={"selection": Selection(pool=new.id)})
+    if old.kind == "storage" == new.kind:
+        renamed = dict(spec.options)
+        if spec.option("storage") == old.id:
+            renamed["storage"] = new.id
+        if _fleecing_storage(spec) == old.id:
+            parts = spec.option("fleecing").split(",")
+            renamed["fleecing"] = ",".join(
+                f"storage={new.id}" if part.startswith("storage=") else part for part in parts
+            )
+        return name, spec.model_copy(update={"options": options(renamed)})
+    return None
+
+
+def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
+    for change in changes:
+        name, before, after = change.address.id, change.before, change.after
+        path = (*JOBS.path, name)
+        if not isinstance(after, BackupSpec):
+            yield Request("DELETE", path), (change,)
+        elif isinstance(before, BackupSpec):
+            yield Request("PUT", path, tuple(_put(before, after).items())), (change,)
+        else:
+            params: dict[str, Value] = {"id": name, "schedule": after.schedule}
+            params |= _flat(after)
+            if after.enabled:
+                del params["enabled"]
+            for option, value in after.options:
+                params[option] = to_param(VZDUMP_OPTIONS[option], value)
+            yield Request("POST", JOBS.path, tuple(params.items())), (change,)
+
+
+def _flat(spec: BackupSpec) -> dict[str, Value]:
+    """All but the options that are sent as they are; never an empty value."""
+    chosen = spec.selection
+    params: dict[str, Value] = {"enabled": str(int(spec.enabled))}
+    if spec.repeat_missed:
+        params["repeat-missed"] = "1"
+    if spec.comment:
+        params["comment"] = spec.comment
+    if chosen.pool:
+        params["pool"] = chosen.pool
+    elif chosen.guests:
+        params["vmid"] = ",".join(map(str, chosen.guests))
+    elif chosen.all:
+        params["all"] = "1"
+        if chosen.exclude:
+            params["exclude"] = ",".join(map(str, chosen.exclude))
+    return params
+
+
+def _put(before: BackupSpec, after: BackupSpec) -> dict[str, Value]:
+    """A selection is sent as a whole: PVE then drops the way in which guests were chosen before.
+
+    Of the old one only `exclude` must be deleted, and never sent empty: that would make the job
+    one for all guests (Backup.pm, update_job).
+    """
+    old, new = _flat(before), _flat(after)
+    params: dict[str, Value] = {}
+    if before.schedule != after.schedule:
+        params["schedule"] = after.schedule
+    chosen = before.selection != after.selection
+    params |= {
+        name: value
+        for name, value in new.items()
+        if (chosen if name in SELECTION else old.get(name) != value)
+    }
+    deleted = [
+        name for name in old if name not in new and (name not in SELECTION or name == "exclude")
+    ]
+    changed, gone = put_params(dict(before.options), dict(after.options), VZDUMP_OPTIONS)
+    params |= changed
+    if any(name in changed for name in _TAKE_STORAGE_ALONG):
+        params["storage"] = after.option("storage")
+    if deleted or gone:
+        params["delete"] = ",".join(sorted((*deleted, *gone)))
+    return params
+
+
+def _undo(change: Change) -> Undo:
+    """What only root@pam may set, or an id that PVE made itself, cannot be given again."""
+    if change.after is not None or not isinstance(change.before, BackupSpec):
+        return Undo.FULL
+    lost = ROOT_ONLY & dict(change.before.options).keys()
+    return Undo.NONE if lost or not is_creatable(change.address.id) else Undo.FULL
+
+
+def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
+    """Backup.pm: the storage before and after; the pool and the storage for fleecing when sent."""
+    del table
+    yield need("/", "Sys.Modify")
+    before, after = change.before, change.after
+    if not isinstance(after, BackupSpec):
+        return
+    sides = [spec for spec in (before, after) if isinstance(spec, BackupSpec)]
+    for storage in sorted({spec.option("storage") or "local" for spec in sides}):
+        yield need(f"/storage/{storage}", "Datastore.Allocate")
+    sent = _put(before, after) if isinstance(before, BackupSpec) else {"pool": "", "fleecing": ""}
+    if after.selection.pool and "pool" in sent:
+        yield need(f"/pool/{after.selection.pool}", "VM.Backup")
+    fleecing = _fleecing_storage(after)
+    if fleecing and "fleecing" in sent:
+        yield need(f"/storage/{fleecing}", "Datastore.AllocateSpace")
+
+
+def _check(name: str, spec: BackupSpec, desired: Mapping[Address, Spec]) -> Iterable[Finding]:
+    del desired
+    return schedule_findings(Address("backup", name), spec.schedule)
+
+
+def _refuse(change: Change, live: State) -> Iterable[Finding]:
+    """What PVE lets nobody do but root@pam in person."""
+    before, after = change.before, change.after
+    if before is None:
+        yield from id_findings(change.address, "realm_sync", live)
+    if before is None and not is_creatable(change.address.id):
+        yield Finding(
+            "JOB_ID",
+            Severity.ERROR,
+            f"{change.address} does not exist, and Proxmox VE refuses such an id for a new job",
+            hint="give it an id that starts with a letter",
+            address=change.address,
+        )
+    if isinstance(before, BackupSpec) and after is not None and before.option("dumpdir"):
+        yield Finding(
+            "ROOT_ONLY",
+            Severity.ERROR,
+            f"{change.address} has the option dumpdir: only root@pam may edit it, not his tokens",
+            hint="take dumpdir away on a node or in the web interface, as root@pam",
+            address=change.address,
+        )
+
+
+KIND = Kind(
+    name="backup",
+    spec=BackupSpec,
+    place=Place("backup"),
+    table=BackupTable,
+    check_name=check_name,
+    declare=declare,
+    export=_export,
+    refers_to=frozenset({"storage", "pool"}),
+    lock="jobs.cfg",
+    reads=(JOBS,),
+    read=_read,
+    sees=(need("/", "Sys.Audit"),),
+    overlay=_overlay,
+    references=_references,
+    detach=_still_used,
+    rename=_rename,
+    requests=lambda changes: tuple(_requests(changes)),
+    undo=_undo,
+    needs=_needs,
+    check=_check,
+    refuse=_refuse,
+    survey=survey,
+)

@@ -1,0 +1,139 @@
+"""What Proxmox VE accepts of backup jobs in silence, though guests end up without a backup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+from reconciler.kinds.backup.table import BackupSpec
+from reconciler.kinds.pool.membership import PoolSpec
+from reconciler.kinds.storage.table import StorageSpec
+from reconciler.model.address import Address
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.inventory import Facts
+from reconciler.model.spec import Spec
+from reconciler.pve.calendar.event import parse
+from reconciler.pve.calendar.overlap import same_hour
+from reconciler.pve.calendar.runs import CalendarEvent
+
+_SHOWN = 8
+"""How many guests a finding names."""
+
+
+class _Job(NamedTuple):
+    """A job with the guests that it saves, as far as they are known."""
+
+    address: Address
+    spec: BackupSpec
+    guests: frozenset[int]
+    event: CalendarEvent | None
+
+
+def survey(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
+    """Looks at all jobs of the planned state, declared or not."""
+    jobs = [
+        _job(address, spec, planned, facts)
+        for address, spec in sorted(planned.items(), key=lambda item: item[0])
+        if isinstance(spec, BackupSpec)
+    ]
+    knows_storages = any(address.kind == "storage" for address in planned)
+    for job in jobs:
+        if knows_storages:
+            yield from _storage(job, planned, facts)
+        yield from _guests(job, facts)
+    enabled = [job for job in jobs if job.spec.enabled]
+    yield from _unsaved(enabled, facts)
+    yield from _same_hour(enabled)
+
+
+def _job(address: Address, spec: BackupSpec, planned: Mapping[Address, Spec], facts: Facts) -> _Job:
+    chosen = spec.selection
+    guests = frozenset(chosen.guests)
+    if chosen.all:
+        guests = frozenset(facts.guests) - frozenset(chosen.exclude)
+    elif chosen.pool:
+        pool = planned.get(Address("pool", chosen.pool))
+        guests = frozenset(pool.guests if isinstance(pool, PoolSpec) else ())
+    node = spec.option("node")
+    if node:
+        guests = frozenset(
+            v for v in guests if v not in facts.guests or facts.guests[v].node == node
+        )
+    try:
+        event = parse(spec.schedule)
+    except ValueError:
+        event = None
+    return _Job(address, spec, guests, event)
+
+
+def _storage(job: _Job, planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
+    """The storage must exist, be enabled, take backups, and reach the nodes of the guests."""
+    name = job.spec.option("storage") or "local"
+    storage = planned.get(Address("storage", name))
+    if not isinstance(storage, StorageSpec):
+        yield _warn(job, "NO_SUCH_STORAGE", f"saves to storage {name}, which does not exist")
+        return
+    given = dict(storage.options)
+    if given.get("disable") == "1":
+        yield _warn(job, "STORAGE_DISABLED", f"saves to storage {name}, which is disabled")
+    if "content" in given and "backup" not in given["content"]:
+        hint = f'add "backup" to the content of storage {name}'
+        yield _warn(
+            job, "NOT_FOR_BACKUPS", f"saves to storage {name}, which takes no backups", hint
+        )
+    nodes = given.get("nodes", ())
+    wanted = {facts.guests[vmid].node for vmid in job.guests if vmid in facts.guests}
+    wanted |= {job.spec.option("node")} - {""}
+    beyond = sorted(wanted - set(nodes)) if nodes else []
+    if beyond:
+        text = f"saves to storage {name}, which is not on {', '.join(beyond)}"
+        yield _warn(job, "STORAGE_NOT_THERE", text)
+    yield from _retention(job, name, storage)
+
+
+def _retention(job: _Job, name: str, storage: StorageSpec) -> Iterable[Finding]:
+    """A backup server has its own retention; elsewhere a storage fills up without one."""
+    rules = job.spec.option("prune-backups") or dict(storage.options).get("prune-backups", "")
+    keeps_all = rules in {"", "keep-all=1"} or job.spec.option("remove") == "0"
+    if keeps_all and storage.type != "pbs":
+        text = f"never removes an old backup, so storage {name} fills up"
+        yield _warn(job, "KEEPS_EVERYTHING", text, "write keep = { last = 3 } or the like")
+
+
+def _guests(job: _Job, facts: Facts) -> Iterable[Finding]:
+    missing = sorted(set(job.spec.selection.guests) - set(facts.guests)) if facts.nodes else []
+    if missing:
+        yield _warn(job, "NO_SUCH_GUEST", f"is to save {_list(missing)}, which the cluster lacks")
+    elif facts.nodes and not job.guests:
+        yield _warn(job, "SAVES_NOTHING", "saves no guest at all")
+
+
+def _unsaved(jobs: Sequence[_Job], facts: Facts) -> Iterable[Finding]:
+    saved = {vmid for job in jobs for vmid in job.guests}
+    rest = sorted(set(facts.guests) - saved)
+    if rest:
+        yield Finding(
+            "NOT_BACKED_UP",
+            Severity.WARNING if jobs else Severity.NOTE,
+            f"in no enabled backup job: {_list(rest)}",
+            hint="add them to a job, or to the pool of one",
+        )
+
+
+def _same_hour(jobs: Sequence[_Job]) -> Iterable[Finding]:
+    for one, other in combinations(jobs, 2):
+        both = sorted(one.guests & other.guests)
+        if both and one.event and other.event and same_hour(one.event, other.event):
+            text = f"and {other.address} save {_list(both)} in the same hour"
+            yield _warn(one, "SAME_HOUR", text, "a guest cannot be saved twice at once; move one")
+
+
+def _warn(job: _Job, code: str, text: str, hint: str = "") -> Finding:
+    return Finding(code, Severity.WARNING, f"{job.address} {text}", hint, job.address)
+
+
+def _list(guests: Sequence[int]) -> str:
+    shown = ", ".join(map(str, guests[:_SHOWN]))
+    more = f" and {len(guests) - _SHOWN} more" if len(guests) > _SHOWN else ""
+    return f"guest {shown}{more}" if len(guests) == 1 else f"guests {shown}{more}"

@@ -1,0 +1,88 @@
+"""A backup job run at once: what is sent to vzdump, and what the caller's rights do not cover."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from reconciler.kinds.backup.table import BackupSpec
+from reconciler.kinds.shared.options import to_param
+from reconciler.model.inventory import Facts, Guest
+from reconciler.model.request import Request, Value
+from reconciler.pve.backup_options import ROOT_ONLY, SELECTION, VZDUMP_OPTIONS
+
+_NEEDS = {
+    "prune-backups": "Datastore.Allocate",
+    "bwlimit": "Sys.Modify",
+    "ionice": "Sys.Modify",
+    "performance": "Sys.Modify",
+}
+"""Options for which the call asks for more (VZDump.pm): retention on the storage, others on /."""
+
+_OF_THE_SCHEDULE = frozenset({"node", "schedule", "starttime", "dow"})
+
+
+class BackupRun(NamedTuple):
+    """One request per node; `left_out`: option -> the privilege that the caller lacks for it."""
+
+    node: str
+    request: Request
+    left_out: Mapping[str, str]
+
+
+def storage_of(spec: BackupSpec) -> str:
+    """Where a job saves; PVE's default where it says nothing."""
+    return spec.option("storage") or "local"
+
+
+def backup_runs(
+    spec: BackupSpec, facts: Facts, on_root: Collection[str], on_storage: Collection[str]
+) -> list[BackupRun]:
+    """The runs that save what the job would save now.
+
+    A guest that the job names and the caller does not see is asked for on the job's node, or on the
+    only one: the task tells what is missing. `on_root`, `on_storage`: the caller's privileges on
+    `/` and on the job's storage.
+    """
+    options, left_out = _options(spec, on_root, on_storage)
+    by_node: dict[str, list[int]] = {}
+    for guest in facts.guests.values():
+        if _is_chosen(spec, guest) and spec.option("node") in ("", guest.node):
+            by_node.setdefault(guest.node, []).append(guest.vmid)
+    fallback = spec.option("node") or (facts.nodes[0] if len(facts.nodes) == 1 else "")
+    for vmid in spec.selection.guests:
+        if vmid not in facts.guests and fallback:
+            by_node.setdefault(fallback, []).append(vmid)
+    runs = []
+    for node, ids in sorted(by_node.items()):
+        params = (("vmid", ",".join(map(str, sorted(ids)))), *options)
+        runs.append(BackupRun(node, Request("POST", ("nodes", node, "vzdump"), params), left_out))
+    return runs
+
+
+def _is_chosen(spec: BackupSpec, guest: Guest) -> bool:
+    chosen = spec.selection
+    if chosen.pool:
+        return guest.pool == chosen.pool
+    if chosen.all:
+        return guest.vmid not in chosen.exclude
+    return guest.vmid in chosen.guests
+
+
+def _options(
+    spec: BackupSpec, on_root: Collection[str], on_storage: Collection[str]
+) -> tuple[Iterable[tuple[str, Value]], dict[str, str]]:
+    sent: list[tuple[str, Value]] = []
+    left_out: dict[str, str] = {}
+    for option, value in spec.options:
+        if option in SELECTION or option in ROOT_ONLY or option in _OF_THE_SCHEDULE:
+            continue
+        privilege = _NEEDS.get(option)
+        held = on_storage if option == "prune-backups" else on_root
+        if privilege is not None and privilege not in held:
+            left_out[option] = privilege
+        else:
+            sent.append((option, to_param(VZDUMP_OPTIONS[option], value)))
+    if not any(option == "storage" for option, _ in sent):
+        sent.append(("storage", storage_of(spec)))
+    return sent, left_out

@@ -1,0 +1,152 @@
+"""[backup.ID]: what a table may say about a backup job, and its normal form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from reconciler.kinds.shared.field_types import Text
+from reconciler.kinds.shared.jobs import Schedule
+from reconciler.kinds.shared.options import (
+    EMPTY,
+    KeepTable,
+    Options,
+    given_options,
+    options,
+    table_model,
+    without_line_feed,
+)
+from reconciler.model.declared import Declaration
+from reconciler.model.policy import Table
+from reconciler.model.spec import Spec
+from reconciler.pve.backup_options import ROOT_ONLY, SELECTION, VZDUMP_OPTIONS, notes_complaint
+from reconciler.pve.formats import check
+
+GuestId = Annotated[int, Field(ge=100, le=999_999_999)]
+
+PLAIN = tuple(sorted(set(VZDUMP_OPTIONS) - set(SELECTION) - ROOT_ONLY - {"prune-backups"}))
+"""Options that stand in the table as they are."""
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_INSTEAD = {
+    "maxfiles": "it is gone in Proxmox VE 9; write keep = { last = N }",
+    "starttime": 'it is gone; write schedule = "22:30"',
+    "dow": 'it is gone; write schedule = "mon,tue 22:30"',
+    "vmid": "the guests of a job stand in guests = [...]",
+    "prune_backups": "retention stands in keep = { last = N, weekly = N }",
+} | {
+    name.replace("-", "_"): "only root@pam himself may set it, not even his tokens; leave it out"
+    for name in sorted(ROOT_ONLY)
+}
+
+
+class Selection(BaseModel):
+    """Which guests a job is for: some, those of a pool, or all but some. One value, since PVE
+    drops the other ways when one is set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    guests: tuple[int, ...] = ()
+    pool: str = ""
+    all: bool = False
+    exclude: tuple[int, ...] = ()
+
+
+class BackupSpec(Spec):
+    """`options`: everything else by PVE's names, only what is set; the rest is vzdump's default."""
+
+    schedule: str
+    selection: Selection
+    enabled: bool = True
+    comment: str = ""
+    repeat_missed: bool = False
+    options: Options = ()
+
+    def option(self, name: str) -> str:
+        """One option as text, "" where it is not set."""
+        value = dict(self.options).get(name, "")
+        return value if isinstance(value, str) else ",".join(value)
+
+
+class _BackupTable(Table):
+    """[backup.ID]"""
+
+    instead = _INSTEAD
+    schedule: Schedule = Field(description="when it runs, such as 'mon..fri 02:30'")
+    enabled: bool = True
+    comment: Annotated[Text, Field(max_length=512)] = ""
+    guests: list[GuestId] = Field(default=[], description="the guests to back up, by id")
+    pool: str = Field(default="", description="or those of a pool")
+    all: bool = Field(default=False, description="or every guest")
+    exclude: list[GuestId] = Field(default=[], description="with all: but not these")
+    keep: KeepTable | None = Field(default=None, description="which backups stay")
+    repeat_missed: bool = Field(
+        default=False, description="run it as soon as possible when it was missed"
+    )
+
+    @model_validator(mode="after")
+    def _one_selection(self) -> _BackupTable:
+        without_line_feed(self.comment)
+        ways = [bool(self.guests), bool(self.pool), self.all]
+        if sum(ways) != 1:
+            raise ValueError("give exactly one of guests, pool and all: which guests to back up")
+        if self.exclude and not self.all:
+            raise ValueError("exclude goes with all = true only")
+        return self
+
+
+BackupTable = table_model(_BackupTable, {name: VZDUMP_OPTIONS[name] for name in PLAIN})
+
+
+def check_name(name: str, parent: str) -> None:
+    """Raises ValueError for what cannot be the id of a job."""
+    del parent
+    if not (_UUID.fullmatch(name) or is_creatable(name)):
+        raise ValueError(
+            f"'{name}' is no id of a job: a letter, then letters, digits, '_', '-'; at least two "
+            "characters"
+        )
+    if len(name) > 50:
+        raise ValueError(f"the id '{name}' is longer than 50 characters")
+
+
+def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
+    """One job; raises ValueError for what does not fit together."""
+    del parent
+    if table.pool:
+        complaint = check("pve-poolid", table.pool)
+        if complaint:
+            raise ValueError(complaint.strip())
+    given = given_options(table, PLAIN)
+    if table.keep is not None:
+        given["prune-backups"] = table.keep.rules()
+    for option in ("notes-template", "protected"):
+        if given.get(option, "") not in EMPTY and not given.get("storage"):
+            raise ValueError(f"{option.replace('-', '_')} needs storage to be given as well")
+    complaint = notes_complaint(str(given.get("notes-template", "")))
+    if complaint:
+        raise ValueError(f"notes_template: {complaint}")
+    yield Declaration(
+        name,
+        BackupSpec(
+            schedule=table.schedule,
+            selection=Selection(
+                guests=tuple(sorted(set(table.guests))),
+                pool=table.pool,
+                all=table.all,
+                exclude=tuple(sorted(set(table.exclude))),
+            ),
+            enabled=table.enabled,
+            comment=table.comment,
+            repeat_missed=table.repeat_missed,
+            options=options(given),
+        ),
+    )
+
+
+def is_creatable(name: str) -> bool:
+    """Whether a job of this id can be made; PVE itself makes ids that it refuses from others."""
+    return check("pve-configid", name) is None

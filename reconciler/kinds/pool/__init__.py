@@ -1,0 +1,307 @@
+"""Pools with their guests and storages (/pools); a pool `a/b` lies in the pool `a`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from reconciler.access.table import AccessTable, PoolMembers
+from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.pool.membership import PoolSpec, pool_requests, pool_title
+from reconciler.kinds.shared.field_types import Text, given, names, quote
+from reconciler.kinds.shared.reader import EVERYTHING, RESOURCES
+from reconciler.model.address import Address
+from reconciler.model.change import Cause, Change, Reason
+from reconciler.model.declared import Declaration, Declared
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.inventory import Facts
+from reconciler.model.policy import Table
+from reconciler.model.request import Request, request
+from reconciler.model.spec import Spec, State
+from reconciler.pve.formats import FORMATS
+
+POOLS = request("GET", "pools")
+
+_HIDDEN_GUEST = re.compile(r"VM (\d+) is already a pool member")
+_HIDDEN_STORAGE = re.compile(r"Storage '([^']+)' is already a pool member")
+
+GuestId = Annotated[int, Field(ge=100, le=999_999_999)]
+
+
+class PoolTable(Table):
+    """[pool.NAME]"""
+
+    comment: Text = Field(default="", description="free text")
+    guests: list[GuestId] = Field(default=[], description="ids of its guests; all that it has")
+    storages: list[str] = Field(default=[], description="its storages; all that it has")
+
+
+def _check_name(name: str, parent: str) -> None:
+    del parent
+    complaint = FORMATS["pve-poolid"](name)
+    if complaint:
+        raise ValueError(complaint.strip())
+
+
+def _declare(name: str, parent: str, table: PoolTable) -> Iterable[Declaration]:
+    del parent
+    for storage in table.storages:
+        complaint = FORMATS["pve-storage-id"](storage)
+        if complaint:
+            raise ValueError(complaint.strip())
+    guests = tuple(sorted(set(table.guests)))
+    yield Declaration(
+        name, PoolSpec(comment=table.comment, guests=guests, storages=names(table.storages))
+    )
+
+
+def _export(name: str, spec: PoolSpec) -> dict[str, Any]:
+    del name
+    return given(comment=spec.comment, guests=list(spec.guests), storages=list(spec.storages or ()))
+
+
+def _detail(name: str) -> Request:
+    return request("GET", "pools", poolid=name)
+
+
+def _details(reads: Reads, wanted: frozenset[str]) -> tuple[Request, ...]:
+    there = {row["poolid"] for row in reads[POOLS]}
+    return tuple(
+        _detail(name) for name in sorted(there if wanted == EVERYTHING else wanted & there)
+    )
+
+
+def _read(reads: Reads) -> Iterable[tuple[str, PoolSpec]]:
+    """Guests from the list of all resources, storages only of the pools that were asked for."""
+    guests: dict[str, list[int]] = {}
+    for row in reads[RESOURCES]:
+        if row.get("type") in {"qemu", "lxc"} and row.get("pool"):
+            guests.setdefault(row["pool"], []).append(int(row["vmid"]))
+    for row in reads[POOLS]:
+        name = row["poolid"]
+        detail = reads.get(_detail(name))
+        yield (
+            name,
+            PoolSpec(
+                comment=row.get("comment") or "",
+                guests=tuple(sorted(guests.get(name, ()))),
+                storages=None if detail is None else _storages(detail),
+            ),
+        )
+
+
+def _storages(detail: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    return names(
+        member["storage"]
+        for row in detail
+        for member in row.get("members") or ()
+        if member.get("type") == "storage"
+    )
+
+
+def _overlay(declared: PoolSpec, live: PoolSpec | None) -> PoolSpec:
+    """Storages stay unknown where nobody asked for them."""
+    if live is not None and live.storages is None and not declared.storages:
+        return declared.model_copy(update={"storages": None})
+    return declared
+
+
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _references(name: str, spec: PoolSpec) -> Iterable[Address]:
+    if _parent(name):
+        yield Address("pool", _parent(name))
+    for storage in spec.storages or ():
+        yield Address("storage", storage)
+
+
+def _detach(name: str, spec: PoolSpec, gone: Address) -> PoolSpec:
+    """A pool goes only when nothing is in it; a storage simply leaves."""
+    del name
+    if gone.kind != "storage":
+        return spec
+    return spec.model_copy(
+        update={"storages": tuple(s for s in spec.storages or () if s != gone.id)}
+    )
+
+
+def _rename(name: str, spec: PoolSpec, old: Address, new: Address) -> tuple[str, PoolSpec] | None:
+    if old.kind != "storage" or new.kind != "storage":
+        return None
+    renamed = names(new.id if s == old.id else s for s in spec.storages or ())
+    return name, spec.model_copy(update={"storages": renamed})
+
+
+def _split(change: Change) -> Sequence[Change]:
+    """Members go in a request of their own, before the comment is set and others come."""
+    before, after = change.before, change.after
+    if not isinstance(before, PoolSpec):
+        if not isinstance(after, PoolSpec) or not (after.guests or after.storages):
+            return (change,)
+        empty = after.model_copy(update={"guests": (), "storages": ()})
+        return change._replace(after=empty), change._replace(before=empty)
+    if not isinstance(after, PoolSpec):
+        empty = before.without(before.guests, before.storages or ())
+        steps = [(before, empty), (empty, None)]
+    else:
+        between = before.without(
+            set(before.guests) - set(after.guests),
+            set(before.storages or ()) - set(after.storages or ()),
+        )
+        steps = [(before, between), (between, after)]
+    return tuple(change._replace(before=a, after=b) for a, b in steps if a != b)
+
+
+def _guests(spec: Spec | None) -> set[int]:
+    return set(spec.guests) if isinstance(spec, PoolSpec) else set()
+
+
+def _along(change: Change, live: State) -> Iterable[Change]:
+    """The pools in which the new guests are: each of them leaves its own."""
+    new = _guests(change.after) - _guests(change.before)
+    if not new:
+        return
+    for address, spec in live.items():
+        if isinstance(spec, PoolSpec) and address != change.address and new & set(spec.guests):
+            reason = Reason(Cause.DEPENDENT, f"a guest goes to {change.address}")
+            yield Change(address, spec, spec.without(new, ()), reason)
+
+
+def _refuse(change: Change, live: State) -> Iterable[Finding]:
+    """A guest is taken out of another pool only where that one is declared, too."""
+    del live
+    if change.reason.cause is not Cause.DEPENDENT or change.after is None:
+        return
+    for vmid in sorted(_guests(change.before) - _guests(change.after)):
+        yield Finding(
+            "POOL_TAKEN",
+            Severity.ERROR,
+            f"guest {vmid} is in {change.address}, which is not declared, and a guest can be in "
+            "one pool only",
+            hint=f"declare {change.address} without it, and it will be moved",
+            address=change.address,
+        )
+
+
+def _remedy(change: Change, refusal: str) -> Sequence[Change]:
+    """A member that PVE hides, since its guest or storage was gone: take it out, add it again."""
+    spec = change.before
+    guest, storage = _HIDDEN_GUEST.search(refusal), _HIDDEN_STORAGE.search(refusal)
+    if not isinstance(spec, PoolSpec) or not (guest or storage):
+        return ()
+    hidden = spec.joined_by([int(guest[1])] if guest else [], [storage[1]] if storage else [])
+    return change._replace(before=hidden, after=spec), change
+
+
+def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
+    """Pool.pm: Pool.Allocate on the pool, and `perm-modify` on each member that comes or goes."""
+    del table
+    yield need(f"/pool/{change.address.id}", "Pool.Allocate")
+    before = change.before if isinstance(change.before, PoolSpec) else PoolSpec(storages=())
+    after = change.after if isinstance(change.after, PoolSpec) else PoolSpec(storages=())
+    for vmid in sorted(set(before.guests) ^ set(after.guests)):
+        yield need(f"/vms/{vmid}", "VM.Allocate", "Permissions.Modify")
+    for storage in sorted(set(before.storages or ()) ^ set(after.storages or ())):
+        yield need(f"/storage/{storage}", "Datastore.Allocate", "Permissions.Modify")
+
+
+def _grants(name: str, spec: PoolSpec, table: AccessTable) -> None:
+    table.pools[name] = PoolMembers(frozenset(spec.guests), frozenset(spec.storages or ()))
+
+
+def _weigh(objects: Sequence[tuple[str, PoolSpec]]) -> int:
+    return sum(
+        len(f"pool:{name}:{quote(spec.comment)}:")
+        + sum(len(str(vmid)) + 1 for vmid in spec.guests)
+        + sum(len(storage) + 1 for storage in spec.storages or ())
+        for name, spec in objects
+    )
+
+
+def _review(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
+    """A guest can be in one pool only."""
+    pools = {a: declared.spec for a, declared in objects.items() if a.kind == "pool"}
+    holders: dict[int, Address] = {}
+    for here in sorted(pools):
+        spec = pools[here]
+        for vmid in spec.guests if isinstance(spec, PoolSpec) else ():
+            other = holders.setdefault(vmid, here)
+            if other != here:
+                yield Finding(
+                    "POOL_TWICE",
+                    Severity.ERROR,
+                    f"guest {vmid} is declared in {other} and in {here}",
+                    hint="a guest can be in one pool only; remove it from one of them",
+                    address=here,
+                )
+
+
+def _survey(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
+    """Guests that do not exist, and grants on pools in which nothing is."""
+    found = sorted(address for address in planned if address.kind == "pool")
+    pools = {a.id: s for a in found if isinstance(s := planned[a], PoolSpec)}
+    for name, spec in pools.items():
+        for vmid in spec.guests:
+            if facts.nodes and vmid not in facts.guests:
+                yield Finding(
+                    "NO_SUCH_GUEST",
+                    Severity.ERROR,
+                    f"pool.{name} is to hold guest {vmid}, which the cluster does not have",
+                    hint="Proxmox VE would accept it and hide it; remove it from the pool",
+                    address=Address("pool", name),
+                )
+    granted = {
+        address.id.partition("|")[0].removeprefix("/pool/")
+        for address in planned
+        if address.kind == "acl" and address.id.startswith("/pool/")
+    }
+    for name in sorted(granted & pools.keys()):
+        below = [s for other, s in pools.items() if f"{other}/".startswith(f"{name}/")]
+        if all(not s.guests and s.storages == () for s in below):
+            yield Finding(
+                "EMPTY_POOL",
+                Severity.WARNING,
+                f"a grant on /pool/{name} gives nothing: no guest and no storage is in it",
+                hint="add members, or remove the grant",
+                address=Address("pool", name),
+            )
+
+
+KIND = Kind(
+    name="pool",
+    spec=PoolSpec,
+    place=Place("pool"),
+    table=PoolTable,
+    check_name=_check_name,
+    declare=_declare,
+    export=_export,
+    refers_to=frozenset({"pool", "storage"}),
+    lock="user.cfg",
+    reads=(POOLS, RESOURCES),
+    details=_details,
+    read=_read,
+    sees=(
+        need("/pool", "Pool.Audit", propagated=True),
+        need("/vms", "VM.Audit", propagated=True),
+    ),
+    overlay=_overlay,
+    references=_references,
+    detach=_detach,
+    rename=_rename,
+    split=_split,
+    requests=lambda changes: tuple(pool_requests(changes)),
+    needs=_needs,
+    grants=_grants,
+    weigh=_weigh,
+    review=_review,
+    survey=_survey,
+    title=pool_title,
+    refuse=_refuse,
+    along=_along,
+    remedy=_remedy,
+)

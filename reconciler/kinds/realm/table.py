@@ -1,0 +1,117 @@
+"""[realm.NAME]: what a table may say, per type of realm, and its normal form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import Field, create_model
+
+from reconciler.kinds.shared.options import (
+    EMPTY,
+    Options,
+    OptionValue,
+    Secrets,
+    given_options,
+    given_secrets,
+    options,
+    table_model,
+)
+from reconciler.kinds.shared.section import check_options, check_required, without_defaults
+from reconciler.model.declared import Declaration
+from reconciler.model.policy import Table
+from reconciler.model.spec import Spec
+from reconciler.pve.formats import check
+from reconciler.pve.property_strings import parse_properties
+from reconciler.pve.realm_options import (
+    BUILT_IN_REALMS,
+    REALM_OPTIONS,
+    REALM_TRUE_BY_DEFAULT,
+    REALM_TYPES,
+)
+
+SENSITIVE = ("client-key", "password")
+SHOWN = frozenset({"client-key"})
+"""Secrets that PVE gives away when it is asked, so that it can be seen whether they are there."""
+
+_PLAIN = tuple(name for name in REALM_OPTIONS if name not in SENSITIVE)
+
+
+class RealmSpec(Spec):
+    """`options` by PVE's names, in normal form; booleans that equal PVE's default are left out.
+
+    `held`: secrets that PVE shows to be set. `secrets`: those to send.
+    """
+
+    type: str = ""
+    options: Options = ()
+    held: tuple[str, ...] = ()
+    secrets: Secrets = ()
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the login page offers this realm first."""
+        return ("default", "1") in self.options
+
+
+_TYPE: Any = (
+    Literal[tuple(REALM_TYPES)] | None,
+    Field(default=None, description="what the realm asks; pam and pve need not say it"),
+)
+RealmTable = table_model(
+    create_model("RealmTable", __base__=Table, __doc__="[realm.NAME]", type=_TYPE),
+    REALM_OPTIONS,
+    SENSITIVE,
+)
+
+
+def check_name(name: str, parent: str) -> None:
+    """Raises ValueError for what cannot be the name of a realm."""
+    del parent
+    complaint = check("pve-realm", name)
+    if complaint:
+        raise ValueError(f"'{name}': {complaint.strip()}")
+    if len(name) > 32:
+        raise ValueError(f"the name '{name}' is longer than 32 characters")
+
+
+def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
+    """One realm; raises ValueError for what does not fit its type."""
+    del parent
+    kind = _type(name, table.type)
+    given = given_options(table, _PLAIN)
+    secrets = given_secrets(table, SENSITIVE)
+    section = REALM_TYPES[kind]
+    check_options(section, {**given, **dict.fromkeys(secrets, "set")})
+    check_required(section, (option for option, value in given.items() if value not in EMPTY))
+    if _has_key(given.get("tfa", "")):
+        raise ValueError("tfa holds a secret key; set it in Proxmox VE, pvectl leaves it alone")
+    sent = tuple(sorted(secrets.items()))
+    yield Declaration(name, RealmSpec(type=kind, options=normal(name, given), secrets=sent))
+
+
+def normal(name: str, values: Mapping[str, OptionValue]) -> Options:
+    """The options of a realm, without what PVE says by itself."""
+    found = without_defaults(values, REALM_OPTIONS, REALM_TRUE_BY_DEFAULT)
+    if found.get("comment") == BUILT_IN_REALMS.get(name):
+        found.pop("comment", None)
+    if _has_key(found.get("tfa", "")):
+        del found["tfa"]
+    return options(found)
+
+
+def _type(name: str, kind: str | None) -> str:
+    if name in BUILT_IN_REALMS:
+        if kind not in {None, name}:
+            raise ValueError(f"realm {name} is built into Proxmox VE and has the type {name}")
+        return name
+    if kind is None:
+        raise ValueError(f"realm {name} needs a type: ldap, ad or openid")
+    if kind in BUILT_IN_REALMS:
+        raise ValueError(f"unable to create builtin type '{kind}': Proxmox VE has one such realm")
+    return kind
+
+
+def _has_key(tfa: OptionValue) -> bool:
+    """A Yubico key stands in clear in this option; it is left where it is and never shown."""
+    return isinstance(tfa, str) and "key" in parse_properties("pve-tfa-config", tfa).values

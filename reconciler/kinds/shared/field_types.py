@@ -1,0 +1,104 @@
+"""Checks and conversions of single values that several kinds share."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import urllib.parse
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from reconciler.pve.builtin_roles import PRIVILEGES, known_privilege
+
+REALM = re.compile(r"[A-Za-z][A-Za-z0-9.\-_]+")
+USER = re.compile(r"[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+")
+TOKEN = re.compile(r"[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+![A-Za-z][A-Za-z0-9.\-_]+")
+NAME = re.compile(r"[A-Za-z0-9.\-_]+")
+
+
+def plain_text(value: str) -> str:
+    """Text that PVE gives back as it was sent.
+
+    user.cfg takes the value `0` for empty and drops blanks at both ends when it is read
+    (AccessControl.pm, parse_user_config), so both would show as drift without end.
+    """
+    if value == "0":
+        raise ValueError("the text '0' reads back as empty from Proxmox VE; write something else")
+    if value != value.strip():
+        raise ValueError("blanks at the start or end are lost in Proxmox VE; remove them")
+    return value
+
+
+def _expiry(value: object) -> object:
+    """A date (midnight UTC), a date with time (UTC unless it says otherwise), or Unix seconds."""
+    if isinstance(value, dt.datetime):
+        moment = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+        return int(moment.timestamp())
+    if isinstance(value, dt.date):
+        return int(dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC).timestamp())
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("a date is expected; write it without quotes, as in 2027-01-01")  # noqa: TRY004 - pydantic reports ValueErrors
+    return value
+
+
+def unix_to_toml(seconds: int) -> dt.date | dt.datetime | int:
+    """The reverse of an expiry, as people write it: a date where it is midnight UTC.
+
+    Seconds stay seconds where no date can be written: after the year 9999.
+    """
+    try:
+        moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    except (OverflowError, ValueError, OSError):
+        return seconds
+    return moment.date() if seconds % 86400 == 0 else moment
+
+
+Text = Annotated[str, AfterValidator(plain_text)]
+Expiry = Annotated[
+    int,
+    BeforeValidator(_expiry, json_schema_input_type=dt.date | dt.datetime | int),
+    Field(ge=0),
+]
+
+
+Privilege = Annotated[
+    str,
+    AfterValidator(known_privilege),
+    WithJsonSchema({"type": "string", "enum": sorted(PRIVILEGES)}),
+]
+
+
+def names(items: Iterable[str]) -> tuple[str, ...]:
+    """A set of names in normal form."""
+    return tuple(sorted(set(items)))
+
+
+def split_list(text: object) -> tuple[str, ...]:
+    """PVE's comma lists (also `;` and blanks) in normal form; None and "" are empty."""
+    if text is None:
+        return ()
+    if isinstance(text, list):
+        return names(str(item) for item in text)
+    return names(part for part in re.split(r"[,;\s]+", str(text)) if part)
+
+
+def flag(value: Any, *, default: bool = False) -> bool:
+    """PVE's booleans: 0, 1, "0", "1", None."""
+    return default if value is None or value == "" else bool(int(value))
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """The fields that say something, for export: None, "", () and 0 are left out."""
+    return {key: value for key, value in fields.items() if value not in (None, "", (), 0, [])}
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of `after` that differ from `before`."""
+    return {key: value for key, value in after.items() if before.get(key) != value}
+
+
+def quote(text: object) -> str:
+    """How PVE escapes a text in user.cfg; only its length matters here."""
+    return urllib.parse.quote(str(text), safe=" !\"#$&'()*+,-./;<=>?@[\\]^_`{|}~")

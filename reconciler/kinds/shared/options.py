@@ -1,0 +1,268 @@
+"""Options of section files (storages, realms, jobs): TOML in, Proxmox VE's answers in, one form.
+
+The normal form of a value is text, or a tuple of texts for lists: booleans `0` and `1`, numbers in
+decimal, lists that are sets sorted, property strings in PVE's order. The tables of options are
+those in `reconciler.model`, which the embedded Proxmox VE checks against, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    create_model,
+    model_validator,
+)
+
+from reconciler.kinds.shared.field_types import plain_text
+from reconciler.model.policy import Table
+from reconciler.model.secret import SecretRef
+from reconciler.pve import schema
+from reconciler.pve.formats import split_list
+from reconciler.pve.property_strings import PROPERTY_STRINGS, parse_properties, render_properties
+from reconciler.pve.schema import Param
+
+OptionValue = str | tuple[str, ...]
+
+EMPTY = ("", ())
+"""Values that say the same as an absent option."""
+
+
+def _pairs(value: object) -> object:
+    items = value.items() if isinstance(value, Mapping) else value
+    if not isinstance(items, Iterable):
+        return value
+    return tuple(sorted((name, _frozen(given)) for name, given in items))
+
+
+def _frozen(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Options = Annotated[
+    tuple[tuple[str, OptionValue], ...], BeforeValidator(_pairs), PlainSerializer(dict)
+]
+"""name -> value, sorted by name; a mapping in JSON."""
+
+Secrets = Annotated[
+    tuple[tuple[str, SecretRef], ...],
+    BeforeValidator(_pairs),
+    PlainSerializer(lambda pairs: {name: ref.model_dump(exclude_none=True) for name, ref in pairs}),
+]
+"""name of an option -> where its value comes from, sorted by name; a mapping in JSON."""
+
+
+def options(values: Mapping[str, OptionValue]) -> tuple[tuple[str, OptionValue], ...]:
+    """The normal form of a mapping: sorted, without empty values."""
+    return tuple(sorted((name, value) for name, value in values.items() if value not in EMPTY))
+
+
+def without_line_feed(text: str) -> str:
+    """Raises ValueError for what no section file can hold (SectionConfig.pm)."""
+    if "\n" in text:
+        raise ValueError("a line feed cannot stand in this file; Proxmox VE keeps one line each")
+    return text
+
+
+def toml_name(option: str) -> str:
+    """How an option is written in a state file."""
+    return option.replace("-", "_")
+
+
+def is_list(param: Param) -> bool:
+    """Whether the values of an option are lists whose order says nothing."""
+    return param.format.endswith("-list")
+
+
+def is_property(param: Param) -> bool:
+    """Whether the option holds several values, as in `clone=10,restore=20`."""
+    return param.format in PROPERTY_STRINGS
+
+
+def from_toml(name: str, param: Param, value: Any) -> OptionValue:
+    """A value of a state file; raises ValueError with PVE's words for what PVE would refuse."""
+    found = _normal(param, _written(param, value))
+    for text in (found,) if isinstance(found, str) else found:
+        without_line_feed(text)
+        if name == "comment" or text != text.strip():
+            plain_text(text)
+    sent: schema.Value = list(found) if param.type == "array" else _joined(found)
+    complaint = schema.complaint(param, sent, name) if found not in EMPTY else None
+    if complaint is not None:
+        raise ValueError(f"{toml_name(name)} is refused: {complaint.strip()}")
+    return found
+
+
+def from_answer(param: Param, value: Any) -> OptionValue:
+    """A value as Proxmox VE answered it; what cannot be understood stays as it is."""
+    if isinstance(value, Mapping):
+        value = _assignments(value)
+    return _normal(param, value if isinstance(value, list) else _text(value))
+
+
+def to_param(param: Param, value: OptionValue) -> str | tuple[str, ...]:
+    """A value as it is sent: repeated for an array, else one text."""
+    return value if param.type == "array" else _joined(value)
+
+
+def to_toml(param: Param, value: OptionValue) -> Any:
+    """The reverse of `from_toml`, as people write it."""
+    if not isinstance(value, str):
+        return list(value)
+    if param.type == "boolean":
+        return value == "1"
+    if param.type == "integer":
+        return int(value)
+    if is_property(param):
+        parts = parse_properties(param.format, value).values
+        table = PROPERTY_STRINGS[param.format]
+        return {toml_name(key): _plain_toml(table[key], parts[key]) for key in sorted(parts)}
+    return value
+
+
+def table_model(
+    base: type[Table], table: Mapping[str, Param], secrets: Iterable[str] = ()
+) -> type[Table]:
+    """`base` with one more field per option that it does not have; absent ones are None.
+
+    Fields hold values in normal form; those named in `secrets` hold references.
+    """
+    fields: dict[str, Any] = {}
+    secret = frozenset(secrets)
+    for option, param in table.items():
+        if toml_name(option) in base.model_fields:
+            continue
+        if option in secret:
+            fields[toml_name(option)] = (
+                SecretRef | None,
+                Field(default=None, description="a secret, by reference"),
+            )
+        else:
+            fields[toml_name(option)] = (_field(option, param), Field(default=None))
+    return create_model(base.__name__.strip("_"), __base__=base, __doc__=base.__doc__, **fields)
+
+
+def given_options(table: Table, names: Iterable[str]) -> dict[str, OptionValue]:
+    """The options that a table gives, by PVE's names; empty values included."""
+    found = {name: getattr(table, toml_name(name), None) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def given_secrets(table: Table, names: Iterable[str]) -> dict[str, SecretRef]:
+    """The secrets that a table gives, by PVE's names."""
+    found = {name: getattr(table, toml_name(name), None) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+class KeepTable(Table):
+    """Which backups stay, as in `keep = { last = 3, weekly = 2 }`."""
+
+    all: bool | None = Field(default=None, description="keep every backup; excludes the others")
+    last: int | None = Field(default=None, ge=0)
+    hourly: int | None = Field(default=None, ge=0)
+    daily: int | None = Field(default=None, ge=0)
+    weekly: int | None = Field(default=None, ge=0)
+    monthly: int | None = Field(default=None, ge=0)
+    yearly: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> KeepTable:
+        if not self.model_fields_set:
+            raise ValueError("an empty table keeps nothing in particular; write { all = true }")
+        self.rules()
+        return self
+
+    def rules(self) -> OptionValue:
+        """The option `prune-backups` in normal form."""
+        given = {f"keep-{name}": value for name, value in self if value is not None}
+        return from_toml("prune-backups", KEEP, given)
+
+
+KEEP = Param(format="prune-backups", optional=True)
+
+
+def keep_to_toml(value: OptionValue) -> dict[str, Any]:
+    """The reverse of `KeepTable.rules`."""
+    table: dict[str, Any] = to_toml(KEEP, value)
+    return {name.removeprefix("keep_"): count for name, count in table.items()}
+
+
+def _field(option: str, param: Param) -> Any:
+    def convert(value: Any) -> OptionValue | None:
+        return None if value is None else from_toml(option, param, value)
+
+    return Annotated[_toml_type(param) | None, AfterValidator(convert)]
+
+
+def _toml_type(param: Param) -> Any:
+    if param.type == "boolean":
+        return bool
+    if param.type == "integer":
+        return int
+    if param.format == "pve-dir-override-list":
+        return dict[str, str] | list[str]
+    if is_property(param):
+        return dict[str, bool | int | float | str] | str
+    if param.type == "array":
+        return list[str]
+    return list[str] | str if is_list(param) else str
+
+
+def _written(param: Param, value: Any) -> Any:
+    """A TOML value in the shape that PVE knows."""
+    if isinstance(value, Mapping):
+        named = {key.replace("_", "-"): text for key, text in value.items()}
+        return _assignments(named)
+    return value if isinstance(value, list) else _text(value)
+
+
+def _assignments(values: Mapping[str, Any]) -> str:
+    return ",".join(f"{key}={_text(values[key])}" for key in sorted(values))
+
+
+def _normal(param: Param, value: Any) -> OptionValue:
+    if param.type == "array":
+        return tuple(map(str, value if isinstance(value, list) else [value]))
+    if is_list(param):
+        parts = value if isinstance(value, list) else split_list(str(value))
+        return tuple(sorted({str(part) for part in parts}))
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    if param.type == "boolean":
+        return text if text in {"0", "1"} else str(int(text.lower() in {"yes", "on", "true"}))
+    if is_property(param):
+        return _normal_property(param, text)
+    return text
+
+
+def _normal_property(param: Param, text: str) -> str:
+    found = parse_properties(param.format, text)
+    if found.complaint is not None:
+        return text
+    if param.format == "prune-backups":
+        return keep_rules(found.values)
+    return render_properties(param.format, found.values)
+
+
+def keep_rules(values: Mapping[str, str]) -> str:
+    """Retention in normal form: what counts nothing is left out, and nothing at all keeps all."""
+    counted = {name: value for name, value in values.items() if int(value)}
+    return render_properties("prune-backups", counted or {"keep-all": "1"}) if values else ""
+
+
+def _joined(value: OptionValue) -> str:
+    return value if isinstance(value, str) else ",".join(value)
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _plain_toml(param: Param, value: str) -> bool | int | str:
+    if param.type == "boolean":
+        return value == "1"
+    return int(value) if value.isdecimal() else value

@@ -1,0 +1,43 @@
+"""Objects read through an `Api`: a constant number of requests, however many objects there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reconciler.kinds import all_kinds
+from reconciler.model.address import Address
+from reconciler.model.api import Api
+from reconciler.model.request import Request, request
+from reconciler.model.spec import Spec
+
+RESOURCES = request("GET", "cluster", "resources")
+"""Guests with their pool, nodes and storages: one list for all kinds that need it."""
+
+Wanted = Mapping[str, frozenset[str]]
+"""Kind -> ids for which more than the lists must be read."""
+
+EVERYTHING = frozenset({"*"})
+"""All ids of a kind."""
+
+
+def read_state(
+    api: Api, names: Iterable[str], wanted: Wanted, beside: Iterable[Request] = ()
+) -> tuple[dict[Address, Spec], dict[Request, Any]]:
+    """The objects of the named kinds, and all answers, those to the requests `beside` included.
+
+    Two rounds: the lists of all kinds, then what only single objects tell. Raises what `Api.get`
+    raises.
+    """
+    kinds = [kind for name, kind in all_kinds().items() if name in set(names)]
+    lists = dict.fromkeys([*beside, *(read for kind in kinds for read in kind.reads)])
+    answers: dict[Request, Any] = dict(zip(lists, api.get(list(lists)), strict=True))
+    details = dict.fromkeys(
+        detail
+        for kind in kinds
+        for detail in kind.details(answers, wanted.get(kind.name, frozenset()))
+    )
+    if details:
+        answers.update(zip(details, api.get(list(details)), strict=True))
+    state = {Address(kind.name, name): spec for kind in kinds for name, spec in kind.read(answers)}
+    return state, answers

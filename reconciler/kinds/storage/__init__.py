@@ -1,0 +1,267 @@
+"""Storages and their scope (/storage): what they hold, on which nodes, what is kept.
+
+Only the options that a table gives are managed, the others are left alone; `unset` clears. With
+`type` a missing storage is created.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from reconciler.access.table import AccessTable
+from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.shared.field_types import names
+from reconciler.kinds.shared.options import (
+    OptionValue,
+    from_answer,
+    keep_to_toml,
+    to_param,
+    to_toml,
+    toml_name,
+)
+from reconciler.kinds.shared.replace import as_replacement, replacement
+from reconciler.kinds.shared.section import fixed_changes, put_params
+from reconciler.kinds.storage.table import (
+    SENSITIVE,
+    SHOWN_AS_SET,
+    StorageSpec,
+    StorageTable,
+    check_name,
+    check_secrets,
+    check_type,
+    declare,
+    normal,
+)
+from reconciler.model.address import Address
+from reconciler.model.change import Change, Undo
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.request import Request, Value, request
+from reconciler.model.secret import SecretRef
+from reconciler.model.spec import Spec, State
+from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_TYPES
+
+STORAGES = request("GET", "storage")
+
+
+def _export(name: str, spec: StorageSpec) -> dict[str, Any]:
+    del name
+    table: dict[str, Any] = {"type": spec.type} if spec.type in STORAGE_TYPES else {}
+    for option, value in spec.options:
+        if option == "prune-backups":
+            table["keep"] = keep_to_toml(value)
+        else:
+            table[toml_name(option)] = to_toml(STORAGE_OPTIONS[option], value)
+    return table
+
+
+def _read(reads: Reads) -> Iterable[tuple[str, StorageSpec]]:
+    for row in reads[STORAGES]:
+        name, kind = row["storage"], row["type"]
+        values = {
+            option: from_answer(param, row[option])
+            for option, param in STORAGE_OPTIONS.items()
+            if row.get(option) is not None and option not in SENSITIVE
+        }
+        held = names(option for option in SHOWN_AS_SET if row.get(option))
+        yield name, StorageSpec(type=kind, options=normal(name, kind, values), held=held)
+
+
+def _overlay(declared: StorageSpec, live: StorageSpec | None) -> StorageSpec:
+    """Raises ValueError for what cannot be done with a storage of the live type."""
+    given = dict(declared.options)
+    kind = declared.type or (live.type if live else "")
+    if not kind:
+        raise ValueError("the storage does not exist; give it a type and it will be created")
+    if kind in STORAGE_TYPES:
+        check_type(kind, given, declared.unset, dict(declared.secrets))
+    chosen = declared.own_path and kind in STORAGE_TYPES and STORAGE_TYPES[kind].mounted
+    cleared = (*declared.unset, "path") if chosen else declared.unset
+    if chosen:
+        del given["path"]
+    if live is None or live.type != kind:
+        return _new(declared, kind, given)
+    merged = {**dict(live.options), **given}
+    for option in cleared:
+        merged.pop(option, None)
+    reached = StorageSpec(
+        type=kind,
+        options=normal("", kind, merged),
+        held=tuple(name for name in live.held if name not in declared.unset),
+        secrets=tuple(
+            (name, reference)
+            for name, reference in declared.secrets
+            if name in SHOWN_AS_SET and name not in live.held
+        ),
+    )
+    if _fixed(live, reached):
+        return reached.model_copy(update={"held": (), "secrets": declared.secrets})
+    return reached
+
+
+def _new(declared: StorageSpec, kind: str, given: Mapping[str, OptionValue]) -> StorageSpec:
+    check_secrets(kind, dict(declared.secrets))
+    return StorageSpec(type=kind, options=normal("", kind, given), secrets=declared.secrets)
+
+
+def _visible(spec: StorageSpec) -> StorageSpec:
+    shown = (name for name, _ in spec.secrets if name in SHOWN_AS_SET)
+    return StorageSpec(type=spec.type, options=spec.options, held=names((*spec.held, *shown)))
+
+
+def _secrets(spec: StorageSpec) -> Mapping[str, SecretRef]:
+    return dict(spec.secrets)
+
+
+def _with_secrets(spec: StorageSpec, secrets: Mapping[str, SecretRef]) -> StorageSpec:
+    return spec.model_copy(
+        update={"secrets": tuple(sorted({**dict(spec.secrets), **secrets}.items()))}
+    )
+
+
+def _references(name: str, spec: StorageSpec) -> Iterable[Address]:
+    """An LVM storage may lie on a volume of another one."""
+    base = dict(spec.options).get("base")
+    if isinstance(base, str) and base.partition(":")[0] != name:
+        yield Address("storage", base.partition(":")[0])
+
+
+def _keep(name: str, spec: StorageSpec, gone: Address) -> StorageSpec:
+    del name, gone
+    return spec
+
+
+def _fixed(before: Spec | None, after: Spec | None) -> tuple[str, ...]:
+    """What cannot be changed in place: the type, or options by name."""
+    if not (isinstance(before, StorageSpec) and isinstance(after, StorageSpec)):
+        return ()
+    if before.type != after.type:
+        return ("type",)
+    kind = STORAGE_TYPES.get(after.type)
+    if kind is None:
+        return ()
+    return fixed_changes(kind.section, dict(before.options), dict(after.options))
+
+
+def _split(change: Change) -> Sequence[Change]:
+    return as_replacement(change) if _fixed(change.before, change.after) else (change,)
+
+
+def _refuse(change: Change, live: State) -> Iterable[Finding]:
+    fixed = _fixed(change.before, change.after)
+    if fixed:
+        lost = "its password and keys" if _has_secret(change.before) else ""
+        yield replacement(change, live, tuple(map(toml_name, fixed)), lost)
+
+
+def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
+    for change in changes:
+        name, before, after = change.address.id, change.before, change.after
+        if not isinstance(after, StorageSpec):
+            yield request("DELETE", "storage", name), (change,)
+        elif isinstance(before, StorageSpec):
+            put = _put(before, after)
+            if put:
+                yield Request("PUT", ("storage", name), tuple(put.items())), (change,)
+        else:
+            params: dict[str, Value] = {"storage": name, "type": after.type}
+            for option, value in after.options:
+                params[option] = to_param(STORAGE_OPTIONS[option], value)
+            params.update(after.secrets)
+            yield Request("POST", ("storage",), tuple(params.items())), (change,)
+
+
+def _put(before: StorageSpec, after: StorageSpec) -> dict[str, Value]:
+    """Empty when nothing can be sent: a secret cannot be given back."""
+    params, deleted = put_params(dict(before.options), dict(after.options), STORAGE_OPTIONS)
+    known = dict(before.secrets)
+    params.update({name: ref for name, ref in after.secrets if known.get(name) != ref})
+    gone = sorted({*before.held, *known} - {*after.held, *dict(after.secrets)} & SHOWN_AS_SET)
+    if deleted or gone:
+        params["delete"] = ",".join((*deleted, *gone))
+    return params
+
+
+def _has_secret(spec: Spec | None) -> bool:
+    """Whether PVE keeps something for the storage that it never gives away."""
+    if not isinstance(spec, StorageSpec) or spec.type not in STORAGE_TYPES:
+        return True
+    if spec.held or spec.secrets or spec.type in {"esxi", "pbs"}:
+        return True
+    given = dict(spec.options)
+    return ("username" in given and spec.type == "cifs") or (
+        "monhost" in given and spec.type in {"cephfs", "rbd"}
+    )
+
+
+def _undo(change: Change) -> Undo:
+    """Passwords and keys cannot be read, so they do not come back."""
+    before, after = change.before, change.after
+    if not isinstance(after, StorageSpec):
+        return Undo.NONE if _has_secret(before) else Undo.FULL
+    if not isinstance(before, StorageSpec):
+        return Undo.FULL
+    if set(before.held) - set(after.held):
+        return Undo.NONE
+    added = SHOWN_AS_SET - set(before.held)
+    return Undo.LOSSY if set(dict(after.secrets)) - added else Undo.FULL
+
+
+def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
+    del change, table
+    yield need("/storage", "Datastore.Allocate")
+
+
+def _built_in(name: str, spec: StorageSpec) -> bool:
+    del spec
+    return name == "local"
+
+
+def _check(name: str, spec: StorageSpec, desired: Mapping[Address, Spec]) -> Iterable[Finding]:
+    del desired
+    for option in spec.ignored:
+        yield Finding(
+            "IGNORED_OPTION",
+            Severity.WARNING,
+            f"Proxmox VE drops {toml_name(option)} of storage {name}: it is there on every node",
+            hint=f"remove {toml_name(option)}",
+            address=Address("storage", name),
+        )
+
+
+def _digest(reads: Reads, name: str) -> str:
+    return next(
+        (str(row.get("digest") or "") for row in reads[STORAGES] if row["storage"] == name), ""
+    )
+
+
+KIND = Kind(
+    name="storage",
+    spec=StorageSpec,
+    place=Place("storage"),
+    table=StorageTable,
+    check_name=check_name,
+    declare=declare,
+    export=_export,
+    refers_to=frozenset({"storage"}),
+    lock="storage.cfg",
+    reads=(STORAGES,),
+    read=_read,
+    sees=(need("/storage", "Datastore.Audit", "Datastore.AllocateSpace", propagated=True),),
+    overlay=_overlay,
+    visible=_visible,
+    references=_references,
+    detach=_keep,
+    drops=frozenset({"acl", "pool"}),
+    split=_split,
+    requests=lambda changes: tuple(_requests(changes)),
+    undo=_undo,
+    needs=_needs,
+    built_in=_built_in,
+    always=frozenset({"local"}),
+    check=_check,
+    refuse=_refuse,
+    secrets=_secrets,
+    with_secrets=_with_secrets,
+    digest=_digest,
+)

@@ -1,0 +1,215 @@
+"""[storage.NAME]: what a table may say, per type of storage, and its normal form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, create_model
+
+from reconciler.kinds.shared.field_types import names
+from reconciler.kinds.shared.options import (
+    EMPTY,
+    KeepTable,
+    Options,
+    OptionValue,
+    Secrets,
+    given_options,
+    given_secrets,
+    options,
+    table_model,
+    toml_name,
+)
+from reconciler.kinds.shared.section import (
+    check_options,
+    check_required,
+    check_unset,
+    without_defaults,
+)
+from reconciler.model.declared import Declaration
+from reconciler.model.policy import Table
+from reconciler.model.secret import SecretRef
+from reconciler.model.spec import Spec
+from reconciler.pve.formats import check
+from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_TRUE_BY_DEFAULT, STORAGE_TYPES
+from reconciler.text.suggest import did_you_mean
+
+SENSITIVE = names(name for kind in STORAGE_TYPES.values() for name in kind.section.sensitive)
+SHOWN_AS_SET = frozenset({"encryption-key", "master-pubkey"})
+"""Secrets of which PVE shows that they are there (PBSPlugin.pm, on_add_hook)."""
+
+_PATH = re.compile(r"/[-/a-zA-Z0-9_.@]+")
+_PLAIN = tuple(
+    name for name in STORAGE_OPTIONS if name not in SENSITIVE and name != "prune-backups"
+)
+_UNSETTABLE = {toml_name(name): name for name in STORAGE_OPTIONS} | {"keep": "prune-backups"}
+
+
+class StorageSpec(Spec):
+    """`options` by PVE's names, in normal form; booleans that equal PVE's default are left out.
+
+    `held`: secrets that PVE shows to be set. `secrets`: those to send. A declared spec may lack
+    `type`, holds defaults where they are declared, names in `unset` what is to be cleared and in
+    `ignored` what PVE drops for this storage. `own_path`: its path is the one that PVE chooses
+    itself where it mounts the storage; a live spec leaves it out.
+    """
+
+    type: str = ""
+    options: Options = ()
+    held: tuple[str, ...] = ()
+    secrets: Secrets = ()
+    unset: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    own_path: bool = False
+
+
+class _StorageTable(Table):
+    """[storage.NAME]"""
+
+    instead: ClassVar[Mapping[str, str]] = {
+        "maxfiles": "it is gone in Proxmox VE 9; write keep = { last = N }",
+        "prune_backups": "retention stands in keep = { last = N, weekly = N }",
+    }
+    keep: KeepTable | None = Field(default=None, description="which backups stay")
+    unset: list[str] = Field(default=[], description="names of options to clear")
+
+
+_TYPE: Any = (
+    Literal[tuple(STORAGE_TYPES)] | None,
+    Field(default=None, description="with it, a missing storage is created"),
+)
+StorageTable = table_model(
+    create_model("StorageTable", __base__=_StorageTable, __doc__=_StorageTable.__doc__, type=_TYPE),
+    {name: param for name, param in STORAGE_OPTIONS.items() if name != "prune-backups"},
+    SENSITIVE,
+)
+
+
+def check_name(name: str, parent: str) -> None:
+    """Raises ValueError for what cannot be the id of a storage."""
+    del parent
+    complaint = check("pve-storage-id", name)
+    if complaint:
+        raise ValueError(complaint.strip())
+
+
+def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
+    """One storage; raises ValueError for what does not fit its type."""
+    del parent
+    given = given_options(table, _PLAIN)
+    if table.keep is not None:
+        given["prune-backups"] = table.keep.rules()
+    if given.get("content") == ():
+        raise ValueError('content must name something; ["none"] takes everything away')
+    unset = {_unsettable(option) for option in table.unset}
+    for option in sorted(unset & given.keys()):
+        raise ValueError(f"{toml_name(option)} is given and unset at the same time")
+    secrets = given_secrets(table, SENSITIVE)
+    if table.type is not None:
+        _check_new(table.type, given, unset, secrets)
+    unset |= {option for option, value in given.items() if value in EMPTY}
+    ignored = ("nodes",) if name == "local" and "nodes" in given else ()
+    given = {option: value for option, value in given.items() if option not in ignored}
+    yield Declaration(
+        name,
+        StorageSpec(
+            type=table.type or "",
+            options=options(given),
+            secrets=tuple(sorted(secrets.items())),
+            unset=tuple(sorted(unset)),
+            ignored=ignored,
+            own_path=given.get("path") == _own_path(name),
+        ),
+    )
+
+
+def check_type(
+    kind: str, given: Mapping[str, OptionValue], unset: Iterable[str], secrets: Iterable[str]
+) -> None:
+    """Raises ValueError for what a storage of this type cannot have."""
+    section = STORAGE_TYPES[kind].section
+    check_options(section, {**given, **dict.fromkeys(secrets, "set")})
+    check_unset(section, unset)
+    _check_content(kind, given.get("content", ()))
+    for override in given.get("content-dirs", ()):
+        what = override.partition("=")[0]
+        if what not in STORAGE_TYPES[kind].content:
+            raise ValueError(f"type {kind} holds no {what}, so it needs no folder for it")
+    image = given.get("format", "")
+    if image not in EMPTY and image not in STORAGE_TYPES[kind].formats:
+        raise ValueError(f"type {kind} has no image format {image}")
+    path = given.get("path")
+    if kind in {"btrfs", "dir"} and path is not None and not _PATH.fullmatch(str(path)):
+        raise ValueError(f"illegal path for directory storage: {path}")
+
+
+def check_secrets(kind: str, secrets: Iterable[str]) -> None:
+    """Raises ValueError when a storage of this type cannot be made for want of a secret."""
+    section = STORAGE_TYPES[kind].section
+    needed = {"password"} if kind == "esxi" else section.required & section.sensitive
+    if "master-pubkey" in secrets:
+        needed |= {"encryption-key"}
+    missing = sorted(needed - set(secrets))
+    if missing:
+        names_of = " and ".join(map(toml_name, missing))
+        raise ValueError(f"a new storage of type {kind} needs {names_of}")
+
+
+def normal(name: str, kind: str, values: Mapping[str, OptionValue]) -> Options:
+    """The options of a storage, without what PVE sets by itself; content is always there."""
+    found = without_defaults(values, STORAGE_OPTIONS, STORAGE_TRUE_BY_DEFAULT)
+    known = STORAGE_TYPES.get(kind)
+    if known is None:
+        return options(found)
+    if known.shared:
+        found.pop("shared", None)
+    if name == "local":
+        found.pop("nodes", None)
+    found.setdefault("content", tuple(sorted(known.default_content)))
+    return _without_own_path(name, kind, found)
+
+
+def _own_path(name: str) -> str:
+    return f"/mnt/pve/{name}"
+
+
+def _without_own_path(name: str, kind: str | None, values: Mapping[str, OptionValue]) -> Options:
+    """Without the path that PVE chooses itself for storages that it mounts."""
+    known = STORAGE_TYPES.get(kind or "")
+    own = _own_path(name) if known and known.mounted else None
+    return options({key: text for key, text in values.items() if key != "path" or text != own})
+
+
+def _check_new(
+    kind: str,
+    given: Mapping[str, OptionValue],
+    unset: Iterable[str],
+    secrets: Mapping[str, SecretRef],
+) -> None:
+    """A required secret is only needed when the storage is made, so an import can do without."""
+    check_type(kind, given, unset, secrets)
+    chosen = {"path"} if STORAGE_TYPES[kind].mounted else set()
+    section = STORAGE_TYPES[kind].section
+    check_required(section, given, but=chosen | section.sensitive)
+
+
+def _check_content(kind: str, content: OptionValue) -> None:
+    """PVE drops unsupported content in silence as long as some is left (Plugin.pm)."""
+    for what in content:
+        if what not in STORAGE_TYPES[kind].content:
+            raise ValueError(f"storage does not support content type '{what}' (type {kind})")
+    if "none" in content and len(content) > 1:
+        raise ValueError("unable to combine 'none' with other types")
+
+
+def _unsettable(option: str) -> str:
+    """PVE's name of an option to clear."""
+    if option not in _UNSETTABLE:
+        likely = did_you_mean(option, _UNSETTABLE)
+        text = f"unset names an unknown option '{option}'"
+        raise ValueError(f"{text}; {likely}" if likely else text)
+    name = _UNSETTABLE[option]
+    if name in SENSITIVE and name not in SHOWN_AS_SET:
+        raise ValueError(f"{option} cannot be unset: nobody can see whether it is there")
+    return name

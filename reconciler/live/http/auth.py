@@ -1,0 +1,109 @@
+"""Who asks: the login with a password, its ticket, and what to say when the server says no."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from reconciler.access.explain.snippets import shell
+from reconciler.errors import AuthenticationFailed
+
+RENEWED_AFTER = 3600
+"""Seconds; Proxmox VE takes a ticket for two hours."""
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Outgoing(Protocol):
+    """A request just before it is sent."""
+
+    method: str | None
+    headers: Any
+
+
+class Ticket:
+    """The ticket of a user who logged in with a password; called by requests for each request.
+
+    `login` sends the form to `/access/ticket` and gives the `data` of the answer. It goes the same
+    way as every other request, so that the certificate is checked before the password is sent.
+    """
+
+    def __init__(self, username: str, password: str, clock: Callable[[], float]) -> None:
+        self._username = username
+        self._password = password
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._ticket = ""
+        self._csrf = ""
+        self._since = 0.0
+
+    def renew(self, login: Callable[[Mapping[str, str]], Any]) -> None:
+        """Log in when there is no ticket or it is an hour old; one thread at a time."""
+        with self._lock:
+            age = self._clock() - self._since
+            if self._ticket and 0 <= age < RENEWED_AFTER:
+                return
+            answer = login({"username": self._username, "password": self._password})
+            if not isinstance(answer, dict) or not answer.get("ticket"):
+                raise AuthenticationFailed(f"the login of {self._username} brought no ticket")
+            ticket = str(answer["ticket"])
+            if answer.get("NeedTFA") or ticket.startswith("PVE:!tfa!"):
+                raise AuthenticationFailed(
+                    f"{self._username} needs a second factor to log in",
+                    hint="use an API token: set `token_id` in [target] instead of `username`",
+                )
+            self._ticket = ticket
+            self._csrf = str(answer.get("CSRFPreventionToken", ""))
+            self._since = self._clock()
+
+    def __call__(self, outgoing: Outgoing) -> Outgoing:
+        outgoing.headers["Cookie"] = "PVEAuthCookie=" + quote(self._ticket, safe="")
+        if outgoing.method != "GET":
+            outgoing.headers["CSRFPreventionToken"] = self._csrf
+        return outgoing
+
+
+def clean_secret(actor: str, secret: str) -> str:
+    """Without the line end of a file.
+
+    Refuses what cannot be one before a library shows it in an error: raises `AuthenticationFailed`.
+    """
+    secret = secret.rstrip("\r\n")
+    if not secret:
+        raise AuthenticationFailed(
+            f"the {_kind(actor)} of {actor} is empty",
+            hint="set PVECTL_TOKEN_SECRET, or `token_secret` in [target]",
+        )
+    if "!" in actor and not re.fullmatch(r"[!-~]+", secret):
+        raise AuthenticationFailed(
+            f"the token secret of {actor} holds blanks or other signs that no secret has",
+            hint="Proxmox VE's secrets look like 01234567-89ab-cdef-0123-456789abcdef",
+        )
+    return secret
+
+
+def why_refused(actor: str, secret: str) -> str:
+    """What to look at after a 401; Proxmox VE does not tell a wrong token from an expired one."""
+    user, _, token = actor.partition("!")
+    if not token:
+        return (
+            "the password is wrong, or the user is unknown, disabled, expired or locked:"
+            " `pveum user list` on a node shows it"
+        )
+    shape = ""
+    if not _UUID.fullmatch(secret):
+        shape = "the secret given is no UUID, as all of Proxmox VE's are: it is probably wrong; "
+    tokens = shell("pveum", "user", "token", "list", user)
+    renewed = shell("pveum", "user", "token", "modify", user, token, "--regenerate", "1")
+    return (
+        f"{shape}either the secret is wrong, or the token or its user is unknown, disabled or"
+        f" expired, which Proxmox VE does not tell apart: `{tokens}` and `pveum"
+        f" user list` on a node show the expiry dates; `{renewed}` makes a new secret"
+    )
+
+
+def _kind(actor: str) -> str:
+    return "token secret" if "!" in actor else "password"

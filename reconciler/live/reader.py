@@ -1,0 +1,208 @@
+"""API -> live state: what the caller may see is checked first, absence is never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from reconciler.access.evaluate import privileges
+from reconciler.access.explain.snippets import shell
+from reconciler.access.table import AccessTable
+from reconciler.errors import Blind
+from reconciler.kinds import access_table, all_kinds
+from reconciler.kinds.group import GROUPS
+from reconciler.kinds.kind import Need
+from reconciler.kinds.shared.field_types import split_list
+from reconciler.kinds.shared.reader import RESOURCES, Wanted, read_state
+from reconciler.model.address import Address
+from reconciler.model.api import Api
+from reconciler.model.inventory import Facts, Guest
+from reconciler.model.request import request
+from reconciler.model.spec import State
+from reconciler.pve.acl_paths import chain
+
+VERSION = request("GET", "version")
+PERMISSIONS = request("GET", "access", "permissions")
+
+DECIDING = ("role", "group", "user", "token", "acl")
+"""The kinds that say what the caller may see; read whatever else is."""
+
+Permissions = Mapping[str, Mapping[str, int]]
+"""path -> privilege -> 1 where it holds on everything below as well."""
+
+
+class Live(NamedTuple):
+    """One look at a cluster."""
+
+    state: State
+    facts: Facts
+
+    def table(self) -> AccessTable:
+        """With members of groups that do not exist, which no object of the state can hold."""
+        table = access_table(self.state)
+        for user, groups in self.facts.ghosts.items():
+            table.add_members(user, groups)
+        return table
+
+
+def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
+    """All objects of the named kinds, and of those that say who may see what.
+
+    Raises `Blind` when the caller would see only a part.
+
+    Proxmox VE filters its lists in silence by what the caller may see, so an empty answer of a
+    weak token means nothing. Requests: two, then the lists and details in parallel.
+    """
+    names = tuple(dict.fromkeys((*names, *DECIDING)))
+    needs = [need for name in names for need in all_kinds()[name].sees]
+    version, permissions = api.get([VERSION, PERMISSIONS])
+    _refuse_blind(api.actor, unmet(permissions, needs))
+    state, answers = read_state(api, names, wanted, [RESOURCES])
+    _refuse_blind(api.actor, _cut_off(state, api.actor, needs))
+    facts = facts_of(version, answers[RESOURCES])
+    return Live(state, replace(facts, ghosts=_ghosts(answers[GROUPS], state)))
+
+
+def _refuse_blind(actor: str, missing: Sequence[Need]) -> None:
+    if missing:
+        raise Blind(
+            f"{actor} cannot see enough to decide: {_words(missing)}",
+            hint="\n".join(["grant it the right to read:", *_help(actor, missing)]),
+        )
+
+
+def unmet(permissions: Permissions, needs: Iterable[Need]) -> tuple[Need, ...]:
+    """The needs that the caller's own permissions do not meet, each once, in order.
+
+    One that is met where it counts and cut off further down is told of the places below.
+    """
+    lacking = [need for need in dict.fromkeys(needs) if not _met(permissions, need)]
+    return tuple(dict.fromkeys(one for need in lacking for one in _closer(permissions, need)))
+
+
+def _closer(permissions: Permissions, need: Need) -> Iterable[Need]:
+    for way in need.any_of if need.propagated else ():
+        spreads = all(int(_at(permissions, path).get(name, 0)) for path, name in way)
+        prefixes = tuple(path.rstrip("/") + "/" for path, _ in way)
+        below = [place for place in sorted(permissions) if place.startswith(prefixes)]
+        cut = [p for p in below if not permissions[p].keys() >= {name for _, name in way}]
+        if spreads and cut:
+            ways = need.any_of
+            return [Need(tuple(tuple((at, n) for _, n in way) for way in ways)) for at in cut]
+    return [need]
+
+
+def _met(permissions: Permissions, need: Need) -> bool:
+    return any(
+        all(_holds(permissions, path, privilege, below=need.propagated) for path, privilege in way)
+        for way in need.any_of
+    )
+
+
+def _holds(permissions: Permissions, path: str, privilege: str, *, below: bool) -> bool:
+    """Held on `path`; with `below` on everything under it too, as far as PVE lists paths."""
+    held = _at(permissions, path).get(privilege)
+    if held is None or not below:
+        return held is not None
+    prefix = path.rstrip("/") + "/"
+    return bool(int(held)) and all(
+        privilege in privileges
+        for place, privileges in permissions.items()
+        if place.startswith(prefix)
+    )
+
+
+def _at(permissions: Permissions, path: str) -> Mapping[str, int]:
+    """What holds on a path; one that is not listed inherits from the nearest that is."""
+    if path in permissions:
+        return permissions[path]
+    for above in reversed(chain(path)[:-1]):
+        if above in permissions:
+            return {name: flag for name, flag in permissions[above].items() if int(flag)}
+    return {}
+
+
+def _cut_off(state: State, actor: str, needs: Iterable[Need]) -> tuple[Need, ...]:
+    """The needs that an entry further down cuts, with what was read computed as PVE does.
+
+    /access/permissions leaves out the paths on which the caller has nothing, so it cannot tell.
+    """
+    table = access_table(state)
+    missing = []
+    for need in dict.fromkeys(needs):
+        for path in table.acl if need.propagated else ():
+            ways = [[name for place, name in way if _is_above(place, path)] for way in need.any_of]
+            held = privileges(table, actor, path)
+            if not any(all(name in held for name in way) for way in ways):
+                cut = tuple(tuple((path, name) for name in way) for way in ways if way)
+                missing.append(Need(cut))
+    return tuple(missing)
+
+
+def _is_above(place: str, path: str) -> bool:
+    return place in {"/", path} or path.startswith(f"{place}/")
+
+
+def _words(missing: Iterable[Need]) -> str:
+    parts = []
+    for need in missing:
+        ways = [" and ".join(f"{name} on {path}" for path, name in way) for way in need.any_of]
+        below = " and all below" if need.propagated else ""
+        parts.append(f"{' or '.join(ways)}{below} is missing")
+    return "; ".join(parts)
+
+
+def _help(actor: str, missing: Iterable[Need]) -> list[str]:
+    """On top, or where an entry further down takes the place of what is inherited."""
+    places = [need.any_of[0][0][0] if _is_cut(need) else "/" for need in missing]
+    return [line for place in dict.fromkeys(places) for line in grants(actor, place)]
+
+
+def _is_cut(need: Need) -> bool:
+    """Whether it is no need of a kind but one place below; those of kinds are on known paths."""
+    kinds = {one for kind in all_kinds().values() for one in kind.sees}
+    return need not in kinds
+
+
+def grants(actor: str, path: str = "/") -> list[str]:
+    """The `pveum` lines that let `actor` read everything from `path` on.
+
+    A token needs its user's entry, too.
+    """
+    user, _, token = actor.partition("!")
+    entry = ("pveum", "acl", "modify", path, "--roles", "PVEAuditor")
+    lines = [shell(*entry, "--users", user)]
+    if token:
+        lines.append(shell(*entry, "--tokens", actor))
+    return lines
+
+
+def _ghosts(rows: Iterable[Mapping[str, Any]], state: State) -> dict[str, tuple[str, ...]]:
+    """PVE keeps members that do not exist (AccessControl.pm, `parse_user_config`)."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for user in split_list(row.get("users") or ""):
+            if Address("user", user) not in state:
+                found.setdefault(user, []).append(row["groupid"])
+    return {user: tuple(sorted(groups)) for user, groups in sorted(found.items())}
+
+
+def facts_of(version: Mapping[str, Any], resources: Iterable[Mapping[str, Any]]) -> Facts:
+    """The guests and nodes among the rows of /cluster/resources."""
+    guests = {}
+    nodes = set()
+    for row in resources:
+        if row.get("type") in {"qemu", "lxc"}:
+            vmid = int(row["vmid"])
+            guests[vmid] = Guest(
+                vmid,
+                row.get("name") or "",
+                row["type"],
+                row.get("node") or "",
+                bool(int(row.get("template") or 0)),
+                row.get("pool") or "",
+            )
+        elif row.get("type") == "node":
+            nodes.add(row["node"])
+    return Facts(version.get("version") or "", dict(sorted(guests.items())), tuple(sorted(nodes)))

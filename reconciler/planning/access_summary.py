@@ -1,0 +1,117 @@
+"""What a plan does to access, as findings: surprises, and new ways to root."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reconciler.access.analysis.effects import listed
+from reconciler.access.analysis.impact import Impact
+from reconciler.access.analysis.summary import Line, fold
+from reconciler.access.analysis.unexpected import Surprise, Unexpected
+from reconciler.access.escalation.search import Escalation, opened
+from reconciler.access.login import Login
+from reconciler.access.table import AccessTable
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.inventory import Facts
+from reconciler.model.plan import Access
+from reconciler.model.spec import State
+
+_NAMED = {"storage": "/storage/", "pool": "/pool/", "realm": "/access/realm/"}
+
+
+def real_paths(state: State, facts: Facts) -> tuple[str, ...]:
+    """The ACL paths of all that exists, also without any entry."""
+    paths = {f"/vms/{vmid}" for vmid in facts.guests}
+    paths.update(f"/nodes/{node}" for node in facts.nodes)
+    paths.update(_NAMED[address.kind] + address.id for address in state if address.kind in _NAMED)
+    paths.update(f"/access/groups/{a.id}" for a in state if a.kind == "group")
+    return tuple(sorted(paths))
+
+
+ROOM = 1_000_000
+"""Characters that a plan spends on its effect; what is more is counted."""
+
+
+class _Shared:
+    """Values that several effects have in common, each once; `size` in characters."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, dict[str, int]] = {"who": {}, "rights": {}, "where": {}}
+        self.size = 0
+
+    def number(self, name: str, value: Any) -> int:
+        numbers, text = self._numbers[name], json.dumps(value, sort_keys=True)
+        if text not in numbers:
+            numbers[text] = len(numbers)
+            self.size += len(text)
+        return numbers[text]
+
+    def values(self) -> dict[str, list[Any]]:
+        return {name: [json.loads(text) for text in found] for name, found in self._numbers.items()}
+
+
+def access(impact: Impact, after: AccessTable, now: int) -> Access:
+    """The whole effect, grouped; logins of new accounts are no news. `now` in Unix seconds."""
+    shared, effects, size = _Shared(), list[Mapping[str, Any]](), 0
+    lines = fold(impact, after, now)
+    for line in lines:
+        if size + shared.size > ROOM:
+            break
+        effects.append(_effect(line, shared))
+        size += len(json.dumps(effects[-1]))
+    logins = [
+        {
+            **change.to_json(),
+            "mark": "!",
+            "text": f"{listed(change.principals)}: {change.before} before, "
+            f"{change.after} afterwards",
+        }
+        for change in impact.logins
+        if change.before is not Login.ABSENT
+    ]
+    return Access(tuple(effects), tuple(logins), shared.values(), len(lines) - len(effects))
+
+
+def _effect(line: Line, shared: _Shared) -> Mapping[str, Any]:
+    """One line as a JSON object that names by number what it may have in common with others."""
+    data = line.to_json()
+    return {
+        "who": [shared.number("who", crowd) for crowd in data["who"]],
+        "gains": shared.number("rights", data["gains"]),
+        "loses": shared.number("rights", data["loses"]),
+        "where": [shared.number("where", area) for area in data["where"]],
+        "mark": data["mark"],
+        "text": data["text"],
+    }
+
+
+def surprises(impact: Impact) -> Iterable[Finding]:
+    """What a reader of the entries alone would not expect."""
+    for surprise in impact.surprises:
+        who = listed(surprise.principals)
+        if surprise.code is Unexpected.REACHES_MORE:
+            who = f"reaches {who} as well"
+        message = f"{who}: {surprise.why}"
+        yield Finding(str(surprise.code), Severity.WARNING, message, _by(surprise))
+
+
+def _by(surprise: Surprise) -> str:
+    entries = [f"{e.role} for {e.kind} {e.principal} on {e.path}" for e in surprise.entries[:3]]
+    return f"through {listed(entries)}" if entries else ""
+
+
+def new_ways_to_root(before: AccessTable, after: AccessTable) -> Iterable[Finding]:
+    """Everybody who can become root after the plan and could not before, with the first proof."""
+    for way in opened(before, after):
+        who = listed(way.principals)
+        certain = "becomes" if way.sure else "may become"
+        message = f"this plan opens a way to root: {who} {certain} root"
+        yield Finding("NEW_WAY_TO_ROOT", Severity.WARNING, message, _steps(way))
+
+
+def _steps(way: Escalation) -> str:
+    if not way.steps:
+        return "it holds Administrator on / or belongs to root@pam"
+    return ", then ".join(str(step) for step in way.steps)

@@ -1,0 +1,183 @@
+"""Whether who applies a plan may do every step of it, as things stand when its turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.access.delta import apply
+from reconciler.access.evaluate import privileges
+from reconciler.access.explain.remediation import smallest
+from reconciler.access.explain.snippets import pveum
+from reconciler.access.table import ROOT, AccessTable
+from reconciler.kinds import access_delta, kind_of
+from reconciler.kinds.group import LOCK_NEED
+from reconciler.kinds.kind import Need
+from reconciler.model.address import Address
+from reconciler.model.change import Change, Undo
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.plan import Step
+
+MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
+BOOTSTRAP = "`pvectl bootstrap` prints the `pveum` lines that grant what this state needs"
+ALTERNATIVES = 3
+"""How many ways to meet a need are put in words; there is one for each group of a user."""
+SHOWN = 20
+"""For how many missing privileges the commands are written out; each costs an evaluation."""
+
+
+def preflight(actor: str, steps: Sequence[Step], live: AccessTable) -> Iterable[Finding]:
+    """Privileges that the steps need and `actor` does not hold then; each is named once.
+
+    Who may not even take the cluster's lock is there for planning: that is one warning, not an
+    error for each of them. What only taking back would need is a warning, too.
+    """
+    if not steps:
+        return
+    walk = _walked(actor, steps, live)
+    never = dict(walk.never.values())
+    if not holds(live, actor, LOCK_NEED):
+        missing = dict.fromkeys([LOCK_NEED, *never, *dict(walk.taken.values())])
+        yield _plans_only(actor, list(missing), live)
+        return
+    yield from _missing(actor, never, live)
+    for need, address in walk.taken.values():
+        yield Finding(
+            MISSING_PRIVILEGE,
+            Severity.ERROR,
+            f"{actor} may no longer change {address} when its turn comes: an earlier step takes "
+            f"{ways(need)} away",
+            hint="let it keep that, or make two plans of it",
+            address=address,
+        )
+    for need, address in walk.back.values():
+        yield Finding(
+            "CANNOT_TAKE_BACK",
+            Severity.WARNING,
+            f"{actor} could not take {address} back if a later step failed: {ways(need)} is "
+            "missing then",
+            hint=BOOTSTRAP,
+            address=address,
+        )
+
+
+_Noted = dict[tuple[tuple[str, str], ...], tuple[Need, Address]]
+"""What would be asked for -> the first need that it would meet, and the object that has it"""
+
+
+def _note(into: _Noted, need: Need, address: Address) -> None:
+    into.setdefault(need.any_of[0], (need, address))
+
+
+@dataclass
+class _Walk:
+    """Needs that are not met, each with the first object that has it.
+
+    `never`: already before the plan; `taken`: only when their turn comes; `back`: for taking back.
+    """
+
+    never: _Noted = field(default_factory=dict)
+    taken: _Noted = field(default_factory=dict)
+    back: _Noted = field(default_factory=dict)
+
+
+def _walked(actor: str, steps: Sequence[Step], live: AccessTable) -> _Walk:
+    walk, now = _Walk(), live.copy()
+    for step in steps:
+        for need, address in _needed(step.changes, now):
+            if not holds(now, actor, need):
+                at_first = holds(live, actor, need)
+                _note(walk.taken if at_first else walk.never, need, address)
+        delta = access_delta(step.changes)
+        if delta:
+            apply(now, delta)
+        if step.undo is not Undo.NONE:
+            back = tuple(change.inverse() for change in step.changes)
+            for need, address in _needed(back, now):
+                if not holds(now, actor, need):
+                    _note(walk.back, need, address)
+    for asked in walk.never:
+        walk.taken.pop(asked, None)
+        walk.back.pop(asked, None)
+    return walk
+
+
+def _needed(changes: Iterable[Change], now: AccessTable) -> Iterator[tuple[Need, Address]]:
+    for change in changes:
+        for need in kind_of(change.address).needs(change, now):
+            yield need, change.address
+
+
+def holds(table: AccessTable, actor: str, need: Need) -> bool:
+    """Whether `actor` meets `need` in this state; root's tokens count as PVE counts them."""
+    if actor in (ROOT, need.own):
+        return True
+    return any(all(_has(table, actor, atom, need) for atom in way) for way in need.any_of)
+
+
+def _has(table: AccessTable, actor: str, atom: tuple[str, str], need: Need) -> bool:
+    path, name = atom
+    flag = privileges(table, actor, path).get(name)
+    return flag is not None and (flag or atom not in need.with_propagate)
+
+
+def ways(need: Need) -> str:
+    """`Sys.Modify on /access`, with the alternatives."""
+    said = [" and ".join(_words(atom, need) for atom in way) for way in need.any_of[:ALTERNATIVES]]
+    return " or ".join(said)
+
+
+def _words(atom: tuple[str, str], need: Need) -> str:
+    path, name = atom
+    return f"{name} on {path}{' (propagating)' if atom in need.with_propagate else ''}"
+
+
+def _missing(actor: str, lacking: Mapping[Need, Address], live: AccessTable) -> Iterator[Finding]:
+    """In the order in which they are shown, since each counts on the commands before it."""
+    trial = live.copy()
+    messages = {
+        need: f"{actor} may not change {address}: {ways(need)} is missing"
+        for need, address in lacking.items()
+    }
+    in_order = sorted(lacking, key=lambda need: (str(lacking[need]), messages[need]))
+    for number, need in enumerate(in_order):
+        yield Finding(
+            MISSING_PRIVILEGE,
+            Severity.ERROR,
+            messages[need],
+            hint=_granting(actor, need, trial) if number < SHOWN else BOOTSTRAP,
+            address=lacking[need],
+        )
+
+
+def _plans_only(actor: str, lacking: Sequence[Need], live: AccessTable) -> Finding:
+    names = [ways(need) for need in lacking]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    named = ", ".join(names[:SHOWN]) + more
+    return Finding(
+        MISSING_PRIVILEGE,
+        Severity.WARNING,
+        f"{actor} can plan this and not apply it: {named} "
+        f"{'is' if len(lacking) == 1 else 'are'} missing",
+        hint=_granting(actor, lacking[0], live.copy()) if len(lacking) == 1 else BOOTSTRAP,
+    )
+
+
+def _granting(actor: str, need: Need, trial: AccessTable) -> str:
+    """The commands that give the first way, as far as it is missing, and keep what is there.
+
+    `trial` is changed as they would change the cluster.
+    """
+    lines: list[str] = []
+    for path, privilege in need.any_of[0]:
+        remedy = smallest(trial, actor, path, privilege)
+        if remedy is None:
+            continue
+        lines += pveum(remedy)
+        if remedy.role is not None:
+            trial.roles[remedy.role.name] = frozenset(remedy.role.privileges)
+        for entry in remedy.add:
+            trial.add_entry(
+                entry.path, entry.kind, entry.principal, entry.role, propagate=entry.propagate
+            )
+    return "\n".join(["what would give it:", *lines]) if lines else BOOTSTRAP

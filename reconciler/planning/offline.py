@@ -1,0 +1,20 @@
+"""A desired state in the place of a live one, for plans without a cluster."""
+
+from __future__ import annotations
+
+from reconciler.kinds import kind_of
+from reconciler.model.address import Address
+from reconciler.model.declared import Desired
+from reconciler.model.spec import Spec
+
+
+def as_live(desired: Desired) -> dict[Address, Spec]:
+    """What a fresh cluster would show after `desired` was applied; what cannot be is left out."""
+    state: dict[Address, Spec] = {}
+    for address, declared in desired.objects.items():
+        kind = kind_of(address)
+        try:
+            state[address] = kind.visible(kind.overlay(declared.spec, None))
+        except ValueError:
+            continue
+    return state

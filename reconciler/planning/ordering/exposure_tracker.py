@@ -1,0 +1,102 @@
+"""Watches the privileges of everybody while a plan is put in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.access.analysis.affected import touched
+from reconciler.access.analysis.exposure import Window, still_open, window
+from reconciler.access.analysis.impact import known_paths
+from reconciler.access.analysis.path_partition import Ground
+from reconciler.access.delta import Delta, apply
+from reconciler.access.table import AccessTable
+from reconciler.kinds import access_delta
+from reconciler.model.plan import Step
+from reconciler.pve.acl_paths import UNNAMED
+
+_Spot = tuple[str, str]
+"""A principal and a path"""
+
+
+class Watch:
+    """The `Windows` of `planning.order`, for the way from `before` to `after`.
+
+    A window that is already open is not held against the steps that follow. `time` in Unix seconds;
+    who has expired by then holds nothing.
+    """
+
+    def __init__(
+        self, before: AccessTable, after: AccessTable, paths: Iterable[str] = (), time: int = 0
+    ) -> None:
+        self._time = time
+        self._before = before
+        self._after = after
+        self._now = before.copy()
+        self._paths = known_paths((before, after), (*paths, *UNNAMED))
+        self._ground = Ground((before, after, self._now), self._paths)
+        self._open: dict[_Spot, tuple[frozenset[str], frozenset[str]]] = {}
+        self._seen: tuple[Step, Window | None] | None = None
+        """the step that was asked about last, with what it would open"""
+        self.effort = 0
+        """How many principals were looked at so far."""
+
+    def opens(self, step: Step) -> str:
+        """The window that `step` would open if it came next, in words; "" for none."""
+        delta = access_delta(step.changes)
+        if not delta:
+            return ""
+        apply(self._now, delta)
+        found = self._look(delta)
+        self._seen = (step, found)
+        apply(self._now, delta.inverse())
+        return str(found) if found is not None and self._is_new(found) else ""
+
+    def take(self, step: Step) -> None:
+        """`step` comes next."""
+        delta = access_delta(step.changes)
+        if not delta:
+            return
+        apply(self._now, delta)
+        if delta.pooled:
+            self._ground = Ground((self._before, self._after, self._now), self._paths)
+        self._open = {
+            spot: known
+            for spot, known in self._open.items()
+            if still_open(self._before, self._after, self._now, *spot, self._time)
+        }
+        found = self._seen[1] if self._seen and self._seen[0] is step else self._look(delta)
+        if found is not None:
+            self._open.update(_spots(found))
+
+    def take_back(self, step: Step) -> None:
+        """`step`, the last one taken, which opened nothing, does not come next."""
+        delta = access_delta(step.changes)
+        if not delta:
+            return
+        apply(self._now, delta.inverse())
+        if delta.pooled:
+            self._ground = Ground((self._before, self._after, self._now), self._paths)
+
+    def _look(self, delta: Delta) -> Window | None:
+        """The window after `delta`, which was applied just now."""
+        reach = touched(delta, self._before, self._after, self._now)
+        self.effort += len(reach)
+        ground = None if delta.pooled else self._ground
+        return window(self._before, self._after, self._now, reach, self._paths, ground, self._time)
+
+    def _is_new(self, found: Window) -> bool:
+        nothing = (frozenset[str](), frozenset[str]())
+        return any(
+            not (gained <= known[0] and lost <= known[1])
+            for spot, (gained, lost) in _spots(found).items()
+            for known in [self._open.get(spot, nothing)]
+        )
+
+
+def _spots(found: Window) -> dict[_Spot, tuple[frozenset[str], frozenset[str]]]:
+    return {
+        (who, path): (frozenset(effect.gained), frozenset(effect.lost))
+        for effect in found.effects
+        for who in effect.principals
+        for path in effect.paths
+    }

@@ -1,0 +1,175 @@
+"""Changes and what they refer to -> one total order of requests, or a cycle that is named.
+
+Make before use, let go before destroy, irreversible last. Among the steps that could come next,
+the first one is taken that opens no window: after it nobody holds a privilege that he has neither
+before nor after the plan, and nobody lacks one that he has in both. Where there is none, earlier
+choices are tried otherwise (`planning.search`), as far as that is feasible.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from reconciler.errors import CycleError
+from reconciler.kinds import all_kinds, kind_of, rank, references
+from reconciler.model.address import Address
+from reconciler.model.change import Change, Undo
+from reconciler.model.plan import Step
+from reconciler.planning.ordering.backtracking import IRREVERSIBLE, Key, Windows, without_windows
+
+LOOK_AHEAD = 50
+"""How many ready steps are tried before a window is accepted; keeps large plans linear."""
+
+
+class Unwatched:
+    """No privileges to watch."""
+
+    effort = 0
+
+    def opens(self, step: Step) -> str:
+        del step
+        return ""
+
+    def take(self, step: Step) -> None:
+        del step
+
+    def take_back(self, step: Step) -> None:
+        del step
+
+
+def order(changes: Sequence[Change], windows: Windows | None = None) -> tuple[Step, ...]:
+    """The steps in the order in which they run; raises CycleError."""
+    steps = tuple(_steps(changes))
+    before = _edges(steps)
+    if windows is not None:
+        keys = [_key(step, index) for index, step in enumerate(steps)]
+        found = without_windows(steps, keys, before, windows)
+        if found is not None:
+            return found
+    return _greedy(steps, before, windows or Unwatched())
+
+
+def _greedy(
+    steps: Sequence[Step], before: Mapping[int, set[int]], windows: Windows
+) -> tuple[Step, ...]:
+    """No step is reconsidered; a window that nothing ready avoids is opened and named."""
+    after: dict[int, list[int]] = defaultdict(list)
+    missing = [0] * len(steps)
+    for later, earlier in before.items():
+        missing[later] = len(earlier)
+        for index in earlier:
+            after[index].append(later)
+    ready = [(_key(steps[i], i), i) for i in range(len(steps)) if not missing[i]]
+    heapq.heapify(ready)
+    ordered: list[Step] = []
+    while ready:
+        index, opened = _next(ready, steps, windows)
+        ordered.append(steps[index]._replace(window=opened))
+        for later in after[index]:
+            missing[later] -= 1
+            if not missing[later]:
+                heapq.heappush(ready, (_key(steps[later], later), later))
+    if len(ordered) < len(steps):
+        raise CycleError(_cycle(steps, before, missing))
+    return tuple(ordered)
+
+
+def _next(ready: list[tuple[Key, int]], steps: Sequence[Step], windows: Windows) -> tuple[int, str]:
+    """Take the first ready step without a window, or else the first one with its window.
+
+    An irreversible step never overtakes a reversible one.
+    """
+    irreversible = ready[0][0][0] == IRREVERSIBLE
+    passed: list[tuple[tuple[Key, int], str]] = []
+    chosen: tuple[tuple[Key, int], str] | None = None
+    while ready and len(passed) < LOOK_AHEAD:
+        if (ready[0][0][0] == IRREVERSIBLE) != irreversible:
+            break
+        candidate = heapq.heappop(ready)
+        opened = windows.opens(steps[candidate[1]])
+        if not opened:
+            chosen = (candidate, "")
+            break
+        passed.append((candidate, opened))
+    if chosen is None:
+        chosen = passed.pop(0)
+    for candidate, _ in passed:
+        heapq.heappush(ready, candidate)
+    windows.take(steps[chosen[0][1]])
+    return chosen[0][1], chosen[1]
+
+
+def _steps(changes: Sequence[Change]) -> Iterable[Step]:
+    """One step per request, kind by kind.
+
+    An object that is put back after it was taken away has two changes: they share no request.
+    """
+    times: Counter[Address] = Counter()
+    turns: dict[tuple[str, int], list[Change]] = defaultdict(list)
+    for change in sorted(changes, key=lambda change: change.address):
+        address = change.address
+        turns[address.kind, times[address]].extend(kind_of(address).split(change))
+        times[address] += 1
+    for name, kind in all_kinds().items():
+        for turn in range(max(times.values(), default=0)):
+            for request, carried in kind.requests(turns.get((name, turn), [])):
+                undo = max((kind.undo(change) for change in carried), key=lambda undo: undo.rank)
+                sink = next(filter(None, map(kind.sink, carried)), None)
+                yield Step(request, tuple(carried), kind.lock, undo, sink)
+
+
+def _key(step: Step, index: int) -> Key:
+    """Stage (0 make or change, 1 delete, IRREVERSIBLE), rank of the kind, address."""
+    change = step.changes[0]
+    position = rank(change.address.kind)
+    if step.undo is Undo.NONE:
+        return (IRREVERSIBLE, -position, change.address, index)
+    if change.after is None:
+        return (1, -position, change.address, index)
+    return (0, position, change.address, index)
+
+
+def _edges(steps: Sequence[Step]) -> dict[int, set[int]]:
+    """Step -> the steps that must come before it."""
+    carried = [(index, change) for index, step in enumerate(steps) for change in step.changes]
+    makes = {c.address: index for index, c in reversed(carried) if c.before is None}
+    destroys = {c.address: index for index, c in carried if c.after is None}
+    before: dict[int, set[int]] = defaultdict(set)
+    last: dict[Address, int] = {}
+    for index, change in carried:
+        named_before, named_after = _named(change, change.before), _named(change, change.after)
+        before[index].update(makes[ref] for ref in named_after if ref in makes)
+        # a new grant on a pool that goes: Proxmox VE takes along what is there when it goes
+        fresh = (ref for ref in named_after - named_before if ref not in makes)
+        before[index].update(destroys[ref] for ref in fresh if ref in destroys)
+        for ref in named_before - named_after:
+            if ref in destroys:
+                before[destroys[ref]].add(index)
+            elif ref in makes:  # left over from one that was there before: it goes only with it
+                before[index].add(makes[ref])
+        if change.address in last:
+            before[index].add(last[change.address])
+        last[change.address] = index
+    return {index: earlier - {index} for index, earlier in before.items()}
+
+
+def _named(change: Change, spec: object) -> set[Address]:
+    return set() if spec is None else set(references(change.address, spec))  # type: ignore[arg-type]
+
+
+def _cycle(steps: Sequence[Step], before: Mapping[int, set[int]], missing: Sequence[int]) -> str:
+    """Walk backwards among the steps that never became ready until one comes twice."""
+    stuck = {index for index, count in enumerate(missing) if count}
+    path = [min(stuck)]
+    while True:
+        earlier = min(index for index in before[path[-1]] if index in stuck)
+        if earlier in path:
+            circle = [*path[path.index(earlier) :], earlier]
+            break
+        path.append(earlier)
+    edges = " -> ".join(
+        f"{steps[i].changes[0].action} {steps[i].changes[0].address}" for i in reversed(circle)
+    )
+    return f"these changes wait for each other: {edges}"

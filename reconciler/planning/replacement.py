@@ -1,0 +1,71 @@
+"""Objects that are deleted and made again, and what Proxmox VE drops on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler.kinds import kind_of, references
+from reconciler.model.address import Address
+from reconciler.model.change import Cause, Change, Reason
+from reconciler.model.declared import Desired
+from reconciler.model.spec import Spec, State
+
+
+def put_back(changes: Sequence[Change], live: State) -> tuple[Change, ...]:
+    """The same changes, and two more for everything that Proxmox VE would drop in silence with an
+    object that is made again, declared or not: it is taken away before, and put back afterwards.
+
+    Sorted by address; of two changes of one object the first comes first.
+    """
+    again = {change.address for change in changes if _is_made_again(change)}
+    if not again:
+        return tuple(changes)
+    planned = {change.address: change for change in changes}
+    later: list[Change] = []
+    for address, spec in sorted(live.items(), key=lambda item: item[0]):
+        dropped = [
+            ref
+            for ref in references(address, spec)
+            if ref in again and address.kind in kind_of(ref).drops
+        ]
+        rest = _without(address, spec, dropped)
+        own = planned.get(address)
+        if rest == spec or (own is not None and own.after is None):
+            continue
+        reason = Reason(Cause.DEPENDENT, f"hangs on {dropped[0]}, which is made again")
+        reached = spec if own is None else own.after
+        planned[address] = Change(address, spec, rest, reason)
+        if rest != reached:
+            later.append(Change(address, rest, reached, own.reason if own else reason))
+    return tuple(sorted([*planned.values(), *later], key=lambda change: change.address))
+
+
+def dropping(desired: Desired, live: State) -> frozenset[str]:
+    """The kinds of which something may be dropped with an object that would be made again: a plan
+    must know all their objects."""
+    found: set[str] = set()
+    for address, declared in desired.objects.items():
+        kind, before = kind_of(address), live.get(address)
+        if not kind.drops or before is None:
+            continue
+        try:
+            after = kind.overlay(declared.spec, before)
+        except ValueError:
+            continue
+        if _is_made_again(Change(address, before, after, Reason(Cause.DIFFERS, ""))):
+            found |= kind.drops
+    return frozenset(found)
+
+
+def _is_made_again(change: Change) -> bool:
+    """Whether Proxmox VE can change it only by a deletion and a creation."""
+    if change.before is None or change.after is None:
+        return False
+    return any(piece.after is None for piece in kind_of(change.address).split(change))
+
+
+def _without(address: Address, spec: Spec, gone: Sequence[Address]) -> Spec | None:
+    rest: Spec | None = spec
+    for ref in gone:
+        rest = None if rest is None else kind_of(address).detach(address.id, rest, ref)
+    return rest

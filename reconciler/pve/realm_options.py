@@ -1,0 +1,116 @@
+"""The options of realms and realm-sync jobs (PVE::Auth::*, PVE::Jobs::RealmSync, PVE 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.pve.property_strings import VANISHED
+from reconciler.pve.schema import Table
+from reconciler.pve.sections import (
+    BOOLEAN,
+    STRING,
+    SectionType,
+    choice,
+    formatted,
+    matching,
+    section_type,
+    text,
+    whole,
+)
+
+_URI_TEXT = matching(r'^[^\x00-\x1F\x7F <>#"]*$')
+
+SYNC_SCOPE = choice("users", "groups", "both")
+SYNC_REMOVE_VANISHED = matching(VANISHED)
+
+REALM_OPTIONS: Table = {
+    "acr-values": _URI_TEXT,
+    "audiences": _URI_TEXT,
+    "autocreate": BOOLEAN,
+    "base_dn": text(256),
+    "bind_dn": text(256),
+    "capath": STRING,
+    "case-sensitive": BOOLEAN,
+    "cert": STRING,
+    "certkey": STRING,
+    "client-id": text(256),
+    "client-key": text(256),
+    "comment": text(4096),
+    "default": BOOLEAN,
+    "domain": matching(r"\S+", max_length=256),
+    "filter": text(2048),
+    "group_classes": formatted("ldap-simple-attr-list"),
+    "group_dn": text(256),
+    "group_filter": text(2048),
+    "group_name_attr": formatted("ldap-simple-attr", max_length=256),
+    "groups-autocreate": BOOLEAN,
+    "groups-claim": matching(r"[A-Za-z0-9\.\-_]+", max_length=256),
+    "groups-overwrite": BOOLEAN,
+    "issuer-url": text(256),
+    "mode": choice("ldap", "ldaps", "ldap+starttls"),
+    "password": STRING,
+    "port": whole(1, 65535),
+    "prompt": matching(r"(?:none|login|consent|select_account|\S+)"),
+    "query-userinfo": BOOLEAN,
+    "scopes": STRING,
+    "secure": BOOLEAN,
+    "server1": formatted("address", max_length=256),
+    "server2": formatted("address", max_length=256),
+    "sslversion": choice("tlsv1", "tlsv1_1", "tlsv1_2", "tlsv1_3"),
+    "sync-defaults-options": formatted("realm-sync-options"),
+    "sync_attributes": matching(r"\w+=[^,]+(,\s*\w+=[^,]+)*"),
+    "tfa": formatted("pve-tfa-config", max_length=128),
+    "user_attr": matching(r"\S{2,}", max_length=256),
+    "user_classes": formatted("ldap-simple-attr-list"),
+    "username-claim": STRING,
+    "verify": BOOLEAN,
+}
+"""Every option that some type has; `realm`, `type`, `check-connection`, `delete` and `digest`
+are not options."""
+
+REALM_TRUE_BY_DEFAULT: frozenset[str] = frozenset({"case-sensitive", "query-userinfo"})
+"""Booleans that are true where a realm does not have them; all others are false."""
+
+_LDAP = (
+    "server2 bind_dn password port secure sslversion default comment tfa verify capath cert "
+    "certkey filter sync_attributes user_classes group_dn group_name_attr group_filter "
+    "group_classes sync-defaults-options mode case-sensitive"
+)
+
+REALM_TYPES: Mapping[str, SectionType] = {
+    kind.name: kind
+    for kind in (
+        section_type("ad", f"server1! domain! base_dn user_attr {_LDAP}", "password"),
+        section_type("ldap", f"server1! base_dn! user_attr! {_LDAP}", "password"),
+        section_type(
+            "openid",
+            "issuer-url! client-id! client-key autocreate username-claim^ groups-claim "
+            "groups-autocreate groups-overwrite prompt scopes acr-values audiences default "
+            "comment query-userinfo",
+        ),
+        section_type("pam", "default comment tfa"),
+        section_type("pve", "default comment tfa"),
+    )
+}
+"""The client-key of an openid realm is answered in clear, though it is a secret."""
+
+BUILT_IN_REALMS: Mapping[str, str] = {
+    "pam": "Linux PAM standard authentication",
+    "pve": "Proxmox VE authentication server",
+}
+"""Always there, whatever domains.cfg says; the comment is shown when none is set."""
+
+REALM_SYNC_OPTIONS: Table = {
+    "comment": text(512),
+    "enable-new": BOOLEAN,
+    "enabled": BOOLEAN,
+    "realm": formatted("pve-realm", max_length=32),
+    "remove-vanished": SYNC_REMOVE_VANISHED,
+    "schedule": formatted("pve-calendar-event", max_length=128),
+    "scope": SYNC_SCOPE,
+}
+
+REALM_SYNC_SECTION: SectionType = section_type(
+    "realm-sync", "realm^! schedule! scope! comment enable-new enabled remove-vanished"
+)
+"""PUT requires `schedule` each time, whatever is changed."""

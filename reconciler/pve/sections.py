@@ -1,0 +1,87 @@
+"""The shape of the option tables: what PVE's schemas say about parameters of section files.
+
+The tables themselves: `storage_options`, `realm_options`, `backup_options`. They are shared by the
+kinds, which check before anything is sent, and by the embedded PVE, which answers as PVE does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from reconciler.pve.schema import Param
+
+STRING = Param(optional=True)
+BOOLEAN = Param(type="boolean", optional=True)
+
+
+def text(max_length: int) -> Param:
+    return Param(max_length=max_length, optional=True)
+
+
+def whole(minimum: int | None = None, maximum: int | None = None) -> Param:
+    return Param(type="integer", minimum=minimum, maximum=maximum, optional=True)
+
+
+def formatted(name: str, *, max_length: int | None = None) -> Param:
+    return Param(format=name, max_length=max_length, optional=True)
+
+
+def choice(*values: str) -> Param:
+    return Param(enum=values, optional=True)
+
+
+def matching(pattern: str, *, max_length: int | None = None) -> Param:
+    return Param(pattern=pattern, max_length=max_length, optional=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SectionType:
+    """The options of one type of section, by what may be done with them.
+
+    `fixed` options cannot be changed after creation; `sensitive` ones are kept outside the file
+    and never answered.
+    """
+
+    name: str
+    required: frozenset[str]
+    optional: frozenset[str]
+    fixed: frozenset[str]
+    sensitive: frozenset[str] = frozenset()
+
+    def __contains__(self, option: str) -> bool:
+        return option in self.required or option in self.optional
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All options, sorted."""
+        return tuple(sorted(self.required | self.optional))
+
+    @property
+    def changeable(self) -> tuple[str, ...]:
+        """What a PUT may set, sorted."""
+        return tuple(name for name in self.names if name not in self.fixed)
+
+
+def section_type(name: str, options: str, sensitive: str = "") -> SectionType:
+    """Read a table row: names separated by blanks, `^` marks a fixed and `!` a required option."""
+    marks = {word.rstrip("^!"): word for word in options.split()}
+    required = frozenset(name for name, word in marks.items() if "!" in word)
+    return SectionType(
+        name=name,
+        required=required,
+        optional=frozenset(marks) - required,
+        fixed=frozenset(name for name, word in marks.items() if "^" in word),
+        sensitive=frozenset(sensitive.split()),
+    )
+
+
+def changeable_options(options: Iterable[str], types: Mapping[str, SectionType]) -> tuple[str, ...]:
+    """The options that PUT knows, in the given order: those that some type lets change.
+
+    Others are refused as unknown parameters; one that is fixed in some types only is known, and
+    refused for these types.
+    """
+    return tuple(
+        name for name in options if any(name in kind.changeable for kind in types.values())
+    )

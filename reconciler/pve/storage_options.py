@@ -1,0 +1,233 @@
+"""The options of storages, all 14 types (PVE::Storage::Plugin and the plugins, PVE 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.pve.schema import Param, Table
+from reconciler.pve.sections import (
+    BOOLEAN,
+    STRING,
+    SectionType,
+    choice,
+    formatted,
+    matching,
+    section_type,
+    text,
+    whole,
+)
+
+STORAGE_OPTIONS: Table = {
+    "authsupported": STRING,
+    "base": formatted("pve-volume-id"),
+    "blocksize": formatted("pve-storage-zfs-blocksize"),
+    "bwlimit": formatted("bwlimit"),
+    "comstar_hg": STRING,
+    "comstar_tg": STRING,
+    "content": formatted("pve-storage-content-list"),
+    "content-dirs": formatted("pve-dir-override-list"),
+    "create-base-path": BOOLEAN,
+    "create-subdirs": BOOLEAN,
+    "data-pool": STRING,
+    "datastore": STRING,
+    "disable": BOOLEAN,
+    "domain": text(256),
+    "encryption-key": STRING,
+    "export": formatted("pve-storage-path"),
+    "fingerprint": matching(r"([A-Fa-f0-9]{2}:){31}[A-Fa-f0-9]{2}"),
+    "format": choice("raw", "qcow2", "subvol", "vmdk"),
+    "fs-name": formatted("pve-configid"),
+    "fuse": BOOLEAN,
+    "is_mountpoint": STRING,
+    "iscsiprovider": STRING,
+    "keyring": STRING,
+    "krbd": BOOLEAN,
+    "lio_tpg": STRING,
+    "master-pubkey": STRING,
+    "max-protected-backups": whole(-1),
+    "mkdir": BOOLEAN,
+    "monhost": formatted("pve-storage-portal-dns-list"),
+    "mountpoint": formatted("pve-storage-path"),
+    "namespace": STRING,
+    "nocow": BOOLEAN,
+    "nodes": formatted("pve-node-list"),
+    "nowritecache": BOOLEAN,
+    "options": formatted("pve-storage-options"),
+    "password": text(256),
+    "path": formatted("pve-storage-path"),
+    "pool": STRING,
+    "port": whole(1, 65535),
+    "portal": formatted("pve-storage-portal-dns"),
+    "preallocation": choice("off", "metadata", "falloc", "full"),
+    "prune-backups": formatted("prune-backups"),
+    "saferemove": BOOLEAN,
+    "saferemove-stepsize": Param(
+        type="integer", enum=("1", "2", "4", "8", "16", "32"), optional=True
+    ),
+    "saferemove_throughput": STRING,
+    "server": formatted("pve-storage-server"),
+    "share": STRING,
+    "shared": BOOLEAN,
+    "skip-cert-verification": BOOLEAN,
+    "smbversion": choice("default", "2.0", "2.1", "3", "3.0", "3.11"),
+    "snapshot-as-volume-chain": BOOLEAN,
+    "sparse": BOOLEAN,
+    "subdir": formatted("pve-storage-path"),
+    "tagged_only": BOOLEAN,
+    "target": STRING,
+    "thinpool": formatted("pve-storage-vgname"),
+    "username": STRING,
+    "vgname": formatted("pve-storage-vgname"),
+    "zfs-base-path": formatted("pve-storage-path"),
+}
+"""Every option that some type has; `storage`, `type`, `delete` and `digest` are not options."""
+
+STORAGE_TRUE_BY_DEFAULT: frozenset[str] = frozenset({"create-base-path", "create-subdirs", "mkdir"})
+"""Booleans that are true where a storage does not have them; all others are false."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageType:
+    """What is particular to one type of storage.
+
+    `content`: the kinds of content that it can hold; `default_content` is what PVE shows when
+    none is set. `formats`: the values of the option `format`. `shared`: PVE forces `shared` to 1.
+    `mounted`: the path is `/mnt/pve/ID` when none is given.
+    """
+
+    section: SectionType
+    content: frozenset[str]
+    default_content: frozenset[str]
+    formats: frozenset[str] = frozenset()
+    shared: bool = False
+    mounted: bool = False
+
+
+_DIRECTORY = "images rootdir vztmpl iso backup snippets import"
+_BLOCK = "images rootdir"
+
+
+def _storage(
+    name: str,
+    options: str,
+    content: tuple[str, str],
+    *,
+    sensitive: str = "",
+    formats: str = "",
+) -> StorageType:
+    return StorageType(
+        section=section_type(name, options, sensitive),
+        content=frozenset(content[0].split()),
+        default_content=frozenset(content[1].split()),
+        formats=frozenset(formats.split()),
+        shared=name in {"cephfs", "cifs", "iscsi", "iscsidirect", "nfs", "pbs", "rbd", "zfs"},
+        mounted=name in {"cephfs", "cifs", "nfs"},
+    )
+
+
+STORAGE_TYPES: Mapping[str, StorageType] = {
+    kind.section.name: kind
+    for kind in (
+        _storage(
+            "btrfs",
+            "path^! nodes shared disable prune-backups max-protected-backups content format "
+            "is_mountpoint nocow mkdir create-base-path create-subdirs preallocation",
+            (f"{_DIRECTORY} none", _BLOCK),
+            formats="raw subvol",
+        ),
+        _storage(
+            "cephfs",
+            "path^! content-dirs monhost nodes subdir disable options username content format "
+            "mkdir create-base-path create-subdirs fuse bwlimit keyring prune-backups "
+            "max-protected-backups fs-name",
+            ("vztmpl iso backup snippets import", "backup"),
+            sensitive="keyring",
+        ),
+        _storage(
+            "cifs",
+            "path^! content-dirs server^! share^! subdir nodes disable prune-backups "
+            "max-protected-backups content format username password domain smbversion mkdir "
+            "create-base-path create-subdirs bwlimit preallocation options "
+            "snapshot-as-volume-chain^",
+            (_DIRECTORY, "images"),
+            sensitive="password",
+            formats="raw qcow2 vmdk",
+        ),
+        _storage(
+            "dir",
+            "path^! content-dirs nodes shared disable prune-backups max-protected-backups content "
+            "format mkdir create-base-path create-subdirs is_mountpoint bwlimit preallocation "
+            "snapshot-as-volume-chain^",
+            (f"{_DIRECTORY} none", _BLOCK),
+            formats="raw qcow2 vmdk subvol",
+        ),
+        _storage(
+            "esxi",
+            "nodes shared disable content bwlimit server! username! password "
+            "skip-cert-verification port",
+            ("import", "import"),
+            sensitive="password",
+            formats="raw qcow2 vmdk",
+        ),
+        _storage(
+            "iscsi",
+            "portal^! target^! nodes disable content bwlimit",
+            ("images none", "images"),
+        ),
+        _storage(
+            "iscsidirect",
+            "portal^! target^! nodes disable content bwlimit",
+            ("images none", "images"),
+        ),
+        _storage(
+            "lvm",
+            "vgname^! nodes shared disable saferemove saferemove-stepsize saferemove_throughput "
+            "content base^ tagged_only bwlimit snapshot-as-volume-chain",
+            (_BLOCK, "images"),
+            formats="raw qcow2",
+        ),
+        _storage(
+            "lvmthin",
+            "thinpool^! vgname^! nodes disable content bwlimit",
+            (_BLOCK, _BLOCK),
+        ),
+        _storage(
+            "nfs",
+            "path^! content-dirs server^! export^! nodes disable prune-backups "
+            "max-protected-backups options content format mkdir create-base-path create-subdirs "
+            "bwlimit preallocation snapshot-as-volume-chain^",
+            (_DIRECTORY, "images"),
+            formats="raw qcow2 vmdk",
+        ),
+        _storage(
+            "pbs",
+            "server^! datastore^! namespace port nodes disable content username password "
+            "encryption-key master-pubkey prune-backups max-protected-backups fingerprint",
+            ("backup none", "backup"),
+            sensitive="encryption-key master-pubkey password",
+        ),
+        _storage(
+            "rbd",
+            "nodes disable monhost pool data-pool namespace username content krbd keyring bwlimit",
+            (_BLOCK, "images"),
+            sensitive="keyring",
+        ),
+        _storage(
+            "zfs",
+            "nodes disable portal^! target^! pool^! blocksize^! iscsiprovider^! nowritecache "
+            "sparse comstar_hg comstar_tg lio_tpg content bwlimit zfs-base-path",
+            ("images", "images"),
+        ),
+        _storage(
+            "zfspool",
+            "pool^! blocksize sparse nodes disable content bwlimit mountpoint",
+            (_BLOCK, _BLOCK),
+            formats="raw subvol",
+        ),
+    )
+}
+
+STORAGE_SECTIONS: Mapping[str, SectionType] = {
+    name: kind.section for name, kind in STORAGE_TYPES.items()
+}

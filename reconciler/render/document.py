@@ -1,0 +1,117 @@
+"""What a document says, before it is text or Markdown: the same lines for both.
+
+Texts in an outline are raw; whoever turns it into characters makes them safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from reconciler.model.finding import Finding, Severity
+from reconciler.text.humanize import counts
+
+
+class Tone(StrEnum):
+    """How a line is meant."""
+
+    PLAIN = "plain"
+    STRONG = "strong"
+    FAINT = "faint"
+    GOOD = "good"
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Line(NamedTuple):
+    """`mark` stands before the text: `+`, `~`, `-`, `!`.
+
+    `label` comes before the text as well, with the blanks that set it apart. A wrapped text goes on
+    below its own beginning. `indent` counts columns. A `whole` line is never wrapped, so that it
+    can be copied into a shell or a file.
+    """
+
+    text: str
+    tone: Tone = Tone.PLAIN
+    indent: int = 0
+    mark: str = ""
+    label: str = ""
+    whole: bool = False
+
+
+Block = tuple[Line, ...]
+"""Lines that stay together."""
+
+
+class Fact(NamedTuple):
+    """One line of the head of a document."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """`unit` is what one block is, for the number of blocks that a reader is spared.
+
+    `spaced`: an empty line between blocks.
+    """
+
+    title: str
+    blocks: tuple[Block, ...]
+    unit: str = "line"
+    spaced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A document: title, head, findings, sections, and what to do next."""
+
+    title: str
+    facts: tuple[Fact, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    sections: tuple[Section, ...] = ()
+    closing: tuple[Line, ...] = ()
+    tone: Tone = Tone.STRONG
+
+
+def labelled(pairs: Iterable[tuple[str, str]], indent: int, tone: Tone = Tone.PLAIN) -> list[Line]:
+    """One line per pair, the texts below one another."""
+    rows = list(pairs)
+    width = max((len(label) for label, _ in rows), default=0)
+    return [Line(text, tone, indent, label=label.ljust(width + 2)) for label, text in rows]
+
+
+def copied(lines: Iterable[str], indent: int) -> Block:
+    """Lines of a file or a shell."""
+    return tuple(Line(text, Tone.PLAIN, indent, whole=True) for text in lines)
+
+
+def section(title: str, lines: Sequence[str], unit: str = "line") -> Section:
+    """Plain lines; `+`, `~`, `-` or `!` at the start of one is its mark."""
+    return Section(title, tuple((_marked(line),) for line in lines), unit)
+
+
+_TONES = {"+": Tone.CREATE, "~": Tone.UPDATE, "-": Tone.DELETE, "!": Tone.WARNING}
+
+
+def _marked(text: str) -> Line:
+    mark, blank, rest = text[:1], text[1:2], text[2:]
+    if mark in _TONES and blank == " ":
+        return Line(rest, _TONES[mark], 2, mark)
+    stripped = text.lstrip(" ")
+    return Line(stripped, Tone.PLAIN, 2 + len(text) - len(stripped))
+
+
+def severities(findings: Sequence[Finding]) -> str:
+    """`1 error, 2 warnings`; `none` without findings."""
+    numbers = [
+        (sum(finding.severity is severity for finding in findings), str(severity))
+        for severity in Severity
+    ]
+    return counts(numbers) or "none"

@@ -1,0 +1,117 @@
+"""ACL entries, and what became of them, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from reconciler.access.explain.denial import Cause, Reason
+from reconciler.access.login import Login
+from reconciler.access.table import split_token
+from reconciler.access.trace import Effect, Entry, Judged, Side
+from reconciler.render.document import Block, Line, Tone
+
+_TONES = {
+    Effect.DECIDES: (Tone.CREATE, "+"),
+    Effect.NO_ACCESS: (Tone.DELETE, "-"),
+    Effect.UNKNOWN_ROLE: (Tone.WARNING, "!"),
+}
+_FAINT = (Tone.FAINT, " ")
+_MOST = 3
+"""How many entries one sentence names."""
+
+
+def entry_text(entry: Entry, *, path: bool = True) -> str:
+    """`PVEVMUser for group ops on /vms`."""
+    text = f"{entry.role} for {entry.kind} {entry.principal}"
+    return f"{text} on {entry.path}" if path else text
+
+
+def entries_text(entries: Sequence[Entry]) -> str:
+    """Several of them, the first few by name."""
+    shown = [entry_text(entry) for entry in entries[:_MOST]]
+    if len(entries) > _MOST:
+        return f"{', '.join(shown)} and {len(entries) - _MOST} more"
+    *most, last = shown
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def entry_json(judged: Judged) -> dict[str, Any]:
+    """One entry on the way with its effect."""
+    entry = judged.entry
+    return {
+        "path": entry.path,
+        "kind": entry.kind,
+        "principal": entry.principal,
+        "role": entry.role,
+        "propagate": entry.propagate,
+        "effect": str(judged.effect),
+        "pool": judged.pool,
+    }
+
+
+def side_blocks(side: Side, privilege: str, giving: frozenset[str]) -> Iterable[Block]:
+    """The entries on the way in columns, outermost first, those through pools at the end.
+
+    `giving`: the roles that hold `privilege`.
+    """
+    rows = [(one, (one.entry.path, one.entry.role, _whom(one.entry))) for one in side.entries]
+    wide = [max(len(cells[at]) for _, cells in rows) for at in range(3)] if rows else []
+    for one, cells in rows:
+        tone, mark = _TONES.get(one.effect, _FAINT)
+        columns = [cell.ljust(width) for cell, width in zip(cells, wide, strict=True)]
+        label = "  ".join([f"{mark} {columns[0]}", *columns[1:], ""])
+        yield (Line(_effect(one, privilege, giving), tone, 2, label=label),)
+    if not rows:
+        yield (Line("none", Tone.FAINT, 2),)
+
+
+def _whom(entry: Entry) -> str:
+    return f"{entry.kind} {entry.principal}"
+
+
+def _effect(judged: Judged, privilege: str, giving: frozenset[str]) -> str:
+    text = str(judged.effect)
+    if judged.effect is Effect.NOT_PROPAGATED:
+        text = "does not propagate"
+    elif judged.effect is Effect.DECIDES and judged.entry.role == "NoAccess":
+        text = "decides: takes everything away"
+    elif judged.effect is Effect.DECIDES and privilege:
+        gives = "gives" if judged.entry.role in giving else "does not give"
+        text = f"decides: {gives} {privilege}"
+    return f"{text}, through pool {judged.pool}" if judged.pool else text
+
+
+def reason_text(reason: Reason, privilege: str) -> str:
+    """Why one side lacks a privilege, as a clause without a full stop."""
+    who = reason.principal
+    instead = entries_text(reason.deciding) if reason.deciding else ""
+    verb = "does" if len(reason.deciding) == 1 else "do"
+    text = {
+        Cause.DENIED: f"{instead} takes everything away",
+        Cause.ROLES_LACK: f"what decides for {who} is {instead}, which {verb} not hold {privilege}",
+        Cause.UNKNOWN_ROLE: f"the role of {instead} does not exist",
+        Cause.NO_ENTRY: f"no entry on the way counts for {who}",
+        Cause.NOT_PROPAGATED: "counts on its own path alone, not below",
+        Cause.SHADOWED_USER: f"{instead} stands at the same path, and a user's own entries hide "
+        "those of its groups",
+        Cause.SHADOWED_DEEPER: f"{instead} lies further down and takes its place",
+    }[reason.cause]
+    if reason.would is None or reason.cause is Cause.DENIED:
+        return text
+    return f"{entry_text(reason.would)} would give it, but {text}"
+
+
+def login_text(login: Login, principal: str) -> str:
+    """`cannot log in: its user is disabled`; for one that can, that it can."""
+    if login is Login.ACTIVE:
+        return "can log in"
+    subject = "the token" if split_token(principal) else "the user"
+    if login in (Login.ABSENT, Login.DISABLED, Login.EXPIRED):
+        return f"cannot log in: {subject} {_is(login)}"
+    return f"cannot log in: {login}"
+
+
+def _is(login: Login) -> str:
+    verbs = {Login.DISABLED: "is disabled", Login.EXPIRED: "has expired"}
+    return verbs.get(login, str(login))

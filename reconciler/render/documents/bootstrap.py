@@ -1,0 +1,110 @@
+"""What pvectl itself must be granted, as lines for a shell on a node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.access.explain.remediation import NewRole
+from reconciler.access.explain.snippets import acl_commands, role_command
+from reconciler.access.trace import Entry
+from reconciler.render import markdown as comment
+from reconciler.render import terminal
+from reconciler.render.document import Block, Line, Outline, Section, Tone, copied
+from reconciler.render.json import document
+from reconciler.render.view import View
+from reconciler.text.humanize import count
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One token, or user, with what it is for. `account`: the lines that make it."""
+
+    title: str
+    principal: str
+    account: tuple[str, ...]
+    roles: tuple[NewRole, ...]
+    entries: tuple[Entry, ...]
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """All of it, in order."""
+        made = tuple(role_command(role) for role in self.roles)
+        return (*self.account, *made, *acl_commands(self.entries))
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """`warnings`: what somebody should know before running the lines."""
+
+    state: str
+    parts: tuple[Part, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def outline(start: Start) -> Outline:
+    """Warnings first, then each token with its lines."""
+    return Outline(
+        title=f"What pvectl needs for the state in {start.state}",
+        sections=(*_warned(start.warnings), *(_section(part) for part in start.parts)),
+        closing=(
+            Line(
+                "Run the lines as root on a node. `pveum user token add` prints the secret once: "
+                "it goes into PVECTL_TOKEN_SECRET, or where token_secret says."
+            ),
+            Line(
+                "A role that is there already from another time: `pveum role modify` instead of "
+                "`pveum role add`."
+            ),
+        ),
+    )
+
+
+def _warned(warnings: Sequence[str]) -> Iterable[Section]:
+    if warnings:
+        blocks = tuple((Line(text, Tone.WARNING, 2, "!"),) for text in warnings)
+        yield Section("Before you do", blocks, "warning")
+
+
+def _section(part: Part) -> Section:
+    blocks: list[Block] = [copied(part.commands, 2)]
+    numbers = f"{count(len(part.roles), 'role')}, {count(len(_paths(part.entries)), 'path')}"
+    return Section(f"{part.title}: {part.principal} ({numbers})", tuple(blocks), "line")
+
+
+def _paths(entries: Iterable[Entry]) -> frozenset[str]:
+    return frozenset(entry.path for entry in entries)
+
+
+def text(start: Start, view: View) -> str:
+    """For a terminal."""
+    return terminal.render(outline(start), color=view.color, width=view.width)
+
+
+def markdown(start: Start, view: View) -> str:
+    """For a ticket."""
+    del view
+    return comment.render(outline(start))
+
+
+def json(start: Start, view: View) -> str:
+    """For programs."""
+    del view
+    content = {
+        "state": start.state,
+        "parts": [_part_json(part) for part in start.parts],
+        "warnings": list(start.warnings),
+    }
+    return document("bootstrap", FORMAT, content)
+
+
+def _part_json(part: Part) -> dict[str, Any]:
+    return {
+        "title": part.title,
+        "principal": part.principal,
+        "roles": {role.name: list(role.privileges) for role in part.roles},
+        "commands": list(part.commands),
+    }

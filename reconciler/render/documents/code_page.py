@@ -1,0 +1,58 @@
+"""One page about a code: what it means and what to do."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from reconciler.render import markdown as comment
+from reconciler.render import terminal
+from reconciler.render.document import Line, Outline, Section, labelled
+from reconciler.render.json import document
+from reconciler.render.view import View
+
+FORMAT = 1
+
+
+class Page(NamedTuple):
+    """`kind`: what sort of thing the code stands for. `rows`: a table, where there is one."""
+
+    code: str
+    kind: str
+    meaning: tuple[str, ...] = ()
+    action: tuple[str, ...] = ()
+    rows: tuple[tuple[str, str], ...] = ()
+    closing: str = ""
+
+
+def outline(page: Page) -> Outline:
+    """Meaning, then what to do."""
+    parts = [
+        Section(title, tuple((Line(text, indent=2),) for text in texts), "paragraph", spaced=True)
+        for title, texts in (("What it means", page.meaning), ("What to do", page.action))
+        if texts
+    ]
+    if page.rows:
+        table = labelled(page.rows, 2)
+        parts.append(Section("Table", tuple((line,) for line in table), "row"))
+    return Outline(
+        title=f"{page.code}: {page.kind}",
+        sections=tuple(parts),
+        closing=(Line(page.closing),) if page.closing else (),
+    )
+
+
+def text(page: Page, view: View) -> str:
+    """For a terminal."""
+    return terminal.render(outline(page), color=view.color, width=view.width)
+
+
+def markdown(page: Page, view: View) -> str:
+    """For a wiki."""
+    del view
+    return comment.render(outline(page))
+
+
+def json(page: Page, view: View) -> str:
+    """For programs."""
+    del view
+    return document("page", FORMAT, page._asdict())

@@ -1,0 +1,169 @@
+"""Who can become root, and by which steps, each with its proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.access.escalation.search import Escalation
+from reconciler.access.escalation.step import Move
+from reconciler.access.table import ROOT, TOKEN
+from reconciler.access.trace import Entry
+from reconciler.render import markdown as comment
+from reconciler.render import terminal
+from reconciler.render.document import Block, Fact, Line, Outline, Section, Tone
+from reconciler.render.documents.acl_entries import entries_text
+from reconciler.render.json import document
+from reconciler.render.view import View
+from reconciler.text.humanize import count, listed
+
+FORMAT = 1
+_MOST = 6
+"""How many principals one line names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """`ways`: all ways to root; `meant`: who is to be able to; `asked`: where that is from.
+
+    `proofs`: the entries that make somebody root without a step, by principal.
+    """
+
+    ways: tuple[Escalation, ...]
+    meant: frozenset[str]
+    asked: str
+    proofs: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)
+
+    @property
+    def unmeant(self) -> tuple[str, ...]:
+        """Who certainly can, and is not meant to."""
+        able = {who for way in self.ways if way.sure for who in way.principals}
+        return tuple(sorted(able - self.meant))
+
+
+def outline(found: Ways) -> Outline:
+    """Who is root, who can become it for certain, who perhaps can."""
+    already = [way for way in found.ways if not way.steps]
+    certain = [way for way in found.ways if way.steps and way.sure]
+    possible = [way for way in found.ways if not way.sure]
+    sections = []
+    if already:
+        sections.append(Section("Root already", tuple(_roots(found, already)), "principal"))
+    for title, ways, tone in (
+        ("Can become root", certain, Tone.ERROR),
+        ("May become root, through the operating system of a node", possible, Tone.WARNING),
+    ):
+        if ways:
+            blocks = tuple(_way(found, way, tone) for way in ways)
+            sections.append(Section(title, blocks, "way", spaced=True))
+    return Outline(
+        title=_title(already, certain, possible),
+        facts=(
+            Fact("asked", found.asked),
+            Fact(
+                "meant", f"{listed(sorted(found.meant), _MOST)} (root@pam, [lockout] break_glass)"
+            ),
+        ),
+        sections=tuple(sections),
+        closing=tuple(_closing(found)),
+    )
+
+
+def _number(ways: Iterable[Escalation]) -> int:
+    return len({who for way in ways for who in way.principals})
+
+
+def _title(
+    already: Sequence[Escalation], certain: Sequence[Escalation], possible: Sequence[Escalation]
+) -> str:
+    is_root = _number(already)
+    text = f"{count(is_root, 'principal')} {'is' if is_root == 1 else 'are'} root"
+    if certain:
+        text += f", {_number(certain)} more can become root"
+    if possible:
+        text += f", {_number(possible)} more may"
+    return f"{text}." if certain or possible else f"{text}, and nobody else can become it."
+
+
+def _roots(found: Ways, already: Iterable[Escalation]) -> Iterator[Block]:
+    names = sorted({who for way in already for who in way.principals})
+    wide = max(map(len, names))
+    for who in names:
+        meant = who in found.meant
+        tone = Tone.PLAIN if meant else Tone.WARNING
+        label = f"{' ' if meant else '!'} {who.ljust(wide)}  "
+        yield (Line(_root_proof(who, found.proofs.get(who, ())), tone, 2, label=label),)
+
+
+def _root_proof(principal: str, entries: Sequence[Entry]) -> str:
+    if principal == ROOT:
+        return "has every privilege everywhere"
+    return f"by {entries_text(entries)}" if entries else f"as a token of {ROOT}"
+
+
+def _way(found: Ways, way: Escalation, tone: Tone) -> Block:
+    who = listed(way.principals, _MOST)
+    meant = " (meant to)" if set(way.principals) <= found.meant else ""
+    lines = [Line(f"{who}, in {count(len(way.steps), 'step')}{meant}", tone, 2)]
+    for number, step in enumerate(way.steps, 1):
+        lines.append(Line(str(step), Tone.PLAIN, 4, label=f"{number}. "))
+        lines.append(Line(_proof(step), Tone.FAINT, 7))
+    close = _close(way)
+    if close:
+        lines.append(Line(close, Tone.PLAIN, 4, label="to close it: "))
+    return tuple(lines)
+
+
+def _proof(step: Move) -> str:
+    if step.proof:
+        return f"by {entries_text(step.proof)}"
+    return "by what the steps before have given"
+
+
+def _close(way: Escalation) -> str:
+    """The entries of the first step: what else they give goes with them.
+
+    A token with privilege separation needs its own and its user's: without either it is closed.
+    """
+    proof = way.steps[0].proof
+    if not proof:
+        return ""
+    own = [entry for entry in proof if entry.kind == TOKEN]
+    others = [entry for entry in proof if entry.kind != TOKEN]
+    entries = ", or ".join(entries_text(part) for part in (own, others) if part)
+    return f"take out {entries}, or give a role without {way.steps[0].privilege}"
+
+
+def _closing(found: Ways) -> Iterable[Line]:
+    if found.unmeant:
+        names = listed(found.unmeant, _MOST)
+        yield Line(f"Not meant to, but is or can become root: {names}.", Tone.ERROR)
+    else:
+        yield Line("Nobody is or can become root but those who are meant to.", Tone.GOOD)
+    codes = dict.fromkeys(str(step.way) for way in found.ways for step in way.steps)
+    if codes:
+        pages = ", ".join(f"`pvectl explain {code}`" for code in codes)
+        yield Line(f"How the steps work: {pages}.")
+
+
+def text(found: Ways, view: View) -> str:
+    """For a terminal."""
+    return terminal.render(outline(found), color=view.color, width=view.width)
+
+
+def markdown(found: Ways, view: View) -> str:
+    """For a review."""
+    del view
+    return comment.render(outline(found))
+
+
+def json(found: Ways, view: View) -> str:
+    """For programs."""
+    del view
+    content = {
+        "asked": found.asked,
+        "meant": sorted(found.meant),
+        "unmeant": list(found.unmeant),
+        "ways": [way.to_json() for way in found.ways],
+    }
+    return document("escalation", FORMAT, content)

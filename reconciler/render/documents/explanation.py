@@ -1,0 +1,182 @@
+"""Why somebody may or may not do something: the answer first, then what leads to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from reconciler.access.explain.denial import Cause, Reason
+from reconciler.access.explain.explain import Explanation
+from reconciler.access.explain.remediation import Remedy
+from reconciler.access.explain.snippets import pveum, shell, toml
+from reconciler.access.login import Login
+from reconciler.access.trace import Side
+from reconciler.pve.acl_paths import check_path
+from reconciler.pve.builtin_roles import PRIVILEGES
+from reconciler.render import markdown as comment
+from reconciler.render import terminal
+from reconciler.render.document import Block, Line, Outline, Section, Tone, copied
+from reconciler.render.documents.acl_entries import entry_json, reason_text, side_blocks
+from reconciler.render.documents.explanation_facts import MOST, Explained, answer, facts, usable
+from reconciler.render.json import document
+from reconciler.render.view import View
+from reconciler.text.humanize import listed
+
+FORMAT = 1
+
+
+def outline(told: Explained, view: View) -> Outline:
+    """The answer in one sentence, why, who that is, every entry on the way, what would help."""
+    found = told.found
+    sections = [*_ways(told)]
+    if not found.privilege or found.allowed:
+        sections.append(_held(found))
+    sections += _help(told)
+    good = found.allowed if found.privilege else bool(usable(found))
+    return Outline(
+        title=answer(found),
+        facts=tuple(fact for fact in facts(told, view) if fact.value),
+        sections=tuple(sections),
+        closing=tuple(Line(note, Tone.WARNING, 0, "!") for note in told.notes),
+        tone=Tone.GOOD if good else Tone.ERROR,
+    )
+
+
+def _ways(told: Explained) -> Iterable[Section]:
+    found = told.found
+    for side in found.decision.sides:
+        blocks = tuple(side_blocks(side, found.privilege, told.giving))
+        yield Section(_heading(found, side), blocks, "entry")
+
+
+def _heading(found: Explanation, side: Side) -> str:
+    if len(found.decision.sides) == 1 and side.principal == found.principal:
+        return f"Entries on the way to {found.path}"
+    whose = "the token itself" if side.principal == found.principal else f"its user {found.owner}"
+    return f"Entries on the way to {found.path}: {whose}"
+
+
+def _held(found: Explanation) -> Section:
+    held = usable(found)
+    if len(held) == len(PRIVILEGES):
+        text = f"all {len(held)} privileges"
+    else:
+        text = ", ".join(held) or "nothing"
+    return Section(f"What it has on {found.path}", ((Line(text, Tone.PLAIN, 2),),))
+
+
+_ENABLE = {
+    Login.DISABLED: ("--enable", "1"),
+    Login.OWNER_DISABLED: ("--enable", "1"),
+    Login.EXPIRED: ("--expire", "0"),
+    Login.OWNER_EXPIRED: ("--expire", "0"),
+}
+
+
+def _help(told: Explained) -> Iterable[Section]:
+    found = told.found
+    if told.hidden or not found.privilege or found.allowed:
+        return
+    login = _enabling(found)
+    if login:
+        yield Section("So that it can log in", (copied([login], 2),))
+    if found.privilege in found.decision.privileges or found.login is Login.ABSENT:
+        return
+    if found.remedy is None:
+        yield Section("What would help", ((Line(_hopeless(found), Tone.PLAIN, 2),),))
+        return
+    lines = toml(found.remedy).splitlines()
+    yield Section("The smallest grant, in a state file", (copied(lines, 2),))
+    yield Section("The same in a shell on a node", _commands(found.remedy, found.privilege))
+    if found.existing is not None:
+        yield Section(
+            "Or by a role that is there already", _commands(found.existing, found.privilege)
+        )
+
+
+def _enabling(found: Explanation) -> str:
+    user, option = found.owner or found.principal, _ENABLE.get(found.login)
+    if option is None:
+        return ""
+    if found.login is Login.EXPIRED and found.owner:
+        name = found.principal.rpartition("!")[2]
+        return shell("pveum", "user", "token", "modify", user, name, *option)
+    return shell("pveum", "user", "modify", user, *option)
+
+
+def _hopeless(found: Explanation) -> str:
+    if not check_path(found.path):
+        return f"Proxmox VE takes no ACL entry on {found.path}; grant it further up."
+    return "No entry on this path would give it."
+
+
+def _commands(remedy: Remedy, privilege: str) -> tuple[Block, ...]:
+    remarks = []
+    if remedy.extra:
+        extra = listed(remedy.extra, MOST)
+        remarks.append(f"It gives {extra} as well as {privilege}.")
+    if remedy.others:
+        remarks.append(f"Other members of {listed(remedy.others, MOST)} feel it, too.")
+    said = tuple(Line(text, Tone.WARNING, 2, "!") for text in remarks)
+    return (copied(pveum(remedy), 2), said) if said else (copied(pveum(remedy), 2),)
+
+
+def text(told: Explained, view: View) -> str:
+    """For a terminal."""
+    return terminal.render(outline(told, view), color=view.color, width=view.width)
+
+
+def markdown(told: Explained, view: View) -> str:
+    """For a ticket or a comment."""
+    return comment.render(outline(told, view))
+
+
+def json(told: Explained, view: View) -> str:
+    """For programs; `held` is what can be used now, so nothing where the login fails."""
+    del view
+    found = told.found
+    content = {
+        "principal": found.principal,
+        "path": found.path,
+        "privilege": found.privilege or None,
+        "allowed": found.allowed if found.privilege else None,
+        "answer": answer(found),
+        "asked": told.asked,
+        "before": told.before,
+        "hidden": told.hidden,
+        "login": str(found.login),
+        "owner": found.owner or None,
+        "privsep": found.privsep,
+        "expires": found.expires,
+        "groups": list(found.groups),
+        "twins": dict(told.twins),
+        "held": list(usable(found)),
+        "elsewhere": list(told.elsewhere),
+        "sides": [
+            {
+                "principal": side.principal,
+                "privileges": sorted(side.privileges),
+                "entries": [entry_json(one) for one in side.entries],
+            }
+            for side in found.decision.sides
+        ],
+        "reasons": [_reason_json(reason, found.privilege) for reason in told.reasons],
+        "remedy": _remedy_json(found.remedy),
+        "existing": _remedy_json(found.existing),
+        "notes": list(told.notes),
+    }
+    return document("explanation", FORMAT, content)
+
+
+def _reason_json(reason: Reason, privilege: str) -> dict[str, Any]:
+    return {
+        "principal": reason.principal,
+        "cause": str(Cause(reason.cause)),
+        "text": reason_text(reason, privilege),
+    }
+
+
+def _remedy_json(remedy: Remedy | None) -> dict[str, Any] | None:
+    if remedy is None:
+        return None
+    return {"toml": toml(remedy), "pveum": list(pveum(remedy)), "extra": list(remedy.extra)}

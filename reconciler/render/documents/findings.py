@@ -1,0 +1,63 @@
+"""Findings as compilers print them, and errors with what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from reconciler.errors import PvectlError
+from reconciler.model.finding import Finding, Severity
+from reconciler.render import markdown as comment
+from reconciler.render import terminal
+from reconciler.render.document import Line, Outline, Tone, severities
+from reconciler.render.view import View
+from reconciler.text.humanize import hint_lines
+
+_TONES = {
+    Severity.ERROR: Tone.ERROR,
+    Severity.WARNING: Tone.WARNING,
+    Severity.NOTE: Tone.PLAIN,
+}
+_UNWRAPPED = 1_000_000
+"""Editors read one finding per line."""
+
+
+def text(findings: Sequence[Finding], view: View) -> str:
+    """`file:line:column: error CODE message` in the order of the files, hints below, a summary."""
+    content = [*_lines(findings), Line(_summary(findings), Tone.STRONG)]
+    return terminal.lines(content, color=view.color, width=_UNWRAPPED)
+
+
+def markdown(findings: Sequence[Finding], view: View) -> str:
+    """For a comment on a pull request."""
+    del view
+    ordered = tuple(sorted(findings, key=Finding.sort_key))
+    return comment.render(Outline(title=f"Findings: {severities(ordered)}", findings=ordered))
+
+
+def error_text(error: PvectlError, *, color: bool = False) -> str:
+    """What happened, what was found, what to do next."""
+    content = [
+        *_lines(error.findings),
+        Line(f"error {error.code}: {error.summary}", Tone.ERROR),
+        *(Line(text, Tone.PLAIN, 2) for text in hint_lines(error.hint)),
+    ]
+    return terminal.lines(content, color=color, width=_UNWRAPPED)
+
+
+def _lines(findings: Iterable[Finding]) -> Iterable[Line]:
+    for finding in sorted(findings, key=_by_place):
+        place = f"{finding.source}: " if finding.source else ""
+        subject = f"{place}{finding.severity} {finding.code} {finding.message}"
+        yield Line(subject, _TONES[finding.severity])
+        for hint in hint_lines(finding.hint):
+            yield Line(hint, Tone.PLAIN, 4)
+
+
+def _by_place(finding: Finding) -> tuple[object, ...]:
+    source = finding.source
+    place = (source.file, source.line, source.column) if source else ("", 0, 0)
+    return (*place, *finding.sort_key())
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    return f"{severities(findings)}." if findings else "No findings."

@@ -1,0 +1,243 @@
+"""A run as its journal tells it: where each step stands, what happened when, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from reconciler.kinds import kind_of, specs
+from reconciler.model.plan import Step
+from reconciler.render import markdown as comment
+from reconciler.render import terminal
+from reconciler.render.document import Fact, Line, Outline, Section, Tone
+from reconciler.render.documents.plan import SHORT
+from reconciler.render.json import document
+from reconciler.render.view import View
+from reconciler.text.humanize import clock, moment
+
+FORMAT = 1
+
+
+class Event(Protocol):
+    """One line of a journal."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def data(self) -> Mapping[str, Any]: ...
+
+    @property
+    def step(self) -> int: ...
+
+
+Events = Sequence[Event]
+
+_STANDS = {
+    ("intent", "forward"): ("announced, outcome not recorded", Tone.WARNING),
+    ("intent", "back"): ("being taken back, outcome not recorded", Tone.WARNING),
+    ("delivered", ""): ("sent, secret delivered", Tone.WARNING),
+    ("done", "forward"): ("done", Tone.GOOD),
+    ("done", "back"): ("taken back", Tone.UPDATE),
+    ("found", "forward"): ("in force, as was seen later", Tone.WARNING),
+    ("found", "back"): ("taken back, as was seen later", Tone.UPDATE),
+    ("unknown", ""): ("sent, nobody can see the outcome", Tone.ERROR),
+    ("refused", "back"): ("could not be taken back", Tone.ERROR),
+    ("refused", ""): ("refused", Tone.ERROR),
+    ("skipped", ""): ("was in force already", Tone.GOOD),
+    ("withdrawn", ""): ("taken back, its secret removed", Tone.UPDATE),
+}
+_NOT_BEGUN = ("not begun", Tone.FAINT)
+_UNSURE = ("made, its secret not known to be delivered", Tone.WARNING)
+
+
+def outline(events: Events, *, every_event: bool = True) -> Outline:
+    """Where the run stands, step by step; with `every_event` also the journal itself."""
+    sections = [Section("Steps", tuple((line,) for line in _steps(events)), "step")]
+    if every_event:
+        sections.append(Section("Events", tuple((line,) for line in _log(events)), "event"))
+    return Outline(
+        title=f"Run: {state(events)}",
+        facts=tuple(_facts(events)),
+        sections=tuple(part for part in sections if part.blocks),
+        closing=tuple(_closing(events)),
+    )
+
+
+def _begin(events: Events) -> Mapping[str, Any]:
+    return events[0].data if events and events[0].name == "begin" else {}
+
+
+def _is_finished(events: Events) -> bool:
+    return bool(events) and events[-1].name == "end" and not events[-1].data.get("unfinished")
+
+
+def _turned_back(events: Events) -> bool:
+    """Whether the run is on the way back, or was when it ended."""
+    turns = [event for event in events if event.name in {"rollback", "continued"}]
+    return bool(turns) and (turns[-1].name == "rollback" or bool(turns[-1].data.get("back")))
+
+
+def state(events: Events) -> str:
+    if not events:
+        return "empty journal, nothing was sent"
+    last = events[-1]
+    if last.name == "end":
+        outcome = str(last.data.get("outcome", "ended"))
+        return outcome if _is_finished(events) else f"{outcome}, not to its end"
+    return "unfinished, on the way back" if _turned_back(events) else "unfinished"
+
+
+def _facts(events: Events) -> Iterable[Fact]:
+    data = _begin(events)
+    plan = data.get("plan", {})
+    digest = str(data.get("digest", ""))[:SHORT]
+    pairs = [
+        ("cluster", plan.get("cluster")),
+        ("actor", plan.get("actor")),
+        ("source", plan.get("source")),
+        ("digest", digest),
+        ("owner", data.get("owner")),
+        ("run", data.get("run")),
+        ("began", moment(data["time"]) if "time" in data else ""),
+    ]
+    for name, value in pairs:
+        if value:
+            yield Fact(name, str(value))
+    for event in events:
+        if event.name in {"rollback", "stuck"}:
+            yield Fact("because", str(event.data.get("cause", {}).get("summary", "")))
+
+
+def _is_past_return(events: Events) -> bool:
+    """Whether a step that nothing takes back came into force, or may have."""
+    steps = _begin(events).get("plan", {}).get("steps", ())
+    return any(
+        event.name in {"done", "found", "unknown"}
+        and event.data.get("direction") == "forward"
+        and steps[event.step].get("undo") == "NONE"
+        for event in events
+    )
+
+
+def _titles(events: Events) -> Iterable[str]:
+    """What each step does, also where the plan is of another version."""
+    for step in _begin(events).get("plan", {}).get("steps", ()):
+        try:
+            changes = Step.from_json(step, specs()).changes
+            yield kind_of(changes[0].address).title(changes)
+        except (KeyError, ValueError, TypeError, IndexError):
+            yield _target(step.get("request", {}))
+
+
+def _target(request: Mapping[str, Any]) -> str:
+    return f"{request.get('method', '')} /{'/'.join(request.get('path', ()))}"
+
+
+def _steps(events: Events) -> Iterable[Line]:
+    titles = list(_titles(events))
+    secret = {
+        number
+        for number, step in enumerate(_begin(events).get("plan", {}).get("steps", ()))
+        if "sink" in step
+    }
+    stands = {
+        event.step: _UNSURE if event.step in secret and _is_made(event) else _stand(event)
+        for event in events
+        if event.step >= 0 and event.name != "redirected"
+    }
+    width = len(str(len(titles)))
+    wide = max((len(words) for words, _ in [*stands.values(), _NOT_BEGUN]), default=0)
+    for number, title in enumerate(titles):
+        words, tone = stands.get(number, _NOT_BEGUN)
+        label = f"{str(number + 1).rjust(width)}. {words.ljust(wide)}  "
+        yield Line(title, tone, 2, label=label)
+
+
+def _is_made(event: Event) -> bool:
+    return event.name == "found" and event.data.get("direction") == "forward"
+
+
+def _stand(event: Event) -> tuple[str, Tone]:
+    direction = str(event.data.get("direction", ""))
+    if event.data.get("more"):
+        return ("begun", Tone.WARNING)
+    alike = _STANDS.get((event.name, ""), (event.name, Tone.PLAIN))
+    return _STANDS.get((event.name, direction), alike)
+
+
+def _log(events: Events) -> Iterable[Line]:
+    names = max((len(event.name) for event in events), default=0)
+    for number, event in enumerate(events, 1):
+        step = f"step {event.step + 1}" if event.step >= 0 else ""
+        time = clock(event.data["time"]) if "time" in event.data else ""
+        label = f"{number:>4}  {time.ljust(8)}  {event.name.ljust(names)}  {step.ljust(8)}  "
+        yield Line(_told(event), Tone.PLAIN, 0, label=label)
+
+
+def _told(event: Event) -> str:
+    """What belongs to an event, without what stands elsewhere."""
+    data = event.data
+    parts = []
+    if "request" in data:
+        parts.append(_target(data["request"]))
+    if data.get("direction") == "back":
+        parts.append("taking back")
+    if data.get("attempt", 1) != 1:
+        parts.append(f"attempt {data['attempt']}")
+    if data.get("owner") and event.name == "continued":
+        parts.append(f"by {data['owner']}")
+    if event.name == "locked":
+        parts.append(f"lock number {data['fence']}")
+    parts += [str(data[name]) for name in ("why", "sink", "outcome", "pivot") if data.get(name)]
+    if "cause" in data:
+        parts.append(str(data["cause"].get("summary", "")))
+    return ", ".join(part for part in parts if part)
+
+
+def _closing(events: Events) -> Iterable[Line]:
+    if not events:
+        yield Line("Nothing was sent; the journal may be deleted.")
+    elif _is_finished(events):
+        yield Line("The run came to its end; nothing is left to do.", Tone.GOOD)
+    elif _is_past_return(events):
+        text = "There is only the way forward: correct the cause, then `pvectl resume`."
+        yield Line(text, Tone.STRONG)
+    elif _turned_back(events):
+        text = "`pvectl resume` finishes the way back; the cluster decides what is left to do."
+        yield Line(text, Tone.STRONG)
+    else:
+        text = "`pvectl resume` finishes the run, `pvectl rollback` takes it back."
+        yield Line(text, Tone.STRONG)
+
+
+def text(events: Events, view: View) -> str:
+    """The whole journal for a terminal."""
+    return terminal.render(outline(events), color=view.color, width=view.width)
+
+
+def status(events: Events, view: View, running: str = "") -> str:
+    """Only where the run stands, for a terminal; `running` tells what writes at this moment."""
+    content = outline(events, every_event=False)
+    if running:
+        now = Line(f"Running now, {running}: wait for it.", Tone.STRONG)
+        content = replace(content, title="Run: under way", closing=(now,))
+    return terminal.render(content, color=view.color, width=view.width)
+
+
+def markdown(events: Events, view: View) -> str:
+    """The whole journal for an issue."""
+    del view
+    return comment.render(outline(events))
+
+
+def json(events: Events, view: View) -> str:
+    """Every event, and where the run stands."""
+    del view
+    content = {
+        "finished": _is_finished(events),
+        "state": state(events),
+        "events": [{"event": event.name, **event.data} for event in events],
+    }
+    return document("journal", FORMAT, content)

@@ -1,0 +1,110 @@
+"""A plan as an outline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.model.change import Action
+from reconciler.model.finding import UNDECLARED_MEMBER, Finding, Severity
+from reconciler.model.plan import Plan
+from reconciler.render import markdown as comment
+from reconciler.render import terminal
+from reconciler.render.document import Fact, Line, Outline, Section, Tone, section, severities
+from reconciler.render.documents.plan_steps import step_blocks
+from reconciler.render.view import View
+from reconciler.text.humanize import count
+
+NO_CHANGES = "No changes. The cluster matches the declared state."
+CROWDED = "No changes. Members of declared groups that no file names stay where they are."
+UNFINISHED = "An earlier run did not come to its end: pvectl status"
+MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
+SHORT = 12
+"""How many digits of a digest people see."""
+
+_VERBS = {Action.CREATE: "to create", Action.UPDATE: "to change", Action.DELETE: "to delete"}
+
+
+def outline(plan: Plan, view: View) -> Outline:
+    """Head, findings, effect on access, steps in order, and what to do next."""
+    parts = []
+    if plan.access.lines:
+        parts.append(section("Access", plan.access.lines))
+    if plan.steps:
+        blocks = step_blocks(plan.steps, view.remarks)
+        parts.append(Section("Steps", blocks, unit="step", spaced=True))
+    if plan.kept:
+        kept = [f"{count(k.number, f'{k.kind} object')}: {k.why}" for k in plan.kept]
+        parts.append(section("Left alone", kept))
+    return Outline(
+        title=f"Plan: {summary(plan)}",
+        facts=tuple(facts(plan)),
+        findings=plan.findings,
+        sections=tuple(parts),
+        closing=tuple(_closing(plan, view)),
+    )
+
+
+def summary(plan: Plan) -> str:
+    """`2 to create, 1 to change, 0 to delete`, or that nothing is to be done."""
+    if not plan.steps:
+        return "no changes"
+    numbers = ", ".join(f"{plan.count(action):,} {verb}" for action, verb in _VERBS.items())
+    return f"{numbers}, in {count(len(plan.steps), 'request')}"
+
+
+def facts(plan: Plan) -> Iterable[Fact]:
+    """What a plan is for and whose it is; empty ones are left out."""
+    yield Fact("cluster", plan.cluster)
+    if plan.actor:
+        yield Fact("actor", plan.actor)
+    if plan.source:
+        yield Fact("source", plan.source)
+    yield Fact("digest", plan.digest[:SHORT])
+    yield Fact("findings", severities(plan.findings))
+    if plan.allowed:
+        yield Fact("allowed", ", ".join(plan.allowed))
+
+
+def _closing(plan: Plan, view: View) -> Iterable[Line]:
+    refusals = plan.refusals
+    if not plan.steps:
+        crowded = any(finding.code == UNDECLARED_MEMBER for finding in plan.findings)
+        yield Line(CROWDED, Tone.WARNING) if crowded else Line(NO_CHANGES, Tone.GOOD)
+    if refusals:
+        text = f"Refused: {count(len(refusals), 'error stands', 'errors stand')} in the way. "
+        if all(finding.allow for finding in refusals):
+            text += "Correct the state files, or allow what is meant with the flags named above."
+        else:
+            text += "Correct what the errors name, then plan again."
+        yield Line(text, Tone.ERROR)
+    elif plans_only(plan):
+        who = plan.actor or "This caller"
+        text = (
+            f"{who} may plan only; apply as somebody who has what {MISSING_PRIVILEGE} above names. "
+            "`pvectl bootstrap` prints how to grant it."
+        )
+        yield Line(text, Tone.WARNING)
+    elif plan.steps and view.next_command and not view.unfinished:
+        yield Line(f"To do this: {view.next_command}", Tone.STRONG)
+    if view.unfinished:
+        yield Line(UNFINISHED, Tone.WARNING)
+
+
+def plans_only(plan: Plan) -> bool:
+    """Whether who planned lacks what applying needs, and the plan is meant for somebody else."""
+    return any(map(only_about_applying, plan.findings))
+
+
+def only_about_applying(finding: Finding) -> bool:
+    """Whether it says that the caller is there for reading."""
+    return finding.code == MISSING_PRIVILEGE and finding.severity is not Severity.ERROR
+
+
+def text(plan: Plan, view: View) -> str:
+    """For a terminal."""
+    return terminal.render(outline(plan, view), color=view.color, width=view.width)
+
+
+def markdown(plan: Plan, view: View) -> str:
+    """For a comment on a pull request."""
+    return comment.render(outline(plan, view))

@@ -1,0 +1,148 @@
+"""The steps of a plan as lines: what each does, why, and which fields change how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from reconciler.kinds import kind_of
+from reconciler.kinds.kind import plain_title
+from reconciler.model.address import Address
+from reconciler.model.change import Action, Change, Undo
+from reconciler.model.plan import Step
+from reconciler.render.document import Block, Line, Tone, labelled
+from reconciler.render.fields import differences, fields
+from reconciler.text.humanize import count, listed
+
+MARKS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
+TONES = {Action.CREATE: Tone.CREATE, Action.UPDATE: Tone.UPDATE, Action.DELETE: Tone.DELETE}
+
+ALIKE = 6
+"""From so many changes of one request on that are alike, they share a line."""
+
+NAMED = 30
+"""How many of them are named there; the JSON document holds all."""
+
+PARTS = "|"
+"""What separates the parts of an id."""
+
+Remarks = Mapping[Address, Sequence[str]]
+"""What else is worth saying about a change, such as the next runs of a schedule."""
+
+
+def step_blocks(steps: Sequence[Step], remarks: Remarks) -> tuple[Block, ...]:
+    """One block per step, numbered from 1 in the order in which they run."""
+    width = len(str(len(steps)))
+    return tuple(
+        _block(step, f"{str(number).rjust(width)}. ", remarks)
+        for number, step in enumerate(steps, 1)
+    )
+
+
+def _block(step: Step, number: str, remarks: Remarks) -> Block:
+    indent = len(number) + 2
+    request = f"{step.request.method} {step.request.target}"
+    reasons = tuple(dict.fromkeys(change.reason.text for change in step.changes))
+    why = Line("; ".join([request, *_reason(reasons)]), Tone.FAINT, indent)
+    title = kind_of(step.changes[0].address).title(step.changes)
+    if title == plain_title(step.changes) and len(step.changes) == 1:
+        change = step.changes[0]
+        head = _subject(change)._replace(label=number, indent=2)
+        lines = [head, why, *_details(change, indent, remarks)]
+    else:
+        lines = [Line(title, Tone.STRONG, 2, label=number), why]
+        for group in groups(step.changes):
+            if len(group) >= ALIKE:
+                lines += folded(group, indent)
+            else:
+                lines += _each(group, indent, remarks)
+    lines += (Line(text, Tone.PLAIN, indent, "~") for text in _moves(step.changes))
+    lines += (Line(text, Tone.WARNING, indent, "!") for text in _marks(step))
+    if step.sink is not None:
+        lines.append(Line(f"the new secret goes to {step.sink}", Tone.PLAIN, indent + 2))
+    return tuple(lines)
+
+
+def _reason(reasons: Sequence[str]) -> Iterable[str]:
+    if reasons and reasons[0]:
+        others = len(reasons) - 1
+        yield reasons[0] + (f" (and {count(others, 'more reason')})" if others else "")
+
+
+def _marks(step: Step) -> Iterable[str]:
+    if step.undo is Undo.NONE:
+        yield "IRREVERSIBLE: no rollback brings it back"
+    if step.undo is Undo.LOSSY:
+        yield "LOSSY: a rollback brings back only a part of it"
+    if step.window:
+        yield f"for a moment: {step.window}"
+
+
+def groups(changes: Sequence[Change]) -> Iterable[list[Change]]:
+    """Changes that do the same to different objects, in the order of the first of each."""
+    groups: dict[object, list[Change]] = {}
+    for change in changes:
+        key = (change.address.kind, change.before, change.after)
+        groups.setdefault(key, []).append(change)
+    return groups.values()
+
+
+def _each(changes: Sequence[Change], indent: int, remarks: Remarks) -> Iterable[Line]:
+    for change in changes:
+        yield _subject(change)._replace(indent=indent)
+        yield from _details(change, indent + 2, remarks)
+
+
+def _subject(change: Change) -> Line:
+    return Line(str(change.address), TONES[change.action], mark=MARKS[change.action])
+
+
+def _details(change: Change, indent: int, remarks: Remarks) -> Iterable[Line]:
+    yield from detail_lines(change, indent + 2)
+    for text in remarks.get(change.address, ()):
+        yield Line(text, Tone.PLAIN, indent + 2)
+
+
+def detail_lines(change: Change, indent: int) -> Iterable[Line]:
+    """The fields of an object that comes or goes, or those that change."""
+    tone = TONES[change.action]
+    if change.before is not None and change.after is not None:
+        pairs = [(field.name, field.text) for field in differences(change.before, change.after)]
+        return labelled(pairs, indent, tone)
+    spec = change.before if change.after is None else change.after
+    return [] if spec is None else labelled(fields(spec), indent, tone)
+
+
+def folded(changes: Sequence[Change], indent: int) -> Iterable[Line]:
+    """`acl./vms/100|*|PVEVMUser`, and below it what stands at the place of the star."""
+    first = changes[0]
+    rows = [change.address.id.split(PARTS) for change in changes]
+    varying = [
+        column
+        for column in range(len(rows[0]))
+        if len({len(row) for row in rows}) > 1 or len({row[column] for row in rows}) > 1
+    ]
+    if len({len(row) for row in rows}) > 1:
+        rows, varying = [[PARTS.join(row)] for row in rows], [0]
+    common = ["*" if column in varying else part for column, part in enumerate(rows[0])]
+    pattern = Address(first.address.kind, PARTS.join(common))
+    number = f"{len(changes):,} objects {pattern}"
+    yield Line(number, TONES[first.action], indent, MARKS[first.action])
+    names = [PARTS.join(row[column] for column in varying) for row in rows]
+    yield Line(listed(names, NAMED), TONES[first.action], indent + 4)
+    yield from detail_lines(first, indent + 4)
+
+
+def _moves(changes: Sequence[Change]) -> Iterable[str]:
+    """What leaves one object and enters another within the same request."""
+    left: dict[tuple[str, str, str], Address] = {}
+    came: dict[tuple[str, str, str], Address] = {}
+    for change in changes:
+        if change.before is None or change.after is None:
+            continue
+        for field in differences(change.before, change.after):
+            for items, sides in ((field.removed, left), (field.added, came)):
+                for item in items:
+                    sides[change.address.kind, field.name, item] = change.address
+    for key, address in came.items():
+        if key in left:
+            yield f"{key[2]} moves from {left[key]} to {address} ({key[1]})"

@@ -1,0 +1,272 @@
+"""Expectations as the cluster answers them: what holds, what does not, what was tried as whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from reconciler.access.expectations.verify import Disagreement, Outcome, Spot
+from reconciler.access.explain.snippets import shell
+from reconciler.model.declared import Expectation
+from reconciler.pve.acl_paths import UNNAMED
+from reconciler.render import junit as ci
+from reconciler.render import markdown as comment
+from reconciler.render import terminal
+from reconciler.render.document import Block, Fact, Line, Outline, Section, Tone
+from reconciler.render.json import document
+from reconciler.render.view import View
+from reconciler.text.humanize import count, listed
+
+FORMAT = 1
+_MOST = 4
+"""How many names one line holds."""
+
+
+class Probe(NamedTuple):
+    """A token that was tried with its secret; `refused`: why it could not be, empty when it was."""
+
+    token: str
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """`unknown`: names in expectations that mean nobody. `untried`: tokens without known secret."""
+
+    asked: str
+    outcomes: tuple[Outcome, ...]
+    disagreements: tuple[Disagreement, ...] = ()
+    unknown: tuple[tuple[Expectation, str], ...] = ()
+    probes: tuple[Probe, ...] = ()
+    untried: tuple[str, ...] = ()
+
+    def holds(self, one: Outcome) -> bool:
+        """What was asked about nobody, since the name means nobody, does not hold."""
+        nobody = not one.checked and any(one.expectation == other for other, _ in self.unknown)
+        return not one.failed and not nobody
+
+    @property
+    def failed(self) -> int:
+        """How many things are not as they should be."""
+        return (
+            sum(bool(one.failed) for one in self.outcomes)
+            + sum(one.named for one in self.disagreements)
+            + len(self.unknown)
+            + sum(bool(probe.refused) for probe in self.probes)
+        )
+
+
+def outline(done: Verification) -> Outline:
+    """Failures first, then every expectation with what was found."""
+    sections = []
+    if done.failed:
+        sections.append(Section("Not as expected", tuple(_failures(done)), "failure", spaced=True))
+    others = [one for one in done.disagreements if not one.named]
+    if others:
+        blocks = tuple((_disagreement(one, Tone.WARNING),) for one in others)
+        sections.append(Section("Answered otherwise than computed", blocks, "answer"))
+    if done.outcomes:
+        sections.append(Section("Expectations", tuple(_all(done)), "expectation", spaced=True))
+    return Outline(
+        title=_title(done),
+        facts=tuple(_facts(done)),
+        sections=tuple(sections),
+        tone=Tone.ERROR if done.failed else Tone.GOOD,
+    )
+
+
+def _title(done: Verification) -> str:
+    if not done.outcomes and not done.failed:
+        return "Nothing is expected: the state files hold no [[expect]]."
+    number = len(done.outcomes)
+    if done.failed:
+        among = f" in {count(number, 'check')}" if number else ""
+        return f"Not verified: {count(done.failed, 'failure')}{among}."
+    return f"Verified: {count(number, 'check')} hold{'s' if number == 1 else ''}."
+
+
+def _facts(done: Verification) -> Iterable[Fact]:
+    yield Fact("asked", done.asked)
+    tried = [probe.token for probe in done.probes if not probe.refused]
+    if tried:
+        yield Fact("tried as", listed(tried, _MOST))
+    if done.untried:
+        yield Fact("not tried", f"{listed(done.untried, _MOST)}: the secret is not known here")
+
+
+def _failures(done: Verification) -> Iterator[Block]:
+    alike: dict[tuple[object, ...], list[Outcome]] = {}
+    for one in done.outcomes:
+        if one.failed:
+            key = (one.expectation, one.wanted, one.probe, one.failed, one.why)
+            alike.setdefault(key, []).append(one)
+    for same in alike.values():
+        first = same[0]
+        yield (
+            Line(_failure(*same), Tone.ERROR, 2, label=f"{first.expectation.source}  "),
+            Line(_next(first.failed[0], first.privilege), Tone.FAINT, 6, whole=True),
+        )
+    for expectation, name in done.unknown:
+        text = f"{name} is no user, token or group that exists"
+        yield (Line(text, Tone.ERROR, 2, label=f"{expectation.source}  "),)
+    for probe in done.probes:
+        if probe.refused:
+            yield (Line(f"{probe.token} cannot be tried: {probe.refused}", Tone.ERROR, 2),)
+    for other in done.disagreements:
+        if other.named:
+            yield (_disagreement(other, Tone.ERROR),)
+
+
+def _next(spot: Spot, privilege: str) -> str:
+    return shell("pvectl", "explain", spot.principal, spot.path, privilege)
+
+
+def _subject(expectation: Expectation) -> str:
+    but = f" but {listed(expectation.but, _MOST)}" if expectation.but else ""
+    return f"{listed(expectation.who, _MOST)}{but} on {listed(expectation.paths, _MOST)}"
+
+
+def _wish(outcome: Outcome) -> str:
+    return f"{'can' if outcome.wanted else 'cannot'} {outcome.privilege}"
+
+
+def _failure(*outcomes: Outcome) -> str:
+    """`alice@pve cannot VM.Audit on /vms/100, but should be able to`; all fail in the same way."""
+    first = outcomes[0]
+    who = list(dict.fromkeys(spot.principal for spot in first.failed))
+    paths = list(dict.fromkeys(_place(spot.path) for spot in first.failed))
+    verb, but = ("cannot", "should be") if first.wanted else ("can", "should not be")
+    names = ", ".join(one.privilege for one in outcomes)
+    text = f"{listed(who, _MOST)} {verb} {names} on {listed(paths, _MOST)}, but {but} able to"
+    if first.why:
+        text += f" ({first.why})"
+    if first.probe:
+        text += ", tried with its secret"
+    reason = first.expectation.reason
+    return f"{text}: {reason}" if reason else text
+
+
+def _place(path: str) -> str:
+    return f"anything else below {path.rpartition('/')[0]}" if path in UNNAMED else path
+
+
+def _disagreement(one: Disagreement, tone: Tone) -> Line:
+    return Line(_differs(one), tone, 2)
+
+
+def _differs(one: Disagreement) -> str:
+    parts = [
+        f"{words} {listed(names, _MOST)}"
+        for words, names in (("gives also", one.more), ("does not give", one.less))
+        if names
+    ]
+    return (
+        f"{one.spot.principal} on {_place(one.spot.path)}: the cluster {' and '.join(parts)}, "
+        "other than pvectl computes (`pvectl explain DISAGREES`)"
+    )
+
+
+def _all(done: Verification) -> Iterator[Block]:
+    nobody = dict(done.unknown)
+    by_expectation: dict[Expectation, list[Outcome]] = {}
+    for one in done.outcomes:
+        by_expectation.setdefault(one.expectation, []).append(one)
+    for expectation, outcomes in by_expectation.items():
+        lines = [
+            Line(_subject(expectation), Tone.STRONG, 2, label=f"{expectation.source}  "),
+        ]
+        rows: dict[tuple[bool, bool], dict[str, list[Outcome]]] = {}
+        for one in outcomes:
+            row = rows.setdefault((not one.wanted, not done.holds(one)), {})
+            row.setdefault(one.privilege, []).append(one)
+        for (denied, failed), found in rows.items():
+            text = f"{'cannot' if denied else 'can'} {', '.join(found)}"
+            tone, mark = (Tone.DELETE, "-") if failed else (Tone.CREATE, "+")
+            how = _how(found.values(), nobody.get(expectation, ""))
+            lines.append(Line(f"{text}{how}", tone, 4, mark))
+        yield tuple(lines)
+
+
+def _how(found: Iterable[list[Outcome]], nobody: str) -> str:
+    outcomes = [one for several in found for one in several]
+    number = max(one.checked for one in outcomes)
+    if not number:
+        return f"  (there is no {nobody})" if nobody else "  (concerns nobody and nothing)"
+    parts = [f"{number:,} times"] if number > 1 else []
+    if any(one.probe for one in outcomes):
+        parts.append("tried" if all(one.probe for one in outcomes) else "asked and tried")
+    return f"  ({', '.join(parts)})" if parts else ""
+
+
+def text(done: Verification, view: View) -> str:
+    """For a terminal."""
+    return terminal.render(outline(done), color=view.color, width=view.width)
+
+
+def markdown(done: Verification, view: View) -> str:
+    """For a comment on a pull request."""
+    del view
+    return comment.render(outline(done))
+
+
+def junit(done: Verification, view: View) -> str:
+    """One test per privilege of an expectation and way of asking it."""
+    return ci.cases("verify", _cases(done), view)
+
+
+def _cases(done: Verification) -> Iterator[ci.Case]:
+    for one in done.outcomes:
+        group = "pvectl.verify.tried" if one.probe else "pvectl.verify.asked"
+        name = f"{_subject(one.expectation)}: {_wish(one)}"
+        if one.probe:
+            name = f"as {one.probe}: {name}"
+        failure = _failure(one) if one.failed else ""
+        if not failure and not done.holds(one):
+            failure = "asked about nobody"
+        note = _next(one.failed[0], one.privilege) if one.failed else one.expectation.reason
+        yield ci.Case(name, group, failure, note, one.expectation.source)
+    for expectation, name in done.unknown:
+        text = f"{name} is no user, token or group that exists"
+        yield ci.Case(name, "pvectl.verify.names", text, source=expectation.source)
+    for probe in done.probes:
+        yield ci.Case(f"{probe.token} logs in", "pvectl.verify.tried", probe.refused)
+    for other in done.disagreements:
+        name = f"{other.spot.principal} on {other.spot.path} is as computed"
+        said = _differs(other)
+        group = "pvectl.verify.computed"
+        yield ci.Case(name, group, said if other.named else "", "" if other.named else said)
+
+
+def json(done: Verification, view: View) -> str:
+    """For programs."""
+    del view
+    content = {
+        "asked": done.asked,
+        "failed": done.failed,
+        "checks": [_outcome_json(one, ok=done.holds(one)) for one in done.outcomes],
+        "disagreements": [
+            {**one.spot._asdict(), "more": list(one.more), "less": list(one.less)}
+            for one in done.disagreements
+        ],
+        "unknown": [name for _, name in done.unknown],
+        "probes": [probe._asdict() for probe in done.probes],
+        "untried": list(done.untried),
+    }
+    return document("verification", FORMAT, content)
+
+
+def _outcome_json(one: Outcome, *, ok: bool) -> dict[str, Any]:
+    return {
+        "source": str(one.expectation.source),
+        "who": list(one.expectation.who),
+        "but": list(one.expectation.but),
+        "paths": list(one.expectation.paths),
+        "privilege": one.privilege,
+        "expected": "can" if one.wanted else "cannot",
+        "probe": one.probe or None,
+        "checked": one.checked,
+        "ok": ok,
+        "failed": [spot._asdict() for spot in one.failed],
+        "why": one.why,
+    }

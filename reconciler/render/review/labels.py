@@ -1,0 +1,158 @@
+"""Places of a review in words: `all guests`, `pool Dev (14 guests)`, `9001 web`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from reconciler.access.review.privilege_catalog import Level, Sort
+from reconciler.access.review.profiles import POOL, Holding, Profile
+from reconciler.access.review.review import Review
+from reconciler.text.humanize import count, listed
+
+_WHOLE = {
+    "/vms": "guests",
+    "/storage": "storages",
+    "/pool": "pools",
+    "/sdn": "networks",
+    "/mapping": "device mappings",
+    "/nodes": "nodes",
+    "/access/groups": "users and groups",
+    "/access/realm": "realms",
+}
+"""What everything below a path is called."""
+
+_ITSELF = {"/": "the cluster", "/access": "roles"}
+
+_NOUNS = {
+    Sort.GUESTS: ("guest", "guests"),
+    Sort.STORAGES: ("storage", "storages"),
+    Sort.POOLS: ("pool", "pools"),
+    Sort.NETWORK: ("network", "networks"),
+    Sort.NODES: ("node", "nodes"),
+    Sort.ACCESS: ("place", "places"),
+    Sort.CLUSTER: ("place", "places"),
+}
+
+TITLES = {
+    Sort.GUESTS: "Guests",
+    Sort.STORAGES: "Storages",
+    Sort.POOLS: "Pools",
+    Sort.NETWORK: "Network",
+    Sort.NODES: "Nodes",
+    Sort.ACCESS: "Access",
+    Sort.CLUSTER: "Whole cluster",
+}
+"""The heads of the columns of the matrix, in order."""
+
+SHORT = 2
+"""So many names fit into a cell of the matrix."""
+
+
+class Part(NamedTuple):
+    """One line of a cell: a level, and where it is held."""
+
+    level: Level
+    where: str
+
+
+class Places:
+    """The places of one review."""
+
+    def __init__(self, review: Review) -> None:
+        self._guests: Mapping[str, str] = review.guests
+        self._pools = review.holdings.pools
+
+    def where(self, holding: Holding, profile: Profile) -> tuple[str, ...]:
+        """Each place of a holding; `profile`: all that its principals hold."""
+        return tuple(self._texts(holding.places, profile))
+
+    def places(self, places: Sequence[str]) -> tuple[str, ...]:
+        """Places by themselves."""
+        return tuple(self._texts(places, ()))
+
+    def parts(self, profile: Profile, sort: Sort) -> tuple[Part, ...]:
+        """A cell of the matrix: the highest level first, each with a short word for where."""
+        found: dict[Level, list[str]] = {}
+        for holding in profile:
+            if holding.sort is sort:
+                found.setdefault(holding.level, []).extend(holding.places)
+        return tuple(
+            Part(level, self._short(sort, found[level], _lower(found, level)))
+            for level in sorted(found, reverse=True)
+            if level
+        )
+
+    def _short(self, sort: Sort, places: Sequence[str], lower: Sequence[str]) -> str:
+        """`lower`: where less is held."""
+        if sort is Sort.CLUSTER:
+            return ""
+        whole = [noun for top, noun in _WHOLE.items() if f"{top}/-" in places]
+        if len(whole) == 1 and sort in {Sort.ACCESS, Sort.NETWORK}:
+            return whole[0]
+        if whole:
+            return f"all but {self._named(sort, lower)}" if lower else "all"
+        return self._named(sort, places)
+
+    def _named(self, sort: Sort, places: Sequence[str]) -> str:
+        pools = [place.removeprefix(POOL) for place in places if place.startswith(POOL)]
+        others = [place for place in places if not place.startswith(POOL)]
+        told = []
+        if pools:
+            told.append(f"pool {pools[0]}" if len(pools) == 1 else count(len(pools), "pool"))
+        if len(others) == 1:
+            told.append(self._one(others[0]))
+        elif len(others) <= SHORT and not pools:
+            told += [place.rpartition("/")[2] or place for place in others]
+        elif others:
+            told.append(count(len(others), *_NOUNS[sort]))
+        return ", ".join(told)
+
+    def _texts(self, places: Sequence[str], profile: Profile) -> Iterator[str]:
+        for place in places:
+            top, below = place.rpartition("/")[0], place.endswith("/-")
+            if below and top in _WHOLE:
+                other = "other " if _has_exceptions(top, profile, places) else ""
+                yield f"all {other}{_WHOLE[top]}"
+            elif below:
+                yield f"everything below {top}"
+            elif place not in _WHOLE:
+                yield self._one(place)
+            elif f"{place}/-" not in places:
+                yield f"{place} itself"
+
+    def _one(self, place: str) -> str:
+        if place.startswith(POOL):
+            pool = place.removeprefix(POOL)
+            return f"pool {pool} ({count(len(self._pools.get(pool, ())), 'guest')})"
+        if place.startswith("/vms/"):
+            name = self._guests.get(place, "")
+            return f"{place.removeprefix('/vms/')} {name}".rstrip()
+        for top in ("/storage/", "/nodes/", "/pool/"):
+            if place.startswith(top):
+                return place.removeprefix(top)
+        if place.startswith("/access/"):
+            kind, _, name = place.removeprefix("/access/").partition("/")
+            return f"{kind.removesuffix('s')} {name}" if name else place
+        return _ITSELF.get(place, place)
+
+
+def _lower(found: Mapping[Level, Sequence[str]], level: Level) -> list[str]:
+    """The places at which less than `level` is held."""
+    return [place for below, places in found.items() if below < level for place in places]
+
+
+def _has_exceptions(top: str, profile: Profile, own: Iterable[str]) -> bool:
+    """Whether something below `top` is held otherwise than the rest there."""
+    own = frozenset(own)
+    return any(
+        place not in own
+        and (place.startswith(f"{top}/") or (top == "/vms" and place.startswith(POOL)))
+        for holding in profile
+        for place in holding.places
+    )
+
+
+def shortened(texts: Sequence[str], most: int = 12) -> str:
+    """Some places as one text."""
+    return listed(texts, most)

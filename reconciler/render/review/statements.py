@@ -1,0 +1,256 @@
+"""What a review says beside its matrix, in sentences that all formats for people share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from reconciler.access.review.accounts import Account, Age, Mark, Risk
+from reconciler.access.review.comparison import Changed, Rights, Since
+from reconciler.access.review.privilege_catalog import in_words
+from reconciler.access.review.review import Ending, Review
+from reconciler.access.table import TOKEN, USER
+from reconciler.model.declared import Waiver
+from reconciler.render.document import Fact, Tone
+from reconciler.render.review.labels import Places, shortened
+from reconciler.text.humanize import count, moment
+
+DIGEST = 16
+"""Hexadecimal digits of the digest that are shown."""
+
+SHOWN = 4
+"""From more privileges on that come or go they are said in words."""
+
+
+class Point(NamedTuple):
+    """Something to decide. `names`: whom it concerns; `mark`: the code of a mark or risk."""
+
+    tone: Tone
+    text: str
+    names: tuple[str, ...]
+    mark: str
+
+
+def facts(review: Review) -> Iterator[Fact]:
+    """The head of every format."""
+    about = review.about
+    yield Fact("cluster", about.cluster or "(state files alone)")
+    if review.release:
+        yield Fact("Proxmox VE", review.release)
+    yield Fact("taken", moment(about.taken) if about.taken else "unknown")
+    yield Fact("seen by", about.actor or "nobody: from the state files alone")
+    if about.source:
+        yield Fact("source", about.source)
+    if review.since is not None:
+        other = review.since.cluster != about.cluster
+        of = f" of {review.since.cluster or 'state files'}" if other else ""
+        yield Fact("review before", moment(review.since.taken) + of)
+    yield Fact("content", f"SHA-256 {review.digest[:DIGEST]}…")
+
+
+def waived(review: Review, waiver: Waiver) -> str:
+    """`2 findings`: what a waiver sets aside."""
+    return count(sum(by == waiver for _, by in review.waived), "finding")
+
+
+def title(review: Review) -> str:
+    """`Access review: 5 users, 3 tokens`."""
+    users = sum(one.kind == USER for one in review.accounts)
+    return f"Access review: {count(users, 'user')}, {count(len(review.accounts) - users, 'token')}"
+
+
+_RISKS: tuple[tuple[Risk, Tone, str], ...] = (
+    (Risk.ROOT, Tone.ERROR, "with every privilege"),
+    (Risk.WAY, Tone.ERROR, "able to become root"),
+)
+_MARKS: tuple[tuple[Mark, str, Tone, str], ...] = (
+    (Mark.NODE, "", Tone.WARNING, "perhaps able to become root through a node's operating system"),
+    (
+        Mark.NO_PRIVSEP,
+        TOKEN,
+        Tone.WARNING,
+        "without privilege separation",
+    ),
+    (Mark.NO_EXPIRY, TOKEN, Tone.WARNING, "without expiry"),
+    (Mark.NO_SECOND_FACTOR, USER, Tone.WARNING, "without a second factor"),
+    (Mark.EXPIRED, "", Tone.WARNING, "expired and still there"),
+    (Mark.DISABLED, "", Tone.WARNING, "disabled and still there"),
+    (Mark.OWNERLESS, TOKEN, Tone.WARNING, "of users that do not exist"),
+    (
+        Mark.GHOST,
+        USER,
+        Tone.WARNING,
+        "named but not there: without effect, until somebody gets the name",
+    ),
+    (Mark.SOON, "", Tone.PLAIN, "expiring before the next review"),
+    (Mark.TWIN, USER, Tone.PLAIN, "of the same name as another one in another realm"),
+    (Mark.UNDECLARED, "", Tone.WARNING, "in no state file"),
+)
+
+
+def points(review: Review) -> Iterator[Point]:
+    """What is to be decided, the worst first."""
+    for risk, tone, text in _RISKS:
+        found = [one for one in review.accounts if one.risk is risk]
+        if found:
+            yield Point(tone, f"{_number(found)} {text}", _names(found), risk.name.lower())
+    for mark, kind, tone, text in _MARKS:
+        found = [one for one in review.accounts if mark in one.marks]
+        if found:
+            who = _number(found) if not kind else count(len(found), kind)
+            yield Point(tone, f"{who} {text}", _names(found), mark.name.lower())
+    yield from _other_points(review)
+
+
+def _number(found: Sequence[Account]) -> str:
+    return count(len(found), "account")
+
+
+def _names(found: Sequence[Account]) -> tuple[str, ...]:
+    return tuple(one.principal for one in found)
+
+
+def _other_points(review: Review) -> Iterator[Point]:
+    past = [one.subject for one in review.endings if one.kind == "grant" and one.past]
+    if past:
+        yield _point(past, "grant", "expired and still in force")
+    outside = [one.role for one in review.roles if one.outside]
+    if outside:
+        yield _point(outside, "role", "used outside the allowed paths")
+    own = [one for one in review.roles if not one.built_in]
+    nameless = [one.role for one in own if not (one.purpose and one.owner)]
+    if nameless:
+        yield _point(nameless, "role", "without purpose or owner")
+    unused = [one.role for one in own if not one.paths]
+    if unused:
+        yield _point(unused, "role", "used nowhere")
+    empty = [one.group for one in review.groups if not one.members]
+    if empty:
+        yield _point(empty, "group", "without members")
+
+
+def _point(names: Sequence[str], noun: str, text: str) -> Point:
+    return Point(Tone.WARNING, f"{count(len(names), noun)} {text}", tuple(names), "")
+
+
+def age(account: Account, now: int) -> str:
+    """Of a token's secret."""
+    return _age(account.age, now) if account.kind == TOKEN else ""
+
+
+def _age(found: Age | None, now: int) -> str:
+    if found is None:
+        return "unknown"
+    days = count(max(now - found.since, 0) // 86400, "day")
+    return days if found.exact else f"at least {days}"
+
+
+def expiry(expires: int) -> str:
+    """A date, or `never`."""
+    return moment(expires) if expires else "never"
+
+
+def ending(one: Ending) -> str:
+    """`user bob@pve: expired on 2026-01-01`."""
+    verb = "expired" if one.past else "expires"
+    return f"{one.kind} {one.subject}: {verb} on {moment(one.expires)}"
+
+
+_FIELDS: dict[str, tuple[str, Callable[[str], str]]] = {
+    "login": ("login", str),
+    "expires": ("expiry", lambda text: expiry(int(text))),
+    "groups": ("groups", lambda text: text or "none"),
+    "privsep": ("privilege separation", str),
+    "second_factor": ("second factor", str),
+}
+
+
+def changes(since: Since, places: Places) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What has changed: a heading, and its lines with `+`, `-`, `~` or `!` at their start."""
+    parts = (
+        ("Ways to root", _ways(since)),
+        ("Users and tokens", _accounts(since)),
+        ("Rights", tuple(_rights(since, places))),
+        ("Roles", tuple(_roles(since))),
+        (
+            "Grants",
+            (
+                *(f"+ {text}" for text in since.grants_new),
+                *(f"- {text}" for text in since.grants_gone),
+            ),
+        ),
+    )
+    yield from ((head, lines) for head, lines in parts if lines)
+
+
+def _ways(since: Since) -> tuple[str, ...]:
+    """Without a first step somebody is root."""
+    opened = (
+        f"! {who} can become root now: {text}" if text else f"! {who} is root now"
+        for who, text in since.ways_new
+    )
+    closed = (
+        f"- {who} can no longer become root so: {text}" if text else f"- {who} is no longer root"
+        for who, text in since.ways_gone
+    )
+    return (*opened, *closed)
+
+
+def _accounts(since: Since) -> tuple[str, ...]:
+    return (
+        *(f"+ {who}" for who in since.accounts_new),
+        *(f"- {who}" for who in since.accounts_gone),
+        *(f"~ {one.principal}: {_fact(one)}" for one in since.changed),
+    )
+
+
+def _fact(one: Changed) -> str:
+    name, say = _FIELDS[one.field]
+    before, after = (say(text) if text or one.field == "groups" else "unknown" for text in one[2:])
+    return f"{name} {before} → {after}"
+
+
+def _rights(since: Since, places: Places) -> Iterator[str]:
+    for one in since.rights:
+        yield f"{_mark(one)} {shortened(one.principals, 4)}: {_right(one, places)}"
+
+
+def _mark(one: Rights) -> str:
+    if not one.lost:
+        return "+"
+    return "~" if one.gained else "-"
+
+
+def _right(one: Rights, places: Places) -> str:
+    gains = f"gained {_privileges(one.gained)}" if one.gained else ""
+    loses = f"lost {_privileges(one.lost)}" if one.lost else ""
+    what = " and ".join(filter(None, (gains, loses)))
+    return f"{what} on {shortened(places.places(one.places) or one.places)}"
+
+
+def _privileges(names: Sequence[str]) -> str:
+    """By name where they are few."""
+    return ", ".join(names) if len(names) <= SHOWN else f"“{in_words(names)}”"
+
+
+def _roles(since: Since) -> Iterator[str]:
+    marks = {"new": "+", "gone": "-", "changed": "~"}
+    for one in since.roles:
+        came = [f"+{name}" for name in one.gained]
+        went = [f"-{name}" for name in one.lost]
+        yield f"{marks[one.what]} {one.role} {one.what}: {' '.join([*came, *went])}".rstrip(": ")
+
+
+def account_changes(review: Review, places: Places) -> dict[str, list[str]]:
+    """Account -> what has changed of it since the review before, each with its mark."""
+    found: dict[str, list[str]] = {}
+    if review.since is not None:
+        for who in review.since.accounts_new:
+            found[who] = ["+ new"]
+        for fact in review.since.changed:
+            found.setdefault(fact.principal, []).append(f"~ {_fact(fact)}")
+        for right in review.since.rights:
+            text = f"{_mark(right)} {_right(right, places)}"
+            for who in right.principals:
+                found.setdefault(who, []).append(text)
+    return found

@@ -1,0 +1,235 @@
+"""Section files (storage.cfg, jobs.cfg, domains.cfg) as PVE::SectionConfig reads and writes them.
+
+A `SectionFile` says which types there are and which keys each has. Values: text; booleans and
+numbers as int (or float); arrays as list of text; what `decode` makes of them. Errors of the check
+functions are plain 500s with PVE's words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.pve.schema import Param, Table, complaint
+from reconciler.sandbox.config.perltext import file_bytes, file_text, true
+from reconciler.sandbox.failure import ApiError, died
+
+_HEADER = re.compile(r"(\S+):\s*(\S+)\s*")
+_LINE = re.compile(r"\s+(\S+)(?:\s+(.*\S))?\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What a type makes of a key: may it be left out, may it be changed later."""
+
+    optional: bool = False
+    fixed: bool = False
+
+
+Options = Mapping[str, Option]
+Values = dict[str, Any]
+
+
+def _unchanged(_kind: str, _key: str, value: Any) -> Any:
+    return value
+
+
+def _any_id(_kind: str, _name: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class SectionFile:
+    """One file's grammar.
+
+    `properties`: key -> what it may hold, the same for all types. `types`: type -> its options.
+    `valid_id`: sections with another id are skipped. `decode` makes a checked value what handlers
+    work with, `encode` makes text of it again; both get (type, key, value).
+    """
+
+    name: str
+    properties: Table
+    types: Mapping[str, Options]
+    valid_id: Callable[[str, str], bool] = _any_id
+    decode: Callable[[str, str, Any], Any] = _unchanged
+    encode: Callable[[str, str, Any], Any] = _unchanged
+
+
+@dataclass(slots=True)
+class Section:
+    """`type` is empty for a section that PVE found without a required key: it blocks writing."""
+
+    type: str
+    values: Values = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Sections:
+    """The sections by id in the order of the file; new ones go last. `digest`: of the file read."""
+
+    by_id: dict[str, Section] = field(default_factory=dict)
+    digest: str = ""
+
+
+def parse(file: SectionFile, raw: bytes) -> Sections:
+    """Skips what it does not understand, as PVE does: sections, keys and values."""
+    # The digest of this file is part of PVE's API and has nothing to do with security.
+    result = Sections(digest=hashlib.sha1(raw, usedforsecurity=False).hexdigest())
+    lines = iter([line for line in file_text(raw).split("\n") if not line.lstrip().startswith("#")])
+    for line in lines:
+        header = _HEADER.fullmatch(line)
+        if header is None:
+            continue
+        kind, name = header[1].lower(), header[2]
+        values = _read_values(file, kind, lines)
+        if kind in file.types and file.valid_id(kind, name):
+            result.by_id[name] = _checked(file, kind, values)
+    return result
+
+
+def _read_values(file: SectionFile, kind: str, lines: Iterable[str]) -> Values:
+    values: Values = {}
+    for line in lines:
+        if not true(line):
+            break
+        found = _LINE.fullmatch(line)
+        if found is None or kind not in file.types:
+            continue
+        key, param = found[1], file.properties.get(found[1])
+        try:
+            value = check_value(file, kind, key, found[2], schema=True)
+        except ApiError:
+            continue
+        if param is not None and param.type == "array":
+            values.setdefault(key, []).append(value)
+        else:
+            values.setdefault(key, value)
+    return values
+
+
+def _checked(file: SectionFile, kind: str, values: Values) -> Section:
+    try:
+        return Section(kind, check_config(file, kind, values, create=True))
+    except ApiError:
+        return Section("")
+
+
+def check_value(file: SectionFile, kind: str, key: str, value: Any, *, schema: bool = False) -> Any:
+    """One value of a section, numbers and booleans as numbers; `schema`: also its format."""
+    if kind not in file.types:
+        raise died(f"unknown section type '{kind}'")
+    if key not in file.types[kind]:
+        raise died(f"unexpected property '{key}'")
+    param = file.properties[key]
+    if value is None and param.type == "boolean":
+        value = "1"
+    if value is None:
+        raise died("got undefined value")
+    if isinstance(value, list):
+        if any(re.search(r"[\n\r]", str(element)) for element in value):
+            raise died("property contains a line feed")
+        return value
+    if re.search(r"[\n\r]", str(value)):
+        raise died("property contains a line feed")
+    if schema and (refusal := complaint(Param() if param.type == "array" else param, value)):
+        raise died(refusal)
+    return _number(value) if param.type in ("boolean", "integer", "number") else value
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, int | float):
+        return int(value) if isinstance(value, bool) else value
+    try:
+        return int(value)
+    except ValueError:
+        return float(value)
+
+
+def check_config(file: SectionFile, kind: str, given: Mapping[str, Any], *, create: bool) -> Values:
+    """The values of a section, decoded. `create`: required keys must be there, else fixed ones not.
+
+    PVE source: `check_config`; values were checked against the parameter table before.
+    """
+    if kind not in file.types:
+        raise died(f"unknown section type '{kind}'")
+    options = file.types[kind]
+    result: Values = {}
+    for key in sorted(given):
+        if not create and key in options and options[key].fixed:
+            raise died(f"can't change value of fixed parameter '{key}'")
+        checked = check_value(file, kind, key, given[key])
+        result[key] = file.decode(kind, key, checked)
+    if create:
+        for key in sorted(options):
+            if not options[key].optional and key not in given:
+                raise died(f"missing value for required option '{key}'")
+    return result
+
+
+def delete_keys(
+    file: SectionFile, section: Section, new: Mapping[str, Any], keys: Iterable[str]
+) -> None:
+    """Remove optional keys from a section, as `delete=` asks (`delete_from_config`)."""
+    options = file.types[section.type]
+    for key in keys:
+        if key not in options:
+            raise died(f"no such option '{key}'")
+        if not options[key].optional:
+            raise died(f"unable to delete required option '{key}'")
+        if options[key].fixed:
+            raise died(f"unable to delete fixed option '{key}'")
+        if key in new:
+            raise died(f"cannot set and delete property '{key}' at the same time!")
+        section.values.pop(key, None)
+
+
+def check_digest(sections: Sections, given: str | None) -> None:
+    """An empty or absent digest is not compared."""
+    if true(given) and given != sections.digest:
+        raise died("detected modified configuration - file changed by other user? Try again.")
+
+
+def render(file: SectionFile, sections: Sections) -> bytes:
+    """Comment, a bare `disable`, required keys sorted, then the optional ones sorted."""
+    text = []
+    for name, section in sections.by_id.items():
+        if section.type not in file.types:
+            raise died(f"unknown section type '{section.type}'")
+        text.append(f"{section.type}: {name}\n")
+        text += _lines(file, name, section)
+        text.append("\n")
+    return file_bytes("".join(text))
+
+
+def _lines(file: SectionFile, name: str, section: Section) -> Iterable[str]:
+    values, options = section.values, file.types[section.type]
+    if values.get("comment") not in (None, "", "0"):
+        yield from _line(file, section.type, "comment", values["comment"])
+    if values.get("disable") not in (None, "", "0", 0):
+        yield "\tdisable\n"
+    rest = [key for key in sorted(options) if key not in ("comment", "disable")]
+    for key in rest:
+        if not options[key].optional:
+            if values.get(key) is None:
+                missing = f"missing value for required option '{key}'"
+                raise died(f"section '{name}' - {missing}")
+            yield from _line(file, section.type, key, values[key])
+    for key in rest:
+        if options[key].optional and values.get(key) is not None:
+            yield from _line(file, section.type, key, values[key])
+
+
+def _line(file: SectionFile, kind: str, key: str, value: Any) -> Iterable[str]:
+    encoded = file.encode(kind, key, value)
+    param = file.properties[key]
+    elements = encoded if isinstance(encoded, list) else [encoded]
+    for element in elements:
+        if re.search(r"[\n\r]", str(element)):
+            raise died(f"property '{key}' contains a line feed")
+        if param.type == "boolean":
+            yield f"\t{key} {0 if element in ('', '0', 0) else 1}\n"
+        elif str(element) != "":
+            yield f"\t{key} {element}\n"

@@ -1,0 +1,148 @@
+"""storage.cfg: its types, how values are read and written, and what PVE adds when reading.
+
+PVE source: `decode_value`, `encode_value`, `parse_config` of PVE::Storage::Plugin. Lists of content
+and of nodes are sets; PVE writes and answers them in an order that changes each time.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reconciler.pve.formats import check, split_list
+from reconciler.pve.sections import SectionType
+from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_SECTIONS, STORAGE_TYPES
+from reconciler.sandbox.config.sections import (
+    Option,
+    Options,
+    Section,
+    SectionFile,
+    Sections,
+    Values,
+    check_config,
+    parse,
+)
+from reconciler.sandbox.config.store import Store
+from reconciler.sandbox.failure import died
+
+LOCAL_PATH = "/var/lib/vz"
+_LOCAL_CONTENT = ("backup", "images", "iso", "rootdir", "snippets", "vztmpl")
+
+
+def options_of(kind: SectionType) -> Options:
+    """A row of an option table as the section files need it."""
+    return {
+        name: Option(optional=name in kind.optional, fixed=name in kind.fixed)
+        for name in kind.names
+    }
+
+
+def shuffled(names: Iterable[str]) -> str:
+    """A comma list in an order of its own, as PVE's hashes give it."""
+    ordered = sorted(names)
+    random.shuffle(ordered)
+    return ",".join(ordered)
+
+
+def content_text(content: Iterable[str]) -> str:
+    return shuffled(content) or "none"
+
+
+def _decode(kind: str, key: str, value: Any) -> Any:
+    """None for a value that PVE passes over in silence."""
+    storage = STORAGE_TYPES[kind]
+    if key == "content":
+        return _content(kind, str(value))
+    if key == "nodes":
+        return frozenset(split_list(str(value)))
+    if key == "format":
+        return value if value in storage.formats else None
+    if key == "content-dirs":
+        pairs = (part.partition("=") for part in split_list(str(value)))
+        return {name: path for name, _, path in pairs if name in storage.content}
+    return value
+
+
+def _content(kind: str, value: str) -> frozenset[str]:
+    """What the type cannot hold is left out in silence; nothing left means `none`."""
+    valid = STORAGE_TYPES[kind].content
+    content = frozenset(name for name in split_list(value) if name in valid)
+    if "none" in content and len(content) > 1:
+        raise died("unable to combine 'none' with other content types")
+    if not content and "none" not in valid:
+        raise died("storage does not support content type 'none'")
+    return content
+
+
+def _encode(_kind: str, key: str, value: Any) -> Any:
+    if key == "content":
+        return content_text(value)
+    if key == "nodes":
+        return shuffled(value)
+    if key == "content-dirs":
+        return ",".join(f"{name}={value[name]}" for name in sorted(value))
+    return value
+
+
+STORAGE_FILE = SectionFile(
+    name="storage.cfg",
+    properties=STORAGE_OPTIONS,
+    types={name: options_of(kind) for name, kind in STORAGE_SECTIONS.items()},
+    valid_id=lambda _kind, name: check("pve-storage-id", name) is None,
+    decode=_decode,
+    encode=_encode,
+)
+
+
+def checked(kind: str, given: Mapping[str, Any], *, create: bool) -> Values:
+    """The decoded values of a request; raises plain 500s."""
+    values = check_config(STORAGE_FILE, kind, given, create=create)
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def read_storages(raw: bytes) -> Sections:
+    """The file with what PVE adds: `local`, default content, `shared` of types that always are."""
+    sections = parse(STORAGE_FILE, raw)
+    local = sections.by_id.get("local")
+    if (
+        local is None
+        or local.type != "dir"
+        or (local.values.get("path") or LOCAL_PATH) != LOCAL_PATH
+    ):
+        sections.by_id["local"] = local = _default_local()
+    local.values.pop("nodes", None)
+    for section in sections.by_id.values():
+        if section.type:
+            _complete(section)
+    return sections
+
+
+def _default_local() -> Section:
+    values = {
+        "priority": 0,
+        "path": LOCAL_PATH,
+        "prune-backups": "keep-all=1",
+        "content": frozenset(_LOCAL_CONTENT),
+    }
+    return Section("dir", values)
+
+
+def _complete(section: Section) -> None:
+    kind = STORAGE_TYPES[section.type]
+    section.values = {key: value for key, value in section.values.items() if value is not None}
+    section.values.setdefault("content", kind.default_content)
+    if kind.shared:
+        section.values["shared"] = 1
+
+
+def storages(store: Store) -> dict[str, Section]:
+    """The storages that can be used, shared between callers: for reading only."""
+    sections = store.parsed("storage.cfg", read_storages)
+    return {name: section for name, section in sections.by_id.items() if section.type}
+
+
+def available_on(section: Section, node: str) -> bool:
+    """Enabled, and not restricted to other nodes."""
+    nodes = section.values.get("nodes")
+    return not section.values.get("disable") and (not nodes or node in nodes)

@@ -1,0 +1,181 @@
+"""The folder laid out like /etc/pve: reading, locking, writing.
+
+A file is parsed again only when it was changed, by whomever. Writes are atomic and take a real
+lock beside the folder, so several processes can serve the same one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from reconciler.access.table import AccessTable
+from reconciler.sandbox.config import usercfg
+from reconciler.sandbox.config.usercfg import UserConfig
+from reconciler.sandbox.failure import ApiError, died
+from reconciler.sandbox.grants import access_table
+
+FILE_LIMIT = 1024 * 1024
+"""Bytes that one file of the cluster file system may have."""
+
+_TIME_STAMP_STEP = 20_000_000
+"""Nanoseconds within which two changes of a file may get the same time stamp."""
+
+T = TypeVar("T")
+Stamp = tuple[int, int, int] | None
+
+
+class Store:
+    """One folder. `lock_wait`: seconds before a lock held by somebody else is an error."""
+
+    def __init__(self, folder: Path, lock_wait: float = 0.0) -> None:
+        self.folder = folder.resolve()
+        self.lock_wait = lock_wait
+        self._parsed: dict[tuple[str, Callable[[bytes], Any]], tuple[Stamp, Any]] = {}
+        self._mutex = threading.RLock()
+        self._depth = 0
+        self._owner = 0
+        self._descriptor = -1
+
+    @property
+    def node(self) -> str:
+        """The local node: the first folder below nodes/."""
+        names = sorted(path.name for path in (self.folder / "nodes").glob("*") if path.is_dir())
+        return names[0] if names else "localhost"
+
+    def beside(self, name: str) -> Path:
+        """Where to keep what is no cluster configuration: next to the folder, hidden."""
+        return self.folder.with_name(f".{self.folder.name}.{name}")
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file, empty when there is none."""
+        try:
+            return (self.folder / name).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def parsed(self, name: str, parse: Callable[[bytes], T]) -> T:
+        """The file as `parse` sees it. Shared between callers: never change it.
+
+        A file that was changed only just now is not remembered: another change could carry the
+        same time stamp.
+        """
+        stamp = _stamp(self.folder / name)
+        key = (name, parse)
+        known = self._parsed.get(key)
+        if known is not None and known[0] == stamp:
+            result: T = known[1]
+            return result
+        fresh = parse(self.read(name))
+        if stamp is None or time.time_ns() - stamp[0] > _TIME_STAMP_STEP:
+            self._parsed[key] = (stamp, fresh)
+        return fresh
+
+    def users(self) -> UserConfig:
+        """user.cfg, shared: for reading only."""
+        return self.parsed("user.cfg", _read_users)[0]
+
+    def access(self) -> AccessTable:
+        """What user.cfg grants, shared: for reading only."""
+        return self.parsed("user.cfg", _read_users)[1]
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replace a file; keys and files below priv/ are readable by the owner only."""
+        path = self.folder / name
+        if len(data) > FILE_LIMIT:
+            raise died(f"unable to write '/etc/pve/{name}.tmp.{os.getpid()}' - File too large")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = 0o600 if name.startswith("priv/") or name.endswith(".key") else 0o640
+        new = path.with_name(f"{path.name}.tmp.{os.getpid()}.{threading.get_ident()}")
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            file.write(data)
+        new.replace(path)
+        for key in [key for key in list(self._parsed) if key[0] == name]:
+            self._parsed.pop(key, None)
+
+    def remove(self, name: str) -> None:
+        """Delete a file if it is there."""
+        (self.folder / name).unlink(missing_ok=True)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """PVE's lock of one file. Locks of different files may be nested.
+
+        A directory `priv/lock/file-NAME` means that somebody else holds it.
+        """
+        label = "file-" + name.replace("/", "_").replace(".", "_")
+        deadline = time.monotonic() + self.lock_wait
+        if not self._mutex_is_mine():
+            self._wait(label, deadline)
+        with self._mutex:
+            self._enter()
+            try:
+                self._wait(label, deadline)
+                yield
+            finally:
+                self._leave()
+
+    def _mutex_is_mine(self) -> bool:
+        return self._owner == threading.get_ident()
+
+    def _wait(self, label: str, deadline: float) -> None:
+        held = self.folder / "priv" / "lock" / label
+        while held.exists():
+            if time.monotonic() >= deadline:
+                raise died(f"cfs-lock '{label}' error: got lock request timeout")
+            time.sleep(0.02)
+
+    def _enter(self) -> None:
+        if self._depth == 0:
+            self._descriptor = os.open(self.beside("lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            self._owner = threading.get_ident()
+        self._depth += 1
+
+    def _leave(self) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._owner = 0
+            os.close(self._descriptor)
+
+
+@contextmanager
+def locked(store: Store, name: str, failure: str = "") -> Iterator[None]:
+    """Work under the lock of a file; whatever fails inside becomes a 500 with `failure: ` in front.
+
+    PVE turns exceptions with a status into text there: `create pool failed: 403 Permission ...`.
+    """
+    try:
+        with store.lock(name):
+            yield
+    except ApiError as refusal:
+        prefix = f"{failure}: " if failure else ""
+        raise ApiError(f"{prefix}{refusal}") from refusal
+
+
+@contextmanager
+def editing_users(store: Store, failure: str) -> Iterator[UserConfig]:
+    """user.cfg to be changed under its lock; written when the block ends without an error."""
+    with locked(store, "user.cfg", failure):
+        cfg = usercfg.parse(store.read("user.cfg"))
+        yield cfg
+        store.write("user.cfg", usercfg.render(cfg))
+
+
+def _read_users(raw: bytes) -> tuple[UserConfig, AccessTable]:
+    cfg = usercfg.parse(raw)
+    return cfg, access_table(cfg)
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return (status.st_mtime_ns, status.st_size, status.st_ino)

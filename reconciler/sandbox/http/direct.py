@@ -1,0 +1,110 @@
+"""The embedded Proxmox VE without HTTP: `sandbox:FOLDER`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reconciler.access.table import ROOT, split_token
+from reconciler.errors import AuthenticationFailed, RequestRefused, UsageError, WriteForbidden
+from reconciler.model.request import Request
+from reconciler.model.secret import SecretRef
+from reconciler.pve.schema import Value
+from reconciler.sandbox.accounts import check_enabled, existing_token
+from reconciler.sandbox.config.store import Store
+from reconciler.sandbox.context import Context
+from reconciler.sandbox.failure import ApiError
+from reconciler.sandbox.http.dispatch import call
+from reconciler.sandbox.http.routes import Page
+from reconciler.sandbox.settings import Settings
+
+
+class SandboxApi:
+    """The `Api` protocol over the handlers, as root@pam or as any user or token of the folder.
+
+    No secret is needed: who can read the folder can read the secrets in it. A call does exactly
+    what it would do over HTTPS.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        actor: str = ROOT,
+        *,
+        read_only: bool = False,
+        settings: Settings | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not (folder / "user.cfg").is_file():
+            there = folder.is_dir()
+            raise UsageError(
+                f"{folder} holds no user.cfg" if there else f"there is no folder {folder}",
+                hint="name a folder laid out like /etc/pve, with user.cfg in it",
+            )
+        settings = settings if settings is not None else Settings.from_environment()
+        self._store = Store(folder, settings.lock_wait)
+        self._folder = folder.resolve()
+        self._actor = actor
+        self._read_only = read_only
+        self._clock = clock
+
+    @property
+    def actor(self) -> str:
+        return self._actor
+
+    @property
+    def endpoint(self) -> str:
+        return f"sandbox:{self._folder}"
+
+    def get(self, requests: Sequence[Request]) -> list[Any]:
+        return [self._call(request, {}) for request in requests]
+
+    def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
+        if self._read_only:
+            raise WriteForbidden(
+                f"{request.method} {request.target} on a connection for reading only",
+                hint="this is a mistake in pvectl; nothing was sent",
+            )
+        return self._call(request, secrets or {})
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _call(self, request: Request, secrets: Mapping[str, str]) -> Any:
+        ctx = Context(self._store, self._actor, self._clock)
+        self._check_login(ctx)
+        given = {name: _value(name, value, secrets) for name, value in request.params}
+        # A slash in a segment ends the segment on the wire too, after decoding.
+        try:
+            data = call(ctx, request.method, request.target, given)
+        except ApiError as error:
+            reason = error.message.partition("\n")[0]
+            raise RequestRefused(error.status, reason, error.errors) from error
+        return data.rows if isinstance(data, Page) else data
+
+    def _check_login(self, ctx: Context) -> None:
+        split = split_token(self._actor)
+        user = split[0] if split else self._actor
+        try:
+            check_enabled(ctx, user)
+            expires = existing_token(ctx.cfg, *split).expire if split else 0
+        except ApiError as error:
+            raise AuthenticationFailed(
+                f"{self.endpoint} refuses {self._actor}: {error.message.strip()}",
+                hint="name a user or token that exists in its user.cfg and is enabled",
+            ) from error
+        if expires and expires < ctx.now:
+            raise AuthenticationFailed(
+                f"{self.endpoint} refuses {self._actor}: the token has expired",
+                hint="name a token that is still valid",
+            )
+
+
+def _value(name: str, value: Any, secrets: Mapping[str, str]) -> Value:
+    if isinstance(value, SecretRef):
+        return secrets[name]
+    if isinstance(value, tuple):
+        return value[0] if len(value) == 1 else list(value)
+    return str(value)

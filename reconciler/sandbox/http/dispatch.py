@@ -1,0 +1,67 @@
+"""One call, from method and path to data, in PVE's order of checks.
+
+Method and path (501), a parameter given twice (400), token allowed (403), permission (403), the
+node (500), parameters (400), and then the handler. PVE source: `rest_handler` of PVE::HTTPServer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.access.table import split_token
+from reconciler.pve.schema import Table, Value, errors, normalized
+from reconciler.sandbox.checks import allowed
+from reconciler.sandbox.context import Context, Params
+from reconciler.sandbox.failure import ApiError, bad_parameters, died, forbidden
+from reconciler.sandbox.handlers import router
+from reconciler.sandbox.http.routes import Endpoint
+
+_ELSEWHERE = (
+    "hostname lookup '{0}' failed - failed to get address info for: {0}: "
+    "Temporary failure in name resolution"
+)
+
+
+def call(ctx: Context, method: str, path: str, given: Mapping[str, Value | None]) -> Any:
+    """The `data` of the answer; raises ApiError. `path` is decoded and below /api2/FORMAT.
+
+    None for a parameter says that it is absent, but its name must be known.
+    """
+    found = router().find(method, path)
+    if found is None:
+        raise ApiError(f"Method '{method} {path}' not implemented", 501)
+    endpoint, values = found
+    raw = _present(endpoint.params, _merged(values, given))
+    if (ctx.with_token or split_token(ctx.actor)) and not endpoint.allow_token:
+        raise forbidden(f"URI '{path}' not available with API token, need proper ticket.\n")
+    allowed(endpoint.check, ctx, raw)
+    _check_node(ctx, endpoint, values)
+    if endpoint.params is not None:
+        raw = normalized(endpoint.params, raw)
+        wrong = errors(endpoint.params, raw)
+        if wrong:
+            raise bad_parameters(wrong)
+    return endpoint.handler(ctx, Params(raw))
+
+
+def _merged(path: Mapping[str, str], given: Mapping[str, Value | None]) -> dict[str, Value | None]:
+    for name, value in path.items():
+        if name in given and given[name] != value:
+            text = "duplicate parameter (already defined in URI) with conflicting values!"
+            raise bad_parameters({name: text})
+    return {**path, **given}
+
+
+def _present(table: Table | None, given: Mapping[str, Value | None]) -> dict[str, Value]:
+    """Without the absent ones that the table knows; the others it refuses, whatever they are."""
+    unknown = {name: "" for name in given if name not in (table or {})}
+    return unknown | {name: value for name, value in given.items() if value is not None}
+
+
+def _check_node(ctx: Context, endpoint: Endpoint, values: Mapping[str, str]) -> None:
+    """The sandbox is one node; PVE would forward the call to the other."""
+    if endpoint.path.startswith("/nodes/{node}/"):
+        node = values["node"]
+        if node not in ("localhost", ctx.store.node):
+            raise died(_ELSEWHERE.format(node))

@@ -1,0 +1,142 @@
+"""HTTPS on loopback; the only import of cheroot."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+from cheroot.server import Gateway, HTTPServer
+from cheroot.ssl.builtin import BuiltinSSLAdapter
+
+from reconciler.sandbox.config.store import Store
+from reconciler.sandbox.context import Context
+from reconciler.sandbox.http.wire import BODY_LIMIT, Answer, Request, respond
+from reconciler.sandbox.keys import fingerprint, server_certificate
+from reconciler.sandbox.settings import Settings
+
+ADDRESS = "127.0.0.1"
+_DRAINED = 16 * BODY_LIMIT
+"""Bytes of a refused body that are read all the same: the client then sees the answer."""
+
+
+class Sandbox:
+    """A server bound to a port of the loopback interface; `serve` answers until `stop`."""
+
+    def __init__(self, folder: Path, port: int = 0, settings: Settings | None = None) -> None:
+        self.settings = settings if settings is not None else Settings()
+        self.store = Store(folder, self.settings.lock_wait)
+        certificate, key = server_certificate(self.store)
+        self.fingerprint = fingerprint(certificate)
+        self.ca_file = self.store.folder / "pve-root-ca.pem"
+        self._server = _Server((ADDRESS, port), gateway=_Gateway, minthreads=6)
+        self._server.timeout = 30
+        self._server.sandbox = self
+        self._server.ssl_adapter = BuiltinSSLAdapter(str(certificate), str(key))
+        self._server.prepare()
+
+    @property
+    def port(self) -> int:
+        number: int = self._server.bind_addr[1]
+        return number
+
+    @property
+    def url(self) -> str:
+        return f"https://{ADDRESS}:{self.port}"
+
+    def serve(self) -> None:
+        """Until `stop`, or an interrupt from the keyboard, which goes on to the caller."""
+        self._server.serve()
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def answer(self, request: Request) -> Answer:
+        return respond(request, lambda actor: Context(self.store, actor))
+
+
+@contextmanager
+def running(folder: Path, port: int = 0, settings: Settings | None = None) -> Iterator[Sandbox]:
+    """A sandbox served by a thread of this process; stopped at the end."""
+    sandbox = Sandbox(folder, port, settings)
+    thread = threading.Thread(target=sandbox.serve, name="sandbox", daemon=True)
+    thread.start()
+    try:
+        yield sandbox
+    finally:
+        sandbox.stop()
+        thread.join()
+
+
+class _Server(HTTPServer):
+    sandbox: Sandbox
+
+    def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:  # noqa: FBT001, FBT002 - cheroot's
+        """Says nothing: clients that hang up or speak no TLS are not worth a line."""
+
+
+class _Gateway(Gateway):
+    """Writes the whole answer itself: PVE's reason phrases, and no length where PVE gives none."""
+
+    def respond(self) -> None:
+        request = self.req
+        sandbox = request.server.sandbox
+        answer = sandbox.answer(_request(request))
+        if answer.denied:
+            time.sleep(sandbox.settings.auth_delay)
+        if answer.status >= 400:
+            request.close_connection = True
+            _drain(request)
+        head = _head(answer, close=request.close_connection)
+        request.sent_headers = True
+        request.chunked_write = False
+        request.conn.wfile.write(head + answer.body)
+
+
+def _request(request: Any) -> Request:
+    headers = {
+        name.decode("latin-1").lower(): value.decode("latin-1")
+        for name, value in request.inheaders.items()
+    }
+    length = headers.get("content-length", "")
+
+    def body() -> bytes:
+        data: bytes = request.rfile.read()
+        return data
+
+    return Request(
+        method=request.method.decode("latin-1"),
+        target=request.uri.decode("latin-1"),
+        headers=headers,
+        length=int(length) if length.isdigit() else 0,
+        body=body,
+    )
+
+
+def _drain(request: Any) -> None:
+    """Read what the client is still sending, unless that is much."""
+    remaining = getattr(request.rfile, "remaining", _DRAINED if request.chunked_read else 0)
+    if 0 < remaining <= _DRAINED:
+        with suppress(ValueError, OSError):  # a body that breaks off or is badly chunked
+            request.rfile.read(remaining)
+
+
+def _head(answer: Answer, *, close: bool) -> bytes:
+    date = formatdate(usegmt=True)
+    lines = [
+        f"HTTP/1.1 {answer.status} {answer.reason}",
+        "Cache-Control: max-age=0",
+        f"Connection: {'close' if close else 'Keep-Alive'}",
+        f"Date: {date}",
+        "Pragma: no-cache",
+        "Server: pve-api-daemon/3.0",
+        f"Expires: {date}",
+    ]
+    if answer.body:
+        lines.insert(5, f"Content-Length: {len(answer.body)}")
+        lines.insert(6, "Content-Type: application/json;charset=UTF-8")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

@@ -1,0 +1,5 @@
+import pytest
+
+pytest.register_assert_rewrite(
+    *(f"tests.execution.{name}" for name in ("checks", "disk", "processes", "rivals", "worlds"))
+)

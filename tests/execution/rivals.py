@@ -1,0 +1,164 @@
+"""Somebody else who writes to the same objects at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from reconciler.errors import Conflict, RequestRefused
+from reconciler.execution.run.outcome import DONE, ROLLED_BACK, Outcome, Report
+from reconciler.kinds import kind_of, references, visible
+from reconciler.model.address import Address
+from reconciler.model.api import Api
+from reconciler.model.change import Cause, Change, Reason
+from reconciler.model.request import Request
+from reconciler.model.spec import Spec
+from tests.execution.checks import Points, all_points, pivot, requests
+from tests.execution.injected import writes
+from tests.execution.size import count
+from tests.execution.worlds import Bench, look
+
+THEIRS = "changed by somebody else"
+
+
+def other(change: Change, live: Spec | None) -> Spec | None:
+    """What somebody else makes of an object: neither as planned before nor as wanted."""
+    base = live or change.after or change.before
+    fields = {} if base is None else {n: getattr(base, n) for n in type(base).model_fields}
+    if "privileges" in fields:
+        update: dict[str, Any] = {"privileges": ("Sys.Console",)}
+    elif "propagate" in fields:
+        update = {"propagate": not fields["propagate"]}
+        if live is not None and change.after is not None:
+            return None
+    elif "options" in fields and change.address.kind == "storage":
+        update = {"options": _with(base, "content", ("backup", "snippets"))}
+        if dict(fields["options"]).get("datastore"):
+            update = {"options": _with(base, "nodes", ("elsewhere",))}
+    elif "options" in fields and change.address.kind == "realm":
+        update = {"options": _with(base, "comment", THEIRS)}
+    else:
+        update = {"comment": THEIRS}
+    made = base.model_copy(update=update) if base is not None else None
+    sides = [None if side is None else visible(change.address, side) for side in change[1:3]]
+    return made if made is None or visible(change.address, made) not in sides else None
+
+
+def _with(spec: Any, name: str, value: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted({**dict(spec.options), name: value}.items()))
+
+
+Made = tuple[Spec | None]
+"""What somebody else made of an object, seen right afterwards."""
+
+
+def interfere(api: Api, change: Change) -> Made | None:
+    """Change or make the object of `change` by hand; None where nothing sensible can be done."""
+    live = look(api).get(change.address)
+    spec = other(change, live)
+    if spec is None and live is None:
+        return None
+    kind = kind_of(change.address)
+    theirs = Change(change.address, live, spec, Reason(Cause.DIFFERS, THEIRS))
+    secrets = dict.fromkeys(("password", "client-key"), "theirs-theirs")
+    try:
+        for request, _ in kind.requests(kind.split(theirs)):
+            api.send(request, secrets)
+    except RequestRefused:
+        return None
+    return (look(api).get(change.address),)
+
+
+def rival(bench: Bench, at: int, target: int) -> tuple[Report, Made | None]:
+    """Somebody else changes the first object of request `target` before request `at` is decided.
+
+    What they made of it comes back as well, None where that was not possible.
+    """
+    change = bench.plan.steps[target - 1].changes[0]
+    api = bench.world.api
+    if at == 1:
+        made = interfere(api, change)
+        return bench.apply(api)[0], made
+    made = None
+
+    def fault(number: int, request: Request, send: Callable[[], Any]) -> Any:
+        nonlocal made
+        answer = send()
+        if number == at - 1 and made is None:
+            made = interfere(api, change)
+        return answer
+
+    report, _ = bench.apply(writes(api, fault))
+    return report, made
+
+
+def conflicts_stop_the_run(bench: Bench, points: Points = all_points) -> None:
+    """Before a request touches an object: theirs stays, ours is undone, all else is as before."""
+    before = look(bench.world.api)
+    for at in points(requests(bench)[: pivot(bench)]):
+        change = bench.plan.steps[at - 1].changes[0]
+        report, made = rival(bench, at, at)
+        if made:
+            theirs = look(bench.world.api)
+            assert theirs.get(change.address) == made[0], report
+            assert report.outcome == ROLLED_BACK, report
+            assert isinstance(report.failure, Conflict), report
+            assert dict(report.objects)[change.address] is not Outcome.DONE
+            kept = _named_by(change.address, theirs)
+            assert _without(theirs, kept) == _without(before, kept), report
+            count("rival before a request")
+        bench.reset()
+
+
+def conflicts_are_seen_at_the_end(bench: Bench, points: Points = all_points) -> None:
+    """After a request has touched an object, before the last one: theirs stays, and it is said."""
+    before = look(bench.world.api)
+    last = len(bench.plan.steps)
+    if pivot(bench) <= last or last < 2:
+        return
+    for target in points(range(1, last)):
+        change = bench.plan.steps[target - 1].changes[0]
+        report, made = rival(bench, last, target)
+        if made and made[0] != before.get(change.address) and report.outcome != DONE:
+            assert look(bench.world.api).get(change.address) == made[0], report
+            assert isinstance(report.failure, Conflict), report
+            assert not report.restored, report
+            count("rival after a request")
+        else:
+            assert report.complete or report.restored, report
+        bench.reset()
+
+
+def what_hangs_on_it_is_kept(bench: Bench) -> None:
+    """Somebody grants a role to a user that this run made; taking the user back would drop that."""
+    api = bench.world.api
+    made = [c.address for c in bench.plan.changes if c.before is None and c.address.kind == "user"]
+    grant = (("path", "/"), ("roles", "PVEAuditor"), ("users", made[0].id))
+
+    def fault(number: int, request: Request, send: Callable[[], Any]) -> Any:
+        if number == len(bench.plan.steps):
+            api.send(Request("PUT", ("access", "acl"), grant))
+            raise RequestRefused(403, "no")
+        return send()
+
+    report, _ = bench.apply(writes(api, fault))
+    entry = Address("acl", f"/|user:{made[0].id}|PVEAuditor")
+    assert entry in look(api), "theirs was dropped"
+    assert not report.restored, report
+    assert any(str(entry) in error.summary for error in report.trouble)
+
+
+def _named_by(address: Address, state: dict[Address, Spec]) -> set[Address]:
+    """The object, and all that it needs: those cannot be taken back without taking it along."""
+    found, waiting = {address}, [address]
+    while waiting:
+        here = waiting.pop()
+        for other in references(here, state[here]) if here in state else ():
+            if other not in found:
+                found.add(other)
+                waiting.append(other)
+    return found
+
+
+def _without(state: dict[Address, Spec], kept: set[Address]) -> dict[Address, Spec]:
+    return {address: spec for address, spec in state.items() if address not in kept}

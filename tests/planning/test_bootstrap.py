@@ -1,0 +1,58 @@
+"""What is granted meets every need, as Proxmox VE decides it, and nothing of it is idle."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.access.table import ROOT, AccessTable, Principal
+from reconciler.kinds import access_table, kind_of
+from reconciler.kinds.kind import Need
+from reconciler.model.address import Address
+from reconciler.model.change import Cause, Change, Reason
+from reconciler.model.spec import Spec
+from reconciler.planning.bootstrap import Granted, bootstrap
+from reconciler.planning.checks.preflight import holds
+from tests.support.random_states import states
+
+WHO = "op@pve!tool"
+LIFTED = ({}, {"/pool/p": "/pool", "/storage/nas": "/storage"})
+
+
+def needs_of(state: dict[Address, Spec]) -> list[Need]:
+    """What making, changing and deleting all of it asks for."""
+    table, reason = access_table(state), Reason(Cause.MISSING, "")
+    return [
+        one
+        for address, spec in state.items()
+        for before, after in ((None, spec), (spec, spec), (spec, None))
+        for one in kind_of(address).needs(Change(address, before, after, reason), table)
+    ]
+
+
+def given_to(granted: Granted, *, without: int = -1) -> AccessTable:
+    """A cluster with these grants, perhaps without one of them on both sides."""
+    table = AccessTable(users={ROOT: Principal(), "op@pve": Principal()})
+    table.tokens[WHO] = Principal()
+    table.roles.update({role.name: frozenset(role.privileges) for role in granted.roles})
+    for entry in granted.entries:
+        place = (entry.path, entry.propagate)
+        if without < 0 or place != granted.grants[without][::2]:
+            table.add_entry(
+                entry.path, entry.kind, entry.principal, entry.role, propagate=entry.propagate
+            )
+    return table
+
+
+@settings(max_examples=60)
+@given(states(), st.sampled_from(LIFTED))
+def test_all_that_a_state_needs_is_held_and_nothing_is_granted_in_vain(
+    state: dict[Address, Spec], lifted: dict[str, str]
+) -> None:
+    needs = needs_of(state)
+    granted = bootstrap(needs, WHO, "Apply", lifted)
+    table = given_to(granted)
+    assert [need for need in needs if not holds(table, WHO, need)] == []
+    for number, grant in enumerate(granted.grants):
+        less = given_to(granted, without=number)
+        assert not all(holds(less, WHO, need) for need in needs), grant

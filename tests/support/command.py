@@ -1,0 +1,93 @@
+"""The installed `pvectl` as a process, and the embedded Proxmox VE as another one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+FIXTURES = Path(__file__).parents[1] / "data" / "fixtures"
+PVECTL = shutil.which("pvectl", path=str(Path(sys.executable).parent)) or "pvectl"
+
+_STARTED = re.compile(r"(https://\S+) serves .*, fingerprint (\S+)")
+_PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONHASHSEED", "PYTHONPATH", "TMPDIR")
+"""Nothing else of the environment reaches the command: settings of whoever runs the tests."""
+
+
+class Ended(NamedTuple):
+    """A command that has ended: exit status, standard output, standard error."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Served(NamedTuple):
+    """A sandbox that answers; `pid` of its process."""
+
+    folder: Path
+    url: str
+    fingerprint: str
+    pid: int
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a command sees of the environment, and `more`."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | dict(more or {})
+
+
+def pvectl(
+    *arguments: object, env: Mapping[str, str] | None = None, stdin: str = "", cwd: Path
+) -> Ended:
+    """Run the command in the folder `cwd` to its end; `stdin` is no terminal."""
+    done = subprocess.run(
+        [PVECTL, *map(str, arguments)],
+        input=stdin.encode(),
+        capture_output=True,
+        cwd=cwd,
+        env=environment(env),
+        timeout=120,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def copy_fixture(name: str, folder: Path) -> Path:
+    """A folder laid out like /etc/pve, free to be changed."""
+    shutil.copytree(FIXTURES / name, folder)
+    return folder
+
+
+@contextmanager
+def sandbox(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Served]:
+    """`pvectl sandbox` on any free port, over HTTPS, as a process of its own."""
+    process = subprocess.Popen(
+        [PVECTL, "sandbox", str(folder), "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(env),
+    )
+    assert process.stderr is not None
+    with process, process.stderr:
+        try:
+            line = process.stderr.readline()
+            started = _STARTED.match(line)
+            assert started, line
+            yield Served(folder, started[1], started[2], process.pid)
+        finally:
+            process.terminate()
+
+
+def secret_of(folder: Path, token: str) -> str:
+    """The secret of a token, from the folder's priv/token.cfg."""
+    for line in (folder / "priv" / "token.cfg").read_text().splitlines():
+        name, _, value = line.partition(" ")
+        if name == token:
+            return value
+    raise AssertionError(f"{folder} holds no secret of {token}")
