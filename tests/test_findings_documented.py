@@ -14,7 +14,7 @@ CODE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 
 
 MAKERS = {"Finding", "Rule", "_error", "_refusal", "_warn"}
-ENUMERATIONS = {"Unexpected"}
+ENUMERATIONS = {"UnexpectedCause"}
 
 
 def codes(folder: Path) -> set[str]:

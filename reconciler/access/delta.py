@@ -73,7 +73,7 @@ def difference(before: AccessTable, after: AccessTable) -> Delta:
     )
 
 
-def apply(table: AccessTable, delta: Delta) -> None:
+def apply_delta(table: AccessTable, delta: Delta) -> None:
     """Change `table` in place, and its index as far as the delta reaches.
 
     `apply(table, delta.inverse())` takes it back.

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
-from reconciler.access.path_index import PathSet, parents
+from reconciler.access.path_index import PathIndex, parents
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, Principal
 
 NO_ACCESS = "NoAccess"
@@ -46,14 +46,14 @@ class RoleSet:
         self.privileges = privileges
 
 
-class Node(NamedTuple):
+class PathNode(NamedTuple):
     """What one path offers to one principal: `last` when it is the asked path, else `inherited`."""
 
     last: RoleSet | None
     inherited: RoleSet | None
 
 
-Nodes = Mapping[str, Node]
+Nodes = Mapping[str, PathNode]
 """path -> Node of one principal"""
 
 _NOTHING: Nodes = {}
@@ -172,9 +172,9 @@ class Index:
         return frozenset(paths)
 
     @cached_property
-    def everything(self) -> PathSet:
+    def everything(self) -> PathIndex:
         """All listed paths, and the pools among whose members some of them may be."""
-        return PathSet((*self.listed, *self.members))
+        return PathIndex((*self.listed, *self.members))
 
     @cached_property
     def tokens_of(self) -> Mapping[str, tuple[str, ...]]:
@@ -231,7 +231,7 @@ class Index:
         for path, roles in own.items():
             node, below = self._node(roles), groups.get(path)
             if node.inherited is None and below is not None:
-                node = Node(node.last, below.inherited)
+                node = PathNode(node.last, below.inherited)
             nodes[path] = node
         return nodes
 
@@ -251,12 +251,12 @@ class Index:
             self._merged[groups] = known
         return known
 
-    def _node(self, roles: Flags) -> Node:
+    def _node(self, roles: Flags) -> PathNode:
         here = self.role_set(roles)
         if roles and all(roles.values()):
-            return Node(here, here)
+            return PathNode(here, here)
         inherited = {role: True for role, propagate in roles.items() if propagate}
-        return Node(here, self.role_set(inherited) if inherited else None)
+        return PathNode(here, self.role_set(inherited) if inherited else None)
 
     def spread(self, principal: str) -> dict[str, RoleSet]:
         """The roles on all of `everything` where there are any, without those from pools."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 
-class PathSet:
+class PathIndex:
     """Paths in an order in which each stands directly before all that lie below it."""
 
     def __init__(self, paths: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable, split
 from reconciler.pve.acl_paths import chain
 
 
-class Effect(StrEnum):
+class EntryEffect(StrEnum):
     """What became of one entry at one asked path."""
 
     DECIDES = "decides"
@@ -23,7 +23,7 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Entry:
+class TracedEntry:
     """One ACL entry; `kind` is user, group or token."""
 
     path: str
@@ -34,20 +34,20 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class EntryOutcome:
     """An entry with its effect. `pool`: it stands on that pool's path and works through it."""
 
-    entry: Entry
-    effect: Effect
+    entry: TracedEntry
+    effect: EntryEffect
     pool: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class IdentityTrace:
     """One identity's entries, outermost first, and what it holds by them alone."""
 
     principal: str
-    entries: tuple[Judged, ...]
+    entries: tuple[EntryOutcome, ...]
     privileges: Flags
 
 
@@ -63,14 +63,14 @@ class Decision:
     principal: str
     path: str
     privileges: Flags
-    sides: tuple[Side, ...] = ()
+    sides: tuple[IdentityTrace, ...] = ()
     lost: tuple[str, ...] = ()
 
 
-def decide(table: AccessTable, principal: str, path: str) -> Decision:
+def trace_decision(table: AccessTable, principal: str, path: str) -> Decision:
     """Explain `evaluate.privileges(table, principal, path)`; `path` in normal form."""
     sides = tuple(
-        Side(
+        IdentityTrace(
             identity,
             _judge_all(table, identity, path),
             own_privileges(table, identity, path),
@@ -93,45 +93,46 @@ def _identities(table: AccessTable, principal: str) -> tuple[str, ...]:
     return own if split[0] == ROOT else (*own, split[0])
 
 
-def _judge_all(table: AccessTable, identity: str, path: str) -> tuple[Judged, ...]:
+def _judge_all(table: AccessTable, identity: str, path: str) -> tuple[EntryOutcome, ...]:
     """The entries above and at the path, then those that work through pools."""
     direct = _judge(table, identity, path)
     through = [
-        Judged(one.entry, one.effect, pool.removeprefix("/pool/"))
+        EntryOutcome(one.entry, one.effect, pool.removeprefix("/pool/"))
         for pool in index_of(table).pools_of.get(path, ())
         for one in _judge(table, identity, pool)
     ]
     if _denies(direct):
-        return (*direct, *_cut(through, Effect.DECIDES))
+        return (*direct, *_cut(through, EntryEffect.DECIDES))
     if _denies(through):
         return (*_cut(direct), *_cut(through))
     return (*direct, *through)
 
 
-def _denies(judged: list[Judged]) -> bool:
-    return any(one.effect is Effect.DECIDES and one.entry.role == NO_ACCESS for one in judged)
+def _denies(judged: list[EntryOutcome]) -> bool:
+    return any(one.effect is EntryEffect.DECIDES and one.entry.role == NO_ACCESS for one in judged)
 
 
-def _cut(judged: list[Judged], *also: Effect) -> list[Judged]:
+def _cut(judged: list[EntryOutcome], *also: EntryEffect) -> list[EntryOutcome]:
     """Deciding entries lose to NoAccess; NoAccess itself still decides unless `also` says so."""
     return [
-        Judged(one.entry, Effect.NO_ACCESS, one.pool)
-        if one.effect is Effect.DECIDES and (also or one.entry.role != NO_ACCESS)
+        EntryOutcome(one.entry, EntryEffect.NO_ACCESS, one.pool)
+        if one.effect is EntryEffect.DECIDES and (also or one.entry.role != NO_ACCESS)
         else one
         for one in judged
     ]
 
 
-def _judge(table: AccessTable, identity: str, path: str) -> list[Judged]:
+def _judge(table: AccessTable, identity: str, path: str) -> list[EntryOutcome]:
     """Walk from the end: the last node with a selection decides, all before it are shadowed."""
-    result: list[Judged] = []
+    result: list[EntryOutcome] = []
     decided = False
     for place in reversed(chain(path)):
         judged, selected = _judge_node(table, identity, place, last=place == path)
         if decided:
             judged = [
-                Judged(one.entry, Effect.SHADOWED_DEEPER)
-                if one.effect in (Effect.DECIDES, Effect.SHADOWED_USER, Effect.NO_ACCESS)
+                EntryOutcome(one.entry, EntryEffect.SHADOWED_DEEPER)
+                if one.effect
+                in (EntryEffect.DECIDES, EntryEffect.SHADOWED_USER, EntryEffect.NO_ACCESS)
                 else one
                 for one in judged
             ]
@@ -142,33 +143,33 @@ def _judge(table: AccessTable, identity: str, path: str) -> list[Judged]:
 
 def _judge_node(
     table: AccessTable, identity: str, place: str, *, last: bool
-) -> tuple[list[Judged], bool]:
+) -> tuple[list[EntryOutcome], bool]:
     """The identity's entries at one node, and whether one of them makes a selection there."""
-    judged: list[Judged] = []
+    judged: list[EntryOutcome] = []
     selected = False
     for kind in (TOKEN, USER, GROUP):
         here = []
         for entry in _entries(table, identity, place, kind):
             if entry.role not in table.roles:
-                effect = Effect.UNKNOWN_ROLE
+                effect = EntryEffect.UNKNOWN_ROLE
             elif not (last or entry.propagate):
-                effect = Effect.NOT_PROPAGATED
+                effect = EntryEffect.NOT_PROPAGATED
             else:
-                effect = Effect.SHADOWED_USER if selected else Effect.DECIDES
-            here.append(Judged(entry, effect))
-        selected = selected or any(one.effect is Effect.DECIDES for one in here)
+                effect = EntryEffect.SHADOWED_USER if selected else EntryEffect.DECIDES
+            here.append(EntryOutcome(entry, effect))
+        selected = selected or any(one.effect is EntryEffect.DECIDES for one in here)
         judged += here
     return (_cut(judged) if _denies(judged) else judged), selected
 
 
-def _entries(table: AccessTable, identity: str, place: str, kind: str) -> list[Entry]:
+def _entries(table: AccessTable, identity: str, place: str, kind: str) -> list[TracedEntry]:
     principals = table.acl.get(place, {}).get(kind, {})
     if kind == GROUP:
         names = [name for name in sorted(principals) if identity in table.groups.get(name, ())]
     else:
         names = [identity] if identity in principals else []
     return [
-        Entry(place, kind, name, role, principals[name][role])
+        TracedEntry(place, kind, name, role, principals[name][role])
         for name in names
         for role in sorted(principals[name])
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from reconciler.access.analysis.affected import strangers
+from reconciler.access.analysis.affected import dangling_users
 from reconciler.access.explain.explain import parse_refusal
 from reconciler.access.table import TOKEN, AccessTable
 from reconciler.errors import UsageError
@@ -25,7 +25,7 @@ _BY_REALM_SYNC = "/access/realm/-"
 """What is really asked for when a realm-sync job is changed (RealmSync.pm)."""
 
 
-class Question(NamedTuple):
+class AccessQuery(NamedTuple):
     """`privileges`: any of them would do; none: everything that is held there."""
 
     who: str
@@ -33,7 +33,7 @@ class Question(NamedTuple):
     privileges: tuple[str, ...] = ()
 
 
-def read_question(subject: str, path: str, privilege: str, who: str) -> Question:
+def parse_query(subject: str, path: str, privilege: str, who: str) -> AccessQuery:
     """From the arguments of `explain`; raises UsageError with the likely correction."""
     if _REFUSED in subject:
         return _pasted(subject, path, who)
@@ -42,10 +42,12 @@ def read_question(subject: str, path: str, privilege: str, who: str) -> Question
     if not path:
         what = "the path" if "@" in subject else f"'{subject}' is no code and no user; the path"
         raise UsageError(f"{what} is missing", hint=_EXAMPLE)
-    return Question(subject, read_path(path), (read_privilege(privilege),) if privilege else ())
+    return AccessQuery(
+        subject, parse_path(path), (parse_privilege(privilege),) if privilege else ()
+    )
 
 
-def _pasted(text: str, path: str, who: str) -> Question:
+def _pasted(text: str, path: str, who: str) -> AccessQuery:
     for words, meaning in _NO_GRANT_HELPS.items():
         if words in text:
             raise UsageError(meaning, hint="what was pasted is no matter of ACL entries")
@@ -59,24 +61,24 @@ def _pasted(text: str, path: str, who: str) -> Question:
         raise UsageError(
             "it does not say who was refused", hint="add --who USER@REALM or --who USER@REALM!TOKEN"
         )
-    wanted = tuple(read_privilege(name) for name in refusal.privileges)
+    wanted = tuple(parse_privilege(name) for name in refusal.privileges)
     if not (path or refusal.path):
         names = " or ".join(wanted)
         raise UsageError(
             f"Proxmox VE did not say on which path {names} is missing: several would do",
             hint="add the path, as in: pvectl explain TEXT /pool/Dev --who USER@REALM",
         )
-    asked = read_path(path or refusal.path)
+    asked = parse_path(path or refusal.path)
     if asked.endswith("/-") and asked != _BY_REALM_SYNC:
         sort = asked.removesuffix("/-").rpartition("/")[2]
         raise UsageError(
             f"the refused request named no {sort}, so Proxmox VE put '-' in its place",
             hint="send its id along; or ask about a real one: pvectl explain TEXT PATH --who ...",
         )
-    return Question(who, asked, wanted)
+    return AccessQuery(who, asked, wanted)
 
 
-def read_path(text: str) -> str:
+def parse_path(text: str) -> str:
     """An ACL path in normal form; raises UsageError with the likely one."""
     if re.fullmatch(r"[0-9]+", text):
         raise UsageError(f"'{text}' is no path", hint=f"did you mean /vms/{text}?")
@@ -93,7 +95,7 @@ def read_path(text: str) -> str:
     return path
 
 
-def read_privilege(text: str) -> str:
+def parse_privilege(text: str) -> str:
     """A privilege of this release; raises UsageError with the likely one."""
     try:
         return known_privilege(text)
@@ -109,7 +111,7 @@ def check_principal(table: AccessTable, who: str) -> None:
     """
     if who in table.users or who in table.tokens:
         return
-    if who in strangers(table) or who in _entered_tokens(table):
+    if who in dangling_users(table) or who in _entered_tokens(table):
         return
     if who in table.groups or who.removeprefix("group:").removeprefix("@") in table.groups:
         group = who.removeprefix("group:").removeprefix("@")

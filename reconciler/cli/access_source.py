@@ -9,10 +9,10 @@ import typer
 
 from reconciler.access.table import AccessTable
 from reconciler.cli.commands.plan import make_plan
-from reconciler.cli.context import Loaded, connect, load_cluster, look, name_of
+from reconciler.cli.context import Loaded, connect, load_cluster, name_of, read_cluster
 from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.settings import Settings
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import UsageError
 from reconciler.kinds import access_table
 from reconciler.kinds.shared.reader import EVERYTHING
@@ -28,7 +28,7 @@ from reconciler.planning.offline import as_live
 FromFiles = Annotated[
     bool, typer.Option("--from-files", help="From the state files alone, without any network.")
 ]
-Planned = Annotated[
+PlannedOption = Annotated[
     bool, typer.Option("--planned", help="As it would be after `pvectl apply` of the state files.")
 ]
 
@@ -48,7 +48,7 @@ _REALM_TYPES = {
 }
 
 
-class Seen(NamedTuple):
+class AccessView(NamedTuple):
     """`asked` says where that is from; `before` is the table of today where `table` is planned.
 
     `actor`: who looked, empty for files. `realms`: name -> what checks its logins, or None where
@@ -75,14 +75,14 @@ def check_sources(*, from_files: bool, planned: bool) -> None:
         raise UsageError("--from-files and --planned exclude each other", hint="give one of them")
 
 
-def see(
-    cluster: Cluster,
+def view_access(
+    cluster: ClusterSettings,
     settings: Settings,
     *,
     from_files: bool = False,
     planned: bool = False,
     kinds: Sequence[str] = (*PRINCIPALS, POOLS),
-) -> Seen:
+) -> AccessView:
     """The access table of a cluster; raises Blind where the caller cannot see all of it."""
     if from_files:
         return _files(load_cluster(cluster, settings))
@@ -93,7 +93,7 @@ def see(
     require_valid(settings.findings)
     with connect(cluster, read_only=True) as api:
         live = read_live(api, kinds, {POOLS: EVERYTHING})
-        return Seen(
+        return AccessView(
             f"{name_of(cluster, api)} as it is now, seen by {api.actor}",
             live.table(),
             live.state,
@@ -103,23 +103,23 @@ def see(
         )
 
 
-def _files(loaded: Loaded) -> Seen:
+def _files(loaded: Loaded) -> AccessView:
     state = as_live(loaded.desired)
     asked = f"the state files in {loaded.cluster.folder} alone; the cluster may hold more"
-    return Seen(asked, access_table(state), state, Facts())
+    return AccessView(asked, access_table(state), state, Facts())
 
 
 def look_with_pools(api: Api, desired: Desired) -> Live:
     """What a plan reads, and all members of all pools; a plan leaves out those it cannot change."""
-    live = look(api, desired)
+    live = read_cluster(api, desired)
     pools = read_live(api, [POOLS], {POOLS: EVERYTHING})
     return Live({**live.state, **pools.state}, live.facts)
 
 
-def _planned(loaded: Loaded, api: Api) -> Seen:
+def _planned(loaded: Loaded, api: Api) -> AccessView:
     live = look_with_pools(api, loaded.desired)
     found = make_plan(loaded, api, live, None, None)
-    return Seen(
+    return AccessView(
         f"{name_of(loaded.cluster, api)} as it would be after the plan, seen by {api.actor}",
         found.after,
         found.state,

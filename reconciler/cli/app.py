@@ -116,13 +116,13 @@ def _words(error: Exception) -> str:
 
 
 def _fail(error: PvectlError, arguments: Sequence[str]) -> int:
-    from reconciler.cli.hints import given as options
-    from reconciler.cli.output import complain
+    from reconciler.cli.hints import options_given as options
+    from reconciler.cli.output import print_error
 
     given = " ".join(arguments).replace("--log-format=", "--log-format ")
     as_json = "--log-format json" in given or os.environ.get("PVECTL_LOG_FORMAT") == "json"
     color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    complain(error, as_json=as_json, color=color, again=options(arguments))
+    print_error(error, as_json=as_json, color=color, again=options(arguments))
     return int(error.exit_status)
 
 

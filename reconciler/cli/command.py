@@ -27,7 +27,7 @@ class Output(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Common:
+class CommonOptions:
     """The options that every command takes."""
 
     state: Path
@@ -95,12 +95,14 @@ def _options(
             rich_help_panel=PANEL,
         ),
     ] = "text",
-) -> Common:
+) -> CommonOptions:
     if log_format not in {"text", "json"}:
         raise UsageError(f"--log-format '{log_format}' is not known", hint="text or json")
     plain = bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()
     outputs = tuple(_output(text) for text in format_ or ["text"])
-    return Common(state, on, outputs, not plain if color is None else color, quiet, log_format)
+    return CommonOptions(
+        state, on, outputs, not plain if color is None else color, quiet, log_format
+    )
 
 
 def _output(text: str) -> Output:

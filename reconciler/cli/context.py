@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from reconciler.cli.command import Common
-from reconciler.cli.output import complain, say
+from reconciler.cli.command import CommonOptions
+from reconciler.cli.output import info, print_error
 from reconciler.desired.loader import load, require_valid
 from reconciler.desired.secrets import resolve
 from reconciler.desired.settings.settings import Settings, read_settings
-from reconciler.desired.settings.target import SECRET_VARIABLE, Cluster
+from reconciler.desired.settings.target import SECRET_VARIABLE, ClusterSettings
 from reconciler.errors import PRECEDENCE, ExitStatus, PvectlError, UsageError
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import EVERYTHING
@@ -24,7 +24,7 @@ from reconciler.live.reader import Live, read_live
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
 from reconciler.model.policy import Mode
-from reconciler.planning.replacement import dropping
+from reconciler.planning.replacement import kinds_dropped_by
 
 ALLOW_COMMANDS = "PVECTL_ALLOW_COMMANDS"
 """The variable that, when it is 1, lets plans run the command that prints the caller's secret."""
@@ -43,7 +43,7 @@ _ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
 class Loaded(NamedTuple):
     """The files of one cluster."""
 
-    cluster: Cluster
+    cluster: ClusterSettings
     settings: Settings
     desired: Desired
 
@@ -53,7 +53,9 @@ def now() -> int:
     return int(time.time())
 
 
-def each_cluster(common: Common, work: Callable[[Cluster, Settings], ExitStatus]) -> ExitStatus:
+def each_cluster(
+    common: CommonOptions, work: Callable[[ClusterSettings, Settings], ExitStatus]
+) -> ExitStatus:
     """Run `work` on every cluster that is meant; the most important exit status is given.
 
     Of several clusters one that fails does not keep the others from their turn. An interrupted run
@@ -74,28 +76,28 @@ def each_cluster(common: Common, work: Callable[[Cluster, Settings], ExitStatus]
         results.append(status)
         if status is ExitStatus.NOT_RESTORED and number < len(clusters):
             others = ", ".join(other.name for other in clusters[number:])
-            say(common, f"not begun, since target {cluster.name} needs a person first: {others}")
+            info(common, f"not begun, since target {cluster.name} needs a person first: {others}")
             break
     return min(results, key=PRECEDENCE.index)
 
 
 def _turn(
-    common: Common,
-    cluster: Cluster,
+    common: CommonOptions,
+    cluster: ClusterSettings,
     settings: Settings,
-    work: Callable[[Cluster, Settings], ExitStatus],
+    work: Callable[[ClusterSettings, Settings], ExitStatus],
 ) -> ExitStatus:
     """The work on one of several clusters; an error is said and becomes its exit status."""
     try:
         return work(cluster, settings)
     except PvectlError as error:
-        say(common, f"target {cluster.name}:")
+        info(common, f"target {cluster.name}:")
         as_json = common.log_format == "json"
-        complain(error, as_json=as_json, color=common.color, again=common.again)
+        print_error(error, as_json=as_json, color=common.color, again=common.again)
         return error.exit_status
 
 
-def load_cluster(cluster: Cluster, settings: Settings, *, strict: bool = True) -> Loaded:
+def load_cluster(cluster: ClusterSettings, settings: Settings, *, strict: bool = True) -> Loaded:
     """The files of a cluster; with `strict` raises FilesInvalid with every mistake."""
     desired = load(cluster.folder, variables=cluster.variables, settings=settings)
     if strict:
@@ -104,7 +106,7 @@ def load_cluster(cluster: Cluster, settings: Settings, *, strict: bool = True) -
 
 
 @contextmanager
-def connect(cluster: Cluster, *, read_only: bool) -> Iterator[Api]:
+def connect(cluster: ClusterSettings, *, read_only: bool) -> Iterator[Api]:
     """A connection, closed at the end; raises UsageError, Unreachable, SinkFailed."""
     target = cluster.connection()
     if target.sandbox_folder is not None:
@@ -122,7 +124,7 @@ def connect(cluster: Cluster, *, read_only: bool) -> Iterator[Api]:
         api.close()
 
 
-def _credential(cluster: Cluster, *, read_only: bool) -> str:
+def _credential(cluster: ClusterSettings, *, read_only: bool) -> str:
     """Whoever only reads runs no command that the state folder names, unless he says so himself."""
     who = cluster.connection().actor
     if cluster.secret is None:
@@ -142,24 +144,24 @@ def _credential(cluster: Cluster, *, read_only: bool) -> str:
     return resolve(cluster.secret, cluster.folder, allow_commands=may_run)
 
 
-def name_of(cluster: Cluster, api: Api) -> str:
+def name_of(cluster: ClusterSettings, api: Api) -> str:
     """What a cluster is called in plans and journals: its first endpoint, whichever answers."""
     target = cluster.connection()
     return api.endpoint if target.sandbox_folder is not None else target.endpoints[0]
 
 
-def look(api: Api, desired: Desired) -> Live:
+def read_cluster(api: Api, desired: Desired) -> Live:
     """What the state files concern, as it is; raises Blind."""
-    wanted = looked_at(desired)
+    wanted = kinds_to_read(desired)
     live = read_live(api, wanted, wanted)
-    whole = dict.fromkeys(sorted(dropping(desired, live.state)), EVERYTHING)
+    whole = dict.fromkeys(sorted(kinds_dropped_by(desired, live.state)), EVERYTHING)
     if not all(wanted.get(name) == EVERYTHING for name in whole):
         wanted |= whole
         live = read_live(api, wanted, wanted)
     return live
 
 
-def looked_at(desired: Desired) -> dict[str, frozenset[str]]:
+def kinds_to_read(desired: Desired) -> dict[str, frozenset[str]]:
     """The kinds that a plan reads, each with the ids of which it must know more than lists tell."""
     concerned = {*desired.objects, *desired.removed, *(moved.old for moved in desired.moved)}
     gone = {*desired.removed, *(moved.old for moved in desired.moved)}
@@ -179,7 +181,7 @@ def looked_at(desired: Desired) -> dict[str, frozenset[str]]:
     return wanted
 
 
-def look_at_all(api: Api) -> Live:
+def read_whole_cluster(api: Api) -> Live:
     """Every object of every kind; raises Blind."""
     return read_live(api, all_kinds(), dict.fromkeys(all_kinds(), EVERYTHING))
 

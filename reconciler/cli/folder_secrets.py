@@ -24,11 +24,11 @@ def changed_secrets(state: State, folder: Path, kept: Path) -> Mapping[Address, 
     cannot be resolved here counts as unchanged.
     """
     values: dict[Address, dict[str, str]] = {}
-    for address, own in fingerprints.references(state).items():
+    for address, own in fingerprints.secret_references(state).items():
         for name, reference in own.items():
             with contextlib.suppress(SinkFailed):
                 values.setdefault(address, {})[name] = resolve(reference, folder)
-    return fingerprints.changed(kept, values)
+    return fingerprints.changed_secrets_of(kept, values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ def same_cluster(state: Path, on: str | None) -> tuple[str, ...]:
     return (*files, *(("--on", on) if on and on != _meant("--on") else ()))
 
 
-def given(arguments: Sequence[str]) -> tuple[str, ...]:
+def options_given(arguments: Sequence[str]) -> tuple[str, ...]:
     """The same, from the arguments of a command line."""
     found: dict[str, str] = {}
     for position, word in enumerate(arguments):
@@ -40,7 +40,7 @@ def _meant(option: str) -> str:
     return os.environ.get(_VARIABLES[option], "")
 
 
-def spelled(text: str, options: Sequence[str]) -> str:
+def with_options(text: str, options: Sequence[str]) -> str:
     """A message whose commands carry these options."""
     if not options:
         return text

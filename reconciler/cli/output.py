@@ -12,15 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from reconciler.cli.command import Common
-from reconciler.cli.hints import spelled
+from reconciler.cli.command import CommonOptions
+from reconciler.cli.hints import with_options
 from reconciler.errors import PvectlError, UsageError
 from reconciler.render import FORMATS
 from reconciler.render.view import View
 from reconciler.text.suggest import did_you_mean
 
 
-def check_formats(common: Common, *documents: str) -> None:
+def check_formats(common: CommonOptions, *documents: str) -> None:
     """Refuse formats that none of the documents has, before any work; raises UsageError."""
     known = {name for document in documents for name in FORMATS[document]}
     for output in common.outputs:
@@ -31,7 +31,7 @@ def check_formats(common: Common, *documents: str) -> None:
             )
 
 
-def show(common: Common, document: str, content: object, view: View | None = None) -> None:
+def show(common: CommonOptions, document: str, content: object, view: View | None = None) -> None:
     """Write the result in each format that was asked for and that this document has."""
     prefix = "" if common.state.is_absolute() else common.state.as_posix()
     view = replace(view or View(), color=common.color, width=width(), prefix=prefix)
@@ -41,7 +41,7 @@ def show(common: Common, document: str, content: object, view: View | None = Non
             continue
         text = render(content, replace(view, color=False) if output.file else view)
         if output.name in {"text", "markdown"}:
-            text = spelled(text, common.again)
+            text = with_options(text, common.again)
         if text and not text.endswith("\n"):
             text += "\n"
         if output.file is None:
@@ -75,17 +75,19 @@ def result(text: str) -> None:
     _write(sys.stdout, text + "\n")
 
 
-def say(common: Common, text: str, **fields: object) -> None:
+def info(common: CommonOptions, text: str, **fields: object) -> None:
     """One line of talk on standard error; nothing with --quiet."""
     if common.quiet:
         return
-    line = spelled(text, common.again)
+    line = with_options(text, common.again)
     if common.log_format == "json":
         line = json.dumps({"message": line, **fields}, sort_keys=True)
     _write(sys.stderr, line + "\n")
 
 
-def complain(error: PvectlError, *, as_json: bool, color: bool, again: Sequence[str] = ()) -> None:
+def print_error(
+    error: PvectlError, *, as_json: bool, color: bool, again: Sequence[str] = ()
+) -> None:
     """An error with its code, hint and findings on standard error.
 
     `again`: options that the commands in it need, to mean the same cluster.
@@ -95,14 +97,14 @@ def complain(error: PvectlError, *, as_json: bool, color: bool, again: Sequence[
     if as_json:
         content = {
             "error": error.code,
-            "message": spelled(error.summary, again),
-            "hint": spelled(error.hint, again),
+            "message": with_options(error.summary, again),
+            "hint": with_options(error.hint, again),
             "findings": [finding.to_json() for finding in error.findings],
             "exit_status": int(error.exit_status),
         }
         _write(sys.stderr, json.dumps(content, sort_keys=True) + "\n")
     else:
-        _write(sys.stderr, spelled(error_text(error, color=color), again))
+        _write(sys.stderr, with_options(error_text(error, color=color), again))
 
 
 def _write(stream: TextIO, text: str) -> None:

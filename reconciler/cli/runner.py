@@ -13,10 +13,10 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from reconciler.cli.command import Common
+from reconciler.cli.command import CommonOptions
 from reconciler.cli.folder_secrets import FolderSecrets
-from reconciler.cli.output import say, show
-from reconciler.cli.slow_requests import telling_of_delays
+from reconciler.cli.output import info, show
+from reconciler.cli.slow_requests import report_slow_requests
 from reconciler.errors import (
     ApplyNotRestored,
     ExitStatus,
@@ -25,13 +25,13 @@ from reconciler.errors import (
     SinkFailed,
     StalePlan,
 )
-from reconciler.execution.apply import apply, resume, take_back
+from reconciler.execution.apply import apply_plan, resume_run, roll_back_run
 from reconciler.execution.journal import store
 from reconciler.execution.journal.journal import Event, Journal, is_finished, read_journal
 from reconciler.execution.journal.replay import asked_for, final, going_back, open_order
 from reconciler.execution.lock.cluster import Writer, one_writer
-from reconciler.execution.run.context import Order, Progress, Run
-from reconciler.execution.run.outcome import DONE, ROLLED_BACK, Outcome, Report
+from reconciler.execution.run.context import OutgoingRequest, Progress, RunContext
+from reconciler.execution.run.outcome import DONE, ROLLED_BACK, Outcome, RunReport
 from reconciler.execution.secrets import fingerprints
 from reconciler.execution.secrets.routing import Sinks, redirected, undelivered, with_sinks
 from reconciler.kinds import kind_of
@@ -53,7 +53,7 @@ class SystemClock:
         time.sleep(seconds)
 
 
-def execute(common: Common, api: Api, plan: Plan, secrets: FolderSecrets) -> ExitStatus:
+def execute(common: CommonOptions, api: Api, plan: Plan, secrets: FolderSecrets) -> ExitStatus:
     """Run a new plan."""
     for step in plan.steps:
         secrets.check(step)
@@ -63,11 +63,11 @@ def execute(common: Common, api: Api, plan: Plan, secrets: FolderSecrets) -> Exi
         store.refuse_unfinished(folder)
         return store.start(folder, plan, mine.owner, mine.run, clock.now())
 
-    return _run(common, api, plan, secrets, begin, apply)
+    return _run(common, api, plan, secrets, begin, apply_plan)
 
 
 def execute_journal(
-    common: Common,
+    common: CommonOptions,
     api: Api,
     cluster: str,
     path: Path,
@@ -99,12 +99,12 @@ def execute_journal(
         except JournalFailed as failure:
             raise ApplyNotRestored(failure.summary, hint=failure.hint) from None
 
-    work = take_back if back else partial(resume, sinks=sinks)
+    work = roll_back_run if back else partial(resume_run, sinks=sinks)
     return _run(common, api, plan, secrets, go_on, work)
 
 
 def _sinks_of_today(
-    common: Common,
+    common: CommonOptions,
     events: Sequence[Event],
     plan: Plan,
     secrets: FolderSecrets,
@@ -130,47 +130,47 @@ def _sinks_of_today(
                 "then: pvectl resume",
             ) from None
         if number in sinks:
-            say(common, f"{token.id}: the secret goes to {sink}, as the files say now")
+            info(common, f"{token.id}: the secret goes to {sink}, as the files say now")
     return sinks
 
 
 def _run(
-    common: Common,
+    common: CommonOptions,
     api: Api,
     plan: Plan,
     secrets: FolderSecrets,
     begin: Callable[[], Journal],
-    work: Callable[[Run], Report],
+    work: Callable[[RunContext], RunReport],
 ) -> ExitStatus:
     """Hold both locks while `work` runs over the journal that `begin` opens."""
     folder, clock = store.folder_of(plan.cluster), SystemClock()
     stop: list[int] = []
-    runs: list[Run] = []
+    runs: list[RunContext] = []
 
     def tell(text: str) -> None:
-        say(common, text)
+        info(common, text)
 
     with (
         signals(stop, runs),
-        telling_of_delays(api, tell) as watched,
+        report_slow_requests(api, tell) as watched,
         one_writer(watched, clock, whoami(api), folder, begin, tell) as (lock, journal),
     ):
         for dead in lock.taken_over:
             text = f"took over the lock of {dead.owner}, number {dead.fence} {dead.run}"
-            say(common, text.rstrip())
-        run = Run(watched, plan.steps, journal, clock, secrets, lock, teller(common), stop)
+            info(common, text.rstrip())
+        run = RunContext(watched, plan.steps, journal, clock, secrets, lock, teller(common), stop)
         runs.append(run)
         report = work(run)
         asked = asked_for(journal.events)
     if report.outcome == DONE and report.complete:
         _remember(common, plan, report, secrets)
         if stop:
-            say(common, "the run had finished before the signal took effect")
+            info(common, "the run had finished before the signal took effect")
     show(common, "report", report, View(remarks={a: (t,) for a, t in report.losses.items()}))
     return status_of(report, stop, asked=asked)
 
 
-def _remember(common: Common, plan: Plan, report: Report, secrets: FolderSecrets) -> None:
+def _remember(common: CommonOptions, plan: Plan, report: RunReport, secrets: FolderSecrets) -> None:
     """Keep hashes of the secrets that were sent; without them a change is only not noticed."""
     done = {address for address, became in report.objects if became is Outcome.DONE}
     gone = [change.address for change in plan.changes if change.after is None]
@@ -182,10 +182,10 @@ def _remember(common: Common, plan: Plan, report: Report, secrets: FolderSecrets
         }
         fingerprints.remember(store.folder_of(plan.cluster), values, gone)
     except (OSError, SinkFailed) as error:
-        say(common, f"a later change of these secrets will not be noticed: {error}")
+        info(common, f"a later change of these secrets will not be noticed: {error}")
 
 
-def status_of(report: Report, stopped: list[int], *, asked: bool) -> ExitStatus:
+def status_of(report: RunReport, stopped: list[int], *, asked: bool) -> ExitStatus:
     """What a run ends with; `stopped` holds the signals that came in between."""
     if report.outcome == DONE and report.complete:
         return ExitStatus(128 + stopped[0]) if stopped else ExitStatus.OK
@@ -202,21 +202,21 @@ def whoami(api: Api) -> Writer:
     return Writer(owner, os.environ.get("PVECTL_RUN_URL", ""))
 
 
-def teller(common: Common) -> Callable[[Progress], None]:
+def teller(common: CommonOptions) -> Callable[[Progress], None]:
     """Progress lines on standard error."""
 
     def tell(progress: Progress) -> None:
         if not progress.number:
-            say(common, progress.text)
+            info(common, progress.text)
             return
         text = f"[{progress.number}/{progress.total}] {progress.text}"
-        say(common, text, step=progress.number, of=progress.total)
+        info(common, text, step=progress.number, of=progress.total)
 
     return tell
 
 
 @contextmanager
-def signals(stop: list[int], runs: Sequence[Run]) -> Iterator[None]:
+def signals(stop: list[int], runs: Sequence[RunContext]) -> Iterator[None]:
     """The first INT or TERM asks the run to stop; on the way back it changes nothing. The second
     one stops at once: what is left is the journal's to tell, and a person's to decide.
 
@@ -242,7 +242,7 @@ def signals(stop: list[int], runs: Sequence[Run]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _answer(runs: Sequence[Run]) -> str:
+def _answer(runs: Sequence[RunContext]) -> str:
     """What the first signal leads to."""
     if not runs:
         return "stopping as soon as the lock is settled"
@@ -256,7 +256,7 @@ def _answer(runs: Sequence[Run]) -> str:
     return "finishing the request, then taking everything back"
 
 
-def _is_final(under_way: tuple[Order, float] | None) -> bool:
+def _is_final(under_way: tuple[OutgoingRequest, float] | None) -> bool:
     """Whether the request that is under way is one that nothing takes back."""
     changes = under_way[0].changes if under_way else ()
     return any(kind_of(change.address).undo(change) is Undo.NONE for change in changes)

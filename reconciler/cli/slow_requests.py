@@ -52,7 +52,7 @@ class _Watched:
 
 
 @contextmanager
-def telling_of_delays(api: Api, tell: Callable[[str], None]) -> Iterator[Api]:
+def report_slow_requests(api: Api, tell: Callable[[str], None]) -> Iterator[Api]:
     """The same connection; `tell` hears of each request that is not answered in time."""
     watched, ended = _Watched(api), Event()
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.access.explain.snippets import shell
-from reconciler.cli.command import Common
+from reconciler.cli.command import CommonOptions
 from reconciler.cli.context import Loaded
-from reconciler.cli.output import result, say
+from reconciler.cli.output import info, result
 from reconciler.cli.runner import SystemClock
 from reconciler.errors import ExitStatus, Refused, UsageError
 from reconciler.execution.tasks import TaskEnd, follow_task, start_task
@@ -25,7 +25,7 @@ from reconciler.text.suggest import did_you_mean
 _DENIED = re.compile(r"403 Permission check failed \((?P<path>[^,]+), (?P<privilege>[^)]+)\)")
 
 
-def verify_backup(common: Common, loaded: Loaded, api: Api, job: str) -> ExitStatus:
+def verify_backup(common: CommonOptions, loaded: Loaded, api: Api, job: str) -> ExitStatus:
     """Run the job now, follow its tasks, judge by their exit status, list the archives made."""
     spec = _job(loaded, job)
     storage = storage_of(spec)
@@ -61,13 +61,13 @@ def _held(answer: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
     return frozenset(privilege for privileges in answer.values() for privilege in privileges)
 
 
-def _run(common: Common, api: Api, job: str, storage: str, run: BackupRun) -> ExitStatus:
+def _run(common: CommonOptions, api: Api, job: str, storage: str, run: BackupRun) -> ExitStatus:
     for option, privilege in sorted(run.left_out.items()):
-        say(common, f"{option} is left out: {api.actor} lacks {privilege} for it")
+        info(common, f"{option} is left out: {api.actor} lacks {privilege} for it")
     before = _archives(api, run.node, storage)
     upid = start_task(api, run.request)
-    say(common, f"started on {run.node}: {upid}")
-    end = follow_task(api, run.node, upid, SystemClock(), lambda line: say(common, f"  {line}"))
+    info(common, f"started on {run.node}: {upid}")
+    end = follow_task(api, run.node, upid, SystemClock(), lambda line: info(common, f"  {line}"))
     if not end.good:
         raise _failure(api.actor, job, end)
     made = [row for row in _archives(api, run.node, storage) if row not in before]

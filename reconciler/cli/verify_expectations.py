@@ -8,14 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reconciler.access.evaluate import index_of
-from reconciler.access.expectations.check import Asked, asked
-from reconciler.access.expectations.verify import Outcome, disagreements, judge, spots
+from reconciler.access.expectations.check import ExpectationSubject, expectation_subjects
+from reconciler.access.expectations.verify import (
+    VerificationOutcome,
+    checkpoints,
+    disagreements,
+    verdict,
+)
 from reconciler.access.table import AccessTable, split_token
 from reconciler.cli.access_source import look_with_pools
-from reconciler.cli.command import Common
+from reconciler.cli.command import CommonOptions
 from reconciler.cli.context import Loaded, connect, name_of, now
 from reconciler.cli.output import show
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, PvectlError, SinkFailed, UsageError
 from reconciler.execution.secrets.delivery import read_back
 from reconciler.kinds import access_table
@@ -24,7 +29,7 @@ from reconciler.live.permissions import ask
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.planning.access_summary import real_paths
-from reconciler.render.documents.verification import Probe, Verification
+from reconciler.render.documents.verification import ProbeResult, Verification
 from reconciler.render.view import View
 from reconciler.text.suggest import did_you_mean
 
@@ -32,17 +37,19 @@ PROBE_SECRET = "PVECTL_PROBE_SECRET"  # noqa: S105 - the name of a variable
 
 
 def verify_expectations(
-    common: Common, loaded: Loaded, probe_as: str, *, probing: bool
+    common: CommonOptions, loaded: Loaded, probe_as: str, *, probing: bool
 ) -> ExitStatus:
     """Ask the cluster about everybody, then try each token whose secret is known."""
     with connect(loaded.cluster, read_only=True) as api:
         live = look_with_pools(api, loaded.desired)
         table = access_table(live.state)
-        wanted = asked(table, loaded.desired.expectations, real_paths(live.state, live.facts))
+        wanted = expectation_subjects(
+            table, loaded.desired.expectations, real_paths(live.state, live.facts)
+        )
         listed = index_of(table).listed
-        answers = ask(api, spots(wanted), listed)
+        answers = ask(api, checkpoints(wanted), listed)
         where = f"{name_of(loaded.cluster, api)} as it is now, seen by {api.actor}"
-    outcomes = list(judge(table, wanted, answers, now=now()))
+    outcomes = list(verdict(table, wanted, answers, now=now()))
     tokens = _tokens(wanted)
     secrets = _secrets(loaded, tokens, probe_as) if probing else {}
     probes = []
@@ -62,7 +69,7 @@ def verify_expectations(
     return ExitStatus.REFUSED if done.failed else ExitStatus.OK
 
 
-def _tokens(wanted: tuple[Asked, ...]) -> list[str]:
+def _tokens(wanted: tuple[ExpectationSubject, ...]) -> list[str]:
     """The tokens that expectations concern."""
     return sorted({who for one in wanted for who in one.principals if split_token(who)})
 
@@ -92,20 +99,24 @@ def _secrets(loaded: Loaded, tokens: list[str], probe_as: str) -> Mapping[str, s
 
 
 def _try(
-    cluster: Cluster, token: str, secret: str, wanted: tuple[Asked, ...], table: AccessTable
-) -> tuple[Probe, list[Outcome]]:
+    cluster: ClusterSettings,
+    token: str,
+    secret: str,
+    wanted: tuple[ExpectationSubject, ...],
+    table: AccessTable,
+) -> tuple[ProbeResult, list[VerificationOutcome]]:
     """Connect as the token, and let it ask what it has itself."""
-    mine = [spot for spot in spots(wanted) if spot.principal == token]
+    mine = [spot for spot in checkpoints(wanted) if spot.principal == token]
     try:
         with _connected_as(cluster, token, secret) as api:
             answers = ask(api, mine, index_of(table).listed)
     except PvectlError as error:
-        return Probe(token, error.summary), []
-    return Probe(token), list(judge(table, wanted, answers, token))
+        return ProbeResult(token, error.summary), []
+    return ProbeResult(token), list(verdict(table, wanted, answers, token))
 
 
 @contextmanager
-def _connected_as(cluster: Cluster, token: str, secret: str) -> Iterator[Api]:
+def _connected_as(cluster: ClusterSettings, token: str, secret: str) -> Iterator[Api]:
     target = cluster.connection()
     if target.sandbox_folder is not None:
         from reconciler.sandbox.http.direct import SandboxApi

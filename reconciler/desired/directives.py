@@ -15,7 +15,7 @@ from reconciler.kinds.shared.field_types import Expiry, Privilege
 from reconciler.model.address import Address
 from reconciler.model.declared import Expectation, Moved, Waiver
 from reconciler.model.finding import Finding, Severity, Source
-from reconciler.model.policy import Table
+from reconciler.model.policy import TomlTable
 from reconciler.pve.acl_paths import check_path, normalize_path
 from reconciler.text.suggest import did_you_mean
 
@@ -75,14 +75,14 @@ Paths = Annotated[
 Privileges = list[Privilege]
 
 
-class RemovedTable(Table):
+class RemovedTable(TomlTable):
     """[[removed]]"""
 
     address: ObjectName = Field(description="the object to delete, as in user.bob@pve")
     reason: str = Field(default="", description="why; for readers of the file")
 
 
-class MovedTable(Table):
+class MovedTable(TomlTable):
     """[[moved]]"""
 
     old: ObjectName = Field(alias="from", description="the old address, as in group.admins")
@@ -90,7 +90,7 @@ class MovedTable(Table):
     reason: str = Field(default="", description="why; for readers of the file")
 
 
-class ExpectTable(Table):
+class ExpectTable(TomlTable):
     """[[expect]]"""
 
     who: Principals = Field(
@@ -115,7 +115,7 @@ class ExpectTable(Table):
         return self
 
 
-class WaiveTable(Table):
+class WaiveTable(TomlTable):
     """[[waive]]"""
 
     code: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="the code of the rule")
@@ -124,7 +124,7 @@ class WaiveTable(Table):
     expires: Expiry = Field(gt=0, description="date from which it waives nothing")
 
 
-WISHES: Mapping[str, type[Table]] = {
+DIRECTIVES: Mapping[str, type[TomlTable]] = {
     "removed": RemovedTable,
     "moved": MovedTable,
     "expect": ExpectTable,
@@ -132,7 +132,7 @@ WISHES: Mapping[str, type[Table]] = {
 }
 
 
-class Wishes:
+class Directives:
     """What the files wish for, collected file by file, then judged together."""
 
     def __init__(self) -> None:
@@ -155,7 +155,7 @@ class Wishes:
             if not isinstance(entry, dict):
                 self.findings.append(wrong_type(document, place, f"[[{name}]]", "a table", entry))
                 continue
-            table, findings = validate(document, place, WISHES[name], entry)
+            table, findings = validate(document, place, DIRECTIVES[name], entry)
             self.findings += findings
             source = document.source(place)
             if isinstance(table, RemovedTable):

@@ -9,10 +9,10 @@ from types import MappingProxyType
 from typing import Any
 
 from reconciler.desired.crosscheck import crosscheck
-from reconciler.desired.directives import WISHES, Wishes
+from reconciler.desired.directives import DIRECTIVES, Directives
 from reconciler.desired.settings.settings import SETTINGS_FILE, Settings, settings_keys
 from reconciler.desired.toml.document import Document, read
-from reconciler.desired.toml.positions import Node
+from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import validate, wrong_type
 from reconciler.desired.variables import substitute
 from reconciler.errors import FilesInvalid, UsageError
@@ -76,7 +76,7 @@ class _Load:
     def __init__(self, variables: Mapping[str, object]) -> None:
         self.variables = variables
         self.objects: dict[Address, Declared] = {}
-        self.wishes = Wishes()
+        self.wishes = Directives()
         self.findings: list[Finding] = []
         self.repeats: dict[tuple[Source, Source], list[Address]] = {}
         self.outer = {k.place.key: k for k in all_kinds().values() if not k.place.inside}
@@ -91,26 +91,26 @@ class _Load:
         self.findings += substitute(document, self.variables)
         for key, value in document.data.items():
             node = document.child(document.root, key)
-            if key in WISHES:
+            if key in DIRECTIVES:
                 self.wishes.add(document, key, value)
             elif key in self.outer:
                 self.tables(document, node, self.outer[key], "", value)
             else:
                 self.findings.append(self.unknown(document, node, key))
 
-    def unknown(self, document: Document, node: Node, key: str) -> Finding:
-        hint = did_you_mean(key, [*self.outer, *WISHES])
+    def unknown(self, document: Document, node: PositionNode, key: str) -> Finding:
+        hint = did_you_mean(key, [*self.outer, *DIRECTIVES])
         if key in settings_keys():
             hint = f"settings stand in {SETTINGS_FILE}; move it there"
         elif not hint:
-            hint = f"known tables: {', '.join(sorted([*self.outer, *WISHES]))}"
+            hint = f"known tables: {', '.join(sorted([*self.outer, *DIRECTIVES]))}"
         source = document.source(node)
         return Finding(
             "UNKNOWN_TABLE", Severity.ERROR, f"unknown table '{key}'", hint, None, source
         )
 
     def tables(
-        self, document: Document, node: Node, kind: Kind[Any], parent: str, data: Any
+        self, document: Document, node: PositionNode, kind: Kind[Any], parent: str, data: Any
     ) -> None:
         """All tables of a kind at one place; `parent` is the name of the table around them."""
         key = kind.place.key
@@ -136,7 +136,7 @@ class _Load:
     def table(
         self,
         document: Document,
-        node: Node,
+        node: PositionNode,
         kind: Kind[Any],
         parent: str,
         name: str,

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from reconciler.desired.directives import WISHES
+from reconciler.desired.directives import DIRECTIVES
 from reconciler.desired.settings.settings import SETTINGS_FILE
 from reconciler.desired.settings.target import TargetTable
 from reconciler.kinds import all_kinds
@@ -42,7 +42,7 @@ def schema() -> dict[str, Any]:
     """The schema of a state file; a list of tables or a table per top-level key."""
     kinds = all_kinds()
     models: list[type[BaseModel]] = [kind.table for kind in kinds.values()]
-    definitions, names = _definitions([*models, *WISHES.values()])
+    definitions, names = _definitions([*models, *DIRECTIVES.values()])
     properties: dict[str, Any] = {}
     for kind in kinds.values():
         for inner in kinds.values():
@@ -51,7 +51,7 @@ def schema() -> dict[str, Any]:
                 table.setdefault("properties", {})[inner.place.key] = _place(inner, names)
         if not kind.place.inside:
             properties[kind.place.key] = _place(kind, names)
-    for name, model in WISHES.items():
+    for name, model in DIRECTIVES.items():
         properties[name] = {"type": "array", "items": {"$ref": _ref(names[model])}}
     return _document("State files of pvectl", properties, definitions)
 

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from reconciler.desired.toml.document import Document
-from reconciler.desired.toml.positions import Node
+from reconciler.desired.toml.positions import PositionNode
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.policy import Table
+from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.text.suggest import did_you_mean
 
@@ -57,7 +57,7 @@ _LIMITS = {
 
 def validate(
     document: Document,
-    node: Node,
+    node: PositionNode,
     model: type[M],
     data: Mapping[str, Any],
     *,
@@ -88,7 +88,9 @@ def salvage(model: type[M], data: Mapping[str, Any]) -> M:
     return model.model_validate({key: data[key] for key in data if key not in wrong})
 
 
-def wrong_type(document: Document, node: Node, name: str, expected: str, value: object) -> Finding:
+def wrong_type(
+    document: Document, node: PositionNode, name: str, expected: str, value: object
+) -> Finding:
     """`name` should be `expected` and is something else; the value itself is never shown."""
     return Finding(
         "WRONG_TYPE",
@@ -116,12 +118,12 @@ def type_name(value: object) -> str:
 
 def _findings(
     document: Document,
-    node: Node,
+    node: PositionNode,
     model: type[BaseModel],
     problems: Sequence[ErrorDetails],
     others: tuple[str, ...],
 ) -> list[Finding]:
-    found: dict[tuple[str | int, ...], tuple[Node, list[ErrorDetails]]] = {}
+    found: dict[tuple[str | int, ...], tuple[PositionNode, list[ErrorDetails]]] = {}
     for problem in problems:
         place, path = _locate(document, node, problem["loc"])
         found.setdefault((*path, place.at), (place, []))[1].append(problem)
@@ -136,7 +138,7 @@ def _findings(
 
 def _dotted(
     document: Document,
-    node: Node,
+    node: PositionNode,
     model: type[BaseModel],
     data: Mapping[str, Any],
     others: Iterable[str],
@@ -167,8 +169,8 @@ def _one(problems: Sequence[ErrorDetails]) -> ErrorDetails:
 
 
 def _locate(
-    document: Document, node: Node, location: Sequence[str | int]
-) -> tuple[Node, tuple[str | int, ...]]:
+    document: Document, node: PositionNode, location: Sequence[str | int]
+) -> tuple[PositionNode, tuple[str | int, ...]]:
     """The place of an error, and the part of `location` that stands in the file.
 
     Parts that only pydantic knows (the chosen form of a value) are skipped.
@@ -187,7 +189,7 @@ def _locate(
 
 def _finding(
     document: Document,
-    node: Node,
+    node: PositionNode,
     model: type[BaseModel],
     path: tuple[str | int, ...],
     problem: ErrorDetails,
@@ -216,7 +218,7 @@ def _finding(
 
 def _unknown(
     document: Document,
-    node: Node,
+    node: PositionNode,
     model: type[BaseModel],
     problem: ErrorDetails,
     others: tuple[str, ...],
@@ -225,7 +227,7 @@ def _unknown(
     inner = _model_at(model, outer)
     known = [info.alias or key for key, info in inner.model_fields.items()] if inner else []
     known += others if not outer else ()
-    instead = inner.instead if inner and issubclass(inner, Table) else {}
+    instead = inner.instead if inner and issubclass(inner, TomlTable) else {}
     hint = instead.get(str(name)) or did_you_mean(str(name), known)
     if not hint and known:
         hint = f"known keys: {', '.join(sorted(known))}"

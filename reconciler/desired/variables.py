@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.desired.toml.document import Document
-from reconciler.desired.toml.positions import Node
+from reconciler.desired.toml.positions import PositionNode
 from reconciler.model.finding import Finding, Severity
 from reconciler.text.suggest import did_you_mean
 
@@ -33,7 +33,7 @@ class _Work:
         self.variables = variables
         self.findings: list[Finding] = []
 
-    def table(self, node: Node, data: dict[str, Any]) -> dict[str, Any]:
+    def table(self, node: PositionNode, data: dict[str, Any]) -> dict[str, Any]:
         places = {key: self.document.child(node, key) for key in data}
         replaced: dict[str, Any] = {}
         for key, value in data.items():
@@ -45,16 +45,16 @@ class _Work:
             node.children[name] = places[key]
         return replaced
 
-    def value(self, node: Node, value: Any) -> Any:
+    def value(self, node: PositionNode, value: Any) -> Any:
         if isinstance(value, str):
             return self.text(node, value) if "${" in value else value
         if isinstance(value, dict):
             return self.table(node, value)
         return self.elements(node, value) if isinstance(value, list) else value
 
-    def elements(self, node: Node, data: list[Any]) -> list[Any]:
+    def elements(self, node: PositionNode, data: list[Any]) -> list[Any]:
         replaced: list[Any] = []
-        places: list[Node] = []
+        places: list[PositionNode] = []
         for number, value in enumerate(data):
             place = self.document.child(node, number)
             found = self.value(place, value)
@@ -64,13 +64,13 @@ class _Work:
         node.children.update(enumerate(places))
         return replaced
 
-    def text(self, node: Node, text: str) -> Any:
+    def text(self, node: PositionNode, text: str) -> Any:
         whole = _VARIABLE.fullmatch(text)
         if whole and not whole[1]:
             return self.lookup(node, whole[2], text)
         return _VARIABLE.sub(lambda match: self._part(node, match), text)
 
-    def _part(self, node: Node, match: re.Match[str]) -> str:
+    def _part(self, node: PositionNode, match: re.Match[str]) -> str:
         if match[1]:
             return match[0][1:]
         found = self.lookup(node, match[2], match[0])
@@ -80,7 +80,7 @@ class _Work:
             return match[0]
         return str(found).lower() if isinstance(found, bool) else str(found)
 
-    def lookup(self, node: Node, name: str, otherwise: str) -> Any:
+    def lookup(self, node: PositionNode, name: str, otherwise: str) -> Any:
         if name in self.variables:
             return self.variables[name]
         hint = did_you_mean(name, self.variables)
@@ -90,6 +90,6 @@ class _Work:
         self._error("UNKNOWN_VARIABLE", node, f"unknown variable '{name}'", hint)
         return otherwise
 
-    def _error(self, code: str, node: Node, message: str, hint: str) -> None:
+    def _error(self, code: str, node: PositionNode, message: str, hint: str) -> None:
         source = self.document.source(node)
         self.findings.append(Finding(code, Severity.ERROR, message, hint, source=source))

@@ -27,9 +27,15 @@ from reconciler.execution.journal.replay import (
     touched,
 )
 from reconciler.execution.rollback import BARRIERS, roll_back
-from reconciler.execution.run.context import SETTLE, Direction, Run, Sight
-from reconciler.execution.run.observation import Seen, describe, is_hidden, judge, known
-from reconciler.execution.run.outcome import DONE, STOPPED, STUCK, Outcome, Report, report
+from reconciler.execution.run.context import SETTLE, Direction, RunContext, Snapshot
+from reconciler.execution.run.observation import (
+    Observed,
+    describe,
+    is_hidden,
+    matching_side,
+    observe,
+)
+from reconciler.execution.run.outcome import DONE, STOPPED, STUCK, Outcome, RunReport, report
 from reconciler.execution.run.sender import close_open, renew_secrets, write
 from reconciler.execution.secrets.routing import REDIRECTED, Sinks, redirection, with_sinks
 from reconciler.kinds import kind_of
@@ -37,7 +43,7 @@ from reconciler.model.change import Change, Undo
 from reconciler.model.plan import Step
 
 
-def apply(run: Run) -> Report:
+def apply_plan(run: RunContext) -> RunReport:
     """Bring the plan into force, from where the journal says that it stands.
 
     The report says what became of each object. When a step fails everything is taken back, unless
@@ -60,7 +66,7 @@ def apply(run: Run) -> Report:
     return result
 
 
-def take_back(run: Run) -> Report:
+def roll_back_run(run: RunContext) -> RunReport:
     """Take a run back because somebody asks for it.
 
     Raises ApplyNotRestored when something irreversible was done already.
@@ -84,7 +90,7 @@ def take_back(run: Run) -> Report:
         return report(run, STOPPED, barrier)
 
 
-def _forward_again(run: Run) -> bool:
+def _forward_again(run: RunContext) -> bool:
     """The run stands as before somebody asked for the way back; whether it had come to its end."""
     ended = [event for event in run.journal.events if event.name == "end"]
     run.journal.write("continued", back=False, time=round(run.clock.now(), 3))
@@ -94,7 +100,7 @@ def _forward_again(run: Run) -> bool:
     return closed
 
 
-def resume(run: Run, sinks: Sinks = MappingProxyType({})) -> Report:
+def resume_run(run: RunContext, sinks: Sinks = MappingProxyType({})) -> RunReport:
     """Finish a run in the direction in which it was going; one that has ended stays as it is.
 
     `sinks`: where secrets go from now on, if that is elsewhere than the run knows.
@@ -103,20 +109,20 @@ def resume(run: Run, sinks: Sinks = MappingProxyType({})) -> Report:
     if is_finished(events):
         return report(run, str(events[-1].data["outcome"]), patience=SETTLE)
     if going_back(run.journal.events):
-        return take_back(run)
+        return roll_back_run(run)
     try:
         for number, sink in sorted(sinks.items()):
             run.journal.write(REDIRECTED, **redirection(number, sink))
     except JournalFailed as barrier:
         return report(run, STOPPED, barrier)
     run.steps = with_sinks(run.steps, sinks)
-    return apply(run)
+    return apply_plan(run)
 
 
-def _forward(run: Run) -> None:
+def _forward(run: RunContext) -> None:
     """Every step that is not through. A signal after the last one still takes everything back, as
     was announced; where that cannot be done, nothing is left to be stopped."""
-    sight: Sight | None = None
+    sight: Snapshot | None = None
     for number, step in enumerate(run.steps):
         if is_through(run.journal.events, number):
             continue
@@ -132,19 +138,19 @@ def _forward(run: Run) -> None:
         raise Interrupted("stopped by a signal after the last step")
 
 
-def _refuse_to_go_on(run: Run, where: str) -> None:
+def _refuse_to_go_on(run: RunContext, where: str) -> None:
     if run.stop:
         raise Interrupted(f"stopped by a signal {where}")
     _refuse_cramped(run)
 
 
-def _refuse_cramped(run: Run) -> None:
+def _refuse_cramped(run: RunContext) -> None:
     """What is left of the reserve is for the way back."""
     if run.journal.cramped:
         raise JournalFailed("the disk that holds the journal is full", hint="make room")
 
 
-def _do(run: Run, number: int, step: Step, sight: Sight) -> None:
+def _do(run: RunContext, number: int, step: Step, sight: Snapshot) -> None:
     """Make what is left to be made of one step."""
     todo = [left for change in step.changes if (left := _left(run, number, change, sight))]
     if todo:
@@ -160,16 +166,16 @@ def _do(run: Run, number: int, step: Step, sight: Sight) -> None:
         run.journal.write("skipped", step=number)
 
 
-def _left(run: Run, number: int, change: Change, sight: Sight) -> Change | None:
+def _left(run: RunContext, number: int, change: Change, sight: Snapshot) -> Change | None:
     """What is left of a change; None when it is made. Raises Conflict."""
     events = run.journal.events
     sink = kind_of(change.address).sink(change)
-    seen = judge(change, sight.state)
-    if is_hidden(change) and seen is Seen.BEFORE:
+    seen = observe(change, sight.state)
+    if is_hidden(change) and seen is Observed.BEFORE:
         return None if sink and is_delivered(events, number) else change
-    if seen in (Seen.BEFORE, Seen.HALFWAY):
+    if seen in (Observed.BEFORE, Observed.HALFWAY):
         return change
-    if seen is Seen.AFTER:
+    if seen is Observed.AFTER:
         if sink and number not in touched(events):
             raise Conflict(
                 f"somebody else made {change.address} meanwhile; its secret is not known here",
@@ -178,7 +184,7 @@ def _left(run: Run, number: int, change: Change, sight: Sight) -> Change | None:
             )
         return None
     live = sight.state.get(change.address)
-    ours = known(recorded(events, run.steps, number), change.address, live)
+    ours = matching_side(recorded(events, run.steps, number), change.address, live)
     if ours and number in touched(events):
         return change._replace(before=ours[0])
     raise Conflict(
@@ -187,11 +193,11 @@ def _left(run: Run, number: int, change: Change, sight: Sight) -> Change | None:
     )
 
 
-def _verify(step: Step, sight: Sight) -> None:
+def _verify(step: Step, sight: Snapshot) -> None:
     """What was written is there; PVE's 200 alone proves nothing."""
     for change in step.changes:
-        seen = judge(change, sight.state)
-        if seen is Seen.AFTER or (seen is Seen.BEFORE and is_hidden(change)):
+        seen = observe(change, sight.state)
+        if seen is Observed.AFTER or (seen is Observed.BEFORE and is_hidden(change)):
             continue
         raise Conflict(
             f"a change did not stay in force: {describe(change, sight.state)}",
@@ -199,7 +205,7 @@ def _verify(step: Step, sight: Sight) -> None:
         )
 
 
-def _refuse_incomplete(result: Report) -> None:
+def _refuse_incomplete(result: RunReport) -> None:
     """What was changed again before the end counts as a conflict."""
     if not result.verified:
         raise Unreachable("the cluster did not answer when everything was to be read once more")
@@ -211,7 +217,7 @@ def _refuse_incomplete(result: Report) -> None:
         )
 
 
-def _failed(run: Run, failure: PvectlError) -> Report:
+def _failed(run: RunContext, failure: PvectlError) -> RunReport:
     """Take everything back, or stop where nothing can be taken back any more."""
     if _bars_the_way_back(run, failure):
         return report(run, STOPPED, failure)
@@ -229,7 +235,7 @@ def _failed(run: Run, failure: PvectlError) -> Report:
     return result
 
 
-def _bars_the_way_back(run: Run, failure: PvectlError) -> bool:
+def _bars_the_way_back(run: RunContext, failure: PvectlError) -> bool:
     """A cluster that is still out of reach cannot be turned back either: that is for `resume`."""
     if isinstance(failure, Unreachable) and not run.gone:
         try:
@@ -240,12 +246,12 @@ def _bars_the_way_back(run: Run, failure: PvectlError) -> bool:
     return run.gone or (isinstance(failure, Locked | JournalFailed) and not cramped)
 
 
-def _past_pivot(run: Run) -> str:
+def _past_pivot(run: RunContext) -> str:
     """The irreversible change that was made already; "" while everything can be taken back."""
     events = run.journal.events
-    known = final(events, run.steps)
-    if known:
-        return known
+    matching_side = final(events, run.steps)
+    if matching_side:
+        return matching_side
     doubtful = [
         (number, change)
         for number in sorted(announced(events))
@@ -254,7 +260,7 @@ def _past_pivot(run: Run) -> str:
     ]
     state = run.look([change for _, change in doubtful]).state if doubtful else {}
     for number, change in doubtful:
-        seen = judge(change, state)
-        if seen is Seen.HALFWAY or (seen is Seen.AFTER and number in touched(events)):
+        seen = observe(change, state)
+        if seen is Observed.HALFWAY or (seen is Observed.AFTER and number in touched(events)):
             return str(change.address)
     return ""

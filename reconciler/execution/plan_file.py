@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from reconciler.errors import StalePlan, UsageError
 from reconciler.execution.atomic_write import write_whole
-from reconciler.execution.run.observation import is_hidden, shown
+from reconciler.execution.run.observation import as_shown, is_hidden
 from reconciler.execution.wording import differences, said
 from reconciler.kinds import specs
 from reconciler.model.address import Address
@@ -109,7 +109,7 @@ def check_fresh(plan: Plan, live: State) -> None:
     changed = stale(plan, live)
     if not changed:
         return
-    wanted = {c.address: shown(c.address, c.after) for c in plan.changes if not is_hidden(c)}
+    wanted = {c.address: as_shown(c.address, c.after) for c in plan.changes if not is_hidden(c)}
     arrived = {address for address, spec in wanted.items() if live.get(address) == spec}
     if arrived == wanted.keys() and arrived.issuperset(changed):
         raise StalePlan(

@@ -12,9 +12,16 @@ from reconciler.errors import (
     Unreachable,
 )
 from reconciler.execution.journal.replay import announced, is_taken_back, recorded, touched
-from reconciler.execution.run.context import SETTLE, Direction, Run, Sight
-from reconciler.execution.run.observation import Seen, describe, is_hidden, judge, known, shown
-from reconciler.execution.run.outcome import ROLLED_BACK, Report, report
+from reconciler.execution.run.context import SETTLE, Direction, RunContext, Snapshot
+from reconciler.execution.run.observation import (
+    Observed,
+    as_shown,
+    describe,
+    is_hidden,
+    matching_side,
+    observe,
+)
+from reconciler.execution.run.outcome import ROLLED_BACK, RunReport, report
 from reconciler.execution.run.sender import close_open, write
 from reconciler.kinds import kind_of
 from reconciler.model.change import Change, Undo
@@ -23,7 +30,7 @@ BARRIERS = (JournalFailed, Locked, Unreachable)
 """What bars every further request, not only the one that met it."""
 
 
-def roll_back(run: Run, failure: PvectlError | None = None) -> Report:
+def roll_back(run: RunContext, failure: PvectlError | None = None) -> RunReport:
     """Take back what this run did, last step first, and verify that everything is as before.
 
     What somebody else changed meanwhile stays untouched; what cannot be taken back is listed.
@@ -50,7 +57,7 @@ def roll_back(run: Run, failure: PvectlError | None = None) -> Report:
     return result
 
 
-def _take_back(run: Run, number: int, trouble: list[PvectlError]) -> None:
+def _take_back(run: RunContext, number: int, trouble: list[PvectlError]) -> None:
     step, known_trouble = run.steps[number], len(trouble)
     sight = run.look(step.changes)
     back = [_inverse(run, number, change, sight, trouble) for change in reversed(step.changes)]
@@ -63,20 +70,20 @@ def _take_back(run: Run, number: int, trouble: list[PvectlError]) -> None:
 
 
 def _inverse(
-    run: Run, number: int, change: Change, sight: Sight, trouble: list[PvectlError]
+    run: RunContext, number: int, change: Change, sight: Snapshot, trouble: list[PvectlError]
 ) -> Change | None:
     """The change that takes one back from where it is; None where nothing of ours is there."""
     live = sight.state.get(change.address)
     ours = number in touched(run.journal.events)
-    if live == shown(change.address, change.before) or is_hidden(change):
+    if live == as_shown(change.address, change.before) or is_hidden(change):
         return None
-    if not ours and judge(change, sight.state) is not Seen.HALFWAY:
+    if not ours and observe(change, sight.state) is not Observed.HALFWAY:
         return None
     if kind_of(change.address).undo(change) is Undo.NONE:
         summary = f"{change.action} {change.address} cannot be taken back"
         trouble.append(ApplyNotRestored(summary, hint="pvectl plan shows what differs"))
         return None
-    found = known(recorded(run.journal.events, run.steps, number), change.address, live)
+    found = matching_side(recorded(run.journal.events, run.steps, number), change.address, live)
     if not found:
         summary = f"somebody else changed an object meanwhile: {describe(change, sight.state)}"
         trouble.append(Conflict(summary, hint="it was left alone: look at it, then plan again"))
@@ -84,7 +91,7 @@ def _inverse(
     return change.inverse()._replace(before=found[0])
 
 
-def _withdraw_secrets(run: Run) -> list[PvectlError]:
+def _withdraw_secrets(run: RunContext) -> list[PvectlError]:
     """The secret of a token that is no more is of no use to anybody; what could not be removed."""
     failed: list[PvectlError] = []
     for number, step in enumerate(run.steps):

@@ -12,7 +12,7 @@ from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.shared.field_types import NAME, Text, given, quote
 from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
-from reconciler.model.policy import Table
+from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, request
 from reconciler.model.spec import Spec
 
@@ -48,7 +48,7 @@ class GroupSpec(Spec):
     comment: str = ""
 
 
-class GroupTable(Table):
+class GroupTable(TomlTable):
     """[group.NAME]"""
 
     comment: Text = Field(default="", description="free text")

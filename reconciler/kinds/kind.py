@@ -16,7 +16,7 @@ from reconciler.model.change import Action, Change, Undo
 from reconciler.model.declared import Declaration, Declared
 from reconciler.model.finding import Finding
 from reconciler.model.inventory import Facts
-from reconciler.model.policy import Table
+from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.spec import Spec, State
@@ -168,7 +168,7 @@ class Kind(Generic[S]):
     name: str
     spec: type[S]
     place: Place
-    table: type[Table]
+    table: type[TomlTable]
     declare: Callable[[str, str, Any], Iterable[Declaration]]
     export: Callable[[str, S], dict[str, Any]]
     lock: str

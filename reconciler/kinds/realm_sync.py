@@ -18,7 +18,7 @@ from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.policy import Table
+from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, Value, request
 from reconciler.model.spec import Spec, State
 from reconciler.pve.formats import check
@@ -38,7 +38,7 @@ class RealmSyncSpec(Spec):
     remove_vanished: tuple[str, ...] = ()
 
 
-class RealmSyncTable(Table):
+class RealmSyncTable(TomlTable):
     """[realm.NAME.sync.ID]"""
 
     schedule: Schedule = Field(description="when it runs, such as 'mon..fri 03:00'")

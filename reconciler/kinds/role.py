@@ -12,7 +12,7 @@ from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.shared.field_types import NAME, Privilege, names, split_list
 from reconciler.model.change import Change, Undo
 from reconciler.model.declared import Declaration
-from reconciler.model.policy import Table
+from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, request
 from reconciler.model.spec import Spec
 from reconciler.pve.builtin_roles import BUILT_IN_ROLES
@@ -25,7 +25,7 @@ class RoleSpec(Spec):
     privileges: tuple[str, ...] = ()
 
 
-class RoleTable(Table):
+class RoleTable(TomlTable):
     """[role.NAME]"""
 
     privileges: list[Privilege] = Field(description="privileges, such as VM.Audit")

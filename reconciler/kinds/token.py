@@ -26,7 +26,7 @@ from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
 from reconciler.model.declared import Declaration, Declared
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.policy import Table
+from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretSink
 from reconciler.model.spec import Spec, State
@@ -45,7 +45,7 @@ class TokenSpec(Spec):
     secret_to: SecretSink | None = None
 
 
-class TokenTable(Table):
+class TokenTable(TomlTable):
     """[user."NAME@REALM".token.NAME]"""
 
     privsep: bool = Field(

@@ -26,7 +26,7 @@ from reconciler.kinds.shared.field_types import (
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
 from reconciler.model.declared import Declaration
-from reconciler.model.policy import Table
+from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec
@@ -72,7 +72,7 @@ def _email(value: str) -> str:
     return value
 
 
-class UserTable(Table):
+class UserTable(TomlTable):
     """[user."NAME@REALM"]"""
 
     enabled: bool = Field(default=True, description="false: cannot log in, nor can the tokens")

@@ -59,7 +59,7 @@ class Step(NamedTuple):
         )
 
 
-class Kept(NamedTuple):
+class LeftAlone(NamedTuple):
     """Undeclared live objects of one kind that were left alone, and why."""
 
     kind: str
@@ -123,7 +123,7 @@ class Plan:
     source: str = ""
     steps: tuple[Step, ...] = ()
     findings: tuple[Finding, ...] = ()
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[LeftAlone, ...] = ()
     seen: tuple[tuple[Address, Spec | None], ...] = ()
     allowed: tuple[str, ...] = ()
     access: Access = field(default_factory=Access)
@@ -174,7 +174,7 @@ class Plan:
             source=data["source"],
             steps=tuple(Step.from_json(step, specs) for step in data["steps"]),
             findings=tuple(Finding.from_json(finding) for finding in data["findings"]),
-            kept=tuple(Kept(**kept) for kept in data["kept"]),
+            kept=tuple(LeftAlone(**kept) for kept in data["kept"]),
             seen=tuple(
                 (address, None if spec is None else specs[address.kind].model_validate(spec))
                 for address, spec in seen

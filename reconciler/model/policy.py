@@ -23,7 +23,7 @@ class Mode(StrEnum):
     """everything undeclared that matches `include` and not `exclude` is deleted"""
 
 
-class Table(BaseModel):
+class TomlTable(BaseModel):
     """A table of a TOML file: unknown keys are errors.
 
     `instead`: keys that people try, and what to do instead.
@@ -33,7 +33,7 @@ class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Manage(Table):
+class Manage(TomlTable):
     """How one kind is managed; `include` and `exclude` are globs over ids."""
 
     mode: Mode = Field(default=Mode.OWNED, strict=False)
@@ -47,14 +47,14 @@ class Manage(Table):
         )
 
 
-class Limit(Table):
+class Limit(TomlTable):
     """At most `count` objects, and at most `percent` of those that are there."""
 
     count: int | None = Field(default=None, ge=0)
     percent: int | None = Field(default=None, ge=0, le=100)
 
 
-class Limits(Table):
+class Limits(TomlTable):
     """How much one plan may change. Deletes are limited per kind; `total` counts every change."""
 
     delete: Limit = Limit()
@@ -66,14 +66,14 @@ class Limits(Table):
         return {"count": value} if isinstance(value, int) else value
 
 
-class Protected(Table):
+class Protected(TomlTable):
     """Globs over addresses."""
 
     never_delete: tuple[str, ...] = Field(default=("user.root@pam",), strict=False)
     never_change: tuple[str, ...] = Field(default=(), strict=False)
 
 
-class Lockout(Table):
+class Lockout(TomlTable):
     """Who must keep which access after every step of a plan and of its rollback.
 
     `keep_self`: `"PRIVILEGE on PATH"` for the acting token. `break_glass`: principals that must
@@ -88,7 +88,7 @@ class Lockout(Table):
     administrators: int = Field(default=1, ge=0)
 
 
-class Policy(Table):
+class Policy(TomlTable):
     """All of it, with careful defaults."""
 
     manage: dict[str, Manage] = Field(default_factory=dict)

@@ -8,8 +8,8 @@ from typing import Any
 
 from reconciler.access.analysis.effects import listed
 from reconciler.access.analysis.impact import Impact
-from reconciler.access.analysis.summary import Line, fold
-from reconciler.access.analysis.unexpected import Surprise, Unexpected
+from reconciler.access.analysis.summary import Statement, summarise
+from reconciler.access.analysis.unexpected import UnexpectedAccess, UnexpectedCause
 from reconciler.access.escalation.search import Escalation, opened
 from reconciler.access.login import Login
 from reconciler.access.table import AccessTable
@@ -55,7 +55,7 @@ class _Shared:
 def access(impact: Impact, after: AccessTable, now: int) -> Access:
     """The whole effect, grouped; logins of new accounts are no news. `now` in Unix seconds."""
     shared, effects, size = _Shared(), list[Mapping[str, Any]](), 0
-    lines = fold(impact, after, now)
+    lines = summarise(impact, after, now)
     for line in lines:
         if size + shared.size > ROOM:
             break
@@ -74,7 +74,7 @@ def access(impact: Impact, after: AccessTable, now: int) -> Access:
     return Access(tuple(effects), tuple(logins), shared.values(), len(lines) - len(effects))
 
 
-def _effect(line: Line, shared: _Shared) -> Mapping[str, Any]:
+def _effect(line: Statement, shared: _Shared) -> Mapping[str, Any]:
     """One line as a JSON object that names by number what it may have in common with others."""
     data = line.to_json()
     return {
@@ -91,13 +91,13 @@ def surprises(impact: Impact) -> Iterable[Finding]:
     """What a reader of the entries alone would not expect."""
     for surprise in impact.surprises:
         who = listed(surprise.principals)
-        if surprise.code is Unexpected.REACHES_MORE:
+        if surprise.code is UnexpectedCause.REACHES_MORE:
             who = f"reaches {who} as well"
         message = f"{who}: {surprise.why}"
         yield Finding(str(surprise.code), Severity.WARNING, message, _by(surprise))
 
 
-def _by(surprise: Surprise) -> str:
+def _by(surprise: UnexpectedAccess) -> str:
     entries = [f"{e.role} for {e.kind} {e.principal} on {e.path}" for e in surprise.entries[:3]]
     return f"through {listed(entries)}" if entries else ""
 

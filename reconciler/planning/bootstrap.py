@@ -9,7 +9,7 @@ from typing import NamedTuple
 from reconciler.access.escalation.search import Escalation, escalations
 from reconciler.access.explain.remediation import NewRole
 from reconciler.access.table import ROOT, TOKEN, USER, AccessTable, Principal, split_token
-from reconciler.access.trace import Entry
+from reconciler.access.trace import TracedEntry
 from reconciler.kinds import access_table, all_kinds, kind_of
 from reconciler.kinds.group import LOCK_NEED
 from reconciler.kinds.kind import Need
@@ -40,7 +40,7 @@ class Granted(NamedTuple):
     principal: str
     grants: tuple[Grant, ...]
     roles: tuple[NewRole, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[TracedEntry, ...]
 
 
 def ways_to_root(granted: Granted) -> tuple[Escalation, ...]:
@@ -71,7 +71,7 @@ def bootstrap(
     names = _role_names(grants, prefix)
     roles = tuple(NewRole(name, held) for held, name in names.items())
     entries = [
-        Entry(grant.path, kind, who, names[grant.privileges], grant.propagate)
+        TracedEntry(grant.path, kind, who, names[grant.privileges], grant.propagate)
         for grant in grants
         for kind, who in _holders(principal)
     ]

@@ -23,16 +23,16 @@ from reconciler.planning.checks.lockout import lockout
 from reconciler.planning.checks.preflight import preflight
 from reconciler.planning.diff import diff, narrow
 from reconciler.planning.lint import lint_declared
-from reconciler.planning.ordering.exposure_tracker import Watch
+from reconciler.planning.ordering.exposure_tracker import ExposureTracker
 from reconciler.planning.ordering.order import order
-from reconciler.planning.replacement import put_back
+from reconciler.planning.replacement import with_restored_dependents
 
 UNDECLARED = "UNDECLARED"
 """A name that the files alone cannot judge; here the cluster decides."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PlanRequest:
     """What is to be planned: where, by whom (empty: nobody in particular), when, and how far.
 
     `targets` are globs over addresses; `allowed` the refusals that the operator lets pass by name.
@@ -49,7 +49,7 @@ class Question:
     changed_secrets: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
 
 
-class Planned(NamedTuple):
+class PlanResult(NamedTuple):
     """A plan, and the two sides of it for everything that explains its effect."""
 
     plan: Plan
@@ -61,18 +61,18 @@ class Planned(NamedTuple):
     """who gains and who loses which privileges where"""
 
 
-def compose(desired: Desired, live: State, facts: Facts, question: Question) -> Planned:
+def build_plan(desired: Desired, live: State, facts: Facts, question: PlanRequest) -> PlanResult:
     """The plan that turns `live` into `desired`; the same inputs always give the same plan."""
     difference = diff(desired, live, now=question.now, changed_secrets=question.changed_secrets)
     changes = difference.changes
     if question.targets:
         changes = narrow(changes, question.targets, live)
-    changes = put_back(changes, live)
+    changes = with_restored_dependents(changes, live)
     planned = apply_changes(live, changes)
     before = access_table(live)
     after = access_table(planned) if changes else before
     paths = real_paths(planned, facts)
-    steps = order(changes, Watch(before, after, paths, question.now) if changes else None)
+    steps = order(changes, ExposureTracker(before, after, paths, question.now) if changes else None)
     effect = impact(before, after, paths, question.now)
     findings = [
         *(one for one in desired.findings if one.code != UNDECLARED),
@@ -83,7 +83,9 @@ def compose(desired: Desired, live: State, facts: Facts, question: Question) -> 
         *expectations(after, desired.expectations, paths, question.now),
     ]
     if question.targets:
-        findings += guard.aimless(question.targets, {*desired.objects, *desired.removed, *live})
+        findings += guard.unmatched_targets(
+            question.targets, {*desired.objects, *desired.removed, *live}
+        )
     if effect.delta:
         findings += new_ways_to_root(before, after)
     if question.actor:
@@ -102,7 +104,7 @@ def compose(desired: Desired, live: State, facts: Facts, question: Question) -> 
         allowed=question.allowed,
         access=access(effect, after, question.now),
     )
-    return Planned(plan, before, after, planned, effect)
+    return PlanResult(plan, before, after, planned, effect)
 
 
 def apply_changes(live: State, changes: Iterable[Change]) -> dict[Address, Spec]:
@@ -129,7 +131,7 @@ def _guards(
     yield from guard.protected(policy, changes)
     yield from guard.irreversible(steps)
     yield from guard.refused_by_kind(changes, live)
-    yield from guard.ghosts(changes, facts.ghosts)
+    yield from guard.dangling_members(changes, facts.ghosts)
     yield from guard.undeclared_members(desired, planned)
     yield from guard.missing_references(changes, planned, desired.objects)
     if changes:

@@ -12,16 +12,16 @@ from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.declared import Declared, Desired, Moved
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.plan import Kept
+from reconciler.model.plan import LeftAlone
 from reconciler.model.policy import Mode
 from reconciler.model.spec import Spec, State
 
 
-class Difference(NamedTuple):
+class DiffResult(NamedTuple):
     """Changes sorted by address, not yet ordered."""
 
     changes: tuple[Change, ...]
-    kept: tuple[Kept, ...]
+    kept: tuple[LeftAlone, ...]
     findings: tuple[Finding, ...]
 
 
@@ -31,7 +31,7 @@ def diff(
     *,
     now: int,
     changed_secrets: Mapping[Address, tuple[str, ...]] | None = None,
-) -> Difference:
+) -> DiffResult:
     """What turns `live` into `desired`; `now` (Unix seconds) decides what has expired.
 
     `changed_secrets`: parameters of objects that are there whose secret is to be sent again.
@@ -54,8 +54,8 @@ def diff(
     work.along()
     changes = tuple(work.changes[address] for address in sorted(work.changes))
     left = ((a.kind, why) for a, why in work.kept.items() if a not in work.changes)
-    kept = tuple(Kept(kind, why, n) for (kind, why), n in sorted(Counter(left).items()))
-    return Difference(changes, kept, tuple(work.findings))
+    kept = tuple(LeftAlone(kind, why, n) for (kind, why), n in sorted(Counter(left).items()))
+    return DiffResult(changes, kept, tuple(work.findings))
 
 
 def _place(declared: Declared) -> str:

@@ -11,7 +11,7 @@ from reconciler.model.declared import Desired
 from reconciler.model.spec import Spec, State
 
 
-def put_back(changes: Sequence[Change], live: State) -> tuple[Change, ...]:
+def with_restored_dependents(changes: Sequence[Change], live: State) -> tuple[Change, ...]:
     """The same changes, and two more for everything that Proxmox VE would drop in silence with an
     object that is made again, declared or not: it is taken away before, and put back afterwards.
 
@@ -40,7 +40,7 @@ def put_back(changes: Sequence[Change], live: State) -> tuple[Change, ...]:
     return tuple(sorted([*planned.values(), *later], key=lambda change: change.address))
 
 
-def dropping(desired: Desired, live: State) -> frozenset[str]:
+def kinds_dropped_by(desired: Desired, live: State) -> frozenset[str]:
     """The kinds of which something may be dropped with an object that would be made again: a plan
     must know all their objects."""
     found: set[str] = set()

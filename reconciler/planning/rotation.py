@@ -15,7 +15,7 @@ from reconciler.model.plan import Plan
 from reconciler.model.policy import Policy
 from reconciler.model.secret import SecretSink
 from reconciler.model.spec import State
-from reconciler.planning.builder import Question
+from reconciler.planning.builder import PlanRequest
 from reconciler.planning.checks import guard
 from reconciler.planning.checks.lockout import lockout
 from reconciler.planning.checks.preflight import preflight
@@ -30,7 +30,7 @@ def rotate(
     sink: SecretSink,
     live: State,
     facts: Facts,
-    question: Question,
+    question: PlanRequest,
     policy: Policy,
 ) -> Plan:
     """The plan that gives a live token a new secret; its ACL entries are as before afterwards.

@@ -37,7 +37,7 @@ UNNAMED = (
 """Stand for all objects that nothing names; no object can have this name."""
 
 
-def in_words(path: str) -> str:
+def path_in_words(path: str) -> str:
     """A path as people are told of it."""
     return f"anything else below {path.rpartition('/')[0]}" if path in UNNAMED else path
 

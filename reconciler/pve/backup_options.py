@@ -5,28 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from reconciler.pve.schema import Param, Table
+from reconciler.pve.schema import Param, ParameterTable
 from reconciler.pve.sections import (
     BOOLEAN,
     STRING,
     SectionType,
     choice,
     formatted,
+    integer,
     section_type,
-    text,
-    whole,
+    string,
 )
 
-VZDUMP_OPTIONS: Table = {
+VZDUMP_OPTIONS: ParameterTable = {
     "all": BOOLEAN,
-    "bwlimit": whole(0),
+    "bwlimit": integer(0),
     "compress": choice("0", "1", "gzip", "lzo", "zstd"),
     "dumpdir": STRING,
     "exclude": formatted("pve-vmid-list"),
     "exclude-path": Param(type="array", optional=True),
     "fleecing": formatted("backup-fleecing"),
-    "ionice": whole(0, 8),
-    "lockwait": whole(0),
+    "ionice": integer(0, 8),
+    "lockwait": integer(0),
     "mailnotification": choice("always", "failure"),
     "mailto": formatted("email-or-username-list"),
     "mode": choice("snapshot", "suspend", "stop"),
@@ -35,7 +35,7 @@ VZDUMP_OPTIONS: Table = {
     "notification-mode": choice("auto", "legacy-sendmail", "notification-system"),
     "pbs-change-detection-mode": choice("legacy", "data", "metadata"),
     "performance": formatted("backup-performance"),
-    "pigz": whole(),
+    "pigz": integer(),
     "pool": STRING,
     "protected": Param(type="boolean", requires="storage", optional=True),
     "prune-backups": formatted("prune-backups"),
@@ -44,11 +44,11 @@ VZDUMP_OPTIONS: Table = {
     "script": STRING,
     "stdexcludes": BOOLEAN,
     "stop": BOOLEAN,
-    "stopwait": whole(0),
+    "stopwait": integer(0),
     "storage": formatted("pve-storage-id"),
     "tmpdir": STRING,
     "vmid": formatted("pve-vmid-list"),
-    "zstd": whole(),
+    "zstd": integer(),
 }
 """What a job and a single run of vzdump have in common."""
 
@@ -72,9 +72,9 @@ VZDUMP_DEFAULTS: Mapping[str, str | int] = {
 }
 """What vzdump does where neither the job nor vzdump.conf says anything; the storage is local."""
 
-JOB_OPTIONS: Table = {
+JOB_OPTIONS: ParameterTable = {
     **VZDUMP_OPTIONS,
-    "comment": text(512),
+    "comment": string(512),
     "enabled": BOOLEAN,
     "repeat-missed": BOOLEAN,
     "schedule": formatted("pve-calendar-event", max_length=128),

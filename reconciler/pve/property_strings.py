@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from reconciler.pve.schema import Param, Table, Value, errors
+from reconciler.pve.schema import Param, ParameterTable, ParameterValue, errors
 
 _TRUE = re.compile(r"1|on|yes|true", re.IGNORECASE)
 _FALSE = re.compile(r"0|off|no|false", re.IGNORECASE)
@@ -21,7 +21,7 @@ _TEXT = Param(optional=True)
 
 VANISHED = r"(?:(?:(?:acl|properties|entry);)*(?:acl|properties|entry))|none"
 
-PROPERTY_STRINGS: Mapping[str, Table] = {
+PROPERTY_STRINGS: Mapping[str, ParameterTable] = {
     "backup-fleecing": {
         "enabled": Param(type="boolean", optional=True, default_key=True),
         "storage": Param(format="pve-storage-id", optional=True),
@@ -81,7 +81,7 @@ def parse_properties(name: str, text: str, path: str = "") -> Properties:
         refusal = _read(table, values, part)
         if refusal is not None:
             return Properties(values, refusal)
-    given: dict[str, Value] = dict(values)
+    given: dict[str, ParameterValue] = dict(values)
     found = errors(table, given, path)
     if found:
         details = "".join(f"{key}: {found[key]}\n" for key in sorted(found))
@@ -90,7 +90,7 @@ def parse_properties(name: str, text: str, path: str = "") -> Properties:
     return Properties(values, rule(values) if rule is not None else None)
 
 
-def _read(table: Table, values: dict[str, str], part: str) -> str | None:
+def _read(table: ParameterTable, values: dict[str, str], part: str) -> str | None:
     key, equals, value = part.partition("=")
     if key and equals and value:
         if key in values:

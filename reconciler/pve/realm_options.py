@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.pve.property_strings import VANISHED
-from reconciler.pve.schema import Table
+from reconciler.pve.schema import ParameterTable
 from reconciler.pve.sections import (
     BOOLEAN,
     STRING,
     SectionType,
     choice,
     formatted,
+    integer,
     matching,
     section_type,
-    text,
-    whole,
+    string,
 )
 
 _URI_TEXT = matching(r'^[^\x00-\x1F\x7F <>#"]*$')
@@ -23,33 +23,33 @@ _URI_TEXT = matching(r'^[^\x00-\x1F\x7F <>#"]*$')
 SYNC_SCOPE = choice("users", "groups", "both")
 SYNC_REMOVE_VANISHED = matching(VANISHED)
 
-REALM_OPTIONS: Table = {
+REALM_OPTIONS: ParameterTable = {
     "acr-values": _URI_TEXT,
     "audiences": _URI_TEXT,
     "autocreate": BOOLEAN,
-    "base_dn": text(256),
-    "bind_dn": text(256),
+    "base_dn": string(256),
+    "bind_dn": string(256),
     "capath": STRING,
     "case-sensitive": BOOLEAN,
     "cert": STRING,
     "certkey": STRING,
-    "client-id": text(256),
-    "client-key": text(256),
-    "comment": text(4096),
+    "client-id": string(256),
+    "client-key": string(256),
+    "comment": string(4096),
     "default": BOOLEAN,
     "domain": matching(r"\S+", max_length=256),
-    "filter": text(2048),
+    "filter": string(2048),
     "group_classes": formatted("ldap-simple-attr-list"),
-    "group_dn": text(256),
-    "group_filter": text(2048),
+    "group_dn": string(256),
+    "group_filter": string(2048),
     "group_name_attr": formatted("ldap-simple-attr", max_length=256),
     "groups-autocreate": BOOLEAN,
     "groups-claim": matching(r"[A-Za-z0-9\.\-_]+", max_length=256),
     "groups-overwrite": BOOLEAN,
-    "issuer-url": text(256),
+    "issuer-url": string(256),
     "mode": choice("ldap", "ldaps", "ldap+starttls"),
     "password": STRING,
-    "port": whole(1, 65535),
+    "port": integer(1, 65535),
     "prompt": matching(r"(?:none|login|consent|select_account|\S+)"),
     "query-userinfo": BOOLEAN,
     "scopes": STRING,
@@ -100,8 +100,8 @@ BUILT_IN_REALMS: Mapping[str, str] = {
 }
 """Always there, whatever domains.cfg says; the comment is shown when none is set."""
 
-REALM_SYNC_OPTIONS: Table = {
-    "comment": text(512),
+REALM_SYNC_OPTIONS: ParameterTable = {
+    "comment": string(512),
     "enable-new": BOOLEAN,
     "enabled": BOOLEAN,
     "realm": formatted("pve-realm", max_length=32),

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Value = str | bool | list["Value"] | dict[str, "Value"]
+ParameterValue = str | bool | list["ParameterValue"] | dict[str, "ParameterValue"]
 """One parameter as it arrived. Numbers of a JSON body arrive as text."""
 
 NOT_IN_SCHEMA = (
@@ -44,11 +44,13 @@ class Param:
     default_key: bool = False
 
 
-Table = Mapping[str, Param]
+ParameterTable = Mapping[str, Param]
 """name -> row"""
 
 
-def normalized(table: Table, given: Mapping[str, Value]) -> dict[str, Value]:
+def normalized(
+    table: ParameterTable, given: Mapping[str, ParameterValue]
+) -> dict[str, ParameterValue]:
     """Lists sent for a `-list` format become comma text, single values for an array a list."""
     result = dict(given)
     for name, param in table.items():
@@ -60,7 +62,9 @@ def normalized(table: Table, given: Mapping[str, Value]) -> dict[str, Value]:
     return result
 
 
-def errors(table: Table, given: Mapping[str, Value], path: str = "") -> dict[str, str]:
+def errors(
+    table: ParameterTable, given: Mapping[str, ParameterValue], path: str = ""
+) -> dict[str, str]:
     """name -> PVE's complaint, for everything that does not fit; empty when all does.
 
     `path` stands before the names when the table is that of a property string.
@@ -82,14 +86,14 @@ def errors(table: Table, given: Mapping[str, Value], path: str = "") -> dict[str
     return found
 
 
-def complaint(param: Param, value: Value, path: str = "") -> str | None:
+def complaint(param: Param, value: ParameterValue, path: str = "") -> str | None:
     """PVE's complaint about one value, or None."""
     found: dict[str, str] = {}
     _check(param, value, path, found)
     return next(iter(found.values()), None)
 
 
-def plain(value: Value) -> str:
+def plain(value: ParameterValue) -> str:
     """A value where Perl uses it as text."""
     if isinstance(value, bool):
         return "1" if value else "0"
@@ -102,7 +106,7 @@ def _add(found: dict[str, str], path: str, message: str) -> None:
     found[path] = f"{found[path]}\\n{message}" if path in found else message
 
 
-def _check(param: Param, value: Value, path: str, found: dict[str, str]) -> None:
+def _check(param: Param, value: ParameterValue, path: str, found: dict[str, str]) -> None:
     message = _wrong_type(param, value)
     if message is None and isinstance(value, list):
         for place, element in enumerate(value):
@@ -114,7 +118,7 @@ def _check(param: Param, value: Value, path: str, found: dict[str, str]) -> None
         _add(found, path, message)
 
 
-def _wrong_type(param: Param, value: Value) -> str | None:
+def _wrong_type(param: Param, value: ParameterValue) -> str | None:
     prefix = f"type check ('{param.type}') failed"
     if param.type == "array":
         return None if isinstance(value, list) else prefix

@@ -15,11 +15,11 @@ STRING = Param(optional=True)
 BOOLEAN = Param(type="boolean", optional=True)
 
 
-def text(max_length: int) -> Param:
+def string(max_length: int) -> Param:
     return Param(max_length=max_length, optional=True)
 
 
-def whole(minimum: int | None = None, maximum: int | None = None) -> Param:
+def integer(minimum: int | None = None, maximum: int | None = None) -> Param:
     return Param(type="integer", minimum=minimum, maximum=maximum, optional=True)
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.pve.schema import Param, Table
+from reconciler.pve.schema import Param, ParameterTable
 from reconciler.pve.sections import (
     BOOLEAN,
     STRING,
     SectionType,
     choice,
     formatted,
+    integer,
     matching,
     section_type,
-    text,
-    whole,
+    string,
 )
 
-STORAGE_OPTIONS: Table = {
+STORAGE_OPTIONS: ParameterTable = {
     "authsupported": STRING,
     "base": formatted("pve-volume-id"),
     "blocksize": formatted("pve-storage-zfs-blocksize"),
@@ -32,7 +32,7 @@ STORAGE_OPTIONS: Table = {
     "data-pool": STRING,
     "datastore": STRING,
     "disable": BOOLEAN,
-    "domain": text(256),
+    "domain": string(256),
     "encryption-key": STRING,
     "export": formatted("pve-storage-path"),
     "fingerprint": matching(r"([A-Fa-f0-9]{2}:){31}[A-Fa-f0-9]{2}"),
@@ -45,7 +45,7 @@ STORAGE_OPTIONS: Table = {
     "krbd": BOOLEAN,
     "lio_tpg": STRING,
     "master-pubkey": STRING,
-    "max-protected-backups": whole(-1),
+    "max-protected-backups": integer(-1),
     "mkdir": BOOLEAN,
     "monhost": formatted("pve-storage-portal-dns-list"),
     "mountpoint": formatted("pve-storage-path"),
@@ -54,10 +54,10 @@ STORAGE_OPTIONS: Table = {
     "nodes": formatted("pve-node-list"),
     "nowritecache": BOOLEAN,
     "options": formatted("pve-storage-options"),
-    "password": text(256),
+    "password": string(256),
     "path": formatted("pve-storage-path"),
     "pool": STRING,
-    "port": whole(1, 65535),
+    "port": integer(1, 65535),
     "portal": formatted("pve-storage-portal-dns"),
     "preallocation": choice("off", "metadata", "falloc", "full"),
     "prune-backups": formatted("prune-backups"),

@@ -14,7 +14,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.text.humanize import counts
 
 
-class Tone(StrEnum):
+class Style(StrEnum):
     """How a line is meant."""
 
     PLAIN = "plain"
@@ -28,7 +28,7 @@ class Tone(StrEnum):
     WARNING = "warning"
 
 
-class Line(NamedTuple):
+class TextLine(NamedTuple):
     """`mark` stands before the text: `+`, `~`, `-`, `!`.
 
     `label` comes before the text as well, with the blanks that set it apart. A wrapped text goes on
@@ -37,14 +37,14 @@ class Line(NamedTuple):
     """
 
     text: str
-    tone: Tone = Tone.PLAIN
+    tone: Style = Style.PLAIN
     indent: int = 0
     mark: str = ""
     label: str = ""
     whole: bool = False
 
 
-Block = tuple[Line, ...]
+Block = tuple[TextLine, ...]
 """Lines that stay together."""
 
 
@@ -69,27 +69,29 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class Document:
     """A document: title, head, findings, sections, and what to do next."""
 
     title: str
     facts: tuple[Fact, ...] = ()
     findings: tuple[Finding, ...] = ()
     sections: tuple[Section, ...] = ()
-    closing: tuple[Line, ...] = ()
-    tone: Tone = Tone.STRONG
+    closing: tuple[TextLine, ...] = ()
+    tone: Style = Style.STRONG
 
 
-def labelled(pairs: Iterable[tuple[str, str]], indent: int, tone: Tone = Tone.PLAIN) -> list[Line]:
+def labelled(
+    pairs: Iterable[tuple[str, str]], indent: int, tone: Style = Style.PLAIN
+) -> list[TextLine]:
     """One line per pair, the texts below one another."""
     rows = list(pairs)
     width = max((len(label) for label, _ in rows), default=0)
-    return [Line(text, tone, indent, label=label.ljust(width + 2)) for label, text in rows]
+    return [TextLine(text, tone, indent, label=label.ljust(width + 2)) for label, text in rows]
 
 
 def copied(lines: Iterable[str], indent: int) -> Block:
     """Lines of a file or a shell."""
-    return tuple(Line(text, Tone.PLAIN, indent, whole=True) for text in lines)
+    return tuple(TextLine(text, Style.PLAIN, indent, whole=True) for text in lines)
 
 
 def section(title: str, lines: Sequence[str], unit: str = "line") -> Section:
@@ -97,15 +99,15 @@ def section(title: str, lines: Sequence[str], unit: str = "line") -> Section:
     return Section(title, tuple((_marked(line),) for line in lines), unit)
 
 
-_TONES = {"+": Tone.CREATE, "~": Tone.UPDATE, "-": Tone.DELETE, "!": Tone.WARNING}
+_TONES = {"+": Style.CREATE, "~": Style.UPDATE, "-": Style.DELETE, "!": Style.WARNING}
 
 
-def _marked(text: str) -> Line:
+def _marked(text: str) -> TextLine:
     mark, blank, rest = text[:1], text[1:2], text[2:]
     if mark in _TONES and blank == " ":
-        return Line(rest, _TONES[mark], 2, mark)
+        return TextLine(rest, _TONES[mark], 2, mark)
     stripped = text.lstrip(" ")
-    return Line(stripped, Tone.PLAIN, 2 + len(text) - len(stripped))
+    return TextLine(stripped, Style.PLAIN, 2 + len(text) - len(stripped))
 
 
 def severities(findings: Sequence[Finding]) -> str:

@@ -36,7 +36,7 @@ class Field(NamedTuple):
     text: str
 
 
-class Difference(NamedTuple):
+class FieldDifferences(NamedTuple):
     """How one field changes: `added` and `removed` items of a list, else `before` and `after`."""
 
     name: str
@@ -66,7 +66,7 @@ def fields(spec: Spec) -> tuple[Field, ...]:
 
 
 @cache
-def differences(before: Spec, after: Spec) -> tuple[Difference, ...]:
+def differences(before: Spec, after: Spec) -> tuple[FieldDifferences, ...]:
     """The fields that say something else, in the order of the model; every one of them."""
     old, new = _telling(before), _telling(after)
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
@@ -84,14 +84,14 @@ Items = Mapping[str, tuple[Sequence[Any], Sequence[Any]]]
 """name of a list -> items that come, items that go; sorted"""
 
 
-def _difference(name: str, old: Any, new: Any, items: Items) -> Difference:
+def _difference(name: str, old: Any, new: Any, items: Items) -> FieldDifferences:
     if name in items and name not in HIDDEN:
         added, removed = (tuple(words(name, item) for item in side) for side in items[name])
-        return Difference(name, added=added, removed=removed)
+        return FieldDifferences(name, added=added, removed=removed)
     if name in HIDDEN and _is_text(old) and _is_text(new):
-        return Difference(name, words(name, old), f"another value {words(name, new)}")
+        return FieldDifferences(name, words(name, old), f"another value {words(name, new)}")
     after = CLEARED if _is_empty(new) and not _is_empty(old) else words(name, new)
-    return Difference(name, words(name, old), after)
+    return FieldDifferences(name, words(name, old), after)
 
 
 def _items(old: Mapping[str, Any], new: Mapping[str, Any]) -> Items:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from reconciler.model.finding import Finding, Severity
 from reconciler.render.collapse import alike
-from reconciler.render.document import Block, Outline, Section
+from reconciler.render.document import Block, Document, Section
 from reconciler.render.wrap import cut
 from reconciler.text.humanize import count, hint_lines
 from reconciler.text.sanitize import clean
@@ -31,7 +31,7 @@ _ACTIVE = re.compile(r"[&<>|`*_\[\]~\\$]|:(?=//)|(?i:(?<=www)\.)")
 _ICONS = {Severity.ERROR: "🛑", Severity.WARNING: "⚠️", Severity.NOTE: "ℹ️"}  # noqa: RUF001 - an emoji
 
 
-def render(outline: Outline) -> str:
+def render(outline: Document) -> str:
     """The whole document in at most `LIMIT` bytes; what does not fit is counted."""
     head = [f"### {prose(outline.title)}", *_facts(outline)]
     closing = "\n\n".join(said(line.text) for line in outline.closing).splitlines()
@@ -92,7 +92,7 @@ def _size(content: Iterable[str]) -> int:
     return sum(len(line.encode()) + 1 for line in content) + 1
 
 
-def _facts(outline: Outline) -> Iterable[str]:
+def _facts(outline: Document) -> Iterable[str]:
     if outline.facts:
         yield ""
         yield cells("", "")

@@ -9,7 +9,7 @@ from reconciler.kinds import all_kinds
 from reconciler.model.change import Action
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Plan
-from reconciler.render.documents.drift import Class, Drift
+from reconciler.render.documents.drift import Drift, DriftClass
 from reconciler.render.view import View
 from reconciler.text.sanitize import clean
 
@@ -43,7 +43,7 @@ def drift(content: Drift, view: View) -> str:
     differing = [
         ((cluster, ("kind", kind), ("class", of.code)), found[kind, of])
         for kind in sorted(all_kinds())
-        for of in Class
+        for of in DriftClass
     ]
     name, about = "pvectl_drift_objects", "Objects that differ from the declared state."
     groups, crowded = "pvectl_drift_groups", "Groups with members that no state file names."

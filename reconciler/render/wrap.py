@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from reconciler.render.document import Line
+from reconciler.render.document import TextLine
 from reconciler.text.sanitize import clean
 
 _NARROWEST = 24
@@ -20,7 +20,7 @@ class Cut(NamedTuple):
     text: str
 
 
-def cut(line: Line, width: int) -> Iterator[Cut]:
+def cut(line: TextLine, width: int) -> Iterator[Cut]:
     """The parts of a line when label and text have `width` columns; long words stay whole."""
     text, label = clean(line.text), clean(line.label)
     room = max(width - len(label), _NARROWEST)

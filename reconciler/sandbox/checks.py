@@ -13,12 +13,12 @@ from typing import Protocol
 
 from reconciler.pve.acl_paths import normalize_path
 from reconciler.pve.formats import split_list, username_complaint
-from reconciler.pve.schema import Value, plain
+from reconciler.pve.schema import ParameterValue, plain
 from reconciler.sandbox.config.perltext import true
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError, died, forbidden
 
-Raw = Mapping[str, Value]
+Raw = Mapping[str, ParameterValue]
 
 
 class Check(Protocol):

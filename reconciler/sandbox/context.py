@@ -10,13 +10,13 @@ from reconciler.access.evaluate import privileges
 from reconciler.access.index import Flags
 from reconciler.access.table import ROOT
 from reconciler.pve.formats import split_list
-from reconciler.pve.schema import Value, plain
+from reconciler.pve.schema import ParameterValue, plain
 from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.config.usercfg import UserConfig
 from reconciler.sandbox.failure import forbidden
 
 
-class Params(dict[str, Value]):
+class Params(dict[str, ParameterValue]):
     """Checked parameters of one call, those of the path included."""
 
     def text(self, name: str) -> str | None:

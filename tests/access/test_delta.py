@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.access.analysis.affected import everybody, touched
-from reconciler.access.analysis.equivalence import cells, held
-from reconciler.access.delta import apply, difference
+from reconciler.access.analysis.affected import affected_principals, all_principals
+from reconciler.access.analysis.equivalence import equivalence_classes, held
+from reconciler.access.delta import apply_delta, difference
 from reconciler.access.evaluate import effective, index_of
-from reconciler.access.path_index import PathSet
+from reconciler.access.path_index import PathIndex
 from reconciler.access.table import AccessTable
 from tests.support.random_tables import PATHS, TOKENS, USERS, facts, tables
 
@@ -23,11 +23,11 @@ def test_a_table_with_its_delta_applied_answers_like_the_other_one(
     table = before.copy()
     index_of(table)
     delta = difference(before, after)
-    apply(table, delta)
+    apply_delta(table, delta)
     assert facts(table) == facts(after)
     for who in _EVERYONE:
         assert effective(table, who) == effective(after, who)
-    apply(table, delta.inverse())
+    apply_delta(table, delta.inverse())
     assert facts(table) == facts(before)
     for who in _EVERYONE:
         assert effective(table, who) == effective(before, who)
@@ -38,9 +38,9 @@ def test_a_table_with_its_delta_applied_answers_like_the_other_one(
 def test_cells_hold_every_touched_pair_once_and_all_of_a_cell_is_alike(
     before: AccessTable, after: AccessTable, now: int
 ) -> None:
-    paths = PathSet((*PATHS, "/vms/102", "/pool/prod/new"))
+    paths = PathIndex((*PATHS, "/vms/102", "/pool/prod/new"))
     seen: set[tuple[str, str]] = set()
-    for cell in cells((before, after), everybody(before, after), paths, now):
+    for cell in equivalence_classes((before, after), all_principals(before, after), paths, now):
         for who in cell.principals:
             for path in cell.paths:
                 assert (who, path) not in seen
@@ -58,10 +58,10 @@ def test_cells_hold_every_touched_pair_once_and_all_of_a_cell_is_alike(
 def test_whatever_differs_for_anybody_was_touched(before: AccessTable, after: AccessTable) -> None:
     """Also where several deltas are needed: a little of the way, seen from both ends."""
     delta = difference(before, after)
-    reach = touched(delta, before, after)
+    reach = affected_principals(delta, before, after)
     seen = {
         (who, path)
-        for cell in cells((before, after), reach, PathSet(PATHS))
+        for cell in equivalence_classes((before, after), reach, PathIndex(PATHS))
         for who in cell.principals
         for path in cell.paths
     }

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.access.escalation.search import Escalation, escalations, opened
-from reconciler.access.escalation.step import Move, Way
+from reconciler.access.escalation.step import EscalationStep, Technique
 from reconciler.access.evaluate import privileges
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, Principal
 from reconciler.errors import RequestRefused
@@ -267,23 +267,23 @@ class _Walker:
         self._pve = pve
         self._acting = {start: start}
 
-    def walk(self, move: Move) -> None:
+    def walk(self, move: EscalationStep) -> None:
         actor = self._acting[move.actor]
-        if move.way is Way.MAKE_TOKEN:
+        if move.way is Technique.MAKE_TOKEN:
             name = f"walk{len(self._acting)}"
             self._pve.post(f"/access/users/{move.target}/token/{name}", actor, privsep=0)
             self._acting[move.target] = f"{move.target}!{name}"
-        elif move.way is Way.EDIT_ROLE:
+        elif move.way is Technique.EDIT_ROLE:
             privs = ",".join(sorted(PRIVILEGES))
             self._pve.put(f"/access/roles/{move.target}", actor, privs=privs)
-        elif move.way is Way.GRANT:
+        elif move.way is Technique.GRANT:
             user, mark, _ = move.actor.partition("!")
             who = {"users": user, "tokens": move.actor} if mark else {"users": user}
             grant = {"path": move.target, "roles": "Administrator", "propagate": 1}
             self._pve.put("/access/acl", actor, **grant, **who)
         else:
             user, group = move.through, move.target
-            if move.way is Way.MAKE_USER:
+            if move.way is Technique.MAKE_USER:
                 user, group = group, user
             self._join(actor, user, group)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from reconciler.access.evaluate import effective, privileges
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, split_token
-from reconciler.access.trace import Effect, decide
+from reconciler.access.trace import EntryEffect, trace_decision
 from reconciler.pve.acl_paths import check_path, normalize_path
 from tests.support.random_tables import PATHS, TOKENS, USERS, tables
 
@@ -74,10 +74,10 @@ def test_every_answer_is_the_plain_one(table: AccessTable, who: str) -> None:
     for path in {*_ASKED, *listed}:
         wanted = _plain(table, who, path)
         assert privileges(table, who, path) == wanted
-        decision = decide(table, who, path)
+        decision = trace_decision(table, who, path)
         assert decision.privileges == wanted
         for side in decision.sides:
-            deciding = [one for one in side.entries if one.effect is Effect.DECIDES]
+            deciding = [one for one in side.entries if one.effect is EntryEffect.DECIDES]
             assert bool(deciding) >= bool(side.privileges)
     for path in ("/", "/vms", "/storage", "/pool", "/access", "/access/groups"):
         assert listed.get(path, {}) == _plain(table, who, path)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.access.analysis.equivalence import held
-from reconciler.access.expectations.check import Broken, check
+from reconciler.access.expectations.check import BrokenPart, check
 from reconciler.access.login import Login
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, PoolMembers, Principal
 from reconciler.model.declared import Expectation
@@ -39,7 +39,7 @@ def test_a_pair_meets_its_expectation_and_half_a_pair_says_what_is_missing() -> 
     wanted = _expect(["ctl@pve!ctl"], ["/vms/9001"], ("VM.Backup",), ("VM.PowerMgmt",))
     assert check(_demo(pair=True), [wanted]) == ()
     (failure,) = check(_demo(pair=False), [wanted])
-    assert (failure.broken, failure.privilege) == (Broken.CANNOT, "VM.Backup")
+    assert (failure.broken, failure.privilege) == (BrokenPart.CANNOT, "VM.Backup")
     assert failure.remedy is not None
     assert [(entry.kind, entry.role) for entry in failure.remedy.add] == [(USER, "Only-VM.Backup")]
     (finding,) = expectations(_demo(pair=False), [wanted])
@@ -90,8 +90,8 @@ def test_a_name_that_means_nobody_fails_so_that_a_typing_mistake_does_not_pass()
     wanted = _expect(["clt@pve", "group:opps", "*@ldap"], ["/"], cannot=("Sys.Modify",))
     failures = check(_demo(pair=True), [wanted])
     assert [(one.broken, one.principals) for one in failures] == [
-        (Broken.UNKNOWN, ("clt@pve",)),
-        (Broken.UNKNOWN, ("group:opps",)),
+        (BrokenPart.UNKNOWN, ("clt@pve",)),
+        (BrokenPart.UNKNOWN, ("group:opps",)),
     ]
 
 

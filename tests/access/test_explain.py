@@ -8,10 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.access.delta import Delta, EntryKey, apply
+from reconciler.access.delta import Delta, EntryKey, apply_delta
 from reconciler.access.evaluate import index_of, privileges, roles
 from reconciler.access.explain.explain import explain, parse_refusal, who_can
-from reconciler.access.explain.remediation import Remedy, smallest, with_existing_role
+from reconciler.access.explain.remediation import (
+    Remediation,
+    least_privilege_grant,
+    with_existing_role,
+)
 from reconciler.access.explain.snippets import pveum, toml
 from reconciler.access.index import NO_ACCESS
 from reconciler.access.login import Login
@@ -29,7 +33,7 @@ def _cluster() -> AccessTable:
     return table
 
 
-def _applied(table: AccessTable, remedy: Remedy, *, without: object = None) -> AccessTable:
+def _applied(table: AccessTable, remedy: Remediation, *, without: object = None) -> AccessTable:
     result = table.copy()
     if remedy.role is not None:
         result.roles[remedy.role.name] = frozenset(remedy.role.privileges)
@@ -38,7 +42,7 @@ def _applied(table: AccessTable, remedy: Remedy, *, without: object = None) -> A
             if entry is not without:
                 key = EntryKey(entry.path, entry.kind, entry.principal, entry.role)
                 sides = (None, entry.propagate) if there else (entry.propagate, None)
-                apply(result, Delta(entries={key: sides}))
+                apply_delta(result, Delta(entries={key: sides}))
     return result
 
 
@@ -58,7 +62,7 @@ def test_a_user_that_does_not_exist_or_is_disabled_may_nothing() -> None:
 
 def test_the_smallest_grant_keeps_what_the_group_gives() -> None:
     """An entry of the user itself would take the place of the group's."""
-    remedy = smallest(_cluster(), "alice@ldap", "/vms/100", "VM.Snapshot")
+    remedy = least_privilege_grant(_cluster(), "alice@ldap", "/vms/100", "VM.Snapshot")
     assert remedy is not None
     assert [(entry.path, entry.role) for entry in remedy.add] == [
         ("/vms/100", "Only-VM.Snapshot"),
@@ -89,7 +93,7 @@ def test_a_role_that_is_there_is_offered_too() -> None:
 
 
 def test_a_separated_token_gets_the_pair() -> None:
-    remedy = smallest(_cluster(), "bob@pve!ci", "/vms/100", "VM.Audit")
+    remedy = least_privilege_grant(_cluster(), "bob@pve!ci", "/vms/100", "VM.Audit")
     assert remedy is not None
     assert {(entry.kind, entry.principal) for entry in remedy.add} == {
         (TOKEN, "bob@pve!ci"),
@@ -106,7 +110,7 @@ def test_a_separated_token_gets_the_pair() -> None:
 def test_a_token_whose_user_may_already_gets_only_its_own_half() -> None:
     table = _cluster()
     table.add_entry("/vms", USER, "bob@pve", "PVEVMAdmin", propagate=True)
-    remedy = smallest(table, "bob@pve!ci", "/vms/100", "VM.Audit")
+    remedy = least_privilege_grant(table, "bob@pve!ci", "/vms/100", "VM.Audit")
     assert remedy is not None
     assert [entry.kind for entry in remedy.add] == [TOKEN]
     assert tomllib.loads(toml(remedy))["acl"][0]["pair"] is False
@@ -116,7 +120,7 @@ def test_no_access_on_a_pool_has_to_go_since_no_entry_on_the_guest_overrides_it(
     table = _cluster()
     table.pools["dev"] = PoolMembers(frozenset({100}))
     table.add_entry("/pool/dev", GROUP, "ops", "NoAccess", propagate=True)
-    remedy = smallest(table, "alice@ldap", "/vms/100", "VM.Audit")
+    remedy = least_privilege_grant(table, "alice@ldap", "/vms/100", "VM.Audit")
     assert remedy is not None
     assert [(entry.path, entry.role) for entry in remedy.remove] == [("/pool/dev", "NoAccess")]
     assert remedy.others == ("ops",)
@@ -125,9 +129,9 @@ def test_no_access_on_a_pool_has_to_go_since_no_entry_on_the_guest_overrides_it(
 
 
 def test_no_grant_is_offered_where_none_helps() -> None:
-    assert smallest(_cluster(), "bob@pve!none", "/vms/100", "VM.Audit") is None
-    assert smallest(_cluster(), "bob@pve", "/cluster", "Sys.Audit") is None
-    assert smallest(_cluster(), "root@pam", "/", "Sys.Audit") is None
+    assert least_privilege_grant(_cluster(), "bob@pve!none", "/vms/100", "VM.Audit") is None
+    assert least_privilege_grant(_cluster(), "bob@pve", "/cluster", "Sys.Audit") is None
+    assert least_privilege_grant(_cluster(), "root@pam", "/", "Sys.Audit") is None
 
 
 @given(
@@ -139,7 +143,7 @@ def test_no_grant_is_offered_where_none_helps() -> None:
 def test_the_smallest_grant_helps_costs_nothing_and_cannot_be_smaller(
     table: AccessTable, who: str, path: str, privilege: str
 ) -> None:
-    remedy = smallest(table, who, path, privilege)
+    remedy = least_privilege_grant(table, who, path, privilege)
     if privilege in privileges(table, who, path) or ("!" in who and who not in table.tokens):
         assert remedy is None
         return

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.access.analysis.affected import touched
+from reconciler.access.analysis.affected import affected_principals
 from reconciler.access.analysis.equivalence import held
-from reconciler.access.analysis.exposure import Window, window
+from reconciler.access.analysis.exposure import ExposureWindow, exposure_window
 from reconciler.access.analysis.impact import known_paths
-from reconciler.access.delta import Delta, apply, difference
+from reconciler.access.delta import Delta, apply_delta, difference
 from reconciler.access.table import GROUP, USER, AccessTable, Principal
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.user import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.spec import Spec
-from reconciler.planning.ordering.exposure_tracker import Watch
+from reconciler.planning.ordering.exposure_tracker import ExposureTracker
 from reconciler.planning.ordering.order import order
 from tests.support.random_tables import PATHS, TOKENS, USERS, tables
 
@@ -45,7 +45,7 @@ def _asked(before: AccessTable, after: AccessTable, now: AccessTable) -> _Spots:
     return found
 
 
-def _told(found: Window | None) -> _Spots:
+def _told(found: ExposureWindow | None) -> _Spots:
     return {
         (who, path): (frozenset(effect.gained), frozenset(effect.lost))
         for effect in (found.effects if found else ())
@@ -66,18 +66,23 @@ def test_looking_only_at_what_each_step_touches_finds_every_window(
     paths = known_paths((before, after), PATHS)
     known: _Spots = {}
     for step in steps:
-        apply(now, step)
-        reach = touched(step, before, after, now)
-        found = _told(window(before, after, now, reach, paths))
+        apply_delta(now, step)
+        reach = affected_principals(step, before, after, now)
+        found = _told(exposure_window(before, after, now, reach, paths))
         expected = _asked(before, after, now)
         assert found == {spot: expected[spot] for spot in found}
         known = {spot: open_ for spot, open_ in known.items() if spot[0] not in reach} | {
             spot: open_ for spot, open_ in expected.items() if spot[0] in reach
         }
         assert known == expected
-        fresh = touched(difference(before, after), before, after, now)
-        assert _told(window(before, after, now, fresh, paths)) == expected
-    assert window(before, after, now, touched(difference(before, after), before, after)) is None
+        fresh = affected_principals(difference(before, after), before, after, now)
+        assert _told(exposure_window(before, after, now, fresh, paths)) == expected
+    assert (
+        exposure_window(
+            before, after, now, affected_principals(difference(before, after), before, after)
+        )
+        is None
+    )
 
 
 def _entry(path: str, who: str, role: str, *, there: bool) -> Change:
@@ -96,7 +101,7 @@ def _ends(*changes: Change) -> tuple[AccessTable, AccessTable]:
             kind, _, name = who.partition(":")
             before.add_entry(path, kind, name, role, propagate=True)
     after = before.copy()
-    apply(after, access_delta(changes))
+    apply_delta(after, access_delta(changes))
     return before, after
 
 
@@ -106,7 +111,7 @@ def test_a_role_is_replaced_without_a_moment_of_losing_what_both_give() -> None:
         _entry("/vms/100", "user:ann@pve", "PVEVMAdmin", there=False),
     )
     before, after = _ends(*changes)
-    steps = order(changes, Watch(before, after))
+    steps = order(changes, ExposureTracker(before, after))
     assert [step.changes[0].address.id.rpartition("|")[2] for step in steps] == [
         "PVEVMAdmin",
         "PVEVMUser",
@@ -120,7 +125,7 @@ def test_a_denial_that_moves_down_opens_no_window_when_the_new_one_comes_first()
         _entry("/vms/100", "user:ann@pve", "NoAccess", there=False),
     )
     before, after = _ends(*changes)
-    steps = order(changes, Watch(before, after))
+    steps = order(changes, ExposureTracker(before, after))
     assert [step.changes[0].address.id for step in steps] == [
         "/vms/100|user:ann@pve|NoAccess",
         "/vms|user:ann@pve|PVEAuditor",
@@ -135,8 +140,8 @@ def test_a_window_that_no_order_avoids_is_put_in_words_once() -> None:
     after = before.copy()
     now = before.copy()
     now.add_entry("/vms", USER, "ann@pve", "NoAccess", propagate=True)
-    reach = touched(difference(before, now), before, after, now)
-    found = window(before, after, now, reach)
+    reach = affected_principals(difference(before, now), before, after, now)
+    found = exposure_window(before, after, now, reach)
     assert found is not None
     assert str(found).startswith("ann@pve would lack VM.Audit, VM.Backup, ")
     assert " on /vms" in str(found)
@@ -152,7 +157,7 @@ def test_enabling_a_user_waits_until_its_old_entries_are_gone() -> None:
     before = AccessTable(users={"ann@pve": Principal(enabled=False)})
     before.add_entry("/vms", USER, "ann@pve", "PVEVMAdmin", propagate=True)
     after = AccessTable(users={"ann@pve": Principal()})
-    steps = order(changes, Watch(before, after))
+    steps = order(changes, ExposureTracker(before, after))
     assert [step.changes[0].address.kind for step in steps] == ["acl", "user"]
     assert not any(step.window for step in steps)
 
@@ -166,7 +171,7 @@ def test_somebody_who_has_expired_comes_back_only_when_his_old_entries_are_gone(
     before = AccessTable(users={"ann@pve": Principal(expires=50)})
     before.add_entry("/vms", USER, "ann@pve", "PVEVMAdmin", propagate=True)
     after = AccessTable(users={"ann@pve": Principal()})
-    steps = order(changes, Watch(before, after, time=100))
+    steps = order(changes, ExposureTracker(before, after, time=100))
     assert [step.changes[0].address.kind for step in steps] == ["acl", "user"]
     assert not any(step.window for step in steps)
 
@@ -178,7 +183,7 @@ def test_a_group_seen_from_its_members() -> None:
     after = before.copy()
     now = before.copy()
     delta = difference(before, AccessTable(users=before.users, acl=before.acl))
-    apply(now, delta)
-    found = window(before, after, now, touched(delta, before, after, now))
+    apply_delta(now, delta)
+    found = exposure_window(before, after, now, affected_principals(delta, before, after, now))
     assert found is not None
     assert [effect.principals for effect in found.effects] == [("ann@pve",)]

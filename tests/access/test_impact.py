@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from reconciler.access.analysis.equivalence import held
 from reconciler.access.analysis.impact import Impact, impact
-from reconciler.access.analysis.path_groups import Areas
-from reconciler.access.analysis.summary import fold
-from reconciler.access.analysis.unexpected import Unexpected
-from reconciler.access.path_index import PathSet
+from reconciler.access.analysis.path_groups import PathGroups
+from reconciler.access.analysis.summary import summarise
+from reconciler.access.analysis.unexpected import UnexpectedCause
+from reconciler.access.path_index import PathIndex
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, PoolMembers, Principal
 from reconciler.model.plan import Access
 from reconciler.model.spec import canonical
@@ -71,7 +71,9 @@ def test_the_way_back_is_the_other_way_round(before: AccessTable, after: AccessT
     back, there = impact(before, after).inverse(), impact(after, before)
     assert {"effects", "logins"} <= back.to_json().keys()
     assert (back.effects, back.logins, back.delta) == (there.effects, there.logins, there.delta)
-    assert [str(line) for line in fold(back, before)] == [str(x) for x in fold(there, before)]
+    assert [str(line) for line in summarise(back, before)] == [
+        str(x) for x in summarise(there, before)
+    ]
 
 
 @given(tables(), tables())
@@ -80,7 +82,7 @@ def test_every_concerned_principal_and_path_is_in_the_folded_lines(
 ) -> None:
     found = impact(before, after)
     out = {who for change in found.logins if change.after != "active" for who in change.principals}
-    lines = fold(found, after)
+    lines = summarise(found, after)
     told = {who for line in lines for crowd in line.who for who in (*crowd.users, *crowd.tokens)}
     assert told == {who for effect in found.effects for who in effect.principals} - out
     for line in lines:
@@ -92,10 +94,10 @@ def test_a_grant_to_a_group_on_a_pool_is_one_line() -> None:
     after = before.copy()
     after.add_entry("/pool/Dev", GROUP, "VM-Operators", "Snap", propagate=False)
     found = impact(before, after)
-    assert [str(line) for line in fold(found, after)] == [
+    assert [str(line) for line in summarise(found, after)] == [
         "VM-Operators (3 users, 2 tokens) gain VM.Snapshot on pool Dev and its 3 guests"
     ]
-    assert [line.mark for line in fold(found, after)] == ["+"]
+    assert [line.mark for line in summarise(found, after)] == ["+"]
 
 
 def test_a_group_is_named_only_for_what_it_brings_itself() -> None:
@@ -105,7 +107,7 @@ def test_a_group_is_named_only_for_what_it_brings_itself() -> None:
     after = before.copy()
     after.add_entry("/storage/local", GROUP, "Night", "PVEAuditor", propagate=False)
     after.add_entry("/storage/nas", GROUP, "Day", "PVEDatastoreUser", propagate=False)
-    lines = [str(line) for line in fold(impact(before, after), after)]
+    lines = [str(line) for line in summarise(impact(before, after), after)]
     assert lines[0].startswith("Day (1 user) gains Datastore.AllocateSpace and Datastore.Audit on")
     assert [line.split(" gain")[0] for line in lines] == ["Day (1 user)", "Night (1 user)"]
 
@@ -115,7 +117,7 @@ def test_a_group_of_one_gains_in_the_singular() -> None:
     before.groups["Night"] = {"eve@pve"}
     after = before.copy()
     after.add_entry("/vms/100", GROUP, "Night", "Snap", propagate=False)
-    (line,) = fold(impact(before, after), after)
+    (line,) = summarise(impact(before, after), after)
     assert str(line).startswith("Night (1 user) gains VM.Snapshot and loses ")
     assert line.in_past().startswith("Night (1 user) has gained VM.Snapshot and has lost ")
 
@@ -125,12 +127,12 @@ def test_a_grant_on_everything_names_only_the_exceptions() -> None:
     before.add_entry("/vms/101", USER, "eve@pve", "NoAccess", propagate=True)
     after = before.copy()
     after.acl["/vms"][USER]["eve@pve"] = {"PVEVMUser": True}
-    lines = [str(line) for line in fold(impact(before, after), after)]
+    lines = [str(line) for line in summarise(impact(before, after), after)]
     assert len(lines) == 1
     assert lines[0].startswith("eve@pve gains VM.Backup, VM.Config.CDROM, VM.Config.Cloudinit")
     assert lines[0].endswith("on /vms, /vms/100 and /vms/102")
     guests = [f"/vms/{guest}" for guest in range(200, 220)]
-    lines = [str(line) for line in fold(impact(before, after, guests), after)]
+    lines = [str(line) for line in summarise(impact(before, after, guests), after)]
     assert lines[0].endswith("on /vms and all below but /vms/101")
 
 
@@ -139,7 +141,7 @@ def test_access_lost_by_an_addition_is_a_surprise_that_names_the_entry() -> None
     after = before.copy()
     after.add_entry("/vms/100", USER, "eve@pve", "Snap", propagate=True)
     surprise = impact(before, after).surprises[0]
-    assert surprise.code is Unexpected.LOST_BY_ADDITION
+    assert surprise.code is UnexpectedCause.LOST_BY_ADDITION
     assert (surprise.principals, surprise.paths) == (("eve@pve",), ("/vms/100",))
     assert [(e.path, e.role) for e in surprise.entries] == [("/vms/100", "Snap")]
     assert "VM.Audit" in surprise.privileges
@@ -185,7 +187,7 @@ def test_a_changed_role_says_whom_it_reaches() -> None:
     after = before.copy()
     after.roles["Snap"] = frozenset({"VM.Snapshot", "VM.Snapshot.Rollback"})
     (surprise,) = impact(before, after).surprises
-    assert surprise.code is Unexpected.REACHES_MORE
+    assert surprise.code is UnexpectedCause.REACHES_MORE
     assert len(surprise.principals) == 5
     assert surprise.why == "holders of role Snap"
 
@@ -207,13 +209,13 @@ def test_a_disabled_user_loses_everything_and_it_is_said_once() -> None:
         (("eve@pve",), "disabled")
     ]
     assert all("eve@pve" in effect.principals and effect.lost for effect in found.effects)
-    assert not fold(found, after)
+    assert not summarise(found, after)
 
 
 @given(st.sets(st.sampled_from(_MANY)), st.sets(st.sampled_from(_MANY[9:]), max_size=6))
 def test_areas_are_exactly_the_paths_that_they_stand_for(paths: set[str], pool: set[str]) -> None:
     members = {"/pool/dev": sorted(pool)}
-    found = Areas(PathSet(_MANY), members).of(sorted(paths))
+    found = PathGroups(PathIndex(_MANY), members).of(sorted(paths))
     told: list[str] = []
     for area in found:
         if area.pool:
@@ -237,6 +239,6 @@ def test_what_a_plan_keeps_of_a_large_effect_is_small_and_counts_the_rest() -> N
     found = impact(before, after)
     kept = access(found, after, 0)
     assert len(canonical(kept.to_json())) < 1.2 * ROOM
-    assert len(kept.effects) + kept.more == len(fold(found, after))
+    assert len(kept.effects) + kept.more == len(summarise(found, after))
     assert Access.from_json(json.loads(canonical(kept.to_json()))) == kept
     assert not kept.more or kept.lines[-1].startswith(f"! and {kept.more:,} more")

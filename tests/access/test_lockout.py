@@ -8,8 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.access.analysis.equivalence import held
-from reconciler.access.analysis.lockout import SOON, Kept, Loss, administrators, first_loss
-from reconciler.access.delta import Delta, apply, difference
+from reconciler.access.analysis.lockout import (
+    SOON,
+    LockoutLoss,
+    ProtectedAccess,
+    administrators,
+    first_loss,
+)
+from reconciler.access.delta import Delta, apply_delta, difference
 from reconciler.access.login import Login, active
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, Principal
 from reconciler.model.policy import Lockout
@@ -31,7 +37,7 @@ def _cluster() -> AccessTable:
     return table
 
 
-def _loss(after: AccessTable, policy: Lockout | None = None, now: int = 100) -> Loss | None:
+def _loss(after: AccessTable, policy: Lockout | None = None, now: int = 100) -> LockoutLoss | None:
     start = _cluster()
     return first_loss(policy or Lockout(), ACTOR, start, [difference(start, after)], now)
 
@@ -47,7 +53,11 @@ def test_a_narrower_entry_for_the_acting_token_locks_it_out_by_addition() -> Non
     after.add_entry("/access", TOKEN, ACTOR, "PVEUserAdmin", propagate=True)
     loss = _loss(after)
     assert loss is not None
-    assert (loss.kept, loss.path, loss.lost) == (Kept.SELF, "/access", ("Permissions.Modify",))
+    assert (loss.kept, loss.path, loss.lost) == (
+        ProtectedAccess.SELF,
+        "/access",
+        ("Permissions.Modify",),
+    )
     assert loss.decision is not None
     assert "would lose Permissions.Modify on /access" in str(loss)
 
@@ -114,7 +124,11 @@ def test_a_break_glass_principal_keeps_everything_also_on_objects_that_nobody_na
     after.add_entry("/vms/100", USER, "chief@pve", "PVEVMUser", propagate=True)
     loss = _loss(after, policy)
     assert loss is not None
-    assert (loss.kept, loss.principal, loss.path) == (Kept.BREAK_GLASS, "chief@pve", "/vms/100")
+    assert (loss.kept, loss.principal, loss.path) == (
+        ProtectedAccess.BREAK_GLASS,
+        "chief@pve",
+        "/vms/100",
+    )
     after = _cluster()
     after.add_entry("/", GROUP, "admins", "Administrator", propagate=False)
     loss = _loss(after, policy)
@@ -138,7 +152,7 @@ def test_root_that_is_disabled_counts_as_locked_out() -> None:
     after.users["root@pam"] = Principal(enabled=False)
     loss = _loss(after)
     assert loss is not None
-    assert (loss.kept, loss.principal) == (Kept.BREAK_GLASS, "root@pam")
+    assert (loss.kept, loss.principal) == (ProtectedAccess.BREAK_GLASS, "root@pam")
 
 
 def test_the_minimum_of_administrators_is_kept_after_each_step() -> None:
@@ -210,7 +224,7 @@ def _losing(
     table = start.copy()
     needed = min(2, _count(start, now))
     for number, step in enumerate(steps):
-        apply(table, step)
+        apply_delta(table, step)
         keeps = (
             (active(table, actor, now) or not active(start, actor, now))
             and (active(table, glass, now) or not active(start, glass, now))

@@ -15,20 +15,20 @@ from reconciler.access.evaluate import privileges
 from reconciler.access.review.privilege_catalog import (
     MEANINGS,
     Level,
-    Sort,
+    ResourceType,
     counting,
-    in_words,
     level,
+    privilege_in_words,
 )
 from reconciler.access.review.profiles import (
     ANCHORS,
     POOL,
     Profile,
+    all_active_profiles,
     around,
-    everybody_active,
     holdings,
 )
-from reconciler.access.review.review import About, Beside, review
+from reconciler.access.review.review import About, ReviewContext, review
 from reconciler.access.table import GROUP, AccessTable
 from reconciler.pve.builtin_roles import BUILT_IN_ROLES, PRIVILEGES
 from reconciler.sandbox.config.usercfg import parse
@@ -69,7 +69,7 @@ def _held(table: AccessTable, who: str, path: str) -> frozenset[str]:
 
 
 def _agrees(table: AccessTable, paths: tuple[str, ...]) -> None:
-    active, found = everybody_active(table), holdings(table)
+    active, found = all_active_profiles(table), holdings(table)
     pool_of = {path: pool for pool, members in found.pools.items() for path in members}
     for who, number in found.of.items():
         for path in paths:
@@ -92,10 +92,10 @@ def test_every_place_that_recorded_questions_ask_for(case: dict[str, Any]) -> No
 @given(tables(), tables())
 def test_what_changed_leads_from_the_one_to_the_other(old: AccessTable, new: AccessTable) -> None:
     """Old rights and the changes make the new rights, on every path and for everybody in both."""
-    first = review(About("c", 100), {}, old, (), Beside()).to_json()
-    found = review(About("c", 200), {}, new, (), Beside(earlier=first)).since
+    first = review(About("c", 100), {}, old, (), ReviewContext()).to_json()
+    found = review(About("c", 200), {}, new, (), ReviewContext(earlier=first)).since
     assert found is not None
-    was, now = everybody_active(old), everybody_active(new)
+    was, now = all_active_profiles(old), all_active_profiles(new)
     for who in sorted({*holdings(old).of} & {*holdings(new).of}):
         changes = {
             path: one for one in found.rights if who in one.principals for path in one.places
@@ -132,8 +132,8 @@ def test_the_same_rights_by_another_way_are_no_change() -> None:
             b"acl:1:/pool/p:@g:PVEVMUser:\n"
         )
     )
-    first = review(About("c", 1), {}, old, (), Beside()).to_json()
-    found = review(About("c", 2), {}, new, (), Beside(earlier=first)).since
+    first = review(About("c", 1), {}, old, (), ReviewContext()).to_json()
+    found = review(About("c", 2), {}, new, (), ReviewContext(earlier=first)).since
     assert found is not None
     assert [(one.sort, one.gained, one.places) for one in found.rights] == [
         ("pools", ("VM.Backup",), ("/pool/p",))
@@ -152,7 +152,7 @@ def test_a_pool_stands_for_its_guests_and_exceptions_are_named() -> None:
         )
     )
     found = holdings(table)
-    guests = [one for one in found.profiles[found.of["a@pve"]] if one.sort is Sort.GUESTS]
+    guests = [one for one in found.profiles[found.of["a@pve"]] if one.sort is ResourceType.GUESTS]
     assert [(one.level, one.places) for one in guests] == [
         (Level.USE, (f"{POOL}p",)),
         (Level.NONE, ("/vms/102",)),
@@ -183,9 +183,9 @@ def test_roles_of_proxmox_have_the_level_that_their_name_promises(
 
 
 def test_words_say_the_least_first_and_fold_what_belongs_together() -> None:
-    assert in_words(()) == "nothing"
-    assert in_words(["VM.PowerMgmt", "VM.Audit"]) == "see, start and stop"
-    words = in_words(BUILT_IN_ROLES["PVEVMAdmin"])
+    assert privilege_in_words(()) == "nothing"
+    assert privilege_in_words(["VM.PowerMgmt", "VM.Audit"]) == "see, start and stop"
+    words = privilege_in_words(BUILT_IN_ROLES["PVEVMAdmin"])
     assert "change all settings" in words
     assert "change memory" not in words
 
@@ -196,7 +196,7 @@ def test_disabled_accounts_are_shown_with_what_they_would_hold() -> None:
     )
     [account] = [
         one
-        for one in review(About("c", 1), {}, table, (), Beside()).accounts
+        for one in review(About("c", 1), {}, table, (), ReviewContext()).accounts
         if one.principal == "a@pve"
     ]
     assert account.login == "disabled"

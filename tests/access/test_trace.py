@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, PoolMembers, Principal
-from reconciler.access.trace import Decision, Effect, decide
+from reconciler.access.trace import Decision, EntryEffect, trace_decision
 
 
-def _effects(decision: Decision, side: int = 0) -> list[tuple[str, str, Effect, str]]:
+def _effects(decision: Decision, side: int = 0) -> list[tuple[str, str, EntryEffect, str]]:
     return [
         (one.entry.path, one.entry.role, one.effect, one.pool)
         for one in decision.sides[side].entries
@@ -20,12 +20,12 @@ def test_a_deeper_entry_shadows_what_is_inherited_and_a_user_beats_its_groups() 
     table.add_entry("/vms", USER, "a@pve", "PVEAuditor", propagate=False)
     table.add_entry("/vms/100", GROUP, "ops", "PVEVMAdmin", propagate=True)
     table.add_entry("/vms/100", USER, "a@pve", "PVEVMUser", propagate=True)
-    decision = decide(table, "a@pve", "/vms/100")
+    decision = trace_decision(table, "a@pve", "/vms/100")
     assert _effects(decision) == [
-        ("/", "PVEAdmin", Effect.SHADOWED_DEEPER, ""),
-        ("/vms", "PVEAuditor", Effect.NOT_PROPAGATED, ""),
-        ("/vms/100", "PVEVMUser", Effect.DECIDES, ""),
-        ("/vms/100", "PVEVMAdmin", Effect.SHADOWED_USER, ""),
+        ("/", "PVEAdmin", EntryEffect.SHADOWED_DEEPER, ""),
+        ("/vms", "PVEAuditor", EntryEffect.NOT_PROPAGATED, ""),
+        ("/vms/100", "PVEVMUser", EntryEffect.DECIDES, ""),
+        ("/vms/100", "PVEVMAdmin", EntryEffect.SHADOWED_USER, ""),
     ]
     assert "VM.Backup" in decision.privileges
     assert "VM.Allocate" not in decision.privileges
@@ -37,11 +37,11 @@ def test_no_access_cuts_roles_beside_it_and_those_from_pools() -> None:
     table.add_entry("/pool/p", USER, "a@pve", "PVEVMUser", propagate=True)
     table.add_entry("/vms", USER, "a@pve", "NoAccess", propagate=True)
     table.add_entry("/vms", USER, "a@pve", "PVEAuditor", propagate=True)
-    decision = decide(table, "a@pve", "/vms/100")
+    decision = trace_decision(table, "a@pve", "/vms/100")
     assert _effects(decision) == [
-        ("/vms", "NoAccess", Effect.DECIDES, ""),
-        ("/vms", "PVEAuditor", Effect.NO_ACCESS, ""),
-        ("/pool/p", "PVEVMUser", Effect.NO_ACCESS, "p"),
+        ("/vms", "NoAccess", EntryEffect.DECIDES, ""),
+        ("/vms", "PVEAuditor", EntryEffect.NO_ACCESS, ""),
+        ("/pool/p", "PVEVMUser", EntryEffect.NO_ACCESS, "p"),
     ]
     assert not decision.privileges
 
@@ -50,7 +50,7 @@ def test_both_sides_of_a_separated_token_and_what_its_owner_lacks() -> None:
     table = AccessTable(users={"a@pve": Principal()}, tokens={"a@pve!ci": Principal()})
     table.add_entry("/vms", USER, "a@pve", "PVEAuditor", propagate=True)
     table.add_entry("/vms/100", TOKEN, "a@pve!ci", "PVEVMUser", propagate=True)
-    decision = decide(table, "a@pve!ci", "/vms/100")
+    decision = trace_decision(table, "a@pve!ci", "/vms/100")
     assert [side.principal for side in decision.sides] == ["a@pve!ci", "a@pve"]
     assert set(decision.privileges) == {"VM.Audit", "VM.GuestAgent.Audit"}
     assert "VM.Backup" in decision.lost
@@ -58,6 +58,6 @@ def test_both_sides_of_a_separated_token_and_what_its_owner_lacks() -> None:
 
 def test_nothing_to_explain_for_root_and_for_unknown_tokens() -> None:
     table = AccessTable(users={"root@pam": Principal()})
-    assert decide(table, "root@pam", "/").sides == ()
-    assert decide(table, "root@pam", "/").privileges
-    assert decide(table, "root@pam!none", "/") == Decision("root@pam!none", "/", {})
+    assert trace_decision(table, "root@pam", "/").sides == ()
+    assert trace_decision(table, "root@pam", "/").privileges
+    assert trace_decision(table, "root@pam!none", "/") == Decision("root@pam!none", "/", {})

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from reconciler.access.analysis.impact import impact
 from reconciler.access.escalation.search import escalations
 from reconciler.access.evaluate import effective
-from reconciler.access.review.review import About, Beside, review
+from reconciler.access.review.review import About, ReviewContext, review
 from reconciler.access.table import GROUP, AccessTable
 from reconciler.render import FORMATS
 from reconciler.render.view import View
@@ -137,12 +137,12 @@ def _reviews() -> Iterator[Row]:
     about = About("https://pve01.example.com:8006", 1_760_000_000)
     cpu, ways = seconds(lambda: escalations(table))
     yield Row("ways to root in that", cpu, "s")
-    cpu, first = seconds(lambda: review(about, {}, table, ways, Beside()))
+    cpu, first = seconds(lambda: review(about, {}, table, ways, ReviewContext()))
     yield Row("access review of that", cpu, "s", 15)
     after = table.copy()
     after.add_entry("/vms", GROUP, "group001", "PVEVMUser", propagate=True)
     earlier = first.to_json()
-    cpu, _ = seconds(lambda: review(about, {}, after, ways, Beside(earlier=earlier)))
+    cpu, _ = seconds(lambda: review(about, {}, after, ways, ReviewContext(earlier=earlier)))
     yield Row("  compared with an earlier one", cpu, "s")
     for name in ("html", "csv", "json"):
         cpu, text = seconds(lambda name=name: FORMATS["review"][name](first, View()))

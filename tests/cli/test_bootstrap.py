@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.context import look, looked_at
+from reconciler.cli.context import kinds_to_read, read_cluster
 from reconciler.desired.loader import load, require_valid
 from reconciler.errors import Blind
 from reconciler.kinds import all_kinds
@@ -22,7 +22,7 @@ from reconciler.planning.bootstrap import (
     planning_needs,
     vanishing,
 )
-from reconciler.planning.builder import Question, compose
+from reconciler.planning.builder import PlanRequest, build_plan
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.cli.in_process import ask, ask_json
 from tests.cli.site import files_of
@@ -226,10 +226,10 @@ def said(folder: Path, desired: Desired) -> str:
     """What a plan says before anything is sent."""
     api = SandboxApi(folder, ACTOR, read_only=True)
     try:
-        live = look(api, desired)
+        live = read_cluster(api, desired)
     except Blind as blind:
         return blind.summary
-    plan = compose(desired, live.state, live.facts, Question("c", ACTOR, NOW)).plan
+    plan = build_plan(desired, live.state, live.facts, PlanRequest("c", ACTOR, NOW)).plan
     return "\n".join(
         finding.message for finding in plan.findings if finding.code == "MISSING_PRIVILEGE"
     )
@@ -238,7 +238,7 @@ def said(folder: Path, desired: Desired) -> str:
 def test_whatever_is_left_out_is_named_before_anything_is_sent(worlds: Path) -> None:
     fresh = worlds / "pve"
     desired = declared(worlds / "state", text(2))
-    needs = (*planning_needs(looked_at(desired)), *applying_needs(desired))
+    needs = (*planning_needs(kinds_to_read(desired)), *applying_needs(desired))
     grants = bootstrap(needs, ACTOR, APPLY, vanishing(desired)).grants
     settings = f'[target]\nendpoint = "sandbox:{worlds / "made"}"\n'
     (worlds / "state" / "pvectl.toml").write_text(settings)
@@ -269,7 +269,7 @@ def test_the_preflight_says_the_lines_that_give_what_is_missing(worlds: Path) ->
     """After these lines, and no others, the plan is ready to be applied."""
     state, folder = worlds / "state", worlds / "pve"
     desired = declared(state, text(2))
-    needs = (*planning_needs(looked_at(desired)), *applying_needs(desired))
+    needs = (*planning_needs(kinds_to_read(desired)), *applying_needs(desired))
     grants = tuple(
         one._replace(
             privileges=tuple(

@@ -117,7 +117,7 @@ def test_what_takes_the_place_of_a_role_is_named(tmp_path: Path) -> None:
     assert why("/storage/nas", "Datastore.Audit") == (
         "SHADOWED_DEEPER",
         "PVEAuditor for group DevOps on / would give it, but VMOperatorCustom for user alice@ldap "
-        "on /storage lies further down and takes its place",
+        "on /storage is further down and takes precedence",
     )
     assert why("/sdn/zones", "SDN.Use") == (
         "NOT_PROPAGATED",
@@ -316,7 +316,7 @@ def codes() -> set[str]:
     found: set[str] = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ClassDef) and node.name in {"Way", "Unexpected"}:
+            if isinstance(node, ast.ClassDef) and node.name in {"Technique", "UnexpectedCause"}:
                 found |= {
                     str(one.value.value)
                     for one in node.body

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.command import Common, Output
+from reconciler.cli.command import CommonOptions, Output
 from reconciler.cli.context import each_cluster
 from reconciler.desired.settings.settings import Settings
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, PvectlError, Unreachable, UsageError
 
 Results = Mapping[str, ExitStatus | PvectlError]
@@ -21,10 +21,10 @@ def ends(folder: Path, results: Results, file: Path | None = None) -> tuple[Exit
     text = "".join(f'[target.{name}]\nendpoint = "sandbox:{name}"\n' for name in results)
     (folder / "pvectl.toml").write_text(text)
     outputs = (Output("text", file),)
-    asked = Common(folder, "all", outputs, color=False, quiet=True, log_format="text")
+    asked = CommonOptions(folder, "all", outputs, color=False, quiet=True, log_format="text")
     seen = []
 
-    def work(cluster: Cluster, settings: Settings) -> ExitStatus:
+    def work(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         del settings
         seen.append(cluster.name)
         result = results[cluster.name]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.cli import slow_requests
-from reconciler.cli.slow_requests import telling_of_delays
+from reconciler.cli.slow_requests import report_slow_requests
 from reconciler.model.request import Request, request
 
 
@@ -40,7 +40,7 @@ def test_a_late_answer_is_talked_about(monkeypatch: pytest.MonkeyPatch) -> None:
         said.append(text)
         slow.complained.set()
 
-    with telling_of_delays(slow, tell) as api:
+    with report_slow_requests(slow, tell) as api:
         assert api.get([request("GET", "access", "users")]) == [True]
         slow.complained.clear()
         assert api.send(request("POST", "access", "groups", groupid="x"), {})
@@ -51,6 +51,6 @@ def test_a_late_answer_is_talked_about(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_is_said_while_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slow_requests, "PATIENCE", 0.001)
     said: list[str] = []
-    with telling_of_delays(Slow(), said.append):
+    with report_slow_requests(Slow(), said.append):
         Event().wait(0.02)
     assert said == []

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.access.expectations.check import asked
-from reconciler.access.expectations.verify import Spot, disagreements, judge, spots
+from reconciler.access.expectations.check import expectation_subjects
+from reconciler.access.expectations.verify import Checkpoint, checkpoints, disagreements, verdict
 from reconciler.access.table import USER, AccessTable, Principal
 from reconciler.model.declared import Expectation
 from reconciler.model.finding import Source
@@ -172,16 +172,16 @@ def _office() -> tuple[AccessTable, Expectation]:
 
 def test_an_answer_that_is_not_as_computed_is_a_finding_of_its_own() -> None:
     table, wanted = _office()
-    found = asked(table, [wanted], ["/vms/100", "/vms/101"])
+    found = expectation_subjects(table, [wanted], ["/vms/100", "/vms/101"])
     held = table.roles["PVEVMUser"]
-    answers = dict.fromkeys(spots(found), held)
+    answers = dict.fromkeys(checkpoints(found), held)
     assert disagreements(table, found, answers) == ()
-    answers[Spot("ann@pve", "/vms/100")] = held - {"VM.Audit"}
-    answers[Spot("ann@pve", "/vms/101")] = held | {"VM.Teleport"}
+    answers[Checkpoint("ann@pve", "/vms/100")] = held - {"VM.Audit"}
+    answers[Checkpoint("ann@pve", "/vms/101")] = held | {"VM.Teleport"}
     first, second = disagreements(table, found, answers)
     assert (first.less, first.named) == (("VM.Audit",), True)
     assert (second.more, second.named) == (("VM.Teleport",), False)
-    outcomes = tuple(judge(table, found, answers))
+    outcomes = tuple(verdict(table, found, answers))
     assert [(one.privilege, len(one.failed)) for one in outcomes] == [
         ("VM.Audit", 1),
         ("VM.Clone", 0),
@@ -216,7 +216,7 @@ def test_one_request_serves_all_listed_paths_of_a_principal() -> None:
     kinds = ("role", "group", "user", "token", "acl", "pool")
     table = access_table(read_state(counted.api, kinds, {"pool": EVERYTHING})[0])
     wanted = [
-        Spot(who, path)
+        Checkpoint(who, path)
         for who in ("alice@ldap", "mallory@ldap", "root@pam")
         for path in ("/", "/nodes", "/vms/9000", "/vms/9001", "/vms/7777")
     ]

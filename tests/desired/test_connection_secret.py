@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.context import connect
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import UsageError
 from reconciler.model.secret import SecretRef
 from reconciler.model.target import Target
 
 
-def cluster(folder: Path) -> Cluster:
+def cluster(folder: Path) -> ClusterSettings:
     target = Target(endpoints=("https://pve.example.invalid:8006",), token_id="auto@pve!plan")
-    return Cluster("one", folder, target, SecretRef(command=("sh", "-c", "touch ran; echo s3cret")))
+    return ClusterSettings(
+        "one", folder, target, SecretRef(command=("sh", "-c", "touch ran; echo s3cret"))
+    )
 
 
 def test_whoever_only_reads_runs_no_command_of_the_state_folder(tmp_path: Path) -> None:

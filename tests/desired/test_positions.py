@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reconciler.desired.toml.document import parse
-from reconciler.desired.toml.positions import Node, expand, statements, tree
+from reconciler.desired.toml.positions import PositionNode, expand, statements, tree
 from tests.desired.toml_texts import documents
 
 
@@ -22,7 +22,7 @@ def key_at(text: str, at: int) -> str:
     return name
 
 
-def check_places(text: str, node: Node, data: Any) -> None:
+def check_places(text: str, node: PositionNode, data: Any) -> None:
     """Every child of `node` is one of `data`, stands where its text stands, and none is missing."""
     expand(text, node)
     keys = data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()

@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler.execution.journal.journal import read_journal
 from reconciler.execution.run.observation import is_hidden
-from reconciler.execution.run.outcome import DONE, ROLLED_BACK, Report
+from reconciler.execution.run.outcome import DONE, ROLLED_BACK, RunReport
 from reconciler.model.change import Undo
 from reconciler.model.request import Request
 from reconciler.model.spec import State
@@ -102,7 +102,7 @@ def _repeated(bench: Bench) -> set[Request]:
     }
 
 
-def is_restored(bench: Bench, report: Report) -> None:
+def is_restored(bench: Bench, report: RunReport) -> None:
     """Said to be as before, and really is; what cannot be given back is named."""
     assert report.restored, report
     is_as_before(bench.world, bench.before)
@@ -251,7 +251,7 @@ def crash_with_a_late_request(bench: Bench, state: State, points: Points = all_p
             count("crash with a request under way")
 
 
-def ended_as_reported(bench: Bench, state: State, report: Report) -> None:
+def ended_as_reported(bench: Bench, state: State, report: RunReport) -> None:
     """At the aim or where it began; never a mix."""
     if report.outcome == DONE:
         assert report.complete, report

@@ -13,7 +13,7 @@ from unittest import mock
 
 from reconciler.errors import JournalFailed, PvectlError
 from reconciler.execution.journal.journal import read_journal
-from reconciler.execution.run.outcome import DONE, Report
+from reconciler.execution.run.outcome import DONE, RunReport
 from tests.execution.checks import Points, all_points
 from tests.execution.size import count
 from tests.execution.worlds import Bench, is_as_before, is_declared
@@ -134,7 +134,7 @@ def a_full_disk_is_rolled_back(bench: Bench) -> None:
         bench.reset()
 
 
-def _ended_well(bench: Bench, state: Any, path: Path, report: Report, *, failed: bool) -> None:
+def _ended_well(bench: Bench, state: Any, path: Path, report: RunReport, *, failed: bool) -> None:
     if not failed:
         assert report.complete, report
     elif report.restored:

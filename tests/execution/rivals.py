@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reconciler.errors import Conflict, RequestRefused
-from reconciler.execution.run.outcome import DONE, ROLLED_BACK, Outcome, Report
+from reconciler.execution.run.outcome import DONE, ROLLED_BACK, Outcome, RunReport
 from reconciler.kinds import kind_of, references, visible
 from reconciler.model.address import Address
 from reconciler.model.api import Api
@@ -69,7 +69,7 @@ def interfere(api: Api, change: Change) -> Made | None:
     return (look(api).get(change.address),)
 
 
-def rival(bench: Bench, at: int, target: int) -> tuple[Report, Made | None]:
+def rival(bench: Bench, at: int, target: int) -> tuple[RunReport, Made | None]:
     """Somebody else changes the first object of request `target` before request `at` is decided.
 
     What they made of it comes back as well, None where that was not possible.

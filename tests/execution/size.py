@@ -19,7 +19,7 @@ at_length = False
 """Set from the command line before tests are collected."""
 
 COUNTS = "PVECTL_FAULT_COUNTS"
-"""A file to which each check appends what it injected; `python -m tests.execution.counts` adds up."""
+"""The file to which each check appends its count; see `python -m tests.execution.counts`."""
 
 
 def on_pairs(few: int, many: int, make: Any = None) -> Callable[[Any], Any]:

@@ -17,7 +17,7 @@ from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan
 from reconciler.model.request import Request, request
 from reconciler.model.spec import Spec
-from reconciler.planning.builder import Question, compose
+from reconciler.planning.builder import PlanRequest, build_plan
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.kinds.samples import fresh_folder
 from tests.support.engine import NOW, Faulty, refuse_at, run_plan
@@ -93,7 +93,9 @@ def plan_for(api: Api, folder: Path, text: str, *allowed: str) -> Plan:
         name: frozenset(a.id for a in desired.objects if a.kind == name) for name in all_kinds()
     }
     live, _ = read_state(api, all_kinds(), wanted)
-    return compose(desired, live, Facts(), Question("test", "root@pam", NOW, allowed=allowed)).plan
+    return build_plan(
+        desired, live, Facts(), PlanRequest("test", "root@pam", NOW, allowed=allowed)
+    ).plan
 
 
 def everything(api: Api) -> dict[Address, Spec]:

@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.folder_secrets import changed_secrets
-from reconciler.execution.secrets.fingerprints import changed, references, remember
+from reconciler.execution.secrets.fingerprints import (
+    changed_secrets_of,
+    remember,
+    secret_references,
+)
 from reconciler.kinds.group import GroupSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Action
 from reconciler.model.inventory import Facts
-from reconciler.planning.builder import Question, compose
+from reconciler.planning.builder import PlanRequest, build_plan
 from tests.execution.test_half_done import STORAGE, VAULT
 from tests.execution.worlds import World, bench, declare, look, world
 from tests.kinds.samples import declared
@@ -30,11 +34,11 @@ def cluster() -> Iterator[World]:
 
 
 def test_only_a_secret_that_was_sent_and_is_another_now_counts(tmp_path: Path) -> None:
-    assert changed(tmp_path, {STORAGE: {"password": "one"}}) == {}
+    assert changed_secrets_of(tmp_path, {STORAGE: {"password": "one"}}) == {}
     remember(tmp_path, {STORAGE: {"password": "one"}})
-    assert changed(tmp_path, {STORAGE: {"password": "one"}}) == {}
-    assert changed(tmp_path, {STORAGE: {"password": "two"}}) == {STORAGE: ("password",)}
-    assert changed(tmp_path, {STORAGE: {"keyring": "two"}}) == {}
+    assert changed_secrets_of(tmp_path, {STORAGE: {"password": "one"}}) == {}
+    assert changed_secrets_of(tmp_path, {STORAGE: {"password": "two"}}) == {STORAGE: ("password",)}
+    assert changed_secrets_of(tmp_path, {STORAGE: {"keyring": "two"}}) == {}
 
 
 def test_the_hashes_are_keyed_and_readable_by_their_owner_only(tmp_path: Path) -> None:
@@ -50,16 +54,16 @@ def test_the_hashes_are_keyed_and_readable_by_their_owner_only(tmp_path: Path) -
 def test_what_is_gone_or_lost_is_not_compared(tmp_path: Path) -> None:
     remember(tmp_path, {STORAGE: {"password": "one"}})
     remember(tmp_path, {}, gone=[STORAGE])
-    assert changed(tmp_path, {STORAGE: {"password": "two"}}) == {}
+    assert changed_secrets_of(tmp_path, {STORAGE: {"password": "two"}}) == {}
     remember(tmp_path, {STORAGE: {"password": "one"}})
     (tmp_path / "secrets.key").unlink()
-    assert changed(tmp_path, {STORAGE: {"password": "two"}}) == {}
+    assert changed_secrets_of(tmp_path, {STORAGE: {"password": "two"}}) == {}
 
 
 def test_commands_never_run_while_planning() -> None:
     from_command = declared("storage", "vault", {**VAULT, "password": {"command": ["touch", "x"]}})
-    assert references({STORAGE: from_command}) == {}
-    assert set(references(STATE)) == {STORAGE}
+    assert secret_references({STORAGE: from_command}) == {}
+    assert set(secret_references(STATE)) == {STORAGE}
 
 
 def test_a_reference_that_cannot_be_resolved_here_counts_as_unchanged(
@@ -75,8 +79,8 @@ def test_a_reference_that_cannot_be_resolved_here_counts_as_unchanged(
 def test_a_changed_secret_is_planned_and_sent(cluster: World) -> None:
     bench(cluster, STATE, STATE)
     names = {STORAGE: ("password",)}
-    question = Question(cluster.api.endpoint, "root@pam", NOW, changed_secrets=names)
-    plan = compose(declare(STATE), look(cluster.api), Facts(), question).plan
+    question = PlanRequest(cluster.api.endpoint, "root@pam", NOW, changed_secrets=names)
+    plan = build_plan(declare(STATE), look(cluster.api), Facts(), question).plan
     (change,) = plan.changes
     assert change.action is Action.UPDATE
     assert "its password was changed" in change.reason.text

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import Locked, Refused, RequestRefused, UnknownOutcome, Unreachable
-from reconciler.execution.apply import apply, resume
+from reconciler.execution.apply import apply_plan, resume_run
 from reconciler.execution.journal.journal import Journal
 from reconciler.execution.lock.cluster import LEASE, ClusterLock, Writer, acquire, one_writer
 from reconciler.execution.lock.local import fences, local_lock, remember_fences
-from reconciler.execution.lock.record import holders, unlock
-from reconciler.execution.run.context import Run
+from reconciler.execution.lock.record import lock_records, unlock
+from reconciler.execution.run.context import RunContext
 from reconciler.kinds.group import GROUPS, GroupSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
@@ -77,7 +77,7 @@ def test_an_expired_lock_is_taken_over_with_a_higher_number(
     lock = take(cluster, clock, "b")
     assert lock.taken_over == (dead.mine,)
     assert lock.mine.fence > dead.mine.fence
-    assert holders(cluster.api) == [lock.mine]
+    assert lock_records(cluster.api) == [lock.mine]
     with pytest.raises(Locked):
         dead.renew()
 
@@ -87,7 +87,7 @@ def test_a_lease_is_renewed_in_time(cluster: World, clock: TestClock) -> None:
     for _ in range(10):
         clock.sleep(LEASE / 2)
         lock.renew()
-        assert holders(cluster.api)[0].until >= clock.now() + LEASE - 1
+        assert lock_records(cluster.api)[0].until >= clock.now() + LEASE - 1
 
 
 def test_a_lease_that_cannot_be_renewed_ends_the_run_in_time(
@@ -124,7 +124,7 @@ def test_a_run_that_died_before_it_made_its_lock_does_not_hide_an_older_one(
     with pytest.raises(Killed):
         acquire(writes(cluster.api, kill_before(1)), clock, "a", "", folder / "fence")
     assert take(cluster, clock, "a").mine.fence == max(fences(folder / "fence"))
-    assert len(holders(cluster.api)) == 1
+    assert len(lock_records(cluster.api)) == 1
 
 
 def test_a_lock_is_removed_by_its_number_only(cluster: World, clock: TestClock) -> None:
@@ -153,7 +153,7 @@ def test_a_lost_answer_does_not_leave_a_lock_behind(
     arrived.release()
     with pytest.raises(Unreachable, match="could not be taken"):
         acquire(writes(cluster.api, lose_before(1)), clock, "a", "", tmp_path / "fence")
-    assert holders(cluster.api) == []
+    assert lock_records(cluster.api) == []
 
 
 def test_without_the_right_to_make_groups_the_privilege_is_named(
@@ -290,7 +290,7 @@ def start(plan: Bench, lock: ClusterLock, api: Any, work: Any, path: Path | None
     """Run a plan under a lock of its own; the report and the journal."""
     path = path or plan.begin()
     with Journal.open(path) as journal:
-        run = Run(api, plan.plan.steps, journal, plan.clock, MemorySecrets(), lock)
+        run = RunContext(api, plan.plan.steps, journal, plan.clock, MemorySecrets(), lock)
         return work(run), path
 
 
@@ -314,15 +314,15 @@ def sleeps_over_its_lease(plan: Bench) -> None:
         if at == number // 2:
             plan.clock.sleep(LEASE + 1)
             rival = take(cluster, plan.clock, "b")
-            start(_something(cluster), rival, Noting(cluster.api, written), apply)
+            start(_something(cluster), rival, Noting(cluster.api, written), apply_plan)
             rival.release()
         return answer
 
-    report, path = start(plan, lock, writes(cluster.api, sleep_in_the_middle), apply)
+    report, path = start(plan, lock, writes(cluster.api, sleep_in_the_middle), apply_plan)
     assert report.outcome == "stopped", report
     assert "".join(written).strip("b").strip("a") == "", written
     mine = take(cluster, plan.clock, "a")
-    again, _ = start(plan, mine, cluster.api, resume, path)
+    again, _ = start(plan, mine, cluster.api, resume_run, path)
     assert again.outcome in {"done", "rolled back", "stuck"}
 
 
@@ -374,15 +374,15 @@ def test_a_killed_holder_is_followed_by_its_own_resume(cluster: World) -> None:
 
     lock = acquire(cluster.api, plan.clock, "a", "", folder / "fence")
     with pytest.raises(Killed):
-        start(plan, lock, writes(cluster.api, die), apply, path)
-    assert len(holders(cluster.api)) == 1
+        start(plan, lock, writes(cluster.api, die), apply_plan, path)
+    assert len(lock_records(cluster.api)) == 1
     with one_writer(cluster.api, plan.clock, Writer("a"), folder, lambda: Journal.open(path)) as (
         again,
         journal,
     ):
-        report = resume(
-            Run(cluster.api, plan.plan.steps, journal, plan.clock, MemorySecrets(), again)
+        report = resume_run(
+            RunContext(cluster.api, plan.plan.steps, journal, plan.clock, MemorySecrets(), again)
         )
     assert report.complete, report
-    assert holders(cluster.api) == []
+    assert lock_records(cluster.api) == []
     is_declared(cluster, STATE)

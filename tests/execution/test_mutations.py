@@ -19,7 +19,7 @@ from reconciler.execution import apply, plan_file, rollback
 from reconciler.execution.journal import journal
 from reconciler.execution.lock import cluster as lock
 from reconciler.execution.run import observation, outcome, sender
-from reconciler.execution.run.observation import Seen
+from reconciler.execution.run.observation import Observed
 from reconciler.kinds import group
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.user import UserSpec
@@ -211,14 +211,14 @@ def no_look_after_a_failure(patch: Patch) -> None:
 
 
 def others_count_as_before(patch: Patch) -> None:
-    real = observation.judge
+    real = observation.observe
 
-    def kindly(change: Any, state: Any) -> Seen:
+    def kindly(change: Any, state: Any) -> Observed:
         seen = real(change, state)
-        return Seen.BEFORE if seen is Seen.OTHER else seen
+        return Observed.BEFORE if seen is Observed.OTHER else seen
 
     for module in (apply, sender, rollback):
-        patch.setattr(module, "judge", kindly)
+        patch.setattr(module, "observe", kindly)
     patch.setattr(apply, "_verify", nothing)
 
 
@@ -228,7 +228,7 @@ def no_halves(patch: Patch) -> None:
 
 
 def always_restored(patch: Patch) -> None:
-    patch.setattr(outcome.Report, "restored", property(lambda _: True))
+    patch.setattr(outcome.RunReport, "restored", property(lambda _: True))
 
 
 def chain_not_checked(patch: Patch) -> None:
@@ -352,7 +352,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what is dropped is not put back",
-        instead((builder, "put_back"), of=lambda changes, _: tuple(changes)),
+        instead((builder, "with_restored_dependents"), of=lambda changes, _: tuple(changes)),
         on_a_replacement,
     ),
     Mutation(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.execution.lock.cluster import LEASE
-from reconciler.execution.lock.record import holders
+from reconciler.execution.lock.record import lock_records
 from reconciler.kinds.group import GroupSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Undo
@@ -122,7 +122,7 @@ def test_sigkill_around_every_request_and_then_rollback(
             taken_back = place.run("rollback")
             assert taken_back.status == 0, taken_back
             plan.is_undone()
-            assert holders(place.world.api) == []
+            assert lock_records(place.world.api) == []
             place.reset(plan.before)
             count("SIGKILL, rollback")
     plan.clean()
@@ -174,7 +174,7 @@ def _is_one_or_the_other(plan: Plan, ended: Ended, status: int) -> None:
         plan.is_undone()
     else:
         plan.is_done()
-    assert holders(plan.place.world.api) == []
+    assert lock_records(plan.place.world.api) == []
 
 
 @on_pairs(2, 12)
@@ -241,7 +241,7 @@ def test_a_signal_at_any_time_leaves_one_state_or_a_journal(pair: Plan) -> None:
             assert ended.status in {0, 128 + signal.SIGTERM}, ended
         if pair.place.world.files()["user.cfg"] == pair.before["user.cfg"]:
             pair.is_undone()
-        elif not holders(pair.place.world.api):
+        elif not lock_records(pair.place.world.api):
             pair.is_done()
         pair.again()
         count("signal at a random time")
@@ -268,7 +268,7 @@ def test_an_unfinished_run_is_told_and_blocks_the_next_one(pair: Plan) -> None:
 def test_a_killed_run_does_not_lock_its_own_machine_out(pair: Plan) -> None:
     last = pair.total
     assert pair.place.run("apply", str(pair.file), kill_before=last).status == -signal.SIGKILL
-    assert len(holders(pair.place.world.api)) == 1
+    assert len(lock_records(pair.place.world.api)) == 1
     assert pair.place.run("status").status == 6
     file = pair.place.plan({Address("group", "next"): GroupSpec()})
     again = pair.place.run("apply", str(file))
@@ -282,7 +282,7 @@ def test_resume_removes_the_lock_of_a_run_that_died_at_its_very_end(pair: Plan) 
     cleared = pair.place.run("resume")
     assert cleared.status == 0
     assert "removed the lock of a dead run" in cleared.err
-    assert holders(pair.place.world.api) == []
+    assert lock_records(pair.place.world.api) == []
     pair.again()
 
 
@@ -419,8 +419,8 @@ def test_a_finished_run_is_rolled_back_on_demand_only_with_the_lock(
 
 def test_unlock_removes_a_lock_by_its_number(place: Site, pair: Plan) -> None:
     place.run("apply", str(pair.file), kill_after=3)
-    (holder,) = holders(place.world.api)
+    (holder,) = lock_records(place.world.api)
     assert place.run("unlock", "--fence", str(holder.fence + 1), machine="b").status == 6
     assert place.run("unlock", "--fence", str(holder.fence), machine="b").status == 0
-    assert holders(place.world.api) == []
+    assert lock_records(place.world.api) == []
     pair.again()

@@ -20,7 +20,7 @@ from reconciler.model.policy import Policy
 from reconciler.model.request import Request
 from reconciler.model.secret import SecretSink
 from reconciler.model.spec import Spec
-from reconciler.planning.builder import Question
+from reconciler.planning.builder import PlanRequest
 from reconciler.planning.rotation import rotate
 from tests.execution.checks import crash, delivered_secrets_are_those_of_the_cluster, executed
 from tests.execution.injected import (
@@ -179,7 +179,7 @@ def test_a_token_that_somebody_else_made_is_not_taken_for_ours(plan: Bench) -> N
 def rotation(cluster: World, release: str) -> Bench:
     """A cluster in which the token is, and the plan that gives it a new secret."""
     first = bench(cluster, STATE, STATE)
-    question = Question(cluster.api.endpoint, "root@pam", NOW)
+    question = PlanRequest(cluster.api.endpoint, "root@pam", NOW)
     live = look(cluster.api)
     facts = Facts(release=release)
     made = Bench(cluster, rotate(TOKEN, SINK, live, facts, question, Policy()))

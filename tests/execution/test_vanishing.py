@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from reconciler.errors import RequestRefused, UnknownOutcome, Unreachable
-from reconciler.execution.apply import apply
+from reconciler.execution.apply import apply_plan
 from reconciler.execution.journal.journal import Journal, is_finished, read_journal
-from reconciler.execution.run.context import SETTLE, Progress, Run
-from reconciler.execution.run.outcome import Outcome, Report
+from reconciler.execution.run.context import SETTLE, Progress, RunContext
+from reconciler.execution.run.outcome import Outcome, RunReport
 from reconciler.model.api import Api
 from reconciler.model.request import Request
 from tests.execution.test_tokens import STATE
@@ -55,14 +55,16 @@ class Vanishing(Passing):
             raise Unreachable("https://pve:8006 did not answer: connection refused")
 
 
-def run(plan: Bench, api: Api) -> tuple[Report, list[Progress], float]:
+def run(plan: Bench, api: Api) -> tuple[RunReport, list[Progress], float]:
     """What an apply ends with, what it says, and how many seconds it takes."""
     said: list[Progress] = []
     path = plan.begin()
     began = plan.clock.now()
     with Journal.open(path) as journal:
-        made = Run(api, plan.plan.steps, journal, plan.clock, plan.secrets, plan.lease, said.append)
-        result = apply(made)
+        made = RunContext(
+            api, plan.plan.steps, journal, plan.clock, plan.secrets, plan.lease, said.append
+        )
+        result = apply_plan(made)
     return result, said, plan.clock.now() - began
 
 

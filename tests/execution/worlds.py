@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reconciler.execution.apply import apply, resume, take_back
+from reconciler.execution.apply import apply_plan, resume_run, roll_back_run
 from reconciler.execution.journal import store
 from reconciler.execution.journal.journal import Journal
-from reconciler.execution.run.context import Run
-from reconciler.execution.run.outcome import Report
+from reconciler.execution.run.context import RunContext
+from reconciler.execution.run.outcome import RunReport
 from reconciler.kinds import all_kinds, visible
 from reconciler.kinds.shared.reader import EVERYTHING, read_state
 from reconciler.model.address import Address
@@ -28,7 +28,7 @@ from reconciler.model.plan import Plan
 from reconciler.model.policy import Manage, Mode, Policy
 from reconciler.model.request import Request
 from reconciler.model.spec import Spec, State
-from reconciler.planning.builder import Question, compose
+from reconciler.planning.builder import PlanRequest, build_plan
 from reconciler.sandbox.http.direct import SandboxApi
 from reconciler.sandbox.settings import Settings
 from tests.kinds.samples import fresh_folder
@@ -112,8 +112,8 @@ def look(api: Api) -> dict[Address, Spec]:
 def plan_for(api: Api, state: State, cluster: str = "", actor: str = "") -> Plan:
     """The plan to `state`, with everything allowed that can be allowed."""
     where, who = cluster or api.endpoint, actor or api.actor
-    question = Question(where, who, NOW, allowed=PASSED)
-    return compose(declare(state), look(api), Facts(), question).plan
+    question = PlanRequest(where, who, NOW, allowed=PASSED)
+    return build_plan(declare(state), look(api), Facts(), question).plan
 
 
 @dataclass
@@ -149,19 +149,21 @@ class Bench:
         with store.start(self.world.journal, self.plan, "tester", "", self.clock.time) as new:
             return new.path
 
-    def run(self, api: Api, journal: Journal) -> Run:
-        return Run(api, self.plan.steps, journal, self.clock, self.secrets, self.lease)
+    def run(self, api: Api, journal: Journal) -> RunContext:
+        return RunContext(api, self.plan.steps, journal, self.clock, self.secrets, self.lease)
 
-    def apply(self, api: Api, path: Path | None = None) -> tuple[Report, Path]:
-        return self._go(api, path or self.begin(), apply)
+    def apply(self, api: Api, path: Path | None = None) -> tuple[RunReport, Path]:
+        return self._go(api, path or self.begin(), apply_plan)
 
-    def resume(self, path: Path, api: Api | None = None) -> Report:
-        return self._go(api or self.world.api, path, resume)[0]
+    def resume(self, path: Path, api: Api | None = None) -> RunReport:
+        return self._go(api or self.world.api, path, resume_run)[0]
 
-    def roll_back(self, path: Path, api: Api | None = None) -> Report:
-        return self._go(api or self.world.api, path, take_back)[0]
+    def roll_back(self, path: Path, api: Api | None = None) -> RunReport:
+        return self._go(api or self.world.api, path, roll_back_run)[0]
 
-    def _go(self, api: Api, path: Path, work: Callable[[Run], Report]) -> tuple[Report, Path]:
+    def _go(
+        self, api: Api, path: Path, work: Callable[[RunContext], RunReport]
+    ) -> tuple[RunReport, Path]:
         with Journal.open(path) as journal:
             return work(self.run(Watched(api, path), journal)), path
 

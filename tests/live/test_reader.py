@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.context import looked_at
+from reconciler.cli.context import kinds_to_read
 from reconciler.errors import Blind
 from reconciler.kinds.shared.reader import EVERYTHING
 from reconciler.live.reader import read_live
@@ -55,4 +55,4 @@ def test_what_may_be_deleted_is_read_with_all_that_hangs_on_it(
     deleted: str, hangs_on_it: str
 ) -> None:
     policy = Policy(manage={deleted: Manage(mode=Mode.AUTHORITATIVE)})
-    assert looked_at(Desired(policy=policy))[hangs_on_it] == EVERYTHING
+    assert kinds_to_read(Desired(policy=policy))[hangs_on_it] == EVERYTHING

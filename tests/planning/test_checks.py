@@ -18,7 +18,7 @@ from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan
 from reconciler.model.policy import Limit, Limits, Manage, Mode, Policy, Protected
 from reconciler.model.spec import Spec
-from reconciler.planning.builder import Question, compose
+from reconciler.planning.builder import PlanRequest, build_plan
 
 HERE = Source("access.toml", 1)
 ANNA = Address("user", "anna@pve")
@@ -39,8 +39,8 @@ def plan(
         removed=dict.fromkeys(removed, HERE),
         policy=policy or Policy(),
     )
-    asked = Question("sandbox:x", "", 1_800_000_000, **question)
-    return compose(desired, live or {}, Facts(), asked).plan
+    asked = PlanRequest("sandbox:x", "", 1_800_000_000, **question)
+    return build_plan(desired, live or {}, Facts(), asked).plan
 
 
 def found(plan: Plan, code: str) -> list[Finding]:

@@ -25,7 +25,7 @@ from reconciler.model.inventory import Facts
 from reconciler.model.plan import Step
 from reconciler.model.secret import SecretSink
 from reconciler.model.spec import Spec
-from reconciler.planning.builder import Question, compose
+from reconciler.planning.builder import PlanRequest, build_plan
 from tests.execution import size
 from tests.execution.worlds import PASSED, World, declare, look, plan_for, world
 from tests.kinds.samples import declared
@@ -163,8 +163,8 @@ def test_a_plan_opens_a_window_only_where_every_order_does_and_names_it() -> Non
         for step in plan_for(cluster.api, first).steps:
             cluster.api.send(step.request)
         there, before = cluster.files(), rights(cluster, at)
-        question = Question(cluster.api.endpoint, cluster.api.actor, at, allowed=PASSED)
-        plan = compose(declare(second), look(cluster.api), Facts(), question).plan
+        question = PlanRequest(cluster.api.endpoint, cluster.api.actor, at, allowed=PASSED)
+        plan = build_plan(declare(second), look(cluster.api), Facts(), question).plan
         if any(finding.code == "UNKNOWN_REFERENCE" for finding in plan.refusals):
             return
         steps = plan.steps

@@ -21,7 +21,7 @@ from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Waiver
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.spec import Spec
-from reconciler.planning.lint import RULES, Scene, lint, waive
+from reconciler.planning.lint import RULES, LintContext, lint, waive
 from tests.support.random_tables import PATHS, TOKENS, USERS, tables
 
 NOW = 1_795_491_600
@@ -38,7 +38,7 @@ def _found(
     """Code and address of every finding."""
     state = _state(**{"user.root@pam": UserSpec(), **objects})
     places = {Address.parse(name): one for name, one in declared.items()}
-    scene = Scene(state, access_table(state), places, now=NOW, complete=complete)
+    scene = LintContext(state, access_table(state), places, now=NOW, complete=complete)
     return [(finding.code, str(finding.address)) for finding in lint(scene)]
 
 
@@ -224,7 +224,7 @@ def test_files_alone_do_not_call_what_they_do_not_declare_missing() -> None:
 
 def test_a_break_glass_principal_that_cannot_log_in_is_found() -> None:
     state = _state(**{"user.root@pam": UserSpec(enabled=False)})
-    scene = Scene(state, access_table(state), now=NOW, complete=True)
+    scene = LintContext(state, access_table(state), now=NOW, complete=True)
     assert [finding.code for finding in lint(scene)] == ["LINT_BREAK_GLASS"]
 
 
@@ -258,7 +258,7 @@ def test_what_is_said_of_the_entries_of_root_is_that_they_do_nothing() -> None:
     table = AccessTable(users={"root@pam": Principal(enabled=True)})
     for role in ("NoAccess", "PVEAuditor"):
         table.add_entry("/", "user", "root@pam", role, propagate=True)
-        found = lint(Scene({Address("acl", f"/|user:root@pam|{role}"): AclSpec()}, table))
+        found = lint(LintContext({Address("acl", f"/|user:root@pam|{role}"): AclSpec()}, table))
         assert {one.code for one in found} & {"LINT_NO_EFFECT", "LINT_NOACCESS_IDLE"}
         del table.acl["/"]
 
@@ -276,7 +276,7 @@ def test_an_entry_said_to_do_nothing_can_be_taken_out_without_anybody_noticing(
     }
     assert "acl" in all_kinds()
     full = all_active(table)
-    for finding in lint(Scene(state, table, paths=PATHS)):
+    for finding in lint(LintContext(state, table, paths=PATHS)):
         if finding.code in ("LINT_NO_EFFECT", "LINT_REPEATS", "LINT_NOACCESS_IDLE"):
             assert finding.address is not None
             path, who, role = finding.address.id.split("|")
@@ -300,6 +300,6 @@ def test_a_hint_can_be_pasted_into_a_shell() -> None:
             **_grants("/vms|token:ci@pve!x1|Keeper"),
         }
     )
-    found = lint(Scene(state, access_table(state), complete=True))
+    found = lint(LintContext(state, access_table(state), complete=True))
     hint = next(one.hint for one in found if one.code == "LINT_NO_EFFECT")
     assert "`pvectl explain 'ci@pve!x1' /vms`" in hint

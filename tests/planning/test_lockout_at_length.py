@@ -1,7 +1,7 @@
 """Random plans, sent to their end: what lockout protects is there after each request, or refused.
 
-Looked at in the cluster's own file with an evaluator of its own (`tests.support.naive`), as of now and of a
-day later; also on the way back, after one of the steps was refused.
+Looked at in the cluster's own file with an evaluator of its own (`tests.support.naive`), as of now
+and of a day later; also on the way back, after one of the steps was refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from reconciler.model.plan import Plan
 from reconciler.model.policy import Lockout
 from reconciler.model.request import Request
 from reconciler.model.spec import Spec
-from reconciler.planning.builder import Question, compose
+from reconciler.planning.builder import PlanRequest, build_plan
 from tests.execution import size
 from tests.execution.worlds import PASSED, Bench, World, declare, look, plan_for, world
 from tests.support import naive
@@ -209,8 +209,8 @@ def test_a_plan_is_refused_exactly_when_a_prefix_of_it_loses_what_is_protected()
             cluster.api.send(step.request)
         wanted = declare(second)
         wanted = replace(wanted, policy=wanted.policy.model_copy(update={"lockout": policy}))
-        question = Question(cluster.api.endpoint, actor, at, allowed=PASSED)
-        plan = compose(wanted, look(cluster.api), Facts(), question).plan
+        question = PlanRequest(cluster.api.endpoint, actor, at, allowed=PASSED)
+        plan = build_plan(wanted, look(cluster.api), Facts(), question).plan
         if {"UNKNOWN_REFERENCE", "STILL_USED"} & {one.code for one in plan.refusals}:
             return  # a state that names what it does not hold: nobody can apply that
         there = cluster.files()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from reconciler.cli.context import look
+from reconciler.cli.context import read_cluster
 from reconciler.desired.loader import load
 from reconciler.desired.settings.settings import read_settings
 from reconciler.model.api import Api
 from reconciler.model.plan import Plan
-from reconciler.planning.builder import Question, compose
+from reconciler.planning.builder import PlanRequest, build_plan
 from reconciler.render.documents.plan import text
 from reconciler.render.view import View
 
@@ -20,9 +20,9 @@ ACCESS = {"role", "group", "user", "token", "acl"}
 
 def plan(api: Api) -> Plan:
     desired = load(STATE, settings=read_settings(STATE))
-    live = look(api, desired)
-    question = Question(cluster=api.endpoint, actor=api.actor, now=1_800_000_000)
-    return compose(desired, live.state, live.facts, question).plan
+    live = read_cluster(api, desired)
+    question = PlanRequest(cluster=api.endpoint, actor=api.actor, now=1_800_000_000)
+    return build_plan(desired, live.state, live.facts, question).plan
 
 
 def test_what_the_demo_does_on_a_fresh_cluster(

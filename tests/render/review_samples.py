@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.access.escalation.search import escalations
 from reconciler.access.review.accounts import Age
-from reconciler.access.review.review import About, Beside, Review, review
+from reconciler.access.review.review import About, Review, ReviewContext, review
 from reconciler.desired.loader import load
 from reconciler.kinds import access_table, all_kinds
 from reconciler.kinds.shared.reader import EVERYTHING
@@ -64,7 +64,9 @@ def team(folder: Path = FIXTURES / "team", **more: Any) -> Review:
     about = About("https://pve01.example.com:8006", more.pop("taken", TAKEN), "auditor@pve!review")
     desired, paths = declared(), real_paths(live.state, live.facts)
     judged = lint_all(desired, live.state, table, paths, about.taken, complete=True)
-    beside = Beside(desired, live.facts, findings=judged.findings, waived=judged.waived, **more)
+    beside = ReviewContext(
+        desired, live.facts, findings=judged.findings, waived=judged.waived, **more
+    )
     return review(about, live.state, table, escalations(table), beside)
 
 

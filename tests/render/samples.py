@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from reconciler.errors import Conflict, Interrupted, RequestRefused
 from reconciler.execution.journal.journal import Event
-from reconciler.execution.run.outcome import Outcome, Report
+from reconciler.execution.run.outcome import Outcome, RunReport
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.pool.membership import PoolSpec
@@ -19,7 +19,7 @@ from reconciler.kinds.user import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.finding import Finding, Severity, Source
-from reconciler.model.plan import Access, Kept, Plan
+from reconciler.model.plan import Access, LeftAlone, Plan
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.spec import Spec
 from reconciler.planning.ordering.order import order
@@ -50,7 +50,7 @@ def change(
 
 
 def plan(
-    changes: Iterable[Change], findings: Sequence[Finding] = (), kept: Sequence[Kept] = ()
+    changes: Iterable[Change], findings: Sequence[Finding] = (), kept: Sequence[LeftAlone] = ()
 ) -> Plan:
     said = tuple({"mark": line[0], "text": line[2:]} for line in IMPACT)
     return Plan(
@@ -87,7 +87,7 @@ def first_plan() -> Plan:
                 for who in ("token:felhom-ctl@pve!ctl", "user:felhom-ctl@pve")
             ),
         ],
-        kept=[Kept("user", "not declared, and hangs on nothing that is", 3)],
+        kept=[LeftAlone("user", "not declared, and hangs on nothing that is", 3)],
     )
 
 
@@ -153,7 +153,9 @@ def busy_plan() -> Plan:
             "declared in access.toml:70",
         ),
     ]
-    made = plan(changes, findings(), [Kept("acl", "not declared; outside the managed scope", 1)])
+    made = plan(
+        changes, findings(), [LeftAlone("acl", "not declared; outside the managed scope", 1)]
+    )
     window = "automation@pve!pvectl lacks Pool.Audit on /pool/Dev"
     steps = [
         step._replace(window=window) if step.changes[0].address.kind == "pool" else step
@@ -222,11 +224,11 @@ def hostile_plan(text: str = HOSTILE) -> Plan:
             Finding("LINT", Severity.ERROR, text, text, Address("user", text), Source(text, 1, 2)),
             Finding("LINT", Severity.WARNING, text, text, Address("user", text)),
         ],
-        [Kept("user", text, 1)],
+        [LeftAlone("user", text, 1)],
     )
 
 
-def restored_report() -> Report:
+def restored_report() -> RunReport:
     """A step was refused and everything taken back."""
     objects = (
         (Address("role", "FelhomSelfBackup"), Outcome.UNDONE),
@@ -238,10 +240,10 @@ def restored_report() -> Report:
         "Permission check failed (/access/groups, User.Modify)",
         hint="`pvectl bootstrap` prints what is missing",
     )
-    return Report("rolled back", objects, failure)
+    return RunReport("rolled back", objects, failure)
 
 
-def broken_report() -> Report:
+def broken_report() -> RunReport:
     """The way back was barred."""
     objects = (
         (Address("role", "FelhomSelfBackup"), Outcome.DONE),
@@ -253,19 +255,19 @@ def broken_report() -> Report:
         '"a" → "b", found comment: "a" → "c"',
         hint="look at it, then plan again",
     )
-    return Report("rolled back", objects, conflict, (RequestRefused(500, "no quorum!"),))
+    return RunReport("rolled back", objects, conflict, (RequestRefused(500, "no quorum!"),))
 
 
-def lossy_report() -> Report:
+def lossy_report() -> RunReport:
     """A token went, and cannot come back."""
     token = (Address("token", "bob@pve!ci"), Outcome.UNKNOWN)
     user = (Address("user", "alice@ldap"), Outcome.UNDONE)
     failure = Interrupted("stopped by a signal before step 12")
-    return Report("stuck", (user, token), failure)
+    return RunReport("stuck", (user, token), failure)
 
 
-def done_report() -> Report:
-    return Report("done", tuple((c.address, Outcome.DONE) for c in first_plan().changes))
+def done_report() -> RunReport:
+    return RunReport("done", tuple((c.address, Outcome.DONE) for c in first_plan().changes))
 
 
 def journal(plan: Plan, *, ended: bool) -> list[Event]:

@@ -10,14 +10,14 @@ import time
 from dataclasses import replace
 
 from reconciler.errors import Interrupted
-from reconciler.execution.run.outcome import Outcome, Report
+from reconciler.execution.run.outcome import Outcome, RunReport
 from reconciler.kinds.acl import AclSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Plan
 from reconciler.render import FORMATS
-from reconciler.render.documents.drift import Class, Drift
+from reconciler.render.documents.drift import Drift, DriftClass
 from reconciler.render.documents.plan import plans_only
 from reconciler.render.view import View
 from tests.render import samples
@@ -25,9 +25,9 @@ from tests.render import samples
 RENDER_ALL = """
 import sys
 from reconciler.render import FORMATS
-from reconciler.render.drift import Drift
+from reconciler.render.documents.drift import Drift
 from reconciler.render.view import View
-from tests import render_samples as samples
+from tests.render import samples
 plan = samples.busy_plan()
 for kind, content in (("plan", plan), ("drift", Drift.of(plan)), ("findings", plan.findings)):
     for name in sorted(FORMATS[kind]):
@@ -121,7 +121,7 @@ def test_ten_thousand_entries_are_rendered_in_little_time() -> None:
     assert time.process_time() - begin < 3
 
 
-def _classes(plan: Plan, **known: object) -> dict[str, Class]:
+def _classes(plan: Plan, **known: object) -> dict[str, DriftClass]:
     drift = Drift.of(plan, **known)  # type: ignore[arg-type]
     return {str(one.change.address): one.kind for one in drift.differences}
 
@@ -140,16 +140,16 @@ def test_drift_says_where_each_difference_comes_from() -> None:
     ]
     plan = samples.plan(causes)
     assert _classes(plan) == {
-        "role.A": Class.CHANGED,
-        "role.B": Class.NOT_APPLIED,
-        "user.e@pve": Class.NOT_APPLIED,
-        "acl./|token:c@pve!t|PVEAuditor": Class.UNDECLARED,
-        "token.c@pve!t": Class.UNDECLARED,
-        "user.c@pve": Class.UNDECLARED,
-        "acl./|user:d@pve|PVEAuditor": Class.EXPIRED,
+        "role.A": DriftClass.CHANGED,
+        "role.B": DriftClass.NOT_APPLIED,
+        "user.e@pve": DriftClass.NOT_APPLIED,
+        "acl./|token:c@pve!t|PVEAuditor": DriftClass.UNDECLARED,
+        "token.c@pve!t": DriftClass.UNDECLARED,
+        "user.c@pve": DriftClass.UNDECLARED,
+        "acl./|user:d@pve|PVEAuditor": DriftClass.EXPIRED,
     }
     applied = {change.address for change in plan.changes}
-    assert _classes(plan, applied=applied)["role.B"] is Class.CHANGED
+    assert _classes(plan, applied=applied)["role.B"] is DriftClass.CHANGED
 
 
 def test_drift_that_went_away_is_named() -> None:
@@ -184,13 +184,13 @@ def test_a_single_finding_more_is_shown_rather_than_counted() -> None:
 
 def test_a_long_run_that_went_well_is_not_listed_to_its_end() -> None:
     done = tuple((Address("group", f"g{number:04}"), Outcome.DONE) for number in range(500))
-    text = FORMATS["report"]["text"](Report("done", done), View())
+    text = FORMATS["report"]["text"](RunReport("done", done), View())
     assert len(text.splitlines()) < 30
     assert "Done: 500\n" in text
     assert "and 480 more; `--format json` has all" in text
-    whole = json.loads(FORMATS["report"]["json"](Report("done", done), View()))
+    whole = json.loads(FORMATS["report"]["json"](RunReport("done", done), View()))
     assert len(whole["objects"]) == 500
-    stopped = FORMATS["report"]["text"](Report("stuck", done, Interrupted("stopped")), View())
+    stopped = FORMATS["report"]["text"](RunReport("stuck", done, Interrupted("stopped")), View())
     assert "group.g0499" in stopped
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.access.review.review import About, Beside, review
+from reconciler.access.review.review import About, ReviewContext, review
 from reconciler.access.table import AccessTable, Principal
 from reconciler.model.inventory import Facts
 from reconciler.render.review.html import html
@@ -235,7 +235,7 @@ def test_a_page_of_thousands_shows_them_step_by_step(page: Page, tmp_path: Path)
         for kind, name in (("user", f"u{number:04}@pve"), ("token", f"u{number:04}@pve!a1")):
             path = f"/vms/{100 + number}"
             table.add_entry(path, kind, name, "PVEVMUser", propagate=True)
-    found = review(About("large", 1), {}, table, (), Beside(facts=Facts("9.2")))
+    found = review(About("large", 1), {}, table, (), ReviewContext(facts=Facts("9.2")))
     path = tmp_path / "large.html"
     path.write_text(html(found, View()))
     page.call("Emulation.setEmulatedMedia", media="", features=[])

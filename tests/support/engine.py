@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.errors import RequestRefused, SinkFailed
-from reconciler.execution.apply import apply
+from reconciler.execution.apply import apply_plan
 from reconciler.execution.journal import store
 from reconciler.execution.journal.journal import Journal
-from reconciler.execution.run.context import Run
-from reconciler.execution.run.outcome import Report
+from reconciler.execution.run.context import RunContext
+from reconciler.execution.run.outcome import RunReport
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import read_state
 from reconciler.model.address import Address
@@ -25,7 +25,7 @@ from reconciler.model.policy import Manage, Mode, Policy
 from reconciler.model.request import Request
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.spec import Spec, State
-from reconciler.planning.builder import Question, compose
+from reconciler.planning.builder import PlanRequest, build_plan
 from reconciler.sandbox.http.direct import SandboxApi
 
 NOW = 1_800_000_000
@@ -153,8 +153,8 @@ def plan_for(api: Api, desired: Desired, kinds: Sequence[str] = ACCESS_KINDS) ->
     wanted = {kind: frozenset(a.id for a in desired.objects if a.kind == kind) for kind in kinds}
     live, _ = read_state(api, kinds, wanted)
     allowed = ("irreversible=*", "LIMIT_DELETE=*", "LIMIT_TOTAL=*", "PROTECTED=*")
-    question = Question(api.endpoint, api.actor, NOW, allowed=allowed)
-    return compose(desired, live, Facts(), question).plan
+    question = PlanRequest(api.endpoint, api.actor, NOW, allowed=allowed)
+    return build_plan(desired, live, Facts(), question).plan
 
 
 def run_plan(
@@ -163,13 +163,13 @@ def run_plan(
     folder: Path,
     clock: TestClock | None = None,
     secrets: MemorySecrets | None = None,
-) -> tuple[Report, Journal]:
+) -> tuple[RunReport, Journal]:
     """Apply a plan with a journal in `folder`."""
     clock = clock or TestClock()
     journal = store.start(folder, plan, "tester", "", clock.now())
-    run = Run(api, plan.steps, journal, clock, secrets or MemorySecrets(), NoLease())
+    run = RunContext(api, plan.steps, journal, clock, secrets or MemorySecrets(), NoLease())
     with journal:
-        return apply(run), journal
+        return apply_plan(run), journal
 
 
 def access_state(api: Api) -> dict[Address, Spec]:

@@ -10,7 +10,7 @@ from reconciler.access.evaluate import index_of
 from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable, split_token
 from reconciler.pve.acl_paths import chain
 
-Touched = Mapping[str, frozenset[str]]
+Affected = Mapping[str, frozenset[str]]
 """Principal -> the paths at and below which its privileges may differ"""
 
 
@@ -22,7 +22,7 @@ class _Spot(NamedTuple):
     path: str
 
 
-def touched(delta: Delta, *tables: AccessTable) -> Touched:
+def affected_principals(delta: Delta, *tables: AccessTable) -> Affected:
     """The principals that `delta` may concern, in text order; everybody else is as before.
 
     `tables`: every table that will be compared, so at least the two ends of the delta.
@@ -34,14 +34,14 @@ def touched(delta: Delta, *tables: AccessTable) -> Touched:
     return {who: frozenset(_outermost(found[who])) for who in sorted(found)}
 
 
-def everybody(*tables: AccessTable) -> Touched:
+def all_principals(*tables: AccessTable) -> Affected:
     """All users, with root@pam in any case, and tokens, everywhere."""
     whole = frozenset({"/"})
     names = {ROOT, *(name for table in tables for name in (*table.users, *table.tokens))}
     return dict.fromkeys(sorted(names), whole)
 
 
-def strangers(table: AccessTable) -> tuple[str, ...]:
+def dangling_users(table: AccessTable) -> tuple[str, ...]:
     """Users that groups or entries name and that do not exist, in text order.
 
     PVE keeps and evaluates what names them (user.cfg; /access/permissions), and nobody can log in

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from reconciler.access.analysis.equivalence import Cell
-from reconciler.access.path_index import PathSet
+from reconciler.access.analysis.equivalence import EquivalenceClass
+from reconciler.access.path_index import PathIndex
 
 SHOWN = 4
 """How many names are written out before the rest is counted."""
 
 
-class Effect(NamedTuple):
+class AccessEffect(NamedTuple):
     """All `principals` gain and lose the same privileges on all `paths`; all in order."""
 
     principals: tuple[str, ...]
@@ -24,10 +24,10 @@ class Effect(NamedTuple):
         return {key: list(value) for key, value in self._asdict().items()}
 
 
-class Difference(NamedTuple):
+class AccessDifference(NamedTuple):
     """What one cell gains and loses."""
 
-    cell: Cell
+    cell: EquivalenceClass
     gained: tuple[str, ...]
     lost: tuple[str, ...]
 
@@ -37,15 +37,15 @@ def names(privileges: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(privileges))
 
 
-def compared(cell: Cell) -> Difference:
+def compared(cell: EquivalenceClass) -> AccessDifference:
     """From the first of two tables to the second."""
     before, after = cell.held
-    return Difference(
+    return AccessDifference(
         cell, names(after.keys() - before.keys()), names(before.keys() - after.keys())
     )
 
 
-def collect(found: Iterable[Difference], paths: PathSet) -> tuple[Effect, ...]:
+def collect(found: Iterable[AccessDifference], paths: PathIndex) -> tuple[AccessEffect, ...]:
     """The fewest effects: a pair of principal and path is in one of them at most.
 
     `found`: only cells in which something differs.
@@ -59,14 +59,14 @@ def collect(found: Iterable[Difference], paths: PathSet) -> tuple[Effect, ...]:
         people.setdefault((tuple(where), gained, lost), []).extend(principals)
     return tuple(
         sorted(
-            Effect(tuple(sorted(who)), where, gained, lost)
+            AccessEffect(tuple(sorted(who)), where, gained, lost)
             for (where, gained, lost), who in people.items()
         )
     )
 
 
 def of_principal(
-    effects: Iterable[Effect], principal: str
+    effects: Iterable[AccessEffect], principal: str
 ) -> Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """Path -> (gained, lost) for one principal."""
     return {

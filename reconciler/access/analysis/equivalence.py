@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
-from reconciler.access.analysis.affected import Touched, owner_of
-from reconciler.access.analysis.path_partition import Ground
+from reconciler.access.analysis.affected import Affected, owner_of
+from reconciler.access.analysis.path_partition import PathPartition
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.index import Flags
 from reconciler.access.login import active
-from reconciler.access.path_index import PathSet
+from reconciler.access.path_index import PathIndex
 from reconciler.access.table import ROOT, AccessTable
 
 
-class Cell(NamedTuple):
+class EquivalenceClass(NamedTuple):
     """In each of the tables all `principals` hold the same privileges on all `paths`."""
 
     principals: tuple[str, ...]
@@ -34,13 +34,13 @@ def held(table: AccessTable, principal: str, path: str, now: int = 0) -> Flags:
     return privileges(table, principal, path) if active(table, principal, now) else {}
 
 
-def cells(
+def equivalence_classes(
     tables: Sequence[AccessTable],
-    touched: Touched,
-    paths: PathSet,
+    touched: Affected,
+    paths: PathIndex,
     now: int = 0,
-    ground: Ground | None = None,
-) -> Iterator[Cell]:
+    ground: PathPartition | None = None,
+) -> Iterator[EquivalenceClass]:
     """Every pair of a touched principal and a path that its roots reach is in exactly one cell.
 
     Left out: principals that can use nothing in any of the tables. `now` in Unix seconds; with 0
@@ -52,7 +52,7 @@ def cells(
         signs = tuple(signature(table, principal, now) for table in tables)
         if any(sign is not None for sign in signs):
             alike.setdefault((roots, signs), []).append(principal)
-    ground = ground or Ground(tables, paths)
+    ground = ground or PathPartition(tables, paths)
     for (roots, signs), who in alike.items():
         here = [
             (table, who[0]) if sign is not None else None
@@ -60,7 +60,7 @@ def cells(
         ]
         for part in ground.parts(_identities(tables, who[0]), roots):
             flags = tuple(privileges(*one, part[0]) if one else {} for one in here)
-            yield Cell(tuple(who), tuple(part), flags)
+            yield EquivalenceClass(tuple(who), tuple(part), flags)
 
 
 def signature(table: AccessTable, principal: str, now: int = 0) -> Hashable:

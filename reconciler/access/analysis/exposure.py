@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from reconciler.access.analysis.affected import Touched
-from reconciler.access.analysis.effects import Difference, Effect, collect, listed, names
-from reconciler.access.analysis.equivalence import Cell, cells, held
+from reconciler.access.analysis.affected import Affected
+from reconciler.access.analysis.effects import (
+    AccessDifference,
+    AccessEffect,
+    collect,
+    listed,
+    names,
+)
+from reconciler.access.analysis.equivalence import EquivalenceClass, equivalence_classes, held
 from reconciler.access.analysis.impact import known_paths
-from reconciler.access.analysis.path_partition import Ground
-from reconciler.access.path_index import PathSet
+from reconciler.access.analysis.path_partition import PathPartition
+from reconciler.access.path_index import PathIndex
 from reconciler.access.table import AccessTable
-from reconciler.pve.acl_paths import in_words
+from reconciler.pve.acl_paths import path_in_words
 
 
-class Window(NamedTuple):
+class ExposureWindow(NamedTuple):
     """`gained` of an effect: held only in between; `lost`: missing only in between."""
 
-    effects: tuple[Effect, ...]
+    effects: tuple[AccessEffect, ...]
 
     def __str__(self) -> str:
         """The first effect in words, and how many others there are."""
@@ -28,20 +34,20 @@ class Window(NamedTuple):
             for verb, privileges in (("would hold", first.gained), ("would lack", first.lost))
             if privileges
         ]
-        paths = [in_words(path) for path in first.paths]
+        paths = [path_in_words(path) for path in first.paths]
         text = f"{listed(first.principals)} {' and '.join(what)} on {listed(paths)}"
         return f"{text}, and more" if len(self.effects) > 1 else text
 
 
-def window(
+def exposure_window(
     before: AccessTable,
     after: AccessTable,
     now: AccessTable,
-    touched: Touched,
-    paths: PathSet | None = None,
-    ground: Ground | None = None,
+    touched: Affected,
+    paths: PathIndex | None = None,
+    ground: PathPartition | None = None,
     time: int = 0,
-) -> Window | None:
+) -> ExposureWindow | None:
     """The window that is open in `now`, a table on the way from `before` to `after`; None: none.
 
     Only what is `touched` is looked at, so it costs little to ask after each step for what the step
@@ -50,19 +56,19 @@ def window(
     has expired by then holds nothing; with 0 nothing counts as expired.
     """
     where = paths if paths is not None else known_paths((before, after))
-    alike = cells((before, after, now), touched, where, time, ground)
+    alike = equivalence_classes((before, after, now), touched, where, time, ground)
     found = [one for cell in alike for one in _open(cell)]
-    return Window(collect(found, where)) if found else None
+    return ExposureWindow(collect(found, where)) if found else None
 
 
-def _open(cell: Cell) -> Iterator[Difference]:
+def _open(cell: EquivalenceClass) -> Iterator[AccessDifference]:
     before, after, now = (flags.keys() for flags in cell.held)
     extra, missing = now - before - after, (before & after) - now
     if extra or missing:
-        yield Difference(cell, names(extra), names(missing))
+        yield AccessDifference(cell, names(extra), names(missing))
 
 
-def still_open(
+def still_exposed(
     before: AccessTable,
     after: AccessTable,
     now: AccessTable,

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from reconciler.access.analysis.affected import touched
-from reconciler.access.analysis.effects import Effect, collect, compared, of_principal
-from reconciler.access.analysis.equivalence import cells
-from reconciler.access.analysis.unexpected import Ends, Surprise, surprises
+from reconciler.access.analysis.affected import affected_principals
+from reconciler.access.analysis.effects import AccessEffect, collect, compared, of_principal
+from reconciler.access.analysis.equivalence import equivalence_classes
+from reconciler.access.analysis.unexpected import Ends, UnexpectedAccess, unexpected_access
 from reconciler.access.delta import Delta, difference
 from reconciler.access.evaluate import index_of
 from reconciler.access.login import Login, login
-from reconciler.access.path_index import PathSet, parents
+from reconciler.access.path_index import PathIndex, parents
 from reconciler.access.table import AccessTable
 
 
@@ -39,11 +39,11 @@ class Impact:
     Disabled and expired principals hold nothing. `paths`: every path that was looked at.
     """
 
-    effects: tuple[Effect, ...] = ()
+    effects: tuple[AccessEffect, ...] = ()
     logins: tuple[LoginChange, ...] = ()
-    surprises: tuple[Surprise, ...] = ()
+    surprises: tuple[UnexpectedAccess, ...] = ()
     delta: Delta = field(default_factory=Delta)
-    paths: PathSet = field(default_factory=lambda: PathSet(()))
+    paths: PathIndex = field(default_factory=lambda: PathIndex(()))
 
     def of(self, principal: str) -> Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]:
         """Path -> (gained, lost) for one principal."""
@@ -51,7 +51,9 @@ class Impact:
 
     def inverse(self) -> Impact:
         """That of the way back, without the surprises, which belong to a direction."""
-        effects = (Effect(one.principals, one.paths, one.lost, one.gained) for one in self.effects)
+        effects = (
+            AccessEffect(one.principals, one.paths, one.lost, one.gained) for one in self.effects
+        )
         logins = (LoginChange(one.principals, one.after, one.before) for one in self.logins)
         return Impact(
             tuple(sorted(effects)),
@@ -79,28 +81,28 @@ def impact(
     """
     delta = difference(before, after)
     where = known_paths((before, after), paths)
-    reach = touched(delta, before, after)
+    reach = affected_principals(delta, before, after)
     changed = [
         compared(cell)
-        for cell in cells((before, after), reach, where, now)
+        for cell in equivalence_classes((before, after), reach, where, now)
         if cell.held[0].keys() != cell.held[1].keys()
     ]
     return Impact(
         collect(changed, where),
         _logins(before, after, reach, now),
-        surprises(Ends(before, after, delta, reach, where, now), changed),
+        unexpected_access(Ends(before, after, delta, reach, where, now), changed),
         delta,
         where,
     )
 
 
-def known_paths(tables: Iterable[AccessTable], paths: Iterable[str] = ()) -> PathSet:
+def known_paths(tables: Iterable[AccessTable], paths: Iterable[str] = ()) -> PathIndex:
     """All paths that the tables name, with those above them, and `paths` with those above."""
     found = {path for table in tables for path in index_of(table).everything.paths}
     for path in paths:
         if path not in found:
             found.update((path, *parents(path)))
-    return PathSet(found)
+    return PathIndex(found)
 
 
 def _logins(

@@ -10,23 +10,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.access.analysis.affected import Touched, touched
+from reconciler.access.analysis.affected import Affected, affected_principals
 from reconciler.access.analysis.effects import listed, names
-from reconciler.access.analysis.equivalence import cells, held
+from reconciler.access.analysis.equivalence import equivalence_classes, held
 from reconciler.access.analysis.impact import known_paths
-from reconciler.access.delta import Delta, apply
+from reconciler.access.delta import Delta, apply_delta
 from reconciler.access.login import Login, active, login
 from reconciler.access.table import ROOT, AccessTable
-from reconciler.access.trace import Decision, decide
+from reconciler.access.trace import Decision, trace_decision
 from reconciler.model.policy import Lockout
-from reconciler.pve.acl_paths import UNNAMED, in_words
+from reconciler.pve.acl_paths import UNNAMED, path_in_words
 from reconciler.pve.builtin_roles import PRIVILEGES
 
 SOON = 24 * 3600
 """In seconds. A saved plan can be applied for that long: what ends by then may end in the run."""
 
 
-class Kept(StrEnum):
+class ProtectedAccess(StrEnum):
     """What must be kept."""
 
     SELF = "the acting token"
@@ -35,7 +35,7 @@ class Kept(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class LockoutLoss:
     """After step `step` (from 0) `principal` has lost something that must be kept.
 
     `lost`: privileges on `path`; empty where it can no longer log in, as `login` then says.
@@ -45,7 +45,7 @@ class Loss:
     """
 
     step: int
-    kept: Kept
+    kept: ProtectedAccess
     principal: str = ""
     path: str = ""
     lost: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Loss:
 
     def __str__(self) -> str:
         when = " within a day" if self.soon else ""
-        if self.kept is Kept.ADMINISTRATORS:
+        if self.kept is ProtectedAccess.ADMINISTRATORS:
             return (
                 f"{self.left} enabled users would hold every privilege on /{when}, no longer "
                 f"{listed(self.gone)}; at least {self.wanted} must"
@@ -66,7 +66,7 @@ class Loss:
         who = f"{self.kept} {self.principal}"
         if self.login is not Login.ACTIVE:
             return f"{who} could no longer log in{when}: {self.login}"
-        return f"{who} would lose {listed(self.lost)} on {in_words(self.path)}{when}"
+        return f"{who} would lose {listed(self.lost)} on {path_in_words(self.path)}{when}"
 
 
 def first_loss(
@@ -75,7 +75,7 @@ def first_loss(
     start: AccessTable,
     steps: Iterable[Delta],
     now: int = 0,
-) -> Loss | None:
+) -> LockoutLoss | None:
     """The first loss after any of the steps, which follow each other from `start`; None: no loss.
 
     `actor`: who applies the plan; empty: nobody in particular. `now` in Unix seconds; a principal
@@ -138,12 +138,12 @@ class _Guard:
         self._administrators = administrators(start, now)
         self._needed = min(policy.administrators, len(self._administrators))
 
-    def losses(self, step: int, delta: Delta) -> Iterator[Loss]:
+    def losses(self, step: int, delta: Delta) -> Iterator[LockoutLoss]:
         """Take one step, and say what is lost."""
         if not delta:
             return
-        apply(self._table, delta)
-        reach = touched(delta, self._start, self._table)
+        apply_delta(self._table, delta)
+        reach = affected_principals(delta, self._start, self._table)
         if self._actor in reach:
             yield from self._of_actor(step)
         for principal in self._glass:
@@ -152,7 +152,7 @@ class _Guard:
         if any("/" in roots for roots in reach.values()):
             yield from self._of_administrators(step)
 
-    def _of_administrators(self, step: int) -> Iterator[Loss]:
+    def _of_administrators(self, step: int) -> Iterator[LockoutLoss]:
         left = administrators(self._table, self._time)
         if len(left) >= self._needed:
             return
@@ -162,10 +162,10 @@ class _Guard:
             if who not in left
         }
         active_ones = [who for who, state in states.items() if state is Login.ACTIVE]
-        yield Loss(
+        yield LockoutLoss(
             step,
-            Kept.ADMINISTRATORS,
-            decision=decide(self._table, active_ones[0], "/") if active_ones else None,
+            ProtectedAccess.ADMINISTRATORS,
+            decision=trace_decision(self._table, active_ones[0], "/") if active_ones else None,
             left=len(left),
             wanted=self._needed,
             gone=tuple(
@@ -175,33 +175,41 @@ class _Guard:
             soon=self._soon,
         )
 
-    def _of_actor(self, step: int) -> Iterator[Loss]:
+    def _of_actor(self, step: int) -> Iterator[LockoutLoss]:
         state = login(self._table, self._actor, self._time)
         if state is not Login.ACTIVE and self._acts:
-            yield Loss(step, Kept.SELF, self._actor, login=state, soon=self._soon)
+            yield LockoutLoss(step, ProtectedAccess.SELF, self._actor, login=state, soon=self._soon)
         for privilege, path in self._own:
             if privilege not in held(self._table, self._actor, path, self._time):
-                decision = decide(self._table, self._actor, path)
+                decision = trace_decision(self._table, self._actor, path)
                 lost = (privilege,)
-                yield Loss(
-                    step, Kept.SELF, self._actor, path, lost, decision=decision, soon=self._soon
+                yield LockoutLoss(
+                    step,
+                    ProtectedAccess.SELF,
+                    self._actor,
+                    path,
+                    lost,
+                    decision=decision,
+                    soon=self._soon,
                 )
 
-    def _of_glass(self, step: int, principal: str, reach: Touched) -> Iterator[Loss]:
+    def _of_glass(self, step: int, principal: str, reach: Affected) -> Iterator[LockoutLoss]:
         state = login(self._table, principal, self._time)
         if state is not Login.ACTIVE:
-            yield Loss(step, Kept.BREAK_GLASS, principal, login=state, soon=self._soon)
+            yield LockoutLoss(
+                step, ProtectedAccess.BREAK_GLASS, principal, login=state, soon=self._soon
+            )
             return
         tables = (self._start, self._table)
         paths = known_paths(tables, UNNAMED)
-        for cell in cells(tables, {principal: reach[principal]}, paths, self._time):
+        for cell in equivalence_classes(tables, {principal: reach[principal]}, paths, self._time):
             lost = cell.held[0].keys() - cell.held[1].keys()
             if lost:
                 path = cell.paths[0]
-                decision = decide(self._table, principal, path)
-                yield Loss(
+                decision = trace_decision(self._table, principal, path)
+                yield LockoutLoss(
                     step,
-                    Kept.BREAK_GLASS,
+                    ProtectedAccess.BREAK_GLASS,
                     principal,
                     path,
                     names(lost),

@@ -6,13 +6,13 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from reconciler.access.path_index import PathSet
+from reconciler.access.path_index import PathIndex
 
 EXCEPTIONS = 4
 """An area has at most this many exceptions, and they are fewer than a quarter of it."""
 
 
-class Area(NamedTuple):
+class PathGroup(NamedTuple):
     """`below`: how many known paths below `path` belong to it; those in `but` do not.
 
     With a `pool` these are `guests` and `storages` of that pool, all that it has, and `path` is the
@@ -47,10 +47,10 @@ class _Pool(NamedTuple):
     storages: list[str]
 
 
-class Areas:
+class PathGroups:
     """Makes areas of paths. `known`: all paths there are; `members`: of each pool's path."""
 
-    def __init__(self, known: PathSet, members: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, known: PathIndex, members: Mapping[str, Sequence[str]]) -> None:
         self._known = known
         self._pools = [
             _Pool(
@@ -61,11 +61,11 @@ class Areas:
             for pool in sorted(members)
         ]
 
-    def of(self, paths: Sequence[str]) -> tuple[Area, ...]:
+    def of(self, paths: Sequence[str]) -> tuple[PathGroup, ...]:
         """These paths as few areas."""
         known = self._known
         wanted = sorted(map(known.position.__getitem__, paths))
-        found: list[Area] = []
+        found: list[PathGroup] = []
         alone: dict[str, None] = {}
         done = -1
         for number, place in enumerate(wanted):
@@ -80,13 +80,13 @@ class Areas:
                 there = wanted[number : number + inside]
                 but = sorted(set(range(place, end)).difference(there)) if missing else ()
                 names = tuple(known.paths[at] for at in but)
-                found.append(Area(known.paths[place], inside - 1, names))
+                found.append(PathGroup(known.paths[place], inside - 1, names))
                 done = end - 1
             else:
                 alone[known.paths[place]] = None
         return (*found, *self._by_pools(alone))
 
-    def _by_pools(self, rest: dict[str, None]) -> Iterator[Area]:
+    def _by_pools(self, rest: dict[str, None]) -> Iterator[PathGroup]:
         """Pools all of whose guests or storages are among the paths, then what is left."""
         for pool in self._pools:
             guests = _all_or_none(pool.guests, rest)
@@ -94,11 +94,11 @@ class Areas:
             if len(guests) + len(storages) > 1:
                 path = pool.path if pool.path in rest else ""
                 name = pool.path.removeprefix("/pool/")
-                yield Area(path, 0, (), name, len(guests), len(storages))
+                yield PathGroup(path, 0, (), name, len(guests), len(storages))
                 for gone in (*guests, *storages, *filter(None, [path])):
                     del rest[gone]
         for path in rest:
-            yield Area(path)
+            yield PathGroup(path)
 
 
 def _all_or_none(members: list[str], rest: Mapping[str, None]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from reconciler.access.evaluate import index_of
 from reconciler.access.index import Pooling
-from reconciler.access.path_index import PathSet, order
+from reconciler.access.path_index import PathIndex, order
 from reconciler.access.table import AccessTable
 from reconciler.pve.acl_paths import chain
 
@@ -40,7 +40,7 @@ class _Roots(NamedTuple):
 class _Layout:
     """Some paths, and the pools of each in several tables; the same for many questions."""
 
-    def __init__(self, paths: PathSet, poolings: tuple[Pooling, ...]) -> None:
+    def __init__(self, paths: PathIndex, poolings: tuple[Pooling, ...]) -> None:
         self.paths = paths
         self.pools_of = tuple(pooling.pools_of for pooling in poolings)
         self.pools = sorted({pool for pooling in poolings for pool in pooling.members})
@@ -84,10 +84,10 @@ class _Layout:
         return list(alike.values())
 
     @cached_property
-    def plain(self) -> PathSet:
+    def plain(self) -> PathIndex:
         """The paths that are in no pool in any of the tables."""
         members = {path for block in self._blocks for path in block.paths}
-        return PathSet(path for path in self.paths.paths if path not in members)
+        return PathIndex(path for path in self.paths.paths if path not in members)
 
     @cached_property
     def _blocks(self) -> list[_Block]:
@@ -101,14 +101,14 @@ class _Layout:
 
 
 @lru_cache(maxsize=4)
-def _layout(paths: PathSet, poolings: tuple[Pooling, ...]) -> _Layout:
+def _layout(paths: PathIndex, poolings: tuple[Pooling, ...]) -> _Layout:
     return _Layout(paths, poolings)
 
 
-class Ground:
+class PathPartition:
     """The paths that are looked at in several tables."""
 
-    def __init__(self, tables: Sequence[AccessTable], paths: PathSet) -> None:
+    def __init__(self, tables: Sequence[AccessTable], paths: PathIndex) -> None:
         self._indexes = [index_of(table) for table in tables]
         self._layout = _layout(paths, tuple(index.pooling for index in self._indexes))
 
@@ -157,7 +157,7 @@ class Ground:
                 yield part
 
 
-def _around(marks: Sequence[str], paths: PathSet) -> Iterator[Sequence[str]]:
+def _around(marks: Sequence[str], paths: PathIndex) -> Iterator[Sequence[str]]:
     """For each mark what lies below it, but not below another mark; `marks` in path order."""
     open_marks: list[_Around] = []
     for mark in marks:
@@ -185,7 +185,7 @@ class _Around:
         self.end = end
         self.found: list[str] = []
 
-    def close(self, paths: PathSet) -> Iterator[Sequence[str]]:
+    def close(self, paths: PathIndex) -> Iterator[Sequence[str]]:
         found = self.found + paths.paths[self.cursor : self.end]
         if found:
             yield found

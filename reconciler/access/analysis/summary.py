@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.access.analysis.affected import owner_of
-from reconciler.access.analysis.effects import SHOWN, Effect, listed
+from reconciler.access.analysis.effects import SHOWN, AccessEffect, listed
 from reconciler.access.analysis.impact import Impact
-from reconciler.access.analysis.path_groups import Area, Areas
+from reconciler.access.analysis.path_groups import PathGroup, PathGroups
 from reconciler.access.evaluate import index_of
 from reconciler.access.index import NO_ACCESS
 from reconciler.access.login import active
@@ -20,7 +20,7 @@ _LOOKED_AT = 20
 """Paths of an effect on which it is asked whether a group brings it."""
 
 
-class Crowd(NamedTuple):
+class PrincipalGroup(NamedTuple):
     """The members of `group` with their tokens; without a group, principals by themselves."""
 
     group: str
@@ -33,7 +33,7 @@ class Crowd(NamedTuple):
         return listed((*self.users, *self.tokens))
 
 
-class Rights(NamedTuple):
+class PrivilegeSet(NamedTuple):
     """Privileges; `role` is one that holds exactly these, where there is one."""
 
     privileges: tuple[str, ...]
@@ -50,13 +50,13 @@ class Rights(NamedTuple):
         return f"{shown} and {len(self.privileges) - SHOWN} more privileges"
 
 
-class Line(NamedTuple):
+class Statement(NamedTuple):
     """One sentence: who gains and loses what where. Rights without privileges: none."""
 
-    who: tuple[Crowd, ...]
-    gains: Rights
-    loses: Rights
-    where: tuple[Area, ...]
+    who: tuple[PrincipalGroup, ...]
+    gains: PrivilegeSet
+    loses: PrivilegeSet
+    where: tuple[PathGroup, ...]
 
     def __str__(self) -> str:
         """`VM-Operators (12 users, 3 tokens) gain VM.Snapshot on 14 guests of pool Dev`."""
@@ -100,7 +100,7 @@ class Line(NamedTuple):
         }
 
 
-def fold(impact: Impact, table: AccessTable, now: int = 0) -> tuple[Line, ...]:
+def summarise(impact: Impact, table: AccessTable, now: int = 0) -> tuple[Statement, ...]:
     """The effects as few sentences, those that concern most principals first.
 
     `table`: where groups and pools are looked up, so the one after the change. Principals that can
@@ -110,13 +110,13 @@ def fold(impact: Impact, table: AccessTable, now: int = 0) -> tuple[Line, ...]:
     named = {key.principal for key in impact.delta.entries if key.kind == GROUP}
     groups = _groups(table, named, now)
     roles = _roles(table)
-    places = Areas(impact.paths, index_of(table).members)
+    places = PathGroups(impact.paths, index_of(table).members)
     lines = []
     for effect in impact.effects:
         who = [principal for principal in effect.principals if principal not in out]
         if who:
             lines.append(
-                Line(
+                Statement(
                     _crowds(who, [one for one in groups if _gives(table, one[0], effect)]),
                     _rights(effect.gained, roles),
                     _rights(effect.lost, roles),
@@ -139,7 +139,7 @@ def _groups(table: AccessTable, named: set[str], now: int) -> list[tuple[str, se
     return sorted(found, key=lambda item: (item[0] not in named, -len(item[1]), item[0]))
 
 
-def _gives(table: AccessTable, group: str, effect: Effect) -> bool:
+def _gives(table: AccessTable, group: str, effect: AccessEffect) -> bool:
     """Whether it is by the group that its members gain; who joins it later then has the same."""
     gained = frozenset(effect.gained)
     return all(gained <= _of_members(table, group, path) for path in effect.paths[:_LOOKED_AT])
@@ -164,7 +164,9 @@ def _given(table: AccessTable, group: str, path: str) -> frozenset[str]:
     return found
 
 
-def _crowds(who: Sequence[str], groups: Iterable[tuple[str, set[str]]]) -> tuple[Crowd, ...]:
+def _crowds(
+    who: Sequence[str], groups: Iterable[tuple[str, set[str]]]
+) -> tuple[PrincipalGroup, ...]:
     """Groups whose members are all concerned, then the others."""
     rest = {principal for principal in who if owner_of(principal) is None}
     tokens: dict[str, list[str]] = {user: [] for user in sorted(rest)}
@@ -180,10 +182,12 @@ def _crowds(who: Sequence[str], groups: Iterable[tuple[str, set[str]]]) -> tuple
         if members <= rest:
             rest -= members
             users = tuple(sorted(members))
-            crowds.append(Crowd(group, users, tuple(t for user in users for t in tokens[user])))
+            crowds.append(
+                PrincipalGroup(group, users, tuple(t for user in users for t in tokens[user]))
+            )
     if rest or alone:
         owned = [token for user in sorted(rest) for token in tokens[user]]
-        crowds.append(Crowd("", tuple(sorted(rest)), tuple(sorted([*alone, *owned]))))
+        crowds.append(PrincipalGroup("", tuple(sorted(rest)), tuple(sorted([*alone, *owned]))))
     return tuple(crowds)
 
 
@@ -195,8 +199,8 @@ def _roles(table: AccessTable) -> Mapping[tuple[str, ...], str]:
     return found
 
 
-def _rights(privileges: tuple[str, ...], roles: Mapping[tuple[str, ...], str]) -> Rights:
-    return Rights(privileges, roles.get(privileges, "") if privileges else "")
+def _rights(privileges: tuple[str, ...], roles: Mapping[tuple[str, ...], str]) -> PrivilegeSet:
+    return PrivilegeSet(privileges, roles.get(privileges, "") if privileges else "")
 
 
 def _count(users: Sequence[str], tokens: Sequence[str]) -> str:

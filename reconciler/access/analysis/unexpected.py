@@ -6,18 +6,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from reconciler.access.analysis.affected import Touched, owner_of, touched
-from reconciler.access.analysis.effects import Difference, names
-from reconciler.access.analysis.equivalence import cells
+from reconciler.access.analysis.affected import Affected, affected_principals, owner_of
+from reconciler.access.analysis.effects import AccessDifference, names
+from reconciler.access.analysis.equivalence import equivalence_classes
 from reconciler.access.delta import Delta, EntryKey
 from reconciler.access.evaluate import index_of
 from reconciler.access.login import active
-from reconciler.access.path_index import PathSet
+from reconciler.access.path_index import PathIndex
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable
-from reconciler.access.trace import Decision, Effect, Entry, Side, decide
+from reconciler.access.trace import (
+    Decision,
+    EntryEffect,
+    IdentityTrace,
+    TracedEntry,
+    trace_decision,
+)
 
 
-class Unexpected(StrEnum):
+class UnexpectedCause(StrEnum):
     """The stable codes of surprises."""
 
     LOST_BY_ADDITION = "LOST_BY_ADDITION"
@@ -30,14 +36,14 @@ class Unexpected(StrEnum):
     """a new user gets what entries gave to that name before it existed"""
 
 
-class Surprise(NamedTuple):
+class UnexpectedAccess(NamedTuple):
     """`entries`: those that take or give it; `why`: one sentence without a full stop."""
 
-    code: Unexpected
+    code: UnexpectedCause
     principals: tuple[str, ...]
     paths: tuple[str, ...]
     privileges: tuple[str, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[TracedEntry, ...]
     why: str
 
     def to_json(self) -> dict[str, Any]:
@@ -51,7 +57,7 @@ class Surprise(NamedTuple):
         }
 
 
-def entry_json(entry: Entry) -> dict[str, Any]:
+def entry_json(entry: TracedEntry) -> dict[str, Any]:
     """The fields of an entry by name."""
     return {
         "path": entry.path,
@@ -68,12 +74,14 @@ class Ends(NamedTuple):
     before: AccessTable
     after: AccessTable
     delta: Delta
-    reach: Touched
-    paths: PathSet
+    reach: Affected
+    paths: PathIndex
     now: int = 0
 
 
-def surprises(ends: Ends, found: Iterable[Difference]) -> tuple[Surprise, ...]:
+def unexpected_access(
+    ends: Ends, found: Iterable[AccessDifference]
+) -> tuple[UnexpectedAccess, ...]:
     """`found`: all differences of access, and only those."""
     differences = list(found)
     return tuple(
@@ -88,19 +96,19 @@ def surprises(ends: Ends, found: Iterable[Difference]) -> tuple[Surprise, ...]:
     )
 
 
-def _lost_by_addition(ends: Ends, found: Sequence[Difference]) -> Iterator[Surprise]:
-    causes: dict[tuple[Entry, ...], list[Difference]] = {}
+def _lost_by_addition(ends: Ends, found: Sequence[AccessDifference]) -> Iterator[UnexpectedAccess]:
+    causes: dict[tuple[TracedEntry, ...], list[AccessDifference]] = {}
     for one in found:
         who, where = one.cell.principals[0], one.cell.paths[0]
         if not one.lost or not active(ends.after, who, ends.now):
             continue
-        old = decide(ends.before, who, where)
+        old = trace_decision(ends.before, who, where)
         if all(_survives(ends, side, where, one.lost) for side in old.sides):
-            taking = _deciding(decide(ends.after, who, where)) - _deciding(old)
+            taking = _deciding(trace_decision(ends.after, who, where)) - _deciding(old)
             causes.setdefault(tuple(sorted(taking)), []).append(one)
     for entries, because in causes.items():
-        yield Surprise(
-            Unexpected.LOST_BY_ADDITION,
+        yield UnexpectedAccess(
+            UnexpectedCause.LOST_BY_ADDITION,
             names({who for one in because for who in one.cell.principals}),
             ends.paths.ordered(path for one in because for path in one.cell.paths),
             names({name for one in because for name in one.lost}),
@@ -109,22 +117,22 @@ def _lost_by_addition(ends: Ends, found: Sequence[Difference]) -> Iterator[Surpr
         )
 
 
-def _deciding(decision: Decision) -> set[Entry]:
+def _deciding(decision: Decision) -> set[TracedEntry]:
     return {
         judged.entry
         for side in decision.sides
         for judged in side.entries
-        if judged.effect is Effect.DECIDES
+        if judged.effect is EntryEffect.DECIDES
     }
 
 
-def _survives(ends: Ends, side: Side, path: str, lost: Iterable[str]) -> bool:
+def _survives(ends: Ends, side: IdentityTrace, path: str, lost: Iterable[str]) -> bool:
     """Whether every entry that gave one of the `lost` privileges is still there as it was."""
     wanted = set(lost)
     pools = index_of(ends.after).pools_of.get(path, ())
     for judged in side.entries:
         entry = judged.entry
-        if judged.effect is not Effect.DECIDES:
+        if judged.effect is not EntryEffect.DECIDES:
             continue
         given = ends.before.roles[entry.role] & wanted
         key = EntryKey(entry.path, entry.kind, entry.principal, entry.role)
@@ -142,7 +150,9 @@ def _survives(ends: Ends, side: Side, path: str, lost: Iterable[str]) -> bool:
     return True
 
 
-def _tokens_with_nothing(ends: Ends, found: Sequence[Difference]) -> Iterator[Surprise]:
+def _tokens_with_nothing(
+    ends: Ends, found: Sequence[AccessDifference]
+) -> Iterator[UnexpectedAccess]:
     """Only for tokens that had something, or that the change itself names."""
     named = {key.principal for key in ends.delta.entries if key.kind == TOKEN}
     named.update(ends.delta.tokens)
@@ -154,25 +164,32 @@ def _tokens_with_nothing(ends: Ends, found: Sequence[Difference]) -> Iterator[Su
             why = "the token will be able to do nothing"
             if _has_own_entries(ends.after, token):
                 why += ": its user holds none of what its entries give"
-            yield Surprise(Unexpected.TOKEN_WITH_NOTHING, (token,), (), (), (), why)
+            yield UnexpectedAccess(UnexpectedCause.TOKEN_WITH_NOTHING, (token,), (), (), (), why)
 
 
 def _holds_anything(ends: Ends, token: str) -> bool:
     whole = {token: frozenset({"/"})}
-    return any(cell.held[0] for cell in cells((ends.after,), whole, ends.paths, ends.now))
+    return any(
+        cell.held[0] for cell in equivalence_classes((ends.after,), whole, ends.paths, ends.now)
+    )
 
 
 def _has_own_entries(table: AccessTable, token: str) -> bool:
     return table.tokens[token].privsep and bool(index_of(table).nodes(token))
 
 
-def _reaches_more(ends: Ends, found: Sequence[Difference]) -> Iterator[Surprise]:
+def _reaches_more(ends: Ends, found: Sequence[AccessDifference]) -> Iterator[UnexpectedAccess]:
     """Tokens of the users that are named, holders of a changed role, holders of a pool."""
     named = _named(ends)
     reached = {who for one in found for who in one.cell.principals} - named
     tokens = {who for who in reached if owner_of(who) in named}
-    by_roles = reached & touched(Delta(roles=ends.delta.roles), ends.before, ends.after).keys()
-    by_pools = reached & touched(Delta(pooled=ends.delta.pooled), ends.before, ends.after).keys()
+    by_roles = (
+        reached & affected_principals(Delta(roles=ends.delta.roles), ends.before, ends.after).keys()
+    )
+    by_pools = (
+        reached
+        & affected_principals(Delta(pooled=ends.delta.pooled), ends.before, ends.after).keys()
+    )
     roles, pools = sorted(ends.delta.roles), sorted({pool for pool, _ in ends.delta.pooled})
     for who, why in (
         (tokens, "tokens of the users that the change names"),
@@ -183,7 +200,9 @@ def _reaches_more(ends: Ends, found: Sequence[Difference]) -> Iterator[Surprise]
             here = [one for one in found if not who.isdisjoint(one.cell.principals)]
             where = ends.paths.ordered(path for one in here for path in one.cell.paths)
             changed = names({name for one in here for name in (*one.gained, *one.lost)})
-            yield Surprise(Unexpected.REACHES_MORE, names(who), where, changed, (), why)
+            yield UnexpectedAccess(
+                UnexpectedCause.REACHES_MORE, names(who), where, changed, (), why
+            )
 
 
 def _named(ends: Ends) -> set[str]:
@@ -201,17 +220,17 @@ def _listed(what: str, items: Sequence[str]) -> str:
     return f"{what} {items[0]}" if len(items) == 1 else f"{what}s {', '.join(items)}"
 
 
-def _old_grants(ends: Ends, found: Sequence[Difference]) -> Iterator[Surprise]:
+def _old_grants(ends: Ends, found: Sequence[AccessDifference]) -> Iterator[UnexpectedAccess]:
     fresh = {user for user, (old, _) in ends.delta.users.items() if old is None}
-    gaining: dict[str, list[Difference]] = {}
+    gaining: dict[str, list[AccessDifference]] = {}
     for one in found:
         for who in one.cell.principals if one.gained else ():
             if who in fresh:
                 gaining.setdefault(who, []).append(one)
     for user, gains in gaining.items():
-        entries: set[Entry] = set()
+        entries: set[TracedEntry] = set()
         for one in gains:
-            decision = decide(ends.after, user, one.cell.paths[0])
+            decision = trace_decision(ends.after, user, one.cell.paths[0])
             entries.update(
                 entry
                 for entry in _deciding(decision)
@@ -221,8 +240,8 @@ def _old_grants(ends: Ends, found: Sequence[Difference]) -> Iterator[Surprise]:
         if entries:
             where = ends.paths.ordered(path for one in gains for path in one.cell.paths)
             gained = names({name for one in gains for name in one.gained})
-            yield Surprise(
-                Unexpected.OLD_GRANTS,
+            yield UnexpectedAccess(
+                UnexpectedCause.OLD_GRANTS,
                 (user,),
                 where,
                 gained,

@@ -8,8 +8,14 @@ from typing import Any
 
 from reconciler.access.analysis.equivalence import signature
 from reconciler.access.delta import Delta, difference
-from reconciler.access.escalation.step import Move, Way
-from reconciler.access.escalation.techniques import Reached, Useful, decisive, moves, proved
+from reconciler.access.escalation.step import EscalationStep, Technique
+from reconciler.access.escalation.techniques import (
+    AttackerState,
+    Useful,
+    decisive,
+    possible_steps,
+    proven_steps,
+)
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.login import all_active
 from reconciler.access.table import GROUP, ROOT, USER, AccessTable, split_token
@@ -30,11 +36,11 @@ class Escalation:
     """
 
     principals: tuple[str, ...]
-    steps: tuple[Move, ...] = ()
+    steps: tuple[EscalationStep, ...] = ()
 
     @property
     def sure(self) -> bool:
-        return all(step.way is not Way.NODE for step in self.steps)
+        return all(step.way is not Technique.NODE for step in self.steps)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -153,33 +159,33 @@ class _Search:
             if privileges(table, who, "/").keys() >= PRIVILEGES
         )
 
-    def ways(self, who: str) -> Iterator[tuple[Move, ...]]:
+    def ways(self, who: str) -> Iterator[tuple[EscalationStep, ...]]:
         """One for each privilege and path by which somebody can begin."""
         if who in self._top or privileges(self._table, who, "/").keys() >= PRIVILEGES:
             yield ()
             return
-        first = list(moves(Reached(self._table, who), self._useful))
-        beginnings: dict[tuple[str, ...], list[Move]] = {}
+        first = list(possible_steps(AttackerState(self._table, who), self._useful))
+        beginnings: dict[tuple[str, ...], list[EscalationStep]] = {}
         for move in first:
             beginnings.setdefault(move.beginning, []).append(move)
         known = {_what(move) for move in first}
-        nodes = [move for move in first if move.way is Way.NODE]
+        nodes = [move for move in first if move.way is Technique.NODE]
         sure = [
             steps
             for alike in beginnings.values()
-            if alike[0].way is not Way.NODE
+            if alike[0].way is not Technique.NODE
             for steps in [self._from(who, alike, known)]
             if steps
         ]
         yield from sure or (self._proved(who, [move]) for move in nodes)
 
     def _from(
-        self, who: str, alike: Sequence[Move], others: set[tuple[Way, str, str]]
-    ) -> tuple[Move, ...]:
+        self, who: str, alike: Sequence[EscalationStep], others: set[tuple[Technique, str, str]]
+    ) -> tuple[EscalationStep, ...]:
         """On from there by moves that only then become open; empty: it does not lead to root."""
-        reached = Reached(self._table, who)
+        reached = AttackerState(self._table, who)
         known = set(others)
-        steps: list[Move] = []
+        steps: list[EscalationStep] = []
         fresh = list(alike)
         while fresh:
             direct = next((move for move in fresh if self._is_last(move)), None)
@@ -191,26 +197,26 @@ class _Search:
                 break
             fresh = [
                 move
-                for move in moves(reached, self._useful)
-                if _what(move) not in known and move.way is not Way.NODE
+                for move in possible_steps(reached, self._useful)
+                if _what(move) not in known and move.way is not Technique.NODE
             ]
         arrived = bool(fresh)
         reached.back()
         return self._proved(who, self._shortened(who, steps)) if arrived else ()
 
-    def _is_last(self, move: Move) -> bool:
-        return move.target in self._top or (move.way is Way.GRANT and move.target == "/")
+    def _is_last(self, move: EscalationStep) -> bool:
+        return move.target in self._top or (move.way is Technique.GRANT and move.target == "/")
 
-    def _proved(self, who: str, steps: Iterable[Move]) -> tuple[Move, ...]:
-        reached = Reached(self._table, who)
+    def _proved(self, who: str, steps: Iterable[EscalationStep]) -> tuple[EscalationStep, ...]:
+        reached = AttackerState(self._table, who)
         found = []
         for step in steps:
-            found.append(proved(reached, step))
+            found.append(proven_steps(reached, step))
             reached.take(step)
         reached.back()
         return tuple(found)
 
-    def _shortened(self, who: str, steps: Sequence[Move]) -> Sequence[Move]:
+    def _shortened(self, who: str, steps: Sequence[EscalationStep]) -> Sequence[EscalationStep]:
         """Without every step that is not needed."""
         kept = list(steps)
         for step in reversed(steps):
@@ -219,13 +225,13 @@ class _Search:
                 kept = without if self._leads_to_root(who, without) else kept
         return kept
 
-    def _is_open(self, reached: Reached, step: Move) -> bool:
+    def _is_open(self, reached: AttackerState, step: EscalationStep) -> bool:
         actor, holds = step.actor, reached.holds
         if actor not in reached.identities or not holds(actor, step.privilege, step.path):
             return False
-        if step.way is Way.MAKE_USER:
+        if step.way is Technique.MAKE_USER:
             return holds(actor, "User.Modify", f"/access/groups/{step.through}")
-        if step.way is not Way.JOIN_GROUP:
+        if step.way is not Technique.JOIN_GROUP:
             return True
         if step.through not in self._table.users:
             realm = step.through.rpartition("@")[2]
@@ -235,8 +241,8 @@ class _Search:
             for group in index_of(self._table).groups_of.get(step.through, ())
         )
 
-    def _leads_to_root(self, who: str, steps: Sequence[Move]) -> bool:
-        reached = Reached(self._table, who)
+    def _leads_to_root(self, who: str, steps: Sequence[EscalationStep]) -> bool:
+        reached = AttackerState(self._table, who)
         try:
             for step in steps:
                 if not self._is_open(reached, step):
@@ -247,6 +253,6 @@ class _Search:
             reached.back()
 
 
-def _what(move: Move) -> tuple[Way, str, str]:
+def _what(move: EscalationStep) -> tuple[Technique, str, str]:
     """Two moves to the same end are one, whoever makes them."""
     return move.way, move.target, move.through

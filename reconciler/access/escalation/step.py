@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from reconciler.access.analysis.unexpected import entry_json
-from reconciler.access.trace import Entry
+from reconciler.access.trace import TracedEntry
 
 
-class Way(StrEnum):
+class Technique(StrEnum):
     """The stable codes of steps."""
 
     MAKE_TOKEN = "MAKE_TOKEN"  # noqa: S105 - a code, no secret
@@ -32,30 +32,30 @@ FRESH = "new-in-"
 """Names of users that somebody makes begin so."""
 
 
-class Move(NamedTuple):
+class EscalationStep(NamedTuple):
     """`actor` holds `privilege` on `path` by the entries in `proof`, and so gets `target`.
 
     `target`: a user, a group, a role, or a path. `through`: the user that joins the group; the
     group in which a user is made.
     """
 
-    way: Way
+    way: Technique
     actor: str
     privilege: str
     path: str
     target: str
-    proof: tuple[Entry, ...] = ()
+    proof: tuple[TracedEntry, ...] = ()
     through: str = ""
 
     def __str__(self) -> str:
         does = {
-            Way.MAKE_TOKEN: f"makes a token of {self.target} without privilege separation",
-            Way.JOIN_GROUP: f"puts {self._joining} into group {self.target}",
-            Way.MAKE_USER: f"makes {self.target}, which is named already, in group {self.through}",
-            Way.EDIT_ROLE: f"gives every privilege to role {self.target}, which it holds",
-            Way.GRANT: f"grants itself Administrator on {self.target}",
-            Way.TAKE_REALM: f"points the realm at a server of its own and logs in as {self.target}",
-            Way.NODE: f"reaches the operating system below {self.target}",
+            Technique.MAKE_TOKEN: f"creates a token of {self.target} without privilege separation",
+            Technique.JOIN_GROUP: f"puts {self._joining} into group {self.target}",
+            Technique.MAKE_USER: f"creates {self.target}, which is named, in group {self.through}",
+            Technique.EDIT_ROLE: f"gives every privilege to role {self.target}, which it holds",
+            Technique.GRANT: f"grants itself Administrator on {self.target}",
+            Technique.TAKE_REALM: f"points the realm at its server and logs in as {self.target}",
+            Technique.NODE: f"reaches the operating system below {self.target}",
         }
         return f"{self.actor} holds {self.privilege} on {self.path} and {does[self.way]}"
 

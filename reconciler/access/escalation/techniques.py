@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from reconciler.access.delta import Delta, EntryKey, Member, Sides, apply
-from reconciler.access.escalation.step import FRESH, Move, Way
+from reconciler.access.delta import Delta, EntryKey, Member, Sides, apply_delta
+from reconciler.access.escalation.step import FRESH, EscalationStep, Technique
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.explain.explain import deciding
 from reconciler.access.table import ROOT, TOKEN, USER, AccessTable, Principal, split_token
-from reconciler.access.trace import decide
+from reconciler.access.trace import trace_decision
 from reconciler.pve.builtin_roles import BUILT_IN_ROLES, PRIVILEGES
 
 
@@ -47,7 +47,7 @@ def decisive(path: str) -> bool:
     return path == "/" or path.startswith(("/access", "/nodes"))
 
 
-class Reached:
+class AttackerState:
     """Who somebody can act as, and the table as its steps have made it. Changes the table."""
 
     def __init__(self, table: AccessTable, start: str) -> None:
@@ -63,24 +63,24 @@ class Reached:
         """Whether one of the identities holds every privilege on `/`."""
         return any(privileges(self.table, who, "/").keys() >= PRIVILEGES for who in self.identities)
 
-    def take(self, move: Move) -> None:
+    def take(self, move: EscalationStep) -> None:
         """What the move leads to."""
-        if move.way in (Way.MAKE_TOKEN, Way.TAKE_REALM):
+        if move.way in (Technique.MAKE_TOKEN, Technique.TAKE_REALM):
             self.identities[move.target] = None
-        elif move.way is Way.JOIN_GROUP:
+        elif move.way is Technique.JOIN_GROUP:
             self._join(move.through, move.target)
-        elif move.way is Way.MAKE_USER:
+        elif move.way is Technique.MAKE_USER:
             self._join(move.target, move.through)
-        elif move.way is Way.EDIT_ROLE:
+        elif move.way is Technique.EDIT_ROLE:
             held = self.table.roles[move.target]
             self._apply(Delta(roles={move.target: (held, PRIVILEGES)}))
-        elif move.way is Way.GRANT:
+        elif move.way is Technique.GRANT:
             self._apply(Delta(entries=self._administrator(move.actor, move.target)))
 
     def back(self) -> None:
         """Make the table what it was."""
         for delta in reversed(self._done):
-            apply(self.table, delta.inverse())
+            apply_delta(self.table, delta.inverse())
         self._done.clear()
 
     def _join(self, user: str, group: str) -> None:
@@ -92,7 +92,7 @@ class Reached:
         self._apply(Delta(users=new, members=member))
 
     def _apply(self, delta: Delta) -> None:
-        apply(self.table, delta)
+        apply_delta(self.table, delta)
         self._done.append(delta)
 
     def _administrator(self, who: str, path: str) -> Mapping[EntryKey, Sides[bool]]:
@@ -108,7 +108,7 @@ class Reached:
         return self.table.acl.get(path, {}).get(kind, {}).get(name, {}).get("Administrator")
 
 
-def moves(reached: Reached, useful: Useful) -> Iterator[Move]:
+def possible_steps(reached: AttackerState, useful: Useful) -> Iterator[EscalationStep]:
     """All single steps that are open now, without proof."""
     for who in tuple(reached.identities):
         yield from _users(reached, who, useful)
@@ -118,20 +118,20 @@ def moves(reached: Reached, useful: Useful) -> Iterator[Move]:
         yield from _nodes(reached, who)
 
 
-def proved(reached: Reached, move: Move) -> Move:
+def proven_steps(reached: AttackerState, move: EscalationStep) -> EscalationStep:
     """With the entries by which the actor can make the move now."""
-    decision = decide(reached.table, move.actor, move.path)
+    decision = trace_decision(reached.table, move.actor, move.path)
     return move._replace(proof=deciding(decision, reached.table, move.privilege))
 
 
-def _named(reached: Reached, who: str) -> set[str]:
+def _named(reached: AttackerState, who: str) -> set[str]:
     """The paths with entries for somebody or, for a token, its user."""
     index = index_of(reached.table)
     split = split_token(who)
     return {*index.nodes(who), *(index.nodes(split[0]) if split else ())}
 
 
-def _groups(reached: Reached, who: str, privilege: str) -> list[str]:
+def _groups(reached: AttackerState, who: str, privilege: str) -> list[str]:
     """The groups on which somebody holds a privilege; those without entries are all alike."""
     named = _named(reached, who)
     others = reached.holds(who, privilege, "/access/groups/-")
@@ -143,33 +143,37 @@ def _groups(reached: Reached, who: str, privilege: str) -> list[str]:
     ]
 
 
-def _users(reached: Reached, who: str, useful: Useful) -> Iterator[Move]:
+def _users(reached: AttackerState, who: str, useful: Useful) -> Iterator[EscalationStep]:
     """User.pm, `userid-group`: User.Modify on /access/groups counts for every user, on a group for
     its members; whoever is made or changed may be put into such groups alone."""
     table = reached.table
     if reached.holds(who, "User.Modify", "/access/groups"):
-        yield Move(Way.MAKE_TOKEN, who, "User.Modify", "/access/groups", ROOT)
+        yield EscalationStep(Technique.MAKE_TOKEN, who, "User.Modify", "/access/groups", ROOT)
         return
     controlled = _groups(reached, who, "User.Modify")
     paths = {group: f"/access/groups/{group}" for group in controlled}
     for group, path in paths.items():
         for user in sorted(table.groups[group] & (useful.acting | {ROOT})):
-            yield Move(Way.MAKE_TOKEN, who, "User.Modify", path, user)
+            yield EscalationStep(Technique.MAKE_TOKEN, who, "User.Modify", path, user)
     open_groups = [group for group in controlled if group in useful.groups]
     joining = _joining(reached, who, controlled, useful) if open_groups else []
     for group in open_groups:
         for user in joining or [f"{FRESH}{group}@{realm}" for realm in _filled(reached, who)[:1]]:
             if user not in table.groups[group]:
-                yield Move(Way.JOIN_GROUP, who, "User.Modify", paths[group], group, through=user)
+                yield EscalationStep(
+                    Technique.JOIN_GROUP, who, "User.Modify", paths[group], group, through=user
+                )
     for ghost in sorted(useful.ghosts - table.users.keys()):
         path = f"/access/realm/{ghost.rpartition('@')[2]}"
         if reached.holds(who, "Realm.AllocateUser", path):
             for group in controlled:
-                move = Move(Way.MAKE_USER, who, "Realm.AllocateUser", path, ghost, through=group)
+                move = EscalationStep(
+                    Technique.MAKE_USER, who, "Realm.AllocateUser", path, ghost, through=group
+                )
                 yield move
 
 
-def _filled(reached: Reached, who: str) -> list[str]:
+def _filled(reached: AttackerState, who: str) -> list[str]:
     """Realms in which somebody may make users; none of them needs to exist (User.pm)."""
     below = "/access/realm/"
     named = (path for path in sorted(_named(reached, who)) if path.startswith(below))
@@ -180,7 +184,9 @@ def _filled(reached: Reached, who: str) -> list[str]:
     ]
 
 
-def _joining(reached: Reached, who: str, controlled: Sequence[str], useful: Useful) -> list[str]:
+def _joining(
+    reached: AttackerState, who: str, controlled: Sequence[str], useful: Useful
+) -> list[str]:
     """Existing users that somebody may put into another group, one of those that are alike.
 
     Nobody where he may make users of his own, which have no entries that stand in the way.
@@ -197,7 +203,7 @@ def _joining(reached: Reached, who: str, controlled: Sequence[str], useful: Usef
     return fewest[:_TRIED]
 
 
-def _roles(reached: Reached, who: str) -> Iterator[Move]:
+def _roles(reached: AttackerState, who: str) -> Iterator[EscalationStep]:
     """Role.pm: Sys.Modify on /access; what the editor holds does not matter."""
     if not reached.holds(who, "Sys.Modify", "/access"):
         return
@@ -214,10 +220,10 @@ def _roles(reached: Reached, who: str) -> Iterator[Move]:
     }
     for role in sorted(held - BUILT_IN_ROLES.keys()):
         if reached.table.roles[role] != PRIVILEGES:
-            yield Move(Way.EDIT_ROLE, who, "Sys.Modify", "/access", role)
+            yield EscalationStep(Technique.EDIT_ROLE, who, "Sys.Modify", "/access", role)
 
 
-def _grants(reached: Reached, who: str) -> Iterator[Move]:
+def _grants(reached: AttackerState, who: str) -> Iterator[EscalationStep]:
     """ACL.pm: Permissions.Modify on a path is enough to grant anything there and below."""
     open_groups = _groups(reached, who, "Permissions.Modify")
     groups = [f"/access/groups/{group}" for group in open_groups]
@@ -229,22 +235,24 @@ def _grants(reached: Reached, who: str) -> Iterator[Move]:
         if "Permissions.Modify" in held:
             found.append(path)
             if not (held.keys() >= PRIVILEGES and all(held.values())):
-                yield Move(Way.GRANT, who, "Permissions.Modify", path, path)
+                yield EscalationStep(Technique.GRANT, who, "Permissions.Modify", path, path)
 
 
-def _realms(reached: Reached, who: str, useful: frozenset[str]) -> Iterator[Move]:
+def _realms(reached: AttackerState, who: str, useful: frozenset[str]) -> Iterator[EscalationStep]:
     """Domains.pm: Realm.Allocate; users of pam and pve are not kept elsewhere."""
     if reached.holds(who, "Realm.Allocate", "/access/realm"):
         for user in sorted(useful & reached.table.users.keys()):
             if user.rpartition("@")[2] not in {"pam", "pve"}:
-                yield Move(Way.TAKE_REALM, who, "Realm.Allocate", "/access/realm", user)
+                yield EscalationStep(
+                    Technique.TAKE_REALM, who, "Realm.Allocate", "/access/realm", user
+                )
 
 
-def _nodes(reached: Reached, who: str) -> Iterator[Move]:
+def _nodes(reached: AttackerState, who: str) -> Iterator[EscalationStep]:
     """Console, network, certificates, package sources: how far that leads depends on the node."""
     named = sorted(path for path in _named(reached, who) if path.startswith("/nodes/"))
     for path in ("/nodes", *named):
         for privilege in NODE_PRIVILEGES:
             if reached.holds(who, privilege, path):
-                yield Move(Way.NODE, who, privilege, path, path)
+                yield EscalationStep(Technique.NODE, who, privilege, path, path)
                 return

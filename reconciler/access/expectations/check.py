@@ -8,22 +8,22 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from reconciler.access.analysis.affected import everybody
-from reconciler.access.analysis.equivalence import Cell, cells
+from reconciler.access.analysis.affected import all_principals
+from reconciler.access.analysis.equivalence import EquivalenceClass, equivalence_classes
 from reconciler.access.analysis.impact import known_paths
 from reconciler.access.explain.explain import deciding
-from reconciler.access.explain.remediation import Remedy, smallest
+from reconciler.access.explain.remediation import Remediation, least_privilege_grant
 from reconciler.access.login import Login, login
-from reconciler.access.path_index import PathSet
+from reconciler.access.path_index import PathIndex
 from reconciler.access.table import AccessTable
-from reconciler.access.trace import Decision, Entry, decide
+from reconciler.access.trace import Decision, TracedEntry, trace_decision
 from reconciler.model.declared import Expectation
 from reconciler.pve.acl_paths import UNNAMED
 
 GROUP_PREFIX = "group:"
 
 
-class Broken(StrEnum):
+class BrokenPart(StrEnum):
     """How an expectation fails."""
 
     CANNOT = "cannot, but should be able to"
@@ -32,7 +32,7 @@ class Broken(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailedExpectation:
     """`principals` break the expectation in the same way on all of `paths`.
 
     `login`: of the first of them, for what they cannot do. `entries`: what gives the first of them
@@ -41,14 +41,14 @@ class Failure:
     """
 
     expectation: Expectation
-    broken: Broken
+    broken: BrokenPart
     principals: tuple[str, ...]
     paths: tuple[str, ...] = ()
     privilege: str = ""
     login: Login = Login.ACTIVE
     decision: Decision | None = None
-    entries: tuple[Entry, ...] = ()
-    remedy: Remedy | None = None
+    entries: tuple[TracedEntry, ...] = ()
+    remedy: Remediation | None = None
 
 
 def check(
@@ -56,7 +56,7 @@ def check(
     expectations: Iterable[Expectation],
     paths: Iterable[str] = (),
     now: int = 0,
-) -> tuple[Failure, ...]:
+) -> tuple[FailedExpectation, ...]:
     """Every failing expectation, each privilege by itself.
 
     `paths`: guests, storages and the like that exist without being named in the table. A glob over
@@ -68,7 +68,7 @@ def check(
     return tuple(failure for one in expectations for failure in checker.failures(one))
 
 
-class Asked(NamedTuple):
+class ExpectationSubject(NamedTuple):
     """An expectation with all principals and paths that it means, and names that mean nobody.
 
     `can` concerns `named` paths alone, `cannot` also those that stand for what nothing names yet.
@@ -84,9 +84,9 @@ class Asked(NamedTuple):
         return tuple(path for path in self.paths if path not in UNNAMED)
 
 
-def asked(
+def expectation_subjects(
     table: AccessTable, expectations: Iterable[Expectation], paths: Iterable[str] = ()
-) -> tuple[Asked, ...]:
+) -> tuple[ExpectationSubject, ...]:
     """Whom and what each expectation means in this table; `paths` as for `check`."""
     checker = _Checker(table, known_paths((table,), (*paths, *UNNAMED)), 0)
     return tuple(checker.asked(one) for one in expectations)
@@ -95,26 +95,26 @@ def asked(
 class _Checker:
     """What several expectations have in common."""
 
-    def __init__(self, table: AccessTable, known: PathSet, now: int) -> None:
+    def __init__(self, table: AccessTable, known: PathIndex, now: int) -> None:
         self._table = table
         self._known = known
         self._now = now
-        self._everybody = tuple(everybody(table))
+        self._everybody = tuple(all_principals(table))
 
-    def asked(self, expectation: Expectation) -> Asked:
+    def asked(self, expectation: Expectation) -> ExpectationSubject:
         names = (*expectation.who, *expectation.but)
         exempt = self._matching(expectation.but)
-        return Asked(
+        return ExpectationSubject(
             expectation,
             tuple(one for one in self._matching(expectation.who) if one not in exempt),
             tuple(self._paths(expectation.paths)),
             tuple(name for name in names if not self._exists(name)),
         )
 
-    def failures(self, expectation: Expectation) -> Iterator[Failure]:
+    def failures(self, expectation: Expectation) -> Iterator[FailedExpectation]:
         found = self.asked(expectation)
         for name in found.unknown:
-            yield Failure(expectation, Broken.UNKNOWN, (name,))
+            yield FailedExpectation(expectation, BrokenPart.UNKNOWN, (name,))
         for privilege in expectation.cannot:
             yield from self._able(expectation, found.principals, found.paths, privilege)
         for privilege in expectation.can:
@@ -148,19 +148,21 @@ class _Checker:
                 found[pattern] = None
         return found
 
-    def _cells(self, who: Iterable[str], paths: Iterable[str]) -> Iterator[Cell]:
+    def _cells(self, who: Iterable[str], paths: Iterable[str]) -> Iterator[EquivalenceClass]:
         whole = frozenset({"/"})
-        return cells((self._table,), dict.fromkeys(who, whole), PathSet(paths), self._now)
+        return equivalence_classes(
+            (self._table,), dict.fromkeys(who, whole), PathIndex(paths), self._now
+        )
 
     def _able(
         self, expectation: Expectation, who: Iterable[str], paths: Iterable[str], privilege: str
-    ) -> Iterator[Failure]:
+    ) -> Iterator[FailedExpectation]:
         for cell in self._cells(who, paths):
             if privilege in cell.held[0]:
-                decision = decide(self._table, cell.principals[0], cell.paths[0])
-                yield Failure(
+                decision = trace_decision(self._table, cell.principals[0], cell.paths[0])
+                yield FailedExpectation(
                     expectation,
-                    Broken.CAN,
+                    BrokenPart.CAN,
                     cell.principals,
                     cell.paths,
                     privilege,
@@ -174,7 +176,7 @@ class _Checker:
         who: Iterable[str],
         paths: Iterable[str],
         privilege: str,
-    ) -> Iterator[Failure]:
+    ) -> Iterator[FailedExpectation]:
         able: dict[str, set[str]] = {}
         for cell in self._cells(who, paths):
             if privilege in cell.held[0]:
@@ -183,15 +185,15 @@ class _Checker:
         for principal in who:
             lacking = tuple(path for path in paths if path not in able.get(principal, ()))
             if lacking:
-                yield Failure(
+                yield FailedExpectation(
                     expectation,
-                    Broken.CANNOT,
+                    BrokenPart.CANNOT,
                     (principal,),
                     lacking,
                     privilege,
                     login(self._table, principal, self._now),
-                    decide(self._table, principal, lacking[0]),
-                    remedy=smallest(self._table, principal, lacking[0], privilege),
+                    trace_decision(self._table, principal, lacking[0]),
+                    remedy=least_privilege_grant(self._table, principal, lacking[0], privilege),
                 )
 
 

@@ -6,24 +6,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from reconciler.access.evaluate import privileges
-from reconciler.access.expectations.check import Asked
+from reconciler.access.expectations.check import ExpectationSubject
 from reconciler.access.login import Login, login
 from reconciler.access.table import AccessTable
 from reconciler.model.declared import Expectation
 
 
-class Spot(NamedTuple):
+class Checkpoint(NamedTuple):
     """A question to the cluster: what does this principal have on this path?"""
 
     principal: str
     path: str
 
 
-Answers = Mapping[Spot, frozenset[str]]
+Answers = Mapping[Checkpoint, frozenset[str]]
 """What somebody has there, as /access/permissions tells, whether or not it can log in."""
 
 
-class Outcome(NamedTuple):
+class VerificationOutcome(NamedTuple):
     """One privilege of one expectation, checked on `checked` pairs of principal and path.
 
     `wanted`: it is expected to be held. `probe`: the token that asked for itself; empty: the caller
@@ -35,7 +35,7 @@ class Outcome(NamedTuple):
     wanted: bool
     probe: str
     checked: int
-    failed: tuple[Spot, ...] = ()
+    failed: tuple[Checkpoint, ...] = ()
     why: str = ""
 
 
@@ -46,21 +46,27 @@ class Disagreement(NamedTuple):
     on one of these.
     """
 
-    spot: Spot
+    spot: Checkpoint
     more: tuple[str, ...]
     less: tuple[str, ...]
     named: bool
 
 
-def spots(asked: Iterable[Asked]) -> tuple[Spot, ...]:
+def checkpoints(asked: Iterable[ExpectationSubject]) -> tuple[Checkpoint, ...]:
     """All questions that these expectations need, each once."""
-    found = {Spot(who, path): None for one in asked for who in one.principals for path in one.paths}
+    found = {
+        Checkpoint(who, path): None for one in asked for who in one.principals for path in one.paths
+    }
     return tuple(found)
 
 
-def judge(
-    table: AccessTable, asked: Iterable[Asked], answers: Answers, probe: str = "", now: int = 0
-) -> Iterator[Outcome]:
+def verdict(
+    table: AccessTable,
+    asked: Iterable[ExpectationSubject],
+    answers: Answers,
+    probe: str = "",
+    now: int = 0,
+) -> Iterator[VerificationOutcome]:
     """With `probe` only what concerns that token, which has just shown that it can log in.
 
     Without it whoever cannot log in at `now` can do nothing.
@@ -74,7 +80,9 @@ def judge(
         wishes += [(name, False) for name in one.expectation.cannot]
         for privilege, wanted in wishes:
             pairs = [
-                Spot(name, path) for name in who for path in (one.named if wanted else one.paths)
+                Checkpoint(name, path)
+                for name in who
+                for path in (one.named if wanted else one.paths)
             ]
             failed = tuple(
                 spot
@@ -84,7 +92,9 @@ def judge(
             why = ""
             if failed and logins[failed[0].principal] is not Login.ACTIVE:
                 why = str(logins[failed[0].principal])
-            yield Outcome(one.expectation, privilege, wanted, probe, len(pairs), failed, why)
+            yield VerificationOutcome(
+                one.expectation, privilege, wanted, probe, len(pairs), failed, why
+            )
 
 
 def _can(state: Login, held: frozenset[str], privilege: str) -> bool:
@@ -92,15 +102,15 @@ def _can(state: Login, held: frozenset[str], privilege: str) -> bool:
 
 
 def disagreements(
-    table: AccessTable, asked: Iterable[Asked], answers: Answers
+    table: AccessTable, asked: Iterable[ExpectationSubject], answers: Answers
 ) -> tuple[Disagreement, ...]:
     """Every answer that is not what we compute."""
-    named: dict[Spot, set[str]] = {}
+    named: dict[Checkpoint, set[str]] = {}
     for one in asked:
         wished = {*one.expectation.can, *one.expectation.cannot}
         for who in one.principals:
             for path in one.paths:
-                named.setdefault(Spot(who, path), set()).update(wished)
+                named.setdefault(Checkpoint(who, path), set()).update(wished)
     found = []
     for spot, held in answers.items():
         computed = privileges(table, spot.principal, spot.path).keys()

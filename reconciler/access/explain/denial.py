@@ -8,10 +8,10 @@ from typing import NamedTuple
 from reconciler.access.evaluate import effective
 from reconciler.access.index import NO_ACCESS
 from reconciler.access.table import AccessTable
-from reconciler.access.trace import Decision, Effect, Entry, Judged, Side
+from reconciler.access.trace import Decision, EntryEffect, EntryOutcome, IdentityTrace, TracedEntry
 
 
-class Cause(StrEnum):
+class DenialCause(StrEnum):
     """The stable codes of reasons; of several the first one is given."""
 
     DENIED = "DENIED"
@@ -30,26 +30,28 @@ class Cause(StrEnum):
     """no entry on the way counts for it"""
 
 
-class Reason(NamedTuple):
+class DenialReason(NamedTuple):
     """Why `principal` lacks a privilege by its own entries.
 
     `would`: the entry that would give it; `deciding`: those that count instead.
     """
 
     principal: str
-    cause: Cause
-    would: Entry | None = None
-    deciding: tuple[Entry, ...] = ()
+    cause: DenialCause
+    would: TracedEntry | None = None
+    deciding: tuple[TracedEntry, ...] = ()
 
 
 _SHADOWS = {
-    Effect.SHADOWED_USER: Cause.SHADOWED_USER,
-    Effect.SHADOWED_DEEPER: Cause.SHADOWED_DEEPER,
-    Effect.NOT_PROPAGATED: Cause.NOT_PROPAGATED,
+    EntryEffect.SHADOWED_USER: DenialCause.SHADOWED_USER,
+    EntryEffect.SHADOWED_DEEPER: DenialCause.SHADOWED_DEEPER,
+    EntryEffect.NOT_PROPAGATED: DenialCause.NOT_PROPAGATED,
 }
 
 
-def reasons(table: AccessTable, decision: Decision, privilege: str) -> tuple[Reason, ...]:
+def denial_reasons(
+    table: AccessTable, decision: Decision, privilege: str
+) -> tuple[DenialReason, ...]:
     """Empty where the privilege is held. A token and its user are two sides: both must hold it."""
     return tuple(
         _reason(table, side, privilege)
@@ -58,25 +60,29 @@ def reasons(table: AccessTable, decision: Decision, privilege: str) -> tuple[Rea
     )
 
 
-def _reason(table: AccessTable, side: Side, privilege: str) -> Reason:
-    deciding = tuple(one.entry for one in side.entries if one.effect is Effect.DECIDES)
+def _reason(table: AccessTable, side: IdentityTrace, privilege: str) -> DenialReason:
+    deciding = tuple(one.entry for one in side.entries if one.effect is EntryEffect.DECIDES)
     if any(entry.role == NO_ACCESS for entry in deciding):
         denying = tuple(entry for entry in deciding if entry.role == NO_ACCESS)
-        return Reason(side.principal, Cause.DENIED, _first(table, side, privilege), denying)
+        return DenialReason(
+            side.principal, DenialCause.DENIED, _first(table, side, privilege), denying
+        )
     for effect, cause in _SHADOWS.items():
         would = _first(table, side, privilege, effect)
         if would is not None:
-            return Reason(side.principal, cause, would, _instead(side, would, effect, deciding))
+            return DenialReason(
+                side.principal, cause, would, _instead(side, would, effect, deciding)
+            )
     if deciding:
-        return Reason(side.principal, Cause.ROLES_LACK, None, deciding)
-    unknown = tuple(one.entry for one in side.entries if one.effect is Effect.UNKNOWN_ROLE)
-    cause = Cause.UNKNOWN_ROLE if unknown else Cause.NO_ENTRY
-    return Reason(side.principal, cause, None, unknown)
+        return DenialReason(side.principal, DenialCause.ROLES_LACK, None, deciding)
+    unknown = tuple(one.entry for one in side.entries if one.effect is EntryEffect.UNKNOWN_ROLE)
+    cause = DenialCause.UNKNOWN_ROLE if unknown else DenialCause.NO_ENTRY
+    return DenialReason(side.principal, cause, None, unknown)
 
 
 def _first(
-    table: AccessTable, side: Side, privilege: str, effect: Effect | None = None
-) -> Entry | None:
+    table: AccessTable, side: IdentityTrace, privilege: str, effect: EntryEffect | None = None
+) -> TracedEntry | None:
     """The innermost entry that would give it."""
     found = [
         one.entry
@@ -86,24 +92,25 @@ def _first(
     return found[-1] if found else None
 
 
-def _gives(table: AccessTable, judged: Judged, privilege: str) -> bool:
+def _gives(table: AccessTable, judged: EntryOutcome, privilege: str) -> bool:
     return privilege in table.roles.get(judged.entry.role, frozenset())
 
 
 def _instead(
-    side: Side, would: Entry, effect: Effect, deciding: tuple[Entry, ...]
-) -> tuple[Entry, ...]:
+    side: IdentityTrace, would: TracedEntry, effect: EntryEffect, deciding: tuple[TracedEntry, ...]
+) -> tuple[TracedEntry, ...]:
     """What takes the place of an entry: at the same path, or further down."""
-    if effect is Effect.SHADOWED_USER:
+    if effect is EntryEffect.SHADOWED_USER:
         return tuple(entry for entry in deciding if entry.path == would.path)
-    if effect is Effect.SHADOWED_DEEPER:
+    if effect is EntryEffect.SHADOWED_DEEPER:
         inside = would.path.rstrip("/") + "/"
         deeper = [
             one.entry
             for one in side.entries
             if one.entry.path.startswith(inside)
             and one.entry.path != would.path
-            and one.effect in (Effect.DECIDES, Effect.SHADOWED_DEEPER, Effect.NO_ACCESS)
+            and one.effect
+            in (EntryEffect.DECIDES, EntryEffect.SHADOWED_DEEPER, EntryEffect.NO_ACCESS)
         ]
         last = [entry for entry in deeper if entry in deciding]
         return tuple(last or deeper[-1:])

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from reconciler.access.analysis.affected import everybody, owner_of, strangers
+from reconciler.access.analysis.affected import all_principals, dangling_users, owner_of
 from reconciler.access.evaluate import index_of, privileges
-from reconciler.access.explain.remediation import Remedy, smallest, with_existing_role
+from reconciler.access.explain.remediation import (
+    Remediation,
+    least_privilege_grant,
+    with_existing_role,
+)
 from reconciler.access.login import Login, login
 from reconciler.access.table import AccessTable
-from reconciler.access.trace import Decision, Effect, Entry, decide
+from reconciler.access.trace import Decision, EntryEffect, TracedEntry, trace_decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,8 @@ class Explanation:
     twins: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     privilege: str = ""
-    remedy: Remedy | None = None
-    existing: Remedy | None = None
+    remedy: Remediation | None = None
+    existing: Remediation | None = None
 
     @property
     def allowed(self) -> bool:
@@ -53,13 +57,13 @@ def explain(
     record = (table.tokens if owner else table.users).get(principal)
     remedy = existing = None
     if privilege:
-        remedy = smallest(table, principal, path, privilege)
+        remedy = least_privilege_grant(table, principal, path, privilege)
         existing = with_existing_role(table, principal, path, privilege)
     return Explanation(
         principal=principal,
         path=path,
         login=login(table, principal, now),
-        decision=decide(table, principal, path),
+        decision=trace_decision(table, principal, path),
         owner=owner or "",
         privsep=bool(owner and record and record.privsep),
         expires=record.expires if record else 0,
@@ -78,34 +82,40 @@ def twins(table: AccessTable, user: str) -> tuple[str, ...]:
     return tuple(sorted(other for other in found if other != user))
 
 
-class Holder(NamedTuple):
+class PrivilegeHolder(NamedTuple):
     """Somebody who holds a privilege, by which entries, and whether it can log in."""
 
     principal: str
     login: Login
-    entries: tuple[Entry, ...]
+    entries: tuple[TracedEntry, ...]
 
 
-def who_can(table: AccessTable, privilege: str, path: str, now: int = 0) -> tuple[Holder, ...]:
+def who_can(
+    table: AccessTable, privilege: str, path: str, now: int = 0
+) -> tuple[PrivilegeHolder, ...]:
     """All users and tokens that hold `privilege` on the normalised `path`; root@pam among them.
 
     Users that are only named are among them, too: they cannot log in.
     """
     return tuple(
-        Holder(who, login(table, who, now), deciding(decide(table, who, path), table, privilege))
-        for who in sorted({*everybody(table), *strangers(table)})
+        PrivilegeHolder(
+            who,
+            login(table, who, now),
+            deciding(trace_decision(table, who, path), table, privilege),
+        )
+        for who in sorted({*all_principals(table), *dangling_users(table)})
         if privilege in privileges(table, who, path)
     )
 
 
-def deciding(decision: Decision, table: AccessTable, privilege: str) -> tuple[Entry, ...]:
+def deciding(decision: Decision, table: AccessTable, privilege: str) -> tuple[TracedEntry, ...]:
     """The entries that give `privilege`, on both sides of a token."""
     return tuple(
         dict.fromkeys(
             one.entry
             for side in decision.sides
             for one in side.entries
-            if one.effect is Effect.DECIDES
+            if one.effect is EntryEffect.DECIDES
             and privilege in table.roles.get(one.entry.role, frozenset())
         )
     )

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from reconciler.access.delta import Delta, EntryKey, apply
+from reconciler.access.delta import Delta, EntryKey, apply_delta
 from reconciler.access.evaluate import own_privileges, privileges, roles
 from reconciler.access.index import NO_ACCESS
 from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable, split_token
-from reconciler.access.trace import Effect, Entry, decide
+from reconciler.access.trace import EntryEffect, TracedEntry, trace_decision
 from reconciler.pve.acl_paths import check_path
 
 _LEAF = re.compile(r"/(?:vms|storage|nodes|access/groups|access/realm)/[^/]+")
@@ -26,7 +26,7 @@ class NewRole:
 
 
 @dataclass(frozen=True, slots=True)
-class Remedy:
+class Remediation:
     """What to add, and which NoAccess entries to remove first, so that the privilege is there.
 
     It takes nothing away from the principal, and without `remove` gives nothing on other paths but
@@ -35,14 +35,16 @@ class Remedy:
     feel it, too.
     """
 
-    add: tuple[Entry, ...]
-    remove: tuple[Entry, ...] = ()
+    add: tuple[TracedEntry, ...]
+    remove: tuple[TracedEntry, ...] = ()
     role: NewRole | None = None
     extra: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
 
-def smallest(table: AccessTable, principal: str, path: str, privilege: str) -> Remedy | None:
+def least_privilege_grant(
+    table: AccessTable, principal: str, path: str, privilege: str
+) -> Remediation | None:
     """For a principal that lacks `privilege` on the normalised `path`.
 
     Uses a role that is there when one gives nothing else, or else a new one with this privilege
@@ -55,14 +57,14 @@ def smallest(table: AccessTable, principal: str, path: str, privilege: str) -> R
 
 def with_existing_role(
     table: AccessTable, principal: str, path: str, privilege: str
-) -> Remedy | None:
+) -> Remediation | None:
     """As `smallest`, with the role that gives least beyond the privilege, even if it gives more."""
     return _remedy(table, principal, path, privilege, None)
 
 
 def _remedy(
     table: AccessTable, principal: str, path: str, privilege: str, new: NewRole | None
-) -> Remedy | None:
+) -> Remediation | None:
     held = privileges(table, principal, path)
     if privilege in held or not check_path(path):
         return None
@@ -76,7 +78,7 @@ def _remedy(
     if privilege not in found:
         return None
     made = new if new is not None and new.name not in table.roles else None
-    return Remedy(
+    return Remediation(
         add=tuple(sorted(fix.add)),
         remove=tuple(sorted(fix.remove)),
         role=made if made and any(entry.role == made.name for entry in fix.add) else None,
@@ -101,8 +103,8 @@ class _Fix:
     """Entries that are tried, on a table of its own."""
 
     def __init__(self, trial: AccessTable, path: str, privilege: str, new: NewRole | None) -> None:
-        self.add: list[Entry] = []
-        self.remove: list[Entry] = []
+        self.add: list[TracedEntry] = []
+        self.remove: list[TracedEntry] = []
         self._trial = trial
         self._path = path
         self._privilege = privilege
@@ -120,12 +122,15 @@ class _Fix:
                 self.remove.append(entry)
         return True
 
-    def _denials(self, identity: str) -> Iterator[Entry]:
+    def _denials(self, identity: str) -> Iterator[TracedEntry]:
         """NoAccess that no entry of the identity on the path overrides: beside it, or by a pool."""
-        for side in decide(self._trial, identity, self._path).sides:
+        for side in trace_decision(self._trial, identity, self._path).sides:
             for one in side.entries if side.principal == identity else ():
                 entry = one.entry
-                if entry.role == NO_ACCESS and one.effect in (Effect.DECIDES, Effect.NO_ACCESS):
+                if entry.role == NO_ACCESS and one.effect in (
+                    EntryEffect.DECIDES,
+                    EntryEffect.NO_ACCESS,
+                ):
                     beside = entry.path == self._path and entry.kind != GROUP
                     if beside or one.pool:
                         yield entry
@@ -182,14 +187,14 @@ class _Fix:
             self._put(entry, there=False)
         return found
 
-    def _entry(self, identity: str, kind: str, role: str) -> Entry:
+    def _entry(self, identity: str, kind: str, role: str) -> TracedEntry:
         leaf = _LEAF.fullmatch(self._path) is not None
-        return Entry(self._path, kind, identity, role, propagate=leaf)
+        return TracedEntry(self._path, kind, identity, role, propagate=leaf)
 
-    def _put(self, entry: Entry, *, there: bool) -> None:
+    def _put(self, entry: TracedEntry, *, there: bool) -> None:
         key = EntryKey(entry.path, entry.kind, entry.principal, entry.role)
         sides = (None, entry.propagate) if there else (entry.propagate, None)
-        apply(self._trial, Delta(entries={key: sides}))
+        apply_delta(self._trial, Delta(entries={key: sides}))
 
 
 def _narrowed(table: AccessTable, principal: str) -> AccessTable:

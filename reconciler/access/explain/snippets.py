@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from reconciler.access.explain.remediation import NewRole, Remedy
+from reconciler.access.explain.remediation import NewRole, Remediation
 from reconciler.access.table import GROUP, TOKEN, USER
-from reconciler.access.trace import Entry
+from reconciler.access.trace import TracedEntry
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -32,7 +32,7 @@ def shell(*words: str) -> str:
     return shlex.join(words)
 
 
-def toml(remedy: Remedy) -> str:
+def toml(remedy: Remediation) -> str:
     """What to add to a state file, and what to take out of it as comments."""
     parts = [
         f"# take out: {entry.role} for {entry.kind} {entry.principal} on {entry.path}\n"
@@ -44,7 +44,7 @@ def toml(remedy: Remedy) -> str:
     return "\n".join(parts)
 
 
-def pveum(remedy: Remedy) -> tuple[str, ...]:
+def pveum(remedy: Remediation) -> tuple[str, ...]:
     """The same as commands for a shell on a node."""
     lines = [_acl_command("delete", bundle) for bundle in _bundled(remedy.remove)]
     if remedy.role is not None:
@@ -52,7 +52,7 @@ def pveum(remedy: Remedy) -> tuple[str, ...]:
     return (*lines, *acl_commands(remedy.add))
 
 
-def acl_commands(entries: Iterable[Entry]) -> tuple[str, ...]:
+def acl_commands(entries: Iterable[TracedEntry]) -> tuple[str, ...]:
     """The fewest `pveum acl modify` lines for these entries."""
     return tuple(_acl_command("modify", bundle) for bundle in _bundled(entries))
 
@@ -96,7 +96,7 @@ def _acl_command(verb: str, bundle: _Bundle) -> str:
     return shell(*words)
 
 
-def _bundled(entries: Iterable[Entry]) -> list[_Bundle]:
+def _bundled(entries: Iterable[TracedEntry]) -> list[_Bundle]:
     """The same roles at the same path with the same flag go together, whoever has them."""
     roles: dict[tuple[str, bool, str, str], list[str]] = {}
     for entry in sorted(entries):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from reconciler.access.analysis.affected import strangers
+from reconciler.access.analysis.affected import dangling_users
 from reconciler.access.escalation.search import Escalation
 from reconciler.access.evaluate import index_of
 from reconciler.access.login import Login, login
@@ -148,7 +148,7 @@ def accounts(
     """
     risky = _risky(ways)
     twins: dict[str, list[str]] = {}
-    for user in sorted({ROOT, *table.users, *strangers(table)}):
+    for user in sorted({ROOT, *table.users, *dangling_users(table)}):
         twins.setdefault(_name(user), []).append(user)
     found = []
     for principal in sorted(holdings.of, key=lambda who: who.replace("!", "\0")):

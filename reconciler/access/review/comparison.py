@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from reconciler.access.path_index import order
 from reconciler.access.review.accounts import Age
-from reconciler.access.review.privilege_catalog import Sort, counting
+from reconciler.access.review.privilege_catalog import ResourceType, counting
 from reconciler.access.review.profiles import ANCHORS, POOL, Values, around
 from reconciler.access.table import TOKEN
 
@@ -30,7 +30,7 @@ class Changed(NamedTuple):
     after: str
 
 
-class Rights(NamedTuple):
+class RightsChange(NamedTuple):
     """All `principals` gained and lost the same on all `places` of one sort."""
 
     principals: tuple[str, ...]
@@ -49,7 +49,7 @@ class RoleChange(NamedTuple):
     lost: tuple[str, ...]
 
 
-class Since(NamedTuple):
+class ReviewComparison(NamedTuple):
     """From the review of `cluster` at `taken` (Unix seconds) to a later one.
 
     Of new and gone accounts no rights are listed. `ways`: who became able to become root, or no
@@ -62,7 +62,7 @@ class Since(NamedTuple):
     accounts_new: tuple[str, ...] = ()
     accounts_gone: tuple[str, ...] = ()
     changed: tuple[Changed, ...] = ()
-    rights: tuple[Rights, ...] = ()
+    rights: tuple[RightsChange, ...] = ()
     roles: tuple[RoleChange, ...] = ()
     ways_new: tuple[tuple[str, str], ...] = ()
     ways_gone: tuple[tuple[str, str], ...] = ()
@@ -82,13 +82,13 @@ class Since(NamedTuple):
         }
 
 
-def since(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> Since:
+def compare_reviews(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> ReviewComparison:
     """`earlier` has passed `check`; raises ValueError where it is damaged after all."""
     with _reading(earlier):
         return _compare(_Side(earlier), _Side(later))
 
 
-def seen(earlier: Mapping[str, Any]) -> dict[str, Age]:
+def review_snapshot(earlier: Mapping[str, Any]) -> dict[str, Age]:
     """How old tokens are at least, as an earlier review knew; ValueError for a damaged one."""
     with _reading(earlier):
         found = {}
@@ -105,8 +105,8 @@ def check(document: object) -> None:
         raise ValueError("this is no access review")
     if document.get("format") != FORMAT:
         raise ValueError(f"its format is {document.get('format')}; this version reads {FORMAT}")
-    seen(document)
-    since(document, document)
+    review_snapshot(document)
+    compare_reviews(document, document)
 
 
 @contextmanager
@@ -173,9 +173,9 @@ class _Side:
         return frozenset() if path in ANCHORS else around(path, values, self.pool_of.get(path, ""))
 
 
-def _compare(old: _Side, new: _Side) -> Since:
+def _compare(old: _Side, new: _Side) -> ReviewComparison:
     both = [who for who in new.accounts if who in old.accounts]
-    return Since(
+    return ReviewComparison(
         cluster=str(old.document["cluster"]),
         taken=int(old.document["taken"]),
         accounts_new=tuple(who for who in new.accounts if who not in old.accounts),
@@ -215,7 +215,7 @@ def _text(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _rights(old: _Side, new: _Side, principals: Iterable[str]) -> list[Rights]:
+def _rights(old: _Side, new: _Side, principals: Iterable[str]) -> list[RightsChange]:
     alike: dict[tuple[int, int], list[str]] = {}
     for who in principals:
         key = (old.profile_of[who], new.profile_of[who])
@@ -224,7 +224,7 @@ def _rights(old: _Side, new: _Side, principals: Iterable[str]) -> list[Rights]:
     for who_all in alike.values():
         for difference in _differences(old, new, who_all[0]):
             found.setdefault(difference, []).extend(who_all)
-    changes = [Rights(tuple(sorted(who)), *difference) for difference, who in found.items()]
+    changes = [RightsChange(tuple(sorted(who)), *difference) for difference, who in found.items()]
     return sorted(changes, key=lambda one: (-len(one.principals), one))
 
 
@@ -232,7 +232,7 @@ def _differences(
     old: _Side, new: _Side, who: str
 ) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]]:
     before, after = old.values(who), new.values(who)
-    found: dict[tuple[Sort, tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    found: dict[tuple[ResourceType, tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for path in sorted({*old.named(before), *new.named(after)}, key=order):
         kind = counting(path)
         was, now = old.held(before, path), new.held(after, path)

@@ -31,7 +31,7 @@ class Level(IntEnum):
         return self.name.capitalize()
 
 
-class Sort(StrEnum):
+class ResourceType(StrEnum):
     """The sorts of places, from the least to the most far-reaching."""
 
     GUESTS = "guests"
@@ -134,22 +134,22 @@ def _starting(*prefixes: str) -> frozenset[str]:
 
 
 _GRANTING = "Permissions.Modify"
-_PLACES: Mapping[str, tuple[Sort, frozenset[str]]] = {
-    "/": (Sort.CLUSTER, _starting("Sys.", _GRANTING)),
-    "/access": (Sort.ACCESS, _starting("Sys.Audit", "Sys.Modify", _GRANTING)),
-    "/access/groups": (Sort.ACCESS, _starting("User.", "Group.", "Sys.Audit", _GRANTING)),
-    "/access/realm": (Sort.ACCESS, _starting("Realm.", "Sys.Audit", _GRANTING)),
-    "/mapping": (Sort.NETWORK, _starting("Mapping.", _GRANTING)),
-    "/nodes": (Sort.NODES, _starting("Sys.", _GRANTING)),
-    "/pool": (Sort.POOLS, _starting("Pool.", "VM.Allocate", "VM.Backup", _GRANTING)),
-    "/sdn": (Sort.NETWORK, _starting("SDN.", _GRANTING)),
-    "/storage": (Sort.STORAGES, _starting("Datastore.", _GRANTING)),
-    "/vms": (Sort.GUESTS, _starting("VM.", _GRANTING)),
+_PLACES: Mapping[str, tuple[ResourceType, frozenset[str]]] = {
+    "/": (ResourceType.CLUSTER, _starting("Sys.", _GRANTING)),
+    "/access": (ResourceType.ACCESS, _starting("Sys.Audit", "Sys.Modify", _GRANTING)),
+    "/access/groups": (ResourceType.ACCESS, _starting("User.", "Group.", "Sys.Audit", _GRANTING)),
+    "/access/realm": (ResourceType.ACCESS, _starting("Realm.", "Sys.Audit", _GRANTING)),
+    "/mapping": (ResourceType.NETWORK, _starting("Mapping.", _GRANTING)),
+    "/nodes": (ResourceType.NODES, _starting("Sys.", _GRANTING)),
+    "/pool": (ResourceType.POOLS, _starting("Pool.", "VM.Allocate", "VM.Backup", _GRANTING)),
+    "/sdn": (ResourceType.NETWORK, _starting("SDN.", _GRANTING)),
+    "/storage": (ResourceType.STORAGES, _starting("Datastore.", _GRANTING)),
+    "/vms": (ResourceType.GUESTS, _starting("VM.", _GRANTING)),
 }
 """Where a sort begins, and the privileges that count there and below."""
 
 
-def counting(path: str) -> tuple[Sort, frozenset[str]] | None:
+def counting(path: str) -> tuple[ResourceType, frozenset[str]] | None:
     """The sort of a path and the privileges that count on it; None where none does."""
     above = chain(path)
     if path == "/":
@@ -169,7 +169,7 @@ _ALL_OF = (
 """Words for privileges that are held together."""
 
 
-def in_words(privileges: Iterable[str]) -> str:
+def privilege_in_words(privileges: Iterable[str]) -> str:
     """`see, start and stop, open the console`: the least first; `nothing` for none."""
     rest = frozenset(privileges)
     words = []

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from typing import NamedTuple
 
-from reconciler.access.analysis.affected import owner_of, strangers
+from reconciler.access.analysis.affected import dangling_users, owner_of
 from reconciler.access.analysis.equivalence import signature
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.path_index import order, parents
-from reconciler.access.review.privilege_catalog import Level, Sort, counting, level
+from reconciler.access.review.privilege_catalog import Level, ResourceType, counting, level
 from reconciler.access.table import ROOT, AccessTable, Principal
 
 POOL = "pool:"
@@ -51,7 +51,7 @@ class Holding(NamedTuple):
     Without privileges: nothing is held on these places, unlike around them.
     """
 
-    sort: Sort
+    sort: ResourceType
     privileges: tuple[str, ...]
     places: tuple[str, ...]
 
@@ -81,7 +81,7 @@ def holdings(table: AccessTable) -> Holdings:
     As if everybody could log in: to enable an account again, or to move its expiry, is easy, and
     so is to make a user that is only named. Tokens of users that nothing names hold nothing.
     """
-    work = everybody_active(table)
+    work = all_active_profiles(table)
     ground = _Ground(work)
     found: dict[Profile, int] = {(): 0}
     known: dict[Hashable, int] = {None: 0}
@@ -94,10 +94,10 @@ def holdings(table: AccessTable) -> Holdings:
     return Holdings(tuple(found), of, ground.pools)
 
 
-def everybody_active(table: AccessTable) -> AccessTable:
+def all_active_profiles(table: AccessTable) -> AccessTable:
     """A copy in which nobody is disabled or has expired, and users that are named exist."""
     work = table.copy()
-    work.users = dict.fromkeys([ROOT, *table.users, *strangers(table)], Principal())
+    work.users = dict.fromkeys([ROOT, *table.users, *dangling_users(table)], Principal())
     work.tokens = {name: Principal(privsep=token.privsep) for name, token in table.tokens.items()}
     return work
 
@@ -158,7 +158,7 @@ class _Ground:
         }
         for place, held in self._pooled(principal, cuts):
             values.setdefault(place, held)
-        found: dict[tuple[Sort, frozenset[str]], list[str]] = {}
+        found: dict[tuple[ResourceType, frozenset[str]], list[str]] = {}
         for place, held in values.items():
             if held != (frozenset() if place in ANCHORS else self._around(place, values)):
                 found.setdefault((_sort(place), held), []).append(place)
@@ -224,11 +224,11 @@ def _pools_above(pool: str) -> Iterator[str]:
     yield from (above for above in parents(pool) if above.startswith("/pool/"))
 
 
-def _sort(place: str) -> Sort:
+def _sort(place: str) -> ResourceType:
     found = counting(place)
-    return Sort.GUESTS if found is None else found[0]
+    return ResourceType.GUESTS if found is None else found[0]
 
 
 def _position(holding: Holding) -> tuple[int, int, tuple[str, ...], tuple[str, ...]]:
-    sorts = list(Sort)
+    sorts = list(ResourceType)
     return sorts.index(holding.sort), -holding.level, holding.privileges, holding.places

@@ -10,7 +10,12 @@ from typing import Any, NamedTuple
 
 from reconciler.access.escalation.search import Escalation
 from reconciler.access.review.accounts import SOON, Account, Age, Known, accounts
-from reconciler.access.review.comparison import FORMAT, Since, seen, since
+from reconciler.access.review.comparison import (
+    FORMAT,
+    ReviewComparison,
+    compare_reviews,
+    review_snapshot,
+)
 from reconciler.access.review.profiles import Holdings, holdings
 from reconciler.access.table import AccessTable
 from reconciler.model.address import Address
@@ -21,7 +26,7 @@ from reconciler.model.spec import State, digest
 from reconciler.pve.builtin_roles import BUILT_IN_ROLES
 
 
-class Grant(NamedTuple):
+class GrantRow(NamedTuple):
     """An ACL entry as it is in force; `expires` (Unix seconds, 0 = never) and `reason` as declared.
 
     `declared` None: there are no state files.
@@ -93,7 +98,7 @@ class Review:
     release: str
     accounts: tuple[Account, ...]
     holdings: Holdings
-    grants: tuple[Grant, ...] = ()
+    grants: tuple[GrantRow, ...] = ()
     roles: tuple[RoleUse, ...] = ()
     groups: tuple[GroupUse, ...] = ()
     ways: tuple[Escalation, ...] = ()
@@ -102,7 +107,7 @@ class Review:
     """what rules object to; in order, without what is waived"""
     waived: tuple[tuple[Finding, Waiver], ...] = ()
     endings: tuple[Ending, ...] = ()
-    since: Since | None = None
+    since: ReviewComparison | None = None
     guests: Mapping[str, str] = field(default_factory=dict)
     """ACL path -> name"""
 
@@ -156,7 +161,7 @@ def _waiver_json(waiver: Waiver) -> dict[str, Any]:
     return {**waiver._asdict(), "source": waiver.source._asdict()}
 
 
-class Beside(NamedTuple):
+class ReviewContext(NamedTuple):
     """What a review takes into account beside the cluster's own state.
 
     `desired`: None where there are no state files. `ages`: tokens whose secret's age is known.
@@ -177,7 +182,7 @@ def review(
     state: State,
     table: AccessTable,
     ways: Sequence[Escalation],
-    beside: Beside,
+    beside: ReviewContext,
 ) -> Review:
     """`table` is that of `state`, `ways` are its ways to root.
 
@@ -212,12 +217,12 @@ def review(
     )
     if beside.earlier is None:
         return found
-    return replace(found, since=since(beside.earlier, found.to_json()))
+    return replace(found, since=compare_reviews(beside.earlier, found.to_json()))
 
 
-def _ages(beside: Beside) -> dict[str, Age]:
+def _ages(beside: ReviewContext) -> dict[str, Age]:
     """A token is at least as old as the review before that names it; what is known wins."""
-    found = {} if beside.earlier is None else seen(beside.earlier)
+    found = {} if beside.earlier is None else review_snapshot(beside.earlier)
     for token, age in beside.ages.items():
         known = found.get(token)
         if known is None or not known.exact or known.since < age.since:
@@ -227,7 +232,7 @@ def _ages(beside: Beside) -> dict[str, Age]:
 
 def _grants(
     table: AccessTable, objects: Mapping[Address, Declared], known: Known
-) -> Iterator[Grant]:
+) -> Iterator[GrantRow]:
     """By path, then by whom."""
     for path in sorted(table.acl):
         for kind, holders in sorted(table.acl[path].items()):
@@ -235,7 +240,7 @@ def _grants(
                 for role, propagate in sorted(roles.items()):
                     name = f"{path}|{kind}:{principal}|{role}"
                     said = objects.get(Address("acl", name))
-                    yield Grant(
+                    yield GrantRow(
                         path,
                         kind,
                         principal,
@@ -249,12 +254,12 @@ def _grants(
 
 def _roles(
     table: AccessTable,
-    grants: Sequence[Grant],
+    grants: Sequence[GrantRow],
     objects: Mapping[Address, Declared],
     known: Known,
 ) -> Iterator[RoleUse]:
     """Own roles, and built-in ones that are used."""
-    used: dict[str, list[Grant]] = {}
+    used: dict[str, list[GrantRow]] = {}
     for grant in grants:
         used.setdefault(grant.role, []).append(grant)
     for role in sorted(table.roles, key=lambda role: (role in BUILT_IN_ROLES, role)):
@@ -283,7 +288,7 @@ def _fits(path: str, globs: Sequence[str]) -> bool:
 
 
 def _endings(
-    everybody: Sequence[Account], grants: Sequence[Grant], waivers: Sequence[Waiver], now: int
+    everybody: Sequence[Account], grants: Sequence[GrantRow], waivers: Sequence[Waiver], now: int
 ) -> Iterator[Ending]:
     dated = [(one.kind, one.principal, one.expires) for one in everybody]
     dated += [

@@ -10,14 +10,14 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import Common, command
+from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.commands.plan import Allow, Targets, make_plan, show_plan
-from reconciler.cli.context import connect, each_cluster, load_cluster, look, name_of, now
+from reconciler.cli.context import connect, each_cluster, load_cluster, name_of, now, read_cluster
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import check_formats
 from reconciler.cli.runner import execute
 from reconciler.desired.settings.settings import Settings
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, Refused, StalePlan, UsageError
 from reconciler.execution.journal import store
 from reconciler.execution.plan_file import SavedPlan, check_fits, check_fresh, load_plan, stale
@@ -31,7 +31,7 @@ SHORTEST_DIGEST = 8
 
 @command(app, "apply")
 def apply(
-    common: Common,
+    common: CommonOptions,
     file: Annotated[
         Path | None, typer.Argument(help="A plan saved with `plan --out`.", show_default=False)
     ] = None,
@@ -60,7 +60,7 @@ def apply(
 
     saved = None if file is None else load_plan(file)
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         with connect(cluster, read_only=False) as api:
             store.refuse_to_begin(store.folder_of(name_of(cluster, api)))
             if saved is not None:
@@ -73,7 +73,13 @@ def apply(
 
 
 def carry_out(
-    common: Common, cluster: Cluster, api: Api, plan: Plan, approve: str | None, *, yes: bool
+    common: CommonOptions,
+    cluster: ClusterSettings,
+    api: Api,
+    plan: Plan,
+    approve: str | None,
+    *,
+    yes: bool,
 ) -> ExitStatus:
     """Apply a plan that was shown, unless it is refused, not the approved one, or not wanted."""
     if plan.refusals:
@@ -98,27 +104,27 @@ def _is_approved(plan: Plan, digest: str) -> bool:
 
 
 def _fresh(
-    common: Common,
-    cluster: Cluster,
+    common: CommonOptions,
+    cluster: ClusterSettings,
     settings: Settings,
     api: Api,
     targets: list[str] | None,
     allow: list[str] | None,
 ) -> Plan:
     loaded = load_cluster(cluster, settings)
-    planned = make_plan(loaded, api, look(api, loaded.desired), targets, allow)
+    planned = make_plan(loaded, api, read_cluster(api, loaded.desired), targets, allow)
     applied = planned.plan.steps and not planned.plan.refusals
     show_plan(_for_reading(common) if applied else common, planned)
     return planned.plan
 
 
-def _for_reading(common: Common) -> Common:
+def _for_reading(common: CommonOptions) -> CommonOptions:
     """Without the outputs that hold one document only: theirs is the report at the end."""
     outputs = (one for one in common.outputs if one.file is None and one.name != "json")
     return replace(common, outputs=tuple(outputs))
 
 
-def _still_fitting(saved: SavedPlan, api: Api, cluster: Cluster) -> Plan:
+def _still_fitting(saved: SavedPlan, api: Api, cluster: ClusterSettings) -> Plan:
     """Raises StalePlan unless the plan fits what is there now."""
     from reconciler.live.reader import read_live
 

@@ -10,11 +10,11 @@ import typer
 from reconciler.access.explain.snippets import shell
 from reconciler.access.table import ROOT, split_token
 from reconciler.cli.app import app
-from reconciler.cli.command import Common, command
-from reconciler.cli.context import Loaded, each_cluster, load_cluster, looked_at
+from reconciler.cli.command import CommonOptions, command
+from reconciler.cli.context import Loaded, each_cluster, kinds_to_read, load_cluster
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.model.address import Address
 from reconciler.model.policy import Mode, Policy
@@ -37,7 +37,7 @@ PLANNER = "plan"
 
 @command(app, "bootstrap")
 def bootstrap_command(
-    common: Common,
+    common: CommonOptions,
     plan_only: Annotated[
         bool, typer.Option("--plan-only", help="Only what planning needs.")
     ] = False,
@@ -58,7 +58,7 @@ def bootstrap_command(
     """
     check_formats(common, "bootstrap")
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)
         show(common, "bootstrap", _start(loaded, token, plan_only=plan_only))
         return ExitStatus.OK
@@ -70,7 +70,7 @@ def _start(loaded: Loaded, token: str, *, plan_only: bool) -> Start:
     actor = token or (loaded.cluster.target.actor if loaded.cluster.target else "") or DEFAULT
     if "@" not in actor or ("!" in actor and split_token(actor) is None):
         raise UsageError(f"'{actor}' is no user and no token", hint=f"as in --token '{DEFAULT}'")
-    reads = tuple(planning_needs(looked_at(loaded.desired)))
+    reads = tuple(planning_needs(kinds_to_read(loaded.desired)))
     if plan_only:
         granted = [("To plan", bootstrap(reads, actor, PLAN))]
     else:

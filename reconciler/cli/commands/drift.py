@@ -8,25 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.access.analysis.effects import listed
-from reconciler.access.analysis.summary import fold
+from reconciler.access.analysis.summary import summarise
 from reconciler.access.login import Login
 from reconciler.cli.app import app
-from reconciler.cli.command import Common, command
+from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.commands.plan import left_unfinished, make_plan
-from reconciler.cli.context import connect, each_cluster, load_cluster, look, now
-from reconciler.cli.output import check_formats, say, show, write_file
+from reconciler.cli.context import connect, each_cluster, load_cluster, now, read_cluster
+from reconciler.cli.output import check_formats, info, show, write_file
 from reconciler.desired.settings.settings import Settings
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution.journal import store
-from reconciler.planning.builder import Planned
+from reconciler.planning.builder import PlanResult
 from reconciler.render.documents.drift import Drift
 from reconciler.render.documents.drift import json as drift_json
 from reconciler.render.view import View
 
 
 @command(app, "drift")
-def drift(common: Common) -> ExitStatus:
+def drift(common: CommonOptions) -> ExitStatus:
     """Show what differs between the cluster and the declared state; made for cron.
 
     Each difference is classified: changed in the cluster, declared but not applied, undeclared
@@ -36,10 +36,10 @@ def drift(common: Common) -> ExitStatus:
     """
     check_formats(common, "drift")
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)
         with connect(cluster, read_only=True) as api:
-            planned = make_plan(loaded, api, look(api, loaded.desired), None, None)
+            planned = make_plan(loaded, api, read_cluster(api, loaded.desired), None, None)
         plan = planned.plan
         folder = store.folder_of(plan.cluster)
         last = folder / "drift.json"
@@ -51,10 +51,10 @@ def drift(common: Common) -> ExitStatus:
     return each_cluster(common, one)
 
 
-def _view(planned: Planned) -> View:
+def _view(planned: PlanResult) -> View:
     """With what the drift does to access, which is what the plan does, the other way round."""
     effect = planned.impact.inverse()
-    lines = [f"{one.mark} {one.in_past()}" for one in fold(effect, planned.before, now())]
+    lines = [f"{one.mark} {one.in_past()}" for one in summarise(effect, planned.before, now())]
     logins = [
         f"! {listed(one.principals)}: {one.after} in the cluster, {one.before} as declared"
         for one in effect.logins
@@ -76,10 +76,10 @@ def _previous(path: Path) -> Mapping[str, Any] | None:
     return content
 
 
-def _keep(common: Common, path: Path, text: str) -> None:
+def _keep(common: CommonOptions, path: Path, text: str) -> None:
     """For the next report; without a place to keep it nothing is lost but that."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_file(path, text)
     except (OSError, UsageError):
-        say(common, f"this report cannot be kept for the next one: {path.parent}")
+        info(common, f"this report cannot be kept for the next one: {path.parent}")

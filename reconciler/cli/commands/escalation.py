@@ -8,23 +8,29 @@ import typer
 
 from reconciler.access.escalation.search import escalations
 from reconciler.access.table import ROOT, AccessTable
-from reconciler.access.trace import Effect, Entry, decide
-from reconciler.cli.access_source import PRINCIPALS, FromFiles, Planned, check_sources, see
+from reconciler.access.trace import EntryEffect, TracedEntry, trace_decision
+from reconciler.cli.access_source import (
+    PRINCIPALS,
+    FromFiles,
+    PlannedOption,
+    check_sources,
+    view_access,
+)
 from reconciler.cli.app import app
-from reconciler.cli.command import Common, command
+from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.context import each_cluster
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
 from reconciler.render.documents.escalation import Ways
 
 
 @command(app, "escalation")
 def escalation(
-    common: Common,
+    common: CommonOptions,
     from_files: FromFiles = False,
-    planned: Planned = False,
+    planned: PlannedOption = False,
     fail: Annotated[
         bool,
         typer.Option(
@@ -42,8 +48,10 @@ def escalation(
     check_formats(common, "escalation")
     check_sources(from_files=from_files, planned=planned)
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
-        seen = see(cluster, settings, from_files=from_files, planned=planned, kinds=PRINCIPALS)
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        seen = view_access(
+            cluster, settings, from_files=from_files, planned=planned, kinds=PRINCIPALS
+        )
         ways = escalations(seen.table)
         meant = frozenset({ROOT, *settings.policy.lockout.break_glass})
         roots = {who for way in ways if not way.steps for who in way.principals}
@@ -55,11 +63,11 @@ def escalation(
     return each_cluster(common, one)
 
 
-def _entries(table: AccessTable, who: str) -> tuple[Entry, ...]:
+def _entries(table: AccessTable, who: str) -> tuple[TracedEntry, ...]:
     """What decides for somebody on `/`."""
     return tuple(
         judged.entry
-        for side in decide(table, who, "/").sides
+        for side in trace_decision(table, who, "/").sides
         for judged in side.entries
-        if judged.effect is Effect.DECIDES
+        if judged.effect is EntryEffect.DECIDES
     )

@@ -8,34 +8,34 @@ import typer
 
 from reconciler.access.analysis.affected import owner_of
 from reconciler.access.evaluate import privileges
-from reconciler.access.explain.denial import held_on, reasons
+from reconciler.access.explain.denial import denial_reasons, held_on
 from reconciler.access.explain.explain import Explanation, explain, who_can
 from reconciler.access.login import Login
 from reconciler.access.review.privilege_catalog import least
 from reconciler.access.trace import Decision
 from reconciler.cli.access_query import (
-    Question,
+    AccessQuery,
     check_principal,
-    read_path,
-    read_privilege,
-    read_question,
+    parse_path,
+    parse_privilege,
+    parse_query,
 )
 from reconciler.cli.access_source import (
     POOLS,
     PRINCIPALS,
+    AccessView,
     FromFiles,
-    Planned,
-    Seen,
+    PlannedOption,
     check_sources,
-    see,
+    view_access,
 )
 from reconciler.cli.app import app
 from reconciler.cli.code_pages import is_page, page_of
-from reconciler.cli.command import Common, command
+from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.context import connect, each_cluster, now
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import Blind, ExitStatus
 from reconciler.model.request import request
 from reconciler.render.documents.explanation_facts import Explained
@@ -46,7 +46,7 @@ from reconciler.text.suggest import did_you_mean
 
 @command(app, "explain")
 def explain_command(
-    common: Common,
+    common: CommonOptions,
     subject: Annotated[
         str,
         typer.Argument(
@@ -66,7 +66,7 @@ def explain_command(
         str, typer.Option("--who", metavar="WHO", help="Who got the pasted refusal.")
     ] = "",
     from_files: FromFiles = False,
-    planned: Planned = False,
+    planned: PlannedOption = False,
 ) -> ExitStatus:
     """Tell why somebody may or may not do something, and what would help.
 
@@ -80,11 +80,11 @@ def explain_command(
         return ExitStatus.OK
     check_formats(common, "explanation")
     check_sources(from_files=from_files, planned=planned)
-    question = read_question(subject, path, privilege, who)
+    question = parse_query(subject, path, privilege, who)
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         try:
-            seen = see(
+            seen = view_access(
                 cluster,
                 settings,
                 from_files=from_files,
@@ -106,7 +106,7 @@ def _kinds(path: str) -> tuple[str, ...]:
     return (*PRINCIPALS, POOLS) if path.startswith(("/vms/", "/storage/")) else PRINCIPALS
 
 
-def _told(seen: Seen, question: Question, moment: int) -> Explained:
+def _told(seen: AccessView, question: AccessQuery, moment: int) -> Explained:
     who, path = question.who, question.path
     check_principal(seen.table, who)
     chosen = _chosen(seen, question)
@@ -119,7 +119,7 @@ def _told(seen: Seen, question: Question, moment: int) -> Explained:
     return Explained(
         found,
         seen.asked,
-        reasons=reasons(seen.table, found.decision, chosen) if chosen else (),
+        reasons=denial_reasons(seen.table, found.decision, chosen) if chosen else (),
         giving=frozenset(role for role, names in seen.table.roles.items() if chosen in names),
         or_else=tuple(name for name in question.privileges if name != chosen),
         elsewhere=held if found.login is Login.ACTIVE else (),
@@ -133,7 +133,7 @@ def _told(seen: Seen, question: Question, moment: int) -> Explained:
     )
 
 
-def _chosen(seen: Seen, question: Question) -> str:
+def _chosen(seen: AccessView, question: AccessQuery) -> str:
     """Of several privileges that would do the one that is held, or else the least."""
     held = privileges(seen.table, question.who, question.path)
     given = question.privileges
@@ -151,7 +151,7 @@ def _of_nobody(found: Explanation) -> tuple[str, ...]:
     )
 
 
-def _notes(seen: Seen, path: str, realm: str) -> list[str]:
+def _notes(seen: AccessView, path: str, realm: str) -> list[str]:
     notes = []
     if seen.realms is not None and realm not in seen.realms:
         notes.append(f"Realm {realm} does not exist, so nobody of it can log in.")
@@ -168,7 +168,7 @@ def _notes(seen: Seen, path: str, realm: str) -> list[str]:
     return notes
 
 
-def _own_answer(cluster: Cluster, question: Question, blind: Blind) -> Explained:
+def _own_answer(cluster: ClusterSettings, question: AccessQuery, blind: Blind) -> Explained:
     """Whoever sees nothing else may still ask what itself has; raises Blind for all others."""
     with connect(cluster, read_only=True) as api:
         if api.actor != question.who:
@@ -198,21 +198,23 @@ def _own_answer(cluster: Cluster, question: Question, blind: Blind) -> Explained
 
 @command(app, "who-can")
 def who_can_command(
-    common: Common,
+    common: CommonOptions,
     privilege: Annotated[str, typer.Argument(metavar="PRIV", help="As in VM.Backup.")],
     path: Annotated[str, typer.Argument(metavar="PATH", help="As in /vms/100.")],
     from_files: FromFiles = False,
-    planned: Planned = False,
+    planned: PlannedOption = False,
 ) -> ExitStatus:
     """List who has a privilege on a path, and by which entries."""
     check_formats(common, "holders")
     check_sources(from_files=from_files, planned=planned)
     if privilege.startswith("/"):
         privilege, path = path, privilege
-    wanted, where = read_privilege(privilege), read_path(path)
+    wanted, where = parse_privilege(privilege), parse_path(path)
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
-        seen = see(cluster, settings, from_files=from_files, planned=planned, kinds=_kinds(where))
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        seen = view_access(
+            cluster, settings, from_files=from_files, planned=planned, kinds=_kinds(where)
+        )
         holders = who_can(seen.table, wanted, where, now())
         notes = tuple(_notes(seen, where, "pam"))
         show(common, "holders", Holders(wanted, where, seen.asked, holders, notes))

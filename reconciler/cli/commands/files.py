@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import Common, command
+from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.context import each_cluster, load_cluster, now
-from reconciler.cli.output import check_formats, result, say, show, width, write_file
+from reconciler.cli.output import check_formats, info, result, show, width, write_file
 from reconciler.desired.loader import state_files
 from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.desired.toml.formatter import format_file
 from reconciler.errors import ExitStatus
 from reconciler.kinds import access_table, all_kinds
@@ -27,7 +27,7 @@ from reconciler.text.humanize import count
 
 
 @command(app, "validate")
-def validate(common: Common) -> ExitStatus:
+def validate(common: CommonOptions) -> ExitStatus:
     """Check the state files: every mistake at once, with file, line and column. No network.
 
     Expectations are checked as far as files suffice. Exit 0 when there is no error, 3 with
@@ -35,7 +35,7 @@ def validate(common: Common) -> ExitStatus:
     """
     check_formats(common, "findings")
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         desired = load_cluster(cluster, settings, strict=False).desired
         wrong = any(finding.severity is Severity.ERROR for finding in desired.findings)
         by_access = [] if wrong else _by_access(desired)
@@ -44,7 +44,7 @@ def validate(common: Common) -> ExitStatus:
             return ExitStatus.FILES_INVALID
         if any(finding.severity is Severity.ERROR for finding in by_access):
             return ExitStatus.REFUSED
-        say(common, f"{count(len(desired.objects), 'object')} declared in {cluster.folder}")
+        info(common, f"{count(len(desired.objects), 'object')} declared in {cluster.folder}")
         return ExitStatus.OK
 
     return each_cluster(common, one)
@@ -59,7 +59,7 @@ def _by_access(desired: Desired) -> list[Finding]:
 
 @command(app, "fmt")
 def fmt(
-    common: Common,
+    common: CommonOptions,
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; exit 2 when a file would change.")
     ] = False,
@@ -78,7 +78,7 @@ def fmt(
 
 @command(app, "schema")
 def schema(
-    common: Common,
+    common: CommonOptions,
     settings: Annotated[
         bool, typer.Option("--settings", help="The schema of pvectl.toml instead.")
     ] = False,
@@ -94,7 +94,7 @@ def schema(
 
 
 @command(app, "kinds")
-def kinds(common: Common) -> ExitStatus:
+def kinds(common: CommonOptions) -> ExitStatus:
     """List the kinds of objects that can be declared, and the keys of their tables."""
     del common
     for name, kind in all_kinds().items():

@@ -10,13 +10,13 @@ import typer
 from pydantic import ValidationError
 
 from reconciler.cli.app import app
-from reconciler.cli.command import Common, command
-from reconciler.cli.context import connect, each_cluster, look_at_all
-from reconciler.cli.output import check_formats, say, show, write_file
+from reconciler.cli.command import CommonOptions, command
+from reconciler.cli.context import connect, each_cluster, read_whole_cluster
+from reconciler.cli.output import check_formats, info, show, write_file
 from reconciler.desired.export import export, write_files
 from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.model.finding import Severity
 from reconciler.model.target import SANDBOX, Target
@@ -64,7 +64,7 @@ FIRST = """# What pvectl keeps: objects that are not declared here are left alon
 
 @command(app, "import")
 def import_state(
-    common: Common,
+    common: CommonOptions,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where to write; default: the state folder."),
@@ -77,13 +77,13 @@ def import_state(
     """
     check_formats(common, "findings")
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         require_valid(settings.findings)
         with connect(cluster, read_only=True) as api:
-            live = look_at_all(api)
+            live = read_whole_cluster(api)
         exported = export(live.state)
         for path in write_files(exported.files, out or cluster.folder):
-            say(common, f"wrote {path}")
+            info(common, f"wrote {path}")
         if exported.findings:
             show(common, "findings", exported.findings)
         wrong = any(finding.severity is Severity.ERROR for finding in exported.findings)
@@ -94,7 +94,7 @@ def import_state(
 
 @command(app, "init")
 def init(
-    common: Common,
+    common: CommonOptions,
     endpoint: Annotated[
         str, typer.Option("--endpoint", help="https://host:8006, or sandbox:FOLDER.")
     ] = "https://pve01.example.com:8006",
@@ -139,9 +139,9 @@ def init(
     write_file(folder / SETTINGS_FILE, settings)
     write_file(folder / "access.toml", FIRST)
     write_file(folder / ".gitignore", "secrets/\n.env\n*.env\n")
-    say(common, f"made {folder}/{SETTINGS_FILE} and {folder}/access.toml")
+    info(common, f"made {folder}/{SETTINGS_FILE} and {folder}/access.toml")
     secret = "" if target.sandbox_folder else "set PVECTL_TOKEN_SECRET, then "
-    say(common, f"next: {secret}`pvectl import` takes over what is there; `pvectl plan`")
+    info(common, f"next: {secret}`pvectl import` takes over what is there; `pvectl plan`")
     return ExitStatus.OK
 
 
@@ -162,7 +162,7 @@ def _settings(target: Target, ca_file: str | None, folder: Path) -> str:
 
 @command(app, "snapshot")
 def snapshot(
-    common: Common,
+    common: CommonOptions,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new folder.")],
 ) -> ExitStatus:
     """Write the live state as a folder laid out like /etc/pve, without secrets.
@@ -172,16 +172,16 @@ def snapshot(
     """
     from reconciler.cli.snapshot_folder import copy_cluster
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         require_valid(settings.findings)
         if out.exists() and any(out.iterdir()):
             raise UsageError(f"{out} is not empty", hint="name a new folder")
         with connect(cluster, read_only=True) as api:
-            live = look_at_all(api)
+            live = read_whole_cluster(api)
         number, left_out = copy_cluster(live, out)
         for address in left_out:
-            say(common, f"left out, since no Proxmox VE takes it anew: {address}")
-        say(common, f"wrote {number} objects to {out}; plan with: pvectl plan --on sandbox:{out}")
+            info(common, f"left out, since no Proxmox VE takes it anew: {address}")
+        info(common, f"wrote {number} objects to {out}; plan with: pvectl plan --on sandbox:{out}")
         return ExitStatus.OK
 
     return each_cluster(common, one)

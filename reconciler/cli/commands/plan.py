@@ -11,27 +11,27 @@ import typer
 
 from reconciler.access.explain.snippets import shell
 from reconciler.cli.app import app
-from reconciler.cli.command import Common, command
+from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.context import (
     Loaded,
     commit_of,
     connect,
     each_cluster,
     load_cluster,
-    look,
     name_of,
     now,
+    read_cluster,
 )
 from reconciler.cli.folder_secrets import changed_secrets
-from reconciler.cli.output import check_formats, say, show
+from reconciler.cli.output import check_formats, info, show
 from reconciler.desired.settings.settings import Settings
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, JournalUnfinished, PvectlError, UsageError
 from reconciler.execution.journal import store
 from reconciler.live.reader import Live
 from reconciler.model.api import Api
 from reconciler.model.inventory import Facts
-from reconciler.planning.builder import Planned, Question, compose
+from reconciler.planning.builder import PlanRequest, PlanResult, build_plan
 from reconciler.planning.offline import as_live
 from reconciler.render.documents.plan import plans_only
 from reconciler.render.documents.schedule_preview import remarks
@@ -51,7 +51,7 @@ Allow = Annotated[
 
 @command(app, "plan")
 def plan(
-    common: Common,
+    common: CommonOptions,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Save the plan for `apply FILE`.")
     ] = None,
@@ -81,13 +81,13 @@ def plan(
             hint="for programs: --format json=FILE",
         )
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)
         if against is not None:
             planned = _offline(loaded, against, target, allow)
         else:
             with connect(cluster, read_only=True) as api:
-                planned = make_plan(loaded, api, look(api, loaded.desired), target, allow)
+                planned = make_plan(loaded, api, read_cluster(api, loaded.desired), target, allow)
         unfinished = against is None and left_unfinished(planned.plan.cluster)
         command = _next(common, out, against, target, allow)
         show_plan(common, planned, command, unfinished=unfinished)
@@ -100,14 +100,14 @@ def plan(
                 raise UsageError(f"{out} cannot be written: {error.strerror}") from None
             blocked = unfinished or plans_only(planned.plan)
             after = "" if blocked else f"; apply it with: {command}"
-            say(common, f"saved: {out}{after}")
+            info(common, f"saved: {out}{after}")
         return plan_status(planned, detailed=detailed_exitcode)
 
     return each_cluster(common, one)
 
 
 def _next(
-    common: Common,
+    common: CommonOptions,
     out: Path | None,
     against: Path | None,
     targets: list[str] | None,
@@ -125,10 +125,10 @@ def _next(
 
 def make_plan(
     loaded: Loaded, api: Api, live: Live, targets: list[str] | None, allow: list[str] | None
-) -> Planned:
+) -> PlanResult:
     """The plan for a live cluster."""
     cluster = name_of(loaded.cluster, api)
-    question = Question(
+    question = PlanRequest(
         cluster=cluster,
         actor=api.actor,
         now=now(),
@@ -139,18 +139,18 @@ def make_plan(
             loaded.desired.state, loaded.cluster.folder, store.folder_of(cluster)
         ),
     )
-    return compose(loaded.desired, live.state, live.facts, question)
+    return build_plan(loaded.desired, live.state, live.facts, question)
 
 
 def _offline(
     loaded: Loaded, against: Path, targets: list[str] | None, allow: list[str] | None
-) -> Planned:
+) -> PlanResult:
     from reconciler.desired.loader import load, require_valid
     from reconciler.desired.settings.settings import read_settings
 
     other = load(against, variables=loaded.cluster.variables, settings=read_settings(against))
     require_valid(other.findings)
-    question = Question(
+    question = PlanRequest(
         cluster=str(against),
         actor="",
         now=now(),
@@ -158,7 +158,7 @@ def _offline(
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
     )
-    return compose(loaded.desired, as_live(other), Facts(), question)
+    return build_plan(loaded.desired, as_live(other), Facts(), question)
 
 
 def left_unfinished(cluster: str) -> bool:
@@ -176,7 +176,7 @@ def left_unfinished(cluster: str) -> bool:
 
 
 def show_plan(
-    common: Common, planned: Planned, next_command: str = "", *, unfinished: bool = False
+    common: CommonOptions, planned: PlanResult, next_command: str = "", *, unfinished: bool = False
 ) -> None:
     """The plan in every format that was asked for."""
     view = View(
@@ -189,7 +189,7 @@ def show_plan(
     show(common, "plan", planned.plan, view)
 
 
-def plan_status(planned: Planned, *, detailed: bool) -> ExitStatus:
+def plan_status(planned: PlanResult, *, detailed: bool) -> ExitStatus:
     """Refused before changes before nothing."""
     if planned.plan.refusals:
         return ExitStatus.REFUSED

@@ -12,14 +12,14 @@ from typing import Annotated, NamedTuple
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import Common, command
+from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.commands.apply import confirm
 from reconciler.cli.context import connect, each_cluster, load_cluster, name_of, now
 from reconciler.cli.folder_secrets import FolderSecrets
-from reconciler.cli.output import check_formats, say, show
+from reconciler.cli.output import check_formats, info, show
 from reconciler.cli.runner import execute_journal
 from reconciler.desired.settings.settings import Settings
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import (
     ApplyNotRestored,
     ExitStatus,
@@ -33,10 +33,16 @@ from reconciler.execution.journal.journal import Event, is_finished, read_journa
 from reconciler.execution.journal.replay import final, going_back, is_taken_back, touched
 from reconciler.execution.lock.cluster import clear
 from reconciler.execution.lock.local import refuse_running, running
-from reconciler.execution.lock.record import Holder, holders
+from reconciler.execution.lock.record import LockRecord, lock_records
 from reconciler.execution.lock.record import unlock as remove_lock
-from reconciler.execution.run.context import look
-from reconciler.execution.run.outcome import ROLLED_BACK, STOPPED, Report, account, told
+from reconciler.execution.run.context import take_snapshot
+from reconciler.execution.run.outcome import (
+    ROLLED_BACK,
+    STOPPED,
+    RunReport,
+    report_from_cluster,
+    report_from_journal,
+)
 from reconciler.execution.wording import differences
 from reconciler.kinds import kind_of
 from reconciler.kinds.token import TokenSpec
@@ -57,8 +63,8 @@ class Standing(NamedTuple):
 
     journal: str
     events: Sequence[Event]
-    report: Report | None
-    holders: Sequence[Holder]
+    report: RunReport | None
+    holders: Sequence[LockRecord]
     running: str = ""
     unasked: str = ""
 
@@ -75,7 +81,7 @@ class Standing(NamedTuple):
 
 
 @command(app, "status")
-def status(common: Common) -> ExitStatus:
+def status(common: CommonOptions) -> ExitStatus:
     """Show the unfinished run, if there is one, what became of each object, and who holds the lock.
 
     Reads only. A cluster that cannot be reached is no hindrance: then it is what the journal says.
@@ -84,7 +90,7 @@ def status(common: Common) -> ExitStatus:
     """
     check_formats(common, "standing")
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         del settings
         with connect(cluster, read_only=True) as api:
             standing = _standing(api, store.folder_of(name_of(cluster, api)))
@@ -102,21 +108,23 @@ def _standing(api: Api, folder: Path) -> Standing:
     events = read_journal(path) if path else []
     steps = store.plan_of(events, path).steps if path else ()
     outcome = ROLLED_BACK if going_back(events) else STOPPED
-    reached: Report | None = None
+    reached: RunReport | None = None
     try:
-        there = holders(api)
+        there = lock_records(api)
         if path:
-            reached = account(events, steps, lambda changes: look(api, changes).state, outcome)
+            reached = report_from_cluster(
+                events, steps, lambda changes: take_snapshot(api, changes).state, outcome
+            )
             if live:  # a secret is on its way, and nothing is to be done about it
                 reached = replace(reached, secrets={})
     except (Unreachable, RequestRefused) as error:
-        reached = told(events, steps, outcome) if path else None
+        reached = report_from_journal(events, steps, outcome) if path else None
         return Standing(str(path or ""), events, reached, (), live, error.summary)
     return Standing(str(path or ""), events, reached, there, live)
 
 
 @command(app, "resume")
-def resume(common: Common, journal: JournalFile = None) -> ExitStatus:
+def resume(common: CommonOptions, journal: JournalFile = None) -> ExitStatus:
     """Finish an interrupted run, forward or back, whichever way it was going.
 
     What was done already is read from the cluster; nothing is sent twice.
@@ -126,7 +134,7 @@ def resume(common: Common, journal: JournalFile = None) -> ExitStatus:
 
 @command(app, "rollback")
 def rollback(
-    common: Common,
+    common: CommonOptions,
     journal: JournalFile = None,
     yes: Annotated[
         bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
@@ -141,11 +149,11 @@ def rollback(
     if journal is not None and journal.is_file() and is_finished(read_journal(journal)):
         listed = _ways_back(journal)
         if not listed:
-            say(common, "nothing of this run is in force; nothing to do")
+            info(common, "nothing of this run is in force; nothing to do")
             return ExitStatus.OK
-        say(common, "This is taken back, where it is still as the run left it:")
+        info(common, "This is taken back, where it is still as the run left it:")
         for text in listed:
-            say(common, f"  {text}")
+            info(common, f"  {text}")
         confirm("Take it back?", yes=yes)
     return _continue(common, journal, back=True)
 
@@ -175,23 +183,23 @@ def _way_back(change: Change) -> str:
     return text + lossy * (kind.undo(change) is Undo.LOSSY)
 
 
-def _continue(common: Common, path: Path | None, *, back: bool) -> ExitStatus:
+def _continue(common: CommonOptions, path: Path | None, *, back: bool) -> ExitStatus:
     check_formats(common, "report")
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         with connect(cluster, read_only=False) as api:
             name = name_of(cluster, api)
             refuse_running(store.folder_of(name))
             chosen = path or store.unfinished(store.folder_of(name))
             if chosen is None:
                 for dead in clear(api, store.folder_of(name)):
-                    say(common, f"removed the lock of a dead run, number {dead.fence}")
-                say(common, "there is no unfinished run; nothing to do")
+                    info(common, f"removed the lock of a dead run, number {dead.fence}")
+                info(common, "there is no unfinished run; nothing to do")
                 return ExitStatus.OK
             if not chosen.is_file():
                 raise UsageError(f"there is no journal {chosen}")
             if not back and is_finished(read_journal(chosen)):
-                say(common, "this run came to its end; nothing to do")
+                info(common, "this run came to its end; nothing to do")
                 return ExitStatus.OK
             secrets = FolderSecrets(cluster.folder, cluster.secret)
             declared = partial(_declared_sinks, common, cluster, settings)
@@ -201,13 +209,13 @@ def _continue(common: Common, path: Path | None, *, back: bool) -> ExitStatus:
 
 
 def _declared_sinks(
-    common: Common, cluster: Cluster, settings: Settings
+    common: CommonOptions, cluster: ClusterSettings, settings: Settings
 ) -> Mapping[Address, SecretSink]:
     """Where the state files send the secrets of tokens; none where they cannot be read."""
     try:
         desired = load_cluster(cluster, settings).desired
     except (FilesInvalid, UsageError) as error:
-        say(common, f"{error.summary}: secrets go where the journal says")
+        info(common, f"{error.summary}: secrets go where the journal says")
         return {}
     return {
         address: declared.spec.secret_to
@@ -218,16 +226,16 @@ def _declared_sinks(
 
 @command(app, "unlock")
 def unlock(
-    common: Common,
+    common: CommonOptions,
     fence: Annotated[int, typer.Option("--fence", help="The lock's number, from `status`.")],
 ) -> ExitStatus:
     """Remove the lock of a run that is dead for certain."""
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         del settings
         with connect(cluster, read_only=False) as api:
             holder = remove_lock(api, fence)
-        say(common, f"removed the lock of {holder.owner}")
+        info(common, f"removed the lock of {holder.owner}")
         return ExitStatus.OK
 
     return each_cluster(common, one)
@@ -235,7 +243,7 @@ def unlock(
 
 @command(app, "show")
 def show_file(
-    common: Common, file: Annotated[Path, typer.Argument(help="A saved plan or a journal.")]
+    common: CommonOptions, file: Annotated[Path, typer.Argument(help="A saved plan or a journal.")]
 ) -> ExitStatus:
     """Show a saved plan or a journal, offline."""
     from reconciler.execution.plan_file import is_plan, load_plan
@@ -259,5 +267,5 @@ def show_file(
     return ExitStatus.OK
 
 
-def _show_journal(common: Common, path: Path) -> None:
+def _show_journal(common: CommonOptions, path: Path) -> None:
     show(common, "journal", read_journal(path))

@@ -14,18 +14,18 @@ import typer
 from reconciler.access.escalation.search import escalations
 from reconciler.access.review.accounts import Age
 from reconciler.access.review.comparison import check
-from reconciler.access.review.review import About, Beside, Review, review
+from reconciler.access.review.review import About, Review, ReviewContext, review
 from reconciler.cli.access_source import POOLS, PRINCIPALS, FromFiles
 from reconciler.cli.app import app
-from reconciler.cli.command import Common, command
+from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.context import commit_of, connect, each_cluster, load_cluster, name_of, now
-from reconciler.cli.output import check_formats, say, show, write_file
+from reconciler.cli.output import check_formats, info, show, write_file
 from reconciler.desired.loader import require_valid, state_files
 from reconciler.desired.settings.settings import Settings
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution.journal import store
-from reconciler.execution.secrets.ages import made
+from reconciler.execution.secrets.ages import secret_ages
 from reconciler.kinds import access_table
 from reconciler.kinds.shared.reader import EVERYTHING
 from reconciler.live.reader import read_live
@@ -45,7 +45,7 @@ ENDINGS = {"html": "html", "markdown": "md", "csv": "csv", "json": "json"}
 
 @command(app, "report")
 def report(
-    common: Common,
+    common: CommonOptions,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Write HTML, Markdown, CSV and JSON there."),
@@ -67,7 +67,7 @@ def report(
     check_formats(common, "review")
     earlier = None if since is None else read_earlier(since)
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         if from_files:
             found = _of_files(cluster, settings, earlier)
         else:
@@ -99,41 +99,45 @@ def read_earlier(path: Path) -> Mapping[str, Any]:
     return found
 
 
-def _of_cluster(cluster: Cluster, settings: Settings, earlier: Mapping[str, Any] | None) -> Review:
+def _of_cluster(
+    cluster: ClusterSettings, settings: Settings, earlier: Mapping[str, Any] | None
+) -> Review:
     desired = _desired(cluster, settings)
     with connect(cluster, read_only=True) as api:
         name, actor = name_of(cluster, api), api.actor
         live = read_live(api, KINDS, dict.fromkeys((POOLS, "realm"), EVERYTHING))
-    known = made(store.folder_of(name))
+    known = secret_ages(store.folder_of(name))
     table = live.table()
     about = About(name, now(), actor, commit_of(cluster.folder) if desired else "")
     ages = {token: Age(moment, exact=True) for token, moment in known.items()}
     paths = real_paths(live.state, live.facts)
     judged = lint_all(desired or Desired(), live.state, table, paths, about.taken, complete=True)
-    beside = Beside(desired, live.facts, ages, earlier, *judged)
+    beside = ReviewContext(desired, live.facts, ages, earlier, *judged)
     return review(about, live.state, table, escalations(table), beside)
 
 
-def _desired(cluster: Cluster, settings: Settings) -> Desired | None:
+def _desired(cluster: ClusterSettings, settings: Settings) -> Desired | None:
     """What is declared; None where there are no state files, as for somebody who only looks."""
     if not cluster.folder.is_dir() or not state_files(cluster.folder):
         return None
     return load_cluster(cluster, settings).desired
 
 
-def _of_files(cluster: Cluster, settings: Settings, earlier: Mapping[str, Any] | None) -> Review:
+def _of_files(
+    cluster: ClusterSettings, settings: Settings, earlier: Mapping[str, Any] | None
+) -> Review:
     desired = load_cluster(cluster, settings).desired
     table = access_table(as_live(desired))
     about = About("", now(), source=commit_of(cluster.folder))
     judged = lint_all(desired, desired.state, table, (), about.taken, complete=False)
-    beside = Beside(desired, Facts(), {}, earlier, *judged)
+    beside = ReviewContext(desired, Facts(), {}, earlier, *judged)
     return review(about, desired.state, table, escalations(table), beside)
 
 
-def _write_all(common: Common, folder: Path, cluster: str, found: Review) -> None:
+def _write_all(common: CommonOptions, folder: Path, cluster: str, found: Review) -> None:
     day = dt.datetime.fromtimestamp(found.about.taken, dt.UTC).date().isoformat()
     which = f"-{re.sub('[^A-Za-z0-9.-]+', '_', cluster)}" if cluster else ""
     for name, ending in ENDINGS.items():
         path = folder / f"access-review{which}-{day}.{ending}"
         write_file(path, FORMATS["review"][name](found, View(now=found.about.taken)))
-        say(common, f"wrote {path}")
+        info(common, f"wrote {path}")

@@ -7,20 +7,20 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import Common, command
+from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.commands.apply import carry_out
 from reconciler.cli.commands.plan import Allow
-from reconciler.cli.context import connect, each_cluster, load_cluster, look, name_of, now
+from reconciler.cli.context import connect, each_cluster, load_cluster, name_of, now, read_cluster
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution.journal import store
 from reconciler.kinds.token import TokenSpec
 from reconciler.model.address import Address
 from reconciler.model.declared import Desired
 from reconciler.model.secret import SecretSink
-from reconciler.planning.builder import Question
+from reconciler.planning.builder import PlanRequest
 from reconciler.planning.rotation import rotate as plan_rotation
 from reconciler.render.view import View
 from reconciler.text.suggest import did_you_mean
@@ -28,7 +28,7 @@ from reconciler.text.suggest import did_you_mean
 
 @command(app, "rotate")
 def rotate(
-    common: Common,
+    common: CommonOptions,
     token: Annotated[str, typer.Argument(metavar="USER@REALM!TOKEN", help="The declared token.")],
     yes: Annotated[
         bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
@@ -43,19 +43,19 @@ def rotate(
     """
     check_formats(common, "plan", "report")
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         desired = load_cluster(cluster, settings).desired
         sink = _sink(desired, token)
         with connect(cluster, read_only=False) as api:
             name = name_of(cluster, api)
             store.refuse_to_begin(store.folder_of(name))
-            live = look(api, desired)
+            live = read_cluster(api, desired)
             address = Address("token", token)
             if address not in live.state:
                 raise UsageError(
                     f"token {token} is not in the cluster", hint="`pvectl apply` makes it"
                 )
-            question = Question(name, api.actor, now(), allowed=tuple(allow or ()))
+            question = PlanRequest(name, api.actor, now(), allowed=tuple(allow or ()))
             plan = plan_rotation(address, sink, live.state, live.facts, question, desired.policy)
             show(common, "plan", plan, View())
             return carry_out(common, cluster, api, plan, None, yes=yes)

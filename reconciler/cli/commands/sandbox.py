@@ -11,14 +11,14 @@ import typer
 
 from reconciler.access.analysis.effects import listed
 from reconciler.cli.app import app
-from reconciler.cli.command import Common, command
-from reconciler.cli.output import say
+from reconciler.cli.command import CommonOptions, command
+from reconciler.cli.output import info
 from reconciler.errors import ExitStatus, UsageError
 
 
 @command(app, "sandbox")
 def sandbox(
-    common: Common,
+    common: CommonOptions,
     folder: Annotated[Path, typer.Argument(help="A folder laid out like /etc/pve.")],
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8006,
 ) -> ExitStatus:
@@ -33,8 +33,8 @@ def sandbox(
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", hint="it is laid out like /etc/pve")
     served = Sandbox(folder, port, Settings.from_environment())
-    say(common, f"{served.url} serves {folder}, fingerprint {served.fingerprint}")
-    say(common, _tokens(folder))
+    info(common, f"{served.url} serves {folder}, fingerprint {served.fingerprint}")
+    info(common, _tokens(folder))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         served.serve()

@@ -7,19 +7,19 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import Common, command
+from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.context import connect, each_cluster, load_cluster
 from reconciler.cli.output import check_formats
 from reconciler.cli.verify_backup import verify_backup
 from reconciler.cli.verify_expectations import PROBE_SECRET, verify_expectations
 from reconciler.desired.settings.settings import Settings
-from reconciler.desired.settings.target import Cluster
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 
 
 @command(app, "verify")
 def verify(
-    common: Common,
+    common: CommonOptions,
     what: Annotated[
         str, typer.Argument(metavar="backup", help="What to verify.", show_default=False)
     ] = "",
@@ -55,7 +55,7 @@ def verify(
     if not what:
         check_formats(common, "verification")
 
-    def one(cluster: Cluster, settings: Settings) -> ExitStatus:
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)
         if not what:
             return verify_expectations(common, loaded, probe_as, probing=probing)

@@ -9,17 +9,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from reconciler.desired.directives import WISHES
+from reconciler.desired.directives import DIRECTIVES
 from reconciler.desired.settings.policy import read_policy
 from reconciler.desired.settings.target import (
     ENVIRONMENT,
-    Cluster,
+    ClusterSettings,
     TargetTable,
     overridden,
     read_cluster,
 )
 from reconciler.desired.toml.document import Document, read
-from reconciler.desired.toml.positions import Node
+from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import wrong_type
 from reconciler.errors import UsageError
 from reconciler.kinds import all_kinds
@@ -36,13 +36,13 @@ class Settings:
     """What pvectl.toml says; `folder` is where it stands, relative paths count from there."""
 
     folder: Path
-    clusters: Mapping[str, Cluster]
+    clusters: Mapping[str, ClusterSettings]
     policy: Policy
     findings: tuple[Finding, ...] = ()
 
     def select(
         self, on: str | None = None, environ: Mapping[str, str] = os.environ
-    ) -> tuple[Cluster, ...]:
+    ) -> tuple[ClusterSettings, ...]:
         """The clusters to work on: the one called `on`, or all with `on="all"`.
 
         Without `on` it is the only one. `on` may also be `sandbox:FOLDER`. The environment
@@ -51,7 +51,7 @@ class Settings:
         if on is not None and on.startswith(SANDBOX):
             base = next(iter(self.clusters.values())) if len(self.clusters) == 1 else None
             return (
-                Cluster(
+                ClusterSettings(
                     name=on,
                     folder=base.folder if base else self.folder,
                     target=Target(endpoints=(on,)),
@@ -69,10 +69,10 @@ class Settings:
             return chosen
         return (overridden(chosen[0], environ),)
 
-    def _chosen(self, on: str | None) -> tuple[Cluster, ...]:
+    def _chosen(self, on: str | None) -> tuple[ClusterSettings, ...]:
         names = ", ".join(self.clusters)
         if on == "all":
-            return tuple(self.clusters.values()) or (Cluster("", self.folder),)
+            return tuple(self.clusters.values()) or (ClusterSettings("", self.folder),)
         if on is not None:
             if on not in self.clusters:
                 known = f"{SETTINGS_FILE} knows {names}" if names else "[target.NAME] makes one"
@@ -85,7 +85,7 @@ class Settings:
                 "several clusters are named in the settings",
                 hint=f"choose one with --on NAME, or --on all: {names}",
             )
-        return tuple(self.clusters.values()) or (Cluster("", self.folder),)
+        return tuple(self.clusters.values()) or (ClusterSettings("", self.folder),)
 
 
 def read_settings(folder: Path) -> Settings:
@@ -97,7 +97,7 @@ def read_settings(folder: Path) -> Settings:
     if not path.exists():
         return Settings(folder, {}, Policy())
     document, findings = read(path, SETTINGS_FILE)
-    clusters: dict[str, Cluster] = {}
+    clusters: dict[str, ClusterSettings] = {}
     rest = {}
     for key, value in document.data.items():
         node = document.child(document.root, key)
@@ -134,18 +134,18 @@ def settings_keys() -> frozenset[str]:
 def object_keys() -> frozenset[str]:
     """The tables of all other files."""
     kinds = all_kinds().values()
-    return frozenset({kind.place.key for kind in kinds if not kind.place.inside} | set(WISHES))
+    return frozenset({kind.place.key for kind in kinds if not kind.place.inside} | set(DIRECTIVES))
 
 
 def _targets(
-    document: Document, node: Node, data: Any, folder: Path
-) -> tuple[dict[str, Cluster], list[Finding]]:
+    document: Document, node: PositionNode, data: Any, folder: Path
+) -> tuple[dict[str, ClusterSettings], list[Finding]]:
     if not isinstance(data, dict):
         return {}, [wrong_type(document, node, "'target'", "a table, [target]", data)]
     fields = TargetTable.model_fields
     several = data and all(k not in fields and isinstance(v, dict) for k, v in data.items())
     tables = data.items() if several else [("", data)]
-    clusters: dict[str, Cluster] = {}
+    clusters: dict[str, ClusterSettings] = {}
     findings: list[Finding] = []
     for name, table in tables:
         place = document.child(node, name) if several else node

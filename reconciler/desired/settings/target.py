@@ -10,11 +10,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError
 
 from reconciler.desired.toml.document import Document
-from reconciler.desired.toml.positions import Node
+from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import salvage, validate
 from reconciler.errors import UsageError
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.policy import Table
+from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.model.target import SANDBOX, Target
 
@@ -44,7 +44,7 @@ _Texts = Annotated[
 _Seconds = Annotated[float | int, Field(gt=0)]
 
 
-class TargetTable(Table):
+class TargetTable(TomlTable):
     """[target] or [target.NAME]"""
 
     endpoint: _Texts = Field(
@@ -72,7 +72,7 @@ class TargetTable(Table):
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class ClusterSettings:
     """One target with what belongs to it; `target` is None where the file names no endpoint.
 
     `secret` says where the token's secret or the user's password is.
@@ -96,8 +96,8 @@ class Cluster:
 
 
 def read_cluster(
-    document: Document, node: Node, name: str, data: dict[str, Any], folder: Path
-) -> tuple[Cluster, list[Finding]]:
+    document: Document, node: PositionNode, name: str, data: dict[str, Any], folder: Path
+) -> tuple[ClusterSettings, list[Finding]]:
     """One target, as far as it is right, and what is wrong with it."""
     table, findings = validate(document, node, TargetTable, data)
     if table is None:
@@ -108,11 +108,13 @@ def read_cluster(
     if secret is not None and secret.file is not None:
         secret = SecretRef(file=str((folder / secret.file).absolute()))
     own = folder / table.folder if table.folder else folder
-    cluster = Cluster(name or "default", own, target, secret, table.vars)
+    cluster = ClusterSettings(name or "default", own, target, secret, table.vars)
     return cluster, findings + found
 
 
-def _misfits(document: Document, node: Node, table: TargetTable, folder: Path) -> Iterable[Finding]:
+def _misfits(
+    document: Document, node: PositionNode, table: TargetTable, folder: Path
+) -> Iterable[Finding]:
     def finding(key: str, message: str, hint: str) -> Finding:
         source = document.source(document.child(node, key))
         return Finding("INVALID_VALUE", Severity.ERROR, message, hint, source=source)
@@ -136,7 +138,7 @@ def _misfits(document: Document, node: Node, table: TargetTable, folder: Path) -
 
 
 def _target(
-    document: Document, node: Node, table: TargetTable, folder: Path
+    document: Document, node: PositionNode, table: TargetTable, folder: Path
 ) -> tuple[Target | None, list[Finding]]:
     if not table.endpoint:
         return None, []
@@ -172,14 +174,16 @@ def _located(endpoint: str, folder: Path) -> str:
     return SANDBOX + str(folder / endpoint.removeprefix(SANDBOX))
 
 
-def overridden(cluster: Cluster, environ: Mapping[str, str]) -> Cluster:
+def overridden(cluster: ClusterSettings, environ: Mapping[str, str]) -> ClusterSettings:
     """The cluster with what the environment says; raises UsageError for a bad value."""
     given = {name: environ[name].strip() for name in ENVIRONMENT if environ.get(name, "").strip()}
     secret = cluster.secret
     if environ.get(SECRET_VARIABLE):
         secret = SecretRef(env=SECRET_VARIABLE)
     if not given:
-        return Cluster(cluster.name, cluster.folder, cluster.target, secret, cluster.variables)
+        return ClusterSettings(
+            cluster.name, cluster.folder, cluster.target, secret, cluster.variables
+        )
     values: dict[str, Any] = cluster.target.model_dump() if cluster.target else {}
     for name, text in given.items():
         field = ENVIRONMENT[name]
@@ -197,4 +201,4 @@ def overridden(cluster: Cluster, environ: Mapping[str, str]) -> Cluster:
         if problem["type"] == "missing":
             message = "PVECTL_ENDPOINT is not set, and the settings name no endpoint"
         raise UsageError(f"{name}: {message}", hint="correct or unset the variable") from None
-    return Cluster(cluster.name, cluster.folder, target, secret, cluster.variables)
+    return ClusterSettings(cluster.name, cluster.folder, target, secret, cluster.variables)

@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from reconciler.desired.toml.positions import Node, Statement, expand, statements, tree
+from reconciler.desired.toml.positions import PositionNode, Statement, expand, statements, tree
 from reconciler.model.finding import Finding, Severity, Source
 
 Key = str | int
@@ -26,17 +26,17 @@ class Document:
     file: str
     text: str
     data: dict[str, Any]
-    root: Node
+    root: PositionNode
     complete: bool = True
     _lines: list[int] = field(default_factory=list)
 
-    def child(self, node: Node, key: Key) -> Node:
+    def child(self, node: PositionNode, key: Key) -> PositionNode:
         """The place of a key or element below `node`; `node` itself where it is not known."""
         if node.value >= 0 or node.lines:
             expand(self.text, node)
         return node.children.get(key, node)
 
-    def node(self, node: Node, *path: Key) -> Node:
+    def node(self, node: PositionNode, *path: Key) -> PositionNode:
         """The place at the end of `path`, as far as the path leads."""
         for key in path:
             inner = self.child(node, key)
@@ -45,7 +45,7 @@ class Document:
             node = inner
         return node
 
-    def source(self, node: Node) -> Source:
+    def source(self, node: PositionNode) -> Source:
         """File, line and column of a place."""
         if not self._lines:
             self._lines = [match.start() for match in re.finditer("\n", self.text)]
@@ -69,11 +69,13 @@ def read(path: Path, file: str) -> tuple[Document, list[Finding]]:
             f"{file} cannot be read: {error.strerror}",
             source=Source(file),
         )
-        return Document(file, "", {}, Node(0), complete=False), [found]
+        return Document(file, "", {}, PositionNode(0), complete=False), [found]
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return Document(file, "", {}, Node(0), complete=False), [_not_utf8(raw, error, file)]
+        return Document(file, "", {}, PositionNode(0), complete=False), [
+            _not_utf8(raw, error, file)
+        ]
     return parse(text, file)
 
 
@@ -170,7 +172,7 @@ def _syntax(text: str, error: str, file: str) -> tuple[Finding, int]:
     if before and message.startswith(_OPEN):
         at = max(before[-1].value, begin)
     plain, hint = _PLAIN.get(message, (message[:1].lower() + message[1:], ""))
-    source = Document(file, text, {}, Node(0)).source(Node(at))
+    source = Document(file, text, {}, PositionNode(0)).source(PositionNode(at))
     return Finding("TOML_SYNTAX", Severity.ERROR, plain, hint, source=source), begin
 
 
@@ -181,7 +183,7 @@ def _until(text: str, at: int) -> list[Statement]:
 
 def _twice(text: str, before: list[Statement], file: str) -> Finding:
     """The last one of the statements `before` repeats a key or a table; names both places."""
-    document = Document(file, text, {}, Node(0))
+    document = Document(file, text, {}, PositionNode(0))
     offender = before[-1]
     first = _first(text[: offender.start], before)
     name = ".".join(part.name for part in offender.key)
@@ -191,11 +193,11 @@ def _twice(text: str, before: list[Statement], file: str) -> Finding:
     hint = "keep one of them"
     if first is not None:
         hint = f"it stands in line {document.source(first).line} already; keep one of them"
-    source = document.source(Node(offender.key[-1].at))
+    source = document.source(PositionNode(offender.key[-1].at))
     return Finding("DUPLICATE", Severity.ERROR, message, hint, source=source)
 
 
-def _first(text: str, before: list[Statement]) -> Node | None:
+def _first(text: str, before: list[Statement]) -> PositionNode | None:
     """The place of what the last statement repeats; `text` ends where that begins."""
     *earlier, offender = before
     path = [part.name for part in offender.key]

@@ -60,7 +60,7 @@ class Statement(NamedTuple):
     value: int = -1
 
 
-class Node:
+class PositionNode:
     """The place of one key or element: `at` is its offset in the text.
 
     `explicit` tells that a header or an assignment of its own made it, where `[a.b]` alone makes
@@ -75,16 +75,16 @@ class Node:
         self.explicit = False
         self.listed = False
         self.lines: list[tuple[int, int]] = []
-        self.children: dict[str | int, Node] = {}
+        self.children: dict[str | int, PositionNode] = {}
 
-    def child(self, name: str | int, at: int) -> Node:
+    def child(self, name: str | int, at: int) -> PositionNode:
         """The child of that name, made at `at` where there is none."""
         node = self.children.get(name)
         if node is None:
-            node = self.children[name] = Node(at)
+            node = self.children[name] = PositionNode(at)
         return node
 
-    def inner(self) -> Node:
+    def inner(self) -> PositionNode:
         """Where the keys of a header go on: the last one of a `[[table]]`, else the node itself."""
         return self.children[len(self.children) - 1] if self.listed else self
 
@@ -116,9 +116,9 @@ def _statement(text: str, start: int) -> Statement | None:
     return Statement(0, key, start, value_end(text, assign.end()), assign.end())
 
 
-def tree(text: str) -> Node:
+def tree(text: str) -> PositionNode:
     """The places of all tables; `expand` finds those of their keys and inside of values."""
-    root = Node(0)
+    root = PositionNode(0)
     table = root
     at = _skip(text, 0)
     while at < len(text):
@@ -138,7 +138,7 @@ def tree(text: str) -> Node:
     return root
 
 
-def _open(root: Node, statement: Statement) -> Node:
+def _open(root: PositionNode, statement: Statement) -> PositionNode:
     """The table that a header opens."""
     node = root
     *path, last = statement.key
@@ -154,7 +154,7 @@ def _open(root: Node, statement: Statement) -> Node:
     return node
 
 
-def _assign(table: Node, statement: Statement) -> None:
+def _assign(table: PositionNode, statement: Statement) -> None:
     node = table
     for part in statement.key:
         node = node.child(part.name, part.at)
@@ -162,7 +162,7 @@ def _assign(table: Node, statement: Statement) -> None:
     node.value = statement.value
 
 
-def expand(text: str, node: Node) -> None:
+def expand(text: str, node: PositionNode) -> None:
     """Add the keys of a table, or what is inside of an inline array or table, as its children."""
     lines, node.lines = node.lines, []
     for start, end in lines:
@@ -176,10 +176,10 @@ def expand(text: str, node: Node) -> None:
 def value_end(text: str, at: int) -> int:
     """The offset just behind the value that starts at `at`."""
     simple = _SIMPLE.match(text, at)
-    return simple.end() if simple else _inline(text, at, Node(at))
+    return simple.end() if simple else _inline(text, at, PositionNode(at))
 
 
-def _inline(text: str, at: int, node: Node) -> int:
+def _inline(text: str, at: int, node: PositionNode) -> int:
     opening = text[at : at + 1]
     if opening == "[":
         return _array(text, at + 1, node)
@@ -189,7 +189,7 @@ def _inline(text: str, at: int, node: Node) -> int:
     return atom.end() if atom else len(text)
 
 
-def _array(text: str, at: int, node: Node) -> int:
+def _array(text: str, at: int, node: PositionNode) -> int:
     at = _skip(text, at, SEPARATOR)
     while at < len(text) and text[at] != "]":
         at = _inline(text, at, node.child(len(node.children), at))
@@ -197,7 +197,7 @@ def _array(text: str, at: int, node: Node) -> int:
     return at + 1
 
 
-def _table(text: str, at: int, node: Node) -> int:
+def _table(text: str, at: int, node: PositionNode) -> int:
     at = _skip(text, at, SEPARATOR)
     while at < len(text) and text[at] != "}":
         key, at = _key(text, at)

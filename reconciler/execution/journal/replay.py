@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from reconciler.execution.journal.journal import Event, is_finished
-from reconciler.execution.run.context import Direction, Order
+from reconciler.execution.run.context import Direction, OutgoingRequest
 from reconciler.kinds import kind_of, specs
 from reconciler.model.change import Change, Undo
 from reconciler.model.plan import Step
@@ -91,7 +91,9 @@ def is_delivered(events: Iterable[Event], step: int) -> bool:
     return any(event.name == "delivered" and event.step == step for event in events)
 
 
-def open_order(events: Sequence[Event], steps: Sequence[Step]) -> tuple[Order, float] | None:
+def open_order(
+    events: Sequence[Event], steps: Sequence[Step]
+) -> tuple[OutgoingRequest, float] | None:
     """The request that was announced last, if its outcome was never recorded, and when (Unix
     seconds) it was announced."""
     for event in reversed(events):
@@ -102,11 +104,11 @@ def open_order(events: Sequence[Event], steps: Sequence[Step]) -> tuple[Order, f
     return None
 
 
-def _order(event: Event, steps: Sequence[Step]) -> Order:
+def _order(event: Event, steps: Sequence[Step]) -> OutgoingRequest:
     data = event.data
     changes = _carried(event) or steps[event.step].changes
     request = Request.from_json(data["request"])
-    return Order(event.step, Direction(data["direction"]), request, changes)
+    return OutgoingRequest(event.step, Direction(data["direction"]), request, changes)
 
 
 def _carried(event: Event) -> tuple[Change, ...]:

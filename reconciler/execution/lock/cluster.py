@@ -30,7 +30,7 @@ from reconciler.errors import (
 from reconciler.execution.journal.journal import Journal
 from reconciler.execution.journal.store import abandon
 from reconciler.execution.lock.local import fences, local_lock, remember_fences, this_host
-from reconciler.execution.lock.record import Holder, holders, remove
+from reconciler.execution.lock.record import LockRecord, lock_records, remove
 from reconciler.execution.run.context import SETTLE, Clock
 from reconciler.model.api import Api
 from reconciler.model.request import request
@@ -63,15 +63,15 @@ class ClusterLock:
 
     api: Api
     clock: Clock
-    mine: Holder
-    taken_over: tuple[Holder, ...] = ()
+    mine: LockRecord
+    taken_over: tuple[LockRecord, ...] = ()
     """locks of dead runs that were removed"""
     tell: Callable[[str], None] = lambda _: None
     """hears what is waited for"""
 
     def renew(self) -> None:
         """Make sure that the lock is still ours and lives for another write; raises Locked."""
-        there = {holder.claim: holder for holder in holders(self.api)}
+        there = {holder.claim: holder for holder in lock_records(self.api)}
         now = self.clock.now()
         rivals = [h for h in there.values() if h.claim != self.mine.claim and h.until > now]
         if self.mine.claim not in there or (now >= self.mine.until and rivals):
@@ -91,7 +91,7 @@ class ClusterLock:
         self.mine = mine
         return fence
 
-    def _write(self, mine: Holder) -> None:
+    def _write(self, mine: LockRecord) -> None:
         put = request("PUT", "access", "groups", mine.group, comment=mine.comment())
         self.api.send(put)
 
@@ -171,11 +171,11 @@ def acquire(
     proves that it is dead.
     """
     now, known = clock.now(), fences(numbers)
-    there = holders(api)
+    there = lock_records(api)
     own = frozenset(holder.claim for holder in _own(there, numbers))
     _refuse_if_live([h for h in there if h.claim not in own], now)
     claim = max([int(now * 1000), *known, *(holder.claim for holder in there)]) + 1
-    mine = Holder(claim, claim, owner, run, now + LEASE, this_host())
+    mine = LockRecord(claim, claim, owner, run, now + LEASE, this_host())
     remember_fences(numbers, [*sorted(own), claim])
     lock = ClusterLock(api, clock, mine, tuple(there), tell)
     _create(lock)
@@ -197,16 +197,16 @@ def acquire(
     return lock
 
 
-def _own(there: Iterable[Holder], numbers: Path) -> list[Holder]:
+def _own(there: Iterable[LockRecord], numbers: Path) -> list[LockRecord]:
     """The locks that runs of this machine made; whoever has the local lock knows them dead."""
     known, host = fences(numbers), this_host()
     return [holder for holder in there if holder.claim in known and holder.host == host]
 
 
-def clear(api: Api, folder: Path) -> list[Holder]:
+def clear(api: Api, folder: Path) -> list[LockRecord]:
     """Remove the locks that dead runs of this machine left behind; raises Locked."""
     with local_lock(folder) as numbers:
-        dead = _own(holders(api), numbers)
+        dead = _own(lock_records(api), numbers)
         for holder in dead:
             remove(api, holder)
     return dead
@@ -243,13 +243,13 @@ def _wait_for(lock: ClusterLock) -> None:
     """The answer was lost; the lock may still come into being."""
     until = lock.clock.now() + SETTLE
     lock.tell(f"no answer to the request for the lock; reading for up to {SETTLE:g} s")
-    while lock.mine.claim not in {holder.claim for holder in holders(lock.api)}:
+    while lock.mine.claim not in {holder.claim for holder in lock_records(lock.api)}:
         if lock.clock.now() >= until:
             raise Unreachable("the lock on the cluster could not be taken: no answer")
         lock.clock.sleep(1.0)
 
 
-def _refuse_if_live(there: list[Holder], now: float) -> None:
+def _refuse_if_live(there: list[LockRecord], now: float) -> None:
     for holder in there:
         if holder.until > now:
             left = "" if holder.until == float("inf") else f" for {int(holder.until - now)} s more"
@@ -267,7 +267,7 @@ def _make_sure(lock: ClusterLock, dead: frozenset[int]) -> None:
     mine = lock.mine.claim
     for _ in range(PATIENCE):
         now = lock.clock.now()
-        there = holders(lock.api)
+        there = lock_records(lock.api)
         rivals = [h.claim for h in there if h.until > now and h.claim not in dead | {mine}]
         if mine not in {holder.claim for holder in there}:
             break

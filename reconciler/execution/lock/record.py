@@ -11,7 +11,7 @@ from reconciler.model.api import Api
 from reconciler.model.request import request
 
 
-class Holder(NamedTuple):
+class LockRecord(NamedTuple):
     """A lock object as it stands in the cluster; `until` in Unix seconds, `host` where it runs."""
 
     claim: int
@@ -37,7 +37,7 @@ class Holder(NamedTuple):
         return "lock of pvectl " + json.dumps(fields, sort_keys=True)
 
 
-def holders(api: Api) -> list[Holder]:
+def lock_records(api: Api) -> list[LockRecord]:
     """All lock objects, live and dead, lowest claim first."""
     found = []
     for row in api.get([GROUPS])[0]:
@@ -47,11 +47,11 @@ def holders(api: Api) -> list[Holder]:
     return sorted(found)
 
 
-def _parse(claim: int, comment: str) -> Holder:
+def _parse(claim: int, comment: str) -> LockRecord:
     """A comment that cannot be read counts as a lock that never ends: a person is to look at it."""
     try:
         fields = json.loads(comment[comment.index("{") :])
-        return Holder(
+        return LockRecord(
             claim=claim,
             fence=int(fields.get("fence", claim)),
             owner=str(fields["owner"]),
@@ -60,10 +60,10 @@ def _parse(claim: int, comment: str) -> Holder:
             host=str(fields.get("host", "")),
         )
     except (ValueError, KeyError, TypeError):
-        return Holder(claim, claim, "unknown", "", float("inf"))
+        return LockRecord(claim, claim, "unknown", "", float("inf"))
 
 
-def remove(api: Api, holder: Holder) -> None:
+def remove(api: Api, holder: LockRecord) -> None:
     """Delete a lock object; one that is gone already is as good."""
     try:
         api.send(request("DELETE", "access", "groups", holder.group))
@@ -72,9 +72,9 @@ def remove(api: Api, holder: Holder) -> None:
             raise
 
 
-def unlock(api: Api, fence: int) -> Holder:
+def unlock(api: Api, fence: int) -> LockRecord:
     """Remove one lock by its fencing number; raises Locked when it is not there."""
-    for holder in holders(api):
+    for holder in lock_records(api):
         if holder.fence == fence:
             remove(api, holder)
             return holder

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from reconciler.errors import AuthenticationFailed, CertificateNotTrusted, Unreachable
 from reconciler.execution.journal.journal import Journal
-from reconciler.execution.run.observation import hanging
+from reconciler.execution.run.observation import dependents
 from reconciler.kinds import all_kinds, kind_of
 from reconciler.kinds.kind import Reads
 from reconciler.kinds.shared.reader import EVERYTHING, read_state
@@ -79,7 +79,7 @@ class Progress(NamedTuple):
     text: str
 
 
-class Sight(NamedTuple):
+class Snapshot(NamedTuple):
     """One look at the cluster: the objects, and the answers that they come from."""
 
     state: State
@@ -90,16 +90,16 @@ class Sight(NamedTuple):
         return kind_of(change.address).digest(self.answers, change.address.id)
 
 
-def look(api: Api, changes: Iterable[Change]) -> Sight:
+def take_snapshot(api: Api, changes: Iterable[Change]) -> Snapshot:
     """The live objects of all kinds that these changes touch, once."""
     wanted: dict[str, set[str]] = {}
     for change in changes:
         wanted.setdefault(change.address.kind, set()).add(change.address.id)
     ids = {kind: frozenset(found) for kind, found in sorted(wanted.items())}
-    return Sight(*read_state(api, ids, ids))
+    return Snapshot(*read_state(api, ids, ids))
 
 
-class Order(NamedTuple):
+class OutgoingRequest(NamedTuple):
     """One request to be sent: for which step (from 0), which way, and the changes it carries."""
 
     step: int
@@ -109,7 +109,7 @@ class Order(NamedTuple):
 
 
 @dataclass(slots=True)
-class Run:
+class RunContext:
     """What a run needs; `stop` is filled by a signal and looked at between steps."""
 
     api: Api
@@ -123,14 +123,14 @@ class Run:
     gone: bool = False
     """the cluster has not answered for as long as that is borne"""
 
-    def look(self, changes: Iterable[Change], patience: float = SETTLE) -> Sight:
+    def look(self, changes: Iterable[Change], patience: float = SETTLE) -> Snapshot:
         """The live objects of all kinds that these changes touch.
 
         A cluster that does not answer is asked again for `patience` seconds; then, or when it
         refuses the caller, Unreachable is raised.
         """
         changes = tuple(changes)
-        return self.patiently(lambda: look(self.api, changes), patience)
+        return self.patiently(lambda: take_snapshot(self.api, changes), patience)
 
     def hanging_on(self, addresses: Iterable[Address]) -> dict[Address, tuple[Address, ...]]:
         """The live objects that name each of these."""
@@ -141,7 +141,7 @@ class Run:
             return {}
         wanted = dict.fromkeys(names, EVERYTHING)
         state = self.patiently(lambda: read_state(self.api, names, wanted)[0])
-        return {address: hanging(address, state) for address in gone}
+        return {address: dependents(address, state) for address in gone}
 
     def patiently(self, read: Callable[[], T], patience: float = SETTLE) -> T:
         """Read; where the cluster does not answer, again, as `look` does."""

@@ -12,7 +12,7 @@ from reconciler.model.change import Change
 from reconciler.model.spec import Spec, State
 
 
-class Seen(StrEnum):
+class Observed(StrEnum):
     """How an object looks to a change of it."""
 
     BEFORE = "before"
@@ -23,37 +23,39 @@ class Seen(StrEnum):
     """somebody else changed it"""
 
 
-def judge(change: Change, state: State) -> Seen:
+def observe(change: Change, state: State) -> Observed:
     """What `state` shows of the change; `OTHER` is nobody's to touch.
 
     A change that does not show (a new password) always looks like `BEFORE`.
     """
     live = state.get(change.address)
-    if live == shown(change.address, change.before):
-        return Seen.BEFORE
-    if live == shown(change.address, change.after):
-        return Seen.AFTER
-    if any(live == shown(change.address, spec) for spec in kind_of(change.address).halfway(change)):
-        return Seen.HALFWAY
-    return Seen.OTHER
+    if live == as_shown(change.address, change.before):
+        return Observed.BEFORE
+    if live == as_shown(change.address, change.after):
+        return Observed.AFTER
+    if any(
+        live == as_shown(change.address, spec) for spec in kind_of(change.address).halfway(change)
+    ):
+        return Observed.HALFWAY
+    return Observed.OTHER
 
 
-def shown(address: Address, spec: Spec | None) -> Spec | None:
+def as_shown(address: Address, spec: Spec | None) -> Spec | None:
     """A spec as Proxmox VE shows it."""
     return None if spec is None else visible(address, spec)
 
 
 def is_hidden(change: Change) -> bool:
     """Whether both sides look alike from outside, as with a new password."""
-    return shown(change.address, change.before) == shown(change.address, change.after)
+    return as_shown(change.address, change.before) == as_shown(change.address, change.after)
 
 
-def in_force(changes: Iterable[Change], state: State) -> bool:
+def is_applied(changes: Iterable[Change], state: State) -> bool:
     """Whether all changes are seen to be made; never true of one that does not show."""
-    return all(judge(change, state) is Seen.AFTER for change in changes)
+    return all(observe(change, state) is Observed.AFTER for change in changes)
 
 
-def known(
+def matching_side(
     changes: Sequence[Change], address: Address, live: Spec | None
 ) -> tuple[Spec | None, ...]:
     """The side of one of these changes, or a state halfway, as which `live` shows an object.
@@ -63,12 +65,12 @@ def known(
     own = [change for change in changes if change.address == address]
     for change in own:
         for spec in (change.after, change.before, *kind_of(address).halfway(change)):
-            if live == shown(address, spec):
+            if live == as_shown(address, spec):
                 return (spec,)
     return ()
 
 
-def hanging(address: Address, state: State) -> tuple[Address, ...]:
+def dependents(address: Address, state: State) -> tuple[Address, ...]:
     """The objects that name `address`: Proxmox VE drops or changes them when it goes."""
     return tuple(
         sorted(
@@ -82,7 +84,7 @@ def hanging(address: Address, state: State) -> tuple[Address, ...]:
 def describe(change: Change, state: State) -> str:
     """What was planned and what was found, for people; of an object that is there only the fields
     that differ from how it was when the plan was made."""
-    before, after = (shown(change.address, side) for side in (change.before, change.after))
+    before, after = (as_shown(change.address, side) for side in (change.before, change.after))
     live = state.get(change.address)
     if before is None:
         return f"{change.address}: planned to be made ({said(after)}), found {said(live)}"

@@ -20,8 +20,8 @@ from reconciler.execution.journal.replay import (
     touched,
     was_refused,
 )
-from reconciler.execution.run.context import Run
-from reconciler.execution.run.observation import Seen, judge, shown
+from reconciler.execution.run.context import RunContext
+from reconciler.execution.run.observation import Observed, as_shown, observe
 from reconciler.execution.secrets.routing import is_second, token_of
 from reconciler.kinds import kind_of
 from reconciler.model.address import Address
@@ -43,7 +43,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RunReport:
     """`outcome` in a word; `objects` in the order of the plan, each with what became of it.
 
     `failure` is what stopped the run, `trouble` what stood in the way of the way back, `losses`
@@ -108,13 +108,13 @@ class _Fate:
 
 
 def report(
-    run: Run,
+    run: RunContext,
     outcome: str,
     failure: PvectlError | None = None,
     trouble: Sequence[PvectlError] = (),
     *,
     patience: float = 0.0,
-) -> Report:
+) -> RunReport:
     """Read everything once more and say what became of it; `patience` as for `Run.look`.
 
     A cluster that did not answer until the run stopped is not asked again: what the journal tells
@@ -127,20 +127,22 @@ def report(
     events = run.journal.events
     gone = outcome == STOPPED and any(isinstance(e, Unreachable) for e in (failure, *trouble))
     try:
-        reached = None if gone else account(events, run.steps, see, outcome, failure, trouble)
+        reached = (
+            None if gone else report_from_cluster(events, run.steps, see, outcome, failure, trouble)
+        )
     except Unreachable:
         reached = None
-    return reached or told(events, run.steps, outcome, failure, trouble)
+    return reached or report_from_journal(events, run.steps, outcome, failure, trouble)
 
 
-def account(
+def report_from_cluster(
     events: Sequence[Event],
     steps: Sequence[Step],
     see: Callable[[Sequence[Change]], State],
     outcome: str,
     failure: PvectlError | None = None,
     trouble: Sequence[PvectlError] = (),
-) -> Report:
+) -> RunReport:
     """What became of the objects of `steps`; raises what `see` raises."""
     fates = _fates(events, steps)
     state = see([change for step in steps for change in step.changes])
@@ -151,13 +153,13 @@ def account(
     return _report(events, steps, outcome, objects, failure, trouble, verified=True)
 
 
-def told(
+def report_from_journal(
     events: Sequence[Event],
     steps: Sequence[Step],
     outcome: str,
     failure: PvectlError | None = None,
     trouble: Sequence[PvectlError] = (),
-) -> Report:
+) -> RunReport:
     """What became of the objects as the journal alone tells: unknown is only what was under way."""
     own: dict[int, list[Event]] = {}
     for event in events:
@@ -200,8 +202,8 @@ def _report(
     trouble: Sequence[PvectlError],
     *,
     verified: bool,
-) -> Report:
-    return Report(
+) -> RunReport:
+    return RunReport(
         outcome,
         tuple(objects.items()),
         failure,
@@ -261,7 +263,7 @@ def _became(fate: _Fate, state: State, *, back: bool) -> Outcome:
     """Where both ends look alike (a new password) the journal decides."""
     address = fate.before.address
     live = state.get(address)
-    was, is_to_be = shown(address, fate.before.before), shown(address, fate.after.after)
+    was, is_to_be = as_shown(address, fate.before.before), as_shown(address, fate.after.after)
     if was == is_to_be and live == was:
         if fate.through and not back:
             return Outcome.DONE
@@ -271,7 +273,7 @@ def _became(fate: _Fate, state: State, *, back: bool) -> Outcome:
     if live == is_to_be and (fate.touched or not back):
         return Outcome.DONE
     if not fate.touched:
-        half = any(judge(change, state) is Seen.HALFWAY for change in fate.refused)
+        half = any(observe(change, state) is Observed.HALFWAY for change in fate.refused)
         return Outcome.UNKNOWN if half else Outcome.UNTOUCHED
     return Outcome.UNDONE if live == was else Outcome.UNKNOWN
 

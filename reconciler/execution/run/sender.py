@@ -16,8 +16,22 @@ from reconciler.errors import (
     Unreachable,
 )
 from reconciler.execution.journal.replay import open_order
-from reconciler.execution.run.context import LONGEST_PAUSE, SETTLE, Direction, Order, Run, Sight
-from reconciler.execution.run.observation import Seen, describe, in_force, is_hidden, judge, shown
+from reconciler.execution.run.context import (
+    LONGEST_PAUSE,
+    SETTLE,
+    Direction,
+    OutgoingRequest,
+    RunContext,
+    Snapshot,
+)
+from reconciler.execution.run.observation import (
+    Observed,
+    as_shown,
+    describe,
+    is_applied,
+    is_hidden,
+    observe,
+)
 from reconciler.kinds import kind_of
 from reconciler.model.change import Change
 from reconciler.model.secret import SecretRef
@@ -27,12 +41,12 @@ TRIES = 4
 it did not come into force."""
 
 MASK = "***"
-SHORTEST = 4
+SHORTEST_SECRET = 4
 """A secret shorter than this is not masked in PVE's words: it would blank out ordinary ones."""
 
 
 def write(
-    run: Run, number: int, direction: Direction, changes: Sequence[Change], sight: Sight
+    run: RunContext, number: int, direction: Direction, changes: Sequence[Change], sight: Snapshot
 ) -> None:
     """Bring changes of one step into force with as few requests as their kind needs.
 
@@ -43,19 +57,20 @@ def write(
     _refuse_hanging(run, changes)
     step = run.steps[number]
     if direction is Direction.FORWARD and tuple(changes) == step.changes:
-        orders = [Order(number, direction, step.request, step.changes)]
+        orders = [OutgoingRequest(number, direction, step.request, step.changes)]
     else:
         kind = kind_of(changes[0].address)
         pieces = [piece for change in changes for piece in kind.split(change)]
         orders = [
-            Order(number, direction, request, carried) for request, carried in kind.requests(pieces)
+            OutgoingRequest(number, direction, request, carried)
+            for request, carried in kind.requests(pieces)
         ]
     for position, order in enumerate(orders):
         fresh = sight if position == 0 else run.look(order.changes)
         _carry_out(run, order, fresh, more=position + 1 < len(orders))
 
 
-def _refuse_hanging(run: Run, changes: Sequence[Change]) -> None:
+def _refuse_hanging(run: RunContext, changes: Sequence[Change]) -> None:
     """Proxmox VE drops in silence what hangs on an object that goes. The plan takes that along, so
     what is there now is somebody else's. Raises Conflict.
 
@@ -78,7 +93,7 @@ def _refuse_hanging(run: Run, changes: Sequence[Change]) -> None:
         )
 
 
-def _carry_out(run: Run, order: Order, sight: Sight, *, more: bool) -> None:
+def _carry_out(run: RunContext, order: OutgoingRequest, sight: Snapshot, *, more: bool) -> None:
     """One request, or what leads to the same where its kind knows another way."""
     try:
         _until_in_force(run, order, sight, more=more)
@@ -92,12 +107,14 @@ def _carry_out(run: Run, order: Order, sight: Sight, *, more: bool) -> None:
             raise
         for position, way in enumerate(ways):
             for request, carried in kind_of(way.address).requests([way]):
-                other = Order(order.step, order.direction, request, carried)
+                other = OutgoingRequest(order.step, order.direction, request, carried)
                 last = position + 1 == len(ways)
                 _until_in_force(run, other, run.look(carried), more=more or not last)
 
 
-def _until_in_force(run: Run, order: Order, sight: Sight, *, more: bool) -> None:
+def _until_in_force(
+    run: RunContext, order: OutgoingRequest, sight: Snapshot, *, more: bool
+) -> None:
     """Send until it is certain that the request came into force; raises when it will not."""
     lost = False
     for attempt in range(1, TRIES + 1):
@@ -122,7 +139,7 @@ def _until_in_force(run: Run, order: Order, sight: Sight, *, more: bool) -> None
         renew_secrets(run, order.step, order.changes, more=more)
 
 
-def _send(run: Run, order: Order, sight: Sight, attempt: int) -> Any:
+def _send(run: RunContext, order: OutgoingRequest, sight: Snapshot, attempt: int) -> Any:
     """Announce one request in the journal, make sure of the lock, send it."""
     request = order.request
     digest = sight.digest(order.changes[0]) if request.method == "PUT" else ""
@@ -154,7 +171,7 @@ def _masked(refusal: RequestRefused, values: Any) -> RequestRefused:
 
     def mask(text: str) -> str:
         for value in values:
-            if len(value) >= SHORTEST:
+            if len(value) >= SHORTEST_SECRET:
                 text = text.replace(value, MASK)
         return text
 
@@ -162,12 +179,12 @@ def _masked(refusal: RequestRefused, values: Any) -> RequestRefused:
     return RequestRefused(refusal.status, mask(refusal.reason), errors, hint=refusal.hint)
 
 
-def _record(run: Run, order: Order, name: str, **data: Any) -> None:
+def _record(run: RunContext, order: OutgoingRequest, name: str, **data: Any) -> None:
     data = {key: value for key, value in data.items() if value is not False}
     run.journal.write(name, step=order.step, direction=str(order.direction), **data)
 
 
-def _after(run: Run, order: Order, failure: PvectlError) -> Sight:
+def _after(run: RunContext, order: OutgoingRequest, failure: PvectlError) -> Snapshot:
     """What is there after a failure, read for as long as the request may still come into force."""
     if isinstance(failure, UnknownOutcome):
         run.say(order.step, f"the outcome is unknown: {failure.summary}")
@@ -177,14 +194,14 @@ def _after(run: Run, order: Order, failure: PvectlError) -> Sight:
     return run.look(order.changes)
 
 
-def _record_failure(run: Run, order: Order, failure: PvectlError) -> None:
+def _record_failure(run: RunContext, order: OutgoingRequest, failure: PvectlError) -> None:
     """`unknown` where nobody can see the difference that the request makes."""
     if not isinstance(failure, Unreachable):
         in_doubt = isinstance(failure, UnknownOutcome) and any(map(is_hidden, order.changes))
         _record(run, order, "unknown" if in_doubt else "refused", why=failure.summary)
 
 
-def settle(run: Run, changes: Sequence[Change], since: float) -> Sight:
+def settle(run: RunContext, changes: Sequence[Change], since: float) -> Snapshot:
     """Read until the changes are in force, or until they cannot come into force any more.
 
     `since` (Unix seconds): when the request reached the server at the latest.
@@ -192,7 +209,7 @@ def settle(run: Run, changes: Sequence[Change], since: float) -> Sight:
     pause, until = 1.0, min(since, run.clock.now()) + SETTLE
     while True:
         sight = run.look(changes)
-        if in_force(changes, sight.state) or run.clock.now() >= until:
+        if is_applied(changes, sight.state) or run.clock.now() >= until:
             return sight
         run.lease.renew()
         run.waits("not seen in force yet; reading again", until)
@@ -200,7 +217,7 @@ def settle(run: Run, changes: Sequence[Change], since: float) -> Sight:
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
-def _is_ours(order: Order, sight: Sight, failure: PvectlError, attempt: int) -> bool:
+def _is_ours(order: OutgoingRequest, sight: Snapshot, failure: PvectlError, attempt: int) -> bool:
     """Whether the request came into force although it failed.
 
     What is there after the very first request was plainly refused was made by somebody else.
@@ -208,13 +225,13 @@ def _is_ours(order: Order, sight: Sight, failure: PvectlError, attempt: int) -> 
     doubtful = isinstance(failure, UnknownOutcome) or (
         isinstance(failure, RequestRefused) and failure.lock_timeout
     )
-    return in_force(order.changes, sight.state) and (doubtful or attempt > 1)
+    return is_applied(order.changes, sight.state) and (doubtful or attempt > 1)
 
 
-def _refuse_strangers(order: Order, sight: Sight, failure: PvectlError) -> None:
+def _refuse_strangers(order: OutgoingRequest, sight: Snapshot, failure: PvectlError) -> None:
     """Raises Conflict where the failure comes from somebody else's change."""
     for change in order.changes:
-        if judge(change, sight.state) is Seen.OTHER:
+        if observe(change, sight.state) is Observed.OTHER:
             raise Conflict(
                 f"somebody else changed an object meanwhile: {describe(change, sight.state)}",
                 hint="look at it, then plan again",
@@ -227,7 +244,7 @@ def _may_send_again(failure: PvectlError) -> bool:
     return not isinstance(failure, AuthenticationFailed)
 
 
-def _deliver(run: Run, order: Order, answer: Any) -> None:
+def _deliver(run: RunContext, order: OutgoingRequest, answer: Any) -> None:
     """Hand the secret in an answer to its sink; it is never kept here."""
     for change in order.changes if _has_sink(order) else ():
         sink = kind_of(change.address).sink(change)
@@ -245,23 +262,25 @@ def _deliver(run: Run, order: Order, answer: Any) -> None:
         _record(run, order, "delivered", sink=str(sink))
 
 
-def _has_sink(order: Order) -> bool:
+def _has_sink(order: OutgoingRequest) -> bool:
     """Whether the answer holds a secret that has to be delivered."""
     if order.direction is Direction.BACK:
         return False
     return any(kind_of(change.address).sink(change) is not None for change in order.changes)
 
 
-def renew_secrets(run: Run, number: int, changes: Sequence[Change], *, more: bool = False) -> None:
+def renew_secrets(
+    run: RunContext, number: int, changes: Sequence[Change], *, more: bool = False
+) -> None:
     """Give tokens whose secret was lost on the way a new one, and deliver that."""
     for change in changes:
         kind = kind_of(change.address)
         if kind.sink(change) is None:
             continue
-        again = change._replace(before=shown(change.address, change.after))
+        again = change._replace(before=as_shown(change.address, change.after))
         try:
             for request, carried in kind.requests([again]):
-                order = Order(number, Direction.FORWARD, request, carried)
+                order = OutgoingRequest(number, Direction.FORWARD, request, carried)
                 _until_in_force(run, order, run.look(carried), more=more)
         except RequestRefused as refusal:
             if "regenerate" not in refusal.errors or change.before is not None:
@@ -269,16 +288,16 @@ def renew_secrets(run: Run, number: int, changes: Sequence[Change], *, more: boo
             _make_again(run, number, change, more=more)
 
 
-def _make_again(run: Run, number: int, change: Change, *, more: bool) -> None:
+def _make_again(run: RunContext, number: int, change: Change, *, more: bool) -> None:
     """Older releases cannot renew a secret. The token is new, so nothing hangs on it yet."""
     for piece in (change.inverse(), change):
         for request, carried in kind_of(change.address).requests([piece]):
-            order = Order(number, Direction.FORWARD, request, carried)
+            order = OutgoingRequest(number, Direction.FORWARD, request, carried)
             gone = piece.after is None
             _until_in_force(run, order, run.look(carried), more=more or gone)
 
 
-def close_open(run: Run) -> None:
+def close_open(run: RunContext) -> None:
     """Wait for a request whose outcome was never recorded, and record what became of it."""
     found = open_order(run.journal.events, run.steps)
     if found is None:
@@ -286,7 +305,7 @@ def close_open(run: Run) -> None:
     order, sent = found
     run.say(order.step, "a request was under way when the run stopped; reading what became of it")
     sight = settle(run, order.changes, sent)
-    if in_force(order.changes, sight.state):
+    if is_applied(order.changes, sight.state):
         _record(run, order, "found")
     elif any(map(is_hidden, order.changes)):
         _record(run, order, "unknown", why="the run stopped before it was answered")

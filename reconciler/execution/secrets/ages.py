@@ -13,7 +13,7 @@ from reconciler.kinds import kind_of
 from reconciler.model.change import Change
 
 
-def made(folder: Path) -> Mapping[str, int]:
+def secret_ages(folder: Path) -> Mapping[str, int]:
     """Token -> Unix seconds of the run that made it or gave it its present secret."""
     found: dict[str, int] = {}
     for path in journals(folder):

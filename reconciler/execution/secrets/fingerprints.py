@@ -29,7 +29,7 @@ Values = Mapping[Address, Mapping[str, str]]
 References = Mapping[Address, Mapping[str, SecretRef]]
 
 
-def references(state: State) -> References:
+def secret_references(state: State) -> References:
     """The secrets of these objects that can be compared: those that no command has to print."""
     found = {address: _comparable(address, spec) for address, spec in state.items()}
     return {address: refs for address, refs in found.items() if refs}
@@ -44,7 +44,7 @@ def _comparable(address: Address, spec: object) -> Mapping[str, SecretRef]:
 
 def sent(changes: Iterable[Change]) -> References:
     """The comparable secrets that these changes send."""
-    return references({change.address: change.after for change in changes if change.after})
+    return secret_references({change.address: change.after for change in changes if change.after})
 
 
 def remember(folder: Path, values: Values, gone: Iterable[Address] = ()) -> None:
@@ -61,7 +61,7 @@ def remember(folder: Path, values: Values, gone: Iterable[Address] = ()) -> None
         write_whole(_file(folder), canonical(kept) + b"\n")
 
 
-def changed(folder: Path, values: Values) -> Mapping[Address, tuple[str, ...]]:
+def changed_secrets_of(folder: Path, values: Values) -> Mapping[Address, tuple[str, ...]]:
     """The parameters whose value is another one than was sent last; unknown ones do not count."""
     kept, key = _read(folder), _read_key(folder)
     if not kept or not key:

@@ -18,7 +18,7 @@ from reconciler.kinds.shared.field_types import USER as USER_ID
 from reconciler.model.address import Address
 from reconciler.model.declared import Declaration, Declared
 from reconciler.model.finding import Finding, Severity, Source
-from reconciler.model.policy import Table
+from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
 from reconciler.pve.acl_paths import check_path, normalize_path
 from reconciler.pve.builtin_roles import PRIVILEGES
@@ -103,7 +103,7 @@ def _valid_token(token: str) -> str:
     return token
 
 
-class AclTable(Table):
+class AclTable(TomlTable):
     """[[acl]]"""
 
     roles: list[Annotated[str, AfterValidator(_valid_role)]] = Field(

@@ -20,7 +20,7 @@ from reconciler.kinds.shared.options import (
     without_line_feed,
 )
 from reconciler.model.declared import Declaration
-from reconciler.model.policy import Table
+from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
 from reconciler.pve.backup_options import ROOT_ONLY, SELECTION, VZDUMP_OPTIONS, notes_complaint
 from reconciler.pve.formats import check
@@ -71,7 +71,7 @@ class BackupSpec(Spec):
         return value if isinstance(value, str) else ",".join(value)
 
 
-class _BackupTable(Table):
+class _BackupTable(TomlTable):
     """[backup.ID]"""
 
     instead = _INSTEAD

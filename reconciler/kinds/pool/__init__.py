@@ -18,7 +18,7 @@ from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.declared import Declaration, Declared
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.inventory import Facts
-from reconciler.model.policy import Table
+from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, request
 from reconciler.model.spec import Spec, State
 from reconciler.pve.formats import FORMATS
@@ -31,7 +31,7 @@ _HIDDEN_STORAGE = re.compile(r"Storage '([^']+)' is already a pool member")
 GuestId = Annotated[int, Field(ge=100, le=999_999_999)]
 
 
-class PoolTable(Table):
+class PoolTable(TomlTable):
     """[pool.NAME]"""
 
     comment: Text = Field(default="", description="free text")

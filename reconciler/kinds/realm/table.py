@@ -19,7 +19,7 @@ from reconciler.kinds.shared.options import (
 )
 from reconciler.kinds.shared.section import check_options, check_required, without_defaults
 from reconciler.model.declared import Declaration
-from reconciler.model.policy import Table
+from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
 from reconciler.pve.formats import check
 from reconciler.pve.property_strings import parse_properties
@@ -59,7 +59,7 @@ _TYPE: Any = (
     Field(default=None, description="what the realm asks; pam and pve need not say it"),
 )
 RealmTable = table_model(
-    create_model("RealmTable", __base__=Table, __doc__="[realm.NAME]", type=_TYPE),
+    create_model("RealmTable", __base__=TomlTable, __doc__="[realm.NAME]", type=_TYPE),
     REALM_OPTIONS,
     SENSITIVE,
 )

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from reconciler.kinds.shared.field_types import plain_text
-from reconciler.model.policy import Table
+from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.pve import schema
 from reconciler.pve.formats import split_list
@@ -91,7 +91,7 @@ def from_toml(name: str, param: Param, value: Any) -> OptionValue:
         without_line_feed(text)
         if name == "comment" or text != text.strip():
             plain_text(text)
-    sent: schema.Value = list(found) if param.type == "array" else _joined(found)
+    sent: schema.ParameterValue = list(found) if param.type == "array" else _joined(found)
     complaint = schema.complaint(param, sent, name) if found not in EMPTY else None
     if complaint is not None:
         raise ValueError(f"{toml_name(name)} is refused: {complaint.strip()}")
@@ -126,8 +126,8 @@ def to_toml(param: Param, value: OptionValue) -> Any:
 
 
 def table_model(
-    base: type[Table], table: Mapping[str, Param], secrets: Iterable[str] = ()
-) -> type[Table]:
+    base: type[TomlTable], table: Mapping[str, Param], secrets: Iterable[str] = ()
+) -> type[TomlTable]:
     """`base` with one more field per option that it does not have; absent ones are None.
 
     Fields hold values in normal form; those named in `secrets` hold references.
@@ -147,19 +147,19 @@ def table_model(
     return create_model(base.__name__.strip("_"), __base__=base, __doc__=base.__doc__, **fields)
 
 
-def given_options(table: Table, names: Iterable[str]) -> dict[str, OptionValue]:
+def given_options(table: TomlTable, names: Iterable[str]) -> dict[str, OptionValue]:
     """The options that a table gives, by PVE's names; empty values included."""
     found = {name: getattr(table, toml_name(name), None) for name in names}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def given_secrets(table: Table, names: Iterable[str]) -> dict[str, SecretRef]:
+def given_secrets(table: TomlTable, names: Iterable[str]) -> dict[str, SecretRef]:
     """The secrets that a table gives, by PVE's names."""
     found = {name: getattr(table, toml_name(name), None) for name in names}
     return {name: value for name, value in found.items() if value is not None}
 
 
-class KeepTable(Table):
+class KeepTable(TomlTable):
     """Which backups stay, as in `keep = { last = 3, weekly = 2 }`."""
 
     all: bool | None = Field(default=None, description="keep every backup; excludes the others")

@@ -28,7 +28,7 @@ from reconciler.kinds.shared.section import (
     without_defaults,
 )
 from reconciler.model.declared import Declaration
-from reconciler.model.policy import Table
+from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec
 from reconciler.pve.formats import check
@@ -64,7 +64,7 @@ class StorageSpec(Spec):
     own_path: bool = False
 
 
-class _StorageTable(Table):
+class _StorageTable(TomlTable):
     """[storage.NAME]"""
 
     instead: ClassVar[Mapping[str, str]] = {

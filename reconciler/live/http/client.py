@@ -24,10 +24,10 @@ from reconciler.errors import (
 )
 from reconciler.live.http.auth import Ticket, clean_secret, why_refused
 from reconciler.live.http.encoding import parameters, quoted_path
-from reconciler.live.http.failover import ClusterApi, Tally
+from reconciler.live.http.failover import ClusterApi, RequestCounts
 from reconciler.live.http.network_errors import connection_lost, explain
 from reconciler.live.http.request_guard import refuse_traps
-from reconciler.live.http.response import Answer, Asked, data_of, doubt
+from reconciler.live.http.response import Answer, Asked, data_of, outcome_in_doubt
 from reconciler.live.http.tls import TrustContext, trust_context
 from reconciler.live.redact import Redactor, is_secret_param
 from reconciler.model.request import Request
@@ -71,7 +71,7 @@ def open_api(
     if target.proxy is not None and (password := urlsplit(target.proxy).password):
         redactor.add(unquote(password))
     caller = _Caller(target.actor, secret, clock)
-    tally = Tally()
+    tally = RequestCounts()
     links = [
         _Link(target, endpoint, caller, tally, redactor, read_only=read_only)
         for endpoint in target.endpoints
@@ -103,7 +103,7 @@ class _Link:
         target: Target,
         endpoint: str,
         caller: _Caller,
-        tally: Tally,
+        tally: RequestCounts,
         redactor: Redactor,
         *,
         read_only: bool,
@@ -276,7 +276,7 @@ def _exchange(
 
 def _no_answer(asked: Asked, error: BaseException, addition: str = "") -> Exception:
     why, hint = explain(error)
-    return doubt(asked, why + addition, hint=hint)
+    return outcome_in_doubt(asked, why + addition, hint=hint)
 
 
 def _secrets_in(data: Any) -> Iterator[str]:

@@ -24,7 +24,7 @@ class Counts(NamedTuple):
     writes: int = 0
 
 
-class Tally:
+class RequestCounts:
     """Counts requests from several threads."""
 
     def __init__(self) -> None:
@@ -62,7 +62,9 @@ class ClusterApi:
     which verify it see the node that did it.
     """
 
-    def __init__(self, links: Sequence[Link], actor: str, tally: Tally, *, parallel: int) -> None:
+    def __init__(
+        self, links: Sequence[Link], actor: str, tally: RequestCounts, *, parallel: int
+    ) -> None:
         self._links = tuple(links)
         self._actor = actor
         self._tally = tally

@@ -53,7 +53,7 @@ class Answer(NamedTuple):
         return Answer(self.status, mask(self.reason), body)
 
 
-def doubt(asked: Asked, why: str, *, hint: str) -> PvectlError:
+def outcome_in_doubt(asked: Asked, why: str, *, hint: str) -> PvectlError:
     """A request without a reliable answer: harmless for a read, an unknown outcome for a write."""
     if asked.reads:
         return Unreachable(f"{asked.endpoint} did not answer {asked.what}: {why}", hint=hint)
@@ -74,14 +74,16 @@ def data_of(asked: Asked, answer: Answer) -> Any:
     reason = _text(answer.reason)
     if answer.status in _BETWEEN_NODES:
         why = f"{answer.status} {reason}".strip()
-        raise doubt(asked, why, hint="the node asked could not reach the node concerned in time")
+        raise outcome_in_doubt(
+            asked, why, hint="the node asked could not reach the node concerned in time"
+        )
     if answer.status == HTTPStatus.UNAUTHORIZED and (body is not None or not answer.body):
         raise AuthenticationFailed(f"{asked.endpoint} answered {asked.what} with 401 {reason}")
     if 200 <= answer.status < 300 and body is not None and "data" in body:
         return body["data"]
     if answer.status >= 400 and _refused_by_pve(answer, body):
         raise _refusal(answer.status, reason, body or {})
-    raise doubt(asked, _description(answer, reason), hint=PROXY_HINT)
+    raise outcome_in_doubt(asked, _description(answer, reason), hint=PROXY_HINT)
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.access.analysis.effects import listed
-from reconciler.access.expectations.check import Broken, Failure, check
+from reconciler.access.expectations.check import BrokenPart, FailedExpectation, check
 from reconciler.access.explain.snippets import pveum
 from reconciler.access.login import Login
 from reconciler.access.table import AccessTable
-from reconciler.access.trace import Entry
+from reconciler.access.trace import TracedEntry
 from reconciler.model.address import Address
 from reconciler.model.declared import Expectation
 from reconciler.model.finding import Finding, Severity
@@ -32,7 +32,7 @@ def expectations(
     who should not have it is a failure, since what somebody lacks may be granted elsewhere.
     """
     for failure in check(table, wanted, paths, now):
-        if complete or failure.broken is Broken.CAN:
+        if complete or failure.broken is BrokenPart.CAN:
             yield Finding(
                 "EXPECT",
                 Severity.ERROR,
@@ -43,9 +43,9 @@ def expectations(
             )
 
 
-def _message(failure: Failure) -> str:
+def _message(failure: FailedExpectation) -> str:
     who = listed(failure.principals)
-    if failure.broken is Broken.UNKNOWN:
+    if failure.broken is BrokenPart.UNKNOWN:
         return f"expectation: {who} {failure.broken}"
     where = listed([_OTHERS.get(path, path) for path in failure.paths])
     verb, rest = str(failure.broken).split(", but ")
@@ -54,10 +54,10 @@ def _message(failure: Failure) -> str:
     return f"{text} ({reason})" if reason else text
 
 
-def _hint(failure: Failure) -> str:
-    if failure.broken is Broken.UNKNOWN:
+def _hint(failure: FailedExpectation) -> str:
+    if failure.broken is BrokenPart.UNKNOWN:
         return "correct the name, or take it out"
-    if failure.broken is Broken.CAN:
+    if failure.broken is BrokenPart.CAN:
         given = [entry_text(entry) for entry in failure.entries]
         return (
             f"given by {listed(given)}" if given else "root@pam may do everything; name it in but"
@@ -69,13 +69,13 @@ def _hint(failure: Failure) -> str:
     return f"what would give it: {'; '.join(pveum(failure.remedy))}"
 
 
-def _address(failure: Failure) -> Address | None:
+def _address(failure: FailedExpectation) -> Address | None:
     if failure.entries:
         entry = failure.entries[0]
         return Address("acl", f"{entry.path}|{entry.kind}:{entry.principal}|{entry.role}")
     return None
 
 
-def entry_text(entry: Entry) -> str:
+def entry_text(entry: TracedEntry) -> str:
     """`PVEVMUser for group ops on /vms`."""
     return f"{entry.role} for {entry.kind} {entry.principal} on {entry.path}"

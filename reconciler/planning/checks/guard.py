@@ -98,7 +98,9 @@ def refused_by_kind(changes: Sequence[Change], live: State) -> Iterable[Finding]
         yield from kind_of(change.address).refuse(change, there)
 
 
-def ghosts(changes: Sequence[Change], known: Mapping[str, tuple[str, ...]]) -> Iterable[Finding]:
+def dangling_members(
+    changes: Sequence[Change], known: Mapping[str, tuple[str, ...]]
+) -> Iterable[Finding]:
     """Users that would be members of more groups than declared as soon as they are made.
 
     `known`: users that do not exist -> the groups that name them all the same.
@@ -241,7 +243,7 @@ def allow(findings: Iterable[Finding], allowed: Sequence[str]) -> Iterable[Findi
         yield Finding("ALLOWED_IN_VAIN", Severity.WARNING, message, hint)
 
 
-def aimless(targets: Sequence[str], addresses: Collection[Address]) -> Iterable[Finding]:
+def unmatched_targets(targets: Sequence[str], addresses: Collection[Address]) -> Iterable[Finding]:
     """Targets that fit none of all objects, declared or live: an empty plan would hide the slip."""
     for target in targets:
         if not any(address.matches(target) for address in addresses):

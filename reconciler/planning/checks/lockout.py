@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from reconciler.access.analysis.lockout import SOON, Kept, Loss, first_loss
-from reconciler.access.delta import apply
+from reconciler.access.analysis.lockout import SOON, LockoutLoss, ProtectedAccess, first_loss
+from reconciler.access.delta import apply_delta
 from reconciler.access.login import Login, active, login
 from reconciler.access.table import AccessTable
 from reconciler.kinds import access_delta
@@ -24,7 +24,7 @@ def lockout(
         return
     step = steps[loss.step]
     changes = ", ".join(f"{change.action} {change.address}" for change in step.changes[:3])
-    who = "administrators" if loss.kept is Kept.ADMINISTRATORS else loss.principal
+    who = "administrators" if loss.kept is ProtectedAccess.ADMINISTRATORS else loss.principal
     yield Finding(
         "LOCKOUT",
         Severity.ERROR,
@@ -41,7 +41,7 @@ def _ending(actor: str, live: AccessTable, steps: Sequence[Step], now: int) -> I
         return
     end = live.copy()
     for step in steps:
-        apply(end, access_delta(step.changes))
+        apply_delta(end, access_delta(step.changes))
     state = login(end, actor, now + SOON)
     if state in (Login.EXPIRED, Login.OWNER_EXPIRED):
         yield Finding(
@@ -53,7 +53,7 @@ def _ending(actor: str, live: AccessTable, steps: Sequence[Step], now: int) -> I
         )
 
 
-def _because(loss: Loss) -> str:
+def _because(loss: LockoutLoss) -> str:
     """The entries that decide instead, if there are any."""
     if loss.decision is None:
         return ""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.access.delta import apply
+from reconciler.access.delta import apply_delta
 from reconciler.access.evaluate import privileges
-from reconciler.access.explain.remediation import smallest
+from reconciler.access.explain.remediation import least_privilege_grant
 from reconciler.access.explain.snippets import pveum
 from reconciler.access.table import ROOT, AccessTable
 from reconciler.kinds import access_delta, kind_of
@@ -90,7 +90,7 @@ def _walked(actor: str, steps: Sequence[Step], live: AccessTable) -> _Walk:
                 _note(walk.taken if at_first else walk.never, need, address)
         delta = access_delta(step.changes)
         if delta:
-            apply(now, delta)
+            apply_delta(now, delta)
         if step.undo is not Undo.NONE:
             back = tuple(change.inverse() for change in step.changes)
             for need, address in _needed(back, now):
@@ -170,7 +170,7 @@ def _granting(actor: str, need: Need, trial: AccessTable) -> str:
     """
     lines: list[str] = []
     for path, privilege in need.any_of[0]:
-        remedy = smallest(trial, actor, path, privilege)
+        remedy = least_privilege_grant(trial, actor, path, privilege)
         if remedy is None:
             continue
         lines += pveum(remedy)

@@ -9,11 +9,11 @@ from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding
 from reconciler.model.spec import State
 from reconciler.planning.lint import effects, grants, principals, roles
-from reconciler.planning.lint.rule import Rule, Scene
+from reconciler.planning.lint.rule import LintContext, Rule
 from reconciler.planning.lint.waive import RULES as WAIVER_RULES
 from reconciler.planning.lint.waive import Waived, waive
 
-__all__ = ["RULES", "Rule", "Scene", "Waived", "lint", "lint_all", "lint_declared", "waive"]
+__all__ = ["RULES", "LintContext", "Rule", "Waived", "lint", "lint_all", "lint_declared", "waive"]
 
 RULES: Mapping[str, Rule] = {
     rule.code: rule
@@ -24,7 +24,7 @@ RULES: Mapping[str, Rule] = {
 """Code -> rule; `page` of a rule is what `pvectl explain CODE` shows."""
 
 
-def lint(scene: Scene) -> tuple[Finding, ...]:
+def lint(scene: LintContext) -> tuple[Finding, ...]:
     """All findings of all rules, in order, before any waiver."""
     found = [
         Finding(
@@ -55,7 +55,7 @@ def lint_declared(
     `state` and `table` hold the declared objects in force; with `complete` also all others. What
     nobody declared is left to the access review.
     """
-    scene = Scene(state, table, desired.objects, desired.policy, paths, now, complete)
+    scene = LintContext(state, table, desired.objects, desired.policy, paths, now, complete)
     own = [one for one in lint(scene) if one.address is None or one.address in desired.objects]
     return waive(own, desired.waivers, RULES, now).findings
 
@@ -73,5 +73,5 @@ def lint_all(
 
     `complete`: the state is the whole cluster.
     """
-    scene = Scene(state, table, desired.objects, desired.policy, paths, now, complete)
+    scene = LintContext(state, table, desired.objects, desired.policy, paths, now, complete)
     return waive(lint(scene), desired.waivers, RULES, now)

@@ -7,21 +7,21 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from reconciler.access.analysis.affected import touched
+from reconciler.access.analysis.affected import affected_principals
 from reconciler.access.analysis.effects import listed, names
-from reconciler.access.analysis.equivalence import cells
+from reconciler.access.analysis.equivalence import equivalence_classes
 from reconciler.access.analysis.impact import known_paths
-from reconciler.access.analysis.path_partition import Ground
-from reconciler.access.delta import Delta, EntryKey, apply
+from reconciler.access.analysis.path_partition import PathPartition
+from reconciler.access.delta import Delta, EntryKey, apply_delta
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.explain.snippets import shell
 from reconciler.access.login import all_active
-from reconciler.access.path_index import PathSet
+from reconciler.access.path_index import PathIndex
 from reconciler.access.table import GROUP, ROOT, AccessTable
-from reconciler.access.trace import Entry, decide
+from reconciler.access.trace import TracedEntry, trace_decision
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
-from reconciler.planning.lint.rule import Hit, Rule, Scene
+from reconciler.planning.lint.rule import Hit, LintContext, Rule
 from reconciler.pve.acl_paths import chain
 
 
@@ -40,14 +40,14 @@ class _Verdict(NamedTuple):
 
     does: _Does
     whom: str = ""
-    repeats: Entry | None = None
+    repeats: TracedEntry | None = None
     taken: tuple[str, ...] = ()
     """the privileges that a NoAccess takes away, and from whom"""
     victims: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=1)
-def _verdicts(scene: Scene) -> Mapping[Address, _Verdict]:
+def _verdicts(scene: LintContext) -> Mapping[Address, _Verdict]:
     """By taking each entry out and looking whether anything changes for anybody."""
     entries = scene.entries
     alone = {a: entry for a, entry in entries.items() if _acts_alone(scene.table, entry)}
@@ -56,7 +56,7 @@ def _verdicts(scene: Scene) -> Mapping[Address, _Verdict]:
         table = all_active(scene.table)
         trial = table.copy()
         paths = known_paths((table,), scene.paths)
-        trying = _Trying(table, trial, paths, Ground((table, trial), paths))
+        trying = _Trying(table, trial, paths, PathPartition((table, trial), paths))
         found |= {a: _judge(trying, e) for a, e in entries.items() if a not in alone}
     return found
 
@@ -66,11 +66,11 @@ class _Trying(NamedTuple):
 
     table: AccessTable
     trial: AccessTable
-    paths: PathSet
-    ground: Ground
+    paths: PathIndex
+    ground: PathPartition
 
 
-def _judge(trying: _Trying, entry: Entry) -> _Verdict:
+def _judge(trying: _Trying, entry: TracedEntry) -> _Verdict:
     table, trial, paths, ground = trying
     who = _concerned(table, entry)
     if not who or entry.role not in table.roles:
@@ -78,29 +78,29 @@ def _judge(trying: _Trying, entry: Entry) -> _Verdict:
     key = EntryKey(entry.path, entry.kind, entry.principal, entry.role)
     delta = Delta(entries={key: (entry.propagate, None)})
     denies = entry.role == "NoAccess"
-    apply(trial, delta)
+    apply_delta(trial, delta)
     try:
         if not denies and any(_differs(table, trial, one, entry.path) for one in who):
             return _Verdict(_Does.SOMETHING, who[0])
         gained: set[str] = set()
         victims: set[str] = set()
-        reach = touched(delta, table, trial)
-        for cell in cells((table, trial), reach, paths, ground=ground):
+        reach = affected_principals(delta, table, trial)
+        for cell in equivalence_classes((table, trial), reach, paths, ground=ground):
             before, after = cell.held[0].keys(), cell.held[1].keys()
             if before != after:
                 gained |= after - before
                 victims.update(cell.principals)
         if victims:
             return _Verdict(_Does.SOMETHING, who[0], None, names(gained), tuple(sorted(victims)))
-        rest = decide(trial, who[0], entry.path)
+        rest = trace_decision(trial, who[0], entry.path)
         same = [one.entry for side in rest.sides for one in side.entries if one.effect == "decides"]
         repeats = next((one for one in same if one.role == entry.role), None)
         return _Verdict(_Does.NOTHING, who[0], repeats)
     finally:
-        apply(trial, delta.inverse())
+        apply_delta(trial, delta.inverse())
 
 
-def _acts_alone(table: AccessTable, entry: Entry) -> bool:
+def _acts_alone(table: AccessTable, entry: TracedEntry) -> bool:
     """Whether all that its user or token has on its path comes from this entry; False: not known.
 
     Most entries of a large state are alone, and then nobody needs to be evaluated twice.
@@ -121,7 +121,7 @@ def _acts_alone(table: AccessTable, entry: Entry) -> bool:
     return single and bool(privileges(table, entry.principal, entry.path))
 
 
-def _concerned(table: AccessTable, entry: Entry) -> list[str]:
+def _concerned(table: AccessTable, entry: TracedEntry) -> list[str]:
     if entry.kind == GROUP:
         members = table.groups.get(entry.principal, set())
         return sorted(members & table.users.keys())
@@ -133,11 +133,11 @@ def _differs(table: AccessTable, trial: AccessTable, who: str, path: str) -> boo
     return privileges(table, who, path).keys() != privileges(trial, who, path).keys()
 
 
-def _text(entry: Entry) -> str:
+def _text(entry: TracedEntry) -> str:
     return f"{entry.role} for {entry.kind} {entry.principal} on {entry.path}"
 
 
-def _idle(scene: Scene) -> Iterable[Hit]:
+def _idle(scene: LintContext) -> Iterable[Hit]:
     for address, verdict in _verdicts(scene).items():
         entry = scene.entries[address]
         nothing = verdict.does is _Does.NOTHING and verdict.repeats is None
@@ -150,7 +150,7 @@ def _idle(scene: Scene) -> Iterable[Hit]:
             )
 
 
-def _repeats(scene: Scene) -> Iterable[Hit]:
+def _repeats(scene: LintContext) -> Iterable[Hit]:
     for address, verdict in _verdicts(scene).items():
         if verdict.repeats is not None:
             entry = scene.entries[address]
@@ -159,7 +159,7 @@ def _repeats(scene: Scene) -> Iterable[Hit]:
             )
 
 
-def _denials(scene: Scene) -> Iterable[Hit]:
+def _denials(scene: LintContext) -> Iterable[Hit]:
     for address, verdict in _verdicts(scene).items():
         entry = scene.entries[address]
         if entry.role == "NoAccess" and verdict.does is _Does.SOMETHING:
@@ -170,7 +170,7 @@ def _denials(scene: Scene) -> Iterable[Hit]:
             )
 
 
-def _idle_denials(scene: Scene) -> Iterable[Hit]:
+def _idle_denials(scene: LintContext) -> Iterable[Hit]:
     for address, verdict in _verdicts(scene).items():
         entry = scene.entries[address]
         if entry.role == "NoAccess" and verdict.does is _Does.NOTHING and not verdict.repeats:
@@ -181,7 +181,7 @@ def _idle_denials(scene: Scene) -> Iterable[Hit]:
             )
 
 
-def _unused_roles(scene: Scene) -> Iterable[Hit]:
+def _unused_roles(scene: LintContext) -> Iterable[Hit]:
     used = {entry.role for entry in scene.entries.values()}
     if scene.complete:
         for role in scene.ids("role"):

@@ -9,13 +9,13 @@ from reconciler.access.evaluate import index_of
 from reconciler.access.table import GROUP, ROOT, TOKEN, USER
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
-from reconciler.planning.lint.rule import Hit, Rule, Scene
+from reconciler.planning.lint.rule import Hit, LintContext, Rule
 
 MANY = 3
 """From this many guests on, a pool is worth its while."""
 
 
-def _admin_on_top(scene: Scene) -> Iterable[Hit]:
+def _admin_on_top(scene: LintContext) -> Iterable[Hit]:
     for address, entry in scene.entries.items():
         powerful = entry.role == "Administrator" and entry.path == "/"
         if powerful and entry.kind in (USER, TOKEN) and entry.principal != ROOT:
@@ -26,7 +26,7 @@ def _admin_on_top(scene: Scene) -> Iterable[Hit]:
             )
 
 
-def _direct(scene: Scene) -> Iterable[Hit]:
+def _direct(scene: LintContext) -> Iterable[Hit]:
     groups_of = index_of(scene.table).groups_of
     for address, entry in scene.entries.items():
         if entry.kind != USER or entry.role == "NoAccess" or scene.is_derived(address):
@@ -45,7 +45,7 @@ def _direct(scene: Scene) -> Iterable[Hit]:
             )
 
 
-def _wide(scene: Scene) -> Iterable[Hit]:
+def _wide(scene: LintContext) -> Iterable[Hit]:
     for address, entry in scene.entries.items():
         privileges = scene.table.roles.get(entry.role, frozenset())
         only_reads = all(name.endswith(".Audit") for name in privileges)
@@ -58,7 +58,7 @@ def _wide(scene: Scene) -> Iterable[Hit]:
             )
 
 
-def _instead_of_a_pool(scene: Scene) -> Iterable[Hit]:
+def _instead_of_a_pool(scene: LintContext) -> Iterable[Hit]:
     guests: dict[tuple[str, str, str, bool], list[Address]] = {}
     for address, entry in scene.entries.items():
         if entry.path.startswith("/vms/") and entry.role != "NoAccess":
@@ -76,7 +76,7 @@ def _instead_of_a_pool(scene: Scene) -> Iterable[Hit]:
         yield Hit(found[0], f"{kind} {who} holds {role} on {len(found)} guests one by one", hint)
 
 
-def _orphans(scene: Scene) -> Iterable[Hit]:
+def _orphans(scene: LintContext) -> Iterable[Hit]:
     """Only where the state is the whole cluster: elsewhere things may be declared nowhere."""
     if not scene.complete:
         return
@@ -98,7 +98,7 @@ def _orphans(scene: Scene) -> Iterable[Hit]:
         )
 
 
-def _grant_ends(scene: Scene) -> Iterable[Hit]:
+def _grant_ends(scene: LintContext) -> Iterable[Hit]:
     month = 30 * 86400
     for address, entry in scene.entries.items():
         declared = scene.declared.get(address)

@@ -10,12 +10,12 @@ from reconciler.access.login import Login, login
 from reconciler.access.table import ROOT
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
-from reconciler.planning.lint.rule import Hit, Rule, Scene
+from reconciler.planning.lint.rule import Hit, LintContext, Rule
 
 _MONTH = 30 * 86400
 
 
-def _privsep_off(scene: Scene) -> Iterable[Hit]:
+def _privsep_off(scene: LintContext) -> Iterable[Hit]:
     for token in scene.ids("token"):
         if not scene.table.tokens[token].privsep:
             yield Hit(
@@ -25,7 +25,7 @@ def _privsep_off(scene: Scene) -> Iterable[Hit]:
             )
 
 
-def _never_expires(scene: Scene) -> Iterable[Hit]:
+def _never_expires(scene: LintContext) -> Iterable[Hit]:
     for token in scene.ids("token"):
         user = scene.table.users.get(owner_of(token) or "")
         if not scene.table.tokens[token].expires and not (user and user.expires):
@@ -36,7 +36,7 @@ def _never_expires(scene: Scene) -> Iterable[Hit]:
             )
 
 
-def _dead_tokens(scene: Scene) -> Iterable[Hit]:
+def _dead_tokens(scene: LintContext) -> Iterable[Hit]:
     dead = (Login.OWNER_DISABLED, Login.OWNER_EXPIRED, Login.OWNER_ABSENT)
     for token in scene.ids("token"):
         state = login(scene.table, token, scene.now)
@@ -48,7 +48,7 @@ def _dead_tokens(scene: Scene) -> Iterable[Hit]:
             )
 
 
-def _ending(scene: Scene) -> Iterable[Hit]:
+def _ending(scene: LintContext) -> Iterable[Hit]:
     if not scene.now:
         return
     for kind, logins in (("user", scene.table.users), ("token", scene.table.tokens)):
@@ -65,7 +65,7 @@ def _ending(scene: Scene) -> Iterable[Hit]:
                 )
 
 
-def _two_realms(scene: Scene) -> Iterable[Hit]:
+def _two_realms(scene: LintContext) -> Iterable[Hit]:
     by_name: dict[str, list[str]] = {}
     for user in scene.ids("user"):
         by_name.setdefault(user.rpartition("@")[0], []).append(user)
@@ -78,7 +78,7 @@ def _two_realms(scene: Scene) -> Iterable[Hit]:
             )
 
 
-def _empty_groups(scene: Scene) -> Iterable[Hit]:
+def _empty_groups(scene: LintContext) -> Iterable[Hit]:
     for group in scene.ids("group"):
         if not scene.table.groups.get(group):
             granted = sum(group in kinds.get("group", {}) for kinds in scene.table.acl.values())
@@ -90,7 +90,7 @@ def _empty_groups(scene: Scene) -> Iterable[Hit]:
             )
 
 
-def _break_glass(scene: Scene) -> Iterable[Hit]:
+def _break_glass(scene: LintContext) -> Iterable[Hit]:
     """Whoever is to help in need must be able to log in."""
     if not scene.complete:
         return
@@ -104,7 +104,7 @@ def _break_glass(scene: Scene) -> Iterable[Hit]:
             )
 
 
-def _of_root(scene: Scene) -> Iterable[Hit]:
+def _of_root(scene: LintContext) -> Iterable[Hit]:
     for token in scene.ids("token"):
         if owner_of(token) == ROOT:
             yield Hit(

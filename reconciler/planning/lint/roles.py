@@ -8,14 +8,14 @@ from fnmatch import fnmatchcase
 from reconciler.access.analysis.effects import listed
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
-from reconciler.planning.lint.rule import Hit, Rule, Scene
+from reconciler.planning.lint.rule import Hit, LintContext, Rule
 from reconciler.pve.builtin_roles import BUILT_IN_ROLES
 
 ALIKE = 3
 """Roles with fewer privileges are not compared."""
 
 
-def _without(note: str, scene: Scene) -> Iterable[Hit]:
+def _without(note: str, scene: LintContext) -> Iterable[Hit]:
     for role in scene.ids("role"):
         declared = scene.declared.get(Address("role", role))
         if declared is not None and not declared.notes.get(note):
@@ -24,15 +24,15 @@ def _without(note: str, scene: Scene) -> Iterable[Hit]:
             )
 
 
-def _no_purpose(scene: Scene) -> Iterable[Hit]:
+def _no_purpose(scene: LintContext) -> Iterable[Hit]:
     return _without("purpose", scene)
 
 
-def _no_owner(scene: Scene) -> Iterable[Hit]:
+def _no_owner(scene: LintContext) -> Iterable[Hit]:
     return _without("owner", scene)
 
 
-def _outside(scene: Scene) -> Iterable[Hit]:
+def _outside(scene: LintContext) -> Iterable[Hit]:
     """Declared entries are judged when the files are read."""
     for address, entry in scene.entries.items():
         if address in scene.declared:
@@ -47,7 +47,7 @@ def _outside(scene: Scene) -> Iterable[Hit]:
             )
 
 
-def _copies(scene: Scene) -> Iterable[Hit]:
+def _copies(scene: LintContext) -> Iterable[Hit]:
     """Each role with the most similar one; of two declared roles the later one is the copy."""
     names = scene.ids("role")
     for role in names:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from reconciler.access.table import AccessTable
-from reconciler.access.trace import Entry
+from reconciler.access.trace import TracedEntry
 from reconciler.kinds.acl.table import parse_entry
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared
@@ -26,7 +26,7 @@ class Hit(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class LintContext:
     """What is judged: the objects of a state, and the access that they make together.
 
     `declared`: those of the objects that stand in files. `complete`: the state is the whole
@@ -42,13 +42,13 @@ class Scene:
     complete: bool = False
 
     @cached_property
-    def entries(self) -> Mapping[Address, Entry]:
+    def entries(self) -> Mapping[Address, TracedEntry]:
         """The ACL entries, in order."""
         found = {}
         for address in sorted(a for a in self.state if a.kind == "acl"):
             path, kind, who, role = parse_entry(address.id)
             propagate = bool(getattr(self.state[address], "propagate", True))
-            found[address] = Entry(path, kind, who, role, propagate)
+            found[address] = TracedEntry(path, kind, who, role, propagate)
         return found
 
     def ids(self, kind: str) -> list[str]:
@@ -68,4 +68,4 @@ class Rule(NamedTuple):
     severity: Severity
     title: str
     page: str
-    find: Callable[[Scene], Iterable[Hit]]
+    find: Callable[[LintContext], Iterable[Hit]]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from reconciler.model.declared import Waiver
 from reconciler.model.finding import Finding, Severity
-from reconciler.planning.lint.rule import Hit, Rule, Scene
+from reconciler.planning.lint.rule import Hit, LintContext, Rule
 from reconciler.text.suggest import did_you_mean
 
 LINT = "LINT_"
@@ -65,7 +65,7 @@ def _faults(waiver: Waiver, known: Collection[str], now: int, *, used: bool) -> 
         yield Finding("WAIVER_UNUSED", Severity.NOTE, message, "take it out", source=waiver.source)
 
 
-def _found_elsewhere(scene: Scene) -> Iterable[Hit]:
+def _found_elsewhere(scene: LintContext) -> Iterable[Hit]:
     """`waive` finds these itself."""
     del scene
     return ()

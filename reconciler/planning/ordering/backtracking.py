@@ -21,7 +21,7 @@ EFFORT = 10_000
 """Principals that are looked at, at most: what a try costs."""
 
 
-class Windows(Protocol):
+class ExposureCounter(Protocol):
     """Watches the privileges of everybody while the plan goes forward."""
 
     @property
@@ -38,11 +38,11 @@ class Windows(Protocol):
         """`step`, the last one taken, which opened nothing, does not come next."""
 
 
-def without_windows(
+def without_exposure(
     steps: Sequence[Step],
     keys: Sequence[Key],
     before: Mapping[int, set[int]],
-    windows: Windows,
+    windows: ExposureCounter,
 ) -> tuple[Step, ...] | None:
     """The first such order; None where there is none, or none was found with the effort allowed.
 
@@ -60,7 +60,7 @@ class _Search:
         steps: Sequence[Step],
         keys: Sequence[Key],
         before: Mapping[int, set[int]],
-        windows: Windows,
+        windows: ExposureCounter,
     ) -> None:
         self._steps, self._before, self._windows = steps, before, windows
         self._keys = keys

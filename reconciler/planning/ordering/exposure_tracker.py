@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.access.analysis.affected import touched
-from reconciler.access.analysis.exposure import Window, still_open, window
+from reconciler.access.analysis.affected import affected_principals
+from reconciler.access.analysis.exposure import ExposureWindow, exposure_window, still_exposed
 from reconciler.access.analysis.impact import known_paths
-from reconciler.access.analysis.path_partition import Ground
-from reconciler.access.delta import Delta, apply
+from reconciler.access.analysis.path_partition import PathPartition
+from reconciler.access.delta import Delta, apply_delta
 from reconciler.access.table import AccessTable
 from reconciler.kinds import access_delta
 from reconciler.model.plan import Step
@@ -18,7 +18,7 @@ _Spot = tuple[str, str]
 """A principal and a path"""
 
 
-class Watch:
+class ExposureTracker:
     """The `Windows` of `planning.order`, for the way from `before` to `after`.
 
     A window that is already open is not held against the steps that follow. `time` in Unix seconds;
@@ -33,9 +33,9 @@ class Watch:
         self._after = after
         self._now = before.copy()
         self._paths = known_paths((before, after), (*paths, *UNNAMED))
-        self._ground = Ground((before, after, self._now), self._paths)
+        self._ground = PathPartition((before, after, self._now), self._paths)
         self._open: dict[_Spot, tuple[frozenset[str], frozenset[str]]] = {}
-        self._seen: tuple[Step, Window | None] | None = None
+        self._seen: tuple[Step, ExposureWindow | None] | None = None
         """the step that was asked about last, with what it would open"""
         self.effort = 0
         """How many principals were looked at so far."""
@@ -45,10 +45,10 @@ class Watch:
         delta = access_delta(step.changes)
         if not delta:
             return ""
-        apply(self._now, delta)
+        apply_delta(self._now, delta)
         found = self._look(delta)
         self._seen = (step, found)
-        apply(self._now, delta.inverse())
+        apply_delta(self._now, delta.inverse())
         return str(found) if found is not None and self._is_new(found) else ""
 
     def take(self, step: Step) -> None:
@@ -56,13 +56,13 @@ class Watch:
         delta = access_delta(step.changes)
         if not delta:
             return
-        apply(self._now, delta)
+        apply_delta(self._now, delta)
         if delta.pooled:
-            self._ground = Ground((self._before, self._after, self._now), self._paths)
+            self._ground = PathPartition((self._before, self._after, self._now), self._paths)
         self._open = {
             spot: known
             for spot, known in self._open.items()
-            if still_open(self._before, self._after, self._now, *spot, self._time)
+            if still_exposed(self._before, self._after, self._now, *spot, self._time)
         }
         found = self._seen[1] if self._seen and self._seen[0] is step else self._look(delta)
         if found is not None:
@@ -73,18 +73,20 @@ class Watch:
         delta = access_delta(step.changes)
         if not delta:
             return
-        apply(self._now, delta.inverse())
+        apply_delta(self._now, delta.inverse())
         if delta.pooled:
-            self._ground = Ground((self._before, self._after, self._now), self._paths)
+            self._ground = PathPartition((self._before, self._after, self._now), self._paths)
 
-    def _look(self, delta: Delta) -> Window | None:
+    def _look(self, delta: Delta) -> ExposureWindow | None:
         """The window after `delta`, which was applied just now."""
-        reach = touched(delta, self._before, self._after, self._now)
+        reach = affected_principals(delta, self._before, self._after, self._now)
         self.effort += len(reach)
         ground = None if delta.pooled else self._ground
-        return window(self._before, self._after, self._now, reach, self._paths, ground, self._time)
+        return exposure_window(
+            self._before, self._after, self._now, reach, self._paths, ground, self._time
+        )
 
-    def _is_new(self, found: Window) -> bool:
+    def _is_new(self, found: ExposureWindow) -> bool:
         nothing = (frozenset[str](), frozenset[str]())
         return any(
             not (gained <= known[0] and lost <= known[1])
@@ -93,7 +95,7 @@ class Watch:
         )
 
 
-def _spots(found: Window) -> dict[_Spot, tuple[frozenset[str], frozenset[str]]]:
+def _spots(found: ExposureWindow) -> dict[_Spot, tuple[frozenset[str], frozenset[str]]]:
     return {
         (who, path): (frozenset(effect.gained), frozenset(effect.lost))
         for effect in found.effects

@@ -17,13 +17,18 @@ from reconciler.kinds import all_kinds, kind_of, rank, references
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
 from reconciler.model.plan import Step
-from reconciler.planning.ordering.backtracking import IRREVERSIBLE, Key, Windows, without_windows
+from reconciler.planning.ordering.backtracking import (
+    IRREVERSIBLE,
+    ExposureCounter,
+    Key,
+    without_exposure,
+)
 
 LOOK_AHEAD = 50
 """How many ready steps are tried before a window is accepted; keeps large plans linear."""
 
 
-class Unwatched:
+class Untracked:
     """No privileges to watch."""
 
     effort = 0
@@ -39,20 +44,20 @@ class Unwatched:
         del step
 
 
-def order(changes: Sequence[Change], windows: Windows | None = None) -> tuple[Step, ...]:
+def order(changes: Sequence[Change], windows: ExposureCounter | None = None) -> tuple[Step, ...]:
     """The steps in the order in which they run; raises CycleError."""
     steps = tuple(_steps(changes))
     before = _edges(steps)
     if windows is not None:
         keys = [_key(step, index) for index, step in enumerate(steps)]
-        found = without_windows(steps, keys, before, windows)
+        found = without_exposure(steps, keys, before, windows)
         if found is not None:
             return found
-    return _greedy(steps, before, windows or Unwatched())
+    return _greedy(steps, before, windows or Untracked())
 
 
 def _greedy(
-    steps: Sequence[Step], before: Mapping[int, set[int]], windows: Windows
+    steps: Sequence[Step], before: Mapping[int, set[int]], windows: ExposureCounter
 ) -> tuple[Step, ...]:
     """No step is reconsidered; a window that nothing ready avoids is opened and named."""
     after: dict[int, list[int]] = defaultdict(list)
@@ -76,7 +81,9 @@ def _greedy(
     return tuple(ordered)
 
 
-def _next(ready: list[tuple[Key, int]], steps: Sequence[Step], windows: Windows) -> tuple[int, str]:
+def _next(
+    ready: list[tuple[Key, int]], steps: Sequence[Step], windows: ExposureCounter
+) -> tuple[int, str]:
     """Take the first ready step without a window, or else the first one with its window.
 
     An irreversible step never overtakes a reversible one.

@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from reconciler.access.explain.denial import Cause, Reason
+from reconciler.access.explain.denial import DenialCause, DenialReason
 from reconciler.access.login import Login
 from reconciler.access.table import split_token
-from reconciler.access.trace import Effect, Entry, Judged, Side
-from reconciler.render.document import Block, Line, Tone
+from reconciler.access.trace import EntryEffect, EntryOutcome, IdentityTrace, TracedEntry
+from reconciler.render.document import Block, Style, TextLine
 
 _TONES = {
-    Effect.DECIDES: (Tone.CREATE, "+"),
-    Effect.NO_ACCESS: (Tone.DELETE, "-"),
-    Effect.UNKNOWN_ROLE: (Tone.WARNING, "!"),
+    EntryEffect.DECIDES: (Style.CREATE, "+"),
+    EntryEffect.NO_ACCESS: (Style.DELETE, "-"),
+    EntryEffect.UNKNOWN_ROLE: (Style.WARNING, "!"),
 }
-_FAINT = (Tone.FAINT, " ")
+_FAINT = (Style.FAINT, " ")
 _MOST = 3
 """How many entries one sentence names."""
 
 
-def entry_text(entry: Entry, *, path: bool = True) -> str:
+def entry_text(entry: TracedEntry, *, path: bool = True) -> str:
     """`PVEVMUser for group ops on /vms`."""
     text = f"{entry.role} for {entry.kind} {entry.principal}"
     return f"{text} on {entry.path}" if path else text
 
 
-def entries_text(entries: Sequence[Entry]) -> str:
+def entries_text(entries: Sequence[TracedEntry]) -> str:
     """Several of them, the first few by name."""
     shown = [entry_text(entry) for entry in entries[:_MOST]]
     if len(entries) > _MOST:
@@ -36,7 +36,7 @@ def entries_text(entries: Sequence[Entry]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def entry_json(judged: Judged) -> dict[str, Any]:
+def entry_json(judged: EntryOutcome) -> dict[str, Any]:
     """One entry on the way with its effect."""
     entry = judged.entry
     return {
@@ -50,7 +50,7 @@ def entry_json(judged: Judged) -> dict[str, Any]:
     }
 
 
-def side_blocks(side: Side, privilege: str, giving: frozenset[str]) -> Iterable[Block]:
+def side_blocks(side: IdentityTrace, privilege: str, giving: frozenset[str]) -> Iterable[Block]:
     """The entries on the way in columns, outermost first, those through pools at the end.
 
     `giving`: the roles that hold `privilege`.
@@ -61,43 +61,43 @@ def side_blocks(side: Side, privilege: str, giving: frozenset[str]) -> Iterable[
         tone, mark = _TONES.get(one.effect, _FAINT)
         columns = [cell.ljust(width) for cell, width in zip(cells, wide, strict=True)]
         label = "  ".join([f"{mark} {columns[0]}", *columns[1:], ""])
-        yield (Line(_effect(one, privilege, giving), tone, 2, label=label),)
+        yield (TextLine(_effect(one, privilege, giving), tone, 2, label=label),)
     if not rows:
-        yield (Line("none", Tone.FAINT, 2),)
+        yield (TextLine("none", Style.FAINT, 2),)
 
 
-def _whom(entry: Entry) -> str:
+def _whom(entry: TracedEntry) -> str:
     return f"{entry.kind} {entry.principal}"
 
 
-def _effect(judged: Judged, privilege: str, giving: frozenset[str]) -> str:
+def _effect(judged: EntryOutcome, privilege: str, giving: frozenset[str]) -> str:
     text = str(judged.effect)
-    if judged.effect is Effect.NOT_PROPAGATED:
+    if judged.effect is EntryEffect.NOT_PROPAGATED:
         text = "does not propagate"
-    elif judged.effect is Effect.DECIDES and judged.entry.role == "NoAccess":
+    elif judged.effect is EntryEffect.DECIDES and judged.entry.role == "NoAccess":
         text = "decides: takes everything away"
-    elif judged.effect is Effect.DECIDES and privilege:
+    elif judged.effect is EntryEffect.DECIDES and privilege:
         gives = "gives" if judged.entry.role in giving else "does not give"
         text = f"decides: {gives} {privilege}"
     return f"{text}, through pool {judged.pool}" if judged.pool else text
 
 
-def reason_text(reason: Reason, privilege: str) -> str:
+def reason_text(reason: DenialReason, privilege: str) -> str:
     """Why one side lacks a privilege, as a clause without a full stop."""
     who = reason.principal
     instead = entries_text(reason.deciding) if reason.deciding else ""
     verb = "does" if len(reason.deciding) == 1 else "do"
     text = {
-        Cause.DENIED: f"{instead} takes everything away",
-        Cause.ROLES_LACK: f"what decides for {who} is {instead}, which {verb} not hold {privilege}",
-        Cause.UNKNOWN_ROLE: f"the role of {instead} does not exist",
-        Cause.NO_ENTRY: f"no entry on the way counts for {who}",
-        Cause.NOT_PROPAGATED: "counts on its own path alone, not below",
-        Cause.SHADOWED_USER: f"{instead} stands at the same path, and a user's own entries hide "
-        "those of its groups",
-        Cause.SHADOWED_DEEPER: f"{instead} lies further down and takes its place",
+        DenialCause.DENIED: f"{instead} takes everything away",
+        DenialCause.ROLES_LACK: f"{who} is decided by {instead}, which {verb} not hold {privilege}",
+        DenialCause.UNKNOWN_ROLE: f"the role of {instead} does not exist",
+        DenialCause.NO_ENTRY: f"no entry on the way counts for {who}",
+        DenialCause.NOT_PROPAGATED: "counts on its own path alone, not below",
+        DenialCause.SHADOWED_USER: f"{instead} is on the same path, and a user's own entries "
+        "hide those of its groups",
+        DenialCause.SHADOWED_DEEPER: f"{instead} is further down and takes precedence",
     }[reason.cause]
-    if reason.would is None or reason.cause is Cause.DENIED:
+    if reason.would is None or reason.cause is DenialCause.DENIED:
         return text
     return f"{entry_text(reason.would)} would give it, but {text}"
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from reconciler.access.explain.remediation import NewRole
 from reconciler.access.explain.snippets import acl_commands, role_command
-from reconciler.access.trace import Entry
+from reconciler.access.trace import TracedEntry
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
-from reconciler.render.document import Block, Line, Outline, Section, Tone, copied
+from reconciler.render.document import Block, Document, Section, Style, TextLine, copied
 from reconciler.render.json import document
 from reconciler.render.view import View
 from reconciler.text.humanize import count
@@ -27,7 +27,7 @@ class Part:
     principal: str
     account: tuple[str, ...]
     roles: tuple[NewRole, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[TracedEntry, ...]
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -45,17 +45,17 @@ class Start:
     warnings: tuple[str, ...] = ()
 
 
-def outline(start: Start) -> Outline:
+def outline(start: Start) -> Document:
     """Warnings first, then each token with its lines."""
-    return Outline(
+    return Document(
         title=f"What pvectl needs for the state in {start.state}",
         sections=(*_warned(start.warnings), *(_section(part) for part in start.parts)),
         closing=(
-            Line(
+            TextLine(
                 "Run the lines as root on a node. `pveum user token add` prints the secret once: "
                 "it goes into PVECTL_TOKEN_SECRET, or where token_secret says."
             ),
-            Line(
+            TextLine(
                 "A role that is there already from another time: `pveum role modify` instead of "
                 "`pveum role add`."
             ),
@@ -65,7 +65,7 @@ def outline(start: Start) -> Outline:
 
 def _warned(warnings: Sequence[str]) -> Iterable[Section]:
     if warnings:
-        blocks = tuple((Line(text, Tone.WARNING, 2, "!"),) for text in warnings)
+        blocks = tuple((TextLine(text, Style.WARNING, 2, "!"),) for text in warnings)
         yield Section("Before you do", blocks, "warning")
 
 
@@ -75,7 +75,7 @@ def _section(part: Part) -> Section:
     return Section(f"{part.title}: {part.principal} ({numbers})", tuple(blocks), "line")
 
 
-def _paths(entries: Iterable[Entry]) -> frozenset[str]:
+def _paths(entries: Iterable[TracedEntry]) -> frozenset[str]:
     return frozenset(entry.path for entry in entries)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
-from reconciler.render.document import Line, Outline, Section, labelled
+from reconciler.render.document import Document, Section, TextLine, labelled
 from reconciler.render.json import document
 from reconciler.render.view import View
 
@@ -24,20 +24,22 @@ class Page(NamedTuple):
     closing: str = ""
 
 
-def outline(page: Page) -> Outline:
+def outline(page: Page) -> Document:
     """Meaning, then what to do."""
     parts = [
-        Section(title, tuple((Line(text, indent=2),) for text in texts), "paragraph", spaced=True)
+        Section(
+            title, tuple((TextLine(text, indent=2),) for text in texts), "paragraph", spaced=True
+        )
         for title, texts in (("What it means", page.meaning), ("What to do", page.action))
         if texts
     ]
     if page.rows:
         table = labelled(page.rows, 2)
         parts.append(Section("Table", tuple((line,) for line in table), "row"))
-    return Outline(
+    return Document(
         title=f"{page.code}: {page.kind}",
         sections=tuple(parts),
-        closing=(Line(page.closing),) if page.closing else (),
+        closing=(TextLine(page.closing),) if page.closing else (),
     )
 
 

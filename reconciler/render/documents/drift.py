@@ -16,11 +16,11 @@ from reconciler.render import markdown as comment
 from reconciler.render import terminal
 from reconciler.render.document import (
     Block,
+    Document,
     Fact,
-    Line,
-    Outline,
     Section,
-    Tone,
+    Style,
+    TextLine,
     section,
     severities,
 )
@@ -36,7 +36,7 @@ ALIKE = 20
 """From so many objects on that differ in the same way, they share a block."""
 
 
-class Class(StrEnum):
+class DriftClass(StrEnum):
     """Where a difference comes from, as far as the two states can tell."""
 
     CHANGED = "changed in the cluster"
@@ -51,19 +51,19 @@ class Class(StrEnum):
 
 
 _CLASSES = {
-    Cause.DIFFERS: Class.CHANGED,
-    Cause.MISSING: Class.NOT_APPLIED,
-    Cause.REMOVED: Class.NOT_APPLIED,
-    Cause.MOVED: Class.NOT_APPLIED,
-    Cause.UNDECLARED: Class.UNDECLARED,
-    Cause.EXPIRED: Class.EXPIRED,
+    Cause.DIFFERS: DriftClass.CHANGED,
+    Cause.MISSING: DriftClass.NOT_APPLIED,
+    Cause.REMOVED: DriftClass.NOT_APPLIED,
+    Cause.MOVED: DriftClass.NOT_APPLIED,
+    Cause.UNDECLARED: DriftClass.UNDECLARED,
+    Cause.EXPIRED: DriftClass.EXPIRED,
 }
 
 
-class Difference(NamedTuple):
+class DriftItem(NamedTuple):
     """One object: `change` leads from what is there to what is declared."""
 
-    kind: Class
+    kind: DriftClass
     change: Change
 
     def to_json(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class Drift:
 
     cluster: str
     source: str = ""
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[DriftItem, ...] = ()
     findings: tuple[Finding, ...] = ()
     gone: tuple[str, ...] = ()
 
@@ -100,8 +100,8 @@ class Drift:
         report.
         """
         changes = _merged(plan.changes)
-        found = [Difference(_class(one, changes, applied), one) for one in changes.values()]
-        order = list(Class)
+        found = [DriftItem(_class(one, changes, applied), one) for one in changes.values()]
+        order = list(DriftClass)
         found.sort(key=lambda one: (order.index(one.kind), one.change.address))
         there = {str(address) for address in changes}
         before = [str(one["address"]) for one in (previous or {}).get("differences", ())]
@@ -119,22 +119,24 @@ def _merged(changes: Iterable[Change]) -> dict[Address, Change]:
     return {address: c for address, c in merged.items() if c.before != c.after}
 
 
-def _class(change: Change, changes: Mapping[Address, Change], applied: Container[Address]) -> Class:
+def _class(
+    change: Change, changes: Mapping[Address, Change], applied: Container[Address]
+) -> DriftClass:
     """What hangs on an object that goes is of the class of that object."""
     cause = change.reason.cause
     if cause is Cause.MISSING and change.address in applied:
-        return Class.CHANGED
+        return DriftClass.CHANGED
     if cause is not Cause.DEPENDENT or change.before is None:
-        return _CLASSES.get(cause, Class.NOT_APPLIED)
+        return _CLASSES.get(cause, DriftClass.NOT_APPLIED)
     owners = [
         changes[ref]
         for ref in references(change.address, change.before)
         if ref in changes and changes[ref].action is Action.DELETE
     ]
-    return _class(owners[0], changes, applied) if owners else Class.NOT_APPLIED
+    return _class(owners[0], changes, applied) if owners else DriftClass.NOT_APPLIED
 
 
-def outline(drift: Drift, view: View) -> Outline:
+def outline(drift: Drift, view: View) -> Document:
     """What it does to access, then a section per class.
 
     Every line of a class leads from what is there to what is declared.
@@ -143,13 +145,13 @@ def outline(drift: Drift, view: View) -> Outline:
     sections = []
     if view.impact and number:
         sections.append(section("Access, compared with the declared state", view.impact))
-    for kind in Class:
+    for kind in DriftClass:
         changes = [one.change for one in drift.differences if one.kind is kind]
         if changes:
             title = f"{kind.value.capitalize()}: {len(changes):,}"
             sections.append(Section(title, tuple(_blocks(changes)), unit="object"))
     if drift.gone:
-        lines = tuple((Line(text, Tone.GOOD, 2),) for text in drift.gone)
+        lines = tuple((TextLine(text, Style.GOOD, 2),) for text in drift.gone)
         title = f"No longer different since the report before: {len(lines):,}"
         sections.append(Section(title, lines, unit="object"))
     facts = [
@@ -157,7 +159,7 @@ def outline(drift: Drift, view: View) -> Outline:
         *([Fact("source", drift.source)] if drift.source else []),
         Fact("findings", severities(drift.findings)),
     ]
-    return Outline(
+    return Document(
         title=f"Drift: {_title(drift)}",
         facts=tuple(facts),
         findings=drift.findings,
@@ -182,32 +184,34 @@ def _blocks(changes: Sequence[Change]) -> Iterable[Block]:
     for group in groups(changes):
         if len(group) >= ALIKE:
             head, *rest = folded(group, 2)
-            yield (head, Line(group[0].reason.text, Tone.FAINT, 6), *rest)
+            yield (head, TextLine(group[0].reason.text, Style.FAINT, 6), *rest)
             continue
         for change in group:
-            head = Line(str(change.address), TONES[change.action], 2, MARKS[change.action])
-            why = Line(change.reason.text, Tone.FAINT, 6)
+            head = TextLine(str(change.address), TONES[change.action], 2, MARKS[change.action])
+            why = TextLine(change.reason.text, Style.FAINT, 6)
             yield (head, why, *detail_lines(change, 6))
 
 
-def _closing(drift: Drift, view: View) -> Iterable[Line]:
+def _closing(drift: Drift, view: View) -> Iterable[TextLine]:
     if drift.differences:
-        yield Line("Lines read: in the cluster → declared. PVE does not record who changed what.")
+        yield TextLine(
+            "Lines read: in the cluster → declared. PVE does not record who changed what."
+        )
     if drift.differences and not view.unfinished:
-        yield Line(
+        yield TextLine(
             "`pvectl plan` and `pvectl apply` bring the declared state back; what is meant to stay "
             "is to be declared.",
-            Tone.STRONG,
+            Style.STRONG,
         )
     if drift.crowded:
-        yield Line(
+        yield TextLine(
             "No plan takes members away that no file names (`pvectl explain UNDECLARED_MEMBER`).",
-            Tone.STRONG,
+            Style.STRONG,
         )
     if not drift.differences and not drift.crowded:
-        yield Line("No drift. The cluster matches the declared state.", Tone.GOOD)
+        yield TextLine("No drift. The cluster matches the declared state.", Style.GOOD)
     if view.unfinished:
-        yield Line(UNFINISHED, Tone.WARNING)
+        yield TextLine(UNFINISHED, Style.WARNING)
 
 
 def text(drift: Drift, view: View) -> str:

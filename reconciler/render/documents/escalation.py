@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.access.escalation.search import Escalation
-from reconciler.access.escalation.step import Move
+from reconciler.access.escalation.step import EscalationStep
 from reconciler.access.table import ROOT, TOKEN
-from reconciler.access.trace import Entry
+from reconciler.access.trace import TracedEntry
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
-from reconciler.render.document import Block, Fact, Line, Outline, Section, Tone
+from reconciler.render.document import Block, Document, Fact, Section, Style, TextLine
 from reconciler.render.documents.acl_entries import entries_text
 from reconciler.render.json import document
 from reconciler.render.view import View
@@ -32,7 +32,7 @@ class Ways:
     ways: tuple[Escalation, ...]
     meant: frozenset[str]
     asked: str
-    proofs: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)
+    proofs: Mapping[str, tuple[TracedEntry, ...]] = field(default_factory=dict)
 
     @property
     def unmeant(self) -> tuple[str, ...]:
@@ -41,7 +41,7 @@ class Ways:
         return tuple(sorted(able - self.meant))
 
 
-def outline(found: Ways) -> Outline:
+def outline(found: Ways) -> Document:
     """Who is root, who can become it for certain, who perhaps can."""
     already = [way for way in found.ways if not way.steps]
     certain = [way for way in found.ways if way.steps and way.sure]
@@ -50,13 +50,13 @@ def outline(found: Ways) -> Outline:
     if already:
         sections.append(Section("Root already", tuple(_roots(found, already)), "principal"))
     for title, ways, tone in (
-        ("Can become root", certain, Tone.ERROR),
-        ("May become root, through the operating system of a node", possible, Tone.WARNING),
+        ("Can become root", certain, Style.ERROR),
+        ("May become root, through the operating system of a node", possible, Style.WARNING),
     ):
         if ways:
             blocks = tuple(_way(found, way, tone) for way in ways)
             sections.append(Section(title, blocks, "way", spaced=True))
-    return Outline(
+    return Document(
         title=_title(already, certain, possible),
         facts=(
             Fact("asked", found.asked),
@@ -90,31 +90,31 @@ def _roots(found: Ways, already: Iterable[Escalation]) -> Iterator[Block]:
     wide = max(map(len, names))
     for who in names:
         meant = who in found.meant
-        tone = Tone.PLAIN if meant else Tone.WARNING
+        tone = Style.PLAIN if meant else Style.WARNING
         label = f"{' ' if meant else '!'} {who.ljust(wide)}  "
-        yield (Line(_root_proof(who, found.proofs.get(who, ())), tone, 2, label=label),)
+        yield (TextLine(_root_proof(who, found.proofs.get(who, ())), tone, 2, label=label),)
 
 
-def _root_proof(principal: str, entries: Sequence[Entry]) -> str:
+def _root_proof(principal: str, entries: Sequence[TracedEntry]) -> str:
     if principal == ROOT:
         return "has every privilege everywhere"
     return f"by {entries_text(entries)}" if entries else f"as a token of {ROOT}"
 
 
-def _way(found: Ways, way: Escalation, tone: Tone) -> Block:
+def _way(found: Ways, way: Escalation, tone: Style) -> Block:
     who = listed(way.principals, _MOST)
     meant = " (meant to)" if set(way.principals) <= found.meant else ""
-    lines = [Line(f"{who}, in {count(len(way.steps), 'step')}{meant}", tone, 2)]
+    lines = [TextLine(f"{who}, in {count(len(way.steps), 'step')}{meant}", tone, 2)]
     for number, step in enumerate(way.steps, 1):
-        lines.append(Line(str(step), Tone.PLAIN, 4, label=f"{number}. "))
-        lines.append(Line(_proof(step), Tone.FAINT, 7))
+        lines.append(TextLine(str(step), Style.PLAIN, 4, label=f"{number}. "))
+        lines.append(TextLine(_proof(step), Style.FAINT, 7))
     close = _close(way)
     if close:
-        lines.append(Line(close, Tone.PLAIN, 4, label="to close it: "))
+        lines.append(TextLine(close, Style.PLAIN, 4, label="to close it: "))
     return tuple(lines)
 
 
-def _proof(step: Move) -> str:
+def _proof(step: EscalationStep) -> str:
     if step.proof:
         return f"by {entries_text(step.proof)}"
     return "by what the steps before have given"
@@ -134,16 +134,16 @@ def _close(way: Escalation) -> str:
     return f"take out {entries}, or give a role without {way.steps[0].privilege}"
 
 
-def _closing(found: Ways) -> Iterable[Line]:
+def _closing(found: Ways) -> Iterable[TextLine]:
     if found.unmeant:
         names = listed(found.unmeant, _MOST)
-        yield Line(f"Not meant to, but is or can become root: {names}.", Tone.ERROR)
+        yield TextLine(f"Not meant to, but is or can become root: {names}.", Style.ERROR)
     else:
-        yield Line("Nobody is or can become root but those who are meant to.", Tone.GOOD)
+        yield TextLine("Nobody is or can become root but those who are meant to.", Style.GOOD)
     codes = dict.fromkeys(str(step.way) for way in found.ways for step in way.steps)
     if codes:
         pages = ", ".join(f"`pvectl explain {code}`" for code in codes)
-        yield Line(f"How the steps work: {pages}.")
+        yield TextLine(f"How the steps work: {pages}.")
 
 
 def text(found: Ways, view: View) -> str:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from reconciler.access.explain.denial import Cause, Reason
+from reconciler.access.explain.denial import DenialCause, DenialReason
 from reconciler.access.explain.explain import Explanation
-from reconciler.access.explain.remediation import Remedy
+from reconciler.access.explain.remediation import Remediation
 from reconciler.access.explain.snippets import pveum, shell, toml
 from reconciler.access.login import Login
-from reconciler.access.trace import Side
+from reconciler.access.trace import IdentityTrace
 from reconciler.pve.acl_paths import check_path
 from reconciler.pve.builtin_roles import PRIVILEGES
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
-from reconciler.render.document import Block, Line, Outline, Section, Tone, copied
+from reconciler.render.document import Block, Document, Section, Style, TextLine, copied
 from reconciler.render.documents.acl_entries import entry_json, reason_text, side_blocks
 from reconciler.render.documents.explanation_facts import MOST, Explained, answer, facts, usable
 from reconciler.render.json import document
@@ -25,7 +25,7 @@ from reconciler.text.humanize import listed
 FORMAT = 1
 
 
-def outline(told: Explained, view: View) -> Outline:
+def outline(told: Explained, view: View) -> Document:
     """The answer in one sentence, why, who that is, every entry on the way, what would help."""
     found = told.found
     sections = [*_ways(told)]
@@ -33,12 +33,12 @@ def outline(told: Explained, view: View) -> Outline:
         sections.append(_held(found))
     sections += _help(told)
     good = found.allowed if found.privilege else bool(usable(found))
-    return Outline(
+    return Document(
         title=answer(found),
         facts=tuple(fact for fact in facts(told, view) if fact.value),
         sections=tuple(sections),
-        closing=tuple(Line(note, Tone.WARNING, 0, "!") for note in told.notes),
-        tone=Tone.GOOD if good else Tone.ERROR,
+        closing=tuple(TextLine(note, Style.WARNING, 0, "!") for note in told.notes),
+        tone=Style.GOOD if good else Style.ERROR,
     )
 
 
@@ -49,7 +49,7 @@ def _ways(told: Explained) -> Iterable[Section]:
         yield Section(_heading(found, side), blocks, "entry")
 
 
-def _heading(found: Explanation, side: Side) -> str:
+def _heading(found: Explanation, side: IdentityTrace) -> str:
     if len(found.decision.sides) == 1 and side.principal == found.principal:
         return f"Entries on the way to {found.path}"
     whose = "the token itself" if side.principal == found.principal else f"its user {found.owner}"
@@ -62,7 +62,7 @@ def _held(found: Explanation) -> Section:
         text = f"all {len(held)} privileges"
     else:
         text = ", ".join(held) or "nothing"
-    return Section(f"What it has on {found.path}", ((Line(text, Tone.PLAIN, 2),),))
+    return Section(f"What it has on {found.path}", ((TextLine(text, Style.PLAIN, 2),),))
 
 
 _ENABLE = {
@@ -83,7 +83,7 @@ def _help(told: Explained) -> Iterable[Section]:
     if found.privilege in found.decision.privileges or found.login is Login.ABSENT:
         return
     if found.remedy is None:
-        yield Section("What would help", ((Line(_hopeless(found), Tone.PLAIN, 2),),))
+        yield Section("What would help", ((TextLine(_hopeless(found), Style.PLAIN, 2),),))
         return
     lines = toml(found.remedy).splitlines()
     yield Section("The smallest grant, in a state file", (copied(lines, 2),))
@@ -110,14 +110,14 @@ def _hopeless(found: Explanation) -> str:
     return "No entry on this path would give it."
 
 
-def _commands(remedy: Remedy, privilege: str) -> tuple[Block, ...]:
+def _commands(remedy: Remediation, privilege: str) -> tuple[Block, ...]:
     remarks = []
     if remedy.extra:
         extra = listed(remedy.extra, MOST)
         remarks.append(f"It gives {extra} as well as {privilege}.")
     if remedy.others:
         remarks.append(f"Other members of {listed(remedy.others, MOST)} feel it, too.")
-    said = tuple(Line(text, Tone.WARNING, 2, "!") for text in remarks)
+    said = tuple(TextLine(text, Style.WARNING, 2, "!") for text in remarks)
     return (copied(pveum(remedy), 2), said) if said else (copied(pveum(remedy), 2),)
 
 
@@ -168,15 +168,15 @@ def json(told: Explained, view: View) -> str:
     return document("explanation", FORMAT, content)
 
 
-def _reason_json(reason: Reason, privilege: str) -> dict[str, Any]:
+def _reason_json(reason: DenialReason, privilege: str) -> dict[str, Any]:
     return {
         "principal": reason.principal,
-        "cause": str(Cause(reason.cause)),
+        "cause": str(DenialCause(reason.cause)),
         "text": reason_text(reason, privilege),
     }
 
 
-def _remedy_json(remedy: Remedy | None) -> dict[str, Any] | None:
+def _remedy_json(remedy: Remediation | None) -> dict[str, Any] | None:
     if remedy is None:
         return None
     return {"toml": toml(remedy), "pveum": list(pveum(remedy)), "extra": list(remedy.extra)}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.access.explain.denial import Reason
+from reconciler.access.explain.denial import DenialReason
 from reconciler.access.explain.explain import Explanation
 from reconciler.access.login import Login
 from reconciler.access.table import ROOT
-from reconciler.access.trace import Effect
+from reconciler.access.trace import EntryEffect
 from reconciler.pve.builtin_roles import PRIVILEGES
 from reconciler.render.document import Fact
 from reconciler.render.documents.acl_entries import entries_text, login_text, reason_text
@@ -38,7 +38,7 @@ class Explained:
     found: Explanation
     asked: str
     hidden: str = ""
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[DenialReason, ...] = ()
     giving: frozenset[str] = frozenset()
     or_else: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
@@ -111,7 +111,7 @@ def _why(told: Explained) -> str:
     return "; ".join(clauses)
 
 
-def _half(reason: Reason, found: Explanation) -> str:
+def _half(reason: DenialReason, found: Explanation) -> str:
     """One side of a pair holds it, the other does not."""
     has, lacks = "the token itself", f"its user {found.owner}"
     if reason.principal == found.principal:
@@ -133,7 +133,7 @@ def _given(told: Explained) -> str:
         giving = [
             one
             for one in side.entries
-            if one.effect is Effect.DECIDES and one.entry.role in told.giving
+            if one.effect is EntryEffect.DECIDES and one.entry.role in told.giving
         ]
         text = entries_text([one.entry for one in giving])
         pools = sorted({one.pool for one in giving if one.pool})

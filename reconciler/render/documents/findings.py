@@ -8,14 +8,14 @@ from reconciler.errors import PvectlError
 from reconciler.model.finding import Finding, Severity
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
-from reconciler.render.document import Line, Outline, Tone, severities
+from reconciler.render.document import Document, Style, TextLine, severities
 from reconciler.render.view import View
 from reconciler.text.humanize import hint_lines
 
 _TONES = {
-    Severity.ERROR: Tone.ERROR,
-    Severity.WARNING: Tone.WARNING,
-    Severity.NOTE: Tone.PLAIN,
+    Severity.ERROR: Style.ERROR,
+    Severity.WARNING: Style.WARNING,
+    Severity.NOTE: Style.PLAIN,
 }
 _UNWRAPPED = 1_000_000
 """Editors read one finding per line."""
@@ -23,7 +23,7 @@ _UNWRAPPED = 1_000_000
 
 def text(findings: Sequence[Finding], view: View) -> str:
     """`file:line:column: error CODE message` in the order of the files, hints below, a summary."""
-    content = [*_lines(findings), Line(_summary(findings), Tone.STRONG)]
+    content = [*_lines(findings), TextLine(_summary(findings), Style.STRONG)]
     return terminal.lines(content, color=view.color, width=_UNWRAPPED)
 
 
@@ -31,26 +31,26 @@ def markdown(findings: Sequence[Finding], view: View) -> str:
     """For a comment on a pull request."""
     del view
     ordered = tuple(sorted(findings, key=Finding.sort_key))
-    return comment.render(Outline(title=f"Findings: {severities(ordered)}", findings=ordered))
+    return comment.render(Document(title=f"Findings: {severities(ordered)}", findings=ordered))
 
 
 def error_text(error: PvectlError, *, color: bool = False) -> str:
     """What happened, what was found, what to do next."""
     content = [
         *_lines(error.findings),
-        Line(f"error {error.code}: {error.summary}", Tone.ERROR),
-        *(Line(text, Tone.PLAIN, 2) for text in hint_lines(error.hint)),
+        TextLine(f"error {error.code}: {error.summary}", Style.ERROR),
+        *(TextLine(text, Style.PLAIN, 2) for text in hint_lines(error.hint)),
     ]
     return terminal.lines(content, color=color, width=_UNWRAPPED)
 
 
-def _lines(findings: Iterable[Finding]) -> Iterable[Line]:
+def _lines(findings: Iterable[Finding]) -> Iterable[TextLine]:
     for finding in sorted(findings, key=_by_place):
         place = f"{finding.source}: " if finding.source else ""
         subject = f"{place}{finding.severity} {finding.code} {finding.message}"
-        yield Line(subject, _TONES[finding.severity])
+        yield TextLine(subject, _TONES[finding.severity])
         for hint in hint_lines(finding.hint):
-            yield Line(hint, Tone.PLAIN, 4)
+            yield TextLine(hint, Style.PLAIN, 4)
 
 
 def _by_place(finding: Finding) -> tuple[object, ...]:

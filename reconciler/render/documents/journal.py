@@ -10,7 +10,7 @@ from reconciler.kinds import kind_of, specs
 from reconciler.model.plan import Step
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
-from reconciler.render.document import Fact, Line, Outline, Section, Tone
+from reconciler.render.document import Document, Fact, Section, Style, TextLine
 from reconciler.render.documents.plan import SHORT
 from reconciler.render.json import document
 from reconciler.render.view import View
@@ -35,29 +35,29 @@ class Event(Protocol):
 Events = Sequence[Event]
 
 _STANDS = {
-    ("intent", "forward"): ("announced, outcome not recorded", Tone.WARNING),
-    ("intent", "back"): ("being taken back, outcome not recorded", Tone.WARNING),
-    ("delivered", ""): ("sent, secret delivered", Tone.WARNING),
-    ("done", "forward"): ("done", Tone.GOOD),
-    ("done", "back"): ("taken back", Tone.UPDATE),
-    ("found", "forward"): ("in force, as was seen later", Tone.WARNING),
-    ("found", "back"): ("taken back, as was seen later", Tone.UPDATE),
-    ("unknown", ""): ("sent, nobody can see the outcome", Tone.ERROR),
-    ("refused", "back"): ("could not be taken back", Tone.ERROR),
-    ("refused", ""): ("refused", Tone.ERROR),
-    ("skipped", ""): ("was in force already", Tone.GOOD),
-    ("withdrawn", ""): ("taken back, its secret removed", Tone.UPDATE),
+    ("intent", "forward"): ("announced, outcome not recorded", Style.WARNING),
+    ("intent", "back"): ("being taken back, outcome not recorded", Style.WARNING),
+    ("delivered", ""): ("sent, secret delivered", Style.WARNING),
+    ("done", "forward"): ("done", Style.GOOD),
+    ("done", "back"): ("taken back", Style.UPDATE),
+    ("found", "forward"): ("in force, as was seen later", Style.WARNING),
+    ("found", "back"): ("taken back, as was seen later", Style.UPDATE),
+    ("unknown", ""): ("sent, nobody can see the outcome", Style.ERROR),
+    ("refused", "back"): ("could not be taken back", Style.ERROR),
+    ("refused", ""): ("refused", Style.ERROR),
+    ("skipped", ""): ("was in force already", Style.GOOD),
+    ("withdrawn", ""): ("taken back, its secret removed", Style.UPDATE),
 }
-_NOT_BEGUN = ("not begun", Tone.FAINT)
-_UNSURE = ("made, its secret not known to be delivered", Tone.WARNING)
+_NOT_BEGUN = ("not begun", Style.FAINT)
+_UNSURE = ("made, its secret not known to be delivered", Style.WARNING)
 
 
-def outline(events: Events, *, every_event: bool = True) -> Outline:
+def outline(events: Events, *, every_event: bool = True) -> Document:
     """Where the run stands, step by step; with `every_event` also the journal itself."""
     sections = [Section("Steps", tuple((line,) for line in _steps(events)), "step")]
     if every_event:
         sections.append(Section("Events", tuple((line,) for line in _log(events)), "event"))
-    return Outline(
+    return Document(
         title=f"Run: {state(events)}",
         facts=tuple(_facts(events)),
         sections=tuple(part for part in sections if part.blocks),
@@ -135,7 +135,7 @@ def _target(request: Mapping[str, Any]) -> str:
     return f"{request.get('method', '')} /{'/'.join(request.get('path', ()))}"
 
 
-def _steps(events: Events) -> Iterable[Line]:
+def _steps(events: Events) -> Iterable[TextLine]:
     titles = list(_titles(events))
     secret = {
         number
@@ -152,28 +152,28 @@ def _steps(events: Events) -> Iterable[Line]:
     for number, title in enumerate(titles):
         words, tone = stands.get(number, _NOT_BEGUN)
         label = f"{str(number + 1).rjust(width)}. {words.ljust(wide)}  "
-        yield Line(title, tone, 2, label=label)
+        yield TextLine(title, tone, 2, label=label)
 
 
 def _is_made(event: Event) -> bool:
     return event.name == "found" and event.data.get("direction") == "forward"
 
 
-def _stand(event: Event) -> tuple[str, Tone]:
+def _stand(event: Event) -> tuple[str, Style]:
     direction = str(event.data.get("direction", ""))
     if event.data.get("more"):
-        return ("begun", Tone.WARNING)
-    alike = _STANDS.get((event.name, ""), (event.name, Tone.PLAIN))
+        return ("begun", Style.WARNING)
+    alike = _STANDS.get((event.name, ""), (event.name, Style.PLAIN))
     return _STANDS.get((event.name, direction), alike)
 
 
-def _log(events: Events) -> Iterable[Line]:
+def _log(events: Events) -> Iterable[TextLine]:
     names = max((len(event.name) for event in events), default=0)
     for number, event in enumerate(events, 1):
         step = f"step {event.step + 1}" if event.step >= 0 else ""
         time = clock(event.data["time"]) if "time" in event.data else ""
         label = f"{number:>4}  {time.ljust(8)}  {event.name.ljust(names)}  {step.ljust(8)}  "
-        yield Line(_told(event), Tone.PLAIN, 0, label=label)
+        yield TextLine(_told(event), Style.PLAIN, 0, label=label)
 
 
 def _told(event: Event) -> str:
@@ -196,20 +196,20 @@ def _told(event: Event) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _closing(events: Events) -> Iterable[Line]:
+def _closing(events: Events) -> Iterable[TextLine]:
     if not events:
-        yield Line("Nothing was sent; the journal may be deleted.")
+        yield TextLine("Nothing was sent; the journal may be deleted.")
     elif _is_finished(events):
-        yield Line("The run came to its end; nothing is left to do.", Tone.GOOD)
+        yield TextLine("The run came to its end; nothing is left to do.", Style.GOOD)
     elif _is_past_return(events):
         text = "There is only the way forward: correct the cause, then `pvectl resume`."
-        yield Line(text, Tone.STRONG)
+        yield TextLine(text, Style.STRONG)
     elif _turned_back(events):
         text = "`pvectl resume` finishes the way back; the cluster decides what is left to do."
-        yield Line(text, Tone.STRONG)
+        yield TextLine(text, Style.STRONG)
     else:
         text = "`pvectl resume` finishes the run, `pvectl rollback` takes it back."
-        yield Line(text, Tone.STRONG)
+        yield TextLine(text, Style.STRONG)
 
 
 def text(events: Events, view: View) -> str:
@@ -221,7 +221,7 @@ def status(events: Events, view: View, running: str = "") -> str:
     """Only where the run stands, for a terminal; `running` tells what writes at this moment."""
     content = outline(events, every_event=False)
     if running:
-        now = Line(f"Running now, {running}: wait for it.", Tone.STRONG)
+        now = TextLine(f"Running now, {running}: wait for it.", Style.STRONG)
         content = replace(content, title="Run: under way", closing=(now,))
     return terminal.render(content, color=view.color, width=view.width)
 

@@ -9,7 +9,7 @@ from reconciler.model.finding import UNDECLARED_MEMBER, Finding, Severity
 from reconciler.model.plan import Plan
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
-from reconciler.render.document import Fact, Line, Outline, Section, Tone, section, severities
+from reconciler.render.document import Document, Fact, Section, Style, TextLine, section, severities
 from reconciler.render.documents.plan_steps import step_blocks
 from reconciler.render.view import View
 from reconciler.text.humanize import count
@@ -24,7 +24,7 @@ SHORT = 12
 _VERBS = {Action.CREATE: "to create", Action.UPDATE: "to change", Action.DELETE: "to delete"}
 
 
-def outline(plan: Plan, view: View) -> Outline:
+def outline(plan: Plan, view: View) -> Document:
     """Head, findings, effect on access, steps in order, and what to do next."""
     parts = []
     if plan.access.lines:
@@ -35,7 +35,7 @@ def outline(plan: Plan, view: View) -> Outline:
     if plan.kept:
         kept = [f"{count(k.number, f'{k.kind} object')}: {k.why}" for k in plan.kept]
         parts.append(section("Left alone", kept))
-    return Outline(
+    return Document(
         title=f"Plan: {summary(plan)}",
         facts=tuple(facts(plan)),
         findings=plan.findings,
@@ -65,29 +65,29 @@ def facts(plan: Plan) -> Iterable[Fact]:
         yield Fact("allowed", ", ".join(plan.allowed))
 
 
-def _closing(plan: Plan, view: View) -> Iterable[Line]:
+def _closing(plan: Plan, view: View) -> Iterable[TextLine]:
     refusals = plan.refusals
     if not plan.steps:
         crowded = any(finding.code == UNDECLARED_MEMBER for finding in plan.findings)
-        yield Line(CROWDED, Tone.WARNING) if crowded else Line(NO_CHANGES, Tone.GOOD)
+        yield TextLine(CROWDED, Style.WARNING) if crowded else TextLine(NO_CHANGES, Style.GOOD)
     if refusals:
         text = f"Refused: {count(len(refusals), 'error stands', 'errors stand')} in the way. "
         if all(finding.allow for finding in refusals):
             text += "Correct the state files, or allow what is meant with the flags named above."
         else:
             text += "Correct what the errors name, then plan again."
-        yield Line(text, Tone.ERROR)
+        yield TextLine(text, Style.ERROR)
     elif plans_only(plan):
         who = plan.actor or "This caller"
         text = (
             f"{who} may plan only; apply as somebody who has what {MISSING_PRIVILEGE} above names. "
             "`pvectl bootstrap` prints how to grant it."
         )
-        yield Line(text, Tone.WARNING)
+        yield TextLine(text, Style.WARNING)
     elif plan.steps and view.next_command and not view.unfinished:
-        yield Line(f"To do this: {view.next_command}", Tone.STRONG)
+        yield TextLine(f"To do this: {view.next_command}", Style.STRONG)
     if view.unfinished:
-        yield Line(UNFINISHED, Tone.WARNING)
+        yield TextLine(UNFINISHED, Style.WARNING)
 
 
 def plans_only(plan: Plan) -> bool:

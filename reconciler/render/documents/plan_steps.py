@@ -9,12 +9,12 @@ from reconciler.kinds.kind import plain_title
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Change, Undo
 from reconciler.model.plan import Step
-from reconciler.render.document import Block, Line, Tone, labelled
+from reconciler.render.document import Block, Style, TextLine, labelled
 from reconciler.render.fields import differences, fields
 from reconciler.text.humanize import count, listed
 
 MARKS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
-TONES = {Action.CREATE: Tone.CREATE, Action.UPDATE: Tone.UPDATE, Action.DELETE: Tone.DELETE}
+TONES = {Action.CREATE: Style.CREATE, Action.UPDATE: Style.UPDATE, Action.DELETE: Style.DELETE}
 
 ALIKE = 6
 """From so many changes of one request on that are alike, they share a line."""
@@ -42,23 +42,23 @@ def _block(step: Step, number: str, remarks: Remarks) -> Block:
     indent = len(number) + 2
     request = f"{step.request.method} {step.request.target}"
     reasons = tuple(dict.fromkeys(change.reason.text for change in step.changes))
-    why = Line("; ".join([request, *_reason(reasons)]), Tone.FAINT, indent)
+    why = TextLine("; ".join([request, *_reason(reasons)]), Style.FAINT, indent)
     title = kind_of(step.changes[0].address).title(step.changes)
     if title == plain_title(step.changes) and len(step.changes) == 1:
         change = step.changes[0]
         head = _subject(change)._replace(label=number, indent=2)
         lines = [head, why, *_details(change, indent, remarks)]
     else:
-        lines = [Line(title, Tone.STRONG, 2, label=number), why]
+        lines = [TextLine(title, Style.STRONG, 2, label=number), why]
         for group in groups(step.changes):
             if len(group) >= ALIKE:
                 lines += folded(group, indent)
             else:
                 lines += _each(group, indent, remarks)
-    lines += (Line(text, Tone.PLAIN, indent, "~") for text in _moves(step.changes))
-    lines += (Line(text, Tone.WARNING, indent, "!") for text in _marks(step))
+    lines += (TextLine(text, Style.PLAIN, indent, "~") for text in _moves(step.changes))
+    lines += (TextLine(text, Style.WARNING, indent, "!") for text in _marks(step))
     if step.sink is not None:
-        lines.append(Line(f"the new secret goes to {step.sink}", Tone.PLAIN, indent + 2))
+        lines.append(TextLine(f"the new secret goes to {step.sink}", Style.PLAIN, indent + 2))
     return tuple(lines)
 
 
@@ -86,23 +86,23 @@ def groups(changes: Sequence[Change]) -> Iterable[list[Change]]:
     return groups.values()
 
 
-def _each(changes: Sequence[Change], indent: int, remarks: Remarks) -> Iterable[Line]:
+def _each(changes: Sequence[Change], indent: int, remarks: Remarks) -> Iterable[TextLine]:
     for change in changes:
         yield _subject(change)._replace(indent=indent)
         yield from _details(change, indent + 2, remarks)
 
 
-def _subject(change: Change) -> Line:
-    return Line(str(change.address), TONES[change.action], mark=MARKS[change.action])
+def _subject(change: Change) -> TextLine:
+    return TextLine(str(change.address), TONES[change.action], mark=MARKS[change.action])
 
 
-def _details(change: Change, indent: int, remarks: Remarks) -> Iterable[Line]:
+def _details(change: Change, indent: int, remarks: Remarks) -> Iterable[TextLine]:
     yield from detail_lines(change, indent + 2)
     for text in remarks.get(change.address, ()):
-        yield Line(text, Tone.PLAIN, indent + 2)
+        yield TextLine(text, Style.PLAIN, indent + 2)
 
 
-def detail_lines(change: Change, indent: int) -> Iterable[Line]:
+def detail_lines(change: Change, indent: int) -> Iterable[TextLine]:
     """The fields of an object that comes or goes, or those that change."""
     tone = TONES[change.action]
     if change.before is not None and change.after is not None:
@@ -112,7 +112,7 @@ def detail_lines(change: Change, indent: int) -> Iterable[Line]:
     return [] if spec is None else labelled(fields(spec), indent, tone)
 
 
-def folded(changes: Sequence[Change], indent: int) -> Iterable[Line]:
+def folded(changes: Sequence[Change], indent: int) -> Iterable[TextLine]:
     """`acl./vms/100|*|PVEVMUser`, and below it what stands at the place of the star."""
     first = changes[0]
     rows = [change.address.id.split(PARTS) for change in changes]
@@ -126,9 +126,9 @@ def folded(changes: Sequence[Change], indent: int) -> Iterable[Line]:
     common = ["*" if column in varying else part for column, part in enumerate(rows[0])]
     pattern = Address(first.address.kind, PARTS.join(common))
     number = f"{len(changes):,} objects {pattern}"
-    yield Line(number, TONES[first.action], indent, MARKS[first.action])
+    yield TextLine(number, TONES[first.action], indent, MARKS[first.action])
     names = [PARTS.join(row[column] for column in varying) for row in rows]
-    yield Line(listed(names, NAMED), TONES[first.action], indent + 4)
+    yield TextLine(listed(names, NAMED), TONES[first.action], indent + 4)
     yield from detail_lines(first, indent + 4)
 
 

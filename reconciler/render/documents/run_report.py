@@ -11,7 +11,7 @@ from reconciler.model.change import Undo
 from reconciler.model.plan import Step
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
-from reconciler.render.document import Block, Line, Outline, Section, Tone
+from reconciler.render.document import Block, Document, Section, Style, TextLine
 from reconciler.render.json import document
 from reconciler.render.view import View
 from reconciler.text.humanize import hint_lines
@@ -61,10 +61,10 @@ class Ended(Protocol):
 
 
 _TONES = {
-    "done": Tone.GOOD,
-    "undone": Tone.UPDATE,
-    "untouched": Tone.FAINT,
-    "unknown": Tone.ERROR,
+    "done": Style.GOOD,
+    "undone": Style.UPDATE,
+    "untouched": Style.FAINT,
+    "unknown": Style.ERROR,
 }
 """The outcomes of an object, in the order in which they are listed."""
 
@@ -80,7 +80,7 @@ def losses(steps: Iterable[Step]) -> Mapping[Address, Sequence[str]]:
     }
 
 
-def outline(report: Ended, view: View) -> Outline:
+def outline(report: Ended, view: View) -> Document:
     """Trouble first, then the objects by what became of them."""
     sections = []
     if report.failure is not None:
@@ -99,10 +99,10 @@ def outline(report: Ended, view: View) -> Outline:
                 blocks = _cut(blocks)
             sections.append(Section(f"{outcome.capitalize()}: {len(found):,}", blocks, "object"))
     title, tone = _title(report)
-    closing = [Line(_next(report))]
+    closing = [TextLine(_next(report))]
     if not report.verified:
-        closing.insert(0, Line(NOT_ASKED, Tone.WARNING))
-    return Outline(title=title, tone=tone, sections=tuple(sections), closing=tuple(closing))
+        closing.insert(0, TextLine(NOT_ASKED, Style.WARNING))
+    return Document(title=title, tone=tone, sections=tuple(sections), closing=tuple(closing))
 
 
 def _cut(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
@@ -111,12 +111,12 @@ def _cut(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
         return blocks
     shown = (*blocks[:MOST], *(block for block in blocks[MOST:] if len(block) > 1))
     more = f"… and {len(blocks) - len(shown):,} more; `--format json` has all"
-    return (*shown, (Line(more, Tone.FAINT, 2),)) if len(shown) < len(blocks) else blocks
+    return (*shown, (TextLine(more, Style.FAINT, 2),)) if len(shown) < len(blocks) else blocks
 
 
 def _error(error: PvectlError) -> Block:
-    hints = (Line(text, Tone.PLAIN, 4) for text in hint_lines(error.hint))
-    return (Line(error.summary, Tone.ERROR, 2), *hints)
+    hints = (TextLine(text, Style.PLAIN, 4) for text in hint_lines(error.hint))
+    return (TextLine(error.summary, Style.ERROR, 2), *hints)
 
 
 def _remarks(report: Ended, address: Address, view: View) -> Sequence[str]:
@@ -126,27 +126,27 @@ def _remarks(report: Ended, address: Address, view: View) -> Sequence[str]:
     return [*(lost if became in {"undone", "unknown"} else ()), *said]
 
 
-def _object(address: Address, tone: Tone, remarks: Sequence[str]) -> Block:
+def _object(address: Address, tone: Style, remarks: Sequence[str]) -> Block:
     return (
-        Line(str(address), tone, 2),
-        *(Line(text, Tone.WARNING, 6, "!") for text in remarks),
+        TextLine(str(address), tone, 2),
+        *(TextLine(text, Style.WARNING, 6, "!") for text in remarks),
     )
 
 
-def _title(report: Ended) -> tuple[str, Tone]:
+def _title(report: Ended) -> tuple[str, Style]:
     if report.complete and report.failure is None:
-        return "Applied: every change is in force, verified.", Tone.GOOD
+        return "Applied: every change is in force, verified.", Style.GOOD
     if report.restored:
         first = "Apply failed" if report.failure else "Rolled back"
-        return f"{first}: everything is as it was before, verified.", Tone.WARNING
+        return f"{first}: everything is as it was before, verified.", Style.WARNING
     if report.outcome == "stuck" or (report.outcome == "stopped" and report.final):
         first = "Stopped" if isinstance(report.failure, Interrupted) else "Apply failed"
-        return f"{first} past the point of no return.", Tone.ERROR
+        return f"{first} past the point of no return.", Style.ERROR
     if report.outcome == "done":
-        return "Applied, but not every change is in force.", Tone.ERROR
+        return "Applied, but not every change is in force.", Style.ERROR
     if report.outcome == "stopped":
-        return f"Stopped in the middle{' of the way back' * report.back}.", Tone.ERROR
-    return "Not everything is as it was before: a person is needed.", Tone.ERROR
+        return f"Stopped in the middle{' of the way back' * report.back}.", Style.ERROR
+    return "Not everything is as it was before: a person is needed.", Style.ERROR
 
 
 _NEXT = {

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from reconciler.render import terminal
-from reconciler.render.document import Line, Outline, Section, Tone
+from reconciler.render.document import Document, Section, Style, TextLine
 from reconciler.render.documents import journal as told
 from reconciler.render.documents import run_report as ended
 from reconciler.render.json import document
@@ -80,31 +80,34 @@ def _objects(report: ended.Ended, view: View) -> str:
     whole = ended.outline(report, view)
     title = "Objects as they are now" if report.verified else "Objects as the journal says"
     return terminal.render(
-        Outline(title=title, sections=whole.sections), color=view.color, width=view.width
+        Document(title=title, sections=whole.sections), color=view.color, width=view.width
     )
 
 
 def _unasked(why: str, view: View) -> str:
-    outline = Outline(
+    outline = Document(
         title="The cluster could not be asked",
-        closing=(Line(why, Tone.ERROR), Line("Whether somebody holds its lock is not known.")),
+        closing=(
+            TextLine(why, Style.ERROR),
+            TextLine("Whether somebody holds its lock is not known."),
+        ),
     )
     return terminal.render(outline, color=view.color, width=view.width)
 
 
 def _holders(holders: Iterable[Holder], view: View) -> str:
     lines = tuple((_holder(holder, view.now),) for holder in holders)
-    outline = Outline(title="Locks on the cluster", sections=(Section("Held by", lines, "lock"),))
+    outline = Document(title="Locks on the cluster", sections=(Section("Held by", lines, "lock"),))
     return terminal.render(outline, color=view.color, width=view.width)
 
 
-def _holder(holder: Holder, now: int) -> Line:
+def _holder(holder: Holder, now: int) -> TextLine:
     who = f"{holder.owner}, number {holder.fence} {holder.run}".rstrip()
     if holder.until == float("inf"):
-        return Line(f"{who}: cannot be read, a person is to look at it", Tone.ERROR, 2)
+        return TextLine(f"{who}: cannot be read, a person is to look at it", Style.ERROR, 2)
     if holder.until > now:
-        return Line(f"{who}: until {moment(int(holder.until))}", Tone.WARNING, 2)
-    return Line(f"{who}: expired, the next run takes it over", Tone.FAINT, 2)
+        return TextLine(f"{who}: until {moment(int(holder.until))}", Style.WARNING, 2)
+    return TextLine(f"{who}: expired, the next run takes it over", Style.FAINT, 2)
 
 
 def json(standing: Standing, view: View) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from reconciler.access.expectations.verify import Disagreement, Outcome, Spot
+from reconciler.access.expectations.verify import Checkpoint, Disagreement, VerificationOutcome
 from reconciler.access.explain.snippets import shell
 from reconciler.model.declared import Expectation
 from reconciler.pve.acl_paths import UNNAMED
 from reconciler.render import junit as ci
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
-from reconciler.render.document import Block, Fact, Line, Outline, Section, Tone
+from reconciler.render.document import Block, Document, Fact, Section, Style, TextLine
 from reconciler.render.json import document
 from reconciler.render.view import View
 from reconciler.text.humanize import count, listed
@@ -23,7 +23,7 @@ _MOST = 4
 """How many names one line holds."""
 
 
-class Probe(NamedTuple):
+class ProbeResult(NamedTuple):
     """A token that was tried with its secret; `refused`: why it could not be, empty when it was."""
 
     token: str
@@ -35,13 +35,13 @@ class Verification:
     """`unknown`: names in expectations that mean nobody. `untried`: tokens without known secret."""
 
     asked: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[VerificationOutcome, ...]
     disagreements: tuple[Disagreement, ...] = ()
     unknown: tuple[tuple[Expectation, str], ...] = ()
-    probes: tuple[Probe, ...] = ()
+    probes: tuple[ProbeResult, ...] = ()
     untried: tuple[str, ...] = ()
 
-    def holds(self, one: Outcome) -> bool:
+    def holds(self, one: VerificationOutcome) -> bool:
         """What was asked about nobody, since the name means nobody, does not hold."""
         nobody = not one.checked and any(one.expectation == other for other, _ in self.unknown)
         return not one.failed and not nobody
@@ -57,22 +57,22 @@ class Verification:
         )
 
 
-def outline(done: Verification) -> Outline:
+def outline(done: Verification) -> Document:
     """Failures first, then every expectation with what was found."""
     sections = []
     if done.failed:
         sections.append(Section("Not as expected", tuple(_failures(done)), "failure", spaced=True))
     others = [one for one in done.disagreements if not one.named]
     if others:
-        blocks = tuple((_disagreement(one, Tone.WARNING),) for one in others)
+        blocks = tuple((_disagreement(one, Style.WARNING),) for one in others)
         sections.append(Section("Answered otherwise than computed", blocks, "answer"))
     if done.outcomes:
         sections.append(Section("Expectations", tuple(_all(done)), "expectation", spaced=True))
-    return Outline(
+    return Document(
         title=_title(done),
         facts=tuple(_facts(done)),
         sections=tuple(sections),
-        tone=Tone.ERROR if done.failed else Tone.GOOD,
+        tone=Style.ERROR if done.failed else Style.GOOD,
     )
 
 
@@ -96,7 +96,7 @@ def _facts(done: Verification) -> Iterable[Fact]:
 
 
 def _failures(done: Verification) -> Iterator[Block]:
-    alike: dict[tuple[object, ...], list[Outcome]] = {}
+    alike: dict[tuple[object, ...], list[VerificationOutcome]] = {}
     for one in done.outcomes:
         if one.failed:
             key = (one.expectation, one.wanted, one.probe, one.failed, one.why)
@@ -104,21 +104,21 @@ def _failures(done: Verification) -> Iterator[Block]:
     for same in alike.values():
         first = same[0]
         yield (
-            Line(_failure(*same), Tone.ERROR, 2, label=f"{first.expectation.source}  "),
-            Line(_next(first.failed[0], first.privilege), Tone.FAINT, 6, whole=True),
+            TextLine(_failure(*same), Style.ERROR, 2, label=f"{first.expectation.source}  "),
+            TextLine(_next(first.failed[0], first.privilege), Style.FAINT, 6, whole=True),
         )
     for expectation, name in done.unknown:
         text = f"{name} is no user, token or group that exists"
-        yield (Line(text, Tone.ERROR, 2, label=f"{expectation.source}  "),)
+        yield (TextLine(text, Style.ERROR, 2, label=f"{expectation.source}  "),)
     for probe in done.probes:
         if probe.refused:
-            yield (Line(f"{probe.token} cannot be tried: {probe.refused}", Tone.ERROR, 2),)
+            yield (TextLine(f"{probe.token} cannot be tried: {probe.refused}", Style.ERROR, 2),)
     for other in done.disagreements:
         if other.named:
-            yield (_disagreement(other, Tone.ERROR),)
+            yield (_disagreement(other, Style.ERROR),)
 
 
-def _next(spot: Spot, privilege: str) -> str:
+def _next(spot: Checkpoint, privilege: str) -> str:
     return shell("pvectl", "explain", spot.principal, spot.path, privilege)
 
 
@@ -127,11 +127,11 @@ def _subject(expectation: Expectation) -> str:
     return f"{listed(expectation.who, _MOST)}{but} on {listed(expectation.paths, _MOST)}"
 
 
-def _wish(outcome: Outcome) -> str:
+def _wish(outcome: VerificationOutcome) -> str:
     return f"{'can' if outcome.wanted else 'cannot'} {outcome.privilege}"
 
 
-def _failure(*outcomes: Outcome) -> str:
+def _failure(*outcomes: VerificationOutcome) -> str:
     """`alice@pve cannot VM.Audit on /vms/100, but should be able to`; all fail in the same way."""
     first = outcomes[0]
     who = list(dict.fromkeys(spot.principal for spot in first.failed))
@@ -151,8 +151,8 @@ def _place(path: str) -> str:
     return f"anything else below {path.rpartition('/')[0]}" if path in UNNAMED else path
 
 
-def _disagreement(one: Disagreement, tone: Tone) -> Line:
-    return Line(_differs(one), tone, 2)
+def _disagreement(one: Disagreement, tone: Style) -> TextLine:
+    return TextLine(_differs(one), tone, 2)
 
 
 def _differs(one: Disagreement) -> str:
@@ -169,26 +169,26 @@ def _differs(one: Disagreement) -> str:
 
 def _all(done: Verification) -> Iterator[Block]:
     nobody = dict(done.unknown)
-    by_expectation: dict[Expectation, list[Outcome]] = {}
+    by_expectation: dict[Expectation, list[VerificationOutcome]] = {}
     for one in done.outcomes:
         by_expectation.setdefault(one.expectation, []).append(one)
     for expectation, outcomes in by_expectation.items():
         lines = [
-            Line(_subject(expectation), Tone.STRONG, 2, label=f"{expectation.source}  "),
+            TextLine(_subject(expectation), Style.STRONG, 2, label=f"{expectation.source}  "),
         ]
-        rows: dict[tuple[bool, bool], dict[str, list[Outcome]]] = {}
+        rows: dict[tuple[bool, bool], dict[str, list[VerificationOutcome]]] = {}
         for one in outcomes:
             row = rows.setdefault((not one.wanted, not done.holds(one)), {})
             row.setdefault(one.privilege, []).append(one)
         for (denied, failed), found in rows.items():
             text = f"{'cannot' if denied else 'can'} {', '.join(found)}"
-            tone, mark = (Tone.DELETE, "-") if failed else (Tone.CREATE, "+")
+            tone, mark = (Style.DELETE, "-") if failed else (Style.CREATE, "+")
             how = _how(found.values(), nobody.get(expectation, ""))
-            lines.append(Line(f"{text}{how}", tone, 4, mark))
+            lines.append(TextLine(f"{text}{how}", tone, 4, mark))
         yield tuple(lines)
 
 
-def _how(found: Iterable[list[Outcome]], nobody: str) -> str:
+def _how(found: Iterable[list[VerificationOutcome]], nobody: str) -> str:
     outcomes = [one for several in found for one in several]
     number = max(one.checked for one in outcomes)
     if not number:
@@ -256,7 +256,7 @@ def json(done: Verification, view: View) -> str:
     return document("verification", FORMAT, content)
 
 
-def _outcome_json(one: Outcome, *, ok: bool) -> dict[str, Any]:
+def _outcome_json(one: VerificationOutcome, *, ok: bool) -> dict[str, Any]:
     return {
         "source": str(one.expectation.source),
         "who": list(one.expectation.who),

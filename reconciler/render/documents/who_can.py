@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from reconciler.access.analysis.unexpected import entry_json
-from reconciler.access.explain.explain import Holder
+from reconciler.access.explain.explain import PrivilegeHolder
 from reconciler.access.login import Login
 from reconciler.access.table import ROOT, split_token
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
-from reconciler.render.document import Block, Fact, Line, Outline, Section, Tone
+from reconciler.render.document import Block, Document, Fact, Section, Style, TextLine
 from reconciler.render.documents.acl_entries import entries_text, login_text
 from reconciler.render.json import document
 from reconciler.render.view import View
@@ -27,20 +27,20 @@ class Holders:
     privilege: str
     path: str
     asked: str
-    holders: tuple[Holder, ...]
+    holders: tuple[PrivilegeHolder, ...]
     notes: tuple[str, ...] = ()
 
 
-def outline(found: Holders) -> Outline:
+def outline(found: Holders) -> Document:
     """Users, tokens, then those that could if they were let in."""
     able = [one for one in found.holders if one.login is Login.ACTIVE]
     users = [one for one in able if split_token(one.principal) is None]
     tokens = [one for one in able if split_token(one.principal) is not None]
     out = [one for one in found.holders if one.login is not Login.ACTIVE]
     groups = (
-        ("Users", users, Tone.PLAIN),
-        ("Tokens", tokens, Tone.PLAIN),
-        ("Not now, since they cannot log in", out, Tone.FAINT),
+        ("Users", users, Style.PLAIN),
+        ("Tokens", tokens, Style.PLAIN),
+        ("Not now, since they cannot log in", out, Style.FAINT),
     )
     sections = [
         Section(title, tuple(_rows(part, tone)), "principal")
@@ -49,22 +49,22 @@ def outline(found: Holders) -> Outline:
     ]
     number = counts([(len(users), "user"), (len(tokens), "token")]).replace(", ", " and ")
     verb = "has" if len(able) == 1 or not able else "have"
-    return Outline(
+    return Document(
         title=f"{number or 'Nobody'} {verb} {found.privilege} on {found.path}.",
         facts=(Fact("asked", found.asked),),
         sections=tuple(sections),
-        closing=tuple(Line(note, Tone.WARNING, 0, "!") for note in found.notes),
+        closing=tuple(TextLine(note, Style.WARNING, 0, "!") for note in found.notes),
     )
 
 
-def _rows(holders: Iterable[Holder], tone: Tone) -> Iterator[Block]:
+def _rows(holders: Iterable[PrivilegeHolder], tone: Style) -> Iterator[Block]:
     rows = list(holders)
     wide = max(len(one.principal) for one in rows)
     for one in rows:
-        yield (Line(_how(one), tone, 2, label=f"{one.principal.ljust(wide)}  "),)
+        yield (TextLine(_how(one), tone, 2, label=f"{one.principal.ljust(wide)}  "),)
 
 
-def _how(holder: Holder) -> str:
+def _how(holder: PrivilegeHolder) -> str:
     if holder.principal == ROOT:
         return "has every privilege everywhere"
     text = f"by {entries_text(holder.entries)}" if holder.entries else f"as a token of {ROOT}"

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 
 from reconciler.access.review.accounts import Account
-from reconciler.access.review.privilege_catalog import in_words
+from reconciler.access.review.privilege_catalog import privilege_in_words
 from reconciler.access.review.review import Review
 from reconciler.access.table import TOKEN, USER
 from reconciler.render.review.labels import TITLES, Places
@@ -99,7 +99,7 @@ def _what(account: Account, review: Review, places: Places) -> Iterator[tuple[st
             TITLES[one.sort],
             one.level.word,
             "; ".join(places.where(one, profile) or one.places),
-            in_words(one.privileges),
+            privilege_in_words(one.privileges),
             "; ".join(one.privileges),
         )
         yield tuple(map(plain, cells))

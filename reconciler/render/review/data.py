@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from reconciler.access.review.accounts import Account, Mark, Risk
-from reconciler.access.review.privilege_catalog import Level, Sort, in_words
+from reconciler.access.review.privilege_catalog import Level, ResourceType, privilege_in_words
 from reconciler.access.review.review import Review
 from reconciler.access.table import TOKEN
 from reconciler.render.review.labels import TITLES, Places, shortened
@@ -39,7 +39,7 @@ def data(review: Review) -> dict[str, Any]:
     changed = account_changes(review, places)
     content = {
         "levels": [one.word for one in Level],
-        "sorts": [TITLES[one] for one in Sort],
+        "sorts": [TITLES[one] for one in ResourceType],
         "risks": [one.value for one in Risk],
         "marks": [one.value for one in Mark],
         "codes": [one.name.lower() for one in (*Risk, *Mark)],
@@ -66,17 +66,17 @@ def _numbers(review: Review) -> range:
 
 def _profile(review: Review, number: int, places: Places, texts: _Texts) -> list[Any]:
     profile = review.holdings.profiles[number]
-    sorts = list(Sort)
+    sorts = list(ResourceType)
     cells = [
         [[int(part.level), texts(part.where)] for part in places.parts(profile, sort)]
-        for sort in Sort
+        for sort in ResourceType
     ]
     rows = [
         [
             sorts.index(one.sort),
             int(one.level),
             texts(shortened(places.where(one, profile) or one.places, SHOWN)),
-            texts(in_words(one.privileges)),
+            texts(privilege_in_words(one.privileges)),
             texts(", ".join(one.privileges)),
         ]
         for one in profile

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from reconciler.access.review.privilege_catalog import Level, Sort
+from reconciler.access.review.privilege_catalog import Level, ResourceType
 from reconciler.access.review.profiles import POOL, Holding, Profile
 from reconciler.access.review.review import Review
 from reconciler.text.humanize import count, listed
@@ -25,23 +25,23 @@ _WHOLE = {
 _ITSELF = {"/": "the cluster", "/access": "roles"}
 
 _NOUNS = {
-    Sort.GUESTS: ("guest", "guests"),
-    Sort.STORAGES: ("storage", "storages"),
-    Sort.POOLS: ("pool", "pools"),
-    Sort.NETWORK: ("network", "networks"),
-    Sort.NODES: ("node", "nodes"),
-    Sort.ACCESS: ("place", "places"),
-    Sort.CLUSTER: ("place", "places"),
+    ResourceType.GUESTS: ("guest", "guests"),
+    ResourceType.STORAGES: ("storage", "storages"),
+    ResourceType.POOLS: ("pool", "pools"),
+    ResourceType.NETWORK: ("network", "networks"),
+    ResourceType.NODES: ("node", "nodes"),
+    ResourceType.ACCESS: ("place", "places"),
+    ResourceType.CLUSTER: ("place", "places"),
 }
 
 TITLES = {
-    Sort.GUESTS: "Guests",
-    Sort.STORAGES: "Storages",
-    Sort.POOLS: "Pools",
-    Sort.NETWORK: "Network",
-    Sort.NODES: "Nodes",
-    Sort.ACCESS: "Access",
-    Sort.CLUSTER: "Whole cluster",
+    ResourceType.GUESTS: "Guests",
+    ResourceType.STORAGES: "Storages",
+    ResourceType.POOLS: "Pools",
+    ResourceType.NETWORK: "Network",
+    ResourceType.NODES: "Nodes",
+    ResourceType.ACCESS: "Access",
+    ResourceType.CLUSTER: "Whole cluster",
 }
 """The heads of the columns of the matrix, in order."""
 
@@ -71,7 +71,7 @@ class Places:
         """Places by themselves."""
         return tuple(self._texts(places, ()))
 
-    def parts(self, profile: Profile, sort: Sort) -> tuple[Part, ...]:
+    def parts(self, profile: Profile, sort: ResourceType) -> tuple[Part, ...]:
         """A cell of the matrix: the highest level first, each with a short word for where."""
         found: dict[Level, list[str]] = {}
         for holding in profile:
@@ -83,18 +83,18 @@ class Places:
             if level
         )
 
-    def _short(self, sort: Sort, places: Sequence[str], lower: Sequence[str]) -> str:
+    def _short(self, sort: ResourceType, places: Sequence[str], lower: Sequence[str]) -> str:
         """`lower`: where less is held."""
-        if sort is Sort.CLUSTER:
+        if sort is ResourceType.CLUSTER:
             return ""
         whole = [noun for top, noun in _WHOLE.items() if f"{top}/-" in places]
-        if len(whole) == 1 and sort in {Sort.ACCESS, Sort.NETWORK}:
+        if len(whole) == 1 and sort in {ResourceType.ACCESS, ResourceType.NETWORK}:
             return whole[0]
         if whole:
             return f"all but {self._named(sort, lower)}" if lower else "all"
         return self._named(sort, places)
 
-    def _named(self, sort: Sort, places: Sequence[str]) -> str:
+    def _named(self, sort: ResourceType, places: Sequence[str]) -> str:
         pools = [place.removeprefix(POOL) for place in places if place.startswith(POOL)]
         others = [place for place in places if not place.startswith(POOL)]
         told = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.access.review.accounts import Account, Risk
-from reconciler.access.review.privilege_catalog import Sort, in_words
+from reconciler.access.review.privilege_catalog import ResourceType, privilege_in_words
 from reconciler.access.review.profiles import Profile
 from reconciler.access.review.review import Review
 from reconciler.access.table import TOKEN
@@ -101,7 +101,7 @@ def _ways(review: Review) -> Iterator[str]:
 
 
 def _matrix(review: Review, places: Places) -> Iterator[str]:
-    head = ("Account", "Risk", *(TITLES[sort] for sort in Sort))
+    head = ("Account", "Risk", *(TITLES[sort] for sort in ResourceType))
     yield from _rows(head, _matrix_rows(review, places))
     nothing = [one.principal for one in review.accounts if one.risk is Risk.NOTHING]
     if nothing:
@@ -113,11 +113,11 @@ def _matrix_rows(review: Review, places: Places) -> Iterator[tuple[str, ...]]:
     for one in review.accounts:
         if one.risk is not Risk.NOTHING:
             profile = review.holdings.profiles[one.profile]
-            cells_ = (_cell(places, profile, sort) for sort in Sort)
+            cells_ = (_cell(places, profile, sort) for sort in ResourceType)
             yield (code(one.principal), prose(one.risk.value), *cells_)
 
 
-def _cell(places: Places, profile: Profile, sort: Sort) -> str:
+def _cell(places: Places, profile: Profile, sort: ResourceType) -> str:
     parts = places.parts(profile, sort)
     return "<br>".join(f"{part.level.word} {prose(part.where)}".rstrip() for part in parts)
 
@@ -143,7 +143,7 @@ def _details(review: Review, places: Places) -> Iterator[str]:
                         TITLES[one.sort],
                         one.level.word,
                         prose(shortened(places.where(one, profile) or one.places)),
-                        prose(in_words(one.privileges)),
+                        prose(privilege_in_words(one.privileges)),
                     )
                     for one in profile
                 ),
@@ -202,7 +202,7 @@ def _roles(review: Review) -> Iterator[str]:
                 code(one.role),
                 "built in" if one.built_in else prose(one.purpose) or "not given",
                 "" if one.built_in else prose(one.owner) or "not given",
-                prose(in_words(one.privileges)),
+                prose(privilege_in_words(one.privileges)),
                 _codes(one.paths) or "nowhere",
                 _codes(one.holders) or "nobody",
             )

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from reconciler.access.review.accounts import Mark, Risk
-from reconciler.access.review.privilege_catalog import Level, in_words
+from reconciler.access.review.privilege_catalog import Level, privilege_in_words
 from reconciler.access.review.review import Review
 from reconciler.access.table import TOKEN, USER
 from reconciler.render.collapse import alike
-from reconciler.render.document import Tone
+from reconciler.render.document import Style
 from reconciler.render.review.labels import Places
 from reconciler.render.review.statements import changes, ending, facts, points, waived
 from reconciler.text.humanize import count, hint_lines, listed, moment
@@ -92,7 +92,7 @@ def _filter(key: str, value: str, words: str, kind: str = "") -> str:
     return f'<button type=button{named} data-filter="{key}" data-value="{value}">{words}</button>'
 
 
-_TONES = {Tone.ERROR: "bad", Tone.WARNING: "warn", Tone.PLAIN: "note"}
+_TONES = {Style.ERROR: "bad", Style.WARNING: "warn", Style.PLAIN: "note"}
 
 
 def points_list(review: Review) -> str:
@@ -270,7 +270,7 @@ def _roles(review: Review) -> Iterator[tuple[str, ...]]:
         yield (
             _code(one.role),
             said,
-            f"{text(in_words(one.privileges))}"
+            f"{text(privilege_in_words(one.privileges))}"
             f"<span class=privs>{text(', '.join(one.privileges))}</span>",
             (_codes(one.paths, 12) or "nowhere") + outside,
             text(listed(one.holders, 12)) or "nobody",

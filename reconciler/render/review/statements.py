@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from reconciler.access.review.accounts import Account, Age, Mark, Risk
-from reconciler.access.review.comparison import Changed, Rights, Since
-from reconciler.access.review.privilege_catalog import in_words
+from reconciler.access.review.comparison import Changed, ReviewComparison, RightsChange
+from reconciler.access.review.privilege_catalog import privilege_in_words
 from reconciler.access.review.review import Ending, Review
 from reconciler.access.table import TOKEN, USER
 from reconciler.model.declared import Waiver
-from reconciler.render.document import Fact, Tone
+from reconciler.render.document import Fact, Style
 from reconciler.render.review.labels import Places, shortened
 from reconciler.text.humanize import count, moment
 
@@ -22,10 +22,10 @@ SHOWN = 4
 """From more privileges on that come or go they are said in words."""
 
 
-class Point(NamedTuple):
+class ReviewPoint(NamedTuple):
     """Something to decide. `names`: whom it concerns; `mark`: the code of a mark or risk."""
 
-    tone: Tone
+    tone: Style
     text: str
     names: tuple[str, ...]
     mark: str
@@ -59,46 +59,46 @@ def title(review: Review) -> str:
     return f"Access review: {count(users, 'user')}, {count(len(review.accounts) - users, 'token')}"
 
 
-_RISKS: tuple[tuple[Risk, Tone, str], ...] = (
-    (Risk.ROOT, Tone.ERROR, "with every privilege"),
-    (Risk.WAY, Tone.ERROR, "able to become root"),
+_RISKS: tuple[tuple[Risk, Style, str], ...] = (
+    (Risk.ROOT, Style.ERROR, "with every privilege"),
+    (Risk.WAY, Style.ERROR, "able to become root"),
 )
-_MARKS: tuple[tuple[Mark, str, Tone, str], ...] = (
-    (Mark.NODE, "", Tone.WARNING, "perhaps able to become root through a node's operating system"),
+_MARKS: tuple[tuple[Mark, str, Style, str], ...] = (
+    (Mark.NODE, "", Style.WARNING, "perhaps able to become root through a node's operating system"),
     (
         Mark.NO_PRIVSEP,
         TOKEN,
-        Tone.WARNING,
+        Style.WARNING,
         "without privilege separation",
     ),
-    (Mark.NO_EXPIRY, TOKEN, Tone.WARNING, "without expiry"),
-    (Mark.NO_SECOND_FACTOR, USER, Tone.WARNING, "without a second factor"),
-    (Mark.EXPIRED, "", Tone.WARNING, "expired and still there"),
-    (Mark.DISABLED, "", Tone.WARNING, "disabled and still there"),
-    (Mark.OWNERLESS, TOKEN, Tone.WARNING, "of users that do not exist"),
+    (Mark.NO_EXPIRY, TOKEN, Style.WARNING, "without expiry"),
+    (Mark.NO_SECOND_FACTOR, USER, Style.WARNING, "without a second factor"),
+    (Mark.EXPIRED, "", Style.WARNING, "expired and still there"),
+    (Mark.DISABLED, "", Style.WARNING, "disabled and still there"),
+    (Mark.OWNERLESS, TOKEN, Style.WARNING, "of users that do not exist"),
     (
         Mark.GHOST,
         USER,
-        Tone.WARNING,
+        Style.WARNING,
         "named but not there: without effect, until somebody gets the name",
     ),
-    (Mark.SOON, "", Tone.PLAIN, "expiring before the next review"),
-    (Mark.TWIN, USER, Tone.PLAIN, "of the same name as another one in another realm"),
-    (Mark.UNDECLARED, "", Tone.WARNING, "in no state file"),
+    (Mark.SOON, "", Style.PLAIN, "expiring before the next review"),
+    (Mark.TWIN, USER, Style.PLAIN, "of the same name as another one in another realm"),
+    (Mark.UNDECLARED, "", Style.WARNING, "in no state file"),
 )
 
 
-def points(review: Review) -> Iterator[Point]:
+def points(review: Review) -> Iterator[ReviewPoint]:
     """What is to be decided, the worst first."""
     for risk, tone, text in _RISKS:
         found = [one for one in review.accounts if one.risk is risk]
         if found:
-            yield Point(tone, f"{_number(found)} {text}", _names(found), risk.name.lower())
+            yield ReviewPoint(tone, f"{_number(found)} {text}", _names(found), risk.name.lower())
     for mark, kind, tone, text in _MARKS:
         found = [one for one in review.accounts if mark in one.marks]
         if found:
             who = _number(found) if not kind else count(len(found), kind)
-            yield Point(tone, f"{who} {text}", _names(found), mark.name.lower())
+            yield ReviewPoint(tone, f"{who} {text}", _names(found), mark.name.lower())
     yield from _other_points(review)
 
 
@@ -110,7 +110,7 @@ def _names(found: Sequence[Account]) -> tuple[str, ...]:
     return tuple(one.principal for one in found)
 
 
-def _other_points(review: Review) -> Iterator[Point]:
+def _other_points(review: Review) -> Iterator[ReviewPoint]:
     past = [one.subject for one in review.endings if one.kind == "grant" and one.past]
     if past:
         yield _point(past, "grant", "expired and still in force")
@@ -129,8 +129,8 @@ def _other_points(review: Review) -> Iterator[Point]:
         yield _point(empty, "group", "without members")
 
 
-def _point(names: Sequence[str], noun: str, text: str) -> Point:
-    return Point(Tone.WARNING, f"{count(len(names), noun)} {text}", tuple(names), "")
+def _point(names: Sequence[str], noun: str, text: str) -> ReviewPoint:
+    return ReviewPoint(Style.WARNING, f"{count(len(names), noun)} {text}", tuple(names), "")
 
 
 def age(account: Account, now: int) -> str:
@@ -165,7 +165,7 @@ _FIELDS: dict[str, tuple[str, Callable[[str], str]]] = {
 }
 
 
-def changes(since: Since, places: Places) -> Iterator[tuple[str, tuple[str, ...]]]:
+def changes(since: ReviewComparison, places: Places) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What has changed: a heading, and its lines with `+`, `-`, `~` or `!` at their start."""
     parts = (
         ("Ways to root", _ways(since)),
@@ -183,7 +183,7 @@ def changes(since: Since, places: Places) -> Iterator[tuple[str, tuple[str, ...]
     yield from ((head, lines) for head, lines in parts if lines)
 
 
-def _ways(since: Since) -> tuple[str, ...]:
+def _ways(since: ReviewComparison) -> tuple[str, ...]:
     """Without a first step somebody is root."""
     opened = (
         f"! {who} can become root now: {text}" if text else f"! {who} is root now"
@@ -196,7 +196,7 @@ def _ways(since: Since) -> tuple[str, ...]:
     return (*opened, *closed)
 
 
-def _accounts(since: Since) -> tuple[str, ...]:
+def _accounts(since: ReviewComparison) -> tuple[str, ...]:
     return (
         *(f"+ {who}" for who in since.accounts_new),
         *(f"- {who}" for who in since.accounts_gone),
@@ -210,18 +210,18 @@ def _fact(one: Changed) -> str:
     return f"{name} {before} → {after}"
 
 
-def _rights(since: Since, places: Places) -> Iterator[str]:
+def _rights(since: ReviewComparison, places: Places) -> Iterator[str]:
     for one in since.rights:
         yield f"{_mark(one)} {shortened(one.principals, 4)}: {_right(one, places)}"
 
 
-def _mark(one: Rights) -> str:
+def _mark(one: RightsChange) -> str:
     if not one.lost:
         return "+"
     return "~" if one.gained else "-"
 
 
-def _right(one: Rights, places: Places) -> str:
+def _right(one: RightsChange, places: Places) -> str:
     gains = f"gained {_privileges(one.gained)}" if one.gained else ""
     loses = f"lost {_privileges(one.lost)}" if one.lost else ""
     what = " and ".join(filter(None, (gains, loses)))
@@ -230,10 +230,10 @@ def _right(one: Rights, places: Places) -> str:
 
 def _privileges(names: Sequence[str]) -> str:
     """By name where they are few."""
-    return ", ".join(names) if len(names) <= SHOWN else f"“{in_words(names)}”"
+    return ", ".join(names) if len(names) <= SHOWN else f"“{privilege_in_words(names)}”"
 
 
-def _roles(since: Since) -> Iterator[str]:
+def _roles(since: ReviewComparison) -> Iterator[str]:
     marks = {"new": "+", "gone": "-", "changed": "~"}
     for one in since.roles:
         came = [f"+{name}" for name in one.gained]

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.access.login import Login
 from reconciler.access.review.accounts import Account, Risk
-from reconciler.access.review.privilege_catalog import in_words
+from reconciler.access.review.privilege_catalog import privilege_in_words
 from reconciler.access.review.profiles import Holding
 from reconciler.access.review.review import Review
 from reconciler.access.table import TOKEN
 from reconciler.render import terminal
 from reconciler.render.collapse import alike
-from reconciler.render.document import Block, Line, Outline, Section, Tone, labelled, section
+from reconciler.render.document import Block, Document, Section, Style, TextLine, labelled, section
 from reconciler.render.review.labels import TITLES, Places, shortened
 from reconciler.render.review.statements import (
     age,
@@ -36,14 +36,14 @@ def text(review: Review, view: View) -> str:
     return terminal.render(outline(review), color=view.color, width=view.width)
 
 
-def outline(review: Review) -> Outline:
+def outline(review: Review) -> Document:
     """The sections in the order in which they are looked at."""
     places = Places(review)
-    return Outline(
+    return Document(
         title=title(review),
         facts=tuple(facts(review)),
         sections=tuple(part for part in _sections(review, places) if part.blocks),
-        closing=(Line("--format html=FILE makes a page to search, print and sign."),),
+        closing=(TextLine("--format html=FILE makes a page to search, print and sign."),),
     )
 
 
@@ -71,8 +71,8 @@ def _sections(review: Review, places: Places) -> Iterator[Section]:
 def _points(review: Review) -> Iterator[Block]:
     for point in points(review):
         yield (
-            Line(point.text, point.tone, 2, "!" if point.tone is not Tone.PLAIN else " "),
-            Line(listed(point.names, NAMED), Tone.FAINT, 6),
+            TextLine(point.text, point.tone, 2, "!" if point.tone is not Style.PLAIN else " "),
+            TextLine(listed(point.names, NAMED), Style.FAINT, 6),
         )
 
 
@@ -80,9 +80,9 @@ def _ways(review: Review) -> Iterator[Block]:
     for way in review.ways:
         if way.steps:
             sure = "" if way.sure else " (perhaps)"
-            head = Line(f"{listed(way.principals, NAMED)}{sure}", Tone.ERROR, 2)
+            head = TextLine(f"{listed(way.principals, NAMED)}{sure}", Style.ERROR, 2)
             steps = (
-                Line(str(step), Tone.PLAIN, 4, label=f"{number}. ")
+                TextLine(str(step), Style.PLAIN, 4, label=f"{number}. ")
                 for number, step in enumerate(way.steps, 1)
             )
             yield (head, *steps)
@@ -91,10 +91,14 @@ def _ways(review: Review) -> Iterator[Block]:
 def _account(account: Account, review: Review, places: Places) -> Block:
     risky = account.risk in {Risk.ROOT, Risk.WAY}
     notes = [account.risk.value, *(mark.value for mark in account.marks)]
-    head = Line(account.principal, Tone.ERROR if risky else Tone.STRONG, 2)
-    lines = [head, Line(", ".join(notes), Tone.FAINT, 4), *_identity(account, review.about.taken)]
+    head = TextLine(account.principal, Style.ERROR if risky else Style.STRONG, 2)
+    lines = [
+        head,
+        TextLine(", ".join(notes), Style.FAINT, 4),
+        *_identity(account, review.about.taken),
+    ]
     if account.risk is Risk.ROOT:
-        return (*lines, Line("every privilege everywhere", Tone.PLAIN, 4))
+        return (*lines, TextLine("every privilege everywhere", Style.PLAIN, 4))
     profile = review.holdings.profiles[account.profile]
     rows = [
         (TITLES[one.sort].lower(), _holding(one, places.where(one, profile)))
@@ -107,10 +111,10 @@ def _account(account: Account, review: Review, places: Places) -> Block:
 def _holding(one: Holding, where: Sequence[str]) -> str:
     if not one.privileges:
         return f"nothing on {shortened(where)}"
-    return f"{one.level.word.lower()} {shortened(where)}: {in_words(one.privileges)}"
+    return f"{one.level.word.lower()} {shortened(where)}: {privilege_in_words(one.privileges)}"
 
 
-def _identity(account: Account, now: int) -> Iterator[Line]:
+def _identity(account: Account, now: int) -> Iterator[TextLine]:
     parts = [account.name, account.email, account.comment]
     if account.login is not Login.ACTIVE:
         parts.append(f"cannot log in: {account.login}")
@@ -119,7 +123,7 @@ def _identity(account: Account, now: int) -> Iterator[Line]:
         parts.append(f"age: {age(account, now)}")
     elif account.groups:
         parts.append(f"groups: {', '.join(account.groups)}")
-    yield Line("; ".join(filter(None, parts)), Tone.FAINT, 4)
+    yield TextLine("; ".join(filter(None, parts)), Style.FAINT, 4)
 
 
 def _roles(review: Review) -> Iterator[Block]:
@@ -128,14 +132,16 @@ def _roles(review: Review) -> Iterator[Block]:
             continue
         said = [role.purpose or "no purpose given", f"owner {role.owner or 'not given'}"]
         lines = [
-            Line(role.role, Tone.STRONG, 2),
-            Line("; ".join(said), Tone.FAINT, 4),
-            Line(in_words(role.privileges), Tone.PLAIN, 4),
-            Line(f"used on {listed(role.paths, 12)}" if role.paths else "used nowhere", indent=4),
+            TextLine(role.role, Style.STRONG, 2),
+            TextLine("; ".join(said), Style.FAINT, 4),
+            TextLine(privilege_in_words(role.privileges), Style.PLAIN, 4),
+            TextLine(
+                f"used on {listed(role.paths, 12)}" if role.paths else "used nowhere", indent=4
+            ),
         ]
         if role.outside:
             where = f"outside the allowed paths: {listed(role.outside, 12)}"
-            lines.append(Line(where, Tone.WARNING, 4, "!"))
+            lines.append(TextLine(where, Style.WARNING, 4, "!"))
         yield tuple(lines)
 
 
@@ -144,7 +150,7 @@ def _findings(review: Review) -> Iterator[Block]:
         for finding in one.shown:
             yield tuple(terminal.finding_lines(finding))
         if one.more:
-            yield (Line(str(one), Tone.FAINT, 2),)
+            yield (TextLine(str(one), Style.FAINT, 2),)
 
 
 def _waivers(review: Review) -> Iterator[str]:

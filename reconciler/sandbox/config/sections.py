@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.pve.schema import Param, Table, complaint
+from reconciler.pve.schema import Param, ParameterTable, complaint
 from reconciler.sandbox.config.perltext import file_bytes, file_text, true
 from reconciler.sandbox.failure import ApiError, died
 
@@ -51,7 +51,7 @@ class SectionFile:
     """
 
     name: str
-    properties: Table
+    properties: ParameterTable
     types: Mapping[str, Options]
     valid_id: Callable[[str, str], bool] = _any_id
     decode: Callable[[str, str, Any], Any] = _unchanged

@@ -11,7 +11,7 @@ from reconciler.access.table import ROOT, split_token
 from reconciler.errors import AuthenticationFailed, RequestRefused, UsageError, WriteForbidden
 from reconciler.model.request import Request
 from reconciler.model.secret import SecretRef
-from reconciler.pve.schema import Value
+from reconciler.pve.schema import ParameterValue
 from reconciler.sandbox.accounts import check_enabled, existing_token
 from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context
@@ -102,7 +102,7 @@ class SandboxApi:
             )
 
 
-def _value(name: str, value: Any, secrets: Mapping[str, str]) -> Value:
+def _value(name: str, value: Any, secrets: Mapping[str, str]) -> ParameterValue:
     if isinstance(value, SecretRef):
         return secrets[name]
     if isinstance(value, tuple):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.access.table import split_token
-from reconciler.pve.schema import Table, Value, errors, normalized
+from reconciler.pve.schema import ParameterTable, ParameterValue, errors, normalized
 from reconciler.sandbox.checks import allowed
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import ApiError, bad_parameters, died, forbidden
@@ -23,7 +23,7 @@ _ELSEWHERE = (
 )
 
 
-def call(ctx: Context, method: str, path: str, given: Mapping[str, Value | None]) -> Any:
+def call(ctx: Context, method: str, path: str, given: Mapping[str, ParameterValue | None]) -> Any:
     """The `data` of the answer; raises ApiError. `path` is decoded and below /api2/FORMAT.
 
     None for a parameter says that it is absent, but its name must be known.
@@ -45,7 +45,9 @@ def call(ctx: Context, method: str, path: str, given: Mapping[str, Value | None]
     return endpoint.handler(ctx, Params(raw))
 
 
-def _merged(path: Mapping[str, str], given: Mapping[str, Value | None]) -> dict[str, Value | None]:
+def _merged(
+    path: Mapping[str, str], given: Mapping[str, ParameterValue | None]
+) -> dict[str, ParameterValue | None]:
     for name, value in path.items():
         if name in given and given[name] != value:
             text = "duplicate parameter (already defined in URI) with conflicting values!"
@@ -53,7 +55,9 @@ def _merged(path: Mapping[str, str], given: Mapping[str, Value | None]) -> dict[
     return {**path, **given}
 
 
-def _present(table: Table | None, given: Mapping[str, Value | None]) -> dict[str, Value]:
+def _present(
+    table: ParameterTable | None, given: Mapping[str, ParameterValue | None]
+) -> dict[str, ParameterValue]:
     """Without the absent ones that the table knows; the others it refuses, whatever they are."""
     unknown = {name: "" for name in given if name not in (table or {})}
     return unknown | {name: value for name, value in given.items() if value is not None}

@@ -43,7 +43,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.pve.schema import Table
+from reconciler.pve.schema import ParameterTable
 from reconciler.sandbox.checks import Check
 from reconciler.sandbox.context import Context, Params
 
@@ -71,7 +71,7 @@ class Endpoint:
     method: str
     path: str
     check: Check
-    params: Table | None
+    params: ParameterTable | None
     handler: Handler
     allow_token: bool = True
 
@@ -87,7 +87,7 @@ class Routes:
         method: str,
         path: str,
         check: Check,
-        params: Table | None,
+        params: ParameterTable | None,
         *,
         allow_token: bool = True,
     ) -> Callable[[Handler], Handler]:
@@ -99,17 +99,23 @@ class Routes:
 
         return register
 
-    def get(self, path: str, check: Check, params: Table | None = None) -> Callable[..., Handler]:
+    def get(
+        self, path: str, check: Check, params: ParameterTable | None = None
+    ) -> Callable[..., Handler]:
         return self.add("GET", path, check, params or {})
 
-    def post(self, path: str, check: Check, params: Table | None = None) -> Callable[..., Handler]:
+    def post(
+        self, path: str, check: Check, params: ParameterTable | None = None
+    ) -> Callable[..., Handler]:
         return self.add("POST", path, check, params or {})
 
-    def put(self, path: str, check: Check, params: Table | None = None) -> Callable[..., Handler]:
+    def put(
+        self, path: str, check: Check, params: ParameterTable | None = None
+    ) -> Callable[..., Handler]:
         return self.add("PUT", path, check, params or {})
 
     def delete(
-        self, path: str, check: Check, params: Table | None = None
+        self, path: str, check: Check, params: ParameterTable | None = None
     ) -> Callable[..., Handler]:
         return self.add("DELETE", path, check, params or {})
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
-from reconciler.pve.schema import Value
+from reconciler.pve.schema import ParameterValue
 from reconciler.sandbox.accounts import check_enabled, check_token
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError
@@ -161,9 +161,9 @@ def _content_type(request: Request) -> str:
     return re.split(r"\s*[;,]\s*", request.headers.get("content-type", ""))[0]
 
 
-def _parameters(request: Request) -> dict[str, Value | None]:
+def _parameters(request: Request) -> dict[str, ParameterValue | None]:
     """Of body and query; the query wins. Raises for JSON that cannot be read."""
-    given: dict[str, Value | None] = {}
+    given: dict[str, ParameterValue | None] = {}
     if request.method in ("POST", "PUT"):
         body = request.body() if request.length else b""
         as_json = _content_type(request) == "application/json"
@@ -192,13 +192,13 @@ def _first_line(text: str) -> str:
     return text.partition("\n")[0].encode("utf-8", "replace").decode("latin-1")
 
 
-def _decoded(raw: bytes, *, bare: str | None) -> dict[str, Value | None]:
+def _decoded(raw: bytes, *, bare: str | None) -> dict[str, ParameterValue | None]:
     """PVE's own reading of forms and queries: `;` separates too, `a=b=c` means `b`.
 
     A name given twice is a list; bytes that are no UTF-8 become U+FFFD. `bare` is the value of a
     name without `=`; with None it is absent, and what was given before is too.
     """
-    found: dict[str, Value | None] = {}
+    found: dict[str, ParameterValue | None] = {}
     # Perl's split gives nothing for empty pairs at the end.
     filled = re.sub(rb"[&;]+$", b"", raw)
     for pair in re.split(rb"[&;]", filled) if filled else ():
@@ -216,7 +216,7 @@ def _unescaped(raw: bytes) -> str:
     return unquote_to_bytes(raw.replace(b"+", b" ")).decode("utf-8", "replace")
 
 
-def _json_parameters(body: bytes) -> dict[str, Value | None]:
+def _json_parameters(body: bytes) -> dict[str, ParameterValue | None]:
     """Numbers become text, as Perl writes them."""
     try:
         value = json.loads(body, parse_int=str, parse_float=_number, parse_constant=_not_a_number)
