@@ -26,6 +26,7 @@ class ExitStatus(IntEnum):
     NOT_RESTORED = 10
     UNFINISHED = 11
     USAGE = 64
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -63,6 +64,7 @@ MEANINGS: Mapping[ExitStatus, str] = {
     "incomplete or not verified: a person is needed, and the journal leads on",
     ExitStatus.UNFINISHED: "an unfinished journal exists: resume or roll back first",
     ExitStatus.USAGE: "wrong usage",
+    ExitStatus.HUNG_UP: "hung up (HUP): as before or as declared, verified",
     ExitStatus.INTERRUPTED: "interrupted (INT): as before or as declared, verified",
     ExitStatus.TERMINATED: "interrupted (TERM): as before or as declared, verified",
 }
@@ -80,6 +82,24 @@ class PvectlError(Exception):
         self.summary = summary
         self.hint = hint
         self.findings = tuple(findings)
+
+
+class Bug(PvectlError):
+    """A mistake in pvectl, told by its place and without values, which may be secrets. One that
+    happens in a run has everything rolled back and verified first, as a refusal has (exit 9 or 10).
+    """
+
+    @classmethod
+    def of(cls, error: BaseException) -> Bug:
+        """The innermost three places of an exception."""
+        import traceback
+
+        frames = traceback.extract_tb(error.__traceback__)[-3:]
+        places = " < ".join(f"{frame.name} line {frame.lineno}" for frame in reversed(frames))
+        return cls(
+            f"{type(error).__name__} in {places}",
+            hint="This is a bug in pvectl; please report it with this line and what you did.",
+        )
 
 
 class UsageError(PvectlError):
@@ -135,6 +155,12 @@ class AuthenticationFailed(Unreachable):
     """The server refused the token, ticket or password (401)."""
 
     code = "E_AUTH"
+
+
+class UnexpectedAnswer(Unreachable):
+    """An answer is not what Proxmox VE sends: the summary names the request and the place in it."""
+
+    code = "E_ANSWER"
 
 
 class CertificateNotTrusted(Unreachable):

@@ -21,7 +21,7 @@ LAYERS = (
     {"model"},
     {"pve"},
     {"text"},
-    {"errors"},
+    {"errors", "atomic_write"},
 )
 """From top to bottom; a part may import what lies below it, and nothing beside or above it."""
 
@@ -160,13 +160,20 @@ def test_only_the_command_line_prints() -> None:
     assert wrong == []
 
 
-def test_only_the_command_line_catches_everything() -> None:
+RIM = "execution/run/boundary.py"
+"""Beside the command line, the only module that catches everything: what a run has begun it ends,
+forward or back, whatever happens."""
+
+
+def test_only_the_command_line_and_the_rim_of_a_run_catch_everything() -> None:
     wrong = []
     for module in modules():
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ExceptHandler):
                 caught = ast.unparse(node.type) if node.type else "everything"
                 if caught in {"Exception", "everything"} and part_of(module) != "cli":
+                    if str(module.relative_to(ROOT)) == RIM:
+                        continue
                     wrong.append(f"{module.relative_to(ROOT)}:{node.lineno}")
     assert wrong == []
 

@@ -7,14 +7,14 @@ import importlib
 import os
 import pkgutil
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from reconciler.cli import commands
-from reconciler.errors import ExitStatus, PvectlError, UsageError
+from reconciler.cli.streams import silence, write_err, write_out
+from reconciler.errors import Bug, ExitStatus, PvectlError, UsageError
 
 app = typer.Typer(
     name="pvectl",
@@ -51,7 +51,7 @@ def _version(
     if version:
         from reconciler import __version__
 
-        sys.stdout.write(f"pvectl {__version__}\n")
+        write_out(f"pvectl {__version__}\n")
         raise typer.Exit
 
 
@@ -90,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _unheard() -> int:
     """Nobody reads the output any more, which is no error."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    silence(sys.stdout)
     return int(ExitStatus.OK)
 
 
@@ -127,11 +127,6 @@ def _fail(error: PvectlError, arguments: Sequence[str]) -> int:
 
 
 def _bug(error: Exception) -> int:
-    """Where it happened, without the values: they may hold secrets."""
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    places = " < ".join(f"{frame.name} line {frame.lineno}" for frame in reversed(frames))
-    sys.stderr.write(
-        f"error E_BUG: {type(error).__name__} in {places}\n"
-        "  This is a bug in pvectl; please report it with this line and what you did.\n"
-    )
-    return int(ExitStatus.BUG)
+    bug = Bug.of(error)
+    write_err(f"error {bug.code}: {bug.summary}\n  {bug.hint}\n")
+    return int(bug.exit_status)

@@ -20,6 +20,7 @@ from reconciler.desired.settings.target import SECRET_VARIABLE, ClusterSettings
 from reconciler.errors import PRECEDENCE, ExitStatus, PvectlError, UsageError
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import EVERYTHING
+from reconciler.live.answer_check import CheckedApi
 from reconciler.live.reader import Live, read_live
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
@@ -119,7 +120,7 @@ def connect(cluster: ClusterSettings, *, read_only: bool) -> Iterator[Api]:
 
         api = open_api(target, _credential(cluster, read_only=read_only), read_only=read_only)
     try:
-        yield api
+        yield CheckedApi(api)
     finally:
         api.close()
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
 
+from reconciler.atomic_write import atomic_write, try_write
 from reconciler.cli.command import CommonOptions
 from reconciler.cli.hints import with_options
+from reconciler.cli.streams import write_err, write_out
 from reconciler.errors import PvectlError, UsageError
 from reconciler.render import FORMATS
 from reconciler.render.view import View
@@ -21,7 +20,8 @@ from reconciler.text.suggest import did_you_mean
 
 
 def check_formats(common: CommonOptions, *documents: str) -> None:
-    """Refuse formats that none of the documents has, before any work; raises UsageError."""
+    """Refuse, before any work, formats that none of the documents has and files that cannot be
+    written; raises UsageError."""
     known = {name for document in documents for name in FORMATS[document]}
     for output in common.outputs:
         if output.name not in known:
@@ -29,6 +29,17 @@ def check_formats(common: CommonOptions, *documents: str) -> None:
                 f"format '{output.name}' is not known here",
                 hint=did_you_mean(output.name, known) or f"one of {', '.join(sorted(known))}",
             )
+    for output in common.outputs:
+        if output.file is not None:
+            check_file(output.file)
+
+
+def check_file(path: Path) -> None:
+    """Refuse a file that cannot be written, before any work; raises UsageError."""
+    try:
+        try_write(path)
+    except OSError as error:
+        raise unwritable(str(path), error) from None
 
 
 def show(common: CommonOptions, document: str, content: object, view: View | None = None) -> None:
@@ -45,9 +56,20 @@ def show(common: CommonOptions, document: str, content: object, view: View | Non
         if text and not text.endswith("\n"):
             text += "\n"
         if output.file is None:
-            _write(sys.stdout, text)
+            _print(text)
         else:
             write_file(output.file, text)
+
+
+def show_if_possible(
+    common: CommonOptions, document: str, content: object, view: View | None = None
+) -> None:
+    """As `show`; what cannot be written is said, and decides nothing."""
+    for output in common.outputs:
+        try:
+            show(replace(common, outputs=(output,)), document, content, view)
+        except UsageError as error:
+            info(common, f"warning: the {document} is not written: {error.summary}")
 
 
 def width() -> int:
@@ -59,20 +81,29 @@ def write_file(path: Path, text: str) -> None:
     """All of a file or nothing; raises UsageError with the reason."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(path)
+        atomic_write(path, text.encode(errors="backslashreplace"))
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+        raise unwritable(str(path), error) from None
+
+
+def _print(text: str) -> None:
+    try:
+        write_out(text)
+    except OSError as error:
+        raise unwritable("standard output", error) from None
+
+
+def unwritable(what: str, error: OSError) -> UsageError:
+    """What to say of an output that cannot be written."""
+    return UsageError(
+        f"{what} cannot be written: {error.strerror or error}",
+        hint="make room there, or name another file with --format NAME=FILE or --out FILE",
+    )
 
 
 def result(text: str) -> None:
     """One line of the result on standard output."""
-    _write(sys.stdout, text + "\n")
+    _print(text + "\n")
 
 
 def info(common: CommonOptions, text: str, **fields: object) -> None:
@@ -82,7 +113,7 @@ def info(common: CommonOptions, text: str, **fields: object) -> None:
     line = with_options(text, common.again)
     if common.log_format == "json":
         line = json.dumps({"message": line, **fields}, sort_keys=True)
-    _write(sys.stderr, line + "\n")
+    write_err(line + "\n")
 
 
 def print_error(
@@ -102,15 +133,6 @@ def print_error(
             "findings": [finding.to_json() for finding in error.findings],
             "exit_status": int(error.exit_status),
         }
-        _write(sys.stderr, json.dumps(content, sort_keys=True) + "\n")
+        write_err(json.dumps(content, sort_keys=True) + "\n")
     else:
-        _write(sys.stderr, with_options(error_text(error, color=color), again))
-
-
-def _write(stream: TextIO, text: str) -> None:
-    """A reader that went away, as in `pvectl apply | head`, stops no run: nothing more is said."""
-    try:
-        stream.write(text)
-        stream.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        write_err(with_options(error_text(error, color=color), again))

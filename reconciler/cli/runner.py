@@ -15,13 +15,15 @@ from pathlib import Path
 
 from reconciler.cli.command import CommonOptions
 from reconciler.cli.folder_secrets import FolderSecrets
-from reconciler.cli.output import info, show
+from reconciler.cli.output import info, show_if_possible
 from reconciler.cli.slow_requests import report_slow_requests
 from reconciler.errors import (
     ApplyNotRestored,
+    Bug,
     ExitStatus,
     Interrupted,
     JournalFailed,
+    PvectlError,
     SinkFailed,
     StalePlan,
 )
@@ -166,8 +168,18 @@ def _run(
         _remember(common, plan, report, secrets)
         if stop:
             info(common, "the run had finished before the signal took effect")
-    show(common, "report", report, View(remarks={a: (t,) for a, t in report.losses.items()}))
+    _tell(common, report)
     return status_of(report, stop, asked=asked)
+
+
+def _tell(common: CommonOptions, report: RunReport) -> None:
+    """What became of the run. Whatever happens here comes too late to decide how it ended."""
+    try:
+        view = View(remarks={a: (t,) for a, t in report.losses.items()})
+        show_if_possible(common, "report", report, view)
+    except Exception as error:
+        bug = Bug.of(error)
+        info(common, f"the report cannot be shown: {bug.code}: {bug.summary}\n  {bug.hint}")
 
 
 def _remember(common: CommonOptions, plan: Plan, report: RunReport, secrets: FolderSecrets) -> None:
@@ -181,8 +193,9 @@ def _remember(common: CommonOptions, plan: Plan, report: RunReport, secrets: Fol
             if address in done
         }
         fingerprints.remember(store.folder_of(plan.cluster), values, gone)
-    except (OSError, SinkFailed) as error:
-        info(common, f"a later change of these secrets will not be noticed: {error}")
+    except Exception as error:
+        why = error if isinstance(error, OSError | PvectlError) else Bug.of(error)
+        info(common, f"a later change of these secrets will not be noticed: {why}")
 
 
 def status_of(report: RunReport, stopped: list[int], *, asked: bool) -> ExitStatus:
@@ -217,14 +230,19 @@ def teller(common: CommonOptions) -> Callable[[Progress], None]:
 
 @contextmanager
 def signals(stop: list[int], runs: Sequence[RunContext]) -> Iterator[None]:
-    """The first INT or TERM asks the run to stop; on the way back it changes nothing. The second
-    one stops at once: what is left is the journal's to tell, and a person's to decide.
+    """The first INT, TERM or HUP asks the run to stop; on the way back it changes nothing. The
+    second one stops at once: what is left is the journal's to tell, and a person's to decide.
+
+    A further HUP is none: when a terminal closes, kernel, shell and service manager each may send
+    one. With nohup it stays ignored.
 
     `stop` gets the numbers of the signals; `runs` holds the run once it has begun.
     """
 
     def heard(number: int, frame: object) -> None:
         del frame
+        if number == signal.SIGHUP and stop:
+            return
         stop.append(number)
         if len(stop) == 1:
             _shout(f"{_answer(runs)}; again: stop at once")
@@ -234,7 +252,10 @@ def signals(stop: list[int], runs: Sequence[RunContext]) -> Iterator[None]:
         _shout("stopped at once: pvectl status shows where it stands, pvectl resume goes on")
         os._exit(ExitStatus.NOT_RESTORED)
 
-    before = {s: signal.signal(s, heard) for s in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heeded.append(signal.SIGHUP)
+    before = {number: signal.signal(number, heard) for number in heeded}
     try:
         yield
     finally:
@@ -264,5 +285,5 @@ def _is_final(under_way: tuple[OutgoingRequest, float] | None) -> bool:
 
 def _shout(text: str) -> None:
     """From a signal handler, which may have interrupted any other output."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         os.write(sys.stderr.fileno(), f"\n{text}\n".encode())

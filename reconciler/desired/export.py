@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from reconciler.atomic_write import atomic_write
 from reconciler.desired.toml.formatter import table_text
 from reconciler.errors import UsageError
 from reconciler.kinds import all_kinds
@@ -69,7 +70,8 @@ def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
     """Write the files into `folder`, made if it is missing; returns their paths.
 
     A file that holds nothing but comments keeps them above what is written. Raises UsageError,
-    before anything is written, when another one exists already.
+    before anything is written, when another one exists already, and when one cannot be written:
+    then those that were made are gone again.
     """
     paths = {folder / name: text for name, text in files.items()}
     there = [path for path in sorted(paths) if path.exists()]
@@ -80,11 +82,22 @@ def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
             hint="name another folder with --out, or move these files away",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    for path, text in paths.items():
-        made = os.O_APPEND if path in there else os.O_CREAT | os.O_EXCL
-        with os.fdopen(os.open(path, os.O_WRONLY | made, 0o644), "a") as file:
-            file.write(f"\n{text}" if file.tell() else text)
-    return list(paths)
+    kept = {path: path.read_bytes() for path in there}
+    made: list[Path] = []
+    try:
+        for path, text in paths.items():
+            old = kept.get(path, b"")
+            atomic_write(path, old + b"\n" * bool(old) + text.encode())
+            made.append(path)
+    except OSError as error:
+        for one in made:
+            with suppress(OSError):
+                atomic_write(one, kept[one]) if one in kept else one.unlink()
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}",
+            hint="make room there, or name another folder with --out",
+        ) from None
+    return made
 
 
 def _only_comments(path: Path) -> bool:

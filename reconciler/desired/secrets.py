@@ -35,6 +35,8 @@ def resolve(
                 f"the environment variable {ref.env} is not set",
                 hint="it should hold the secret; export it before you start pvectl",
             )
+        if any("\ud800" <= sign <= "\udfff" for sign in value):  # bytes that are no text
+            raise SinkFailed(f"{ref} is not UTF-8", hint="text with the secret is expected")
         return value
     if ref.file is not None:
         return _text(_read(folder / ref.file), str(ref))
@@ -71,8 +73,8 @@ def _run(command: Sequence[str], folder: Path, timeout: float) -> bytes:
             check=False,
         )
         why = f"ended with {done.returncode}" if done.returncode else ""
-    except OSError as error:
-        why = f"cannot be started: {error.strerror}"
+    except (OSError, ValueError) as error:
+        why = f"cannot be started: {getattr(error, 'strerror', 'its arguments are not valid')}"
     except subprocess.TimeoutExpired:
         why = f"took longer than {timeout:g} seconds"
     if why:

@@ -26,7 +26,8 @@ from reconciler.execution.journal.replay import (
     recorded,
     touched,
 )
-from reconciler.execution.rollback import BARRIERS, roll_back
+from reconciler.execution.rollback import roll_back
+from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import SETTLE, Direction, RunContext, Snapshot
 from reconciler.execution.run.observation import (
     Observed,
@@ -51,12 +52,13 @@ def apply_plan(run: RunContext) -> RunReport:
     Raises JournalFailed or Locked only when nothing was sent.
     """
     try:
-        close_open(run)
-        _forward(run)
-        result = report(run, DONE, patience=SETTLE)
-        _refuse_incomplete(result)
-        run.journal.write("end", outcome=result.outcome, objects=result.objects_json())
-        _refuse_cramped(run)
+        with foreseen():
+            close_open(run)
+            _forward(run)
+            result = report(run, DONE, patience=SETTLE)
+            _refuse_incomplete(result)
+            run.journal.write("end", outcome=result.outcome, objects=result.objects_json())
+            _refuse_cramped(run)
     except PvectlError as failure:
         if isinstance(failure, JournalFailed | Locked) and not announced(run.journal.events):
             with contextlib.suppress(JournalFailed):
@@ -72,22 +74,29 @@ def roll_back_run(run: RunContext) -> RunReport:
     Raises ApplyNotRestored when something irreversible was done already.
     """
     try:
-        if not has_turned(run.journal.events):
-            close_open(run)
-            pivot = _past_pivot(run)
-            if pivot:
-                closed = _forward_again(run)
-                raise ApplyNotRestored(
-                    f"it cannot be taken back any more: {pivot} was irreversible",
-                    hint="nothing was sent; declare what you want instead, then: pvectl plan"
-                    if closed
-                    else "there is only the way forward: pvectl resume",
-                )
-            cause = {"code": ASKED, "summary": "asked for"}
-            run.journal.write("rollback", cause=cause)
-        return roll_back(run)
-    except BARRIERS as barrier:
+        with foreseen():
+            if not has_turned(run.journal.events):
+                close_open(run)
+                _refuse_past_pivot(run)
+                cause = {"code": ASKED, "summary": "asked for"}
+                run.journal.write("rollback", cause=cause)
+            return roll_back(run)
+    except ApplyNotRestored:
+        raise
+    except PvectlError as barrier:
         return report(run, STOPPED, barrier)
+
+
+def _refuse_past_pivot(run: RunContext) -> None:
+    pivot = _past_pivot(run)
+    if pivot:
+        closed = _forward_again(run)
+        raise ApplyNotRestored(
+            f"it cannot be taken back any more: {pivot} was irreversible",
+            hint="nothing was sent; declare what you want instead, then: pvectl plan"
+            if closed
+            else "there is only the way forward: pvectl resume",
+        )
 
 
 def _forward_again(run: RunContext) -> bool:
@@ -207,6 +216,8 @@ def _verify(step: Step, sight: Snapshot) -> None:
 
 def _refuse_incomplete(result: RunReport) -> None:
     """What was changed again before the end counts as a conflict."""
+    if result.trouble:
+        raise result.trouble[0]
     if not result.verified:
         raise Unreachable("the cluster did not answer when everything was to be read once more")
     missing = [str(address) for address, became in result.objects if became is not Outcome.DONE]
@@ -223,14 +234,15 @@ def _failed(run: RunContext, failure: PvectlError) -> RunReport:
         return report(run, STOPPED, failure)
     cause = {"code": failure.code, "summary": failure.summary}
     try:
-        pivot = _past_pivot(run)
-        if not pivot:
-            run.journal.write("rollback", cause=cause)
-            return roll_back(run, failure)
-        run.journal.write("stuck", cause=cause, pivot=pivot)
-        result = report(run, STUCK, failure, patience=SETTLE)
-        run.journal.write("end", outcome=STUCK, unfinished=True, objects=result.objects_json())
-    except BARRIERS as barrier:
+        with foreseen():
+            pivot = _past_pivot(run)
+            if not pivot:
+                run.journal.write("rollback", cause=cause)
+                return roll_back(run, failure)
+            run.journal.write("stuck", cause=cause, pivot=pivot)
+            result = report(run, STUCK, failure, patience=SETTLE)
+            run.journal.write("end", outcome=STUCK, unfinished=True, objects=result.objects_json())
+    except PvectlError as barrier:
         return report(run, STOPPED, failure, [] if barrier is failure else [barrier])
     return result
 

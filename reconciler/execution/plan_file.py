@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reconciler.atomic_write import atomic_write
 from reconciler.errors import StalePlan, UsageError
-from reconciler.execution.atomic_write import write_whole
 from reconciler.execution.run.observation import as_shown, is_hidden
 from reconciler.execution.wording import differences, said
 from reconciler.kinds import specs
@@ -39,7 +39,7 @@ def save_plan(plan: Plan, path: Path, now: int, lifetime: int = LIFETIME) -> Non
         "created": now,
         "expires": now + lifetime,
     }
-    write_whole(path, canonical({**content, "seal": digest(content)}) + b"\n")
+    atomic_write(path, canonical({**content, "seal": digest(content)}) + b"\n", private=True)
 
 
 MARKS = (b'{"created":', b'"pvectl.plan"', b'"seal"')

@@ -8,10 +8,10 @@ from reconciler.errors import (
     JournalFailed,
     Locked,
     PvectlError,
-    SinkFailed,
     Unreachable,
 )
 from reconciler.execution.journal.replay import announced, is_taken_back, recorded, touched
+from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import SETTLE, Direction, RunContext, Snapshot
 from reconciler.execution.run.observation import (
     Observed,
@@ -42,7 +42,8 @@ def roll_back(run: RunContext, failure: PvectlError | None = None) -> RunReport:
         if is_taken_back(run.journal.events, number):
             continue
         try:
-            _take_back(run, number, trouble)
+            with foreseen():
+                _take_back(run, number, trouble)
         except BARRIERS:
             raise
         except PvectlError as error:
@@ -101,8 +102,9 @@ def _withdraw_secrets(run: RunContext) -> list[PvectlError]:
         for change in step.changes:
             if change.before is None and is_taken_back(run.journal.events, number):
                 try:
-                    run.secrets.withdraw(step.sink, change.address.id)
-                except SinkFailed as error:
+                    with foreseen():
+                        run.secrets.withdraw(step.sink, change.address.id)
+                except PvectlError as error:
                     failed.append(error)
                 else:
                     run.journal.write("withdrawn", step=number, sink=str(step.sink))

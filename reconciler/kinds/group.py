@@ -9,6 +9,7 @@ from pydantic import Field
 
 from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.shared.answer_shape import LIST, TEXT, WORD, Fields, Rows
 from reconciler.kinds.shared.field_types import NAME, Text, given, quote
 from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
@@ -116,6 +117,7 @@ KIND = Kind(
     export=_export,
     lock="user.cfg",
     reads=(GROUPS,),
+    answers={"/access/groups": Rows(Fields({"groupid": WORD}, {"comment": TEXT, "users": LIST}))},
     read=_read,
     sees=(need("/access/groups", "Sys.Audit", "User.Modify", "Group.Allocate", propagated=True),),
     requests=lambda changes: tuple(_requests(changes)),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from reconciler.access.table import AccessTable
+from reconciler.kinds.shared.answer_shape import Shape
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Change, Undo
 from reconciler.model.declared import Declaration, Declared
@@ -115,6 +116,8 @@ class Kind(Generic[S]):
     `refers_to`   the kinds that its specs may name; decides what is made first
     `lock`        the file that PVE locks while writing
     `reads`       GET requests that list all objects of the kind, one each for all kinds together
+    `answers`     GET as `/path/{name}?parameter` -> what its answer looks like, for all that is
+                  read; checked where answers enter, before `read` sees them
     `details`     (answers so far, ids that are declared) -> further GETs, one per object
     `on_demand`   read only where the state files concern the kind, declare what it hangs on, or
                   delete what it refers to
@@ -173,6 +176,7 @@ class Kind(Generic[S]):
     export: Callable[[str, S], dict[str, Any]]
     lock: str
     reads: tuple[Request, ...]
+    answers: Mapping[str, Shape]
     read: Callable[[Reads], Iterable[tuple[str, S]]]
     requests: Callable[[Sequence[Change]], Sequence[tuple[Request, tuple[Change, ...]]]]
     needs: Callable[[Change, AccessTable], Iterable[Need]]

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.realm.table import RealmSpec
+from reconciler.kinds.shared.answer_shape import FLAG, ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import Text, changed, flag, given, names
 from reconciler.kinds.shared.jobs import Schedule, id_findings, schedule_findings
 from reconciler.kinds.shared.options import without_line_feed
@@ -24,6 +25,8 @@ from reconciler.model.spec import Spec, State
 from reconciler.pve.formats import check
 
 JOBS = request("GET", "cluster", "jobs", "realm-sync")
+_TEXTS = ("realm", "schedule", "scope", "comment", "remove-vanished")
+_JOB = Fields({"id": ID}, {"enabled": FLAG, "enable-new": FLAG, **dict.fromkeys(_TEXTS, TEXT)})
 
 
 class RealmSyncSpec(Spec):
@@ -39,7 +42,7 @@ class RealmSyncSpec(Spec):
 
 
 class RealmSyncTable(TomlTable):
-    """[realm.NAME.sync.ID]"""
+    """[realm.ID.sync.ID]"""
 
     schedule: Schedule = Field(description="when it runs, such as 'mon..fri 03:00'")
     scope: Literal["users", "groups", "both"] = "both"
@@ -189,6 +192,7 @@ KIND = Kind(
     refers_to=frozenset({"realm"}),
     lock="jobs.cfg",
     reads=(JOBS,),
+    answers={"/cluster/jobs/realm-sync": Rows(_JOB)},
     read=_read,
     on_demand=True,
     sees=(need("/", "Sys.Audit"),),

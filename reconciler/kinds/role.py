@@ -9,6 +9,7 @@ from pydantic import Field
 
 from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.shared.answer_shape import FLAG, LIST, WORD, Fields, Rows
 from reconciler.kinds.shared.field_types import NAME, Privilege, names, split_list
 from reconciler.model.change import Change, Undo
 from reconciler.model.declared import Declaration
@@ -112,6 +113,7 @@ KIND = Kind(
     export=_export,
     lock="user.cfg",
     reads=(ROLES,),
+    answers={"/access/roles": Rows(Fields({"roleid": WORD}, {"privs": LIST, "special": FLAG}))},
     read=_read,
     requests=lambda changes: tuple(_requests(changes)),
     undo=_undo,

@@ -21,7 +21,7 @@ from reconciler.kinds.shared.field_types import (
     quote,
     unix_to_toml,
 )
-from reconciler.kinds.user import USERS
+from reconciler.kinds.user import ANSWERS, USERS
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
 from reconciler.model.declared import Declaration, Declared
@@ -227,6 +227,7 @@ KIND = Kind(
     refers_to=frozenset({"user"}),
     lock="user.cfg",
     reads=(USERS,),
+    answers=ANSWERS,
     read=_read,
     sees=(need("/access/groups", "Sys.Audit", "User.Modify", propagated=True),),
     overlay=_overlay,

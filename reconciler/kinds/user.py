@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from reconciler.access.table import AccessTable, Principal
 from reconciler.kinds.group import groups_of, modify_user
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.shared.answer_shape import COUNT, FLAG, ID, LIST, TEXT, Fields, Rows, Shape
 from reconciler.kinds.shared.field_types import (
     USER,
     Expiry,
@@ -33,6 +34,13 @@ from reconciler.model.spec import Spec
 from reconciler.pve import formats
 
 USERS = request("GET", "access", "users", full=1)
+_TEXTS = ("firstname", "lastname", "email", "comment", "keys")
+_TOKEN = Fields({"tokenid": ID}, {"privsep": FLAG, "expire": COUNT, "comment": TEXT})
+_OF_A_USER: dict[str, Shape] = {"enable": FLAG, "expire": COUNT, "groups": LIST}
+_OF_A_USER |= {"tokens": Rows(_TOKEN), **dict.fromkeys(_TEXTS, TEXT)}
+_USER = Fields({"userid": ID}, _OF_A_USER)
+ANSWERS = {"/access/users": Rows(_USER)}
+"""Of the one request that tells of users and tokens."""
 
 
 SET_ELSEWHERE = "x"
@@ -282,6 +290,7 @@ KIND = Kind(
     refers_to=frozenset({"realm", "group"}),
     lock="user.cfg",
     reads=(USERS,),
+    answers=ANSWERS,
     read=_read,
     sees=(need("/access/groups", "Sys.Audit", "User.Modify", propagated=True),),
     overlay=_overlay,

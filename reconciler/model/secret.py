@@ -12,6 +12,12 @@ HIDDEN = frozenset(
 """Fields whose text is never shown, wherever it comes from; references are."""
 
 
+def _without_nul(*texts: str | None) -> None:
+    """No system call takes one in a name or an argument; raises ValueError."""
+    if any("\0" in text for text in texts if text is not None):
+        raise ValueError("a NUL character cannot stand in a name or an argument; remove it")
+
+
 class SecretRef(BaseModel):
     """A secret by reference, resolved just before it is sent: exactly one of the three.
 
@@ -29,6 +35,7 @@ class SecretRef(BaseModel):
     def _exactly_one(self) -> Self:
         if sum(value is not None for value in (self.env, self.file, self.command)) != 1:
             raise ValueError('give exactly one of env, file, command, as in { env = "NAME" }')
+        _without_nul(self.env, self.file, *(self.command or ()))
         return self
 
     def __str__(self) -> str:
@@ -62,6 +69,7 @@ class SecretSink(BaseModel):
             raise ValueError(
                 'give exactly one of file, command, env_file, keyring, as in { file = "secrets/x" }'
             )
+        _without_nul(self.file, self.env_file, self.keyring, *(self.command or ()))
         if (self.env_file is None) != (self.variable is None):
             raise ValueError(
                 'env_file and variable go together: { env_file = ".env", variable = "X" }'

@@ -106,6 +106,12 @@ def _terminated(site: Site) -> Ended:
     return site.run("apply", "--yes")
 
 
+def _hung_up(site: Site) -> Ended:
+    """Terminal, shell and service manager may all say so."""
+    site.write("a.toml", TOKEN.format("kill -HUP $PPID; kill -HUP $PPID"))
+    return site.run("apply", "--yes")
+
+
 EXAMPLES: dict[ExitStatus, tuple[Callable[[Site], Ended], str]] = {
     ExitStatus.OK: (_ok, ""),
     ExitStatus.BUG: (_bug, "This is a bug in pvectl"),
@@ -120,6 +126,7 @@ EXAMPLES: dict[ExitStatus, tuple[Callable[[Site], Ended], str]] = {
     ExitStatus.NOT_RESTORED: (_not_restored, ""),
     ExitStatus.UNFINISHED: (_unfinished, "an earlier run did not come to its end"),
     ExitStatus.USAGE: (_usage, "--no-such-option"),
+    ExitStatus.HUNG_UP: (_hung_up, "finishing the request, then taking everything back"),
     ExitStatus.INTERRUPTED: (_interrupted, ""),
     ExitStatus.TERMINATED: (_terminated, ""),
 }
@@ -135,7 +142,12 @@ def test_exit_status(status: ExitStatus, site: Site) -> None:
     assert "Traceback" not in ended.err
 
 
-RESTORING = [ExitStatus.RESTORED, ExitStatus.INTERRUPTED, ExitStatus.TERMINATED]
+RESTORING = [
+    ExitStatus.RESTORED,
+    ExitStatus.HUNG_UP,
+    ExitStatus.INTERRUPTED,
+    ExitStatus.TERMINATED,
+]
 
 
 @pytest.mark.parametrize("status", RESTORING, ids=lambda status: f"{int(status)}")

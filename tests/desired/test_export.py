@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -118,6 +120,22 @@ def test_files_are_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"a\.toml"):
         write_files({"a.toml": "", "b.toml": ""}, tmp_path / "new")
     assert not (tmp_path / "new" / "b.toml").exists()
+
+
+def test_on_a_full_disk_no_file_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.toml").write_text("# mine\n")
+    written: list[int] = []
+
+    def full(_: int) -> None:
+        written.append(1)
+        if len(written) == 5:  # the third file; of each its folder, too
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UsageError, match="No space left on device"):
+        write_files({"a.toml": "x = 1\n", "b.toml": "", "c.toml": ""}, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.toml"]
+    assert (tmp_path / "a.toml").read_text() == "# mine\n"
 
 
 @settings(max_examples=100)

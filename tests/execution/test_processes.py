@@ -152,7 +152,7 @@ def test_signals_finish_the_request_and_take_everything_back(
     place: Site, first: State, second: State
 ) -> None:
     plan = Plan(place, first, second)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         for when in ("signal_before", "signal_after"):
             for at in few(range(LOCKED + 1, plan.total)):
                 ended = place.run("apply", str(plan.file), **{when: [at, int(number), 1]})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 import types
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from reconciler.desired.secrets import resolve
 from reconciler.errors import SinkFailed
@@ -29,6 +31,28 @@ def python(code: str) -> tuple[str, ...]:
 
 
 UUID = "1f0c1a2b-2222-4333-8444-555555555555"
+
+
+def test_a_secret_of_the_environment_that_is_no_text_is_refused() -> None:
+    with pytest.raises(SinkFailed, match="not UTF-8"):
+        resolve(SecretRef(env="S"), Path(), environ={"S": os.fsdecode(b"\xff\xfe")})
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        (SecretRef, {"file": "a\0b"}),
+        (SecretRef, {"command": ("sh", "a\0b")}),
+        (SecretSink, {"file": "a\0b"}),
+        (SecretSink, {"env_file": "a\0b", "variable": "X"}),
+        (SecretSink, {"command": ("sh", "a\0b")}),
+    ],
+)
+def test_a_nul_in_a_name_or_an_argument_is_a_mistake_in_the_files(
+    model: type[SecretRef | SecretSink], fields: dict[str, object]
+) -> None:
+    with pytest.raises(ValidationError, match="NUL"):
+        model.model_validate(fields)
 
 
 def test_a_secret_comes_from_the_environment() -> None:

@@ -1,7 +1,10 @@
 """What a caller of the live API gets for every way in which a server may answer, or not."""
 
 import logging
+import resource
 import threading
+import time
+import zlib
 
 import pytest
 
@@ -14,6 +17,7 @@ from reconciler.errors import (
     UsageError,
     WriteForbidden,
 )
+from reconciler.live.http import client as live_api
 from reconciler.live.http.client import open_api
 from reconciler.model.request import Request, request
 from reconciler.model.secret import SecretRef
@@ -22,6 +26,7 @@ from tests.support.network import (
     Hang,
     Node,
     Reset,
+    Trickle,
     answer,
     make_certificate,
     raw_answer,
@@ -212,6 +217,43 @@ def test_a_write_without_a_reliable_answer_is_unknown_and_never_sent_again(start
     assert "PUT /access/acl" in caught.value.summary
     assert "read" in caught.value.hint
     assert len(node.requests) == 1
+
+
+def test_json_nested_without_end_is_no_answer(start, connect):
+    deep = b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    node = start(lambda _: raw_answer(200, "OK", "application/json", deep))
+    with pytest.raises(Unreachable, match="without the JSON"):
+        connect(node).get([VERSION])
+    with pytest.raises(UnknownOutcome):
+        connect(node).send(WRITE)
+
+
+def test_an_answer_that_unpacks_to_more_than_any_is_given_up(start, connect):
+    """A quarter of a MB that becomes 256 MB: the memory must not fill."""
+    packing, blank = zlib.compressobj(wbits=31), b" " * (1 << 20)
+    pressed = b"".join(packing.compress(blank) for _ in range(256)) + packing.flush()
+    bomb = raw_answer(200, "OK", "application/json", pressed, "Content-Encoding: gzip")
+    node = start(lambda _: bomb)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(Unreachable, match="larger than any"):
+        connect(node).get([VERSION])
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+@pytest.mark.parametrize("where", ["head", "body"])
+def test_an_answer_that_trickles_is_given_up_in_time(start, connect, monkeypatch, where):
+    """Each byte comes in time, and the answer never ends."""
+    monkeypatch.setattr(live_api, "LONGEST_READ", 0.5)
+    monkeypatch.setattr(live_api, "LONGEST_END", 0.0)
+    body = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n" + b"\r\n" * (where == "body")
+    node = start(lambda _: Trickle(body + b"x: " * 1000, 0.05))
+    timeouts = {"connect_timeout": 0.2, "read_timeout": 0.3, "write_timeout": 0.3}
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match="in time"):
+        connect(node, **timeouts).get([VERSION])
+    with pytest.raises(UnknownOutcome):
+        connect(node, **timeouts).send(WRITE)
+    assert time.monotonic() - began < 5
 
 
 def test_html_is_called_what_it_is(start, connect):

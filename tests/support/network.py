@@ -37,7 +37,15 @@ class Hang(NamedTuple):
     """Never answer."""
 
 
-Behaviour = Callable[[Received], bytes | Reset | Hang | None]
+class Trickle(NamedTuple):
+    """Send a few bytes at a time, `pause` seconds apart."""
+
+    data: bytes
+    pause: float
+
+
+Reply = bytes | Reset | Hang | Trickle | None
+Behaviour = Callable[[Received], Reply]
 
 
 def answer(
@@ -122,11 +130,16 @@ class Node:
         self.requests.append(received)
         return self._reply(tls, self.behave(received))
 
-    def _reply(self, tls: ssl.SSLSocket, reply: bytes | Reset | Hang | None) -> bool:
+    def _reply(self, tls: ssl.SSLSocket, reply: Reply) -> bool:
         if reply is None:
             return False
         if isinstance(reply, Hang):
             self._stopped.wait(30)
+            return False
+        if isinstance(reply, Trickle):
+            for start in range(0, len(reply.data), 10):
+                tls.sendall(reply.data[start : start + 10])
+                self._stopped.wait(reply.pause)
             return False
         if isinstance(reply, Reset):
             tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -16,6 +16,7 @@ from reconciler.cli.context import connect, each_cluster, load_cluster, name_of,
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import check_formats
 from reconciler.cli.runner import execute
+from reconciler.cli.streams import write_err
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, Refused, StalePlan, UsageError
@@ -66,7 +67,8 @@ def apply(
             if saved is not None:
                 plan = _still_fitting(saved, api, cluster)
             else:
-                plan = _fresh(common, cluster, settings, api, target, allow)
+                asks = not yes and approve is None
+                plan = _fresh(common, cluster, settings, api, target, allow, asks=asks)
             return carry_out(common, cluster, api, plan, approve, yes=yes or saved is not None)
 
     return each_cluster(common, one)
@@ -110,11 +112,14 @@ def _fresh(
     api: Api,
     targets: list[str] | None,
     allow: list[str] | None,
+    *,
+    asks: bool,
 ) -> Plan:
+    """A new plan, shown: for who is `asks`ed about it, for certain."""
     loaded = load_cluster(cluster, settings)
     planned = make_plan(loaded, api, read_cluster(api, loaded.desired), targets, allow)
     applied = planned.plan.steps and not planned.plan.refusals
-    show_plan(_for_reading(common) if applied else common, planned)
+    show_plan(_for_reading(common) if applied else common, planned, deciding=asks or not applied)
     return planned.plan
 
 
@@ -146,7 +151,6 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError("nobody can be asked here", hint="add --yes to do it without a question")
-    sys.stderr.write(f"\n{question} Only 'yes' is taken for yes: ")
-    sys.stderr.flush()
+    write_err(f"\n{question} Only 'yes' is taken for yes: ")
     if sys.stdin.readline().strip() != "yes":
         raise Refused("not done", hint="nothing was sent")

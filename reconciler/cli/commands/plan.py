@@ -23,7 +23,14 @@ from reconciler.cli.context import (
     read_cluster,
 )
 from reconciler.cli.folder_secrets import changed_secrets
-from reconciler.cli.output import check_formats, info, show
+from reconciler.cli.output import (
+    check_file,
+    check_formats,
+    info,
+    show,
+    show_if_possible,
+    unwritable,
+)
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, JournalUnfinished, PvectlError, UsageError
@@ -73,6 +80,8 @@ def plan(
     policy forbids the plan (it is shown all the same).
     """
     check_formats(common, "plan")
+    if out is not None:
+        check_file(out)
     if out is not None and common.on == "all":
         raise UsageError("--out saves the plan of one cluster", hint="choose it with --on NAME")
     if out is not None and against is not None:
@@ -97,7 +106,7 @@ def plan(
             try:
                 save_plan(planned.plan, out, now())
             except OSError as error:
-                raise UsageError(f"{out} cannot be written: {error.strerror}") from None
+                raise unwritable(str(out), error) from None
             blocked = unfinished or plans_only(planned.plan)
             after = "" if blocked else f"; apply it with: {command}"
             info(common, f"saved: {out}{after}")
@@ -176,9 +185,15 @@ def left_unfinished(cluster: str) -> bool:
 
 
 def show_plan(
-    common: CommonOptions, planned: PlanResult, next_command: str = "", *, unfinished: bool = False
+    common: CommonOptions,
+    planned: PlanResult,
+    next_command: str = "",
+    *,
+    unfinished: bool = False,
+    deciding: bool = True,
 ) -> None:
-    """The plan in every format that was asked for."""
+    """The plan in every format that was asked for; `deciding`: raises UsageError where it cannot be
+    written, as nobody would have seen it."""
     view = View(
         now=now(),
         impact_json=planned.impact.to_json(),
@@ -186,7 +201,8 @@ def show_plan(
         next_command=next_command,
         unfinished=unfinished,
     )
-    show(common, "plan", planned.plan, view)
+    write = show if deciding else show_if_possible
+    write(common, "plan", planned.plan, view)
 
 
 def plan_status(planned: PlanResult, *, detailed: bool) -> ExitStatus:

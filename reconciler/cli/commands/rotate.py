@@ -11,7 +11,7 @@ from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.commands.apply import carry_out
 from reconciler.cli.commands.plan import Allow
 from reconciler.cli.context import connect, each_cluster, load_cluster, name_of, now, read_cluster
-from reconciler.cli.output import check_formats, show
+from reconciler.cli.output import check_formats, show, show_if_possible
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
@@ -57,7 +57,8 @@ def rotate(
                 )
             question = PlanRequest(name, api.actor, now(), allowed=tuple(allow or ()))
             plan = plan_rotation(address, sink, live.state, live.facts, question, desired.policy)
-            show(common, "plan", plan, View())
+            write = show_if_possible if yes else show
+            write(common, "plan", plan, View())
             return carry_out(common, cluster, api, plan, None, yes=yes)
 
     return each_cluster(common, one)

@@ -31,6 +31,7 @@ from reconciler.execution.journal.journal import Journal
 from reconciler.execution.journal.store import abandon
 from reconciler.execution.lock.local import fences, local_lock, remember_fences, this_host
 from reconciler.execution.lock.record import LockRecord, lock_records, remove
+from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import SETTLE, Clock
 from reconciler.model.api import Api
 from reconciler.model.request import request
@@ -111,7 +112,7 @@ class ClusterLock:
 
     def release(self) -> None:
         """Remove the lock object; an error leaves it to the end of its lease."""
-        with contextlib.suppress(PvectlError):
+        with contextlib.suppress(PvectlError), foreseen():
             remove(self.api, self.mine)
 
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from reconciler.atomic_write import atomic_write
 from reconciler.errors import JournalFailed, Locked
-from reconciler.execution.atomic_write import write_whole
 
 PROBES, PROBE = 10, 0.02
 """How often the lock is tried, and seconds in between: whoever only asks holds it for a moment."""
@@ -95,7 +95,9 @@ def fences(file: Path) -> frozenset[int]:
 def remember_fences(file: Path, numbers: Iterable[int]) -> None:
     """Keep the numbers, before the lock of the last one is made; raises JournalFailed."""
     try:
-        write_whole(file, "".join(f"{number}\n" for number in numbers).encode())
+        atomic_write(
+            file, "".join(f"{number}\n" for number in numbers).encode(), private=True, follow=False
+        )
     except OSError as error:
         raise _failed(file.parent, error) from None
 

@@ -20,6 +20,7 @@ from reconciler.execution.journal.replay import (
     touched,
     was_refused,
 )
+from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import RunContext
 from reconciler.execution.run.observation import Observed, as_shown, observe
 from reconciler.execution.secrets.routing import is_second, token_of
@@ -118,7 +119,7 @@ def report(
     """Read everything once more and say what became of it; `patience` as for `Run.look`.
 
     A cluster that did not answer until the run stopped is not asked again: what the journal tells
-    is reported, unverified.
+    is reported, unverified. So it is where reading fails for any other reason, which is `trouble`.
     """
 
     def see(changes: Sequence[Change]) -> State:
@@ -127,12 +128,14 @@ def report(
     events = run.journal.events
     gone = outcome == STOPPED and any(isinstance(e, Unreachable) for e in (failure, *trouble))
     try:
-        reached = (
-            None if gone else report_from_cluster(events, run.steps, see, outcome, failure, trouble)
-        )
+        with foreseen():
+            if not gone:
+                return report_from_cluster(events, run.steps, see, outcome, failure, trouble)
     except Unreachable:
-        reached = None
-    return reached or report_from_journal(events, run.steps, outcome, failure, trouble)
+        pass
+    except PvectlError as error:
+        trouble = [*trouble, error]
+    return report_from_journal(events, run.steps, outcome, failure, trouble)
 
 
 def report_from_cluster(

@@ -252,13 +252,13 @@ def _deliver(run: RunContext, order: OutgoingRequest, answer: Any) -> None:
             continue
         _record(run, order, "found")
         value = answer.get("value") if isinstance(answer, dict) else None
-        if not value:
+        if not isinstance(value, str) or not value:
             raise SinkFailed(
                 f"Proxmox VE told no secret for {change.address}",
                 hint="make the token by hand, or use a release that does",
             )
         sink = run.steps[order.step].sink or sink  # the files may say another one by now
-        run.secrets.deliver(sink, change.address.id, str(value))
+        run.secrets.deliver(sink, change.address.id, value)
         _record(run, order, "delivered", sink=str(sink))
 
 

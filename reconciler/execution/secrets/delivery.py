@@ -259,8 +259,8 @@ def _run(command: tuple[str, ...], folder: Path, token_id: str, secret: str) -> 
             check=False,
         )
         why = f"ended with {done.returncode}" if done.returncode else ""
-    except OSError as error:
-        why = f"cannot be started: {error.strerror}"
+    except (OSError, ValueError) as error:
+        why = f"cannot be started: {getattr(error, 'strerror', 'its arguments are not valid')}"
     except subprocess.TimeoutExpired:
         why = f"took longer than {COMMAND_TIMEOUT:g} seconds"
     if why:

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from reconciler.execution.atomic_write import write_whole
+from reconciler.atomic_write import atomic_write
 from reconciler.kinds import kind_of
 from reconciler.model.address import Address
 from reconciler.model.change import Change
@@ -58,7 +58,7 @@ def remember(folder: Path, values: Values, gone: Iterable[Address] = ()) -> None
             hashes = {name: _hash(key, address, name, value) for name, value in own.items()}
             kept[str(address)] = {**kept.get(str(address), {}), **hashes}
     if kept or _file(folder).exists():
-        write_whole(_file(folder), canonical(kept) + b"\n")
+        atomic_write(_file(folder), canonical(kept) + b"\n", private=True, follow=False)
 
 
 def changed_secrets_of(folder: Path, values: Values) -> Mapping[Address, tuple[str, ...]]:
@@ -109,5 +109,5 @@ def _key(folder: Path) -> bytes:
     if len(key) != KEY_BYTES:
         key = secrets.token_bytes(KEY_BYTES)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(folder / "secrets.key", key)
+        atomic_write(folder / "secrets.key", key, private=True, follow=False)
     return key

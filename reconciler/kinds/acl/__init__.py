@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from reconciler.access.table import GROUP, TOKEN, USER, AccessTable
 from reconciler.kinds.acl.table import AclSpec, AclTable, declare, export, fold, parse_entry, review
 from reconciler.kinds.kind import Kind, Need, Place, Reads
+from reconciler.kinds.shared.answer_shape import FLAG, ID, PATH, WORD, Fields, Rows, one_of
 from reconciler.kinds.shared.field_types import flag, names
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Change, Undo
@@ -21,6 +22,10 @@ from reconciler.pve.acl_paths import check_path
 from reconciler.pve.builtin_roles import BUILT_IN_ROLES
 
 ACL = request("GET", "access", "acl")
+_ENTRY = Fields(
+    {"path": PATH, "type": one_of(USER, GROUP, TOKEN), "ugid": ID, "roleid": WORD},
+    {"propagate": FLAG},
+)
 
 
 def _read(reads: Reads) -> Iterable[tuple[str, AclSpec]]:
@@ -192,6 +197,7 @@ KIND = Kind(
     refers_to=frozenset({"role", "user", "group", "token", "pool", "storage"}),
     lock="user.cfg",
     reads=(ACL,),
+    answers={"/access/acl": Rows(_ENTRY)},
     read=_read,
     sees=(Need(((("/access", "Sys.Audit"),),), propagated=False),),
     references=_references,

@@ -16,9 +16,11 @@ from reconciler.kinds.backup.table import (
     is_creatable,
 )
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.shared.answer_shape import FLAG, ID, IDS, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import flag, given
 from reconciler.kinds.shared.jobs import id_findings, schedule_findings
 from reconciler.kinds.shared.options import (
+    answered,
     from_answer,
     keep_to_toml,
     options,
@@ -37,6 +39,13 @@ from reconciler.pve.formats import split_list
 from reconciler.pve.property_strings import parse_properties
 
 JOBS = request("GET", "cluster", "backup")
+_JOB = Fields(
+    {"id": ID},
+    answered(VZDUMP_OPTIONS)
+    | dict.fromkeys(("schedule", "dow", "starttime", "pool", "comment"), TEXT)
+    | dict.fromkeys(("enabled", "all", "repeat-missed"), FLAG)
+    | dict.fromkeys(("vmid", "exclude"), IDS),
+)
 
 _TAKE_STORAGE_ALONG = ("notes-template", "protected")
 """Options that PVE refuses in a request without `storage`, even if the job has one."""
@@ -275,6 +284,7 @@ KIND = Kind(
     refers_to=frozenset({"storage", "pool"}),
     lock="jobs.cfg",
     reads=(JOBS,),
+    answers={"/cluster/backup": Rows(_JOB)},
     read=_read,
     sees=(need("/", "Sys.Audit"),),
     overlay=_overlay,

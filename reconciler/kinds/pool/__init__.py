@@ -11,8 +11,9 @@ from pydantic import Field
 from reconciler.access.table import AccessTable, PoolMembers
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.pool.membership import PoolSpec, pool_requests, pool_title
+from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import Text, given, names, quote
-from reconciler.kinds.shared.reader import EVERYTHING, RESOURCES
+from reconciler.kinds.shared.reader import ANSWERS, EVERYTHING, RESOURCES
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.declared import Declaration, Declared
@@ -24,6 +25,9 @@ from reconciler.model.spec import Spec, State
 from reconciler.pve.formats import FORMATS
 
 POOLS = request("GET", "pools")
+_POOL = Fields({"poolid": ID}, {"comment": TEXT})
+_MEMBER = Fields({"type": ID}, cases=("type", {"storage": Fields({"storage": ID})}))
+_WITH_MEMBERS = Fields({"poolid": ID, "members": Rows(_MEMBER)}, {"comment": TEXT})
 
 _HIDDEN_GUEST = re.compile(r"VM (\d+) is already a pool member")
 _HIDDEN_STORAGE = re.compile(r"Storage '([^']+)' is already a pool member")
@@ -32,7 +36,7 @@ GuestId = Annotated[int, Field(ge=100, le=999_999_999)]
 
 
 class PoolTable(TomlTable):
-    """[pool.NAME]"""
+    """[pool.ID]"""
 
     comment: Text = Field(default="", description="free text")
     guests: list[GuestId] = Field(default=[], description="ids of its guests; all that it has")
@@ -283,6 +287,7 @@ KIND = Kind(
     refers_to=frozenset({"pool", "storage"}),
     lock="user.cfg",
     reads=(POOLS, RESOURCES),
+    answers={"/pools": Rows(_POOL), "/pools?poolid": Rows(_WITH_MEMBERS), **ANSWERS},
     details=_details,
     read=_read,
     sees=(

@@ -16,8 +16,9 @@ from reconciler.kinds.realm.table import (
     declare,
     normal,
 )
+from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import names
-from reconciler.kinds.shared.options import from_answer, to_param, to_toml, toml_name
+from reconciler.kinds.shared.options import answered, from_answer, to_param, to_toml, toml_name
 from reconciler.kinds.shared.replace import as_replacement, replacement
 from reconciler.kinds.shared.section import fixed_changes, put_params
 from reconciler.model.address import Address
@@ -29,6 +30,8 @@ from reconciler.model.spec import Spec, State
 from reconciler.pve.realm_options import BUILT_IN_REALMS, REALM_OPTIONS, REALM_TYPES
 
 REALMS = request("GET", "access", "domains")
+_LISTED = Fields({"realm": ID}, {"type": TEXT})
+_REALM = Fields({}, {"digest": TEXT, **answered(REALM_OPTIONS)})
 
 
 def _export(name: str, spec: RealmSpec) -> dict[str, Any]:
@@ -251,6 +254,7 @@ KIND = Kind(
     export=_export,
     lock="domains.cfg",
     reads=(REALMS,),
+    answers={"/access/domains": Rows(_LISTED), "/access/domains/{realm}": _REALM},
     details=_details,
     read=_read,
     sees=(need("/access/realm", "Sys.Audit", "Realm.Allocate"),),

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from reconciler.kinds.shared.answer_shape import NUMBER, OPTION, Shape
 from reconciler.kinds.shared.field_types import plain_text
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
@@ -98,6 +99,11 @@ def from_toml(name: str, param: Param, value: Any) -> OptionValue:
     return found
 
 
+def answered(table: Mapping[str, Param]) -> dict[str, Shape]:
+    """What an answer may hold for each option."""
+    return {name: NUMBER if one.type == "integer" else OPTION for name, one in table.items()}
+
+
 def from_answer(param: Param, value: Any) -> OptionValue:
     """A value as Proxmox VE answered it; what cannot be understood stays as it is."""
     if isinstance(value, Mapping):
@@ -111,7 +117,7 @@ def to_param(param: Param, value: OptionValue) -> str | tuple[str, ...]:
 
 
 def to_toml(param: Param, value: OptionValue) -> Any:
-    """The reverse of `from_toml`, as people write it."""
+    """The reverse of `from_toml`, as people write it; what PVE would refuse stays text."""
     if not isinstance(value, str):
         return list(value)
     if param.type == "boolean":
@@ -121,6 +127,8 @@ def to_toml(param: Param, value: OptionValue) -> Any:
     if is_property(param):
         parts = parse_properties(param.format, value).values
         table = PROPERTY_STRINGS[param.format]
+        if not parts.keys() <= table.keys():
+            return value
         return {toml_name(key): _plain_toml(table[key], parts[key]) for key in sorted(parts)}
     return value
 
@@ -186,9 +194,11 @@ class KeepTable(TomlTable):
 KEEP = Param(format="prune-backups", optional=True)
 
 
-def keep_to_toml(value: OptionValue) -> dict[str, Any]:
-    """The reverse of `KeepTable.rules`."""
-    table: dict[str, Any] = to_toml(KEEP, value)
+def keep_to_toml(value: OptionValue) -> dict[str, Any] | str:
+    """The reverse of `KeepTable.rules`; text where these are no rules."""
+    table: dict[str, Any] | str = to_toml(KEEP, value)
+    if isinstance(table, str):
+        return table
     return {name.removeprefix("keep_"): count for name, count in table.items()}
 
 

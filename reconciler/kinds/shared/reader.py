@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconciler.kinds import all_kinds
+from reconciler.kinds.shared.answer_shape import COUNT, FLAG, ID, TEXT, Fields, Rows, Shape
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.request import Request, request
@@ -13,6 +14,14 @@ from reconciler.model.spec import Spec
 
 RESOURCES = request("GET", "cluster", "resources")
 """Guests with their pool, nodes and storages: one list for all kinds that need it."""
+
+_GUEST = Fields({"vmid": COUNT}, {"name": TEXT, "node": TEXT, "pool": TEXT, "template": FLAG})
+_ROW = Fields(
+    {"type": ID},
+    cases=("type", {"qemu": _GUEST, "lxc": _GUEST, "node": Fields({"node": ID})}),
+)
+ANSWERS: Mapping[str, Shape] = {"/cluster/resources": Rows(_ROW)}
+"""What it looks like."""
 
 Wanted = Mapping[str, frozenset[str]]
 """Kind -> ids for which more than the lists must be read."""

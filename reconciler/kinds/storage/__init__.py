@@ -11,9 +11,11 @@ from typing import Any
 
 from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import names
 from reconciler.kinds.shared.options import (
     OptionValue,
+    answered,
     from_answer,
     keep_to_toml,
     to_param,
@@ -42,6 +44,7 @@ from reconciler.model.spec import Spec, State
 from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_TYPES
 
 STORAGES = request("GET", "storage")
+_STORAGE = Fields({"storage": ID, "type": ID}, {"digest": TEXT, **answered(STORAGE_OPTIONS)})
 
 
 def _export(name: str, spec: StorageSpec) -> dict[str, Any]:
@@ -246,6 +249,7 @@ KIND = Kind(
     refers_to=frozenset({"storage"}),
     lock="storage.cfg",
     reads=(STORAGES,),
+    answers={"/storage": Rows(_STORAGE)},
     read=_read,
     sees=(need("/storage", "Datastore.Audit", "Datastore.AllocateSpace", propagated=True),),
     overlay=_overlay,

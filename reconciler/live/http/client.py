@@ -25,7 +25,7 @@ from reconciler.errors import (
 from reconciler.live.http.auth import Ticket, clean_secret, why_refused
 from reconciler.live.http.encoding import parameters, quoted_path
 from reconciler.live.http.failover import ClusterApi, RequestCounts
-from reconciler.live.http.network_errors import connection_lost, explain
+from reconciler.live.http.network_errors import TooLarge, connection_lost, explain
 from reconciler.live.http.request_guard import refuse_traps
 from reconciler.live.http.response import Answer, Asked, data_of, outcome_in_doubt
 from reconciler.live.http.tls import TrustContext, trust_context
@@ -43,6 +43,17 @@ CHATTY_LOGGERS = (
 """Loggers that may show requests and answers."""
 
 PARALLEL_READS = 6
+
+LONGEST_READ = 300.0
+"""Seconds after which an answer must have come to its end, however steadily it trickles."""
+
+LONGEST_END = 10.0
+"""Seconds that the answer to a write may take from its first byte; it is short."""
+
+LARGEST = 64 * 1024 * 1024
+"""Bytes of an answer, unpacked: many times the answer of the largest clusters."""
+
+_PIECE = 64 * 1024
 
 _NETWORK_ERRORS = (requests.RequestException, HTTPError, HTTPException, OSError)
 
@@ -192,6 +203,7 @@ class _Link:
         timeout = (self._target.connect_timeout, self._target.read_timeout)
         self._tally.add(reads=1)
         try:
+            self._context.allow(max(LONGEST_READ, sum(timeout)))
             return _exchange(self._reads, method, url, timeout, content)
         except _NETWORK_ERRORS as error:
             if not again or not connection_lost(error):
@@ -204,6 +216,7 @@ class _Link:
         timeout = (self._target.connect_timeout, self._target.write_timeout)
         self._context.begin()
         try:
+            self._context.allow(sum(timeout) + LONGEST_END)
             with _session(self._target, self._context) as session:
                 answer = _exchange(session, method, url, timeout, content)
         except _NETWORK_ERRORS as error:
@@ -270,8 +283,16 @@ def _exchange(
     timeout: tuple[float, float],
     content: Mapping[str, Any],
 ) -> Answer:
-    response = session.request(method, url, timeout=timeout, allow_redirects=False, **content)
-    return Answer(response.status_code, response.reason or "", response.content)
+    """Raises TooLarge before an answer fills the memory, which takes a thousandth of it packed."""
+    with session.request(
+        method, url, timeout=timeout, allow_redirects=False, stream=True, **content
+    ) as response:
+        body = bytearray()
+        for piece in response.iter_content(_PIECE):
+            body += piece
+            if len(body) > LARGEST:
+                raise TooLarge
+        return Answer(response.status_code, response.reason or "", bytes(body))
 
 
 def _no_answer(asked: Asked, error: BaseException, addition: str = "") -> Exception:
@@ -280,9 +301,12 @@ def _no_answer(asked: Asked, error: BaseException, addition: str = "") -> Except
 
 
 def _secrets_in(data: Any) -> Iterator[str]:
-    if isinstance(data, dict):
-        for name, value in data.items():
+    """However deep the answer is."""
+    waiting = [data]
+    while waiting:
+        found = waiting.pop()
+        for name, value in found.items() if isinstance(found, dict) else ():
             if isinstance(value, str) and is_secret_param(name):
                 yield value
             else:
-                yield from _secrets_in(value)
+                waiting.append(value)

@@ -7,6 +7,15 @@ import ssl
 from collections.abc import Iterator
 from http.client import HTTPException, RemoteDisconnected
 
+
+class TooLate(TimeoutError):
+    """An answer that came, but in pieces and without an end in sight."""
+
+
+class TooLarge(HTTPException):
+    """An answer larger than any that Proxmox VE sends."""
+
+
 _LOST = (RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
 _TUNNEL = "Tunnel connection failed"
 
@@ -20,6 +29,16 @@ _TELLING: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
         ConnectionRefusedError,
         "connection refused",
         "check host and port in `endpoint`; on the node, `systemctl status pveproxy`",
+    ),
+    (
+        TooLate,
+        "the answer did not come to its end in time",
+        "check the connection, and `proxy` in [target]",
+    ),
+    (
+        TooLarge,
+        "the answer is larger than any of Proxmox VE",
+        "check `endpoint` and `proxy` in [target]: something else answers there",
     ),
     (
         TimeoutError,

@@ -89,7 +89,7 @@ def data_of(asked: Asked, answer: Answer) -> Any:
 def _json_object(body: bytes) -> dict[str, Any] | None:
     try:
         parsed = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # a list in a list in a list, a hundred thousand times
         return None
     return parsed if isinstance(parsed, dict) else None
 

@@ -7,10 +7,12 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from reconciler.errors import CertificateNotTrusted, FilesInvalid
+from reconciler.live.http.network_errors import TooLate
 from reconciler.model.target import Target
 
 ON_THE_NODE = (
@@ -23,6 +25,20 @@ _WRONG_NAME, _WRONG_ADDRESS = 62, 64
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 
 
+class _Bounded(ssl.SSLSocket):
+    """A connection on which an answer must have come to its end at a certain moment: time-outs of
+    sockets begin again with every byte."""
+
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        context, patience = self.context, self.gettimeout()
+        left = context.left() if isinstance(context, TrustContext) else float("inf")
+        if left <= 0:
+            raise TooLate
+        if left < (float("inf") if patience is None else patience):
+            self.settimeout(left)
+        return super().recv_into(buffer, nbytes, flags)
+
+
 class TrustContext(ssl.SSLContext):
     """A TLS context that refuses every certificate but the trusted ones, and says why.
 
@@ -31,6 +47,7 @@ class TrustContext(ssl.SSLContext):
     `begin`; without one, nothing of a request can have been sent over a new connection.
     """
 
+    sslsocket_class = _Bounded
     endpoint: str
     pins: frozenset[str]
     direct: bool
@@ -39,6 +56,14 @@ class TrustContext(ssl.SSLContext):
     def begin(self) -> None:
         """Forget this thread's earlier handshakes."""
         self.progress.trusted = False
+
+    def allow(self, seconds: float) -> None:
+        """What this thread receives from now on must have come by then."""
+        self.progress.until = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds that are left of that."""
+        return float(getattr(self.progress, "until", float("inf")) - time.monotonic())
 
     @property
     def trusted_here(self) -> bool:

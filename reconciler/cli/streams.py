@@ -1,0 +1,69 @@
+"""Standard streams that may be absent, closed, full, or ASCII only: none of that stops a run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TextIO
+
+
+def prepare() -> None:
+    """Make sure of the three streams before anything else is opened.
+
+    One that is absent, as after `2>&-`, becomes the null device; else the next file that is opened,
+    such as a journal, would get its number. What an encoding cannot express is written escaped.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdin = sys.stdin or os.fdopen(0, "r", encoding="utf-8", closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def write_out(text: str) -> None:
+    """A result on standard output; raises OSError where it cannot be written.
+
+    A reader that went away, as in `pvectl plan | head`, is none: nothing more is said.
+    """
+    try:
+        _write(sys.stdout, text)
+    except BrokenPipeError:
+        silence(sys.stdout)
+    except OSError:
+        silence(sys.stdout)
+        raise
+
+
+def write_err(text: str) -> None:
+    """Talk on standard error; where it cannot be written, nothing more is said."""
+    try:
+        _write(sys.stderr, text)
+    except OSError:
+        silence(sys.stderr)
+
+
+def finish() -> None:
+    """Write what is left in the buffers; at exit Python would end with 120 for what cannot be."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            silence(stream)
+
+
+def silence(stream: TextIO) -> None:
+    """Whatever is in the stream's buffer, or comes later, goes to the null device."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), stream.fileno())
+
+
+def _write(stream: TextIO, text: str) -> None:
+    stream.write(text)
+    stream.flush()

@@ -1,0 +1,107 @@
+"""Every answer compared with what Proxmox VE sends, before anything else of pvectl sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from reconciler.access.explain.snippets import shell
+from reconciler.errors import UnexpectedAnswer
+from reconciler.kinds import all_kinds
+from reconciler.kinds.shared.answer_shape import BIT, COUNT, ID, TEXT, Fields, Named, Rows, Shape
+from reconciler.kinds.shared.reader import ANSWERS
+from reconciler.model.api import Api
+from reconciler.model.request import Request
+
+BESIDE_THE_KINDS: Mapping[str, Shape] = {
+    **ANSWERS,
+    "/access/permissions": Named(Named(BIT)),
+    "/nodes/{node}/storage/{storage}/content": Rows(Fields({"volid": ID})),
+    "/nodes/{node}/tasks/{upid}/log": Rows(Fields({"n": COUNT, "t": TEXT})),
+    "/nodes/{node}/tasks/{upid}/status": Fields({"status": TEXT}, {"exitstatus": TEXT}),
+    "/version": Fields({"version": ID}),
+}
+"""What is read beside the lists of the kinds."""
+
+
+class CheckedApi:
+    """The `Api` in front of another one; `get` raises UnexpectedAnswer for what is no answer of
+    Proxmox VE."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    @property
+    def actor(self) -> str:
+        return self._api.actor
+
+    @property
+    def endpoint(self) -> str:
+        return self._api.endpoint
+
+    def get(self, requests: Sequence[Request]) -> list[Any]:
+        answers = self._api.get(requests)
+        for request, answer in zip(requests, answers, strict=True):
+            check_answer(request, answer)
+        return answers
+
+    def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
+        return self._api.send(request, secrets)
+
+    def close(self) -> None:
+        self._api.close()
+
+
+def check_answer(request: Request, answer: Any) -> None:
+    """Raises UnexpectedAnswer with the place of the first thing that is wrong, and no values: they
+    may hold secrets. Raises LookupError for a GET without a shape."""
+    complaint = shape_of(request).wrong(answer)
+    if complaint:
+        given = [word for name, value in request.params for word in (f"--{name}", str(value))]
+        raise UnexpectedAnswer(
+            f"the answer of GET {request.target} is not what Proxmox VE sends: {complaint}",
+            hint="something between here and Proxmox VE may change its answers: compare with what "
+            f"a node tells itself: {shell('pvesh', 'get', request.target, *given)}",
+        )
+
+
+class _Route(NamedTuple):
+    """A GET with placeholders (None) in its path, and a parameter that it has or ""."""
+
+    path: tuple[str | None, ...]
+    parameter: str
+    shape: Shape
+
+    def fits(self, request: Request) -> bool:
+        if len(self.path) != len(request.path):
+            return False
+        if self.parameter and self.parameter not in dict(request.params):
+            return False
+        return all(
+            part in (None, given) for part, given in zip(self.path, request.path, strict=True)
+        )
+
+
+def shape_of(request: Request) -> Shape:
+    """What the answer of a GET looks like."""
+    for route in _routes():
+        if route.fits(request):
+            return route.shape
+    raise LookupError(f"no shape is declared for GET {request.target}")
+
+
+@cache
+def _routes() -> tuple[_Route, ...]:
+    """Those with a parameter first."""
+    return tuple(sorted(_declared(), key=lambda route: not route.parameter))
+
+
+def _declared() -> Iterator[_Route]:
+    kinds = (kind.answers for kind in all_kinds().values())
+    for written, shape in {
+        k: v for table in (BESIDE_THE_KINDS, *kinds) for k, v in table.items()
+    }.items():
+        path, _, parameter = written.partition("?")
+        parts = path.strip("/").split("/")
+        yield _Route(tuple(None if part[0] == "{" else part for part in parts), parameter, shape)
