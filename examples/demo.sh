@@ -29,13 +29,14 @@ pvectl sandbox "$DEMO/pve" --port 0 > "$DEMO/sandbox.log" 2>&1 &
 trap 'kill %1 2>/dev/null; wait 2>/dev/null || true' EXIT
 for _ in $(seq 100); do grep -q fingerprint "$DEMO/sandbox.log" && break; sleep 0.1; done
 PVECTL_ENDPOINT=$(grep -o 'https://[0-9.:]*' "$DEMO/sandbox.log" | head -n 1)
+PVECTL_FINGERPRINT=$(grep -o 'fingerprint [0-9A-F:]*' "$DEMO/sandbox.log" | cut -d ' ' -f 2)
 echo "$PVECTL_ENDPOINT serves .demo/pve, laid out like /etc/pve"
 
-export PVECTL_ENDPOINT PVECTL_CA_FILE=$DEMO/pve/pve-root-ca.pem PVECTL_HOME=$DEMO/home
+export PVECTL_ENDPOINT PVECTL_FINGERPRINT PVECTL_HOME=$DEMO/home
 export PVECTL_STATE=.demo/state PVECTL_TOKEN_ID='root@pam!bootstrap' PVECTL_TOKEN_SECRET=$bootstrap
 SECRET=$DEMO/state/secrets/felhom-ctl
 as_guest() { PVECTL_TOKEN_ID='felhom-ctl@pve!ctl' PVECTL_TOKEN_SECRET=$(cat "$SECRET") "$@"; }
-ask() { python3 examples/ask.py "$PVECTL_ENDPOINT" "$PVECTL_CA_FILE" 'felhom-ctl@pve!ctl' "$SECRET" "$@"; }
+ask() { python3 examples/ask.py "$PVECTL_ENDPOINT" "$DEMO/pve/pve-root-ca.pem" 'felhom-ctl@pve!ctl' "$SECRET" "$@"; }
 
 title "The files are checked without any network"
 run pvectl validate

@@ -57,7 +57,8 @@ MEANINGS: Mapping[ExitStatus, str] = {
     ExitStatus.REFUSED: "refused by policy: limits, protected, lockout, a failed expectation",
     ExitStatus.STALE: "stale or foreign plan",
     ExitStatus.LOCKED: "locked by somebody else",
-    ExitStatus.UNREACHABLE: "API unreachable, authentication refused, certificate not trusted",
+    ExitStatus.UNREACHABLE: "API unreachable, authentication refused, certificate or "
+    "target not trusted",
     ExitStatus.BLIND: "the token cannot see enough to decide",
     ExitStatus.RESTORED: "apply failed; everything restored and verified",
     ExitStatus.NOT_RESTORED: "apply failed, or was stopped at once by a second signal; restore "
@@ -167,6 +168,14 @@ class CertificateNotTrusted(Unreachable):
     """The server's certificate is not the expected one; nothing was sent."""
 
     code = "E_CERTIFICATE"
+
+
+class UntrustedTarget(Unreachable):
+    """The state folder says where a secret would go, or which one, and nobody outside it did: not
+    the environment, not the file of --settings, and nobody confirmed it on this machine. Nothing
+    was sent, and no secret was read."""
+
+    code = "E_UNTRUSTED_TARGET"
 
 
 class Blind(PvectlError):

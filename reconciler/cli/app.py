@@ -39,7 +39,7 @@ PANELS = {
     "State files": ("init", "import", "snapshot", "validate", "fmt", "schema", "kinds"),
     "Who can do what": ("explain", "who-can", "escalation", "verify", "report", "bootstrap"),
     "After a run that did not end": ("status", "resume", "rollback", "unlock", "show"),
-    "Beside it": ("rotate", "sandbox"),
+    "Beside it": ("trust", "rotate", "sandbox"),
 }
 """Where `pvectl --help` shows a command, in this order."""
 

@@ -36,11 +36,12 @@ class CommonOptions:
     color: bool
     quiet: bool
     log_format: str
+    settings: Path | None = None
 
     @property
     def again(self) -> tuple[str, ...]:
         """The options with which another command means the same files and the same cluster."""
-        return same_cluster(self.state, self.on)
+        return same_cluster(self.state, self.on, self.settings)
 
 
 def _options(
@@ -53,6 +54,16 @@ def _options(
             rich_help_panel=PANEL,
         ),
     ] = Path("state"),
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            "--settings",
+            envvar="PVECTL_SETTINGS",
+            metavar="FILE",
+            help="Trusted settings outside the state folder; they win over its pvectl.toml.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
     on: Annotated[
         str | None,
         typer.Option(
@@ -100,9 +111,8 @@ def _options(
         raise UsageError(f"--log-format '{log_format}' is not known", hint="text or json")
     plain = bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()
     outputs = tuple(_output(text) for text in format_ or ["text"])
-    return CommonOptions(
-        state, on, outputs, not plain if color is None else color, quiet, log_format
-    )
+    colored = not plain if color is None else color
+    return CommonOptions(state, on, outputs, colored, quiet, log_format, settings)
 
 
 def _output(text: str) -> Output:
@@ -117,7 +127,9 @@ def command(
 
     def register(function: Callable[..., ExitStatus]) -> Callable[..., ExitStatus]:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        shared = list(inspect.signature(_options, eval_str=True).parameters.values())
+        taken = {parameter.name for parameter in own}
+        every = inspect.signature(_options, eval_str=True).parameters.values()
+        shared = [parameter for parameter in every if parameter.name not in taken]
         names = {parameter.name for parameter in shared}
 
         @functools.wraps(function)

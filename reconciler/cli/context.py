@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from reconciler.cli.command import CommonOptions
 from reconciler.cli.output import info, print_error
+from reconciler.cli.trusted_targets import require_trusted, require_within_reach
 from reconciler.desired.loader import load, require_valid
 from reconciler.desired.secrets import resolve
 from reconciler.desired.settings.settings import Settings, read_settings
@@ -62,7 +63,7 @@ def each_cluster(
     Of several clusters one that fails does not keep the others from their turn. An interrupted run
     is the last one, and so is one that leaves a cluster in a state in which a person is needed.
     """
-    settings = read_settings(common.state)
+    settings = read_settings(common.state, common.settings)
     clusters = settings.select(common.on)
     if len(clusters) == 1:
         return work(clusters[0], settings)
@@ -108,14 +109,20 @@ def load_cluster(cluster: ClusterSettings, settings: Settings, *, strict: bool =
 
 @contextmanager
 def connect(cluster: ClusterSettings, *, read_only: bool) -> Iterator[Api]:
-    """A connection, closed at the end; raises UsageError, Unreachable, SinkFailed."""
+    """A connection, closed at the end; raises UsageError, Unreachable, SinkFailed.
+
+    No secret is read, and nothing connected, unless somebody but the state folder named the target.
+    """
     target = cluster.connection()
     if target.sandbox_folder is not None:
         from reconciler.sandbox.http.direct import SandboxApi
 
         folder = Path(target.sandbox_folder)
+        require_within_reach(cluster, folder)
         api: Api = SandboxApi(folder, target.actor or "root@pam", read_only=read_only)
     else:
+        if cluster.secret is not None:
+            require_trusted(cluster)
         from reconciler.live.http.client import open_api
 
         api = open_api(target, _credential(cluster, read_only=read_only), read_only=read_only)
@@ -126,7 +133,7 @@ def connect(cluster: ClusterSettings, *, read_only: bool) -> Iterator[Api]:
 
 
 def _credential(cluster: ClusterSettings, *, read_only: bool) -> str:
-    """Whoever only reads runs no command that the state folder names, unless he says so himself."""
+    """Read-only commands run no command of the state folder unless PVECTL_ALLOW_COMMANDS=1."""
     who = cluster.connection().actor
     if cluster.secret is None:
         unused = os.environ.get(SECRET_VARIABLE)
@@ -136,13 +143,13 @@ def _credential(cluster: ClusterSettings, *, read_only: bool) -> str:
             hint=f"{alone or f'set {SECRET_VARIABLE}, or '}"
             'write token_secret = { file = "..." } in pvectl.toml',
         )
-    may_run = not read_only or os.environ.get(ALLOW_COMMANDS) == "1"
+    may_run = not read_only or "secret" in cluster.trusted or os.environ.get(ALLOW_COMMANDS) == "1"
     if cluster.secret.command is not None and not may_run:
         raise UsageError(
             f"the secret of {who} comes from a command, and commands do not run while planning",
             hint=f"set {ALLOW_COMMANDS}=1 to run it, or hold the secret in PVECTL_TOKEN_SECRET",
         )
-    return resolve(cluster.secret, cluster.folder, allow_commands=may_run)
+    return resolve(cluster.secret, cluster.base or cluster.folder, allow_commands=may_run)
 
 
 def name_of(cluster: ClusterSettings, api: Api) -> str:

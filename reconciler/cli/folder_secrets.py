@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reconciler.desired.reach import Reach, how_to_allow
 from reconciler.desired.secrets import resolve
 from reconciler.errors import SinkFailed
 from reconciler.execution.secrets import fingerprints
@@ -17,28 +17,39 @@ from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.spec import State
 
 
-def changed_secrets(state: State, folder: Path, kept: Path) -> Mapping[Address, tuple[str, ...]]:
+def changed_secrets(
+    state: State, folder: Path, reach: Reach, kept: Path
+) -> Mapping[Address, tuple[str, ...]]:
     """The secrets of declared objects that are not what was sent last, by object.
 
-    `folder` is the state folder, `kept` where hashes are kept. No command runs; a reference that
+    `folder` is where their files count from, `kept` where hashes are kept. No command runs, and
+    nothing is read but what this machine has sent for the same object before. A reference that
     cannot be resolved here counts as unchanged.
     """
-    values: dict[Address, dict[str, str]] = {}
-    for address, own in fingerprints.secret_references(state).items():
-        for name, reference in own.items():
-            with contextlib.suppress(SinkFailed):
-                values.setdefault(address, {})[name] = resolve(reference, folder)
-    return fingerprints.changed_secrets_of(kept, values)
+    found = fingerprints.secret_references(state)
+
+    def read(address: Address, name: str) -> str | None:
+        reference = found[address][name]
+        if reach.missing(reference, folder):
+            return None
+        try:
+            return resolve(reference, folder)
+        except SinkFailed:
+            return None
+
+    places = FolderSecrets(folder, reach).places(found)
+    return fingerprints.changed_secrets_of(kept, places, read)
 
 
 @dataclass(frozen=True, slots=True)
 class FolderSecrets:
     """Relative files count from `folder`. Each reference is resolved once per run.
 
-    `own`: where the secret comes from with which pvectl itself acts.
+    `reach`: what may be named. `own`: where the secret comes from with which pvectl itself acts.
     """
 
     folder: Path
+    reach: Reach
     own: SecretRef | None = None
     _known: dict[SecretRef, str] = field(default_factory=dict, repr=False)
 
@@ -52,10 +63,34 @@ class FolderSecrets:
 
     def resolve(self, reference: SecretRef) -> str:
         if reference not in self._known:
+            self._allowed(reference)
             self._known[reference] = resolve(reference, self.folder, allow_commands=True)
         return self._known[reference]
 
+    def places(self, references: fingerprints.References) -> fingerprints.Places:
+        """Where secrets are read: a file inside the state folder by its place there, so that
+        another checkout is the same; one outside by its real path."""
+        return {
+            address: {name: self._place(reference) for name, reference in own.items()}
+            for address, own in references.items()
+        }
+
+    def _place(self, reference: SecretRef) -> str:
+        if reference.file is None:
+            return str(reference)
+        real, root = _path(self.folder, reference.file), self.reach.folder.resolve()
+        return f"file {real.relative_to(root) if real.is_relative_to(root) else real}"
+
+    def _allowed(self, named: SecretRef | SecretSink) -> None:
+        """Also of what a saved plan or a journal names; raises SinkFailed."""
+        line = self.reach.missing(named, self.folder)
+        if line:
+            raise SinkFailed(
+                f"{named} is outside what state files may reach", hint=how_to_allow(line)
+            )
+
     def probe(self, sink: SecretSink) -> None:
+        self._allowed(sink)
         own = self.own.file if self.own is not None else None
         if own and sink.file and _path(self.folder, own) == _path(self.folder, sink.file):
             raise SinkFailed(
@@ -65,6 +100,7 @@ class FolderSecrets:
         probe(sink, self.folder)
 
     def deliver(self, sink: SecretSink, token: str, value: str) -> None:
+        self._allowed(sink)
         deliver(sink, self.folder, token, value)
 
     def withdraw(self, sink: SecretSink, token: str) -> None:

@@ -9,16 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _NAMED = re.compile(
-    r"\bpvectl (?P<verb>apply|bootstrap|drift|plan|resume|rollback|rotate|status|unlock|verify)\b"
-    r"(?! --(?:state|on) )"
+    r"\bpvectl (?P<verb>apply|bootstrap|drift|plan|resume|rollback|rotate|status|trust|unlock|"
+    r"verify)\b"
+    r"(?! --(?:state|settings|on) )"
 )
 
 
-def same_cluster(state: Path, on: str | None) -> tuple[str, ...]:
+def same_cluster(state: Path, on: str | None, settings: Path | None = None) -> tuple[str, ...]:
     """The options with which another command means the same files and the same cluster; none for
     what it would mean anyway."""
     files = () if state == Path(_meant("--state") or "state") else ("--state", str(state))
-    return (*files, *(("--on", on) if on and on != _meant("--on") else ()))
+    trusted = "" if settings is None else str(settings)
+    more = {"--settings": trusted, "--on": on or ""}
+    chosen = ((name, text) for name, text in more.items() if text and text != _meant(name))
+    return (*files, *(word for pair in chosen for word in pair))
 
 
 def options_given(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -29,10 +33,11 @@ def options_given(arguments: Sequence[str]) -> tuple[str, ...]:
         if name in _VARIABLES:
             found[name] = value if equals else next(iter(arguments[position + 1 :]), "")
     state = found.get("--state") or _meant("--state") or "state"
-    return same_cluster(Path(state), found.get("--on"))
+    settings = found.get("--settings")
+    return same_cluster(Path(state), found.get("--on"), Path(settings) if settings else None)
 
 
-_VARIABLES = {"--state": "PVECTL_STATE", "--on": "PVECTL_ON"}
+_VARIABLES = {"--state": "PVECTL_STATE", "--on": "PVECTL_ON", "--settings": "PVECTL_SETTINGS"}
 
 
 def _meant(option: str) -> str:

@@ -187,12 +187,11 @@ def _remember(common: CommonOptions, plan: Plan, report: RunReport, secrets: Fol
     done = {address for address, became in report.objects if became is Outcome.DONE}
     gone = [change.address for change in plan.changes if change.after is None]
     try:
+        sent = {a: own for a, own in fingerprints.sent(plan.changes).items() if a in done}
         values = {
-            address: {name: secrets.resolve(reference) for name, reference in own.items()}
-            for address, own in fingerprints.sent(plan.changes).items()
-            if address in done
+            a: {name: secrets.resolve(ref) for name, ref in o.items()} for a, o in sent.items()
         }
-        fingerprints.remember(store.folder_of(plan.cluster), values, gone)
+        fingerprints.remember(store.folder_of(plan.cluster), values, secrets.places(sent), gone)
     except Exception as error:
         why = error if isinstance(error, OSError | PvectlError) else Bug.of(error)
         info(common, f"a later change of these secrets will not be noticed: {why}")

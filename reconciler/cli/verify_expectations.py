@@ -22,12 +22,13 @@ from reconciler.cli.context import Loaded, connect, name_of, now
 from reconciler.cli.output import show
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, PvectlError, SinkFailed, UsageError
-from reconciler.execution.secrets.delivery import read_back
+from reconciler.execution.secrets.delivery import TOKEN_SECRET, read_back
 from reconciler.kinds import access_table
 from reconciler.kinds.token import TokenSpec
 from reconciler.live.permissions import ask
 from reconciler.model.address import Address
 from reconciler.model.api import Api
+from reconciler.model.secret import SecretSink
 from reconciler.planning.access_summary import real_paths
 from reconciler.render.documents.verification import ProbeResult, Verification
 from reconciler.render.view import View
@@ -81,10 +82,7 @@ def _secrets(loaded: Loaded, tokens: list[str], probe_as: str) -> Mapping[str, s
         declared = loaded.desired.objects.get(Address("token", token))
         spec = declared.spec if declared else None
         if isinstance(spec, TokenSpec) and spec.secret_to is not None:
-            try:
-                secret = read_back(spec.secret_to, loaded.cluster.folder, token)
-            except SinkFailed:
-                secret = None
+            secret = _delivered(loaded.cluster, spec.secret_to, token)
             if secret:
                 found[token] = secret
     if probe_as:
@@ -96,6 +94,17 @@ def _secrets(loaded: Loaded, tokens: list[str], probe_as: str) -> Mapping[str, s
             raise UsageError(f"{PROBE_SECRET} is not set", hint=f"to the secret of {probe_as}")
         found[probe_as] = secret
     return found
+
+
+def _delivered(cluster: ClusterSettings, sink: SecretSink, token: str) -> str | None:
+    """What a sink holds, where that is the secret of a token: a proposal may name any file."""
+    if cluster.reach.missing(sink, cluster.folder):
+        return None
+    try:
+        secret = read_back(sink, cluster.folder, token)
+    except SinkFailed:
+        return None
+    return secret if secret and TOKEN_SECRET.fullmatch(secret) else None
 
 
 def _try(

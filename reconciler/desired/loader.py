@@ -10,6 +10,7 @@ from typing import Any
 
 from reconciler.desired.crosscheck import crosscheck
 from reconciler.desired.directives import DIRECTIVES, Directives
+from reconciler.desired.reach import leads_out, out_of_reach, without_waivers
 from reconciler.desired.settings.settings import SETTINGS_FILE, Settings, settings_keys
 from reconciler.desired.toml.document import Document, read
 from reconciler.desired.toml.positions import PositionNode
@@ -37,8 +38,12 @@ def load(
     """
     work = _Load(variables)
     for path in state_files(folder):
-        work.file(path)
-    return work.finish(settings)
+        line = settings.reach.outside(path) if settings is not None else ""
+        if line:
+            work.findings.append(leads_out(path.name, line))
+        else:
+            work.file(path)
+    return work.finish(folder, settings)
 
 
 def state_files(folder: Path) -> list[Path]:
@@ -186,7 +191,7 @@ class _Load:
         longest = 0 if 0 in (old.expires, expires) else max(old.expires, expires)
         self.objects[address] = kept._replace(expires=longest)
 
-    def finish(self, settings: Settings | None) -> Desired:
+    def finish(self, folder: Path, settings: Settings | None) -> Desired:
         for (first, second), addresses in self.repeats.items():
             self.findings.append(_repeated(first, second, addresses))
         moved = self.wishes.resolve(self.objects)
@@ -203,6 +208,9 @@ class _Load:
         findings = [*self.findings, *crosscheck(desired, complete=valid)]
         if settings is not None:
             findings += settings.findings
+            findings += out_of_reach(desired.objects, settings.reach, folder)
+            desired, refused = without_waivers(desired, settings.trust)
+            findings += refused
         return replace(desired, findings=by_place(findings))
 
 

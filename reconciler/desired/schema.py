@@ -14,6 +14,7 @@ from reconciler.desired.settings.target import TargetTable
 from reconciler.kinds import all_kinds
 from reconciler.kinds.kind import Kind
 from reconciler.model.policy import Policy
+from reconciler.model.trust import Trust
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REF = "#/$defs/{model}"
@@ -57,8 +58,8 @@ def schema() -> dict[str, Any]:
 
 
 def settings_schema() -> dict[str, Any]:
-    """The schema of pvectl.toml."""
-    definitions, names = _definitions([Policy, TargetTable])
+    """The schema of pvectl.toml, and of the file of --settings, which alone may have [trust]."""
+    definitions, names = _definitions([Policy, TargetTable, Trust])
     policy = definitions.pop(names[Policy])
     target = {"$ref": _ref(names[TargetTable])}
     several = {"type": "object", "additionalProperties": target}
@@ -69,7 +70,11 @@ def settings_schema() -> dict[str, Any]:
     }
     limits = definitions["Limits"]["properties"]["delete"]
     limits["anyOf"] = [{"type": "integer", "minimum": 0}, {"$ref": limits.pop("$ref")}]
-    properties = {"target": {"anyOf": [target, several]}, **policy["properties"]}
+    properties = {
+        "target": {"anyOf": [target, several]},
+        "trust": {"$ref": _ref(names[Trust])},
+        **policy["properties"],
+    }
     return _document(SETTINGS_FILE, properties, definitions)
 
 

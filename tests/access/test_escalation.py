@@ -49,7 +49,7 @@ def test_pve_user_admin_on_the_groups_is_one_step_from_root() -> None:
         "PVEUserAdmin",
     )
     assert str(way.steps[0]) == (
-        "helpdesk@pve holds User.Modify on /access/groups and makes a token of root@pam "
+        "helpdesk@pve holds User.Modify on /access/groups and creates a token of root@pam "
         "without privilege separation"
     )
 

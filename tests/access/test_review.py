@@ -26,7 +26,7 @@ from reconciler.render.view import View
 from reconciler.text.sanitize import clean
 from tests.cli.in_process import ask
 from tests.render.review_samples import DAY, HOSTILE, LATER, TEAM, gone_wrong, team
-from tests.support.command import Ended, copy_fixture, pvectl, sandbox, secret_of
+from tests.support.command import Ended, copy_fixture, pvectl, sandbox, secret_of, trust
 
 Golden = Callable[[str, str], None]
 
@@ -301,6 +301,7 @@ def test_a_token_that_pvectl_made_has_an_age(tmp_path: Path) -> None:
             f'[target]\nendpoint = "{served.url}"\ntoken_id = "root@pam!bootstrap"\n'
             f'fingerprint = "{served.fingerprint}"\n'
         )
+        trust(state, tmp_path / "home")
         env["PVECTL_TOKEN_SECRET"] = secret_of(pve, "root@pam!bootstrap")
         applied = pvectl("apply", "--yes", "--state", state, env=env, cwd=tmp_path)
         assert applied.status == 0, applied.err

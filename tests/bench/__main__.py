@@ -20,7 +20,7 @@ from tests.bench.clusters import ROOT_TOKEN, declare_cluster, make_cluster, writ
 from tests.bench.controllers import ROLE, controllers
 from tests.bench.large_table import large_table
 from tests.bench.measure import requests, seconds, took
-from tests.support.command import sandbox, secret_of
+from tests.support.command import sandbox, secret_of, trust
 
 RUNS = 5
 SMALL, LARGE = 5, 2500
@@ -59,6 +59,7 @@ def _served(folder: Path, table: AccessTable) -> Iterator[tuple[Path, dict[str, 
     }
     with sandbox(cluster) as served:
         write_settings(state, served.url, served.fingerprint)
+        trust(state, folder / "home")
         yield state, env
 
 
@@ -105,6 +106,7 @@ def _writes(folder: Path) -> Iterator[Row]:
     }
     with sandbox(cluster) as served:
         write_settings(state, served.url, served.fingerprint)
+        trust(state, folder / "home")
         sent = requests("apply", "--yes", "--state", state, env=env)
     yield Row(
         "grant one role to 50 token pairs on 20 paths: writes",

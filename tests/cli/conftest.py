@@ -24,6 +24,6 @@ def site(_served: tuple[Served, Files], tmp_path: Path) -> Site:
     served, files = _served
     restore(served.folder, files)
     site = Site(tmp_path, served, files)
-    site.env["PVECTL_HOME"] = str(tmp_path / "home")
+    site.env["PVECTL_HOME"] = str(site.home)
     site.target()
     return site

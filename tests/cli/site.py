@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.command import Ended, Served, pvectl, secret_of
+from tests.support.command import Ended, Served, pvectl, secret_of, trust
 
 ROOT_TOKEN = "root@pam!bootstrap"
 
@@ -81,7 +81,16 @@ class Site:
         lines = [f"{key} = {_toml(value)}" for key, value in given.items() if value is not None]
         text = "\n".join(["[target]", *lines, self.settings, ""])
         self.write("pvectl.toml", text)
+        self.trust()
         self.env["PVECTL_TOKEN_SECRET"] = secret or secret_of(self.cluster.folder, token)
+
+    def trust(self) -> None:
+        """Confirm where pvectl.toml says that secrets go, as the administrator of this machine."""
+        trust(self.state, self.home)
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
 
     def write(self, name: str, text: str | bytes) -> None:
         """Write a file of the state folder."""

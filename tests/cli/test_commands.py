@@ -281,6 +281,7 @@ def test_two_folders_in_one_go_get_the_more_important_status(site: Site) -> None
     assert "PVECTL_TOKEN_SECRET counts for one cluster alone" in alone.err
     secret = 'token_secret = { env = "SECRET" }\n'
     site.write("pvectl.toml", "\n".join(target + secret for target in targets))
+    site.trust()
     site.env["SECRET"] = site.env.pop("PVECTL_TOKEN_SECRET")
     assert site.run("plan").status == 64
     assert site.run("plan", "--detailed-exitcode", "--on", "north").status == 0

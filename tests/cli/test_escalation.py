@@ -28,7 +28,7 @@ def test_the_ways_are_found_each_with_the_entry_behind_it() -> None:
     assert told.out.startswith("3 principals are root, 3 more can become root, 1 more may.\n")
     words = " ".join(told.out.split())
     for sentence in (
-        "helpdesk@pve holds User.Modify on /access/groups and makes a token of root@pam without "
+        "helpdesk@pve holds User.Modify on /access/groups and creates a token of root@pam without "
         "privilege separation by PVEUserAdmin for user helpdesk@pve on /access/groups",
         "registrar@pve holds Sys.Modify on /access and gives every privilege to role Clerk",
         "operator@pve holds Sys.Console on /nodes",

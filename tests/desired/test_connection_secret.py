@@ -7,17 +7,26 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.context import connect
+from reconciler.cli.trusted_targets import confirm
+from reconciler.desired.settings.destination import destination
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import UsageError
 from reconciler.model.secret import SecretRef
 from reconciler.model.target import Target
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path_factory.mktemp("home")))
+
+
 def cluster(folder: Path) -> ClusterSettings:
     target = Target(endpoints=("https://pve.example.invalid:8006",), token_id="auto@pve!plan")
-    return ClusterSettings(
+    made = ClusterSettings(
         "one", folder, target, SecretRef(command=("sh", "-c", "touch ran; echo s3cret"))
     )
+    confirm(made, destination(made))
+    return made
 
 
 def test_whoever_only_reads_runs_no_command_of_the_state_folder(tmp_path: Path) -> None:

@@ -118,6 +118,8 @@ class Site:
             "env": {
                 "PVECTL_STATE": str(self.state),
                 "PVECTL_HOME": str(self.runs / machine),
+                "PVECTL_ENDPOINT": self.url,
+                "PVECTL_FINGERPRINT": self.fingerprint,
                 "PVECTL_TOKEN_SECRET": SECRET,
                 "SECRET": "s3cret-s3cret",
                 "NO_COLOR": "1",

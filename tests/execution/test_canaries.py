@@ -190,7 +190,9 @@ def test_canaries_are_found_nowhere(place: Site) -> None:
     login = f'[target]\nendpoint = "{place.url}"\nfingerprint = "{place.fingerprint}"\n'
     login += 'username = "root@pam"\npassword = { env = "C_LOGIN" }\n'
     (place.state / "pvectl.toml").write_text(login)
-    assert watch.run("plan").status == 7
+    assert watch.run("trust", "--yes").status == 0
+    refused = watch.run("plan")
+    assert (refused.status, "E_UNTRUSTED_TARGET" in refused.err) == (7, False)
     assert len(watch.secrets) >= 10 + TOKENS
     assert watch.leaks() == []
     _went_where_they_belong(watch)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from reconciler.cli.folder_secrets import changed_secrets
+from reconciler.desired.reach import Reach
 from reconciler.execution.secrets.fingerprints import (
+    Places,
     changed_secrets_of,
     remember,
     secret_references,
@@ -25,6 +27,17 @@ from tests.support.engine import NOW
 
 SPEC = declared("storage", "vault", VAULT)
 STATE = {STORAGE: SPEC, Address("group", "g"): GroupSpec()}
+PLACES = {STORAGE: {"password": "(secret from $SECRET)"}}
+
+
+def sent(folder: Path, value: str) -> None:
+    """As after an apply that sent the password."""
+    remember(folder, {STORAGE: {"password": value}}, PLACES)
+
+
+def now_other(folder: Path, value: str | None, places: Places = PLACES) -> Mapping[Address, object]:
+    """What counts as changed when that value is read."""
+    return changed_secrets_of(folder, places, lambda *_: value)
 
 
 @pytest.fixture
@@ -34,16 +47,31 @@ def cluster() -> Iterator[World]:
 
 
 def test_only_a_secret_that_was_sent_and_is_another_now_counts(tmp_path: Path) -> None:
-    assert changed_secrets_of(tmp_path, {STORAGE: {"password": "one"}}) == {}
-    remember(tmp_path, {STORAGE: {"password": "one"}})
-    assert changed_secrets_of(tmp_path, {STORAGE: {"password": "one"}}) == {}
-    assert changed_secrets_of(tmp_path, {STORAGE: {"password": "two"}}) == {STORAGE: ("password",)}
-    assert changed_secrets_of(tmp_path, {STORAGE: {"keyring": "two"}}) == {}
+    assert now_other(tmp_path, "one") == {}
+    sent(tmp_path, "one")
+    assert now_other(tmp_path, "one") == {}
+    assert now_other(tmp_path, "two") == {STORAGE: ("password",)}
+    assert now_other(tmp_path, "two", {STORAGE: {"keyring": "$X"}}) == {}
+
+
+def test_a_secret_from_another_place_is_a_change_and_is_not_read(tmp_path: Path) -> None:
+    sent(tmp_path, "one")
+    read: list[str] = []
+
+    def reading(_: Address, name: str) -> str:
+        read.append(name)
+        return "one"
+
+    elsewhere = {STORAGE: {"password": "file /etc/shadow"}}
+    assert changed_secrets_of(tmp_path, elsewhere, reading) == {STORAGE: ("password",)}
+    assert read == []
+    assert changed_secrets_of(tmp_path, PLACES, reading) == {}
+    assert read == ["password"]
 
 
 def test_the_hashes_are_keyed_and_readable_by_their_owner_only(tmp_path: Path) -> None:
     for folder in ("a", "b"):
-        remember(tmp_path / folder, {STORAGE: {"password": "one"}})
+        sent(tmp_path / folder, "one")
     files = [tmp_path / folder / "secrets.json" for folder in ("a", "b")]
     assert files[0].read_bytes() != files[1].read_bytes()
     assert b"one" not in files[0].read_bytes()
@@ -52,12 +80,12 @@ def test_the_hashes_are_keyed_and_readable_by_their_owner_only(tmp_path: Path) -
 
 
 def test_what_is_gone_or_lost_is_not_compared(tmp_path: Path) -> None:
-    remember(tmp_path, {STORAGE: {"password": "one"}})
-    remember(tmp_path, {}, gone=[STORAGE])
-    assert changed_secrets_of(tmp_path, {STORAGE: {"password": "two"}}) == {}
-    remember(tmp_path, {STORAGE: {"password": "one"}})
+    sent(tmp_path, "one")
+    remember(tmp_path, {}, {}, gone=[STORAGE])
+    assert now_other(tmp_path, "two") == {}
+    sent(tmp_path, "one")
     (tmp_path / "secrets.key").unlink()
-    assert changed_secrets_of(tmp_path, {STORAGE: {"password": "two"}}) == {}
+    assert now_other(tmp_path, "two") == {}
 
 
 def test_commands_never_run_while_planning() -> None:
@@ -69,11 +97,12 @@ def test_commands_never_run_while_planning() -> None:
 def test_a_reference_that_cannot_be_resolved_here_counts_as_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remember(tmp_path, {STORAGE: {"password": "one"}})
+    sent(tmp_path, "one")
     monkeypatch.delenv("SECRET", raising=False)
-    assert changed_secrets(STATE, tmp_path, tmp_path) == {}
+    reach = Reach(tmp_path)
+    assert changed_secrets(STATE, tmp_path, reach, tmp_path) == {}
     monkeypatch.setenv("SECRET", "two")
-    assert changed_secrets(STATE, tmp_path, tmp_path) == {STORAGE: ("password",)}
+    assert changed_secrets(STATE, tmp_path, reach, tmp_path) == {STORAGE: ("password",)}
 
 
 def test_a_changed_secret_is_planned_and_sent(cluster: World) -> None:

@@ -9,8 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+
+from reconciler.desired.settings.destination import destination
+from reconciler.desired.settings.settings import read_settings
+from reconciler.execution.known_targets import remember
 
 FIXTURES = Path(__file__).parents[1] / "data" / "fixtures"
 PVECTL = shutil.which("pvectl", path=str(Path(sys.executable).parent)) or "pvectl"
@@ -56,6 +61,14 @@ def pvectl(
         check=False,
     )
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def trust(state: Path, home: Path) -> None:
+    """Confirm every target of a state folder, as `pvectl trust --yes` does in $PVECTL_HOME."""
+    for cluster in read_settings(state).clusters.values():
+        if cluster.target is not None and cluster.target.sandbox_folder is None:
+            outside = replace(cluster, trusted=frozenset({"secret"}))
+            remember(home, destination(cluster if cluster.secret is not None else outside))
 
 
 def copy_fixture(name: str, folder: Path) -> Path:

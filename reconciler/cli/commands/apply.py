@@ -98,7 +98,7 @@ def carry_out(
         if finding.code == MISSING_PRIVILEGE:
             raise Refused(finding.message, hint=finding.hint)
     confirm("Apply this plan?", yes=yes or approve is not None)
-    return execute(common, api, plan, FolderSecrets(cluster.folder, cluster.secret))
+    return execute(common, api, plan, FolderSecrets(cluster.folder, cluster.reach, cluster.secret))
 
 
 def _is_approved(plan: Plan, digest: str) -> bool:

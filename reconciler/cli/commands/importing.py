@@ -140,7 +140,7 @@ def init(
     write_file(folder / "access.toml", FIRST)
     write_file(folder / ".gitignore", "secrets/\n.env\n*.env\n")
     info(common, f"made {folder}/{SETTINGS_FILE} and {folder}/access.toml")
-    secret = "" if target.sandbox_folder else "set PVECTL_TOKEN_SECRET, then "
+    secret = "" if target.sandbox_folder else "set PVECTL_TOKEN_SECRET, `pvectl trust`, then "
     info(common, f"next: {secret}`pvectl import` takes over what is there; `pvectl plan`")
     return ExitStatus.OK
 

@@ -93,7 +93,7 @@ def plan(
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)
         if against is not None:
-            planned = _offline(loaded, against, target, allow)
+            planned = _offline(loaded, against, common.settings, target, allow)
         else:
             with connect(cluster, read_only=True) as api:
                 planned = make_plan(loaded, api, read_cluster(api, loaded.desired), target, allow)
@@ -145,19 +145,27 @@ def make_plan(
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
         changed_secrets=changed_secrets(
-            loaded.desired.state, loaded.cluster.folder, store.folder_of(cluster)
+            loaded.desired.state,
+            loaded.cluster.folder,
+            loaded.cluster.reach,
+            store.folder_of(cluster),
         ),
     )
     return build_plan(loaded.desired, live.state, live.facts, question)
 
 
 def _offline(
-    loaded: Loaded, against: Path, targets: list[str] | None, allow: list[str] | None
+    loaded: Loaded,
+    against: Path,
+    trusted: Path | None,
+    targets: list[str] | None,
+    allow: list[str] | None,
 ) -> PlanResult:
     from reconciler.desired.loader import load, require_valid
     from reconciler.desired.settings.settings import read_settings
 
-    other = load(against, variables=loaded.cluster.variables, settings=read_settings(against))
+    settings = read_settings(against, trusted)
+    other = load(against, variables=loaded.cluster.variables, settings=settings)
     require_valid(other.findings)
     question = PlanRequest(
         cluster=str(against),

@@ -201,7 +201,7 @@ def _continue(common: CommonOptions, path: Path | None, *, back: bool) -> ExitSt
             if not back and is_finished(read_journal(chosen)):
                 info(common, "this run came to its end; nothing to do")
                 return ExitStatus.OK
-            secrets = FolderSecrets(cluster.folder, cluster.secret)
+            secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
             declared = partial(_declared_sinks, common, cluster, settings)
             return execute_journal(common, api, name, chosen, secrets, declared, back=back)
 

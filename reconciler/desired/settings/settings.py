@@ -1,31 +1,39 @@
-"""pvectl.toml -> where the clusters are, and what may be done to them."""
+"""pvectl.toml -> where the clusters are, and what may be done to them.
+
+Beside that of the state folder, which is a part of each proposal, there may be a trusted one
+outside it (`--settings`): what that says wins.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from reconciler.desired.directives import DIRECTIVES
+from reconciler.desired.reach import Reach, in_ci, is_proposed, leads_out
 from reconciler.desired.settings.policy import read_policy
+from reconciler.desired.settings.stricter import stricter
 from reconciler.desired.settings.target import (
     ENVIRONMENT,
     ClusterSettings,
     TargetTable,
     overridden,
+    reaching_out,
     read_cluster,
 )
 from reconciler.desired.toml.document import Document, read
 from reconciler.desired.toml.positions import PositionNode
-from reconciler.desired.validation import wrong_type
+from reconciler.desired.validation import validate, wrong_type
 from reconciler.errors import UsageError
 from reconciler.kinds import all_kinds
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import Policy
 from reconciler.model.target import SANDBOX, Target
+from reconciler.model.trust import Trust
 from reconciler.text.suggest import did_you_mean
 
 SETTINGS_FILE = "pvectl.toml"
@@ -33,12 +41,21 @@ SETTINGS_FILE = "pvectl.toml"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What pvectl.toml says; `folder` is where it stands, relative paths count from there."""
+    """What pvectl.toml says; `folder` is the state folder.
+
+    `trust`: what the files of the folder may reach outside it, where the trusted side says so.
+    """
 
     folder: Path
     clusters: Mapping[str, ClusterSettings]
     policy: Policy
     findings: tuple[Finding, ...] = ()
+    trust: Trust | None = None
+
+    @property
+    def reach(self) -> Reach:
+        """What the files of the folder may name."""
+        return Reach(self.folder, self.trust, strict=in_ci())
 
     def select(
         self, on: str | None = None, environ: Mapping[str, str] = os.environ
@@ -51,11 +68,12 @@ class Settings:
         if on is not None and on.startswith(SANDBOX):
             base = next(iter(self.clusters.values())) if len(self.clusters) == 1 else None
             return (
-                ClusterSettings(
+                replace(
+                    base or self._nowhere,
                     name=on,
-                    folder=base.folder if base else self.folder,
                     target=Target(endpoints=(on,)),
-                    variables=base.variables if base else {},
+                    secret=None,
+                    trusted=frozenset({"endpoints"}),
                 ),
             )
         chosen = self._chosen(on)
@@ -69,10 +87,15 @@ class Settings:
             return chosen
         return (overridden(chosen[0], environ),)
 
+    @property
+    def _nowhere(self) -> ClusterSettings:
+        """The files of the folder, for a cluster that the settings do not name."""
+        return ClusterSettings("", self.folder, root=self.folder, trust=self.trust)
+
     def _chosen(self, on: str | None) -> tuple[ClusterSettings, ...]:
         names = ", ".join(self.clusters)
         if on == "all":
-            return tuple(self.clusters.values()) or (ClusterSettings("", self.folder),)
+            return tuple(self.clusters.values()) or (self._nowhere,)
         if on is not None:
             if on not in self.clusters:
                 known = f"{SETTINGS_FILE} knows {names}" if names else "[target.NAME] makes one"
@@ -85,50 +108,114 @@ class Settings:
                 "several clusters are named in the settings",
                 hint=f"choose one with --on NAME, or --on all: {names}",
             )
-        return tuple(self.clusters.values()) or (ClusterSettings("", self.folder),)
+        return tuple(self.clusters.values()) or (self._nowhere,)
 
 
-def read_settings(folder: Path) -> Settings:
+def read_settings(folder: Path, trusted: Path | None = None) -> Settings:
     """Read `folder`/pvectl.toml; a missing file means careful defaults and no target.
 
-    Mistakes are findings of the result.
+    `trusted`: a settings file outside the checkout of the folder. Its targets are the only ones,
+    its other tables may be made stricter by those of the folder and not weaker. Mistakes are
+    findings of the result. Raises UsageError for a trusted file that is not there, or that lies
+    where a proposal could change it.
     """
-    path = folder / SETTINGS_FILE
+    if trusted is None:
+        return _read(folder / SETTINGS_FILE, folder, None, None)
+    if not trusted.is_file():
+        raise UsageError(
+            f"there is no settings file {trusted}", hint="correct --settings or PVECTL_SETTINGS"
+        )
+    if is_proposed(trusted, folder):
+        raise UsageError(
+            f"{trusted} lies beside the state files, where a proposal could change it",
+            hint="keep it outside the checkout, for example in /etc/pvectl/settings.toml",
+        )
+    outer = _read(trusted, folder, trusted.absolute().parent, None)
+    own = _read(folder / SETTINGS_FILE, folder, None, outer.trust)
+    policy, weaker = stricter(outer.policy, own.policy, str(trusted))
+    clusters = own.clusters
+    if outer.clusters:
+        clusters = {
+            name: _completed(cluster, own.clusters.get(name), outer.trust)
+            for name, cluster in outer.clusters.items()
+        }
+    findings = (*outer.findings, *own.findings, *weaker)
+    return Settings(folder, clusters, policy, findings, outer.trust)
+
+
+def _completed(
+    cluster: ClusterSettings, proposed: ClusterSettings | None, trust: Trust | None
+) -> ClusterSettings:
+    """A trusted target with the variables, and the folder, that the state folder gives it."""
+    if proposed is None:
+        return replace(cluster, trust=trust)
+    folder = proposed.folder if cluster.folder == cluster.root else cluster.folder
+    variables = {**proposed.variables, **cluster.variables}
+    return replace(cluster, folder=folder, variables=variables, trust=trust)
+
+
+def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -> Settings:
+    """One settings file. `trusted`: its folder, where it is the trusted one; else `trust` is what
+    that one allows."""
     if not path.exists():
-        return Settings(folder, {}, Policy())
-    document, findings = read(path, SETTINGS_FILE)
+        return Settings(folder, {}, Policy(), trust=trust)
+    if trusted is None:
+        line = Reach(folder, trust, strict=in_ci()).outside(path)
+        if line:
+            return Settings(folder, {}, Policy(), (leads_out(path.name, line),), trust)
+    document, findings = read(path, SETTINGS_FILE if trusted is None else str(path))
     clusters: dict[str, ClusterSettings] = {}
     rest = {}
     for key, value in document.data.items():
         node = document.child(document.root, key)
         if key == "target":
-            clusters, found = _targets(document, node, value, folder)
+            clusters, found = _targets(document, node, value, folder, trusted, trust)
+            findings += found
+        elif key == "trust":
+            own, found = _trust(document, node, value, trusted=trusted is not None)
+            trust = own or trust
             findings += found
         elif key in settings_keys():
             rest[key] = value
         else:
-            hint = did_you_mean(key, settings_keys())
-            if key in object_keys():
-                hint = "objects stand in the other files of the folder; move it there"
-            elif not hint:
-                hint = f"known tables: {', '.join(sorted(settings_keys()))}"
-            findings.append(
-                Finding(
-                    "UNKNOWN_TABLE",
-                    Severity.ERROR,
-                    f"unknown table '{key}' in the settings",
-                    hint,
-                    source=document.source(node),
-                )
-            )
+            findings.append(_unknown(document, node, key))
     policy, found = read_policy(document, rest)
-    return Settings(folder, clusters, policy, (*findings, *found))
+    return Settings(folder, clusters, policy, (*findings, *found), trust)
+
+
+def _trust(
+    document: Document, node: PositionNode, value: Any, *, trusted: bool
+) -> tuple[Trust | None, list[Finding]]:
+    if not isinstance(value, dict):
+        return Trust(), [wrong_type(document, node, "'trust'", "a table, [trust]", value)]
+    if not trusted:
+        message = "[trust] of the state folder counts for nothing: a proposal could change it"
+        hint = "move it to a file outside the checkout, and name that with --settings"
+        source = document.source(node)
+        return None, [Finding("UNTRUSTED_TABLE", Severity.ERROR, message, hint, source=source)]
+    table, findings = validate(document, node, Trust, value)
+    return table or Trust(), findings
+
+
+def _unknown(document: Document, node: PositionNode, key: str) -> Finding:
+    hint = did_you_mean(key, settings_keys())
+    if key in object_keys():
+        hint = "objects stand in the other files of the folder; move it there"
+    elif not hint:
+        hint = f"known tables: {', '.join(sorted(settings_keys()))}"
+    return Finding(
+        "UNKNOWN_TABLE",
+        Severity.ERROR,
+        f"unknown table '{key}' in the settings",
+        hint,
+        source=document.source(node),
+    )
 
 
 @cache
 def settings_keys() -> frozenset[str]:
     """The tables of pvectl.toml."""
-    return frozenset({"target", *Policy.model_fields})
+    return frozenset({"target", "trust", *Policy.model_fields})
 
 
 def object_keys() -> frozenset[str]:
@@ -138,7 +225,12 @@ def object_keys() -> frozenset[str]:
 
 
 def _targets(
-    document: Document, node: PositionNode, data: Any, folder: Path
+    document: Document,
+    node: PositionNode,
+    data: Any,
+    folder: Path,
+    trusted: Path | None,
+    trust: Trust | None,
 ) -> tuple[dict[str, ClusterSettings], list[Finding]]:
     if not isinstance(data, dict):
         return {}, [wrong_type(document, node, "'target'", "a table, [target]", data)]
@@ -149,7 +241,10 @@ def _targets(
     findings: list[Finding] = []
     for name, table in tables:
         place = document.child(node, name) if several else node
-        cluster, found = read_cluster(document, place, name, table, folder)
+        cluster, found = read_cluster(document, place, name, table, folder, trusted)
+        cluster = replace(cluster, trust=trust)
         findings += found
+        if trusted is None:
+            findings += reaching_out(document, place, table, cluster)
         clusters[cluster.name] = cluster
     return clusters, findings

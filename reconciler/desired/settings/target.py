@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from reconciler.desired.reach import OUT_OF_REACH, Reach, how_to_allow, in_ci, is_proposed
 from reconciler.desired.toml.document import Document
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import salvage, validate
@@ -17,14 +18,18 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.model.target import SANDBOX, Target
+from reconciler.model.trust import Trust
 
 ENVIRONMENT = {
     "PVECTL_ENDPOINT": "endpoints",
     "PVECTL_TOKEN_ID": "token_id",
     "PVECTL_CA_FILE": "ca_file",
     "PVECTL_FINGERPRINT": "fingerprint",
+    "PVECTL_PROXY": "proxy",
 }
 """Variables that override the target; PVECTL_TOKEN_SECRET holds the token's secret."""
+NO_PROXY = "none"
+"""The value of PVECTL_PROXY for none, whatever the settings say."""
 SECRET_VARIABLE = "PVECTL_TOKEN_SECRET"  # noqa: S105 - the name of a variable
 
 _EXCLUDES = {
@@ -42,6 +47,10 @@ _Texts = Annotated[
     list[str], BeforeValidator(_one_or_several, json_schema_input_type=str | list[str])
 ]
 _Seconds = Annotated[float | int, Field(gt=0)]
+
+
+EVERYTHING = frozenset({*Target.model_fields, "secret"})
+"""All of a connection."""
 
 
 class TargetTable(TomlTable):
@@ -75,7 +84,10 @@ class TargetTable(TomlTable):
 class ClusterSettings:
     """One target with what belongs to it; `target` is None where the file names no endpoint.
 
-    `secret` says where the token's secret or the user's password is.
+    `secret` says where the token's secret or the user's password is. `trusted`: what of the
+    connection the state folder did not say: names of fields of Target, and "secret". `root`: the
+    state folder, where it is another one than `folder`. `base`: where the command of a trusted
+    secret runs. `trust`: what the files may reach outside the state folder.
     """
 
     name: str
@@ -83,6 +95,15 @@ class ClusterSettings:
     target: Target | None = None
     secret: SecretRef | None = None
     variables: Mapping[str, object] = field(default_factory=dict)
+    trusted: frozenset[str] = frozenset()
+    root: Path | None = None
+    base: Path | None = None
+    trust: Trust | None = None
+
+    @property
+    def reach(self) -> Reach:
+        """What the state files may name."""
+        return Reach(self.root or self.folder, self.trust, strict=in_ci())
 
     def connection(self) -> Target:
         """Where to connect; raises UsageError when that is said nowhere."""
@@ -96,24 +117,60 @@ class ClusterSettings:
 
 
 def read_cluster(
-    document: Document, node: PositionNode, name: str, data: dict[str, Any], folder: Path
+    document: Document,
+    node: PositionNode,
+    name: str,
+    data: dict[str, Any],
+    folder: Path,
+    trusted: Path | None = None,
 ) -> tuple[ClusterSettings, list[Finding]]:
-    """One target, as far as it is right, and what is wrong with it."""
+    """One target, as far as it is right, and what is wrong with it.
+
+    `folder` is the state folder; `trusted` the folder of the settings file outside it that names
+    this target, from which its paths count.
+    """
+    base = folder if trusted is None else trusted
     table, findings = validate(document, node, TargetTable, data)
     if table is None:
         table = salvage(TargetTable, data)
-    findings += _misfits(document, node, table, folder)
-    target, found = _target(document, node, table, folder)
+    findings += _misfits(document, node, table, base, folder)
+    target, found = _target(document, node, table, base)
     secret = table.token_secret if table.token_id else table.password
     if secret is not None and secret.file is not None:
-        secret = SecretRef(file=str((folder / secret.file).absolute()))
-    own = folder / table.folder if table.folder else folder
-    cluster = ClusterSettings(name or "default", own, target, secret, table.vars)
+        secret = SecretRef(file=str((base / secret.file).absolute()))
+    cluster = ClusterSettings(
+        name or "default",
+        folder / table.folder if table.folder else folder,
+        target,
+        secret,
+        table.vars,
+        trusted=frozenset() if trusted is None else EVERYTHING,
+        root=folder,
+        base=trusted,
+    )
     return cluster, findings + found
 
 
+def reaching_out(
+    document: Document, node: PositionNode, data: dict[str, Any], cluster: ClusterSettings
+) -> Iterable[Finding]:
+    """The folders and files outside the state folder that a proposed target may not name."""
+    target = cluster.target
+    named = {
+        "folder": cluster.folder,
+        "ca_file": Path(target.ca_file) if target and target.ca_file else None,
+        "endpoint": Path(target.sandbox_folder) if target and target.sandbox_folder else None,
+    }
+    for key, path in named.items():
+        line = cluster.reach.outside(path) if path is not None and key in data else ""
+        if line:
+            message = f"{key} leads to {path}, which is outside what state files may reach"
+            source = document.source(document.child(node, key))
+            yield Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=source)
+
+
 def _misfits(
-    document: Document, node: PositionNode, table: TargetTable, folder: Path
+    document: Document, node: PositionNode, table: TargetTable, base: Path, folder: Path
 ) -> Iterable[Finding]:
     def finding(key: str, message: str, hint: str) -> Finding:
         source = document.source(document.child(node, key))
@@ -126,7 +183,7 @@ def _misfits(
     if table.folder is not None and not (folder / table.folder).is_dir():
         message = f"there is no folder '{table.folder}'"
         yield finding("folder", message, "it is looked for beside pvectl.toml")
-    if table.ca_file is not None and not (folder / table.ca_file).is_file():
+    if table.ca_file is not None and not (base / table.ca_file).is_file():
         message = f"there is no file '{table.ca_file}'"
         hint = "copy /etc/pve/pve-root-ca.pem of a node there; it is looked for beside pvectl.toml"
         yield finding("ca_file", message, hint)
@@ -177,22 +234,31 @@ def _located(endpoint: str, folder: Path) -> str:
 def overridden(cluster: ClusterSettings, environ: Mapping[str, str]) -> ClusterSettings:
     """The cluster with what the environment says; raises UsageError for a bad value."""
     given = {name: environ[name].strip() for name in ENVIRONMENT if environ.get(name, "").strip()}
+    fields = {ENVIRONMENT[name] for name in given}
     secret = cluster.secret
     if environ.get(SECRET_VARIABLE):
         secret = SecretRef(env=SECRET_VARIABLE)
-    if not given:
-        return ClusterSettings(
-            cluster.name, cluster.folder, cluster.target, secret, cluster.variables
-        )
-    values: dict[str, Any] = cluster.target.model_dump() if cluster.target else {}
+        fields.add("secret")
+    elif "PVECTL_TOKEN_ID" in given:
+        secret = None
+    target = _overridden(cluster.target, given) if given else cluster.target
+    trusted = cluster.trusted | fields
+    ca_file = given.get("PVECTL_CA_FILE")
+    if ca_file and is_proposed(Path(ca_file), cluster.root or cluster.folder):
+        trusted -= {"ca_file"}
+    return replace(cluster, target=target, secret=secret, trusted=trusted)
+
+
+def _overridden(target: Target | None, given: Mapping[str, str]) -> Target:
+    values: dict[str, Any] = target.model_dump() if target else {}
     for name, text in given.items():
         field = ENVIRONMENT[name]
         values.pop(_EXCLUDES.get(field, ""), None)
         values[field] = tuple(text.split()) if field in {"endpoints", "fingerprint"} else text
-    if "PVECTL_TOKEN_ID" in given and not environ.get(SECRET_VARIABLE):
-        secret = None
+    if values.get("proxy") == NO_PROXY:
+        values["proxy"] = None
     try:
-        target = Target.model_validate(values)
+        return Target.model_validate(values)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         field = str(*problem["loc"][:1])
@@ -201,4 +267,3 @@ def overridden(cluster: ClusterSettings, environ: Mapping[str, str]) -> ClusterS
         if problem["type"] == "missing":
             message = "PVECTL_ENDPOINT is not set, and the settings name no endpoint"
         raise UsageError(f"{name}: {message}", hint="correct or unset the variable") from None
-    return ClusterSettings(cluster.name, cluster.folder, target, secret, cluster.variables)

@@ -1,8 +1,10 @@
 """Which secrets were sent last, as keyed hashes: so that a changed one is noticed.
 
 Proxmox VE never tells a password again. After a successful apply a keyed hash (HMAC-SHA256) of each
-secret that was sent is kept in $PVECTL_HOME; when planning, the value behind the reference is
-hashed again and compared. The key never leaves this machine; both files have mode 0600.
+secret that was sent is kept in $PVECTL_HOME, with the place where it was read; when planning, the
+same place is read, hashed again and compared. Another place counts as a change and is not read,
+since state files may be somebody's proposal. The key never leaves this machine; both files have
+mode 0600.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from reconciler.atomic_write import atomic_write
@@ -25,6 +27,9 @@ KEY_BYTES = 32
 
 Values = Mapping[Address, Mapping[str, str]]
 """Object -> parameter -> value of its secret."""
+
+Places = Mapping[Address, Mapping[str, str]]
+"""Object -> parameter -> where its secret is read, as a text that tells places apart."""
 
 References = Mapping[Address, Mapping[str, SecretRef]]
 
@@ -47,33 +52,49 @@ def sent(changes: Iterable[Change]) -> References:
     return secret_references({change.address: change.after for change in changes if change.after})
 
 
-def remember(folder: Path, values: Values, gone: Iterable[Address] = ()) -> None:
-    """Keep what was sent, and forget objects that are gone; raises OSError."""
+def remember(folder: Path, values: Values, places: Places, gone: Iterable[Address] = ()) -> None:
+    """Keep what was sent and where it was read; forget objects that are gone. Raises OSError."""
     kept = _read(folder)
     for address in gone:
         kept.pop(str(address), None)
     if values:
         key = _key(folder)
         for address, own in values.items():
-            hashes = {name: _hash(key, address, name, value) for name, value in own.items()}
-            kept[str(address)] = {**kept.get(str(address), {}), **hashes}
+            new = {
+                name: {"hash": _hash(key, address, name, value), "from": places[address][name]}
+                for name, value in own.items()
+            }
+            kept[str(address)] = {**kept.get(str(address), {}), **new}
     if kept or _file(folder).exists():
         atomic_write(_file(folder), canonical(kept) + b"\n", private=True, follow=False)
 
 
-def changed_secrets_of(folder: Path, values: Values) -> Mapping[Address, tuple[str, ...]]:
-    """The parameters whose value is another one than was sent last; unknown ones do not count."""
+def changed_secrets_of(
+    folder: Path, places: Places, read: Callable[[Address, str], str | None]
+) -> Mapping[Address, tuple[str, ...]]:
+    """The parameters whose secret is another one than was sent last; unknown ones do not count.
+
+    `read` gives the value of a parameter of an object, or None where it cannot. It is asked only
+    where `places` has the place that was read when the secret was sent.
+    """
     kept, key = _read(folder), _read_key(folder)
     if not kept or not key:
         return {}
-    found = {
-        address: tuple(
-            name
-            for name, value in sorted(own.items())
-            if name in kept.get(str(address), {})
-            and not hmac.compare_digest(kept[str(address)][name], _hash(key, address, name, value))
+
+    def differs(address: Address, name: str, place: str) -> bool:
+        known = kept.get(str(address), {}).get(name)
+        if known is None:
+            return False
+        if known["from"] != place:
+            return True
+        value = read(address, name)
+        return value is not None and not hmac.compare_digest(
+            known["hash"], _hash(key, address, name, value)
         )
-        for address, own in sorted(values.items())
+
+    found = {
+        address: tuple(name for name, place in sorted(own.items()) if differs(address, name, place))
+        for address, own in sorted(places.items())
     }
     return {address: names for address, names in found.items() if names}
 
@@ -87,13 +108,17 @@ def _file(folder: Path) -> Path:
     return folder / "secrets.json"
 
 
-def _read(folder: Path) -> dict[str, dict[str, str]]:
-    """Empty where nothing was kept; a file that cannot be read counts as none."""
+def _read(folder: Path) -> dict[str, dict[str, dict[str, str]]]:
+    """Object -> parameter -> "hash" and "from"; empty where nothing was kept. What cannot be read
+    counts as not kept."""
     try:
-        content: dict[str, dict[str, str]] = json.loads(_file(folder).read_bytes())
-    except (OSError, ValueError):
+        content = json.loads(_file(folder).read_bytes())
+        return {
+            address: {name: one for name, one in own.items() if {"hash", "from"} <= set(one)}
+            for address, own in content.items()
+        }
+    except (OSError, ValueError, AttributeError, TypeError):
         return {}
-    return content
 
 
 def _read_key(folder: Path) -> bytes:

@@ -1,0 +1,79 @@
+"""pvectl trust: confirm, once per machine, where a secret may go."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.command import CommonOptions, command
+from reconciler.cli.context import each_cluster
+from reconciler.cli.output import info, result
+from reconciler.cli.trusted_targets import ask, confirm, is_known, lines
+from reconciler.desired.loader import require_valid
+from reconciler.desired.settings.destination import destination, proposed
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import ExitStatus, Refused, UsageError
+from reconciler.execution import known_targets
+from reconciler.execution.journal.store import home
+
+
+@command(app, "trust")
+def trust(
+    common: CommonOptions,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Remove what was confirmed for the endpoints.")
+    ] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Show what was confirmed on this machine.")
+    ] = False,
+) -> ExitStatus:
+    """Confirm where a secret may go, as pvectl.toml says it: endpoint, certificate, proxy, secret.
+
+    State files may be somebody's proposal, so what they say alone gets no secret. What is confirmed
+    is remembered on this machine; another endpoint, certificate, proxy or source of the secret is
+    asked for again. No network.
+    """
+    if list_:
+        for confirmed in known_targets.known(home()):
+            result("\n".join(line.strip() for line in lines(confirmed)) + "\n")
+        return ExitStatus.OK
+
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        require_valid(settings.findings)
+        target = cluster.connection()
+        if forget:
+            gone = known_targets.forget(home(), target.endpoints)
+            info(common, "forgotten" if gone else "nothing was confirmed for this target")
+        elif target.sandbox_folder is not None:
+            info(common, "a sandbox gets no secret; nothing to confirm")
+        elif not proposed(cluster):
+            info(common, "nothing to confirm: the state files do not say where the secret goes")
+        elif is_known(cluster, destination(cluster)):
+            info(common, "confirmed already")
+        else:
+            _confirm(common, cluster, yes=yes)
+        return ExitStatus.OK
+
+    return each_cluster(common, one)
+
+
+def _confirm(common: CommonOptions, cluster: ClusterSettings, *, yes: bool) -> None:
+    wanted = destination(cluster)
+    if yes:
+        for line in lines(wanted):
+            info(common, line)
+    elif not sys.stdin.isatty():
+        raise UsageError(
+            "cannot ask: standard input is not a terminal",
+            hint="add --yes when this is right: "
+            + "; ".join(" ".join(line.split()) for line in lines(wanted)),
+        )
+    elif not ask(wanted):
+        raise Refused("not confirmed", hint="nothing was remembered")
+    confirm(cluster, wanted)
+    info(common, f"confirmed; remembered in {home() / known_targets.FILE}")

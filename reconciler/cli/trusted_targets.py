@@ -1,0 +1,125 @@
+"""A secret goes nowhere that a state folder alone names: asked once, and remembered."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from reconciler.desired.reach import how_to_allow, in_ci, is_proposed
+from reconciler.desired.settings.destination import destination, proposed
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import UntrustedTarget, UsageError
+from reconciler.execution import known_targets
+from reconciler.execution.journal.store import home
+from reconciler.model.secret import SecretRef
+from reconciler.model.trust import Destination
+from reconciler.text.sanitize import clean
+
+VARIABLES = {
+    "endpoint": "PVECTL_ENDPOINT",
+    "ca_file": "PVECTL_CA_FILE",
+    "fingerprint": "PVECTL_FINGERPRINT",
+    "proxy": "PVECTL_PROXY",
+    "username": "PVECTL_TOKEN_ID",
+    "token_secret": "PVECTL_TOKEN_SECRET",
+    "password": "PVECTL_TOKEN_SECRET",
+}
+"""A key of [target] -> the variable that says it in its place."""
+
+
+def require_trusted(cluster: ClusterSettings) -> None:
+    """Before a secret is read and before anything is connected; raises UntrustedTarget.
+
+    On a terminal whoever is there is asked, and the answer is remembered.
+    """
+    keys = proposed(cluster)
+    if not keys:
+        return
+    wanted = destination(cluster)
+    if is_known(cluster, wanted):
+        return
+    if sys.stdin.isatty() and sys.stderr.isatty() and not in_ci():
+        if not ask(wanted):
+            raise UntrustedTarget("not confirmed", hint="nothing was sent")
+        confirm(cluster, wanted)
+        return
+    raise _untrusted(keys, wanted)
+
+
+def require_within_reach(cluster: ClusterSettings, sandbox: Path) -> None:
+    """A sandbox of the state folder must not show what lies elsewhere; raises UntrustedTarget."""
+    named = "endpoints" in cluster.trusted
+    line = "" if named else cluster.reach.outside(sandbox)
+    line = line or cluster.reach.links_out(sandbox)
+    if line:
+        raise UntrustedTarget(
+            f"the sandbox {sandbox} leads outside what state files may reach",
+            hint=how_to_allow(line),
+        )
+
+
+def is_known(cluster: ClusterSettings, wanted: Destination) -> bool:
+    """Whether it was confirmed on this machine."""
+    return any(one.covers(wanted) for one in known_targets.known(home())) and not _beside(cluster)
+
+
+def confirm(cluster: ClusterSettings, wanted: Destination) -> None:
+    """Remember it; raises UsageError where a proposal could have done so itself."""
+    if _beside(cluster):
+        raise UsageError(
+            f"{home()} lies beside the state files, where a proposal could confirm itself",
+            hint="set PVECTL_HOME to a folder outside the checkout",
+        )
+    known_targets.remember(home(), wanted)
+
+
+def ask(wanted: Destination) -> bool:
+    """Show where the secret would go, and take only 'yes' for yes."""
+    sys.stderr.write("\n".join(["The state files say where a secret goes:", *lines(wanted), ""]))
+    sys.stderr.write(
+        "Compare the certificate with what `pvenode cert info` shows on the node.\n"
+        f"Trust this from now on, on this machine ({home() / known_targets.FILE})? "
+        "Type 'yes' to confirm: "
+    )
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() == "yes"
+
+
+def lines(wanted: Destination) -> Iterator[str]:
+    """What is confirmed, one line each."""
+    yield f"  endpoint     {clean(' '.join(wanted.endpoints))}"
+    yield f"  certificate  {clean(wanted.certificate)}"
+    yield f"  proxy        {clean(wanted.proxy or 'none')}"
+    if wanted.username:
+        yield f"  user         {clean(wanted.username)}"
+    yield f"  secret       {clean(source_of(wanted.secret))}"
+
+
+def source_of(secret: SecretRef | None) -> str:
+    """Where a secret is read."""
+    if secret is None:
+        return "given from outside the state files"
+    if secret.command is not None:
+        return f"printed by: {shlex.join(secret.command)}"
+    return f"${secret.env}" if secret.env is not None else f"file {secret.file}"
+
+
+def _beside(cluster: ClusterSettings) -> bool:
+    return is_proposed(home(), cluster.root or cluster.folder)
+
+
+def _untrusted(keys: tuple[str, ...], wanted: Destination) -> UntrustedTarget:
+    shown = wanted
+    if not wanted.certificate.startswith("fingerprint"):  # not even a digest of what a file holds
+        shown = wanted._replace(certificate="by ca_file" if "ca_file" in keys else "trusted")
+    told = "; ".join(" ".join(line.split()) for line in lines(shown))
+    variables = dict.fromkeys(VARIABLES[key] for key in keys)
+    return UntrustedTarget(
+        f"where a secret goes is said by the state files alone, or by files beside them: "
+        f"{', '.join(keys)} ({told}); nothing was sent",
+        hint="on your own machine, once: pvectl trust\n"
+        f"in CI: set {', '.join(variables)}, or name a settings file outside the checkout in "
+        "PVECTL_SETTINGS",
+    )

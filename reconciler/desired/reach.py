@@ -1,0 +1,174 @@
+"""What the files of a state folder may reach outside it.
+
+A state folder may be somebody's proposal: what it names is read, run or written only where the
+trusted side allows it, which is [trust] of the file given with --settings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from reconciler.kinds import kind_of
+from reconciler.model.address import Address
+from reconciler.model.change import Cause, Change, Reason
+from reconciler.model.declared import Declared, Desired
+from reconciler.model.finding import Finding, Severity, Source
+from reconciler.model.secret import SecretRef, SecretSink
+from reconciler.model.trust import Trust
+
+OUT_OF_REACH = "OUT_OF_REACH"
+WEAKER_POLICY = "WEAKER_POLICY"
+
+
+def in_ci(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether `CI` is set, as every CI system sets it."""
+    return environ.get("CI", "").strip().lower() not in {"", "0", "false"}
+
+
+def checkout_of(folder: Path) -> Path:
+    """The outermost repository around a folder, all of which one proposal may change; without one
+    the folder itself. A home folder under version control is not a checkout of state files."""
+    aside = {Path(os.environ.get("HOME") or "/").resolve(), Path("/")}
+    found = [
+        parent
+        for parent in (folder, *folder.parents)
+        if (parent / ".git").exists() and parent.resolve() not in aside
+    ]
+    return found[-1] if found else folder
+
+
+def is_proposed(path: Path, folder: Path) -> bool:
+    """Whether a file lies where a proposal of state files can change it; the state folder may be a
+    link that a checkout holds."""
+    checkouts = {checkout_of(folder.resolve()), checkout_of(folder.absolute()).resolve()}
+    return any(path.resolve().is_relative_to(checkout) for checkout in checkouts)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What may be named by the files in `folder`: anything inside it, and what `trust` lists.
+
+    Without [trust] everything may be named, but nothing outside the folder when `strict`.
+    """
+
+    folder: Path
+    trust: Trust | None = None
+    strict: bool = False
+
+    def inside(self, path: Path) -> bool:
+        """Whether a path leads into the folder, symbolic links followed."""
+        return path.resolve().is_relative_to(self.folder.resolve())
+
+    def outside(self, path: Path) -> str:
+        """The [trust] line that a file or folder would need; "" where it may be used."""
+        if self.inside(path) or not self._limited:
+            return ""
+        return self._unlisted("files", str(path.resolve()))
+
+    def links_out(self, folder: Path) -> str:
+        """The [trust] line for the first link below a folder that leaves it; "" for none."""
+        if not self._limited:
+            return ""
+        own = folder.resolve()
+        for path in sorted(own.rglob("*")):
+            if path.is_symlink() and not path.resolve().is_relative_to(own):
+                line = self.outside(path)
+                if line:
+                    return line
+        return ""
+
+    def missing(self, named: SecretRef | SecretSink, base: Path) -> str:
+        """The [trust] line that a reference or sink would need; "" where it may be used.
+
+        `base`: where relative files count from.
+        """
+        if named.command is not None:
+            return self._unlisted("commands", named.command[0] if named.command else "")
+        if isinstance(named, SecretRef) and named.env is not None:
+            listed = self.trust is not None and self.trust.env is not None
+            return self._unlisted("env", named.env) if listed else ""
+        if isinstance(named, SecretSink) and named.keyring is not None:
+            return self._unlisted("keyrings", named.keyring)
+        file = named.file or (named.env_file if isinstance(named, SecretSink) else None)
+        return self.outside(base / (file or ""))
+
+    @property
+    def _limited(self) -> bool:
+        return self.strict or self.trust is not None
+
+    def _unlisted(self, key: str, text: str) -> str:
+        if not self._limited:
+            return ""
+        globs = getattr(self.trust, key) if self.trust is not None else ()
+        if any(fnmatchcase(text, glob) for glob in globs or ()):
+            return ""
+        return f"{key} = [{json.dumps(text, ensure_ascii=False)}]"
+
+
+def how_to_allow(line: str) -> str:
+    """Where a [trust] line belongs."""
+    return f"outside the state files, in the file of --settings: [trust] {line}"
+
+
+def leads_out(file: str, line: str) -> Finding:
+    """A state file that is a link to another place."""
+    message = f"{file} is a link that leads outside the state folder; it is not read"
+    return Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=Source(file))
+
+
+def without_waivers(desired: Desired, trust: Trust | None) -> tuple[Desired, list[Finding]]:
+    """The declarations without the waivers that the trusted side does not accept."""
+    globs = trust.waive if trust is not None else None
+    if globs is None:
+        return desired, []
+    refused = [w for w in desired.waivers if not any(fnmatchcase(w.code, glob) for glob in globs)]
+    findings = [
+        Finding(
+            WEAKER_POLICY,
+            Severity.WARNING,
+            f"the waiver of {waiver.code} counts for nothing: it may not be waived here",
+            how_to_allow(f"waive = [{json.dumps(waiver.code)}]"),
+            source=waiver.source,
+        )
+        for waiver in refused
+    ]
+    accepted = tuple(waiver for waiver in desired.waivers if waiver not in refused)
+    return replace(desired, waivers=accepted), findings
+
+
+def out_of_reach(
+    objects: Mapping[Address, Declared], reach: Reach, base: Path
+) -> Iterator[Finding]:
+    """What declared objects name and may not."""
+    for address, declared in objects.items():
+        for named in _named(address, declared):
+            line = reach.missing(named, base)
+            if line:
+                yield Finding(
+                    OUT_OF_REACH,
+                    Severity.ERROR,
+                    f"{_what(named)} is outside what state files may reach",
+                    how_to_allow(line),
+                    address,
+                    declared.source,
+                )
+
+
+def _named(address: Address, declared: Declared) -> Iterable[SecretRef | SecretSink]:
+    kind = kind_of(address)
+    sink = kind.sink(Change(address, None, declared.spec, Reason(Cause.MISSING, "")))
+    references = kind.secrets(declared.spec).values()
+    return [*references, *([sink] if sink is not None else [])]
+
+
+def _what(named: SecretRef | SecretSink) -> str:
+    if named.command is not None:
+        return f"the command '{named.command[0] if named.command else ''}'"
+    if isinstance(named, SecretRef):
+        return f"${named.env}" if named.env is not None else f"{named.file}"
+    return str(named)

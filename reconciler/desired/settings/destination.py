@@ -1,0 +1,80 @@
+"""Where the secret of a cluster would go, and what of that the state folder says by itself."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import FilesInvalid
+from reconciler.model.secret import SecretRef
+from reconciler.model.trust import Destination, without_password
+
+LARGEST_CA = 1 << 20
+"""Bytes of a CA file that are read; the system's whole store is smaller."""
+
+PROPOSED = {
+    "endpoints": "endpoint",
+    "ca_file": "ca_file",
+    "fingerprint": "fingerprint",
+    "proxy": "proxy",
+    "username": "username",
+    "secret": "token_secret",
+}
+"""What of a connection must not be a proposal's alone -> its key in [target]."""
+
+
+def proposed(cluster: ClusterSettings) -> tuple[str, ...]:
+    """The keys of [target] on which the secret would depend and that only the state folder says."""
+    target = cluster.connection()
+    given = {**target.model_dump(), "secret": cluster.secret}
+    names = [name for name in PROPOSED if given[name] and name not in cluster.trusted]
+    keys = {**PROPOSED, "secret": "token_secret" if target.token_id else "password"}
+    return tuple(keys[name] for name in names)
+
+
+def destination(cluster: ClusterSettings) -> Destination:
+    """Where the secret would go; raises FilesInvalid for a CA file that cannot be read."""
+    target = cluster.connection()
+    if target.fingerprint:
+        certificate = f"fingerprint {' '.join(sorted(target.fingerprint))}"
+    elif target.ca_file is not None:
+        certificate = f"CA sha256:{_digest(Path(target.ca_file))}"
+    else:
+        certificate = "system store"
+    return Destination(
+        endpoints=tuple(sorted(target.endpoints)),
+        certificate=certificate,
+        proxy=without_password(target.proxy) if target.proxy else "",
+        username=target.username or "",
+        secret=None if "secret" in cluster.trusted else _placed(cluster),
+    )
+
+
+def _placed(cluster: ClusterSettings) -> SecretRef | None:
+    """The reference; a file by its real path, since a link may lead anywhere."""
+    secret = cluster.secret
+    if secret is None or secret.file is None:
+        return secret
+    return SecretRef(file=str((cluster.folder / secret.file).resolve()))
+
+
+def _digest(ca_file: Path) -> str:
+    """A device or a pipe is not read: the name may be a proposal's."""
+    try:
+        descriptor = os.open(ca_file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            content = file.read(LARGEST_CA + 1) if regular else b""
+    except OSError as error:
+        why = error.strerror
+    else:
+        if regular and len(content) <= LARGEST_CA:
+            return hashlib.sha256(content).hexdigest()
+        why = "it is too large" if regular else "it is not a regular file"
+    raise FilesInvalid(
+        f"ca_file {ca_file} cannot be used: {why}",
+        hint="it holds certificates in PEM form; the cluster's own is /etc/pve/pve-root-ca.pem",
+    )

@@ -1,0 +1,71 @@
+"""Two policies -> the stricter one: a state folder may tighten what the trusted side says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.desired.reach import WEAKER_POLICY
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.policy import Limit, Limits, Lockout, Policy, Protected
+
+
+def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list[Finding]]:
+    """What counts, and a warning for each table of the state folder that is weaker.
+
+    A table that the trusted file does not have is the folder's. [manage] is taken as a whole:
+    what is managed is not a matter of more or less. `file` names the trusted file.
+    """
+    given = trusted.model_fields_set
+    manage = trusted.manage if "manage" in given else proposed.manage
+    limits = _limits(trusted.limits, proposed.limits) if "limits" in given else proposed.limits
+    protected = (
+        _protected(trusted.protected, proposed.protected)
+        if "protected" in given
+        else proposed.protected
+    )
+    lockout = (
+        _lockout(trusted.lockout, proposed.lockout) if "lockout" in given else proposed.lockout
+    )
+    policy = Policy(manage=manage, limits=limits, protected=protected, lockout=lockout)
+    return policy, list(_weaker(policy, proposed, file))
+
+
+def _limits(one: Limits, other: Limits) -> Limits:
+    delete = Limit(
+        count=_least(one.delete.count, other.delete.count),
+        percent=_least(one.delete.percent, other.delete.percent),
+    )
+    return Limits(delete=delete, total=_least(one.total, other.total))
+
+
+def _protected(one: Protected, other: Protected) -> Protected:
+    return Protected(
+        never_delete=_all(other.never_delete, one.never_delete),
+        never_change=_all(other.never_change, one.never_change),
+    )
+
+
+def _lockout(one: Lockout, other: Lockout) -> Lockout:
+    return Lockout(
+        keep_self=_all(other.keep_self, one.keep_self),
+        break_glass=_all(other.break_glass, one.break_glass),
+        administrators=max(one.administrators, other.administrators),
+    )
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _all(*globs: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(glob for some in globs for glob in some))
+
+
+def _weaker(counts: Policy, proposed: Policy, file: str) -> Iterator[Finding]:
+    """The tables that the state folder gives and that do not count as they are there."""
+    for table in sorted(proposed.model_fields_set):
+        if getattr(counts, table) != getattr(proposed, table):
+            how = "differs from" if table == "manage" else "is weaker than"
+            message = f"[{table}] of the state folder {how} that of {file}, which counts"
+            hint = "make the state folder's at least as strict, or leave it out"
+            yield Finding(WEAKER_POLICY, Severity.WARNING, message, hint)

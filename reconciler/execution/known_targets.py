@@ -1,0 +1,57 @@
+"""Where secrets may go, as somebody confirmed on this machine: $PVECTL_HOME/known-targets.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from reconciler.atomic_write import atomic_write
+from reconciler.errors import JournalFailed
+from reconciler.model.trust import Destination
+
+FILE = "known-targets.json"
+
+
+def known(home: Path) -> tuple[Destination, ...]:
+    """What was confirmed, oldest first; raises JournalFailed for a file that says nothing."""
+    path = home / FILE
+    try:
+        rows = json.loads(path.read_bytes())
+        return tuple(Destination.from_json(row) for row in rows)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        why = error.strerror or ""
+    except (ValueError, KeyError, TypeError, AttributeError):
+        why = "it is not what pvectl wrote"
+    raise JournalFailed(
+        f"{path} cannot be read: {why}", hint="remove it, and confirm again: pvectl trust"
+    )
+
+
+def remember(home: Path, destination: Destination) -> None:
+    """Add one; raises JournalFailed."""
+    old = [one for one in known(home) if not destination.covers(one)]
+    _write(home, [*old, destination])
+
+
+def forget(home: Path, endpoints: Sequence[str]) -> tuple[Destination, ...]:
+    """Remove what was confirmed for any of these endpoints, and tell what; raises JournalFailed."""
+    there = known(home)
+    gone = tuple(one for one in there if set(one.endpoints) & set(endpoints))
+    if gone:
+        _write(home, [one for one in there if one not in gone])
+    return gone
+
+
+def _write(home: Path, destinations: Sequence[Destination]) -> None:
+    text = json.dumps([one.to_json() for one in destinations], indent=1, sort_keys=True)
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        atomic_write(home / FILE, f"{text}\n".encode(), private=True, follow=False)
+    except OSError as error:
+        raise JournalFailed(
+            f"{home / FILE} cannot be written: {error.strerror}",
+            hint="nothing was sent; make room or set PVECTL_HOME to another folder",
+        ) from None

@@ -1,0 +1,89 @@
+"""What an administrator trusts: where a secret may go, and what state files may reach."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field
+
+from reconciler.model.policy import TomlTable
+from reconciler.model.secret import SecretRef
+
+
+class Trust(TomlTable):
+    """[trust] of a settings file outside the state folder: what state files may reach beyond it.
+
+    Globs: `files` over absolute paths (read as secrets, written as sinks, read as state or as a
+    sandbox), `env` over variables, `commands` over the first word of a command, `keyrings` over
+    entries, `waive` over codes of lint rules in [[waive]]. None: every one.
+    """
+
+    files: tuple[str, ...] = Field(
+        default=(), strict=False, description="globs over files and folders outside"
+    )
+    commands: tuple[str, ...] = Field(
+        default=(), strict=False, description="globs over programs of secrets and sinks"
+    )
+    env: tuple[str, ...] | None = Field(
+        default=None, strict=False, description="globs over variables that hold secrets"
+    )
+    keyrings: tuple[str, ...] = Field(
+        default=(), strict=False, description="globs over entries of the system's keyring"
+    )
+    waive: tuple[str, ...] | None = Field(
+        default=None, strict=False, description="globs over the codes that [[waive]] may name"
+    )
+
+
+class Destination(NamedTuple):
+    """Where a secret goes and which one: what an administrator confirms as a whole.
+
+    `certificate` says what makes the server's certificate trusted: pinned fingerprints, the SHA-256
+    of a CA file's content, or the system's store. `username` is empty for a token. `secret` is None
+    where the secret is given from outside the state folder.
+    """
+
+    endpoints: tuple[str, ...]
+    certificate: str
+    proxy: str = ""
+    username: str = ""
+    secret: SecretRef | None = None
+
+    def covers(self, other: Destination) -> bool:
+        """Whether whoever confirmed this one has confirmed `other` with it."""
+        return (
+            set(other.endpoints) <= set(self.endpoints)
+            and other[1:4] == self[1:4]
+            and (other.secret is None or other.secret == self.secret)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Without the secret itself, and without a proxy's password."""
+        data = self._asdict()
+        if self.secret is not None:
+            data["secret"] = self.secret.model_dump(exclude_none=True)
+        return {key: value for key, value in data.items() if value}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Destination:
+        """The reverse of `to_json`; raises KeyError, TypeError or ValueError."""
+        secret = data.get("secret")
+        return cls(
+            tuple(map(str, data["endpoints"])),
+            str(data["certificate"]),
+            str(data.get("proxy", "")),
+            str(data.get("username", "")),
+            None if secret is None else SecretRef.model_validate(secret),
+        )
+
+
+def without_password(proxy: str) -> str:
+    """The URL of a proxy with a digest in place of its password."""
+    parts = urlsplit(proxy)
+    if parts.password is None:
+        return proxy
+    digest = hashlib.sha256(parts.password.encode()).hexdigest()[:16]
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username}:sha256-{digest}@{host}"))
