@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from reconciler.cli.command import CommonOptions
 from reconciler.cli.output import info, print_error
@@ -18,7 +19,10 @@ from reconciler.desired.loader import load, require_valid
 from reconciler.desired.secrets import resolve
 from reconciler.desired.settings.settings import Settings, read_settings
 from reconciler.desired.settings.target import SECRET_VARIABLE, ClusterSettings
-from reconciler.errors import PRECEDENCE, ExitStatus, PvectlError, UsageError
+from reconciler.errors import PRECEDENCE, ExitStatus, PvectlError, Unreachable, UsageError
+from reconciler.execution import identity as known
+from reconciler.execution import private_folder
+from reconciler.execution.journal import store
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import EVERYTHING
 from reconciler.live.answer_check import CheckedApi
@@ -152,10 +156,55 @@ def _credential(cluster: ClusterSettings, *, read_only: bool) -> str:
     return resolve(cluster.secret, cluster.base or cluster.folder, allow_commands=may_run)
 
 
+class Here(NamedTuple):
+    """The cluster that a connection leads to.
+
+    `name` is for people; `identity` the fingerprint of its CA, "" where it is not told; `folder`
+    where this machine keeps journals, lock numbers and what it remembers of this cluster.
+    """
+
+    name: str
+    identity: str
+    folder: Path
+
+
 def name_of(cluster: ClusterSettings, api: Api) -> str:
     """What a cluster is called in plans and journals: its first endpoint, whichever answers."""
     target = cluster.connection()
     return api.endpoint if target.sandbox_folder is not None else target.endpoints[0]
+
+
+_asked: WeakKeyDictionary[Api, Here] = WeakKeyDictionary()
+"""Each connection asks once."""
+
+
+def here(cluster: ClusterSettings, api: Api, *, keep: bool = False, moved: str = "") -> Here:
+    """Which cluster it is, by its CA; one that does not answer is known by its addresses.
+
+    `keep`, `moved`: as for `known.folder_of`. Raises CertificateNotTrusted where the CA is another
+    one than before.
+    """
+    if api in _asked and not keep and not moved:
+        return _asked[api]
+    place = _find(cluster, api, keep=keep, moved=moved)
+    private_folder.check(store.home(), place.folder)
+    return place
+
+
+def _find(cluster: ClusterSettings, api: Api, *, keep: bool, moved: str) -> Here:
+    target, name = cluster.connection(), name_of(cluster, api)
+    if target.sandbox_folder is not None:
+        return Here(name, "", store.base_of(name))
+    private_folder.check(store.home(), store.home())
+    try:
+        identity = known.identify(api)
+    except Unreachable:
+        identity = None
+    if identity is None:
+        return Here(name, "", known.folder_offline(target.endpoints))
+    folder = known.folder_of(identity, api.endpoint, target.endpoints, keep=keep, moved=moved)
+    _asked[api] = Here(name, identity.ca, folder)
+    return _asked[api]
 
 
 def read_cluster(api: Api, desired: Desired) -> Live:

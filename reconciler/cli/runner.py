@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from reconciler.cli.command import CommonOptions
+from reconciler.cli.context import Here
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import info, show_if_possible
 from reconciler.cli.slow_requests import report_slow_requests
@@ -30,10 +32,24 @@ from reconciler.errors import (
 from reconciler.execution.apply import apply_plan, resume_run, roll_back_run
 from reconciler.execution.journal import store
 from reconciler.execution.journal.journal import Event, Journal, is_finished, read_journal
-from reconciler.execution.journal.replay import asked_for, final, going_back, open_order
+from reconciler.execution.journal.replay import (
+    asked_for,
+    final,
+    going_back,
+    is_overtaken,
+    open_order,
+)
 from reconciler.execution.lock.cluster import Writer, one_writer
+from reconciler.execution.overtaken import abandon
 from reconciler.execution.run.context import OutgoingRequest, Progress, RunContext
-from reconciler.execution.run.outcome import DONE, ROLLED_BACK, Outcome, RunReport
+from reconciler.execution.run.outcome import (
+    ABANDONED,
+    COMPLETED,
+    DONE,
+    ROLLED_BACK,
+    Outcome,
+    RunReport,
+)
 from reconciler.execution.secrets import fingerprints
 from reconciler.execution.secrets.routing import Sinks, redirected, undelivered, with_sinks
 from reconciler.kinds import kind_of
@@ -55,30 +71,40 @@ class SystemClock:
         time.sleep(seconds)
 
 
-def execute(common: CommonOptions, api: Api, plan: Plan, secrets: FolderSecrets) -> ExitStatus:
-    """Run a new plan."""
+def execute(
+    common: CommonOptions, api: Api, folder: Path, plan: Plan, secrets: FolderSecrets
+) -> ExitStatus:
+    """Run a new plan; `folder` is the cluster's own."""
     for step in plan.steps:
         secrets.check(step)
-    folder, mine, clock = store.folder_of(plan.cluster), whoami(api), SystemClock()
+    mine, clock = whoami(api), SystemClock()
 
     def begin() -> Journal:
         store.refuse_unfinished(folder)
         return store.start(folder, plan, mine.owner, mine.run, clock.now())
 
-    return _run(common, api, plan, secrets, begin, apply_plan)
+    return _run(common, api, folder, plan, secrets, begin, apply_plan)
+
+
+class Way(NamedTuple):
+    """What is to become of an unfinished run: on as it was going, or `back`; `abandon` closes it.
+    `chosen`: a person knows that another run may have come between."""
+
+    back: bool = False
+    chosen: bool = False
+    abandon: bool = False
 
 
 def execute_journal(
     common: CommonOptions,
     api: Api,
-    cluster: str,
+    place: Here,
     path: Path,
     secrets: FolderSecrets,
     declared: Callable[[], Mapping[Address, SecretSink]],
-    *,
-    back: bool,
+    way: Way,
 ) -> ExitStatus:
-    """Go on with the run of a journal, the way it was going, or back.
+    """Go on with the run of a journal, or end it.
 
     `declared`: where the files of today send the secrets of tokens; on the way forward these are
     asked, and only where secrets are still to be delivered. Raises StalePlan for the journal of
@@ -86,23 +112,29 @@ def execute_journal(
     """
     events = read_journal(path)
     plan = store.plan_of(events, path)
-    if plan.cluster != cluster:
+    kept = path.resolve().parent == place.folder.resolve() and not plan.identity
+    if not kept and not plan.is_for(place.name, place.identity):
         raise StalePlan(
-            f"the journal is of {plan.cluster}, not of {cluster}",
+            f"the journal is of {plan.cluster}, not of {place.name}",
             hint="choose the cluster with --on",
         )
     mine, clock = whoami(api), SystemClock()
-    forward = not back and not going_back(events)
+    forward = not way.back and not way.abandon and not going_back(events)
     sinks = _sinks_of_today(common, events, plan, secrets, declared) if forward else {}
 
     def go_on() -> Journal:
         try:
-            return store.go_on(path, mine.owner, mine.run, clock.now(), back=back)
+            return store.go_on(path, mine.owner, mine.run, clock.now(), back=way.back)
         except JournalFailed as failure:
             raise ApplyNotRestored(failure.summary, hint=failure.hint) from None
 
-    work = roll_back_run if back else partial(resume_run, sinks=sinks)
-    return _run(common, api, plan, secrets, go_on, work)
+    if way.abandon:
+        work: Callable[[RunContext], RunReport] = abandon
+    elif way.back:
+        work = partial(roll_back_run, chosen=way.chosen)
+    else:
+        work = partial(resume_run, sinks=sinks, chosen=way.chosen)
+    return _run(common, api, place.folder, plan, secrets, go_on, work)
 
 
 def _sinks_of_today(
@@ -139,13 +171,14 @@ def _sinks_of_today(
 def _run(
     common: CommonOptions,
     api: Api,
+    folder: Path,
     plan: Plan,
     secrets: FolderSecrets,
     begin: Callable[[], Journal],
     work: Callable[[RunContext], RunReport],
 ) -> ExitStatus:
     """Hold both locks while `work` runs over the journal that `begin` opens."""
-    folder, clock = store.folder_of(plan.cluster), SystemClock()
+    clock = SystemClock()
     stop: list[int] = []
     runs: list[RunContext] = []
 
@@ -165,7 +198,7 @@ def _run(
         report = work(run)
         asked = asked_for(journal.events)
     if report.outcome == DONE and report.complete:
-        _remember(common, plan, report, secrets)
+        _remember(common, folder, plan, report, secrets)
         if stop:
             info(common, "the run had finished before the signal took effect")
     _tell(common, report)
@@ -182,7 +215,9 @@ def _tell(common: CommonOptions, report: RunReport) -> None:
         info(common, f"the report cannot be shown: {bug.code}: {bug.summary}\n  {bug.hint}")
 
 
-def _remember(common: CommonOptions, plan: Plan, report: RunReport, secrets: FolderSecrets) -> None:
+def _remember(
+    common: CommonOptions, folder: Path, plan: Plan, report: RunReport, secrets: FolderSecrets
+) -> None:
     """Keep hashes of the secrets that were sent; without them a change is only not noticed."""
     done = {address for address, became in report.objects if became is Outcome.DONE}
     gone = [change.address for change in plan.changes if change.after is None]
@@ -191,7 +226,7 @@ def _remember(common: CommonOptions, plan: Plan, report: RunReport, secrets: Fol
         values = {
             a: {name: secrets.resolve(ref) for name, ref in o.items()} for a, o in sent.items()
         }
-        fingerprints.remember(store.folder_of(plan.cluster), values, secrets.places(sent), gone)
+        fingerprints.remember(folder, values, secrets.places(sent), gone)
     except Exception as error:
         why = error if isinstance(error, OSError | PvectlError) else Bug.of(error)
         info(common, f"a later change of these secrets will not be noticed: {why}")
@@ -199,6 +234,8 @@ def _remember(common: CommonOptions, plan: Plan, report: RunReport, secrets: Fol
 
 def status_of(report: RunReport, stopped: list[int], *, asked: bool) -> ExitStatus:
     """What a run ends with; `stopped` holds the signals that came in between."""
+    if report.outcome in (COMPLETED, ABANDONED):
+        return ExitStatus.OK
     if report.outcome == DONE and report.complete:
         return ExitStatus(128 + stopped[0]) if stopped else ExitStatus.OK
     if report.outcome == ROLLED_BACK and report.restored:
@@ -210,8 +247,16 @@ def status_of(report: RunReport, stopped: list[int], *, asked: bool) -> ExitStat
 
 def whoami(api: Api) -> Writer:
     """Who holds the lock, for others to see."""
-    owner = f"{getpass.getuser()}@{socket.gethostname()} as {api.actor}"
+    owner = f"{_account()}@{socket.gethostname()} as {api.actor}"
     return Writer(owner, os.environ.get("PVECTL_RUN_URL", ""))
+
+
+def _account() -> str:
+    """The name of the account that runs this; a container may know its number only."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def teller(common: CommonOptions) -> Callable[[Progress], None]:
@@ -271,6 +316,8 @@ def _answer(runs: Sequence[RunContext]) -> str:
         return "the run has come to its end"
     if going_back(events):
         return "the way back goes on to its end"
+    if is_overtaken(events):
+        return "finishing the request, then stopping: another run may have written since"
     if final(events, steps) or _is_final(open_order(events, steps)):
         return "finishing the request, then stopping: what was done cannot be taken back any more"
     return "finishing the request, then taking everything back"

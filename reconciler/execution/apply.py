@@ -10,6 +10,7 @@ from reconciler.errors import (
     Conflict,
     Interrupted,
     JournalFailed,
+    JournalUnfinished,
     Locked,
     PvectlError,
     Unreachable,
@@ -22,10 +23,12 @@ from reconciler.execution.journal.replay import (
     going_back,
     has_turned,
     is_delivered,
+    is_overtaken,
     is_through,
     recorded,
     touched,
 )
+from reconciler.execution.overtaken import ended_elsewhere, is_for_a_person, undecided
 from reconciler.execution.rollback import roll_back
 from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import SETTLE, Direction, RunContext, Snapshot
@@ -68,20 +71,25 @@ def apply_plan(run: RunContext) -> RunReport:
     return result
 
 
-def roll_back_run(run: RunContext) -> RunReport:
+def roll_back_run(run: RunContext, *, chosen: bool = False) -> RunReport:
     """Take a run back because somebody asks for it.
 
-    Raises ApplyNotRestored when something irreversible was done already.
+    `chosen`: a person saw what that is, and that another run came between; without it such a run
+    raises JournalUnfinished. Raises ApplyNotRestored when something irreversible was done already.
     """
     try:
         with foreseen():
+            if is_overtaken(run.journal.events) and not chosen:
+                if not has_turned(run.journal.events):
+                    _forward_again(run)
+                raise undecided(report(run, STOPPED))
             if not has_turned(run.journal.events):
                 close_open(run)
                 _refuse_past_pivot(run)
                 cause = {"code": ASKED, "summary": "asked for"}
                 run.journal.write("rollback", cause=cause)
             return roll_back(run)
-    except ApplyNotRestored:
+    except (ApplyNotRestored, JournalUnfinished):
         raise
     except PvectlError as barrier:
         return report(run, STOPPED, barrier)
@@ -109,16 +117,30 @@ def _forward_again(run: RunContext) -> bool:
     return closed
 
 
-def resume_run(run: RunContext, sinks: Sinks = MappingProxyType({})) -> RunReport:
+def resume_run(
+    run: RunContext, sinks: Sinks = MappingProxyType({}), *, chosen: bool = False
+) -> RunReport:
     """Finish a run in the direction in which it was going; one that has ended stays as it is.
 
-    `sinks`: where secrets go from now on, if that is elsewhere than the run knows.
+    `sinks`: where secrets go from now on, if that is elsewhere than the run knows. A run after
+    which another one wrote is closed when everything is as it wanted; else JournalUnfinished names
+    what differs, unless a person has `chosen` to go on.
     """
     events = run.journal.events
     if is_finished(events):
         return report(run, str(events[-1].data["outcome"]), patience=SETTLE)
+    if is_overtaken(events) or not announced(events):
+        try:
+            with foreseen():
+                ended = ended_elsewhere(run, chosen=chosen)
+        except JournalUnfinished:
+            raise
+        except PvectlError as barrier:
+            return report(run, STOPPED, barrier)
+        if ended is not None:
+            return ended
     if going_back(run.journal.events):
-        return roll_back_run(run)
+        return roll_back_run(run, chosen=chosen)
     try:
         for number, sink in sorted(sinks.items()):
             run.journal.write(REDIRECTED, **redirection(number, sink))
@@ -188,7 +210,10 @@ def _left(run: RunContext, number: int, change: Change, sight: Snapshot) -> Chan
         if sink and number not in touched(events):
             raise Conflict(
                 f"somebody else made {change.address} meanwhile; its secret is not known here",
-                hint="declare it without secret_to, or give it a new secret: "
+                hint="close this run with pvectl resume --abandon, then give it a new secret: "
+                f"pvectl rotate '{change.address.id}'"
+                if is_overtaken(events)
+                else "declare it without secret_to, or give it a new secret: "
                 f"pvectl rotate '{change.address.id}'",
             )
         return None
@@ -230,7 +255,7 @@ def _refuse_incomplete(result: RunReport) -> None:
 
 def _failed(run: RunContext, failure: PvectlError) -> RunReport:
     """Take everything back, or stop where nothing can be taken back any more."""
-    if _bars_the_way_back(run, failure):
+    if _bars_the_way_back(run, failure) or is_for_a_person(run, failure):
         return report(run, STOPPED, failure)
     cause = {"code": failure.code, "summary": failure.summary}
     try:

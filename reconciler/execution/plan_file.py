@@ -86,10 +86,10 @@ def is_plan(content: Mapping[str, Any]) -> bool:
     return content.get("kind") == "pvectl.plan"
 
 
-def check_fits(saved: SavedPlan, cluster: str, actor: str, now: int) -> None:
+def check_fits(saved: SavedPlan, cluster: str, actor: str, now: int, identity: str = "") -> None:
     """Raises StalePlan for another cluster, another actor, or a plan that has expired."""
     plan = saved.plan
-    if plan.cluster != cluster:
+    if not plan.is_for(cluster, identity):
         raise StalePlan(f"the plan is for {plan.cluster}, not for {cluster}", hint=AGAIN)
     if plan.actor != actor:
         raise StalePlan(f"the plan was made for {plan.actor}, not for {actor}", hint=AGAIN)

@@ -10,7 +10,14 @@ from reconciler.errors import (
     PvectlError,
     Unreachable,
 )
-from reconciler.execution.journal.replay import announced, is_taken_back, recorded, touched
+from reconciler.execution.journal.replay import (
+    announced,
+    is_disowned,
+    is_overtaken,
+    is_taken_back,
+    recorded,
+    touched,
+)
 from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import SETTLE, Direction, RunContext, Snapshot
 from reconciler.execution.run.observation import (
@@ -78,7 +85,12 @@ def _inverse(
     ours = number in touched(run.journal.events)
     if live == as_shown(change.address, change.before) or is_hidden(change):
         return None
-    if not ours and observe(change, sight.state) is not Observed.HALFWAY:
+    overtaken = is_overtaken(run.journal.events)
+    if not ours and is_disowned(run.journal.events, number):
+        summary = f"{change.address} was made by this run or by another one; which is not known"
+        trouble.append(Conflict(summary, hint="it was left alone: look at it, then plan again"))
+        return None
+    if not ours and (overtaken or observe(change, sight.state) is not Observed.HALFWAY):
         return None
     if kind_of(change.address).undo(change) is Undo.NONE:
         summary = f"{change.action} {change.address} cannot be taken back"

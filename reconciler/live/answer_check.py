@@ -17,6 +17,8 @@ from reconciler.model.request import Request
 BESIDE_THE_KINDS: Mapping[str, Shape] = {
     **ANSWERS,
     "/access/permissions": Named(Named(BIT)),
+    "/nodes": Rows(Fields({"node": ID})),
+    "/nodes/{node}/certificates/info": Rows(Fields({}, {"filename": TEXT, "fingerprint": TEXT})),
     "/nodes/{node}/storage/{storage}/content": Rows(Fields({"volid": ID})),
     "/nodes/{node}/tasks/{upid}/log": Rows(Fields({"n": COUNT, "t": TEXT})),
     "/nodes/{node}/tasks/{upid}/status": Fields({"status": TEXT}, {"exitstatus": TEXT}),

@@ -113,7 +113,8 @@ _SAID = ("mark", "text")
 class Plan:
     """Explaining and applying walk the same steps, so a dry run cannot disagree with the real one.
 
-    `cluster` is the endpoint, `actor` who would apply it, `source` the commit of the state folder.
+    `cluster` is the endpoint, `identity` the fingerprint of the cluster's CA, "" where it was not
+    told; `actor` who would apply it, `source` the commit of the state folder.
     `seen` holds exactly the live objects that the plan concerns, as they were (None: absent).
     `access` is for its readers; plans that were saved before it existed have none.
     """
@@ -127,6 +128,13 @@ class Plan:
     seen: tuple[tuple[Address, Spec | None], ...] = ()
     allowed: tuple[str, ...] = ()
     access: Access = field(default_factory=Access)
+    identity: str = ""
+
+    def is_for(self, cluster: str, identity: str) -> bool:
+        """Whether a cluster is the one of this plan: by its CA, else by its address."""
+        if self.identity and identity:
+            return self.identity == identity
+        return self.cluster == cluster
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -146,8 +154,10 @@ class Plan:
         """Canonical, without secrets and without times."""
         told = self.access.effects or self.access.logins
         access = {"access": self.access.to_json()} if told else {}
+        identity = {"identity": self.identity} if self.identity else {}
         return {
             **access,
+            **identity,
             "format": FORMAT,
             "cluster": self.cluster,
             "actor": self.actor,
@@ -181,6 +191,7 @@ class Plan:
             ),
             allowed=tuple(data["allowed"]),
             access=Access.from_json(data["access"]) if "access" in data else Access(),
+            identity=str(data.get("identity", "")),
         )
 
     @property
@@ -192,4 +203,5 @@ class Plan:
         request is approved, and another token applies it after the merge.
         """
         whole = self.to_json()
-        return digest({name: whole[name] for name in ("cluster", "steps", "seen", "allowed")})
+        where = {"cluster": self.identity or self.cluster}
+        return digest(where | {name: whole[name] for name in ("steps", "seen", "allowed")})

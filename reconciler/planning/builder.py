@@ -37,7 +37,7 @@ class PlanRequest:
 
     `targets` are globs over addresses; `allowed` the refusals that the operator lets pass by name.
     `now` in Unix seconds. `changed_secrets`: parameters whose secret is another one than was sent
-    last, by object.
+    last, by object. `identity`: the fingerprint of the cluster's CA, where it is told.
     """
 
     cluster: str
@@ -47,6 +47,7 @@ class PlanRequest:
     targets: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     changed_secrets: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
+    identity: str = ""
 
 
 class PlanResult(NamedTuple):
@@ -103,6 +104,7 @@ def build_plan(desired: Desired, live: State, facts: Facts, question: PlanReques
         seen=tuple((address, live.get(address)) for address in _concerns(changes)),
         allowed=question.allowed,
         access=access(effect, after, question.now),
+        identity=question.identity,
     )
     return PlanResult(plan, before, after, planned, effect)
 

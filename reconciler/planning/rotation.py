@@ -70,6 +70,7 @@ def rotate(
         findings=tuple(sorted(asked, key=Finding.sort_key)),
         seen=tuple((name, live.get(name)) for name in concerned),
         allowed=question.allowed,
+        identity=question.identity,
     )
 
 

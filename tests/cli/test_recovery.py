@@ -307,7 +307,7 @@ def test_the_way_back_of_a_finished_run_is_listed_before_anybody_is_asked(site: 
     assert asked.status == 64
     assert asked.out == ""
     assert asked.err.splitlines()[:3] == [
-        "This is taken back, where it is still as the run left it:",
+        "This is undone, where it is still as the run left it:",
         '  change user anna@pve: comment: "Anna M." → "Anna"; groups: +ops',
         "  delete group zz",
     ]

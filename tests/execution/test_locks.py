@@ -45,7 +45,7 @@ def take(cluster: World, clock: TestClock, name: str, where: Path | None = None)
     """The lock, for a machine of this name."""
     folder = where or cluster.journal.with_name(name)
     folder.mkdir(exist_ok=True)
-    return acquire(cluster.api, clock, name, f"https://ci/{name}", folder / "fence")
+    return acquire(cluster.api, clock, Writer(name, f"https://ci/{name}"), folder / "fence")
 
 
 def test_the_lock_is_one_group_that_goes_with_the_run(cluster: World, clock: TestClock) -> None:
@@ -122,7 +122,7 @@ def test_a_run_that_died_before_it_made_its_lock_does_not_hide_an_older_one(
     take(cluster, clock, "a")
     folder = cluster.journal.with_name("a")
     with pytest.raises(Killed):
-        acquire(writes(cluster.api, kill_before(1)), clock, "a", "", folder / "fence")
+        acquire(writes(cluster.api, kill_before(1)), clock, Writer("a"), folder / "fence")
     assert take(cluster, clock, "a").mine.fence == max(fences(folder / "fence"))
     assert len(lock_records(cluster.api)) == 1
 
@@ -149,10 +149,10 @@ def test_a_lock_that_cannot_be_read_is_left_to_a_person(cluster: World, clock: T
 def test_a_lost_answer_does_not_leave_a_lock_behind(
     cluster: World, clock: TestClock, tmp_path: Path
 ) -> None:
-    arrived = acquire(writes(cluster.api, lose_after(1)), clock, "a", "", tmp_path / "fence")
+    arrived = acquire(writes(cluster.api, lose_after(1)), clock, Writer("a"), tmp_path / "fence")
     arrived.release()
     with pytest.raises(Unreachable, match="could not be taken"):
-        acquire(writes(cluster.api, lose_before(1)), clock, "a", "", tmp_path / "fence")
+        acquire(writes(cluster.api, lose_before(1)), clock, Writer("a"), tmp_path / "fence")
     assert lock_records(cluster.api) == []
 
 
@@ -163,7 +163,7 @@ def test_without_the_right_to_make_groups_the_privilege_is_named(
         raise RequestRefused(403, "Permission check failed (/access/groups, Group.Allocate)")
 
     with pytest.raises(Refused) as caught:
-        acquire(writes(cluster.api, forbid), clock, "a", "", tmp_path / "fence")
+        acquire(writes(cluster.api, forbid), clock, Writer("a"), tmp_path / "fence")
     assert "Group.Allocate on /access/groups" in caught.value.hint
 
 
@@ -176,15 +176,15 @@ def test_the_number_is_kept_before_the_lock_is_made(
         kept.extend(fences(tmp_path / "fence"))
         return send()
 
-    lock = acquire(writes(cluster.api, look_at_file), clock, "a", "", tmp_path / "fence")
+    lock = acquire(writes(cluster.api, look_at_file), clock, Writer("a"), tmp_path / "fence")
     assert kept[0] == lock.mine.claim
 
 
 def test_numbers_never_go_back_when_the_clock_does(cluster: World, tmp_path: Path) -> None:
     late, early = TestClock(2_000_000_000.0), TestClock(1_900_000_000.0)
-    first = acquire(cluster.api, late, "a", "", tmp_path / "fence")
+    first = acquire(cluster.api, late, Writer("a"), tmp_path / "fence")
     first.release()
-    second = acquire(cluster.api, early, "a", "", tmp_path / "fence")
+    second = acquire(cluster.api, early, Writer("a"), tmp_path / "fence")
     assert second.mine.fence > first.mine.fence
 
 
@@ -248,7 +248,7 @@ class Stepwise:
     def _work(self, name: str, numbers: Path) -> None:
         self._go.acquire()
         try:
-            acquire(self, self._clock, name, "", numbers)
+            acquire(self, self._clock, Writer(name), numbers)
             self.holds = True
         except (Locked, RequestRefused):
             pass
@@ -372,7 +372,9 @@ def test_a_killed_holder_is_followed_by_its_own_resume(cluster: World) -> None:
             raise Killed
         return send()
 
-    lock = acquire(cluster.api, plan.clock, "a", "", folder / "fence")
+    lock = acquire(cluster.api, plan.clock, Writer("a"), folder / "fence")
+    with Journal.open(path) as journal:
+        journal.write("locked", claim=lock.mine.claim, fence=lock.mine.fence)
     with pytest.raises(Killed):
         start(plan, lock, writes(cluster.api, die), apply_plan, path)
     assert len(lock_records(cluster.api)) == 1

@@ -368,13 +368,16 @@ def _one_writer_at_a_time(place: Site) -> None:
 
 def test_a_killed_holder_is_waited_for_and_then_taken_over(place: Site, pair: Plan) -> None:
     other = _groups(place, 7)
-    assert place.run("apply", str(pair.file), kill_after=5).status == -signal.SIGKILL
+    assert place.run("apply", str(pair.file), kill_after=4).status == -signal.SIGKILL
     locked = place.run("apply", str(other), machine="b")
     assert locked.status == 6, locked
     assert "pvectl unlock --fence" in locked.err
     taken = place.run("apply", str(other), machine="b", ahead=LEASE + 1)
     assert taken.status == 0, taken
-    assert place.run("resume").status == 0
+    asked = place.run("resume")
+    assert asked.status == 11, asked
+    assert "another run may have written to this cluster since this one stopped" in asked.err
+    assert place.run("resume", "--yes").status == 0
     _one_writer_at_a_time_but(place, turns=3)
     pair.again()
 
@@ -397,7 +400,8 @@ def test_a_run_that_sleeps_over_its_lease_writes_nothing_more(place: Site, pair:
     assert stopped.status == 10, stopped
     assert "lost" in stopped.out
     _one_writer_at_a_time_but(place, turns=2)
-    assert place.run("resume").status == 0
+    assert place.run("resume").status == 11
+    assert place.run("resume", "--yes").status == 0
     pair.again()
 
 

@@ -12,7 +12,7 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.commands.plan import Allow, Targets, make_plan, show_plan
-from reconciler.cli.context import connect, each_cluster, load_cluster, name_of, now, read_cluster
+from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, read_cluster
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import check_formats
 from reconciler.cli.runner import execute
@@ -63,7 +63,7 @@ def apply(
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         with connect(cluster, read_only=False) as api:
-            store.refuse_to_begin(store.folder_of(name_of(cluster, api)))
+            store.refuse_to_begin(here(cluster, api, keep=True).folder)
             if saved is not None:
                 plan = _still_fitting(saved, api, cluster)
             else:
@@ -98,7 +98,8 @@ def carry_out(
         if finding.code == MISSING_PRIVILEGE:
             raise Refused(finding.message, hint=finding.hint)
     confirm("Apply this plan?", yes=yes or approve is not None)
-    return execute(common, api, plan, FolderSecrets(cluster.folder, cluster.reach, cluster.secret))
+    secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
+    return execute(common, api, here(cluster, api).folder, plan, secrets)
 
 
 def _is_approved(plan: Plan, digest: str) -> bool:
@@ -133,7 +134,8 @@ def _still_fitting(saved: SavedPlan, api: Api, cluster: ClusterSettings) -> Plan
     """Raises StalePlan unless the plan fits what is there now."""
     from reconciler.live.reader import read_live
 
-    check_fits(saved, name_of(cluster, api), api.actor, now())
+    place = here(cluster, api)
+    check_fits(saved, place.name, api.actor, now(), place.identity)
     kinds = sorted({address.kind for address, _ in saved.plan.seen})
     live = dict(read_live(api, kinds, {}).state)
     changed = stale(saved.plan, live)

@@ -10,15 +10,17 @@ from typing import Any
 from reconciler.access.analysis.effects import listed
 from reconciler.access.analysis.summary import summarise
 from reconciler.access.login import Login
+from reconciler.atomic_write import atomic_write
 from reconciler.cli.app import app
 from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.commands.plan import left_unfinished, make_plan
-from reconciler.cli.context import connect, each_cluster, load_cluster, now, read_cluster
-from reconciler.cli.output import check_formats, info, show, write_file
+from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, read_cluster
+from reconciler.cli.output import check_formats, info, show
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import ExitStatus, UsageError
+from reconciler.errors import ExitStatus
 from reconciler.execution.journal import store
+from reconciler.execution.private_folder import make
 from reconciler.planning.builder import PlanResult
 from reconciler.render.documents.drift import Drift
 from reconciler.render.documents.drift import json as drift_json
@@ -40,18 +42,18 @@ def drift(common: CommonOptions) -> ExitStatus:
         loaded = load_cluster(cluster, settings)
         with connect(cluster, read_only=True) as api:
             planned = make_plan(loaded, api, read_cluster(api, loaded.desired), None, None)
+            folder = here(cluster, api, keep=True).folder
         plan = planned.plan
-        folder = store.folder_of(plan.cluster)
         last = folder / "drift.json"
         found = Drift.of(plan, applied=store.applied(folder), previous=_previous(last))
-        show(common, "drift", found, _view(planned))
+        show(common, "drift", found, _view(planned, folder))
         _keep(common, last, drift_json(found, View()))
         return ExitStatus.CHANGES if found.differences or found.crowded else ExitStatus.OK
 
     return each_cluster(common, one)
 
 
-def _view(planned: PlanResult) -> View:
+def _view(planned: PlanResult, folder: Path) -> View:
     """With what the drift does to access, which is what the plan does, the other way round."""
     effect = planned.impact.inverse()
     lines = [f"{one.mark} {one.in_past()}" for one in summarise(effect, planned.before, now())]
@@ -64,7 +66,7 @@ def _view(planned: PlanResult) -> View:
         now=now(),
         impact=[*lines, *logins],
         impact_json=effect.to_json(),
-        unfinished=left_unfinished(planned.plan.cluster),
+        unfinished=left_unfinished(folder),
     )
 
 
@@ -79,7 +81,7 @@ def _previous(path: Path) -> Mapping[str, Any] | None:
 def _keep(common: CommonOptions, path: Path, text: str) -> None:
     """For the next report; without a place to keep it nothing is lost but that."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_file(path, text)
-    except (OSError, UsageError):
+        make(path.parent)
+        atomic_write(path, text.encode(), private=True, follow=False)
+    except OSError:
         info(common, f"this report cannot be kept for the next one: {path.parent}")

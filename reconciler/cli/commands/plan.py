@@ -17,8 +17,8 @@ from reconciler.cli.context import (
     commit_of,
     connect,
     each_cluster,
+    here,
     load_cluster,
-    name_of,
     now,
     read_cluster,
 )
@@ -92,12 +92,13 @@ def plan(
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)
+        unfinished = False
         if against is not None:
             planned = _offline(loaded, against, common.settings, target, allow)
         else:
             with connect(cluster, read_only=True) as api:
                 planned = make_plan(loaded, api, read_cluster(api, loaded.desired), target, allow)
-        unfinished = against is None and left_unfinished(planned.plan.cluster)
+                unfinished = left_unfinished(here(cluster, api).folder)
         command = _next(common, out, against, target, allow)
         show_plan(common, planned, command, unfinished=unfinished)
         if out is not None:
@@ -136,20 +137,18 @@ def make_plan(
     loaded: Loaded, api: Api, live: Live, targets: list[str] | None, allow: list[str] | None
 ) -> PlanResult:
     """The plan for a live cluster."""
-    cluster = name_of(loaded.cluster, api)
+    place = here(loaded.cluster, api)
     question = PlanRequest(
-        cluster=cluster,
+        cluster=place.name,
         actor=api.actor,
         now=now(),
         source=commit_of(loaded.cluster.folder),
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
         changed_secrets=changed_secrets(
-            loaded.desired.state,
-            loaded.cluster.folder,
-            loaded.cluster.reach,
-            store.folder_of(cluster),
+            loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach, place.folder
         ),
+        identity=place.identity,
     )
     return build_plan(loaded.desired, live.state, live.facts, question)
 
@@ -178,13 +177,13 @@ def _offline(
     return build_plan(loaded.desired, as_live(other), Facts(), question)
 
 
-def left_unfinished(cluster: str) -> bool:
+def left_unfinished(folder: Path) -> bool:
     """Whether `apply` would refuse to begin since an earlier run of this machine is not at its end.
 
     A run that goes on at this moment is none of these.
     """
     try:
-        store.refuse_to_begin(store.folder_of(cluster))
+        store.refuse_to_begin(folder)
     except JournalUnfinished:
         return True
     except PvectlError as error:

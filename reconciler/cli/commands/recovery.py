@@ -11,13 +11,14 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from reconciler.cli import runner as runs
 from reconciler.cli.app import app
 from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.commands.apply import confirm
-from reconciler.cli.context import connect, each_cluster, load_cluster, name_of, now
+from reconciler.cli.context import connect, each_cluster, here, load_cluster, now
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import check_formats, info, show
-from reconciler.cli.runner import execute_journal
+from reconciler.cli.runner import Way, execute_journal
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import (
@@ -28,13 +29,23 @@ from reconciler.errors import (
     Unreachable,
     UsageError,
 )
+from reconciler.execution.identity import NEW, SAME
 from reconciler.execution.journal import store
 from reconciler.execution.journal.journal import Event, is_finished, read_journal
-from reconciler.execution.journal.replay import final, going_back, is_taken_back, touched
-from reconciler.execution.lock.cluster import clear
+from reconciler.execution.journal.replay import (
+    OVERTAKEN,
+    announced,
+    final,
+    going_back,
+    is_taken_back,
+    is_unbroken,
+    touched,
+)
+from reconciler.execution.lock.cluster import clear, lease_ended
 from reconciler.execution.lock.local import refuse_running, running
-from reconciler.execution.lock.record import LockRecord, lock_records
+from reconciler.execution.lock.record import LockRecord, known_as, lock_records
 from reconciler.execution.lock.record import unlock as remove_lock
+from reconciler.execution.private_folder import check_file
 from reconciler.execution.run.context import take_snapshot
 from reconciler.execution.run.outcome import (
     ROLLED_BACK,
@@ -81,7 +92,18 @@ class Standing(NamedTuple):
 
 
 @command(app, "status")
-def status(common: CommonOptions) -> ExitStatus:
+def status(
+    common: CommonOptions,
+    cluster_is: Annotated[
+        str,
+        typer.Option(
+            "--cluster-is",
+            metavar="same|new",
+            help="What a cluster is that shows another CA than before.",
+            show_default=False,
+        ),
+    ] = "",
+) -> ExitStatus:
     """Show the unfinished run, if there is one, what became of each object, and who holds the lock.
 
     Reads only. A cluster that cannot be reached is no hindrance: then it is what the journal says.
@@ -89,11 +111,13 @@ def status(common: CommonOptions) -> ExitStatus:
     that cannot be asked, else 0.
     """
     check_formats(common, "standing")
+    if cluster_is not in ("", SAME, NEW):
+        raise UsageError(f"--cluster-is takes {SAME} or {NEW}, not '{cluster_is}'")
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         del settings
         with connect(cluster, read_only=True) as api:
-            standing = _standing(api, store.folder_of(name_of(cluster, api)))
+            standing = _standing(api, here(cluster, api, moved=cluster_is).folder)
         moment = now()
         show(common, "standing", standing, View(now=moment))
         return standing.exit_status(moment)
@@ -112,6 +136,8 @@ def _standing(api: Api, folder: Path) -> Standing:
     try:
         there = lock_records(api)
         if path:
+            if not live and not is_unbroken(events, known_as(there)):
+                events = [*events, Event(OVERTAKEN, {})]
             reached = report_from_cluster(
                 events, steps, lambda changes: take_snapshot(api, changes).state, outcome
             )
@@ -124,12 +150,27 @@ def _standing(api: Api, folder: Path) -> Standing:
 
 
 @command(app, "resume")
-def resume(common: CommonOptions, journal: JournalFile = None) -> ExitStatus:
+def resume(
+    common: CommonOptions,
+    journal: JournalFile = None,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Go on although another run may have written since."),
+    ] = False,
+    abandon: Annotated[
+        bool,
+        typer.Option("--abandon", help="Close the run; the cluster stays as it is."),
+    ] = False,
+) -> ExitStatus:
     """Finish an interrupted run, forward or back, whichever way it was going.
 
-    What was done already is read from the cluster; nothing is sent twice.
+    What was done already is read from the cluster; nothing is sent twice. Where another run may
+    have written since, this one is closed if all that it wanted is in force; else exit 11 says
+    what differs, and what can be done.
     """
-    return _continue(common, journal, back=False)
+    if yes and abandon:
+        raise UsageError("--abandon closes the run, --yes goes on with it", hint="give one of them")
+    return _continue(common, journal, Way(chosen=yes, abandon=abandon))
 
 
 @command(app, "rollback")
@@ -151,11 +192,16 @@ def rollback(
         if not listed:
             info(common, "nothing of this run is in force; nothing to do")
             return ExitStatus.OK
-        info(common, "This is taken back, where it is still as the run left it:")
-        for text in listed:
-            info(common, f"  {text}")
-        confirm("Take it back?", yes=yes)
-    return _continue(common, journal, back=True)
+        _ask_back(common, listed, yes=yes)
+        yes = True
+    return _continue(common, journal, Way(back=True, chosen=yes))
+
+
+def _ask_back(common: CommonOptions, listed: Sequence[str], *, yes: bool) -> None:
+    info(common, "This is undone, where it is still as the run left it:")
+    for text in listed:
+        info(common, f"  {text}")
+    confirm("Undo it?", yes=yes)
 
 
 def _ways_back(journal: Path) -> list[str]:
@@ -183,29 +229,48 @@ def _way_back(change: Change) -> str:
     return text + lossy * (kind.undo(change) is Undo.LOSSY)
 
 
-def _continue(common: CommonOptions, path: Path | None, *, back: bool) -> ExitStatus:
+def _continue(common: CommonOptions, path: Path | None, way: Way) -> ExitStatus:
     check_formats(common, "report")
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         with connect(cluster, read_only=False) as api:
-            name = name_of(cluster, api)
-            refuse_running(store.folder_of(name))
-            chosen = path or store.unfinished(store.folder_of(name))
+            place = here(cluster, api)
+            refuse_running(place.folder)
+            chosen = path or store.unfinished(place.folder)
             if chosen is None:
-                for dead in clear(api, store.folder_of(name)):
+                for dead in clear(api, place.folder):
                     info(common, f"removed the lock of a dead run, number {dead.fence}")
                 info(common, "there is no unfinished run; nothing to do")
                 return ExitStatus.OK
             if not chosen.is_file():
                 raise UsageError(f"there is no journal {chosen}")
-            if not back and is_finished(read_journal(chosen)):
+            check_file(chosen)
+            events = read_journal(chosen)
+            if not way.back and is_finished(events):
                 info(common, "this run came to its end; nothing to do")
                 return ExitStatus.OK
+            if is_finished(events):
+                store.refuse_unfinished(place.folder)
+            sure = way
+            if way.back and not is_finished(events) and _is_others(common, api, events):
+                _ask_back(common, _ways_back(chosen), yes=way.chosen)
+                sure = way._replace(chosen=True)
             secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
             declared = partial(_declared_sinks, common, cluster, settings)
-            return execute_journal(common, api, name, chosen, secrets, declared, back=back)
+            return execute_journal(common, api, place, chosen, secrets, declared, sure)
 
     return each_cluster(common, one)
+
+
+def _is_others(common: CommonOptions, api: Api, events: Sequence[Event]) -> bool:
+    """Whether others may have built upon an unfinished run, which is then said."""
+    if not is_unbroken(events, known_as(lock_records(api))):
+        info(common, "another run may have written to this cluster since this one stopped")
+    elif announced(events) and lease_ended(events, runs.SystemClock().now()):
+        info(common, "this run stopped a while ago; others may rely on what it did")
+    else:
+        return False
+    return True
 
 
 def _declared_sinks(

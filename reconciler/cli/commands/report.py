@@ -18,13 +18,12 @@ from reconciler.access.review.review import About, Review, ReviewContext, review
 from reconciler.cli.access_source import POOLS, PRINCIPALS, FromFiles
 from reconciler.cli.app import app
 from reconciler.cli.command import CommonOptions, command
-from reconciler.cli.context import commit_of, connect, each_cluster, load_cluster, name_of, now
+from reconciler.cli.context import commit_of, connect, each_cluster, here, load_cluster, now
 from reconciler.cli.output import check_formats, info, show, write_file
 from reconciler.desired.loader import require_valid, state_files
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
-from reconciler.execution.journal import store
 from reconciler.execution.secrets.ages import secret_ages
 from reconciler.kinds import access_table
 from reconciler.kinds.shared.reader import EVERYTHING
@@ -104,11 +103,11 @@ def _of_cluster(
 ) -> Review:
     desired = _desired(cluster, settings)
     with connect(cluster, read_only=True) as api:
-        name, actor = name_of(cluster, api), api.actor
+        place, actor = here(cluster, api), api.actor
         live = read_live(api, KINDS, dict.fromkeys((POOLS, "realm"), EVERYTHING))
-    known = secret_ages(store.folder_of(name))
+    known = secret_ages(place.folder)
     table = live.table()
-    about = About(name, now(), actor, commit_of(cluster.folder) if desired else "")
+    about = About(place.name, now(), actor, commit_of(cluster.folder) if desired else "")
     ages = {token: Age(moment, exact=True) for token, moment in known.items()}
     paths = real_paths(live.state, live.facts)
     judged = lint_all(desired or Desired(), live.state, table, paths, about.taken, complete=True)

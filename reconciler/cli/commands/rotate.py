@@ -10,7 +10,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.commands.apply import carry_out
 from reconciler.cli.commands.plan import Allow
-from reconciler.cli.context import connect, each_cluster, load_cluster, name_of, now, read_cluster
+from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, read_cluster
 from reconciler.cli.output import check_formats, show, show_if_possible
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -47,15 +47,18 @@ def rotate(
         desired = load_cluster(cluster, settings).desired
         sink = _sink(desired, token)
         with connect(cluster, read_only=False) as api:
-            name = name_of(cluster, api)
-            store.refuse_to_begin(store.folder_of(name))
+            place = here(cluster, api, keep=True)
+            store.refuse_to_begin(place.folder)
             live = read_cluster(api, desired)
             address = Address("token", token)
             if address not in live.state:
                 raise UsageError(
                     f"token {token} is not in the cluster", hint="`pvectl apply` makes it"
                 )
-            question = PlanRequest(name, api.actor, now(), allowed=tuple(allow or ()))
+            allowed = tuple(allow or ())
+            question = PlanRequest(
+                place.name, api.actor, now(), allowed=allowed, identity=place.identity
+            )
             plan = plan_rotation(address, sink, live.state, live.facts, question, desired.policy)
             write = show_if_possible if yes else show
             write(common, "plan", plan, View())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from reconciler.errors import JournalBroken, JournalFailed
+from reconciler.execution.private_folder import make
 from reconciler.model.spec import canonical
 
 START = "0" * 64
@@ -53,7 +54,7 @@ class Journal:
     def create(cls, path: Path, reserve: int = RESERVE) -> Journal:
         """A new journal (mode 0600) and `reserve` bytes beside it; raises JournalFailed."""
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make(path.parent)
             _write_reserve(path, reserve)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             descriptor = os.open(path, flags, 0o600)
@@ -70,7 +71,7 @@ class Journal:
         try:
             if not _reserve(path).exists():
                 _write_reserve(path, max(RESERVE, good))
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
             os.ftruncate(descriptor, good)
             os.fsync(descriptor)
         except OSError as error:

@@ -1,12 +1,14 @@
 """What the events of a journal say about the steps of its plan.
 
 A request leaves `intent`, and then one of: `done` (in force), `refused` (certainly not in force),
-`found` (in force, as a look showed later), `unknown` (nobody can see whether it is in force).
+`found` (in force, as a look showed later), `unknown` (nobody can see whether it is in force),
+`disowned` (in force or not, by this run or by another one that came between: it is not undone).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from reconciler.execution.journal.journal import Event, is_finished
 from reconciler.execution.run.context import Direction, OutgoingRequest
@@ -19,7 +21,11 @@ ASKED = "E_ASKED"
 """The cause of a rollback that somebody asked for."""
 IN_FORCE = frozenset({"done", "found", "unknown"})
 """Outcomes after which the request may have changed something."""
-OPENING = IN_FORCE | {"intent", "refused"}
+SETTLED = IN_FORCE | {"refused", "disowned"}
+"""Every outcome of a request."""
+OPENING = SETTLED | {"intent"}
+OVERTAKEN = "overtaken"
+"""The event of a run of which it is not certain that no other one wrote after it."""
 
 
 def _of(events: Iterable[Event], step: int, direction: Direction) -> list[Event]:
@@ -97,7 +103,7 @@ def open_order(
     """The request that was announced last, if its outcome was never recorded, and when (Unix
     seconds) it was announced."""
     for event in reversed(events):
-        if event.name in IN_FORCE or event.name == "refused":
+        if event.name in SETTLED:
             return None
         if event.name == "intent":
             return _order(event, steps), float(event.data["time"])
@@ -145,6 +151,51 @@ def final(events: Sequence[Event], steps: Sequence[Step]) -> str:
             if kind_of(change.address).undo(change) is Undo.NONE and was_in_force(events, number):
                 return str(change.address)
     return ""
+
+
+def is_overtaken(events: Iterable[Event]) -> bool:
+    """Whether another run may have written since this one stopped; once true, always true."""
+    return any(event.name == OVERTAKEN for event in events)
+
+
+def is_disowned(events: Iterable[Event], step: int) -> bool:
+    """Whether nobody knows if this run or another one made what a step makes."""
+    own = [event.name for event in _of(events, step, Direction.FORWARD) if event.name in OPENING]
+    return own[-1:] == ["disowned"]
+
+
+def is_resumed(events: Iterable[Event]) -> bool:
+    """Whether the run was interrupted and went on later."""
+    return any(event.name == "continued" for event in events)
+
+
+def is_unbroken(events: Sequence[Event], numbers: Collection[int]) -> bool:
+    """Whether nobody else had the lock on the cluster since this run had it.
+
+    `numbers`: claims and fencing numbers of the lock objects that are there. Whoever takes the lock
+    first removes all that are there, so the run's own one is the proof. A run that has announced
+    nothing has nothing to lose.
+    """
+    if is_overtaken(events):
+        return False
+    if not announced(events):
+        return True
+    held = [event.data for event in events if event.name in {"taking", "locked"}]
+    return bool(held) and bool(_numbers(held[-1]).intersection(numbers))
+
+
+def last_time(events: Iterable[Event]) -> float:
+    """When the run recorded something last, in Unix seconds; 0 where it never did."""
+    return max((float(event.data["time"]) for event in events if "time" in event.data), default=0.0)
+
+
+def is_late(events: Iterable[Event]) -> bool:
+    """Whether the run went on after its lease had ended: others may rely on what it did."""
+    return any(event.name == "taking" and event.data.get("late") for event in events)
+
+
+def _numbers(data: Mapping[str, Any]) -> set[int]:
+    return {int(data[name]) for name in ("claim", "fence") if name in data}
 
 
 def asked_for(events: Iterable[Event]) -> bool:

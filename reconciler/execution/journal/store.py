@@ -6,14 +6,15 @@ import contextlib
 import datetime as dt
 import json
 import os
+import pwd
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from reconciler.errors import JournalBroken, JournalFailed, JournalUnfinished
+from reconciler.errors import JournalBroken, JournalFailed, JournalUnfinished, UsageError
 from reconciler.execution.journal.journal import RESERVE, Event, Journal, is_finished, read_journal
-from reconciler.execution.journal.replay import final, going_back
+from reconciler.execution.journal.replay import OVERTAKEN, final, going_back
 from reconciler.execution.lock.local import refuse_running
 from reconciler.execution.secrets.routing import as_redirected
 from reconciler.kinds import specs
@@ -27,22 +28,48 @@ TIMES = 4
 TAIL = 64 * 1024
 """Bytes at the end of a journal in which its last line is looked for."""
 
+OPENED = frozenset({"continued", "taking", OVERTAKEN})
+"""Events of a run that goes on, before it has the lock."""
+
 KEPT = 50
 """How many of the newest journals are looked at for what was applied before."""
 
 
 def home(environ: Mapping[str, str] = os.environ) -> Path:
-    """`$PVECTL_HOME`, else the XDG folder for state: ~/.local/state/pvectl."""
-    if environ.get("PVECTL_HOME"):
-        return Path(environ["PVECTL_HOME"])
-    base = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    """`$PVECTL_HOME`, else the XDG folder for state: ~/.local/state/pvectl. Raises UsageError.
+
+    It never depends on the current folder: an unfinished run would not be found from another one.
+    """
+    given = environ.get("PVECTL_HOME", "")
+    if given:
+        if not Path(given).is_absolute():
+            raise UsageError(
+                f"PVECTL_HOME is '{given}', which is another folder wherever pvectl is called",
+                hint=f"give all of the path: PVECTL_HOME={Path(given).absolute()}",
+            )
+        return Path(given)
+    base = environ.get("XDG_STATE_HOME", "")
+    if not Path(base).is_absolute():  # to be ignored (XDG Base Directory Specification)
+        base = str(_account_home(environ) / ".local" / "state")
     return Path(base) / "pvectl"
 
 
-def folder_of(cluster: str, base: Path | None = None) -> Path:
-    """The folder of a cluster's journals and of its lock file."""
-    name = re.sub(r"[^A-Za-z0-9.-]+", "_", cluster.removeprefix("https://")).strip("_")
-    return (base or home()) / "journal" / name
+def _account_home(environ: Mapping[str, str]) -> Path:
+    """HOME, else what the system knows of the account; in a container there may be neither."""
+    if Path(environ.get("HOME", "")).is_absolute():
+        return Path(environ["HOME"])
+    with contextlib.suppress(KeyError):
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    raise UsageError(
+        f"user id {os.getuid()} has no home folder to keep journals in",
+        hint="set PVECTL_HOME to a folder that lasts from run to run",
+    )
+
+
+def base_of(endpoint: str) -> Path:
+    """The folder of a cluster's journals and of its lock file, named by an address of it."""
+    name = re.sub(r"[^A-Za-z0-9.-]+", "_", endpoint.removeprefix("https://")).strip("_")
+    return home() / "journal" / name
 
 
 def journals(folder: Path) -> list[Path]:
@@ -137,10 +164,12 @@ def go_on(path: Path, owner: str, run_url: str, now: float, *, back: bool) -> Jo
 
 def abandon(journal: Journal) -> None:
     """Nothing came of opening it: a new journal is gone, one that had ended has ended again."""
-    before = journal.events[:-1]
-    if not before:
+    before = list(journal.events)
+    while before and before[-1].name in OPENED:
+        before.pop()
+    if len(journal.events) <= 1:
         journal.discard_if_new()
-    elif journal.events[-1].name == "continued" and is_finished(before):
+    elif len(before) < len(journal.events) and is_finished(before):
         journal.write("end", **before[-1].data)
 
 

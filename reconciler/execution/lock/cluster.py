@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,10 +28,17 @@ from reconciler.errors import (
     UnknownOutcome,
     Unreachable,
 )
-from reconciler.execution.journal.journal import Journal
+from reconciler.execution.journal.journal import Event, Journal
+from reconciler.execution.journal.replay import (
+    OVERTAKEN,
+    announced,
+    is_overtaken,
+    is_unbroken,
+    last_time,
+)
 from reconciler.execution.journal.store import abandon
 from reconciler.execution.lock.local import fences, local_lock, remember_fences, this_host
-from reconciler.execution.lock.record import LockRecord, lock_records, remove
+from reconciler.execution.lock.record import LockRecord, known_as, lock_records, remove
 from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import SETTLE, Clock
 from reconciler.model.api import Api
@@ -115,6 +123,11 @@ class ClusterLock:
         with contextlib.suppress(PvectlError), foreseen():
             remove(self.api, self.mine)
 
+    def leave(self) -> None:
+        """End the lease, and leave the lock object: as long as it is there, nobody else wrote."""
+        with contextlib.suppress(PvectlError):
+            self._write(self.mine._replace(until=self.clock.now()))
+
 
 @contextlib.contextmanager
 def one_writer(
@@ -128,13 +141,15 @@ def one_writer(
     """Hold both locks, and the journal that `begin` opens; `folder` is the cluster's own.
 
     The journal comes before the lock on the cluster, so that no request is without its record. A
-    new one of which nothing came is gone afterwards. Raises Locked, JournalFailed, Refused, and
-    what `begin` raises.
+    new one of which nothing came is gone afterwards. A run that has not come to its end leaves the
+    lock object behind, which blocks nobody: when it goes on, that proves that no other run wrote in
+    between. Raises Locked, JournalFailed, Refused, and what `begin` raises.
     """
     note = ", ".join(filter(None, (f"since {_moment(clock.now())}", mine.run)))
     with local_lock(folder, note) as numbers, begin() as journal:
+        late = lease_ended(journal.events[:-1], clock.now())
         try:
-            lock = acquire(api, clock, mine.owner, mine.run, numbers, tell)
+            lock = acquire(api, clock, mine, numbers, tell, partial(_claim, journal, late=late))
         except BaseException:
             abandon(journal)
             raise
@@ -142,16 +157,43 @@ def one_writer(
             _record(journal, lock)
             yield lock, journal
         finally:
-            lock.release()
+            _let_go(lock, journal)
 
 
 def _moment(now: float) -> str:
     return f"{dt.datetime.fromtimestamp(now, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def lease_ended(events: Iterable[Event], now: float) -> bool:
+    """Whether a run stopped so long ago that its lease has ended for certain."""
+    return now - last_time(events) > LEASE
+
+
+def _claim(journal: Journal, mine: LockRecord, there: Iterable[LockRecord], *, late: bool) -> None:
+    """Of a run that goes on: under which number, and whether another one came between.
+
+    `late`: it goes on after its lease had ended.
+    """
+    if not announced(journal.events):
+        return
+    unbroken = is_unbroken(journal.events, known_as(there))
+    if not unbroken and not is_overtaken(journal.events):
+        journal.write(OVERTAKEN)
+    journal.write("taking", claim=mine.claim, **({"late": True} if late else {}))
+
+
+def _let_go(lock: ClusterLock, journal: Journal) -> None:
+    """Remove the lock, unless it is to prove later that no other run came between."""
+    if journal.finished or is_overtaken(journal.events) or not announced(journal.events):
+        lock.release()
+    else:
+        lock.leave()
+
+
 def _record(journal: Journal, lock: ClusterLock) -> None:
+    mine, now = lock.mine, round(lock.clock.now(), 3)
     try:
-        journal.write("locked", fence=lock.mine.fence, time=round(lock.clock.now(), 3))
+        journal.write("locked", claim=mine.claim, fence=mine.fence, time=now)
     except JournalFailed:
         journal.discard_if_new()
         raise
@@ -160,28 +202,29 @@ def _record(journal: Journal, lock: ClusterLock) -> None:
 def acquire(
     api: Api,
     clock: Clock,
-    owner: str,
-    run: str,
+    writer: Writer,
     numbers: Path,
     tell: Callable[[str], None] = lambda _: None,
+    found: Callable[[LockRecord, Sequence[LockRecord]], None] = lambda _, __: None,
 ) -> ClusterLock:
     """Take the cluster's lock; raises Locked with the owner, Refused without the right.
 
     `numbers`: the file that keeps the fencing numbers of this machine. Locks whose lease has ended
     are taken over; so is a live one that was made by a run of this machine, of which the local lock
-    proves that it is dead.
+    proves that it is dead. `found` hears of the new lock and of those, before they are removed.
     """
     now, known = clock.now(), fences(numbers)
     there = lock_records(api)
     own = frozenset(holder.claim for holder in _own(there, numbers))
     _refuse_if_live([h for h in there if h.claim not in own], now)
     claim = max([int(now * 1000), *known, *(holder.claim for holder in there)]) + 1
-    mine = LockRecord(claim, claim, owner, run, now + LEASE, this_host())
+    mine = LockRecord(claim, claim, *writer, now + LEASE, this_host())
     remember_fences(numbers, [*sorted(own), claim])
     lock = ClusterLock(api, clock, mine, tuple(there), tell)
     _create(lock)
     _make_sure(lock, own)
     try:
+        found(mine, there)
         for dead in there:
             remove(api, dead)
         fence = lock.number([claim, *known, *(holder.fence for holder in there)])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from reconciler.atomic_write import atomic_write
 from reconciler.errors import JournalFailed, Locked
+from reconciler.execution.private_folder import make
 
 PROBES, PROBE = 10, 0.02
 """How often the lock is tried, and seconds in between: whoever only asks holds it for a moment."""
@@ -25,8 +26,9 @@ def local_lock(folder: Path, note: str = "") -> Iterator[Path]:
     numbers of this machine. Raises Locked, JournalFailed.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        make(folder)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(folder / "lock", flags, 0o600)
     except OSError as error:
         raise _failed(folder, error) from None
     try:
@@ -43,7 +45,7 @@ def local_lock(folder: Path, note: str = "") -> Iterator[Path]:
 def running(folder: Path) -> str:
     """What writes to this cluster from this machine now, in words; "" for nothing."""
     try:
-        descriptor = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return ""
     try:

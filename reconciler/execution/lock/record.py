@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from reconciler.errors import Locked, RequestRefused
@@ -45,6 +46,11 @@ def lock_records(api: Api) -> list[LockRecord]:
         if number != row["groupid"] and number.isdecimal():
             found.append(_parse(int(number), row.get("comment") or ""))
     return sorted(found)
+
+
+def known_as(there: Iterable[LockRecord]) -> frozenset[int]:
+    """All that these lock objects can be recognised by."""
+    return frozenset(number for holder in there for number in (holder.claim, holder.fence))
 
 
 def _parse(claim: int, comment: str) -> LockRecord:

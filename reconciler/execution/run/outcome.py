@@ -33,6 +33,9 @@ from reconciler.model.spec import State
 DONE, ROLLED_BACK, STUCK, STOPPED = "done", "rolled back", "stuck", "stopped"
 """How a run ends: at its aim, where it began, past the point of no return, or in the middle."""
 
+COMPLETED, ABANDONED = "completed by another run", "abandoned"
+"""How a run ends that does not go on: all that it wanted is in force, or a person closed it."""
+
 
 class Outcome(StrEnum):
     """What became of one object."""
@@ -215,12 +218,18 @@ def _report(
         verified,
         going_back(events),
         final(events, steps),
-        _secrets(events, steps, objects),
+        _not_here(events, steps)
+        if outcome in (COMPLETED, ABANDONED)
+        else _secrets(events, steps, objects),
     )
 
 
 NOT_DELIVERED = (
     "its secret is not delivered, or not known to be: `pvectl resume` makes and delivers a new one"
+)
+NOT_DELIVERED_HERE = (
+    "its secret did not arrive through this run; where no other one delivered it: "
+    "`pvectl rotate '{}'`"
 )
 RENEWED = "a new secret was made and delivered; one delivered before no longer works"
 
@@ -240,6 +249,18 @@ def _secrets(
         elif is_second(events, number):
             said[token] = RENEWED
     return said
+
+
+def _not_here(events: Sequence[Event], steps: Sequence[Step]) -> dict[Address, str]:
+    """Tokens that this run may have made, of a run that will not deliver their secrets any more."""
+    own = [(steps[number], number) for number in sorted(announced(events))]
+    return {
+        token: NOT_DELIVERED_HERE.format(token.id)
+        for step, number in own
+        if step.sink is not None
+        and not is_delivered(events, number)
+        and (token := token_of(step)) is not None
+    }
 
 
 def _fates(events: Sequence[Event], steps: Sequence[Step]) -> dict[Address, _Fate]:

@@ -15,7 +15,7 @@ from reconciler.errors import (
     UnknownOutcome,
     Unreachable,
 )
-from reconciler.execution.journal.replay import open_order
+from reconciler.execution.journal.replay import is_overtaken, open_order
 from reconciler.execution.run.context import (
     LONGEST_PAUSE,
     SETTLE,
@@ -298,7 +298,10 @@ def _make_again(run: RunContext, number: int, change: Change, *, more: bool) -> 
 
 
 def close_open(run: RunContext) -> None:
-    """Wait for a request whose outcome was never recorded, and record what became of it."""
+    """Wait for a request whose outcome was never recorded, and record what became of it.
+
+    What is in force may be another run's work if one came between: then it is not claimed.
+    """
     found = open_order(run.journal.events, run.steps)
     if found is None:
         return
@@ -306,7 +309,8 @@ def close_open(run: RunContext) -> None:
     run.say(order.step, "a request was under way when the run stopped; reading what became of it")
     sight = settle(run, order.changes, sent)
     if is_applied(order.changes, sight.state):
-        _record(run, order, "found")
+        ours = order.direction is Direction.BACK or not is_overtaken(run.journal.events)
+        _record(run, order, "found" if ours else "disowned")
     elif any(map(is_hidden, order.changes)):
         _record(run, order, "unknown", why="the run stopped before it was answered")
     else:

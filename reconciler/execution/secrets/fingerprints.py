@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from reconciler.atomic_write import atomic_write
+from reconciler.execution.private_folder import make
 from reconciler.kinds import kind_of
 from reconciler.model.address import Address
 from reconciler.model.change import Change
@@ -133,6 +134,6 @@ def _key(folder: Path) -> bytes:
     key = _read_key(folder)
     if len(key) != KEY_BYTES:
         key = secrets.token_bytes(KEY_BYTES)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make(folder)
         atomic_write(folder / "secrets.key", key, private=True, follow=False)
     return key

@@ -43,6 +43,7 @@ _STANDS = {
     ("found", "forward"): ("in force, as was seen later", Style.WARNING),
     ("found", "back"): ("taken back, as was seen later", Style.UPDATE),
     ("unknown", ""): ("sent, nobody can see the outcome", Style.ERROR),
+    ("disowned", ""): ("in force, by this run or by another one", Style.WARNING),
     ("refused", "back"): ("could not be taken back", Style.ERROR),
     ("refused", ""): ("refused", Style.ERROR),
     ("skipped", ""): ("was in force already", Style.GOOD),
@@ -188,6 +189,10 @@ def _told(event: Event) -> str:
         parts.append(f"attempt {data['attempt']}")
     if data.get("owner") and event.name == "continued":
         parts.append(f"by {data['owner']}")
+    if event.name == "overtaken":
+        parts.append("another run may have written since this one stopped")
+    if event.name == "taking":
+        parts.append(f"lock of claim {data['claim']}")
     if event.name == "locked":
         parts.append(f"lock number {data['fence']}")
     parts += [str(data[name]) for name in ("why", "sink", "outcome", "pivot") if data.get(name)]
@@ -201,6 +206,12 @@ def _closing(events: Events) -> Iterable[TextLine]:
         yield TextLine("Nothing was sent; the journal may be deleted.")
     elif _is_finished(events):
         yield TextLine("The run came to its end; nothing is left to do.", Style.GOOD)
+    elif any(event.name == "overtaken" for event in events):
+        text = (
+            "Another run may have written since: `pvectl resume` closes this one if all of it is "
+            "in force, and says what differs if not."
+        )
+        yield TextLine(text, Style.STRONG)
     elif _is_past_return(events):
         text = "There is only the way forward: correct the cause, then `pvectl resume`."
         yield TextLine(text, Style.STRONG)

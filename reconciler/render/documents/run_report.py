@@ -133,10 +133,22 @@ def _object(address: Address, tone: Style, remarks: Sequence[str]) -> Block:
     )
 
 
+_APPLIED = ("Applied: every change is in force, verified.", Style.GOOD)
+_NEEDS_A_PERSON = ("Not everything is as it was before: a person is needed.", Style.ERROR)
+_CLOSED = {
+    "completed by another run": (
+        "Completed by another run: every change is in force, verified.",
+        Style.GOOD,
+    ),
+    "abandoned": ("Closed: the cluster was left as it is.", Style.WARNING),
+}
+"""Titles of runs that did not go on."""
+
+
 def _title(report: Ended) -> tuple[str, Style]:
     if report.complete and report.failure is None:
-        return "Applied: every change is in force, verified.", Style.GOOD
-    if report.restored:
+        return _CLOSED.get(report.outcome, _APPLIED)
+    if report.restored and report.outcome not in _CLOSED:
         first = "Apply failed" if report.failure else "Rolled back"
         return f"{first}: everything is as it was before, verified.", Style.WARNING
     if report.outcome == "stuck" or (report.outcome == "stopped" and report.final):
@@ -146,10 +158,11 @@ def _title(report: Ended) -> tuple[str, Style]:
         return "Applied, but not every change is in force.", Style.ERROR
     if report.outcome == "stopped":
         return f"Stopped in the middle{' of the way back' * report.back}.", Style.ERROR
-    return "Not everything is as it was before: a person is needed.", Style.ERROR
+    return _CLOSED.get(report.outcome, _NEEDS_A_PERSON)
 
 
 _NEXT = {
+    "abandoned": "`pvectl plan` shows what differs from the declared state.",
     "stuck": "Correct the cause, then `pvectl resume`: there is only the way forward.",
     "stopped": "Correct the cause; `pvectl resume` finishes it, `pvectl rollback` takes it back.",
     "done": "Somebody else changed objects meanwhile: `pvectl plan` shows what differs.",
@@ -159,7 +172,7 @@ _NEXT = {
 def _next(report: Ended) -> str:
     if report.complete and report.failure is None:
         return "`pvectl plan` shows what is left, if anything."
-    if report.restored:
+    if report.restored and report.outcome not in _CLOSED:
         again = "Correct the cause, then plan and apply again."
         return again if report.failure else "Nothing is left to do."
     if report.outcome == "stuck" and isinstance(report.failure, Interrupted):

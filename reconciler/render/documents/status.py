@@ -116,6 +116,7 @@ def json(standing: Standing, view: View) -> str:
     if standing.report is not None:
         run = {"journal": standing.journal, **standing.report.to_json()}
         run["state"] = told.state(standing.events)
+        run["overtaken"] = any(event.name == "overtaken" for event in standing.events)
     locks = [
         {
             "fence": holder.fence,

@@ -36,6 +36,19 @@ def node_index(_ctx: Context, _params: Params) -> list[dict[str, str]]:
     return [{"name": name} for name in ("lxc", "qemu", "storage", "tasks", "version", "vzdump")]
 
 
+@routes.get("/nodes/{node}/certificates/info", everybody, _NODE)
+def certificates(ctx: Context, _params: Params) -> list[dict[str, str]]:
+    """The CA and the node's certificate, without the fields that are read out of them
+    (PVE::API2::Certificates)."""
+    own = ctx.store.folder / "nodes" / ctx.store.node
+    paths = (ctx.store.folder / "pve-root-ca.pem", own / "pve-ssl.pem", own / "pveproxy-ssl.pem")
+    return [
+        {"filename": path.name, "fingerprint": fingerprint(path), "pem": path.read_text()}
+        for path in paths
+        if path.exists()
+    ]
+
+
 def _list(kind: str) -> Handler:
     def listing(ctx: Context, params: Params) -> list[dict[str, Any]]:
         """Guests of the node on which the caller has VM.Audit."""

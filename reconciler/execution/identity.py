@@ -1,0 +1,203 @@
+"""Which cluster answers, however its address is written, and where this machine keeps what it knows
+of it.
+
+A cluster is its own CA (/etc/pve/pve-root-ca.pem, the same on every node for as long as the cluster
+lives) together with its nodes: installations that were copied from one disk have the same CA.
+GET /nodes/localhost/certificates/info and GET /nodes tell both to every token (`user => 'all'`,
+PVE::API2::Certificates and PVE::API2::Nodes). Addresses are aliases that `clusters.json` in
+$PVECTL_HOME keeps, so that the cluster is also known while it does not answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from reconciler.atomic_write import atomic_write
+from reconciler.errors import CertificateNotTrusted, JournalFailed, Locked, RequestRefused
+from reconciler.execution.journal.store import base_of, home
+from reconciler.execution.lock.local import fences, local_lock, remember_fences
+from reconciler.execution.private_folder import check, make
+from reconciler.model.api import Api
+from reconciler.model.request import request
+from reconciler.model.spec import canonical
+
+CERTIFICATES = request("GET", "nodes", "localhost", "certificates", "info")
+NODES = request("GET", "nodes")
+ROOT_CA = "pve-root-ca.pem"
+
+MOVED = ("*.jsonl", "*.reserve", "secrets.json", "secrets.key", "drift.json")
+"""What is kept of a cluster beside its locks."""
+
+SAME, NEW = "same", "new"
+"""What a person says of a cluster that shows another CA than before."""
+
+
+class Identity(NamedTuple):
+    """The SHA-256 fingerprint of a cluster's CA, and the names of its nodes."""
+
+    ca: str
+    nodes: frozenset[str]
+
+
+def identify(api: Api) -> Identity | None:
+    """Who answers; None where it does not tell. Raises Unreachable."""
+    try:
+        certificates, nodes = api.get([CERTIFICATES, NODES])
+    except RequestRefused:
+        return None
+    cas = [row.get("fingerprint") for row in certificates if _is_root(row)]
+    names = frozenset(str(row["node"]) for row in nodes if "node" in row)
+    return Identity(str(cas[0]), names) if cas and cas[0] else None
+
+
+def _is_root(row: Any) -> bool:
+    return str(row.get("filename", "")).rpartition("/")[2] == ROOT_CA
+
+
+@dataclass(slots=True)
+class Known:
+    """One cluster that this machine has worked on."""
+
+    folder: str
+    ca: str
+    nodes: set[str] = field(default_factory=set)
+    endpoints: set[str] = field(default_factory=set)
+
+    def is_of(self, identity: Identity) -> bool:
+        return self.ca == identity.ca and not self.nodes.isdisjoint(identity.nodes)
+
+    def to_json(self) -> dict[str, Any]:
+        endpoints, nodes = sorted(self.endpoints), sorted(self.nodes)
+        return {"folder": self.folder, "ca": self.ca, "nodes": nodes, "endpoints": endpoints}
+
+
+def folder_offline(endpoints: Sequence[str]) -> Path:
+    """The folder of a cluster that cannot be asked, by any of its addresses."""
+    known = _read(_index())
+    for endpoint in endpoints:
+        for one in known:
+            if endpoint in one.endpoints:
+                return home() / "journal" / one.folder
+    return base_of(endpoints[0])
+
+
+def folder_of(
+    identity: Identity, answered: str, endpoints: Sequence[str], *, keep: bool, moved: str = ""
+) -> Path:
+    """The folder of the cluster that answered at `answered`.
+
+    `keep`: something will be kept there. `moved`: whether a cluster with another CA than before is
+    the SAME or a NEW one; without that it raises CertificateNotTrusted. What was kept by address,
+    as earlier releases did, is moved here.
+    """
+    with _alone():
+        known = _read(_index())
+        before = [one.to_json() for one in known]
+        mine = _find(known, identity, answered, moved)
+        kept = mine is not None or keep or bool(moved)
+        if mine is None:
+            if moved == NEW:
+                for one in known:
+                    one.endpoints.discard(answered)
+            mine = Known(_free(known, identity, (*endpoints, answered)), identity.ca)
+            known.append(mine)
+        mine.ca = identity.ca
+        mine.nodes |= identity.nodes
+        mine.endpoints.add(answered)
+        folder = home() / "journal" / mine.folder
+        old = {base_of(endpoint) for endpoint in (*endpoints, answered)}
+        taken = {home() / "journal" / one.folder for one in known}
+        for other in sorted(old - taken):
+            # where a run is under way there, the next command tries again
+            with contextlib.suppress(Locked, JournalFailed, OSError):
+                _absorb(other, folder)
+        after = [one.to_json() for one in known]
+        if after != before and (kept or folder.is_dir()):
+            with contextlib.suppress(OSError):
+                make(home())
+                atomic_write(
+                    _index(), canonical({"clusters": after}) + b"\n", private=True, follow=False
+                )
+        return folder
+
+
+def _find(known: Iterable[Known], identity: Identity, answered: str, moved: str) -> Known | None:
+    """The cluster among those that are known; raises CertificateNotTrusted rather than guess."""
+    for one in known:
+        if one.is_of(identity):
+            return one
+    for one in known:
+        if answered in one.endpoints and moved != NEW:
+            if moved == SAME or one.ca == identity.ca:
+                return one
+            raise CertificateNotTrusted(
+                f"{answered} shows another CA than the cluster that this machine knows there",
+                hint=f"it was {one.ca}\nit is  {identity.ca}\n"
+                "the same cluster with a new CA: pvectl status --cluster-is same\n"
+                "another cluster at this address: pvectl status --cluster-is new",
+            )
+    return None
+
+
+def _free(known: Iterable[Known], identity: Identity, endpoints: Sequence[str]) -> str:
+    """The name of a new folder: by address, as earlier releases named it, where it is free."""
+    taken = {one.folder for one in known}
+    names = [base_of(endpoint).name for endpoint in endpoints]
+    used = [name for name in names if (home() / "journal" / name).is_dir() and name not in taken]
+    if used:
+        return used[0]
+    if names[0] not in taken:
+        return names[0]
+    return f"{names[0]}-{identity.ca.replace(':', '')[:16].lower()}"
+
+
+def _absorb(other: Path, folder: Path) -> None:
+    """Move what was kept by another address: journals, lock numbers, and what is not known here."""
+    found = [path for pattern in MOVED for path in other.glob(pattern)]
+    if not found:
+        return
+    check(home(), other)
+    with local_lock(other) as theirs, local_lock(folder) as mine:
+        own = {path.name for path in folder.iterdir()}
+        for path in found:
+            if path.name not in own and not (path.stem == "secrets" and "secrets.json" in own):
+                path.rename(folder / path.name)
+        remember_fences(mine, sorted(fences(theirs) | fences(mine)))
+
+
+def _index() -> Path:
+    return home() / "clusters.json"
+
+
+def _read(path: Path) -> list[Known]:
+    """Empty where nothing is known; a file that cannot be read counts as none."""
+    try:
+        content = json.loads(path.read_bytes())
+        return [
+            Known(str(row["folder"]), str(row["ca"]), set(row["nodes"]), set(row["endpoints"]))
+            for row in content["clusters"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """No other pvectl of this home writes the index meanwhile; without a home nobody does."""
+    try:
+        descriptor = os.open(home(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

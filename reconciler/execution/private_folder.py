@@ -1,0 +1,94 @@
+"""Folders that are this account's own: made 0700, and refused where somebody else was at work."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from reconciler.errors import UsageError
+
+MODE = 0o700
+HINT = "set PVECTL_HOME to a folder of your own that nobody else can write to"
+
+
+def make(folder: Path) -> None:
+    """Make a folder and whatever is missing above it, each of them 0700. Raises OSError."""
+    for part in reversed((folder, *folder.parents)):
+        if not part.exists():
+            part.mkdir(MODE, exist_ok=True)
+            part.chmod(MODE)  # a umask may have taken away too much
+
+
+def check(top: Path, folder: Path) -> None:
+    """Make sure that `top`, and `folder` below it with all that it holds, are this account's own
+    and closed to others; what is not there yet is no matter. Raises UsageError.
+
+    A link to `top` itself may be made by this account or by root, below it there are none.
+    """
+    for above in top.parents:
+        _refuse_open(above)
+    if top.is_symlink() and os.lstat(top).st_uid not in (0, os.geteuid()):
+        raise _refusal(top, "is a link that another account made")
+    parts = [part for part in (folder, *folder.parents) if part.is_relative_to(top)]
+    for part in reversed(parts):
+        try:
+            found = top.stat() if part == top else os.lstat(part)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise _refusal(part, f"cannot be looked at: {error.strerror}") from None
+        if not stat.S_ISDIR(found.st_mode):
+            raise _refusal(part, "is not a folder")
+        _refuse_others(part, found)
+        _close(part, found)
+        for entry in _entries(part):
+            _refuse_others(Path(entry.path), entry.stat(follow_symlinks=False))
+
+
+def check_file(path: Path) -> None:
+    """Raises UsageError for a file that another account made, and that would be carried out."""
+    owner = path.stat().st_uid
+    if owner != os.geteuid():
+        raise UsageError(
+            f"{path} belongs to user id {owner}, not to {os.geteuid()}, who runs pvectl",
+            hint="whoever writes a journal decides what is sent and run; let its owner resume it",
+        )
+
+
+def _refuse_open(above: Path) -> None:
+    """Whoever can write to a folder above can put another one in the place of ours."""
+    try:
+        mode = above.stat().st_mode
+    except OSError:
+        return
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise _refusal(above, "can be written by every account")
+
+
+def _refuse_others(path: Path, found: os.stat_result) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise _refusal(path, "is a link")
+    if found.st_uid != os.geteuid():
+        raise _refusal(path, f"belongs to user id {found.st_uid}, not to {os.geteuid()}")
+
+
+def _close(part: Path, found: os.stat_result) -> None:
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        try:
+            part.chmod(MODE)
+        except OSError as error:
+            raise _refusal(part, f"is open to others: {error.strerror}") from None
+
+
+def _entries(part: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(part) as found:
+            yield from found
+    except OSError as error:
+        raise _refusal(part, f"cannot be read: {error.strerror}") from None
+
+
+def _refusal(path: Path, why: str) -> UsageError:
+    return UsageError(f"{path} {why}: nothing is kept or taken from there", hint=HINT)

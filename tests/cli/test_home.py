@@ -1,0 +1,119 @@
+"""Where this machine keeps what it knows: in one place, and open to nobody else."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.runner import whoami
+from reconciler.errors import UsageError
+from reconciler.execution import private_folder
+from reconciler.execution.journal.store import home
+from reconciler.sandbox.http.direct import SandboxApi
+from tests.cli.site import Site
+from tests.execution.worlds import build
+
+NOBODY = 54_321
+"""A user id that the system has no entry for."""
+
+
+def test_an_account_without_a_name_is_told_by_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: NOBODY)
+    api = SandboxApi(build(tmp_path / "pve"))
+    assert whoami(api).owner.startswith(f"uid {NOBODY}@")
+
+
+def test_home_never_depends_on_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError) as refused:
+        home({"PVECTL_HOME": "runs"})
+    assert f"PVECTL_HOME={Path('runs').absolute()}" in refused.value.hint
+    assert home({"HOME": "/home/ops"}) == Path("/home/ops/.local/state/pvectl")
+    assert home({"HOME": "/home/ops", "XDG_STATE_HOME": "x"}) == home({"HOME": "/home/ops"})
+    assert home({"HOME": ""}).is_absolute()
+    monkeypatch.setattr(os, "getuid", lambda: NOBODY)
+    with pytest.raises(UsageError, match="has no home folder"):
+        home({"HOME": ""})
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o277])
+def test_every_folder_on_the_way_is_closed_to_others(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        private_folder.make(tmp_path / "a" / "b" / "c")
+    finally:
+        os.umask(before)
+    for name in ("a", "a/b", "a/b/c"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
+
+
+def test_an_open_folder_is_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "home" / "journal"
+    private_folder.make(folder)
+    folder.parent.chmod(0o755)
+    private_folder.check(folder.parent, folder)
+    assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+
+
+def test_what_another_account_made_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = tmp_path / "home"
+    journal = top / "journal" / "pve" / "1.jsonl"
+    private_folder.make(journal.parent)
+    journal.write_text("")
+    private_folder.check(top, journal.parent)
+    private_folder.check_file(journal)
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    with pytest.raises(UsageError, match=f"{top} belongs to user id {owner}"):
+        private_folder.check(top, journal.parent)
+    with pytest.raises(UsageError, match="belongs to user id"):
+        private_folder.check_file(journal)
+
+
+def test_links_are_not_followed_and_no_one_else_may_replace_the_folder(tmp_path: Path) -> None:
+    top = tmp_path / "home"
+    folder = top / "journal" / "pve"
+    private_folder.make(folder)
+    (tmp_path / "precious").write_text("kept")
+    (folder / "lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(UsageError, match="lock is a link"):
+        private_folder.check(top, folder)
+    (folder / "lock").unlink()
+    top.parent.chmod(0o777)
+    with pytest.raises(UsageError, match="can be written by every account"):
+        private_folder.check(top, folder)
+
+
+def test_a_planted_link_stops_every_command_before_anything_is_written(
+    site: Site, tmp_path: Path
+) -> None:
+    site.write("a.toml", "[group.g1]\n")
+    assert site.run("apply", "--yes").status == 0
+    home_folder = site.folder / "home"
+    (folder,) = (home_folder / "journal").iterdir()
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    (folder / "lock").unlink()
+    (folder / "lock").symlink_to(precious)
+    site.write("a.toml", "[group.g1]\n[group.g2]\n")
+    before = site.cluster_files()
+    for command in (["apply", "--yes"], ["resume"], ["drift"], ["status"]):
+        refused = site.run(*command)
+        assert refused.status == 64, refused
+        assert "lock is a link" in refused.err
+    assert precious.read_text() == "kept"
+    assert site.cluster_files() == before
+
+
+def test_the_report_kept_for_the_next_drift_is_for_its_owner_only(site: Site) -> None:
+    assert site.run("drift").status == 0
+    (kept,) = (site.folder / "home").rglob("drift.json")
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
