@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -18,7 +17,7 @@ from reconciler.cli.trusted_targets import require_trusted, require_within_reach
 from reconciler.desired.loader import load, require_valid
 from reconciler.desired.secrets import resolve
 from reconciler.desired.settings.settings import Settings, read_settings
-from reconciler.desired.settings.target import SECRET_VARIABLE, ClusterSettings
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import PRECEDENCE, ExitStatus, PvectlError, Unreachable, UsageError
 from reconciler.execution import identity as known
 from reconciler.execution import private_folder
@@ -30,20 +29,11 @@ from reconciler.live.reader import Live, read_live
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
 from reconciler.model.policy import Mode
+from reconciler.model.secret import SECRET_VARIABLE
 from reconciler.planning.replacement import kinds_dropped_by
 
 ALLOW_COMMANDS = "PVECTL_ALLOW_COMMANDS"
 """The variable that, when it is 1, lets plans run the command that prints the caller's secret."""
-
-UNCOMMITTED = " + uncommitted changes"
-
-PATIENCE = 5
-"""Seconds for which git is waited for."""
-
-_NO_PROPOSED_REPOSITORY = ("-c", "safe.bareRepository=explicit")
-
-_ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
-"""With these, which hooks get, git would speak of another place than the folder."""
 
 
 class Loaded(NamedTuple):
@@ -207,9 +197,12 @@ def _find(cluster: ClusterSettings, api: Api, *, keep: bool, moved: str) -> Here
     return _asked[api]
 
 
-def read_cluster(api: Api, desired: Desired) -> Live:
-    """What the state files concern, as it is; raises Blind."""
+def read_cluster(
+    api: Api, desired: Desired, besides: Mapping[str, frozenset[str]] = MappingProxyType({})
+) -> Live:
+    """What the state files concern, as it is, and the objects `besides`; raises Blind."""
     wanted = kinds_to_read(desired)
+    wanted |= {kind: wanted.get(kind, frozenset()) | ids for kind, ids in besides.items()}
     live = read_live(api, wanted, wanted)
     whole = dict.fromkeys(sorted(kinds_dropped_by(desired, live.state)), EVERYTHING)
     if not all(wanted.get(name) == EVERYTHING for name in whole):
@@ -241,60 +234,3 @@ def kinds_to_read(desired: Desired) -> dict[str, frozenset[str]]:
 def read_whole_cluster(api: Api) -> Live:
     """Every object of every kind; raises Blind."""
     return read_live(api, all_kinds(), dict.fromkeys(all_kinds(), EVERYTHING))
-
-
-def commit_of(folder: Path) -> str:
-    """The commit that is checked out around a folder, read from .git; or "".
-
-    Where git can be asked it says so when the state files are others than those of that commit.
-    """
-    for parent in (folder.resolve(), *folder.resolve().parents):
-        git = parent / ".git"
-        if git.exists():
-            commit = _head(git)
-            return commit + UNCOMMITTED if commit and _differs(folder) else commit
-    return ""
-
-
-def _differs(folder: Path) -> bool:
-    """Whether git knows of state files that are changed, new, ignored or gone; False: not known.
-
-    It writes nothing. A state folder may be somebody else's proposal: no monitor is started, and a
-    repository's own files among the state files do not count for one.
-    """
-    asked = ("status", "--porcelain", "--untracked-files=all", "--ignored", "--", ":(glob)*.toml")
-    quiet = ("--no-optional-locks", "-c", "core.fsmonitor=false", *_NO_PROPOSED_REPOSITORY)
-    try:
-        done = subprocess.run(  # noqa: S603 - the words are ours, the folder is no option
-            ["git", "-C", str(folder), *quiet, *asked],  # noqa: S607 - the operator's git
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env={name: value for name, value in os.environ.items() if name not in _ELSEWHERE},
-            timeout=PATIENCE,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0 and bool(done.stdout.strip())
-
-
-def _head(git: Path) -> str:
-    """A worktree's .git is a file that names its folder, whose `commondir` names the branches'
-    (gitrepository-layout(5))."""
-    try:
-        if git.is_file():
-            git = git.parent / git.read_text().strip().removeprefix("gitdir: ")
-        head = (git / "HEAD").read_text().strip()
-        if not head.startswith("ref: "):
-            return head
-        name = head.removeprefix("ref: ")
-        if (git / "commondir").is_file():
-            git = git / (git / "commondir").read_text().strip()
-        if (git / name).is_file():
-            return (git / name).read_text().strip()
-        for line in (git / "packed-refs").read_text().splitlines():
-            if line.endswith(f" {name}"):
-                return line.split()[0]
-    except OSError:
-        logging.getLogger(__name__).debug("no commit found in %s", git)
-    return ""

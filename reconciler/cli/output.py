@@ -16,6 +16,7 @@ from reconciler.cli.streams import write_err, write_out
 from reconciler.errors import PvectlError, UsageError
 from reconciler.render import FORMATS
 from reconciler.render.view import View
+from reconciler.text.sanitize import clean
 from reconciler.text.suggest import did_you_mean
 
 
@@ -113,7 +114,7 @@ def info(common: CommonOptions, text: str, **fields: object) -> None:
     line = with_options(text, common.again)
     if common.log_format == "json":
         line = json.dumps({"message": line, **fields}, sort_keys=True)
-    write_err(line + "\n")
+    write_err(clean(line) + "\n")
 
 
 def print_error(

@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from reconciler.desired.size_limits import too_large
 from reconciler.desired.toml.document import Document
 from reconciler.desired.validation import validate, wrong_type
 from reconciler.kinds import all_kinds
+from reconciler.kinds.acl.table import MOST
 from reconciler.kinds.shared.field_types import Expiry, Privilege
 from reconciler.model.address import Address
 from reconciler.model.declared import Expectation, Moved, Waiver
@@ -141,6 +143,7 @@ class Directives:
         self.expectations: list[Expectation] = []
         self.waivers: list[Waiver] = []
         self.findings: list[Finding] = []
+        self.asked = 0
 
     def add(self, document: Document, name: str, data: Any) -> None:
         """Read all tables `[[name]]` of one file."""
@@ -163,11 +166,22 @@ class Directives:
             elif isinstance(table, MovedTable):
                 self.moved.append(Moved(Address.parse(table.old), Address.parse(table.new), source))
             elif isinstance(table, ExpectTable):
-                self.expectations.append(_expectation(table, source))
+                self._expect(_expectation(table, source))
             elif isinstance(table, WaiveTable):
                 self.waivers.append(
                     Waiver(table.code, table.address, table.reason, table.expires, source)
                 )
+
+    def _expect(self, one: Expectation) -> None:
+        """Each question takes a look at the entries, so their number is bounded."""
+        before, asked = self.asked, len(one.who) * len(one.paths) * len(one.can + one.cannot)
+        self.asked += asked
+        if self.asked <= MOST:
+            self.expectations.append(one)
+        elif before <= MOST:
+            message = f"the [[expect]] tables ask more than {MOST:,} questions from here on"
+            hint = "use globs, or group:NAME, instead of long lists"
+            self.findings.append(too_large(message, hint, one.source))
 
     def _remove(self, address: Address, source: Source) -> None:
         if address.id in all_kinds()[address.kind].always:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +14,14 @@ from reconciler.desired.crosscheck import crosscheck
 from reconciler.desired.directives import DIRECTIVES, Directives
 from reconciler.desired.reach import leads_out, out_of_reach, without_waivers
 from reconciler.desired.settings.settings import SETTINGS_FILE, Settings, settings_keys
+from reconciler.desired.size_limits import too_large
 from reconciler.desired.toml.document import Document, read
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import validate, wrong_type
 from reconciler.desired.variables import substitute
 from reconciler.errors import FilesInvalid, UsageError
 from reconciler.kinds import all_kinds
+from reconciler.kinds.acl.table import MOST
 from reconciler.kinds.kind import Kind
 from reconciler.model.address import Address
 from reconciler.model.declared import Declaration, Declared, Desired
@@ -57,6 +61,16 @@ def state_files(folder: Path) -> list[Path]:
     return sorted(p for p in found if p.name != SETTINGS_FILE and not p.name.startswith("."))
 
 
+def fingerprints(folder: Path, *others: Path) -> dict[str, str]:
+    """SHA-256, in hexadecimal, of each state file of `folder` and of `others`, by name; one that
+    cannot be read, or is not there, is left out."""
+    found: dict[str, str] = {}
+    for path in (*state_files(folder), *others):
+        with contextlib.suppress(OSError):
+            found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
 def require_valid(findings: Sequence[Finding]) -> None:
     """Raise FilesInvalid when errors are among the findings; it carries all of them."""
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
@@ -80,6 +94,7 @@ def by_place(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 class _Load:
     def __init__(self, variables: Mapping[str, object]) -> None:
         self.variables = variables
+        self.number = 0
         self.objects: dict[Address, Declared] = {}
         self.wishes = Directives()
         self.findings: list[Finding] = []
@@ -166,12 +181,23 @@ class _Load:
             if table is None:
                 return
             for declaration in kind.declare(name, parent, table):
+                if not self.has_room(source):
+                    return
                 self.add(Address(kind.name, declaration.id), declaration, source)
         except ValueError as error:
             message, _, hint = str(error).partition("; ")
             self.findings.append(
                 Finding("INVALID_VALUE", Severity.ERROR, message, hint, source=source)
             )
+
+    def has_room(self, source: Source) -> bool:
+        """Whether another object may be declared; that none may is said once."""
+        self.number += 1
+        if self.number == MOST + 1:
+            message = f"the state files declare more than {MOST:,} objects from here on"
+            hint = "grant to groups instead of users, or to pools instead of single guests"
+            self.findings.append(too_large(message, hint, source))
+        return self.number <= MOST
 
     def add(self, address: Address, new: Declaration, source: Source) -> None:
         """Explicit wins over derived; what is derived may repeat; all must say the same."""

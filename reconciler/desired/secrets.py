@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reconciler.errors import SinkFailed
-from reconciler.model.secret import SecretRef
+from reconciler.model.secret import SecretRef, without_credentials
 
 COMMAND_TIMEOUT = 60.0
 """Seconds; long enough to type a passphrase."""
@@ -69,6 +69,7 @@ def _run(command: Sequence[str], folder: Path, timeout: float) -> bytes:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env=without_credentials(os.environ),
             timeout=timeout,
             check=False,
         )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler.desired.size_limits import FILLED_IN, too_large, weight
 from reconciler.desired.toml.document import Document
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.model.finding import Finding, Severity
@@ -32,6 +33,8 @@ class _Work:
         self.document = document
         self.variables = variables
         self.findings: list[Finding] = []
+        self.weights: dict[str, int] = {}
+        self.left = FILLED_IN
 
     def table(self, node: PositionNode, data: dict[str, Any]) -> dict[str, Any]:
         places = {key: self.document.child(node, key) for key in data}
@@ -82,13 +85,26 @@ class _Work:
 
     def lookup(self, node: PositionNode, name: str, otherwise: str) -> Any:
         if name in self.variables:
-            return self.variables[name]
+            return self.variables[name] if self._fits(node, name) else otherwise
         hint = did_you_mean(name, self.variables)
         if not hint and self.variables:
             hint = f"known variables: {', '.join(sorted(self.variables))}"
         hint = hint or "set it in pvectl.toml: [target] vars = { " + (name or "name") + " = ... }"
         self._error("UNKNOWN_VARIABLE", node, f"unknown variable '{name}'", hint)
         return otherwise
+
+    def _fits(self, node: PositionNode, name: str) -> bool:
+        """Whether there is room for a variable; that there is none is said once."""
+        if name not in self.weights:
+            self.weights[name] = weight(self.variables[name])
+        if self.left < 0:
+            return False
+        self.left -= self.weights[name]
+        if self.left < 0:
+            message = f"the variables of this file fill in more than {FILLED_IN // 1024} KiB"
+            hint = "name a variable less often, or shorten its value"
+            self.findings.append(too_large(message, hint, self.document.source(node)))
+        return self.left >= 0
 
     def _error(self, code: str, node: PositionNode, message: str, hint: str) -> None:
         source = self.document.source(node)

@@ -12,12 +12,16 @@ from reconciler.errors import StalePlan, UsageError
 from reconciler.execution.run.observation import as_shown, is_hidden
 from reconciler.execution.wording import differences, said
 from reconciler.kinds import specs
+from reconciler.kinds.shared.step import misfit, unseen
 from reconciler.model.address import Address
 from reconciler.model.plan import Plan
 from reconciler.model.spec import Spec, State, canonical, digest
 
 LIFETIME = 24 * 3600
 """Seconds for which a saved plan may be applied."""
+
+SKEW = 300
+"""Seconds by which the clocks of two machines may differ."""
 
 AGAIN = "plan again, review and apply that"
 
@@ -61,7 +65,7 @@ def load_plan(path: Path) -> SavedPlan:
         seal = content.pop("seal")
         plan = Plan.from_json(content["plan"], specs())
         saved = SavedPlan(plan, int(content["created"]), int(content["expires"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         if not any(mark in raw for mark in MARKS):
             raise _no_plan(path, raw) from None
         raise StalePlan(
@@ -69,7 +73,21 @@ def load_plan(path: Path) -> SavedPlan:
         ) from None
     if seal != digest(content) or content["digest"] != plan.digest:
         raise StalePlan(f"{path} is not as it was saved: its digest does not fit", hint=AGAIN)
+    _refuse_forged(plan, path)
     return saved
+
+
+def _refuse_forged(plan: Plan, path: Path) -> None:
+    """Whoever can write the file can also compute its digests: what is sent must follow from the
+    changes that are shown."""
+    for number, step in enumerate(plan.steps, 1):
+        why = misfit(step)
+        if why:
+            name = f" ({step.changes[0].address})" if step.changes else ""
+            raise StalePlan(f"step {number}{name} of {path} is forged: {why}", hint=AGAIN)
+    why = unseen(plan)
+    if why:
+        raise StalePlan(f"{path} is not as pvectl saves plans: {why}", hint=AGAIN)
 
 
 def _no_plan(path: Path, raw: bytes) -> UsageError:
@@ -93,7 +111,13 @@ def check_fits(saved: SavedPlan, cluster: str, actor: str, now: int, identity: s
         raise StalePlan(f"the plan is for {plan.cluster}, not for {cluster}", hint=AGAIN)
     if plan.actor != actor:
         raise StalePlan(f"the plan was made for {plan.actor}, not for {actor}", hint=AGAIN)
-    if now >= saved.expires:
+    if saved.created > now + SKEW:
+        minutes = (saved.created - now) // 60
+        raise StalePlan(
+            f"the plan was made {minutes} minutes in the future",
+            hint=f"correct the clock of this machine or of the one that planned; {AGAIN}",
+        )
+    if now >= min(saved.expires, saved.created + LIFETIME):
         hours = (now - saved.created) // 3600
         raise StalePlan(f"the plan was made {hours} hours ago and has expired", hint=AGAIN)
 

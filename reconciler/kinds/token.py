@@ -77,6 +77,10 @@ def _check_place(sink: SecretSink | None) -> None:
         raise ValueError(
             f"secret_to '{path}' leaves the state folder; write an absolute path if that is meant"
         )
+    if path.endswith(".toml"):
+        raise ValueError(
+            f"secret_to '{path}' is a state file, which is no place for a secret; name another one"
+        )
 
 
 def _export(name: str, spec: TokenSpec) -> dict[str, Any]:

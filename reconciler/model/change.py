@@ -93,5 +93,7 @@ class Change(NamedTuple):
             None if side is None else spec.model_validate(side)
             for side in (data["before"], data["after"])
         )
+        if before is None and after is None:
+            raise ValueError(f"{address} is absent before and after")
         reason = Reason(Cause(data["reason"]["cause"]), data["reason"]["text"])
         return cls(address, before, after, reason)

@@ -116,6 +116,8 @@ class Plan:
     `cluster` is the endpoint, `identity` the fingerprint of the cluster's CA, "" where it was not
     told; `actor` who would apply it, `source` the commit of the state folder.
     `seen` holds exactly the live objects that the plan concerns, as they were (None: absent).
+    `allowed` is what the operator gave; `passed` the exact flags of the refusals that it let pass.
+    `files`: SHA-256, in hexadecimal, of each file of the state folder that the plan was made from.
     `access` is for its readers; plans that were saved before it existed have none.
     """
 
@@ -127,6 +129,8 @@ class Plan:
     kept: tuple[LeftAlone, ...] = ()
     seen: tuple[tuple[Address, Spec | None], ...] = ()
     allowed: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
     access: Access = field(default_factory=Access)
     identity: str = ""
 
@@ -153,11 +157,15 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Canonical, without secrets and without times."""
         told = self.access.effects or self.access.logins
-        access = {"access": self.access.to_json()} if told else {}
-        identity = {"identity": self.identity} if self.identity else {}
+        extra: dict[str, Any] = {"access": self.access.to_json()} if told else {}
+        if self.passed:
+            extra["passed"] = list(self.passed)
+        if self.files:
+            extra["files"] = dict(self.files)
+        if self.identity:
+            extra["identity"] = self.identity
         return {
-            **access,
-            **identity,
+            **extra,
             "format": FORMAT,
             "cluster": self.cluster,
             "actor": self.actor,
@@ -190,6 +198,8 @@ class Plan:
                 for address, spec in seen
             ),
             allowed=tuple(data["allowed"]),
+            passed=tuple(data.get("passed", ())),
+            files={str(name): str(value) for name, value in data.get("files", {}).items()},
             access=Access.from_json(data["access"]) if "access" in data else Access(),
             identity=str(data.get("identity", "")),
         )
@@ -197,11 +207,13 @@ class Plan:
     @property
     def digest(self) -> str:
         """What a reviewer approves: SHA-256, in hexadecimal, of what is sent where, in which order,
-        and of the objects that it was computed from.
+        of the objects that it was computed from, of what forbids it and of what was allowed.
 
         Who planned, which commit, and what was found besides do not count: the plan of a pull
         request is approved, and another token applies it after the merge.
         """
         whole = self.to_json()
-        where = {"cluster": self.identity or self.cluster}
-        return digest(where | {name: whole[name] for name in ("steps", "seen", "allowed")})
+        covered = {name: whole[name] for name in ("steps", "seen", "allowed")}
+        where = {"cluster": self.identity or self.cluster, "passed": list(self.passed)}
+        refusals = sorted([f.code, str(f.address or ""), f.allow] for f in self.refusals)
+        return digest({**covered, **where, "refusals": refusals})

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+import shlex
+from collections.abc import Mapping
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+SECRET_VARIABLE = "PVECTL_TOKEN_SECRET"  # noqa: S105 - the name of a variable
+"""Holds the secret of the token with which pvectl itself acts."""
 
 HIDDEN = frozenset(
     {"client-key", "encryption-key", "keyring", "keys", "master-pubkey", "password", "secret"}
@@ -12,10 +17,41 @@ HIDDEN = frozenset(
 """Fields whose text is never shown, wherever it comes from; references are."""
 
 
-def _without_nul(*texts: str | None) -> None:
-    """No system call takes one in a name or an argument; raises ValueError."""
-    if any("\0" in text for text in texts if text is not None):
-        raise ValueError("a NUL character cannot stand in a name or an argument; remove it")
+def _spelled(command: tuple[str, ...]) -> str:
+    """Program and arguments, all of them: whoever reviews a plan must see what will run."""
+    return shlex.join(command)
+
+
+def without_credentials(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for other programs: they have no use for the secret of pvectl's own token."""
+    return {name: value for name, value in environ.items() if name != SECRET_VARIABLE}
+
+
+def _place(value: str | None) -> str | None:
+    """A name that the system can take: of a file, a variable or an entry."""
+    if value is not None:
+        _refuse_unusable(value)
+        if not value:
+            raise ValueError("the name is empty")
+    return value
+
+
+def _program(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if value is not None:
+        if not value or not value[0]:
+            raise ValueError('the command is empty; write a list, as in ["pass", "show", "pve"]')
+        for word in value:
+            _refuse_unusable(word)
+    return value
+
+
+def _refuse_unusable(text: str) -> None:
+    if "\0" in text or (not text.isascii() and text != text.encode(errors="replace").decode()):
+        raise ValueError("it holds a NUL character or one that no file name can hold; remove that")
+
+
+Place = Annotated[str | None, AfterValidator(_place)]
+Program = Annotated[tuple[str, ...] | None, AfterValidator(_program)]
 
 
 class SecretRef(BaseModel):
@@ -27,15 +63,14 @@ class SecretRef(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    env: str | None = None
-    file: str | None = None
-    command: tuple[str, ...] | None = None
+    env: Place = None
+    file: Place = None
+    command: Program = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if sum(value is not None for value in (self.env, self.file, self.command)) != 1:
             raise ValueError('give exactly one of env, file, command, as in { env = "NAME" }')
-        _without_nul(self.env, self.file, *(self.command or ()))
         return self
 
     def __str__(self) -> str:
@@ -43,7 +78,7 @@ class SecretRef(BaseModel):
             return f"(secret from ${self.env})"
         if self.file is not None:
             return f"(secret from {self.file})"
-        return "(secret from a command)"
+        return f"(secret from the command: {_spelled(self.command or ())})"
 
 
 class SecretSink(BaseModel):
@@ -56,11 +91,11 @@ class SecretSink(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    file: str | None = None
-    command: tuple[str, ...] | None = None
-    env_file: str | None = None
+    file: Place = None
+    command: Program = None
+    env_file: Place = None
     variable: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    keyring: str | None = None
+    keyring: Place = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -69,7 +104,6 @@ class SecretSink(BaseModel):
             raise ValueError(
                 'give exactly one of file, command, env_file, keyring, as in { file = "secrets/x" }'
             )
-        _without_nul(self.file, self.env_file, self.keyring, *(self.command or ()))
         if (self.env_file is None) != (self.variable is None):
             raise ValueError(
                 'env_file and variable go together: { env_file = ".env", variable = "X" }'
@@ -83,4 +117,4 @@ class SecretSink(BaseModel):
             return f"variable {self.variable} in {self.env_file}"
         if self.keyring is not None:
             return f"keyring entry {self.keyring}"
-        return "a command"
+        return f"the command: {_spelled(self.command or ())}"

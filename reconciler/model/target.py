@@ -87,9 +87,13 @@ class Target(BaseModel):
     def _proxy(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        parts = urlsplit(value)
-        if parts.scheme != "http" or not parts.hostname:
-            raise ValueError("a proxy looks like http://host:port")
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or not value.isprintable():
+            raise ValueError("a proxy looks like http://host:port, its port from 1 to 65535")
         return value
 
     @model_validator(mode="after")
@@ -117,7 +121,13 @@ def normal_fingerprint(text: str) -> str:
 
 
 def _normal_endpoint(text: str) -> str:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        port = parts.port or DEFAULT_PORT
+    except ValueError:
+        raise ValueError(
+            f"an endpoint looks like https://host:{DEFAULT_PORT}, its port from 1 to 65535"
+        ) from None
     if parts.scheme != "https":
         raise ValueError(f"an endpoint looks like https://host:{DEFAULT_PORT} or sandbox:FOLDER")
     if parts.username is not None or parts.path not in ("", "/") or parts.query or parts.fragment:
@@ -125,4 +135,4 @@ def _normal_endpoint(text: str) -> str:
     host = parts.hostname or ""
     if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host):
         raise ValueError("the host of the endpoint is no host name or address")
-    return f"https://{f'[{host}]' if ':' in host else host}:{parts.port or DEFAULT_PORT}"
+    return f"https://{f'[{host}]' if ':' in host else host}:{port}"

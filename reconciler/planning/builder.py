@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from reconciler.access.analysis.impact import Impact, impact
 from reconciler.access.table import AccessTable
-from reconciler.kinds import access_table, all_kinds, references
+from reconciler.kinds import access_table, all_kinds
+from reconciler.kinds.shared.step import concerned
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.declared import Desired
@@ -21,7 +22,7 @@ from reconciler.planning.checks import guard
 from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.checks.lockout import lockout
 from reconciler.planning.checks.preflight import preflight
-from reconciler.planning.diff import diff, narrow
+from reconciler.planning.diff import DiffResult, diff, narrow
 from reconciler.planning.lint import lint_declared
 from reconciler.planning.ordering.exposure_tracker import ExposureTracker
 from reconciler.planning.ordering.order import order
@@ -37,7 +38,8 @@ class PlanRequest:
 
     `targets` are globs over addresses; `allowed` the refusals that the operator lets pass by name.
     `now` in Unix seconds. `changed_secrets`: parameters whose secret is another one than was sent
-    last, by object. `identity`: the fingerprint of the cluster's CA, where it is told.
+    last, by object. `identity`: the fingerprint of the cluster's CA, where it is told. `files`:
+    SHA-256 of each file of the state folder.
     """
 
     cluster: str
@@ -48,6 +50,7 @@ class PlanRequest:
     allowed: tuple[str, ...] = ()
     changed_secrets: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
     identity: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 class PlanResult(NamedTuple):
@@ -69,11 +72,32 @@ def build_plan(desired: Desired, live: State, facts: Facts, question: PlanReques
     if question.targets:
         changes = narrow(changes, question.targets, live)
     changes = with_restored_dependents(changes, live)
+    return judged(desired, live, facts, question, difference, changes)
+
+
+def judged(
+    desired: Desired,
+    live: State,
+    facts: Facts,
+    question: PlanRequest,
+    difference: DiffResult,
+    changes: Sequence[Change],
+    saved: Sequence[Step] = (),
+) -> PlanResult:
+    """These changes with everything that is to be said about them.
+
+    `saved`: the steps that carry them, in the order in which they are to run; put in order here
+    where there are none.
+    """
     planned = apply_changes(live, changes)
     before = access_table(live)
     after = access_table(planned) if changes else before
     paths = real_paths(planned, facts)
-    steps = order(changes, ExposureTracker(before, after, paths, question.now) if changes else None)
+    steps = tuple(saved)
+    if not steps:
+        steps = order(
+            changes, ExposureTracker(before, after, paths, question.now) if changes else None
+        )
     effect = impact(before, after, paths, question.now)
     findings = [
         *(one for one in desired.findings if one.code != UNDECLARED),
@@ -101,8 +125,10 @@ def build_plan(desired: Desired, live: State, facts: Facts, question: PlanReques
         steps=steps,
         findings=tuple(dict.fromkeys(allowed)),
         kept=difference.kept,
-        seen=tuple((address, live.get(address)) for address in _concerns(changes)),
+        seen=tuple((address, live.get(address)) for address in concerned(changes)),
         allowed=question.allowed,
+        passed=guard.passed(findings, question.allowed),
+        files=question.files,
         access=access(effect, after, question.now),
         identity=question.identity,
     )
@@ -140,12 +166,3 @@ def _guards(
         yield from guard.capacity(planned)
     for kind in all_kinds().values():
         yield from kind.survey(planned, facts)
-
-
-def _concerns(changes: Sequence[Change]) -> tuple[Address, ...]:
-    """The objects that change, and those that they name."""
-    named = {change.address for change in changes}
-    for change in changes:
-        if change.after is not None:
-            named.update(references(change.address, change.after))
-    return tuple(sorted(named))

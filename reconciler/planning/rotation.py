@@ -71,6 +71,7 @@ def rotate(
         seen=tuple((name, live.get(name)) for name in concerned),
         allowed=question.allowed,
         identity=question.identity,
+        passed=guard.passed(findings, allowed),
     )
 
 

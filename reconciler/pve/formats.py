@@ -97,6 +97,7 @@ def _pool(value: str) -> str | None:
 
 FORMATS: Mapping[str, Check] = {
     "address": _address,
+    "dns-name": matching(rf"(?:{_LABEL}\.)*{_LABEL}", "value does not look like a valid DNS name"),
     "email": matching(_EMAIL.pattern, "value does not look like a valid email address"),
     "email-or-username": matching(
         rf"{_EMAIL.pattern}|{_MAILBOX}",

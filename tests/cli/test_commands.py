@@ -156,8 +156,13 @@ def test_a_saved_plan_is_private_and_applied_as_it_is(site: Site) -> None:
     shown = site.run("show", "p.json")
     assert shown.status == 0
     assert "7 to create" in shown.out
-    site.write("a.toml", "")
-    assert site.run("apply", "p.json").status == 0
+    site.write("a.toml", f"{SELF_BACKUP}\n[group.later]\n")
+    applied = site.run("apply", "p.json")
+    assert applied.status == 0
+    assert (
+        "warning: the state files are not those that the plan was made from: a.toml" in applied.err
+    )
+    assert "group:later" not in site.user_cfg()
     assert "role:FelhomSelfBackup:" in site.user_cfg()
     twice = site.run("apply", "p.json")
     assert twice.status == 5

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.context import UNCOMMITTED, commit_of
+from reconciler.cli.commit import UNCOMMITTED, commit_of
 
 COMMIT = "5f2b8424a3c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7"
 
@@ -110,3 +110,37 @@ def test_no_program_runs_that_the_state_folder_names(tmp_path: Path) -> None:
     begun.unlink(missing_ok=True)
     assert len(commit_of(state)) >= 40
     assert not begun.exists()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")
+def test_no_filter_runs_of_a_repository_that_is_the_state_folder(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "a.toml").write_text("[group.a]\n")
+    _git(state, "init", "--quiet")
+    _git(state, "add", ".")
+    _git(state, "commit", "--quiet", "--message", "first")
+    assert not commit_of(state).endswith(UNCOMMITTED)
+    for key in ("filter.x.clean", "filter.x.process"):
+        _git(state, "config", key, f"touch {begun}; cat")
+    (state / ".gitattributes").write_text("*.toml filter=x\n")
+    (state / "a.toml").write_text("[group.b]\n")
+    assert commit_of(state).endswith(UNCOMMITTED)
+    assert not begun.exists()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")
+def test_git_does_not_inherit_the_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "HEAD").write_text(f"{COMMIT}\n")
+    stand_in = tmp_path / "bin" / "git"
+    stand_in.parent.mkdir()
+    stand_in.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stand_in.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("PVECTL_TOKEN_SECRET", "a-secret-of-pvectl")
+    commit_of(tmp_path)
+    environment = (tmp_path / "environment").read_text()
+    assert "GIT_NO_LAZY_FETCH" in environment
+    assert "a-secret-of-pvectl" not in environment

@@ -161,3 +161,34 @@ def test_folded_grants_are_the_same_entries(
     files = export(state).files
     assert loaded(files, tmp_path_factory.mktemp("state")) == state
     assert json.dumps(files) == json.dumps(export(dict(reversed(state.items()))).files)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_full_disk_leaves_no_file(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither an empty one nor the first of several; what was there stays as it was."""
+    (tmp_path / "b.toml").write_text("# mine\n")
+    synced = []
+
+    def full(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) == number:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    files = {"a.toml": "[group.a]\n", "b.toml": "[group.b]\n", "c.toml": "[group.c]\n"}
+    with pytest.raises(UsageError, match="No space left on device"):
+        write_files(files, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["b.toml"]
+    assert (tmp_path / "b.toml").read_text() == "# mine\n"
+
+
+def test_imported_files_are_there_with_the_usual_mode(tmp_path: Path) -> None:
+    (tmp_path / "b.toml").write_text("# mine\n")
+    (tmp_path / "b.toml").chmod(0o600)
+    write_files({"a.toml": "[group.a]\n", "b.toml": "[group.b]\n"}, tmp_path)
+    assert (tmp_path / "b.toml").read_text() == "# mine\n\n[group.b]\n"
+    assert (tmp_path / "b.toml").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "a.toml").stat().st_mode & 0o777 == 0o644
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.toml", "b.toml"]

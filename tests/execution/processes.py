@@ -14,9 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reconciler.desired.toml.formatter import table_text
 from reconciler.execution.plan_file import save_plan
+from reconciler.kinds import kind_of
+from reconciler.kinds.shared.options import toml_name
+from reconciler.kinds.shared.step import secrets_of
+from reconciler.kinds.token import TokenSpec
+from reconciler.model.address import Address
 from reconciler.model.plan import Plan
-from reconciler.model.spec import State
+from reconciler.model.spec import Spec, State
 from tests.execution.worlds import World, build, plan_for
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +30,28 @@ ACTOR = "root@pam!bootstrap"
 SECRET = "11111111-2222-4333-8444-555555555555"
 WAIT = 60.0
 """Seconds after which a process that does not end is a failure."""
+
+
+DECLARED = "declared.toml"
+"""The objects that take or deliver a secret; a saved plan may name no other places."""
+
+
+def _with_secrets(state: Mapping[Address, Spec]) -> str:
+    """These objects as a state file."""
+    tables = []
+    for address, spec in sorted(state.items()):
+        if not list(secrets_of(spec)):
+            continue
+        kind = kind_of(address)
+        parent, name = kind.named(address.id, spec)
+        values = kind.export(address.id, spec)
+        for parameter, reference in kind.secrets(spec).items():
+            values[toml_name(parameter)] = reference.model_dump(exclude_none=True)
+        if isinstance(spec, TokenSpec) and spec.secret_to is not None:
+            values["secret_to"] = spec.secret_to.model_dump(exclude_none=True)
+        outer = ("user", parent) if parent else ()
+        tables.append(table_text((*outer, kind.place.key, name), values))
+    return "\n".join(tables)
 
 
 class Ended(NamedTuple):
@@ -91,10 +119,18 @@ class Site:
         self.log = self.runs / "requests"
         self.fresh = self.world.files()
 
+    def declare(self, state: Mapping[Address, Spec]) -> None:
+        """The state files that a saved plan to `state` needs; none of an earlier one where it
+        needs none."""
+        text = _with_secrets(state)
+        if text:
+            (self.state / DECLARED).write_text(text)
+
     def plan(self, state: State) -> Path:
         """A saved plan to `state`."""
         import time
 
+        self.declare(state)
         plan: Plan = plan_for(self.world.api, state, self.url, ACTOR)
         path = self.runs / "plan.json"
         save_plan(plan, path, int(time.time()))
@@ -155,7 +191,7 @@ class Site:
         """The cluster as it was, all machines as new."""
         self.world.restore(files)
         for path in self.state.iterdir():
-            if path.name != "pvectl.toml":
+            if path.name not in {"pvectl.toml", DECLARED}:
                 path.unlink()
         for path in sorted(self.runs.rglob("*"), reverse=True):
             if path.name != "plan.json":

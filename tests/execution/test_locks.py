@@ -27,7 +27,7 @@ from reconciler.sandbox.http.direct import SandboxApi
 from tests.execution.injected import Killed, kill_before, lose_after, lose_before, writes
 from tests.execution.size import on_pairs
 from tests.execution.worlds import Bench, World, bench, is_declared, look, plan_for, world
-from tests.support.engine import MemorySecrets, TestClock
+from tests.support.engine import MemorySecrets, Passing, TestClock
 
 
 @pytest.fixture
@@ -388,3 +388,64 @@ def test_a_killed_holder_is_followed_by_its_own_resume(cluster: World) -> None:
     assert report.complete, report
     assert lock_records(cluster.api) == []
     is_declared(cluster, STATE)
+
+
+def _plant(cluster: World, claim: str, comment: str) -> None:
+    with (cluster.folder / "user.cfg").open("a") as file:
+        file.write(f"group:pvectl-lock-{claim}::{comment}:\n")
+
+
+def test_a_lock_until_the_year_3000_is_not_believed(cluster: World, clock: TestClock) -> None:
+    fields = '{"fence": 7, "owner": "eve", "run": "", "until": 32503680000}'
+    _plant(cluster, "7", f"lock of pvectl {fields}".replace(":", "%3A"))
+    with pytest.raises(Locked, match="ends later than pvectl lets any") as caught:
+        take(cluster, clock, "a")
+    assert "pvectl unlock --fence 7" in caught.value.hint
+    assert "s more" not in caught.value.summary
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '{"fence": 7, "owner": "e", "run": "", "until": NaN}',
+        '{"fence": 7, "owner": "e", "run": "", "until": 1e999}',
+        '{"fence": -7, "owner": "e", "run": "", "until": 1}',
+        '{"fence": %s, "owner": "e", "run": "", "until": 1}' % ("9" * 4000),
+        '{"fence": 7, "owner": "e", "run": "", "until": %s}' % ("[" * 3000),
+    ],
+)
+def test_numbers_that_pvectl_never_writes_are_left_to_a_person(
+    fields: str, cluster: World, clock: TestClock
+) -> None:
+    _plant(cluster, "7", f"lock of pvectl {fields}".replace(":", "%3A"))
+    with pytest.raises(Locked, match="unknown holds the lock") as caught:
+        take(cluster, clock, "a")
+    assert "pvectl unlock --fence 7" in caught.value.hint
+
+
+def test_a_group_that_only_looks_like_a_lock_is_none(cluster: World, clock: TestClock) -> None:
+    _plant(cluster, "9" * 5000, "")
+    take(cluster, clock, "a").release()
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (RequestRefused(403, "Permission check failed (/access/groups, Group.Allocate)"), Refused),
+        (RequestRefused(500, "got lock request timeout"), Refused),
+        (Unreachable("no answer"), Unreachable),
+    ],
+)
+def test_a_lock_that_cannot_be_completed_is_nobody_else_s(
+    failure: Exception, kind: type[Exception], cluster: World, clock: TestClock, tmp_path: Path
+) -> None:
+    class Refusing(Passing):
+        def send(self, request: Request, secrets: Any = None) -> Any:
+            if request.method == "PUT":
+                raise failure
+            return self.api.send(request, secrets)
+
+    with pytest.raises(kind, match="cannot be completed") as caught:
+        acquire(Refusing(cluster.api), clock, "a", "", tmp_path / "fence")
+    assert "pvectl unlock --fence " in caught.value.hint  # type: ignore[attr-defined]
+    assert lock_records(cluster.api) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 
 from reconciler.errors import StalePlan, UsageError
 from reconciler.execution.plan_file import (
@@ -20,15 +20,22 @@ from reconciler.execution.plan_file import (
 )
 from reconciler.kinds.role import RoleSpec
 from reconciler.model.address import Address
+from reconciler.model.change import Change
+from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan
 from reconciler.model.spec import State
+from reconciler.planning.builder import PlanRequest
+from reconciler.planning.rejudge import judge_again, whole
 from tests.execution import size
 from tests.execution.test_tokens import STATE
-from tests.execution.worlds import look, plan_for, world
+from tests.execution.worlds import Bench, declare, look, plan_for, world
 from tests.support.engine import NOW
 from tests.support.random_states import states, with_sinks
 
 BITS = range(8)
+NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
+"""Each example runs two plans; the states tell enough."""
+QUESTION = PlanRequest("sandbox", "root@pam", NOW)
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +142,22 @@ def test_any_plan_reads_back_as_it_was_saved(state: State) -> None:
         assert meaning(read) == meaning(plan)
         assert read.changes == plan.changes
         assert read.seen == plan.seen
+
+
+@settings(max_examples=10, database=None, deadline=None, phases=NO_SHRINKING)
+@given(states(), states())
+def test_the_changes_of_any_plan_are_found_again_in_its_steps(first: State, second: State) -> None:
+    """Steps hold pieces of changes; a saved plan is judged by the changes themselves."""
+    with world() as cluster:
+        for state in (first, second):
+            plan = plan_for(cluster.api, with_sinks(dict(state)))
+            live = look(cluster.api)
+            found = whole(plan.changes)
+            ends: dict[Address, list[Change]] = {}
+            for change in found:
+                ends.setdefault(change.address, []).append(change)
+            assert {a: own[0].before for a, own in ends.items()} == {a: live.get(a) for a in ends}
+            again = judge_again(plan, declare(state), live, Facts(), QUESTION)
+            assert {f.code for f in again.refusals} == {f.code for f in plan.refusals}
+            if not plan.refusals:
+                Bench(cluster, plan).apply(cluster.api)

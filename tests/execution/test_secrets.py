@@ -16,7 +16,7 @@ from reconciler.errors import SinkFailed
 from reconciler.execution.secrets.delivery import deliver, probe, read_back, withdraw
 from reconciler.model.secret import SecretRef, SecretSink
 
-SECRET = "5f3c9a1e-canary-value"
+SECRET = "5f3c9a1e-0000-4000-8000-0ca9a47f0000"
 TOKEN = "bot@pve!ci"
 FILE = SecretSink(file="secrets/deep/bot")
 LINE = SecretSink(env_file="conf/.env", variable="BOT")

@@ -47,6 +47,7 @@ def other_machine(place: Site, state: Mapping[Address, Spec]) -> dict[str, bytes
     """Machine b brings the cluster to this state; the files of the cluster afterwards."""
     plan = plan_for(place.world.api, state, place.url, ACTOR)
     if plan.steps:
+        place.declare(state)
         file = place.runs / "plan-b.json"
         save_plan(plan, file, int(time.time()))
         done = place.run("apply", str(file), machine="b", ahead=AHEAD)

@@ -1,6 +1,8 @@
 """Which server is trusted; nothing of a request is sent to any other."""
 
+import base64
 import os
+from urllib.parse import unquote
 
 import pytest
 
@@ -155,6 +157,22 @@ def test_a_proxy_that_refuses_is_named_and_a_write_was_not_sent(node, certificat
     with pytest.raises(Unreachable, match="nothing was sent"):
         api.send(WRITE)
     proxy.stop()
+
+
+@pytest.mark.parametrize("password", ["hunter22", "xyz", "p%40ss-wört"])
+def test_a_proxy_that_echoes_its_password_does_not_make_it_seen(
+    password, node, certificate, connect
+):
+    proxy = Proxy(echoes=True)
+    through = f"http://me:{password}@127.0.0.1:{proxy.port}"
+    api = connect(node, fingerprint=certificate.fingerprint, proxy=through)
+    with pytest.raises(Unreachable, match="the proxy refused") as caught:
+        api.get([VERSION])
+    proxy.stop()
+    plain = unquote(password)
+    encoded = base64.b64encode(f"me:{plain}".encode()).decode()
+    for text in (caught.value.summary, caught.value.hint):
+        assert not [form for form in (plain, password, encoded) if form in text]
 
 
 @pytest.mark.parametrize("content", [None, "no certificate\n"], ids=["missing", "not PEM"])

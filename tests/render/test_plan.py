@@ -196,7 +196,7 @@ def test_a_long_run_that_went_well_is_not_listed_to_its_end() -> None:
 
 def test_who_plans_at_which_commit_does_not_change_what_is_approved() -> None:
     plan = samples.busy_plan()
-    others = replace(plan, actor="ci@pve!apply", source="0123abc", findings=())
+    others = replace(plan, actor="ci@pve!apply", source="0123abc", findings=plan.refusals)
     assert others.digest == plan.digest
     assert replace(plan, cluster="https://other.example.com:8006").digest != plan.digest
     assert replace(plan, steps=plan.steps[:-1]).digest != plan.digest

@@ -149,11 +149,13 @@ class Node:
 
 
 class Proxy:
-    """An HTTP proxy on loopback that tunnels, or refuses to."""
+    """An HTTP proxy on loopback that tunnels, or refuses to; one that `echoes` repeats in its
+    refusal what it was sent."""
 
-    def __init__(self, *, refuses: bool = False) -> None:
+    def __init__(self, *, refuses: bool = False, echoes: bool = False) -> None:
         self.asked: list[str] = []
-        self._refuses = refuses
+        self._refuses = refuses or echoes
+        self._echoes = echoes
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -173,11 +175,13 @@ class Proxy:
     def _serve(self, client: socket.socket) -> None:
         with client, client.makefile("rb") as incoming:
             first = incoming.readline().decode().strip()
-            while incoming.readline().strip():
-                pass
+            headers = []
+            while line := incoming.readline().strip():
+                headers.append(line)
             self.asked.append(first)
             if self._refuses:
-                client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+                why = b" ".join([b"Forbidden", *(headers if self._echoes else [])])
+                client.sendall(b"HTTP/1.1 403 %s\r\nContent-Length: 0\r\n\r\n" % why)
                 return
             host, _, port = first.split(" ")[1].rpartition(":")
             with socket.create_connection((host, int(port))) as upstream:

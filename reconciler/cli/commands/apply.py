@@ -12,16 +12,17 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import CommonOptions, command
 from reconciler.cli.commands.plan import Allow, Targets, make_plan, show_plan
-from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, read_cluster
+from reconciler.cli.context import connect, each_cluster, here, load_cluster, read_cluster
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import check_formats
 from reconciler.cli.runner import execute
+from reconciler.cli.saved_plan import still_fitting
 from reconciler.cli.streams import write_err
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, Refused, StalePlan, UsageError
 from reconciler.execution.journal import store
-from reconciler.execution.plan_file import SavedPlan, check_fits, check_fresh, load_plan, stale
+from reconciler.execution.plan_file import load_plan
 from reconciler.model.api import Api
 from reconciler.model.plan import Plan
 from reconciler.planning.checks.preflight import MISSING_PRIVILEGE
@@ -45,11 +46,16 @@ def apply(
     ] = None,
     target: Targets = None,
     allow: Allow = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Refuse a saved plan that other state files have made."),
+    ] = False,
 ) -> ExitStatus:
     """Bring the cluster to the declared state.
 
     Shows the plan, asks, then sends it step by step; each step is written to a journal before and
-    after. A saved plan was reviewed and is applied without a question. When a step fails everything
+    after. A saved plan was reviewed and is applied without a question, unless the files, the policy
+    and the cluster of today forbid it. When a step fails everything
     is taken back and verified. Exit 0 when done; 9 when it failed and everything is as before; 10
     when a person is needed.
     """
@@ -58,6 +64,8 @@ def apply(
         raise UsageError(
             "a saved plan is applied as it is", hint="give --target, --allow to `plan`"
         )
+    if file is None and strict:
+        raise UsageError("--strict is for a saved plan", hint="name its file, or leave it out")
 
     saved = None if file is None else load_plan(file)
 
@@ -65,7 +73,7 @@ def apply(
         with connect(cluster, read_only=False) as api:
             store.refuse_to_begin(here(cluster, api, keep=True).folder)
             if saved is not None:
-                plan = _still_fitting(saved, api, cluster)
+                plan = still_fitting(common, saved, api, cluster, settings, strict=strict)
             else:
                 asks = not yes and approve is None
                 plan = _fresh(common, cluster, settings, api, target, allow, asks=asks)
@@ -128,23 +136,6 @@ def _for_reading(common: CommonOptions) -> CommonOptions:
     """Without the outputs that hold one document only: theirs is the report at the end."""
     outputs = (one for one in common.outputs if one.file is None and one.name != "json")
     return replace(common, outputs=tuple(outputs))
-
-
-def _still_fitting(saved: SavedPlan, api: Api, cluster: ClusterSettings) -> Plan:
-    """Raises StalePlan unless the plan fits what is there now."""
-    from reconciler.live.reader import read_live
-
-    place = here(cluster, api)
-    check_fits(saved, place.name, api.actor, now(), place.identity)
-    kinds = sorted({address.kind for address, _ in saved.plan.seen})
-    live = dict(read_live(api, kinds, {}).state)
-    changed = stale(saved.plan, live)
-    if changed:
-        wanted = {kind: frozenset(a.id for a in changed if a.kind == kind) for kind in kinds}
-        closer = read_live(api, kinds, wanted).state
-        live.update({a: closer[a] for a in changed if a in closer})
-    check_fresh(saved.plan, live)
-    return saved.plan
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -24,6 +24,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.lint import lint_declared
 from reconciler.text.humanize import count
+from reconciler.text.sanitize import clean
 
 
 @command(app, "validate")
@@ -70,7 +71,7 @@ def fmt(
     formatted = {path: format_file(path) for path in files}
     changed = [path for path, (before, after) in formatted.items() if after != before]
     for path in changed:
-        result(str(path))
+        result(clean(str(path)))
         if not check:
             write_file(path, formatted[path][1].decode())
     return ExitStatus.CHANGES if check and changed else ExitStatus.OK

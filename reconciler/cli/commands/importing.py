@@ -179,8 +179,8 @@ def snapshot(
         with connect(cluster, read_only=True) as api:
             live = read_whole_cluster(api)
         number, left_out = copy_cluster(live, out)
-        for address in left_out:
-            info(common, f"left out, since no Proxmox VE takes it anew: {address}")
+        for name in left_out:
+            info(common, f"left out, since no Proxmox VE takes it anew: {name}")
         info(common, f"wrote {number} objects to {out}; plan with: pvectl plan --on sandbox:{out}")
         return ExitStatus.OK
 

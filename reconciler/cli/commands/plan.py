@@ -12,9 +12,9 @@ import typer
 from reconciler.access.explain.snippets import shell
 from reconciler.cli.app import app
 from reconciler.cli.command import CommonOptions, command
+from reconciler.cli.commit import commit_of
 from reconciler.cli.context import (
     Loaded,
-    commit_of,
     connect,
     each_cluster,
     here,
@@ -31,7 +31,8 @@ from reconciler.cli.output import (
     show_if_possible,
     unwritable,
 )
-from reconciler.desired.settings.settings import Settings
+from reconciler.desired.loader import fingerprints, load, require_valid
+from reconciler.desired.settings.settings import SETTINGS_FILE, Settings, read_settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, JournalUnfinished, PvectlError, UsageError
 from reconciler.execution.journal import store
@@ -149,8 +150,14 @@ def make_plan(
             loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach, place.folder
         ),
         identity=place.identity,
+        files=files_of(loaded),
     )
     return build_plan(loaded.desired, live.state, live.facts, question)
+
+
+def files_of(loaded: Loaded) -> dict[str, str]:
+    """The hashes of the files that a plan of this cluster comes from."""
+    return fingerprints(loaded.cluster.folder, loaded.settings.folder / SETTINGS_FILE)
 
 
 def _offline(
@@ -160,9 +167,6 @@ def _offline(
     targets: list[str] | None,
     allow: list[str] | None,
 ) -> PlanResult:
-    from reconciler.desired.loader import load, require_valid
-    from reconciler.desired.settings.settings import read_settings
-
     settings = read_settings(against, trusted)
     other = load(against, variables=loaded.cluster.variables, settings=settings)
     require_valid(other.findings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -61,6 +62,7 @@ from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Change, Undo
 from reconciler.model.secret import SecretSink
+from reconciler.render.documents.schedule_preview import remarks
 from reconciler.render.view import View
 
 JournalFile = Annotated[
@@ -320,7 +322,7 @@ def show_file(
     try:
         content = json.loads(first)
         kind = "plan" if is_plan(content) else "journal" if "event" in content else ""
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         kind = "journal" if file.suffix == ".jsonl" else ""
     if not kind:
         raise UsageError(f"{file} is neither a saved plan nor a journal, or only a part of one")
@@ -328,7 +330,9 @@ def show_file(
     if kind == "journal":
         _show_journal(common, file)
     else:
-        show(common, "plan", load_plan(file).plan)
+        plan = load_plan(file).plan
+        notes = remarks(plan, dt.datetime.fromtimestamp(now(), dt.UTC))
+        show(common, "plan", plan, View(now=now(), remarks=notes))
     return ExitStatus.OK
 
 

@@ -18,7 +18,8 @@ from reconciler.access.review.review import About, Review, ReviewContext, review
 from reconciler.cli.access_source import POOLS, PRINCIPALS, FromFiles
 from reconciler.cli.app import app
 from reconciler.cli.command import CommonOptions, command
-from reconciler.cli.context import commit_of, connect, each_cluster, here, load_cluster, now
+from reconciler.cli.commit import commit_of
+from reconciler.cli.context import connect, each_cluster, here, load_cluster, now
 from reconciler.cli.output import check_formats, info, show, write_file
 from reconciler.desired.loader import require_valid, state_files
 from reconciler.desired.settings.settings import Settings

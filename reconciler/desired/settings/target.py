@@ -16,7 +16,7 @@ from reconciler.desired.validation import salvage, validate
 from reconciler.errors import UsageError
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import TomlTable
-from reconciler.model.secret import SecretRef
+from reconciler.model.secret import SECRET_VARIABLE, SecretRef
 from reconciler.model.target import SANDBOX, Target
 from reconciler.model.trust import Trust
 
@@ -30,7 +30,6 @@ ENVIRONMENT = {
 """Variables that override the target; PVECTL_TOKEN_SECRET holds the token's secret."""
 NO_PROXY = "none"
 """The value of PVECTL_PROXY for none, whatever the settings say."""
-SECRET_VARIABLE = "PVECTL_TOKEN_SECRET"  # noqa: S105 - the name of a variable
 
 _EXCLUDES = {
     "token_id": "username",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import tomllib
 from bisect import bisect_left
@@ -10,6 +12,16 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from reconciler.desired.size_limits import (
+    LARGEST,
+    MOST_SLIPS,
+    TOO_DEEP,
+    TOO_LONG,
+    deepest_bracket,
+    long_number,
+    offence,
+    too_large,
+)
 from reconciler.desired.toml.positions import PositionNode, Statement, expand, statements, tree
 from reconciler.model.finding import Finding, Severity, Source
 
@@ -61,7 +73,7 @@ def read(path: Path, file: str) -> tuple[Document, list[Finding]]:
     the rest. `file` is the name in findings.
     """
     try:
-        raw = path.read_bytes()
+        raw = _bytes(path)
     except OSError as error:
         found = Finding(
             "FILE_UNREADABLE",
@@ -70,6 +82,10 @@ def read(path: Path, file: str) -> tuple[Document, list[Finding]]:
             source=Source(file),
         )
         return Document(file, "", {}, PositionNode(0), complete=False), [found]
+    if len(raw) > LARGEST:
+        message = f"the file has more than {LARGEST // 1024 // 1024} MiB"
+        found = too_large(message, "Proxmox VE takes 1 MiB; is it a state file?", Source(file))
+        return Document(file, "", {}, PositionNode(0), complete=False), [found]
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -77,6 +93,17 @@ def read(path: Path, file: str) -> tuple[Document, list[Finding]]:
             _not_utf8(raw, error, file)
         ]
     return parse(text, file)
+
+
+def _bytes(path: Path) -> bytes:
+    """As much of a file as counts. Raises OSError, also for what is no regular file: a pipe or a
+    device may never end."""
+    if not path.is_file():
+        if not path.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    with path.open("rb") as file:
+        return file.read(LARGEST + 1)
 
 
 def parse(text: str, file: str) -> tuple[Document, list[Finding]]:
@@ -91,9 +118,28 @@ def parse(text: str, file: str) -> tuple[Document, list[Finding]]:
         except tomllib.TOMLDecodeError as error:
             finding, at = _syntax(rest, str(error), file)
             findings.append(finding)
-            rest = _without_table(rest, at)
+            rest = _without_table(rest, at) if len(findings) < MOST_SLIPS else ""
+        except RecursionError:
+            return _nothing(rest, file, deepest_bracket(rest), TOO_DEEP, findings)
+        except ValueError:  # Python's own limit for digits
+            return _nothing(rest, file, long_number(rest), TOO_LONG, findings)
+    found = offence(data)
+    if found is not None and found[1] == TOO_DEEP:
+        return _nothing(rest, file, deepest_bracket(rest), TOO_DEEP, findings)
     document = Document(file, rest, data, tree(rest), complete=not findings)
+    if found is not None:
+        place = document.node(document.root, *found[0])
+        return _nothing(rest, file, place.at, found[1], findings)
     return document, findings
+
+
+def _nothing(
+    text: str, file: str, at: int, why: str, findings: list[Finding]
+) -> tuple[Document, list[Finding]]:
+    """A file of which nothing counts, since something in it is more than pvectl takes."""
+    source = Document(file, text, {}, PositionNode(0)).source(PositionNode(at))
+    found = too_large(why, "Proxmox VE has nothing of the kind; take it out", source)
+    return Document(file, "", {}, PositionNode(0), complete=False), [*findings, found]
 
 
 def _not_utf8(raw: bytes, error: UnicodeDecodeError, file: str) -> Finding:

@@ -18,6 +18,7 @@ from reconciler.execution.journal.replay import OVERTAKEN, final, going_back
 from reconciler.execution.lock.local import refuse_running
 from reconciler.execution.secrets.routing import as_redirected
 from reconciler.kinds import specs
+from reconciler.kinds.shared.step import misfit
 from reconciler.model.address import Address
 from reconciler.model.plan import Plan
 from reconciler.model.spec import canonical
@@ -94,7 +95,7 @@ def _seems_finished(path: Path) -> bool:
             file.seek(max(0, path.stat().st_size - TAIL))
             last = json.loads(file.read().rstrip(b"\n").rpartition(b"\n")[2])
         return last["event"] == "end" and not last["data"].get("unfinished")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
 
 
@@ -178,12 +179,25 @@ def plan_of(events: list[Event], path: Path) -> Plan:
     JournalBroken."""
     try:
         plan = Plan.from_json(events[0].data["plan"], specs())
+        _refuse_forged(plan, path)
         return replace(plan, steps=as_redirected(events, plan.steps))
     except (IndexError, KeyError, ValueError, TypeError):
         raise JournalBroken(
             f"{path.name} does not begin with a plan of this version",
             hint="use the version of pvectl that wrote it",
         ) from None
+
+
+def _refuse_forged(plan: Plan, path: Path) -> None:
+    """A step of a journal does what its changes show, or nothing is done by this journal."""
+    for number, step in enumerate(plan.steps, 1):
+        why = misfit(step)
+        if why:
+            raise JournalBroken(
+                f"step {number} of {path.name} is not what this version of pvectl does: {why}",
+                hint="nothing was sent; use the version of pvectl that wrote the journal; if that "
+                "is this one, find out who changed it",
+            )
 
 
 def applied(folder: Path) -> frozenset[Address]:

@@ -47,6 +47,9 @@ from reconciler.model.request import request
 LEASE = 300.0
 """Seconds that a lock lives without being renewed; longer than any single write can take."""
 
+SKEW = 300.0
+"""Seconds by which the clocks of two machines may differ before a lease is no longer believed."""
+
 RESERVED = SETTLE + 15.0
 """Seconds before the end of the lease in which no request is begun any more: one that was begun
 before has come into force, or never will, when somebody else may take over."""
@@ -234,11 +237,20 @@ def acquire(
         raise
     except PvectlError as error:
         lock.release()
-        raise Locked(
-            f"the lock on the cluster cannot be completed: {error.summary}",
-            hint="pvectl status shows what is there; pvectl unlock removes a dead lock",
-        ) from None
+        raise _incomplete(lock, error) from None
     return lock
+
+
+def _incomplete(lock: ClusterLock, error: PvectlError) -> PvectlError:
+    """The lock was made and could not be numbered: nobody else has it."""
+    summary = f"the lock on the cluster cannot be completed: {error.summary}"
+    left = f"where `pvectl status` still shows it: pvectl unlock --fence {lock.mine.fence}"
+    if isinstance(error, RequestRefused) and error.forbidden:
+        right = "the lock is a group: grant Group.Allocate on /access/groups to"
+        return Refused(summary, hint=f"{right} {lock.api.actor}\n{left}")
+    if isinstance(error, RequestRefused):
+        return Refused(summary, hint=f"nothing was sent but the lock itself; try again\n{left}")
+    return Unreachable(summary, hint=f"nothing was sent but the lock itself; try again\n{left}")
 
 
 def _own(there: Iterable[LockRecord], numbers: Path) -> list[LockRecord]:
@@ -296,10 +308,23 @@ def _wait_for(lock: ClusterLock) -> None:
 def _refuse_if_live(there: list[LockRecord], now: float) -> None:
     for holder in there:
         if holder.until > now:
-            left = "" if holder.until == float("inf") else f" for {int(holder.until - now)} s more"
+            run = f" ({holder.run})" if holder.run else ""
+            unlock = f"pvectl unlock --fence {holder.fence}"
+            if holder.until == float("inf"):
+                raise Locked(
+                    f"{holder.owner} holds the lock{run}: what its group {holder.group} says "
+                    "cannot be read",
+                    hint=f"waiting does not help; find out who made it, then: {unlock}",
+                )
+            if holder.until > now + LEASE + SKEW:
+                raise Locked(
+                    f"there is a lock of {holder.owner}{run} that ends later than pvectl lets any: "
+                    "it is forged or damaged, or the clock of one machine is wrong",
+                    hint=f"waiting does not help; find out who made it, then: {unlock}",
+                )
             raise Locked(
-                f"{holder.owner} holds the lock{left}" + (f" ({holder.run})" if holder.run else ""),
-                hint=f"wait; if that run is dead for certain: pvectl unlock --fence {holder.fence}",
+                f"{holder.owner} holds the lock for {int(holder.until - now)} s more{run}",
+                hint=f"wait; if that run is dead for certain: {unlock}",
             )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -10,6 +12,9 @@ from reconciler.errors import Locked, RequestRefused
 from reconciler.kinds.group import GROUPS, LOCK_PREFIX
 from reconciler.model.api import Api
 from reconciler.model.request import request
+
+_NUMBER = re.compile("[0-9]{1,18}")
+"""A claim or a fencing number: milliseconds, for longer than anybody will live."""
 
 
 class LockRecord(NamedTuple):
@@ -43,7 +48,7 @@ def lock_records(api: Api) -> list[LockRecord]:
     found = []
     for row in api.get([GROUPS])[0]:
         number = row["groupid"].removeprefix(LOCK_PREFIX)
-        if number != row["groupid"] and number.isdecimal():
+        if number != row["groupid"] and _NUMBER.fullmatch(number):
             found.append(_parse(int(number), row.get("comment") or ""))
     return sorted(found)
 
@@ -55,9 +60,10 @@ def known_as(there: Iterable[LockRecord]) -> frozenset[int]:
 
 def _parse(claim: int, comment: str) -> LockRecord:
     """A comment that cannot be read counts as a lock that never ends: a person is to look at it."""
+    unknown = LockRecord(claim, claim, "unknown", "", float("inf"))
     try:
         fields = json.loads(comment[comment.index("{") :])
-        return LockRecord(
+        holder = LockRecord(
             claim=claim,
             fence=int(fields.get("fence", claim)),
             owner=str(fields["owner"]),
@@ -65,8 +71,10 @@ def _parse(claim: int, comment: str) -> LockRecord:
             until=float(fields["until"]),
             host=str(fields.get("host", "")),
         )
-    except (ValueError, KeyError, TypeError):
-        return LockRecord(claim, claim, "unknown", "", float("inf"))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return unknown
+    usable = _NUMBER.fullmatch(str(holder.fence)) and math.isfinite(holder.until)
+    return holder if usable else unknown
 
 
 def remove(api: Api, holder: LockRecord) -> None:

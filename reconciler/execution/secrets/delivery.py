@@ -18,7 +18,7 @@ from pathlib import Path
 
 from reconciler.errors import SinkFailed
 from reconciler.execution.secrets.keyring import get_entry, set_entry
-from reconciler.model.secret import SecretSink
+from reconciler.model.secret import SecretSink, without_credentials
 
 COMMAND_TIMEOUT = 60.0
 """Seconds that a command has to take a secret."""
@@ -67,13 +67,22 @@ def deliver(sink: SecretSink, folder: Path, token_id: str, secret: str) -> None:
 def withdraw(sink: SecretSink, folder: Path, token_id: str) -> None:
     """Take back what `deliver` wrote, where that is possible; raises SinkFailed.
 
-    What a command did with the secret stays; it is worthless without its token.
+    What a command did with the secret stays; it is worthless without its token. So does a file that
+    holds something else by now.
     """
     if sink.keyring is not None:
         if get_entry(sink.keyring, token_id) is not None:
             set_entry(sink.keyring, token_id, None)
-    elif sink.command is None and _path(sink, folder).exists():
+    elif _holds_secret(sink, folder, token_id):
         _replace(sink, folder, lambda old: _with_secret(sink, old, None))
+
+
+def _holds_secret(sink: SecretSink, folder: Path, token_id: str) -> bool:
+    """Whether the sink's file is there, and is not somebody's own by now."""
+    if sink.command is not None or not _path(sink, folder).exists():
+        return False
+    held = read_back(sink, folder, token_id) or ""
+    return sink.env_file is not None or bool(TOKEN_SECRET.fullmatch(held))
 
 
 def read_back(sink: SecretSink, folder: Path, token_id: str) -> str | None:
@@ -92,7 +101,11 @@ def read_back(sink: SecretSink, folder: Path, token_id: str) -> str | None:
 
 
 def _path(sink: SecretSink, folder: Path) -> Path:
-    return folder / (sink.file or sink.env_file or "")
+    """Raises SinkFailed for a state file, under whatever name."""
+    path = folder / (sink.file or sink.env_file or "")
+    if path.suffix == ".toml" and path.resolve().parent == folder.resolve():
+        raise _failed(str(path), "it is a state file")
+    return path
 
 
 @contextmanager
@@ -245,7 +258,6 @@ def _executable(name: str, folder: Path) -> None:
 
 
 def _run(command: tuple[str, ...], folder: Path, token_id: str, secret: str) -> None:
-    environment = {key: os.environ[key] for key in os.environ if key != "PVECTL_TOKEN_SECRET"}
     try:
         done = subprocess.run(  # noqa: S603 - the command stands in the reviewed state files
             command,
@@ -254,7 +266,7 @@ def _run(command: tuple[str, ...], folder: Path, token_id: str, secret: str) -> 
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             timeout=COMMAND_TIMEOUT,
-            env={**environment, "PVECTL_TOKEN": token_id},
+            env={**without_credentials(os.environ), "PVECTL_TOKEN": token_id},
             start_new_session=True,
             check=False,
         )

@@ -103,6 +103,11 @@ def _valid_token(token: str) -> str:
     return token
 
 
+MOST = 100_000
+"""Objects that one table, and a whole state folder, may stand for; user.cfg holds about a tenth of
+that (1 MiB)."""
+
+
 class AclTable(TomlTable):
     """[[acl]]"""
 
@@ -148,6 +153,12 @@ def declare(name: str, parent: str, table: AclTable) -> Iterable[Declaration]:
     }
     paired = (token.rpartition("!")[0] for token in table.tokens) if table.pair else ()
     derived = {(USER, user) for user in paired if user != ROOT} - named
+    number = len(set(table.paths)) * len(set(table.roles)) * (len(named) + len(derived))
+    if number > MOST:
+        raise ValueError(
+            f"the table stands for {number:,} entries, more than {MOST:,}; "
+            "grant to groups instead of users, or to pools instead of single guests"
+        )
     entries = [(f"{kind}:{who}", False) for kind, who in sorted(named)]
     entries += [(f"{kind}:{who}", True) for kind, who in sorted(derived)]
     for path in names(table.paths):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator
+from http import HTTPStatus
 from http.client import HTTPException, RemoteDisconnected
 
 
@@ -84,7 +86,7 @@ def explain(error: BaseException) -> tuple[str, str]:
     chain = list(causes(error))
     for cause in chain:
         if isinstance(cause, OSError) and str(cause).startswith(_TUNNEL):
-            return f"the proxy refused: {cause}", "check `proxy` in [target]"
+            return f"the proxy refused: {_status(str(cause))}", "check `proxy` in [target]"
     for kinds, why, hint in _TELLING:
         if any(isinstance(cause, kinds) for cause in chain):
             return why, hint
@@ -95,3 +97,13 @@ def explain(error: BaseException) -> tuple[str, str]:
         if isinstance(cause, OSError) and cause.errno is not None and cause.strerror:
             return cause.strerror.lower(), "check the network between here and the node"
     return type(chain[-1]).__name__, "check `endpoint` and `proxy` in [target]"
+
+
+def _status(refusal: str) -> str:
+    """The status of a proxy's refusal in our own words: its may repeat what it was sent, its user's
+    password included."""
+    found = re.search(r"\b[1-5][0-9]{2}\b", refusal)
+    if found is None:
+        return "its answer is not HTTP"
+    known = {status.value: status.phrase for status in HTTPStatus}
+    return f"{found[0]} {known.get(int(found[0]), '')}".strip()

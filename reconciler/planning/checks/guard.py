@@ -243,6 +243,12 @@ def allow(findings: Iterable[Finding], allowed: Sequence[str]) -> Iterable[Findi
         yield Finding("ALLOWED_IN_VAIN", Severity.WARNING, message, hint)
 
 
+def passed(findings: Iterable[Finding], allowed: Sequence[str]) -> tuple[str, ...]:
+    """The exact flags of the refusals that `allowed` lets pass, sorted."""
+    flags = {finding.allow for finding in findings if finding.allow}
+    return tuple(sorted(flag for flag in flags if any(_same(flag, given) for given in allowed)))
+
+
 def unmatched_targets(targets: Sequence[str], addresses: Collection[Address]) -> Iterable[Finding]:
     """Targets that fit none of all objects, declared or live: an empty plan would hide the slip."""
     for target in targets:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.errors import CycleError
 from reconciler.kinds import all_kinds, kind_of, rank, references
+from reconciler.kinds.shared.step import step_of
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
 from reconciler.model.plan import Step
@@ -122,9 +123,7 @@ def _steps(changes: Sequence[Change]) -> Iterable[Step]:
     for name, kind in all_kinds().items():
         for turn in range(max(times.values(), default=0)):
             for request, carried in kind.requests(turns.get((name, turn), [])):
-                undo = max((kind.undo(change) for change in carried), key=lambda undo: undo.rank)
-                sink = next(filter(None, map(kind.sink, carried)), None)
-                yield Step(request, tuple(carried), kind.lock, undo, sink)
+                yield step_of(kind, request, carried)
 
 
 def _key(step: Step, index: int) -> Key:
@@ -160,6 +159,12 @@ def _edges(steps: Sequence[Step]) -> dict[int, set[int]]:
             before[index].add(last[change.address])
         last[change.address] = index
     return {index: earlier - {index} for index, earlier in before.items()}
+
+
+def misplaced(steps: Sequence[Step]) -> int | None:
+    """The number, from 0, of a step that runs before one that it needs; None where all is well."""
+    before = _edges(steps)
+    return next((n for n in range(len(steps)) if any(e > n for e in before.get(n, ()))), None)
 
 
 def _named(change: Change, spec: object) -> set[Address]:

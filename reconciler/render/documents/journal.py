@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from reconciler.kinds import kind_of, specs
 from reconciler.model.plan import Step
+from reconciler.model.secret import SecretRef
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
 from reconciler.render.document import Document, Fact, Section, Style, TextLine
@@ -126,10 +127,20 @@ def _titles(events: Events) -> Iterable[str]:
     """What each step does, also where the plan is of another version."""
     for step in _begin(events).get("plan", {}).get("steps", ()):
         try:
-            changes = Step.from_json(step, specs()).changes
-            yield kind_of(changes[0].address).title(changes)
+            read = Step.from_json(step, specs())
+            title = kind_of(read.changes[0].address).title(read.changes)
+            yield "; ".join([title, *_secrets(read)])
         except (KeyError, ValueError, TypeError, IndexError):
             yield _target(step.get("request", {}))
+
+
+def _secrets(step: Step) -> Iterable[str]:
+    """Where the secrets of a step come from, and where a new one goes."""
+    for name, value in step.request.params:
+        if isinstance(value, SecretRef):
+            yield f"{name} {value}"
+    if step.sink is not None:
+        yield f"the new secret goes to {step.sink}"
 
 
 def _target(request: Mapping[str, Any]) -> str:

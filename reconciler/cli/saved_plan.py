@@ -1,0 +1,97 @@
+"""A saved plan before it is applied: does it fit, and is it still allowed?"""
+
+from __future__ import annotations
+
+from reconciler.cli.command import CommonOptions
+from reconciler.cli.commands.plan import files_of
+from reconciler.cli.context import here, load_cluster, now, read_cluster
+from reconciler.cli.output import info
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import Refused, StalePlan
+from reconciler.execution.plan_file import AGAIN, SavedPlan, check_fits, check_fresh, stale
+from reconciler.live.reader import Live, read_live
+from reconciler.model.address import Address
+from reconciler.model.api import Api
+from reconciler.model.declared import Desired
+from reconciler.model.plan import Plan
+from reconciler.planning.builder import PlanRequest
+from reconciler.planning.rejudge import judge_again, strangers
+from reconciler.text.humanize import listed
+
+NAMED = 10
+"""How many objects are named that the files no longer want."""
+
+
+def still_fitting(
+    common: CommonOptions,
+    saved: SavedPlan,
+    api: Api,
+    cluster: ClusterSettings,
+    settings: Settings,
+    *,
+    strict: bool,
+) -> Plan:
+    """The plan, if it fits what is there and the files and the policy of this checkout allow it.
+
+    Raises StalePlan where it does not fit, Refused with the same findings as `pvectl plan`,
+    FilesInvalid. A plan of other files is told of; with `strict` it does not fit.
+    """
+    plan = saved.plan
+    place = here(cluster, api)
+    check_fits(saved, place.name, api.actor, now(), place.identity)
+    loaded = load_cluster(cluster, settings)
+    foreign = strangers(plan.steps, loaded.desired)
+    if foreign:
+        raise StalePlan(
+            foreign,
+            hint="secrets come from and go to where the files of this checkout say; "
+            f"correct these, or {AGAIN}",
+        )
+    live = _look(api, plan, loaded.desired)
+    check_fresh(plan, live.state)
+    changed = _changed(plan, files_of(loaded))
+    if changed and strict:
+        raise StalePlan(changed, hint=f"{AGAIN}, or leave out --strict")
+    question = PlanRequest(plan.cluster, api.actor, now())
+    again = judge_again(plan, loaded.desired, live.state, live.facts, question)
+    _tell(common, changed, again.not_asked_for)
+    if again.refusals:
+        codes = ", ".join(sorted({finding.code for finding in again.refusals}))
+        raise Refused(
+            f"the plan is refused now: {codes}", hint="nothing was sent", findings=again.refusals
+        )
+    return plan
+
+
+def _look(api: Api, plan: Plan, desired: Desired) -> Live:
+    """What the plan and the files concern; what seems to have changed is read more closely, since
+    lists do not tell all of an object."""
+    besides = {address.kind: frozenset[str]() for address, _ in plan.seen}
+    live = read_cluster(api, desired, besides)
+    changed = stale(plan, live.state)
+    if not changed:
+        return live
+    wanted = {kind: frozenset(a.id for a in changed if a.kind == kind) for kind in besides}
+    closer = read_live(api, besides, wanted).state
+    state = {**live.state, **{a: closer[a] for a in changed if a in closer}}
+    return Live(state, live.facts)
+
+
+def _changed(plan: Plan, files: dict[str, str]) -> str:
+    """How the files differ from those that the plan was made from; "" where they do not."""
+    if not plan.files:
+        return "the plan does not say from which state files it was made"
+    other = [n for n in sorted({*plan.files, *files}) if plan.files.get(n) != files.get(n)]
+    if not other:
+        return ""
+    return f"the state files are not those that the plan was made from: {', '.join(other)}"
+
+
+def _tell(common: CommonOptions, changed: str, others: tuple[Address, ...]) -> None:
+    """Raises StalePlan where the same files give something else."""
+    named = listed([str(address) for address in others], NAMED)
+    if others and not changed:
+        raise StalePlan(f"the state files give another plan for {named}", hint=AGAIN)
+    if changed:
+        info(common, f"warning: {changed}" + (f"; they want otherwise: {named}" if others else ""))

@@ -1,0 +1,75 @@
+"""A snapshot of a cluster that sends what no Proxmox VE has: names never become paths or lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.snapshot_folder import copy_cluster
+from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.group import GroupSpec
+from reconciler.kinds.pool import PoolSpec
+from reconciler.kinds.role import RoleSpec
+from reconciler.kinds.user import UserSpec
+from reconciler.live.reader import Live
+from reconciler.model.address import Address
+from reconciler.model.inventory import Facts, Guest
+from reconciler.model.spec import Spec
+from tests.cli.site import files_of
+
+ROOT = "user:root@pam:1:0::::::"
+EVE = "\nuser:eve@pve:1:0::::::\nacl:1:/:eve@pve:Administrator:"
+
+
+@pytest.mark.parametrize(
+    "node", ["../../x", "/owned-by-a-node", "..", ".", "", "a\nb", "a/b", "a\0b"]
+)
+def test_a_node_leads_nowhere_outside(node: str, tmp_path: Path) -> None:
+    copy = tmp_path / "there" / "copy"
+    guest = Guest(100, "web", "qemu", node)
+    _, left_out = copy_cluster(Live({}, Facts(guests={100: guest}, nodes=("pve", node))), copy)
+    assert left_out == [f"node {node}", f"guest 100 on node {node}"]
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["copy"]
+    assert [path.name for path in (copy / "nodes").iterdir()] == ["pve"]
+    assert not Path("/owned-by-a-node").exists()
+
+
+@pytest.mark.parametrize("kind", ["qemu", "lxc"])
+@pytest.mark.parametrize("name", ["a\nlock: x", "a b", "a\r", "\x1b[2J", "-a", "web\n"])
+def test_a_guest_whose_name_is_none_has_no_name(kind: str, name: str, tmp_path: Path) -> None:
+    guests = {100: Guest(100, name, kind, "pve", template=True), 7: Guest(7, "a", kind, "pve")}
+    _, left_out = copy_cluster(Live({}, Facts(guests=guests, nodes=("pve",))), tmp_path / "copy")
+    assert left_out == [f"the name of guest 100: {name}", "guest 7 on node pve"]
+    (text,) = [raw for at, raw in files_of(tmp_path / "copy").items() if at.endswith("/100.conf")]
+    assert text == b"template: 1\n"
+
+
+def test_a_guest_keeps_a_name_that_proxmox_ve_takes(tmp_path: Path) -> None:
+    guests = {100: Guest(100, "web-1.example.com", "lxc", "pve")}
+    _, left_out = copy_cluster(Live({}, Facts(guests=guests, nodes=("pve",))), tmp_path / "copy")
+    assert left_out == []
+    text = files_of(tmp_path / "copy")["nodes/pve/lxc/100.conf"]
+    assert text == b"hostname: web-1.example.com\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "spec"),
+    [
+        (Address("user", f"bob@pve{EVE}"), UserSpec(keys="")),
+        (Address("user", "bob@pve"), UserSpec(keys="", comment=f"x{EVE}", firstname=f"y{EVE}")),
+        (Address("user", "bob@pve"), UserSpec(keys="", email=f"x@example.com{EVE}")),
+        (Address("group", f"ops{EVE}"), GroupSpec()),
+        (Address("group", "ops"), GroupSpec(comment=f"x{EVE}")),
+        (Address("role", f"R{EVE}"), RoleSpec()),
+        (Address("role", "R"), RoleSpec(privileges=(f"Sys.Audit{EVE}",))),
+        (Address("pool", f"p{EVE}"), PoolSpec()),
+        (Address("pool", "p"), PoolSpec(comment=f"x{EVE}")),
+        (Address("acl", f"/vms/1{EVE}|user:root@pam|PVEAdmin"), AclSpec()),
+    ],
+)
+def test_no_text_of_an_object_becomes_a_line(address: Address, spec: Spec, tmp_path: Path) -> None:
+    copy_cluster(Live({address: spec}, Facts(nodes=("pve",))), tmp_path)
+    lines = (tmp_path / "user.cfg").read_text().splitlines()
+    assert not [line for line in lines if line.startswith(("user:eve", "acl:1:/:eve"))]
