@@ -8,8 +8,8 @@ from typing import Annotated, NamedTuple
 import typer
 
 from reconciler.access.table import AccessTable
-from reconciler.cli.commands.plan import make_plan
 from reconciler.cli.context import Loaded, connect, load_cluster, name_of, read_cluster
+from reconciler.cli.planning import make_plan
 from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import importlib
 import os
-import pkgutil
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -13,6 +12,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli import commands
+from reconciler.cli.hints import command_modules
 from reconciler.cli.streams import silence, write_err, write_out
 from reconciler.errors import Bug, ExitStatus, PvectlError, UsageError
 
@@ -34,16 +34,6 @@ app = typer.Typer(
 )
 
 
-PANELS = {
-    "Plan and apply": ("plan", "apply", "drift"),
-    "State files": ("init", "import", "snapshot", "validate", "fmt", "schema", "kinds"),
-    "Who can do what": ("explain", "who-can", "escalation", "verify", "report", "bootstrap"),
-    "After a run that did not end": ("status", "resume", "rollback", "unlock", "show"),
-    "Beside it": ("trust", "rotate", "sandbox"),
-}
-"""Where `pvectl --help` shows a command, in this order."""
-
-
 @app.callback(invoke_without_command=True)
 def _version(
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
@@ -56,18 +46,15 @@ def _version(
 
 
 def _register(arguments: Sequence[str]) -> None:
-    """Each module of this package registers its commands when it is imported.
+    """Import the module of the command that is asked for, which registers it; else all of them.
 
-    A command with a module of its own name needs no other one, which saves start-up time.
+    Start-up stays short: a command needs no other one. A module is named as its command is typed,
+    with `_` for `-` and behind a Python keyword.
     """
-    names = [module.name for module in pkgutil.iter_modules(commands.__path__)]
+    modules = command_modules()
     asked = next((text for text in arguments if not text.startswith("-")), "")
-    for name in [asked] if asked in names else names:
-        importlib.import_module(f"{commands.__name__}.{name}")
-    order = [command for commands in PANELS.values() for command in commands]
-    app.registered_commands.sort(key=lambda made: order.index(str(made.name)))
-    for made in app.registered_commands:
-        made.rich_help_panel = next(panel for panel, ones in PANELS.items() if made.name in ones)
+    for module in [modules[asked]] if asked in modules else modules.values():
+        importlib.import_module(f"{commands.__name__}.{module}")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -120,10 +121,23 @@ def _output(text: str) -> Output:
     return Output(name, Path(file) if file else None)
 
 
+class Panel(Enum):
+    """Where `pvectl --help` lists a command; panels appear in this order."""
+
+    PLAN = "Plan and apply"
+    FILES = "State files"
+    ACCESS = "Who can do what"
+    RECOVERY = "Recovery"
+    OTHER = "Other"
+
+
 def command(
-    app: typer.Typer, name: str, **settings: Any
+    app: typer.Typer, name: str, panel: Panel, place: int
 ) -> Callable[[Callable[..., ExitStatus]], Callable[..., ExitStatus]]:
-    """Register a command; its first parameter gets the common options as one `Common`."""
+    """Register a command; its first parameter gets the common options as one `CommonOptions`.
+
+    `place` is its position in the panel, from 1.
+    """
 
     def register(function: Callable[..., ExitStatus]) -> Callable[..., ExitStatus]:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
@@ -141,10 +155,18 @@ def command(
             [p.replace(kind=p.KEYWORD_ONLY) for p in [*own, *shared]], return_annotation=ExitStatus
         )
         run.__annotations__ = {p.name: p.annotation for p in [*own, *shared]}
-        app.command(name, help=_unwrapped(function.__doc__ or ""), **settings)(run)
+        help_text = _unwrapped(function.__doc__ or "")
+        app.command(name, help=help_text, rich_help_panel=panel.value)(run)
+        order = list(Panel)
+        _PLACES[name] = (order.index(panel), place)
+        app.registered_commands.sort(key=lambda made: _PLACES[str(made.name)])
         return function
 
     return register
+
+
+_PLACES: dict[str, tuple[int, int]] = {}
+"""Command -> its panel and its position there."""
 
 
 def _unwrapped(text: str) -> str:

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
-_NAMED = re.compile(
-    r"\bpvectl (?P<verb>apply|bootstrap|drift|plan|resume|rollback|rotate|status|trust|unlock|"
-    r"verify)\b"
-    r"(?! --(?:state|settings|on) )"
-)
+from reconciler.cli import commands
+
+ABOUT_NO_CLUSTER = frozenset({"explain", "fmt", "init", "kinds", "sandbox", "schema", "show"})
+"""Commands that mean the same whichever cluster and state folder were named."""
+
+
+@cache
+def command_modules() -> Mapping[str, str]:
+    """Command as it is typed -> its module in `cli/commands/`."""
+    names = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+    return {name.rstrip("_").replace("_", "-"): name for name in names}
+
+
+@cache
+def _named() -> re.Pattern[str]:
+    """A command in a text that does not say yet which cluster it means."""
+    verbs = "|".join(sorted(command_modules().keys() - ABOUT_NO_CLUSTER, key=len, reverse=True))
+    return re.compile(rf"\bpvectl (?P<verb>{verbs})\b(?![-\w])(?! --(?:state|settings|on) )")
 
 
 def same_cluster(state: Path, on: str | None, settings: Path | None = None) -> tuple[str, ...]:
@@ -50,4 +65,4 @@ def with_options(text: str, options: Sequence[str]) -> str:
     if not options:
         return text
     more = shlex.join(options)
-    return _NAMED.sub(lambda found: f"pvectl {found['verb']} {more}", text)
+    return _named().sub(lambda found: f"pvectl {found['verb']} {more}", text)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from reconciler.cli.command import CommonOptions
-from reconciler.cli.commands.plan import files_of
 from reconciler.cli.context import here, load_cluster, now, read_cluster
 from reconciler.cli.output import info
+from reconciler.cli.planning import files_of
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import Refused, StalePlan

@@ -1,8 +1,7 @@
-"""pvectl apply: do it, and take everything back when a step fails."""
+"""pvectl apply: bring the declared state into force; roll back when a step fails."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,28 +9,27 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, command
-from reconciler.cli.commands.plan import Allow, Targets, make_plan, show_plan
+from reconciler.cli.command import CommonOptions, Panel, command
 from reconciler.cli.context import connect, each_cluster, here, load_cluster, read_cluster
-from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import check_formats
-from reconciler.cli.runner import execute
+from reconciler.cli.planning import (
+    Allow,
+    Targets,
+    carry_out,
+    make_plan,
+    show_plan,
+)
 from reconciler.cli.saved_plan import still_fitting
-from reconciler.cli.streams import write_err
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import ExitStatus, Refused, StalePlan, UsageError
+from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution.journal import store
 from reconciler.execution.plan_file import load_plan
 from reconciler.model.api import Api
 from reconciler.model.plan import Plan
-from reconciler.planning.checks.preflight import MISSING_PRIVILEGE
-
-SHORTEST_DIGEST = 8
-"""Digits of a digest that say which plan is meant."""
 
 
-@command(app, "apply")
+@command(app, "apply", Panel.PLAN, 2)
 def apply(
     common: CommonOptions,
     file: Annotated[
@@ -82,38 +80,6 @@ def apply(
     return each_cluster(common, one)
 
 
-def carry_out(
-    common: CommonOptions,
-    cluster: ClusterSettings,
-    api: Api,
-    plan: Plan,
-    approve: str | None,
-    *,
-    yes: bool,
-) -> ExitStatus:
-    """Apply a plan that was shown, unless it is refused, not the approved one, or not wanted."""
-    if plan.refusals:
-        codes = ", ".join(sorted({finding.code for finding in plan.refusals}))
-        raise Refused(f"the plan is refused: {codes}", hint="nothing was sent")
-    if approve is not None and not _is_approved(plan, approve):
-        raise StalePlan(
-            f"the plan has the digest {plan.digest[:12]}, not {approve[:12]}",
-            hint="review this plan and approve its digest",
-        )
-    if not plan.steps:
-        return ExitStatus.OK
-    for finding in plan.findings:
-        if finding.code == MISSING_PRIVILEGE:
-            raise Refused(finding.message, hint=finding.hint)
-    confirm("Apply this plan?", yes=yes or approve is not None)
-    secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
-    return execute(common, api, here(cluster, api).folder, plan, secrets)
-
-
-def _is_approved(plan: Plan, digest: str) -> bool:
-    return len(digest) >= SHORTEST_DIGEST and plan.digest.startswith(digest.lower())
-
-
 def _fresh(
     common: CommonOptions,
     cluster: ClusterSettings,
@@ -136,14 +102,3 @@ def _for_reading(common: CommonOptions) -> CommonOptions:
     """Without the outputs that hold one document only: theirs is the report at the end."""
     outputs = (one for one in common.outputs if one.file is None and one.name != "json")
     return replace(common, outputs=tuple(outputs))
-
-
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask, unless `yes`; raises Refused for any answer but yes, UsageError when nobody is there."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("nobody can be asked here", hint="add --yes to do it without a question")
-    write_err(f"\n{question} Only 'yes' is taken for yes: ")
-    if sys.stdin.readline().strip() != "yes":
-        raise Refused("not done", hint="nothing was sent")

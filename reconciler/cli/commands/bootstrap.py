@@ -10,7 +10,7 @@ import typer
 from reconciler.access.explain.snippets import shell
 from reconciler.access.table import ROOT, split_token
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, command
+from reconciler.cli.command import CommonOptions, Panel, command
 from reconciler.cli.context import Loaded, each_cluster, kinds_to_read, load_cluster
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
@@ -35,7 +35,7 @@ PLANNER = "plan"
 """What the token is called that only plans, when another one applies."""
 
 
-@command(app, "bootstrap")
+@command(app, "bootstrap", Panel.ACCESS, 6)
 def bootstrap_command(
     common: CommonOptions,
     plan_only: Annotated[

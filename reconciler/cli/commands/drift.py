@@ -12,10 +12,10 @@ from reconciler.access.analysis.summary import summarise
 from reconciler.access.login import Login
 from reconciler.atomic_write import atomic_write
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, command
-from reconciler.cli.commands.plan import left_unfinished, make_plan
+from reconciler.cli.command import CommonOptions, Panel, command
 from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, read_cluster
 from reconciler.cli.output import check_formats, info, show
+from reconciler.cli.planning import left_unfinished, make_plan
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
@@ -27,7 +27,7 @@ from reconciler.render.documents.drift import json as drift_json
 from reconciler.render.view import View
 
 
-@command(app, "drift")
+@command(app, "drift", Panel.PLAN, 3)
 def drift(common: CommonOptions) -> ExitStatus:
     """Show what differs between the cluster and the declared state; made for cron.
 

@@ -17,7 +17,7 @@ from reconciler.cli.access_source import (
     view_access,
 )
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, command
+from reconciler.cli.command import CommonOptions, Panel, command
 from reconciler.cli.context import each_cluster
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
@@ -26,7 +26,7 @@ from reconciler.errors import ExitStatus
 from reconciler.render.documents.escalation import Ways
 
 
-@command(app, "escalation")
+@command(app, "escalation", Panel.ACCESS, 3)
 def escalation(
     common: CommonOptions,
     from_files: FromFiles = False,

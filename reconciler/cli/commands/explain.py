@@ -1,4 +1,4 @@
-"""pvectl explain, who-can: why somebody may or may not, and who may."""
+"""pvectl explain: why a principal may or may not do something; what a code means."""
 
 from __future__ import annotations
 
@@ -9,20 +9,17 @@ import typer
 from reconciler.access.analysis.affected import owner_of
 from reconciler.access.evaluate import privileges
 from reconciler.access.explain.denial import denial_reasons, held_on
-from reconciler.access.explain.explain import Explanation, explain, who_can
+from reconciler.access.explain.explain import Explanation, explain
 from reconciler.access.login import Login
 from reconciler.access.review.privilege_catalog import least
 from reconciler.access.trace import Decision
+from reconciler.cli.access_notes import kinds_for, notes_on
 from reconciler.cli.access_query import (
     AccessQuery,
     check_principal,
-    parse_path,
-    parse_privilege,
     parse_query,
 )
 from reconciler.cli.access_source import (
-    POOLS,
-    PRINCIPALS,
     AccessView,
     FromFiles,
     PlannedOption,
@@ -31,7 +28,7 @@ from reconciler.cli.access_source import (
 )
 from reconciler.cli.app import app
 from reconciler.cli.code_pages import is_page, page_of
-from reconciler.cli.command import CommonOptions, command
+from reconciler.cli.command import CommonOptions, Panel, command
 from reconciler.cli.context import connect, each_cluster, now
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
@@ -39,12 +36,10 @@ from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import Blind, ExitStatus
 from reconciler.model.request import request
 from reconciler.render.documents.explanation_facts import Explained
-from reconciler.render.documents.who_can import Holders
 from reconciler.render.view import View
-from reconciler.text.suggest import did_you_mean
 
 
-@command(app, "explain")
+@command(app, "explain", Panel.ACCESS, 1)
 def explain_command(
     common: CommonOptions,
     subject: Annotated[
@@ -89,7 +84,7 @@ def explain_command(
                 settings,
                 from_files=from_files,
                 planned=planned,
-                kinds=_kinds(question.path),
+                kinds=kinds_for(question.path),
             )
         except Blind as blind:
             told = _own_answer(cluster, question, blind)
@@ -99,11 +94,6 @@ def explain_command(
         return ExitStatus.OK
 
     return each_cluster(common, one)
-
-
-def _kinds(path: str) -> tuple[str, ...]:
-    """Pools, and the right to read them, matter only where their members are."""
-    return (*PRINCIPALS, POOLS) if path.startswith(("/vms/", "/storage/")) else PRINCIPALS
 
 
 def _told(seen: AccessView, question: AccessQuery, moment: int) -> Explained:
@@ -128,7 +118,7 @@ def _told(seen: AccessView, question: AccessQuery, moment: int) -> Explained:
             twin: chosen in privileges(seen.table, twin, path) if chosen else False
             for twin in found.twins
         },
-        notes=(*_of_nobody(found), *_notes(seen, path, realm)),
+        notes=(*_of_nobody(found), *notes_on(seen, path, realm)),
         before=before,
     )
 
@@ -149,23 +139,6 @@ def _of_nobody(found: Explanation) -> tuple[str, ...]:
         f"What names {found.principal} is without effect while there is no such user, and in "
         "force at once for whoever gets the name.",
     )
-
-
-def _notes(seen: AccessView, path: str, realm: str) -> list[str]:
-    notes = []
-    if seen.realms is not None and realm not in seen.realms:
-        notes.append(f"Realm {realm} does not exist, so nobody of it can log in.")
-    head, _, name = path[1:].partition("/")
-    known = {
-        "vms": [str(vmid) for vmid in seen.facts.guests],
-        "nodes": list(seen.facts.nodes),
-        "pool": [address.id for address in seen.state if address.kind == "pool"],
-    }.get(head, [])
-    if name and seen.facts.nodes and known and name not in known:
-        what = {"vms": "guest", "nodes": "node", "pool": "pool"}[head]
-        likely = did_you_mean(name, known)
-        notes.append(f"There is no {what} {name}{f'; {likely}' if likely else '.'}")
-    return notes
 
 
 def _own_answer(cluster: ClusterSettings, question: AccessQuery, blind: Blind) -> Explained:
@@ -194,30 +167,3 @@ def _own_answer(cluster: ClusterSettings, question: AccessQuery, blind: Blind) -
             "ask as somebody with PVEAuditor on /",
             or_else=tuple(name for name in given if name != chosen),
         )
-
-
-@command(app, "who-can")
-def who_can_command(
-    common: CommonOptions,
-    privilege: Annotated[str, typer.Argument(metavar="PRIV", help="As in VM.Backup.")],
-    path: Annotated[str, typer.Argument(metavar="PATH", help="As in /vms/100.")],
-    from_files: FromFiles = False,
-    planned: PlannedOption = False,
-) -> ExitStatus:
-    """List who has a privilege on a path, and by which entries."""
-    check_formats(common, "holders")
-    check_sources(from_files=from_files, planned=planned)
-    if privilege.startswith("/"):
-        privilege, path = path, privilege
-    wanted, where = parse_privilege(privilege), parse_path(path)
-
-    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
-        seen = view_access(
-            cluster, settings, from_files=from_files, planned=planned, kinds=_kinds(where)
-        )
-        holders = who_can(seen.table, wanted, where, now())
-        notes = tuple(_notes(seen, where, "pam"))
-        show(common, "holders", Holders(wanted, where, seen.asked, holders, notes))
-        return ExitStatus.OK
-
-    return each_cluster(common, one)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +9,7 @@ import typer
 
 from reconciler.access.explain.snippets import shell
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, command
+from reconciler.cli.command import CommonOptions, Panel, command
 from reconciler.cli.commit import commit_of
 from reconciler.cli.context import (
     Loaded,
@@ -22,42 +20,31 @@ from reconciler.cli.context import (
     now,
     read_cluster,
 )
-from reconciler.cli.folder_secrets import changed_secrets
 from reconciler.cli.output import (
     check_file,
     check_formats,
     info,
-    show,
-    show_if_possible,
     unwritable,
 )
-from reconciler.desired.loader import fingerprints, load, require_valid
-from reconciler.desired.settings.settings import SETTINGS_FILE, Settings, read_settings
+from reconciler.cli.planning import (
+    Allow,
+    Targets,
+    left_unfinished,
+    make_plan,
+    plan_status,
+    show_plan,
+)
+from reconciler.desired.loader import load, require_valid
+from reconciler.desired.settings.settings import Settings, read_settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import ExitStatus, JournalUnfinished, PvectlError, UsageError
-from reconciler.execution.journal import store
-from reconciler.live.reader import Live
-from reconciler.model.api import Api
+from reconciler.errors import ExitStatus, UsageError
 from reconciler.model.inventory import Facts
 from reconciler.planning.builder import PlanRequest, PlanResult, build_plan
 from reconciler.planning.offline import as_live
 from reconciler.render.documents.plan import plans_only
-from reconciler.render.documents.schedule_preview import remarks
-from reconciler.render.view import View
-
-Targets = Annotated[
-    list[str] | None,
-    typer.Option("--target", metavar="GLOB", help="Only these addresses and what they need."),
-]
-Allow = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow", metavar="CODE=WHAT", help="Let one refusal pass; the refusal names the flag."
-    ),
-]
 
 
-@command(app, "plan")
+@command(app, "plan", Panel.PLAN, 1)
 def plan(
     common: CommonOptions,
     out: Annotated[
@@ -134,32 +121,6 @@ def _next(
     return shell("pvectl", "apply", *common.again, *chosen, *passed)
 
 
-def make_plan(
-    loaded: Loaded, api: Api, live: Live, targets: list[str] | None, allow: list[str] | None
-) -> PlanResult:
-    """The plan for a live cluster."""
-    place = here(loaded.cluster, api)
-    question = PlanRequest(
-        cluster=place.name,
-        actor=api.actor,
-        now=now(),
-        source=commit_of(loaded.cluster.folder),
-        targets=tuple(targets or ()),
-        allowed=tuple(allow or ()),
-        changed_secrets=changed_secrets(
-            loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach, place.folder
-        ),
-        identity=place.identity,
-        files=files_of(loaded),
-    )
-    return build_plan(loaded.desired, live.state, live.facts, question)
-
-
-def files_of(loaded: Loaded) -> dict[str, str]:
-    """The hashes of the files that a plan of this cluster comes from."""
-    return fingerprints(loaded.cluster.folder, loaded.settings.folder / SETTINGS_FILE)
-
-
 def _offline(
     loaded: Loaded,
     against: Path,
@@ -179,45 +140,3 @@ def _offline(
         allowed=tuple(allow or ()),
     )
     return build_plan(loaded.desired, as_live(other), Facts(), question)
-
-
-def left_unfinished(folder: Path) -> bool:
-    """Whether `apply` would refuse to begin since an earlier run of this machine is not at its end.
-
-    A run that goes on at this moment is none of these.
-    """
-    try:
-        store.refuse_to_begin(folder)
-    except JournalUnfinished:
-        return True
-    except PvectlError as error:
-        logging.getLogger(__name__).debug("%s", error.summary)
-    return False
-
-
-def show_plan(
-    common: CommonOptions,
-    planned: PlanResult,
-    next_command: str = "",
-    *,
-    unfinished: bool = False,
-    deciding: bool = True,
-) -> None:
-    """The plan in every format that was asked for; `deciding`: raises UsageError where it cannot be
-    written, as nobody would have seen it."""
-    view = View(
-        now=now(),
-        impact_json=planned.impact.to_json(),
-        remarks=remarks(planned.plan, dt.datetime.now(dt.UTC)),
-        next_command=next_command,
-        unfinished=unfinished,
-    )
-    write = show if deciding else show_if_possible
-    write(common, "plan", planned.plan, view)
-
-
-def plan_status(planned: PlanResult, *, detailed: bool) -> ExitStatus:
-    """Refused before changes before nothing."""
-    if planned.plan.refusals:
-        return ExitStatus.REFUSED
-    return ExitStatus.CHANGES if detailed and planned.plan.steps else ExitStatus.OK

@@ -17,7 +17,7 @@ from reconciler.access.review.comparison import check
 from reconciler.access.review.review import About, Review, ReviewContext, review
 from reconciler.cli.access_source import POOLS, PRINCIPALS, FromFiles
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, command
+from reconciler.cli.command import CommonOptions, Panel, command
 from reconciler.cli.commit import commit_of
 from reconciler.cli.context import connect, each_cluster, here, load_cluster, now
 from reconciler.cli.output import check_formats, info, show, write_file
@@ -43,7 +43,7 @@ ENDINGS = {"html": "html", "markdown": "md", "csv": "csv", "json": "json"}
 """Format -> the ending of its file in --out."""
 
 
-@command(app, "report")
+@command(app, "report", Panel.ACCESS, 5)
 def report(
     common: CommonOptions,
     out: Annotated[

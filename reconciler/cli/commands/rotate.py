@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, command
-from reconciler.cli.commands.apply import carry_out
-from reconciler.cli.commands.plan import Allow
+from reconciler.cli.command import CommonOptions, Panel, command
 from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, read_cluster
 from reconciler.cli.output import check_formats, show, show_if_possible
+from reconciler.cli.planning import Allow, carry_out
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
@@ -26,7 +25,7 @@ from reconciler.render.view import View
 from reconciler.text.suggest import did_you_mean
 
 
-@command(app, "rotate")
+@command(app, "rotate", Panel.OTHER, 2)
 def rotate(
     common: CommonOptions,
     token: Annotated[str, typer.Argument(metavar="USER@REALM!TOKEN", help="The declared token.")],

@@ -11,12 +11,12 @@ import typer
 
 from reconciler.access.analysis.effects import listed
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, command
+from reconciler.cli.command import CommonOptions, Panel, command
 from reconciler.cli.output import info
 from reconciler.errors import ExitStatus, UsageError
 
 
-@command(app, "sandbox")
+@command(app, "sandbox", Panel.OTHER, 3)
 def sandbox(
     common: CommonOptions,
     folder: Annotated[Path, typer.Argument(help="A folder laid out like /etc/pve.")],

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, command
+from reconciler.cli.command import CommonOptions, Panel, command
 from reconciler.cli.context import each_cluster
 from reconciler.cli.output import info, result
 from reconciler.cli.trusted_targets import ask, confirm, is_known, lines
@@ -21,7 +21,7 @@ from reconciler.execution import known_targets
 from reconciler.execution.journal.store import home
 
 
-@command(app, "trust")
+@command(app, "trust", Panel.OTHER, 1)
 def trust(
     common: CommonOptions,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

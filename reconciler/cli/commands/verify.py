@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, command
+from reconciler.cli.command import CommonOptions, Panel, command
 from reconciler.cli.context import connect, each_cluster, load_cluster
 from reconciler.cli.output import check_formats
 from reconciler.cli.verify_backup import verify_backup
@@ -17,7 +17,7 @@ from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 
 
-@command(app, "verify")
+@command(app, "verify", Panel.ACCESS, 4)
 def verify(
     common: CommonOptions,
     what: Annotated[

@@ -1,4 +1,4 @@
-"""pvectl init, import, snapshot: from a live cluster to files."""
+"""pvectl init: a first state folder."""
 
 from __future__ import annotations
 
@@ -10,15 +10,10 @@ import typer
 from pydantic import ValidationError
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, command
-from reconciler.cli.context import connect, each_cluster, read_whole_cluster
-from reconciler.cli.output import check_formats, info, show, write_file
-from reconciler.desired.export import export, write_files
-from reconciler.desired.loader import require_valid
-from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
-from reconciler.desired.settings.target import ClusterSettings
+from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.output import info, write_file
+from reconciler.desired.settings.settings import SETTINGS_FILE
 from reconciler.errors import ExitStatus, UsageError
-from reconciler.model.finding import Severity
 from reconciler.model.target import SANDBOX, Target
 
 SETTINGS = """# Where the cluster is and what pvectl may do. All settings: docs/settings.md
@@ -38,10 +33,13 @@ endpoint = "{endpoint}"
 delete = {{ count = 5 }}   # of each kind; percent = N is possible as well
 """
 
+
 TRUST = """# ca_file = "pve-root-ca.pem"   # a copy of /etc/pve/pve-root-ca.pem, or
 # fingerprint = "AB:CD:..."     # on the node: pvenode cert info"""
 
+
 USUAL = "automation@pve!pvectl"
+
 
 FIRST = """# What pvectl keeps: objects that are not declared here are left alone.
 
@@ -62,37 +60,7 @@ FIRST = """# What pvectl keeps: objects that are not declared here are left alon
 """
 
 
-@command(app, "import")
-def import_state(
-    common: CommonOptions,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", help="Where to write; default: the state folder."),
-    ] = None,
-) -> ExitStatus:
-    """Write the live state as TOML; planning the result against the same cluster changes nothing.
-
-    Nothing is overwritten; a file of comments alone keeps them. Secrets cannot be read and stand in
-    no file.
-    """
-    check_formats(common, "findings")
-
-    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
-        require_valid(settings.findings)
-        with connect(cluster, read_only=True) as api:
-            live = read_whole_cluster(api)
-        exported = export(live.state)
-        for path in write_files(exported.files, out or cluster.folder):
-            info(common, f"wrote {path}")
-        if exported.findings:
-            show(common, "findings", exported.findings)
-        wrong = any(finding.severity is Severity.ERROR for finding in exported.findings)
-        return ExitStatus.FILES_INVALID if wrong else ExitStatus.OK
-
-    return each_cluster(common, one)
-
-
-@command(app, "init")
+@command(app, "init", Panel.FILES, 1)
 def init(
     common: CommonOptions,
     endpoint: Annotated[
@@ -158,30 +126,3 @@ def _settings(target: Target, ca_file: str | None, folder: Path) -> str:
     else:
         trust = TRUST
     return SETTINGS.format(endpoint=endpoint, actor=actor, trust=trust)
-
-
-@command(app, "snapshot")
-def snapshot(
-    common: CommonOptions,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new folder.")],
-) -> ExitStatus:
-    """Write the live state as a folder laid out like /etc/pve, without secrets.
-
-    It serves as `sandbox:DIR` for plans without credentials, in pull requests from forks for
-    example.
-    """
-    from reconciler.cli.snapshot_folder import copy_cluster
-
-    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
-        require_valid(settings.findings)
-        if out.exists() and any(out.iterdir()):
-            raise UsageError(f"{out} is not empty", hint="name a new folder")
-        with connect(cluster, read_only=True) as api:
-            live = read_whole_cluster(api)
-        number, left_out = copy_cluster(live, out)
-        for name in left_out:
-            info(common, f"left out, since no Proxmox VE takes it anew: {name}")
-        info(common, f"wrote {number} objects to {out}; plan with: pvectl plan --on sandbox:{out}")
-        return ExitStatus.OK
-
-    return each_cluster(common, one)

@@ -1,0 +1,32 @@
+"""What an answer about access should mention besides: names that do not exist."""
+
+from __future__ import annotations
+
+from reconciler.cli.access_source import (
+    POOLS,
+    PRINCIPALS,
+    AccessView,
+)
+from reconciler.text.suggest import did_you_mean
+
+
+def kinds_for(path: str) -> tuple[str, ...]:
+    """Pools, and the right to read them, matter only where their members are."""
+    return (*PRINCIPALS, POOLS) if path.startswith(("/vms/", "/storage/")) else PRINCIPALS
+
+
+def notes_on(seen: AccessView, path: str, realm: str) -> list[str]:
+    notes = []
+    if seen.realms is not None and realm not in seen.realms:
+        notes.append(f"Realm {realm} does not exist, so nobody of it can log in.")
+    head, _, name = path[1:].partition("/")
+    known = {
+        "vms": [str(vmid) for vmid in seen.facts.guests],
+        "nodes": list(seen.facts.nodes),
+        "pool": [address.id for address in seen.state if address.kind == "pool"],
+    }.get(head, [])
+    if name and seen.facts.nodes and known and name not in known:
+        what = {"vms": "guest", "nodes": "node", "pool": "pool"}[head]
+        likely = did_you_mean(name, known)
+        notes.append(f"There is no {what} {name}{f'; {likely}' if likely else '.'}")
+    return notes

@@ -1,0 +1,35 @@
+"""pvectl fmt: state files in one layout."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.output import result, write_file
+from reconciler.desired.loader import state_files
+from reconciler.desired.settings.settings import SETTINGS_FILE
+from reconciler.desired.toml.formatter import format_file
+from reconciler.errors import ExitStatus
+from reconciler.text.sanitize import clean
+
+
+@command(app, "fmt", Panel.FILES, 5)
+def fmt(
+    common: CommonOptions,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit 2 when a file would change.")
+    ] = False,
+) -> ExitStatus:
+    """Bring the state files into one layout; comments and order stay."""
+    settings = common.state / SETTINGS_FILE
+    files = [*state_files(common.state), *([settings] if settings.is_file() else [])]
+    formatted = {path: format_file(path) for path in files}
+    changed = [path for path, (before, after) in formatted.items() if after != before]
+    for path in changed:
+        result(clean(str(path)))
+        if not check:
+            write_file(path, formatted[path][1].decode())
+    return ExitStatus.CHANGES if check and changed else ExitStatus.OK

@@ -1,0 +1,49 @@
+"""pvectl import: the live state as state files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.context import connect, each_cluster, read_whole_cluster
+from reconciler.cli.output import check_formats, info, show
+from reconciler.desired.export import export, write_files
+from reconciler.desired.loader import require_valid
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import ExitStatus
+from reconciler.model.finding import Severity
+
+
+@command(app, "import", Panel.FILES, 2)
+def import_state(
+    common: CommonOptions,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where to write; default: the state folder."),
+    ] = None,
+) -> ExitStatus:
+    """Write the live state as TOML; planning the result against the same cluster changes nothing.
+
+    Nothing is overwritten; a file of comments alone keeps them. Secrets cannot be read and stand in
+    no file.
+    """
+    check_formats(common, "findings")
+
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        require_valid(settings.findings)
+        with connect(cluster, read_only=True) as api:
+            live = read_whole_cluster(api)
+        exported = export(live.state)
+        for path in write_files(exported.files, out or cluster.folder):
+            info(common, f"wrote {path}")
+        if exported.findings:
+            show(common, "findings", exported.findings)
+        wrong = any(finding.severity is Severity.ERROR for finding in exported.findings)
+        return ExitStatus.FILES_INVALID if wrong else ExitStatus.OK
+
+    return each_cluster(common, one)

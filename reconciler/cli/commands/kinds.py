@@ -1,0 +1,36 @@
+"""pvectl kinds: what can be declared."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+
+from reconciler.cli.app import app
+from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.output import result, width
+from reconciler.errors import ExitStatus
+from reconciler.kinds import all_kinds
+
+
+@command(app, "kinds", Panel.FILES, 7)
+def kinds(common: CommonOptions) -> ExitStatus:
+    """List the kinds of objects that can be declared, and the keys of their tables."""
+    del common
+    for name, kind in all_kinds().items():
+        place = kind.place
+        outer = f"{place.inside}.NAME." if place.inside else ""
+        table = f"[[{place.key}]]" if place.array else f"[{outer}{place.key}.NAME]"
+        summary = (sys.modules[kind.read.__module__].__doc__ or "").splitlines()[0]
+        result(f"{name:<11} {table}\n            {summary}")
+        fields = ", ".join(kind.table.model_fields)
+        indent = " " * 12
+        result(
+            textwrap.fill(
+                f"keys: {fields}",
+                width(),
+                initial_indent=indent,
+                subsequent_indent=f"{indent}      ",
+            )
+            + "\n"
+        )
+    return ExitStatus.OK

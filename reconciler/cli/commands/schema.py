@@ -1,0 +1,30 @@
+"""pvectl schema: a JSON Schema of the state files, for editors."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.output import result
+from reconciler.errors import ExitStatus
+
+
+@command(app, "schema", Panel.FILES, 6)
+def schema(
+    common: CommonOptions,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="The schema of pvectl.toml instead.")
+    ] = False,
+) -> ExitStatus:
+    """Print a JSON Schema of the state files, for editors."""
+    del common
+    from reconciler.desired.schema import schema as state_schema
+    from reconciler.desired.schema import settings_schema
+
+    wanted = settings_schema() if settings else state_schema()
+    result(json.dumps(wanted, indent=2, sort_keys=True))
+    return ExitStatus.OK

@@ -1,0 +1,54 @@
+"""pvectl show: a saved plan or a journal, offline."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.context import now
+from reconciler.cli.output import check_formats, show
+from reconciler.errors import (
+    ExitStatus,
+    UsageError,
+)
+from reconciler.execution.journal.journal import read_journal
+from reconciler.render.documents.schedule_preview import remarks
+from reconciler.render.view import View
+
+
+@command(app, "show", Panel.RECOVERY, 5)
+def show_file(
+    common: CommonOptions, file: Annotated[Path, typer.Argument(help="A saved plan or a journal.")]
+) -> ExitStatus:
+    """Show a saved plan or a journal, offline."""
+    from reconciler.execution.plan_file import is_plan, load_plan
+
+    if not file.is_file():
+        raise UsageError(f"there is no file {file}")
+    with file.open("rb") as opened:
+        first = opened.readline()
+    try:
+        content = json.loads(first)
+        kind = "plan" if is_plan(content) else "journal" if "event" in content else ""
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        kind = "journal" if file.suffix == ".jsonl" else ""
+    if not kind:
+        raise UsageError(f"{file} is neither a saved plan nor a journal, or only a part of one")
+    check_formats(common, kind)
+    if kind == "journal":
+        _show_journal(common, file)
+    else:
+        plan = load_plan(file).plan
+        notes = remarks(plan, dt.datetime.fromtimestamp(now(), dt.UTC))
+        show(common, "plan", plan, View(now=now(), remarks=notes))
+    return ExitStatus.OK
+
+
+def _show_journal(common: CommonOptions, path: Path) -> None:
+    show(common, "journal", read_journal(path))

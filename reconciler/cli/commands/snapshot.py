@@ -1,0 +1,44 @@
+"""pvectl snapshot: the live state as a folder laid out like /etc/pve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.context import connect, each_cluster, read_whole_cluster
+from reconciler.cli.output import info
+from reconciler.desired.loader import require_valid
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import ExitStatus, UsageError
+
+
+@command(app, "snapshot", Panel.FILES, 3)
+def snapshot(
+    common: CommonOptions,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new folder.")],
+) -> ExitStatus:
+    """Write the live state as a folder laid out like /etc/pve, without secrets.
+
+    It serves as `sandbox:DIR` for plans without credentials, in pull requests from forks for
+    example.
+    """
+    from reconciler.cli.snapshot_folder import copy_cluster
+
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        require_valid(settings.findings)
+        if out.exists() and any(out.iterdir()):
+            raise UsageError(f"{out} is not empty", hint="name a new folder")
+        with connect(cluster, read_only=True) as api:
+            live = read_whole_cluster(api)
+        number, left_out = copy_cluster(live, out)
+        for name in left_out:
+            info(common, f"left out, since no Proxmox VE takes it anew: {name}")
+        info(common, f"wrote {number} objects to {out}; plan with: pvectl plan --on sandbox:{out}")
+        return ExitStatus.OK
+
+    return each_cluster(common, one)

@@ -1,0 +1,55 @@
+"""pvectl who-can: which principals hold a privilege on a path."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reconciler.access.explain.explain import who_can
+from reconciler.cli.access_notes import kinds_for, notes_on
+from reconciler.cli.access_query import (
+    parse_path,
+    parse_privilege,
+)
+from reconciler.cli.access_source import (
+    FromFiles,
+    PlannedOption,
+    check_sources,
+    view_access,
+)
+from reconciler.cli.app import app
+from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.context import each_cluster, now
+from reconciler.cli.output import check_formats, show
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import ExitStatus
+from reconciler.render.documents.who_can import Holders
+
+
+@command(app, "who-can", Panel.ACCESS, 2)
+def who_can_command(
+    common: CommonOptions,
+    privilege: Annotated[str, typer.Argument(metavar="PRIV", help="As in VM.Backup.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="As in /vms/100.")],
+    from_files: FromFiles = False,
+    planned: PlannedOption = False,
+) -> ExitStatus:
+    """List who has a privilege on a path, and by which entries."""
+    check_formats(common, "holders")
+    check_sources(from_files=from_files, planned=planned)
+    if privilege.startswith("/"):
+        privilege, path = path, privilege
+    wanted, where = parse_privilege(privilege), parse_path(path)
+
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        seen = view_access(
+            cluster, settings, from_files=from_files, planned=planned, kinds=kinds_for(where)
+        )
+        holders = who_can(seen.table, wanted, where, now())
+        notes = tuple(notes_on(seen, where, "pam"))
+        show(common, "holders", Holders(wanted, where, seen.asked, holders, notes))
+        return ExitStatus.OK
+
+    return each_cluster(common, one)

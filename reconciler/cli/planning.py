@@ -1,0 +1,160 @@
+"""From loaded files and a look at the cluster to a plan that is shown, and on to its run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.command import CommonOptions
+from reconciler.cli.commit import commit_of
+from reconciler.cli.context import (
+    Loaded,
+    here,
+    now,
+)
+from reconciler.cli.folder_secrets import FolderSecrets, changed_secrets
+from reconciler.cli.output import (
+    show,
+    show_if_possible,
+)
+from reconciler.cli.prompt import confirm
+from reconciler.cli.runner import execute
+from reconciler.desired.loader import fingerprints
+from reconciler.desired.settings.settings import SETTINGS_FILE
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import (
+    ExitStatus,
+    JournalUnfinished,
+    PvectlError,
+    Refused,
+    StalePlan,
+)
+from reconciler.execution.journal import store
+from reconciler.live.reader import Live
+from reconciler.model.api import Api
+from reconciler.model.plan import Plan
+from reconciler.planning.builder import PlanRequest, PlanResult, build_plan
+from reconciler.planning.checks.preflight import MISSING_PRIVILEGE
+from reconciler.render.documents.schedule_preview import remarks
+from reconciler.render.view import View
+
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--target", metavar="GLOB", help="Only these addresses and what they need."),
+]
+
+
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow", metavar="CODE=WHAT", help="Let one refusal pass; the refusal names the flag."
+    ),
+]
+
+
+def make_plan(
+    loaded: Loaded, api: Api, live: Live, targets: list[str] | None, allow: list[str] | None
+) -> PlanResult:
+    """The plan for a live cluster."""
+    place = here(loaded.cluster, api)
+    question = PlanRequest(
+        cluster=place.name,
+        actor=api.actor,
+        now=now(),
+        source=commit_of(loaded.cluster.folder),
+        targets=tuple(targets or ()),
+        allowed=tuple(allow or ()),
+        changed_secrets=changed_secrets(
+            loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach, place.folder
+        ),
+        identity=place.identity,
+        files=files_of(loaded),
+    )
+    return build_plan(loaded.desired, live.state, live.facts, question)
+
+
+def files_of(loaded: Loaded) -> dict[str, str]:
+    """The hashes of the files that a plan of this cluster comes from."""
+    return fingerprints(loaded.cluster.folder, loaded.settings.folder / SETTINGS_FILE)
+
+
+def left_unfinished(folder: Path) -> bool:
+    """Whether `apply` would refuse to begin since an earlier run of this machine is not at its end.
+
+    A run that goes on at this moment is none of these.
+    """
+    try:
+        store.refuse_to_begin(folder)
+    except JournalUnfinished:
+        return True
+    except PvectlError as error:
+        logging.getLogger(__name__).debug("%s", error.summary)
+    return False
+
+
+def show_plan(
+    common: CommonOptions,
+    planned: PlanResult,
+    next_command: str = "",
+    *,
+    unfinished: bool = False,
+    deciding: bool = True,
+) -> None:
+    """The plan in every format that was asked for; `deciding`: raises UsageError where it cannot be
+    written, as nobody would have seen it."""
+    view = View(
+        now=now(),
+        impact_json=planned.impact.to_json(),
+        remarks=remarks(planned.plan, dt.datetime.now(dt.UTC)),
+        next_command=next_command,
+        unfinished=unfinished,
+    )
+    write = show if deciding else show_if_possible
+    write(common, "plan", planned.plan, view)
+
+
+def plan_status(planned: PlanResult, *, detailed: bool) -> ExitStatus:
+    """Refused before changes before nothing."""
+    if planned.plan.refusals:
+        return ExitStatus.REFUSED
+    return ExitStatus.CHANGES if detailed and planned.plan.steps else ExitStatus.OK
+
+
+SHORTEST_DIGEST = 8
+"""Digits of a digest that say which plan is meant."""
+
+
+def carry_out(
+    common: CommonOptions,
+    cluster: ClusterSettings,
+    api: Api,
+    plan: Plan,
+    approve: str | None,
+    *,
+    yes: bool,
+) -> ExitStatus:
+    """Apply a plan that was shown, unless it is refused, not the approved one, or not wanted."""
+    if plan.refusals:
+        codes = ", ".join(sorted({finding.code for finding in plan.refusals}))
+        raise Refused(f"the plan is refused: {codes}", hint="nothing was sent")
+    if approve is not None and not _is_approved(plan, approve):
+        raise StalePlan(
+            f"the plan has the digest {plan.digest[:12]}, not {approve[:12]}",
+            hint="review this plan and approve its digest",
+        )
+    if not plan.steps:
+        return ExitStatus.OK
+    for finding in plan.findings:
+        if finding.code == MISSING_PRIVILEGE:
+            raise Refused(finding.message, hint=finding.hint)
+    confirm("Apply this plan?", yes=yes or approve is not None)
+    secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
+    return execute(common, api, here(cluster, api).folder, plan, secrets)
+
+
+def _is_approved(plan: Plan, digest: str) -> bool:
+    return len(digest) >= SHORTEST_DIGEST and plan.digest.startswith(digest.lower())
