@@ -13,7 +13,7 @@ PACKAGE = ROOT / "reconciler"
 CODE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 
 
-MAKERS = {"Finding", "Rule", "_error", "_refusal", "_warn"}
+MAKERS = {"Finding", "Rule", "_error", "refusal", "_refusal", "_warn"}
 ENUMERATIONS = {"UnexpectedCause"}
 
 

@@ -37,8 +37,9 @@ from reconciler.execution.journal import store
 from reconciler.live.reader import Live
 from reconciler.model.api import Api
 from reconciler.model.plan import Plan
-from reconciler.planning.builder import PlanRequest, PlanResult, build_plan
+from reconciler.planning.builder import PlanResult, build_plan
 from reconciler.planning.checks.preflight import MISSING_PRIVILEGE
+from reconciler.planning.request import PlanRequest
 from reconciler.render.documents.schedule_preview import remarks
 from reconciler.render.view import View
 

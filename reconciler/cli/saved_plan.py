@@ -15,8 +15,8 @@ from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
 from reconciler.model.plan import Plan
-from reconciler.planning.builder import PlanRequest
 from reconciler.planning.rejudge import judge_again, strangers
+from reconciler.planning.request import PlanRequest
 from reconciler.text.humanize import listed
 
 NAMED = 10

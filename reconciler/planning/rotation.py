@@ -5,24 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from reconciler.access.analysis.impact import impact
 from reconciler.kinds import access_table, references
 from reconciler.kinds.token import TokenSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
+from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan
 from reconciler.model.policy import Policy
 from reconciler.model.secret import SecretSink
 from reconciler.model.spec import State
-from reconciler.planning.builder import PlanRequest
-from reconciler.planning.checks import guard
-from reconciler.planning.checks.lockout import lockout
-from reconciler.planning.checks.preflight import preflight
+from reconciler.planning.checks import run_checks
+from reconciler.planning.checks.allow import allow, passed
+from reconciler.planning.checks.context import PlanContext
 from reconciler.planning.ordering.order import order
+from reconciler.planning.request import PlanRequest
 
 RENEWS_SINCE = (9, 1)
 """The first release of Proxmox VE that gives a token a new secret in place."""
+
+
+CHECKS = frozenset({"irreversible", "lockout", "preflight", "protected"})
+"""What a rotation may violate: everything but the secret is as before afterwards."""
 
 
 def rotate(
@@ -30,7 +36,7 @@ def rotate(
     sink: SecretSink,
     live: State,
     facts: Facts,
-    question: PlanRequest,
+    request: PlanRequest,
     policy: Policy,
 ) -> Plan:
     """The plan that gives a live token a new secret; its ACL entries are as before afterwards.
@@ -52,26 +58,33 @@ def rotate(
                 changes.append(Change(other, None, entry, hanging))
     steps = order(changes)
     table = access_table(live)
-    findings = [
-        *_of_the_caller(address, question.actor),
-        *guard.protected(policy, changes),
-        *guard.irreversible(steps),
-        *preflight(question.actor, steps, table),
-        *lockout(policy.lockout, question.actor, table, steps, question.now),
-    ]
-    allowed = (f"irreversible={address}", *question.allowed)
-    asked = dict.fromkeys(guard.allow(findings, allowed))
+    context = PlanContext(
+        Desired(policy=policy),
+        request,
+        live,
+        live,
+        facts,
+        changes,
+        steps,
+        table,
+        table,
+        (),
+        impact(table, table, (), request.now),
+    )
+    findings = [*_of_the_caller(address, request.actor), *run_checks(context, CHECKS)]
+    allowed = (f"irreversible={address}", *request.allowed)
+    asked = dict.fromkeys(allow(findings, allowed))
     concerned = sorted({change.address for change in changes})
     return Plan(
-        cluster=question.cluster,
-        actor=question.actor,
-        source=question.source,
+        cluster=request.cluster,
+        actor=request.actor,
+        source=request.source,
         steps=steps,
         findings=tuple(sorted(asked, key=Finding.sort_key)),
         seen=tuple((name, live.get(name)) for name in concerned),
-        allowed=question.allowed,
-        identity=question.identity,
-        passed=guard.passed(findings, allowed),
+        allowed=request.allowed,
+        identity=request.identity,
+        passed=passed(findings, allowed),
     )
 
 

@@ -22,7 +22,8 @@ from reconciler.planning.bootstrap import (
     planning_needs,
     vanishing,
 )
-from reconciler.planning.builder import PlanRequest, build_plan
+from reconciler.planning.builder import build_plan
+from reconciler.planning.request import PlanRequest
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.cli.in_process import ask, ask_json
 from tests.cli.site import files_of

@@ -325,7 +325,7 @@ def codes() -> set[str]:
             if not (isinstance(node, ast.Call) and len(node.args) > 1):
                 continue
             maker = ast.unparse(node.func).rpartition(".")[2]
-            if maker in {"Finding", "Rule", "_error", "_refusal", "_warn"}:
+            if maker in {"Finding", "Rule", "_error", "refusal", "_refusal", "_warn"}:
                 found |= {
                     str(one.value)
                     for argument in node.args[:2]

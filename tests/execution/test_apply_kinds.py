@@ -17,7 +17,8 @@ from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan
 from reconciler.model.request import Request, request
 from reconciler.model.spec import Spec
-from reconciler.planning.builder import PlanRequest, build_plan
+from reconciler.planning.builder import build_plan
+from reconciler.planning.request import PlanRequest
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.kinds.samples import fresh_folder
 from tests.support.engine import NOW, Faulty, refuse_at, run_plan

@@ -19,7 +19,8 @@ from reconciler.kinds.group import GroupSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Action
 from reconciler.model.inventory import Facts
-from reconciler.planning.builder import PlanRequest, build_plan
+from reconciler.planning.builder import build_plan
+from reconciler.planning.request import PlanRequest
 from tests.execution.test_half_done import STORAGE, VAULT
 from tests.execution.worlds import World, bench, declare, look, world
 from tests.kinds.samples import declared

@@ -20,7 +20,7 @@ from reconciler.model.policy import Policy
 from reconciler.model.request import Request
 from reconciler.model.secret import SecretSink
 from reconciler.model.spec import Spec
-from reconciler.planning.builder import PlanRequest
+from reconciler.planning.request import PlanRequest
 from reconciler.planning.rotation import rotate
 from tests.execution.checks import crash, delivered_secrets_are_those_of_the_cluster, executed
 from tests.execution.injected import (

@@ -28,7 +28,8 @@ from reconciler.model.plan import Plan
 from reconciler.model.policy import Manage, Mode, Policy
 from reconciler.model.request import Request
 from reconciler.model.spec import Spec, State
-from reconciler.planning.builder import PlanRequest, build_plan
+from reconciler.planning.builder import build_plan
+from reconciler.planning.request import PlanRequest
 from reconciler.sandbox.http.direct import SandboxApi
 from reconciler.sandbox.settings import Settings
 from tests.kinds.samples import fresh_folder

@@ -12,7 +12,7 @@ from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Source
 from reconciler.model.inventory import Facts, Guest
 from reconciler.model.spec import Spec
-from reconciler.planning.checks.guard import refused_by_kind
+from reconciler.planning.checks.kind_rules import refused_by_kind
 from reconciler.planning.diff import diff, narrow
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.kinds.samples import carried, change, declared, fresh_folder, live, requests

@@ -11,7 +11,7 @@ from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.shared.reader import EVERYTHING, read_state
 from reconciler.model.address import Address
 from reconciler.model.spec import Spec
-from reconciler.planning.checks.guard import capacity
+from reconciler.planning.checks.capacity import capacity
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.bench.clusters import make_cluster
 from tests.bench.controllers import controllers

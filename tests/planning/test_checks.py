@@ -18,7 +18,8 @@ from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan
 from reconciler.model.policy import Limit, Limits, Manage, Mode, Policy, Protected
 from reconciler.model.spec import Spec
-from reconciler.planning.builder import PlanRequest, build_plan
+from reconciler.planning.builder import build_plan
+from reconciler.planning.request import PlanRequest
 
 HERE = Source("access.toml", 1)
 ANNA = Address("user", "anna@pve")

@@ -25,7 +25,8 @@ from reconciler.model.inventory import Facts
 from reconciler.model.plan import Step
 from reconciler.model.secret import SecretSink
 from reconciler.model.spec import Spec
-from reconciler.planning.builder import PlanRequest, build_plan
+from reconciler.planning.builder import build_plan
+from reconciler.planning.request import PlanRequest
 from tests.execution import size
 from tests.execution.worlds import PASSED, World, declare, look, plan_for, world
 from tests.kinds.samples import declared

@@ -25,7 +25,8 @@ from reconciler.model.plan import Plan
 from reconciler.model.policy import Lockout
 from reconciler.model.request import Request
 from reconciler.model.spec import Spec
-from reconciler.planning.builder import PlanRequest, build_plan
+from reconciler.planning.builder import build_plan
+from reconciler.planning.request import PlanRequest
 from tests.execution import size
 from tests.execution.worlds import PASSED, Bench, World, declare, look, plan_for, world
 from tests.support import naive

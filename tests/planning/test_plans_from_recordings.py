@@ -10,7 +10,8 @@ from reconciler.desired.loader import load
 from reconciler.desired.settings.settings import read_settings
 from reconciler.model.api import Api
 from reconciler.model.plan import Plan
-from reconciler.planning.builder import PlanRequest, build_plan
+from reconciler.planning.builder import build_plan
+from reconciler.planning.request import PlanRequest
 from reconciler.render.documents.plan import text
 from reconciler.render.view import View
 

@@ -25,7 +25,8 @@ from reconciler.model.policy import Manage, Mode, Policy
 from reconciler.model.request import Request
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.spec import Spec, State
-from reconciler.planning.builder import PlanRequest, build_plan
+from reconciler.planning.builder import build_plan
+from reconciler.planning.request import PlanRequest
 from reconciler.sandbox.http.direct import SandboxApi
 
 NOW = 1_800_000_000

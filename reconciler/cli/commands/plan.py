@@ -39,8 +39,9 @@ from reconciler.desired.settings.settings import Settings, read_settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.model.inventory import Facts
-from reconciler.planning.builder import PlanRequest, PlanResult, build_plan
+from reconciler.planning.builder import PlanResult, build_plan
 from reconciler.planning.offline import as_live
+from reconciler.planning.request import PlanRequest
 from reconciler.render.documents.plan import plans_only
 
 

@@ -19,7 +19,7 @@ from reconciler.kinds.token import TokenSpec
 from reconciler.model.address import Address
 from reconciler.model.declared import Desired
 from reconciler.model.secret import SecretSink
-from reconciler.planning.builder import PlanRequest
+from reconciler.planning.request import PlanRequest
 from reconciler.planning.rotation import rotate as plan_rotation
 from reconciler.render.view import View
 from reconciler.text.suggest import did_you_mean

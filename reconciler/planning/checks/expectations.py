@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.access.analysis.effects import listed
-from reconciler.access.expectations.check import BrokenPart, FailedExpectation, check
+from reconciler.access.expectations.check import BrokenPart, FailedExpectation
+from reconciler.access.expectations.check import check as failed_expectations
 from reconciler.access.explain.snippets import pveum
 from reconciler.access.login import Login
 from reconciler.access.table import AccessTable
@@ -13,9 +14,16 @@ from reconciler.access.trace import TracedEntry
 from reconciler.model.address import Address
 from reconciler.model.declared import Expectation
 from reconciler.model.finding import Finding, Severity
+from reconciler.planning.checks.context import PlanContext
 from reconciler.pve.acl_paths import UNNAMED
 
 _OTHERS = {path: f"anything else below {path.rpartition('/')[0]}" for path in UNNAMED}
+
+
+def check(context: PlanContext) -> Iterable[Finding]:
+    yield from expectations(
+        context.after, context.desired.expectations, context.paths, context.request.now
+    )
 
 
 def expectations(
@@ -31,7 +39,7 @@ def expectations(
     `complete`: the table shows the whole cluster. Without that only what entries give to somebody
     who should not have it is a failure, since what somebody lacks may be granted elsewhere.
     """
-    for failure in check(table, wanted, paths, now):
+    for failure in failed_expectations(table, wanted, paths, now):
         if complete or failure.broken is BrokenPart.CAN:
             yield Finding(
                 "EXPECT",

@@ -12,6 +12,19 @@ from reconciler.kinds import access_delta
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Step
 from reconciler.model.policy import Lockout
+from reconciler.planning.checks.context import PlanContext
+
+
+def check(context: PlanContext) -> Iterable[Finding]:
+    request = context.request
+    if request.actor:
+        yield from lockout(
+            context.desired.policy.lockout,
+            request.actor,
+            context.before,
+            context.steps,
+            request.now,
+        )
 
 
 def lockout(

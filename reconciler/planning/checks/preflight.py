@@ -17,6 +17,7 @@ from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Step
+from reconciler.planning.checks.context import PlanContext
 
 MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
 BOOTSTRAP = "`pvectl bootstrap` prints the `pveum` lines that grant what this state needs"
@@ -24,6 +25,11 @@ ALTERNATIVES = 3
 """How many ways to meet a need are put in words; there is one for each group of a user."""
 SHOWN = 20
 """For how many missing privileges the commands are written out; each costs an evaluation."""
+
+
+def check(context: PlanContext) -> Iterable[Finding]:
+    if context.request.actor:
+        yield from preflight(context.request.actor, context.steps, context.before)
 
 
 def preflight(actor: str, steps: Sequence[Step], live: AccessTable) -> Iterable[Finding]:

@@ -1,0 +1,51 @@
+"""Refusals, and what an operator allows by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+from reconciler.model.address import Address
+from reconciler.model.finding import Finding, Severity
+from reconciler.text.suggest import did_you_mean
+
+
+def refusal(code: str, message: str, flag: str, address: Address | None = None) -> Finding:
+    """An error that `--allow FLAG` turns into a warning."""
+    hint = f"to allow just this: --allow '{flag}'"
+    return Finding(code, Severity.ERROR, message, hint, address, allow=flag)
+
+
+def allow(findings: Iterable[Finding], allowed: Sequence[str]) -> Iterable[Finding]:
+    """Turn refusals that the operator allows by name into warnings that say so.
+
+    What is allowed and not found is said: the name may be misspelt, and the refusal still stands.
+    """
+    unused = dict.fromkeys(allowed)
+    refusals = []
+    for finding in findings:
+        matching = [given for given in allowed if finding.allow and _matches(finding.allow, given)]
+        for given in matching:
+            unused.pop(given, None)
+        if matching:
+            message = f"{finding.message} (allowed)"
+            yield finding._replace(severity=Severity.WARNING, message=message, hint="", allow="")
+        else:
+            refusals += [finding.allow] if finding.allow else []
+            yield finding
+    for given in unused:
+        hint = did_you_mean(given, refusals) or "take it out; a refusal names the flag it needs"
+        message = f"--allow '{given}' fits no refusal of this plan"
+        yield Finding("ALLOWED_IN_VAIN", Severity.WARNING, message, hint)
+
+
+def passed(findings: Iterable[Finding], allowed: Sequence[str]) -> tuple[str, ...]:
+    """The exact flags of the refusals that `allowed` lets pass, sorted."""
+    flags = {finding.allow for finding in findings if finding.allow}
+    return tuple(sorted(flag for flag in flags if any(_matches(flag, given) for given in allowed)))
+
+
+def _matches(wanted: str, given: str) -> bool:
+    code, _, what = wanted.partition("=")
+    given_code, _, given_what = given.partition("=")
+    return code.lower() == given_code.lower() and fnmatchcase(what, given_what.replace("[", "[[]"))

@@ -1,0 +1,25 @@
+"""What a kind itself refuses or says of a change and of the planned state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from reconciler.kinds import all_kinds, kind_of
+from reconciler.model.change import Change
+from reconciler.model.finding import Finding
+from reconciler.model.spec import State
+from reconciler.planning.checks.context import PlanContext
+
+
+def check(context: PlanContext) -> Iterable[Finding]:
+    yield from refused_by_kind(context.changes, context.live)
+    for kind in all_kinds().values():
+        yield from kind.survey(context.planned, context.facts)
+
+
+def refused_by_kind(changes: Sequence[Change], live: State) -> Iterable[Finding]:
+    """What a kind itself forbids about a change, such as another value of a fixed option."""
+    made = {change.address: change.after for change in changes if change.before is None}
+    there = {**live, **{address: spec for address, spec in made.items() if spec is not None}}
+    for change in changes:
+        yield from kind_of(change.address).refuse(change, there)

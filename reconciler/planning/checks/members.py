@@ -1,0 +1,82 @@
+"""Members of groups that no state file names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from reconciler.access.analysis.effects import listed
+from reconciler.kinds import kind_of, references
+from reconciler.model.address import Address
+from reconciler.model.change import Change
+from reconciler.model.declared import Desired
+from reconciler.model.finding import UNDECLARED_MEMBER, Finding, Severity
+from reconciler.model.policy import Mode
+from reconciler.model.spec import State
+from reconciler.planning.checks.context import PlanContext
+
+
+def check(context: PlanContext) -> Iterable[Finding]:
+    yield from dangling_members(context.changes, context.facts.ghosts)
+    yield from undeclared_members(context.desired, context.planned)
+
+
+def dangling_members(
+    changes: Sequence[Change], known: Mapping[str, tuple[str, ...]]
+) -> Iterable[Finding]:
+    """Users that would be members of more groups than declared as soon as they are made.
+
+    `known`: users that do not exist -> the groups that name them all the same.
+    """
+    for change in changes:
+        address, user = change.address, change.after
+        if address.kind != "user" or change.before is not None or user is None:
+            continue
+        member_of = known.get(address.id, ())
+        unwanted = sorted({*member_of} - {ref.id for ref in references(address, user)})
+        if unwanted:
+            every = ", ".join(f'"{group}"' for group in member_of)
+            yield Finding(
+                "GHOST_MEMBER",
+                Severity.ERROR,
+                f"{' and '.join(unwanted)} still names {address.id}, which does not exist: once "
+                "made, it would be a member at once and hold what the group holds",
+                hint=f"declare it with groups = [{every}], apply, and take out then what is not "
+                "meant",
+                address=address,
+            )
+
+
+def undeclared_members(desired: Desired, planned: State) -> Iterable[Finding]:
+    """Users in declared groups whom no state file names: they hold what the group holds.
+
+    Only in the mode that leaves such users alone without having been told to: those that are
+    managed authoritatively are changes, and additive mode takes nothing away.
+    """
+    manage = desired.policy.managed("user")
+    groups = {ref: one for ref, one in desired.objects.items() if ref.kind == "group"}
+    if manage.mode is not Mode.OWNED or not groups:
+        return
+    named = {*desired.objects, *desired.removed, *(moved.old for moved in desired.moved)}
+    found: dict[Address, list[str]] = {}
+    for address, spec in sorted(planned.items()):
+        if (
+            address.kind != "user"
+            or address in named
+            or kind_of(address).built_in(address.id, spec)
+        ):
+            continue
+        joined = [ref for ref in references(address, spec) if ref in groups]
+        if joined and manage.covers(address):
+            for ref in joined:
+                found.setdefault(ref, []).append(address.id)
+    for group, members in found.items():
+        are = "is a member" if len(members) == 1 else "are members"
+        yield Finding(
+            UNDECLARED_MEMBER,
+            Severity.WARNING,
+            f"{listed(members)} {are} of {group.id}, and in no state file",
+            hint="declare the user with its groups, or [[removed]] takes it away; [manage] user = "
+            '{ mode = "authoritative" } takes away all like it, exclude leaves them alone',
+            address=group,
+            source=groups[group].source,
+        )

@@ -1,0 +1,55 @@
+"""Objects that are named but do not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from reconciler.kinds import kind_of, references
+from reconciler.model.address import Address
+from reconciler.model.change import Change
+from reconciler.model.declared import Declared
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.spec import State
+from reconciler.planning.checks.context import PlanContext
+from reconciler.text.suggest import did_you_mean
+
+MOST_HINTS = 20
+"""For how many unknown names the likely one is looked for; more are no slips of the pen."""
+
+
+def check(context: PlanContext) -> Iterable[Finding]:
+    yield from missing_references(context.changes, context.planned, context.desired.objects)
+
+
+def missing_references(
+    changes: Sequence[Change], planned: State, objects: Mapping[Address, Declared]
+) -> Iterable[Finding]:
+    """Objects that are named but will not be there."""
+    read = {address.kind for address in planned} | {"role", "group", "user", "token"}
+    """of kinds without a single object it is not known whether they were read"""
+    likely: dict[Address, str] = {}
+    for change in changes:
+        if change.after is None:
+            continue
+        address = change.address
+        for ref in references(address, change.after):
+            if ref in planned or ref.kind not in read or ref.id in kind_of(ref).always:
+                continue
+            tolerated = ref.kind in kind_of(address).tolerates
+            declared = objects.get(address)
+            if ref not in likely:
+                likely[ref] = _likely(ref, planned if len(likely) < MOST_HINTS else {})
+            yield Finding(
+                "NOT_THERE" if tolerated else "UNKNOWN_REFERENCE",
+                Severity.WARNING if tolerated else Severity.ERROR,
+                f"{address} names {ref}, which is neither declared nor in the cluster"
+                + ("; Proxmox VE accepts that in silence" if tolerated else ""),
+                hint=likely[ref],
+                address=address,
+                source=declared.source if declared else None,
+            )
+
+
+def _likely(ref: Address, planned: State) -> str:
+    meant = did_you_mean(ref.id, (address.id for address in planned if address.kind == ref.kind))
+    return meant or f"declare {ref} or correct its name"
