@@ -87,12 +87,12 @@ def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
     try:
         for path, text in paths.items():
             old = kept.get(path, b"")
-            atomic_write(path, old + b"\n" * bool(old) + text.encode())
             made.append(path)
+            atomic_write(path, old + b"\n" * bool(old) + text.encode())
     except OSError as error:
         for one in made:
             with suppress(OSError):
-                atomic_write(one, kept[one]) if one in kept else one.unlink()
+                atomic_write(one, kept[one]) if one in kept else one.unlink(missing_ok=True)
         raise UsageError(
             f"{path} cannot be written: {error.strerror}",
             hint="make room there, or name another folder with --out",

@@ -446,6 +446,6 @@ def test_a_lock_that_cannot_be_completed_is_nobody_else_s(
             return self.api.send(request, secrets)
 
     with pytest.raises(kind, match="cannot be completed") as caught:
-        acquire(Refusing(cluster.api), clock, "a", "", tmp_path / "fence")
+        acquire(Refusing(cluster.api), clock, Writer("a"), tmp_path / "fence")
     assert "pvectl unlock --fence " in caught.value.hint  # type: ignore[attr-defined]
     assert lock_records(cluster.api) == []
