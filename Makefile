@@ -29,10 +29,10 @@ bench: $(READY)
 faults: $(READY)
 	$(BIN)/pytest -n auto tests/execution tests/planning --faults-at-length
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml packaging/constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint packaging/constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
 clean:

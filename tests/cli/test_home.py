@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
 from reconciler.cli.runner import whoami
-from reconciler.errors import UsageError
+from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution import private_folder
 from reconciler.execution.journal.store import home
 from reconciler.sandbox.http.direct import SandboxApi
@@ -117,3 +119,53 @@ def test_the_report_kept_for_the_next_drift_is_for_its_owner_only(site: Site) ->
     assert site.run("drift").status == 0
     (kept,) = (site.folder / "home").rglob("drift.json")
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+STATE = """
+[user."u@pve"]
+password = { file = "secrets/u" }
+
+[user."u@pve".token.tok]
+secret_to = { file = "secrets/tok" }
+
+[storage.nas]
+type = "cifs"
+server = "192.0.2.1"
+share = "backup"
+username = "pve"
+password = { file = "secrets/u" }
+"""
+
+
+def _documented() -> dict[str, int]:
+    """Pattern below $PVECTL_HOME -> mode, as SECURITY.md says."""
+    text = (Path(__file__).parents[2] / "SECURITY.md").read_text()
+    rows = re.findall(r"^\| `([^`]+)` \| (0\d{3}) \|", text, re.M)
+    return {name.replace("CLUSTER", "*"): int(mode, 8) for name, mode in rows}
+
+
+def test_what_is_on_the_disk_is_documented_with_its_mode(site: Site) -> None:
+    site.target()
+    site.write("people.toml", STATE)
+    (site.state / "secrets").mkdir(mode=0o700)
+    (site.state / "secrets" / "u").write_text("a long password\n")
+    (site.state / "secrets" / "u").chmod(0o600)
+    before = os.umask(0)
+    try:
+        assert site.run("apply", "--yes").status == ExitStatus.OK
+        assert site.run("drift").status == ExitStatus.OK
+    finally:
+        os.umask(before)
+    known = _documented()
+    seen = set()
+    for path in site.home.rglob("*"):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if path.is_dir():
+            assert mode == 0o700, path
+            continue
+        name = path.relative_to(site.home).as_posix()
+        (pattern,) = [one for one in known if fnmatchcase(name, one)]
+        assert mode == known[pattern], name
+        seen.add(pattern)
+    assert known.keys() - seen == {"journal/*/*.reserve"}, "there only while a run lasts"
+    assert stat.S_IMODE((site.state / "secrets" / "tok").stat().st_mode) == 0o600

@@ -27,7 +27,13 @@ def sandbox(
     The folder holds user.cfg, priv/token.cfg, storage.cfg and so on, read and written as Proxmox
     VE does. Edits by hand are seen at the next request. Stop it with Ctrl-C.
     """
-    from reconciler.sandbox.http.server import Sandbox
+    try:
+        from reconciler.sandbox.http.server import Sandbox
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"the embedded Proxmox VE needs a package that is not installed: {error.name}",
+            hint="pip install 'pvectl[sandbox]'; `--on sandbox:FOLDER` works without it",
+        ) from None
     from reconciler.sandbox.settings import Settings
 
     if not folder.is_dir():
