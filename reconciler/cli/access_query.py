@@ -40,7 +40,9 @@ def parse_query(subject: str, path: str, privilege: str, who: str) -> AccessQuer
     if who:
         raise UsageError("--who goes with a pasted refusal", hint=_EXAMPLE)
     if not path:
-        what = "the path" if "@" in subject else f"'{subject}' is no code and no user; the path"
+        what = (
+            "the path" if "@" in subject else f"'{subject}' is neither a code nor a user; the path"
+        )
         raise UsageError(f"{what} is missing", hint=_EXAMPLE)
     return AccessQuery(
         subject, parse_path(path), (parse_privilege(privilege),) if privilege else ()
@@ -50,7 +52,7 @@ def parse_query(subject: str, path: str, privilege: str, who: str) -> AccessQuer
 def _pasted(text: str, path: str, who: str) -> AccessQuery:
     for words, meaning in _NO_GRANT_HELPS.items():
         if words in text:
-            raise UsageError(meaning, hint="what was pasted is no matter of ACL entries")
+            raise UsageError(meaning, hint="ACL entries do not decide this")
     refusal = parse_refusal(text)
     if refusal is None:
         raise UsageError(
@@ -81,7 +83,7 @@ def _pasted(text: str, path: str, who: str) -> AccessQuery:
 def parse_path(text: str) -> str:
     """An ACL path in normal form; raises UsageError with the likely one."""
     if re.fullmatch(r"[0-9]+", text):
-        raise UsageError(f"'{text}' is no path", hint=f"did you mean /vms/{text}?")
+        raise UsageError(f"'{text}' is not a path", hint=f"did you mean /vms/{text}?")
     path = normalize_path(text)
     if path is None:
         raise UsageError(

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from reconciler.access.analysis.effects import listed
 from reconciler.cli.command import CommonOptions
 from reconciler.cli.commit import commit_of
 from reconciler.cli.context import (
@@ -36,12 +37,14 @@ from reconciler.errors import (
 from reconciler.execution.journal import store
 from reconciler.live.reader import Live
 from reconciler.model.api import Api
+from reconciler.model.change import Undo
 from reconciler.model.plan import Plan
 from reconciler.planning.builder import PlanResult, build_plan
 from reconciler.planning.checks.preflight import MISSING_PRIVILEGE
 from reconciler.planning.request import PlanRequest
 from reconciler.render.documents.schedule_preview import remarks
 from reconciler.render.view import View
+from reconciler.text.humanize import count
 
 Targets = Annotated[
     list[str] | None,
@@ -152,9 +155,22 @@ def carry_out(
     for finding in plan.findings:
         if finding.code == MISSING_PRIVILEGE:
             raise Refused(finding.message, hint=finding.hint)
-    confirm("Apply this plan?", yes=yes or approve is not None)
+    confirm(_question(plan), yes=yes or approve is not None)
     secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
     return execute(common, api, here(cluster, api).folder, plan, secrets)
+
+
+def _question(plan: Plan) -> str:
+    """How many changes, to which cluster, and what of it cannot be undone."""
+    final = [
+        str(change.address)
+        for step in plan.steps
+        if step.undo is Undo.NONE
+        for change in step.changes
+    ]
+    changed = count(len({change.address for change in plan.changes}), "change")
+    text = f"Apply {changed} to {plan.cluster}?"
+    return f"{text} {listed(final)} cannot be undone." if final else text
 
 
 def _is_approved(plan: Plan, digest: str) -> bool:

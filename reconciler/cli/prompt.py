@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import sys
 
+import typer
+
 from reconciler.cli.streams import write_err
-from reconciler.errors import Refused, UsageError
+from reconciler.errors import ExitStatus, UsageError
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask, unless `yes`; raises Refused for any answer but yes, UsageError when nobody is there."""
+    """Ask, unless `yes`. Any other answer than yes ends the command, which is no error; raises
+    UsageError where nobody can answer."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError("nobody can be asked here", hint="add --yes to do it without a question")
-    write_err(f"\n{question} Only 'yes' is taken for yes: ")
+        raise UsageError(
+            "cannot prompt: stdin is not a terminal",
+            hint="pass --yes to go on without confirmation",
+        )
+    write_err(f"\n{question} Type 'yes' to confirm: ")
     if sys.stdin.readline().strip() != "yes":
-        raise Refused("not done", hint="nothing was sent")
+        write_err("Cancelled: nothing was sent.\n")
+        raise typer.Exit(ExitStatus.OK)

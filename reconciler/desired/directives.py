@@ -50,7 +50,7 @@ def _principal(text: str) -> str:
     if "@" in text or text.startswith("group:") or _GLOB.search(text):
         return text
     raise ValueError(
-        f"'{text}' is no principal; write user@realm, user@realm!token, group:NAME for the "
+        f"'{text}' is not a valid principal; write user@realm, user@realm!token, group:NAME for "
         "members of a group, or a glob such as *@ldap"
     )
 

@@ -20,7 +20,7 @@ from reconciler.text.suggest import did_you_mean
 M = TypeVar("M", bound=BaseModel)
 
 _TYPES = {
-    "string_type": "a text in quotes",
+    "string_type": "a string",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "int_type": "a whole number",

@@ -78,7 +78,9 @@ class _Work:
             return match[0][1:]
         found = self.lookup(node, match[2], match[0])
         if isinstance(found, (list, dict)):
-            message = f"the variable '{match[2]}' is no single value and cannot be part of a text"
+            message = (
+                f"the variable '{match[2]}' is not a single value and cannot be part of a string"
+            )
             self._error("WRONG_TYPE", node, message, f'write "{match[0]}" alone')
             return match[0]
         return str(found).lower() if isinstance(found, bool) else str(found)

@@ -60,7 +60,9 @@ def _check_name(name: str, parent: str) -> None:
     if name.startswith(LOCK_PREFIX):
         raise ValueError(f"group names that start with {LOCK_PREFIX} are kept for pvectl's lock")
     if not NAME.fullmatch(name):
-        raise ValueError(f"'{name}' is no group name; use letters, digits, '.', '-' and '_'")
+        raise ValueError(
+            f"'{name}' is not a valid group name; use letters, digits, '.', '-' and '_'"
+        )
 
 
 def _declare(name: str, parent: str, table: GroupTable) -> Iterable[Declaration]:

@@ -47,7 +47,9 @@ def _check_name(name: str, parent: str) -> None:
     if name.lower().startswith(_RESERVED):
         raise ValueError(f"role names that start with PVE are reserved; rename {name}")
     if not NAME.fullmatch(name):
-        raise ValueError(f"'{name}' is no role name; use letters, digits, '.', '-' and '_'")
+        raise ValueError(
+            f"'{name}' is not a valid role name; use letters, digits, '.', '-' and '_'"
+        )
 
 
 def _declare(name: str, parent: str, table: RoleTable) -> Iterable[Declaration]:

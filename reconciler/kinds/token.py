@@ -61,7 +61,8 @@ class TokenTable(TomlTable):
 def _check_name(name: str, parent: str) -> None:
     if not TOKEN.fullmatch(f"{parent}!{name}"):
         raise ValueError(
-            f"'{name}' is no token name; write a letter, then one or more of letters, digits, '.-_'"
+            f"'{name}' is not a valid token name; "
+            "write a letter, then one or more of letters, digits, '.-_'"
         )
 
 
@@ -78,9 +79,7 @@ def _check_place(sink: SecretSink | None) -> None:
             f"secret_to '{path}' leaves the state folder; write an absolute path if that is meant"
         )
     if path.endswith(".toml"):
-        raise ValueError(
-            f"secret_to '{path}' is a state file, which is no place for a secret; name another one"
-        )
+        raise ValueError(f"secret_to '{path}' is a state file; name another file for the secret")
 
 
 def _export(name: str, spec: TokenSpec) -> dict[str, Any]:

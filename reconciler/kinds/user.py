@@ -76,7 +76,7 @@ class UserSpec(Spec):
 def _email(value: str) -> str:
     complaint = formats.check("email-opt", value)
     if complaint:
-        raise ValueError(f"'{value}' is no e-mail address; write NAME@DOMAIN")
+        raise ValueError(f"'{value}' is not a valid e-mail address; write NAME@DOMAIN")
     return value
 
 
@@ -105,7 +105,7 @@ def _check_name(name: str, parent: str) -> None:
         raise ValueError(f"user '{name}' names no realm; write {name}@pve or {name}@pam")
     if not USER.fullmatch(name):
         raise ValueError(
-            f"'{name}' is no user id; NAME@REALM is expected, without blanks, ':' and '/'"
+            f"'{name}' is not a valid user ID; NAME@REALM is expected, without blanks, ':' and '/'"
         )
     if len(name) > 64:
         raise ValueError(f"user id '{name}' is longer than 64 characters; shorten it")

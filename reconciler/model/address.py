@@ -23,7 +23,9 @@ class Address(NamedTuple):
         """Raises ValueError for a text without kind or id."""
         kind, dot, name = text.partition(".")
         if not (kind and dot and name):
-            raise ValueError(f"'{text}' is no address; KIND.ID is expected, as in user.alice@pve")
+            raise ValueError(
+                f"'{text}' is not a valid address; KIND.ID is expected, as in user.alice@pve"
+            )
         return cls(kind, name)
 
     def matches(self, pattern: str) -> bool:

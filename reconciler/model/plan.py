@@ -102,7 +102,7 @@ class Access(NamedTuple):
         effects, logins = tuple(data["effects"]), tuple(data["logins"])
         said = [one[key] for one in (*effects, *logins) for key in _SAID]
         if not all(isinstance(text, str) for text in said):
-            raise ValueError("what is said of access is no text")
+            raise ValueError("the access summary is not a string")
         return cls(effects, logins, dict(data["shared"]), int(data["more"]))
 
 

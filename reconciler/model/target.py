@@ -134,5 +134,5 @@ def _normal_endpoint(text: str) -> str:
         raise ValueError(f"an endpoint holds host and port only: https://host:{DEFAULT_PORT}")
     host = parts.hostname or ""
     if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host):
-        raise ValueError("the host of the endpoint is no host name or address")
+        raise ValueError("the host of the endpoint is not a valid host name or address")
     return f"https://{f'[{host}]' if ':' in host else host}:{port}"

@@ -165,8 +165,8 @@ class _Work:
         for owner in kind_of(address).owners(address.id, spec):
             declared = self.desired.objects.get(owner)
             if declared is not None and not 0 < declared.expires <= self.now:
-                return True, f"not declared; hangs on {owner}"
-        return False, "not declared, and hangs on nothing that is"
+                return True, f"not declared; belongs to {owner}"
+        return False, "not declared, not attached to a declared object"
 
     def dependents(self) -> None:
         """Take along what names a deleted object, so that each is shown and can be restored."""

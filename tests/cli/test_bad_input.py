@@ -69,7 +69,7 @@ MISTAKES = {
         '[role.PVEAuditor]\nprivileges = ["VM.Audit"]\n', "1:7", "INVALID_VALUE", ("built into",)
     ),
     "a token of one letter": Mistake(
-        '[user."a@pve".token.t]\n', "1:21", "INVALID_VALUE", ("'t' is no token name",)
+        '[user."a@pve".token.t]\n', "1:21", "INVALID_VALUE", ("'t' is not a valid token name",)
     ),
     "a user without realm": Mistake(
         "[user.alice]\n", "1:7", "INVALID_VALUE", ("names no realm", "alice@pve")

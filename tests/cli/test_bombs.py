@@ -68,7 +68,7 @@ BOMBS = {
         "a.toml:1:",
         "more than 100,000 questions",
     ),
-    "slips": ("[group.g]\nx = \n" * 5000, "", "a.toml:2:", "this is no value"),
+    "slips": ("[group.g]\nx = \n" * 5000, "", "a.toml:2:", "not a valid value"),
 }
 
 

@@ -155,7 +155,7 @@ def test_a_name_that_means_nobody_is_a_failure(tmp_path: Path) -> None:
     )
     done = ask("verify", on=FIXTURES / "team", state=tmp_path)
     assert done.status == 4
-    assert "group:Gone is no user, token or group that exists" in done.out
+    assert "group:Gone is not an existing user, token or group" in done.out
     assert "- cannot Sys.Modify  (there is no group:Gone)" in done.out
     (check,) = ask_json("verify", on=FIXTURES / "team", state=tmp_path)["checks"]
     assert check["ok"] is False

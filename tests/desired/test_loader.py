@@ -238,5 +238,5 @@ def test_the_same_files_give_the_same_findings(tmp_path: Path) -> None:
 def test_a_name_is_judged_where_the_table_has_mistakes_as_well(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('[role."a b"]\nprivileges = ["vm.audit"]\n')
     found = load(tmp_path).findings
-    assert any("'a b' is no role name" in one.message for one in found)
+    assert any("'a b' is not a valid role name" in one.message for one in found)
     assert any("vm.audit" in one.message for one in found)

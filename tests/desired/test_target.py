@@ -35,7 +35,7 @@ def test_fingerprints_may_be_written_in_any_usual_way(text):
         ({"endpoints": "http://a"}, "https://host"),
         ({"endpoints": "pve01"}, "https://host"),
         ({"endpoints": "https://a/api2/json"}, "host and port only"),
-        ({"endpoints": "https://a b"}, "no host name"),
+        ({"endpoints": "https://a b"}, "not a valid host name"),
         ({"endpoints": ()}, "at least 1"),
         ({"endpoints": ("https://a", "https://A:8006")}, "twice"),
         ({"endpoints": ("https://a", "sandbox:x")}, "alone"),

@@ -58,15 +58,15 @@ def test_a_flag_that_allows_nothing_is_said() -> None:
     misspelt = plan(
         live={OPS: GroupSpec()}, removed=(OPS,), policy=policy, allowed=("PROTECTED=group.osp",)
     )
-    (said,) = found(misspelt, "ALLOWED_IN_VAIN")
+    (said,) = found(misspelt, "UNUSED_ALLOW")
     assert "PROTECTED=group.ops" in said.hint
     assert misspelt.refusals
     right = plan(
         live={OPS: GroupSpec()}, removed=(OPS,), policy=policy, allowed=("PROTECTED=group.ops",)
     )
-    assert not found(right, "ALLOWED_IN_VAIN")
+    assert not found(right, "UNUSED_ALLOW")
     assert not right.refusals
-    assert found(plan(allowed=("NOPE=x",)), "ALLOWED_IN_VAIN")
+    assert found(plan(allowed=("NOPE=x",)), "UNUSED_ALLOW")
 
 
 def test_a_target_that_fits_nothing_refuses_the_plan() -> None:

@@ -87,7 +87,7 @@ def first_plan() -> Plan:
                 for who in ("token:felhom-ctl@pve!ctl", "user:felhom-ctl@pve")
             ),
         ],
-        kept=[LeftAlone("user", "not declared, and hangs on nothing that is", 3)],
+        kept=[LeftAlone("user", "not declared, not attached to a declared object", 3)],
     )
 
 

@@ -63,7 +63,7 @@ def test_the_last_line_says_what_to_do() -> None:
     ]
     assert last[0] == "No changes. The cluster matches the declared state."
     assert last[1] == "To do this: pvectl apply plan.json"
-    assert last[2].startswith("Refused: 2 errors stand in the way.")
+    assert last[2].startswith("Plan refused: fix 2 errors.")
 
 
 def test_who_may_plan_only_is_not_told_to_apply() -> None:

@@ -189,7 +189,7 @@ def _joining(
 ) -> list[str]:
     """Existing users that somebody may put into another group, one of those that are alike.
 
-    Nobody where he may make users of his own, which have no entries that stand in the way.
+    Nobody where he may make users of his own, which have no entries in the way.
     """
     if _filled(reached, who):
         return []

@@ -28,7 +28,7 @@ class BrokenPart(StrEnum):
 
     CANNOT = "cannot, but should be able to"
     CAN = "can, but should not be able to"
-    UNKNOWN = "is no user, token or group that exists"
+    UNKNOWN = "is not an existing user, token or group"
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def review_snapshot(earlier: Mapping[str, Any]) -> dict[str, Age]:
 def check(document: object) -> None:
     """Raises ValueError when `document` is no review that can be compared by this version."""
     if not isinstance(document, Mapping) or document.get("kind") != "review":
-        raise ValueError("this is no access review")
+        raise ValueError("this is not an access review")
     if document.get("format") != FORMAT:
         raise ValueError(f"its format is {document.get('format')}; this version reads {FORMAT}")
     review_snapshot(document)

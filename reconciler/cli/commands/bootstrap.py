@@ -69,7 +69,9 @@ def bootstrap_command(
 def _start(loaded: Loaded, token: str, *, plan_only: bool) -> Start:
     actor = token or (loaded.cluster.target.actor if loaded.cluster.target else "") or DEFAULT
     if "@" not in actor or ("!" in actor and split_token(actor) is None):
-        raise UsageError(f"'{actor}' is no user and no token", hint=f"as in --token '{DEFAULT}'")
+        raise UsageError(
+            f"'{actor}' is neither a user nor a token", hint=f"as in --token '{DEFAULT}'"
+        )
     reads = tuple(planning_needs(kinds_to_read(loaded.desired)))
     if plan_only:
         granted = [("To plan", bootstrap(reads, actor, PLAN))]

@@ -37,7 +37,7 @@ def snapshot(
             live = read_whole_cluster(api)
         number, left_out = copy_cluster(live, out)
         for name in left_out:
-            info(common, f"left out, since no Proxmox VE takes it anew: {name}")
+            info(common, f"skipped: Proxmox VE would refuse to create it: {name}")
         info(common, f"wrote {number} objects to {out}; plan with: pvectl plan --on sandbox:{out}")
         return ExitStatus.OK
 

@@ -82,7 +82,7 @@ def _glob_of(kind: str) -> Callable[[str], None]:
     def check(glob: str) -> None:
         if not glob or glob.startswith(f"{kind}."):
             raise ValueError(
-                f"'{glob}' is no glob over the names of a {kind}; write the name alone, without "
+                f"'{glob}' is not a glob over {kind} names; write the name alone, without "
                 f"'{kind}.', or * for everything"
             )
 
@@ -92,7 +92,9 @@ def _glob_of(kind: str) -> Callable[[str], None]:
 def _addresses(glob: str) -> None:
     kind, dot, name = glob.partition(".")
     if not (dot and name):
-        raise ValueError(f"'{glob}' is no address; write KIND.NAME, as in user.root@pam or group.*")
+        raise ValueError(
+            f"'{glob}' is not a valid address; write KIND.NAME, as in user.root@pam or group.*"
+        )
     if kind not in all_kinds() and "*" not in kind:
         likely = did_you_mean(kind, all_kinds())
         raise ValueError(
@@ -113,7 +115,7 @@ def _privilege_on_path(text: str) -> None:
 
 def _principal(text: str) -> None:
     if not (USER.fullmatch(text) or TOKEN.fullmatch(text)):
-        raise ValueError(f"'{text}' is no principal; write user@realm or user@realm!token")
+        raise ValueError(f"'{text}' is not a valid principal; write user@realm or user@realm!token")
 
 
 _CHECKS: Mapping[tuple[str, str], Callable[[str], None]] = {

@@ -189,7 +189,7 @@ def _misfits(
     for variable in table.vars:
         if not variable.isidentifier():
             yield finding(
-                "vars", f"'{variable}' is no name of a variable", "use letters, digits and _"
+                "vars", f"'{variable}' is not a valid variable name", "use letters, digits and _"
             )
 
 

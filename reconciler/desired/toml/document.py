@@ -181,7 +181,7 @@ _PLAIN = {
         "write \\\\, or use single quotes around the text",
     ),
     "Invalid value": (
-        "this is no value",
+        "not a valid value",
         "texts are quoted, true and false are in small letters, dates look like 2027-01-31",
     ),
     "Expected '=' after a key in a key/value pair": (

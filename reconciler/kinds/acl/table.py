@@ -47,7 +47,7 @@ def parse_entry(name: str) -> Entry:
     who, bar, role = rest.rpartition("|")
     kind, colon, principal = who.partition(":")
     if not (bar and colon):
-        raise ValueError(f"'{name}' is no entry; PATH|KIND:PRINCIPAL|ROLE is expected")
+        raise ValueError(f"'{name}' is not an ACL entry; PATH|KIND:PRINCIPAL|ROLE is expected")
     return Entry(path, kind, principal, role)
 
 
@@ -74,7 +74,9 @@ def _valid_role(role: str) -> str:
     if role in PRIVILEGES:
         raise ValueError(f"'{role}' is a privilege, no role; declare a role that has it")
     if not NAME.fullmatch(role):
-        raise ValueError(f"'{role}' is no role name; use letters, digits, '.', '-' and '_'")
+        raise ValueError(
+            f"'{role}' is not a valid role name; use letters, digits, '.', '-' and '_'"
+        )
     return role
 
 
@@ -86,20 +88,20 @@ def _valid_user(user: str) -> str:
     if TOKEN_ID.fullmatch(user):
         raise ValueError(f"'{user}' is a token; write it under tokens")
     if not USER_ID.fullmatch(user):
-        raise ValueError(f"'{user}' is no user id; NAME@REALM is expected")
+        raise ValueError(f"'{user}' is not a valid user ID; NAME@REALM is expected")
     return user
 
 
 def _valid_group(group: str) -> str:
     if not NAME.fullmatch(group):
         hint = "write it under users" if "@" in group.lstrip("@") else "write the name without '@'"
-        raise ValueError(f"'{group}' is no group name; {hint}")
+        raise ValueError(f"'{group}' is not a valid group name; {hint}")
     return group
 
 
 def _valid_token(token: str) -> str:
     if not TOKEN_ID.fullmatch(token):
-        raise ValueError(f"'{token}' is no token id; NAME@REALM!TOKEN is expected")
+        raise ValueError(f"'{token}' is not a valid token ID; NAME@REALM!TOKEN is expected")
     return token
 
 

@@ -106,7 +106,7 @@ def check_name(name: str, parent: str) -> None:
     del parent
     if not (_UUID.fullmatch(name) or is_creatable(name)):
         raise ValueError(
-            f"'{name}' is no id of a job: a letter, then letters, digits, '_', '-'; at least two "
+            f"'{name}' is not a valid job ID: a letter, then letters, digits, '_', '-'; 2 or more "
             "characters"
         )
     if len(name) > 50:

@@ -54,7 +54,7 @@ _TELLING: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
     ),
     (
         HTTPException,
-        "the answer is no HTTP",
+        "not an HTTP response",
         "check that the port in `endpoint` is pveproxy's (8006)",
     ),
 )

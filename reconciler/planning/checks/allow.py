@@ -35,8 +35,8 @@ def allow(findings: Iterable[Finding], allowed: Sequence[str]) -> Iterable[Findi
             yield finding
     for given in unused:
         hint = did_you_mean(given, refusals) or "take it out; a refusal names the flag it needs"
-        message = f"--allow '{given}' fits no refusal of this plan"
-        yield Finding("ALLOWED_IN_VAIN", Severity.WARNING, message, hint)
+        message = f"--allow '{given}' matches nothing in this plan"
+        yield Finding("UNUSED_ALLOW", Severity.WARNING, message, hint)
 
 
 def passed(findings: Iterable[Finding], allowed: Sequence[str]) -> tuple[str, ...]:

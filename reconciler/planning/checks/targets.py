@@ -23,6 +23,6 @@ def unmatched_targets(targets: Sequence[str], addresses: Collection[Address]) ->
             yield Finding(
                 "NO_SUCH_TARGET",
                 Severity.ERROR,
-                f"--target '{target}' fits no object, neither declared nor in the cluster",
+                f"--target '{target}' matches no declared or live object",
                 did_you_mean(target, map(str, addresses)) or "write KIND.NAME, as in user.anna@pve",
             )

@@ -184,4 +184,4 @@ def _cycle(steps: Sequence[Step], before: Mapping[int, set[int]], missing: Seque
     edges = " -> ".join(
         f"{steps[i].changes[0].action} {steps[i].changes[0].address}" for i in reversed(circle)
     )
-    return f"these changes wait for each other: {edges}"
+    return f"dependency cycle between changes: {edges}"

@@ -71,7 +71,7 @@ def _closing(plan: Plan, view: View) -> Iterable[TextLine]:
         crowded = any(finding.code == UNDECLARED_MEMBER for finding in plan.findings)
         yield TextLine(CROWDED, Style.WARNING) if crowded else TextLine(NO_CHANGES, Style.GOOD)
     if refusals:
-        text = f"Refused: {count(len(refusals), 'error stands', 'errors stand')} in the way. "
+        text = f"Plan refused: fix {count(len(refusals), 'error')}. "
         if all(finding.allow for finding in refusals):
             text += "Correct the state files, or allow what is meant with the flags named above."
         else:

@@ -108,7 +108,7 @@ def _failures(done: Verification) -> Iterator[Block]:
             TextLine(_next(first.failed[0], first.privilege), Style.FAINT, 6, whole=True),
         )
     for expectation, name in done.unknown:
-        text = f"{name} is no user, token or group that exists"
+        text = f"{name} is not an existing user, token or group"
         yield (TextLine(text, Style.ERROR, 2, label=f"{expectation.source}  "),)
     for probe in done.probes:
         if probe.refused:
@@ -227,7 +227,7 @@ def _cases(done: Verification) -> Iterator[ci.Case]:
         note = _next(one.failed[0], one.privilege) if one.failed else one.expectation.reason
         yield ci.Case(name, group, failure, note, one.expectation.source)
     for expectation, name in done.unknown:
-        text = f"{name} is no user, token or group that exists"
+        text = f"{name} is not an existing user, token or group"
         yield ci.Case(name, "pvectl.verify.names", text, source=expectation.source)
     for probe in done.probes:
         yield ci.Case(f"{probe.token} logs in", "pvectl.verify.tried", probe.refused)
