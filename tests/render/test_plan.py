@@ -59,7 +59,7 @@ def test_the_last_line_says_what_to_do() -> None:
     last = [
         _text(nothing).splitlines()[-1],
         _text(first, next_command="pvectl apply plan.json").splitlines()[-1],
-        _text(busy, next_command="pvectl apply").splitlines()[-2],
+        _text(busy, next_command="pvectl apply").splitlines()[-1],
     ]
     assert last[0] == "No changes. The cluster matches the declared state."
     assert last[1] == "To do this: pvectl apply plan.json"
