@@ -205,6 +205,8 @@ class RequestRefused(PvectlError):
     ) -> None:
         detail = "".join(f"; {k}: {v.strip()}" for k, v in sorted((errors or {}).items()))
         super().__init__(f"Proxmox VE answered {status} {reason}{detail}", hint=hint)
+        self.asked = ""
+        """what was asked and where, for people; "" where that is not known"""
         self.status = status
         self.reason = reason
         self.errors = dict(errors or {})

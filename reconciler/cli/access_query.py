@@ -81,7 +81,7 @@ def _pasted(text: str, path: str, who: str) -> AccessQuery:
 
 
 def parse_path(text: str) -> str:
-    """An ACL path in normal form; raises UsageError with the likely one."""
+    """A path in normal form; raises UsageError for what can be none."""
     if re.fullmatch(r"[0-9]+", text):
         raise UsageError(f"'{text}' is not a path", hint=f"did you mean /vms/{text}?")
     path = normalize_path(text)
@@ -89,12 +89,23 @@ def parse_path(text: str) -> str:
         raise UsageError(
             f"'{text}' is no ACL path", hint="letters, digits and . - _ between slashes: /vms/100"
         )
-    head, slash, rest = path[1:].partition("/")
-    if not check_path(path) and f"/{head}" not in HEADS:
-        likely = suggest(f"/{head}", HEADS)
-        hint = f"did you mean {likely}{slash}{rest}?" if likely else f"one of {', '.join(HEADS)}"
-        raise UsageError(f"Proxmox VE knows no path {path}", hint=hint)
     return path
+
+
+def check_place(table: AccessTable, path: str) -> None:
+    """Raises UsageError for a path that Proxmox VE takes for no entry, with the likely one; unless
+    an entry is there, left by an earlier release, which counts all the same."""
+    head, slash, rest = path[1:].partition("/")
+    if check_path(path) or f"/{head}" in HEADS or path in table.acl:
+        return
+    likely = suggest(f"/{head}", HEADS)
+    whole = f"{likely}{slash}{rest}"
+    meant = whole if check_path(whole) else likely
+    hint = f"did you mean {meant}?" if likely else f"write one below {', '.join(HEADS)}"
+    below = sorted(place for place in table.acl if place.startswith(f"{path}/"))
+    if below:
+        hint += f" There are entries on {', '.join(below)}."
+    raise UsageError(f"Proxmox VE has no path {path}", hint=hint)
 
 
 def parse_privilege(text: str) -> str:

@@ -24,7 +24,7 @@ from reconciler.execution import private_folder
 from reconciler.execution.journal import store
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import EVERYTHING
-from reconciler.live.answer_check import CheckedApi
+from reconciler.live.answer_check import checked
 from reconciler.live.reader import Live, read_live
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
@@ -121,7 +121,7 @@ def connect(cluster: ClusterSettings, *, read_only: bool) -> Iterator[Api]:
 
         api = open_api(target, _credential(cluster, read_only=read_only), read_only=read_only)
     try:
-        yield CheckedApi(api)
+        yield checked(api)
     finally:
         api.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +12,14 @@ from reconciler.desired.secrets import resolve
 from reconciler.errors import SinkFailed
 from reconciler.execution.secrets import fingerprints
 from reconciler.execution.secrets.delivery import deliver, probe, withdraw
+from reconciler.kinds.user import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.plan import Step
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.spec import State
+
+SHORTEST, LONGEST = 8, 64
+"""Characters of a password that Proxmox VE takes (PVE::API2::User, `create_user`)."""
 
 
 def changed_secrets(
@@ -39,6 +44,26 @@ def changed_secrets(
 
     places = FolderSecrets(folder, reach).places(found)
     return fingerprints.changed_secrets_of(kept, places, read)
+
+
+def bad_passwords(state: State, folder: Path, reach: Reach) -> Mapping[Address, str]:
+    """Declared users -> why Proxmox VE would refuse their password; never the password.
+
+    No command runs, and nothing is read where the files may be somebody's proposal (in CI). A
+    reference that cannot be resolved here is not judged.
+    """
+    found: dict[Address, str] = {}
+    if reach.strict:
+        return found
+    for address, spec in state.items():
+        if isinstance(spec, UserSpec) and spec.password is not None:
+            if reach.missing(spec.password, folder):
+                continue
+            with contextlib.suppress(SinkFailed):
+                length = len(resolve(spec.password, folder))
+                if not SHORTEST <= length <= LONGEST:
+                    found[address] = f"it must have {SHORTEST} to {LONGEST} characters"
+    return found
 
 
 @dataclass(frozen=True, slots=True)

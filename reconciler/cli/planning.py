@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -14,21 +15,25 @@ from reconciler.cli.command import CommonOptions
 from reconciler.cli.commit import commit_of
 from reconciler.cli.context import (
     Loaded,
+    connect,
     here,
+    load_cluster,
     now,
+    read_cluster,
 )
-from reconciler.cli.folder_secrets import FolderSecrets, changed_secrets
+from reconciler.cli.folder_secrets import FolderSecrets, bad_passwords, changed_secrets
 from reconciler.cli.output import (
     show,
     show_if_possible,
 )
 from reconciler.cli.prompt import confirm
 from reconciler.cli.runner import execute
-from reconciler.desired.loader import fingerprints
-from reconciler.desired.settings.settings import SETTINGS_FILE
+from reconciler.desired.loader import by_place, fingerprints, require_valid
+from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import (
     ExitStatus,
+    FilesInvalid,
     JournalUnfinished,
     PvectlError,
     Refused,
@@ -38,9 +43,11 @@ from reconciler.execution.journal import store
 from reconciler.live.reader import Live
 from reconciler.model.api import Api
 from reconciler.model.change import Undo
+from reconciler.model.finding import PARTIAL, Finding
 from reconciler.model.plan import Plan
 from reconciler.planning.builder import PlanResult, build_plan
 from reconciler.planning.checks.preflight import MISSING_PRIVILEGE
+from reconciler.planning.checks.references import references_beside_mistakes
 from reconciler.planning.request import PlanRequest
 from reconciler.render.documents.schedule_preview import remarks
 from reconciler.render.view import View
@@ -60,6 +67,23 @@ Allow = Annotated[
 ]
 
 
+def load_to_plan(cluster: ClusterSettings, settings: Settings, *, offline: bool = False) -> Loaded:
+    """The files of a cluster. Raises FilesInvalid with every mistake, and with the names that
+    nothing has as far as the cluster can be asked now."""
+    loaded = load_cluster(cluster, settings, strict=False)
+    desired = loaded.desired
+    try:
+        require_valid(desired.findings)
+    except FilesInvalid:
+        if offline:
+            raise
+        unknown: list[Finding] = []
+        with suppress(PvectlError), connect(cluster, read_only=True) as api:
+            unknown += references_beside_mistakes(desired, read_cluster(api, desired).state)
+        require_valid(by_place([*desired.findings, *unknown]))
+    return loaded
+
+
 def make_plan(
     loaded: Loaded, api: Api, live: Live, targets: list[str] | None, allow: list[str] | None
 ) -> PlanResult:
@@ -74,6 +98,9 @@ def make_plan(
         allowed=tuple(allow or ()),
         changed_secrets=changed_secrets(
             loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach, place.folder
+        ),
+        bad_passwords=bad_passwords(
+            loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach
         ),
         identity=place.identity,
         files=files_of(loaded),
@@ -122,10 +149,11 @@ def show_plan(
 
 
 def plan_status(planned: PlanResult, *, detailed: bool) -> ExitStatus:
-    """Refused before changes before nothing."""
+    """Refused before changes before nothing; what `--target` leaves out differs all the same."""
     if planned.plan.refusals:
         return ExitStatus.REFUSED
-    return ExitStatus.CHANGES if detailed and planned.plan.steps else ExitStatus.OK
+    differs = planned.plan.steps or any(one.code == PARTIAL for one in planned.plan.findings)
+    return ExitStatus.CHANGES if detailed and differs else ExitStatus.OK
 
 
 SHORTEST_DIGEST = 8

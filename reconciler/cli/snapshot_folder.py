@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from reconciler.errors import RequestRefused
 from reconciler.kinds import all_kinds
+from reconciler.kinds.backup.table import is_creatable
 from reconciler.kinds.shared.reader import EVERYTHING, read_state
 from reconciler.live.reader import Live
+from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.inventory import Guest
 from reconciler.model.plan import Step
 from reconciler.planning.ordering.order import order
 from reconciler.pve.formats import check
+from reconciler.sandbox.config.leftovers import is_writable, write_leftovers
 from reconciler.sandbox.http.direct import SandboxApi
 
 
 def copy_cluster(live: Live, folder: Path) -> tuple[int, list[str]]:
     """Make every object of `live` in the new `folder`; guests are names only.
 
-    Returns how many were made, and what is not in the folder: objects that no Proxmox VE takes
-    anew, such as an entry of a user who is gone, and names that Proxmox VE never gives. A cluster
-    may send anything, so names are checked before they become paths or lines.
+    Returns how many were made, and what is not in the folder: objects that Proxmox VE refuses to
+    create, and names that Proxmox VE never gives. A cluster may send anything, so names are checked
+    before they become paths or lines. What no Proxmox VE takes again, such as an entry of a user
+    who is gone, is written into user.cfg as it was left there.
 
     What already stands in a fresh folder (root, built-in realms) is brought to the same values.
     """
@@ -41,9 +46,44 @@ def copy_cluster(live: Live, folder: Path) -> tuple[int, list[str]]:
         for address, spec in live.state.items()
         if there.get(address) != spec
     ]
-    left_out = [change.address for step in order(changes) for change in _refused(api, step)]
+    for step in order(changes):
+        _refused(api, step)
+    there, _ = read_state(api, all_kinds(), dict.fromkeys(all_kinds(), EVERYTHING))
+    missing = [address for address, spec in live.state.items() if there.get(address) != spec]
+    leftovers = {a: live.state[a] for a in missing if is_writable(a, live.state[a])}
+    write_leftovers(folder, leftovers, live.facts)
+    left_out = [a for a in missing if not (a in leftovers or _renamed_in(api, folder, live, a))]
     (folder / "priv" / "token.cfg").unlink(missing_ok=True)
+    _sort_lists(folder / "storage.cfg")
     return len(live.state) - len(left_out), [*unusable, *map(str, left_out)]
+
+
+def _sort_lists(file: Path) -> None:
+    """Proxmox VE writes sets in any order; two snapshots of one cluster are to be the same."""
+    if not file.exists():
+        return
+    lines = file.read_text().splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        key, _, value = line.strip().partition(" ")
+        if key in {"content", "nodes"}:
+            lines[number] = f"\t{key} {','.join(sorted(value.split(',')))}\n"
+    file.write_text("".join(lines))
+
+
+def _renamed_in(api: SandboxApi, folder: Path, live: Live, address: Address) -> bool:
+    """Make a job under another id and give it its own in the file, since PVE takes no new job of
+    the ids that it made itself in earlier releases."""
+    spec = live.state[address]
+    if address.kind != "backup" or is_creatable(address.id):
+        return False
+    for_now = Address("backup", f"for-now-{hashlib.sha256(address.id.encode()).hexdigest()[:16]}")
+    change = Change(for_now, None, spec, Reason(Cause.MISSING, "in the live cluster"))
+    if any(_refused(api, step) for step in order([change])):
+        return False
+    jobs = folder / "jobs.cfg"
+    text = jobs.read_text().replace(f"vzdump: {for_now.id}\n", f"vzdump: {address.id}\n")
+    jobs.write_text(text)
+    return True
 
 
 def _refused(api: SandboxApi, step: Step) -> list[Change]:

@@ -28,7 +28,7 @@ def crosscheck(desired: Desired, *, complete: bool) -> Iterator[Finding]:
     if complete:
         for kind in all_kinds().values():
             yield from _placed(kind.review(desired.objects), desired)
-        yield from _misspelt(desired)
+    yield from _misspelt(desired, complete=complete)
 
 
 def _placed(findings: Iterable[Finding], desired: Desired) -> Iterator[Finding]:
@@ -71,8 +71,9 @@ def _removed(desired: Desired) -> Iterator[Finding]:
                 )
 
 
-def _misspelt(desired: Desired) -> Iterator[Finding]:
-    """Names that are not declared but look like declared ones.
+def _misspelt(desired: Desired, *, complete: bool) -> Iterator[Finding]:
+    """Names that are not declared but look like declared ones, or like those of Proxmox VE itself;
+    while tables are missing only like the latter.
 
     Whether they exist is decided against the cluster; this only says what was probably meant.
     """
@@ -85,11 +86,13 @@ def _misspelt(desired: Desired) -> Iterator[Finding]:
     for address in desired.objects:
         known[address.kind].add(address.id)
     unknown = [ref for ref in users if ref.id not in kind_of(ref).always]
+    if not complete:
+        known.clear()
     if len(unknown) > _MOST_NOTES:
         return
     for ref in unknown:
         likely = suggest(ref.id, known[ref.kind] | kind_of(ref).always)
-        if likely:
+        if likely and not _extends(ref.id, likely):
             yield Finding(
                 "UNDECLARED",
                 Severity.NOTE,
@@ -98,3 +101,10 @@ def _misspelt(desired: Desired) -> Iterator[Finding]:
                 users[ref],
                 desired.objects[users[ref]].source,
             )
+
+
+def _extends(name: str, other: str) -> bool:
+    """Whether one of the names is the other with a word more, as `local-lvm` and `local`: that is
+    no slip of the pen."""
+    longer, shorter = sorted((name, other), key=len, reverse=True)
+    return longer.startswith(shorter) and longer[len(shorter) : len(shorter) + 1] in {"-", "_", "."}

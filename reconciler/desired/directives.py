@@ -1,4 +1,4 @@
-"""`[[removed]]`, `[[moved]]`, `[[expect]]` and `[[waive]]`: wishes beside the objects."""
+"""`[[removed]]`, `[[moved]]`, `[[expect]]`, `[[waive]]`, `[[no_backup]]`: beside the objects."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from reconciler.desired.toml.document import Document
 from reconciler.desired.validation import validate, wrong_type
 from reconciler.kinds import all_kinds
 from reconciler.kinds.acl.table import MOST
+from reconciler.kinds.backup.table import GuestId
 from reconciler.kinds.shared.field_types import Expiry, Privilege
 from reconciler.model.address import Address
-from reconciler.model.declared import Expectation, Moved, Waiver
+from reconciler.model.declared import Expectation, Moved, NoBackup, Waiver
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import TomlTable
 from reconciler.pve.acl_paths import check_path, normalize_path
@@ -126,11 +127,31 @@ class WaiveTable(TomlTable):
     expires: Expiry = Field(gt=0, description="date from which it waives nothing")
 
 
+class NoBackupTable(TomlTable):
+    """[[no_backup]]"""
+
+    guests: list[GuestId] = Field(default=[], description="guests that no job has to save, by id")
+    pools: list[str] = Field(default=[], description="or all guests of these pools")
+    templates: bool = Field(default=False, description="or every template")
+    reason: str = Field(min_length=1, description="why they are not backed up")
+    expires: Expiry = Field(default=0, description="date from which they are missed again")
+
+    @model_validator(mode="after")
+    def _names_something(self) -> NoBackupTable:
+        if not (self.guests or self.pools or self.templates):
+            raise ValueError(
+                "nothing is left out of backups; give guests = [...], pools = [...] or "
+                "templates = true"
+            )
+        return self
+
+
 DIRECTIVES: Mapping[str, type[TomlTable]] = {
     "removed": RemovedTable,
     "moved": MovedTable,
     "expect": ExpectTable,
     "waive": WaiveTable,
+    "no_backup": NoBackupTable,
 }
 
 
@@ -142,6 +163,7 @@ class Directives:
         self.moved: list[Moved] = []
         self.expectations: list[Expectation] = []
         self.waivers: list[Waiver] = []
+        self.no_backup: list[NoBackup] = []
         self.findings: list[Finding] = []
         self.asked = 0
 
@@ -171,6 +193,8 @@ class Directives:
                 self.waivers.append(
                     Waiver(table.code, table.address, table.reason, table.expires, source)
                 )
+            elif isinstance(table, NoBackupTable):
+                self.no_backup.append(_no_backup(table, source))
 
     def _expect(self, one: Expectation) -> None:
         """Each question takes a look at the entries, so their number is bounded."""
@@ -216,6 +240,11 @@ class Directives:
         problems = (
             (old.kind != new.kind, "cannot become {new}", "a [[moved]] stays within one kind"),
             (all_kinds()[old.kind].place.array, "has no name that could change", "take it out"),
+            (
+                old.id in all_kinds()[old.kind].always,
+                "belongs to Proxmox VE itself and keeps its name",
+                "take this [[moved]] out",
+            ),
             (old == new, "is moved to itself", "take this [[moved]] out"),
             (old in there, "is moved away and declared", "delete its table, or this [[moved]]"),
             (gone, f"is moved here and removed at {gone}", "decide for one of them"),
@@ -259,6 +288,17 @@ def _expectation(table: ExpectTable, source: Source) -> Expectation:
         but=tuple(table.but),
         source=source,
         reason=table.reason,
+    )
+
+
+def _no_backup(table: NoBackupTable, source: Source) -> NoBackup:
+    return NoBackup(
+        guests=tuple(table.guests),
+        pools=tuple(table.pools),
+        templates=table.templates,
+        reason=table.reason,
+        expires=table.expires,
+        source=source,
     )
 
 

@@ -28,11 +28,13 @@ class Exported(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """A table to be written; `parent` and `name` as in `Kind.declare`."""
+    """A table to be written; `parent` and `name` as in `Kind.declare`. `declared`: what it
+    declares."""
 
     parent: str
     name: str
     values: dict[str, Any]
+    declared: Spec
 
 
 _Tables = dict[str, dict[str, dict[str, dict[str, Any]]]]
@@ -53,7 +55,9 @@ def export(state: State) -> Exported:
         table = _table(kind, address, spec)
         if isinstance(table, Finding):
             findings.append(table)
-        elif table.values or not kind.built_in(address.id, spec):
+            continue
+        findings += _left_out(address, spec, table.declared)
+        if table.values or not kind.built_in(address.id, spec):
             tables[address.kind][table.parent][table.name or address.id] = table.values
     files: dict[str, list[str]] = {}
     for name, kind in all_kinds().items():
@@ -111,11 +115,11 @@ def _only_comments(path: Path) -> bool:
 def _table(kind: Kind[Any], address: Address, spec: Spec) -> _Table | Finding:
     """The table of one object, or why there is none."""
     parent, name = kind.named(address.id, spec)
-    values = kind.export(address.id, spec)
     try:
+        values = kind.export(address.id, spec)
         kind.check_name(name, parent)
         table = kind.table.model_validate(values)
-        declared = [declaration.id for declaration in kind.declare(name, parent, table)]
+        declared = {one.id: one.spec for one in kind.declare(name, parent, table)}
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         why = str(problem.get("ctx", {}).get("error", problem["msg"]))
@@ -123,15 +127,32 @@ def _table(kind: Kind[Any], address: Address, spec: Spec) -> _Table | Finding:
         why = str(error)
     else:
         if address.id in declared:
-            return _Table(parent, name, values)
+            return _Table(parent, name, values, declared[address.id])
         why = "its table would declare something else"
+    why, _, hint = why.partition("; ")
     return Finding(
         "NOT_IMPORTED",
         Severity.WARNING,
         f"{address} is in no file: {why}",
-        "it stays in the cluster as it is; delete or correct it there",
+        hint or "it stays in the cluster as it is; delete or correct it there",
         address,
     )
+
+
+def _left_out(address: Address, spec: Spec, declared: Spec) -> Iterator[Finding]:
+    """Options of an object that its table cannot hold."""
+    there, kept = (dict(getattr(side, "options", ())) for side in (spec, declared))
+    missing = sorted(there.keys() - kept.keys())
+    if missing:
+        names = " and ".join(missing)
+        yield Finding(
+            "NOT_IMPORTED",
+            Severity.WARNING,
+            f"{names} of {address} {'is' if len(missing) == 1 else 'are'} in no file: only root@pam"
+            " may set it, not even a token of root@pam",
+            "it stays in the cluster as it is, and no plan touches it",
+            address,
+        )
 
 
 def _texts(kind: Kind[Any], path: tuple[str, ...], tables: _Tables, parent: str) -> Iterator[str]:

@@ -98,6 +98,7 @@ class _Load:
         self.objects: dict[Address, Declared] = {}
         self.wishes = Directives()
         self.findings: list[Finding] = []
+        self.broken: set[Address] = set()
         self.repeats: dict[tuple[Source, Source], list[Address]] = {}
         self.outer = {k.place.key: k for k in all_kinds().values() if not k.place.inside}
         self.nested: dict[str, dict[str, Kind[Any]]] = {name: {} for name in all_kinds()}
@@ -179,12 +180,14 @@ class _Load:
         try:
             kind.check_name(name, parent)
             if table is None:
+                self.broken.add(_meant(kind, name, parent))
                 return
             for declaration in kind.declare(name, parent, table):
                 if not self.has_room(source):
                     return
                 self.add(Address(kind.name, declaration.id), declaration, source)
         except ValueError as error:
+            self.broken.add(_meant(kind, name, parent))
             message, _, hint = str(error).partition("; ")
             self.findings.append(
                 Finding("INVALID_VALUE", Severity.ERROR, message, hint, source=source)
@@ -228,7 +231,9 @@ class _Load:
             moved=moved,
             expectations=tuple(self.wishes.expectations),
             waivers=tuple(self.wishes.waivers),
+            no_backup=tuple(self.wishes.no_backup),
             policy=settings.policy if settings else Policy(),
+            broken=frozenset(self.broken),
         )
         valid = not any(finding.severity is Severity.ERROR for finding in self.findings)
         findings = [*self.findings, *crosscheck(desired, complete=valid)]
@@ -237,7 +242,21 @@ class _Load:
             findings += out_of_reach(desired.objects, settings.reach, folder)
             desired, refused = without_waivers(desired, settings.trust)
             findings += refused
-        return replace(desired, findings=by_place(findings))
+        return replace(desired, findings=by_place(_once(findings)))
+
+
+def _meant(kind: Kind[Any], name: str, parent: str) -> Address:
+    """The object of a table that cannot be read; a token's id begins with its user."""
+    return Address(kind.name, f"{parent}!{name}" if kind.name == "token" else name)
+
+
+def _once(findings: Sequence[Finding]) -> Iterable[Finding]:
+    """Without what follows from an unknown variable at the same place."""
+    unknown = {one.source for one in findings if one.code == "UNKNOWN_VARIABLE"}
+    for one in findings:
+        follows = one.severity is Severity.ERROR and one.source in unknown
+        if one.code == "UNKNOWN_VARIABLE" or not follows:
+            yield one
 
 
 def _repeated(first: Source, second: Source, addresses: list[Address]) -> Finding:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from reconciler.atomic_write import atomic_write
 from reconciler.errors import StalePlan, UsageError
-from reconciler.execution.run.observation import as_shown, is_hidden
+from reconciler.execution.run.observation import is_hidden, left
 from reconciler.execution.wording import differences, said
 from reconciler.kinds import specs
 from reconciler.kinds.shared.step import misfit, unseen
@@ -133,7 +133,9 @@ def check_fresh(plan: Plan, live: State) -> None:
     changed = stale(plan, live)
     if not changed:
         return
-    wanted = {c.address: as_shown(c.address, c.after) for c in plan.changes if not is_hidden(c)}
+    wanted = {
+        c.address: left(c, c.after, live.get(c.address)) for c in plan.changes if not is_hidden(c)
+    }
     arrived = {address for address, spec in wanted.items() if live.get(address) == spec}
     if arrived == wanted.keys() and arrived.issuperset(changed):
         raise StalePlan(

@@ -7,14 +7,18 @@ import pkgutil
 from collections.abc import Iterable, Mapping
 from functools import cache
 from graphlib import TopologicalSorter
+from types import MappingProxyType
 from typing import Any
 
 from reconciler.access.delta import Delta, difference
-from reconciler.access.table import AccessTable
+from reconciler.access.table import AccessTable, PoolMembers
 from reconciler.kinds.kind import Kind
 from reconciler.model.address import Address
 from reconciler.model.change import Change
+from reconciler.model.inventory import Strays
 from reconciler.model.spec import Spec, State
+
+_NONE: Mapping[str, Strays] = MappingProxyType({})
 
 
 @cache
@@ -58,11 +62,17 @@ def visible(address: Address, spec: Spec) -> Spec:
     return shown
 
 
-def access_table(state: State) -> AccessTable:
-    """What the permission algorithm needs to know of a state."""
+def access_table(state: State, strays: Mapping[str, Strays] = _NONE) -> AccessTable:
+    """What the permission algorithm needs to know of a state, and of `strays` in its pools."""
     table = AccessTable()
     for address, spec in state.items():
         kind_of(address).grants(address.id, spec, table)
+    for name, (guests, storages) in strays.items():
+        pool = table.pools.get(name)
+        if pool is not None:
+            table.pools[name] = PoolMembers(
+                pool.guests.union(guests), pool.storages.union(storages)
+            )
     return table
 
 

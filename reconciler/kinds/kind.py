@@ -111,7 +111,8 @@ class Kind(Generic[S]):
                   Proxmox VE does not take
     `declare`     (name in the file, name of the enclosing table, table) -> declarations;
                   raises ValueError for what the table's own model cannot tell
-    `export`      (id, spec) -> the same table as plain values, for import
+    `export`      (id, spec) -> the same table as plain values, for import; raises ValueError for
+                  what no table can hold
     `named`       (id, spec) -> (name of the enclosing table or "", name in the file), for import
     `refers_to`   the kinds that its specs may name; decides what is made first
     `lock`        the file that PVE locks while writing
@@ -124,6 +125,8 @@ class Kind(Generic[S]):
     `read`        answers -> (id, spec) of every live object
     `sees`        what the caller must hold for a complete read
     `overlay`     (declared, live or None) -> the spec to reach: keeps what is not managed
+    `completed`   (spec as it was sent, live spec) -> the spec with what PVE itself added when it
+                  made the object
     `visible`     spec -> what PVE will show of it: without secrets and sinks
     `references`  (id, spec) -> the objects that it names
     `owners`      (id, spec) -> the objects on which it hangs; in mode `owned` it goes when they
@@ -186,6 +189,7 @@ class Kind(Generic[S]):
     on_demand: bool = False
     details: Callable[[Reads, frozenset[str]], tuple[Request, ...]] = _nothing
     overlay: Callable[[S, S | None], S] = _as_declared
+    completed: Callable[[S, S], S] = _as_declared
     visible: Callable[[S], S] = _itself
     references: Callable[[str, S], Iterable[Address]] = _nothing
     owners: Callable[[str, S], Iterable[Address]] = _nothing

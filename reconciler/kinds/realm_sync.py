@@ -12,7 +12,7 @@ from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.realm.table import RealmSpec
 from reconciler.kinds.shared.answer_shape import FLAG, ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import Text, changed, flag, given, names
-from reconciler.kinds.shared.jobs import Schedule, id_findings, schedule_findings
+from reconciler.kinds.shared.jobs import Schedule, id_findings, same_schedule, schedule_findings
 from reconciler.kinds.shared.options import without_line_feed
 from reconciler.kinds.shared.replace import as_replacement
 from reconciler.model.address import Address
@@ -27,17 +27,21 @@ from reconciler.pve.formats import check
 JOBS = request("GET", "cluster", "jobs", "realm-sync")
 _TEXTS = ("realm", "schedule", "scope", "comment", "remove-vanished")
 _JOB = Fields({"id": ID}, {"enabled": FLAG, "enable-new": FLAG, **dict.fromkeys(_TEXTS, TEXT)})
+NOTHING = ("none",)
+"""What `remove-vanished` says where nothing is to be removed, whatever the realm says."""
 
 
 class RealmSyncSpec(Spec):
-    """`remove_vanished`: what goes with an entry that the directory no longer has."""
+    """`remove_vanished`: what goes with an entry that the directory no longer has; ("none",) where
+    nothing does. Empty, and None for `enable_new`: what the realm's `sync-defaults-options` say,
+    then PVE's own default (Realm sync of PVE::API2::Domains)."""
 
     realm: str
     schedule: str
-    scope: str = "both"
+    scope: str
     enabled: bool = True
     comment: str = ""
-    enable_new: bool = True
+    enable_new: bool | None = None
     remove_vanished: tuple[str, ...] = ()
 
 
@@ -48,9 +52,13 @@ class RealmSyncTable(TomlTable):
     scope: Literal["users", "groups", "both"] = "both"
     enabled: bool = True
     comment: Annotated[Text, AfterValidator(without_line_feed), Field(max_length=512)] = ""
-    enable_new: bool = Field(default=True, description="new users may log in at once")
-    remove_vanished: list[Literal["acl", "properties", "entry"]] = Field(
-        default=[], description="what is removed when the directory no longer has an entry"
+    enable_new: bool | None = Field(
+        default=None, description="new users may log in at once; else as the realm says"
+    )
+    remove_vanished: list[Literal["acl", "properties", "entry"]] | None = Field(
+        default=None,
+        description="what is removed when the directory no longer has an entry; [] is nothing; "
+        "else as the realm says",
     )
 
 
@@ -64,24 +72,28 @@ def _check_name(name: str, parent: str) -> None:
 
 
 def _declare(name: str, parent: str, table: RealmSyncTable) -> Iterable[Declaration]:
-    fields = {**dict(table), "remove_vanished": names(table.remove_vanished)}
+    vanished = table.remove_vanished
+    chosen = () if vanished is None else names(vanished) or NOTHING
+    fields = {**dict(table), "remove_vanished": chosen}
     yield Declaration(name, RealmSyncSpec(realm=parent, **fields))
 
 
 def _export(name: str, spec: RealmSyncSpec) -> dict[str, Any]:
     del name
-    table = {"schedule": spec.schedule, "scope": spec.scope} | given(
-        comment=spec.comment, remove_vanished=list(spec.remove_vanished)
-    )
-    for field in ("enabled", "enable_new"):
-        if not getattr(spec, field):
-            table[field] = False
+    table: dict[str, Any] = {"schedule": spec.schedule, "scope": spec.scope}
+    table |= given(comment=spec.comment)
+    if not spec.enabled:
+        table["enabled"] = False
+    if spec.enable_new is not None:
+        table["enable_new"] = spec.enable_new
+    if spec.remove_vanished:
+        table["remove_vanished"] = [one for one in spec.remove_vanished if one not in NOTHING]
     return table
 
 
 def _read(reads: Reads) -> Iterable[tuple[str, RealmSyncSpec]]:
     for row in reads[JOBS]:
-        vanished = str(row.get("remove-vanished") or "none")
+        new = row.get("enable-new")
         yield (
             row["id"],
             RealmSyncSpec(
@@ -90,10 +102,19 @@ def _read(reads: Reads) -> Iterable[tuple[str, RealmSyncSpec]]:
                 scope=row.get("scope") or "both",
                 enabled=flag(row.get("enabled"), default=True),
                 comment=row.get("comment") or "",
-                enable_new=flag(row.get("enable-new"), default=True),
-                remove_vanished=() if vanished == "none" else names(vanished.split(";")),
+                enable_new=None if new in (None, "") else flag(new),
+                remove_vanished=names(
+                    filter(None, str(row.get("remove-vanished") or "").split(";"))
+                ),
             ),
         )
+
+
+def _overlay(declared: RealmSyncSpec, live: RealmSyncSpec | None) -> RealmSyncSpec:
+    if live is None:
+        return declared
+    schedule = same_schedule(declared.schedule, live.schedule)
+    return declared.model_copy(update={"schedule": schedule})
 
 
 def _realm(name: str, spec: RealmSyncSpec) -> Iterable[Address]:
@@ -114,12 +135,12 @@ def _params(spec: RealmSyncSpec) -> dict[str, Value]:
         "scope": spec.scope,
         "enabled": str(int(spec.enabled)),
         "comment": spec.comment,
-        "enable-new": str(int(spec.enable_new)),
+        "enable-new": "" if spec.enable_new is None else str(int(spec.enable_new)),
         "remove-vanished": ";".join(spec.remove_vanished),
     }
 
 
-_ABSENT = _params(RealmSyncSpec(realm="", schedule=""))
+_ABSENT = _params(RealmSyncSpec(realm="", schedule="", scope=""))
 
 
 def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
@@ -196,6 +217,7 @@ KIND = Kind(
     read=_read,
     on_demand=True,
     sees=(need("/", "Sys.Audit"),),
+    overlay=_overlay,
     references=_realm,
     owners=_realm,
     split=_split,

@@ -19,7 +19,8 @@ from reconciler.model.spec import Spec
 from reconciler.pve.builtin_roles import BUILT_IN_ROLES
 
 ROLES = request("GET", "access", "roles")
-_RESERVED = "pve"
+RESERVED = "pve"
+"""How the names of roles begin that Proxmox VE keeps for itself, in any case."""
 
 
 class RoleSpec(Spec):
@@ -44,7 +45,7 @@ def _check_name(name: str, parent: str) -> None:
             f"role {name} is built into Proxmox VE and cannot be changed; "
             "declare one with another name"
         )
-    if name.lower().startswith(_RESERVED):
+    if name.lower().startswith(RESERVED):
         raise ValueError(f"role names that start with PVE are reserved; rename {name}")
     if not NAME.fullmatch(name):
         raise ValueError(
@@ -88,7 +89,7 @@ def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change
 
 def _undo(change: Change) -> Undo:
     """PVE reads a hand-written role PVE..., but lets nobody make one (Role.pm, create_role)."""
-    gone = change.after is None and change.address.id.lower().startswith(_RESERVED)
+    gone = change.after is None and change.address.id.lower().startswith(RESERVED)
     return Undo.NONE if gone else Undo.FULL
 
 

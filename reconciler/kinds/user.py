@@ -27,10 +27,11 @@ from reconciler.kinds.shared.field_types import (
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
 from reconciler.model.declared import Declaration
+from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretRef
-from reconciler.model.spec import Spec
+from reconciler.model.spec import Spec, State
 from reconciler.pve import formats
 
 USERS = request("GET", "access", "users", full=1)
@@ -243,6 +244,40 @@ def _halfway(change: Change) -> Iterable[UserSpec]:
         yield change.before.model_copy(update={"enabled": False})
 
 
+def _refuse(change: Change, live: State) -> Iterable[Finding]:
+    """A directory keeps the passwords of its users itself (Auth plugins, `store_password`), and a
+    realm may take names that differ in case for one (User.pm, `create_user`)."""
+    name, after = change.address.id, change.after
+    if change.before is not None or not isinstance(after, UserSpec):
+        return
+    realm = live.get(Address("realm", name.rpartition("@")[2]))
+    if ("case-sensitive", "0") in getattr(realm, "options", ()):
+        yield from _same_user(change.address, live)
+    kind = getattr(realm, "type", "")
+    if after.password is not None and kind not in {"", "pam", "pve"}:
+        yield Finding(
+            "PASSWORD_REFUSED",
+            Severity.ERROR,
+            f"{change.address} cannot be made with a password: its realm is of type {kind}, and "
+            "the passwords of such a realm are not kept by Proxmox VE",
+            hint="delete password from its table",
+            address=change.address,
+        )
+
+
+def _same_user(address: Address, live: State) -> Iterable[Finding]:
+    folded = address.id.casefold()
+    for other in sorted(live):
+        if other.kind == "user" and other != address and other.id.casefold() == folded:
+            yield Finding(
+                "SAME_USER",
+                Severity.ERROR,
+                f"{address} cannot be made: its realm ignores case, and {other} is the same user",
+                hint=f"call it {other.id}",
+                address=address,
+            )
+
+
 def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     """User.pm: Realm.AllocateUser to make and delete, and `userid-group`.
 
@@ -302,8 +337,10 @@ KIND = Kind(
     undo=_undo,
     secrets=_secrets,
     halfway=_halfway,
+    refuse=_refuse,
     needs=_needs,
     grants=_grants,
     weigh=_weigh,
     built_in=_built_in,
+    always=frozenset({"root@pam"}),
 )

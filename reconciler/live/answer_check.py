@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from reconciler.access.explain.snippets import shell
 from reconciler.errors import UnexpectedAnswer
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.answer_shape import BIT, COUNT, ID, TEXT, Fields, Named, Rows, Shape
 from reconciler.kinds.shared.reader import ANSWERS
-from reconciler.model.api import Api
+from reconciler.model.api import Api, SeesFiles
+from reconciler.model.inventory import Strays, Unread
 from reconciler.model.request import Request
 
 BESIDE_THE_KINDS: Mapping[str, Shape] = {
@@ -53,6 +54,25 @@ class CheckedApi:
 
     def close(self) -> None:
         self._api.close()
+
+
+class _CheckedFiles(CheckedApi):
+    """The same in front of a connection that sees the files of the cluster themselves."""
+
+    def __init__(self, api: SeesFiles) -> None:
+        super().__init__(cast("Api", api))
+        self._files = api
+
+    def unread(self) -> Sequence[Unread]:
+        return self._files.unread()
+
+    def strays(self) -> Mapping[str, Strays]:
+        return self._files.strays()
+
+
+def checked(api: Api) -> Api:
+    """`api`, with every answer compared."""
+    return _CheckedFiles(api) if isinstance(api, SeesFiles) else CheckedApi(api)
 
 
 def check_answer(request: Request, answer: Any) -> None:

@@ -7,16 +7,17 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from reconciler.access.evaluate import privileges
+from reconciler.access.explain.explain import parse_refusal
 from reconciler.access.explain.snippets import shell
 from reconciler.access.table import AccessTable
-from reconciler.errors import Blind
+from reconciler.errors import Blind, RequestRefused
 from reconciler.kinds import access_table, all_kinds
 from reconciler.kinds.group import GROUPS
 from reconciler.kinds.kind import Need
 from reconciler.kinds.shared.field_types import split_list
 from reconciler.kinds.shared.reader import RESOURCES, Wanted, read_state
 from reconciler.model.address import Address
-from reconciler.model.api import Api
+from reconciler.model.api import Api, SeesFiles
 from reconciler.model.inventory import Facts, Guest
 from reconciler.model.request import request
 from reconciler.model.spec import State
@@ -40,7 +41,7 @@ class Live(NamedTuple):
 
     def table(self) -> AccessTable:
         """With members of groups that do not exist, which no object of the state can hold."""
-        table = access_table(self.state)
+        table = access_table(self.state, self.facts.strays)
         for user, groups in self.facts.ghosts.items():
             table.add_members(user, groups)
         return table
@@ -56,12 +57,31 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     """
     names = tuple(dict.fromkeys((*names, *DECIDING)))
     needs = [need for name in names for need in all_kinds()[name].sees]
-    version, permissions = api.get([VERSION, PERMISSIONS])
-    _refuse_blind(api.actor, unmet(permissions, needs))
-    state, answers = read_state(api, names, wanted, [RESOURCES])
+    try:
+        version, permissions = api.get([VERSION, PERMISSIONS])
+        _refuse_blind(api.actor, unmet(permissions, needs))
+        state, answers = read_state(api, names, wanted, [RESOURCES])
+    except RequestRefused as refused:
+        raise _unreadable(api, refused) from refused
     _refuse_blind(api.actor, _cut_off(state, api.actor, needs))
     facts = facts_of(version, answers[RESOURCES])
-    return Live(state, replace(facts, ghosts=_ghosts(answers[GROUPS], state)))
+    facts = replace(facts, ghosts=_ghosts(answers[GROUPS], state))
+    if isinstance(api, SeesFiles):
+        facts = replace(facts, unread=tuple(api.unread()), strays=api.strays())
+    return Live(state, facts)
+
+
+def _unreadable(api: Api, refused: RequestRefused) -> Blind:
+    """A list that Proxmox VE does not give away leaves nothing to decide on."""
+    where = refused.asked or api.endpoint
+    why = f"{refused.status} {refused.reason}".strip()
+    if refused.forbidden:
+        refusal = parse_refusal(refused.reason)
+        place = refusal.path if refusal and refusal.path else "/"
+        hint = "\n".join(["grant it the right to read:", *grants(api.actor, place)])
+    else:
+        hint = "try again; if it stays, `journalctl -u pvedaemon -u pveproxy` on the node says why"
+    return Blind(f"{api.actor} cannot see enough to decide: {where} was refused: {why}", hint=hint)
 
 
 def _refuse_blind(actor: str, missing: Sequence[Need]) -> None:
@@ -127,6 +147,7 @@ def _cut_off(state: State, actor: str, needs: Iterable[Need]) -> tuple[Need, ...
     """The needs that an entry further down cuts, with what was read computed as PVE does.
 
     /access/permissions leaves out the paths on which the caller has nothing, so it cannot tell.
+    Where users or entries are cut off, nothing else can be computed from what is left of them.
     """
     table = access_table(state)
     missing = []
@@ -137,7 +158,14 @@ def _cut_off(state: State, actor: str, needs: Iterable[Need]) -> tuple[Need, ...
             if not any(all(name in held for name in way) for way in ways):
                 cut = tuple(tuple((path, name) for name in way) for way in ways if way)
                 missing.append(Need(cut))
-    return tuple(missing)
+    missing = [one for one in missing if not any(_asks_more(other, one) for other in missing)]
+    about_access = [one for one in missing if one.any_of[0][0][0].startswith("/access")]
+    return tuple(about_access or missing)
+
+
+def _asks_more(other: Need, need: Need) -> bool:
+    """Whether whatever meets `other` meets `need` as well."""
+    return set(other.any_of) < set(need.any_of)
 
 
 def _is_above(place: str, path: str) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from reconciler.model.inventory import Strays, Unread
 from reconciler.model.request import Request
 
 
@@ -35,3 +36,29 @@ class Api(Protocol):
 
     def close(self) -> None:
         """Close all connections."""
+
+
+@runtime_checkable
+class SeesFiles(Protocol):
+    """A connection that sees the files of the cluster themselves, as the embedded one does."""
+
+    def unread(self) -> Sequence[Unread]:
+        """What Proxmox VE passes over in them, by file and line."""
+
+    def strays(self) -> Mapping[str, Strays]:
+        """Members of pools that are not there: PVE lists none of them, and counts each."""
+
+
+def unreadable_section(reason: str, path: str) -> str:
+    """Where to look when Proxmox VE cannot write a file, since a section of it cannot be read; ""
+    for another refusal. `path` is that of the request.
+
+    PVE source: `write_config` of PVE::SectionConfig.
+    """
+    if "unknown section type ''" not in reason:
+        return ""
+    name = "storage" if "storage" in path else "domains" if "domains" in path else "jobs"
+    return (
+        f"a section of /etc/pve/{name}.cfg lacks a required option, or holds a value that Proxmox "
+        "VE does not understand: correct it on a node; `journalctl -u pvedaemon` names it"
+    )

@@ -76,6 +76,21 @@ class Waiver(NamedTuple):
     source: Source
 
 
+class NoBackup(NamedTuple):
+    """One `[[no_backup]]`: guests that are in no backup job on purpose.
+
+    `guests` by id, those of `pools`, and with `templates` every template. `expires` in Unix
+    seconds, from when on it counts no more; 0 = never.
+    """
+
+    guests: tuple[int, ...]
+    pools: tuple[str, ...]
+    templates: bool
+    reason: str
+    expires: int
+    source: Source
+
+
 @dataclass(frozen=True, slots=True)
 class Desired:
     """Everything that a state folder declares."""
@@ -85,8 +100,11 @@ class Desired:
     moved: tuple[Moved, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    no_backup: tuple[NoBackup, ...] = ()
     policy: Policy = field(default_factory=Policy)
     findings: tuple[Finding, ...] = ()
+    broken: frozenset[Address] = frozenset()
+    """objects that are not among `objects` since their tables have mistakes"""
 
     @property
     def state(self) -> dict[Address, Spec]:

@@ -12,6 +12,13 @@ UNDECLARED_MEMBER = "UNDECLARED_MEMBER"
 """The code that says of a group who is in it without being declared: drift, though no change."""
 
 
+PARTIAL = "PARTIAL"
+"""The code that says that a plan leaves something out."""
+
+NOT_BACKED_UP = "NOT_BACKED_UP"
+"""The code that says which guests no backup job saves."""
+
+
 class Severity(StrEnum):
     """`ERROR` stops the run, `WARNING` and `NOTE` do not."""
 

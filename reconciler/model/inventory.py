@@ -18,14 +18,39 @@ class Guest(NamedTuple):
     pool: str = ""
 
 
+class Unread(NamedTuple):
+    """Something in a file of the cluster that Proxmox VE passes over while it reads the file.
+
+    `line` counts from 1; `blocks`: Proxmox VE refuses to write the file as long as it is there.
+    """
+
+    file: str
+    line: int
+    text: str
+    blocks: bool = False
+
+
+class Strays(NamedTuple):
+    """Guests and storages that a pool names and that are not there."""
+
+    guests: tuple[int, ...] = ()
+    storages: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """`guests` holds only those that the caller may see.
 
-    `ghosts`: users that do not exist -> the groups that still name them as members.
+    `ghosts`: users that do not exist -> the groups that still name them as members. `unread`: what
+    Proxmox VE passes over in its files, where these can be seen. `strays`: pool -> members that are
+    not there and count for access all the same. `unsaved`: guests that the state
+    files leave out of backups on purpose.
     """
 
     release: str = ""
     guests: Mapping[int, Guest] = field(default_factory=dict)
     nodes: tuple[str, ...] = ()
     ghosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unread: tuple[Unread, ...] = ()
+    strays: Mapping[str, Strays] = field(default_factory=dict)
+    unsaved: frozenset[int] = frozenset()

@@ -24,6 +24,9 @@ _NAMED = {"storage": "/storage/", "pool": "/pool/", "realm": "/access/realm/"}
 def real_paths(state: State, facts: Facts) -> tuple[str, ...]:
     """The ACL paths of all that exists, also without any entry."""
     paths = {f"/vms/{vmid}" for vmid in facts.guests}
+    for guests, storages in facts.strays.values():
+        paths.update(f"/vms/{vmid}" for vmid in guests)
+        paths.update(f"/storage/{storage}" for storage in storages)
     paths.update(f"/nodes/{node}" for node in facts.nodes)
     paths.update(_NAMED[address.kind] + address.id for address in state if address.kind in _NAMED)
     paths.update(f"/access/groups/{a.id}" for a in state if a.kind == "group")

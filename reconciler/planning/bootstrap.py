@@ -97,7 +97,8 @@ def applying_needs(desired: Desired) -> Iterator[Need]:
 
 
 def _possible(desired: Desired, state: State) -> Iterator[Change]:
-    for address, spec in state.items():
+    declared = desired.state
+    for address, spec in {**declared, **state}.items():
         for before, after in ((None, spec), (spec, spec), (spec, None)):
             yield Change(address, before, after, _REASON)
     for address in _going(desired):

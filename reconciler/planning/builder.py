@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from reconciler.access.analysis.impact import Impact, impact
@@ -20,11 +21,13 @@ from reconciler.planning.access_summary import access, real_paths
 from reconciler.planning.checks import run_checks
 from reconciler.planning.checks.allow import allow, passed
 from reconciler.planning.checks.context import PlanContext
+from reconciler.planning.checks.targets import partial
 from reconciler.planning.diff import DiffResult, diff, narrow
 from reconciler.planning.ordering.exposure_tracker import ExposureTracker
 from reconciler.planning.ordering.order import order
 from reconciler.planning.replacement import with_restored_dependents
 from reconciler.planning.request import PlanRequest
+from reconciler.planning.unsaved import unsaved
 
 UNDECLARED = "UNDECLARED"
 """A name that the files alone cannot judge; here the cluster decides."""
@@ -48,6 +51,8 @@ def build_plan(desired: Desired, live: State, facts: Facts, request: PlanRequest
     changes = difference.changes
     if request.targets:
         changes = narrow(changes, request.targets, live)
+    left_out = partial(difference.changes, changes)
+    difference = difference._replace(findings=(*difference.findings, *left_out))
     changes = with_restored_dependents(changes, live)
     return judged(desired, live, facts, request, difference, changes)
 
@@ -67,9 +72,11 @@ def judged(
     where there are none.
     """
     planned = apply_changes(live, changes)
-    before = access_table(live)
-    after = access_table(planned) if changes else before
+    before = access_table(live, facts.strays)
+    after = access_table(planned, facts.strays) if changes else before
     paths = real_paths(planned, facts)
+    unsaved_guests = unsaved(desired, planned, facts, request.now)
+    facts = replace(facts, unsaved=unsaved_guests.guests)
     steps = tuple(saved)
     if not steps:
         steps = order(
@@ -82,6 +89,7 @@ def judged(
     findings = [
         *(one for one in desired.findings if one.code != UNDECLARED),
         *difference.findings,
+        *unsaved_guests.findings,
         *run_checks(context),
     ]
     allowed = sorted(allow(findings, request.allowed), key=Finding.sort_key)

@@ -162,11 +162,18 @@ class _Work:
             return False, "not declared; outside the managed scope"
         if manage.mode is Mode.AUTHORITATIVE:
             return True, "not declared, and this kind is managed authoritatively"
+        if address.kind == "acl" and self._moved_here(address, spec):
+            return False, "not declared; follows a [[moved]] for as long as that is there"
         for owner in kind_of(address).owners(address.id, spec):
             declared = self.desired.objects.get(owner)
             if declared is not None and not 0 < declared.expires <= self.now:
                 return True, f"not declared; belongs to {owner}"
         return False, "not declared, not attached to a declared object"
+
+    def _moved_here(self, address: Address, spec: Spec) -> bool:
+        """Whether it is an entry of what a [[moved]] gave another name."""
+        ends = {moved.new for moved in self.desired.moved}
+        return any(owner in ends for owner in kind_of(address).owners(address.id, spec))
 
     def dependents(self) -> None:
         """Take along what names a deleted object, so that each is shown and can be restored."""

@@ -15,7 +15,8 @@ class PlanRequest:
     `targets` are globs over addresses; `allowed` the refusals that the operator lets pass by name.
     `now` in Unix seconds. `changed_secrets`: parameters whose secret is another one than was sent
     last, by object. `identity`: the fingerprint of the cluster's CA, where it is told. `files`:
-    SHA-256 of each file of the state folder.
+    SHA-256 of each file of the state folder. `bad_passwords`: users -> why Proxmox VE would refuse
+    their password.
     """
 
     cluster: str
@@ -25,5 +26,6 @@ class PlanRequest:
     targets: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     changed_secrets: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
+    bad_passwords: Mapping[Address, str] = field(default_factory=dict)
     identity: str = ""
     files: Mapping[str, str] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.pve.property_strings import VANISHED
+from reconciler.pve.property_strings import VANISHED, parse_properties, render_properties
 from reconciler.pve.schema import ParameterTable
 from reconciler.pve.sections import (
     BOOLEAN,
@@ -99,6 +99,27 @@ BUILT_IN_REALMS: Mapping[str, str] = {
     "pve": "Proxmox VE authentication server",
 }
 """Always there, whatever domains.cfg says; the comment is shown when none is set."""
+
+
+def sync_defaults(text: str, *, drop_old: bool = True) -> str:
+    """`sync-defaults-options` as PVE stores it: `full` and `purge` of earlier releases become
+    `remove-vanished`. Without `drop_old` they stay beside it, as in PVE's answers.
+
+    PVE source: `map_sync_defaults_options` of PVE::API2::Domains.
+    """
+    found = parse_properties("realm-sync-options", text)
+    if found.complaint is not None:
+        return text
+    options = dict(found.values)
+    full, purge = options.get("full") == "1", options.get("purge") == "1"
+    if "remove-vanished" not in options and (full or purge):
+        removed = (["entry", "properties"] if full else []) + (["acl"] if purge else [])
+        options["remove-vanished"] = ";".join(removed)
+    if drop_old:
+        options.pop("full", None)
+        options.pop("purge", None)
+    return render_properties("realm-sync-options", options)
+
 
 REALM_SYNC_OPTIONS: ParameterTable = {
     "comment": string(512),

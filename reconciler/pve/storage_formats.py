@@ -18,6 +18,9 @@ CONTENT_TYPES: tuple[str, ...] = (
     "import",
 )
 
+ISCSI_PROVIDERS = ("comstar", "istgt", "iet", "LIO")
+"""The values of `iscsiprovider`; the API takes any string, and the plugin then refuses it."""
+
 _HOST = r"[A-Za-z0-9\-.]+"
 _IPV6 = r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
 _PORTALS = (
@@ -105,3 +108,15 @@ STORAGE_FORMATS: Mapping[str, Check] = {
     ),
 }
 """Values whose format has no complaint about them are taken as they are."""
+
+
+def canonical_path(path: str) -> str:
+    """A folder as PVE keeps it: no repeated slashes, `/.`, leading `/..`, and no slash at the end.
+
+    PVE source: DirPlugin.pm, `check_config`, with Perl's File::Spec::Unix->canonpath.
+    """
+    path = re.sub(r"/{2,}", "/", path)
+    path = re.sub(r"(?:/\.)+(?=/|$)", "", path) or "/"
+    path = re.sub(r"^/(?:\.\./)*\.\.$", "/", path)
+    path = re.sub(r"^/(?:\.\./)+", "/", path)
+    return path if path == "/" else path.removesuffix("/")

@@ -93,7 +93,9 @@ class StorageType:
 
     `content`: the kinds of content that it can hold; `default_content` is what PVE shows when
     none is set. `formats`: the values of the option `format`. `shared`: PVE forces `shared` to 1.
-    `mounted`: the path is `/mnt/pve/ID` when none is given.
+    `mounted`: the path is `/mnt/pve/ID` when none is given. `folder`: the path is any folder, which
+    PVE keeps in its canonical form. `completed`: options that PVE sets itself when the storage is
+    made without them.
     """
 
     section: SectionType
@@ -102,7 +104,12 @@ class StorageType:
     formats: frozenset[str] = frozenset()
     shared: bool = False
     mounted: bool = False
+    folder: bool = False
+    completed: frozenset[str] = frozenset()
 
+
+_COMPLETED = {"zfs": "zfs-base-path", "zfspool": "mountpoint"}
+"""The hooks `on_add_hook` of ZFSPlugin.pm and ZFSPoolPlugin.pm."""
 
 _DIRECTORY = "images rootdir vztmpl iso backup snippets import"
 _BLOCK = "images rootdir"
@@ -123,6 +130,8 @@ def _storage(
         formats=frozenset(formats.split()),
         shared=name in {"cephfs", "cifs", "iscsi", "iscsidirect", "nfs", "pbs", "rbd", "zfs"},
         mounted=name in {"cephfs", "cifs", "nfs"},
+        folder=name in {"btrfs", "dir"},
+        completed=frozenset(_COMPLETED.get(name, "").split()),
     )
 
 
@@ -164,8 +173,7 @@ STORAGE_TYPES: Mapping[str, StorageType] = {
         ),
         _storage(
             "esxi",
-            "nodes shared disable content bwlimit server! username! password "
-            "skip-cert-verification port",
+            "nodes shared disable content server! username! password skip-cert-verification port",
             ("import", "import"),
             sensitive="password",
             formats="raw qcow2 vmdk",

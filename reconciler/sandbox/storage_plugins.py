@@ -14,6 +14,7 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
+from reconciler.pve.storage_formats import ISCSI_PROVIDERS
 from reconciler.sandbox.config.sections import Section, Values
 from reconciler.sandbox.config.storagecfg import storages
 from reconciler.sandbox.config.store import Store
@@ -38,10 +39,31 @@ def on_add(ctx: Context, name: str, section: Section, secrets: Secrets) -> dict[
         _add_keyring(store, name, kind, secrets.get("keyring"))
     if kind == "lvm" and section.values.get("base"):
         _check_base(store, str(section.values["base"]))
+    if kind in _COMPLETED:
+        _COMPLETED[kind](section.values)
     if kind == "pbs":
         # A key that is not given is removed, should one lie there.
         return _pbs_keys(ctx, name, section.values, {**_NO_KEYS, **secrets}, new=True)
     return None
+
+
+def _add_mountpoint(values: Values) -> None:
+    """Every pool is taken to be there, mounted where ZFS mounts it by itself."""
+    values.setdefault("mountpoint", f"/{values['pool']}")
+
+
+def _add_base_path(values: Values) -> None:
+    """Raises PVE's complaint about a provider that it does not know."""
+    if values.get("zfs-base-path"):
+        return
+    provider = values["iscsiprovider"]
+    if provider not in ISCSI_PROVIDERS:
+        known = ", ".join(ISCSI_PROVIDERS)
+        raise died(f"{provider}: unknown iscsi provider. Available [{known}]")
+    values["zfs-base-path"] = "/dev/zvol/rdsk" if provider == "comstar" else "/dev/zvol"
+
+
+_COMPLETED = {"zfs": _add_base_path, "zfspool": _add_mountpoint}
 
 
 def on_update(

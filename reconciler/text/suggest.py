@@ -5,8 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LIKE = 0.65
+"""From which likeness on a name is offered, between 0 and 1."""
 
-def suggest(name: str, candidates: Iterable[str]) -> str:
+
+def suggest(name: str, candidates: Iterable[str], likeness: float = LIKE) -> str:
     """The candidate that is most like `name`, or "" when none is like it enough to be offered.
 
     A candidate that differs in case only always wins; of several equally good ones the first in
@@ -17,7 +20,7 @@ def suggest(name: str, candidates: Iterable[str]) -> str:
     for candidate in known:
         if candidate.casefold() == folded:
             return candidate
-    close = difflib.get_close_matches(name, known, 1, 0.65)
+    close = difflib.get_close_matches(name, known, 1, likeness)
     return close[0] if close else ""
 
 

@@ -39,7 +39,8 @@ MISTAKES = {
         '[user."a@pve"]\nenabled = "yes"\n', "2:1", "WRONG_TYPE", ("true or false, not a text",)
     ),
     "same object twice": Mistake(
-        '[[acl]]\nroles = ["PVEAuditor"]\npaths = ["/"]\nusers = ["a@pve"]\n' * 2,
+        '[[acl]]\nroles = ["PVEAuditor"]\npaths = ["/"]\nusers = ["a@pve"]\n' * 2
+        + '[user."a@pve"]\n',
         "5:3",
         "DUPLICATE",
         ("declared twice", "a.toml:1"),

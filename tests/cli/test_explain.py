@@ -175,7 +175,7 @@ def test_a_refusal_without_a_path_needs_one() -> None:
         (("alice@pve", "9001"), "did you mean /vms/9001?"),
         (("alice@pve", "/vm/9001"), "did you mean /vms/9001?"),
         (("alice@pve", "/pools/Dev"), "did you mean /pool/Dev?"),
-        (("alice@pve", "/dc"), "one of /access, /mapping"),
+        (("alice@pve", "/dc"), "one below /access, /mapping"),
         (("alice@pve", "/vms/90 01"), "between slashes"),
         (("alice@pve", "/vms/9001", "VM.Aduit"), "did you mean VM.Audit?"),
         (("alice@pve", "/vms/9001", "vm.audit"), "did you mean VM.Audit?"),

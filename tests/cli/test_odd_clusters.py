@@ -40,13 +40,13 @@ def test_an_imported_cluster_with_leftovers_plans_to_no_change(state: Path) -> N
     assert (plan.status, plan.err) == (0, "")
 
 
-def test_a_copy_of_a_cluster_says_what_it_leaves_out(state: Path) -> None:
+def test_a_copy_of_a_cluster_holds_what_no_cluster_takes_again(state: Path) -> None:
     copied = pvectl("snapshot", "--out", "copy", cwd=state.parent)
     assert copied.status == 0
-    assert "left out" in copied.err
+    assert "left out" not in copied.err
     users = (state.parent / "copy" / "user.cfg").read_text()
-    assert "acl:1:/vms/9001:a|b@pve:PVEVMUser:" in users
-    assert "ghost" not in users
+    assert "acl:1:/vms/9001:a|b@pve,ghost@pve:PVEVMUser:" in users
+    assert "acl:1:/dc/x:@a.b:PVEVMUser:" in users
 
 
 def test_an_import_with_wrong_settings_says_what_is_wrong(state: Path) -> None:

@@ -75,7 +75,10 @@ def reach(api: Api, kind: str, name: str, spec: Spec | None) -> Spec | None:
         for request, _ in carried(change(kind, name, before, after)):
             api.send(request, SECRETS)
     seen = live(api, kind, name)
-    assert seen == (None if after is None else found.visible(after))
+    wanted = None if after is None else found.visible(after)
+    if before is None and wanted is not None:
+        wanted = found.completed(wanted, seen)
+    assert seen == wanted
     assert spec is None or found.overlay(spec, seen) == seen
     if seen is not None:
         parent, own_name = found.named(name, seen)

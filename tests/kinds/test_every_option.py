@@ -24,6 +24,7 @@ VALUES: dict[str, list[Any]] = {
     "exclude-path": [["/cache/?*"], ["/var/log", "/a"]],
     "fingerprint": FINGERPRINTS,
     "fleecing": [{"enabled": True, "storage": "local-lvm"}, {"enabled": False}],
+    "iscsiprovider": ["LIO", "comstar"],
     "group_classes": [["posixGroup"], ["b", "a"]],
     "monhost": [["192.0.2.1", "192.0.2.2"], ["192.0.2.3"]],
     "nodes": [[NODE], ["other", NODE]],
@@ -103,8 +104,16 @@ def test_options_of_a_storage_are_set_changed_and_cleared(api: Api, kind: str) -
             reach(api, "storage", "x1", declared("storage", "x1", {**base, **table}))
         name = "keep" if option == "prune-backups" else option.replace("-", "_")
         cleared = declared("storage", "x1", {**base, "unset": [name]})
-        assert reach(api, "storage", "x1", cleared) == made
+        assert _without_own(reach(api, "storage", "x1", cleared)) == _without_own(made)
     reach(api, "storage", "x1", None)
+
+
+def _without_own(spec: Any) -> Any:
+    """Without what Proxmox VE itself adds when a storage is made."""
+    own = STORAGE_TYPES[spec.type].completed
+    return spec.model_copy(
+        update={"options": tuple(pair for pair in spec.options if pair[0] not in own)}
+    )
 
 
 @pytest.mark.parametrize("kind", ["ad", "ldap", "openid", "pam", "pve"])

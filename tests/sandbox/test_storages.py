@@ -102,6 +102,8 @@ def test_each_changeable_option_can_be_set_and_cleared(pve: Pve, kind: str) -> N
             pve.put("/storage/new", delete=option)
             assert option not in pve.get("/storage/new")
     pve.put("/storage/new", disable=1)
+    for option in STORAGE_TYPES[kind].completed:
+        del before[option]
     assert {**pve.get("/storage/new"), "digest": "", "content": ""} == before
 
 
@@ -276,3 +278,19 @@ def test_a_storage_for_another_node_is_unknown_here(pve: Pve) -> None:
     (row,) = pool["members"]
     assert (row["id"], row["status"]) == ("storage/elsewhere/new", "unknown")
     assert "new" not in [row.get("storage") for row in pve.get("/cluster/resources")]
+
+
+def test_a_provider_that_the_plugin_does_not_know_is_refused(pve: Pve) -> None:
+    given = {key: value_of(key, "zfs") for key in STORAGE_TYPES["zfs"].section.required}
+    given["iscsiprovider"] = "lio"
+    refused = pve.refusal(
+        "POST", "/storage", storage="new", type="zfs", **{f"{k}_": given[k] for k in given}
+    )
+    known = "Available [comstar, istgt, iet, LIO]"
+    assert refused == f"500 create storage failed: lio: unknown iscsi provider. {known}"
+
+
+def test_an_esxi_storage_has_no_limit(pve: Pve) -> None:
+    create(pve, "esxi")
+    refused = pve.refusal("PUT", "/storage/new", bwlimit="clone=1")
+    assert refused == "500 update storage failed: unexpected property 'bwlimit'"

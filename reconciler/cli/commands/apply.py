@@ -10,12 +10,13 @@ import typer
 
 from reconciler.cli.app import app
 from reconciler.cli.command import CommonOptions, Panel, command
-from reconciler.cli.context import connect, each_cluster, here, load_cluster, read_cluster
+from reconciler.cli.context import connect, each_cluster, here, read_cluster
 from reconciler.cli.output import check_formats
 from reconciler.cli.planning import (
     Allow,
     Targets,
     carry_out,
+    load_to_plan,
     make_plan,
     show_plan,
 )
@@ -91,7 +92,7 @@ def _fresh(
     asks: bool,
 ) -> Plan:
     """A new plan, shown: for who is `asks`ed about it, for certain."""
-    loaded = load_cluster(cluster, settings)
+    loaded = load_to_plan(cluster, settings)
     planned = make_plan(loaded, api, read_cluster(api, loaded.desired), targets, allow)
     applied = planned.plan.steps and not planned.plan.refusals
     show_plan(_for_reading(common) if applied else common, planned, deciding=asks or not applied)

@@ -13,9 +13,9 @@ from reconciler.access.login import Login
 from reconciler.atomic_write import atomic_write
 from reconciler.cli.app import app
 from reconciler.cli.command import CommonOptions, Panel, command
-from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, read_cluster
+from reconciler.cli.context import connect, each_cluster, here, now, read_cluster
 from reconciler.cli.output import check_formats, info, show
-from reconciler.cli.planning import left_unfinished, make_plan
+from reconciler.cli.planning import left_unfinished, load_to_plan, make_plan
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
@@ -39,7 +39,7 @@ def drift(common: CommonOptions) -> ExitStatus:
     check_formats(common, "drift")
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
-        loaded = load_cluster(cluster, settings)
+        loaded = load_to_plan(cluster, settings)
         with connect(cluster, read_only=True) as api:
             planned = make_plan(loaded, api, read_cluster(api, loaded.desired), None, None)
             folder = here(cluster, api, keep=True).folder

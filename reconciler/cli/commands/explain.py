@@ -12,10 +12,12 @@ from reconciler.access.explain.denial import denial_reasons, held_on
 from reconciler.access.explain.explain import Explanation, explain
 from reconciler.access.login import Login
 from reconciler.access.review.privilege_catalog import least
+from reconciler.access.table import TOKEN
 from reconciler.access.trace import Decision
 from reconciler.cli.access_notes import kinds_for, notes_on
 from reconciler.cli.access_query import (
     AccessQuery,
+    check_place,
     check_principal,
     parse_query,
 )
@@ -99,6 +101,7 @@ def explain_command(
 def _told(seen: AccessView, question: AccessQuery, moment: int) -> Explained:
     who, path = question.who, question.path
     check_principal(seen.table, who)
+    check_place(seen.table, path)
     chosen = _chosen(seen, question)
     found = explain(seen.table, who, path, chosen, moment)
     before = None
@@ -118,7 +121,7 @@ def _told(seen: AccessView, question: AccessQuery, moment: int) -> Explained:
             twin: chosen in privileges(seen.table, twin, path) if chosen else False
             for twin in found.twins
         },
-        notes=(*_of_nobody(found), *notes_on(seen, path, realm)),
+        notes=(*_of_nobody(found), *_idle(seen, found), *notes_on(seen, path, realm)),
         before=before,
     )
 
@@ -138,6 +141,23 @@ def _of_nobody(found: Explanation) -> tuple[str, ...]:
     return (
         f"What names {found.principal} is without effect while there is no such user, and in "
         "force at once for whoever gets the name.",
+    )
+
+
+def _idle(seen: AccessView, found: Explanation) -> tuple[str, ...]:
+    """Entries of a token that holds what its user holds (`roles` of PVE::AccessControl)."""
+    if not found.owner or found.privsep:
+        return ()
+    own = {
+        f"{role} on {path}"
+        for path, kinds in seen.table.acl.items()
+        for role in kinds.get(TOKEN, {}).get(found.principal, ())
+    }
+    if not own:
+        return ()
+    return (
+        f"{found.principal} has no privilege separation, so it holds what its user holds, and its "
+        f"own entries count for nothing: {', '.join(sorted(own))}.",
     )
 
 

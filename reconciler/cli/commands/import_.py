@@ -17,6 +17,7 @@ from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
 from reconciler.model.finding import Severity
+from reconciler.planning.unread import stray_findings, unread_findings
 
 
 @command(app, "import", Panel.FILES, 2)
@@ -41,9 +42,11 @@ def import_state(
         exported = export(live.state)
         for path in write_files(exported.files, out or cluster.folder):
             info(common, f"wrote {path}")
-        if exported.findings:
-            show(common, "findings", exported.findings)
-        wrong = any(finding.severity is Severity.ERROR for finding in exported.findings)
+        passed_over = unread_findings(live.facts.unread)
+        findings = [*exported.findings, *passed_over, *stray_findings(live.facts.strays)]
+        if findings:
+            show(common, "findings", findings)
+        wrong = any(finding.severity is Severity.ERROR for finding in findings)
         return ExitStatus.FILES_INVALID if wrong else ExitStatus.OK
 
     return each_cluster(common, one)

@@ -16,7 +16,6 @@ from reconciler.cli.context import (
     connect,
     each_cluster,
     here,
-    load_cluster,
     now,
     read_cluster,
 )
@@ -30,6 +29,7 @@ from reconciler.cli.planning import (
     Allow,
     Targets,
     left_unfinished,
+    load_to_plan,
     make_plan,
     plan_status,
     show_plan,
@@ -80,7 +80,7 @@ def plan(
         )
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
-        loaded = load_cluster(cluster, settings)
+        loaded = load_to_plan(cluster, settings, offline=against is not None)
         unfinished = False
         if against is not None:
             planned = _offline(loaded, against, common.settings, target, allow)

@@ -10,11 +10,12 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import CommonOptions, Panel, command
 from reconciler.cli.context import connect, each_cluster, read_whole_cluster
-from reconciler.cli.output import info
+from reconciler.cli.output import info, show
 from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
+from reconciler.planning.unread import unread_findings
 
 
 @command(app, "snapshot", Panel.FILES, 3)
@@ -36,6 +37,9 @@ def snapshot(
         with connect(cluster, read_only=True) as api:
             live = read_whole_cluster(api)
         number, left_out = copy_cluster(live, out)
+        findings = list(unread_findings(live.facts.unread))
+        if findings:
+            show(common, "findings", findings)
         for name in left_out:
             info(common, f"skipped: Proxmox VE would refuse to create it: {name}")
         info(common, f"wrote {number} objects to {out}; plan with: pvectl plan --on sandbox:{out}")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 from reconciler.cli.app import app
 from reconciler.cli.command import CommonOptions, Panel, command
 from reconciler.cli.context import each_cluster, load_cluster, now
@@ -10,27 +14,33 @@ from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
 from reconciler.kinds import access_table
+from reconciler.kinds.role import RESERVED
 from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding, Severity
+from reconciler.planning.builder import UNDECLARED
 from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.lint import lint_declared
+from reconciler.pve.builtin_roles import BUILT_IN_ROLES
 from reconciler.text.humanize import count
+from reconciler.text.suggest import suggest
 
 
 @command(app, "validate", Panel.FILES, 4)
 def validate(common: CommonOptions) -> ExitStatus:
     """Check the state files: every mistake at once, with file, line and column. No network.
 
-    Expectations are checked as far as files suffice. Exit 0 when there is no error, 3 with
-    mistakes, 4 when an expectation fails.
+    Expectations are checked as far as files suffice; of a target `sandbox:FOLDER` also what Proxmox
+    VE would pass over in its files. Exit 0 when there is no error, 3 with mistakes, 4 when an
+    expectation fails.
     """
     check_formats(common, "findings")
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         desired = load_cluster(cluster, settings, strict=False).desired
+        desired = replace(desired, findings=tuple(map(_judged, desired.findings)))
         wrong = any(finding.severity is Severity.ERROR for finding in desired.findings)
         by_access = [] if wrong else _by_access(desired)
-        show(common, "findings", [*desired.findings, *by_access])
+        show(common, "findings", [*desired.findings, *by_access, *_passed_over(cluster)])
         if wrong:
             return ExitStatus.FILES_INVALID
         if any(finding.severity is Severity.ERROR for finding in by_access):
@@ -39,6 +49,36 @@ def validate(common: CommonOptions) -> ExitStatus:
         return ExitStatus.OK
 
     return each_cluster(common, one)
+
+
+def _judged(finding: Finding) -> Finding:
+    """A name that Proxmox VE keeps for its own roles and that none of them has is a mistake where
+    one of them is all but the same; no cluster is needed to tell."""
+    if finding.code != UNDECLARED:
+        return finding
+    named = re.search(r" names role\.(\S+), ", finding.message)
+    name = named[1] if named else ""
+    likely = suggest(name, BUILT_IN_ROLES, likeness=0.85)
+    if not (likely and name.lower().startswith(RESERVED)):
+        return finding
+    return finding._replace(
+        code="UNKNOWN_REFERENCE",
+        severity=Severity.ERROR,
+        message=finding.message.replace(", which is not declared", ", which does not exist"),
+        hint=f"did you mean {likely}?",
+    )
+
+
+def _passed_over(cluster: ClusterSettings) -> list[Finding]:
+    """What Proxmox VE passes over in the files of a target that is itself a folder."""
+    folder = cluster.target.sandbox_folder if cluster.target else None
+    if folder is None or not (Path(folder) / "user.cfg").is_file():
+        return []
+    from reconciler.planning.unread import unread_findings
+    from reconciler.sandbox.config.store import Store
+    from reconciler.sandbox.config.unread import unread
+
+    return list(unread_findings(unread(Store(Path(folder)))))
 
 
 def _by_access(desired: Desired) -> list[Finding]:

@@ -9,6 +9,7 @@ import typer
 from reconciler.access.explain.explain import who_can
 from reconciler.cli.access_notes import kinds_for, notes_on
 from reconciler.cli.access_query import (
+    check_place,
     parse_path,
     parse_privilege,
 )
@@ -47,6 +48,7 @@ def who_can_command(
         seen = view_access(
             cluster, settings, from_files=from_files, planned=planned, kinds=kinds_for(where)
         )
+        check_place(seen.table, where)
         holders = who_can(seen.table, wanted, where, now())
         notes = tuple(notes_on(seen, where, "pam"))
         show(common, "holders", Holders(wanted, where, seen.asked, holders, notes))

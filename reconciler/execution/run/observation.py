@@ -29,15 +29,26 @@ def observe(change: Change, state: State) -> Observed:
     A change that does not show (a new password) always looks like `BEFORE`.
     """
     live = state.get(change.address)
-    if live == as_shown(change.address, change.before):
+    if live == left(change, change.before, live):
         return Observed.BEFORE
-    if live == as_shown(change.address, change.after):
+    if live == left(change, change.after, live):
         return Observed.AFTER
     if any(
         live == as_shown(change.address, spec) for spec in kind_of(change.address).halfway(change)
     ):
         return Observed.HALFWAY
     return Observed.OTHER
+
+
+def left(change: Change, side: Spec | None, live: Spec | None) -> Spec | None:
+    """One side of a change as Proxmox VE shows it, with what it adds itself where it makes the
+    object."""
+    spec = as_shown(change.address, side)
+    makes = change.before is None or change.after is None
+    if spec is None or live is None or not makes or type(spec) is not type(live):
+        return spec
+    completed: Spec = kind_of(change.address).completed(spec, live)
+    return completed
 
 
 def as_shown(address: Address, spec: Spec | None) -> Spec | None:
@@ -65,7 +76,7 @@ def matching_side(
     own = [change for change in changes if change.address == address]
     for change in own:
         for spec in (change.after, change.before, *kind_of(address).halfway(change)):
-            if live == as_shown(address, spec):
+            if live == left(change, spec, live):
                 return (spec,)
     return ()
 

@@ -22,7 +22,7 @@ from reconciler.execution.journal.replay import (
 )
 from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import RunContext
-from reconciler.execution.run.observation import Observed, as_shown, observe
+from reconciler.execution.run.observation import Observed, left, observe
 from reconciler.execution.secrets.routing import is_second, token_of
 from reconciler.kinds import kind_of
 from reconciler.model.address import Address
@@ -287,7 +287,8 @@ def _became(fate: _Fate, state: State, *, back: bool) -> Outcome:
     """Where both ends look alike (a new password) the journal decides."""
     address = fate.before.address
     live = state.get(address)
-    was, is_to_be = as_shown(address, fate.before.before), as_shown(address, fate.after.after)
+    was = left(fate.before, fate.before.before, live)
+    is_to_be = left(fate.after, fate.after.after, live)
     if was == is_to_be and live == was:
         if fate.through and not back:
             return Outcome.DONE

@@ -126,6 +126,9 @@ def _until_in_force(
                 lost = _has_sink(order)
                 break
             _record_failure(run, order, failure)
+            if _has_vanished(order, sight, failure):
+                _pass_over(run, order, more=more)
+                return
             _refuse_strangers(order, sight, failure)
             if attempt == TRIES or not _may_send_again(failure):
                 raise
@@ -226,6 +229,24 @@ def _is_ours(order: OutgoingRequest, sight: Snapshot, failure: PvectlError, atte
         isinstance(failure, RequestRefused) and failure.lock_timeout
     )
     return is_applied(order.changes, sight.state) and (doubtful or attempt > 1)
+
+
+def _has_vanished(order: OutgoingRequest, sight: Snapshot, failure: PvectlError) -> bool:
+    """Whether what was to be deleted is gone by itself: refused, and there no more."""
+    deletes = all(change.after is None for change in order.changes)
+    return (
+        deletes and isinstance(failure, RequestRefused) and is_applied(order.changes, sight.state)
+    )
+
+
+def _pass_over(run: RunContext, order: OutgoingRequest, *, more: bool) -> None:
+    """Go on, without the deletion as a change of this run: rollback does not bring it back."""
+    names = ", ".join(str(change.address) for change in order.changes)
+    run.say(order.step, f"already gone: {names}")
+    if order.direction is Direction.BACK:
+        _record(run, order, "done", more=more)
+    elif not more:
+        run.journal.write("skipped", step=order.step)
 
 
 def _refuse_strangers(order: OutgoingRequest, sight: Snapshot, failure: PvectlError) -> None:

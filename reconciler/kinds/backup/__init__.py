@@ -8,6 +8,7 @@ from typing import Any
 from reconciler.access.table import AccessTable
 from reconciler.kinds.backup.coverage import survey
 from reconciler.kinds.backup.table import (
+    MADE_BY_PVE,
     BackupSpec,
     BackupTable,
     Selection,
@@ -18,7 +19,7 @@ from reconciler.kinds.backup.table import (
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.shared.answer_shape import FLAG, ID, IDS, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import flag, given
-from reconciler.kinds.shared.jobs import id_findings, schedule_findings
+from reconciler.kinds.shared.jobs import id_findings, same_schedule, schedule_findings
 from reconciler.kinds.shared.options import (
     answered,
     from_answer,
@@ -114,8 +115,15 @@ def _ids(text: Any) -> tuple[int, ...]:
 
 def _overlay(declared: BackupSpec, live: BackupSpec | None) -> BackupSpec:
     """Options that only root@pam may set stay as they are."""
-    kept = {} if live is None else {n: v for n, v in live.options if n in ROOT_ONLY}
-    return declared.model_copy(update={"options": options({**dict(declared.options), **kept})})
+    if live is None:
+        return declared
+    kept = {name: value for name, value in live.options if name in ROOT_ONLY}
+    return declared.model_copy(
+        update={
+            "schedule": same_schedule(declared.schedule, live.schedule),
+            "options": options({**dict(declared.options), **kept}),
+        }
+    )
 
 
 def _fleecing_storage(spec: BackupSpec) -> str:
@@ -247,7 +255,16 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
 
 def _check(name: str, spec: BackupSpec, desired: Mapping[Address, Spec]) -> Iterable[Finding]:
     del desired
-    return schedule_findings(Address("backup", name), spec.schedule)
+    here = Address("backup", name)
+    yield from schedule_findings(here, spec.schedule)
+    if not (is_creatable(name) or MADE_BY_PVE.fullmatch(name)):
+        yield Finding(
+            "JOB_ID",
+            Severity.WARNING,
+            f"Proxmox VE takes no new job of the id '{name}': {here} must be there already",
+            hint="a new id is a letter, then letters, digits, '_', '-'; at least two characters",
+            address=here,
+        )
 
 
 def _refuse(change: Change, live: State) -> Iterable[Finding]:
@@ -255,6 +272,8 @@ def _refuse(change: Change, live: State) -> Iterable[Finding]:
     before, after = change.before, change.after
     if before is None:
         yield from id_findings(change.address, "realm_sync", live)
+    if isinstance(before, BackupSpec):
+        yield from _renames_others(change.address, live)
     if before is None and not is_creatable(change.address.id):
         yield Finding(
             "JOB_ID",
@@ -270,6 +289,27 @@ def _refuse(change: Change, live: State) -> Iterable[Finding]:
             f"{change.address} has the option dumpdir: only root@pam may edit it, not his tokens",
             hint="take dumpdir away on a node or in the web interface, as root@pam",
             address=change.address,
+        )
+
+
+def _renames_others(address: Address, live: State) -> Iterable[Finding]:
+    """The id of a job in vzdump.cron is the digest of that file, which a change of one changes for
+    all (Backup.pm, `update_job`). Nothing but the id tells such a job from one that was moved."""
+    digest, colon, _ = address.id.partition(":")
+    others = [
+        str(other)
+        for other in sorted(live)
+        if other.kind == "backup" and other != address and other.id.startswith(f"{digest}:")
+    ]
+    if colon and others and MADE_BY_PVE.fullmatch(address.id):
+        yield Finding(
+            "OLD_JOBS",
+            Severity.WARNING,
+            f"{address} may be in vzdump.cron still: its change moves it to jobs.cfg, and gives "
+            f"{' and '.join(others)} another id",
+            hint=f"apply it alone with --target '{address}', then correct the other ids as "
+            "`pvectl import` shows them",
+            address=address,
         )
 
 

@@ -10,7 +10,7 @@ from reconciler.kinds.backup.table import BackupSpec
 from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.kinds.storage.table import StorageSpec
 from reconciler.model.address import Address
-from reconciler.model.finding import Finding, Severity
+from reconciler.model.finding import NOT_BACKED_UP, Finding, Severity
 from reconciler.model.inventory import Facts
 from reconciler.model.spec import Spec
 from reconciler.pve.calendar.event import parse
@@ -111,13 +111,21 @@ def _guests(job: _Job, facts: Facts) -> Iterable[Finding]:
 
 def _unsaved(jobs: Sequence[_Job], facts: Facts) -> Iterable[Finding]:
     saved = {vmid for job in jobs for vmid in job.guests}
-    rest = sorted(set(facts.guests) - saved)
+    rest = sorted(set(facts.guests) - saved - facts.unsaved)
     if rest:
         yield Finding(
-            "NOT_BACKED_UP",
+            NOT_BACKED_UP,
             Severity.WARNING if jobs else Severity.NOTE,
             f"in no enabled backup job: {_list(rest)}",
-            hint="add them to a job, or to the pool of one",
+            hint="add them to a job, or to the pool of one, or to a no_backup table with a reason",
+        )
+    both = sorted(saved & facts.unsaved)
+    if both:
+        yield Finding(
+            "SAVED_ALL_THE_SAME",
+            Severity.NOTE,
+            f"left out of backups on purpose, and in an enabled job all the same: {_list(both)}",
+            hint="exclude them from the job, or take them out of [[no_backup]]",
         )
 
 

@@ -30,7 +30,10 @@ GuestId = Annotated[int, Field(ge=100, le=999_999_999)]
 PLAIN = tuple(sorted(set(VZDUMP_OPTIONS) - set(SELECTION) - ROOT_ONLY - {"prune-backups"}))
 """Options that stand in the table as they are."""
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ID = re.compile(r"[^\s/]+")
+MADE_BY_PVE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40}:[0-9]+")
+"""Ids that PVE gave jobs itself: a UUID, or digest and line of a job that was in vzdump.cron."""
+
 _INSTEAD = {
     "maxfiles": "it is gone in Proxmox VE 9; write keep = { last = N }",
     "starttime": 'it is gone; write schedule = "22:30"',
@@ -102,12 +105,16 @@ BackupTable = table_model(_BackupTable, {name: VZDUMP_OPTIONS[name] for name in 
 
 
 def check_name(name: str, parent: str) -> None:
-    """Raises ValueError for what cannot be the id of a job."""
+    """Raises ValueError for what cannot be the id of a job.
+
+    Jobs that are there may have ids that PVE takes for no new one: those that it made itself (a
+    UUID, or the digest of vzdump.cron and a number), and those that were written by hand.
+    """
     del parent
-    if not (_UUID.fullmatch(name) or is_creatable(name)):
+    if not _ID.fullmatch(name):
         raise ValueError(
-            f"'{name}' is not a valid job ID: a letter, then letters, digits, '_', '-'; 2 or more "
-            "characters"
+            f"'{name}' is not a valid job ID: a letter, then letters, digits, '_', '-'; at least "
+            "two characters"
         )
     if len(name) > 50:
         raise ValueError(f"the id '{name}' is longer than 50 characters")

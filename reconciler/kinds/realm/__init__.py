@@ -24,6 +24,7 @@ from reconciler.kinds.shared.section import fixed_changes, put_params
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason, Undo
 from reconciler.model.finding import Finding, Severity
+from reconciler.model.inventory import Facts
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec, State
@@ -35,7 +36,8 @@ _REALM = Fields({}, {"digest": TEXT, **answered(REALM_OPTIONS)})
 
 
 def _export(name: str, spec: RealmSpec) -> dict[str, Any]:
-    del name
+    if not spec.type:
+        raise ValueError(f"Proxmox VE cannot read realm {name}; {_BROKEN}")
     table: dict[str, Any] = {"type": spec.type}
     for option, value in spec.options:
         table[toml_name(option)] = to_toml(REALM_OPTIONS[option], value)
@@ -65,7 +67,7 @@ def _read(reads: Reads) -> Iterable[tuple[str, RealmSpec]]:
         yield name, RealmSpec(type=kind, options=normal(name, values), held=held)
 
 
-_BROKEN = "a required option of it is empty in domains.cfg, and only an editor on a node mends that"
+_BROKEN = "a required option of it is empty in /etc/pve/domains.cfg: correct it there on a node"
 
 
 def _overlay(declared: RealmSpec, live: RealmSpec | None) -> RealmSpec:
@@ -120,11 +122,53 @@ def _refuse(change: Change, live: State) -> Iterable[Finding]:
                 hint=_BROKEN,
                 address=change.address,
             )
+    yield from _weaker(change)
     fixed = _fixed(change.before, change.after)
     if fixed:
         secret = _undo(change._replace(after=None)) is Undo.NONE
         lost = "its password or client key" if secret else ""
         yield replacement(change, live, tuple(map(toml_name, fixed)), lost)
+
+
+_PROTECTS = {
+    "mode": "logins are sent as `mode` says by default, without encryption",
+    "secure": "logins are sent without encryption",
+    "tfa": "its users log in without a second factor",
+    "verify": "whoever answers in the server's name is believed",
+}
+"""Options that protect logins -> what holds without them."""
+
+
+def _weaker(change: Change) -> Iterable[Finding]:
+    """Options that are not declared and would be cleared, though they protect the logins."""
+    before, after = change.before, change.after
+    if not (isinstance(before, RealmSpec) and isinstance(after, RealmSpec)):
+        return
+    gone = dict(before.options).keys() - dict(after.options).keys()
+    for option in sorted(gone & _PROTECTS.keys()):
+        yield Finding(
+            "LOGIN_WEAKER",
+            Severity.WARNING,
+            f"{change.address} loses {toml_name(option)}: {_PROTECTS[option]}",
+            hint=f"declare {toml_name(option)} to keep it",
+            address=change.address,
+        )
+
+
+def _survey(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
+    """Realms that PVE cannot read, unless the file itself was seen and says more."""
+    if any(one.blocks and one.file == KIND.lock for one in facts.unread):
+        return
+    for address, spec in planned.items():
+        if isinstance(spec, RealmSpec) and not spec.type:
+            yield Finding(
+                "REALM_UNREADABLE",
+                Severity.WARNING,
+                f"Proxmox VE cannot read {address}: its users cannot log in, and no realm can be "
+                "changed until it can",
+                hint=_BROKEN,
+                address=address,
+            )
 
 
 def _along(change: Change, live: State) -> Iterable[Change]:
@@ -268,6 +312,7 @@ KIND = Kind(
     always=frozenset(BUILT_IN_REALMS),
     check=_check,
     refuse=_refuse,
+    survey=_survey,
     along=_along,
     secrets=_secrets,
     with_secrets=_with_secrets,

@@ -22,12 +22,13 @@ from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
 from reconciler.pve.formats import check
-from reconciler.pve.property_strings import parse_properties
+from reconciler.pve.property_strings import parse_properties, render_properties
 from reconciler.pve.realm_options import (
     BUILT_IN_REALMS,
     REALM_OPTIONS,
     REALM_TRUE_BY_DEFAULT,
     REALM_TYPES,
+    sync_defaults,
 )
 
 SENSITIVE = ("client-key", "password")
@@ -97,7 +98,18 @@ def normal(name: str, values: Mapping[str, OptionValue]) -> Options:
         found.pop("comment", None)
     if _has_key(found.get("tfa", "")):
         del found["tfa"]
+    given = found.get("sync-defaults-options")
+    if isinstance(given, str):
+        found["sync-defaults-options"] = _vanished_sorted(sync_defaults(given))
     return options(found)
+
+
+def _vanished_sorted(text: str) -> str:
+    """The parts of `remove-vanished` are a set."""
+    options = dict(parse_properties("realm-sync-options", text).values)
+    if "remove-vanished" in options:
+        options["remove-vanished"] = ";".join(sorted(options["remove-vanished"].split(";")))
+    return render_properties("realm-sync-options", options)
 
 
 def _type(name: str, kind: str | None) -> str:

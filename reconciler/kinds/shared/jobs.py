@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -25,6 +26,15 @@ def valid_schedule(text: str) -> str:
         raise ValueError(f"value may only be {_LONGEST} characters long")
     parse(event)
     return event
+
+
+def same_schedule(declared: str, live: str) -> str:
+    """The live text where both say the same in other words, as `2:00` and `02:00` do."""
+    try:
+        events = [replace(parse(text), text="") for text in (declared, live)]
+    except ValueError:
+        return declared
+    return live if events[0] == events[1] else declared
 
 
 Schedule = Annotated[str, AfterValidator(valid_schedule)]

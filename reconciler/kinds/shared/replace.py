@@ -23,7 +23,17 @@ def replacement(change: Change, live: State, fixed: Sequence[str], lost: str = "
 
     `fixed`: the options that cannot be changed in place; `lost`: what is gone afterwards.
     """
-    drops = kind_of(change.address).drops
+    kind = kind_of(change.address)
+    if change.address.id in kind.always:
+        return Finding(
+            "BUILT_IN",
+            Severity.ERROR,
+            f"{change.address} belongs to Proxmox VE itself, which makes it again with its own "
+            f"values as soon as it is deleted: {', '.join(fixed)} cannot be changed",
+            hint="leave that as it is, and declare another object with what you want",
+            address=change.address,
+        )
+    drops = kind.drops
     named = sorted(
         str(address)
         for address, spec in live.items()

@@ -18,6 +18,7 @@ from reconciler.kinds.shared.options import (
     answered,
     from_answer,
     keep_to_toml,
+    options,
     to_param,
     to_toml,
     toml_name,
@@ -98,7 +99,10 @@ def _overlay(declared: StorageSpec, live: StorageSpec | None) -> StorageSpec:
         ),
     )
     if _fixed(live, reached):
-        return reached.model_copy(update={"held": (), "secrets": declared.secrets})
+        own = STORAGE_TYPES[kind].completed - given.keys()
+        rest = {name: value for name, value in reached.options if name not in own}
+        changes = {"options": options(rest), "held": (), "secrets": declared.secrets}
+        return reached.model_copy(update=changes)
     return reached
 
 
@@ -110,6 +114,15 @@ def _new(declared: StorageSpec, kind: str, given: Mapping[str, OptionValue]) -> 
 def _visible(spec: StorageSpec) -> StorageSpec:
     shown = (name for name, _ in spec.secrets if name in SHOWN_AS_SET)
     return StorageSpec(type=spec.type, options=spec.options, held=names((*spec.held, *shown)))
+
+
+def _completed(sent: StorageSpec, live: StorageSpec) -> StorageSpec:
+    """With the mount point of a pool and the like, which the plugin finds out itself."""
+    kind = STORAGE_TYPES.get(sent.type)
+    if kind is None or live.type != sent.type:
+        return sent
+    own = {name: value for name, value in live.options if name in kind.completed}
+    return sent.model_copy(update={"options": options({**own, **dict(sent.options)})})
 
 
 def _secrets(spec: StorageSpec) -> Mapping[str, SecretRef]:
@@ -152,6 +165,16 @@ def _split(change: Change) -> Sequence[Change]:
 
 def _refuse(change: Change, live: State) -> Iterable[Finding]:
     fixed = _fixed(change.before, change.after)
+    if isinstance(change.before, StorageSpec) and (fixed or change.after is None):
+        yield Finding(
+            "VOLUMES_STAY",
+            Severity.WARNING,
+            f"what lies on {change.address} stays where it is, and Proxmox VE does not know it any "
+            "more: disks of guests, backups, images",
+            hint="move the disks away first, or make sure that nothing is on it: pvesm list "
+            f"{change.address.id}",
+            address=change.address,
+        )
     if fixed:
         lost = "its password and keys" if _has_secret(change.before) else ""
         yield replacement(change, live, tuple(map(toml_name, fixed)), lost)
@@ -253,6 +276,7 @@ KIND = Kind(
     read=_read,
     sees=(need("/storage", "Datastore.Audit", "Datastore.AllocateSpace", propagated=True),),
     overlay=_overlay,
+    completed=_completed,
     visible=_visible,
     references=_references,
     detach=_keep,

@@ -32,6 +32,7 @@ from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec
 from reconciler.pve.formats import check
+from reconciler.pve.storage_formats import ISCSI_PROVIDERS, canonical_path
 from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_TRUE_BY_DEFAULT, STORAGE_TYPES
 from reconciler.text.suggest import did_you_mean
 
@@ -140,8 +141,12 @@ def check_type(
     if image not in EMPTY and image not in STORAGE_TYPES[kind].formats:
         raise ValueError(f"type {kind} has no image format {image}")
     path = given.get("path")
-    if kind in {"btrfs", "dir"} and path is not None and not _PATH.fullmatch(str(path)):
+    if STORAGE_TYPES[kind].folder and path is not None and not _PATH.fullmatch(str(path)):
         raise ValueError(f"illegal path for directory storage: {path}")
+    provider = given.get("iscsiprovider")
+    if provider is not None and provider not in ISCSI_PROVIDERS:
+        known = ", ".join(ISCSI_PROVIDERS)
+        raise ValueError(f"'{provider}' is not a valid iscsiprovider; write one of {known}")
 
 
 def check_secrets(kind: str, secrets: Iterable[str]) -> None:
@@ -157,13 +162,23 @@ def check_secrets(kind: str, secrets: Iterable[str]) -> None:
 
 
 def normal(name: str, kind: str, values: Mapping[str, OptionValue]) -> Options:
-    """The options of a storage, without what PVE sets by itself; content is always there."""
+    """The options of a storage, without what PVE sets by itself; content is always there.
+
+    What `create-base-path` is by default is what the older `mkdir` says (Plugin.pm,
+    `config_aware_base_mkdir`).
+    """
     found = without_defaults(values, STORAGE_OPTIONS, STORAGE_TRUE_BY_DEFAULT)
+    if values.get("mkdir") == "0" and values.get("create-base-path"):
+        found.pop("create-base-path", None)
+        if values["create-base-path"] == "1":
+            found["create-base-path"] = "1"
     known = STORAGE_TYPES.get(kind)
     if known is None:
         return options(found)
     if known.shared:
         found.pop("shared", None)
+    if known.folder and "path" in found:
+        found["path"] = canonical_path(str(found["path"]))
     if name == "local":
         found.pop("nodes", None)
     found.setdefault("content", tuple(sorted(known.default_content)))

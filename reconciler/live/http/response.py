@@ -15,6 +15,7 @@ from reconciler.errors import (
     UnknownOutcome,
     Unreachable,
 )
+from reconciler.model.api import unreadable_section
 
 PROXY_HINT = (
     "something between here and Proxmox VE answers instead of it: check `endpoint` (port 8006, no"
@@ -82,7 +83,7 @@ def data_of(asked: Asked, answer: Answer) -> Any:
     if 200 <= answer.status < 300 and body is not None and "data" in body:
         return body["data"]
     if answer.status >= 400 and _refused_by_pve(answer, body):
-        raise _refusal(answer.status, reason, body or {})
+        raise _refusal(answer.status, reason, body or {}, asked)
     raise outcome_in_doubt(asked, _description(answer, reason), hint=PROXY_HINT)
 
 
@@ -103,7 +104,7 @@ def _refused_by_pve(answer: Answer, body: dict[str, Any] | None) -> bool:
     return b"<" not in answer.body[:200]
 
 
-def _refusal(status: int, reason: str, body: dict[str, Any]) -> RequestRefused:
+def _refusal(status: int, reason: str, body: dict[str, Any], asked: Asked) -> RequestRefused:
     message = str(body.get("message") or "")
     errors = body.get("errors")
     fields = (
@@ -111,12 +112,14 @@ def _refusal(status: int, reason: str, body: dict[str, Any]) -> RequestRefused:
         if isinstance(errors, dict)
         else _fields_in(message)
     )
-    hint = ""
+    hint = unreadable_section(reason or message, asked.what)
     if "need proper ticket" in reason:
         hint = TICKET_HINT
     elif "Permission check failed" in reason:
         hint = FORBIDDEN_HINT
-    return RequestRefused(status, reason or message.partition("\n")[0], fields, hint=hint)
+    refused = RequestRefused(status, reason or message.partition("\n")[0], fields, hint=hint)
+    refused.asked = f"{asked.what} at {asked.endpoint}"
+    return refused
 
 
 def _fields_in(message: str) -> dict[str, str]:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
-from reconciler.access.analysis.lockout import SOON, LockoutLoss, ProtectedAccess, first_loss
+from reconciler.access.analysis.lockout import (
+    SOON,
+    LockoutLoss,
+    ProtectedAccess,
+    administrators,
+    first_loss,
+)
 from reconciler.access.delta import apply_delta
 from reconciler.access.login import Login, active, login
-from reconciler.access.table import AccessTable
+from reconciler.access.table import ROOT, AccessTable
 from reconciler.kinds import access_delta
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Step
 from reconciler.model.policy import Lockout
 from reconciler.planning.checks.context import PlanContext
+from reconciler.text.suggest import did_you_mean
+
+BREAK_GLASS = "BREAK_GLASS"
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
@@ -31,6 +41,10 @@ def lockout(
     policy: Lockout, actor: str, live: AccessTable, steps: Sequence[Step], now: int
 ) -> Iterable[Finding]:
     """The first loss, as a refusal that names the step and the entries that then decide."""
+    end = live.copy()
+    for step in steps:
+        apply_delta(end, access_delta(step.changes))
+    yield from _unprotected(policy, live, end, now, changes=bool(steps))
     yield from _ending(actor, live, steps, now)
     loss = first_loss(policy, actor, live, (access_delta(step.changes) for step in steps), now)
     if loss is None:
@@ -46,6 +60,53 @@ def lockout(
         step.changes[0].address,
         allow=f"LOCKOUT={who}",
     )
+
+
+def _unprotected(
+    policy: Lockout, live: AccessTable, end: AccessTable, now: int, *, changes: bool
+) -> Iterable[Finding]:
+    """What [lockout] protects must be there, and stay for as long as nobody says otherwise."""
+    known = {ROOT, *end.users, *end.tokens}
+    for who in policy.break_glass:
+        if who not in {*known, *live.users, *live.tokens}:
+            text = f"[lockout] break_glass names {who}, which does not exist"
+            yield _refusal(
+                who, text, did_you_mean(who, known) or "correct its name", changes=changes
+            )
+            continue
+        if not active(end, who, now) and not active(live, who, now):
+            text = f"break-glass principal {who} cannot log in: {login(end, who, now)}"
+            yield Finding(BREAK_GLASS, Severity.WARNING, text, "enable it, or name another")
+        last = _expires(end, who)
+        if last > now and last != _expires(live, who):
+            day = datetime.fromtimestamp(last, UTC).date()
+            text = f"break-glass principal {who} could log in until {day} only"
+            yield _refusal(who, text, "leave out its expiry", changes=changes)
+    there = len(administrators(end, now))
+    if there < policy.administrators:
+        yield Finding(
+            BREAK_GLASS,
+            Severity.WARNING,
+            f"[lockout] wants {policy.administrators} administrators, and there would be {there}: "
+            "users who can log in and hold every privilege on /",
+            "grant Administrator on / to more users, or correct the number",
+        )
+
+
+def _expires(table: AccessTable, who: str) -> int:
+    """The first end of a token or its user; 0 for none."""
+    user = who.partition("!")[0]
+    records = (table.users.get(user), table.tokens.get(who))
+    return min((one.expires for one in records if one and one.expires), default=0)
+
+
+def _refusal(who: str, message: str, hint: str, *, changes: bool) -> Finding:
+    """A plan that changes nothing is not refused."""
+    if not changes:
+        return Finding(BREAK_GLASS, Severity.WARNING, message, hint)
+    flag = f"{BREAK_GLASS}={who}"
+    hint = f"{hint}; to allow just this: --allow '{flag}'"
+    return Finding(BREAK_GLASS, Severity.ERROR, message, hint, allow=flag)
 
 
 def _ending(actor: str, live: AccessTable, steps: Sequence[Step], now: int) -> Iterable[Finding]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.kinds import kind_of, references
 from reconciler.model.address import Address
-from reconciler.model.change import Change
-from reconciler.model.declared import Declared
+from reconciler.model.change import Cause, Change, Reason
+from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.spec import State
 from reconciler.planning.checks.context import PlanContext
@@ -15,6 +15,11 @@ from reconciler.text.suggest import did_you_mean
 
 MOST_HINTS = 20
 """For how many unknown names the likely one is looked for; more are no slips of the pen."""
+
+BESIDE = frozenset(
+    {"CONFLICT", "DUPLICATE", "INVALID_VALUE", "MISSING_KEY", "UNKNOWN_KEY", "WRONG_TYPE"}
+)
+"""Mistakes after which it is still known which objects the files mean."""
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
@@ -48,6 +53,23 @@ def missing_references(
                 address=address,
                 source=declared.source if declared else None,
             )
+
+
+def references_beside_mistakes(desired: Desired, live: State) -> Iterable[Finding]:
+    """Objects that are named and neither in the cluster nor in the files, whose mistakes are
+    `desired.findings`; nothing where a mistake may hide objects."""
+    errors = [one for one in desired.findings if one.severity is Severity.ERROR]
+    if any(one.code not in BESIDE for one in errors):
+        return
+    reason = Reason(Cause.MISSING, "declared")
+    state = desired.state
+    changes = [Change(a, live.get(a), spec, reason) for a, spec in state.items()]
+    there = {**live, **state}
+    for one in missing_references(changes, there, desired.objects):
+        if one.severity is Severity.ERROR and not any(
+            f" names {address}, " in one.message for address in desired.broken
+        ):
+            yield one
 
 
 def _likely(ref: Address, planned: State) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from reconciler.access.analysis.effects import listed
+from reconciler.kinds import references
 from reconciler.model.address import Address
-from reconciler.model.finding import Finding, Severity
+from reconciler.model.change import Change
+from reconciler.model.finding import PARTIAL, Finding, Severity
 from reconciler.planning.checks.context import PlanContext
 from reconciler.text.suggest import did_you_mean
 
@@ -26,3 +29,28 @@ def unmatched_targets(targets: Sequence[str], addresses: Collection[Address]) ->
                 f"--target '{target}' matches no declared or live object",
                 did_you_mean(target, map(str, addresses)) or "write KIND.NAME, as in user.anna@pve",
             )
+
+
+def partial(every: Sequence[Change], chosen: Sequence[Change]) -> Sequence[Finding]:
+    """What `--target` leaves out, first of all what the chosen changes name."""
+    taken = {change.address for change in chosen}
+    rest = [change.address for change in every if change.address not in taken]
+    if not rest:
+        return []
+    named = {
+        ref
+        for change in chosen
+        if change.after is not None
+        for ref in references(change.address, change.after)
+    }
+    concerned = [str(address) for address in rest if address in named]
+    others = "1 other object differs" if len(rest) == 1 else f"{len(rest)} other objects differ"
+    needed = f", among them what these changes name: {listed(concerned)}" if concerned else ""
+    return [
+        Finding(
+            PARTIAL,
+            Severity.NOTE,
+            f"--target: this plan is partial; {others} from the declared state{needed}",
+            hint=f"left out: {listed([str(address) for address in rest])}",
+        )
+    ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from reconciler.access.table import AccessTable
-from reconciler.model.declared import Desired
-from reconciler.model.finding import Finding
+from reconciler.model.declared import Desired, Waiver
+from reconciler.model.finding import NOT_BACKED_UP, Finding
 from reconciler.model.spec import State
 from reconciler.planning.lint import effects, grants, principals, roles
 from reconciler.planning.lint.rule import LintContext, Rule
@@ -56,8 +56,14 @@ def lint_declared(
     nobody declared is left to the access review.
     """
     scene = LintContext(state, table, desired.objects, desired.policy, paths, now, complete)
-    own = [one for one in lint(scene) if one.address is None or one.address in desired.objects]
-    return waive(own, desired.waivers, RULES, now).findings
+    told = {one.source for one in desired.findings if one.code == "GRANT_WITHOUT_EFFECT"}
+    own = [
+        one
+        for one in lint(scene)
+        if (one.address is None or one.address in desired.objects)
+        and not (one.code == "LINT_NO_EFFECT" and one.source in told)
+    ]
+    return tuple(_once(waive(own, _of_rules(desired), RULES, now).findings))
 
 
 def lint_all(
@@ -74,4 +80,19 @@ def lint_all(
     `complete`: the state is the whole cluster.
     """
     scene = LintContext(state, table, desired.objects, desired.policy, paths, now, complete)
-    return waive(lint(scene), desired.waivers, RULES, now)
+    return waive(lint(scene), _of_rules(desired), RULES, now)
+
+
+def _once(findings: Iterable[Finding]) -> Iterable[Finding]:
+    """What is said in the same words of several objects of one table is said of the first."""
+    said = set()
+    for finding in findings:
+        key = (finding.code, finding.message, finding.hint, finding.source)
+        if finding.source is None or key not in said:
+            said.add(key)
+            yield finding
+
+
+def _of_rules(desired: Desired) -> tuple[Waiver, ...]:
+    """Without those of guests that are not backed up, which `planning.unsaved` looks up."""
+    return tuple(one for one in desired.waivers if one.code != NOT_BACKED_UP)

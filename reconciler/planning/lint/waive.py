@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from reconciler.model.declared import Waiver
-from reconciler.model.finding import Finding, Severity
+from reconciler.model.finding import NOT_BACKED_UP, Finding, Severity
 from reconciler.planning.lint.rule import Hit, LintContext, Rule
 from reconciler.text.suggest import did_you_mean
 
 LINT = "LINT_"
-ONLY_LINT = f"only the findings of lint rules can be waived, whose codes begin with {LINT}"
+ONLY_LINT = f"only {NOT_BACKED_UP} and the lint rules, which begin with {LINT}, can be waived"
 
 
 class Waived(NamedTuple):
@@ -37,7 +37,7 @@ def waive(
         else:
             waived.append((finding, valid))
     for waiver in waivers:
-        kept += _faults(waiver, known, now, used=waiver in used)
+        kept += faults(waiver, known, now, used=waiver in used)
     return Waived(tuple(sorted(dict.fromkeys(kept), key=Finding.sort_key)), tuple(waived))
 
 
@@ -49,7 +49,8 @@ def _covers(waiver: Waiver, finding: Finding) -> bool:
     return finding.address.matches(waiver.address)
 
 
-def _faults(waiver: Waiver, known: Collection[str], now: int, *, used: bool) -> Iterable[Finding]:
+def faults(waiver: Waiver, known: Collection[str], now: int, *, used: bool) -> Iterable[Finding]:
+    """What is wrong with a waiver itself."""
     what = f"waiver of {waiver.code} for {waiver.address}"
     if waiver.code not in known:
         why = "there is no rule of that name" if waiver.code.startswith(LINT) else ONLY_LINT
@@ -77,7 +78,7 @@ RULES = (
         Severity.WARNING,
         "a waiver for a rule that does not exist",
         "It waives nothing. The code is mistyped, the rule has gone, or it is the code of another "
-        "finding: only those that begin with LINT_ can be waived.",
+        "finding: only NOT_BACKED_UP and those that begin with LINT_ can be waived.",
         _found_elsewhere,
     ),
     Rule(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from reconciler.model.change import Action
-from reconciler.model.finding import UNDECLARED_MEMBER, Finding, Severity
+from reconciler.model.finding import PARTIAL, UNDECLARED_MEMBER, Finding, Severity
 from reconciler.model.plan import Plan
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
@@ -15,6 +15,7 @@ from reconciler.render.view import View
 from reconciler.text.humanize import count
 
 NO_CHANGES = "No changes. The cluster matches the declared state."
+PARTLY = "No changes in what --target names. Other objects differ from the declared state."
 CROWDED = "No changes. Members of declared groups that no file names stay where they are."
 UNFINISHED = "An earlier run did not come to its end: pvectl status"
 MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
@@ -68,8 +69,7 @@ def facts(plan: Plan) -> Iterable[Fact]:
 def _closing(plan: Plan, view: View) -> Iterable[TextLine]:
     refusals = plan.refusals
     if not plan.steps:
-        crowded = any(finding.code == UNDECLARED_MEMBER for finding in plan.findings)
-        yield TextLine(CROWDED, Style.WARNING) if crowded else TextLine(NO_CHANGES, Style.GOOD)
+        yield _nothing_to_do({finding.code for finding in plan.findings})
     if refusals:
         text = f"Plan refused: fix {count(len(refusals), 'error')}. "
         if all(finding.allow for finding in refusals):
@@ -88,6 +88,16 @@ def _closing(plan: Plan, view: View) -> Iterable[TextLine]:
         yield TextLine(f"To do this: {view.next_command}", Style.STRONG)
     if view.unfinished:
         yield TextLine(UNFINISHED, Style.WARNING)
+
+
+def _nothing_to_do(codes: Collection[str]) -> TextLine:
+    if PARTIAL in codes:
+        return TextLine(PARTLY, Style.WARNING)
+    return (
+        TextLine(CROWDED, Style.WARNING)
+        if UNDECLARED_MEMBER in codes
+        else TextLine(NO_CHANGES, Style.GOOD)
+    )
 
 
 def plans_only(plan: Plan) -> bool:

@@ -14,14 +14,14 @@ SHOWN = 3
 
 
 def remarks(plan: Plan, start: datetime) -> Mapping[Address, Sequence[str]]:
-    """Remarks for `View`: when a new or changed schedule runs first after `start`.
+    """Remarks for `View`: when a new or changed schedule of an enabled job runs after `start`.
 
     Schedules count in the time zone of the node; `start` is taken for such a time.
     """
     found = {}
     for change in plan.changes:
         old, new = (getattr(side, "schedule", "") for side in (change.before, change.after))
-        if new and new != old:
+        if new and new != old and getattr(change.after, "enabled", True):
             found[change.address] = (_words(new, start),)
     return found
 

@@ -15,7 +15,7 @@ from reconciler.sandbox.failure import ApiError
 
 BACKUP, REALM_SYNC = "vzdump", "realm-sync"
 
-_PROPERTIES = {
+PROPERTIES = {
     "fleecing": "backup-fleecing",
     "performance": "backup-performance",
     "prune-backups": "prune-backups",
@@ -28,7 +28,7 @@ def properties(key: str, text: str) -> dict[str, Any]:
 
     Retention that keeps nothing at all becomes `keep-all`.
     """
-    name = _PROPERTIES[key]
+    name = PROPERTIES[key]
     found = parse_properties(name, text)
     if found.complaint is not None:
         raise ApiError(found.complaint)
@@ -45,13 +45,13 @@ def properties(key: str, text: str) -> dict[str, Any]:
 
 def parse_all_properties(values: dict[str, Any]) -> None:
     """Replace the property strings of a backup job's values by what they say."""
-    for key in _PROPERTIES:
+    for key in PROPERTIES:
         if isinstance(values.get(key), str):
             values[key] = properties(key, values[key])
 
 
 def _decode(kind: str, key: str, value: Any) -> Any:
-    if kind == BACKUP and key in _PROPERTIES and isinstance(value, str):
+    if kind == BACKUP and key in PROPERTIES and isinstance(value, str):
         return properties(key, value)
     return value
 
@@ -59,7 +59,7 @@ def _decode(kind: str, key: str, value: Any) -> Any:
 def _encode(kind: str, key: str, value: Any) -> Any:
     if kind == BACKUP and isinstance(value, dict):
         texts = {part: str(content) for part, content in value.items()}
-        return render_properties(_PROPERTIES[key], texts)
+        return render_properties(PROPERTIES[key], texts)
     return value
 
 

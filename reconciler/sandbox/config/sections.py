@@ -41,13 +41,29 @@ def _any_id(_kind: str, _name: str) -> bool:
     return True
 
 
+def _as_read(_kind: str, _name: str, values: Values) -> None:
+    del values
+
+
+def _complete(_kind: str, values: Values) -> None:
+    del values
+
+
+def _all_kept(_kind: str, _key: str, value: Any) -> str:
+    del value
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class SectionFile:
     """One file's grammar.
 
     `properties`: key -> what it may hold, the same for all types. `types`: type -> its options.
     `valid_id`: sections with another id are skipped. `decode` makes a checked value what handlers
-    work with, `encode` makes text of it again; both get (type, key, value).
+    work with, `encode` makes text of it again; both get (type, key, value). `prepare` adds to the
+    values of a section that was read, before they are checked; `finish` checks and completes those
+    of a whole section, read or new. `lost`: the part of a value that `decode` passes over, in
+    words. `secret`: keys whose values are never repeated.
     """
 
     name: str
@@ -56,6 +72,10 @@ class SectionFile:
     valid_id: Callable[[str, str], bool] = _any_id
     decode: Callable[[str, str, Any], Any] = _unchanged
     encode: Callable[[str, str, Any], Any] = _unchanged
+    prepare: Callable[[str, str, Values], None] = _as_read
+    finish: Callable[[str, Values], None] = _complete
+    lost: Callable[[str, str, Any], str] = _all_kept
+    secret: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -74,46 +94,82 @@ class Sections:
     digest: str = ""
 
 
-def parse(file: SectionFile, raw: bytes) -> Sections:
-    """Skips what it does not understand, as PVE does: sections, keys and values."""
+Note = Callable[..., None]
+"""(line, what is passed over); with `blocks=True` PVE cannot write the file any more."""
+
+
+def _unnoticed(_line: int, _text: str, *, blocks: bool = False) -> None:
+    del blocks
+
+
+def parse(file: SectionFile, raw: bytes, note: Note = _unnoticed) -> Sections:
+    """Skips what it does not understand, as PVE does: sections, keys and values; `note` hears of
+    each, without the values of secrets."""
     # The digest of this file is part of PVE's API and has nothing to do with security.
     result = Sections(digest=hashlib.sha1(raw, usedforsecurity=False).hexdigest())
-    lines = iter([line for line in file_text(raw).split("\n") if not line.lstrip().startswith("#")])
-    for line in lines:
+    numbered = enumerate(file_text(raw).split("\n"), 1)
+    lines = iter([(n, line) for n, line in numbered if not line.lstrip().startswith("#")])
+    for number, line in lines:
         header = _HEADER.fullmatch(line)
         if header is None:
+            if line.strip():
+                note(number, "this line, which does not begin a section")
             continue
         kind, name = header[1].lower(), header[2]
-        values = _read_values(file, kind, lines)
-        if kind in file.types and file.valid_id(kind, name):
-            result.by_id[name] = _checked(file, kind, values)
+        values = _read_values(file, kind, name, lines, note)
+        if kind not in file.types:
+            note(number, f"section {name} of the unknown type {kind}")
+        elif not file.valid_id(kind, name):
+            note(number, f"section {name}, which is not a valid id")
+        else:
+            if name in result.by_id:
+                note(number, f"an earlier section {name}")
+            result.by_id[name] = _checked(file, kind, name, values, number, note)
     return result
 
 
-def _read_values(file: SectionFile, kind: str, lines: Iterable[str]) -> Values:
+def _read_values(
+    file: SectionFile, kind: str, name: str, lines: Iterable[tuple[int, str]], note: Note
+) -> Values:
     values: Values = {}
-    for line in lines:
+    for number, line in lines:
         if not true(line):
             break
+        if kind not in file.types:
+            continue
         found = _LINE.fullmatch(line)
-        if found is None or kind not in file.types:
+        if found is None:
+            note(number, f"this line of section {name}, which is not indented")
             continue
         key, param = found[1], file.properties.get(found[1])
         try:
             value = check_value(file, kind, key, found[2], schema=True)
-        except ApiError:
+        except ApiError as refusal:
+            why = "" if key in file.secret else f": {refusal.message.strip()}"
+            note(number, f"'{key}' of section {name}{why}")
             continue
+        lost = file.lost(kind, key, value)
+        if lost:
+            note(number, f"{lost} of '{key}' of section {name}")
         if param is not None and param.type == "array":
             values.setdefault(key, []).append(value)
+        elif key in values:
+            note(number, f"'{key}' of section {name}, which is there already")
         else:
-            values.setdefault(key, value)
+            values[key] = value
     return values
 
 
-def _checked(file: SectionFile, kind: str, values: Values) -> Section:
+def _checked(
+    file: SectionFile, kind: str, name: str, values: Values, number: int, note: Note
+) -> Section:
+    file.prepare(kind, name, values)
     try:
         return Section(kind, check_config(file, kind, values, create=True))
-    except ApiError:
+    except ApiError as refusal:
+        why = refusal.message.strip()
+        text = f"skips section {name} and refuses every change of {file.name}: {why}"
+        note(number, text, blocks=True)
         return Section("")
 
 
@@ -166,6 +222,7 @@ def check_config(file: SectionFile, kind: str, given: Mapping[str, Any], *, crea
         for key in sorted(options):
             if not options[key].optional and key not in given:
                 raise died(f"missing value for required option '{key}'")
+        file.finish(kind, result)
     return result
 
 

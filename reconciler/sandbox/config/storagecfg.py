@@ -7,11 +7,13 @@ and of nodes are sets; PVE writes and answers them in an order that changes each
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconciler.pve.formats import check, split_list
 from reconciler.pve.sections import SectionType
+from reconciler.pve.storage_formats import canonical_path
 from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_SECTIONS, STORAGE_TYPES
 from reconciler.sandbox.config.sections import (
     Option,
@@ -75,6 +77,20 @@ def _content(kind: str, value: str) -> frozenset[str]:
     return content
 
 
+def _lost(kind: str, key: str, value: Any) -> str:
+    """What `_decode` leaves out of a value, quoted."""
+    storage, parts = STORAGE_TYPES[kind], split_list(str(value))
+    if key == "content":
+        parts = [part for part in parts if part not in storage.content]
+    elif key == "content-dirs":
+        parts = [part for part in parts if part.partition("=")[0] not in storage.content]
+    elif key == "format":
+        parts = [part for part in parts if part not in storage.formats]
+    else:
+        return ""
+    return ", ".join(f"'{part}'" for part in parts)
+
+
 def _encode(_kind: str, key: str, value: Any) -> Any:
     if key == "content":
         return content_text(value)
@@ -85,6 +101,21 @@ def _encode(_kind: str, key: str, value: Any) -> Any:
     return value
 
 
+def _mount(kind: str, name: str, values: Values) -> None:
+    """Where PVE mounts a storage whose section does not say it."""
+    if kind in STORAGE_TYPES and STORAGE_TYPES[kind].mounted and not values.get("path"):
+        values["path"] = f"/mnt/pve/{name}"
+
+
+def _folder(kind: str, values: Values) -> None:
+    if not STORAGE_TYPES[kind].folder:
+        return
+    path = str(values.get("path", ""))
+    if not re.fullmatch(r"/[-/a-zA-Z0-9_.@]+", path):
+        raise died(f"illegal path for directory storage: {path}")
+    values["path"] = canonical_path(path)
+
+
 STORAGE_FILE = SectionFile(
     name="storage.cfg",
     properties=STORAGE_OPTIONS,
@@ -92,6 +123,10 @@ STORAGE_FILE = SectionFile(
     valid_id=lambda _kind, name: check("pve-storage-id", name) is None,
     decode=_decode,
     encode=_encode,
+    prepare=_mount,
+    finish=_folder,
+    lost=_lost,
+    secret=frozenset(name for kind in STORAGE_SECTIONS.values() for name in kind.sensitive),
 )
 
 

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from reconciler.access.table import AccessTable
-from reconciler.sandbox.config import usercfg
+from reconciler.sandbox.config import usercfg, userfile
 from reconciler.sandbox.config.usercfg import UserConfig
 from reconciler.sandbox.failure import ApiError, died
 from reconciler.sandbox.grants import access_table
@@ -79,11 +79,15 @@ class Store:
 
     def users(self) -> UserConfig:
         """user.cfg, shared: for reading only."""
-        return self.parsed("user.cfg", _read_users)[0]
+        return self.parsed("user.cfg", _read_users).cfg
 
     def access(self) -> AccessTable:
         """What user.cfg grants, shared: for reading only."""
-        return self.parsed("user.cfg", _read_users)[1]
+        return self.parsed("user.cfg", _read_users).access
+
+    def passed_over(self) -> tuple[tuple[int, str], ...]:
+        """What PVE does not read of user.cfg: lines from 1, and what of them."""
+        return self.parsed("user.cfg", _read_users).passed_over
 
     def write(self, name: str, data: bytes) -> None:
         """Replace a file; keys and files below priv/ are readable by the owner only."""
@@ -165,12 +169,19 @@ def editing_users(store: Store, failure: str) -> Iterator[UserConfig]:
     with locked(store, "user.cfg", failure):
         cfg = usercfg.parse(store.read("user.cfg"))
         yield cfg
-        store.write("user.cfg", usercfg.render(cfg))
+        store.write("user.cfg", userfile.render(cfg))
 
 
-def _read_users(raw: bytes) -> tuple[UserConfig, AccessTable]:
-    cfg = usercfg.parse(raw)
-    return cfg, access_table(cfg)
+class _Users(NamedTuple):
+    cfg: UserConfig
+    access: AccessTable
+    passed_over: tuple[tuple[int, str], ...]
+
+
+def _read_users(raw: bytes) -> _Users:
+    passed_over: list[tuple[int, str]] = []
+    cfg = usercfg.parse(raw, lambda line, text: passed_over.append((line, text)))
+    return _Users(cfg, access_table(cfg), tuple(passed_over))
 
 
 def _stamp(path: Path) -> Stamp:

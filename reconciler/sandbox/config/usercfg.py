@@ -1,27 +1,21 @@
-"""user.cfg, read and written exactly as PVE does (`parse_user_config`, `write_user_config`).
+"""user.cfg, read exactly as PVE does (`parse_user_config`).
 
 Users, groups, roles, tokens, pools and ACL entries stand in this one file. Reading never fails:
-what PVE does not understand it skips, and the next write loses it. Writing gives PVE's normal form.
+what PVE does not understand it skips, and the next write loses it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from reconciler.access.table import GROUP, ROOT, TOKEN, USER, split_token
-from reconciler.pve.acl_paths import normalize_path, segments
+from reconciler.pve.acl_paths import normalize_path
 from reconciler.pve.builtin_roles import BUILT_IN_ROLES, PRIVILEGES
 from reconciler.pve.formats import is_username, split_list
-from reconciler.sandbox.config.perltext import (
-    decode_text,
-    encode_text,
-    file_bytes,
-    file_text,
-    number_text,
-    true,
-)
+from reconciler.sandbox.config.perltext import decode_text, file_text, true
 
 _NAME = re.compile(r"[A-Za-z0-9.\-_]+")
 _POOL = re.compile(rf"{_NAME.pattern}(?:/{_NAME.pattern}){{0,2}}")
@@ -119,19 +113,55 @@ class UserConfig:
         return bool(gone)
 
 
-def parse(raw: bytes) -> UserConfig:
-    """Lines in any order, but a user, group, role or token stands before an entry that names it."""
+Note = Callable[[int, str], None]
+"""(line, what is passed over)"""
+
+
+def _unnoticed(_line: int, _text: str) -> None:
+    """Nobody asks."""
+
+
+def parse(raw: bytes, note: Note = _unnoticed) -> UserConfig:
+    """Lines in any order, but a user, group, role or token stands before an entry that names it.
+
+    `note` hears of what is passed over.
+    """
     cfg = UserConfig(users={ROOT: User()})
-    for line in file_text(raw).split("\n"):
+    for number, line in enumerate(file_text(raw).split("\n"), 1):
         fields = [part.strip(" \t\r\f\v") for part in line.strip(" \t\r\f\v").split(":")]
         while fields and not fields[-1]:
             fields.pop()
-        if fields and (read := _READERS.get(fields[0])):
-            read(cfg, _Fields(fields[1:]))
+        if not fields or fields[0].startswith("#"):
+            continue
+        data = _Fields(fields[1:], partial(note, number))
+        if read := _READERS.get(fields[0]):
+            read(cfg, data)
+        else:
+            data.drop("this line, which it does not understand")
     return cfg
 
 
 class _Fields(list[str]):
+    """The fields of a line after the first."""
+
+    def __init__(self, fields: list[str], note: Callable[[str], None]) -> None:
+        super().__init__(fields)
+        self._note = note
+
+    def drop(self, what: str) -> None:
+        """Say what of this line is passed over."""
+        self._note(what)
+
+    def kept(self, names: Iterable[str], check: Callable[[str], object], what: str) -> list[str]:
+        """The names that pass; `{}` in `what` stands for one that does not."""
+        kept = []
+        for name in names:
+            if check(name):
+                kept.append(name)
+            else:
+                self.drop(what.replace("{}", name))
+        return kept
+
     def at(self, place: int) -> str:
         return self[place] if place < len(self) else ""
 
@@ -149,6 +179,7 @@ def _expire(text: str) -> int | None:
 def _read_user(cfg: UserConfig, data: _Fields) -> None:
     name, expire = data.at(0), _expire(data.at(2))
     if not is_username(name) or expire is None:
+        data.drop(f"user '{name}': its {'expiry' if is_username(name) else 'name'} is not valid")
         return
     cfg.users[name] = User(
         enable=true(data.at(1)),
@@ -164,6 +195,9 @@ def _read_user(cfg: UserConfig, data: _Fields) -> None:
 def _read_token(cfg: UserConfig, data: _Fields) -> None:
     split, expire = split_token(data.at(0)), _expire(data.at(1))
     if split is None or expire is None or split[0] not in cfg.users:
+        known = split is None or split[0] in cfg.users
+        why = "its name or expiry is not valid" if known else "its user does not exist"
+        data.drop(f"token '{data.at(0)}': {why}")
         return
     token = cfg.users[split[0]].tokens.setdefault(split[1], Token())
     token.expire, token.privsep = expire, true(data.at(2))
@@ -171,41 +205,62 @@ def _read_token(cfg: UserConfig, data: _Fields) -> None:
 
 
 def _read_group(cfg: UserConfig, data: _Fields) -> None:
-    if not _NAME.fullmatch(data.at(0)):
+    name = data.at(0)
+    if not _NAME.fullmatch(name):
+        data.drop(f"group '{name}': its name is not valid")
         return
-    group = cfg.groups.setdefault(data.at(0), Group())
+    group = cfg.groups.setdefault(name, Group())
     group.comment = data.text(2) or group.comment
-    group.users.update(user for user in split_list(data.at(1)) if is_username(user))
+    what = f"member '{{}}' of group {name}: it is not the name of a user"
+    group.users.update(data.kept(split_list(data.at(1)), is_username, what))
 
 
 def _read_role(cfg: UserConfig, data: _Fields) -> None:
-    if not _NAME.fullmatch(data.at(0)) or data.at(0) in BUILT_IN_ROLES:
+    name = data.at(0)
+    if not _NAME.fullmatch(name) or name in BUILT_IN_ROLES:
+        why = "it is built in" if name in BUILT_IN_ROLES else "its name is not valid"
+        data.drop(f"role '{name}': {why}")
         return
-    role = cfg.roles.setdefault(data.at(0), set())
-    role.update(privilege for privilege in split_list(data.at(1)) if privilege in PRIVILEGES)
+    role = cfg.roles.setdefault(name, set())
+    what = f"privilege '{{}}' of role {name}: this release does not know it"
+    role.update(data.kept(split_list(data.at(1)), PRIVILEGES.__contains__, what))
 
 
 def _read_pool(cfg: UserConfig, data: _Fields) -> None:
     if not _POOL.fullmatch(data.at(0)):
+        data.drop(f"pool '{data.at(0)}': its name is not valid")
         return
     names = data.at(0).split("/")
     for depth in range(1, len(names)):
         cfg.pools.setdefault("/".join(names[:depth]), Pool())
     pool = cfg.pools.setdefault(data.at(0), Pool())
     pool.comment = data.text(1) or pool.comment
-    guests = (int(guest) for guest in split_list(data.at(2)) if _NUMBER.fullmatch(guest))
-    pool.vms.update(guest for guest in guests if cfg.pool_of(guest) is None)
-    pool.storage.update(name for name in split_list(data.at(3)) if _STORAGE.fullmatch(name))
+    where = f"of pool {data.at(0)}"
+    what = f"guest '{{}}' {where}: it is not the id of a guest"
+    for guest in map(int, data.kept(split_list(data.at(2)), _NUMBER.fullmatch, what)):
+        other = cfg.pool_of(guest)
+        if other is None:
+            pool.vms.add(guest)
+        elif other != data.at(0):
+            data.drop(f"guest '{guest}' {where}: it is in pool {other} already")
+    what = f"storage '{{}}' {where}: it is not the name of a storage"
+    pool.storage.update(data.kept(split_list(data.at(3)), _STORAGE.fullmatch, what))
 
 
 def _read_acl(cfg: UserConfig, data: _Fields) -> None:
     """Users and groups that do not exist are kept, roles and tokens that do not exist are not."""
     path = normalize_path(data.at(1))
-    roles = [role for role in split_list(data.at(3)) if cfg.has_role(role)]
-    if path is None or not roles:
+    if path is None:
+        data.drop(f"the entries on '{data.at(1)}': it is not a valid path")
+        return
+    what = f"role '{{}}' of the entries on {path}: it does not exist"
+    roles = data.kept(split_list(data.at(3)), cfg.has_role, what)
+    if not roles:
         return
     flag = true(data.at(0))
-    found = [known for name in split_list(data.at(2)) if (known := _principal(cfg, name))]
+    what = f"'{{}}' in the entries on {path}: {{}} does not exist, or its name is not valid"
+    names = data.kept(split_list(data.at(2)), partial(_principal, cfg), what)
+    found = [known for name in names if (known := _principal(cfg, name))]
     if not found:
         return
     node = cfg.node(path)
@@ -234,73 +289,3 @@ _READERS = {
     "pool": _read_pool,
     "acl": _read_acl,
 }
-
-
-def render(cfg: UserConfig) -> bytes:
-    """Users with their tokens, groups, pools, roles, then the ACL tree; a blank line between."""
-    blocks = [
-        [line for name in sorted(cfg.users) for line in _user_lines(name, cfg.users[name])],
-        [
-            _line("group", name, ",".join(sorted(group.users)), _text(group.comment))
-            for name, group in sorted(cfg.groups.items())
-        ],
-        [
-            _line("pool", name, _text(pool.comment), _joined(pool.vms), _joined(pool.storage))
-            for name, pool in sorted(cfg.pools.items())
-        ],
-        [_line("role", name, ",".join(sorted(cfg.roles[name]))) for name in sorted(cfg.roles)],
-        [
-            line
-            for path in sorted(cfg.acl, key=segments)
-            for line in _acl_lines(path, cfg.acl[path])
-        ],
-    ]
-    return file_bytes("\n".join("".join(block) for block in blocks))
-
-
-def _line(*fields: object) -> str:
-    return ":".join(str(part) for part in fields) + ":\n"
-
-
-def _text(value: str | None) -> str:
-    return encode_text(value) if true(value) else ""
-
-
-def _joined(names: Iterable[object]) -> str:
-    return ",".join(sorted(str(name) for name in names))
-
-
-def _user_lines(name: str, user: User) -> Iterable[str]:
-    yield _line(
-        "user",
-        name,
-        int(user.enable),
-        number_text(user.expire),
-        _text(user.firstname),
-        _text(user.lastname),
-        user.email if true(user.email) else "",
-        _text(user.comment),
-        user.keys if true(user.keys) else "",
-    )
-    for sub in sorted(user.tokens):
-        token = user.tokens[sub]
-        yield _line(
-            "token",
-            f"{name}!{sub}",
-            number_text(token.expire),
-            int(token.privsep),
-            _text(token.comment),
-        )
-
-
-def _acl_lines(path: str, node: AclNode) -> Iterable[str]:
-    """Principals with the same roles and flag share a line; entries of root@pam are never kept."""
-    for flag in (False, True):
-        holders: dict[str, list[str]] = {}
-        for kind, principals in node.kinds():
-            for name, roles in principals.items():
-                given = ",".join(sorted(role for role, value in roles.items() if value == flag))
-                if given and (kind, name) != (USER, ROOT):
-                    holders.setdefault(given, []).append(f"@{name}" if kind == GROUP else name)
-        for given in sorted(holders):
-            yield _line("acl", int(flag), path, ",".join(sorted(holders[given])), given)

@@ -19,6 +19,10 @@ from reconciler.sandbox.backupjob import (
 )
 from reconciler.sandbox.checks import perm
 from reconciler.sandbox.clock import next_run
+from reconciler.sandbox.config.cronfile import FILE as CRON
+from reconciler.sandbox.config.cronfile import cron_jobs
+from reconciler.sandbox.config.cronfile import parse as parse_cron
+from reconciler.sandbox.config.cronfile import render as render_cron
 from reconciler.sandbox.config.jobcfg import BACKUP, JOB_FILE, jobs, read_jobs, write_jobs
 from reconciler.sandbox.config.sections import Section, check_config
 from reconciler.sandbox.config.store import locked
@@ -51,7 +55,7 @@ _ALL_DAYS = "mon,tue,wed,thu,fri,sat,sun"
 @routes.get(_PATH, _AUDIT)
 def index(ctx: Context, _params: Params) -> list[dict[str, Any]]:
     """In the order of the file, each with its next run."""
-    rows = []
+    rows = [{**values, "id": name} for name, values in cron_jobs(ctx.store).items()]
     for name, values in jobs(ctx.store, BACKUP).items():
         row = {**values, "id": name, "type": BACKUP}
         following = next_run(values["schedule"], ctx.now)
@@ -64,6 +68,8 @@ def index(ctx: Context, _params: Params) -> list[dict[str, Any]]:
 @routes.get(f"{_PATH}/{{id}}", _AUDIT, _ID)
 def read(ctx: Context, params: Params) -> dict[str, Any]:
     name = params.need("id")
+    if name in cron_jobs(ctx.store):
+        return {**cron_jobs(ctx.store)[name], "id": name}
     return {**_existing(ctx, name), "id": name, "type": BACKUP}
 
 
@@ -89,19 +95,25 @@ def create(ctx: Context, params: Params) -> None:
 
 @routes.put(f"{_PATH}/{{id}}", _MODIFY, _UPDATE)
 def update(ctx: Context, params: Params) -> None:
-    """Of guests, pool and all, what was given last wins; the others are dropped."""
+    """Of guests, pool and all, what was given last wins; the others are dropped.
+
+    A job of vzdump.cron moves to jobs.cfg.
+    """
     options: Options = dict(params)
     name = options.pop("id")
     deleted = dict.fromkeys(split_list(options.pop("delete", "")), 1)
     _check_update(ctx, options, deleted)
     _check_pool(ctx, options.get("pool"))
     _set_schedule(options, needed=False)
-    with locked(ctx.store, "vzdump.cron"), locked(ctx.store, "jobs.cfg"):
-        sections = read_jobs(ctx.store.read("jobs.cfg"))
+    with locked(ctx.store, CRON), locked(ctx.store, "jobs.cfg"):
+        sections, cron = read_jobs(ctx.store.read("jobs.cfg")), parse_cron(ctx.store.read(CRON))
         if not options and not deleted:
             raise died("no options specified")
         verify(options, complete=False)
         check_config(JOB_FILE, BACKUP, options, create=False)
+        moved = cron.jobs.pop(name, None)
+        if moved is not None:
+            sections.by_id[name] = Section(BACKUP, dict(moved))
         job = sections.by_id.get(name)
         if job is None or job.type != BACKUP:
             raise died("no such vzdump job")
@@ -109,6 +121,8 @@ def update(ctx: Context, params: Params) -> None:
         _check_current(ctx, job.values)
         _change(job.values, options, deleted)
         verify(job.values, complete=True)
+        if moved is not None:
+            ctx.store.write(CRON, render_cron(cron))
         write_jobs(ctx.store, sections)
 
 
@@ -116,7 +130,11 @@ def update(ctx: Context, params: Params) -> None:
 def delete(ctx: Context, params: Params) -> None:
     """Whatever the type of the job, as in PVE."""
     name = params.need("id")
-    with locked(ctx.store, "vzdump.cron"), locked(ctx.store, "jobs.cfg"):
+    with locked(ctx.store, CRON), locked(ctx.store, "jobs.cfg"):
+        cron = parse_cron(ctx.store.read(CRON))
+        if cron.jobs.pop(name, None) is not None:
+            ctx.store.write(CRON, render_cron(cron))
+            return
         sections = read_jobs(ctx.store.read("jobs.cfg"))
         if name not in sections.by_id:
             raise bad_parameters({"id": f"No such job '{name}'"})
@@ -135,7 +153,7 @@ def included_volumes(ctx: Context, params: Params) -> dict[str, Any]:
 
 
 def _existing(ctx: Context, name: str) -> dict[str, Any]:
-    found = jobs(ctx.store, BACKUP).get(name)
+    found = cron_jobs(ctx.store).get(name) or jobs(ctx.store, BACKUP).get(name)
     if found is None:
         raise bad_parameters({"id": f"No such job '{name}'"})
     return found

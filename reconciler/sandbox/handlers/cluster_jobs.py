@@ -8,6 +8,7 @@ from reconciler.pve.schema import Param
 from reconciler.sandbox.backupjob import selected_guests
 from reconciler.sandbox.checks import everybody, perm, root_only
 from reconciler.sandbox.clock import runs_after, stamp
+from reconciler.sandbox.config.cronfile import cron_jobs
 from reconciler.sandbox.config.jobcfg import BACKUP, jobs
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.guests import guests
@@ -58,7 +59,7 @@ def not_backed_up(ctx: Context, _params: Params) -> list[dict[str, Any]]:
     """Guests in no backup job, switched off ones included; only those the caller may audit."""
     covered = {
         guest
-        for job in jobs(ctx.store, BACKUP).values()
+        for job in (*cron_jobs(ctx.store).values(), *jobs(ctx.store, BACKUP).values())
         for chosen in selected_guests(ctx, job).values()
         for guest in chosen
     }

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.pve.formats import split_list
-from reconciler.pve.property_strings import parse_properties, render_properties
+from reconciler.pve.property_strings import parse_properties
 from reconciler.pve.realm_options import (
     REALM_OPTIONS,
     REALM_TYPES,
     SYNC_REMOVE_VANISHED,
     SYNC_SCOPE,
+    sync_defaults,
 )
 from reconciler.pve.schema import Param
 from reconciler.pve.sections import changeable_options
@@ -209,19 +210,9 @@ def _clear_default(by_id: dict[str, Section]) -> None:
 
 
 def _map_sync_defaults(values: Values, *, drop_old: bool) -> None:
-    """`full` and `purge` of earlier releases become `remove-vanished`; keys are sorted."""
     text = values.get("sync-defaults-options")
-    if text is None:
-        return
-    options = dict(parse_properties("realm-sync-options", str(text)).values)
-    full, purge = options.get("full") == "1", options.get("purge") == "1"
-    if "remove-vanished" not in options and (full or purge):
-        removed = (["entry", "properties"] if full else []) + (["acl"] if purge else [])
-        options["remove-vanished"] = ";".join(removed)
-    if drop_old:
-        options.pop("full", None)
-        options.pop("purge", None)
-    values["sync-defaults-options"] = render_properties("realm-sync-options", options)
+    if text is not None:
+        values["sync-defaults-options"] = sync_defaults(str(text), drop_old=drop_old)
 
 
 def _set_password(store: Store, name: str, password: str | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from reconciler.pve.schema import Param
@@ -28,7 +27,7 @@ from reconciler.sandbox.config.storagecfg import (
 )
 from reconciler.sandbox.config.store import Store, locked
 from reconciler.sandbox.config.usercfg import parse as parse_users
-from reconciler.sandbox.config.usercfg import render as render_users
+from reconciler.sandbox.config.userfile import render as render_users
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died
 from reconciler.sandbox.http.routes import Routes
@@ -84,7 +83,6 @@ def create(ctx: Context, params: Params) -> dict[str, Any]:
     if STORAGE_TYPES[kind].mounted and not given.get("path"):
         given["path"] = f"/mnt/pve/{name}"
     section = Section(kind, checked(kind, given, create=True))
-    _check_path(section)
     with locked(ctx.store, "storage.cfg", "create storage failed"):
         sections = read_storages(ctx.store.read("storage.cfg"))
         if name in sections.by_id and sections.by_id[name].type:
@@ -150,12 +148,6 @@ def _take_secrets(kind: str, given: Values, deleted: list[str]) -> Secrets:
         if key in given:
             secrets[key] = str(given.pop(key))
     return secrets
-
-
-def _check_path(section: Section) -> None:
-    path = str(section.values.get("path", ""))
-    if section.type in ("dir", "btrfs") and not re.fullmatch(r"/[-/a-zA-Z0-9_.@]+", path):
-        raise died(f"illegal path for directory storage: {path}")
 
 
 def _answer(name: str, section: Section, digest: str) -> dict[str, Any]:

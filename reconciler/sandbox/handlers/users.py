@@ -25,7 +25,8 @@ from reconciler.sandbox.checks import (
 from reconciler.sandbox.config.perltext import true
 from reconciler.sandbox.config.realmcfg import realms
 from reconciler.sandbox.config.store import editing_users
-from reconciler.sandbox.config.usercfg import User, UserConfig, render
+from reconciler.sandbox.config.usercfg import User, UserConfig
+from reconciler.sandbox.config.userfile import render
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died
 from reconciler.sandbox.handlers.tokens import token_fields

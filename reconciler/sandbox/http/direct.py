@@ -9,13 +9,17 @@ from typing import Any
 
 from reconciler.access.table import ROOT, split_token
 from reconciler.errors import AuthenticationFailed, RequestRefused, UsageError, WriteForbidden
+from reconciler.model.api import unreadable_section
+from reconciler.model.inventory import Strays, Unread
 from reconciler.model.request import Request
 from reconciler.model.secret import SecretRef
 from reconciler.pve.schema import ParameterValue
 from reconciler.sandbox.accounts import check_enabled, existing_token
+from reconciler.sandbox.config.storagecfg import storages
 from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError
+from reconciler.sandbox.guests import guests
 from reconciler.sandbox.http.dispatch import call
 from reconciler.sandbox.http.routes import Page
 from reconciler.sandbox.settings import Settings
@@ -69,6 +73,23 @@ class SandboxApi:
             )
         return self._call(request, secrets or {})
 
+    def unread(self) -> Sequence[Unread]:
+        """What Proxmox VE passes over in the files of the folder."""
+        from reconciler.sandbox.config.unread import unread
+
+        return unread(self._store)
+
+    def strays(self) -> Mapping[str, Strays]:
+        """Members of pools whose guest or storage is not in the folder, as when it holds user.cfg
+        alone."""
+        there = {guest.vmid for guest in guests(self._store)}
+        known = storages(self._store).keys()
+        found = {
+            name: Strays(tuple(sorted(pool.vms - there)), tuple(sorted(pool.storage - known)))
+            for name, pool in sorted(self._store.users().pools.items())
+        }
+        return {name: members for name, members in found.items() if any(members)}
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -81,7 +102,10 @@ class SandboxApi:
             data = call(ctx, request.method, request.target, given)
         except ApiError as error:
             reason = error.message.partition("\n")[0]
-            raise RequestRefused(error.status, reason, error.errors) from error
+            hint = unreadable_section(reason, request.target)
+            refused = RequestRefused(error.status, reason, error.errors, hint=hint)
+            refused.asked = f"{request.method} {request.target} at {self.endpoint}"
+            raise refused from error
         return data.rows if isinstance(data, Page) else data
 
     def _check_login(self, ctx: Context) -> None:

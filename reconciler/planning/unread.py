@@ -1,0 +1,47 @@
+"""What Proxmox VE passes over in its files, as findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from reconciler.access.analysis.effects import listed
+from reconciler.kinds import kind_of
+from reconciler.model.address import Address
+from reconciler.model.change import Change
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.inventory import Strays, Unread
+
+
+def unread_findings(unread: Iterable[Unread], changes: Sequence[Change] = ()) -> Iterable[Finding]:
+    """Each once, with file and line. What keeps a file from being written forbids its `changes`."""
+    written = {kind_of(change.address).lock for change in changes}
+    for one in unread:
+        place = f"{one.file}:{one.line}: Proxmox VE"
+        if one.blocks:
+            yield Finding(
+                "FILE_UNWRITABLE",
+                Severity.ERROR if one.file in written else Severity.WARNING,
+                f"{place} {one.text}",
+                hint=f"correct or delete that section in /etc/pve/{one.file} on a node",
+            )
+        else:
+            yield Finding(
+                "NOT_READ",
+                Severity.WARNING,
+                f"{place} passes over {one.text}",
+                hint=f"it has no effect, and the next write of {one.file} loses it",
+            )
+
+
+def stray_findings(strays: Mapping[str, Strays]) -> Iterable[Finding]:
+    """Members of pools that no file can declare, since they are not there."""
+    for pool, (guests, storages) in strays.items():
+        named = [*(f"guest {vmid}" for vmid in guests), *(f"storage {name}" for name in storages)]
+        yield Finding(
+            "NOT_IMPORTED",
+            Severity.WARNING,
+            f"{listed(named)} of pool {pool} {'is' if len(named) == 1 else 'are'} in no file: the "
+            "pool names what is not there",
+            hint="Proxmox VE counts such a member for access all the same; take it out there",
+            address=Address("pool", pool),
+        )

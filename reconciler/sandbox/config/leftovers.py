@@ -1,0 +1,126 @@
+"""What older releases left in user.cfg, and no Proxmox VE takes again: written as it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from reconciler.access.table import GROUP, ROOT, TOKEN, USER, split_token
+from reconciler.kinds.acl.table import AclSpec, Entry, parse_entry
+from reconciler.kinds.group import GroupSpec
+from reconciler.kinds.pool.membership import PoolSpec
+from reconciler.kinds.role import RoleSpec
+from reconciler.kinds.token import TokenSpec
+from reconciler.kinds.user import UserSpec
+from reconciler.model.address import Address
+from reconciler.model.inventory import Facts
+from reconciler.model.spec import Spec
+from reconciler.sandbox.config.store import Store, editing_users
+from reconciler.sandbox.config.usercfg import Group, Pool, Token, User, UserConfig
+
+
+def is_writable(address: Address, spec: Spec) -> bool:
+    """Whether an object can be a line of user.cfg: of these kinds, in fields that end at a colon,
+    and without a character that ends the line. A cluster may send anything."""
+    if address.kind not in KEPT:
+        return False
+    values = [address.id, *_strings(spec.model_dump())]
+    return ":" not in _fields(address) and all(text.isprintable() for text in values)
+
+
+def _fields(address: Address) -> str:
+    """The part of an id that is written as it is; an entry's id has a colon of its own."""
+    if address.kind != "acl":
+        return address.id
+    entry = parse_entry(address.id)
+    return f"{entry.path}{entry.principal}{entry.role}"
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _strings(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _strings(part)
+
+
+def write_leftovers(folder: Path, objects: Mapping[Address, Spec], facts: Facts) -> None:
+    """Add objects of the kinds `KEPT` to the folder's user.cfg, with the members of groups that do
+    not exist and the members of pools that are not there."""
+    left = sorted(objects.items(), key=lambda pair: (list(KEPT).index(pair[0].kind), pair[0]))
+    if not (left or facts.ghosts or facts.strays):
+        return
+    with editing_users(Store(folder), "") as cfg:
+        for address, spec in left:
+            KEPT[address.kind](cfg, address.id, spec)
+        for user, groups in facts.ghosts.items():
+            for group in groups:
+                cfg.groups.setdefault(group, Group()).users.add(user)
+        for name, (guests, storages) in facts.strays.items():
+            pool = cfg.pools.setdefault(name, Pool())
+            pool.vms.update(guests)
+            pool.storage.update(storages)
+    for address, spec in left:
+        if address.kind == "acl" and parse_entry(address.id).principal == ROOT:
+            _append_entry(folder / "user.cfg", parse_entry(address.id), spec)
+
+
+def _append_entry(file: Path, entry: Entry, spec: Any) -> None:
+    """An entry of root@pam, which PVE reads and drops at the next write."""
+    with file.open("a", encoding="utf-8") as text:
+        text.write(f"acl:{int(spec.propagate)}:{entry.path}:{entry.principal}:{entry.role}:\n")
+
+
+def _role(cfg: UserConfig, name: str, spec: RoleSpec) -> None:
+    cfg.roles[name] = set(spec.privileges)
+
+
+def _group(cfg: UserConfig, name: str, spec: GroupSpec) -> None:
+    cfg.groups.setdefault(name, Group()).comment = spec.comment
+
+
+def _user(cfg: UserConfig, name: str, spec: UserSpec) -> None:
+    cfg.users[name] = User(
+        enable=spec.enabled,
+        expire=spec.expires,
+        firstname=spec.firstname,
+        lastname=spec.lastname,
+        email=spec.email,
+        comment=spec.comment,
+        tokens=cfg.users[name].tokens if name in cfg.users else {},
+    )
+    for group in spec.groups:
+        cfg.groups.setdefault(group, Group()).users.add(name)
+
+
+def _token(cfg: UserConfig, name: str, spec: TokenSpec) -> None:
+    split = split_token(name)
+    if split is not None and split[0] in cfg.users:
+        token = Token(spec.expires, privsep=spec.privsep, comment=spec.comment)
+        cfg.users[split[0]].tokens[split[1]] = token
+
+
+def _pool(cfg: UserConfig, name: str, spec: PoolSpec) -> None:
+    cfg.pools[name] = Pool(spec.comment, set(spec.guests), set(spec.storages or ()))
+
+
+def _entry(cfg: UserConfig, name: str, spec: AclSpec) -> None:
+    entry = parse_entry(name)
+    node = cfg.node(entry.path)
+    holders = {USER: node.users, GROUP: node.groups, TOKEN: node.tokens}[entry.kind]
+    holders.setdefault(entry.principal, {})[entry.role] = spec.propagate
+
+
+KEPT: Mapping[str, Callable[[UserConfig, str, Any], None]] = {
+    "role": _role,
+    "group": _group,
+    "user": _user,
+    "token": _token,
+    "pool": _pool,
+    "acl": _entry,
+}
+"""The kinds of user.cfg, in the order in which they refer to each other."""
