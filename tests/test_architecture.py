@@ -29,6 +29,7 @@ TOP = {"__main__"}
 """Modules of the package itself that start it; they may import everything."""
 
 ONCE = {
+    "backports": "sandbox/backup/packing.py",
     "cheroot": "sandbox/http/server.py",
     "cryptography": "sandbox/keys.py",
     "deepdiff": "render/fields.py",

@@ -134,12 +134,14 @@ def check(name: str, value: str, path: str = "") -> str | None:
 
     `path` is the parameter's name; it stands in complaints about parts of a property string.
     """
+    from reconciler.pve.guest_formats import GUEST_FORMATS
     from reconciler.pve.property_strings import PROPERTY_STRINGS, parse_properties
     from reconciler.pve.storage_formats import STORAGE_FORMATS
 
     if name in PROPERTY_STRINGS:
         return parse_properties(name, value, path).complaint
-    plain = FORMATS if name.removesuffix("-list") in FORMATS else STORAGE_FORMATS
+    tables = (FORMATS, STORAGE_FORMATS, GUEST_FORMATS)
+    plain = next((one for one in tables if name.removesuffix("-list") in one), STORAGE_FORMATS)
     if name in plain:
         return plain[name](value)
     if name.endswith("-list"):

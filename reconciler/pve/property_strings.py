@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from reconciler.pve.guest_formats import GUEST_PROPERTIES
 from reconciler.pve.schema import Param, ParameterTable, ParameterValue, errors
 
 _TRUE = re.compile(r"1|on|yes|true", re.IGNORECASE)
@@ -22,6 +23,7 @@ _TEXT = Param(optional=True)
 VANISHED = r"(?:(?:(?:acl|properties|entry);)*(?:acl|properties|entry))|none"
 
 PROPERTY_STRINGS: Mapping[str, ParameterTable] = {
+    **GUEST_PROPERTIES,
     "backup-fleecing": {
         "enabled": Param(type="boolean", optional=True, default_key=True),
         "storage": Param(format="pve-storage-id", optional=True),
@@ -111,11 +113,14 @@ def _read(table: ParameterTable, values: dict[str, str], part: str) -> str | Non
 
 
 def render_properties(name: str, values: Mapping[str, str]) -> str:
-    """The default key first and without its name, the others sorted by name."""
+    """The default key first and without its name, then the required ones, each sorted by name."""
     table = PROPERTY_STRINGS[name]
     parts = [values[key] for key in sorted(values) if table[key].default_key]
-    parts += [f"{key}={values[key]}" for key in sorted(values) if not table[key].default_key]
-    return ",".join(parts)
+    others = sorted(
+        (key for key in values if not table[key].default_key),
+        key=lambda key: (table[key].optional, key),
+    )
+    return ",".join([*parts, *(f"{key}={values[key]}" for key in others)])
 
 
 def _prune(values: Mapping[str, str]) -> str | None:

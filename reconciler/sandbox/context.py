@@ -42,13 +42,20 @@ class Params(dict[str, ParameterValue]):
 class Context:
     """One call. `actor` is a user, a full token id, or empty for somebody unknown.
 
-    `with_token`: an API token was shown, also where nobody looks at it.
+    `with_token`: an API token was shown, also where nobody looks at it. `at`: the node that does
+    the work, when it is not the local one.
     """
 
     store: Store
     actor: str
     clock: Callable[[], float] = field(default=time.time)
     with_token: bool = False
+    at: str = ""
+
+    @property
+    def node(self) -> str:
+        """The node that does the work."""
+        return self.at or self.store.node
 
     @property
     def cfg(self) -> UserConfig:

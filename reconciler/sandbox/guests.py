@@ -1,7 +1,4 @@
-"""Guests as far as their configuration files tell: nodes/NODE/{qemu-server,lxc}/ID.conf.
-
-Every guest of the sandbox is stopped.
-"""
+"""Guests as their configuration files tell: nodes/NODE/{qemu-server,lxc}/ID.conf."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from typing import Any
 
 from reconciler.sandbox.config.perltext import file_text
 from reconciler.sandbox.config.store import Store
+from reconciler.sandbox.guest.power import known_guests
 
 QEMU, LXC = "qemu", "lxc"
 _FOLDERS = {QEMU: "qemu-server", LXC: "lxc"}
@@ -22,12 +20,18 @@ _BOOT_DISK = re.compile(r"(?:scsi|virtio|sata|ide)[0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """One guest; `config` holds the keys of its file, without snapshots."""
+    """One guest; `config` holds the keys of its file, without snapshots.
+
+    `started`: when, in Unix seconds; None for a guest that is stopped. `reported`: from when on the
+    lists of the cluster know more of it than its id.
+    """
 
     vmid: int
     kind: str
     node: str
     config: dict[str, str]
+    started: int | None = None
+    reported: int = 0
 
     @property
     def name(self) -> str:
@@ -74,12 +78,15 @@ class Guest:
 def guests(store: Store) -> list[Guest]:
     """All guests of all nodes, by id."""
     found = []
+    known = known_guests(store)
     for kind, folder in _FOLDERS.items():
         for path in (store.folder / "nodes").glob(f"*/{folder}/*.conf"):
             if _FILE.fullmatch(path.stem):
                 node = path.parent.parent.name
                 name = f"nodes/{node}/{folder}/{path.name}"
-                found.append(Guest(int(path.stem), kind, node, store.parsed(name, _parse)))
+                vmid, config = int(path.stem), store.parsed(name, _parse)
+                started, reported = known.started.get(vmid), known.reported.get(vmid, 0)
+                found.append(Guest(vmid, kind, node, config, started, reported))
     return sorted(found, key=lambda guest: guest.vmid)
 
 
@@ -88,8 +95,8 @@ def config_file(kind: str, node: str, vmid: str) -> str:
     return f"nodes/{node}/{_FOLDERS[kind]}/{vmid}.conf"
 
 
-def figures(guest: Guest) -> dict[str, Any]:
-    """What every list and status shows of a stopped guest."""
+def figures(guest: Guest, now: int) -> dict[str, Any]:
+    """What every list and status shows; what a running guest uses is made up."""
     row: dict[str, Any] = dict.fromkeys(
         ("cpu", "disk", "diskread", "diskwrite", "mem", "netin", "netout", "uptime"), 0
     )
@@ -100,6 +107,13 @@ def figures(guest: Guest) -> dict[str, Any]:
         "maxmem": guest.memory,
         "maxdisk": guest.disk,
     }
+    if guest.started is not None:
+        row |= {
+            "status": "running",
+            "uptime": max(1, now - guest.started),
+            "cpu": 0.01,
+            "mem": guest.memory // 4,
+        }
     if guest.config.get("tags"):
         row["tags"] = guest.config["tags"]
     if guest.config.get("lock"):

@@ -11,6 +11,7 @@ from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError
 from reconciler.sandbox.guests import Guest, figures
 from reconciler.sandbox.storage_plugins import check_online
+from reconciler.sandbox.storage_space import space
 
 Row = dict[str, Any]
 
@@ -25,41 +26,37 @@ NODE_FIGURES = {
 }
 """What the sandbox's node reports about itself: made up, and always the same."""
 
-_DIRECTORY_SPACE = (26142654464, 270553174016)
-_BLOCK_SPACE = (13421772800, 107374182400)
-
 
 def node_row(ctx: Context, node: str) -> Row:
-    """Figures only for who has Sys.Audit on the node."""
-    row: Row = {
-        "node": node,
-        "id": f"node/{node}",
-        "type": "node",
-        "status": "online",
-        "level": "",
-    }
+    """Figures only for who has Sys.Audit on the node, and not of one that is down."""
+    row: Row = {"node": node, "id": f"node/{node}", "type": "node"}
+    if not ctx.store.is_up(node):
+        return {**row, "status": "offline"}
+    row |= {"status": "online", "level": ""}
     return row | NODE_FIGURES if ctx.may(f"/nodes/{node}", ["Sys.Audit"]) else row
 
 
-def guest_row(guest: Guest) -> Row:
-    return {
-        **figures(guest),
+def guest_row(ctx: Context, guest: Guest) -> Row:
+    """Little of a guest that is new, or on a node that is down."""
+    row: Row = {
         "id": f"{guest.kind}/{guest.vmid}",
         "type": guest.kind,
         "node": guest.node,
+        "vmid": guest.vmid,
+    }
+    if ctx.now < guest.reported or not ctx.store.is_up(guest.node):
+        return {**row, "status": "unknown"}
+    return {
+        **figures(guest, ctx.now),
+        **row,
         "maxcpu": guest.cpus,
         "template": int(guest.template),
         "memhost": 0,
     }
 
 
-def storage_row(store: Store, name: str, section: Section) -> Row:
-    """As the local node sees it, or the first of the nodes that the storage is restricted to.
-
-    `unknown` and without figures where the local node cannot use it.
-    """
-    nodes = sorted(section.values.get("nodes") or ())
-    node = store.node if not nodes or store.node in nodes else nodes[0]
+def storage_row(store: Store, node: str, name: str, section: Section) -> Row:
+    """As the node sees it; `unknown` and without figures where it cannot use it."""
     row: Row = {
         "id": f"storage/{node}/{name}",
         "type": "storage",
@@ -70,23 +67,24 @@ def storage_row(store: Store, name: str, section: Section) -> Row:
         "shared": int(bool(section.values.get("shared"))),
         "status": "unknown",
     }
-    if usable(store, name, section):
-        used, size = space(section)
+    if store.is_up(node) and usable(node, name, section):
+        used, size = space(store, name, section)
         row |= {"status": "available", "disk": used, "maxdisk": size}
     return row
 
 
-def usable(store: Store, name: str, section: Section) -> bool:
-    """Enabled on the local node, with a server that can be reached."""
-    if not available_on(section, store.node):
+def first_node(store: Store, section: Section) -> str:
+    """The local node, or the first of those that the storage is restricted to."""
+    nodes = sorted(section.values.get("nodes") or ())
+    return store.node if not nodes or store.node in nodes else nodes[0]
+
+
+def usable(node: str, name: str, section: Section) -> bool:
+    """Enabled on the node, with a server that can be reached."""
+    if not available_on(section, node):
         return False
     try:
         check_online(name, section)
     except ApiError:
         return False
     return True
-
-
-def space(section: Section) -> tuple[int, int]:
-    """Bytes used and in all: made up, and always the same."""
-    return _DIRECTORY_SPACE if "path" in section.values else _BLOCK_SPACE

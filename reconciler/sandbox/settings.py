@@ -10,6 +10,7 @@ from reconciler.errors import UsageError
 
 LOCK_WAIT = "PVECTL_SANDBOX_LOCK_WAIT"
 AUTH_DELAY = "PVECTL_SANDBOX_AUTH_DELAY"
+TASK_TIME = "PVECTL_SANDBOX_TASK_TIME"
 
 _PVE_LOCK_WAIT = 9.95
 
@@ -19,10 +20,12 @@ class Settings:
     """Seconds. `lock_wait`: until a held lock is an error. `auth_delay`: before a 401.
 
     PVE waits 9.95 and 3; the sandbox is as patient with locks, but answers a 401 at once.
+    `task_time`: what a backup, a restore or a start takes; 0: it is done when the call is answered.
     """
 
     lock_wait: float = _PVE_LOCK_WAIT
     auth_delay: float = 0.0
+    task_time: float = 0.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -30,6 +33,7 @@ class Settings:
         return cls(
             _seconds(environment, LOCK_WAIT, _PVE_LOCK_WAIT),
             _seconds(environment, AUTH_DELAY, 0.0),
+            _seconds(environment, TASK_TIME, 0.0),
         )
 
 

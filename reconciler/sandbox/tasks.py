@@ -1,15 +1,21 @@
 """Tasks: work that a call starts, with a log and an exit status of its own.
 
-They lie in `FOLDER.run/`, beside the folder. A task of the sandbox runs to its end within the call
-that starts it.
+They lie in `FOLDER.run/`, beside the folder. A task ends within the call that starts it, unless
+the sandbox is told that tasks take time: then it runs in the background and can be watched and
+stopped. While it runs it holds the lock of its marker in `tasks/active`.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TextIO
 
@@ -23,6 +29,8 @@ _UPID = re.compile(
     r"([0-9A-Fa-f]{8}):([^:\s]+):([^:\s]*):([^:\s]+):"
 )
 _FIRST_PID = 1000
+_TICK = 0.02
+"""Seconds between two looks at whether a task is to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,42 +83,89 @@ class Finished:
 
 
 class Worker:
-    """What the work of a task may do: write its log."""
+    """What the work of a task may do: write its log, and take its time."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, stop: Path, seconds: float) -> None:
         self._file = file
+        self._stop = stop
+        self._seconds = seconds
+        self.warnings = 0
 
     def log(self, line: str) -> None:
         self._file.write(f"{line}\n")
+        self._file.flush()
 
+    def warn(self, text: str) -> None:
+        """The task goes on, and ends as `WARNINGS: 1` instead of `OK`."""
+        self.warnings += 1
+        self.log(f"WARN: {text}")
 
-def run_folder(store: Store) -> Path:
-    """Where tasks, logs and archives lie."""
-    return store.folder.with_name(f"{store.folder.name}.run")
+    def spend(self, seconds: float | None = None) -> None:
+        """Be busy for so long, or for as long as a task takes here; raises when it is stopped."""
+        end = time.monotonic() + (self._seconds if seconds is None else seconds)
+        while True:
+            if self._stop.exists():
+                raise died("received interrupt")
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, _TICK))
 
 
 def run_task(ctx: Context, kind: str, name: str, work: Callable[[Worker], None]) -> str:
     """Do the work as a task of the caller; its UPID. An error ends the task, not the call."""
     upid = _start(ctx, kind, name)
-    with log_file(ctx.store, upid).open("a", encoding="utf-8") as file:
-        worker = Worker(file)
-        try:
-            work(worker)
-            status = "OK"
-        except ApiError as error:
-            status = " ".join(str(error).split("\n")).strip()
-        worker.log("TASK OK" if status == "OK" else f"TASK ERROR: {status}")
-    with _index(ctx.store).open("a", encoding="utf-8") as index:
-        index.write(f"{upid} {ctx.now:08X} {status}\n")
+    marker = _marker(ctx.store, upid)
+    descriptor = _hold(marker)
+    job = partial(_run, ctx, upid, descriptor, work)
+    if ctx.store.task_time:
+        threading.Thread(target=job, name=str(upid), daemon=True).start()
+    else:
+        job()
     return str(upid)
 
 
+def _run(ctx: Context, upid: Upid, descriptor: int, work: Callable[[Worker], None]) -> None:
+    store = ctx.store
+    marker = _marker(store, upid)
+    try:
+        with log_file(store, upid).open("a", encoding="utf-8") as file:
+            worker = Worker(file, _stop_file(marker), store.task_time)
+            status = _worked(worker, work)
+            worker.log(f"TASK {status}" if _ended_well(status) else f"TASK ERROR: {status}")
+        _enter(store, upid, ctx.now, status)
+    finally:
+        marker.unlink(missing_ok=True)
+        _stop_file(marker).unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _worked(worker: Worker, work: Callable[[Worker], None]) -> str:
+    try:
+        work(worker)
+    except ApiError as error:
+        return " ".join(str(error).split("\n")).strip()
+    return f"WARNINGS: {worker.warnings}" if worker.warnings else "OK"
+
+
+def _ended_well(status: str) -> bool:
+    return status == "OK" or status.startswith("WARNINGS: ")
+
+
+def stop_task(store: Store, upid: Upid) -> None:
+    """Ask a running task to end; one that has ended stays as it is."""
+    marker = _marker(store, upid)
+    if marker.exists():
+        _stop_file(marker).touch()
+
+
 def log_file(store: Store, upid: Upid) -> Path:
-    return run_folder(store) / "tasks" / f"{upid.starttime:08X}"[-1] / str(upid)
+    return store.run_folder / "tasks" / f"{upid.starttime:08X}"[-1] / str(upid)
 
 
 def finished_tasks(store: Store) -> list[Finished]:
     """The newest first."""
+    _reap(store)
     try:
         lines = _index(store).read_text("utf-8").splitlines()
     except FileNotFoundError:
@@ -124,19 +179,83 @@ def finished_tasks(store: Store) -> list[Finished]:
     return found
 
 
+def running_tasks(store: Store) -> list[Upid]:
+    """The newest first."""
+    found = [upid for marker in _markers(store) if (upid := Upid.parse(marker.name)) is not None]
+    return sorted(found, key=lambda upid: (upid.starttime, upid.pid), reverse=True)
+
+
 def exit_status(store: Store, upid: Upid) -> str | None:
     """None while it runs."""
     return next((task.status for task in finished_tasks(store) if task.upid == upid), None)
 
 
+def wait_for(store: Store, text: str, seconds: float) -> str | None:
+    """The exit status, waiting for it so long; None with no time to wait, or when it takes more."""
+    upid, end = Upid.parse(text), time.monotonic() + seconds
+    while upid is not None and time.monotonic() < end:
+        ended = exit_status(store, upid)
+        if ended is not None:
+            return ended
+        time.sleep(_TICK)
+    return None
+
+
 def _index(store: Store) -> Path:
-    return run_folder(store) / "tasks" / "index"
+    return store.run_folder / "tasks" / "index"
+
+
+def _enter(store: Store, upid: Upid, endtime: int, status: str) -> None:
+    with _index(store).open("a", encoding="utf-8") as index:
+        index.write(f"{upid} {endtime:08X} {status}\n")
+
+
+def _marker(store: Store, upid: Upid) -> Path:
+    return store.run_folder / "tasks" / "active" / str(upid)
+
+
+def _stop_file(marker: Path) -> Path:
+    return marker.with_name(f"{marker.name}stop")
+
+
+def _markers(store: Store) -> list[Path]:
+    return list((store.run_folder / "tasks" / "active").glob("UPID:*:"))
+
+
+def _hold(marker: Path) -> int:
+    """Make the marker of a running task; it never stands there without its lock."""
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    new = marker.with_name(f"new:{marker.name}")
+    descriptor = os.open(new, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    new.replace(marker)
+    return descriptor
+
+
+def _reap(store: Store) -> None:
+    """Tasks whose process was killed end with a status that says no more than that."""
+    for marker in _markers(store):
+        with suppress(FileNotFoundError, BlockingIOError):
+            descriptor = os.open(marker, os.O_RDWR)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                marker.unlink()
+            finally:
+                os.close(descriptor)
+            upid = Upid.parse(marker.name)
+            if upid is not None and not _entered(store, upid):
+                _enter(store, upid, int(time.time()), "unexpected status")
+
+
+def _entered(store: Store, upid: Upid) -> bool:
+    index = _index(store)
+    return index.exists() and f"{upid} " in index.read_text("utf-8")
 
 
 def _start(ctx: Context, kind: str, name: str) -> Upid:
     """A task that does not exist yet: two of one second differ by their process number."""
     for pid in range(_FIRST_PID, _FIRST_PID + 100_000):
-        upid = Upid(ctx.store.node, pid, pid, ctx.now, kind, name, ctx.actor)
+        upid = Upid(ctx.node, pid, pid, ctx.now, kind, name, ctx.actor)
         path = log_file(ctx.store, upid)
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):

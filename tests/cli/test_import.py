@@ -94,3 +94,29 @@ def test_a_weak_token_imports_nothing(site: Site, tmp_path: Path) -> None:
     assert not (tmp_path / "imported").exists()
     assert not (tmp_path / "copy").exists()
     assert ROOT_TOKEN in site.user_cfg()
+
+
+def test_a_snapshot_of_three_nodes_plans_as_the_cluster_does(site: Site, tmp_path: Path) -> None:
+    copy_fixture("fresh", tmp_path / "three")
+    nodes = tmp_path / "three" / "nodes"
+    (nodes / "node-b" / "lxc").mkdir(parents=True)
+    (nodes / "node-b" / "lxc" / "301.conf").write_text("hostname: web\n")
+    (nodes / "node-c").mkdir()
+    assert site.run("snapshot", "--on", "sandbox:three", "--out", "copy").status == 0
+    site.write("three.toml", _ON_TWO_NODES)
+    plans = [site.run("plan", "--on", f"sandbox:{name}") for name in ("three", "copy")]
+    assert [plan.status for plan in plans] == [0, 0], plans
+    steps = [plan.out.partition("Steps\n")[2].partition("To do this")[0] for plan in plans]
+    assert "node-b, node-c" in steps[0]
+    assert steps[0] == steps[1]
+
+
+_ON_TWO_NODES = """
+[storage.onb]
+type = "dir"
+path = "/mnt/b"
+nodes = ["node-b", "node-c"]
+
+[pool.three]
+guests = [301]
+"""

@@ -198,14 +198,25 @@ def test_indexes_of_a_node_lead_somewhere(pve: Pve) -> None:
     assert pve.get("/nodes/demo-felhom/version") == pve.get("/version")
     for guest in ("qemu/9000", "lxc/9001"):
         place = f"/nodes/demo-felhom/{guest}"
-        assert pve.get(place) == [{"subdir": "status"}]
-        assert pve.get(f"{place}/status") == [{"subdir": "current"}]
+        for row in pve.get(place):
+            pve.get(f"{place}/{row['subdir']}")
+        assert "shutdown" in [row["subdir"] for row in pve.get(f"{place}/status")]
         assert pve.get(f"{place}/status/current")["status"] == "stopped"
 
 
 def test_indexes_of_guests_that_are_not_there(pve: Pve) -> None:
-    assert pve.get("/nodes/demo-felhom/qemu/999") == [{"subdir": "status"}]
+    assert {"subdir": "status"} in pve.get("/nodes/demo-felhom/qemu/999")
     for place in ("qemu/999/status", "lxc/999", "lxc/999/status"):
         refusal = pve.refusal("GET", f"/nodes/demo-felhom/{place}")
         assert refusal.startswith("500 Configuration file 'nodes/demo-felhom/")
         assert refusal.endswith("/999.conf' does not exist")
+
+
+def test_a_call_for_a_node_that_is_down_is_answered_without_a_body(
+    ask: Ask, tmp_path: Path
+) -> None:
+    (tmp_path / "pve" / "nodes" / "node-z").mkdir()
+    (tmp_path / "pve.run" / "nodes").mkdir(parents=True)
+    (tmp_path / "pve.run" / "nodes" / "node-z.down").touch()
+    answer = ask("GET", "/json/nodes/node-z/qemu")
+    assert (answer.status, answer.reason, answer.body) == (595, "No route to host", b"")

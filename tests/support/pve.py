@@ -16,17 +16,28 @@ NOW = 1_795_491_600
 """Unix seconds; 2026-11-24 03:40:00 UTC, a Tuesday."""
 
 
-class Pve:
-    """Calls as one actor; `now` is its clock and may be moved."""
+def lay_out(fixture: str, work: Path) -> Path:
+    """A fresh copy of a fixture, what runs on it beside it; the folder."""
+    folder = work / "pve"
+    shutil.copytree(FIXTURES / fixture, folder)
+    beside = FIXTURES / f"{fixture}.run"
+    if beside.exists():
+        shutil.copytree(beside, work / "pve.run")
+    return folder
 
-    def __init__(self, tmp_path: Path, fixture: str = "fresh") -> None:
-        self.folder = tmp_path / "pve"
-        shutil.copytree(FIXTURES / fixture, self.folder)
+
+class Pve:
+    """Calls as one actor; `now` is its clock and may be moved. `task_time`: seconds of a task."""
+
+    def __init__(self, tmp_path: Path, fixture: str = "fresh", task_time: float = 0.0) -> None:
+        self.folder = lay_out(fixture, tmp_path)
+        self.run = tmp_path / "pve.run"
+        self.settings = Settings(lock_wait=0, task_time=task_time)
         self.now = NOW
 
     def call(self, method: str, path: str, /, actor: str = "root@pam", **params: Any) -> Any:
         """The answer's data. `_` in a parameter's name stands for `-`; `base_dn_` for itself."""
-        api = SandboxApi(self.folder, actor, settings=Settings(lock_wait=0), clock=lambda: self.now)
+        api = SandboxApi(self.folder, actor, settings=self.settings, clock=lambda: self.now)
         given = tuple((_name(key), _value(value)) for key, value in params.items())
         request = Request(method, tuple(path.strip("/").split("/")), given)
         return api.get([request])[0] if method == "GET" else api.send(request)
@@ -51,6 +62,15 @@ class Pve:
             details = [f"{key}: {text.strip()}" for key, text in sorted(error.errors.items())]
             return "; ".join([f"{error.status} {error.reason}", *details])
         raise AssertionError(f"{method} {path} was not refused but answered {answer}")
+
+    def ended(self, upid: str) -> str:
+        """How a task ended, which must have ended by now."""
+        node = upid.split(":")[1]
+        return str(self.get(f"/nodes/{node}/tasks/{upid}/status")["exitstatus"])
+
+    def log(self, upid: str) -> list[str]:
+        node = upid.split(":")[1]
+        return [row["t"] for row in self.get(f"/nodes/{node}/tasks/{upid}/log", limit=0)]
 
     def text(self, name: str) -> str:
         """A file below the folder, empty when it is not there."""

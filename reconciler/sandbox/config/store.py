@@ -32,12 +32,17 @@ Stamp = tuple[int, int, int] | None
 
 
 class Store:
-    """One folder. `lock_wait`: seconds before a lock held by somebody else is an error."""
+    """One folder. `lock_wait`: seconds before a lock held by somebody else is an error.
 
-    def __init__(self, folder: Path, lock_wait: float = 0.0) -> None:
+    `task_time`: seconds that a task takes; 0 for within the call.
+    """
+
+    def __init__(self, folder: Path, lock_wait: float = 0.0, task_time: float = 0.0) -> None:
         self.folder = folder.resolve()
         self.lock_wait = lock_wait
+        self.task_time = task_time
         self._parsed: dict[tuple[str, Callable[[bytes], Any]], tuple[Stamp, Any]] = {}
+        self._nodes: tuple[Stamp, list[str]] = (None, [])
         self._mutex = threading.RLock()
         self._depth = 0
         self._owner = 0
@@ -45,9 +50,35 @@ class Store:
 
     @property
     def node(self) -> str:
-        """The local node: the first folder below nodes/."""
+        """The local node: the first of them."""
+        return self.nodes[0]
+
+    @property
+    def nodes(self) -> list[str]:
+        """All nodes: the folders below nodes/, sorted."""
+        stamp = _stamp(self.folder / "nodes")
+        if self._nodes[0] == stamp is not None:
+            return self._nodes[1]
         names = sorted(path.name for path in (self.folder / "nodes").glob("*") if path.is_dir())
-        return names[0] if names else "localhost"
+        names = names or ["localhost"]
+        if stamp is not None and time.time_ns() - stamp[0] > _TIME_STAMP_STEP:
+            self._nodes = (stamp, names)
+        return names
+
+    def is_up(self, node: str) -> bool:
+        """A node that there is: `FOLDER.run/nodes/NAME.down` says that it is down.
+
+        The local one never is.
+        """
+        if node == self.node:
+            return True
+        down = self.run_folder / "nodes" / f"{node}.down"
+        return node in self.nodes and not down.exists()
+
+    @property
+    def run_folder(self) -> Path:
+        """What runs and what it leaves: tasks, archives, disks, the state of guests."""
+        return self.folder.with_name(f"{self.folder.name}.run")
 
     def beside(self, name: str) -> Path:
         """Where to keep what is no cluster configuration: next to the folder, hidden."""

@@ -9,7 +9,7 @@ from reconciler.access.table import ROOT
 from reconciler.pve.backup_options import DELETABLE, JOB_OPTIONS
 from reconciler.pve.formats import split_list
 from reconciler.pve.schema import Param
-from reconciler.sandbox.backupjob import (
+from reconciler.sandbox.backup.job import (
     Options,
     check_rights,
     selected_guests,

@@ -6,6 +6,7 @@ from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import everybody, perm
 from reconciler.sandbox.config.perltext import decode_text, file_text
 from reconciler.sandbox.config.storagecfg import available_on, storages
+from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.guests import Guest, guests
 from reconciler.sandbox.http.routes import Routes
@@ -14,11 +15,12 @@ from reconciler.sandbox.resources import Row, guest_row, node_row, storage_row
 routes = Routes()
 
 _ZONE = "localnetwork"
+_CLUSTER = "sandbox"
 
 
 @routes.get("/cluster", everybody)
 def index(_ctx: Context, _params: Params) -> list[dict[str, str]]:
-    names = ("backup", "backup-info", "jobs", "options", "resources", "status", "tasks")
+    names = ("backup", "backup-info", "jobs", "nextid", "options", "resources", "status", "tasks")
     return [{"name": name} for name in names]
 
 
@@ -46,22 +48,27 @@ def resources(ctx: Context, params: Params) -> list[Row]:
             if ctx.may(f"/vms/{guest.vmid}", ["VM.Audit"])
         ]
     if wanted in (None, "node"):
-        rows.append({**node_row(ctx, ctx.store.node), "cgroup-mode": 1})
+        rows += [_node_row(ctx, node) for node in ctx.store.nodes]
     if wanted in (None, "storage"):
         rows += [
-            storage_row(ctx.store, name, section)
+            storage_row(ctx.store, node, name, section)
             for name, section in storages(ctx.store).items()
-            if available_on(section, ctx.store.node)
-            and ctx.may(f"/storage/{name}", ["Datastore.Audit"])
+            for node in ctx.store.nodes
+            if available_on(section, node) and ctx.may(f"/storage/{name}", ["Datastore.Audit"])
         ]
     if wanted in (None, "sdn") and _sees_zone(ctx):
-        rows.append(_zone_row(ctx.store.node))
+        rows += [_zone_row(ctx.store, node) for node in ctx.store.nodes]
     return rows
+
+
+def _node_row(ctx: Context, node: str) -> Row:
+    row = node_row(ctx, node)
+    return {**row, "cgroup-mode": 1} if ctx.store.is_up(node) else row
 
 
 def _guest_row(ctx: Context, guest: Guest) -> Row:
     """`pool` only when the guest is in one and the caller has Pool.Audit there."""
-    row = guest_row(guest)
+    row = guest_row(ctx, guest)
     pool = ctx.cfg.pool_of(guest.vmid)
     if pool is not None and ctx.may(f"/pool/{pool}", ["Pool.Audit"]):
         row["pool"] = pool
@@ -72,23 +79,46 @@ def _sees_zone(ctx: Context) -> bool:
     return ctx.may(f"/sdn/zones/{_ZONE}", ["SDN.Audit", "SDN.Use", "SDN.Allocate"], some=True)
 
 
-def _zone_row(node: str) -> Row:
+def _zone_row(store: Store, node: str) -> Row:
     return {
         "id": f"network/{node}/zone/{_ZONE}",
         "type": "network",
         "network": _ZONE,
         "network-type": "zone",
         "node": node,
-        "status": "ok",
+        "status": "ok" if store.is_up(node) else "unknown",
     }
 
 
 @routes.get("/cluster/status", perm("/", "Sys.Audit"))
 def status(ctx: Context, _params: Params) -> list[Row]:
-    """A single node that is in no cluster."""
-    node = ctx.store.node
-    row: Row = {"type": "node", "id": f"node/{node}", "name": node, "nodeid": 0}
-    return [{**row, "ip": "192.0.2.10", "level": "", "local": 1, "online": 1}]
+    """The nodes; the cluster in front of them, when there is more than one."""
+    store, nodes = ctx.store, ctx.store.nodes
+    if len(nodes) == 1:
+        return [_status_row(store, nodes[0], 0)]
+    up = sum(store.is_up(node) for node in nodes)
+    cluster: Row = {
+        "type": "cluster",
+        "id": "cluster",
+        "name": _CLUSTER,
+        "nodes": len(nodes),
+        "version": len(nodes),
+        "quorate": int(up * 2 > len(nodes)),
+    }
+    return [cluster, *(_status_row(store, node, at) for at, node in enumerate(nodes, start=1))]
+
+
+def _status_row(store: Store, node: str, number: int) -> Row:
+    return {
+        "type": "node",
+        "id": f"node/{node}",
+        "name": node,
+        "nodeid": number,
+        "ip": f"192.0.2.{9 + max(1, number)}",
+        "level": "",
+        "local": int(node == store.node),
+        "online": int(store.is_up(node)),
+    }
 
 
 @routes.get("/cluster/options", everybody)

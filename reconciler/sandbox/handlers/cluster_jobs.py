@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.pve.schema import Param
-from reconciler.sandbox.backupjob import selected_guests
+from reconciler.sandbox.backup.job import selected_guests
 from reconciler.sandbox.checks import everybody, perm, root_only
 from reconciler.sandbox.clock import runs_after, stamp
 from reconciler.sandbox.config.cronfile import cron_jobs
@@ -13,7 +13,7 @@ from reconciler.sandbox.config.jobcfg import BACKUP, jobs
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.guests import guests
 from reconciler.sandbox.http.routes import Routes
-from reconciler.sandbox.tasks import finished_tasks
+from reconciler.sandbox.tasks import finished_tasks, running_tasks
 
 routes = Routes()
 
@@ -42,6 +42,7 @@ def tasks(ctx: Context, _params: Params) -> list[dict[str, Any]]:
         {**task.upid.row(), "endtime": task.endtime, "status": task.status, "saved": 1}
         for task in finished_tasks(ctx.store)
     ]
+    rows = [upid.row() for upid in running_tasks(ctx.store)] + rows
     return [row for row in rows if sees_all or row["user"] == ctx.actor]
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.pve.schema import Param
-from reconciler.sandbox.archives import Archive, archives
+from reconciler.sandbox.backup.archives import Archive, archives, dump_folder
 from reconciler.sandbox.checks import everybody, perm
 from reconciler.sandbox.config.sections import Section
 from reconciler.sandbox.config.storagecfg import available_on, content_text, storages
 from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.disks import disks
-from reconciler.sandbox.failure import bad_parameters, died
+from reconciler.sandbox.failure import bad_parameters
+from reconciler.sandbox.guest.volumes import active_storage
 from reconciler.sandbox.guests import LXC, guests
 from reconciler.sandbox.http.routes import Routes
-from reconciler.sandbox.resources import space, usable
-from reconciler.sandbox.storage_plugins import check_online
+from reconciler.sandbox.resources import usable
+from reconciler.sandbox.storage_space import space
 
 routes = Routes()
 
@@ -55,10 +56,10 @@ def index(ctx: Context, params: Params) -> list[dict[str, Any]]:
             continue
         if params.flag("enabled") and section.values.get("disable"):
             continue
-        enabled = available_on(section, ctx.store.node)
+        enabled = available_on(section, ctx.node)
         if content and (not enabled or not section.values["content"].intersection(content)):
             continue
-        row = _status(ctx.store, name, section)
+        row = _status(ctx, name, section)
         if row["total"]:
             row["used_fraction"] = row["used"] / row["total"]
         rows.append({**row, "storage": name})
@@ -67,7 +68,7 @@ def index(ctx: Context, params: Params) -> list[dict[str, Any]]:
 
 @routes.get(f"{_PATH}/{{storage}}", _CHECK, _ONE)
 def entry(_ctx: Context, _params: Params) -> list[dict[str, str]]:
-    return [{"subdir": "content"}, {"subdir": "status"}]
+    return [{"subdir": name} for name in ("content", "prunebackups", "status")]
 
 
 @routes.get(f"{_PATH}/{{storage}}/status", _CHECK, _ONE)
@@ -76,38 +77,26 @@ def status(ctx: Context, params: Params) -> dict[str, Any]:
     section = storages(ctx.store).get(name)
     if section is None:
         raise bad_parameters({"storage": "No such storage."})
-    return _status(ctx.store, name, section)
+    return _status(ctx, name, section)
 
 
 @routes.get(f"{_PATH}/{{storage}}/content", _CHECK, _CONTENT)
 def content(ctx: Context, params: Params) -> list[dict[str, Any]]:
     """Backups of guests with VM.Backup; everything with Datastore.Allocate. Sorted by volume."""
     name, kind, guest = params.need("storage"), params.text("content"), params.number("vmid")
-    section = _activated(ctx.store, name)
+    section = active_storage(ctx, name)
     owner = ctx.may(f"/storage/{name}", ["Datastore.Allocate"])
     rows = []
     if kind in (None, "backup") and "backup" in section.values["content"]:
         rows = [
             archive.row(name, section.type)
-            for archive in archives(ctx.store, name)
+            for archive in archives(dump_folder(ctx, name))
             if owner or _may_read(ctx, name, archive)
         ]
     if owner:
         rows += [row for row in _images(ctx.store, name) if kind in (None, row["content"])]
     rows = [row for row in rows if guest in (None, row["vmid"])]
     return sorted(rows, key=lambda row: str(row["volid"]).lower())
-
-
-def _activated(store: Store, name: str) -> Section:
-    section = storages(store).get(name)
-    if section is None:
-        raise died(f"storage '{name}' does not exist")
-    if section.values.get("disable"):
-        raise died(f"storage '{name}' is disabled")
-    if not available_on(section, store.node):
-        raise died(f"storage '{name}' is not available on node '{store.node}'")
-    check_online(name, section)
-    return section
 
 
 def _may_read(ctx: Context, storage: str, archive: Archive) -> bool:
@@ -131,14 +120,14 @@ def _images(store: Store, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _status(store: Store, name: str, section: Section) -> dict[str, Any]:
-    active = usable(store, name, section)
-    used, size = space(section) if active else (0, 0)
+def _status(ctx: Context, name: str, section: Section) -> dict[str, Any]:
+    active = usable(ctx.node, name, section)
+    used, size = space(ctx.store, name, section) if active else (0, 0)
     return {
         "type": section.type,
         "content": content_text(section.values["content"]),
         "shared": int(bool(section.values.get("shared"))),
-        "enabled": int(available_on(section, store.node)),
+        "enabled": int(available_on(section, ctx.node)),
         "active": int(active),
         "total": size,
         "used": used,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import everybody, perm
 from reconciler.sandbox.context import Context, Params
-from reconciler.sandbox.failure import died, forbidden
+from reconciler.sandbox.failure import died
 from reconciler.sandbox.guests import LXC, QEMU, Guest, config_file, figures, guests
 from reconciler.sandbox.http.routes import Handler, Routes
 from reconciler.sandbox.keys import fingerprint
@@ -22,13 +23,15 @@ _AUDIT = perm("/vms/{vmid}", "VM.Audit")
 
 @routes.get("/nodes", everybody)
 def index(ctx: Context, _params: Params) -> list[dict[str, Any]]:
-    """The one node, with the fingerprint of its certificate."""
-    node = ctx.store.node
-    row = node_row(ctx, node)
-    certificate = ctx.store.folder / "nodes" / node / "pve-ssl.pem"
-    if certificate.exists():
-        row["ssl_fingerprint"] = fingerprint(certificate)
-    return [row]
+    """All nodes, with the fingerprints of their certificates."""
+    rows = []
+    for node in ctx.store.nodes:
+        row = node_row(ctx, node)
+        certificate = ctx.store.folder / "nodes" / node / "pve-ssl.pem"
+        if certificate.exists():
+            row["ssl_fingerprint"] = fingerprint(certificate)
+        rows.append(row)
+    return rows
 
 
 @routes.get("/nodes/{node}", everybody, _NODE)
@@ -49,14 +52,19 @@ def certificates(ctx: Context, _params: Params) -> list[dict[str, str]]:
     ]
 
 
+def agent_enabled(agent: str) -> bool:
+    """Whether a guest's `agent` option switches the agent on."""
+    return re.match(r"(?:enabled=)?(?:1|on|yes|true)\b", agent) is not None
+
+
 def _list(kind: str) -> Handler:
     def listing(ctx: Context, params: Params) -> list[dict[str, Any]]:
         """Guests of the node on which the caller has VM.Audit."""
         return [
-            _row(guest)
+            _row(ctx, guest)
             for guest in guests(ctx.store)
             if guest.kind == kind
-            and guest.node == params.need("node")
+            and guest.node == ctx.node
             and ctx.may(f"/vms/{guest.vmid}", ["VM.Audit"])
         ]
 
@@ -66,29 +74,36 @@ def _list(kind: str) -> Handler:
 def _status(kind: str) -> Handler:
     def current(ctx: Context, params: Params) -> dict[str, Any]:
         guest = existing(ctx, kind, params.need("vmid"))
-        row = {**_row(guest), "ha": {"managed": 0}}
-        return {**row, "qmpstatus": "stopped"} if kind == QEMU else row
+        row = {**_row(ctx, guest), "ha": {"managed": 0}}
+        if kind == LXC:
+            return row
+        if agent_enabled(guest.config.get("agent", "")):
+            row["agent"] = 1
+        return {**row, "qmpstatus": row["status"]}
 
     return current
 
 
-def _guest_index(kind: str, name: str) -> Handler:
+def _guest_index(kind: str, *names: str) -> Handler:
     """A directory index; of a virtual machine's own, PVE does not ask whether there is one."""
 
     def index(ctx: Context, params: Params) -> list[dict[str, str]]:
-        if (kind, name) != (QEMU, "status"):
+        if kind == LXC or "current" in names:
             existing(ctx, kind, params.need("vmid"))
-        return [{"subdir": name}]
+        return [{"subdir": name} for name in names]
 
     return index
 
 
-def _create(ctx: Context, params: Params) -> None:
-    """Refused as PVE refuses it; the sandbox makes no guests."""
-    paths = [f"/vms/{params.text('vmid') or ''}", f"/pool/{params.text('pool') or ''}"]
-    if not any(ctx.may(path.rstrip("/"), ["VM.Allocate"]) for path in paths):
-        raise forbidden()
-    raise died("the embedded Proxmox VE makes no guests")
+_BELOW = {
+    LXC: ("config", "pending", "status", "snapshot", "interfaces"),
+    QEMU: ("config", "pending", "status", "agent", "snapshot"),
+}
+"""What there is below a guest here; PVE has more."""
+_STATUS = {
+    LXC: ("current", "start", "stop", "shutdown", "reboot"),
+    QEMU: ("current", "start", "stop", "reset", "shutdown", "reboot"),
+}
 
 
 for _kind in (QEMU, LXC):
@@ -96,23 +111,21 @@ for _kind in (QEMU, LXC):
     _options = {"full": Param(type="boolean", optional=True)} if _kind == QEMU else {}
     routes.get(_base, everybody, {**_NODE, **_options})(_list(_kind))
     _guest = {**_NODE, "vmid": _VMID}
-    routes.get(f"{_base}/{{vmid}}", everybody, _guest)(_guest_index(_kind, "status"))
-    routes.get(f"{_base}/{{vmid}}/status", everybody, _guest)(_guest_index(_kind, "current"))
+    routes.get(f"{_base}/{{vmid}}", everybody, _guest)(_guest_index(_kind, *_BELOW[_kind]))
+    routes.get(f"{_base}/{{vmid}}/status", everybody, _guest)(_guest_index(_kind, *_STATUS[_kind]))
     routes.get(f"{_base}/{{vmid}}/status/current", _AUDIT, _guest)(_status(_kind))
-    routes.add("POST", _base, everybody, None)(_create)
 
 
 def existing(ctx: Context, kind: str, vmid: str) -> Guest:
-    """The guest of this kind on the local node; raises with PVE's words when there is none."""
-    node = ctx.store.node
+    """The guest of this kind on the node; raises with PVE's words when there is none."""
     for guest in guests(ctx.store):
-        if (guest.kind, guest.node, str(guest.vmid)) == (kind, node, vmid):
+        if (guest.kind, guest.node, str(guest.vmid)) == (kind, ctx.node, vmid):
             return guest
-    raise died(f"Configuration file '{config_file(kind, node, vmid)}' does not exist")
+    raise died(f"Configuration file '{config_file(kind, ctx.node, vmid)}' does not exist")
 
 
-def _row(guest: Guest) -> dict[str, Any]:
-    row = {**figures(guest), "cpus": guest.cpus}
+def _row(ctx: Context, guest: Guest) -> dict[str, Any]:
+    row = {**figures(guest, ctx.now), "cpus": guest.cpus}
     if guest.kind == LXC:
         row |= {"type": "lxc", "swap": 0, "maxswap": guest.swap}
     else:

@@ -14,7 +14,7 @@ from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died
 from reconciler.sandbox.guests import guests
 from reconciler.sandbox.http.routes import Routes
-from reconciler.sandbox.resources import guest_row, storage_row
+from reconciler.sandbox.resources import first_node, guest_row, storage_row
 
 routes = Routes()
 
@@ -123,14 +123,14 @@ def _details(ctx: Context, params: Params) -> dict[str, Any]:
     kind = params.text("type")
     known = {guest.vmid: guest for guest in guests(ctx.store)}
     members = [
-        guest_row(known[guest])
+        guest_row(ctx, known[guest])
         for guest in sorted(pool.vms, key=str)
         if guest in known and kind in (None, known[guest].kind)
     ]
     if kind in (None, "storage"):
         configured = storages(ctx.store)
         members += [
-            storage_row(ctx.store, name, configured[name])
+            storage_row(ctx.store, first_node(ctx.store, configured[name]), name, configured[name])
             for name in sorted(pool.storage)
             if name in configured
         ]

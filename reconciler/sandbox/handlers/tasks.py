@@ -9,7 +9,15 @@ from reconciler.sandbox.checks import everybody
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import bad_parameters
 from reconciler.sandbox.http.routes import Page, Routes
-from reconciler.sandbox.tasks import Finished, Upid, exit_status, finished_tasks, log_file
+from reconciler.sandbox.tasks import (
+    Finished,
+    Upid,
+    exit_status,
+    finished_tasks,
+    log_file,
+    running_tasks,
+    stop_task,
+)
 
 routes = Routes()
 
@@ -34,17 +42,26 @@ _LIST = {
     "statusfilter": Param(format="pve-task-status-type-list", optional=True),
 }
 _ALL_STATES = frozenset({"ok", "warning", "error", "unknown"})
+_RUNNING = "RUNNING"
 
 
 @routes.get(_PATH, everybody, _LIST)
 def index(ctx: Context, params: Params) -> Page:
-    """Tasks that have ended, the newest first; those of others need Sys.Audit on the node."""
+    """Tasks of the node, the newest first; those of others need Sys.Audit on the node.
+
+    Those that have ended, unless `source` asks for the running ones.
+    """
     sees_all = ctx.may(f"/nodes/{params.need('node')}", ["Sys.Audit"])
-    found = [] if params.text("source") == "active" else finished_tasks(ctx.store)
+    source = params.text("source") or "archive"
+    found = finished_tasks(ctx.store) if source != "active" else []
+    if source != "archive":
+        found = [Finished(upid, 0, _RUNNING) for upid in running_tasks(ctx.store)] + found
     rows = [
-        {**task.upid.row(), "endtime": task.endtime, "status": task.status}
+        _row(task)
         for task in found
-        if (sees_all or _owns(ctx, task.upid)) and _wanted(task, params)
+        if task.upid.node == ctx.node
+        and (sees_all or _owns(ctx, task.upid))
+        and _wanted(task, params)
     ]
     start, limit = params.number("start") or 0, params.number("limit")
     return Page(rows[start : start + (50 if limit is None else limit)], len(rows))
@@ -58,7 +75,7 @@ def entry(_ctx: Context, _params: Params) -> list[dict[str, str]]:
 @routes.get(f"{_PATH}/{{upid}}/status", everybody, _UPID)
 def status(ctx: Context, params: Params) -> dict[str, Any]:
     upid = _upid(params)
-    if not log_file(ctx.store, upid).exists():
+    if upid.node != ctx.node or not log_file(ctx.store, upid).exists():
         raise bad_parameters({"upid": "no such task"})
     _check_owner(ctx, params, upid, "Sys.Audit")
     ended = exit_status(ctx.store, upid)
@@ -84,11 +101,16 @@ def log(ctx: Context, params: Params) -> Page:
 
 @routes.delete(f"{_PATH}/{{upid}}", everybody, _UPID)
 def stop(ctx: Context, params: Params) -> None:
-    """Tasks of the sandbox have ended before anybody can stop them."""
     upid = _upid(params)
-    if not log_file(ctx.store, upid).exists():
+    if upid.node != ctx.node or not log_file(ctx.store, upid).exists():
         raise bad_parameters({"upid": "no such task"})
     _check_owner(ctx, params, upid, "Sys.Modify")
+    stop_task(ctx.store, upid)
+
+
+def _row(task: Finished) -> dict[str, Any]:
+    row = {**task.upid.row(), "status": task.status}
+    return row if task.status == _RUNNING else {**row, "endtime": task.endtime}
 
 
 def _upid(params: Params) -> Upid:

@@ -9,7 +9,7 @@ from reconciler.access.table import ROOT
 from reconciler.pve.backup_options import VZDUMP_OPTIONS
 from reconciler.pve.formats import split_list
 from reconciler.pve.schema import Param
-from reconciler.sandbox.backupjob import (
+from reconciler.sandbox.backup.job import (
     Options,
     check_rights,
     selected_guests,
@@ -17,12 +17,12 @@ from reconciler.sandbox.backupjob import (
     truthy,
     verify,
 )
+from reconciler.sandbox.backup.vzdump import run
 from reconciler.sandbox.checks import everybody
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import bad_parameters
 from reconciler.sandbox.http.routes import Routes
 from reconciler.sandbox.tasks import Worker, run_task
-from reconciler.sandbox.vzdump import run
 
 routes = Routes()
 
@@ -51,8 +51,8 @@ def vzdump(ctx: Context, params: Params) -> str:
             ctx.require(f"/nodes/{params.need('node')}", ["Sys.Modify"])
     command = _command(dict(options))
     verify(options, complete=True)
-    chosen = selected_guests(ctx, {**options, "node": ctx.store.node})
-    wanted = chosen.get(ctx.store.node, []) + chosen.get("", [])
+    chosen = selected_guests(ctx, {**options, "node": ctx.node})
+    wanted = chosen.get(ctx.node, []) + chosen.get("", [])
     if not wanted and (params.flag("stop") or not truthy(options.get("all"))):
         return "OK"
     if storage is not None:

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.access.table import ROOT, split_token
-from reconciler.errors import AuthenticationFailed, RequestRefused, UsageError, WriteForbidden
+from reconciler.errors import (
+    AuthenticationFailed,
+    RequestRefused,
+    UnknownOutcome,
+    Unreachable,
+    UsageError,
+    WriteForbidden,
+)
 from reconciler.model.api import unreadable_section
 from reconciler.model.inventory import Strays, Unread
 from reconciler.model.request import Request
@@ -20,7 +27,7 @@ from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError
 from reconciler.sandbox.guests import guests
-from reconciler.sandbox.http.dispatch import call
+from reconciler.sandbox.http.dispatch import UNREACHABLE, call
 from reconciler.sandbox.http.routes import Page
 from reconciler.sandbox.settings import Settings
 
@@ -48,7 +55,7 @@ class SandboxApi:
                 hint="name a folder laid out like /etc/pve, with user.cfg in it",
             )
         settings = settings if settings is not None else Settings.from_environment()
-        self._store = Store(folder, settings.lock_wait)
+        self._store = Store(folder, settings.lock_wait, settings.task_time)
         self._folder = folder.resolve()
         self._actor = actor
         self._read_only = read_only
@@ -102,11 +109,23 @@ class SandboxApi:
             data = call(ctx, request.method, request.target, given)
         except ApiError as error:
             reason = error.message.partition("\n")[0]
+            if error.status == UNREACHABLE:
+                raise self._unreachable(request, reason) from error
             hint = unreadable_section(reason, request.target)
             refused = RequestRefused(error.status, reason, error.errors, hint=hint)
             refused.asked = f"{request.method} {request.target} at {self.endpoint}"
             raise refused from error
         return data.rows if isinstance(data, Page) else data
+
+    def _unreachable(self, request: Request, reason: str) -> Unreachable | UnknownOutcome:
+        why = f"{UNREACHABLE} {reason}"
+        hint = "the node asked could not reach the node concerned in time"
+        what = f"{request.method} {request.target}"
+        if request.method == "GET":
+            return Unreachable(f"{self.endpoint} did not answer {what}: {why}", hint=hint)
+        return UnknownOutcome(
+            f"the outcome of {what} at {self.endpoint} is not known: {why}", hint=hint
+        )
 
     def _check_login(self, ctx: Context) -> None:
         split = split_token(self._actor)

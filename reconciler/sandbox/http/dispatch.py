@@ -21,6 +21,9 @@ _ELSEWHERE = (
     "hostname lookup '{0}' failed - failed to get address info for: {0}: "
     "Temporary failure in name resolution"
 )
+_NO_ROUTE = "No route to host"
+UNREACHABLE = 595
+"""The status that a node gives when it cannot pass a call on to another; there is no body."""
 
 
 def call(ctx: Context, method: str, path: str, given: Mapping[str, ParameterValue | None]) -> Any:
@@ -36,7 +39,7 @@ def call(ctx: Context, method: str, path: str, given: Mapping[str, ParameterValu
     if (ctx.with_token or split_token(ctx.actor)) and not endpoint.allow_token:
         raise forbidden(f"URI '{path}' not available with API token, need proper ticket.\n")
     allowed(endpoint.check, ctx, raw)
-    _check_node(ctx, endpoint, values)
+    _choose_node(ctx, endpoint, values)
     if endpoint.params is not None:
         raw = normalized(endpoint.params, raw)
         wrong = errors(endpoint.params, raw)
@@ -63,9 +66,15 @@ def _present(
     return unknown | {name: value for name, value in given.items() if value is not None}
 
 
-def _check_node(ctx: Context, endpoint: Endpoint, values: Mapping[str, str]) -> None:
-    """The sandbox is one node; PVE would forward the call to the other."""
-    if endpoint.path.startswith("/nodes/{node}/"):
-        node = values["node"]
-        if node not in ("localhost", ctx.store.node):
-            raise died(_ELSEWHERE.format(node))
+def _choose_node(ctx: Context, endpoint: Endpoint, values: Mapping[str, str]) -> None:
+    """A call below /nodes/NAME/ is done by that node, as if it had been passed on to it."""
+    if not endpoint.path.startswith("/nodes/{node}/"):
+        return
+    node = values["node"]
+    if node in ("localhost", ctx.store.node):
+        return
+    if node not in ctx.store.nodes:
+        raise died(_ELSEWHERE.format(node))
+    if not ctx.store.is_up(node):
+        raise ApiError(_NO_ROUTE, UNREACHABLE)
+    ctx.at = node

@@ -22,7 +22,9 @@ found by themselves. For each method, as in api-surface: path, permission rule, 
             ...
             raise died(f"group '{name}' already exists")
 
-- Parameters of the path (`{groupid}`) stand in the table too. They arrive checked; all are text
+- Parameters of the path (`{groupid}`) stand in the table too; `{volume*}` takes the rest of the
+  path, slashes included. They
+  arrive checked; all are text
   (`params.text`, `.need`, `.flag`, `.number`, `.names` read them). Absent means absent: defaults
   are the handler's business.
 - What the function returns is the answer's `data`: None, numbers, text, lists, dicts. PVE's
@@ -58,7 +60,7 @@ class Page:
     total: int
 
 
-_PLACEHOLDER = re.compile(r"\{([\w-]+)\}")
+_PLACEHOLDER = re.compile(r"\{([\w-]+)(\*?)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class _Node:
     fixed: dict[str, _Node] = field(default_factory=dict)
     variable: _Node | None = None
     name: str = ""
+    rest: bool = False
     methods: dict[str, Endpoint] = field(default_factory=dict)
 
 
@@ -140,7 +143,7 @@ class Router:
                 if placeholder is None:
                     node = node.fixed.setdefault(part, _Node())
                 else:
-                    node.name = placeholder[1]
+                    node.name, node.rest = placeholder[1], bool(placeholder[2])
                     node.variable = node.variable or _Node()
                     node = node.variable
             node.methods[endpoint.method] = endpoint
@@ -149,9 +152,14 @@ class Router:
         """The endpoint and the values of the placeholders; a value has no blank in it."""
         node = self._root
         values: dict[str, str] = {}
-        for part in filter(None, path.split("/")):
+        parts = [part for part in path.split("/") if part]
+        for at, part in enumerate(parts):
             if part in node.fixed:
                 node = node.fixed[part]
+            elif node.variable is not None and node.rest:
+                values[node.name] = "/".join(parts[at:])
+                node = node.variable
+                break
             elif node.variable is not None and not re.search(r"\s", part):
                 values[node.name] = part
                 node = node.variable

@@ -29,7 +29,7 @@ class Sandbox:
 
     def __init__(self, folder: Path, port: int = 0, settings: Settings | None = None) -> None:
         self.settings = settings if settings is not None else Settings()
-        self.store = Store(folder, self.settings.lock_wait)
+        self.store = Store(folder, self.settings.lock_wait, self.settings.task_time)
         certificate, key = server_certificate(self.store)
         self.fingerprint = fingerprint(certificate)
         self.ca_file = self.store.folder / "pve-root-ca.pem"

@@ -17,7 +17,7 @@ from reconciler.pve.schema import ParameterValue
 from reconciler.sandbox.accounts import check_enabled, check_token
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError
-from reconciler.sandbox.http.dispatch import call
+from reconciler.sandbox.http.dispatch import UNREACHABLE, call
 from reconciler.sandbox.http.routes import Page
 from reconciler.sandbox.tickets import check_csrf_token, ticket_user
 
@@ -174,6 +174,8 @@ def _parameters(request: Request) -> dict[str, ParameterValue | None]:
 
 
 def _error(error: ApiError, kind: str) -> Answer:
+    if error.status == UNREACHABLE:
+        return Answer(error.status, _first_line(error.message))
     body: dict[str, Any] = {"data": None, "message": error.message}
     if error.errors:
         body["errors"] = error.errors

@@ -1,26 +1,30 @@
 """A run of vzdump: permission per guest, the archives, retention, and the log of it all.
 
-PVE source: `new`, `exec_backup`, `exec_backup_task` of PVE::VZDump. All guests of the sandbox are
-stopped, so every backup has mode `stop`.
+PVE source: `new`, `exec_backup`, `exec_backup_task` of PVE::VZDump. A guest that is stopped is
+always backed up in mode `stop`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from reconciler.pve.backup_options import VZDUMP_DEFAULTS
-from reconciler.sandbox.archives import (
+from reconciler.sandbox.backup.archives import (
+    PROTECTED_LIMIT,
     archives_of,
     beside,
+    dump_folder,
     new_archive,
     remove_archive,
     to_prune,
-    write_archive,
 )
-from reconciler.sandbox.backupjob import Options, truthy
+from reconciler.sandbox.backup.contents import write_archive, write_log
+from reconciler.sandbox.backup.job import Options, truthy
 from reconciler.sandbox.clock import stamp
 from reconciler.sandbox.config.jobcfg import properties
 from reconciler.sandbox.config.sections import Section
@@ -28,12 +32,10 @@ from reconciler.sandbox.config.storagecfg import storages
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.disks import Disk, backed_up, disks
 from reconciler.sandbox.failure import ApiError, died
+from reconciler.sandbox.guest.config_file import editing_guest, load
 from reconciler.sandbox.guests import LXC, Guest, guests
 from reconciler.sandbox.storage_plugins import check_online
 from reconciler.sandbox.tasks import Worker
-
-_PROTECTED_LIMIT = 5
-"""Protected archives per guest for callers without Datastore.Allocate, unless the storage says."""
 
 
 @dataclass(slots=True)
@@ -52,8 +54,9 @@ class _Run:
         self.worker.log(f"INFO: {text}")
         self.lines.append(f"{stamp(self.ctx.now)} INFO: {text}")
 
-    def volume(self, name: str) -> str:
-        return f"{self.storage}:backup/{name}"
+    @property
+    def folder(self) -> Path:
+        return dump_folder(self.ctx, self.storage)
 
 
 def run(
@@ -99,7 +102,7 @@ def _open_storage(
 
 
 def _activation_complaint(ctx: Context, storage: str, section: Section | None) -> str:
-    node = ctx.store.node
+    node = ctx.node
     if section is None:
         return f"storage '{storage}' does not exist"
     if section.values.get("disable"):
@@ -137,7 +140,8 @@ def _back_up(job: _Run, number: int, guest: Guest | None) -> bool:
         if guest is None:
             raise died(f"unable to find VM '{number}'")
         _check_limits(job, guest)
-        _save(job, guest)
+        with _locked(job.ctx, guest):
+            _save(job, guest)
     except ApiError as error:
         job.worker.log(f"ERROR: Backup of VM {number} failed - {str(error).strip()}")
         job.info(f"Failed at {stamp(job.ctx.now)}")
@@ -147,16 +151,33 @@ def _back_up(job: _Run, number: int, guest: Guest | None) -> bool:
     return True
 
 
+@contextmanager
+def _locked(ctx: Context, guest: Guest) -> Iterator[None]:
+    """The guest is locked while it is backed up; seen only where tasks take time."""
+    load(ctx, guest.kind, guest.vmid).check_lock()
+    if not ctx.store.task_time:
+        yield
+        return
+    with editing_guest(ctx, guest.kind, guest.vmid) as file:
+        file.check_lock()
+        file.values["lock"] = "backup"
+    try:
+        yield
+    finally:
+        with editing_guest(ctx, guest.kind, guest.vmid) as file:
+            file.values.pop("lock", None)
+
+
 def _check_limits(job: _Run, guest: Guest) -> None:
     """How many archives there may be, where the run itself does not make room."""
-    options, store = job.options, job.ctx.store
+    options = job.options
     limit = sum(int(count) for key, count in job.keep.items() if key != "keep-all")
-    found = archives_of(store, job.storage, guest)
+    found = archives_of(job.folder, guest)
     if truthy(options.get("protected")):
         most = job.section.values.get("max-protected-backups")
         if most is None:
             free = job.ctx.may(f"/storage/{job.storage}", ["Datastore.Allocate"])
-            most = -1 if free else _PROTECTED_LIMIT
+            most = -1 if free else PROTECTED_LIMIT
         if -1 < most <= sum(archive.protected for archive in found):
             raise died(
                 f"The number of protected backups per guest is limited to {most} "
@@ -175,24 +196,27 @@ def _save(job: _Run, guest: Guest) -> None:
     options, kind = job.options, job.section.type
     job.info(f"Starting Backup of VM {guest.vmid} ({guest.kind})")
     job.info(f"Backup started at {stamp(job.ctx.now)}")
-    job.info("status = stopped")
-    job.info("backup mode: stop")
+    running = guest.started is not None
+    job.info(f"status = {'running' if running else 'stopped'}")
+    job.info(f"backup mode: {options['mode'] if running else 'stop'}")
     if truthy(options["bwlimit"]):
         job.info(f"bandwidth limit: {options['bwlimit']} KiB/s")
     job.info(f"ionice priority: {options['ionice']}")
     job.info(f"{'CT' if guest.kind == 'lxc' else 'VM'} Name: {guest.name}")
     for disk in disks(guest) if guest.kind != LXC else ():
         job.info(_disk_line(guest, disk))
-    archive = new_archive(job.ctx.store, job.storage, guest, job.ctx.now, str(options["compress"]))
+    archive = new_archive(job.folder, guest, job.ctx.now, str(options["compress"]))
     volume = archive.volume(job.storage, kind)
     if kind == "pbs":
         target = volume.partition(":backup/")[2]
         job.info(f"creating Proxmox Backup Server archive '{target}'")
     else:
         job.info(f"creating vzdump archive '{job.section.values['path']}/dump/{archive.path.name}'")
-    write_archive(archive, job.lines)
+    job.worker.spend()
+    write_archive(job.ctx.store, job.storage, archive, guest, load(job.ctx, guest.kind, guest.vmid))
+    write_log(archive, job.lines)
     if kind != "pbs":
-        job.info("archive file size: 0KB")
+        job.info(f"archive file size: {archive.path.stat().st_size // 1024}KB")
     if truthy(options.get("notes-template")):
         job.info("adding notes to backup")
         notes = _notes(job, guest, str(options["notes-template"]))
@@ -215,7 +239,7 @@ def _notes(job: _Run, guest: Guest, template: str) -> str:
     values = {
         "cluster": "standalone node",
         "guestname": guest.name,
-        "node": job.ctx.store.node,
+        "node": job.ctx.node,
         "vmid": str(guest.vmid),
     }
     text = re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], template)
@@ -225,7 +249,7 @@ def _notes(job: _Run, guest: Guest, template: str) -> str:
 def _prune(job: _Run, guest: Guest) -> None:
     rules = ", ".join(f"{key}={job.keep[key]}" for key in sorted(job.keep))
     job.info(f"prune older backups with retention: {rules}")
-    gone = to_prune(archives_of(job.ctx.store, job.storage, guest), job.keep)
+    gone = to_prune(archives_of(job.folder, guest), job.keep)
     for archive in gone:
         job.info(f"removing backup '{archive.volume(job.storage, job.section.type)}'")
         remove_archive(archive)

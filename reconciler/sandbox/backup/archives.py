@@ -1,0 +1,244 @@
+"""Backup archives of the sandbox: small files in `FOLDER.run/storage/ID/dump/`.
+
+Those of the other nodes are in `FOLDER.run/nodes/NODE/storage/ID/dump/`, unless the storage is
+shared. They are named as PVE names them; `.log`, `.notes` and `.protected` lie beside
+them, and `.verification` on a backup server.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from reconciler.sandbox.clock import stamp
+from reconciler.sandbox.config.storagecfg import storages
+from reconciler.sandbox.context import Context
+from reconciler.sandbox.guests import LXC, Guest
+
+_EXTENSION = r"tgz|(?:tar|vma)(?:\.(?:gz|lzo|zst|bz2))?"
+_FILE = re.compile(rf".+?\.({_EXTENSION})")
+_TYPED = re.compile(r"vzdump-(lxc|openvz|qemu)-.+")
+_GUEST = re.compile(r".*-([1-9][0-9]{2,8})-.+")
+_STANDARD = re.compile(
+    r"vzdump-(?:lxc|openvz|qemu)-([1-9][0-9]{2,8})-(\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d)"
+)
+KEEP, REMOVE, PROTECTED, RENAMED = "keep", "remove", "protected", "renamed"
+"""What retention says of an archive; PVE leaves alone what it has not named itself."""
+
+PROTECTED_LIMIT = 5
+"""Protected archives per guest for callers without Datastore.Allocate, unless the storage says."""
+
+_TIME = "%Y_%m_%d-%H_%M_%S"
+_VERIFY_TASK = "UPID:backup:00000001:00000001:00000001:00000001:verificationjob::root@pam:"
+_SAME_SECOND = 2
+"""PVE names archives by the second, and a backup takes some. Here nothing is copied: a guest's run
+within so many seconds of the one before takes its name and replaces its archive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """`type` and `guest`: what was saved; `ctime` in Unix seconds; `format` as in `tar.zst`.
+
+    `standard`: the name is one that PVE gives. Other names may tell neither type nor guest.
+    """
+
+    path: Path
+    type: str
+    guest: int | None
+    ctime: int
+    format: str
+    standard: bool = True
+
+    @property
+    def protected(self) -> bool:
+        return beside(self.path, ".protected").exists()
+
+    @property
+    def notes(self) -> str:
+        return _text(beside(self.path, ".notes"))
+
+    @property
+    def verification(self) -> str:
+        """`ok` or `failed`, as a backup server found it; empty before it looked."""
+        return _text(beside(self.path, ".verification")).strip()
+
+    def volume(self, storage: str, kind: str) -> str:
+        """The volume id; on a backup server it is made of type, guest and time."""
+        if kind != "pbs":
+            return f"{storage}:backup/{self.path.name}"
+        group = "ct" if self.type == LXC else "vm"
+        return f"{storage}:backup/{group}/{self.guest}/{stamp(self.ctime, '%Y-%m-%dT%H:%M:%SZ')}"
+
+    def row(self, storage: str, kind: str) -> dict[str, Any]:
+        """As the content list of the storage shows it."""
+        pbs_format = "pbs-ct" if self.type == LXC else "pbs-vm"
+        row: dict[str, Any] = {
+            "volid": self.volume(storage, kind),
+            "content": "backup",
+            "format": pbs_format if kind == "pbs" else self.format,
+            "subtype": self.type,
+            "ctime": self.ctime,
+            "size": self.path.stat().st_size,
+        }
+        if self.guest is not None:
+            row["vmid"] = self.guest
+        if self.protected:
+            row["protected"] = 1
+        if self.notes:
+            row["notes"] = self.notes if kind == "pbs" else self.notes.split("\n", 1)[0]
+        if kind == "pbs" and self.verification:
+            row["verification"] = {"state": self.verification, "upid": _VERIFY_TASK}
+        return row
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def beside(path: Path, extension: str) -> Path:
+    return path.with_name(path.name + extension)
+
+
+def archives(folder: Path) -> list[Archive]:
+    """All archives in the folder of a storage, sorted by name."""
+    found = (_archive(path) for path in sorted(folder.glob("*")))
+    return [archive for archive in found if archive is not None]
+
+
+def archive_named(folder: Path, storage: str, volume: str) -> Archive | None:
+    """The archive of a volume name: `backup/FILE`, on a backup server `backup/GROUP/ID/TIME`."""
+    name = volume.removeprefix("backup/")
+    if "/" not in name:
+        path = folder / name
+        return _archive(path) if path.is_file() else None
+    kinds = {archive.volume(storage, "pbs"): archive for archive in archives(folder)}
+    return kinds.get(f"{storage}:{volume}")
+
+
+def _archive(path: Path) -> Archive | None:
+    file = _FILE.fullmatch(path.name)
+    if file is None:
+        return None
+    stem = path.name.removesuffix(f".{file[1]}")
+    typed, standard = _TYPED.fullmatch(path.name), _STANDARD.fullmatch(stem)
+    kind = typed[1] if typed is not None else "unknown"
+    if standard is not None:
+        made = datetime.strptime(standard[2], _TIME).replace(tzinfo=UTC)
+        return Archive(path, kind, int(standard[1]), int(made.timestamp()), file[1])
+    guest = _GUEST.fullmatch(stem)
+    number = int(guest[1]) if guest is not None else None
+    return Archive(path, kind, number, int(path.stat().st_mtime), file[1], standard=False)
+
+
+def archives_of(folder: Path, guest: Guest) -> list[Archive]:
+    """The newest first."""
+    mine = [
+        archive
+        for archive in archives(folder)
+        if (archive.type, archive.guest) == (guest.kind, guest.vmid)
+    ]
+    return sorted(mine, key=lambda archive: -archive.ctime)
+
+
+def new_archive(folder: Path, guest: Guest, now: int, compress: str) -> Archive:
+    """Where a backup of the guest goes; nothing is written yet."""
+    before = next(iter(archives_of(folder, guest)), None)
+    if before is not None and 0 <= now - before.ctime < _SAME_SECOND:
+        now = before.ctime
+    extension = "tar" if guest.kind == LXC else "vma"
+    packed = {"zstd": ".zst", "gzip": ".gz", "lzo": ".lzo", "1": ".lzo"}.get(compress, "")
+    name = f"vzdump-{guest.kind}-{guest.vmid}-{stamp(now, _TIME)}.{extension}{packed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return Archive(folder / name, guest.kind, guest.vmid, now, extension + packed)
+
+
+def remove_archive(archive: Archive) -> None:
+    kept = (beside(archive.path, extension) for extension in (".notes", ".verification"))
+    for path in (archive.path, log_of(archive), *kept):
+        path.unlink(missing_ok=True)
+
+
+def marked(found: Iterable[Archive], keep: Mapping[str, Any]) -> list[tuple[Archive, str]]:
+    """What retention does with each archive, guest by guest (`prune_backups` of PVE's plugins)."""
+    listed = list(found)
+    groups: dict[tuple[str, int | None], list[Archive]] = {}
+    for archive in listed:
+        if archive.standard:
+            groups.setdefault((archive.type, archive.guest), []).append(archive)
+    gone = {
+        archive.path
+        for group in groups.values()
+        for archive in to_prune(sorted(group, key=lambda one: -one.ctime), keep)
+    }
+    return [(archive, _mark(archive, gone=archive.path in gone)) for archive in listed]
+
+
+def _mark(archive: Archive, *, gone: bool) -> str:
+    if archive.protected:
+        return PROTECTED
+    if not archive.standard:
+        return RENAMED
+    return REMOVE if gone else KEEP
+
+
+def to_prune(found: Iterable[Archive], keep: Mapping[str, Any]) -> list[Archive]:
+    """What retention removes of one guest's archives, given the newest first.
+
+    The rules with shorter periods choose first; what one of them keeps counts for the longer ones
+    without using up their number. Protected archives are neither counted nor removed.
+    """
+    counts = {name: int(keep.get(name, 0)) for name in _PERIODS}
+    if not any(counts.values()) or int(keep.get("keep-all", 0)):
+        return []
+    candidates = [archive for archive in found if not archive.protected]
+    kept: set[int] = set()
+    dropped: set[int] = set()
+    for name, period in _PERIODS.items():
+        taken = {period(archive.ctime) for archive in candidates if archive.ctime in kept}
+        new: set[str] = set()
+        for archive in candidates if counts[name] else ():
+            label = period(archive.ctime)
+            if archive.ctime in kept | dropped or label in taken:
+                continue
+            if label in new:
+                dropped.add(archive.ctime)
+            elif len(new) < counts[name]:
+                new.add(label)
+                kept.add(archive.ctime)
+            else:
+                break
+    return [archive for archive in candidates if archive.ctime not in kept]
+
+
+def _period(pattern: str) -> Callable[[int], str]:
+    return lambda seconds: stamp(seconds, pattern)
+
+
+_PERIODS: Mapping[str, Callable[[int], str]] = {
+    "keep-last": str,
+    "keep-hourly": _period("%H/%d/%m/%Y"),
+    "keep-daily": _period("%d/%m/%Y"),
+    "keep-weekly": _period("%V/%G"),
+    "keep-monthly": _period("%m/%Y"),
+    "keep-yearly": _period("%Y"),
+}
+
+
+def dump_folder(ctx: Context, storage: str) -> Path:
+    """Where the archives of a storage lie; one that is not shared has them node by node."""
+    section = storages(ctx.store).get(storage)
+    shared = section is not None and section.values.get("shared")
+    run = ctx.store.run_folder
+    base = run if shared or ctx.node == ctx.store.node else run / "nodes" / ctx.node
+    return base / "storage" / storage / "dump"
+
+
+def log_of(archive: Archive) -> Path:
+    return archive.path.with_name(archive.path.name.removesuffix(f".{archive.format}") + ".log")
