@@ -80,7 +80,16 @@ def _behaviour(data: dict[str, Any]) -> Behaviour:
         agent=bool(data.get("agent", True)),
         shutdown=bool(data.get("shutdown", True)),
         addresses=None if addresses is None else tuple(map(str, addresses)),
-        commands={str(name): Result(**value) for name, value in commands.items()},
+        commands={str(name): _result(value) for name, value in commands.items()},
+    )
+
+
+def _result(data: dict[str, Any]) -> Result:
+    return Result(
+        exit=int(data.get("exit", 0)),
+        out=str(data.get("out", "")),
+        err=str(data.get("err", "")),
+        seconds=float(data.get("seconds", 0)),
     )
 
 

@@ -15,16 +15,21 @@ from reconciler.sandbox.storage_space import space
 
 Row = dict[str, Any]
 
+_MEMORY = 25276502016
+
 NODE_FIGURES = {
     "cpu": 0.02,
     "disk": 26142654464,
     "maxcpu": 2,
     "maxdisk": 270553174016,
-    "maxmem": 25276502016,
+    "maxmem": _MEMORY,
     "mem": 5434245120,
     "uptime": 3020,
 }
-"""What the sandbox's node reports about itself: made up, and always the same."""
+"""What the sandbox's nodes report about themselves: made up, and always the same.
+
+Only the memory is not when `FOLDER.run/nodes/NAME.memory` says how many bytes are free.
+"""
 
 
 def node_row(ctx: Context, node: str) -> Row:
@@ -33,7 +38,16 @@ def node_row(ctx: Context, node: str) -> Row:
     if not ctx.store.is_up(node):
         return {**row, "status": "offline"}
     row |= {"status": "online", "level": ""}
-    return row | NODE_FIGURES if ctx.may(f"/nodes/{node}", ["Sys.Audit"]) else row
+    if not ctx.may(f"/nodes/{node}", ["Sys.Audit"]):
+        return row
+    return row | NODE_FIGURES | {"mem": memory_used(ctx.store, node)}
+
+
+def memory_used(store: Store, node: str) -> int:
+    """Bytes."""
+    path = store.run_folder / "nodes" / f"{node}.memory"
+    text = path.read_text("utf-8").strip() if path.exists() else ""
+    return max(0, _MEMORY - int(text)) if text.isdigit() else int(NODE_FIGURES["mem"])
 
 
 def guest_row(ctx: Context, guest: Guest) -> Row:

@@ -29,6 +29,7 @@ _UPID = re.compile(
     r"([0-9A-Fa-f]{8}):([^:\s]+):([^:\s]*):([^:\s]+):"
 )
 _FIRST_PID = 1000
+_UNEXPECTED = "unexpected status"
 _TICK = 0.02
 """Seconds between two looks at whether a task is to stop."""
 
@@ -82,6 +83,10 @@ class Finished:
     status: str
 
 
+class Interrupted(ApiError):
+    """The task was told to stop."""
+
+
 class Worker:
     """What the work of a task may do: write its log, and take its time."""
 
@@ -105,7 +110,7 @@ class Worker:
         end = time.monotonic() + (self._seconds if seconds is None else seconds)
         while True:
             if self._stop.exists():
-                raise died("received interrupt")
+                raise Interrupted("received interrupt\n")
             left = end - time.monotonic()
             if left <= 0:
                 return
@@ -127,14 +132,14 @@ def run_task(ctx: Context, kind: str, name: str, work: Callable[[Worker], None])
 
 def _run(ctx: Context, upid: Upid, descriptor: int, work: Callable[[Worker], None]) -> None:
     store = ctx.store
-    marker = _marker(store, upid)
+    marker, status = _marker(store, upid), _UNEXPECTED
     try:
         with log_file(store, upid).open("a", encoding="utf-8") as file:
             worker = Worker(file, _stop_file(marker), store.task_time)
             status = _worked(worker, work)
             worker.log(f"TASK {status}" if _ended_well(status) else f"TASK ERROR: {status}")
-        _enter(store, upid, ctx.now, status)
     finally:
+        _enter(store, upid, ctx.now, status)
         marker.unlink(missing_ok=True)
         _stop_file(marker).unlink(missing_ok=True)
         os.close(descriptor)
@@ -244,7 +249,7 @@ def _reap(store: Store) -> None:
                 os.close(descriptor)
             upid = Upid.parse(marker.name)
             if upid is not None and not _entered(store, upid):
-                _enter(store, upid, int(time.time()), "unexpected status")
+                _enter(store, upid, int(time.time()), _UNEXPECTED)
 
 
 def _entered(store: Store, upid: Upid) -> bool:

@@ -62,6 +62,17 @@ def test_a_task_that_is_stopped_cleans_up(tmp_path: Path) -> None:
     assert "does not exist" in pve.refusal("GET", f"{CT}/9950/config")
 
 
+def test_a_backup_that_is_stopped_goes_on_with_no_other_guest(tmp_path: Path) -> None:
+    pve = Pve(tmp_path, "backups", task_time=30)
+    upid = pve.post(f"{NODE}/vzdump", vmid="9000,9001", storage="local")
+    assert until(lambda: pve.get(f"{NODE}/qemu/9000/config").get("lock")) == "backup"
+    pve.delete(f"{NODE}/tasks/{upid}")
+    until(lambda: state(pve, upid)["status"] == "stopped")
+    assert state(pve, upid)["exitstatus"] == "interrupted by signal"
+    assert "lock" not in pve.get(f"{NODE}/qemu/9000/config")
+    assert not any("Starting Backup of VM 9001" in line for line in pve.log(upid))
+
+
 def test_a_guest_is_locked_while_it_is_backed_up(tmp_path: Path) -> None:
     pve = Pve(tmp_path, "backups", task_time=0.3)
     upid = pve.post(f"{NODE}/vzdump", vmid="9001", storage="local", mode="snapshot")
@@ -172,3 +183,11 @@ def test_a_node_that_is_down_is_not_reached(three: Pve) -> None:
     with pytest.raises(UnknownOutcome, match="595 No route to host"):
         three.post("/nodes/node-c/vzdump", vmid="9102")
     assert "hostname lookup" in three.refusal("GET", "/nodes/nowhere/lxc")
+
+
+def test_how_much_memory_a_node_has_can_be_told(three: Pve) -> None:
+    (three.run / "nodes/node-b.memory").write_text("1048576\n")
+    rows = {row["node"]: row for row in three.get("/cluster/resources", type="node")}
+    assert rows["node-b"]["maxmem"] - rows["node-b"]["mem"] == 1048576
+    assert three.get("/nodes/node-b/status")["memory"]["free"] == 1048576
+    assert three.get("/nodes/demo-felhom/status")["memory"]["free"] > 1048576

@@ -35,7 +35,7 @@ from reconciler.sandbox.failure import ApiError, died
 from reconciler.sandbox.guest.config_file import editing_guest, load
 from reconciler.sandbox.guests import LXC, Guest, guests
 from reconciler.sandbox.storage_plugins import check_online
-from reconciler.sandbox.tasks import Worker
+from reconciler.sandbox.tasks import Interrupted, Worker
 
 
 @dataclass(slots=True)
@@ -142,6 +142,9 @@ def _back_up(job: _Run, number: int, guest: Guest | None) -> bool:
         _check_limits(job, guest)
         with _locked(job.ctx, guest):
             _save(job, guest)
+    except Interrupted as error:
+        job.worker.log(f"ERROR: Backup of VM {number} failed - interrupted by signal")
+        raise died("interrupted by signal") from error
     except ApiError as error:
         job.worker.log(f"ERROR: Backup of VM {number} failed - {str(error).strip()}")
         job.info(f"Failed at {stamp(job.ctx.now)}")

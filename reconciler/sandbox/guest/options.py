@@ -7,6 +7,10 @@ from typing import Any
 from reconciler.pve.schema import Param, ParameterTable
 from reconciler.sandbox.guests import LXC
 
+VMID = Param(type="integer", format="pve-vmid", minimum=100, maximum=999_999_999)
+GUEST: ParameterTable = {"node": Param(format="pve-node"), "vmid": VMID}
+"""What every path below a guest names."""
+
 _FLAG = Param(type="boolean", optional=True)
 _TEXT = Param(optional=True)
 

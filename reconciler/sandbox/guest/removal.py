@@ -52,7 +52,7 @@ def _remove_access(ctx: Context, vmid: int) -> None:
     place = f"/vms/{vmid}"
     if place not in ctx.cfg.acl and ctx.cfg.pool_of(vmid) is None:
         return
-    with editing_users(ctx.store, "access permissions cleanup for VM failed") as cfg:
+    with editing_users(ctx.store, f"access permissions cleanup for VM {vmid} failed") as cfg:
         cfg.acl.pop(place, None)
         for pool in cfg.pools.values():
             pool.vms.discard(vmid)
@@ -84,6 +84,6 @@ def _leave_jobs(ctx: Context, vmid: int) -> None:
 
 def add_to_pool(ctx: Context, vmid: int, pool: str) -> None:
     """A pool that is gone by now is passed over, as PVE does."""
-    with editing_users(ctx.store, "adding VM to pool failed") as cfg:
+    with editing_users(ctx.store, "can't add VM to pool") as cfg:
         if pool in cfg.pools:
             cfg.pools[pool].vms.add(vmid)

@@ -13,6 +13,7 @@ from reconciler.sandbox.behaviour import Result, behaviour, execute, interfaces,
 from reconciler.sandbox.checks import everybody, perm
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died
+from reconciler.sandbox.guest.options import GUEST
 from reconciler.sandbox.guest.power import is_running
 from reconciler.sandbox.guests import LXC, QEMU, Guest
 from reconciler.sandbox.handlers.nodes import existing
@@ -21,12 +22,8 @@ from reconciler.sandbox.http.routes import Handler, Routes
 routes = Routes()
 
 _AGENT = "/nodes/{node}/qemu/{vmid}/agent"
-_GUEST = {
-    "node": Param(format="pve-node"),
-    "vmid": Param(type="integer", format="pve-vmid", minimum=100, maximum=999_999_999),
-}
 _EXEC = {
-    **_GUEST,
+    **GUEST,
     "command": Param(type="array"),
     "input-data": Param(max_length=64 * 1024, optional=True),
 }
@@ -99,10 +96,10 @@ def _command(answer: Callable[[Context, Guest], Any]) -> Handler:
 
 for _name, (_method, _answer) in _COMMANDS.items():
     _may = perm("/vms/{vmid}", "VM.GuestAgent.Audit", _UNRESTRICTED, some=True)
-    routes.add(_method, f"{_AGENT}/{_name}", _may, _GUEST)(_command(_answer))
+    routes.add(_method, f"{_AGENT}/{_name}", _may, GUEST)(_command(_answer))
 
 
-@routes.get(_AGENT, everybody, _GUEST)
+@routes.get(_AGENT, everybody, GUEST)
 def index(_ctx: Context, _params: Params) -> list[dict[str, str]]:
     return [{"name": name} for name in sorted({*_COMMANDS, "exec", "exec-status"})]
 
@@ -131,7 +128,7 @@ def start_command(ctx: Context, params: Params) -> dict[str, int]:
 @routes.get(
     f"{_AGENT}/exec-status",
     perm("/vms/{vmid}", _UNRESTRICTED),
-    {**_GUEST, "pid": Param(type="integer")},
+    {**GUEST, "pid": Param(type="integer")},
 )
 def command_status(ctx: Context, params: Params) -> dict[str, Any]:
     """What was printed is told once, when the command has ended; then the number is forgotten."""
@@ -154,7 +151,7 @@ def _processes(ctx: Context, guest: Guest) -> Path:
     return ctx.store.run_folder / "guests" / f"{guest.vmid}.processes" / str(guest.started)
 
 
-@routes.get("/nodes/{node}/lxc/{vmid}/interfaces", perm("/vms/{vmid}", "VM.Audit"), _GUEST)
+@routes.get("/nodes/{node}/lxc/{vmid}/interfaces", perm("/vms/{vmid}", "VM.Audit"), GUEST)
 def container_interfaces(ctx: Context, params: Params) -> list[dict[str, Any]] | None:
     """None for a container that does not run."""
     guest = existing(ctx, LXC, params.need("vmid"))

@@ -16,7 +16,7 @@ from reconciler.sandbox.guest.drives import new_drives
 from reconciler.sandbox.guest.images import free_image
 from reconciler.sandbox.guest.mounts import allocate
 from reconciler.sandbox.guest.nics import NET, completed
-from reconciler.sandbox.guest.options import LXC_OPTIONS, QEMU_OPTIONS, answered, options_of
+from reconciler.sandbox.guest.options import GUEST, LXC_OPTIONS, QEMU_OPTIONS, answered, options_of
 from reconciler.sandbox.guest.rights import LXC_DISK, check_change
 from reconciler.sandbox.guests import LXC, QEMU, Guest
 from reconciler.sandbox.http.routes import Handler, Routes
@@ -24,19 +24,15 @@ from reconciler.sandbox.tasks import Worker, run_task, wait_for
 
 routes = Routes()
 
-_GUEST = {
-    "node": Param(format="pve-node"),
-    "vmid": Param(type="integer", format="pve-vmid", minimum=100, maximum=999_999_999),
-}
 _FLAG = Param(type="boolean", optional=True)
 _READ = {
-    **_GUEST,
+    **GUEST,
     "current": _FLAG,
     "snapshot": Param(format="pve-configid", max_length=40, optional=True),
 }
 _LIST = Param(format="pve-configid-list", optional=True)
 _CHANGE = {
-    **_GUEST,
+    **GUEST,
     "delete": _LIST,
     "revert": _LIST,
     "digest": Param(max_length=40, optional=True),
@@ -222,7 +218,7 @@ for _kind, _privileges, _table in (
     _may = perm("/vms/{vmid}", *_privileges, some=True)
     routes.get(_path, perm("/vms/{vmid}", "VM.Audit"), _READ)(_read(_kind))
     _pending_path = f"/nodes/{{node}}/{_kind}/{{vmid}}/pending"
-    routes.get(_pending_path, perm("/vms/{vmid}", "VM.Audit"), _GUEST)(_pending(_kind))
+    routes.get(_pending_path, perm("/vms/{vmid}", "VM.Audit"), GUEST)(_pending(_kind))
     routes.put(_path, _may, _table)(_put(_kind))
     if _kind == QEMU:
         routes.post(_path, _may, _QEMU_POST)(_post)

@@ -15,7 +15,7 @@ from reconciler.sandbox.guest.config_file import GuestFile, guest_path, load, pa
 from reconciler.sandbox.guest.drives import new_drives
 from reconciler.sandbox.guest.mounts import ROOTFS, check_mounts, check_rootdir_storage
 from reconciler.sandbox.guest.nics import NET, completed
-from reconciler.sandbox.guest.options import LXC_OPTIONS, QEMU_OPTIONS
+from reconciler.sandbox.guest.options import GUEST, LXC_OPTIONS, QEMU_OPTIONS
 from reconciler.sandbox.guest.power import is_running, set_created
 from reconciler.sandbox.guest.removal import add_to_pool
 from reconciler.sandbox.guest.restore_lxc import ContainerRestore, restore_container
@@ -37,8 +37,7 @@ routes = Routes()
 _FLAG = Param(type="boolean", optional=True)
 _STORAGE = Param(format="pve-storage-id", optional=True)
 _BOTH = {
-    "node": Param(format="pve-node"),
-    "vmid": Param(type="integer", format="pve-vmid", minimum=100, maximum=999_999_999),
+    **GUEST,
     "force": _FLAG,
     "ha-managed": _FLAG,
     "pool": Param(format="pve-poolid", optional=True),

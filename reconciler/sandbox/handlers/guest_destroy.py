@@ -10,6 +10,7 @@ from reconciler.sandbox.checks import everybody, perm
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import bad_parameters, died
 from reconciler.sandbox.guest.config_file import load
+from reconciler.sandbox.guest.options import GUEST, VMID
 from reconciler.sandbox.guest.power import is_running, set_stopped
 from reconciler.sandbox.guest.removal import destroy
 from reconciler.sandbox.guests import LXC, QEMU, Guest, guests
@@ -18,11 +19,9 @@ from reconciler.sandbox.tasks import Worker, run_task
 
 routes = Routes()
 
-_VMID = Param(type="integer", format="pve-vmid", minimum=100, maximum=999_999_999)
 _FLAG = Param(type="boolean", optional=True)
 _BOTH = {
-    "node": Param(format="pve-node"),
-    "vmid": _VMID,
+    **GUEST,
     "purge": _FLAG,
     "destroy-unreferenced-disks": _FLAG,
 }
@@ -74,7 +73,7 @@ routes.delete("/nodes/{node}/qemu/{vmid}", _ALLOCATE, {**_BOTH, "skiplock": _FLA
 @routes.get(
     "/cluster/nextid",
     everybody,
-    {"vmid": replace(_VMID, optional=True)},
+    {"vmid": replace(VMID, optional=True)},
 )
 def next_id(ctx: Context, params: Params) -> str:
     """The lowest free id, or the one asked for when it is free."""

@@ -9,16 +9,13 @@ from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import perm
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import bad_parameters
+from reconciler.sandbox.guest.options import GUEST
 from reconciler.sandbox.guest.starting import reboot, reset, shut_down, start_guest, stop_guest
 from reconciler.sandbox.guests import LXC, QEMU
 from reconciler.sandbox.http.routes import Handler, Routes
 
 routes = Routes()
 
-_GUEST = {
-    "node": Param(format="pve-node"),
-    "vmid": Param(type="integer", format="pve-vmid", minimum=100, maximum=999_999_999),
-}
 _FLAG = Param(type="boolean", optional=True)
 _SECONDS = Param(type="integer", minimum=0, optional=True)
 _POWER = perm("/vms/{vmid}", "VM.PowerMgmt")
@@ -76,7 +73,7 @@ def _handler(action: Action) -> Handler:
 
 for _kind in (LXC, QEMU):
     for _name, _action in _actions(_kind).items():
-        _table = {**_GUEST, **_TABLES[_name], **_MORE.get((_kind, _name), {})}
+        _table = {**GUEST, **_TABLES[_name], **_MORE.get((_kind, _name), {})}
         routes.post(f"/nodes/{{node}}/{_kind}/{{vmid}}/status/{_name}", _POWER, _table)(
             _handler(_action)
         )

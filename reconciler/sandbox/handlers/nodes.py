@@ -9,16 +9,17 @@ from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import everybody, perm
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died
+from reconciler.sandbox.guest.options import GUEST
 from reconciler.sandbox.guests import LXC, QEMU, Guest, config_file, figures, guests
 from reconciler.sandbox.http.routes import Handler, Routes
 from reconciler.sandbox.keys import fingerprint
-from reconciler.sandbox.resources import node_row
+from reconciler.sandbox.resources import NODE_FIGURES, memory_used, node_row
 
 routes = Routes()
 
 _NODE = {"node": Param(format="pve-node")}
-_VMID = Param(type="integer", format="pve-vmid", minimum=100, maximum=999_999_999)
 _AUDIT = perm("/vms/{vmid}", "VM.Audit")
+_BELOW_NODE = ("lxc", "qemu", "status", "storage", "tasks", "version", "vzdump")
 
 
 @routes.get("/nodes", everybody)
@@ -36,7 +37,21 @@ def index(ctx: Context, _params: Params) -> list[dict[str, Any]]:
 
 @routes.get("/nodes/{node}", everybody, _NODE)
 def node_index(_ctx: Context, _params: Params) -> list[dict[str, str]]:
-    return [{"name": name} for name in ("lxc", "qemu", "storage", "tasks", "version", "vzdump")]
+    return [{"name": name} for name in _BELOW_NODE]
+
+
+@routes.get("/nodes/{node}/status", perm("/nodes/{node}", "Sys.Audit"), _NODE)
+def node_status(ctx: Context, _params: Params) -> dict[str, Any]:
+    """What a node tells of itself; PVE tells more."""
+    total, used = NODE_FIGURES["maxmem"], memory_used(ctx.store, ctx.node)
+    size, taken = NODE_FIGURES["maxdisk"], NODE_FIGURES["disk"]
+    return {
+        "cpu": NODE_FIGURES["cpu"],
+        "cpuinfo": {"cpus": NODE_FIGURES["maxcpu"]},
+        "memory": {"total": total, "used": used, "free": total - used, "available": total - used},
+        "rootfs": {"total": size, "used": taken, "free": size - taken, "avail": size - taken},
+        "uptime": NODE_FIGURES["uptime"],
+    }
 
 
 @routes.get("/nodes/{node}/certificates/info", everybody, _NODE)
@@ -110,10 +125,9 @@ for _kind in (QEMU, LXC):
     _base = f"/nodes/{{node}}/{_kind}"
     _options = {"full": Param(type="boolean", optional=True)} if _kind == QEMU else {}
     routes.get(_base, everybody, {**_NODE, **_options})(_list(_kind))
-    _guest = {**_NODE, "vmid": _VMID}
-    routes.get(f"{_base}/{{vmid}}", everybody, _guest)(_guest_index(_kind, *_BELOW[_kind]))
-    routes.get(f"{_base}/{{vmid}}/status", everybody, _guest)(_guest_index(_kind, *_STATUS[_kind]))
-    routes.get(f"{_base}/{{vmid}}/status/current", _AUDIT, _guest)(_status(_kind))
+    routes.get(f"{_base}/{{vmid}}", everybody, GUEST)(_guest_index(_kind, *_BELOW[_kind]))
+    routes.get(f"{_base}/{{vmid}}/status", everybody, GUEST)(_guest_index(_kind, *_STATUS[_kind]))
+    routes.get(f"{_base}/{{vmid}}/status/current", _AUDIT, GUEST)(_status(_kind))
 
 
 def existing(ctx: Context, kind: str, vmid: str) -> Guest:

@@ -9,7 +9,7 @@ from reconciler.sandbox.checks import Check, everybody, perm
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died
 from reconciler.sandbox.guest.config_file import editing_guest, load
-from reconciler.sandbox.guest.options import answered
+from reconciler.sandbox.guest.options import GUEST, answered
 from reconciler.sandbox.guest.power import is_running
 from reconciler.sandbox.guest.snapshots import delete, roll_back, take
 from reconciler.sandbox.guest.starting import start_guest
@@ -19,13 +19,9 @@ from reconciler.sandbox.tasks import Worker, run_task
 
 routes = Routes()
 
-_GUEST = {
-    "node": Param(format="pve-node"),
-    "vmid": Param(type="integer", format="pve-vmid", minimum=100, maximum=999_999_999),
-}
 _FLAG = Param(type="boolean", optional=True)
 _TEXT = Param(optional=True)
-_ONE = {**_GUEST, "snapname": Param(format="pve-configid", max_length=40)}
+_ONE = {**GUEST, "snapname": Param(format="pve-configid", max_length=40)}
 _RESERVED = {LXC: ("current", "vzdump"), QEMU: ("current", "pending")}
 
 
@@ -140,7 +136,7 @@ for _kind in (LXC, QEMU):
     _path = f"/nodes/{{node}}/{_kind}/{{vmid}}/snapshot"
     _state = {"vmstate": _FLAG} if _kind == QEMU else {}
     _taken = perm("/vms/{vmid}", "VM.Snapshot")
-    routes.get(_path, perm("/vms/{vmid}", "VM.Audit"), _GUEST)(_list(_kind))
+    routes.get(_path, perm("/vms/{vmid}", "VM.Audit"), GUEST)(_list(_kind))
     routes.post(_path, _taken, {**_ONE, **_state, "description": _TEXT})(_take(_kind))
     _path = f"{_path}/{{snapname}}"
     routes.get(_path, everybody, _ONE)(_index)
