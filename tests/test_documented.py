@@ -1,0 +1,52 @@
+"""What people can set, type and meet is in the documents; what these name is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from reconciler.cli.hints import command_modules
+from reconciler.errors import ExitStatus
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+NOT_SET_BY_PEOPLE = {"PVECTL_TOKEN"}
+"""Given to a sink's command by pvectl itself."""
+
+
+def _text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_every_variable_is_in_the_settings() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "reconciler").rglob("*.py"))
+    read = set(re.findall(r"\bPVECTL_[A-Z_]+\b", sources)) - NOT_SET_BY_PEOPLE
+    documented = set(re.findall(r"\bPVECTL_[A-Z_]+\b", _text("docs/settings.md")))
+    of_the_sandbox = set(re.findall(r"\bPVECTL_[A-Z_]+\b", _text("docs/sandbox.md")))
+    assert len(read) > 10
+    assert read - documented - of_the_sandbox == set()
+
+
+def test_every_exit_status_is_in_the_readme() -> None:
+    (paragraph,) = re.findall(r"^Exit status: (.+?)\n\n", _text("README.md"), re.M | re.S)
+    named = {int(number) for number in re.findall(r"\b\d{1,3}\b", paragraph)}
+    assert {int(status) for status in ExitStatus} - {ExitStatus.BUG} == named
+
+
+def test_every_command_is_in_the_readme() -> None:
+    table = _text("README.md").partition("## Commands")[2].partition("\nExit status")[0]
+    named = set(re.findall(r"[a-z-]+", " ".join(re.findall(r"`([^`]+)`", table))))
+    assert command_modules().keys() - named == set()
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    links = [
+        (path, target)
+        for path in DOCUMENTS
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+        if "://" not in target
+    ]
+    assert len(links) > 20
+    assert [
+        f"{path}: {target}" for path, target in links if not (path.parent / target).exists()
+    ] == []
