@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -38,6 +38,8 @@ class CommonOptions:
     quiet: bool
     log_format: str
     settings: Path | None = None
+    written: set[Path] = field(default_factory=set, compare=False)
+    """the files of --format that hold the result of this run already"""
 
     @property
     def again(self) -> tuple[str, ...]:
@@ -121,6 +123,27 @@ def _output(text: str) -> Output:
     return Output(name, Path(file) if file else None)
 
 
+class FailureReports:
+    """Writes every `--format NAME=FILE` that holds no result yet when a command fails, so that
+    nobody takes the report of an earlier run for this one."""
+
+    def __init__(self, common: CommonOptions, command: str) -> None:
+        self._common = common
+        self._command = command
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        del kind, trace
+        if isinstance(error, Exception) and any(one.file for one in self._common.outputs):
+            from reconciler.cli.failure import write_failure
+
+            write_failure(self._common, self._command, error)
+
+
 class Panel(Enum):
     """Where `pvectl --help` lists a command; panels appear in this order."""
 
@@ -149,7 +172,8 @@ def command(
         @functools.wraps(function)
         def run(**given: Any) -> ExitStatus:
             common = _options(**{key: given.pop(key) for key in list(given) if key in names})
-            return function(common, **given)
+            with FailureReports(common, name):
+                return function(common, **given)
 
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [p.replace(kind=p.KEYWORD_ONLY) for p in [*own, *shared]], return_annotation=ExitStatus

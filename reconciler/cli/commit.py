@@ -57,13 +57,43 @@ def _differs(folder: Path) -> bool:
     )
 
 
-def _committed(folder: Path) -> dict[str, tuple[str, str]] | None:
-    """The `*.toml` of a folder in the commit -> mode and name of the blob; None: not known."""
+def _committed(folder: Path, ref: str = "HEAD") -> dict[str, tuple[str, str]] | None:
+    """The `*.toml` of a folder in a commit -> mode and name of the blob; None: not known."""
+    rows = _git(folder, "ls-tree", "-z", "--end-of-options", ref)
+    if rows is None:
+        return None
+    found: dict[str, tuple[str, str]] = {}
+    for row in os.fsdecode(rows).split("\0"):
+        about, _, name = row.partition("\t")
+        if name.endswith(".toml"):
+            mode, _, blob = about.split(" ")
+            found[name] = (mode, blob)
+    return found
+
+
+def files_at(folder: Path, ref: str) -> dict[str, bytes] | None:
+    """Name -> content of the state files of a folder in a commit; None where git cannot tell.
+
+    Links are left out: what they lead to is not a part of the commit's folder.
+    """
+    rows = _committed(folder, ref)
+    if rows is None:
+        return None
+    found = {}
+    for name, (mode, blob) in rows.items():
+        content = None if mode == _LINK else _git(folder, "cat-file", "blob", blob)
+        if content is not None:
+            found[name] = content
+    return found
+
+
+def _git(folder: Path, *words: str) -> bytes | None:
+    """What git prints; None where it cannot be asked or fails."""
     inherited = without_credentials(os.environ)
     environment = {name: value for name, value in inherited.items() if name not in _ELSEWHERE}
     try:
-        done = subprocess.run(  # noqa: S603 - the words are ours, the folder is no option
-            ["git", "-C", str(folder), *_QUIET, *_NO_PROPOSED_REPOSITORY, "ls-tree", "-z", "HEAD"],  # noqa: S607 - the operator's git
+        done = subprocess.run(  # noqa: S603 - the words are ours, the folder and the commit no options
+            ["git", "-C", str(folder), *_QUIET, *_NO_PROPOSED_REPOSITORY, *words],  # noqa: S607 - the operator's git
             stdin=subprocess.DEVNULL,
             capture_output=True,
             env={**environment, "GIT_NO_LAZY_FETCH": "1"},
@@ -72,15 +102,7 @@ def _committed(folder: Path) -> dict[str, tuple[str, str]] | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if done.returncode:
-        return None
-    found: dict[str, tuple[str, str]] = {}
-    for row in os.fsdecode(done.stdout).split("\0"):
-        about, _, name = row.partition("\t")
-        if name.endswith(".toml"):
-            mode, _, blob = about.split(" ")
-            found[name] = (mode, blob)
-    return found
+    return None if done.returncode else done.stdout
 
 
 def _name(path: Path, mode: str, digits: int) -> str:

@@ -60,6 +60,7 @@ def show(common: CommonOptions, document: str, content: object, view: View | Non
             _print(text)
         else:
             write_file(output.file, text)
+            common.written.add(output.file)
 
 
 def show_if_possible(

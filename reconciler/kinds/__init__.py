@@ -16,7 +16,7 @@ from reconciler.kinds.kind import Kind
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.inventory import Strays
-from reconciler.model.spec import Spec, State
+from reconciler.model.spec import Spec, State, digest
 
 _NONE: Mapping[str, Strays] = MappingProxyType({})
 
@@ -60,6 +60,11 @@ def visible(address: Address, spec: Spec) -> Spec:
     """What Proxmox VE will show of `spec`."""
     shown: Spec = kind_of(address).visible(spec)
     return shown
+
+
+def fingerprint(address: Address, spec: Spec | None) -> str:
+    """The digest of what Proxmox VE shows of an object; "" where there is none."""
+    return "" if spec is None else digest(visible(address, spec).to_json())
 
 
 def access_table(state: State, strays: Mapping[str, Strays] = _NONE) -> AccessTable:

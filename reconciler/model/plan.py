@@ -60,11 +60,25 @@ class Step(NamedTuple):
 
 
 class LeftAlone(NamedTuple):
-    """Undeclared live objects of one kind that were left alone, and why."""
+    """Undeclared live objects of one kind that were left alone, and why; `addresses` in order.
+
+    Plans that were saved before they named the objects have the number alone.
+    """
 
     kind: str
     why: str
     number: int
+    addresses: tuple[Address, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        names = [str(address) for address in self.addresses]
+        return {"kind": self.kind, "why": self.why, "number": self.number, "addresses": names}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LeftAlone:
+        """The reverse of `to_json`."""
+        names = tuple(Address.parse(name) for name in data.get("addresses", ()))
+        return cls(data["kind"], data["why"], data["number"], names)
 
 
 class Access(NamedTuple):
@@ -172,7 +186,7 @@ class Plan:
             "source": self.source,
             "steps": [step.to_json() for step in self.steps],
             "findings": [finding.to_json() for finding in self.findings],
-            "kept": [kept._asdict() for kept in self.kept],
+            "kept": [kept.to_json() for kept in self.kept],
             "seen": {
                 str(address): None if spec is None else spec.to_json()
                 for address, spec in self.seen
@@ -192,7 +206,7 @@ class Plan:
             source=data["source"],
             steps=tuple(Step.from_json(step, specs) for step in data["steps"]),
             findings=tuple(Finding.from_json(finding) for finding in data["findings"]),
-            kept=tuple(LeftAlone(**kept) for kept in data["kept"]),
+            kept=tuple(LeftAlone.from_json(kept) for kept in data["kept"]),
             seen=tuple(
                 (address, None if spec is None else specs[address.kind].model_validate(spec))
                 for address, spec in seen

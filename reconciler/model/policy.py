@@ -14,6 +14,8 @@ from reconciler.model.address import Address
 class Mode(StrEnum):
     """What happens to live objects of a kind that are not declared."""
 
+    WATCH = "watch"
+    """nothing is ever deleted, and `drift` reports everything undeclared"""
     ADDITIVE = "additive"
     """nothing is ever deleted"""
     OWNED = "owned"
@@ -42,9 +44,12 @@ class Manage(TomlTable):
 
     def covers(self, address: Address) -> bool:
         """Whether the id of `address` is inside the managed scope."""
-        return any(address.matches(f"{address.kind}.{glob}") for glob in self.include) and not any(
-            address.matches(f"{address.kind}.{glob}") for glob in self.exclude
-        )
+        included = any(address.matches(f"{address.kind}.{glob}") for glob in self.include)
+        return included and not self.excludes(address)
+
+    def excludes(self, address: Address) -> bool:
+        """Whether `exclude` names it: somebody decided to leave it alone."""
+        return any(address.matches(f"{address.kind}.{glob}") for glob in self.exclude)
 
 
 class Limit(TomlTable):
@@ -88,6 +93,23 @@ class Lockout(TomlTable):
     administrators: int = Field(default=1, ge=0)
 
 
+class Alarm(TomlTable):
+    """How many days before its end `drift` reports what is declared, with exit status 2.
+
+    What has expired is reported until it is extended or removed.
+    """
+
+    logins: int = Field(default=14, ge=0)
+    tokens: int = Field(default=14, ge=0)
+    waivers: int = Field(default=14, ge=0)
+
+
+class Lint(TomlTable):
+    """`fail`: codes of findings with which `drift` ends with exit status 4."""
+
+    fail: tuple[str, ...] = Field(default=(), strict=False)
+
+
 class Policy(TomlTable):
     """All of it, with careful defaults."""
 
@@ -95,6 +117,8 @@ class Policy(TomlTable):
     limits: Limits = Limits()
     protected: Protected = Protected()
     lockout: Lockout = Lockout()
+    alarm: Alarm = Alarm()
+    lint: Lint = Lint()
 
     def managed(self, kind: str) -> Manage:
         """How `kind` is managed; `owned` where nothing is said."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,6 +15,13 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import LeftAlone
 from reconciler.model.policy import Mode
 from reconciler.model.spec import Spec, State
+
+
+_LEFT = {
+    Mode.WATCH: "not declared; watched: drift reports it, nothing deletes it",
+    Mode.ADDITIVE: "not declared; additive mode deletes nothing",
+}
+"""Why an undeclared object stays, in the modes that delete nothing."""
 
 
 class DiffResult(NamedTuple):
@@ -53,8 +60,10 @@ def diff(
     work.dependents()
     work.along()
     changes = tuple(work.changes[address] for address in sorted(work.changes))
-    left = ((a.kind, why) for a, why in work.kept.items() if a not in work.changes)
-    kept = tuple(LeftAlone(kind, why, n) for (kind, why), n in sorted(Counter(left).items()))
+    left = defaultdict[tuple[str, str], list[Address]](list)
+    for address in sorted(work.kept.keys() - work.changes.keys()):
+        left[address.kind, work.kept[address]].append(address)
+    kept = tuple(LeftAlone(*key, len(names), tuple(names)) for key, names in sorted(left.items()))
     return DiffResult(changes, kept, tuple(work.findings))
 
 
@@ -156,8 +165,8 @@ class _Work:
     def _fate(self, address: Address, spec: Spec) -> tuple[bool, str]:
         """Whether an undeclared object goes, and why."""
         manage = self.desired.policy.managed(address.kind)
-        if manage.mode is Mode.ADDITIVE:
-            return False, "not declared; additive mode deletes nothing"
+        if manage.mode in _LEFT:
+            return False, _LEFT[manage.mode]
         if not manage.covers(address):
             return False, "not declared; outside the managed scope"
         if manage.mode is Mode.AUTHORITATIVE:

@@ -47,6 +47,10 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "sarif": "sarif:findings",
             "junit": "junit:findings",
         },
+        "failure": {
+            name: f"documents.failure:{name}"
+            for name in ("text", "markdown", "json", "metrics", "sarif", "junit", "csv", "html")
+        },
         "report": {
             "text": "documents.run_report:text",
             "markdown": "documents.run_report:markdown",

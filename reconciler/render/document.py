@@ -70,12 +70,13 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document: title, head, findings, sections, and what to do next."""
+    """A document: title, head, what comes first (`lead`), findings, sections, what to do next."""
 
     title: str
     facts: tuple[Fact, ...] = ()
     findings: tuple[Finding, ...] = ()
     sections: tuple[Section, ...] = ()
+    lead: tuple[Section, ...] = ()
     closing: tuple[TextLine, ...] = ()
     tone: Style = Style.STRONG
 

@@ -6,9 +6,9 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from reconciler.model.drift import Drift
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Plan
-from reconciler.render.documents.drift import Drift
 from reconciler.render.view import View
 from reconciler.text.sanitize import clean
 
@@ -67,7 +67,11 @@ def drift(content: Drift, view: View) -> str:
         )
         for one in content.differences
     )
-    return cases("drift", [*differing, *_cases(content.findings)], view)
+    undeclared = (
+        Case(str(one.address), "pvectl.drift", "undeclared: it changes access or is watched")
+        for one in content.ringing
+    )
+    return cases("drift", [*differing, *undeclared, *_cases(content.findings)], view)
 
 
 def _cases(content: Sequence[Finding]) -> Iterable[Case]:

@@ -36,9 +36,14 @@ def render(outline: Document) -> str:
     head = [f"### {prose(outline.title)}", *_facts(outline)]
     closing = "\n\n".join(said(line.text) for line in outline.closing).splitlines()
     room = LIMIT - _size(head) - _size(closing) - _RESERVE
+    parts = [head]
+    for section in outline.lead:
+        part = _section(section, room - _SHARE)
+        room -= _size(part)
+        parts.append(part)
     findings = list(_findings(outline.findings, min(room, _SHARE)))
     room -= _size(findings)
-    parts = [head, findings]
+    parts.append(findings)
     for section in outline.sections:
         part = _section(section, room - _RESERVE)
         room -= _size(part)

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from reconciler.kinds import all_kinds
 from reconciler.model.change import Action
+from reconciler.model.drift import Drift, DriftClass, Undeclared
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Plan
-from reconciler.render.documents.drift import Drift, DriftClass
 from reconciler.render.view import View
 from reconciler.text.sanitize import clean
 
@@ -32,6 +32,7 @@ def plan(content: Plan, view: View) -> str:
             _metric("pvectl_plan_requests", "Requests of it.", [((cluster,), len(content.steps))]),
             _findings(cluster, content.findings),
             _time("pvectl_plan_timestamp_seconds", cluster, view.now),
+            outcome("plan", 0, view.now),
         ]
     )
 
@@ -46,13 +47,55 @@ def drift(content: Drift, view: View) -> str:
         for of in DriftClass
     ]
     name, about = "pvectl_drift_objects", "Objects that differ from the declared state."
-    groups, crowded = "pvectl_drift_groups", "Groups with members that no state file names."
     return "".join(
         [
             _metric(name, about, differing),
-            _metric(groups, crowded, [((cluster,), content.crowded)]),
+            _undeclared(cluster, content),
+            *(
+                _metric(f"pvectl_{name}", about, [((cluster,), number)])
+                for name, about, number in (
+                    ("drift_groups", "Groups with members that no file names.", content.crowded),
+                    ("drift_ways_to_root", "Ways to root not declared.", len(content.roots)),
+                    ("expectations_failed", "Expectations that fail now.", content.broken),
+                    ("expiring", "Logins, tokens and waivers that end soon.", content.expiring),
+                    ("findings_failed", "Findings that count as a failure.", content.failed),
+                    ("drift_exit_status", "0, 2 for drift, 4 for a failure.", content.status),
+                )
+            ),
             _findings(cluster, content.findings),
             _time("pvectl_drift_timestamp_seconds", cluster, view.now),
+            outcome("drift", 0, view.now),
+        ]
+    )
+
+
+def _undeclared(cluster: tuple[str, str], content: Drift) -> str:
+    """Those that are an alarm, those that somebody acknowledged, and the others."""
+    found = Counter((one.address.kind, _state(one)) for one in content.undeclared)
+    samples = [
+        ((cluster, ("kind", kind), ("state", state)), found[kind, state])
+        for kind in sorted(all_kinds())
+        for state in ("alarm", "acknowledged", "left-alone")
+    ]
+    return _metric("pvectl_drift_undeclared", "Objects that no state file names.", samples)
+
+
+def _state(one: Undeclared) -> str:
+    if one.rings:
+        return "alarm"
+    return "acknowledged" if one.acknowledged else "left-alone"
+
+
+def outcome(command: str, status: int, now: int) -> str:
+    """Whether a command came to its result, with what it ended, and when."""
+    label = ("command", command)
+    return "".join(
+        [
+            _metric("pvectl_success", "Whether there is a result.", [((label,), int(not status))]),
+            _metric(
+                "pvectl_exit_status", "Of a command without one, else 0.", [((label,), status)]
+            ),
+            _time("pvectl_timestamp_seconds", label, now),
         ]
     )
 

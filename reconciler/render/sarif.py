@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 from reconciler import __version__
+from reconciler.model.drift import Drift
 from reconciler.model.finding import Finding, Source
 from reconciler.model.plan import Plan
 from reconciler.model.spec import digest
-from reconciler.render.documents.drift import Drift
 from reconciler.render.view import View
 from reconciler.text.humanize import hint_lines
 from reconciler.text.sanitize import clean

@@ -10,9 +10,10 @@ import pytest
 
 from reconciler.errors import FilesInvalid
 from reconciler.kinds.backup.table import BackupSpec, Selection
+from reconciler.model.drift import Memory
 from reconciler.model.plan import Plan
+from reconciler.planning.drift import drift_of
 from reconciler.render import FORMATS, sarif
-from reconciler.render.documents.drift import Drift
 from reconciler.render.documents.findings import error_text
 from reconciler.render.documents.run_report import losses
 from reconciler.render.documents.schedule_preview import remarks
@@ -32,15 +33,15 @@ ENDINGS = {
 VIEW = View(
     next_command="pvectl apply", impact=samples.IMPACT, now=1764000000, prefix="clusters/state"
 )
-PREVIOUS = {"differences": [{"address": "role.Old"}, {"address": "user.alice@ldap"}]}
+PREVIOUS = Memory(differences=("role.Old", "user.alice@ldap"))
 ALL = ("text", "markdown", "json", "sarif", "junit", "metrics")
 SHOWN: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "plan-first": ("plan", samples.first_plan(), ("text", "markdown")),
     "plan-busy": ("plan", samples.busy_plan(), ALL),
     "plan-hostile": ("plan", samples.hostile_plan(), ("text", "markdown")),
     "plan-empty": ("plan", Plan(samples.CLUSTER, samples.ACTOR), ("text", "markdown")),
-    "drift-busy": ("drift", Drift.of(samples.busy_plan(), previous=PREVIOUS), ALL),
-    "drift-none": ("drift", Drift.of(Plan(samples.CLUSTER, samples.ACTOR)), ("text",)),
+    "drift-busy": ("drift", drift_of(samples.busy_plan(), memory=PREVIOUS), ALL),
+    "drift-none": ("drift", drift_of(Plan(samples.CLUSTER, samples.ACTOR)), ("text",)),
     "findings": ("findings", samples.findings(), ALL[:-1]),
     "findings-none": ("findings", (), ("text", "junit")),
     "report-done": ("report", samples.done_report(), ("text",)),

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from reconciler.model.plan import Plan
+from reconciler.planning.drift import drift_of
 from reconciler.render import FORMATS
-from reconciler.render.documents.drift import Drift
 from reconciler.render.markdown import LIMIT
 from reconciler.render.view import View
 from tests.render import samples
@@ -55,7 +55,7 @@ HOSTILE = st.lists(st.one_of(PIECES, st.text(max_size=6)), max_size=8).map("".jo
 
 
 def _shown(document: str, plan: Plan, format_: str) -> str:
-    content = Drift.of(plan) if document == "drift" else plan
+    content = drift_of(plan) if document == "drift" else plan
     return FORMATS[document][format_](content, View(impact=("+ somebody gains something",)))
 
 

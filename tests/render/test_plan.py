@@ -11,13 +11,16 @@ from dataclasses import replace
 
 from reconciler.errors import Interrupted
 from reconciler.execution.run.outcome import Outcome, RunReport
+from reconciler.kinds import fingerprint
 from reconciler.kinds.acl import AclSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause
+from reconciler.model.drift import DriftClass, Memory
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Plan
+from reconciler.model.spec import Spec
+from reconciler.planning.drift import drift_of, remembered
 from reconciler.render import FORMATS
-from reconciler.render.documents.drift import Drift, DriftClass
 from reconciler.render.documents.plan import plans_only
 from reconciler.render.view import View
 from tests.render import samples
@@ -25,11 +28,11 @@ from tests.render import samples
 RENDER_ALL = """
 import sys
 from reconciler.render import FORMATS
-from reconciler.render.documents.drift import Drift
+from reconciler.planning.drift import drift_of
 from reconciler.render.view import View
 from tests.render import samples
 plan = samples.busy_plan()
-for kind, content in (("plan", plan), ("drift", Drift.of(plan)), ("findings", plan.findings)):
+for kind, content in (("plan", plan), ("drift", drift_of(plan)), ("findings", plan.findings)):
     for name in sorted(FORMATS[kind]):
         sys.stdout.write(FORMATS[kind][name](content, View()))
 """
@@ -122,7 +125,7 @@ def test_ten_thousand_entries_are_rendered_in_little_time() -> None:
 
 
 def _classes(plan: Plan, **known: object) -> dict[str, DriftClass]:
-    drift = Drift.of(plan, **known)  # type: ignore[arg-type]
+    drift = drift_of(plan, **known)  # type: ignore[arg-type]
     return {str(one.change.address): one.kind for one in drift.differences}
 
 
@@ -140,22 +143,34 @@ def test_drift_says_where_each_difference_comes_from() -> None:
     ]
     plan = samples.plan(causes)
     assert _classes(plan) == {
-        "role.A": DriftClass.CHANGED,
-        "role.B": DriftClass.NOT_APPLIED,
-        "user.e@pve": DriftClass.NOT_APPLIED,
+        "role.A": DriftClass.UNKNOWN,
+        "role.B": DriftClass.UNKNOWN,
+        "user.e@pve": DriftClass.UNKNOWN,
         "acl./|token:c@pve!t|PVEAuditor": DriftClass.UNDECLARED,
         "token.c@pve!t": DriftClass.UNDECLARED,
         "user.c@pve": DriftClass.UNDECLARED,
         "acl./|user:d@pve|PVEAuditor": DriftClass.EXPIRED,
     }
-    applied = {change.address for change in plan.changes}
-    assert _classes(plan, applied=applied)["role.B"] is DriftClass.CHANGED
+    names = ("role.A", "role.B", "user.e@pve")
+
+    def known(*left: Spec | None, complete: bool = True) -> list[DriftClass]:
+        addresses = [Address.parse(name) for name in names]
+        told = {a: fingerprint(a, spec) for a, spec in zip(addresses, left, strict=False)}
+        found = _classes(plan, memory=Memory(baseline=told, complete=complete))
+        return [found[name] for name in names]
+
+    changed, in_files = DriftClass.CHANGED, DriftClass.CHANGED_IN_FILES
+    assert known() == [in_files, DriftClass.NEVER_APPLIED, in_files]
+    assert known(complete=False) == [DriftClass.UNKNOWN] * 3
+    assert known(samples.ROLE, samples.ROLE, user) == [in_files, changed, in_files]
+    assert known(samples.RoleSpec(), None, None) == [changed, in_files, changed]
 
 
 def test_drift_that_went_away_is_named() -> None:
-    before = json.loads(FORMATS["drift"]["json"](Drift.of(samples.busy_plan()), View()))
-    after = Drift.of(Plan(samples.CLUSTER, samples.ACTOR), previous=before)
-    assert len(after.gone) == len(before["differences"])
+    before = drift_of(samples.busy_plan())
+    memory = remembered(before, Memory(), {}, 1)
+    after = drift_of(Plan(samples.CLUSTER, samples.ACTOR), memory=memory)
+    assert len(after.gone) == len(before.differences)
     assert "No longer different since the report before" in FORMATS["drift"]["text"](after, View())
 
 

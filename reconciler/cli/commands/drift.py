@@ -2,86 +2,182 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+import typer
 
 from reconciler.access.analysis.effects import listed
+from reconciler.access.analysis.impact import Impact, impact
 from reconciler.access.analysis.summary import summarise
+from reconciler.access.escalation.search import opened
 from reconciler.access.login import Login
-from reconciler.atomic_write import atomic_write
+from reconciler.access.table import AccessTable
+from reconciler.cli import drift_memory
 from reconciler.cli.app import app
 from reconciler.cli.command import CommonOptions, Panel, command
-from reconciler.cli.context import connect, each_cluster, here, now, read_cluster
+from reconciler.cli.context import Loaded, connect, each_cluster, here, now, read_cluster
 from reconciler.cli.output import check_formats, info, show
 from reconciler.cli.planning import left_unfinished, load_to_plan, make_plan
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import ExitStatus
-from reconciler.execution.journal import store
-from reconciler.execution.private_folder import make
+from reconciler.errors import Blind, ExitStatus
+from reconciler.kinds import access_table
+from reconciler.kinds.shared.reader import EVERYTHING
+from reconciler.live.reader import Live
+from reconciler.model.address import Address
+from reconciler.model.api import Api
+from reconciler.model.drift import EXPECT, Drift, Memory, WayToRoot
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.spec import Spec
+from reconciler.planning.access_summary import real_paths
 from reconciler.planning.builder import PlanResult
-from reconciler.render.documents.drift import Drift
-from reconciler.render.documents.drift import json as drift_json
+from reconciler.planning.checks.expectations import expectations
+from reconciler.planning.drift import drift_of, remembered
+from reconciler.planning.undeclared import ending, undeclared, without
+from reconciler.render.documents.plan import only_about_applying
 from reconciler.render.view import View
+
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="REF", help="Take the files of this commit as what was applied last."
+    ),
+]
+
+FailOn = Annotated[
+    Severity | None,
+    typer.Option("--fail-on", help="End with 4 on findings of this severity or worse."),
+]
+
+Acknowledge = Annotated[
+    bool,
+    typer.Option("--acknowledge", help="Accept the undeclared objects as they are from now on."),
+]
 
 
 @command(app, "drift", Panel.PLAN, 3)
-def drift(common: CommonOptions) -> ExitStatus:
+def drift(
+    common: CommonOptions,
+    since: Since = None,
+    fail_on: FailOn = None,
+    acknowledge: Acknowledge = False,
+) -> ExitStatus:
     """Show what differs between the cluster and the declared state; made for cron.
 
-    Each difference is classified: changed in the cluster, declared but not applied, undeclared
-    inside the managed scope, expired grant. What an earlier report named and is gone is said once.
-    A member of a declared group whom no file names is drift, too, though no plan takes it away.
-    Exit 0 without drift, 2 with drift.
+    Each difference is classified: changed in the cluster, changed in the files since the last
+    apply, declared and never applied, undeclared, expired grant; what was applied last is known
+    from the journals of this machine, from its last report, or from git with --since.
+
+    Undeclared objects that change access are drift, whatever the mode, until they are declared,
+    removed or acknowledged. So are members of declared groups whom no file names, and logins,
+    tokens and waivers that end within the days of [alarm].
+
+    Exit 0 without drift, 2 with drift, 4 when an [[expect]] fails or a finding counts as a failure.
     """
     check_formats(common, "drift")
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = load_to_plan(cluster, settings)
         with connect(cluster, read_only=True) as api:
-            planned = make_plan(loaded, api, read_cluster(api, loaded.desired), None, None)
+            live = _look(common, api, loaded)
+            planned = make_plan(loaded, api, live, None, None)
             folder = here(cluster, api, keep=True).folder
-        plan = planned.plan
+            actor = api.actor
         last = folder / "drift.json"
-        found = Drift.of(plan, applied=store.applied(folder), previous=_previous(last))
-        show(common, "drift", found, _view(planned, folder))
-        _keep(common, last, drift_json(found, View()))
-        return ExitStatus.CHANGES if found.differences or found.crowded else ExitStatus.OK
+        memory = drift_memory.recall(last, folder)
+        known = drift_memory.as_committed(loaded, since, live.state, memory) if since else memory
+        found, view = _compare(loaded, planned, live, known, actor, fail_on)
+        show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
+        following = remembered(found, memory, _declared(loaded, live), now())
+        if acknowledge:
+            accepted = {one.address: following.undeclared[one.address] for one in found.undeclared}
+            following = replace(following, acknowledged=accepted)
+            info(common, f"acknowledged as they are: {len(accepted):,} undeclared objects")
+        _keep(common, last, following)
+        return found.status
 
     return each_cluster(common, one)
 
 
-def _view(planned: PlanResult, folder: Path) -> View:
-    """With what the drift does to access, which is what the plan does, the other way round."""
-    effect = planned.impact.inverse()
-    lines = [f"{one.mark} {one.in_past()}" for one in summarise(effect, planned.before, now())]
+def _look(common: CommonOptions, api: Api, loaded: Loaded) -> Live:
+    """With the realm-sync jobs and all of the realms, since they let people in."""
+    try:
+        return read_cluster(
+            api, loaded.desired, {"realm": EVERYTHING, "realm_sync": frozenset[str]()}
+        )
+    except Blind:
+        live = read_cluster(api, loaded.desired)
+    info(common, f"realm-sync jobs are not compared: {api.actor} cannot see them")
+    return live
+
+
+def _compare(
+    loaded: Loaded,
+    planned: PlanResult,
+    live: Live,
+    memory: Memory,
+    actor: str,
+    fail_on: Severity | None,
+) -> tuple[Drift, View]:
+    """The drift, and what it does to access: from what is declared, with what is undeclared and
+    known, to the cluster as it is."""
+    desired, moment = loaded.desired, now()
+    extra = undeclared(planned.plan.kept, live.state, desired.policy, memory, actor)
+    declared, effect = planned.after, planned.impact.inverse()
+    paths = real_paths(live.state, live.facts)
+    if any(one.rings for one in extra):
+        declared = access_table(without(planned.state, extra), live.facts.strays)
+        effect = impact(declared, planned.before, paths, moment)
+    findings = [
+        *(
+            one
+            for one in planned.plan.findings
+            if one.code != EXPECT and not only_about_applying(one)
+        ),
+        *expectations(planned.before, desired.expectations, paths, moment),
+        *ending(desired, live.state, moment),
+    ]
+    failing = {*desired.policy.lint.fail, *_as_bad_as(fail_on)}
+    found = drift_of(
+        planned.plan,
+        memory=memory,
+        findings=sorted(findings, key=Finding.sort_key),
+        undeclared=extra,
+        roots=[
+            WayToRoot(one.principals, tuple(map(str, one.steps)), one.sure)
+            for one in opened(declared, planned.before)
+        ],
+        failing=failing,
+    )
+    lines = _lines(effect, planned.before, moment)
+    return found, View(now=moment, impact=lines, impact_json=effect.to_json())
+
+
+def _as_bad_as(severity: Severity | None) -> Iterable[str]:
+    return (one for one in Severity if severity is not None and one.rank <= severity.rank)
+
+
+def _lines(effect: Impact, table: AccessTable, moment: int) -> list[str]:
+    """Who has gained and lost what, most privileges first."""
+    said = sorted(summarise(effect, table, moment), key=lambda one: -len(one.gains.privileges))
     logins = [
-        f"! {listed(one.principals)}: {one.after} in the cluster, {one.before} as declared"
+        f"{listed(one.principals)}: {one.after} in the cluster, {one.before} as declared"
         for one in effect.logins
         if one.before is not Login.ABSENT
     ]
-    return View(
-        now=now(),
-        impact=[*lines, *logins],
-        impact_json=effect.to_json(),
-        unfinished=left_unfinished(folder),
-    )
+    return [*(one.in_past() for one in said), *logins]
 
 
-def _previous(path: Path) -> Mapping[str, Any] | None:
-    try:
-        content: Mapping[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return content
+def _declared(loaded: Loaded, live: Live) -> dict[Address, Spec]:
+    return {a: live.state[a] for a in loaded.desired.objects if a in live.state}
 
 
-def _keep(common: CommonOptions, path: Path, text: str) -> None:
+def _keep(common: CommonOptions, path: Path, memory: Memory) -> None:
     """For the next report; without a place to keep it nothing is lost but that."""
     try:
-        make(path.parent)
-        atomic_write(path, text.encode(), private=True, follow=False)
+        drift_memory.keep(path, memory)
     except OSError:
         info(common, f"this report cannot be kept for the next one: {path.parent}")

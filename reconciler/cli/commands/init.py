@@ -25,8 +25,8 @@ endpoint = "{endpoint}"
 {trust}
 
 [manage]
-# "additive" never deletes; "owned" (default) also deletes what hangs on declared objects;
-# "authoritative" deletes everything undeclared that matches.
+# "watch" only reports; "additive" never deletes; "owned" (default) also deletes what hangs on
+# declared objects; "authoritative" deletes everything undeclared that matches.
 # role = {{ mode = "authoritative", include = ["Team*"] }}
 
 [limits]

@@ -1,7 +1,8 @@
-"""[manage], [limits], [protected] and [lockout] of pvectl.toml."""
+"""[manage], [limits], [protected], [lockout], [alarm] and [lint] of pvectl.toml."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -118,9 +119,19 @@ def _principal(text: str) -> None:
         raise ValueError(f"'{text}' is not a valid principal; write user@realm or user@realm!token")
 
 
+def _code(text: str) -> None:
+    if not _CODE.fullmatch(text):
+        raise ValueError(
+            f"'{text}' is not a valid code; write it as findings do, such as LINT_ADMIN_ON_ROOT"
+        )
+
+
+_CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
+
 _CHECKS: Mapping[tuple[str, str], Callable[[str], None]] = {
     ("protected", "never_delete"): _addresses,
     ("protected", "never_change"): _addresses,
     ("lockout", "keep_self"): _privilege_on_path,
     ("lockout", "break_glass"): _principal,
+    ("lint", "fail"): _code,
 }

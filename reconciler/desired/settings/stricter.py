@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from reconciler.desired.reach import WEAKER_POLICY
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.policy import Limit, Limits, Lockout, Policy, Protected
+from reconciler.model.policy import Alarm, Limit, Limits, Lint, Lockout, Policy, Protected
 
 
 def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list[Finding]]:
@@ -26,7 +26,16 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
     lockout = (
         _lockout(trusted.lockout, proposed.lockout) if "lockout" in given else proposed.lockout
     )
-    policy = Policy(manage=manage, limits=limits, protected=protected, lockout=lockout)
+    alarm = _alarm(trusted.alarm, proposed.alarm) if "alarm" in given else proposed.alarm
+    fail = _all(trusted.lint.fail, proposed.lint.fail)
+    policy = Policy(
+        manage=manage,
+        limits=limits,
+        protected=protected,
+        lockout=lockout,
+        alarm=alarm,
+        lint=Lint(fail=fail),
+    )
     return policy, list(_weaker(policy, proposed, file))
 
 
@@ -53,6 +62,14 @@ def _lockout(one: Lockout, other: Lockout) -> Lockout:
     )
 
 
+def _alarm(one: Alarm, other: Alarm) -> Alarm:
+    return Alarm(
+        logins=max(one.logins, other.logins),
+        tokens=max(one.tokens, other.tokens),
+        waivers=max(one.waivers, other.waivers),
+    )
+
+
 def _least(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
@@ -64,7 +81,7 @@ def _all(*globs: tuple[str, ...]) -> tuple[str, ...]:
 def _weaker(counts: Policy, proposed: Policy, file: str) -> Iterator[Finding]:
     """The tables that the state folder gives and that do not count as they are there."""
     for table in sorted(proposed.model_fields_set):
-        if getattr(counts, table) != getattr(proposed, table):
+        if table != "lint" and getattr(counts, table) != getattr(proposed, table):
             how = "differs from" if table == "manage" else "is weaker than"
             message = f"[{table}] of the state folder {how} that of {file}, which counts"
             hint = "make the state folder's at least as strict, or leave it out"

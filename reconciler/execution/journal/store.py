@@ -17,7 +17,7 @@ from reconciler.execution.journal.journal import RESERVE, Event, Journal, is_fin
 from reconciler.execution.journal.replay import OVERTAKEN, final, going_back
 from reconciler.execution.lock.local import refuse_running
 from reconciler.execution.secrets.routing import as_redirected
-from reconciler.kinds import specs
+from reconciler.kinds import fingerprint, specs
 from reconciler.kinds.shared.step import misfit
 from reconciler.model.address import Address
 from reconciler.model.plan import Plan
@@ -200,11 +200,25 @@ def _refuse_forged(plan: Plan, path: Path) -> None:
             )
 
 
-def applied(folder: Path) -> frozenset[Address]:
-    """The objects that the newest run left as declared, as far as this machine knows."""
-    done: dict[str, str] = {}
+def applied(folder: Path, since: float = 0) -> dict[Address, str]:
+    """How the runs that began after `since` (Unix seconds) left each object, as `fingerprint` says
+    it; as far as this machine knows."""
+    left: dict[Address, str] = {}
     for path in journals(folder)[-KEPT:]:
         with contextlib.suppress(JournalBroken, JournalFailed):
-            for event in read_journal(path):
-                done.update(event.data.get("objects", {}) if event.name == "end" else {})
-    return frozenset(Address.parse(name) for name, became in done.items() if became == "done")
+            events = read_journal(path)
+            if not events or float(events[0].data.get("time", 0)) < since:
+                continue
+            changes = {str(change.address): change for change in plan_of(events, path).changes}
+            for event in events:
+                objects = event.data.get("objects", {}) if event.name == "end" else {}
+                for name, became in objects.items():
+                    if name in changes and became in _LEFT:
+                        change = changes[name]
+                        spec = change.after if became == "done" else change.before
+                        left[change.address] = fingerprint(change.address, spec)
+    return left
+
+
+_LEFT = frozenset({"done", "undone"})
+"""What became of an object of which it is known how it was left."""

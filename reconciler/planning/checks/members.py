@@ -54,7 +54,7 @@ def undeclared_members(desired: Desired, planned: State) -> Iterable[Finding]:
     """
     manage = desired.policy.managed("user")
     groups = {ref: one for ref, one in desired.objects.items() if ref.kind == "group"}
-    if manage.mode is not Mode.OWNED or not groups:
+    if manage.mode not in (Mode.OWNED, Mode.WATCH) or not groups:
         return
     named = {*desired.objects, *desired.removed, *(moved.old for moved in desired.moved)}
     found: dict[Address, list[str]] = {}

@@ -1,17 +1,11 @@
-"""What differs from the declared state, classified; stable from run to run."""
+"""What differs from the declared state, in words; stable from run to run."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
 
-from reconciler.kinds import references
-from reconciler.model.address import Address
-from reconciler.model.change import Action, Cause, Change
-from reconciler.model.finding import UNDECLARED_MEMBER, Finding
-from reconciler.model.plan import Plan
+from reconciler.model.change import Action, Change
+from reconciler.model.drift import Drift, DriftClass, Undeclared
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
 from reconciler.render.document import (
@@ -21,147 +15,58 @@ from reconciler.render.document import (
     Section,
     Style,
     TextLine,
+    labelled,
     section,
     severities,
 )
-from reconciler.render.documents.plan import UNFINISHED, only_about_applying
-from reconciler.render.documents.plan_steps import MARKS, TONES, detail_lines, folded, groups
+from reconciler.render.documents.plan import UNFINISHED, left_alone
+from reconciler.render.documents.plan_steps import TONES, detail_lines, folded, groups
+from reconciler.render.fields import FieldDifferences, differences, fields
 from reconciler.render.json import document
 from reconciler.render.view import View
-from reconciler.text.humanize import count
+from reconciler.text.humanize import count, listed
 
-FORMAT = 1
+FORMAT = 2
 
 ALIKE = 20
 """From so many objects on that differ in the same way, they share a block."""
 
+NAMED = 20
+"""Items of a list that are named where they are missing or extra."""
 
-class DriftClass(StrEnum):
-    """Where a difference comes from, as far as the two states can tell."""
-
-    CHANGED = "changed in the cluster"
-    NOT_APPLIED = "declared but not applied"
-    UNDECLARED = "undeclared inside the managed scope"
-    EXPIRED = "expired grant"
-
-    @property
-    def code(self) -> str:
-        """For programs."""
-        return self.name.lower().replace("_", "-")
-
-
-_CLASSES = {
-    Cause.DIFFERS: DriftClass.CHANGED,
-    Cause.MISSING: DriftClass.NOT_APPLIED,
-    Cause.REMOVED: DriftClass.NOT_APPLIED,
-    Cause.MOVED: DriftClass.NOT_APPLIED,
-    Cause.UNDECLARED: DriftClass.UNDECLARED,
-    Cause.EXPIRED: DriftClass.EXPIRED,
-}
-
-
-class DriftItem(NamedTuple):
-    """One object: `change` leads from what is there to what is declared."""
-
-    kind: DriftClass
-    change: Change
-
-    def to_json(self) -> dict[str, Any]:
-        return {"class": self.kind.code, **self.change.to_json()}
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """`differences` by class and address; `gone`: addresses that an earlier report still named."""
-
-    cluster: str
-    source: str = ""
-    differences: tuple[DriftItem, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    gone: tuple[str, ...] = ()
-
-    @property
-    def crowded(self) -> int:
-        """How many groups have members that no file names: drift that no plan takes away."""
-        return sum(finding.code == UNDECLARED_MEMBER for finding in self.findings)
-
-    @classmethod
-    def of(
-        cls,
-        plan: Plan,
-        *,
-        applied: Container[Address] = (),
-        previous: Mapping[str, Any] | None = None,
-    ) -> Drift:
-        """The changes of a plan as drift.
-
-        `applied`: objects that an earlier run is known to have brought into force; where one is
-        missing it was taken away in the cluster. `previous`: the JSON document of an earlier
-        report.
-        """
-        changes = _merged(plan.changes)
-        found = [DriftItem(_class(one, changes, applied), one) for one in changes.values()]
-        order = list(DriftClass)
-        found.sort(key=lambda one: (order.index(one.kind), one.change.address))
-        there = {str(address) for address in changes}
-        before = [str(one["address"]) for one in (previous or {}).get("differences", ())]
-        gone = tuple(sorted(set(before) - there))
-        findings = tuple(one for one in plan.findings if not only_about_applying(one))
-        return cls(plan.cluster, plan.source, tuple(found), findings, gone)
-
-
-def _merged(changes: Iterable[Change]) -> dict[Address, Change]:
-    """One change per object, however many requests it takes."""
-    merged: dict[Address, Change] = {}
-    for change in changes:
-        earlier = merged.get(change.address)
-        merged[change.address] = change._replace(before=earlier.before) if earlier else change
-    return {address: c for address, c in merged.items() if c.before != c.after}
-
-
-def _class(
-    change: Change, changes: Mapping[Address, Change], applied: Container[Address]
-) -> DriftClass:
-    """What hangs on an object that goes is of the class of that object."""
-    cause = change.reason.cause
-    if cause is Cause.MISSING and change.address in applied:
-        return DriftClass.CHANGED
-    if cause is not Cause.DEPENDENT or change.before is None:
-        return _CLASSES.get(cause, DriftClass.NOT_APPLIED)
-    owners = [
-        changes[ref]
-        for ref in references(change.address, change.before)
-        if ref in changes and changes[ref].action is Action.DELETE
-    ]
-    return _class(owners[0], changes, applied) if owners else DriftClass.NOT_APPLIED
+_WORDS = {Action.CREATE: "missing", Action.UPDATE: "changed", Action.DELETE: "extra"}
+_WIDTH = 9
 
 
 def outline(drift: Drift, view: View) -> Document:
-    """What it does to access, then a section per class.
-
-    Every line of a class leads from what is there to what is declared.
-    """
-    number = len(drift.differences)
-    sections = []
-    if view.impact and number:
-        sections.append(section("Access, compared with the declared state", view.impact))
+    """What it does to access, then a section per class, then what is known and stays."""
+    lead = []
+    lines = [*_roots(drift), *view.impact]
+    if lines:
+        lead.append(section("Access, compared with the declared state", lines))
     for kind in DriftClass:
         changes = [one.change for one in drift.differences if one.kind is kind]
-        if changes:
-            title = f"{kind.value.capitalize()}: {len(changes):,}"
-            sections.append(Section(title, tuple(_blocks(changes)), unit="object"))
+        alarms = drift.ringing if kind is DriftClass.UNDECLARED else ()
+        if changes or alarms:
+            blocks = (*map(_undeclared, alarms), *_blocks(changes))
+            title = f"{kind.value.capitalize()}: {len(changes) + len(alarms):,}"
+            lead.append(Section(title, blocks, unit="object"))
     if drift.gone:
-        lines = tuple((TextLine(text, Style.GOOD, 2),) for text in drift.gone)
-        title = f"No longer different since the report before: {len(lines):,}"
-        sections.append(Section(title, lines, unit="object"))
+        gone = tuple((TextLine(text, Style.GOOD, 2),) for text in drift.gone)
+        title = f"No longer different since the report before: {len(gone):,}"
+        lead.append(Section(title, gone, unit="object"))
     facts = [
         Fact("cluster", drift.cluster),
         *([Fact("source", drift.source)] if drift.source else []),
         Fact("findings", severities(drift.findings)),
     ]
+    sections = []
+    if drift.kept:
+        sections.append(section("Left alone", left_alone(drift.kept)))
     return Document(
         title=f"Drift: {_title(drift)}",
         facts=tuple(facts),
+        lead=tuple(lead),
         findings=drift.findings,
         sections=tuple(sections),
         closing=tuple(_closing(drift, view)),
@@ -169,38 +74,99 @@ def outline(drift: Drift, view: View) -> Document:
 
 
 def _title(drift: Drift) -> str:
+    """The worst first."""
     parts = []
-    if drift.differences:
-        differ = count(len(drift.differences), "object differs", "objects differ")
-        parts.append(f"{differ} from the declared state")
+    if drift.broken:
+        parts.append(count(drift.broken, "expectation fails", "expectations fail"))
+    if drift.failed:
+        parts.append(f"{count(drift.failed, 'finding')} that must not be")
+    if drift.roots:
+        parts.append(f"{count(len(drift.roots), 'new way', 'new ways')} to root")
+    for kind in DriftClass:
+        number = sum(one.kind is kind for one in drift.differences)
+        number += len(drift.ringing) if kind is DriftClass.UNDECLARED else 0
+        if number:
+            parts.append(f"{number:,} {kind.value}")
     if drift.crowded:
         have = count(drift.crowded, "group has", "groups have")
         parts.append(f"{have} members that no state file names")
-    return ", and ".join(parts) or "none"
+    if drift.expiring:
+        parts.append(f"{drift.expiring:,} expiring")
+    return ", ".join(parts) or "none"
+
+
+def _roots(drift: Drift) -> Iterable[str]:
+    for way in drift.roots:
+        who = listed(way.principals, NAMED)
+        if not way.steps:
+            yield f"! {who}: has become root: it holds every privilege on / or belongs to root@pam"
+            continue
+        certain = "can become root" if way.sure else "may be able to become root"
+        yield f"! {who}: {certain}: {', then '.join(way.steps)}"
+
+
+def _undeclared(one: Undeclared) -> Block:
+    known = "not in the report before" if one.new else "known from the report before"
+    head = _head("extra", str(one.address), Action.DELETE)
+    about = labelled(((f.name, f.text) for f in fields(one.spec)), 6, Style.DELETE)
+    return (head, TextLine(f"not declared; {known}", Style.FAINT, 6), *about)
+
+
+def _head(word: str, text: str, action: Action) -> TextLine:
+    return TextLine(text, TONES[action], 2, label=word.ljust(_WIDTH))
 
 
 def _blocks(changes: Sequence[Change]) -> Iterable[Block]:
     """One block per object; many that differ in the same way share one."""
     for group in groups(changes):
+        first = group[0]
+        word = _WORDS[first.action]
         if len(group) >= ALIKE:
-            head, *rest = folded(group, 2)
-            yield (head, TextLine(group[0].reason.text, Style.FAINT, 6), *rest)
+            head, names, *_ = folded(group, 2)
+            why = TextLine(first.reason.text, Style.FAINT, 6)
+            yield (_head(word, head.text, first.action), why, names, *_details(first))
             continue
         for change in group:
-            head = TextLine(str(change.address), TONES[change.action], 2, MARKS[change.action])
             why = TextLine(change.reason.text, Style.FAINT, 6)
-            yield (head, why, *detail_lines(change, 6))
+            yield (_head(word, str(change.address), change.action), why, *_details(change))
+
+
+def _details(change: Change) -> Iterable[TextLine]:
+    """What is missing, extra, or otherwise than declared."""
+    if change.before is None or change.after is None:
+        return detail_lines(change, 6)
+    told = [(one.name, _told(one)) for one in differences(change.before, change.after)]
+    return labelled(told, 6, TONES[Action.UPDATE])
+
+
+def _told(one: FieldDifferences) -> str:
+    """`one` leads from the cluster to the files."""
+    if not (one.added or one.removed):
+        return f"{one.before} in the cluster, {one.after} as declared"
+    parts = [
+        f"{word} {listed(items, NAMED)}"
+        for word, items in (("missing", one.added), ("extra", one.removed))
+        if items
+    ]
+    return "; ".join(parts)
 
 
 def _closing(drift: Drift, view: View) -> Iterable[TextLine]:
     if drift.differences:
         yield TextLine(
-            "Lines read: in the cluster → declared. PVE does not record who changed what."
+            "Missing: declared, and not in the cluster. Extra: in the cluster, and not declared. "
+            "Proxmox VE does not record who changed what."
         )
     if drift.differences and not view.unfinished:
         yield TextLine(
-            "`pvectl plan` and `pvectl apply` bring the declared state back; what is meant to stay "
+            "`pvectl plan` and `pvectl apply` restore the declared state; what is meant to stay "
             "is to be declared.",
+            Style.STRONG,
+        )
+    if drift.ringing:
+        yield TextLine(
+            "No plan deletes what is undeclared: declare it, remove it with [[removed]], or accept "
+            "it as it is with `pvectl drift --acknowledge`.",
             Style.STRONG,
         )
     if drift.crowded:
@@ -208,7 +174,7 @@ def _closing(drift: Drift, view: View) -> Iterable[TextLine]:
             "No plan takes members away that no file names (`pvectl explain UNDECLARED_MEMBER`).",
             Style.STRONG,
         )
-    if not drift.differences and not drift.crowded:
+    if drift.is_quiet:
         yield TextLine("No drift. The cluster matches the declared state.", Style.GOOD)
     if view.unfinished:
         yield TextLine(UNFINISHED, Style.WARNING)
@@ -225,13 +191,16 @@ def markdown(drift: Drift, view: View) -> str:
 
 
 def json(drift: Drift, view: View) -> str:
-    """For programs, and for `previous` of the next report; `impact`: what it does to access."""
+    """For programs; `impact`: what it does to access."""
     extra = {} if view.impact_json is None else {"impact": view.impact_json}
     content = {
         **extra,
         "cluster": drift.cluster,
         "source": drift.source,
         "differences": [one.to_json() for one in drift.differences],
+        "undeclared": [one.to_json() for one in drift.undeclared],
+        "kept": [one.to_json() for one in drift.kept],
+        "roots": [one.to_json() for one in drift.roots],
         "gone": list(drift.gone),
         "findings": [finding.to_json() for finding in drift.findings],
     }

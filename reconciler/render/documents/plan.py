@@ -6,19 +6,22 @@ from collections.abc import Collection, Iterable
 
 from reconciler.model.change import Action
 from reconciler.model.finding import PARTIAL, UNDECLARED_MEMBER, Finding, Severity
-from reconciler.model.plan import Plan
+from reconciler.model.plan import LeftAlone, Plan
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
 from reconciler.render.document import Document, Fact, Section, Style, TextLine, section, severities
 from reconciler.render.documents.plan_steps import step_blocks
 from reconciler.render.view import View
-from reconciler.text.humanize import count
+from reconciler.text.humanize import count, listed
 
 NO_CHANGES = "No changes. The cluster matches the declared state."
 PARTLY = "No changes in what --target names. Other objects differ from the declared state."
 CROWDED = "No changes. Members of declared groups that no file names stay where they are."
 UNFINISHED = "An earlier run did not come to its end: pvectl status"
 MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
+NAMED = 5
+"""Objects of a kind that were left alone and are named in text."""
+
 SHORT = 12
 """How many digits of a digest people see."""
 
@@ -34,8 +37,7 @@ def outline(plan: Plan, view: View) -> Document:
         blocks = step_blocks(plan.steps, view.remarks)
         parts.append(Section("Steps", blocks, unit="step", spaced=True))
     if plan.kept:
-        kept = [f"{count(k.number, f'{k.kind} object')}: {k.why}" for k in plan.kept]
-        parts.append(section("Left alone", kept))
+        parts.append(section("Left alone", left_alone(plan.kept)))
     return Document(
         title=f"Plan: {summary(plan)}",
         facts=tuple(facts(plan)),
@@ -43,6 +45,16 @@ def outline(plan: Plan, view: View) -> Document:
         sections=tuple(parts),
         closing=tuple(_closing(plan, view)),
     )
+
+
+def left_alone(kept: Iterable[LeftAlone]) -> list[str]:
+    """A line per kind and reason, with the first names; the JSON document holds all."""
+    lines = []
+    for one in kept:
+        names = listed([address.id for address in one.addresses], NAMED)
+        lines.append(f"{count(one.number, f'{one.kind} object')}: {one.why}")
+        lines[-1] += f": {names}" if names else ""
+    return lines
 
 
 def summary(plan: Plan) -> str:

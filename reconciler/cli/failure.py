@@ -1,0 +1,35 @@
+"""What the files of `--format` hold after a command that failed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from reconciler.cli.command import CommonOptions
+from reconciler.cli.hints import with_options
+from reconciler.cli.output import info, show
+from reconciler.errors import Bug, PvectlError, UsageError
+from reconciler.render.documents.failure import Failure
+from reconciler.render.view import View
+
+
+def write_failure(common: CommonOptions, command: str, error: Exception) -> None:
+    """The error in each file that holds no result of this run; it decides nothing."""
+    if not isinstance(error, PvectlError | OSError):
+        error = Bug.of(error)
+    known = error if isinstance(error, PvectlError) else UsageError(str(error))
+    failure = Failure(
+        command,
+        known.code,
+        int(known.exit_status),
+        with_options(known.summary, common.again),
+        with_options(known.hint, common.again),
+        known.findings,
+    )
+    for output in common.outputs:
+        if output.file is not None and output.file not in common.written:
+            try:
+                view = View(now=int(time.time()))
+                show(replace(common, outputs=(output,)), "failure", failure, view)
+            except UsageError as why:
+                info(common, f"warning: the error is not written: {why.summary}")

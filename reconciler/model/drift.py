@@ -1,0 +1,168 @@
+"""Drift as a value: what differs, since when as far as that is known, and what is undeclared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from reconciler.errors import ExitStatus
+from reconciler.model.address import Address
+from reconciler.model.change import Change
+from reconciler.model.finding import UNDECLARED_MEMBER, Finding
+from reconciler.model.plan import LeftAlone
+from reconciler.model.spec import Spec
+
+EXPECT = "EXPECT"
+EXPIRES_SOON = "EXPIRES_SOON"
+
+UNKNOWN = "?"
+"""Instead of a digest: nobody knows how the object was left."""
+
+
+class DriftClass(StrEnum):
+    """Where a difference comes from, as far as it is known."""
+
+    UNDECLARED = "undeclared"
+    CHANGED = "changed in the cluster"
+    CHANGED_IN_FILES = "changed in the files since the last apply"
+    NEVER_APPLIED = "declared and never applied"
+    UNKNOWN = "different, and what was applied last is not known"
+    EXPIRED = "expired grant"
+
+    @property
+    def code(self) -> str:
+        """For programs."""
+        return self.name.lower().replace("_", "-")
+
+
+class DriftItem(NamedTuple):
+    """One object: `change` leads from what is there to what is declared."""
+
+    kind: DriftClass
+    change: Change
+
+    def to_json(self) -> dict[str, Any]:
+        return {"class": self.kind.code, **self.change.to_json()}
+
+
+class WayToRoot(NamedTuple):
+    """By which `steps` each of `principals` becomes root; without steps it is root already.
+
+    Not `sure`: whether the last step succeeds depends on a node's operating system.
+    """
+
+    principals: tuple[str, ...]
+    steps: tuple[str, ...]
+    sure: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "principals": list(self.principals),
+            "steps": list(self.steps),
+            "sure": self.sure,
+        }
+
+
+class Undeclared(NamedTuple):
+    """An object that no file names and no plan deletes.
+
+    `rings`: it changes access, or its kind is watched, and nobody acknowledged it as it is.
+    `new`: the report before did not name it as it is.
+    """
+
+    address: Address
+    spec: Spec
+    rings: bool = False
+    new: bool = True
+    acknowledged: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        state = {"rings": self.rings, "new": self.new, "acknowledged": self.acknowledged}
+        return {"address": str(self.address), "object": self.spec.to_json(), **state}
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is known from the report before; digests are those of `kinds.fingerprint`.
+
+    `time` in Unix seconds, 0 for none. `differences`: the addresses that it named. `baseline`: how
+    each object was left by the last apply, or found in order by a report. `complete`: what is not
+    in the baseline was not there. `undeclared` and `acknowledged`: undeclared objects as they were.
+    """
+
+    time: int = 0
+    differences: tuple[str, ...] = ()
+    baseline: Mapping[Address, str] = field(default_factory=dict)
+    complete: bool = False
+    undeclared: Mapping[Address, str] = field(default_factory=dict)
+    acknowledged: Mapping[Address, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """`differences` by class and address; `gone`: addresses that an earlier report still named.
+
+    `roots`: ways to root that are open in the cluster and were not as declared. `failing`: codes
+    and severities of findings that the settings or the caller take for a failure.
+    """
+
+    cluster: str
+    source: str = ""
+    differences: tuple[DriftItem, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    gone: tuple[str, ...] = ()
+    undeclared: tuple[Undeclared, ...] = ()
+    kept: tuple[LeftAlone, ...] = ()
+    roots: tuple[WayToRoot, ...] = ()
+    failing: frozenset[str] = frozenset()
+
+    @property
+    def crowded(self) -> int:
+        """How many groups have members that no file names: drift that no plan takes away."""
+        return self._number(UNDECLARED_MEMBER)
+
+    @property
+    def broken(self) -> int:
+        """How many expectations fail in the cluster as it is."""
+        return self._number(EXPECT)
+
+    @property
+    def expiring(self) -> int:
+        """How many logins, tokens and waivers end soon, or have ended."""
+        return self._number(EXPIRES_SOON)
+
+    @property
+    def failed(self) -> int:
+        """How many findings besides expectations count as a failure."""
+        return sum(
+            finding.code != EXPECT and not self.failing.isdisjoint((finding.code, finding.severity))
+            for finding in self.findings
+        )
+
+    @property
+    def ringing(self) -> tuple[Undeclared, ...]:
+        """The undeclared objects that are an alarm."""
+        return tuple(one for one in self.undeclared if one.rings)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether an expectation fails, or what counts as a failure was found."""
+        return bool(self.broken or self.failed)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether there is nothing that anybody has to look at."""
+        rings = self.differences or self.crowded or self.ringing or self.expiring or self.roots
+        return not (rings or self.is_refused)
+
+    @property
+    def status(self) -> ExitStatus:
+        """What `drift` ends with: the worst."""
+        if self.is_refused:
+            return ExitStatus.REFUSED
+        return ExitStatus.OK if self.is_quiet else ExitStatus.CHANGES
+
+    def _number(self, code: str) -> int:
+        return sum(finding.code == code for finding in self.findings)

@@ -1,0 +1,109 @@
+"""The changes of a plan as drift: where each comes from, and what the next report has to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from reconciler.kinds import fingerprint, references
+from reconciler.model.address import Address
+from reconciler.model.change import Action, Cause, Change
+from reconciler.model.drift import (
+    UNKNOWN,
+    Drift,
+    DriftClass,
+    DriftItem,
+    Memory,
+    Undeclared,
+    WayToRoot,
+)
+from reconciler.model.finding import Finding
+from reconciler.model.plan import Plan
+from reconciler.model.spec import Spec
+
+
+def drift_of(
+    plan: Plan,
+    *,
+    memory: Memory | None = None,
+    findings: Iterable[Finding] | None = None,
+    undeclared: Sequence[Undeclared] = (),
+    roots: Sequence[WayToRoot] = (),
+    failing: Iterable[str] = (),
+) -> Drift:
+    """The changes of a plan as drift; `findings` in the place of those of the plan."""
+    known = memory or Memory()
+    changes = _merged(plan.changes)
+    found = [DriftItem(_class(one, changes, known), one) for one in changes.values()]
+    order = list(DriftClass)
+    found.sort(key=lambda one: (order.index(one.kind), one.change.address))
+    there = {str(address) for address in changes}
+    there.update(str(one.address) for one in undeclared)
+    return Drift(
+        plan.cluster,
+        plan.source,
+        tuple(found),
+        tuple(plan.findings if findings is None else findings),
+        tuple(sorted(set(known.differences) - there)),
+        tuple(undeclared),
+        plan.kept,
+        tuple(roots),
+        frozenset(failing),
+    )
+
+
+def remembered(drift: Drift, memory: Memory, declared: Mapping[Address, Spec], now: int) -> Memory:
+    """What the next report has to know; `declared`: as they are in the cluster, where they are.
+
+    An object that is as declared was left so; one that differs keeps what was known of it.
+    """
+    open_ = {one.change.address: one.kind for one in drift.differences}
+    baseline = dict(memory.baseline)
+    baseline |= {a: fingerprint(a, spec) for a, spec in declared.items() if a not in open_}
+    for address, kind in open_.items():
+        if kind is DriftClass.UNKNOWN:
+            baseline[address] = UNKNOWN
+    found = {one.address: fingerprint(one.address, one.spec) for one in drift.undeclared}
+    kept = {a: old for a, old in memory.acknowledged.items() if found.get(a) == old}
+    named = (*map(str, open_), *(str(one.address) for one in drift.ringing))
+    return Memory(
+        time=now,
+        differences=tuple(sorted(named)),
+        baseline=baseline,
+        complete=True,
+        undeclared=found,
+        acknowledged=kept,
+    )
+
+
+def _merged(changes: Iterable[Change]) -> dict[Address, Change]:
+    """One change per object, however many requests it takes."""
+    merged: dict[Address, Change] = {}
+    for change in changes:
+        earlier = merged.get(change.address)
+        merged[change.address] = change._replace(before=earlier.before) if earlier else change
+    return {address: c for address, c in merged.items() if c.before != c.after}
+
+
+def _class(change: Change, changes: Mapping[Address, Change], known: Memory) -> DriftClass:
+    """What hangs on an object that goes is of the class of that object."""
+    cause = change.reason.cause
+    if cause is Cause.EXPIRED:
+        return DriftClass.EXPIRED
+    if cause is Cause.UNDECLARED:
+        return DriftClass.UNDECLARED
+    if cause is Cause.DEPENDENT and change.before is not None:
+        owners = [
+            changes[ref]
+            for ref in references(change.address, change.before)
+            if ref in changes and changes[ref].action is Action.DELETE
+        ]
+        if owners:
+            return _class(owners[0], changes, known)
+    left = known.baseline.get(change.address)
+    if left == UNKNOWN or (left is None and not known.complete):
+        return DriftClass.UNKNOWN
+    if left is None:
+        missing = change.before is None
+        return DriftClass.NEVER_APPLIED if missing else DriftClass.CHANGED_IN_FILES
+    same = left == fingerprint(change.address, change.before)
+    return DriftClass.CHANGED_IN_FILES if same else DriftClass.CHANGED

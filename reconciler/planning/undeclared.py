@@ -1,0 +1,101 @@
+"""Undeclared objects that are an alarm, and the cluster as it would be without them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from reconciler.kinds import fingerprint, references
+from reconciler.model.address import Address
+from reconciler.model.declared import Desired
+from reconciler.model.drift import EXPIRES_SOON, Memory, Undeclared
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.plan import LeftAlone
+from reconciler.model.policy import Mode, Policy
+from reconciler.model.spec import Spec, State
+
+_ACCESS = frozenset({"acl", "realm", "realm_sync", "token", "user"})
+"""Kinds that let somebody in or give something away by themselves."""
+
+_GRANTED = frozenset({"group", "pool", "role"})
+"""Kinds that do so as soon as an ACL entry names them."""
+
+_DAY = 86400
+
+
+def undeclared(
+    kept: Iterable[LeftAlone], live: State, policy: Policy, memory: Memory, actor: str
+) -> tuple[Undeclared, ...]:
+    """What was left alone, in order.
+
+    What `exclude` names, and the token that asks with its user, are no alarm: they are meant.
+    """
+    granted = {
+        ref
+        for entry, spec in live.items()
+        if entry.kind == "acl"
+        for ref in references(entry, spec)
+    }
+    own = {Address("token", actor), Address("user", actor.partition("!")[0])}
+    found = []
+    for address in sorted(address for one in kept for address in one.addresses):
+        spec, manage = live[address], policy.managed(address.kind)
+        now = fingerprint(address, spec)
+        told = address.kind in _ACCESS or (address.kind in _GRANTED and address in granted)
+        watched = manage.mode is Mode.WATCH and manage.covers(address)
+        meant = manage.excludes(address) or address in own
+        acknowledged = memory.acknowledged.get(address) == now
+        found.append(
+            Undeclared(
+                address,
+                spec,
+                rings=(told or watched) and not meant and not acknowledged,
+                new=memory.undeclared.get(address) != now,
+                acknowledged=acknowledged,
+            )
+        )
+    return tuple(found)
+
+
+def without(state: Mapping[Address, Spec], found: Iterable[Undeclared]) -> dict[Address, Spec]:
+    """The state without the undeclared objects that are an alarm, and without what hangs on them.
+
+    A declared object that names one of them stays.
+    """
+    gone = {one.address for one in found if one.rings}
+    return {address: spec for address, spec in state.items() if address not in gone}
+
+
+def ending(desired: Desired, live: State, now: int) -> Iterable[Finding]:
+    """Declared logins, tokens and waivers that end within the days of `[alarm]`, or have ended."""
+    alarm = desired.policy.alarm
+    for address, declared in sorted(desired.objects.items()):
+        days = {"user": alarm.logins, "token": alarm.tokens}.get(address.kind)
+        there = live.get(address)
+        if days is None or there is None or not getattr(there, "enabled", True):
+            continue
+        expires = int(getattr(there, "expires", 0))
+        if 0 < expires <= now + days * _DAY:
+            yield Finding(
+                "EXPIRES_SOON",
+                Severity.WARNING,
+                f"{address} {_when(expires, now)}",
+                "extend `expires` and apply, or remove it",
+                address,
+                declared.source,
+            )
+    for waiver in desired.waivers:
+        if waiver.expires <= now + alarm.waivers * _DAY:
+            yield Finding(
+                EXPIRES_SOON,
+                Severity.WARNING,
+                f"the waiver of {waiver.code} for {waiver.address} {_when(waiver.expires, now)}",
+                "mend what it waives, or extend it with a reason that still holds",
+                source=waiver.source,
+            )
+
+
+def _when(expires: int, now: int) -> str:
+    if expires <= now:
+        return "has expired"
+    days = (expires - now) // _DAY
+    return "expires within a day" if not days else f"expires in {days} day{'s' * (days > 1)}"

@@ -1,0 +1,110 @@
+"""A command that failed, in the place of its result."""
+
+from __future__ import annotations
+
+import csv as table
+import html as markup
+import io
+from typing import NamedTuple
+
+from reconciler.model.finding import Finding, Severity
+from reconciler.render import junit as tests
+from reconciler.render import markdown as comment
+from reconciler.render import metrics as prometheus
+from reconciler.render import sarif as scanning
+from reconciler.render import terminal
+from reconciler.render.document import Document, Style, TextLine
+from reconciler.render.json import document
+from reconciler.render.view import View
+from reconciler.text.humanize import hint_lines
+from reconciler.text.sanitize import clean
+
+FORMAT = 1
+
+
+class Failure(NamedTuple):
+    """`code`, `status`, `summary`, `hint` and `findings` are those of the error."""
+
+    command: str
+    code: str
+    status: int
+    summary: str
+    hint: str = ""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def all_findings(self) -> tuple[Finding, ...]:
+        """With the error itself, where nothing else says what is wrong."""
+        itself = Finding(self.code, Severity.ERROR, self.summary, self.hint)
+        return self.findings or (itself,)
+
+
+def outline(failure: Failure) -> Document:
+    """The error, then the mistakes."""
+    hints = (TextLine(text, Style.STRONG) for text in hint_lines(failure.hint))
+    return Document(
+        title=f"pvectl {failure.command} failed: {failure.summary}",
+        findings=tuple(sorted(failure.findings, key=Finding.sort_key)),
+        closing=(TextLine(f"{failure.code}, exit status {failure.status}.", Style.ERROR), *hints),
+        tone=Style.ERROR,
+    )
+
+
+def text(failure: Failure, view: View) -> str:
+    """For a terminal."""
+    return terminal.render(outline(failure), color=view.color, width=view.width)
+
+
+def markdown(failure: Failure, view: View) -> str:
+    """For a comment on a pull request."""
+    del view
+    return comment.render(outline(failure))
+
+
+def json(failure: Failure, view: View) -> str:
+    """For programs."""
+    del view
+    content = {
+        "command": failure.command,
+        "error": failure.code,
+        "exit_status": failure.status,
+        "message": failure.summary,
+        "hint": failure.hint,
+        "findings": [finding.to_json() for finding in failure.findings],
+    }
+    return document("failure", FORMAT, content)
+
+
+def metrics(failure: Failure, view: View) -> str:
+    """That there is no result."""
+    return prometheus.outcome(failure.command, failure.status, view.now)
+
+
+def sarif(failure: Failure, view: View) -> str:
+    """The mistakes at their places."""
+    return scanning.findings(failure.all_findings, view)
+
+
+def junit(failure: Failure, view: View) -> str:
+    """A failed test per mistake."""
+    return tests.findings(failure.all_findings, view)
+
+
+def csv(failure: Failure, view: View) -> str:
+    """A row per mistake."""
+    del view
+    rows = io.StringIO()
+    writer = table.writer(rows, lineterminator="\n")
+    writer.writerow(("error", "message"))
+    writer.writerows((one.code, clean(one.message)) for one in failure.all_findings)
+    return rows.getvalue()
+
+
+def html(failure: Failure, view: View) -> str:
+    """A page that holds no review."""
+    content = markup.escape(text(failure, View(width=view.width)))
+    title = markup.escape(f"pvectl {failure.command} failed")
+    return (
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n'
+        f"<pre>{content}</pre></html>\n"
+    )

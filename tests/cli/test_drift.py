@@ -1,0 +1,325 @@
+"""What somebody does behind the tool's back, and whether the alarm rings."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.in_process import ask
+from tests.support.command import Ended, copy_fixture
+
+USERS, DOMAINS, STORAGES, JOBS = "user.cfg", "domains.cfg", "storage.cfg", "jobs.cfg"
+JOB = """vzdump: nightly
+\tschedule 02:30
+\tall 1
+\tenabled 1
+\tmode snapshot
+\tprune-backups keep-daily=7
+\tstorage local
+
+"""
+EXPECTED = """
+[[expect]]
+who = ["alice@ldap"]
+paths = ["/vms/9001"]
+cannot = ["VM.Allocate"]
+"""
+
+
+def _at(folder: Path, name: str, old: str, new: str) -> None:
+    path = folder / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1) if old else text + new)
+
+
+class House:
+    """A cluster of a team, imported whole; `run` works on it in this process."""
+
+    def __init__(self, folder: Path, *, backup: bool = True) -> None:
+        self.pve = copy_fixture("team", folder / "pve")
+        if backup:
+            (self.pve / JOBS).write_text(JOB)
+        self.state = folder / "state"
+        self.state.mkdir()
+        assert self.run("import").status == 0
+
+    def run(self, *arguments: object) -> Ended:
+        return ask(*arguments, on=self.pve, state=self.state)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        _at(self.pve, name, old, new)
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> House:
+    return House(tmp_path_factory.mktemp("imported"))
+
+
+@pytest.fixture
+def house(imported: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
+    house = House.__new__(House)
+    house.pve, house.state = tmp_path / "pve", tmp_path / "state"
+    shutil.copytree(imported.pve, house.pve)
+    shutil.copytree(imported.state, house.state)
+    return house
+
+
+USER = "user:eve@pve:1:0::::::\n"
+TOKEN = "token:alice@ldap!x:0:1::\n"
+
+ATTACKS = {
+    "a realm": (DOMAINS, "", "\nldap: evil\n\tbase_dn dc=e\n\tserver1 e.x\n\tuser_attr uid\n"),
+    "a user": (USERS, "group:DevOps", USER + "group:DevOps"),
+    "a root": (USERS, "group:DevOps", USER + "acl:1:/:eve@pve:Administrator:\ngroup:DevOps"),
+    "a token": (USERS, "group:DevOps", TOKEN + "group:DevOps"),
+    "a token without separation": (
+        USERS,
+        "token:svc-terraform@pve!tf-ci:0:1:",
+        "token:svc-terraform@pve!tf-ci:0:0:",
+    ),
+    "a token of root": (USERS, "group:DevOps", "token:root@pam!x:0:0::\ngroup:DevOps"),
+    "a grant": (USERS, "acl:1:/nodes:", "acl:1:/vms:mallory@ldap:PVEVMAdmin:\nacl:1:/nodes:"),
+    "a grant to a group": (USERS, "acl:1:/:@DevOps:PVEAuditor", "acl:1:/:@DevOps:Administrator"),
+    "a member": (USERS, "group:DevOps:alice@ldap", "group:DevOps:alice@ldap,mallory@ldap"),
+    "a group with a grant": (
+        USERS,
+        "acl:1:/nodes:",
+        "group:ops:alice@pve::\nacl:1:/:@ops:PVEAdmin:\nacl:1:/nodes:",
+    ),
+    "a role widened": (USERS, "VM.Audit,VM.Console", "VM.Allocate,VM.Audit,VM.Console"),
+    "a grant that spreads": (USERS, "acl:0:/vms/9001:", "acl:1:/vms/9001:"),
+    "a guest moved": (
+        USERS,
+        "pool:Dev::9000::\npool:Prod::9001",
+        "pool:Dev::9000,9001::\npool:Prod:",
+    ),
+    "an account switched on": (USERS, "mallory@ldap:1:1893456000", "mallory@ldap:1:0"),
+    "an account switched off": (USERS, "user:svc-terraform@pve:1", "user:svc-terraform@pve:0"),
+    "a token that lives longer": (
+        USERS,
+        "user:alice@pve:1:0",
+        "user:alice@pve:1:1993456000",
+    ),
+    "a right taken away": (USERS, "acl:1:/storage/local:@VM-Operators:PVEDatastoreUser:\n", ""),
+    "a realm led elsewhere": (DOMAINS, "server1 ldap.example.invalid", "server1 evil.example.org"),
+    "a job switched off": (JOBS, "enabled 1", "enabled 0"),
+    "a retention narrowed": (JOBS, "keep-daily=7", "keep-daily=1"),
+    "a job removed": (JOBS, JOB, ""),
+    "a storage without backups": (STORAGES, "iso,vztmpl,backup,import", "iso,vztmpl"),
+}
+"""What was done -> file, old text, new text."""
+
+UNDECLARED = {
+    "a realm",
+    "a user",
+    "a root",
+    "a token",
+    "a token of root",
+    "a grant",
+    "a group with a grant",
+    "a grant to a group",
+}
+ROOT = {"a root": "eve@pve: has become root", "a grant to a group": "alice@ldap: has become root"}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_the_alarm_rings(house: House, attack: str, tmp_path: Path) -> None:
+    metrics, report = tmp_path / "drift.prom", tmp_path / "drift.json"
+    quiet = house.run("drift")
+    assert (quiet.status, quiet.out.splitlines()[0]) == (0, "Drift: none"), quiet
+    house.edit(*ATTACKS[attack])
+    ended = house.run(
+        "drift", "--format", "text", "--format", f"metrics={metrics}", "--format", f"json={report}"
+    )
+    assert ended.status == 2, ended
+    first = ended.out.splitlines()[:10]
+    code, said = ("changed", "changed in the cluster")
+    if attack in UNDECLARED:
+        code, said = ("undeclared", "undeclared")
+    assert said in first[0]
+    told = "\n".join(first)
+    assert ROOT.get(attack, "") in told
+    assert ("new way" in first[0]) is (attack in {*ROOT, "a token of root"}), told
+    assert re.search(r"has (become|gained|lost)|have (gained|lost)|(missing|changed|extra) ", told)
+    content = json.loads(report.read_text())
+    classes = [one["class"] for one in content["differences"]]
+    classes += ["undeclared" for one in content["undeclared"] if one["rings"]]
+    assert code in classes
+    assert "unknown" not in classes
+    samples = metrics.read_text()
+    assert re.search(r"^pvectl_drift_exit_status\{.*\} 2$", samples, re.M)
+    kinds = rf'^pvectl_drift_objects\{{.*class="{code}"\}} [1-9]'
+    alarms = r'^pvectl_drift_undeclared\{.*state="alarm"\} [1-9]'
+    assert re.search(kinds, samples, re.M) or re.search(alarms, samples, re.M)
+
+
+def test_what_is_undeclared_rings_until_somebody_accepts_it_and_again_when_it_changes(
+    house: House,
+) -> None:
+    house.edit(*ATTACKS["a root"])
+    first = house.run("drift")
+    assert "not in the report before" in first.out
+    again = house.run("drift")
+    assert "known from the report before" in again.out
+    assert [one.status for one in (first, again)] == [2, 2]
+    assert house.run("drift", "--acknowledge").status == 2
+    quiet = house.run("drift")
+    assert quiet.status == 0, quiet
+    assert "1 user object: not declared, not attached to a declared object: eve@pve" in quiet.out
+    house.edit(USERS, "user:eve@pve:1:0:", "user:eve@pve:1:1993456000:")
+    assert house.run("drift").status == 2
+
+
+@pytest.mark.parametrize("mode", ["watch", "additive", "owned"])
+def test_a_new_root_rings_in_every_mode_that_leaves_it_alone(house: House, mode: str) -> None:
+    (house.state / "pvectl.toml").write_text(f'[manage]\nuser = "{mode}"\nacl = "{mode}"\n')
+    house.edit(*ATTACKS["a root"])
+    assert house.run("drift").status == 2
+    planned = house.run("plan")
+    assert "0 to delete" in planned.out or "no changes" in planned.out
+    assert "eve@pve" in planned.out.partition("Left alone")[2]
+
+
+def test_a_watched_kind_reports_everything_undeclared(house: House) -> None:
+    pool = ("user.cfg", "pool:Dev", "pool:New:::\npool:Dev")
+    house.edit(*pool)
+    assert house.run("drift").status == 0
+    (house.state / "pvectl.toml").write_text('[manage]\npool = "watch"\n')
+    ended = house.run("drift")
+    assert ended.status == 2
+    assert "extra    pool.New" in ended.out
+    (house.state / "pvectl.toml").write_text(
+        '[manage]\npool = { mode = "watch", exclude = ["New"] }\n'
+    )
+    assert house.run("drift").status == 0
+
+
+def test_a_failing_expectation_is_the_worst(house: House, tmp_path: Path) -> None:
+    (house.state / "expect.toml").write_text(EXPECTED)
+    assert house.run("drift").status == 0
+    house.edit(*ATTACKS["a role widened"])
+    metrics = tmp_path / "m.prom"
+    ended = house.run("drift", "--format", "text", "--format", f"metrics={metrics}")
+    assert ended.status == 4
+    assert ended.out.startswith("Drift: 1 expectation fails, ")
+    assert re.search(r"^pvectl_expectations_failed\{.*\} 1$", metrics.read_text(), re.M)
+
+
+def test_what_ends_soon_rings_by_alarm_and_findings_fail_by_lint(house: House) -> None:
+    import time
+
+    soon = int(time.time()) + 5 * 86400
+    house.edit(
+        USERS, "token:svc-terraform@pve!tf-ci:0:1:", f"token:svc-terraform@pve!tf-ci:{soon}:1:"
+    )
+    for path in house.state.glob("*.toml"):
+        path.unlink()
+    assert house.run("import").status == 0
+    ended = house.run("drift")
+    assert ended.status == 2
+    assert ended.out.startswith("Drift: 1 expiring")
+    assert "token.svc-terraform@pve!tf-ci expires in 4 days" in ended.out
+    settings = house.state / "pvectl.toml"
+    settings.write_text("[alarm]\ntokens = 2\n")
+    assert house.run("drift").status == 0
+    settings.write_text('[alarm]\ntokens = 2\n[lint]\nfail = ["LINT_EMPTY_GROUP"]\n')
+    ended = house.run("drift")
+    assert ended.status == 4
+    assert ended.out.startswith("Drift: 1 finding that must not be")
+    settings.write_text("")
+    assert house.run("drift", "--fail-on", "warning").status == 4
+    assert house.run("drift", "--fail-on", "error").status == 2
+
+
+def _git(folder: Path, *words: str) -> None:
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.invalid")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    subprocess.run(
+        ["git", *who, *words], cwd=folder, check=True, env=environment, capture_output=True
+    )
+
+
+def _class_of(house: House, *arguments: str) -> dict[str, str]:
+    found = json.loads(house.run("drift", "--format", "json", *arguments).out)
+    return {one["address"]: one["class"] for one in found["differences"]}
+
+
+def test_a_change_in_the_files_is_told_from_one_in_the_cluster(house: House) -> None:
+    _git(house.state, "init", "-q")
+    _git(house.state, "add", "-A")
+    _git(house.state, "commit", "-qm", "imported")
+    files = {path: path.read_text() for path in house.state.glob("*.toml")}
+    place, text = next((p, t) for p, t in files.items() if "shadow account" in t)
+    place.write_text(text.replace("shadow account", "other") + '\n[user."new@pve"]\n')
+    house.edit(*ATTACKS["a role widened"])
+    role, alice, new = "role.VMOperatorCustom", "user.alice@pve", "user.new@pve"
+    assert _class_of(house) == dict.fromkeys((role, alice, new), "unknown")
+    since = {role: "changed", alice: "changed-in-files", new: "never-applied"}
+    assert _class_of(house, "--since", "HEAD") == since
+    wrong = house.run("drift", "--since", "nowhere")
+    assert wrong.status == 64
+    assert "git knows no state files at 'nowhere'" in wrong.err
+
+
+def test_the_last_report_knows_what_was_in_order(house: House) -> None:
+    assert house.run("drift").status == 0
+    files = {path: path.read_text() for path in house.state.glob("*.toml")}
+    place, text = next((p, t) for p, t in files.items() if "shadow account" in t)
+    place.write_text(text.replace("shadow account", "other") + '\n[user."new@pve"]\n')
+    house.edit(*ATTACKS["a right taken away"])
+    gone = "acl./storage/local|group:VM-Operators|PVEDatastoreUser"
+    classes = {
+        gone: "changed",
+        "user.alice@pve": "changed-in-files",
+        "user.new@pve": "never-applied",
+    }
+    assert _class_of(house) == classes
+    assert _class_of(house) == classes
+
+
+def test_the_journal_knows_what_was_applied(house: House) -> None:
+    (house.state / "more.toml").write_text('[user."new@pve"]\ncomment = "made"\n')
+    assert house.run("apply", "--yes").status == 0
+    house.edit(USERS, "user:new@pve:1:0:::made:", "user:new@pve:1:0:::by hand:")
+    assert _class_of(house) == {"user.new@pve": "changed"}
+
+
+FORMATS = ("text", "json", "markdown", "metrics", "sarif", "junit")
+
+
+@pytest.mark.parametrize("command", ["plan", "drift"])
+def test_every_report_is_written_when_the_files_are_wrong(
+    house: House, command: str, tmp_path: Path
+) -> None:
+    (house.state / "wrong.toml").write_text('[user."x@pve"]\nnonsense = 1\n')
+    reports = {name: tmp_path / name for name in FORMATS}
+    for path in reports.values():
+        path.write_text("of yesterday")
+    given = [word for name, path in reports.items() for word in ("--format", f"{name}={path}")]
+    assert house.run(command, *given).status == 3
+    written = {name: path.read_text() for name, path in reports.items()}
+    assert not [name for name, text in written.items() if "yesterday" in text]
+    assert json.loads(written["json"])["error"] == "E_FILES"
+    for name in ("text", "json", "markdown", "sarif", "junit"):
+        assert "wrong.toml" in written[name]
+        assert "nonsense" in written[name]
+    assert f'pvectl_success{{command="{command}"}} 0' in written["metrics"]
+    (house.state / "wrong.toml").unlink()
+    assert house.run(command, *given).status == 0
+    assert f'pvectl_success{{command="{command}"}} 1' in reports["metrics"].read_text()
+
+
+def test_a_cluster_that_does_not_answer_is_in_the_report(tmp_path: Path) -> None:
+    state, report = tmp_path / "state", tmp_path / "r.md"
+    state.mkdir()
+    ended = ask("drift", "--format", f"markdown={report}", on=tmp_path / "none", state=state)
+    assert ended.status not in {0, 2}
+    assert "pvectl drift failed" in report.read_text()
