@@ -234,7 +234,7 @@ def test_what_ends_soon_rings_by_alarm_and_findings_fail_by_lint(house: House) -
     settings.write_text('[alarm]\ntokens = 2\n[lint]\nfail = ["LINT_EMPTY_GROUP"]\n')
     ended = house.run("drift")
     assert ended.status == 4
-    assert ended.out.startswith("Drift: 1 finding that must not be")
+    assert ended.out.startswith("Drift: 1 finding that fails")
     settings.write_text("")
     assert house.run("drift", "--fail-on", "warning").status == 4
     assert house.run("drift", "--fail-on", "error").status == 2
@@ -265,6 +265,7 @@ def test_a_change_in_the_files_is_told_from_one_in_the_cluster(house: House) -> 
     assert _class_of(house) == dict.fromkeys((role, alice, new), "unknown")
     since = {role: "changed", alice: "changed-in-files", new: "never-applied"}
     assert _class_of(house, "--since", "HEAD") == since
+    assert _class_of(house) == dict.fromkeys((role, alice, new), "unknown")
     wrong = house.run("drift", "--since", "nowhere")
     assert wrong.status == 64
     assert "git knows no state files at 'nowhere'" in wrong.err
