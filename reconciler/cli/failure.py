@@ -18,16 +18,17 @@ def write_failure(common: CommonOptions, command: str, error: Exception) -> None
     if not isinstance(error, PvectlError | OSError):
         error = Bug.of(error)
     known = error if isinstance(error, PvectlError) else UsageError(str(error))
-    failure = Failure(
-        command,
-        known.code,
-        int(known.exit_status),
-        with_options(known.summary, common.again),
-        with_options(known.hint, common.again),
-        known.findings,
-    )
     for output in common.outputs:
         if output.file is not None and output.file not in common.written:
+            again = () if output.name in {"text", "markdown"} else common.again
+            failure = Failure(
+                command,
+                known.code,
+                int(known.exit_status),
+                with_options(known.summary, again),
+                with_options(known.hint, again),
+                known.findings,
+            )
             try:
                 view = View(now=int(time.time()))
                 show(replace(common, outputs=(output,)), "failure", failure, view)

@@ -135,9 +135,14 @@ class Drift:
 
     @property
     def failed(self) -> int:
-        """How many findings besides expectations count as a failure."""
+        """How many findings besides expectations count as a failure.
+
+        What would refuse to apply, and may be allowed, says nothing about the cluster.
+        """
         return sum(
-            finding.code != EXPECT and not self.failing.isdisjoint((finding.code, finding.severity))
+            finding.code != EXPECT
+            and not finding.allow
+            and not self.failing.isdisjoint((finding.code, finding.severity))
             for finding in self.findings
         )
 

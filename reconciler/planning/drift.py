@@ -60,7 +60,7 @@ def remembered(drift: Drift, memory: Memory, declared: Mapping[Address, Spec], n
     baseline = dict(memory.baseline)
     baseline |= {a: fingerprint(a, spec) for a, spec in declared.items() if a not in open_}
     for address, kind in open_.items():
-        if kind is DriftClass.UNKNOWN:
+        if kind is DriftClass.UNKNOWN or (address not in baseline and not memory.complete):
             baseline[address] = UNKNOWN
     found = {one.address: fingerprint(one.address, one.spec) for one in drift.undeclared}
     kept = {a: old for a, old in memory.acknowledged.items() if found.get(a) == old}

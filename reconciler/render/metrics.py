@@ -93,7 +93,7 @@ def outcome(command: str, status: int, now: int) -> str:
         [
             _metric("pvectl_success", "Whether there is a result.", [((label,), int(not status))]),
             _metric(
-                "pvectl_exit_status", "Of a command without one, else 0.", [((label,), status)]
+                "pvectl_exit_status", "Of a command that failed, else 0.", [((label,), status)]
             ),
             _time("pvectl_timestamp_seconds", label, now),
         ]

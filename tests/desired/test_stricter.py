@@ -34,6 +34,11 @@ def policy(**tables: Any) -> Policy:
             {"lockout": {"administrators": 2}},
         ),
         (
+            {"alarm": {"tokens": 30}},
+            {"alarm": {"tokens": 0, "logins": 60}},
+            {"alarm": {"tokens": 30, "logins": 60}},
+        ),
+        (
             {"manage": {"user": {"mode": "additive"}}},
             {"manage": {"user": {"mode": "authoritative"}, "role": {"mode": "authoritative"}}},
             {"manage": {"user": {"mode": "additive"}}},
@@ -64,3 +69,9 @@ def test_a_stricter_one_counts_and_so_does_one_of_which_nothing_was_said(
     trusted: dict[str, Any], proposed: dict[str, Any]
 ) -> None:
     assert stricter(policy(**trusted), policy(**proposed), "FILE") == (policy(**proposed), [])
+
+
+def test_what_lint_fails_is_what_both_name() -> None:
+    one, other = policy(lint={"fail": ("LINT_A",)}), policy(lint={"fail": ("LINT_B",)})
+    found, weaker = stricter(one, other, "settings.toml")
+    assert (set(found.lint.fail), weaker) == ({"LINT_A", "LINT_B"}, [])

@@ -79,7 +79,7 @@ def _title(drift: Drift) -> str:
     if drift.broken:
         parts.append(count(drift.broken, "expectation fails", "expectations fail"))
     if drift.failed:
-        parts.append(f"{count(drift.failed, 'finding')} that must not be")
+        parts.append(count(drift.failed, "finding that fails", "findings that fail"))
     if drift.roots:
         parts.append(f"{count(len(drift.roots), 'new way', 'new ways')} to root")
     for kind in DriftClass:
@@ -99,7 +99,7 @@ def _roots(drift: Drift) -> Iterable[str]:
     for way in drift.roots:
         who = listed(way.principals, NAMED)
         if not way.steps:
-            yield f"! {who}: has become root: it holds every privilege on / or belongs to root@pam"
+            yield f"! {who}: has become root, with every privilege on /"
             continue
         certain = "can become root" if way.sure else "may be able to become root"
         yield f"! {who}: {certain}: {', then '.join(way.steps)}"

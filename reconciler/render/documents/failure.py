@@ -43,7 +43,7 @@ def outline(failure: Failure) -> Document:
     """The error, then the mistakes."""
     hints = (TextLine(text, Style.STRONG) for text in hint_lines(failure.hint))
     return Document(
-        title=f"pvectl {failure.command} failed: {failure.summary}",
+        title=f"{failure.command} failed: {failure.summary}",
         findings=tuple(sorted(failure.findings, key=Finding.sort_key)),
         closing=(TextLine(f"{failure.code}, exit status {failure.status}.", Style.ERROR), *hints),
         tone=Style.ERROR,
