@@ -16,7 +16,6 @@ from reconciler.model.plan import LeftAlone
 from reconciler.model.policy import Mode
 from reconciler.model.spec import Spec, State
 
-
 _LEFT = {
     Mode.WATCH: "not declared; watched: drift reports it, nothing deletes it",
     Mode.ADDITIVE: "not declared; additive mode deletes nothing",
