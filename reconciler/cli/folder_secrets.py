@@ -49,15 +49,16 @@ def changed_secrets(
 def bad_passwords(state: State, folder: Path, reach: Reach) -> Mapping[Address, str]:
     """Declared users -> why Proxmox VE would refuse their password; never the password.
 
-    No command runs, and nothing is read where the files may be somebody's proposal (in CI). A
-    reference that cannot be resolved here is not judged.
+    Only files inside the state folder are read, and none where it may be somebody's proposal (in
+    CI): planning reads no secret that another place holds.
     """
     found: dict[Address, str] = {}
     if reach.strict:
         return found
     for address, spec in state.items():
-        if isinstance(spec, UserSpec) and spec.password is not None:
-            if reach.missing(spec.password, folder):
+        if isinstance(spec, UserSpec) and spec.password is not None and spec.password.file:
+            file = folder / spec.password.file
+            if not (reach.inside(file) and file.is_file()):
                 continue
             with contextlib.suppress(SinkFailed):
                 length = len(resolve(spec.password, folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import os
 import pty
@@ -547,7 +548,7 @@ def test_the_workflow_gives_a_proposal_nothing(
             continue
         comment = (folder / "comment.md").read_text()
         if "proxy" in keys:
-            assert "E_UNTRUSTED_TARGET" in comment
+            assert "E_UNTRUSTED_TARGET" in html.unescape(comment)
             assert "beside them: proxy" in comment
         else:
             assert "1 to create" in comment

@@ -79,14 +79,12 @@ def test_what_belongs_to_proxmox_ve_is_not_removed_or_moved(place: Place, addres
 
 
 @pytest.mark.parametrize("password", ["short", "x" * 65])
-def test_a_password_of_the_wrong_length_is_refused(
-    place: Place, monkeypatch: pytest.MonkeyPatch, password: str
-) -> None:
-    monkeypatch.setenv("SECRET", password)
-    place.declares('[user."ann@pve"]\npassword = { env = "SECRET" }\n')
+def test_a_password_of_the_wrong_length_is_refused(place: Place, password: str) -> None:
+    place.declares('[user."ann@pve"]\npassword = { file = "ann" }\n')
+    (place.state / "ann").write_text(password)
     assert place.found()["PASSWORD_REFUSED"] == "error"
     assert password not in place.said("plan")
-    monkeypatch.setenv("SECRET", "long enough")
+    (place.state / "ann").write_text("long enough")
     assert "PASSWORD_REFUSED" not in place.found()
     place.applies()
 
