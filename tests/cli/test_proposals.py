@@ -547,7 +547,7 @@ def test_the_workflow_gives_a_proposal_nothing(
             continue
         comment = (folder / "comment.md").read_text()
         if "proxy" in keys:
-            assert "E_UNTRUSTED_TARGET" in comment
+            assert "E&#95;UNTRUSTED&#95;TARGET" in comment
             assert "beside them: proxy" in comment
         else:
             assert "1 to create" in comment
