@@ -70,6 +70,7 @@ def test_what_hangs_on_it_is_in_the_plan_and_as_before_afterwards(used: Site) ->
     assert "path /mnt/new" in (used.cluster.folder / "storage.cfg").read_text()
     assert hanging(used) == before
     assert used.run("plan", "--detailed-exitcode").status == 0
+    assert used.run("drift", "--acknowledge").status == 2, "undeclared entries"
     assert used.run("drift").status == 0
 
 
