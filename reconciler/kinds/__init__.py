@@ -15,6 +15,7 @@ from reconciler.kinds.kind import Kind
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.spec import Spec, State
+from reconciler.pve.release import NEWEST, Release
 
 
 @cache
@@ -58,9 +59,9 @@ def visible(address: Address, spec: Spec) -> Spec:
     return shown
 
 
-def access_table(state: State) -> AccessTable:
-    """What the permission algorithm needs to know of a state."""
-    table = AccessTable()
+def access_table(state: State, release: Release = NEWEST) -> AccessTable:
+    """What the permission algorithm needs to know of a state, on a cluster of this release."""
+    table = AccessTable(release=release)
     for address, spec in state.items():
         kind_of(address).grants(address.id, spec, table)
     return table

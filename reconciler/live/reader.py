@@ -13,6 +13,7 @@ from reconciler.errors import Blind
 from reconciler.kinds import access_table, all_kinds
 from reconciler.kinds.group import GROUPS
 from reconciler.kinds.kind import Need
+from reconciler.kinds.role import built_in_roles
 from reconciler.kinds.shared.field_types import split_list
 from reconciler.kinds.shared.reader import RESOURCES, Wanted, read_state
 from reconciler.model.address import Address
@@ -21,6 +22,7 @@ from reconciler.model.inventory import Facts, Guest
 from reconciler.model.request import request
 from reconciler.model.spec import State
 from reconciler.pve.acl_paths import chain
+from reconciler.pve.release import release_of
 
 VERSION = request("GET", "version")
 PERMISSIONS = request("GET", "access", "permissions")
@@ -40,7 +42,7 @@ class Live(NamedTuple):
 
     def table(self) -> AccessTable:
         """With members of groups that do not exist, which no object of the state can hold."""
-        table = access_table(self.state)
+        table = access_table(self.state, self.facts.pve)
         for user, groups in self.facts.ghosts.items():
             table.add_members(user, groups)
         return table
@@ -59,9 +61,10 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     version, permissions = api.get([VERSION, PERMISSIONS])
     _refuse_blind(api.actor, unmet(permissions, needs))
     state, answers = read_state(api, names, wanted, [RESOURCES])
-    _refuse_blind(api.actor, _cut_off(state, api.actor, needs))
     facts = facts_of(version, answers[RESOURCES])
-    return Live(state, replace(facts, ghosts=_ghosts(answers[GROUPS], state)))
+    release = release_of(facts.release, built_in_roles(answers))
+    _refuse_blind(api.actor, _cut_off(access_table(state, release), api.actor, needs))
+    return Live(state, replace(facts, ghosts=_ghosts(answers[GROUPS], state), pve=release))
 
 
 def _refuse_blind(actor: str, missing: Sequence[Need]) -> None:
@@ -123,12 +126,11 @@ def _at(permissions: Permissions, path: str) -> Mapping[str, int]:
     return {}
 
 
-def _cut_off(state: State, actor: str, needs: Iterable[Need]) -> tuple[Need, ...]:
+def _cut_off(table: AccessTable, actor: str, needs: Iterable[Need]) -> tuple[Need, ...]:
     """The needs that an entry further down cuts, with what was read computed as PVE does.
 
     /access/permissions leaves out the paths on which the caller has nothing, so it cannot tell.
     """
-    table = access_table(state)
     missing = []
     for need in dict.fromkeys(needs):
         for path in table.acl if need.propagated else ():

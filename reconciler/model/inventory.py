@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from reconciler.pve.release import NEWEST, Release
+
 
 class Guest(NamedTuple):
     """A virtual machine or container; `kind` is qemu or lxc."""
@@ -23,9 +25,11 @@ class Facts:
     """`guests` holds only those that the caller may see.
 
     `ghosts`: users that do not exist -> the groups that still name them as members.
+    `release`: the version as the cluster spells it. `pve`: its privileges and built-in roles.
     """
 
     release: str = ""
     guests: Mapping[int, Guest] = field(default_factory=dict)
     nodes: tuple[str, ...] = ()
     ghosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pve: Release = NEWEST

@@ -67,8 +67,8 @@ def judged(
     where there are none.
     """
     planned = apply_changes(live, changes)
-    before = access_table(live)
-    after = access_table(planned) if changes else before
+    before = access_table(live, facts.pve)
+    after = access_table(planned, facts.pve) if changes else before
     paths = real_paths(planned, facts)
     steps = tuple(saved)
     if not steps:
