@@ -11,10 +11,8 @@ from __future__ import annotations
 from reconciler.access.index import NO_ACCESS, Flags, Index, RoleSet
 from reconciler.access.table import ROOT, AccessTable, split_token
 from reconciler.pve.acl_paths import chain
-from reconciler.pve.builtin_roles import PRIVILEGES
 
 _NOTHING: Flags = {}
-_EVERYTHING: Flags = dict.fromkeys(sorted(PRIVILEGES), True)
 
 
 def index_of(table: AccessTable) -> Index:
@@ -50,7 +48,7 @@ def privileges(table: AccessTable, principal: str, path: str) -> Flags:
     if identity is None:
         return _NOTHING
     if identity == ROOT:
-        return _EVERYTHING
+        return index.everything_granted
     own = own_privileges(table, identity, path)
     split = split_token(identity)
     if split is None or split[0] == ROOT:
@@ -73,7 +71,7 @@ def effective(table: AccessTable, principal: str) -> dict[str, Flags]:
     if identity is None:
         return {}
     if identity == ROOT:
-        return dict.fromkeys(sorted(index.listed), _EVERYTHING)
+        return dict.fromkeys(sorted(index.listed), index.everything_granted)
     own = _everywhere(index, identity)
     split = split_token(identity)
     if split is None or split[0] == ROOT:

@@ -87,6 +87,8 @@ class Index:
 
     def __init__(self, table: AccessTable) -> None:
         self._table = table
+        self.everything_granted: Flags = dict.fromkeys(sorted(table.release.privileges), True)
+        """What root@pam holds everywhere."""
         self._sets: dict[tuple[tuple[str, bool], ...], RoleSet] = {}
         self._sets_with: dict[str, list[tuple[tuple[str, bool], ...]]] = {}
         self.with_pools: dict[tuple[RoleSet | None, tuple[RoleSet, ...]], RoleSet] = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+from reconciler.pve.release import NEWEST, Release
 
 if TYPE_CHECKING:
     from reconciler.access.index import Index
@@ -51,7 +51,8 @@ class PoolMembers:
 class AccessTable:
     """Filled by the kinds (`Kind.grants`), read by `evaluate`; later changes go through `delta`."""
 
-    roles: dict[str, frozenset[str]] = field(default_factory=lambda: dict(BUILT_IN_ROLES))
+    roles: dict[str, frozenset[str]] = field(default_factory=dict)
+    """role -> privileges; the built-in roles of `release` are always among them"""
     groups: dict[str, set[str]] = field(default_factory=dict)
     """group -> members"""
     users: dict[str, Principal] = field(default_factory=dict)
@@ -60,8 +61,12 @@ class AccessTable:
     acl: dict[str, dict[str, dict[str, dict[str, bool]]]] = field(default_factory=dict)
     """path -> kind of principal -> principal -> role -> propagate"""
     pools: dict[str, PoolMembers] = field(default_factory=dict)
+    release: Release = NEWEST
     index: Index | None = field(default=None, init=False, repr=False, compare=False)
     """Made by `evaluate` at the first question; forgotten by `add_entry` and `add_members`."""
+
+    def __post_init__(self) -> None:
+        self.roles = {**self.release.roles, **self.roles}
 
     def copy(self) -> AccessTable:
         """One that can change without changing this one."""
@@ -78,6 +83,7 @@ class AccessTable:
                 for path, kinds in self.acl.items()
             },
             pools=dict(self.pools),
+            release=self.release,
         )
 
     def add_entry(

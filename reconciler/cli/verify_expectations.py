@@ -43,7 +43,7 @@ def verify_expectations(
     """Ask the cluster about everybody, then try each token whose secret is known."""
     with connect(loaded.cluster, read_only=True) as api:
         live = look_with_pools(api, loaded.desired)
-        table = access_table(live.state, live.facts.strays)
+        table = access_table(live.state, live.facts.pve, live.facts.strays)
         wanted = expectation_subjects(
             table, loaded.desired.expectations, real_paths(live.state, live.facts)
         )

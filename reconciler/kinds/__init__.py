@@ -17,6 +17,7 @@ from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.inventory import Strays
 from reconciler.model.spec import Spec, State, digest
+from reconciler.pve.release import NEWEST, Release
 
 _NONE: Mapping[str, Strays] = MappingProxyType({})
 
@@ -67,9 +68,12 @@ def fingerprint(address: Address, spec: Spec | None) -> str:
     return "" if spec is None else digest(visible(address, spec).to_json())
 
 
-def access_table(state: State, strays: Mapping[str, Strays] = _NONE) -> AccessTable:
-    """What the permission algorithm needs to know of a state, and of `strays` in its pools."""
-    table = AccessTable()
+def access_table(
+    state: State, release: Release = NEWEST, strays: Mapping[str, Strays] = _NONE
+) -> AccessTable:
+    """What the permission algorithm needs to know of a state on a cluster of this release, and of
+    `strays` in its pools."""
+    table = AccessTable(release=release)
     for address, spec in state.items():
         kind_of(address).grants(address.id, spec, table)
     for name, (guests, storages) in strays.items():

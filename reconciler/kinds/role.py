@@ -74,6 +74,15 @@ def _read(reads: Reads) -> Iterable[tuple[str, RoleSpec]]:
             yield row["roleid"], RoleSpec(privileges=split_list(row.get("privs")))
 
 
+def built_in_roles(reads: Reads) -> dict[str, tuple[str, ...]]:
+    """The roles that this cluster's Proxmox VE defines itself -> their privileges."""
+    return {
+        row["roleid"]: split_list(row.get("privs"))
+        for row in reads[ROLES]
+        if int(row.get("special") or 0)
+    }
+
+
 def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
     for change in changes:
         name, spec = change.address.id, change.after

@@ -14,6 +14,7 @@ from reconciler.errors import Blind, RequestRefused
 from reconciler.kinds import access_table, all_kinds
 from reconciler.kinds.group import GROUPS
 from reconciler.kinds.kind import Need
+from reconciler.kinds.role import built_in_roles
 from reconciler.kinds.shared.field_types import split_list
 from reconciler.kinds.shared.reader import RESOURCES, Wanted, read_state
 from reconciler.model.address import Address
@@ -22,6 +23,7 @@ from reconciler.model.inventory import Facts, Guest
 from reconciler.model.request import request
 from reconciler.model.spec import State
 from reconciler.pve.acl_paths import chain
+from reconciler.pve.release import release_of
 
 VERSION = request("GET", "version")
 PERMISSIONS = request("GET", "access", "permissions")
@@ -41,7 +43,7 @@ class Live(NamedTuple):
 
     def table(self) -> AccessTable:
         """With members of groups that do not exist, which no object of the state can hold."""
-        table = access_table(self.state, self.facts.strays)
+        table = access_table(self.state, self.facts.pve, self.facts.strays)
         for user, groups in self.facts.ghosts.items():
             table.add_members(user, groups)
         return table
@@ -63,9 +65,10 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
         state, answers = read_state(api, names, wanted, [RESOURCES])
     except RequestRefused as refused:
         raise _unreadable(api, refused) from refused
-    _refuse_blind(api.actor, _cut_off(state, api.actor, needs))
     facts = facts_of(version, answers[RESOURCES])
-    facts = replace(facts, ghosts=_ghosts(answers[GROUPS], state))
+    release = release_of(facts.release, built_in_roles(answers))
+    _refuse_blind(api.actor, _cut_off(access_table(state, release), api.actor, needs))
+    facts = replace(facts, ghosts=_ghosts(answers[GROUPS], state), pve=release)
     if isinstance(api, SeesFiles):
         facts = replace(facts, unread=tuple(api.unread()), strays=api.strays())
     return Live(state, facts)
@@ -143,13 +146,12 @@ def _at(permissions: Permissions, path: str) -> Mapping[str, int]:
     return {}
 
 
-def _cut_off(state: State, actor: str, needs: Iterable[Need]) -> tuple[Need, ...]:
+def _cut_off(table: AccessTable, actor: str, needs: Iterable[Need]) -> tuple[Need, ...]:
     """The needs that an entry further down cuts, with what was read computed as PVE does.
 
     /access/permissions leaves out the paths on which the caller has nothing, so it cannot tell.
     Where users or entries are cut off, nothing else can be computed from what is left of them.
     """
-    table = access_table(state)
     missing = []
     for need in dict.fromkeys(needs):
         for path in table.acl if need.propagated else ():

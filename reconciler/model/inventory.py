@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from reconciler.pve.release import NEWEST, Release
+
 
 class Guest(NamedTuple):
     """A virtual machine or container; `kind` is qemu or lxc."""
@@ -44,7 +46,8 @@ class Facts:
     `ghosts`: users that do not exist -> the groups that still name them as members. `unread`: what
     Proxmox VE passes over in its files, where these can be seen. `strays`: pool -> members that are
     not there and count for access all the same. `unsaved`: guests that the state
-    files leave out of backups on purpose.
+    files leave out of backups on purpose. `release`: the version as the cluster spells it. `pve`:
+    its privileges and built-in roles.
     """
 
     release: str = ""
@@ -54,3 +57,4 @@ class Facts:
     unread: tuple[Unread, ...] = ()
     strays: Mapping[str, Strays] = field(default_factory=dict)
     unsaved: frozenset[int] = frozenset()
+    pve: Release = NEWEST

@@ -72,8 +72,8 @@ def judged(
     where there are none.
     """
     planned = apply_changes(live, changes)
-    before = access_table(live, facts.strays)
-    after = access_table(planned, facts.strays) if changes else before
+    before = access_table(live, facts.pve, facts.strays)
+    after = access_table(planned, facts.pve, facts.strays) if changes else before
     paths = real_paths(planned, facts)
     unsaved_guests = unsaved(desired, planned, facts, request.now)
     facts = replace(facts, unsaved=unsaved_guests.guests)

@@ -57,7 +57,7 @@ def rotate(
                 changes.append(Change(other, entry, None, hanging))
                 changes.append(Change(other, None, entry, hanging))
     steps = order(changes)
-    table = access_table(live)
+    table = access_table(live, facts.pve)
     context = PlanContext(
         Desired(policy=policy),
         request,

@@ -20,7 +20,6 @@ from reconciler.access.table import ROOT, AccessTable
 from reconciler.access.trace import Decision, trace_decision
 from reconciler.model.policy import Lockout
 from reconciler.pve.acl_paths import UNNAMED, path_in_words
-from reconciler.pve.builtin_roles import PRIVILEGES
 
 SOON = 24 * 3600
 """In seconds. A saved plan can be applied for that long: what ends by then may end in the run."""
@@ -108,9 +107,8 @@ def administrators(table: AccessTable, now: int = 0) -> tuple[str, ...]:
     Tokens do not count: none does more than its user, and people must be able to come back.
     """
     candidates = {ROOT, *_entered_on_top(table)}
-    return tuple(
-        user for user in sorted(candidates) if held(table, user, "/", now).keys() >= PRIVILEGES
-    )
+    every = table.release.privileges
+    return tuple(user for user in sorted(candidates) if held(table, user, "/", now).keys() >= every)
 
 
 def _entered_on_top(table: AccessTable) -> Iterator[str]:

@@ -14,7 +14,6 @@ from reconciler.access.index import NO_ACCESS
 from reconciler.access.login import active
 from reconciler.access.table import GROUP, AccessTable
 from reconciler.pve.acl_paths import chain
-from reconciler.pve.builtin_roles import PRIVILEGES
 
 _LOOKED_AT = 20
 """Paths of an effect on which it is asked whether a group brings it."""
@@ -40,7 +39,7 @@ class PrivilegeSet(NamedTuple):
     role: str = ""
 
     def __str__(self) -> str:
-        if len(self.privileges) == len(PRIVILEGES):
+        if self.role == "Administrator":
             return "every privilege"
         if len(self.privileges) <= SHOWN:
             return listed(self.privileges)

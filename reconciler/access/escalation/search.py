@@ -19,7 +19,6 @@ from reconciler.access.escalation.techniques import (
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.login import all_active
 from reconciler.access.table import GROUP, ROOT, USER, AccessTable, split_token
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES, PRIVILEGES
 
 _TRIGGERS = frozenset(
     {"Permissions.Modify", "Realm.Allocate", "Sys.Console", "Sys.Modify", "User.Modify"}
@@ -144,7 +143,8 @@ def _useful(table: AccessTable) -> Useful:
 
 def _leads_on(table: AccessTable, role: str) -> bool:
     held = table.roles.get(role, frozenset())
-    return not held.isdisjoint(_TRIGGERS) or (role in table.roles and role not in BUILT_IN_ROLES)
+    custom = role in table.roles and role not in table.release.roles
+    return custom or not held.isdisjoint(_TRIGGERS)
 
 
 class _Search:
@@ -156,12 +156,13 @@ class _Search:
         self._top = frozenset(
             who
             for who in {ROOT, *useful.acting, *useful.ghosts}
-            if privileges(table, who, "/").keys() >= PRIVILEGES
+            if privileges(table, who, "/").keys() >= table.release.privileges
         )
 
     def ways(self, who: str) -> Iterator[tuple[EscalationStep, ...]]:
         """One for each privilege and path by which somebody can begin."""
-        if who in self._top or privileges(self._table, who, "/").keys() >= PRIVILEGES:
+        every = self._table.release.privileges
+        if who in self._top or privileges(self._table, who, "/").keys() >= every:
             yield ()
             return
         first = list(possible_steps(AttackerState(self._table, who), self._useful))

@@ -15,7 +15,6 @@ from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.explain.explain import deciding
 from reconciler.access.table import ROOT, TOKEN, USER, AccessTable, Principal, split_token
 from reconciler.access.trace import trace_decision
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES, PRIVILEGES
 
 
 class Useful(NamedTuple):
@@ -61,7 +60,8 @@ class AttackerState:
     @property
     def is_root(self) -> bool:
         """Whether one of the identities holds every privilege on `/`."""
-        return any(privileges(self.table, who, "/").keys() >= PRIVILEGES for who in self.identities)
+        every = self.table.release.privileges
+        return any(privileges(self.table, who, "/").keys() >= every for who in self.identities)
 
     def take(self, move: EscalationStep) -> None:
         """What the move leads to."""
@@ -73,7 +73,7 @@ class AttackerState:
             self._join(move.target, move.through)
         elif move.way is Technique.EDIT_ROLE:
             held = self.table.roles[move.target]
-            self._apply(Delta(roles={move.target: (held, PRIVILEGES)}))
+            self._apply(Delta(roles={move.target: (held, self.table.release.privileges)}))
         elif move.way is Technique.GRANT:
             self._apply(Delta(entries=self._administrator(move.actor, move.target)))
 
@@ -218,8 +218,8 @@ def _roles(reached: AttackerState, who: str) -> Iterator[EscalationStep]:
         if found is not None
         for role in found.roles
     }
-    for role in sorted(held - BUILT_IN_ROLES.keys()):
-        if reached.table.roles[role] != PRIVILEGES:
+    for role in sorted(held - reached.table.release.roles.keys()):
+        if reached.table.roles[role] != reached.table.release.privileges:
             yield EscalationStep(Technique.EDIT_ROLE, who, "Sys.Modify", "/access", role)
 
 
@@ -234,7 +234,7 @@ def _grants(reached: AttackerState, who: str) -> Iterator[EscalationStep]:
         held = privileges(reached.table, who, path)
         if "Permissions.Modify" in held:
             found.append(path)
-            if not (held.keys() >= PRIVILEGES and all(held.values())):
+            if not (held.keys() >= reached.table.release.privileges and all(held.values())):
                 yield EscalationStep(Technique.GRANT, who, "Permissions.Modify", path, path)
 
 

@@ -27,6 +27,7 @@ class Explanation:
     same name in other realms. `groups`: of the user, or of the token's user. `decision`: every
     entry on the way with its effect, and the result. For an asked `privilege` that is missing,
     `remedy` is the smallest grant, `existing` one with a role that is there, if it gives more.
+    `has_all`: the principal holds every privilege that the cluster has.
     """
 
     principal: str
@@ -41,6 +42,7 @@ class Explanation:
     privilege: str = ""
     remedy: Remediation | None = None
     existing: Remediation | None = None
+    has_all: bool = False
 
     @property
     def allowed(self) -> bool:
@@ -55,6 +57,7 @@ def explain(
     owner = owner_of(principal)
     user = owner or principal
     record = (table.tokens if owner else table.users).get(principal)
+    decision = trace_decision(table, principal, path)
     remedy = existing = None
     if privilege:
         remedy = least_privilege_grant(table, principal, path, privilege)
@@ -63,7 +66,7 @@ def explain(
         principal=principal,
         path=path,
         login=login(table, principal, now),
-        decision=trace_decision(table, principal, path),
+        decision=decision,
         owner=owner or "",
         privsep=bool(owner and record and record.privsep),
         expires=record.expires if record else 0,
@@ -72,6 +75,7 @@ def explain(
         privilege=privilege,
         remedy=remedy,
         existing=existing if existing != remedy else None,
+        has_all=decision.privileges.keys() >= table.release.privileges,
     )
 
 

@@ -209,6 +209,7 @@ def _narrowed(table: AccessTable, principal: str) -> AccessTable:
         users={name: login for name, login in table.users.items() if name == user},
         tokens={name: login for name, login in table.tokens.items() if name == principal},
         pools=dict(table.pools),
+        release=table.release,
     )
     for path, kinds in table.acl.items():
         for kind, holders in kinds.items():

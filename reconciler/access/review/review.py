@@ -23,7 +23,6 @@ from reconciler.model.declared import Declared, Desired, Waiver
 from reconciler.model.finding import Finding
 from reconciler.model.inventory import Facts
 from reconciler.model.spec import State, digest
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES
 
 
 class GrantRow(NamedTuple):
@@ -262,8 +261,8 @@ def _roles(
     used: dict[str, list[GrantRow]] = {}
     for grant in grants:
         used.setdefault(grant.role, []).append(grant)
-    for role in sorted(table.roles, key=lambda role: (role in BUILT_IN_ROLES, role)):
-        if role in BUILT_IN_ROLES and role not in used:
+    for role in sorted(table.roles, key=lambda role: (role in table.release.roles, role)):
+        if role in table.release.roles and role not in used:
             continue
         said = objects.get(Address("role", role))
         notes = said.notes if said else {}
@@ -272,14 +271,14 @@ def _roles(
         yield RoleUse(
             role=role,
             privileges=tuple(sorted(table.roles[role])),
-            built_in=role in BUILT_IN_ROLES,
+            built_in=role in table.release.roles,
             purpose=str(notes.get("purpose", "")),
             owner=str(notes.get("owner", "")),
             allowed_paths=allowed,
             paths=paths,
             outside=tuple(path for path in paths if allowed and not _fits(path, allowed)),
             holders=tuple(sorted({f"{one.kind} {one.principal}" for one in used.get(role, ())})),
-            declared=None if role in BUILT_IN_ROLES else known.is_declared("role", role),
+            declared=None if role in table.release.roles else known.is_declared("role", role),
         )
 
 

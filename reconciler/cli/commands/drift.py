@@ -129,7 +129,7 @@ def _compare(
     declared, effect = planned.after, planned.impact.inverse()
     paths = real_paths(live.state, live.facts)
     if any(one.rings for one in extra):
-        declared = access_table(without(planned.state, extra), live.facts.strays)
+        declared = access_table(without(planned.state, extra), live.facts.pve, live.facts.strays)
         effect = impact(declared, planned.before, paths, moment)
     findings = [
         *(

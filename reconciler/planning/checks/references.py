@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from reconciler.kinds import kind_of, references
 from reconciler.model.address import Address
@@ -11,6 +11,7 @@ from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.spec import State
 from reconciler.planning.checks.context import PlanContext
+from reconciler.pve.release import NEWEST
 from reconciler.text.suggest import did_you_mean
 
 MOST_HINTS = 20
@@ -23,13 +24,21 @@ BESIDE = frozenset(
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
-    yield from missing_references(context.changes, context.planned, context.desired.objects)
+    yield from missing_references(
+        context.changes,
+        context.planned,
+        context.desired.objects,
+        context.facts.pve.roles,
+    )
 
 
 def missing_references(
-    changes: Sequence[Change], planned: State, objects: Mapping[Address, Declared]
+    changes: Sequence[Change],
+    planned: State,
+    objects: Mapping[Address, Declared],
+    roles: Collection[str] = NEWEST.roles.keys(),
 ) -> Iterable[Finding]:
-    """Objects that are named but will not be there."""
+    """Objects that are named but will not be there; `roles`: the cluster's built-in ones."""
     read = {address.kind for address in planned} | {"role", "group", "user", "token"}
     """of kinds without a single object it is not known whether they were read"""
     likely: dict[Address, str] = {}
@@ -38,7 +47,8 @@ def missing_references(
             continue
         address = change.address
         for ref in references(address, change.after):
-            if ref in planned or ref.kind not in read or ref.id in kind_of(ref).always:
+            always = roles if ref.kind == "role" else kind_of(ref).always
+            if ref in planned or ref.kind not in read or ref.id in always:
                 continue
             tolerated = ref.kind in kind_of(address).tolerates
             declared = objects.get(address)

@@ -12,7 +12,6 @@ from reconciler.access.explain.snippets import pveum, shell, toml
 from reconciler.access.login import Login
 from reconciler.access.trace import IdentityTrace
 from reconciler.pve.acl_paths import check_path
-from reconciler.pve.builtin_roles import PRIVILEGES
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
 from reconciler.render.document import Block, Document, Section, Style, TextLine, copied
@@ -58,7 +57,7 @@ def _heading(found: Explanation, side: IdentityTrace) -> str:
 
 def _held(found: Explanation) -> Section:
     held = usable(found)
-    if len(held) == len(PRIVILEGES):
+    if found.has_all and len(held) == len(found.decision.privileges):
         text = f"all {len(held)} privileges"
     else:
         text = ", ".join(held) or "nothing"

@@ -10,7 +10,6 @@ from reconciler.access.explain.explain import Explanation
 from reconciler.access.login import Login
 from reconciler.access.table import ROOT
 from reconciler.access.trace import EntryEffect
-from reconciler.pve.builtin_roles import PRIVILEGES
 from reconciler.render.document import Fact
 from reconciler.render.documents.acl_entries import entries_text, login_text, reason_text
 from reconciler.render.view import View
@@ -60,7 +59,7 @@ def answer(found: Explanation) -> str:
     if found.login is not Login.ACTIVE:
         return f"{who} {login_text(found.login, who)}, so it can do nothing."
     number = len(found.decision.privileges)
-    if number == len(PRIVILEGES):
+    if found.has_all:
         return f"{who} has every privilege on {path}."
     held = count(number, "privilege") if number else "nothing at all"
     return f"{who} has {held} on {path}."

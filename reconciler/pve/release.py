@@ -1,0 +1,104 @@
+"""A release of Proxmox VE as far as permissions depend on it: its privileges and built-in roles.
+
+`release_of` makes one of a cluster's own answers; `known_releases` are those that the code of
+pve-access-control defines, from 7.4 on (`releases.json`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+
+from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+
+SUPPORTED = ("9.0", "9.1", "9.2")
+"""The releases that this version is tested with, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """`version` as in `9.2`, empty when unknown; `roles`: built-in role -> its privileges."""
+
+    version: str
+    roles: Mapping[str, frozenset[str]]
+    privileges: frozenset[str] = field(init=False)
+    """All that the release has: Administrator holds every privilege, by definition."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "privileges", self.roles["Administrator"])
+
+
+NEWEST = Release(SUPPORTED[-1], BUILT_IN_ROLES)
+"""What is assumed where no cluster is asked."""
+
+
+@cache
+def known_releases() -> Mapping[str, Release]:
+    """Version -> release, oldest first."""
+    text = resources.files("reconciler.pve").joinpath("releases.json").read_text(encoding="utf-8")
+    found = {}
+    for version, data in json.loads(text).items():
+        every = data["privileges"]
+        roles = {
+            name: frozenset(every if privileges == "*" else privileges)
+            for name, privileges in data["roles"].items()
+        }
+        found[version] = Release(version, roles)
+    return found
+
+
+def release_of(version: str, built_in: Mapping[str, Iterable[str]]) -> Release:
+    """The release of a cluster that answers this version and has these built-in roles.
+
+    Without Administrator among the roles it is the known release of that version, or the newest.
+    """
+    number = short_version(version)
+    if "Administrator" in built_in:
+        return Release(number, {name: frozenset(held) for name, held in built_in.items()})
+    if number == NEWEST.version:
+        return NEWEST
+    return Release(number, known_releases().get(number, NEWEST).roles)
+
+
+def short_version(version: str) -> str:
+    """`9.2.11` -> `9.2`; empty for anything that does not start like a version."""
+    found = re.match(r"[0-9]+\.[0-9]+", version)
+    return found[0] if found else ""
+
+
+def is_tested(release: Release) -> bool:
+    return release.version in SUPPORTED
+
+
+def reference_for(release: Release) -> Release:
+    """The known release that a cluster's own is compared with."""
+    if release.version in ("", NEWEST.version):
+        return NEWEST
+    return known_releases().get(release.version, NEWEST)
+
+
+def differences(found: Release, expected: Release) -> tuple[str, ...]:
+    """How `found` differs from `expected`, in sentences' parts; empty when it does not."""
+    parts = [
+        *_names("new privilege", found.privileges - expected.privileges),
+        *_names("missing privilege", expected.privileges - found.privileges),
+        *_names("new built-in role", found.roles.keys() - expected.roles.keys()),
+        *_names("missing built-in role", expected.roles.keys() - found.roles.keys()),
+    ]
+    for role in sorted(found.roles.keys() & expected.roles.keys() - {"Administrator"}):
+        added = sorted(found.roles[role] - expected.roles[role])
+        lost = sorted(expected.roles[role] - found.roles[role])
+        if added:
+            parts.append(f"{role} also holds {', '.join(added)}")
+        if lost:
+            parts.append(f"{role} lacks {', '.join(lost)}")
+    return tuple(parts)
+
+
+def _names(what: str, names: Iterable[str]) -> list[str]:
+    found = sorted(names)
+    return [f"{what}{'s' if len(found) > 1 else ''} {', '.join(found)}"] if found else []
