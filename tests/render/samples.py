@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from reconciler.errors import Conflict, Interrupted, RequestRefused
-from reconciler.execution.journal.journal import Event
-from reconciler.execution.run.outcome import Outcome, RunReport
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.pool.membership import PoolSpec
@@ -20,6 +18,7 @@ from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Access, LeftAlone, Plan
+from reconciler.model.run import Event, Outcome, RunReport
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.spec import Spec
 from reconciler.planning.ordering.order import order

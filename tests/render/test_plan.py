@@ -10,12 +10,12 @@ import time
 from dataclasses import replace
 
 from reconciler.errors import Interrupted
-from reconciler.execution.run.outcome import Outcome, RunReport
 from reconciler.kinds.acl import AclSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Plan
+from reconciler.model.run import Outcome, RunReport
 from reconciler.render import FORMATS
 from reconciler.render.documents.drift import Drift, DriftClass
 from reconciler.render.documents.plan import plans_only

@@ -28,21 +28,16 @@ from reconciler.errors import (
     UnknownOutcome,
     Unreachable,
 )
-from reconciler.execution.journal.journal import Event, Journal
-from reconciler.execution.journal.replay import (
-    OVERTAKEN,
-    announced,
-    is_overtaken,
-    is_unbroken,
-    last_time,
-)
+from reconciler.execution.journal.journal import Journal
 from reconciler.execution.journal.store import abandon
 from reconciler.execution.lock.local import fences, local_lock, remember_fences, this_host
-from reconciler.execution.lock.record import LockRecord, known_as, lock_records, remove
+from reconciler.execution.lock.record import comment, known_as, lock_records, remove
 from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import SETTLE, Clock
 from reconciler.model.api import Api
 from reconciler.model.request import request
+from reconciler.model.run import LockRecord
+from reconciler.model.run_state import OVERTAKEN
 
 LEASE = 300.0
 """Seconds that a lock lives without being renewed; longer than any single write can take."""
@@ -104,7 +99,7 @@ class ClusterLock:
         return fence
 
     def _write(self, mine: LockRecord) -> None:
-        put = request("PUT", "access", "groups", mine.group, comment=mine.comment())
+        put = request("PUT", "access", "groups", mine.group, comment=comment(mine))
         self.api.send(put)
 
     def _extend(self, now: float) -> None:
@@ -150,7 +145,7 @@ def one_writer(
     """
     note = ", ".join(filter(None, (f"since {_moment(clock.now())}", mine.run)))
     with local_lock(folder, note) as numbers, begin() as journal:
-        late = lease_ended(journal.events[:-1], clock.now())
+        late = lease_ended(journal.state.previous_time, clock.now())
         try:
             lock = acquire(api, clock, mine, numbers, tell, partial(_claim, journal, late=late))
         except BaseException:
@@ -167,9 +162,9 @@ def _moment(now: float) -> str:
     return f"{dt.datetime.fromtimestamp(now, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def lease_ended(events: Iterable[Event], now: float) -> bool:
-    """Whether a run stopped so long ago that its lease has ended for certain."""
-    return now - last_time(events) > LEASE
+def lease_ended(last_time: float, now: float) -> bool:
+    """Whether a run whose last event was then (Unix seconds) has lost its lease for certain."""
+    return now - last_time > LEASE
 
 
 def _claim(journal: Journal, mine: LockRecord, there: Iterable[LockRecord], *, late: bool) -> None:
@@ -177,17 +172,18 @@ def _claim(journal: Journal, mine: LockRecord, there: Iterable[LockRecord], *, l
 
     `late`: it goes on after its lease had ended.
     """
-    if not announced(journal.events):
+    if not journal.state.has_announced:
         return
-    unbroken = is_unbroken(journal.events, known_as(there))
-    if not unbroken and not is_overtaken(journal.events):
+    unbroken = journal.state.is_unbroken(known_as(there))
+    if not unbroken and not journal.state.is_overtaken:
         journal.write(OVERTAKEN)
     journal.write("taking", claim=mine.claim, **({"late": True} if late else {}))
 
 
 def _let_go(lock: ClusterLock, journal: Journal) -> None:
     """Remove the lock, unless it is to prove later that no other run came between."""
-    if journal.finished or is_overtaken(journal.events) or not announced(journal.events):
+    state = journal.state
+    if state.is_finished or state.is_overtaken or not state.has_announced:
         lock.release()
     else:
         lock.leave()
@@ -270,7 +266,7 @@ def clear(api: Api, folder: Path) -> list[LockRecord]:
 
 def _create(lock: ClusterLock) -> None:
     mine = lock.mine
-    post = request("POST", "access", "groups", groupid=mine.group, comment=mine.comment())
+    post = request("POST", "access", "groups", groupid=mine.group, comment=comment(mine))
     for attempt in range(TRIES):
         try:
             lock.api.send(post)
