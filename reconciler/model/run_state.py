@@ -22,7 +22,7 @@ APPLIED = frozenset({"done", "found", "unknown"})
 """Outcomes after which the request may have changed something."""
 SETTLED = APPLIED | {"refused", "disowned"}
 """Every outcome of a request."""
-AFTER_END = frozenset({"continued", "rollback", "taking", "locked", OVERTAKEN, "end"})
+AFTER_END = frozenset({"continued", "rollback", "stuck", "taking", "locked", OVERTAKEN, "end"})
 """What may follow the end of a run."""
 
 

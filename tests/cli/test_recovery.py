@@ -93,7 +93,7 @@ def test_a_living_run_is_waited_for_and_never_taken_for_a_dead_one(site: Site) -
             assert "https://ci/17" in refused.err
         told = site.run("status")
         assert told.status == 6
-        assert f"Running now, pid {run.pid}" in told.out
+        assert f"In progress, pid {run.pid}" in told.out
         assert "pvectl resume" not in told.out
         as_json = json.loads(site.run("status", "--format", "json").out)
         assert as_json["running"].startswith(f"pid {run.pid}")
@@ -116,9 +116,9 @@ def test_status_needs_no_cluster_to_tell_what_the_journal_says(site: Site) -> No
     with _out_of_reach(site):
         told = site.run("status")
         assert told.status == 11, told
-        assert "The cluster could not be asked" in told.out
+        assert "The cluster could not be read" in told.out
         assert "connection refused" in told.out
-        assert "Objects as the journal says" in told.out
+        assert "Objects according to the journal" in told.out
         assert "pvectl resume" in told.out
         as_json = json.loads(site.run("status", "--format", "json").out)
     assert as_json["locks"] is None
@@ -151,7 +151,7 @@ def _out_of_reach(site: Site) -> Iterator[None]:
 def test_a_signal_is_answered_with_what_it_leads_to(site: Site) -> None:
     site.write("a.toml", WAITING.format("cat"))
     with running(site, "apply", "--yes") as run:
-        run.interrupt("finishing the request, then taking everything back; again: stop at once")
+        run.interrupt("finishing the request, then rolling back; signal again to stop at once")
     assert run.status == 130
     assert "first" not in site.user_cfg()
     assert site.run("status").status == 0
@@ -164,7 +164,7 @@ def test_a_signal_past_the_point_of_no_return_promises_no_way_back(site: Site) -
     for name in ("go", "begun"):
         (site.state / name).unlink()
     with running(site, "rotate", "new@pve!t1", "--yes") as run:
-        run.interrupt("what was done cannot be taken back any more; again: stop at once")
+        run.interrupt("the run cannot be rolled back any more; signal again to stop at once")
     assert run.status == 130
     assert "the run had finished before the signal took effect" in run.err
     assert site.run("status").status == 0
@@ -174,7 +174,7 @@ def test_a_signal_past_the_point_of_no_return_promises_no_way_back(site: Site) -
 def test_a_second_signal_says_what_to_type(site: Site) -> None:
     site.write("a.toml", WAITING.format("cat"))
     with running(site, "apply", "--yes") as run:
-        run.interrupt("again: stop at once")
+        run.interrupt("signal again to stop at once")
         os.kill(run.pid, signal.SIGINT)
     assert run.status == 10
     assert "stopped at once: pvectl status shows where it stands, pvectl resume goes" in run.err
@@ -307,7 +307,7 @@ def test_the_way_back_of_a_finished_run_is_listed_before_anybody_is_asked(site: 
     assert asked.status == 64
     assert asked.out == ""
     assert asked.err.splitlines()[:3] == [
-        "This is undone, where it is still as the run left it:",
+        "Will be rolled back, if unchanged since the run:",
         '  change user anna@pve: comment: "Anna M." → "Anna"; groups: +ops',
         "  delete group zz",
     ]
@@ -319,7 +319,7 @@ def test_the_way_back_of_a_finished_run_is_listed_before_anybody_is_asked(site: 
     assert ":Anna:" in site.user_cfg()
     again = site.run("rollback", journal, "--yes")
     assert again.status == 0
-    assert "nothing of this run is in force; nothing to do" in again.err
+    assert "no change of this run is left; nothing to do" in again.err
 
 
 def test_a_finished_run_that_nothing_takes_back_is_not_asked_about(site: Site) -> None:

@@ -128,7 +128,10 @@ def test_a_rotation_goes_on_with_the_sink_that_the_files_say_now(site: Site) -> 
     site.write("a.toml", TOKEN.format(WORKING))
     resumed = site.run("resume")
     assert resumed.status == 0, resumed
-    assert "new@pve!t1: the secret goes to file secrets/t1, as the files say now" in resumed.err
+    assert (
+        "new@pve!t1: the secret will be delivered to file secrets/t1, as the files now declare"
+        in resumed.err
+    )
     assert "a new secret was made and delivered; one delivered before no longer works" in (
         " ".join(resumed.out.split())
     )
@@ -148,7 +151,7 @@ def test_without_a_sink_in_the_files_the_one_of_the_journal_is_used(site: Site, 
     site.write("a.toml", files)
     resumed = site.run("resume")
     assert resumed.status == 0, resumed
-    assert ("secrets go where the journal says" in resumed.err) == (files == "[user.")
+    assert ("secrets are delivered where the journal says" in resumed.err) == (files == "[user.")
     secret = (site.state / "got").read_text().strip()
     assert secret == secret_of(site.cluster.folder, "new@pve!t1")
 
@@ -174,7 +177,7 @@ def test_no_way_back_is_offered_where_there_is_none(site: Site) -> None:
     refused = site.run("apply", "--yes")
     assert refused.status == 11
     assert "pvectl resume finishes it" in refused.err
-    assert "cannot be taken back any more" in refused.err
+    assert "cannot roll back: " in refused.err
     assert "pvectl rollback" not in refused.err
     assert "pvectl rollback" not in site.run("status").out
 
@@ -185,7 +188,7 @@ def test_a_rotation_that_was_killed_offers_no_way_back_either(site: Site) -> Non
     site.write("a.toml", TOKEN.format(CUT_OFF))
     assert site.run("rotate", "new@pve!t1", "--yes").status == -9
     told = site.run("status")
-    assert "There is only the way forward" in told.out
+    assert "It cannot be rolled back any more" in told.out
     assert "its secret is not delivered, or not known to be" in " ".join(told.out.split())
     site.write("a.toml", TOKEN.format(WORKING))
     resumed = site.run("resume")

@@ -407,14 +407,14 @@ MUTATIONS = (
     Mutation("no seal", seal_not_checked, on_a_plan_file),
     Mutation(
         "live locks overlooked",
-        instead((lock, "_refuse_if_live")),
+        instead((lock, "_reject_live")),
         on_a_cluster(
             test_locks.test_a_second_run_is_refused_and_told_who_and_what_to_type, TestClock()
         ),
     ),
     Mutation(
         "no second look at the lock",
-        instead((lock, "_make_sure")),
+        instead((lock, "_confirm")),
         many_ask_at_once,
     ),
     Mutation(

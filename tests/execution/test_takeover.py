@@ -87,7 +87,7 @@ def test_a_cluster_that_another_machine_completed_is_left_alone(
             resumed = place.run("resume", ahead=2 * AHEAD)
             assert resumed.status == 0, (at, resumed)
             itself = when == "kill_after" and at == points[-1]
-            ending = "Applied:" if itself else "Completed by another run:"
+            ending = "Apply complete:" if itself else "Completed by another run:"
             assert ending in resumed.out, resumed
             untouched(place, healthy)
             assert place.run("status").status == 0

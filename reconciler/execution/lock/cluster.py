@@ -83,8 +83,8 @@ class ClusterLock:
         rivals = [h for h in there.values() if h.claim != self.mine.claim and h.until > now]
         if self.mine.claim not in there or (now >= self.mine.until and rivals):
             raise Locked(
-                "the lock on the cluster was lost: the lease ended and somebody took it over",
-                hint="look at what they do, then: pvectl status",
+                "the cluster lock was lost: its lease ended and another run took it over",
+                hint="check what that run does, then run `pvectl status`",
             )
         if self.mine.until - now <= LEASE / 2:
             self._extend(now)
@@ -111,8 +111,8 @@ class ClusterLock:
             if self.mine.until - self.clock.now() > RESERVED:
                 return
             raise Locked(
-                f"the lock on the cluster cannot be renewed: {error.summary}",
-                hint="when that is mended: pvectl status",
+                f"the cluster lock cannot be renewed: {error.summary}",
+                hint="when that is fixed, run `pvectl status`",
             ) from None
         self.mine = longer
 
@@ -121,7 +121,7 @@ class ClusterLock:
         with contextlib.suppress(PvectlError), foreseen():
             remove(self.api, self.mine)
 
-    def leave(self) -> None:
+    def expire(self) -> None:
         """End the lease, and leave the lock object: as long as it is there, nobody else wrote."""
         with contextlib.suppress(PvectlError):
             self._write(self.mine._replace(until=self.clock.now()))
@@ -155,7 +155,7 @@ def one_writer(
             _record(journal, lock)
             yield lock, journal
         finally:
-            _let_go(lock, journal)
+            _release_or_expire(lock, journal)
 
 
 def _moment(now: float) -> str:
@@ -180,13 +180,13 @@ def _claim(journal: Journal, mine: LockRecord, there: Iterable[LockRecord], *, l
     journal.write("taking", claim=mine.claim, **({"late": True} if late else {}))
 
 
-def _let_go(lock: ClusterLock, journal: Journal) -> None:
+def _release_or_expire(lock: ClusterLock, journal: Journal) -> None:
     """Remove the lock, unless it is to prove later that no other run came between."""
     state = journal.state
     if state.is_finished or state.is_overtaken or not state.has_announced:
         lock.release()
     else:
-        lock.leave()
+        lock.expire()
 
 
 def _record(journal: Journal, lock: ClusterLock) -> None:
@@ -215,13 +215,13 @@ def acquire(
     now, known = clock.now(), fences(numbers)
     there = lock_records(api)
     own = frozenset(holder.claim for holder in _own(there, numbers))
-    _refuse_if_live([h for h in there if h.claim not in own], now)
+    _reject_live([h for h in there if h.claim not in own], now)
     claim = max([int(now * 1000), *known, *(holder.claim for holder in there)]) + 1
     mine = LockRecord(claim, claim, *writer, now + LEASE, this_host())
     remember_fences(numbers, [*sorted(own), claim])
     lock = ClusterLock(api, clock, mine, tuple(there), tell)
     _create(lock)
-    _make_sure(lock, own)
+    _confirm(lock, own)
     try:
         found(mine, there)
         for dead in there:
@@ -233,13 +233,13 @@ def acquire(
         raise
     except PvectlError as error:
         lock.release()
-        raise _incomplete(lock, error) from None
+        raise _not_finalised(lock, error) from None
     return lock
 
 
-def _incomplete(lock: ClusterLock, error: PvectlError) -> PvectlError:
+def _not_finalised(lock: ClusterLock, error: PvectlError) -> PvectlError:
     """The lock was made and could not be numbered: nobody else has it."""
-    summary = f"the lock on the cluster cannot be completed: {error.summary}"
+    summary = f"the cluster lock could not be finalised: {error.summary}"
     left = f"where `pvectl status` still shows it: pvectl unlock --fence {lock.mine.fence}"
     if isinstance(error, RequestRefused) and error.forbidden:
         right = "the lock is a group: grant Group.Allocate on /access/groups to"
@@ -275,17 +275,17 @@ def _create(lock: ClusterLock) -> None:
         except RequestRefused as refused:
             if refused.lock_timeout and attempt + 1 < TRIES:
                 continue
-            raise _why_not(lock, refused) from None
+            raise _reason(lock, refused) from None
         return None
     return None
 
 
-def _why_not(lock: ClusterLock, refused: RequestRefused) -> PvectlError:
+def _reason(lock: ClusterLock, refused: RequestRefused) -> PvectlError:
     if "already exists" in refused.reason:
-        return Locked("somebody else takes the lock at this moment", hint="try again")
+        return Locked("another run is taking the lock right now", hint="try again")
     if refused.forbidden:
         return Refused(
-            f"{lock.api.actor} may not take the lock on the cluster",
+            f"{lock.api.actor} may not take the cluster lock",
             hint="the lock is a group: grant it Group.Allocate on /access/groups",
         )
     return refused
@@ -297,11 +297,11 @@ def _wait_for(lock: ClusterLock) -> None:
     lock.tell(f"no answer to the request for the lock; reading for up to {SETTLE:g} s")
     while lock.mine.claim not in {holder.claim for holder in lock_records(lock.api)}:
         if lock.clock.now() >= until:
-            raise Unreachable("the lock on the cluster could not be taken: no answer")
+            raise Unreachable("the cluster lock could not be taken: no answer")
         lock.clock.sleep(1.0)
 
 
-def _refuse_if_live(there: list[LockRecord], now: float) -> None:
+def _reject_live(there: list[LockRecord], now: float) -> None:
     for holder in there:
         if holder.until > now:
             run = f" ({holder.run})" if holder.run else ""
@@ -310,21 +310,21 @@ def _refuse_if_live(there: list[LockRecord], now: float) -> None:
                 raise Locked(
                     f"{holder.owner} holds the lock{run}: what its group {holder.group} says "
                     "cannot be read",
-                    hint=f"waiting does not help; find out who made it, then: {unlock}",
+                    hint=f"waiting does not help; find out who created it, then run `{unlock}`",
                 )
             if holder.until > now + LEASE + SKEW:
                 raise Locked(
                     f"there is a lock of {holder.owner}{run} that ends later than pvectl lets any: "
                     "it is forged or damaged, or the clock of one machine is wrong",
-                    hint=f"waiting does not help; find out who made it, then: {unlock}",
+                    hint=f"waiting does not help; find out who created it, then run `{unlock}`",
                 )
             raise Locked(
                 f"{holder.owner} holds the lock for {int(holder.until - now)} s more{run}",
-                hint=f"wait; if that run is dead for certain: {unlock}",
+                hint=f"wait; if that run is certainly dead, run `{unlock}`",
             )
 
 
-def _make_sure(lock: ClusterLock, dead: frozenset[int]) -> None:
+def _confirm(lock: ClusterLock, dead: frozenset[int]) -> None:
     """Of two locks made at the same moment only one remains; raises Locked in the other run.
 
     `dead`: claims that do not count although their lease has not ended.
@@ -342,4 +342,4 @@ def _make_sure(lock: ClusterLock, dead: frozenset[int]) -> None:
             break
         lock.clock.sleep(1.0)
     lock.release()
-    raise Locked("somebody else took the lock at the same moment", hint="try again")
+    raise Locked("another run took the lock at the same moment", hint="try again")

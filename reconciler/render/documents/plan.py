@@ -16,7 +16,7 @@ from reconciler.text.humanize import count
 
 NO_CHANGES = "No changes. The cluster matches the declared state."
 CROWDED = "No changes. Members of declared groups that no file names stay where they are."
-UNFINISHED = "An earlier run did not come to its end: pvectl status"
+UNFINISHED = "A previous run is unfinished: run `pvectl status`"
 MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
 SHORT = 12
 """How many digits of a digest people see."""
