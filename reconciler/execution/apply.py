@@ -201,7 +201,7 @@ def _left(run: RunContext, number: int, change: Change, sight: Snapshot) -> Chan
     seen = observe(change, sight.state)
     if is_hidden(change) and seen is Observed.BEFORE:
         return None if sink and record.is_delivered else change
-    if seen in (Observed.BEFORE, Observed.HALFWAY):
+    if seen in (Observed.BEFORE, Observed.PARTIAL):
         return change
     if seen is Observed.AFTER:
         if sink and not record.is_touched:
@@ -294,7 +294,7 @@ def _past_pivot(run: RunContext) -> str:
     state = run.look([change for _, change in doubtful]).state if doubtful else {}
     for number, change in doubtful:
         seen = observe(change, state)
-        if seen is Observed.HALFWAY or (
+        if seen is Observed.PARTIAL or (
             seen is Observed.AFTER and run.state.step(number).is_touched
         ):
             return str(change.address)

@@ -92,7 +92,7 @@ def _inverse(
         )
         return None
     if not ours and (
-        run.state.is_overtaken or observe(change, sight.state) is not Observed.HALFWAY
+        run.state.is_overtaken or observe(change, sight.state) is not Observed.PARTIAL
     ):
         return None
     if kind_of(change.address).undo(change) is Undo.NONE:

@@ -215,7 +215,7 @@ def others_count_as_before(patch: Patch) -> None:
 
     def kindly(change: Any, state: Any) -> Observed:
         seen = real(change, state)
-        return Observed.BEFORE if seen is Observed.OTHER else seen
+        return Observed.BEFORE if seen is Observed.CONFLICT else seen
 
     for module in (apply, sender, rollback):
         patch.setattr(module, "observe", kindly)

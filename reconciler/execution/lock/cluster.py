@@ -47,7 +47,7 @@ SKEW = 300.0
 
 RESERVED = SETTLE + 15.0
 """Seconds before the end of the lease in which no request is begun any more: one that was begun
-before has come into force, or never will, when somebody else may take over."""
+before has arrived, or never will, when another run may take over."""
 
 TRIES = 3
 """How often the lock is asked for while others write to user.cfg all the time."""
@@ -90,7 +90,7 @@ class ClusterLock:
             self._extend(now)
 
     def number(self, known: Iterable[int]) -> int:
-        """Take a number above all that are known, now that nobody else can."""
+        """Take a number above all known ones, now that no other run can."""
         now = self.clock.now()
         fence = max([int(now * 1000), *known]) + 1
         mine = self.mine._replace(fence=fence, until=now + LEASE)
@@ -122,7 +122,7 @@ class ClusterLock:
             remove(self.api, self.mine)
 
     def expire(self) -> None:
-        """End the lease, and leave the lock object: as long as it is there, nobody else wrote."""
+        """End the lease and leave the lock object: while it is there, no other run has written."""
         with contextlib.suppress(PvectlError):
             self._write(self.mine._replace(until=self.clock.now()))
 
@@ -238,7 +238,7 @@ def acquire(
 
 
 def _not_finalised(lock: ClusterLock, error: PvectlError) -> PvectlError:
-    """The lock was made and could not be numbered: nobody else has it."""
+    """The lock was created but could not be numbered; no other run has it."""
     summary = f"the cluster lock could not be finalised: {error.summary}"
     left = f"where `pvectl status` still shows it: pvectl unlock --fence {lock.mine.fence}"
     if isinstance(error, RequestRefused) and error.forbidden:

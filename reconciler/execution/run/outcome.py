@@ -224,7 +224,7 @@ def _outcome(history: _ObjectHistory, state: State, *, back: bool) -> Outcome:
     if live == is_to_be and (history.touched or not back):
         return Outcome.DONE
     if not history.touched:
-        half = any(observe(change, state) is Observed.HALFWAY for change in history.refused)
+        half = any(observe(change, state) is Observed.PARTIAL for change in history.refused)
         return Outcome.UNKNOWN if half else Outcome.UNTOUCHED
     return Outcome.UNDONE if live == was else Outcome.UNKNOWN
 

@@ -233,7 +233,7 @@ def _reject_concurrent_change(
 ) -> None:
     """Raises Conflict where the failure comes from a concurrent change."""
     for change in order.changes:
-        if observe(change, sight.state) is Observed.OTHER:
+        if observe(change, sight.state) is Observed.CONFLICT:
             raise Conflict(
                 f"an object was changed concurrently: {describe(change, sight.state)}",
                 hint="check it, then run `pvectl plan` again",
