@@ -126,7 +126,7 @@ EXAMPLES: dict[ExitStatus, tuple[Callable[[Site], Ended], str]] = {
     ExitStatus.NOT_RESTORED: (_not_restored, ""),
     ExitStatus.UNFINISHED: (_unfinished, "a previous run is unfinished"),
     ExitStatus.USAGE: (_usage, "--no-such-option"),
-    ExitStatus.HUNG_UP: (_hung_up, "finishing the request, then taking everything back"),
+    ExitStatus.HUNG_UP: (_hung_up, "finishing the request, then rolling back"),
     ExitStatus.INTERRUPTED: (_interrupted, ""),
     ExitStatus.TERMINATED: (_terminated, ""),
 }

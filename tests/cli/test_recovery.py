@@ -116,6 +116,9 @@ def test_status_needs_no_cluster_to_tell_what_the_journal_says(site: Site) -> No
     with _out_of_reach(site):
         told = site.run("status")
         assert told.status == 11, told
+        first = told.out.splitlines()[0]
+        assert first.startswith("Stopped at step ")
+        assert first.endswith("; run `pvectl resume`.")
         assert "The cluster could not be read" in told.out
         assert "connection refused" in told.out
         assert "Objects according to the journal" in told.out
@@ -177,7 +180,7 @@ def test_a_second_signal_says_what_to_type(site: Site) -> None:
         run.interrupt("signal again to stop at once")
         os.kill(run.pid, signal.SIGINT)
     assert run.status == 10
-    assert "stopped at once: pvectl status shows where it stands, pvectl resume goes" in run.err
+    assert "stopped at once: `pvectl status` shows what is done, `pvectl resume` finishes" in run.err
     assert site.run("status").status == 11
     assert site.run("rollback").status == 0
 
@@ -330,5 +333,5 @@ def test_a_finished_run_that_nothing_takes_back_is_not_asked_about(site: Site) -
     journal = sorted((site.folder / "home").rglob("*.jsonl"))[-1]
     refused = site.run("rollback", journal)
     assert refused.status == 10
-    assert "token.new@pve!t1 was irreversible" in refused.err
+    assert "token.new@pve!t1 is irreversible and was applied" in refused.err
     assert site.run("status").status == 0

@@ -204,7 +204,7 @@ def test_a_signal_changes_nothing_on_the_way_back(pair: Plan) -> None:
         assert "the rollback continues to its end; signal again to stop at once" in ended.err
         assert "taking everything back" not in ended.err
         if times == 2:
-            assert "stopped at once: pvectl status" in ended.err
+            assert "stopped at once: `pvectl status" in ended.err
             told = pair.place.run("status")
             assert told.status == 11
             assert "Run `pvectl resume` to finish the rollback" in told.out

@@ -121,7 +121,7 @@ def _secrets(step: Step) -> Iterable[str]:
         if isinstance(value, SecretRef):
             yield f"{name} {value}"
     if step.sink is not None:
-        yield f"new secret to {step.sink}"
+        yield f"the new secret goes to {step.sink}"
 
 
 def _target(request: Mapping[str, Any]) -> str:
