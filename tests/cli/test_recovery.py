@@ -180,7 +180,9 @@ def test_a_second_signal_says_what_to_type(site: Site) -> None:
         run.interrupt("signal again to stop at once")
         os.kill(run.pid, signal.SIGINT)
     assert run.status == 10
-    assert "stopped at once: `pvectl status` shows what is done, `pvectl resume` finishes" in run.err
+    assert (
+        "stopped at once: `pvectl status` shows what is done, `pvectl resume` finishes" in run.err
+    )
     assert site.run("status").status == 11
     assert site.run("rollback").status == 0
 

@@ -203,7 +203,9 @@ def test_a_secret_that_was_on_its_way_when_the_run_was_killed_is_told_of(site: S
     told = site.run("status")
     assert told.status == 11
     assert "created, secret possibly not delivered" in told.out
-    remark = "its secret was not delivered, or may not have been: `pvectl resume` makes and delivers"
+    remark = (
+        "its secret was not delivered, or may not have been: `pvectl resume` makes and delivers"
+    )
     assert remark in " ".join(told.out.split())
     as_json = json.loads(site.run("status", "--format", "json").out)
     assert "not delivered" in as_json["run"]["secrets"]["token.new@pve!t1"]
