@@ -132,7 +132,7 @@ def test_a_rotation_goes_on_with_the_sink_that_the_files_say_now(site: Site) -> 
         "new@pve!t1: the secret will be delivered to file secrets/t1, as the files now declare"
         in resumed.err
     )
-    assert "a new secret was made and delivered; one delivered before no longer works" in (
+    assert "a new secret was created and delivered; one delivered before no longer works" in (
         " ".join(resumed.out.split())
     )
     _has_arrived(site)
@@ -176,7 +176,7 @@ def test_no_way_back_is_offered_where_there_is_none(site: Site) -> None:
     _stuck_rotation(site)
     refused = site.run("apply", "--yes")
     assert refused.status == 11
-    assert "pvectl resume finishes it" in refused.err
+    assert "`pvectl resume` finishes it" in refused.err
     assert "cannot roll back: " in refused.err
     assert "pvectl rollback" not in refused.err
     assert "pvectl rollback" not in site.run("status").out
@@ -204,7 +204,7 @@ def test_a_secret_that_was_on_its_way_when_the_run_was_killed_is_told_of(site: S
     assert told.status == 11
     assert "created, secret possibly not delivered" in told.out
     remark = (
-        "its secret was not delivered, or may not have been: `pvectl resume` makes and delivers"
+        "its secret was not delivered, or may not have been: `pvectl resume` creates and delivers"
     )
     assert remark in " ".join(told.out.split())
     as_json = json.loads(site.run("status", "--format", "json").out)
@@ -212,7 +212,7 @@ def test_a_secret_that_was_on_its_way_when_the_run_was_killed_is_told_of(site: S
     site.write("a.toml", TOKEN.format(WORKING))
     resumed = site.run("resume")
     assert resumed.status == 0, resumed
-    words = "a new secret was made and delivered; one delivered before no longer works"
+    words = "a new secret was created and delivered; one delivered before no longer works"
     assert words in " ".join(resumed.out.split())
     _has_arrived(site)
 
