@@ -225,7 +225,7 @@ def test_a_command_that_a_message_names_means_the_same_cluster(site: Site) -> No
         assert f"pvectl apply {options} p.json" in saved.err
         assert site.run("apply", "--state", moved, "--yes").status == -signal.SIGKILL
         refused = site.run("apply", f"--state={moved}", "--yes")
-        assert f"pvectl resume {options} finishes it" in " ".join(refused.err.split())
+        assert f"pvectl resume {options}` finishes it" in " ".join(refused.err.split())
         assert f"pvectl resume {options}" in site.run("status", "--state", moved).out
         assert site.run("rollback", "--state", moved).status == 0
     finally:
