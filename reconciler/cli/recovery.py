@@ -1,4 +1,4 @@
-"""An unfinished or finished run, continued or rolled back: what `resume` and `rollback` share."""
+"""What `resume` and `rollback` share: a recorded run is continued or rolled back."""
 
 from __future__ import annotations
 
@@ -25,24 +25,20 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.execution.journal import store
-from reconciler.execution.journal.journal import Event, is_finished, read_journal
-from reconciler.execution.journal.replay import (
-    announced,
-    final,
-    is_taken_back,
-    is_unbroken,
-    touched,
-)
+from reconciler.execution.journal.journal import read_journal
+from reconciler.execution.journal.replay import point_of_no_return
 from reconciler.execution.lock.cluster import clear, lease_ended
 from reconciler.execution.lock.local import refuse_running
 from reconciler.execution.lock.record import known_as, lock_records
 from reconciler.execution.private_folder import check_file
 from reconciler.execution.wording import differences
-from reconciler.kinds import kind_of
+from reconciler.kinds import describe_step, kind_of
 from reconciler.kinds.token import TokenSpec
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Change, Undo
+from reconciler.model.plan import Plan
+from reconciler.model.run_state import RunState
 from reconciler.model.secret import SecretSink
 
 JournalFile = Annotated[
@@ -61,21 +57,21 @@ def continue_run(common: CommonOptions, path: Path | None, way: Way) -> ExitStat
             chosen = path or store.unfinished(place.folder)
             if chosen is None:
                 for dead in clear(api, place.folder):
-                    info(common, f"removed the lock of a dead run, number {dead.fence}")
+                    info(common, f"removed lock {dead.fence} of a dead run")
                 info(common, "there is no unfinished run; nothing to do")
                 return ExitStatus.OK
             if not chosen.is_file():
-                raise UsageError(f"there is no journal {chosen}")
+                raise UsageError(f"journal not found: {chosen}")
             check_file(chosen)
-            events = read_journal(chosen)
-            if not way.back and is_finished(events):
-                info(common, "this run came to its end; nothing to do")
+            state = RunState.of(read_journal(chosen))
+            if not way.back and state.is_finished:
+                info(common, "the run is already complete; nothing to do")
                 return ExitStatus.OK
-            if is_finished(events):
+            if state.is_finished:
                 store.refuse_unfinished(place.folder)
             sure = way
-            if way.back and not is_finished(events) and _is_others(common, api, events):
-                confirm_undo(common, steps_to_undo(chosen), yes=way.chosen)
+            if way.back and not state.is_finished and _is_others(common, api, state):
+                confirm_undo(common, steps_to_undo(*store.load(chosen)), yes=way.chosen)
                 sure = way._replace(chosen=True)
             secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
             declared = partial(_declared_sinks, common, cluster, settings)
@@ -84,12 +80,12 @@ def continue_run(common: CommonOptions, path: Path | None, way: Way) -> ExitStat
     return each_cluster(common, one)
 
 
-def _is_others(common: CommonOptions, api: Api, events: Sequence[Event]) -> bool:
-    """Whether others may have built upon an unfinished run, which is then said."""
-    if not is_unbroken(events, known_as(lock_records(api))):
+def _is_others(common: CommonOptions, api: Api, state: RunState) -> bool:
+    """Whether others may have built upon an unfinished run, which is then reported."""
+    if not state.is_unbroken(known_as(lock_records(api))):
         info(common, "another run may have written to this cluster since this one stopped")
-    elif announced(events) and lease_ended(events, runs.SystemClock().now()):
-        info(common, "this run stopped a while ago; others may rely on what it did")
+    elif state.has_announced and lease_ended(state.last_time, runs.SystemClock().now()):
+        info(common, "this run stopped a while ago; others may rely on its changes")
     else:
         return False
     return True
@@ -102,7 +98,7 @@ def _declared_sinks(
     try:
         desired = load_cluster(cluster, settings).desired
     except (FilesInvalid, UsageError) as error:
-        info(common, f"{error.summary}: secrets go where the journal says")
+        info(common, f"{error.summary}: secrets are delivered where the journal says")
         return {}
     return {
         address: declared.spec.secret_to
@@ -112,32 +108,29 @@ def _declared_sinks(
 
 
 def confirm_undo(common: CommonOptions, listed: Sequence[str], *, yes: bool) -> None:
-    info(common, "This is undone, where it is still as the run left it:")
+    info(common, "Will be rolled back, if unchanged since the run:")
     for text in listed:
         info(common, f"  {text}")
-    confirm("Undo it?", yes=yes)
+    confirm("Roll this back?", yes=yes)
 
 
-def steps_to_undo(journal: Path) -> list[str]:
-    """What takes a finished run back, in this order, as far as its journal tells; raises
-    ApplyNotRestored where nothing does."""
-    events = read_journal(journal)
-    steps = store.plan_of(events, journal).steps
-    pivot = final(events, steps)
+def steps_to_undo(plan: Plan, state: RunState) -> list[str]:
+    """What rolls a recorded run back, in this order, according to its journal; raises
+    ApplyNotRestored where that is impossible."""
+    pivot = point_of_no_return(state, plan.steps)
     if pivot:
         raise ApplyNotRestored(
-            f"it cannot be taken back any more: {pivot} was irreversible",
-            hint="nothing was sent; declare what you want instead, then: pvectl plan",
+            f"cannot roll back: {pivot} is irreversible and was applied",
+            hint="nothing was sent; declare what you want instead, then run `pvectl plan`",
         )
-    numbers = sorted(touched(events), reverse=True)
-    done = [number for number in numbers if not is_taken_back(events, number)]
-    return [_way_back(change) for number in done for change in reversed(steps[number].changes)]
+    applied = [number for number in reversed(state.touched) if not state.step(number).is_undone]
+    return [_undo(change) for number in applied for change in reversed(plan.steps[number].changes)]
 
 
-def _way_back(change: Change) -> str:
+def _undo(change: Change) -> str:
     kind, back = kind_of(change.address), change.inverse()
-    text = kind.title((back,))
+    text = describe_step((back,))
     if back.before is not None and back.after is not None:
         text = f"{text}: {differences(back.before, back.after) or 'a secret'}"
-    lossy = " (LOSSY: a secret that was set before cannot be given back)"
+    lossy = " (LOSSY: the previous secret cannot be restored)"
     return text + lossy * (kind.undo(change) is Undo.LOSSY)

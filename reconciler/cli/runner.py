@@ -1,4 +1,4 @@
-"""A plan or a journal is run: locks, signals, progress, report, exit status."""
+"""Run a plan or a journal: locks, signals, progress, report, exit status."""
 
 from __future__ import annotations
 
@@ -31,25 +31,11 @@ from reconciler.errors import (
 )
 from reconciler.execution.apply import apply_plan, resume_run, roll_back_run
 from reconciler.execution.journal import store
-from reconciler.execution.journal.journal import Event, Journal, is_finished, read_journal
-from reconciler.execution.journal.replay import (
-    asked_for,
-    final,
-    going_back,
-    is_overtaken,
-    open_order,
-)
+from reconciler.execution.journal.journal import Journal
+from reconciler.execution.journal.replay import open_request, point_of_no_return
 from reconciler.execution.lock.cluster import Writer, one_writer
 from reconciler.execution.overtaken import abandon
-from reconciler.execution.run.context import OutgoingRequest, Progress, RunContext
-from reconciler.execution.run.outcome import (
-    ABANDONED,
-    COMPLETED,
-    DONE,
-    ROLLED_BACK,
-    Outcome,
-    RunReport,
-)
+from reconciler.execution.run.context import Progress, RunContext
 from reconciler.execution.secrets import fingerprints
 from reconciler.execution.secrets.routing import Sinks, redirected, undelivered, with_sinks
 from reconciler.kinds import kind_of
@@ -57,6 +43,16 @@ from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Undo
 from reconciler.model.plan import Plan
+from reconciler.model.run import (
+    ABANDONED,
+    COMPLETED,
+    DONE,
+    ROLLED_BACK,
+    Outcome,
+    OutgoingRequest,
+    RunReport,
+)
+from reconciler.model.run_state import RunState
 from reconciler.model.secret import SecretSink
 from reconciler.render.view import View
 
@@ -87,8 +83,8 @@ def execute(
 
 
 class Way(NamedTuple):
-    """What is to become of an unfinished run: on as it was going, or `back`; `abandon` closes it.
-    `chosen`: a person knows that another run may have come between."""
+    """What to do with an unfinished run: continue in its direction, or roll it `back`; `abandon`
+    closes it. `chosen`: a person knows that another run may have come between."""
 
     back: bool = False
     chosen: bool = False
@@ -104,14 +100,13 @@ def execute_journal(
     declared: Callable[[], Mapping[Address, SecretSink]],
     way: Way,
 ) -> ExitStatus:
-    """Go on with the run of a journal, or end it.
+    """Continue the run of a journal, or end it.
 
-    `declared`: where the files of today send the secrets of tokens; on the way forward these are
-    asked, and only where secrets are still to be delivered. Raises StalePlan for the journal of
-    another cluster.
+    `declared`: where the current files send the secrets of tokens; asked only when the run goes
+    forward and secrets are still to be delivered. Raises StalePlan for the journal of another
+    cluster.
     """
-    events = read_journal(path)
-    plan = store.plan_of(events, path)
+    plan, state = store.load(path)
     kept = path.resolve().parent == place.folder.resolve() and not plan.identity
     if not kept and not plan.is_for(place.name, place.identity):
         raise StalePlan(
@@ -119,8 +114,8 @@ def execute_journal(
             hint="choose the cluster with --on",
         )
     mine, clock = whoami(api), SystemClock()
-    forward = not way.back and not way.abandon and not going_back(events)
-    sinks = _sinks_of_today(common, events, plan, secrets, declared) if forward else {}
+    forward = not way.back and not way.abandon and not state.is_rolling_back
+    sinks = _current_sinks(common, state, plan, secrets, declared) if forward else {}
 
     def go_on() -> Journal:
         try:
@@ -137,21 +132,21 @@ def execute_journal(
     return _run(common, api, place.folder, plan, secrets, go_on, work)
 
 
-def _sinks_of_today(
+def _current_sinks(
     common: CommonOptions,
-    events: Sequence[Event],
+    state: RunState,
     plan: Plan,
     secrets: FolderSecrets,
     declared: Callable[[], Mapping[Address, SecretSink]],
 ) -> Sinks:
-    """Where secrets are to go that have not arrived, if it is elsewhere than the journal says.
+    """Where undelivered secrets should go, if that is elsewhere than the journal says.
 
     Each sink is tried before anything is sent; raises ApplyNotRestored for one that would fail.
     """
-    waiting = undelivered(events, plan.steps)
+    waiting = undelivered(state, plan.steps)
     if not waiting:
         return {}
-    sinks = redirected(events, plan.steps, declared())
+    sinks = redirected(state, plan.steps, declared())
     steps = with_sinks(plan.steps, sinks)
     for token, number in waiting.items():
         sink = steps[number].sink
@@ -161,10 +156,13 @@ def _sinks_of_today(
             raise ApplyNotRestored(
                 failure.summary,
                 hint=f"nothing was sent; correct secret_to of {token.id} in the state files, "
-                "then: pvectl resume",
+                "then run `pvectl resume`",
             ) from None
         if number in sinks:
-            info(common, f"{token.id}: the secret goes to {sink}, as the files say now")
+            info(
+                common,
+                f"{token.id}: the secret will be delivered to {sink}, as the files now declare",
+            )
     return sinks
 
 
@@ -191,34 +189,34 @@ def _run(
         one_writer(watched, clock, whoami(api), folder, begin, tell) as (lock, journal),
     ):
         for dead in lock.taken_over:
-            text = f"took over the lock of {dead.owner}, number {dead.fence} {dead.run}"
+            text = f"took over lock {dead.fence} of {dead.owner} {dead.run}"
             info(common, text.rstrip())
         run = RunContext(watched, plan.steps, journal, clock, secrets, lock, teller(common), stop)
         runs.append(run)
         report = work(run)
-        asked = asked_for(journal.events)
+        asked = journal.state.is_requested
     if report.outcome == DONE and report.complete:
         _remember(common, folder, plan, report, secrets)
         if stop:
             info(common, "the run had finished before the signal took effect")
-    _tell(common, report)
+    _show_report(common, report)
     return status_of(report, stop, asked=asked)
 
 
-def _tell(common: CommonOptions, report: RunReport) -> None:
-    """What became of the run. Whatever happens here comes too late to decide how it ended."""
+def _show_report(common: CommonOptions, report: RunReport) -> None:
+    """Show what became of the run. A failure here no longer decides how it ended."""
     try:
         view = View(remarks={a: (t,) for a, t in report.losses.items()})
         show_if_possible(common, "report", report, view)
     except Exception as error:
         bug = Bug.of(error)
-        info(common, f"the report cannot be shown: {bug.code}: {bug.summary}\n  {bug.hint}")
+        info(common, f"cannot show the report: {bug.code}: {bug.summary}\n  {bug.hint}")
 
 
 def _remember(
     common: CommonOptions, folder: Path, plan: Plan, report: RunReport, secrets: FolderSecrets
 ) -> None:
-    """Keep hashes of the secrets that were sent; without them a change is only not noticed."""
+    """Keep hashes of the secrets that were sent; without them a later change goes unnoticed."""
     done = {address for address, became in report.objects if became is Outcome.DONE}
     gone = [change.address for change in plan.changes if change.after is None]
     try:
@@ -229,7 +227,7 @@ def _remember(
         fingerprints.remember(folder, values, secrets.places(sent), gone)
     except Exception as error:
         why = error if isinstance(error, OSError | PvectlError) else Bug.of(error)
-        info(common, f"a later change of these secrets will not be noticed: {why}")
+        info(common, f"later changes of these secrets will go unnoticed: {why}")
 
 
 def status_of(report: RunReport, stopped: list[int], *, asked: bool) -> ExitStatus:
@@ -252,7 +250,7 @@ def whoami(api: Api) -> Writer:
 
 
 def _account() -> str:
-    """The name of the account that runs this; a container may know its number only."""
+    """The name of the account that runs this; in a container there may be only a number."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -274,11 +272,11 @@ def teller(common: CommonOptions) -> Callable[[Progress], None]:
 
 @contextmanager
 def signals(stop: list[int], runs: Sequence[RunContext]) -> Iterator[None]:
-    """The first INT, TERM or HUP asks the run to stop; on the way back it changes nothing. The
-    second one stops at once: what is left is the journal's to tell, and a person's to decide.
+    """The first INT, TERM or HUP asks the run to stop; during a rollback it changes nothing. The
+    second one stops at once: the journal says what is left, and a person decides.
 
-    A further HUP is none: when a terminal closes, kernel, shell and service manager each may send
-    one. With nohup it stays ignored.
+    A further HUP does not count: when a terminal closes, kernel, shell and service manager may each
+    send one. With nohup it stays ignored.
 
     `stop` gets the numbers of the signals; `runs` holds the run once it has begun.
     """
@@ -289,11 +287,11 @@ def signals(stop: list[int], runs: Sequence[RunContext]) -> Iterator[None]:
             return
         stop.append(number)
         if len(stop) == 1:
-            _shout(f"{_answer(runs)}; again: stop at once")
+            _shout(f"{_answer(runs)}; signal again to stop at once")
             return
-        if any(run.journal.finished for run in runs):
+        if any(run.state.is_finished for run in runs):
             os._exit(128 + number)
-        _shout("stopped at once: pvectl status shows where it stands, pvectl resume goes on")
+        _shout("stopped at once: `pvectl status` shows what is done, `pvectl resume` finishes it")
         os._exit(ExitStatus.NOT_RESTORED)
 
     heeded = [signal.SIGINT, signal.SIGTERM]
@@ -310,22 +308,22 @@ def signals(stop: list[int], runs: Sequence[RunContext]) -> Iterator[None]:
 def _answer(runs: Sequence[RunContext]) -> str:
     """What the first signal leads to."""
     if not runs:
-        return "stopping as soon as the lock is settled"
-    events, steps = runs[0].journal.events, runs[0].steps
-    if is_finished(events):
-        return "the run has come to its end"
-    if going_back(events):
-        return "the way back goes on to its end"
-    if is_overtaken(events):
+        return "stopping as soon as the lock is released"
+    state, steps = runs[0].state, runs[0].steps
+    if state.is_finished:
+        return "the run has ended"
+    if state.is_rolling_back:
+        return "the rollback continues to its end"
+    if state.is_overtaken:
         return "finishing the request, then stopping: another run may have written since"
-    if final(events, steps) or _is_final(open_order(events, steps)):
-        return "finishing the request, then stopping: what was done cannot be taken back any more"
-    return "finishing the request, then taking everything back"
+    if point_of_no_return(state, steps) or _is_irreversible(open_request(state, steps)):
+        return "finishing the request, then stopping: the run cannot be rolled back any more"
+    return "finishing the request, then rolling back"
 
 
-def _is_final(under_way: tuple[OutgoingRequest, float] | None) -> bool:
-    """Whether the request that is under way is one that nothing takes back."""
-    changes = under_way[0].changes if under_way else ()
+def _is_irreversible(being_sent: tuple[OutgoingRequest, float] | None) -> bool:
+    """Whether the request that is being sent cannot be undone."""
+    changes = being_sent[0].changes if being_sent else ()
     return any(kind_of(change.address).undo(change) is Undo.NONE for change in changes)
 
 

@@ -190,7 +190,7 @@ def _read(path: Path) -> list[Known]:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """No other pvectl of this home writes the index meanwhile; without a home nobody does."""
+    """Keep other processes of this home from writing the index; without a home there are none."""
     try:
         descriptor = os.open(home(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""Where secrets may go, as somebody confirmed on this machine: $PVECTL_HOME/known-targets.json."""
+"""Where secrets may go, as confirmed on this machine: $PVECTL_HOME/known-targets.json."""
 
 from __future__ import annotations
 

@@ -1,21 +1,22 @@
-"""A run after which another one may have written: it undoes nothing by itself."""
+"""A run after which another one may have written: it undoes nothing unasked."""
 
 from __future__ import annotations
 
 from reconciler.errors import Conflict, JournalUnfinished, PvectlError
 from reconciler.execution.journal.journal import Journal
-from reconciler.execution.journal.replay import OVERTAKEN, is_late, is_overtaken, is_resumed
 from reconciler.execution.run.context import SETTLE, RunContext
 from reconciler.execution.run.observation import Observed, observe
-from reconciler.execution.run.outcome import ABANDONED, COMPLETED, Outcome, RunReport, report
+from reconciler.execution.run.outcome import report
 from reconciler.execution.run.sender import close_open
 from reconciler.model.address import Address
 from reconciler.model.change import Change
+from reconciler.model.run import ABANDONED, COMPLETED, Outcome, RunReport
+from reconciler.model.run_state import OVERTAKEN
 
 
 def ended_elsewhere(run: RunContext, *, chosen: bool) -> RunReport | None:
-    """The report of a run that another one has completed, and that is closed with that; None where
-    something is left to do, and may be done.
+    """Close a run that another one has completed, and report it; None where something is left to
+    do, and may be done.
 
     What a run that has sent nothing finds other than planned counts as another run's work, too.
     Raises JournalUnfinished where a person has to choose and has not `chosen`.
@@ -25,15 +26,15 @@ def ended_elsewhere(run: RunContext, *, chosen: bool) -> RunReport | None:
     if result.complete:
         close(run.journal, result)
         return result
-    if not is_overtaken(run.journal.events) and not _is_as_planned(run):
+    if not run.state.is_overtaken and not _is_as_planned(run):
         run.journal.write(OVERTAKEN)
-    if is_overtaken(run.journal.events) and not chosen:
+    if run.state.is_overtaken and not chosen:
         raise undecided(result)
     return None
 
 
 def abandon(run: RunContext) -> RunReport:
-    """Close a run because a person says so; the cluster stays as it is."""
+    """Close a run on request; the cluster stays as it is."""
     result = report(run, ABANDONED)
     close(run.journal, result)
     return result
@@ -55,17 +56,17 @@ def _is_as_planned(run: RunContext) -> bool:
 
 
 def undecided(found: RunReport) -> JournalUnfinished:
-    """What a person is told of a run that another one came after: what differs, and the choices."""
+    """The error for a run that another one came after: what differs, and the choices."""
     differing = [str(a) for a, became in found.objects if became is not Outcome.DONE]
     ways = [
-        f"not as this run wants it: {', '.join(differing) or 'nothing'}",
-        "pvectl status shows what became of each object",
-        "pvectl resume --abandon closes this run and leaves the cluster as it is; "
-        "pvectl plan then shows what is left to do",
-        "pvectl resume --yes goes on with what is left of this run",
+        f"not as this run declares it: {', '.join(differing) or 'nothing'}",
+        "`pvectl status` shows what became of each object",
+        "`pvectl resume --abandon` closes this run and leaves the cluster as it is; "
+        "`pvectl plan` then shows what is left to do",
+        "`pvectl resume --yes` applies what is left of this run",
     ]
     if not found.final:
-        ways.append("pvectl rollback lists what this run did, and asks before it undoes that")
+        ways.append("`pvectl rollback` lists what this run did, and asks before undoing it")
     return JournalUnfinished(
         "another run may have written to this cluster since this one stopped; nothing was changed",
         hint="\n".join(ways),
@@ -74,8 +75,7 @@ def undecided(found: RunReport) -> JournalUnfinished:
 
 def is_for_a_person(run: RunContext, failure: PvectlError) -> bool:
     """Whether undoing could hit what others made or rely on: after another run came between, or the
-    lease had ended, and where somebody was at work while this run was interrupted."""
-    events = run.journal.events
-    if is_overtaken(events) or is_late(events):
+    lease had ended, and where objects were changed while this run was interrupted."""
+    if run.state.is_overtaken or run.state.is_late:
         return True
-    return is_resumed(events) and isinstance(failure, Conflict)
+    return run.state.is_resumed and isinstance(failure, Conflict)

@@ -47,7 +47,7 @@ def save_plan(plan: Plan, path: Path, now: int, lifetime: int = LIFETIME) -> Non
 
 
 MARKS = (b'{"created":', b'"pvectl.plan"', b'"seal"')
-"""What stands in every plan file; a file without any of them never was one."""
+"""Fields of every plan file; a file without any of them never was one."""
 
 
 def load_plan(path: Path) -> SavedPlan:

@@ -1,4 +1,4 @@
-"""Folders that are this account's own: made 0700, and refused where somebody else was at work."""
+"""Folders that only this account can write to: created 0700, refused where others could write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from reconciler.errors import UsageError
 
 MODE = 0o700
-HINT = "set PVECTL_HOME to a folder of your own that nobody else can write to"
+HINT = "set PVECTL_HOME to a folder that only you can write to"
 
 
 def make(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The way back over a journal, decided by reading the cluster."""
+"""Roll back the steps of a journal, decided by reading the cluster."""
 
 from __future__ import annotations
 
@@ -10,16 +10,9 @@ from reconciler.errors import (
     PvectlError,
     Unreachable,
 )
-from reconciler.execution.journal.replay import (
-    announced,
-    is_disowned,
-    is_overtaken,
-    is_taken_back,
-    recorded,
-    touched,
-)
+from reconciler.execution.journal.replay import recorded_changes
 from reconciler.execution.run.boundary import foreseen
-from reconciler.execution.run.context import SETTLE, Direction, RunContext, Snapshot
+from reconciler.execution.run.context import SETTLE, RunContext, Snapshot
 from reconciler.execution.run.observation import (
     Observed,
     as_shown,
@@ -28,34 +21,35 @@ from reconciler.execution.run.observation import (
     matching_side,
     observe,
 )
-from reconciler.execution.run.outcome import ROLLED_BACK, RunReport, report
+from reconciler.execution.run.outcome import report
 from reconciler.execution.run.sender import close_open, write
-from reconciler.kinds import kind_of
+from reconciler.kinds import describe_step, kind_of
 from reconciler.model.change import Change, Undo
+from reconciler.model.run import ROLLED_BACK, Direction, RunReport
 
 BARRIERS = (JournalFailed, Locked, Unreachable)
-"""What bars every further request, not only the one that met it."""
+"""What prevents every further request, not only the one that met it."""
 
 
 def roll_back(run: RunContext, failure: PvectlError | None = None) -> RunReport:
-    """Take back what this run did, last step first, and verify that everything is as before.
+    """Roll back what this run did, last step first, and verify that everything is as before.
 
-    What somebody else changed meanwhile stays untouched; what cannot be taken back is listed.
-    Raises what bars every further request: JournalFailed, Locked, Unreachable.
+    Objects that were changed concurrently stay untouched; what cannot be rolled back is listed.
+    Raises what prevents every further request: JournalFailed, Locked, Unreachable.
     """
     close_open(run)
     trouble: list[PvectlError] = []
-    for number in sorted(announced(run.journal.events), reverse=True):
-        if is_taken_back(run.journal.events, number):
+    for number in sorted(run.state.announced, reverse=True):
+        if is_undone(run, number):
             continue
         try:
             with foreseen():
-                _take_back(run, number, trouble)
+                _undo_step(run, number, trouble)
         except BARRIERS:
             raise
         except PvectlError as error:
             trouble.append(error)
-            run.say(number, f"cannot be taken back: {error.summary}")
+            run.notify(number, f"cannot be rolled back: {error.summary}")
     trouble += _withdraw_secrets(run)
     result = report(run, ROLLED_BACK, failure, trouble, patience=SETTLE)
     again = any(not isinstance(error, Conflict) for error in trouble) or not result.verified
@@ -65,54 +59,65 @@ def roll_back(run: RunContext, failure: PvectlError | None = None) -> RunReport:
     return result
 
 
-def _take_back(run: RunContext, number: int, trouble: list[PvectlError]) -> None:
+def _undo_step(run: RunContext, number: int, trouble: list[PvectlError]) -> None:
     step, known_trouble = run.steps[number], len(trouble)
     sight = run.look(step.changes)
     back = [_inverse(run, number, change, sight, trouble) for change in reversed(step.changes)]
     todo = [change for change in back if change is not None]
     if todo:
-        run.say(number, f"taking back: {', '.join(str(change.address) for change in todo)}")
+        run.notify(number, f"rolling back: {describe_step(todo)}")
         write(run, number, Direction.BACK, todo, sight)
-    if len(trouble) == known_trouble and not is_taken_back(run.journal.events, number):
+    if len(trouble) == known_trouble and not is_undone(run, number):
         run.journal.write("done", step=number, direction=str(Direction.BACK))
+
+
+def is_undone(run: RunContext, number: int) -> bool:
+    """Whether a step has been rolled back to its end."""
+    return run.state.step(number).is_undone
 
 
 def _inverse(
     run: RunContext, number: int, change: Change, sight: Snapshot, trouble: list[PvectlError]
 ) -> Change | None:
-    """The change that takes one back from where it is; None where nothing of ours is there."""
+    """The change that undoes one from where it is; None where nothing of this run is there."""
     live = sight.state.get(change.address)
-    ours = number in touched(run.journal.events)
+    record = run.state.step(number)
+    ours = record.is_touched
     if live == as_shown(change.address, change.before) or is_hidden(change):
         return None
-    overtaken = is_overtaken(run.journal.events)
-    if not ours and is_disowned(run.journal.events, number):
-        summary = f"{change.address} was made by this run or by another one; which is not known"
-        trouble.append(Conflict(summary, hint="it was left alone: look at it, then plan again"))
+    if not ours and record.is_disowned:
+        summary = f"{change.address} was created by this run or by another one; which, is unknown"
+        trouble.append(
+            Conflict(summary, hint="it was left alone: check it, then run `pvectl plan` again")
+        )
         return None
-    if not ours and (overtaken or observe(change, sight.state) is not Observed.HALFWAY):
+    if not ours and (
+        run.state.is_overtaken or observe(change, sight.state) is not Observed.PARTIAL
+    ):
         return None
     if kind_of(change.address).undo(change) is Undo.NONE:
-        summary = f"{change.action} {change.address} cannot be taken back"
+        summary = f"{describe_step([change])} cannot be rolled back"
         trouble.append(ApplyNotRestored(summary, hint="pvectl plan shows what differs"))
         return None
-    found = matching_side(recorded(run.journal.events, run.steps, number), change.address, live)
+    found = matching_side(recorded_changes(run.state, run.steps, number), change.address, live)
     if not found:
-        summary = f"somebody else changed an object meanwhile: {describe(change, sight.state)}"
-        trouble.append(Conflict(summary, hint="it was left alone: look at it, then plan again"))
+        summary = f"an object was changed concurrently: {describe(change, sight.state)}"
+        trouble.append(
+            Conflict(summary, hint="it was left alone: check it, then run `pvectl plan` again")
+        )
         return None
     return change.inverse()._replace(before=found[0])
 
 
 def _withdraw_secrets(run: RunContext) -> list[PvectlError]:
-    """The secret of a token that is no more is of no use to anybody; what could not be removed."""
+    """Remove the secrets of tokens that were rolled back; what could not be removed."""
     failed: list[PvectlError] = []
     for number, step in enumerate(run.steps):
-        events = [event.name for event in run.journal.events if event.step == number]
-        if step.sink is None or "delivered" not in events or "withdrawn" in events:
+        record = run.state.step(number)
+        if step.sink is None or not record.is_delivered or record.is_withdrawn:
             continue
         for change in step.changes:
-            if change.before is None and is_taken_back(run.journal.events, number):
+            if change.before is None and is_undone(run, number):
                 try:
                     with foreseen():
                         run.secrets.withdraw(step.sink, change.address.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from graphlib import TopologicalSorter
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from reconciler.access.delta import Delta, difference
 from reconciler.access.table import AccessTable, PoolMembers
 from reconciler.kinds.kind import Kind
 from reconciler.model.address import Address
-from reconciler.model.change import Change
+from reconciler.model.change import Cause, Change
 from reconciler.model.inventory import Strays
 from reconciler.model.spec import Spec, State, digest
 from reconciler.pve.release import NEWEST, Release
@@ -94,3 +94,10 @@ def access_delta(changes: Iterable[Change]) -> Delta:
             if spec is not None:
                 grants(change.address.id, spec, table)
     return difference(before, after)
+
+
+def describe_step(changes: Sequence[Change]) -> str:
+    """What one request does, and why: `create role X (declared in access.toml:1, ...)`."""
+    title = kind_of(changes[0].address).title(tuple(changes))
+    reasons = {change.reason.text for change in changes if change.reason.cause is not Cause.UNDO}
+    return f"{title} ({reasons.pop()})" if len(reasons) == 1 else title

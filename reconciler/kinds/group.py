@@ -15,10 +15,10 @@ from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, request
+from reconciler.model.run import LOCK_PREFIX
 from reconciler.model.spec import Spec
 
 GROUPS = request("GET", "access", "groups")
-LOCK_PREFIX = "pvectl-lock-"
 """Groups of this name are the cluster-wide lock of pvectl itself; never an object, never drift."""
 LOCK_NEED = need("/access/groups", "Group.Allocate")
 """What it takes to hold that lock."""

@@ -389,5 +389,5 @@ def test_plan_and_drift_send_to_the_run_that_is_not_at_its_end(site: Site) -> No
     site.write("b.toml", "[group.more]\n")
     for command in (["plan"], ["drift"], ["plan", "--out", "p.json"]):
         ended = site.run(*command)
-        assert "An earlier run did not come to its end: pvectl status" in ended.out
+        assert "A previous run is unfinished: run `pvectl status`" in ended.out
         assert "pvectl apply" not in ended.out + ended.err

@@ -124,9 +124,9 @@ EXAMPLES: dict[ExitStatus, tuple[Callable[[Site], Ended], str]] = {
     ExitStatus.BLIND: (_blind, "weak@pve!t1 cannot see enough to decide"),
     ExitStatus.RESTORED: (_restored, ""),
     ExitStatus.NOT_RESTORED: (_not_restored, ""),
-    ExitStatus.UNFINISHED: (_unfinished, "an earlier run did not come to its end"),
+    ExitStatus.UNFINISHED: (_unfinished, "a previous run is unfinished"),
     ExitStatus.USAGE: (_usage, "--no-such-option"),
-    ExitStatus.HUNG_UP: (_hung_up, "finishing the request, then taking everything back"),
+    ExitStatus.HUNG_UP: (_hung_up, "finishing the request, then rolling back"),
     ExitStatus.INTERRUPTED: (_interrupted, ""),
     ExitStatus.TERMINATED: (_terminated, ""),
 }

@@ -93,7 +93,7 @@ def test_a_living_run_is_waited_for_and_never_taken_for_a_dead_one(site: Site) -
             assert "https://ci/17" in refused.err
         told = site.run("status")
         assert told.status == 6
-        assert f"Running now, pid {run.pid}" in told.out
+        assert f"In progress, pid {run.pid}" in told.out
         assert "pvectl resume" not in told.out
         as_json = json.loads(site.run("status", "--format", "json").out)
         assert as_json["running"].startswith(f"pid {run.pid}")
@@ -116,9 +116,12 @@ def test_status_needs_no_cluster_to_tell_what_the_journal_says(site: Site) -> No
     with _out_of_reach(site):
         told = site.run("status")
         assert told.status == 11, told
-        assert "The cluster could not be asked" in told.out
+        first = told.out.splitlines()[0]
+        assert first.startswith("Stopped at step ")
+        assert first.endswith("; run `pvectl resume`.")
+        assert "The cluster could not be read" in told.out
         assert "connection refused" in told.out
-        assert "Objects as the journal says" in told.out
+        assert "Objects according to the journal" in told.out
         assert "pvectl resume" in told.out
         as_json = json.loads(site.run("status", "--format", "json").out)
     assert as_json["locks"] is None
@@ -151,7 +154,7 @@ def _out_of_reach(site: Site) -> Iterator[None]:
 def test_a_signal_is_answered_with_what_it_leads_to(site: Site) -> None:
     site.write("a.toml", WAITING.format("cat"))
     with running(site, "apply", "--yes") as run:
-        run.interrupt("finishing the request, then taking everything back; again: stop at once")
+        run.interrupt("finishing the request, then rolling back; signal again to stop at once")
     assert run.status == 130
     assert "first" not in site.user_cfg()
     assert site.run("status").status == 0
@@ -164,7 +167,7 @@ def test_a_signal_past_the_point_of_no_return_promises_no_way_back(site: Site) -
     for name in ("go", "begun"):
         (site.state / name).unlink()
     with running(site, "rotate", "new@pve!t1", "--yes") as run:
-        run.interrupt("what was done cannot be taken back any more; again: stop at once")
+        run.interrupt("the run cannot be rolled back any more; signal again to stop at once")
     assert run.status == 130
     assert "the run had finished before the signal took effect" in run.err
     assert site.run("status").status == 0
@@ -174,10 +177,12 @@ def test_a_signal_past_the_point_of_no_return_promises_no_way_back(site: Site) -
 def test_a_second_signal_says_what_to_type(site: Site) -> None:
     site.write("a.toml", WAITING.format("cat"))
     with running(site, "apply", "--yes") as run:
-        run.interrupt("again: stop at once")
+        run.interrupt("signal again to stop at once")
         os.kill(run.pid, signal.SIGINT)
     assert run.status == 10
-    assert "stopped at once: pvectl status shows where it stands, pvectl resume goes" in run.err
+    assert (
+        "stopped at once: `pvectl status` shows what is done, `pvectl resume` finishes" in run.err
+    )
     assert site.run("status").status == 11
     assert site.run("rollback").status == 0
 
@@ -220,7 +225,7 @@ def test_a_command_that_a_message_names_means_the_same_cluster(site: Site) -> No
         assert f"pvectl apply {options} p.json" in saved.err
         assert site.run("apply", "--state", moved, "--yes").status == -signal.SIGKILL
         refused = site.run("apply", f"--state={moved}", "--yes")
-        assert f"pvectl resume {options} finishes it" in " ".join(refused.err.split())
+        assert f"pvectl resume {options}` finishes it" in " ".join(refused.err.split())
         assert f"pvectl resume {options}" in site.run("status", "--state", moved).out
         assert site.run("rollback", "--state", moved).status == 0
     finally:
@@ -307,7 +312,7 @@ def test_the_way_back_of_a_finished_run_is_listed_before_anybody_is_asked(site: 
     assert asked.status == 64
     assert asked.out == ""
     assert asked.err.splitlines()[:3] == [
-        "This is undone, where it is still as the run left it:",
+        "Will be rolled back, if unchanged since the run:",
         '  change user anna@pve: comment: "Anna M." → "Anna"; groups: +ops',
         "  delete group zz",
     ]
@@ -319,7 +324,7 @@ def test_the_way_back_of_a_finished_run_is_listed_before_anybody_is_asked(site: 
     assert ":Anna:" in site.user_cfg()
     again = site.run("rollback", journal, "--yes")
     assert again.status == 0
-    assert "nothing of this run is in force; nothing to do" in again.err
+    assert "no change of this run is left; nothing to do" in again.err
 
 
 def test_a_finished_run_that_nothing_takes_back_is_not_asked_about(site: Site) -> None:
@@ -330,5 +335,5 @@ def test_a_finished_run_that_nothing_takes_back_is_not_asked_about(site: Site) -
     journal = sorted((site.folder / "home").rglob("*.jsonl"))[-1]
     refused = site.run("rollback", journal)
     assert refused.status == 10
-    assert "token.new@pve!t1 was irreversible" in refused.err
+    assert "token.new@pve!t1 is irreversible and was applied" in refused.err
     assert site.run("status").status == 0

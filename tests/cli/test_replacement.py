@@ -106,7 +106,7 @@ def test_what_somebody_hangs_on_it_meanwhile_is_not_dropped(used: Site) -> None:
     used.edit("user.cfg", "", "acl:1:/storage/usb:bob@pve:PVEAuditor:\n")
     ended = used.run("apply", "p.json")
     assert ended.status == 9, ended
-    assert "somebody else made acl./storage/usb|user:bob@pve|PVEAuditor" in " ".join(
+    assert "created concurrently: acl./storage/usb|user:bob@pve|PVEAuditor" in " ".join(
         ended.out.split()
     )
     assert "path /mnt/old" in (used.cluster.folder / "storage.cfg").read_text()

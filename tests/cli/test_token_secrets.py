@@ -110,7 +110,7 @@ def _stuck_rotation(site: Site) -> None:
     stuck = site.run("rotate", "new@pve!t1", "--yes")
     assert stuck.status == 10, stuck
     assert "correct it, or secret_to in the state files" in " ".join(stuck.out.split())
-    assert "its secret is not delivered" in " ".join(stuck.out.split())
+    assert "its secret was not delivered" in " ".join(stuck.out.split())
 
 
 def _has_arrived(site: Site, name: str = "secrets/t1") -> None:
@@ -128,8 +128,11 @@ def test_a_rotation_goes_on_with_the_sink_that_the_files_say_now(site: Site) -> 
     site.write("a.toml", TOKEN.format(WORKING))
     resumed = site.run("resume")
     assert resumed.status == 0, resumed
-    assert "new@pve!t1: the secret goes to file secrets/t1, as the files say now" in resumed.err
-    assert "a new secret was made and delivered; one delivered before no longer works" in (
+    assert (
+        "new@pve!t1: the secret will be delivered to file secrets/t1, as the files now declare"
+        in resumed.err
+    )
+    assert "a new secret was created and delivered; one delivered before no longer works" in (
         " ".join(resumed.out.split())
     )
     _has_arrived(site)
@@ -148,7 +151,7 @@ def test_without_a_sink_in_the_files_the_one_of_the_journal_is_used(site: Site, 
     site.write("a.toml", files)
     resumed = site.run("resume")
     assert resumed.status == 0, resumed
-    assert ("secrets go where the journal says" in resumed.err) == (files == "[user.")
+    assert ("secrets are delivered where the journal says" in resumed.err) == (files == "[user.")
     secret = (site.state / "got").read_text().strip()
     assert secret == secret_of(site.cluster.folder, "new@pve!t1")
 
@@ -173,8 +176,8 @@ def test_no_way_back_is_offered_where_there_is_none(site: Site) -> None:
     _stuck_rotation(site)
     refused = site.run("apply", "--yes")
     assert refused.status == 11
-    assert "pvectl resume finishes it" in refused.err
-    assert "cannot be taken back any more" in refused.err
+    assert "`pvectl resume` finishes it" in refused.err
+    assert "cannot be rolled back any more" in refused.err
     assert "pvectl rollback" not in refused.err
     assert "pvectl rollback" not in site.run("status").out
 
@@ -185,8 +188,8 @@ def test_a_rotation_that_was_killed_offers_no_way_back_either(site: Site) -> Non
     site.write("a.toml", TOKEN.format(CUT_OFF))
     assert site.run("rotate", "new@pve!t1", "--yes").status == -9
     told = site.run("status")
-    assert "There is only the way forward" in told.out
-    assert "its secret is not delivered, or not known to be" in " ".join(told.out.split())
+    assert "It cannot be rolled back any more" in told.out
+    assert "its secret was not delivered, or may not have been" in " ".join(told.out.split())
     site.write("a.toml", TOKEN.format(WORKING))
     resumed = site.run("resume")
     assert resumed.status == 0, resumed
@@ -199,15 +202,17 @@ def test_a_secret_that_was_on_its_way_when_the_run_was_killed_is_told_of(site: S
     assert site.run("apply", "--yes").status == -9
     told = site.run("status")
     assert told.status == 11
-    assert "made, its secret not known to be delivered" in told.out
-    remark = "its secret is not delivered, or not known to be: `pvectl resume` makes and delivers"
+    assert "created, secret possibly not delivered" in told.out
+    remark = (
+        "its secret was not delivered, or may not have been: `pvectl resume` creates and delivers"
+    )
     assert remark in " ".join(told.out.split())
     as_json = json.loads(site.run("status", "--format", "json").out)
     assert "not delivered" in as_json["run"]["secrets"]["token.new@pve!t1"]
     site.write("a.toml", TOKEN.format(WORKING))
     resumed = site.run("resume")
     assert resumed.status == 0, resumed
-    words = "a new secret was made and delivered; one delivered before no longer works"
+    words = "a new secret was created and delivered; one delivered before no longer works"
     assert words in " ".join(resumed.out.split())
     _has_arrived(site)
 

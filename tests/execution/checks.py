@@ -10,9 +10,9 @@ from typing import Any
 
 from reconciler.execution.journal.journal import read_journal
 from reconciler.execution.run.observation import is_hidden
-from reconciler.execution.run.outcome import DONE, ROLLED_BACK, RunReport
 from reconciler.model.change import Undo
 from reconciler.model.request import Request
+from reconciler.model.run import DONE, ROLLED_BACK, RunReport
 from reconciler.model.spec import State
 from tests.execution.injected import (
     REFUSALS,

@@ -13,7 +13,7 @@ from unittest import mock
 
 from reconciler.errors import JournalFailed, PvectlError
 from reconciler.execution.journal.journal import read_journal
-from reconciler.execution.run.outcome import DONE, RunReport
+from reconciler.model.run import DONE, RunReport
 from tests.execution.checks import Points, all_points
 from tests.execution.size import count
 from tests.execution.worlds import Bench, is_as_before, is_declared

@@ -25,8 +25,8 @@ import reconciler.live.http.client as live
 from reconciler import cli
 from reconciler.cli import app, runner
 from reconciler.errors import RequestRefused
-from reconciler.kinds.group import LOCK_PREFIX
 from reconciler.model.request import Request
+from reconciler.model.run import LOCK_PREFIX
 from tests.execution.injected import bare
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from reconciler.errors import Conflict, RequestRefused
-from reconciler.execution.run.outcome import DONE, ROLLED_BACK, Outcome, RunReport
 from reconciler.kinds import kind_of, references, visible
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.request import Request
+from reconciler.model.run import DONE, ROLLED_BACK, Outcome, RunReport
 from reconciler.model.spec import Spec
 from tests.execution.checks import Points, all_points, pivot, requests
 from tests.execution.injected import writes

@@ -52,5 +52,5 @@ def test_a_refusal_at_any_step_gives_back_what_was_there(first, second):
             report, journal = run_plan(faulty, plan, folder / f"journal-{step}")
             assert report.outcome == "rolled back"
             assert report.restored, report
-            assert journal.finished
+            assert journal.state.is_finished
             assert (folder / "pve" / "user.cfg").read_bytes() == before

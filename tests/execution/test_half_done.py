@@ -10,13 +10,13 @@ import pytest
 
 from reconciler.errors import RequestRefused, UnknownOutcome, Unreachable
 from reconciler.execution.journal.journal import read_journal
-from reconciler.execution.run.outcome import Outcome
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.user import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.plan import Plan
 from reconciler.model.request import Request
+from reconciler.model.run import Outcome
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec
 from reconciler.planning.ordering.order import order

@@ -70,7 +70,7 @@ def test_and_the_index_while_no_node_answers(place: Site, killed: Plan) -> None:
     index.write_text(index.read_text().replace(alias, DEAD))
     told = at(place, DEAD, "status")
     assert told.status == 11, told
-    assert "Objects as the journal says" in told.out
+    assert "Objects according to the journal" in told.out
 
 
 def test_a_plan_is_applied_by_another_address(place: Site) -> None:

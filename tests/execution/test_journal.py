@@ -9,7 +9,8 @@ import pytest
 
 from reconciler.errors import JournalBroken, JournalUnfinished
 from reconciler.execution.journal import store
-from reconciler.execution.journal.journal import Event, Journal, read_journal
+from reconciler.execution.journal.journal import Journal, read_journal
+from reconciler.model.run import Event
 from reconciler.model.spec import State
 from tests.execution import disk
 from tests.execution.pair import FIRST, SECOND

@@ -445,7 +445,7 @@ def test_a_lock_that_cannot_be_completed_is_nobody_else_s(
                 raise failure
             return self.api.send(request, secrets)
 
-    with pytest.raises(kind, match="cannot be completed") as caught:
+    with pytest.raises(kind, match="could not be finalised") as caught:
         acquire(Refusing(cluster.api), clock, Writer("a"), tmp_path / "fence")
     assert "pvectl unlock --fence " in caught.value.hint  # type: ignore[attr-defined]
     assert lock_records(cluster.api) == []

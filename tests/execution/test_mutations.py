@@ -201,13 +201,13 @@ def secret_in_the_journal(patch: Patch) -> None:
 
 def no_look_after_a_failure(patch: Patch) -> None:
     """The look before the request is used once more."""
-    real = sender._until_in_force
+    real = sender._send_until_applied
 
     def blind(run: Any, one: Any, sight: Any, *, more: bool) -> None:
         patch.setattr(sender, "_after", lambda *_: sight)
         real(run, one, sight, more=more)
 
-    patch.setattr(sender, "_until_in_force", blind)
+    patch.setattr(sender, "_send_until_applied", blind)
 
 
 def others_count_as_before(patch: Patch) -> None:
@@ -215,7 +215,7 @@ def others_count_as_before(patch: Patch) -> None:
 
     def kindly(change: Any, state: Any) -> Observed:
         seen = real(change, state)
-        return Observed.BEFORE if seen is Observed.OTHER else seen
+        return Observed.BEFORE if seen is Observed.CONFLICT else seen
 
     for module in (apply, sender, rollback):
         patch.setattr(module, "observe", kindly)
@@ -300,7 +300,7 @@ MUTATIONS = (
     ),
     Mutation(
         "everything once more on resume",
-        instead((apply, "is_through"), of=lambda *_: False),
+        instead((apply, "is_complete"), of=lambda *_: False),
         on_a_cluster(test_half_done.test_a_new_password_that_was_recorded_is_not_sent_again),
     ),
     Mutation(
@@ -315,12 +315,12 @@ MUTATIONS = (
     ),
     Mutation(
         "rollback begins anew after a crash",
-        instead((rollback, "is_taken_back"), of=lambda *_: False),
+        instead((rollback, "is_undone"), of=lambda *_: False),
         on_the_pair(checks.rollback_killed_is_resumed, lambda points: points[-4:]),
     ),
     Mutation(
         "no rollback",
-        instead((rollback, "_take_back")),
+        instead((rollback, "_undo_step")),
         on_the_pair(checks.killed_is_rolled_back, every_third),
     ),
     Mutation(
@@ -347,7 +347,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what others hung on it goes too",
-        instead((sender, "_refuse_hanging")),
+        instead((sender, "_reject_new_dependents")),
         on_tokens(rivals.what_hangs_on_it_is_kept),
     ),
     Mutation(
@@ -357,7 +357,7 @@ MUTATIONS = (
     ),
     Mutation(
         "unsent counts as unknown",
-        instead((outcome, "_told"), of=lambda *_: outcome.Outcome.UNKNOWN),
+        instead((outcome, "_outcome_of_step"), of=lambda *_: outcome.Outcome.UNKNOWN),
         on_a_cluster(
             test_vanishing.test_the_wait_is_told_and_bounded_and_nothing_unsent_is_unknown, False
         ),
@@ -407,14 +407,14 @@ MUTATIONS = (
     Mutation("no seal", seal_not_checked, on_a_plan_file),
     Mutation(
         "live locks overlooked",
-        instead((lock, "_refuse_if_live")),
+        instead((lock, "_reject_live")),
         on_a_cluster(
             test_locks.test_a_second_run_is_refused_and_told_who_and_what_to_type, TestClock()
         ),
     ),
     Mutation(
         "no second look at the lock",
-        instead((lock, "_make_sure")),
+        instead((lock, "_confirm")),
         many_ask_at_once,
     ),
     Mutation(

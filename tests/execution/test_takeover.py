@@ -87,7 +87,7 @@ def test_a_cluster_that_another_machine_completed_is_left_alone(
             resumed = place.run("resume", ahead=2 * AHEAD)
             assert resumed.status == 0, (at, resumed)
             itself = when == "kill_after" and at == points[-1]
-            ending = "Applied:" if itself else "Completed by another run:"
+            ending = "Apply complete:" if itself else "Completed by another run:"
             assert ending in resumed.out, resumed
             untouched(place, healthy)
             assert place.run("status").status == 0
@@ -113,7 +113,7 @@ def test_what_differs_is_named_and_a_person_chooses(place: Site) -> None:
     plan, healthy = lost(place)
     ended = place.run("resume", ahead=2 * AHEAD)
     assert ended.status == 11, ended
-    assert "not as this run wants it: group.g2" in ended.err
+    assert "not as this run declares it: group.g2" in ended.err
     for command in ("resume --abandon", "resume --yes", "rollback"):
         assert f"pvectl {command}" in ended.err
     untouched(place, healthy)
@@ -177,7 +177,7 @@ def test_a_token_that_another_run_may_have_made_keeps_its_secret(place: Site) ->
     healthy = other_machine(place, {**there, **STATE})
     stopped = place.run("resume", "--yes", ahead=2 * AHEAD)
     assert stopped.status == 10, stopped
-    assert "pvectl resume --abandon, then" in " ".join(stopped.out.split())
+    assert "`pvectl resume --abandon`, then" in " ".join(stopped.out.split())
     untouched(place, healthy)
     plan.clean()
 

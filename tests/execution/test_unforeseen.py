@@ -11,8 +11,7 @@ import pytest
 
 from reconciler.errors import Bug, ExitStatus, UnexpectedAnswer
 from reconciler.execution.apply import apply_plan
-from reconciler.execution.journal.journal import Journal, is_finished
-from reconciler.execution.run.outcome import RunReport
+from reconciler.execution.journal.journal import Journal
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
@@ -20,6 +19,7 @@ from reconciler.kinds.user import UserSpec
 from reconciler.live.answer_check import CheckedApi
 from reconciler.model.address import Address
 from reconciler.model.request import Request
+from reconciler.model.run import RunReport
 from reconciler.model.secret import SecretSink
 from tests.execution.worlds import Bench, World, bench, is_as_before, world
 from tests.support.engine import Passing
@@ -75,7 +75,7 @@ def run(
     path = ready.begin()
     with Journal.open(path) as journal:
         going = ready.run(api, journal)
-        going.tell = tell
+        going.notify_progress = tell
         return apply_plan(going), path
 
 
@@ -101,7 +101,7 @@ def test_a_cluster_that_nobody_can_read_any_more_leaves_a_journal_to_resume(
     there, plan = ready
     report, path = run(plan, Breaking(there.api, Points(8, on=True)))
     assert not report.verified
-    assert not is_finished(Journal.open(path).events)
+    assert not Journal.open(path).state.is_finished
     assert plan.resume(path).restored
     is_as_before(there, plan.before)
 

@@ -16,7 +16,6 @@ from reconciler.execution.apply import apply_plan, resume_run, roll_back_run
 from reconciler.execution.journal import store
 from reconciler.execution.journal.journal import Journal
 from reconciler.execution.run.context import RunContext
-from reconciler.execution.run.outcome import RunReport
 from reconciler.kinds import all_kinds, visible
 from reconciler.kinds.shared.reader import EVERYTHING, read_state
 from reconciler.model.address import Address
@@ -27,6 +26,7 @@ from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan
 from reconciler.model.policy import Manage, Mode, Policy
 from reconciler.model.request import Request
+from reconciler.model.run import RunReport
 from reconciler.model.spec import Spec, State
 from reconciler.planning.builder import build_plan
 from reconciler.planning.request import PlanRequest

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from reconciler.errors import Conflict, Interrupted, RequestRefused
-from reconciler.execution.journal.journal import Event
-from reconciler.execution.run.outcome import Outcome, RunReport
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.pool.membership import PoolSpec
@@ -20,6 +18,8 @@ from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Access, LeftAlone, Plan
+from reconciler.model.run import Event, Outcome, RunReport
+from reconciler.model.run_state import RunState
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.spec import Spec
 from reconciler.planning.ordering.order import order
@@ -251,7 +251,7 @@ def broken_report() -> RunReport:
         (Address("user", "felhom-ctl@pve"), Outcome.UNDONE),
     )
     conflict = Conflict(
-        "somebody else changed an object meanwhile: group.night: planned comment: "
+        "an object was changed concurrently: group.night: planned comment: "
         '"a" → "b", found comment: "a" → "c"',
         hint="look at it, then plan again",
     )
@@ -270,7 +270,7 @@ def done_report() -> RunReport:
     return RunReport("done", tuple((c.address, Outcome.DONE) for c in first_plan().changes))
 
 
-def journal(plan: Plan, *, ended: bool) -> list[Event]:
+def journal(plan: Plan, *, ended: bool) -> RunState:
     """A run whose third step was announced and never answered; or one that came to its end."""
     begin = {
         "plan": plan.to_json(),
@@ -297,4 +297,4 @@ def journal(plan: Plan, *, ended: bool) -> list[Event]:
     if ended:
         objects = {str(c.address): "done" for c in plan.changes}
         events.append(Event("end", {"outcome": "done", "objects": objects}))
-    return events
+    return RunState.of(events)

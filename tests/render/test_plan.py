@@ -10,7 +10,6 @@ import time
 from dataclasses import replace
 
 from reconciler.errors import Interrupted
-from reconciler.execution.run.outcome import Outcome, RunReport
 from reconciler.kinds import fingerprint
 from reconciler.kinds.acl import AclSpec
 from reconciler.model.address import Address
@@ -18,6 +17,7 @@ from reconciler.model.change import Cause
 from reconciler.model.drift import DriftClass, Memory
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Plan
+from reconciler.model.run import Outcome, RunReport
 from reconciler.model.spec import Spec
 from reconciler.planning.drift import drift_of, remembered
 from reconciler.render import FORMATS

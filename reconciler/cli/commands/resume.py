@@ -22,7 +22,7 @@ def resume(
     journal: JournalFile = None,
     yes: Annotated[
         bool,
-        typer.Option("--yes", help="Go on although another run may have written since."),
+        typer.Option("--yes", help="Continue although another run may have written since."),
     ] = False,
     abandon: Annotated[
         bool,
@@ -31,9 +31,9 @@ def resume(
 ) -> ExitStatus:
     """Finish an interrupted run, forward or back, whichever way it was going.
 
-    What was done already is read from the cluster; nothing is sent twice. Where another run may
-    have written since, this one is closed if all that it wanted is in force; else exit 11 says
-    what differs, and what can be done.
+    What was applied already is read from the cluster; nothing is sent twice. Where another run may
+    have written since, this one is closed if everything is as it declared; else exit 11 says what
+    differs, and what can be done.
     """
     if yes and abandon:
         raise UsageError("--abandon closes the run, --yes goes on with it", hint="give one of them")

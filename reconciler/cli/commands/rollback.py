@@ -14,7 +14,9 @@ from reconciler.cli.runner import Way
 from reconciler.errors import (
     ExitStatus,
 )
-from reconciler.execution.journal.journal import is_finished, read_journal
+from reconciler.execution.journal import store
+from reconciler.execution.journal.journal import read_journal
+from reconciler.model.run_state import RunState
 
 
 @command(app, "rollback", Panel.RECOVERY, 3)
@@ -25,16 +27,16 @@ def rollback(
         bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
     ] = False,
 ) -> ExitStatus:
-    """Take an interrupted run back, and verify that everything is as before.
+    """Roll back an interrupted run, and verify that everything is as before.
 
-    With a finished journal: lists what that run did and asks, then takes it back, where the objects
-    are still as it left them.
+    With a finished journal: lists what that run did and asks, then undoes it, where the objects are
+    still as it left them.
     """
     check_formats(common, "report")
-    if journal is not None and journal.is_file() and is_finished(read_journal(journal)):
-        listed = steps_to_undo(journal)
+    if journal is not None and journal.is_file() and RunState.of(read_journal(journal)).is_finished:
+        listed = steps_to_undo(*store.load(journal))
         if not listed:
-            info(common, "nothing of this run is in force; nothing to do")
+            info(common, "no change of this run is left; nothing to do")
             return ExitStatus.OK
         confirm_undo(common, listed, yes=yes)
         yes = True

@@ -18,6 +18,7 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.execution.journal.journal import read_journal
+from reconciler.model.run_state import RunState
 from reconciler.render.documents.schedule_preview import remarks
 from reconciler.render.view import View
 
@@ -51,4 +52,4 @@ def show_file(
 
 
 def _show_journal(common: CommonOptions, path: Path) -> None:
-    show(common, "journal", read_journal(path))
+    show(common, "journal", RunState.of(read_journal(path)))

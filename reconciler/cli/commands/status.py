@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
@@ -23,46 +22,27 @@ from reconciler.errors import (
 )
 from reconciler.execution.identity import NEW, SAME
 from reconciler.execution.journal import store
-from reconciler.execution.journal.journal import Event, read_journal
-from reconciler.execution.journal.replay import (
-    OVERTAKEN,
-    going_back,
-    is_unbroken,
-)
 from reconciler.execution.lock.local import running
-from reconciler.execution.lock.record import LockRecord, known_as, lock_records
+from reconciler.execution.lock.record import known_as, lock_records
 from reconciler.execution.run.context import take_snapshot
-from reconciler.execution.run.outcome import (
-    ROLLED_BACK,
-    STOPPED,
-    RunReport,
-    report_from_cluster,
-    report_from_journal,
-)
+from reconciler.execution.run.outcome import report_from_cluster, report_from_journal
 from reconciler.model.api import Api
+from reconciler.model.plan import Plan
+from reconciler.model.run import ROLLED_BACK, STOPPED, Event, RunReport
+from reconciler.model.run_state import OVERTAKEN, ClusterStatus, RunState
 from reconciler.render.view import View
 
 
-class Standing(NamedTuple):
-    """What `status` shows; `journal` is empty where no run is unfinished."""
-
-    journal: str
-    events: Sequence[Event]
-    report: RunReport | None
-    holders: Sequence[LockRecord]
-    running: str = ""
-    unasked: str = ""
-
-    def exit_status(self, moment: float) -> ExitStatus:
-        """An unfinished run before everything else, unless it is under way."""
-        if self.running:
-            return ExitStatus.LOCKED
-        if self.report is not None:
-            return ExitStatus.UNFINISHED
-        if self.unasked:
-            return ExitStatus.UNREACHABLE
-        live = any(holder.until > moment for holder in self.holders)
-        return ExitStatus.LOCKED if live else ExitStatus.OK
+def exit_status(found: ClusterStatus, moment: float) -> ExitStatus:
+    """An unfinished run before everything else, unless it is running."""
+    if found.running:
+        return ExitStatus.LOCKED
+    if found.report is not None:
+        return ExitStatus.UNFINISHED
+    if found.unreachable:
+        return ExitStatus.UNREACHABLE
+    live = any(holder.until > moment for holder in found.holders)
+    return ExitStatus.LOCKED if live else ExitStatus.OK
 
 
 @command(app, "status", Panel.RECOVERY, 1)
@@ -78,11 +58,11 @@ def status(
         ),
     ] = "",
 ) -> ExitStatus:
-    """Show the unfinished run, if there is one, what became of each object, and who holds the lock.
+    """Show the unfinished run, if any, what became of each object, and who holds the lock.
 
-    Reads only. A cluster that cannot be reached is no hindrance: then it is what the journal says.
-    Exit 11 when a run is unfinished, 6 when one is under way or somebody holds the lock, 7 when
-    that cannot be asked, else 0.
+    Reads only. Where the cluster is unreachable, shows what the journal says. Exit 11 when a run is
+    unfinished, 6 when one is running or the lock is held, 7 when the cluster cannot be asked,
+    else 0.
     """
     check_formats(common, "standing")
     if cluster_is not in ("", SAME, NEW):
@@ -91,33 +71,36 @@ def status(
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         del settings
         with connect(cluster, read_only=True) as api:
-            standing = _standing(api, here(cluster, api, moved=cluster_is).folder)
+            found = _read(api, here(cluster, api, moved=cluster_is).folder)
         moment = now()
-        show(common, "standing", standing, View(now=moment))
-        return standing.exit_status(moment)
+        show(common, "standing", found, View(now=moment))
+        return exit_status(found, moment)
 
     return each_cluster(common, one)
 
 
-def _standing(api: Api, folder: Path) -> Standing:
-    """Read from the cluster and the newest journal; where nobody answers, from the journal."""
+def _read(api: Api, folder: Path) -> ClusterStatus:
+    """Read from the cluster and the newest journal; from the journal where nothing answers."""
     live = running(folder)
     path = store.unfinished(folder)
-    events = read_journal(path) if path else []
-    steps = store.plan_of(events, path).steps if path else ()
-    outcome = ROLLED_BACK if going_back(events) else STOPPED
+    plan: Plan | None = None
+    state = RunState()
+    if path:
+        plan, state = store.load(path)
+    steps = plan.steps if plan else ()
+    outcome = ROLLED_BACK if state.is_rolling_back else STOPPED
     reached: RunReport | None = None
     try:
-        there = lock_records(api)
+        there = tuple(lock_records(api))
         if path:
-            if not live and not is_unbroken(events, known_as(there)):
-                events = [*events, Event(OVERTAKEN, {})]
+            if not live and not state.is_unbroken(known_as(there)):
+                state.add(Event(OVERTAKEN, {}))
             reached = report_from_cluster(
-                events, steps, lambda changes: take_snapshot(api, changes).state, outcome
+                state, steps, lambda changes: take_snapshot(api, changes).state, outcome
             )
             if live:  # a secret is on its way, and nothing is to be done about it
                 reached = replace(reached, secrets={})
     except (Unreachable, RequestRefused) as error:
-        reached = report_from_journal(events, steps, outcome) if path else None
-        return Standing(str(path or ""), events, reached, (), live, error.summary)
-    return Standing(str(path or ""), events, reached, there, live)
+        reached = report_from_journal(state, steps, outcome) if path else None
+        return ClusterStatus(str(path or ""), state, reached, (), live, error.summary)
+    return ClusterStatus(str(path or ""), state, reached, there, live)

@@ -11,40 +11,30 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from reconciler.errors import JournalBroken, JournalFailed
 from reconciler.execution.private_folder import make
+from reconciler.model.run import Event
+from reconciler.model.run_state import RunState
 from reconciler.model.spec import canonical
 
 START = "0" * 64
 RESERVE = 64 * 1024
-"""Bytes kept free beside a journal at least: given back when the disk is full, so that the way back
-can still be recorded."""
-
-
-class Event(NamedTuple):
-    """One line: what happened, to which step, and what belongs to it."""
-
-    name: str
-    data: Mapping[str, Any]
-
-    @property
-    def step(self) -> int:
-        """Number of the step, from 0; -1 where it belongs to none."""
-        return int(self.data.get("step", -1))
+"""Bytes kept free beside a journal at least: released when the disk is full, so that a rollback can
+still be recorded."""
 
 
 class Journal:
-    """An append-only file, one per run. Use `Journal.create` or `Journal.open`."""
+    """An append-only file, one per run, and its state. Use `Journal.create` or `Journal.open`."""
 
     def __init__(self, path: Path, descriptor: int, events: list[Event], last: str) -> None:
         self.path = path
-        self.events = events
-        self.cramped = False
-        """The reserve is used up: there is room for the way back, not for going on."""
+        self.state = RunState.of(events)
+        """what the events amount to, kept up to date by `write`"""
+        self.disk_full = False
+        """the reserve is in use: there is room for a rollback, not for going on"""
         self._descriptor = descriptor
         self._last = last
         self._size = os.lseek(descriptor, 0, os.SEEK_END)
@@ -81,18 +71,18 @@ class Journal:
     def write(self, name: str, **data: Any) -> None:
         """Append one event; it is on the disk when this returns, else JournalFailed is raised."""
         event = Event(name, data)
-        line, hashed = _line(event, len(self.events), self._last)
+        line, hashed = _line(event, len(self.state.events), self._last)
         try:
             self._append(line)
         except OSError as first:
             if not _drop_reserve(self.path):
                 raise _failed(self.path, first) from None
-            self.cramped = True
+            self.disk_full = True
             try:
                 self._append(line)
             except OSError as error:
                 raise _failed(self.path, error) from None
-        self.events.append(event)
+        self.state.add(event)
         self._last = hashed
         self._size += len(line)
 
@@ -118,30 +108,17 @@ class Journal:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-            if self.finished:
+            if self.state.is_finished:
                 _drop_reserve(self.path)
 
     def discard_if_new(self) -> None:
-        """Remove a journal in which nothing stands but its beginning."""
-        if len(self.events) <= 1:
+        """Remove a journal that holds nothing but its beginning."""
+        if len(self.state.events) <= 1:
             os.close(self._descriptor)
             self._descriptor = -1
             _drop_reserve(self.path)
             with contextlib.suppress(OSError):
                 self.path.unlink()
-
-    @property
-    def finished(self) -> bool:
-        """Whether the run came to an end that leaves nothing to do."""
-        return is_finished(self.events)
-
-
-def is_finished(events: Sequence[Event]) -> bool:
-    """Whether these events end a run; an `end` that leaves work for a person can be resumed."""
-    if not events:
-        return False
-    last = events[-1]
-    return last.name == "end" and not last.data.get("unfinished", False)
 
 
 def read_journal(path: Path) -> list[Event]:
@@ -217,7 +194,7 @@ def _write_reserve(path: Path, size: int) -> None:
 
 
 def _drop_reserve(path: Path) -> bool:
-    """Give the reserved bytes back; False when there were none."""
+    """Release the reserved bytes; False when there were none."""
     try:
         _reserve(path).unlink()
     except OSError:

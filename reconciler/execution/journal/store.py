@@ -13,27 +13,28 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconciler.errors import JournalBroken, JournalFailed, JournalUnfinished, UsageError
-from reconciler.execution.journal.journal import RESERVE, Event, Journal, is_finished, read_journal
-from reconciler.execution.journal.replay import OVERTAKEN, final, going_back
+from reconciler.execution.journal.journal import RESERVE, Journal, read_journal
+from reconciler.execution.journal.replay import point_of_no_return, reject_broken
 from reconciler.execution.lock.local import refuse_running
 from reconciler.execution.secrets.routing import as_redirected
 from reconciler.kinds import fingerprint, specs
 from reconciler.kinds.shared.step import misfit
 from reconciler.model.address import Address
 from reconciler.model.plan import Plan
+from reconciler.model.run_state import OVERTAKEN, RunState
 from reconciler.model.spec import canonical
 
 TIMES = 4
-"""The way back is recorded in less than this many times the size of the plan."""
+"""A rollback is recorded in less than this many times the size of the plan."""
 
 TAIL = 64 * 1024
 """Bytes at the end of a journal in which its last line is looked for."""
 
 OPENED = frozenset({"continued", "taking", OVERTAKEN})
-"""Events of a run that goes on, before it has the lock."""
+"""Events of a resumed run, before it has the lock."""
 
 KEPT = 50
-"""How many of the newest journals are looked at for what was applied before."""
+"""How many of the newest journals are read for what was applied before."""
 
 
 def home(environ: Mapping[str, str] = os.environ) -> Path:
@@ -45,8 +46,8 @@ def home(environ: Mapping[str, str] = os.environ) -> Path:
     if given:
         if not Path(given).is_absolute():
             raise UsageError(
-                f"PVECTL_HOME is '{given}', which is another folder wherever pvectl is called",
-                hint=f"give all of the path: PVECTL_HOME={Path(given).absolute()}",
+                f"PVECTL_HOME is '{given}', which depends on the current folder",
+                hint=f"give an absolute path: PVECTL_HOME={Path(given).absolute()}",
             )
         return Path(given)
     base = environ.get("XDG_STATE_HOME", "")
@@ -79,17 +80,17 @@ def journals(folder: Path) -> list[Path]:
 
 
 def unfinished(folder: Path) -> Path | None:
-    """The newest journal whose run did not come to an end; raises JournalBroken, JournalFailed."""
+    """The newest journal of an unfinished run; raises JournalBroken, JournalFailed."""
     for path in reversed(journals(folder)):
         if not _seems_finished(path):
-            events = read_journal(path)
-            if events and not is_finished(events):
+            state = RunState.of(read_journal(path))
+            if state.events and not state.is_finished:
                 return path
     return None
 
 
 def _seems_finished(path: Path) -> bool:
-    """A look at the last line only, so that many old journals cost nothing."""
+    """Judged by the last line only, so that many old journals cost nothing."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - TAIL))
@@ -104,21 +105,21 @@ def refuse_unfinished(folder: Path) -> None:
     path = unfinished(folder)
     if path is not None:
         raise JournalUnfinished(
-            f"an earlier run did not come to its end: {path}",
-            hint=f"pvectl status shows where it stands; {_ways_on(path)}",
+            f"a previous run is unfinished: {path}",
+            hint=f"`pvectl status` shows it; {_ways_on(path)}",
         )
 
 
 def _ways_on(path: Path) -> str:
     """What can be done about an unfinished run."""
-    events = read_journal(path)
+    state = RunState.of(read_journal(path))
     with contextlib.suppress(JournalBroken):
-        pivot = final(events, plan_of(events, path).steps)
+        pivot = point_of_no_return(state, plan_of(state, path).steps)
         if pivot:
-            return f"pvectl resume finishes it; {pivot} cannot be taken back any more"
-    if going_back(events):
-        return "pvectl resume finishes the way back"
-    return "pvectl resume finishes it, pvectl rollback takes it back"
+            return f"`pvectl resume` finishes it; {pivot} cannot be rolled back any more"
+    if state.is_rolling_back:
+        return "`pvectl resume` finishes the rollback"
+    return "`pvectl resume` finishes it, `pvectl rollback` undoes it"
 
 
 def refuse_to_begin(folder: Path) -> None:
@@ -148,12 +149,12 @@ def start(folder: Path, plan: Plan, owner: str, run_url: str, now: float) -> Jou
 
 
 def go_on(path: Path, owner: str, run_url: str, now: float, *, back: bool) -> Journal:
-    """The journal of an earlier run, continued the way it was going, or `back`.
+    """The journal of a previous run, continued in its direction, or `back`.
 
     Raises JournalBroken, JournalFailed.
     """
     journal = Journal.open(path)
-    direction = back or going_back(journal.events)
+    direction = back or journal.state.is_rolling_back
     moment = round(now, 3)
     try:
         journal.write("continued", owner=owner, run=run_url, time=moment, back=direction)
@@ -164,23 +165,31 @@ def go_on(path: Path, owner: str, run_url: str, now: float, *, back: bool) -> Jo
 
 
 def abandon(journal: Journal) -> None:
-    """Nothing came of opening it: a new journal is gone, one that had ended has ended again."""
-    before = list(journal.events)
+    """Undo the opening of a journal: a new one is deleted, one that had ended ends again."""
+    before = list(journal.state.events)
     while before and before[-1].name in OPENED:
         before.pop()
-    if len(journal.events) <= 1:
+    if len(journal.state.events) <= 1:
         journal.discard_if_new()
-    elif len(before) < len(journal.events) and is_finished(before):
+    elif len(before) < len(journal.state.events) and RunState.of(before).is_finished:
         journal.write("end", **before[-1].data)
 
 
-def plan_of(events: list[Event], path: Path) -> Plan:
+def load(path: Path) -> tuple[Plan, RunState]:
+    """The plan and the state of a recorded run; raises JournalBroken, JournalFailed."""
+    state = RunState.of(read_journal(path))
+    plan = plan_of(state, path)
+    reject_broken(state, plan.steps)
+    return plan, state
+
+
+def plan_of(state: RunState, path: Path) -> Plan:
     """The plan with which a journal begins, its secrets sent where the run sent them last; raises
     JournalBroken."""
     try:
-        plan = Plan.from_json(events[0].data["plan"], specs())
+        plan = Plan.from_json(state.events[0].data["plan"], specs())
         _refuse_forged(plan, path)
-        return replace(plan, steps=as_redirected(events, plan.steps))
+        return replace(plan, steps=as_redirected(state, plan.steps))
     except (IndexError, KeyError, ValueError, TypeError):
         raise JournalBroken(
             f"{path.name} does not begin with a plan of this version",
@@ -209,7 +218,8 @@ def applied(folder: Path, since: float = 0) -> dict[Address, str]:
             events = read_journal(path)
             if not events or float(events[0].data.get("time", 0)) < since:
                 continue
-            changes = {str(change.address): change for change in plan_of(events, path).changes}
+            plan = plan_of(RunState.of(events), path)
+            changes = {str(change.address): change for change in plan.changes}
             for event in events:
                 objects = event.data.get("objects", {}) if event.name == "end" else {}
                 for name, became in objects.items():

@@ -28,21 +28,16 @@ from reconciler.errors import (
     UnknownOutcome,
     Unreachable,
 )
-from reconciler.execution.journal.journal import Event, Journal
-from reconciler.execution.journal.replay import (
-    OVERTAKEN,
-    announced,
-    is_overtaken,
-    is_unbroken,
-    last_time,
-)
+from reconciler.execution.journal.journal import Journal
 from reconciler.execution.journal.store import abandon
 from reconciler.execution.lock.local import fences, local_lock, remember_fences, this_host
-from reconciler.execution.lock.record import LockRecord, known_as, lock_records, remove
+from reconciler.execution.lock.record import comment, known_as, lock_records, remove
 from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import SETTLE, Clock
 from reconciler.model.api import Api
 from reconciler.model.request import request
+from reconciler.model.run import LockRecord
+from reconciler.model.run_state import OVERTAKEN
 
 LEASE = 300.0
 """Seconds that a lock lives without being renewed; longer than any single write can take."""
@@ -52,7 +47,7 @@ SKEW = 300.0
 
 RESERVED = SETTLE + 15.0
 """Seconds before the end of the lease in which no request is begun any more: one that was begun
-before has come into force, or never will, when somebody else may take over."""
+before has arrived, or never will, when another run may take over."""
 
 TRIES = 3
 """How often the lock is asked for while others write to user.cfg all the time."""
@@ -88,14 +83,14 @@ class ClusterLock:
         rivals = [h for h in there.values() if h.claim != self.mine.claim and h.until > now]
         if self.mine.claim not in there or (now >= self.mine.until and rivals):
             raise Locked(
-                "the lock on the cluster was lost: the lease ended and somebody took it over",
-                hint="look at what they do, then: pvectl status",
+                "the cluster lock was lost: its lease ended and another run took it over",
+                hint="check what that run does, then run `pvectl status`",
             )
         if self.mine.until - now <= LEASE / 2:
             self._extend(now)
 
     def number(self, known: Iterable[int]) -> int:
-        """Take a number above all that are known, now that nobody else can."""
+        """Take a number above all known ones, now that no other run can."""
         now = self.clock.now()
         fence = max([int(now * 1000), *known]) + 1
         mine = self.mine._replace(fence=fence, until=now + LEASE)
@@ -104,7 +99,7 @@ class ClusterLock:
         return fence
 
     def _write(self, mine: LockRecord) -> None:
-        put = request("PUT", "access", "groups", mine.group, comment=mine.comment())
+        put = request("PUT", "access", "groups", mine.group, comment=comment(mine))
         self.api.send(put)
 
     def _extend(self, now: float) -> None:
@@ -116,8 +111,8 @@ class ClusterLock:
             if self.mine.until - self.clock.now() > RESERVED:
                 return
             raise Locked(
-                f"the lock on the cluster cannot be renewed: {error.summary}",
-                hint="when that is mended: pvectl status",
+                f"the cluster lock cannot be renewed: {error.summary}",
+                hint="when that is fixed, run `pvectl status`",
             ) from None
         self.mine = longer
 
@@ -126,8 +121,8 @@ class ClusterLock:
         with contextlib.suppress(PvectlError), foreseen():
             remove(self.api, self.mine)
 
-    def leave(self) -> None:
-        """End the lease, and leave the lock object: as long as it is there, nobody else wrote."""
+    def expire(self) -> None:
+        """End the lease and leave the lock object: while it is there, no other run has written."""
         with contextlib.suppress(PvectlError):
             self._write(self.mine._replace(until=self.clock.now()))
 
@@ -150,7 +145,7 @@ def one_writer(
     """
     note = ", ".join(filter(None, (f"since {_moment(clock.now())}", mine.run)))
     with local_lock(folder, note) as numbers, begin() as journal:
-        late = lease_ended(journal.events[:-1], clock.now())
+        late = lease_ended(journal.state.previous_time, clock.now())
         try:
             lock = acquire(api, clock, mine, numbers, tell, partial(_claim, journal, late=late))
         except BaseException:
@@ -160,16 +155,16 @@ def one_writer(
             _record(journal, lock)
             yield lock, journal
         finally:
-            _let_go(lock, journal)
+            _release_or_expire(lock, journal)
 
 
 def _moment(now: float) -> str:
     return f"{dt.datetime.fromtimestamp(now, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def lease_ended(events: Iterable[Event], now: float) -> bool:
-    """Whether a run stopped so long ago that its lease has ended for certain."""
-    return now - last_time(events) > LEASE
+def lease_ended(last_time: float, now: float) -> bool:
+    """Whether a run whose last event was then (Unix seconds) has lost its lease for certain."""
+    return now - last_time > LEASE
 
 
 def _claim(journal: Journal, mine: LockRecord, there: Iterable[LockRecord], *, late: bool) -> None:
@@ -177,20 +172,21 @@ def _claim(journal: Journal, mine: LockRecord, there: Iterable[LockRecord], *, l
 
     `late`: it goes on after its lease had ended.
     """
-    if not announced(journal.events):
+    if not journal.state.has_announced:
         return
-    unbroken = is_unbroken(journal.events, known_as(there))
-    if not unbroken and not is_overtaken(journal.events):
+    unbroken = journal.state.is_unbroken(known_as(there))
+    if not unbroken and not journal.state.is_overtaken:
         journal.write(OVERTAKEN)
     journal.write("taking", claim=mine.claim, **({"late": True} if late else {}))
 
 
-def _let_go(lock: ClusterLock, journal: Journal) -> None:
+def _release_or_expire(lock: ClusterLock, journal: Journal) -> None:
     """Remove the lock, unless it is to prove later that no other run came between."""
-    if journal.finished or is_overtaken(journal.events) or not announced(journal.events):
+    state = journal.state
+    if state.is_finished or state.is_overtaken or not state.has_announced:
         lock.release()
     else:
-        lock.leave()
+        lock.expire()
 
 
 def _record(journal: Journal, lock: ClusterLock) -> None:
@@ -219,13 +215,13 @@ def acquire(
     now, known = clock.now(), fences(numbers)
     there = lock_records(api)
     own = frozenset(holder.claim for holder in _own(there, numbers))
-    _refuse_if_live([h for h in there if h.claim not in own], now)
+    _reject_live([h for h in there if h.claim not in own], now)
     claim = max([int(now * 1000), *known, *(holder.claim for holder in there)]) + 1
     mine = LockRecord(claim, claim, *writer, now + LEASE, this_host())
     remember_fences(numbers, [*sorted(own), claim])
     lock = ClusterLock(api, clock, mine, tuple(there), tell)
     _create(lock)
-    _make_sure(lock, own)
+    _confirm(lock, own)
     try:
         found(mine, there)
         for dead in there:
@@ -237,13 +233,13 @@ def acquire(
         raise
     except PvectlError as error:
         lock.release()
-        raise _incomplete(lock, error) from None
+        raise _not_finalised(lock, error) from None
     return lock
 
 
-def _incomplete(lock: ClusterLock, error: PvectlError) -> PvectlError:
-    """The lock was made and could not be numbered: nobody else has it."""
-    summary = f"the lock on the cluster cannot be completed: {error.summary}"
+def _not_finalised(lock: ClusterLock, error: PvectlError) -> PvectlError:
+    """The lock was created but could not be numbered; no other run has it."""
+    summary = f"the cluster lock could not be finalised: {error.summary}"
     left = f"where `pvectl status` still shows it: pvectl unlock --fence {lock.mine.fence}"
     if isinstance(error, RequestRefused) and error.forbidden:
         right = "the lock is a group: grant Group.Allocate on /access/groups to"
@@ -270,7 +266,7 @@ def clear(api: Api, folder: Path) -> list[LockRecord]:
 
 def _create(lock: ClusterLock) -> None:
     mine = lock.mine
-    post = request("POST", "access", "groups", groupid=mine.group, comment=mine.comment())
+    post = request("POST", "access", "groups", groupid=mine.group, comment=comment(mine))
     for attempt in range(TRIES):
         try:
             lock.api.send(post)
@@ -279,17 +275,17 @@ def _create(lock: ClusterLock) -> None:
         except RequestRefused as refused:
             if refused.lock_timeout and attempt + 1 < TRIES:
                 continue
-            raise _why_not(lock, refused) from None
+            raise _reason(lock, refused) from None
         return None
     return None
 
 
-def _why_not(lock: ClusterLock, refused: RequestRefused) -> PvectlError:
+def _reason(lock: ClusterLock, refused: RequestRefused) -> PvectlError:
     if "already exists" in refused.reason:
-        return Locked("somebody else takes the lock at this moment", hint="try again")
+        return Locked("another run is taking the lock right now", hint="try again")
     if refused.forbidden:
         return Refused(
-            f"{lock.api.actor} may not take the lock on the cluster",
+            f"{lock.api.actor} may not take the cluster lock",
             hint="the lock is a group: grant it Group.Allocate on /access/groups",
         )
     return refused
@@ -301,11 +297,11 @@ def _wait_for(lock: ClusterLock) -> None:
     lock.tell(f"no answer to the request for the lock; reading for up to {SETTLE:g} s")
     while lock.mine.claim not in {holder.claim for holder in lock_records(lock.api)}:
         if lock.clock.now() >= until:
-            raise Unreachable("the lock on the cluster could not be taken: no answer")
+            raise Unreachable("the cluster lock could not be taken: no answer")
         lock.clock.sleep(1.0)
 
 
-def _refuse_if_live(there: list[LockRecord], now: float) -> None:
+def _reject_live(there: list[LockRecord], now: float) -> None:
     for holder in there:
         if holder.until > now:
             run = f" ({holder.run})" if holder.run else ""
@@ -314,21 +310,21 @@ def _refuse_if_live(there: list[LockRecord], now: float) -> None:
                 raise Locked(
                     f"{holder.owner} holds the lock{run}: what its group {holder.group} says "
                     "cannot be read",
-                    hint=f"waiting does not help; find out who made it, then: {unlock}",
+                    hint=f"waiting does not help; find out who created it, then run `{unlock}`",
                 )
             if holder.until > now + LEASE + SKEW:
                 raise Locked(
                     f"there is a lock of {holder.owner}{run} that ends later than pvectl lets any: "
                     "it is forged or damaged, or the clock of one machine is wrong",
-                    hint=f"waiting does not help; find out who made it, then: {unlock}",
+                    hint=f"waiting does not help; find out who created it, then run `{unlock}`",
                 )
             raise Locked(
                 f"{holder.owner} holds the lock for {int(holder.until - now)} s more{run}",
-                hint=f"wait; if that run is dead for certain: {unlock}",
+                hint=f"wait; if that run is certainly dead, run `{unlock}`",
             )
 
 
-def _make_sure(lock: ClusterLock, dead: frozenset[int]) -> None:
+def _confirm(lock: ClusterLock, dead: frozenset[int]) -> None:
     """Of two locks made at the same moment only one remains; raises Locked in the other run.
 
     `dead`: claims that do not count although their lease has not ended.
@@ -346,4 +342,4 @@ def _make_sure(lock: ClusterLock, dead: frozenset[int]) -> None:
             break
         lock.clock.sleep(1.0)
     lock.release()
-    raise Locked("somebody else took the lock at the same moment", hint="try again")
+    raise Locked("another run took the lock at the same moment", hint="try again")

@@ -34,7 +34,7 @@ def local_lock(folder: Path, note: str = "") -> Iterator[Path]:
     try:
         if not _taken(descriptor):
             raise _locked(_note(descriptor))
-        with contextlib.suppress(OSError):  # on a full disk nobody is told who runs
+        with contextlib.suppress(OSError):  # on a full disk the running process is not named
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, ", ".join(filter(None, (f"pid {os.getpid()}", note))).encode(), 0)
         yield folder / "fence"

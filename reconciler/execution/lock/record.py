@@ -6,41 +6,27 @@ import json
 import math
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from reconciler.errors import Locked, RequestRefused
-from reconciler.kinds.group import GROUPS, LOCK_PREFIX
+from reconciler.kinds.group import GROUPS
 from reconciler.model.api import Api
 from reconciler.model.request import request
+from reconciler.model.run import LOCK_PREFIX, LockRecord
 
 _NUMBER = re.compile("[0-9]{1,18}")
 """A claim or a fencing number: milliseconds, for longer than anybody will live."""
 
 
-class LockRecord(NamedTuple):
-    """A lock object as it stands in the cluster; `until` in Unix seconds, `host` where it runs."""
-
-    claim: int
-    fence: int
-    owner: str
-    run: str
-    until: float
-    host: str = ""
-
-    @property
-    def group(self) -> str:
-        return f"{LOCK_PREFIX}{self.claim}"
-
-    def comment(self) -> str:
-        """What the group's comment holds."""
-        fields = {
-            "fence": self.fence,
-            "host": self.host,
-            "owner": self.owner,
-            "run": self.run,
-            "until": int(self.until),
-        }
-        return "lock of pvectl " + json.dumps(fields, sort_keys=True)
+def comment(holder: LockRecord) -> str:
+    """What the comment of the lock's group holds."""
+    fields = {
+        "fence": holder.fence,
+        "host": holder.host,
+        "owner": holder.owner,
+        "run": holder.run,
+        "until": int(holder.until),
+    }
+    return "lock of pvectl " + json.dumps(fields, sort_keys=True)
 
 
 def lock_records(api: Api) -> list[LockRecord]:

@@ -1,4 +1,4 @@
-"""Where what nobody foresaw becomes an error like any other: the rim of everything a run does."""
+"""Unexpected exceptions become errors like any other at the boundary of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reconciler.errors import Bug, PvectlError
 def foreseen() -> Iterator[None]:
     """Whatever is raised inside leaves as a PvectlError: an exception of any other class as Bug.
 
-    Once a request was sent, a run owes the cluster its way back, whatever went wrong: a mistake in
+    Once a request was sent, a run owes the cluster a rollback, whatever went wrong: a mistake in
     this program, a library, or the machine is no reason to leave things half done.
     """
     try:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeVar
 
 from reconciler.errors import AuthenticationFailed, CertificateNotTrusted, Unreachable
 from reconciler.execution.journal.journal import Journal
+from reconciler.execution.journal.replay import reject_broken
 from reconciler.execution.run.observation import dependents
 from reconciler.kinds import all_kinds, kind_of
 from reconciler.kinds.kind import Reads
@@ -18,7 +18,7 @@ from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Change
 from reconciler.model.plan import Step
-from reconciler.model.request import Request
+from reconciler.model.run_state import RunState
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.spec import State
 
@@ -32,11 +32,6 @@ LONGEST_PAUSE = 10.0
 T = TypeVar("T")
 
 
-class Direction(StrEnum):
-    FORWARD = "forward"
-    BACK = "back"
-
-
 class Clock(Protocol):
     """The time, so that tests can have their own."""
 
@@ -48,7 +43,7 @@ class Clock(Protocol):
 
 
 class Secrets(Protocol):
-    """The way in and out for secrets; values never pass through anything else."""
+    """The only way in and out for secret values."""
 
     def resolve(self, reference: SecretRef) -> str:
         """The value behind a reference; raises SinkFailed."""
@@ -60,7 +55,7 @@ class Secrets(Protocol):
         """Hand a new token's secret to its sink; raises SinkFailed."""
 
     def withdraw(self, sink: SecretSink, token: str) -> None:
-        """Remove what was delivered for a token that is taken back; raises SinkFailed."""
+        """Remove what was delivered for a token that was rolled back; raises SinkFailed."""
 
 
 class Lease(Protocol):
@@ -86,7 +81,7 @@ class Snapshot(NamedTuple):
     answers: Reads
 
     def digest(self, change: Change) -> str:
-        """PVE's digest of the file in which an object stands, "" where there is none."""
+        """PVE's digest of the file that holds an object, "" where there is none."""
         return kind_of(change.address).digest(self.answers, change.address.id)
 
 
@@ -99,15 +94,6 @@ def take_snapshot(api: Api, changes: Iterable[Change]) -> Snapshot:
     return Snapshot(*read_state(api, ids, ids))
 
 
-class OutgoingRequest(NamedTuple):
-    """One request to be sent: for which step (from 0), which way, and the changes it carries."""
-
-    step: int
-    direction: Direction
-    request: Request
-    changes: tuple[Change, ...]
-
-
 @dataclass(slots=True)
 class RunContext:
     """What a run needs; `stop` is filled by a signal and looked at between steps."""
@@ -118,10 +104,18 @@ class RunContext:
     clock: Clock
     secrets: Secrets
     lease: Lease
-    tell: Callable[[Progress], None] = lambda _: None
+    notify_progress: Callable[[Progress], None] = lambda _: None
     stop: list[int] = field(default_factory=list)
-    gone: bool = False
-    """the cluster has not answered for as long as that is borne"""
+    unreachable: bool = False
+    """the cluster has not answered for as long as it is waited for"""
+
+    def __post_init__(self) -> None:
+        reject_broken(self.journal.state, self.steps)
+
+    @property
+    def state(self) -> RunState:
+        """What the journal says so far."""
+        return self.journal.state
 
     def look(self, changes: Iterable[Change], patience: float = SETTLE) -> Snapshot:
         """The live objects of all kinds that these changes touch.
@@ -130,21 +124,21 @@ class RunContext:
         refuses the caller, Unreachable is raised.
         """
         changes = tuple(changes)
-        return self.patiently(lambda: take_snapshot(self.api, changes), patience)
+        return self.with_retries(lambda: take_snapshot(self.api, changes), patience)
 
-    def hanging_on(self, addresses: Iterable[Address]) -> dict[Address, tuple[Address, ...]]:
+    def dependents_of(self, addresses: Iterable[Address]) -> dict[Address, tuple[Address, ...]]:
         """The live objects that name each of these."""
-        gone = tuple(addresses)
-        kinds = {address.kind for address in gone}
+        named = tuple(addresses)
+        kinds = {address.kind for address in named}
         names = [name for name, kind in all_kinds().items() if kind.refers_to & kinds]
         if not names:
             return {}
         wanted = dict.fromkeys(names, EVERYTHING)
-        state = self.patiently(lambda: read_state(self.api, names, wanted)[0])
-        return {address: dependents(address, state) for address in gone}
+        state = self.with_retries(lambda: read_state(self.api, names, wanted)[0])
+        return {address: dependents(address, state) for address in named}
 
-    def patiently(self, read: Callable[[], T], patience: float = SETTLE) -> T:
-        """Read; where the cluster does not answer, again, as `look` does."""
+    def with_retries(self, read: Callable[[], T], patience: float = SETTLE) -> T:
+        """Read; retry while the cluster does not answer, as `look` does."""
         until, pause = self.clock.now() + patience, 1.0
         while True:
             try:
@@ -152,22 +146,24 @@ class RunContext:
             except (AuthenticationFailed, CertificateNotTrusted):
                 raise
             except Unreachable as error:
-                self.gone = self.clock.now() >= until
-                if self.gone:
+                self.unreachable = self.clock.now() >= until
+                if self.unreachable:
                     raise
-                self.waits(f"no answer ({error.summary}); asking again", until)
+                self.notify_wait(f"no answer ({error.summary}); retrying", until)
             else:
-                self.gone = False
+                self.unreachable = False
                 return answer
             self.clock.sleep(min(pause, max(until - self.clock.now(), 0.1)))
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def waits(self, what: str, until: float) -> None:
-        """Tell what is waited for, and until when (Unix seconds)."""
+    def notify_wait(self, what: str, until: float) -> None:
+        """Report what the run is waiting for, and until when (Unix seconds)."""
         left = max(0, round(until - self.clock.now()))
         moment = f"{dt.datetime.fromtimestamp(until, dt.UTC):%H:%M:%S} UTC"
-        self.tell(Progress(0, len(self.steps), f"{what} until {moment}, {left} s more"))
+        self.notify_progress(
+            Progress(0, len(self.steps), f"{what}, for up to {left} s (until {moment})")
+        )
 
-    def say(self, number: int, text: str) -> None:
-        """Tell about a step."""
-        self.tell(Progress(number + 1, len(self.steps), text))
+    def notify(self, number: int, text: str) -> None:
+        """Report what happens to a step."""
+        self.notify_progress(Progress(number + 1, len(self.steps), text))

@@ -1,4 +1,4 @@
-"""Whether live objects are as planned before, as wanted, halfway between, or something else."""
+"""Whether live objects are as before, as declared, partly changed, or changed concurrently."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Observed(StrEnum):
 
     BEFORE = "before"
     AFTER = "after"
-    HALFWAY = "halfway"
+    PARTIAL = "partial"
     """PVE did the first of two writes and not the second"""
-    OTHER = "other"
-    """somebody else changed it"""
+    CONFLICT = "conflict"
+    """it was changed concurrently"""
 
 
 def observe(change: Change, state: State) -> Observed:
-    """What `state` shows of the change; `OTHER` is nobody's to touch.
+    """What `state` shows of the change; a `CONFLICT` is left alone.
 
     A change that does not show (a new password) always looks like `BEFORE`.
     """
@@ -36,8 +36,8 @@ def observe(change: Change, state: State) -> Observed:
     if any(
         live == as_shown(change.address, spec) for spec in kind_of(change.address).halfway(change)
     ):
-        return Observed.HALFWAY
-    return Observed.OTHER
+        return Observed.PARTIAL
+    return Observed.CONFLICT
 
 
 def left(change: Change, side: Spec | None, live: Spec | None) -> Spec | None:
@@ -98,7 +98,7 @@ def describe(change: Change, state: State) -> str:
     before, after = (as_shown(change.address, side) for side in (change.before, change.after))
     live = state.get(change.address)
     if before is None:
-        return f"{change.address}: planned to be made ({said(after)}), found {said(live)}"
+        return f"{change.address}: planned to be created ({said(after)}), found {said(live)}"
     planned = "to be deleted" if after is None else differences(before, after)
     found = said(live) if live is None else differences(before, live) or "as it was before"
     return f"{change.address}: planned {planned or 'a new secret'}, found {found}"

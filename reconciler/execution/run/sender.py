@@ -15,12 +15,10 @@ from reconciler.errors import (
     UnknownOutcome,
     Unreachable,
 )
-from reconciler.execution.journal.replay import is_overtaken, open_order
+from reconciler.execution.journal.replay import open_request
 from reconciler.execution.run.context import (
     LONGEST_PAUSE,
     SETTLE,
-    Direction,
-    OutgoingRequest,
     RunContext,
     Snapshot,
 )
@@ -32,29 +30,30 @@ from reconciler.execution.run.observation import (
     is_hidden,
     observe,
 )
-from reconciler.kinds import kind_of
+from reconciler.kinds import describe_step, kind_of
 from reconciler.model.change import Change
+from reconciler.model.run import Direction, OutgoingRequest
 from reconciler.model.secret import SecretRef
 
 TRIES = 4
 """How often a request is sent at most: again after PVE's lock messages, or when it is certain that
-it did not come into force."""
+it had no effect."""
 
 MASK = "***"
 SHORTEST_SECRET = 4
-"""A secret shorter than this is not masked in PVE's words: it would blank out ordinary ones."""
+"""A secret shorter than this is not masked in PVE's messages: it would mask ordinary words."""
 
 
 def write(
     run: RunContext, number: int, direction: Direction, changes: Sequence[Change], sight: Snapshot
 ) -> None:
-    """Bring changes of one step into force with as few requests as their kind needs.
+    """Apply changes of one step with as few requests as their kind needs.
 
-    `sight`: the look that the decision was made on. Raises what made it fail: RequestRefused,
-    Conflict, SinkFailed, Unreachable, UnknownOutcome, or what bars any further write: JournalFailed
-    and Locked.
+    `sight`: the snapshot that the decision was based on. Raises what made it fail: RequestRefused,
+    Conflict, SinkFailed, Unreachable, UnknownOutcome, or what prevents any further write:
+    JournalFailed and Locked.
     """
-    _refuse_hanging(run, changes)
+    _reject_new_dependents(run, changes)
     step = run.steps[number]
     if direction is Direction.FORWARD and tuple(changes) == step.changes:
         orders = [OutgoingRequest(number, direction, step.request, step.changes)]
@@ -70,33 +69,33 @@ def write(
         _carry_out(run, order, fresh, more=position + 1 < len(orders))
 
 
-def _refuse_hanging(run: RunContext, changes: Sequence[Change]) -> None:
-    """Proxmox VE drops in silence what hangs on an object that goes. The plan takes that along, so
-    what is there now is somebody else's. Raises Conflict.
+def _reject_new_dependents(run: RunContext, changes: Sequence[Change]) -> None:
+    """Proxmox VE silently deletes what depends on a deleted object. The plan deletes all that it
+    knew of, so what is there now was created concurrently. Raises Conflict.
 
-    What is made again may keep what Proxmox VE leaves alone.
+    An object that is recreated may keep what Proxmox VE leaves alone.
     """
     made = {c.address for step in run.steps for c in step.changes if c.before is None}
     destroyed = {c.address for step in run.steps for c in step.changes if c.after is None}
-    gone = [change.address for change in changes if change.after is None]
+    deleted = [change.address for change in changes if change.after is None]
     found = [
         other
-        for address, others in run.hanging_on(gone).items()
+        for address, others in run.dependents_of(deleted).items()
         for other in others
         if address not in made & destroyed or other.kind in kind_of(address).drops
     ]
     if found:
         raise Conflict(
-            f"somebody else made {', '.join(map(str, found))}, which would go with "
-            f"{', '.join(map(str, gone))}",
-            hint="it was left alone: look at it, then plan again",
+            f"created concurrently: {', '.join(map(str, found))}, which would be deleted with "
+            f"{', '.join(map(str, deleted))}",
+            hint="nothing was deleted: check it, then run `pvectl plan` again",
         )
 
 
 def _carry_out(run: RunContext, order: OutgoingRequest, sight: Snapshot, *, more: bool) -> None:
-    """One request, or what leads to the same where its kind knows another way."""
+    """One request, or the fallback of its kind that leads to the same state."""
     try:
-        _until_in_force(run, order, sight, more=more)
+        _send_until_applied(run, order, sight, more=more)
     except RequestRefused as refusal:
         ways = [
             way
@@ -109,13 +108,13 @@ def _carry_out(run: RunContext, order: OutgoingRequest, sight: Snapshot, *, more
             for request, carried in kind_of(way.address).requests([way]):
                 other = OutgoingRequest(order.step, order.direction, request, carried)
                 last = position + 1 == len(ways)
-                _until_in_force(run, other, run.look(carried), more=more or not last)
+                _send_until_applied(run, other, run.look(carried), more=more or not last)
 
 
-def _until_in_force(
+def _send_until_applied(
     run: RunContext, order: OutgoingRequest, sight: Snapshot, *, more: bool
 ) -> None:
-    """Send until it is certain that the request came into force; raises when it will not."""
+    """Send until it is certain that the request was applied; raises when it will not be."""
     lost = False
     for attempt in range(1, TRIES + 1):
         try:
@@ -129,10 +128,10 @@ def _until_in_force(
             if _has_vanished(order, sight, failure):
                 _pass_over(run, order, more=more)
                 return
-            _refuse_strangers(order, sight, failure)
+            _reject_concurrent_change(order, sight, failure)
             if attempt == TRIES or not _may_send_again(failure):
                 raise
-            run.say(order.step, f"attempt {attempt} did not come into force: {failure.summary}")
+            run.notify(order.step, f"attempt {attempt} had no effect: {failure.summary}")
             run.clock.sleep(2.0 ** (attempt - 1))
         else:
             _deliver(run, order, answer)
@@ -160,7 +159,7 @@ def _send(run: RunContext, order: OutgoingRequest, sight: Snapshot, attempt: int
     try:
         run.lease.renew()
     except Locked:
-        why = "not sent: the lock on the cluster was lost"
+        why = "not sent: the cluster lock was lost"
         _record(run, order, "refused", unsent=True, why=why)
         raise
     try:
@@ -188,26 +187,27 @@ def _record(run: RunContext, order: OutgoingRequest, name: str, **data: Any) -> 
 
 
 def _after(run: RunContext, order: OutgoingRequest, failure: PvectlError) -> Snapshot:
-    """What is there after a failure, read for as long as the request may still come into force."""
+    """What is there after a failure, read for as long as the request may still arrive."""
     if isinstance(failure, UnknownOutcome):
-        run.say(order.step, f"the outcome is unknown: {failure.summary}")
-        return settle(run, order.changes, run.clock.now())
+        run.notify(order.step, f"sent, outcome unknown: {failure.summary}")
+        return settle(run, order.changes, run.clock.now(), f"request {order.step + 1}")
     if isinstance(failure, Unreachable):
         _record(run, order, "refused", unsent=True, why=f"not sent: {failure.summary}")
     return run.look(order.changes)
 
 
 def _record_failure(run: RunContext, order: OutgoingRequest, failure: PvectlError) -> None:
-    """`unknown` where nobody can see the difference that the request makes."""
+    """Record `unknown` where the effect of the request cannot be seen."""
     if not isinstance(failure, Unreachable):
         in_doubt = isinstance(failure, UnknownOutcome) and any(map(is_hidden, order.changes))
         _record(run, order, "unknown" if in_doubt else "refused", why=failure.summary)
 
 
-def settle(run: RunContext, changes: Sequence[Change], since: float) -> Snapshot:
-    """Read until the changes are in force, or until they cannot come into force any more.
+def settle(run: RunContext, changes: Sequence[Change], since: float, waiting_for: str) -> Snapshot:
+    """Read until the changes are applied, or until the request can no longer arrive.
 
-    `since` (Unix seconds): when the request reached the server at the latest.
+    `since` (Unix seconds): when the request reached the server at the latest; `waiting_for` names
+    it.
     """
     pause, until = 1.0, min(since, run.clock.now()) + SETTLE
     while True:
@@ -215,15 +215,15 @@ def settle(run: RunContext, changes: Sequence[Change], since: float) -> Snapshot
         if is_applied(changes, sight.state) or run.clock.now() >= until:
             return sight
         run.lease.renew()
-        run.waits("not seen in force yet; reading again", until)
+        run.notify_wait(f"{waiting_for} may still arrive: reading again", until)
         run.clock.sleep(min(pause, max(until - run.clock.now(), 0.1)))
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
 def _is_ours(order: OutgoingRequest, sight: Snapshot, failure: PvectlError, attempt: int) -> bool:
-    """Whether the request came into force although it failed.
+    """Whether the request was applied although it failed.
 
-    What is there after the very first request was plainly refused was made by somebody else.
+    What is there after the very first request was plainly refused was created concurrently.
     """
     doubtful = isinstance(failure, UnknownOutcome) or (
         isinstance(failure, RequestRefused) and failure.lock_timeout
@@ -242,20 +242,22 @@ def _has_vanished(order: OutgoingRequest, sight: Snapshot, failure: PvectlError)
 def _pass_over(run: RunContext, order: OutgoingRequest, *, more: bool) -> None:
     """Go on, without the deletion as a change of this run: rollback does not bring it back."""
     names = ", ".join(str(change.address) for change in order.changes)
-    run.say(order.step, f"already gone: {names}")
+    run.notify(order.step, f"already gone: {names}")
     if order.direction is Direction.BACK:
         _record(run, order, "done", more=more)
     elif not more:
         run.journal.write("skipped", step=order.step)
 
 
-def _refuse_strangers(order: OutgoingRequest, sight: Snapshot, failure: PvectlError) -> None:
-    """Raises Conflict where the failure comes from somebody else's change."""
+def _reject_concurrent_change(
+    order: OutgoingRequest, sight: Snapshot, failure: PvectlError
+) -> None:
+    """Raises Conflict where the failure comes from a concurrent change."""
     for change in order.changes:
-        if observe(change, sight.state) is Observed.OTHER:
+        if observe(change, sight.state) is Observed.CONFLICT:
             raise Conflict(
-                f"somebody else changed an object meanwhile: {describe(change, sight.state)}",
-                hint="look at it, then plan again",
+                f"an object was changed concurrently: {describe(change, sight.state)}",
+                hint="check it, then run `pvectl plan` again",
             ) from failure
 
 
@@ -266,7 +268,7 @@ def _may_send_again(failure: PvectlError) -> bool:
 
 
 def _deliver(run: RunContext, order: OutgoingRequest, answer: Any) -> None:
-    """Hand the secret in an answer to its sink; it is never kept here."""
+    """Deliver the secret in an answer to its sink; it is never stored here."""
     for change in order.changes if _has_sink(order) else ():
         sink = kind_of(change.address).sink(change)
         if sink is None:
@@ -275,10 +277,10 @@ def _deliver(run: RunContext, order: OutgoingRequest, answer: Any) -> None:
         value = answer.get("value") if isinstance(answer, dict) else None
         if not isinstance(value, str) or not value:
             raise SinkFailed(
-                f"Proxmox VE told no secret for {change.address}",
-                hint="make the token by hand, or use a release that does",
+                f"Proxmox VE returned no secret for {change.address}",
+                hint="create the token by hand, or use a release that returns it",
             )
-        sink = run.steps[order.step].sink or sink  # the files may say another one by now
+        sink = run.steps[order.step].sink or sink  # the files may name another one by now
         run.secrets.deliver(sink, change.address.id, value)
         _record(run, order, "delivered", sink=str(sink))
 
@@ -293,7 +295,7 @@ def _has_sink(order: OutgoingRequest) -> bool:
 def renew_secrets(
     run: RunContext, number: int, changes: Sequence[Change], *, more: bool = False
 ) -> None:
-    """Give tokens whose secret was lost on the way a new one, and deliver that."""
+    """Regenerate secrets that were lost before delivery, and deliver the new ones."""
     for change in changes:
         kind = kind_of(change.address)
         if kind.sink(change) is None:
@@ -302,37 +304,37 @@ def renew_secrets(
         try:
             for request, carried in kind.requests([again]):
                 order = OutgoingRequest(number, Direction.FORWARD, request, carried)
-                _until_in_force(run, order, run.look(carried), more=more)
+                _send_until_applied(run, order, run.look(carried), more=more)
         except RequestRefused as refusal:
             if "regenerate" not in refusal.errors or change.before is not None:
                 raise
-            _make_again(run, number, change, more=more)
+            _recreate(run, number, change, more=more)
 
 
-def _make_again(run: RunContext, number: int, change: Change, *, more: bool) -> None:
-    """Older releases cannot renew a secret. The token is new, so nothing hangs on it yet."""
+def _recreate(run: RunContext, number: int, change: Change, *, more: bool) -> None:
+    """Older releases cannot regenerate a secret. The token is new: nothing depends on it yet."""
     for piece in (change.inverse(), change):
         for request, carried in kind_of(change.address).requests([piece]):
             order = OutgoingRequest(number, Direction.FORWARD, request, carried)
-            gone = piece.after is None
-            _until_in_force(run, order, run.look(carried), more=more or gone)
+            deleted = piece.after is None
+            _send_until_applied(run, order, run.look(carried), more=more or deleted)
 
 
 def close_open(run: RunContext) -> None:
     """Wait for a request whose outcome was never recorded, and record what became of it.
 
-    What is in force may be another run's work if one came between: then it is not claimed.
+    What is applied may be another run's work if one came between: then it is not claimed.
     """
-    found = open_order(run.journal.events, run.steps)
+    found = open_request(run.state, run.steps)
     if found is None:
         return
     order, sent = found
-    run.say(order.step, "a request was under way when the run stopped; reading what became of it")
-    sight = settle(run, order.changes, sent)
+    run.notify(order.step, f"{describe_step(order.changes)}: being sent when the run stopped")
+    sight = settle(run, order.changes, sent, f"request {order.step + 1}")
     if is_applied(order.changes, sight.state):
-        ours = order.direction is Direction.BACK or not is_overtaken(run.journal.events)
+        ours = order.direction is Direction.BACK or not run.state.is_overtaken
         _record(run, order, "found" if ours else "disowned")
     elif any(map(is_hidden, order.changes)):
         _record(run, order, "unknown", why="the run stopped before it was answered")
     else:
-        _record(run, order, "refused", why="it did not come into force")
+        _record(run, order, "refused", why="it had no effect")

@@ -11,6 +11,7 @@ from reconciler.execution.journal.journal import read_journal
 from reconciler.execution.journal.store import journals, plan_of
 from reconciler.kinds import kind_of
 from reconciler.model.change import Change
+from reconciler.model.run_state import RunState
 
 
 def secret_ages(folder: Path) -> Mapping[str, int]:
@@ -30,7 +31,7 @@ def _of_run(path: Path) -> Iterator[tuple[str, int]]:
         if event.name == "end"
         for name, state in event.data.get("objects", {}).items()
     }
-    for change in plan_of(events, path).changes if events else ():
+    for change in plan_of(RunState.of(events), path).changes if events else ():
         if became.get(str(change.address)) == "done" and _has_new_secret(change):
             yield change.address.id, int(events[0].data["time"])
 

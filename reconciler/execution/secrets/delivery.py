@@ -78,7 +78,7 @@ def withdraw(sink: SecretSink, folder: Path, token_id: str) -> None:
 
 
 def _holds_secret(sink: SecretSink, folder: Path, token_id: str) -> bool:
-    """Whether the sink's file is there, and is not somebody's own by now."""
+    """Whether the sink's file is there, and was not replaced."""
     if sink.command is not None or not _path(sink, folder).exists():
         return False
     held = read_back(sink, folder, token_id) or ""
@@ -259,7 +259,7 @@ def _executable(name: str, folder: Path) -> None:
 
 def _run(command: tuple[str, ...], folder: Path, token_id: str, secret: str) -> None:
     try:
-        done = subprocess.run(  # noqa: S603 - the command stands in the reviewed state files
+        done = subprocess.run(  # noqa: S603 - the command is in the reviewed state files
             command,
             cwd=folder,
             input=secret.encode(),

@@ -1,13 +1,15 @@
-"""A run as its journal tells it: where each step stands, what happened when, what to do next."""
+"""A run according to its journal: the state of each step, what happened when, what to do next."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
-from reconciler.kinds import kind_of, specs
+from reconciler.kinds import describe_step, specs
 from reconciler.model.plan import Step
+from reconciler.model.run import Direction, Event
+from reconciler.model.run_state import RunState, StepRecord, StepState
 from reconciler.model.secret import SecretRef
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
@@ -20,79 +22,58 @@ from reconciler.text.humanize import clock, moment
 FORMAT = 1
 
 
-class Event(Protocol):
-    """One line of a journal."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def data(self) -> Mapping[str, Any]: ...
-
-    @property
-    def step(self) -> int: ...
-
-
-Events = Sequence[Event]
-
-_STANDS = {
-    ("intent", "forward"): ("announced, outcome not recorded", Style.WARNING),
-    ("intent", "back"): ("being taken back, outcome not recorded", Style.WARNING),
-    ("delivered", ""): ("sent, secret delivered", Style.WARNING),
-    ("done", "forward"): ("done", Style.GOOD),
-    ("done", "back"): ("taken back", Style.UPDATE),
-    ("found", "forward"): ("in force, as was seen later", Style.WARNING),
-    ("found", "back"): ("taken back, as was seen later", Style.UPDATE),
-    ("unknown", ""): ("sent, nobody can see the outcome", Style.ERROR),
-    ("disowned", ""): ("in force, by this run or by another one", Style.WARNING),
-    ("refused", "back"): ("could not be taken back", Style.ERROR),
-    ("refused", ""): ("refused", Style.ERROR),
-    ("skipped", ""): ("was in force already", Style.GOOD),
-    ("withdrawn", ""): ("taken back, its secret removed", Style.UPDATE),
+_BACK = {
+    StepState.ANNOUNCED: ("rollback sent, outcome unknown", Style.WARNING),
+    StepState.DONE: ("rolled back", Style.UPDATE),
+    StepState.IN_FORCE: ("rolled back, as a later read showed", Style.UPDATE),
+    StepState.REFUSED: ("could not be rolled back", Style.ERROR),
 }
-_NOT_BEGUN = ("not begun", Style.FAINT)
-_UNSURE = ("made, its secret not known to be delivered", Style.WARNING)
+_STATES = {
+    StepState.NOT_BEGUN: ("not begun", Style.FAINT),
+    StepState.ANNOUNCED: ("sent, outcome unknown", Style.WARNING),
+    StepState.BEGUN: ("begun", Style.WARNING),
+    StepState.DELIVERED: ("sent, secret delivered", Style.WARNING),
+    StepState.DONE: ("done", Style.GOOD),
+    StepState.IN_FORCE: ("done, as a later read showed", Style.WARNING),
+    StepState.UNKNOWN: ("sent, outcome cannot be seen", Style.ERROR),
+    StepState.DISOWNED: ("done, by this run or another one", Style.WARNING),
+    StepState.REFUSED: ("refused", Style.ERROR),
+    StepState.SKIPPED: ("already applied", Style.GOOD),
+    StepState.WITHDRAWN: ("rolled back, secret removed", Style.UPDATE),
+}
+_UNSURE = ("created, secret possibly not delivered", Style.WARNING)
 
 
-def outline(events: Events, *, every_event: bool = True) -> Document:
-    """Where the run stands, step by step; with `every_event` also the journal itself."""
-    sections = [Section("Steps", tuple((line,) for line in _steps(events)), "step")]
+def outline(run: RunState, *, every_event: bool = True) -> Document:
+    """The state of the run, step by step; with `every_event` also the journal itself."""
+    sections = [Section("Steps", tuple((line,) for line in _steps(run)), "step")]
     if every_event:
-        sections.append(Section("Events", tuple((line,) for line in _log(events)), "event"))
+        sections.append(Section("Events", tuple((line,) for line in _log(run)), "event"))
     return Document(
-        title=f"Run: {state(events)}",
-        facts=tuple(_facts(events)),
+        title=f"Run: {state(run)}",
+        facts=tuple(_facts(run)),
         sections=tuple(part for part in sections if part.blocks),
-        closing=tuple(_closing(events)),
+        closing=tuple(_closing(run)),
     )
 
 
-def _begin(events: Events) -> Mapping[str, Any]:
+def _begin(run: RunState) -> Mapping[str, Any]:
+    events = run.events
     return events[0].data if events and events[0].name == "begin" else {}
 
 
-def _is_finished(events: Events) -> bool:
-    return bool(events) and events[-1].name == "end" and not events[-1].data.get("unfinished")
-
-
-def _turned_back(events: Events) -> bool:
-    """Whether the run is on the way back, or was when it ended."""
-    turns = [event for event in events if event.name in {"rollback", "continued"}]
-    return bool(turns) and (turns[-1].name == "rollback" or bool(turns[-1].data.get("back")))
-
-
-def state(events: Events) -> str:
-    if not events:
+def state(run: RunState) -> str:
+    if not run.events:
         return "empty journal, nothing was sent"
-    last = events[-1]
+    last = run.events[-1]
     if last.name == "end":
         outcome = str(last.data.get("outcome", "ended"))
-        return outcome if _is_finished(events) else f"{outcome}, not to its end"
-    return "unfinished, on the way back" if _turned_back(events) else "unfinished"
+        return outcome if run.is_finished else f"{outcome}, unfinished"
+    return "unfinished, rolling back" if run.was_rolling_back else "unfinished"
 
 
-def _facts(events: Events) -> Iterable[Fact]:
-    data = _begin(events)
+def _facts(run: RunState) -> Iterable[Fact]:
+    data = _begin(run)
     plan = data.get("plan", {})
     digest = str(data.get("digest", ""))[:SHORT]
     pairs = [
@@ -107,28 +88,28 @@ def _facts(events: Events) -> Iterable[Fact]:
     for name, value in pairs:
         if value:
             yield Fact(name, str(value))
-    for event in events:
+    for event in run.events:
         if event.name in {"rollback", "stuck"}:
             yield Fact("because", str(event.data.get("cause", {}).get("summary", "")))
 
 
-def _is_past_return(events: Events) -> bool:
-    """Whether a step that nothing takes back came into force, or may have."""
-    steps = _begin(events).get("plan", {}).get("steps", ())
-    return any(
-        event.name in {"done", "found", "unknown"}
-        and event.data.get("direction") == "forward"
-        and steps[event.step].get("undo") == "NONE"
-        for event in events
-    )
+def number_of_steps(run: RunState) -> int:
+    """How many steps the plan of the run has."""
+    return len(_begin(run).get("plan", {}).get("steps", ()))
 
 
-def _titles(events: Events) -> Iterable[str]:
+def _is_past_return(run: RunState) -> bool:
+    """Whether an irreversible step was applied, or may have been."""
+    steps = _begin(run).get("plan", {}).get("steps", ())
+    return any(run.step(n).was_in_force and s.get("undo") == "NONE" for n, s in enumerate(steps))
+
+
+def _titles(run: RunState) -> Iterable[str]:
     """What each step does, also where the plan is of another version."""
-    for step in _begin(events).get("plan", {}).get("steps", ()):
+    for step in _begin(run).get("plan", {}).get("steps", ()):
         try:
             read = Step.from_json(step, specs())
-            title = kind_of(read.changes[0].address).title(read.changes)
+            title = describe_step(read.changes)
             yield "; ".join([title, *_secrets(read)])
         except (KeyError, ValueError, TypeError, IndexError):
             yield _target(step.get("request", {}))
@@ -147,55 +128,44 @@ def _target(request: Mapping[str, Any]) -> str:
     return f"{request.get('method', '')} /{'/'.join(request.get('path', ()))}"
 
 
-def _steps(events: Events) -> Iterable[TextLine]:
-    titles = list(_titles(events))
-    secret = {
-        number
-        for number, step in enumerate(_begin(events).get("plan", {}).get("steps", ()))
-        if "sink" in step
-    }
-    stands = {
-        event.step: _UNSURE if event.step in secret and _is_made(event) else _stand(event)
-        for event in events
-        if event.step >= 0 and event.name != "redirected"
-    }
+def _steps(run: RunState) -> Iterable[TextLine]:
+    titles = list(_titles(run))
+    plan = _begin(run).get("plan", {}).get("steps", ())
+    states = [_state(run.step(n), has_secret="sink" in step) for n, step in enumerate(plan)]
     width = len(str(len(titles)))
-    wide = max((len(words) for words, _ in [*stands.values(), _NOT_BEGUN]), default=0)
-    for number, title in enumerate(titles):
-        words, tone = stands.get(number, _NOT_BEGUN)
-        label = f"{str(number + 1).rjust(width)}. {words.ljust(wide)}  "
+    wide = max((len(words) for words, _ in states), default=0)
+    for number, (title, (words, tone)) in enumerate(zip(titles, states, strict=True), 1):
+        label = f"{str(number).rjust(width)}. {words.ljust(wide)}  "
         yield TextLine(title, tone, 2, label=label)
 
 
-def _is_made(event: Event) -> bool:
-    return event.name == "found" and event.data.get("direction") == "forward"
+def _state(step: StepRecord, *, has_secret: bool) -> tuple[str, Style]:
+    if step.direction is Direction.BACK and step.state in _BACK:
+        return _BACK[step.state]
+    if has_secret and step.state is StepState.IN_FORCE:
+        return _UNSURE
+    return _STATES[step.state]
 
 
-def _stand(event: Event) -> tuple[str, Style]:
-    direction = str(event.data.get("direction", ""))
-    if event.data.get("more"):
-        return ("begun", Style.WARNING)
-    alike = _STANDS.get((event.name, ""), (event.name, Style.PLAIN))
-    return _STANDS.get((event.name, direction), alike)
-
-
-def _log(events: Events) -> Iterable[TextLine]:
-    names = max((len(event.name) for event in events), default=0)
-    for number, event in enumerate(events, 1):
+def _log(run: RunState) -> Iterable[TextLine]:
+    names = max((len(event.name) for event in run.events), default=0)
+    titles = list(_titles(run))
+    for number, event in enumerate(run.events, 1):
         step = f"step {event.step + 1}" if event.step >= 0 else ""
         time = clock(event.data["time"]) if "time" in event.data else ""
         label = f"{number:>4}  {time.ljust(8)}  {event.name.ljust(names)}  {step.ljust(8)}  "
-        yield TextLine(_told(event), Style.PLAIN, 0, label=label)
+        yield TextLine(_details(event, titles), Style.PLAIN, 0, label=label)
 
 
-def _told(event: Event) -> str:
-    """What belongs to an event, without what stands elsewhere."""
+def _details(event: Event, titles: Sequence[str]) -> str:
+    """The data of an event, without what is shown elsewhere."""
     data = event.data
     parts = []
     if "request" in data:
-        parts.append(_target(data["request"]))
-    if data.get("direction") == "back":
-        parts.append("taking back")
+        known = 0 <= event.step < len(titles)
+        parts.append(titles[event.step] if known else _target(data["request"]))
+    if event.direction is Direction.BACK:
+        parts.append("rolling back")
     if data.get("attempt", 1) != 1:
         parts.append(f"attempt {data['attempt']}")
     if data.get("owner") and event.name == "continued":
@@ -203,63 +173,63 @@ def _told(event: Event) -> str:
     if event.name == "overtaken":
         parts.append("another run may have written since this one stopped")
     if event.name == "taking":
-        parts.append(f"lock of claim {data['claim']}")
+        parts.append(f"lock claim {data['claim']}")
     if event.name == "locked":
-        parts.append(f"lock number {data['fence']}")
+        parts.append(f"lock {data['fence']}")
     parts += [str(data[name]) for name in ("why", "sink", "outcome", "pivot") if data.get(name)]
     if "cause" in data:
         parts.append(str(data["cause"].get("summary", "")))
     return ", ".join(part for part in parts if part)
 
 
-def _closing(events: Events) -> Iterable[TextLine]:
-    if not events:
+def _closing(run: RunState) -> Iterable[TextLine]:
+    if not run.events:
         yield TextLine("Nothing was sent; the journal may be deleted.")
-    elif _is_finished(events):
-        yield TextLine("The run came to its end; nothing is left to do.", Style.GOOD)
-    elif any(event.name == "overtaken" for event in events):
+    elif run.is_finished:
+        yield TextLine("The run is complete; there is nothing left to do.", Style.GOOD)
+    elif run.is_overtaken:
         text = (
-            "Another run may have written since: `pvectl resume` closes this one if all of it is "
-            "in force, and says what differs if not."
+            "Another run may have written since: `pvectl resume` closes this one if everything is "
+            "as declared, and lists what differs if not."
         )
         yield TextLine(text, Style.STRONG)
-    elif _is_past_return(events):
-        text = "There is only the way forward: correct the cause, then `pvectl resume`."
+    elif _is_past_return(run):
+        text = "It cannot be rolled back any more: fix the cause, then run `pvectl resume`."
         yield TextLine(text, Style.STRONG)
-    elif _turned_back(events):
-        text = "`pvectl resume` finishes the way back; the cluster decides what is left to do."
+    elif run.was_rolling_back:
+        text = "Run `pvectl resume` to finish the rollback."
         yield TextLine(text, Style.STRONG)
     else:
-        text = "`pvectl resume` finishes the run, `pvectl rollback` takes it back."
+        text = "Run `pvectl resume` to finish the run, or `pvectl rollback` to undo it."
         yield TextLine(text, Style.STRONG)
 
 
-def text(events: Events, view: View) -> str:
+def text(run: RunState, view: View) -> str:
     """The whole journal for a terminal."""
-    return terminal.render(outline(events), color=view.color, width=view.width)
+    return terminal.render(outline(run), color=view.color, width=view.width)
 
 
-def status(events: Events, view: View, running: str = "") -> str:
-    """Only where the run stands, for a terminal; `running` tells what writes at this moment."""
-    content = outline(events, every_event=False)
+def status(run: RunState, view: View, running: str = "") -> str:
+    """Only the state of the run, for a terminal; `running` says what writes at this moment."""
+    content = outline(run, every_event=False)
     if running:
-        now = TextLine(f"Running now, {running}: wait for it.", Style.STRONG)
-        content = replace(content, title="Run: under way", closing=(now,))
+        now = TextLine(f"In progress, {running}: wait for it.", Style.STRONG)
+        content = replace(content, title="Run: in progress", closing=(now,))
     return terminal.render(content, color=view.color, width=view.width)
 
 
-def markdown(events: Events, view: View) -> str:
+def markdown(run: RunState, view: View) -> str:
     """The whole journal for an issue."""
     del view
-    return comment.render(outline(events))
+    return comment.render(outline(run))
 
 
-def json(events: Events, view: View) -> str:
-    """Every event, and where the run stands."""
+def json(run: RunState, view: View) -> str:
+    """Every event, and the state of the run."""
     del view
     content = {
-        "finished": _is_finished(events),
-        "state": state(events),
-        "events": [{"event": event.name, **event.data} for event in events],
+        "finished": run.is_finished,
+        "state": state(run),
+        "events": [{"event": event.name, **event.data} for event in run.events],
     }
     return document("journal", FORMAT, content)

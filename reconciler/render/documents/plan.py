@@ -17,7 +17,7 @@ from reconciler.text.humanize import count, listed
 NO_CHANGES = "No changes. The cluster matches the declared state."
 PARTLY = "No changes in what --target names. Other objects differ from the declared state."
 CROWDED = "No changes. Members of declared groups that no file names stay where they are."
-UNFINISHED = "An earlier run did not come to its end: pvectl status"
+UNFINISHED = "A previous run is unfinished: run `pvectl status`"
 MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
 NAMED = 5
 """Objects of a kind that were left alone and are named in text."""

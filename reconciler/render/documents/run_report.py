@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
 
 from reconciler.errors import Conflict, Interrupted, PvectlError
 from reconciler.model.address import Address
 from reconciler.model.change import Undo
 from reconciler.model.plan import Step
+from reconciler.model.run import (
+    ABANDONED,
+    COMPLETED,
+    DONE,
+    ROLLED_BACK,
+    STOPPED,
+    STUCK,
+    Outcome,
+    RunReport,
+)
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
 from reconciler.render.document import Block, Document, Section, Style, TextLine
@@ -21,57 +30,21 @@ FORMAT = 1
 MOST = 20
 """Objects of one outcome that are named where a run ended as it should."""
 
-NOT_ASKED = "The cluster could not be asked: what became of the objects is what the journal says."
-
-
-class Ended(Protocol):
-    """A run that came to an end, as execution reports it."""
-
-    @property
-    def outcome(self) -> str: ...
-
-    @property
-    def objects(self) -> Sequence[tuple[Address, str]]: ...
-
-    @property
-    def failure(self) -> PvectlError | None: ...
-
-    @property
-    def trouble(self) -> Sequence[PvectlError]: ...
-
-    @property
-    def restored(self) -> bool: ...
-
-    @property
-    def complete(self) -> bool: ...
-
-    @property
-    def verified(self) -> bool: ...
-
-    @property
-    def back(self) -> bool: ...
-
-    @property
-    def final(self) -> str: ...
-
-    @property
-    def secrets(self) -> Mapping[Address, str]: ...
-
-    def to_json(self) -> dict[str, Any]: ...
+NOT_ASKED = "The cluster could not be read: outcomes are as recorded in the journal."
 
 
 _TONES = {
-    "done": Style.GOOD,
-    "undone": Style.UPDATE,
-    "untouched": Style.FAINT,
-    "unknown": Style.ERROR,
+    Outcome.DONE: Style.GOOD,
+    Outcome.UNDONE: Style.UPDATE,
+    Outcome.UNTOUCHED: Style.FAINT,
+    Outcome.UNKNOWN: Style.ERROR,
 }
 """The outcomes of an object, in the order in which they are listed."""
 
 
 def losses(steps: Iterable[Step]) -> Mapping[Address, Sequence[str]]:
-    """Remarks for `View`: the objects that a rollback brings back in part or not at all."""
-    said = {Undo.LOSSY: "LOSSY: only a part of it came back", Undo.NONE: "cannot be brought back"}
+    """Remarks for `View`: the objects that a rollback restores in part or not at all."""
+    said = {Undo.LOSSY: "LOSSY: only partly restored", Undo.NONE: "cannot be restored"}
     return {
         change.address: (said[step.undo],)
         for step in steps
@@ -80,14 +53,14 @@ def losses(steps: Iterable[Step]) -> Mapping[Address, Sequence[str]]:
     }
 
 
-def outline(report: Ended, view: View) -> Document:
+def outline(report: RunReport, view: View) -> Document:
     """Trouble first, then the objects by what became of them."""
     sections = []
     if report.failure is not None:
         sections.append(Section("What stopped it", (_error(report.failure),), unit="error"))
     if report.trouble:
         blocks = tuple(map(_error, report.trouble))
-        sections.append(Section("What could not be taken back", blocks, unit="error"))
+        sections.append(Section("What could not be rolled back", blocks, unit="error"))
     for outcome, tone in _TONES.items():
         found = [address for address, became in report.objects if became == outcome]
         if found:
@@ -95,7 +68,7 @@ def outline(report: Ended, view: View) -> Document:
                 _object(address, tone, _remarks(report, address, view)) for address in found
             )
             well = report.restored or (report.complete and report.failure is None)
-            if well or outcome == "untouched":
+            if well or outcome is Outcome.UNTOUCHED:
                 blocks = _cut(blocks)
             sections.append(Section(f"{outcome.capitalize()}: {len(found):,}", blocks, "object"))
     title, tone = _title(report)
@@ -119,11 +92,11 @@ def _error(error: PvectlError) -> Block:
     return (TextLine(error.summary, Style.ERROR, 2), *hints)
 
 
-def _remarks(report: Ended, address: Address, view: View) -> Sequence[str]:
+def _remarks(report: RunReport, address: Address, view: View) -> Sequence[str]:
     lost = view.remarks.get(address, ())
     became = dict(report.objects)[address]
     said = [report.secrets[address]] if address in report.secrets else []
-    return [*(lost if became in {"undone", "unknown"} else ()), *said]
+    return [*(lost if became in {Outcome.UNDONE, Outcome.UNKNOWN} else ()), *said]
 
 
 def _object(address: Address, tone: Style, remarks: Sequence[str]) -> Block:
@@ -133,77 +106,79 @@ def _object(address: Address, tone: Style, remarks: Sequence[str]) -> Block:
     )
 
 
-_APPLIED = ("Applied: every change is in force, verified.", Style.GOOD)
-_NEEDS_A_PERSON = ("Not everything is as it was before: a person is needed.", Style.ERROR)
+_NOT_RESTORED = ("Not everything was restored: manual action needed.", Style.ERROR)
 _CLOSED = {
-    "completed by another run": (
-        "Completed by another run: every change is in force, verified.",
-        Style.GOOD,
-    ),
-    "abandoned": ("Closed: the cluster was left as it is.", Style.WARNING),
+    COMPLETED: ("Completed by another run: all changes verified.", Style.GOOD),
+    ABANDONED: ("Closed: the cluster was left as it is.", Style.WARNING),
 }
 """Titles of runs that did not go on."""
 
 
-def _title(report: Ended) -> tuple[str, Style]:
+def _applied(objects: int) -> str:
+    if objects == 1:
+        return "Apply complete: 1 object verified."
+    return f"Apply complete: all {objects:,} objects verified."
+
+
+def _title(report: RunReport) -> tuple[str, Style]:
     if report.complete and report.failure is None:
-        return _CLOSED.get(report.outcome, _APPLIED)
+        return _CLOSED.get(report.outcome, (_applied(len(report.objects)), Style.GOOD))
     if report.restored and report.outcome not in _CLOSED:
         first = "Apply failed" if report.failure else "Rolled back"
-        return f"{first}: everything is as it was before, verified.", Style.WARNING
-    if report.outcome == "stuck" or (report.outcome == "stopped" and report.final):
+        return f"{first}: everything is verified to be as before.", Style.WARNING
+    if report.outcome == STUCK or (report.outcome == STOPPED and report.final):
         first = "Stopped" if isinstance(report.failure, Interrupted) else "Apply failed"
         return f"{first} past the point of no return.", Style.ERROR
-    if report.outcome == "done":
-        return "Applied, but not every change is in force.", Style.ERROR
-    if report.outcome == "stopped":
-        return f"Stopped in the middle{' of the way back' * report.back}.", Style.ERROR
-    return _CLOSED.get(report.outcome, _NEEDS_A_PERSON)
+    if report.outcome == DONE:
+        return "Applied, but not every object is as declared.", Style.ERROR
+    if report.outcome == STOPPED:
+        return f"Stopped before the {'rollback' if report.back else 'run'} ended.", Style.ERROR
+    return _CLOSED.get(report.outcome, _NOT_RESTORED)
 
 
 _NEXT = {
-    "abandoned": "`pvectl plan` shows what differs from the declared state.",
-    "stuck": "Correct the cause, then `pvectl resume`: there is only the way forward.",
-    "stopped": "Correct the cause; `pvectl resume` finishes it, `pvectl rollback` takes it back.",
-    "done": "Somebody else changed objects meanwhile: `pvectl plan` shows what differs.",
+    ABANDONED: "Run `pvectl plan` to see what differs from the declared state.",
+    STUCK: "It cannot be rolled back any more: fix the cause, then run `pvectl resume`.",
+    STOPPED: "Fix the cause, then run `pvectl resume` to finish or `pvectl rollback` to undo.",
+    DONE: "Objects were changed concurrently: run `pvectl plan` to see what differs.",
 }
 
 
-def _next(report: Ended) -> str:
+def _next(report: RunReport) -> str:
     if report.complete and report.failure is None:
-        return "`pvectl plan` shows what is left, if anything."
+        return "Run `pvectl plan` to confirm there is nothing left to change."
     if report.restored and report.outcome not in _CLOSED:
-        again = "Correct the cause, then plan and apply again."
-        return again if report.failure else "Nothing is left to do."
-    if report.outcome == "stuck" and isinstance(report.failure, Interrupted):
-        return "`pvectl resume` finishes it: there is only the way forward."
-    if report.outcome == "stopped" and report.back:
-        return "Correct the cause; `pvectl resume` finishes the way back."
-    if report.outcome == "rolled back" and report.verified and _left_alone(report.trouble):
-        return "What somebody else changed was left alone; `pvectl plan` shows what differs."
+        again = "Fix the cause, then run `pvectl plan` and `pvectl apply` again."
+        return again if report.failure else "There is nothing left to do."
+    if report.outcome == STUCK and isinstance(report.failure, Interrupted):
+        return "It cannot be rolled back any more: run `pvectl resume`."
+    if report.outcome == STOPPED and report.back:
+        return "Fix the cause, then run `pvectl resume` to finish the rollback."
+    if report.outcome == ROLLED_BACK and report.verified and _left_alone(report.trouble):
+        return "Concurrent changes were left alone: run `pvectl plan` to see what differs."
     return _NEXT.get(
-        "stuck" if report.outcome == "stopped" and report.final else report.outcome,
-        "Look at the objects that are done or unknown. `pvectl rollback` tries again, "
-        "`pvectl plan` shows what differs from the declared state.",
+        STUCK if report.outcome == STOPPED and report.final else report.outcome,
+        "Check the objects that are done or unknown. Run `pvectl rollback` to try again, "
+        "`pvectl plan` to see what differs from the declared state.",
     )
 
 
 def _left_alone(trouble: Sequence[PvectlError]) -> bool:
-    """Whether nothing is left to be tried again: the run is closed."""
+    """Whether there is nothing to retry: the run is closed."""
     return all(isinstance(error, Conflict) for error in trouble)
 
 
-def text(report: Ended, view: View) -> str:
+def text(report: RunReport, view: View) -> str:
     """For a terminal."""
     return terminal.render(outline(report, view), color=view.color, width=view.width)
 
 
-def markdown(report: Ended, view: View) -> str:
+def markdown(report: RunReport, view: View) -> str:
     """For a comment on a pull request."""
     return comment.render(outline(report, view))
 
 
-def json(report: Ended, view: View) -> str:
+def json(report: RunReport, view: View) -> str:
     """For programs; `next` says what to do."""
     del view
     content = {
