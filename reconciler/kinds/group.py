@@ -65,7 +65,9 @@ def _check_name(name: str, parent: str) -> None:
 
 def _declare(name: str, parent: str, table: GroupTable) -> Iterable[Declaration]:
     del parent
-    yield Declaration(name, GroupSpec(comment=table.comment), unspecified=unspecified(table, "comment"))
+    yield Declaration(
+        name, GroupSpec(comment=table.comment), unspecified=unspecified(table, "comment")
+    )
 
 
 def _export(name: str, spec: GroupSpec) -> dict[str, Any]:

@@ -17,8 +17,8 @@ class Declaration(NamedTuple):
 
     `notes` (purpose, owner, reason, ...) never reach Proxmox VE. `derived` objects follow from
     another one (the user's entry of a token pair) and may be declared more than once. After
-    `expires` (Unix seconds, 0 = never) the object counts as removed. `unspecified`: fields of `spec`
-    that the file does not give; on an object that is there they stay as they are.
+    `expires` (Unix seconds, 0 = never) the object counts as removed. `unspecified`: fields
+    of `spec` that the file does not give; on an object that is there they stay as they are.
     """
 
     id: str

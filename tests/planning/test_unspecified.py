@@ -78,7 +78,9 @@ def test_random_keys_change_nothing_else(live, table):
 def test_whoever_wants_the_whole_object_says_so():
     policy = Policy(manage={"user": Manage(unspecified=Unspecified.CLEAR)})
     declared = Declared(UserSpec(), HERE, unspecified=frozenset({"comment", "groups", "enabled"}))
-    changes = diff(Desired(objects={ANNA: declared}, policy=policy), LIVE, now=1).changes
+    changes = diff(
+        Desired(objects={ANNA: declared}, policy=policy), {ANNA: LIVE[ANNA]}, now=1
+    ).changes
     assert changes[0].after == UserSpec(keys="")
 
 

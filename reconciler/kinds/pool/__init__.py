@@ -39,8 +39,12 @@ class PoolTable(TomlTable):
     """[pool.ID]"""
 
     comment: Text = Field(default="", description="free text")
-    guests: list[GuestId] = Field(default=[], description="ids of its guests, all of them; left alone where it is not given")
-    storages: list[str] = Field(default=[], description="its storages, all of them; left alone where it is not given")
+    guests: list[GuestId] = Field(
+        default=[], description="ids of its guests, all of them; left alone where it is not given"
+    )
+    storages: list[str] = Field(
+        default=[], description="its storages, all of them; left alone where it is not given"
+    )
 
 
 def _check_name(name: str, parent: str) -> None:
