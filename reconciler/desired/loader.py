@@ -204,8 +204,8 @@ class _Load:
 
     def add(self, address: Address, new: Declaration, source: Source) -> None:
         """Explicit wins over derived; what is derived may repeat; all must say the same."""
-        _, spec, notes, derived, expires = new
-        declared = Declared(spec, source, notes, derived, expires)
+        _, spec, notes, derived, expires, unspecified = new
+        declared = Declared(spec, source, notes, derived, expires, unspecified)
         old = self.objects.get(address)
         if old is None:
             self.objects[address] = declared

@@ -10,7 +10,7 @@ from pydantic import Field
 from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.shared.answer_shape import LIST, TEXT, WORD, Fields, Rows
-from reconciler.kinds.shared.field_types import NAME, Text, given, quote
+from reconciler.kinds.shared.field_types import NAME, Text, given, quote, unspecified
 from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
@@ -67,7 +67,9 @@ def _check_name(name: str, parent: str) -> None:
 
 def _declare(name: str, parent: str, table: GroupTable) -> Iterable[Declaration]:
     del parent
-    yield Declaration(name, GroupSpec(comment=table.comment))
+    yield Declaration(
+        name, GroupSpec(comment=table.comment), unspecified=unspecified(table, "comment")
+    )
 
 
 def _export(name: str, spec: GroupSpec) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from reconciler.kinds.shared.field_types import (
     given,
     quote,
     unix_to_toml,
+    unspecified,
 )
 from reconciler.kinds.user import ANSWERS, USERS
 from reconciler.model.address import Address
@@ -68,7 +69,8 @@ def _check_name(name: str, parent: str) -> None:
 
 def _declare(name: str, parent: str, table: TokenTable) -> Iterable[Declaration]:
     _check_place(table.secret_to)
-    yield Declaration(f"{parent}!{name}", TokenSpec(**dict(table)))
+    kept = unspecified(table, "comment")
+    yield Declaration(f"{parent}!{name}", TokenSpec(**dict(table)), unspecified=kept)
 
 
 def _check_place(sink: SecretSink | None) -> None:

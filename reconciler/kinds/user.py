@@ -23,6 +23,7 @@ from reconciler.kinds.shared.field_types import (
     quote,
     split_list,
     unix_to_toml,
+    unspecified,
 )
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
@@ -35,6 +36,8 @@ from reconciler.model.spec import Spec, State
 from reconciler.pve import formats
 
 USERS = request("GET", "access", "users", full=1)
+_KEPT = ("firstname", "lastname", "email", "comment")
+"""Left alone where they are not given; the others decide access, and have a managed default."""
 _TEXTS = ("firstname", "lastname", "email", "comment", "keys")
 _TOKEN = Fields({"tokenid": ID}, {"privsep": FLAG, "expire": COUNT, "comment": TEXT})
 _OF_A_USER: dict[str, Shape] = {"enable": FLAG, "expire": COUNT, "groups": LIST}
@@ -115,7 +118,8 @@ def _check_name(name: str, parent: str) -> None:
 def _declare(name: str, parent: str, table: UserTable) -> Iterable[Declaration]:
     del parent
     fields = table.model_dump(exclude={"groups", "password"})
-    yield Declaration(name, UserSpec(**fields, groups=names(table.groups), password=table.password))
+    spec = UserSpec(**fields, groups=names(table.groups), password=table.password)
+    yield Declaration(name, spec, unspecified=unspecified(table, *_KEPT))
 
 
 def _export(name: str, spec: UserSpec) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from reconciler.model.address import Address
 from reconciler.model.finding import Finding, Source
-from reconciler.model.policy import Policy
+from reconciler.model.policy import Policy, Unspecified
 from reconciler.model.spec import Spec
 
 
@@ -17,7 +17,8 @@ class Declaration(NamedTuple):
 
     `notes` (purpose, owner, reason, ...) never reach Proxmox VE. `derived` objects follow from
     another one (the user's entry of a token pair) and may be declared more than once. After
-    `expires` (Unix seconds, 0 = never) the object counts as removed.
+    `expires` (Unix seconds, 0 = never) the object counts as removed. `unspecified`: fields
+    of `spec` that the file does not give; on an object that is there they stay as they are.
     """
 
     id: str
@@ -25,6 +26,7 @@ class Declaration(NamedTuple):
     notes: Mapping[str, Any] = {}
     derived: bool = False
     expires: int = 0
+    unspecified: frozenset[str] = frozenset()
 
 
 class Declared(NamedTuple):
@@ -35,6 +37,7 @@ class Declared(NamedTuple):
     notes: Mapping[str, Any] = {}
     derived: bool = False
     expires: int = 0
+    unspecified: frozenset[str] = frozenset()
 
 
 class Moved(NamedTuple):
@@ -105,6 +108,15 @@ class Desired:
     findings: tuple[Finding, ...] = ()
     broken: frozenset[Address] = frozenset()
     """objects that are not among `objects` since their tables have mistakes"""
+
+    def goal(self, address: Address, live: Spec | None) -> Spec:
+        """The declared spec, with what the files do not give as it is in `live`."""
+        declared = self.objects[address]
+        manage = self.policy.managed(address.kind)
+        if live is None or manage.unspecified is Unspecified.CLEAR:
+            return declared.spec
+        kept = {name: getattr(live, name) for name in declared.unspecified}
+        return declared.spec.model_copy(update=kept) if kept else declared.spec
 
     @property
     def state(self) -> dict[Address, Spec]:

@@ -25,6 +25,15 @@ class Mode(StrEnum):
     """everything undeclared that matches `include` and not `exclude` is deleted"""
 
 
+class Unspecified(StrEnum):
+    """What happens to a key that a declared object does not give."""
+
+    KEEP = "keep"
+    """it stays as it is in the cluster"""
+    CLEAR = "clear"
+    """it gets its default: the file is the whole object"""
+
+
 class TomlTable(BaseModel):
     """A table of a TOML file: unknown keys are errors.
 
@@ -41,6 +50,7 @@ class Manage(TomlTable):
     mode: Mode = Field(default=Mode.OWNED, strict=False)
     include: tuple[str, ...] = Field(default=("*",), strict=False)
     exclude: tuple[str, ...] = Field(default=(), strict=False)
+    unspecified: Unspecified = Field(default=Unspecified.KEEP, strict=False)
 
     def covers(self, address: Address) -> bool:
         """Whether the id of `address` is inside the managed scope."""

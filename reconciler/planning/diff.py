@@ -95,7 +95,7 @@ class _Work:
         """Create or update one declared object."""
         before = self.live.get(address)
         try:
-            after = kind_of(address).overlay(declared.spec, before)
+            after = kind_of(address).overlay(self.desired.goal(address, before), before)
         except ValueError as error:
             self._error("CANNOT_REACH", str(error), address)
             return
@@ -127,9 +127,11 @@ class _Work:
             return
         place = f"[[moved]] in {moved.source.file}:{moved.source.line}"
         reason = Reason(Cause.MOVED, f"{place}: it is called {moved.new} now")
-        for address in sorted({*self.live, *self.changes} - self.desired.objects.keys()):
+        for address in sorted({*self.live, *self.changes}):
             spec = self._reached(address)
             if spec is None or moved.old not in references(address, spec):
+                continue
+            if address in self.desired.objects and not self._keeps(address, moved.old):
                 continue
             renamed = kind_of(address).rename(address.id, spec, moved.old, moved.new)
             if renamed is not None:
@@ -143,8 +145,18 @@ class _Work:
             self.delete(old, reason)
             if new not in self.desired.objects and self._fate(new, spec)[0]:
                 return
-        if new not in self.desired.objects and self.live.get(new) != spec:
+        follows = new == old or new not in self.desired.objects
+        if follows and self.live.get(new) != spec:
             self.changes[new] = Change(new, self.live.get(new), spec, reason)
+
+    def _declares(self, address: Address, ref: Address) -> bool:
+        """Whether the files say that the object names `ref`, or do not leave that open."""
+        return address in self.desired.objects and not self._keeps(address, ref)
+
+    def _keeps(self, address: Address, ref: Address) -> bool:
+        """Whether a declared object names `ref` only in what the files do not give."""
+        declared = self.desired.objects[address]
+        return bool(declared.unspecified) and ref not in references(address, declared.spec)
 
     def undeclared(self) -> None:
         """Delete what is not declared and lies inside the managed scope; note what is left."""
@@ -218,7 +230,7 @@ class _Work:
             spec = self._reached(address)
             if spec is None:
                 return
-            if address in self.desired.objects:
+            if self._declares(address, ref):
                 message = f"{ref} is to be deleted, but {address} is declared and names it"
                 self._error("STILL_USED", message, address)
                 continue

@@ -44,12 +44,12 @@ def kinds_dropped_by(desired: Desired, live: State) -> frozenset[str]:
     """The kinds of which something may be dropped with an object that would be made again: a plan
     must know all their objects."""
     found: set[str] = set()
-    for address, declared in desired.objects.items():
+    for address in desired.objects:
         kind, before = kind_of(address), live.get(address)
         if not kind.drops or before is None:
             continue
         try:
-            after = kind.overlay(declared.spec, before)
+            after = kind.overlay(desired.goal(address, before), before)
         except ValueError:
             continue
         if _is_made_again(Change(address, before, after, Reason(Cause.DIFFERS, ""))):

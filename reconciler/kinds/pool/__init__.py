@@ -12,7 +12,7 @@ from reconciler.access.table import AccessTable, PoolMembers
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.pool.membership import PoolSpec, pool_requests, pool_title
 from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
-from reconciler.kinds.shared.field_types import Text, given, names, quote
+from reconciler.kinds.shared.field_types import Text, given, names, quote, unspecified
 from reconciler.kinds.shared.reader import ANSWERS, EVERYTHING, RESOURCES
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
@@ -39,8 +39,12 @@ class PoolTable(TomlTable):
     """[pool.ID]"""
 
     comment: Text = Field(default="", description="free text")
-    guests: list[GuestId] = Field(default=[], description="ids of its guests; all that it has")
-    storages: list[str] = Field(default=[], description="its storages; all that it has")
+    guests: list[GuestId] = Field(
+        default=[], description="ids of its guests, all of them; left alone where it is not given"
+    )
+    storages: list[str] = Field(
+        default=[], description="its storages, all of them; left alone where it is not given"
+    )
 
 
 def _check_name(name: str, parent: str) -> None:
@@ -58,7 +62,9 @@ def _declare(name: str, parent: str, table: PoolTable) -> Iterable[Declaration]:
             raise ValueError(complaint.strip())
     guests = tuple(sorted(set(table.guests)))
     yield Declaration(
-        name, PoolSpec(comment=table.comment, guests=guests, storages=names(table.storages))
+        name,
+        PoolSpec(comment=table.comment, guests=guests, storages=names(table.storages)),
+        unspecified=unspecified(table, "comment", "guests", "storages"),
     )
 
 

@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from reconciler.pve.builtin_roles import PRIVILEGES, known_privilege
 
@@ -102,3 +102,8 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
 def quote(text: object) -> str:
     """How PVE escapes a text in user.cfg; only its length matters here."""
     return urllib.parse.quote(str(text), safe=" !\"#$&'()*+,-./;<=>?@[\\]^_`{|}~")
+
+
+def unspecified(table: BaseModel, *fields: str) -> frozenset[str]:
+    """Those of `fields` that the file does not give."""
+    return frozenset(fields) - table.model_fields_set
