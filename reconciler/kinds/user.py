@@ -53,7 +53,7 @@ SET_ELSEWHERE = "x"
 _FINGERPRINT = "sha256:"
 
 
-def fingerprint(keys: str) -> str:
+def keys_fingerprint(keys: str) -> str:
     """What is known of `keys` in the cluster: old realms keep secrets of second factors there."""
     if keys in {"", SET_ELSEWHERE} or keys.startswith(_FINGERPRINT):
         return keys
@@ -147,7 +147,7 @@ def _read(reads: Reads) -> Iterable[tuple[str, UserSpec]]:
                 email=row.get("email") or "",
                 comment=row.get("comment") or "",
                 groups=split_list(row.get("groups")),
-                keys=fingerprint(row.get("keys") or ""),
+                keys=keys_fingerprint(row.get("keys") or ""),
             ),
         )
 
@@ -156,13 +156,13 @@ def _overlay(declared: UserSpec, live: UserSpec | None) -> UserSpec:
     if live is None:
         return declared.model_copy(update={"keys": declared.keys or ""})
     keys = declared.keys
-    if keys is None or fingerprint(keys) == live.keys:
+    if keys is None or keys_fingerprint(keys) == live.keys:
         keys = live.keys
     return declared.model_copy(update={"keys": keys, "password": None})
 
 
 def _visible(spec: UserSpec) -> UserSpec:
-    return spec.model_copy(update={"keys": fingerprint(spec.keys or ""), "password": None})
+    return spec.model_copy(update={"keys": keys_fingerprint(spec.keys or ""), "password": None})
 
 
 def _references(name: str, spec: UserSpec) -> Iterable[Address]:

@@ -107,7 +107,7 @@ def init(
     write_file(folder / SETTINGS_FILE, settings)
     write_file(folder / "access.toml", FIRST)
     write_file(folder / ".gitignore", "secrets/\n.env\n*.env\n")
-    info(common, f"made {folder}/{SETTINGS_FILE} and {folder}/access.toml")
+    info(common, f"created {folder}/{SETTINGS_FILE} and {folder}/access.toml")
     secret = "" if target.sandbox_folder else "set PVECTL_TOKEN_SECRET, `pvectl trust`, then "
     info(common, f"next: {secret}`pvectl import` imports the current configuration; `pvectl plan`")
     return ExitStatus.OK
