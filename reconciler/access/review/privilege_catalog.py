@@ -6,7 +6,7 @@ places are those at which Proxmox VE's API asks for a privilege.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import IntEnum, StrEnum
 
 from reconciler.pve.acl_paths import chain
@@ -126,7 +126,18 @@ _LEADING_ON = frozenset(
 
 def least(privileges: Sequence[str]) -> str:
     """The one that allows least; of equals one that does not lead to others, then the first."""
-    return min(privileges, key=lambda name: (MEANINGS[name][0], name in _LEADING_ON))
+    return min(privileges, key=lambda name: (_level(name), name in _LEADING_ON))
+
+
+def breadth(privileges: Collection[str]) -> tuple[int, bool, int]:
+    """What orders sets of privileges by how much they allow: what can be done weighs more than how
+    many there are. The first number is the highest `Level`."""
+    return level(privileges), not _LEADING_ON.isdisjoint(privileges), len(privileges)
+
+
+def _level(name: str) -> Level:
+    """A privilege of a release that is not known here is taken for the most that there is."""
+    return MEANINGS[name][0] if name in MEANINGS else Level.CONTROL
 
 
 def _starting(*prefixes: str) -> frozenset[str]:
@@ -159,7 +170,7 @@ def counting(path: str) -> tuple[ResourceType, frozenset[str]] | None:
 
 def level(privileges: Iterable[str]) -> Level:
     """The highest level of any of them."""
-    return max((MEANINGS[name][0] for name in privileges), default=Level.NONE)
+    return max(map(_level, privileges), default=Level.NONE)
 
 
 _ALL_OF = (

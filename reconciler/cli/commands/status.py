@@ -27,7 +27,7 @@ from reconciler.execution.lock.record import known_as, lock_records
 from reconciler.execution.run.context import take_snapshot
 from reconciler.execution.run.outcome import report_from_cluster, report_from_journal
 from reconciler.model.api import Api
-from reconciler.model.run import ROLLED_BACK, STOPPED, Event, RunReport
+from reconciler.model.run import ROLLED_BACK, STOPPED, Event, LockRecord, RunReport
 from reconciler.model.run_state import OVERTAKEN, ClusterStatus, RunState
 from reconciler.render.view import View
 

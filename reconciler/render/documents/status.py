@@ -124,9 +124,7 @@ def json(found: ClusterStatus, view: View) -> str:
     ]
     content = {
         "run": run,
-        "left": None
-        if found.left is None
-        else {"journal": found.journal, **found.left.to_json()},
+        "left": None if found.left is None else {"journal": found.journal, **found.left.to_json()},
         "running": found.running or None,
         "locks": None if found.unreachable else locks,
         "unreachable": found.unreachable or None,
