@@ -6,8 +6,9 @@ import re
 from typing import NamedTuple
 
 from reconciler.access.analysis.affected import dangling_users
+from reconciler.access.contents import TOKEN
 from reconciler.access.explain.explain import parse_refusal
-from reconciler.access.table import TOKEN, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.errors import UsageError
 from reconciler.pve.acl_paths import check_path, normalize_path
 from reconciler.pve.builtin_roles import known_privilege

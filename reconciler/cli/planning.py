@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from reconciler.access.analysis.effects import listed
-from reconciler.cli.command import CommonOptions
 from reconciler.cli.commit import commit_of
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import (
     Loaded,
     connect,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.cli.command import CommonOptions
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import here, load_cluster, now, read_cluster
 from reconciler.cli.output import info
 from reconciler.cli.planning import files_of

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.access.explain.snippets import shell
-from reconciler.cli.command import CommonOptions
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded
 from reconciler.cli.output import info, result
 from reconciler.cli.runner import SystemClock

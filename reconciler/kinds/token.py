@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import Field
 
-from reconciler.access.table import AccessTable, Principal
+from reconciler.access.contents import Principal
+from reconciler.access.table import AccessTable
 from reconciler.kinds.group import groups_of, modify_user
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need, plain_title
 from reconciler.kinds.shared.field_types import (

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from reconciler.access.table import AccessTable, Principal
+from reconciler.access.contents import Principal
+from reconciler.access.table import AccessTable
 from reconciler.kinds.group import groups_of, modify_user
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.shared.answer_shape import COUNT, FLAG, ID, LIST, TEXT, Fields, Rows, Shape
@@ -33,7 +34,7 @@ from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec, State
-from reconciler.pve import formats
+from reconciler.pve.parameter_check import check_format
 
 USERS = request("GET", "access", "users", full=1)
 _KEPT = ("firstname", "lastname", "email", "comment")
@@ -45,7 +46,6 @@ _OF_A_USER |= {"tokens": Rows(_TOKEN), **dict.fromkeys(_TEXTS, TEXT)}
 _USER = Fields({"userid": ID}, _OF_A_USER)
 ANSWERS = {"/access/users": Rows(_USER)}
 """Of the one request that tells of users and tokens."""
-
 
 SET_ELSEWHERE = "x"
 """What PVE answers for `keys` when the second factors stand in priv/tfa.cfg."""
@@ -78,7 +78,7 @@ class UserSpec(Spec):
 
 
 def _email(value: str) -> str:
-    complaint = formats.check("email-opt", value)
+    complaint = check_format("email-opt", value)
     if complaint:
         raise ValueError(f"'{value}' is not a valid e-mail address; write NAME@DOMAIN")
     return value

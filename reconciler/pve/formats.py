@@ -1,7 +1,8 @@
 """PVE's formats for parameter values, with PVE's own words for what it refuses.
 
-`check` serves the embedded PVE, which must answer with these words, and the kinds, which must
-refuse before anything is sent. PVE source: PVE::JSONSchema and the modules that register formats.
+They serve the embedded PVE, which must answer with these words, and the kinds, which must refuse
+before anything is sent; `parameter_check` picks the one that a name means. PVE
+source: PVE::JSONSchema and the modules that register formats.
 Every complaint ends with a line feed, as PVE's do.
 """
 
@@ -127,26 +128,3 @@ FORMATS: Mapping[str, Check] = {
     "string": lambda _: None,
 }
 """Plain formats; `NAME-list` checks every element of a list, `NAME-opt` accepts an empty value."""
-
-
-def check(name: str, value: str, path: str = "") -> str | None:
-    """PVE's complaint about a value of the format `name`, or None.
-
-    `path` is the parameter's name; it stands in complaints about parts of a property string.
-    """
-    from reconciler.pve.guest_formats import GUEST_FORMATS
-    from reconciler.pve.property_strings import PROPERTY_STRINGS, parse_properties
-    from reconciler.pve.storage_formats import STORAGE_FORMATS
-
-    if name in PROPERTY_STRINGS:
-        return parse_properties(name, value, path).complaint
-    tables = (FORMATS, STORAGE_FORMATS, GUEST_FORMATS)
-    plain = next((one for one in tables if name.removesuffix("-list") in one), STORAGE_FORMATS)
-    if name in plain:
-        return plain[name](value)
-    if name.endswith("-list"):
-        checked = map(plain[name.removesuffix("-list")], split_list(value))
-        return next(filter(None, checked), None)
-    if value in ("", "0"):
-        return None
-    return FORMATS[name.removesuffix("-opt")](value)

@@ -15,9 +15,10 @@ from reconciler.access.analysis.lockout import (
     administrators,
     first_loss,
 )
+from reconciler.access.contents import GROUP, TOKEN, USER, Principal
 from reconciler.access.delta import Delta, apply_delta, difference
 from reconciler.access.login import Login, active
-from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, Principal
+from reconciler.access.table import AccessTable
 from reconciler.model.policy import Lockout
 from reconciler.pve.builtin_roles import PRIVILEGES
 from tests.support.random_tables import PATHS, TOKENS, USERS, tables

@@ -14,9 +14,10 @@ from reconciler.access.analysis.affected import Affected, affected_principals
 from reconciler.access.analysis.effects import listed, names
 from reconciler.access.analysis.equivalence import equivalence_classes, held
 from reconciler.access.analysis.impact import known_paths
+from reconciler.access.contents import ROOT
 from reconciler.access.delta import Delta, apply_delta
 from reconciler.access.login import Login, active, login
-from reconciler.access.table import ROOT, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.access.trace import Decision, trace_decision
 from reconciler.model.policy import Lockout
 from reconciler.pve.acl_paths import UNNAMED, path_in_words

@@ -9,10 +9,11 @@ from reconciler.access.analysis.affected import owner_of
 from reconciler.access.analysis.effects import SHOWN, AccessEffect, listed
 from reconciler.access.analysis.impact import Impact
 from reconciler.access.analysis.path_groups import PathGroup, PathGroups
+from reconciler.access.contents import GROUP
 from reconciler.access.evaluate import index_of
 from reconciler.access.index import NO_ACCESS
 from reconciler.access.login import active
-from reconciler.access.table import GROUP, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.pve.acl_paths import chain
 
 _LOOKED_AT = 20

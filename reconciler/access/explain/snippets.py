@@ -8,8 +8,8 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from reconciler.access.contents import GROUP, TOKEN, USER
 from reconciler.access.explain.remediation import NewRole, Remediation
-from reconciler.access.table import GROUP, TOKEN, USER
 from reconciler.access.trace import TracedEntry
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")

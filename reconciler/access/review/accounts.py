@@ -7,12 +7,13 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from reconciler.access.analysis.affected import dangling_users
+from reconciler.access.contents import ROOT, TOKEN, USER, split_token
 from reconciler.access.escalation.search import Escalation
 from reconciler.access.evaluate import index_of
 from reconciler.access.login import Login, login
 from reconciler.access.review.privilege_catalog import Level
 from reconciler.access.review.profiles import Holdings, Profile
-from reconciler.access.table import ROOT, TOKEN, USER, AccessTable, split_token
+from reconciler.access.table import AccessTable
 from reconciler.model.address import Address
 from reconciler.model.spec import State
 

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from reconciler.access.contents import TOKEN
 from reconciler.access.path_index import order
 from reconciler.access.review.accounts import Age
 from reconciler.access.review.privilege_catalog import ResourceType, counting
 from reconciler.access.review.profiles import ANCHORS, POOL, Values, around
-from reconciler.access.table import TOKEN
 
 FORMAT = 1
 """Of the JSON document of a review."""

@@ -10,7 +10,8 @@ import typer
 from pydantic import ValidationError
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import info, write_file
 from reconciler.desired.settings.settings import SETTINGS_FILE
 from reconciler.errors import ExitStatus, UsageError

@@ -9,8 +9,9 @@ import typer
 
 from reconciler.access.explain.snippets import shell
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
 from reconciler.cli.commit import commit_of
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import (
     Loaded,
     connect,

@@ -11,7 +11,8 @@ import typer
 
 from reconciler.access.analysis.effects import listed
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import info
 from reconciler.errors import ExitStatus, UsageError
 

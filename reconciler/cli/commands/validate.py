@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, load_cluster, now
 from reconciler.cli.output import check_formats, info, show
 from reconciler.desired.settings.settings import Settings

@@ -10,8 +10,9 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, Field, model_validator
 
+from reconciler.access.contents import GROUP, ROOT, TOKEN, USER
 from reconciler.access.evaluate import privileges
-from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.kinds.shared.field_types import NAME, Expiry, names
 from reconciler.kinds.shared.field_types import TOKEN as TOKEN_ID
 from reconciler.kinds.shared.field_types import USER as USER_ID

@@ -23,7 +23,7 @@ from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
 from reconciler.pve.backup_options import ROOT_ONLY, SELECTION, VZDUMP_OPTIONS, notes_complaint
-from reconciler.pve.formats import check
+from reconciler.pve.parameter_check import check_format
 
 GuestId = Annotated[int, Field(ge=100, le=999_999_999)]
 
@@ -124,7 +124,7 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
     """One job; raises ValueError for what does not fit together."""
     del parent
     if table.pool:
-        complaint = check("pve-poolid", table.pool)
+        complaint = check_format("pve-poolid", table.pool)
         if complaint:
             raise ValueError(complaint.strip())
     given = given_options(table, PLAIN)
@@ -156,4 +156,4 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
 
 def is_creatable(name: str) -> bool:
     """Whether a job of this id can be made; PVE itself makes ids that it refuses from others."""
-    return check("pve-configid", name) is None
+    return check_format("pve-configid", name) is None

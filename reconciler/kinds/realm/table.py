@@ -21,8 +21,8 @@ from reconciler.kinds.shared.section import check_options, check_required, witho
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
-from reconciler.pve.formats import check
-from reconciler.pve.property_strings import parse_properties, render_properties
+from reconciler.pve.parameter_check import check_format, parse_properties
+from reconciler.pve.property_strings import render_properties
 from reconciler.pve.realm_options import (
     BUILT_IN_REALMS,
     REALM_OPTIONS,
@@ -69,7 +69,7 @@ RealmTable = table_model(
 def check_name(name: str, parent: str) -> None:
     """Raises ValueError for what cannot be the name of a realm."""
     del parent
-    complaint = check("pve-realm", name)
+    complaint = check_format("pve-realm", name)
     if complaint:
         raise ValueError(f"'{name}': {complaint.strip()}")
     if len(name) > 32:

@@ -23,10 +23,10 @@ from reconciler.kinds.shared.answer_shape import NUMBER, OPTION, Shape
 from reconciler.kinds.shared.field_types import plain_text
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
-from reconciler.pve import schema
 from reconciler.pve.formats import split_list
-from reconciler.pve.property_strings import PROPERTY_STRINGS, parse_properties, render_properties
-from reconciler.pve.schema import Param
+from reconciler.pve.parameter_check import complaint, parse_properties
+from reconciler.pve.property_strings import PROPERTY_STRINGS, render_properties
+from reconciler.pve.schema import Param, ParameterValue
 
 OptionValue = str | tuple[str, ...]
 
@@ -92,10 +92,10 @@ def from_toml(name: str, param: Param, value: Any) -> OptionValue:
         without_line_feed(text)
         if name == "comment" or text != text.strip():
             plain_text(text)
-    sent: schema.ParameterValue = list(found) if param.type == "array" else _joined(found)
-    complaint = schema.complaint(param, sent, name) if found not in EMPTY else None
-    if complaint is not None:
-        raise ValueError(f"{toml_name(name)} is refused: {complaint.strip()}")
+    sent: ParameterValue = list(found) if param.type == "array" else _joined(found)
+    refusal = complaint(param, sent, name) if found not in EMPTY else None
+    if refusal is not None:
+        raise ValueError(f"{toml_name(name)} is refused: {refusal.strip()}")
     return found
 
 

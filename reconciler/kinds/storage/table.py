@@ -31,7 +31,7 @@ from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec
-from reconciler.pve.formats import check
+from reconciler.pve.parameter_check import check_format
 from reconciler.pve.storage_formats import ISCSI_PROVIDERS, canonical_path
 from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_TRUE_BY_DEFAULT, STORAGE_TYPES
 from reconciler.text.suggest import did_you_mean
@@ -90,7 +90,7 @@ StorageTable = table_model(
 def check_name(name: str, parent: str) -> None:
     """Raises ValueError for what cannot be the id of a storage."""
     del parent
-    complaint = check("pve-storage-id", name)
+    complaint = check_format("pve-storage-id", name)
     if complaint:
         raise ValueError(complaint.strip())
 

@@ -12,9 +12,10 @@ from reconciler.access.analysis.lockout import (
     administrators,
     first_loss,
 )
+from reconciler.access.contents import ROOT
 from reconciler.access.delta import apply_delta
 from reconciler.access.login import Login, active, login
-from reconciler.access.table import ROOT, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.kinds import access_delta
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Step

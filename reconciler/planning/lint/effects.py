@@ -12,12 +12,13 @@ from reconciler.access.analysis.effects import listed, names
 from reconciler.access.analysis.equivalence import equivalence_classes
 from reconciler.access.analysis.impact import known_paths
 from reconciler.access.analysis.path_partition import PathPartition
+from reconciler.access.contents import GROUP, ROOT
 from reconciler.access.delta import Delta, EntryKey, apply_delta
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.explain.snippets import shell
 from reconciler.access.login import all_active
 from reconciler.access.path_index import PathIndex
-from reconciler.access.table import GROUP, ROOT, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.access.trace import TracedEntry, trace_decision
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.access.analysis.effects import listed
+from reconciler.access.contents import GROUP, ROOT, TOKEN, USER
 from reconciler.access.evaluate import index_of
-from reconciler.access.table import GROUP, ROOT, TOKEN, USER
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, LintContext, Rule

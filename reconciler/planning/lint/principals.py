@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from reconciler.access.analysis.affected import owner_of
 from reconciler.access.analysis.effects import listed
+from reconciler.access.contents import ROOT
 from reconciler.access.login import Login, login
-from reconciler.access.table import ROOT
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, LintContext, Rule

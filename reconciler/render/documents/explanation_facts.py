@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from reconciler.access.contents import ROOT
 from reconciler.access.explain.denial import DenialReason
 from reconciler.access.explain.explain import Explanation
 from reconciler.access.login import Login
-from reconciler.access.table import ROOT
 from reconciler.access.trace import EntryEffect
 from reconciler.render.document import Fact
 from reconciler.render.documents.acl_entries import entries_text, login_text, reason_text
