@@ -167,6 +167,7 @@ def carry_out(
     approve: str | None,
     *,
     yes: bool,
+    signer: str = "",
 ) -> ExitStatus:
     """Apply a plan that was shown, unless it is refused, not the approved one, or not wanted."""
     if plan.refusals:
@@ -184,7 +185,7 @@ def carry_out(
             raise Refused(finding.message, hint=finding.hint)
     confirm(_question(plan), yes=yes or approve is not None)
     secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
-    return execute(common, api, here(cluster, api).folder, plan, secrets)
+    return execute(common, api, here(cluster, api).folder, plan, secrets, signer)
 
 
 def _question(plan: Plan) -> str:

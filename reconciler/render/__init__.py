@@ -65,6 +65,11 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "text": "documents.journal:status",
             "json": "documents.journal:json",
         },
+        "log": {
+            "text": "documents.log:text",
+            "markdown": "documents.log:markdown",
+            "json": "documents.log:json",
+        },
         "standing": {
             "text": "documents.status:text",
             "json": "documents.status:json",
