@@ -21,7 +21,7 @@ LAYERS = (
     {"model"},
     {"pve"},
     {"text"},
-    {"errors", "atomic_write"},
+    {"errors", "invalid_value", "atomic_write"},
 )
 """From top to bottom; a part may import what lies below it, and nothing beside or above it."""
 
@@ -265,3 +265,15 @@ def test_every_module_says_what_it_is() -> None:
         if module.read_text() and not ast.get_docstring(ast.parse(module.read_text()))
     ]
     assert silent == []
+
+
+def test_no_message_is_taken_apart() -> None:
+    """What to do about a value travels beside what is wrong with it (`InvalidValue`)."""
+    apart = ('.partition("; ")', '.split("; ")', '.rpartition("; ")')
+    wrong = [
+        f"{module.relative_to(ROOT)}: {cut}"
+        for module in modules()
+        for cut in apart
+        if cut in module.read_text(encoding="utf-8")
+    ]
+    assert wrong == []

@@ -10,6 +10,7 @@ from reconciler.access.contents import TOKEN
 from reconciler.access.explain.explain import parse_refusal
 from reconciler.access.table import AccessTable
 from reconciler.errors import UsageError
+from reconciler.invalid_value import message_and_hint
 from reconciler.pve.acl_paths import check_path, normalize_path
 from reconciler.pve.builtin_roles import known_privilege
 from reconciler.text.suggest import did_you_mean, suggest
@@ -114,7 +115,7 @@ def parse_privilege(text: str) -> str:
     try:
         return known_privilege(text)
     except ValueError as error:
-        message, _, hint = str(error).partition("; ")
+        message, hint = message_and_hint(error)
         raise UsageError(message, hint=hint) from None
 
 

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from reconciler.access.analysis.effects import listed
 from reconciler.cli.commit import commit_of
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import (
@@ -51,7 +50,7 @@ from reconciler.planning.checks.references import references_beside_mistakes
 from reconciler.planning.request import PlanRequest
 from reconciler.render.documents.schedule_preview import remarks
 from reconciler.render.view import View
-from reconciler.text.humanize import count
+from reconciler.text.humanize import count, in_prose
 
 Targets = Annotated[
     list[str] | None,
@@ -199,7 +198,7 @@ def _question(plan: Plan) -> str:
     ]
     changed = count(len({change.address for change in plan.changes}), "change")
     text = f"Apply {changed} to {plan.cluster}?"
-    return f"{text} {listed(final)} cannot be undone." if final else text
+    return f"{text} {in_prose(final)} cannot be undone." if final else text
 
 
 def _is_approved(plan: Plan, digest: str) -> bool:

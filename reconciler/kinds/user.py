@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from reconciler.access.contents import Principal
 from reconciler.access.table import AccessTable
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.group import groups_of, modify_user
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.shared.answer_shape import COUNT, FLAG, ID, LIST, TEXT, Fields, Rows, Shape
@@ -80,7 +81,7 @@ class UserSpec(Spec):
 def _email(value: str) -> str:
     complaint = check_format("email-opt", value)
     if complaint:
-        raise ValueError(f"'{value}' is not a valid e-mail address; write NAME@DOMAIN")
+        raise InvalidValue(f"'{value}' is not a valid e-mail address", "write NAME@DOMAIN")
     return value
 
 
@@ -95,8 +96,7 @@ class UserTable(TomlTable):
     comment: Annotated[Text, Field(max_length=2048)] = ""
     groups: list[str] = Field(default=[], description="the groups of which it is a member")
     keys: Annotated[Text, Field(pattern=r"^[0-9a-zA-Z!=]{0,4096}$")] | None = Field(
-        default=None,
-        description="ids of Yubikeys; left alone where it is not given",
+        default=None, description="ids of Yubikeys; left alone where it is not given"
     )
     password: SecretRef | None = Field(
         default=None, description="by reference; sent when the user is created, never again"
@@ -106,13 +106,13 @@ class UserTable(TomlTable):
 def _check_name(name: str, parent: str) -> None:
     del parent
     if "@" not in name:
-        raise ValueError(f"user '{name}' names no realm; write {name}@pve or {name}@pam")
+        raise InvalidValue(f"user '{name}' names no realm", f"write {name}@pve or {name}@pam")
     if not USER.fullmatch(name):
-        raise ValueError(
-            f"'{name}' is not a valid user ID; NAME@REALM is expected, without blanks, ':' and '/'"
+        raise InvalidValue(
+            f"'{name}' is not a valid user ID", "write NAME@REALM, without blanks, ':' and '/'"
         )
     if len(name) > 64:
-        raise ValueError(f"user id '{name}' is longer than 64 characters; shorten it")
+        raise InvalidValue(f"user id '{name}' is longer than 64 characters", "shorten it")
 
 
 def _declare(name: str, parent: str, table: UserTable) -> Iterable[Declaration]:

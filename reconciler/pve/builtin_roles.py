@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from reconciler.invalid_value import InvalidValue
 from reconciler.pve.privileges import PRIVILEGES
 from reconciler.text.suggest import did_you_mean
 
@@ -152,10 +153,7 @@ BUILT_IN_ROLES: Mapping[str, frozenset[str]] = {
 """Cannot be changed or deleted and never stand in user.cfg."""
 
 GONE: Mapping[str, str] = {
-    "VM.Monitor": (
-        "gone in Proxmox VE 9: use VM.GuestAgent.* for the guest agent, "
-        "Sys.Audit for the QEMU monitor"
-    ),
+    "VM.Monitor": "use VM.GuestAgent.* for the guest agent, Sys.Audit for the QEMU monitor",
 }
 """Privileges of earlier releases -> what replaces them."""
 
@@ -165,6 +163,6 @@ def known_privilege(name: str) -> str:
     if name in PRIVILEGES:
         return name
     if name in GONE:
-        raise ValueError(f"the privilege {name} is {GONE[name].replace(': ', '; ', 1)}")
+        raise InvalidValue(f"the privilege {name} is gone in Proxmox VE 9", GONE[name])
     likely = did_you_mean(name, PRIVILEGES)
-    raise ValueError(f"unknown privilege '{name}'; {likely or 'names look like VM.Audit'}")
+    raise InvalidValue(f"unknown privilege '{name}'", likely or "names look like VM.Audit")

@@ -18,7 +18,7 @@ from reconciler.model.address import Address
 from reconciler.model.spec import State
 
 DAY = 86400
-SOON = 92 * DAY
+REVIEW_PERIOD = 92 * DAY
 """Seconds until the next review: what expires within them is said to expire soon."""
 
 
@@ -267,7 +267,7 @@ def _marks(account: Account, now: int, *, perhaps: bool) -> Iterator[Mark]:
         yield Mark.NO_SECOND_FACTOR
     if account.login in _OUT:
         yield _OUT[account.login]
-    elif account.expires and now and account.expires <= now + SOON:
+    elif account.expires and now and account.expires <= now + REVIEW_PERIOD:
         yield Mark.SOON
     if account.twins:
         yield Mark.TWIN

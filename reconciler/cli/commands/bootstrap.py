@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from reconciler.access.contents import ROOT, split_token
-from reconciler.access.explain.snippets import shell
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
@@ -30,6 +29,7 @@ from reconciler.planning.bootstrap import (
     ways_to_root,
 )
 from reconciler.render.documents.bootstrap import Part, Start
+from reconciler.text.shell import shell
 
 DEFAULT = "automation@pve!pvectl"
 PLANNER = "plan"

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from reconciler.access.analysis.effects import listed
 from reconciler.access.analysis.impact import Impact, impact
 from reconciler.access.analysis.summary import summarise
 from reconciler.access.escalation.search import opened
@@ -40,6 +39,7 @@ from reconciler.planning.drift import drift_of, remembered
 from reconciler.planning.undeclared import ending, undeclared, without
 from reconciler.render.documents.plan import only_about_applying
 from reconciler.render.view import View
+from reconciler.text.humanize import in_prose
 
 Since = Annotated[
     str | None,
@@ -165,7 +165,7 @@ def _lines(effect: Impact, table: AccessTable, moment: int) -> list[str]:
     """Who has gained and lost what, most privileges first."""
     said = sorted(summarise(effect, table, moment), key=lambda one: -len(one.gains.privileges))
     logins = [
-        f"{listed(one.principals)}: {one.after} in the cluster, {one.before} as declared"
+        f"{in_prose(one.principals)}: {one.after} in the cluster, {one.before} as declared"
         for one in effect.logins
         if one.before is not Login.ABSENT
     ]

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from reconciler.access.explain.snippets import shell
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.commit import commit_of
@@ -44,6 +43,7 @@ from reconciler.planning.builder import PlanResult, build_plan
 from reconciler.planning.offline import as_live
 from reconciler.planning.request import PlanRequest
 from reconciler.render.documents.plan import plans_only
+from reconciler.text.shell import shell
 
 
 @command(app, "plan", Panel.PLAN, 1)

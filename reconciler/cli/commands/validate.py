@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,17 +54,16 @@ def validate(common: CommonOptions) -> ExitStatus:
 def _judged(finding: Finding) -> Finding:
     """A name that Proxmox VE keeps for its own roles and that none of them has is a mistake where
     one of them is all but the same; no cluster is needed to tell."""
-    if finding.code != UNDECLARED:
+    ref = finding.names
+    if finding.code != UNDECLARED or ref is None or ref.kind != "role":
         return finding
-    named = re.search(r" names role\.(\S+), ", finding.message)
-    name = named[1] if named else ""
-    likely = suggest(name, BUILT_IN_ROLES, likeness=0.85)
-    if not (likely and name.lower().startswith(RESERVED)):
+    likely = suggest(ref.id, BUILT_IN_ROLES, likeness=0.85)
+    if not (likely and ref.id.lower().startswith(RESERVED)):
         return finding
     return finding._replace(
         code="UNKNOWN_REFERENCE",
         severity=Severity.ERROR,
-        message=finding.message.replace(", which is not declared", ", which does not exist"),
+        message=f"{finding.address} names {ref}, which does not exist",
         hint=f"did you mean {likely}?",
     )
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.shared.field_types import Text
 from reconciler.kinds.shared.jobs import Schedule
 from reconciler.kinds.shared.options import (
@@ -112,9 +113,9 @@ def check_name(name: str, parent: str) -> None:
     """
     del parent
     if not _ID.fullmatch(name):
-        raise ValueError(
-            f"'{name}' is not a valid job ID: a letter, then letters, digits, '_', '-'; at least "
-            "two characters"
+        raise InvalidValue(
+            f"'{name}' is not a valid job ID",
+            "write a letter, then one or more of letters, digits, '_', '-'",
         )
     if len(name) > 50:
         raise ValueError(f"the id '{name}' is longer than 50 characters")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, create_model
 
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.shared.options import (
     EMPTY,
     Options,
@@ -86,7 +87,7 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
     check_options(section, {**given, **dict.fromkeys(secrets, "set")})
     check_required(section, (option for option, value in given.items() if value not in EMPTY))
     if _has_key(given.get("tfa", "")):
-        raise ValueError("tfa holds a secret key; set it in Proxmox VE, pvectl leaves it alone")
+        raise InvalidValue("tfa holds a secret key", "set it in Proxmox VE, pvectl leaves it alone")
     sent = tuple(sorted(secrets.items()))
     yield Declaration(name, RealmSpec(type=kind, options=normal(name, given), secrets=sent))
 

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.shared.answer_shape import NUMBER, OPTION, Shape
 from reconciler.kinds.shared.field_types import plain_text
 from reconciler.model.policy import TomlTable
@@ -66,7 +67,9 @@ def options(values: Mapping[str, OptionValue]) -> tuple[tuple[str, OptionValue],
 def without_line_feed(text: str) -> str:
     """Raises ValueError for what no section file can hold (SectionConfig.pm)."""
     if "\n" in text:
-        raise ValueError("a line feed cannot stand in this file; Proxmox VE keeps one line each")
+        raise InvalidValue(
+            "a line feed cannot stand in this file", "Proxmox VE keeps one line each"
+        )
     return text
 
 
@@ -181,7 +184,7 @@ class KeepTable(TomlTable):
     @model_validator(mode="after")
     def _consistent(self) -> KeepTable:
         if not self.model_fields_set:
-            raise ValueError("an empty table keeps nothing in particular; write { all = true }")
+            raise InvalidValue("an empty table keeps nothing in particular", "write { all = true }")
         self.rules()
         return self
 

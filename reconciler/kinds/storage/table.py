@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.shared.field_types import names
 from reconciler.kinds.shared.options import (
     EMPTY,
@@ -102,7 +103,7 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
     if table.keep is not None:
         given["prune-backups"] = table.keep.rules()
     if given.get("content") == ():
-        raise ValueError('content must name something; ["none"] takes everything away')
+        raise InvalidValue("content must name something", '["none"] takes everything away')
     unset = {_unsettable(option) for option in table.unset}
     for option in sorted(unset & given.keys()):
         raise ValueError(f"{toml_name(option)} is given and unset at the same time")
@@ -146,7 +147,7 @@ def check_type(
     provider = given.get("iscsiprovider")
     if provider is not None and provider not in ISCSI_PROVIDERS:
         known = ", ".join(ISCSI_PROVIDERS)
-        raise ValueError(f"'{provider}' is not a valid iscsiprovider; write one of {known}")
+        raise InvalidValue(f"'{provider}' is not a valid iscsiprovider", f"write one of {known}")
 
 
 def check_secrets(kind: str, secrets: Iterable[str]) -> None:
@@ -223,7 +224,7 @@ def _unsettable(option: str) -> str:
     if option not in _UNSETTABLE:
         likely = did_you_mean(option, _UNSETTABLE)
         text = f"unset names an unknown option '{option}'"
-        raise ValueError(f"{text}; {likely}" if likely else text)
+        raise InvalidValue(text, likely)
     name = _UNSETTABLE[option]
     if name in SENSITIVE and name not in SHOWN_AS_SET:
         raise ValueError(f"{option} cannot be unset: nobody can see whether it is there")

@@ -18,7 +18,7 @@ from reconciler.text.humanize import count, listed, moment
 MOST = 6
 """How many paths or groups are named before the rest is counted."""
 
-SOON = 14 * 86400
+EXPIRES_SOON = 14 * 86400
 """Seconds; an expiry that is nearer is pointed out."""
 
 
@@ -165,7 +165,7 @@ def _who(told: Explained) -> str:
 def _login(found: Explanation, view: View) -> str:
     text = login_text(found.login, found.principal)
     if found.expires and found.login is Login.ACTIVE:
-        soon = ", which is soon" if view.now and found.expires - view.now < SOON else ""
+        soon = ", which is soon" if view.now and found.expires - view.now < EXPIRES_SOON else ""
         return f"{text} until {moment(found.expires)}{soon}"
     return text
 
