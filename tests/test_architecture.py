@@ -32,7 +32,7 @@ ONCE = {
     "backports": "sandbox/backup/packing.py",
     "cheroot": "sandbox/http/server.py",
     "cryptography": "sandbox/keys.py",
-    "deepdiff": "render/fields.py",
+    "deepdiff": "model/field_diff.py",
     "keyring": "execution/secrets/keyring.py",
     "proxmoxer": "live/http/client.py",
     "requests": "live/http/client.py",
