@@ -120,6 +120,17 @@ def test_imports_go_downwards_only() -> None:
     assert wrong == []
 
 
+def test_nothing_outside_pve_knows_the_privileges_and_roles_of_one_release() -> None:
+    """They are asked of a `Release`, which is the cluster's own where there is one."""
+    wrong = [
+        f"{found.place} imports {found.name}"
+        for found in EVERY_IMPORT
+        if part_of(found.module) != "pve"
+        and found.name.startswith(("reconciler.pve.builtin_roles", "reconciler.pve.privileges"))
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize("library", ONCE)
 def test_each_library_is_imported_in_one_place(library: str) -> None:
     places = {

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.pve.privileges import PRIVILEGES
-from reconciler.text.suggest import did_you_mean
-
-__all__ = ["BUILT_IN_ROLES", "GONE", "PRIVILEGES", "known_privilege"]
 
 _ROOT_ONLY = frozenset(
     {
@@ -158,13 +155,3 @@ GONE: Mapping[str, str] = {
     ),
 }
 """Privileges of earlier releases -> what replaces them."""
-
-
-def known_privilege(name: str) -> str:
-    """The name; raises ValueError with the likely one, or with what replaces one that is gone."""
-    if name in PRIVILEGES:
-        return name
-    if name in GONE:
-        raise ValueError(f"the privilege {name} is {GONE[name].replace(': ', '; ', 1)}")
-    likely = did_you_mean(name, PRIVILEGES)
-    raise ValueError(f"unknown privilege '{name}'; {likely or 'names look like VM.Audit'}")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from reconciler.pve.privileges import PRIVILEGES
+from reconciler.pve.release import NEWEST, Release
 
 Check = Callable[[str], str | None]
 """A value -> PVE's complaint, or None when there is none."""
@@ -75,8 +75,8 @@ def _address(value: str) -> str | None:
     return f"value does not look like a valid address: {value}\n"
 
 
-def _privilege(value: str) -> str | None:
-    return None if value in PRIVILEGES else f"invalid privilege '{value}'\n"
+def _privilege(value: str, release: Release = NEWEST) -> str | None:
+    return None if value in release.privileges else f"invalid privilege '{value}'\n"
 
 
 def _calendar_event(value: str) -> str | None:
@@ -129,15 +129,19 @@ FORMATS: Mapping[str, Check] = {
 """Plain formats; `NAME-list` checks every element of a list, `NAME-opt` accepts an empty value."""
 
 
-def check(name: str, value: str, path: str = "") -> str | None:
+def check(name: str, value: str, path: str = "", release: Release = NEWEST) -> str | None:
     """PVE's complaint about a value of the format `name`, or None.
 
     `path` is the parameter's name; it stands in complaints about parts of a property string.
+    `release` says which privileges there are.
     """
     from reconciler.pve.guest_formats import GUEST_FORMATS
     from reconciler.pve.property_strings import PROPERTY_STRINGS, parse_properties
     from reconciler.pve.storage_formats import STORAGE_FORMATS
 
+    if name == "pve-priv-list":
+        refusals = (_privilege(one, release) for one in split_list(value))
+        return next(filter(None, refusals), None)
     if name in PROPERTY_STRINGS:
         return parse_properties(name, value, path).complaint
     tables = (FORMATS, STORAGE_FORMATS, GUEST_FORMATS)

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from reconciler.pve.release import NEWEST, Release
+
 ParameterValue = str | bool | list["ParameterValue"] | dict[str, "ParameterValue"]
 """One parameter as it arrived. Numbers of a JSON body arrive as text."""
 
@@ -63,7 +65,10 @@ def normalized(
 
 
 def errors(
-    table: ParameterTable, given: Mapping[str, ParameterValue], path: str = ""
+    table: ParameterTable,
+    given: Mapping[str, ParameterValue],
+    path: str = "",
+    release: Release = NEWEST,
 ) -> dict[str, str]:
     """name -> PVE's complaint, for everything that does not fit; empty when all does.
 
@@ -76,7 +81,7 @@ def errors(
             if not param.optional:
                 _add(found, prefix + name, MISSING)
             continue
-        _check(param, given[name], prefix + name, found)
+        _check(param, given[name], prefix + name, found, release)
     for name in given:
         row = table.get(name)
         if row is None:
@@ -106,14 +111,20 @@ def _add(found: dict[str, str], path: str, message: str) -> None:
     found[path] = f"{found[path]}\\n{message}" if path in found else message
 
 
-def _check(param: Param, value: ParameterValue, path: str, found: dict[str, str]) -> None:
+def _check(
+    param: Param,
+    value: ParameterValue,
+    path: str,
+    found: dict[str, str],
+    release: Release = NEWEST,
+) -> None:
     message = _wrong_type(param, value)
     if message is None and isinstance(value, list):
         for place, element in enumerate(value):
             _check(Param(), element, f"{path}[{place}]", found)
         return
     if message is None and isinstance(value, str):
-        message = _wrong_text(param, value, path)
+        message = _wrong_text(param, value, path, release)
     if message is not None:
         _add(found, path, message)
 
@@ -134,11 +145,11 @@ def _wrong_type(param: Param, value: ParameterValue) -> str | None:
     return None if fits.get(param.type, True) else f"{prefix} - got '{value}'"
 
 
-def _wrong_text(param: Param, value: str, path: str) -> str | None:
+def _wrong_text(param: Param, value: str, path: str, release: Release) -> str | None:
     """The first thing that is wrong, in PVE's order: format, pattern, lengths, limits, enum."""
     from reconciler.pve.formats import check
 
-    if param.format and (refusal := check(param.format, value, path)):
+    if param.format and (refusal := check(param.format, value, path, release)):
         return f"invalid format - {refusal}"
     if param.pattern and not re.fullmatch(param.pattern, value):
         return "value does not match the regex pattern"
