@@ -21,7 +21,7 @@ LAYERS = (
     {"model"},
     {"pve"},
     {"text"},
-    {"errors", "atomic_write"},
+    {"errors", "invalid_value", "atomic_write"},
 )
 """From top to bottom; a part may import what lies below it, and nothing beside or above it."""
 
@@ -131,6 +131,70 @@ def test_nothing_outside_pve_knows_the_privileges_and_roles_of_one_release() -> 
     assert wrong == []
 
 
+def module_graph(root: Path) -> dict[str, set[str]]:
+    """Module -> the modules of the same package that it imports: at the top, in a function or for
+    types only. To import a name of a package is to import that package."""
+    files = {
+        ".".join(path.relative_to(root.parent).with_suffix("").parts): path
+        for path in sorted(root.rglob("*.py"))
+    }
+    files = {name.removesuffix(".__init__"): path for name, path in files.items()}
+    graph: dict[str, set[str]] = {}
+    for name, path in files.items():
+        wanted = {found.name for found in imports(path)}
+        known = {one if one in files else one.rpartition(".")[0] for one in wanted}
+        graph[name] = (known & files.keys()) - {name}
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The modules that cannot be put in an order in which each comes after what it imports."""
+    reached: dict[str, set[str]] = {}
+    for start, first in graph.items():
+        seen: set[str] = set()
+        ahead = list(first)
+        while ahead:
+            module = ahead.pop()
+            if module not in seen:
+                seen.add(module)
+                ahead.extend(graph[module])
+        reached[start] = seen
+    together = {
+        tuple(sorted({start, *(one for one in reached[start] if start in reached[one])}))
+        for start in graph
+        if start in reached[start]
+    }
+    return [list(members) for members in sorted(together)]
+
+
+def test_imports_have_no_circles() -> None:
+    assert circles(module_graph(ROOT)) == []
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from package.first import One",
+        "from package import first",
+        "import package.first",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from package.first import One",
+        "def later():\n    from package.first import One",
+    ],
+    ids=["name", "module", "whole", "types only", "in a function"],
+)
+def test_a_circle_is_found(back: str, tmp_path: Path) -> None:
+    """However the import that closes it is written."""
+    package = tmp_path / "package"
+    (package / "rooms").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "rooms" / "__init__.py").write_text("from package.third import Three\n")
+    (package / "first.py").write_text("from package.rooms import Three\nclass One: ...\n")
+    (package / "third.py").write_text("class Three: ...\n")
+    assert circles(module_graph(package)) == []
+    (package / "third.py").write_text(f"{back}\nclass Three: ...\n")
+    assert circles(module_graph(package)) == [["package.first", "package.rooms", "package.third"]]
+
+
 @pytest.mark.parametrize("library", ONCE)
 def test_each_library_is_imported_in_one_place(library: str) -> None:
     places = {
@@ -212,3 +276,15 @@ def test_every_module_says_what_it_is() -> None:
         if module.read_text() and not ast.get_docstring(ast.parse(module.read_text()))
     ]
     assert silent == []
+
+
+def test_no_message_is_taken_apart() -> None:
+    """What to do about a value travels beside what is wrong with it (`InvalidValue`)."""
+    apart = ('.partition("; ")', '.split("; ")', '.rpartition("; ")')
+    wrong = [
+        f"{module.relative_to(ROOT)}: {cut}"
+        for module in modules()
+        for cut in apart
+        if cut in module.read_text(encoding="utf-8")
+    ]
+    assert wrong == []

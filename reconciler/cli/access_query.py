@@ -6,9 +6,11 @@ import re
 from typing import NamedTuple
 
 from reconciler.access.analysis.affected import dangling_users
+from reconciler.access.contents import TOKEN
 from reconciler.access.explain.explain import parse_refusal
-from reconciler.access.table import TOKEN, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.errors import UsageError
+from reconciler.invalid_value import message_and_hint
 from reconciler.pve.acl_paths import normalize_path
 from reconciler.pve.release import known_privilege
 from reconciler.text.suggest import did_you_mean, suggest
@@ -111,7 +113,7 @@ def check_privilege(table: AccessTable, name: str) -> None:
     try:
         known_privilege(name, table.release)
     except ValueError as error:
-        message, _, hint = str(error).partition("; ")
+        message, hint = message_and_hint(error)
         raise UsageError(message, hint=hint) from None
 
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from reconciler.cli.command import CommonOptions
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import info, print_error
 from reconciler.cli.trusted_targets import require_trusted, require_within_reach
 from reconciler.desired.loader import load, require_valid

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli import runner as runs
-from reconciler.cli.command import CommonOptions
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, here, load_cluster
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import check_formats, info

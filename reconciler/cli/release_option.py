@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from reconciler.errors import UsageError
+from reconciler.invalid_value import message_and_hint
 from reconciler.pve.release import Release, release_named
 
 ReleaseOption = Annotated[
@@ -19,5 +20,5 @@ def asked_release(text: str) -> Release | None:
     try:
         return release_named(text) if text else None
     except ValueError as error:
-        what, _, known = str(error).partition("; ")
-        raise UsageError(f"--release: {what}", hint=known) from None
+        message, hint = message_and_hint(error)
+        raise UsageError(f"--release: {message}", hint=hint) from None

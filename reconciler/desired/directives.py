@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, mod
 from reconciler.desired.size_limits import too_large
 from reconciler.desired.toml.document import Document
 from reconciler.desired.validation import validate, wrong_type
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds import all_kinds
 from reconciler.kinds.acl.table import MOST
 from reconciler.kinds.backup.table import GuestId
@@ -31,16 +32,16 @@ def address_of(text: str) -> str:
     address = Address.parse(text)
     if address.kind not in all_kinds():
         likely = did_you_mean(address.kind, all_kinds())
-        raise ValueError(
-            f"there is no kind '{address.kind}' in '{text}'; "
-            + (likely or f"kinds: {', '.join(sorted(all_kinds()))}")
+        raise InvalidValue(
+            f"there is no kind '{address.kind}' in '{text}'",
+            likely or f"kinds: {', '.join(sorted(all_kinds()))}",
         )
     return text
 
 
 def _one_object(text: str) -> str:
     if _GLOB.search(text):
-        raise ValueError(f"'{text}' names several objects; name one, without * and ?")
+        raise InvalidValue(f"'{text}' names several objects", "name one, without * and ?")
     return address_of(text)
 
 
@@ -51,17 +52,18 @@ def _one_or_several(value: object) -> object:
 def _principal(text: str) -> str:
     if "@" in text or text.startswith("group:") or _GLOB.search(text):
         return text
-    raise ValueError(
-        f"'{text}' is not a valid principal; write user@realm, user@realm!token, group:NAME for "
-        "members of a group, or a glob such as *@ldap"
+    raise InvalidValue(
+        f"'{text}' is not a valid principal",
+        "write user@realm, user@realm!token, group:NAME for "
+        "members of a group, or a glob such as *@ldap",
     )
 
 
 def _path(text: str, info: ValidationInfo) -> str:
     normal = normalize_path(_GLOB.sub("x", text))
     if normal is None or not (_GLOB.search(text) or asked_release(info).takes_path(normal)):
-        raise ValueError(
-            f"'{text}' is no ACL path in Proxmox VE; write one such as /vms/100, or a glob"
+        raise InvalidValue(
+            f"'{text}' is no ACL path in Proxmox VE", "write one such as /vms/100, or a glob"
         )
     return text if _GLOB.search(text) else normal
 
@@ -110,12 +112,12 @@ class ExpectTable(TomlTable):
     @model_validator(mode="after")
     def _says_something(self) -> ExpectTable:
         if not (self.path or self.paths):
-            raise ValueError('the path is missing; write path = "/vms/100" or paths = [...]')
+            raise InvalidValue("the path is missing", 'write path = "/vms/100" or paths = [...]')
         if not (self.can or self.cannot):
-            raise ValueError("nothing is expected; give can = [...] or cannot = [...]")
+            raise InvalidValue("nothing is expected", "give can = [...] or cannot = [...]")
         both = sorted(set(self.can) & set(self.cannot))
         if both:
-            raise ValueError(f"{both[0]} stands in can and in cannot; decide for one")
+            raise InvalidValue(f"{both[0]} stands in can and in cannot", "decide for one")
         return self
 
 
@@ -140,9 +142,9 @@ class NoBackupTable(TomlTable):
     @model_validator(mode="after")
     def _names_something(self) -> NoBackupTable:
         if not (self.guests or self.pools or self.templates):
-            raise ValueError(
-                "nothing is left out of backups; give guests = [...], pools = [...] or "
-                "templates = true"
+            raise InvalidValue(
+                "nothing is left out of backups",
+                "give guests = [...], pools = [...] or templates = true",
             )
         return self
 

@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 from reconciler.atomic_write import atomic_write
 from reconciler.desired.toml.formatter import table_text
+from reconciler.desired.validation import problem_words
 from reconciler.errors import UsageError
+from reconciler.invalid_value import message_and_hint
 from reconciler.kinds import all_kinds
 from reconciler.kinds.kind import Kind
 from reconciler.model.address import Address
@@ -124,14 +126,13 @@ def _table(kind: Kind[Any], address: Address, spec: Spec, release: Release) -> _
         declared = {one.id: one.spec for one in kind.declare(name, parent, table)}
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
-        why = str(problem.get("ctx", {}).get("error", problem["msg"]))
+        why, hint = problem_words(problem)
     except ValueError as error:
-        why = str(error)
+        why, hint = message_and_hint(error)
     else:
         if address.id in declared:
             return _Table(parent, name, values, declared[address.id])
-        why = "its table would declare something else"
-    why, _, hint = why.partition("; ")
+        why, hint = "its table would declare something else", ""
     return Finding(
         "NOT_IMPORTED",
         Severity.WARNING,

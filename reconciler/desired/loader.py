@@ -20,6 +20,7 @@ from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import validate, wrong_type
 from reconciler.desired.variables import substitute
 from reconciler.errors import FilesInvalid, UsageError
+from reconciler.invalid_value import message_and_hint
 from reconciler.kinds import all_kinds
 from reconciler.kinds.acl.table import MOST
 from reconciler.kinds.kind import Kind
@@ -197,7 +198,7 @@ class _Load:
                 self.add(Address(kind.name, declaration.id), declaration, source)
         except ValueError as error:
             self.broken.add(_meant(kind, name, parent))
-            message, _, hint = str(error).partition("; ")
+            message, hint = message_and_hint(error)
             self.findings.append(
                 Finding("INVALID_VALUE", Severity.ERROR, message, hint, source=source)
             )

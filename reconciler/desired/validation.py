@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from reconciler.desired.toml.document import Document
 from reconciler.desired.toml.positions import PositionNode
+from reconciler.invalid_value import message_and_hint
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef, SecretSink
@@ -76,6 +77,15 @@ def validate(
         problems = error.errors(include_url=False)
     dotted = _dotted(document, node, model, data, others)
     return None, dotted or _findings(document, node, model, problems, tuple(others))
+
+
+def problem_words(problem: ErrorDetails) -> tuple[str, str]:
+    """What pydantic found, and what to do about it where that is known: in the words of the
+    validator that refused the value, or its own."""
+    error = problem.get("ctx", {}).get("error")
+    if isinstance(error, ValueError):
+        return message_and_hint(error)
+    return str(error or problem["msg"]), ""
 
 
 def salvage(model: type[M], data: Mapping[str, Any]) -> M:
@@ -208,7 +218,7 @@ def _finding(
         message = f"{field} must be {_TYPES[kind]}, not {type_name(problem['input'])}"
         hint = _reference_hint(context.get("class_name", ""))
     elif kind in {"value_error", "assertion_error"}:
-        message, _, hint = str(context.get("error", problem["msg"])).partition("; ")
+        message, hint = problem_words(problem)
     elif kind == "too_short":
         message, hint = f"{field} is empty", _description(model, problem["loc"])
     elif kind in _LIMITS:

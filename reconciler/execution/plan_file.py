@@ -27,11 +27,13 @@ AGAIN = "plan again, review and apply that"
 
 
 class SavedPlan(NamedTuple):
-    """A plan from a file; times in Unix seconds."""
+    """A plan from a file, and the file as it was read; times in Unix seconds."""
 
     plan: Plan
     created: int
     expires: int
+    path: Path = Path()
+    raw: bytes = b""
 
 
 def save_plan(plan: Plan, path: Path, now: int, lifetime: int = LIFETIME) -> None:
@@ -64,7 +66,7 @@ def load_plan(path: Path) -> SavedPlan:
         content = json.loads(raw)
         seal = content.pop("seal")
         plan = Plan.from_json(content["plan"], specs())
-        saved = SavedPlan(plan, int(content["created"]), int(content["expires"]))
+        saved = SavedPlan(plan, int(content["created"]), int(content["expires"]), path, raw)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         if not any(mark in raw for mark in MARKS):
             raise _no_plan(path, raw) from None

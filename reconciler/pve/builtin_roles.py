@@ -149,9 +149,6 @@ BUILT_IN_ROLES: Mapping[str, frozenset[str]] = {
 """Cannot be changed or deleted and never stand in user.cfg."""
 
 GONE: Mapping[str, str] = {
-    "VM.Monitor": (
-        "gone in Proxmox VE 9: use VM.GuestAgent.* for the guest agent, "
-        "Sys.Audit for the QEMU monitor"
-    ),
+    "VM.Monitor": "use VM.GuestAgent.* for the guest agent, Sys.Audit for the QEMU monitor",
 }
 """Privileges of earlier releases -> what replaces them."""

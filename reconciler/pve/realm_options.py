@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.pve.property_strings import VANISHED, parse_properties, render_properties
+from reconciler.pve.parameter_check import parse_properties
+from reconciler.pve.property_strings import VANISHED, render_properties
 from reconciler.pve.schema import ParameterTable
 from reconciler.pve.sections import (
     BOOLEAN,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
+from reconciler.invalid_value import InvalidValue
 from reconciler.pve.acl_paths import check_path
 from reconciler.pve.builtin_roles import BUILT_IN_ROLES, GONE
 from reconciler.text.suggest import did_you_mean
@@ -70,9 +71,9 @@ def release_named(text: str) -> Release:
     if text not in known:
         exact = short_version(text)
         likely = f"did you mean {exact}? " if exact in known and exact != text else ""
-        raise ValueError(
-            f"'{text}' is not a release of Proxmox VE that is known here; "
-            f"{likely}known: {', '.join(known)}"
+        raise InvalidValue(
+            f"'{text}' is not a release of Proxmox VE that is known here",
+            f"{likely}known: {', '.join(known)}",
         )
     return known[text]
 
@@ -90,17 +91,17 @@ def known_privilege(name: str, release: Release = NEWEST) -> str:
     having = [version for version, one in known_releases().items() if name in one.privileges]
     if not having:
         likely = did_you_mean(name, release.privileges)
-        raise ValueError(f"unknown privilege '{name}'; {likely or 'names look like VM.Audit'}")
+        raise InvalidValue(f"unknown privilege '{name}'", likely or "names look like VM.Audit")
     if name in GONE and _number(having[-1]) < _number(release.version):
-        raise ValueError(f"the privilege {name} is {GONE[name].replace(': ', '; ', 1)}")
-    raise ValueError(f"{release.name} has no privilege {name}; it is in {_span(having)}")
+        raise InvalidValue(f"the privilege {name} is gone in Proxmox VE 9", GONE[name])
+    raise InvalidValue(f"{release.name} has no privilege {name}", f"it is in {_span(having)}")
 
 
 def known_role(name: str, release: Release) -> str:
     """The name; raises ValueError for a built-in role that this release lacks."""
     if is_built_in(name) and name not in release.roles:
         having = [version for version, one in known_releases().items() if name in one.roles]
-        raise ValueError(f"{release.name} has no role {name}; it is in {_span(having)}")
+        raise InvalidValue(f"{release.name} has no role {name}", f"it is in {_span(having)}")
     return name
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.access.table import AccessTable, PoolMembers, Principal
+from reconciler.access.contents import PoolMembers, Principal
+from reconciler.access.table import AccessTable
 from reconciler.sandbox.config.usercfg import Roles, UserConfig
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 
+from reconciler.access.contents import GROUP, Principal
 from reconciler.access.delta import entry_keys
 from reconciler.access.evaluate import effective, privileges
-from reconciler.access.table import GROUP, AccessTable, Principal
+from reconciler.access.table import AccessTable
 from reconciler.kinds import access_table
 from reconciler.kinds.shared.reader import EVERYTHING, read_state
 from reconciler.model.request import request

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 
 from reconciler.access.analysis.affected import owner_of
+from reconciler.access.contents import GROUP
 from reconciler.access.evaluate import privileges
 from reconciler.access.review.privilege_catalog import (
     MEANINGS,
@@ -29,7 +30,7 @@ from reconciler.access.review.profiles import (
     holdings,
 )
 from reconciler.access.review.review import About, ReviewContext, review
-from reconciler.access.table import GROUP, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.pve.builtin_roles import BUILT_IN_ROLES, PRIVILEGES
 from reconciler.sandbox.config.usercfg import parse
 from reconciler.sandbox.grants import access_table

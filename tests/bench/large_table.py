@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable, PoolMembers, Principal
+from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, PoolMembers, Principal
+from reconciler.access.table import AccessTable
 from reconciler.pve.builtin_roles import PRIVILEGES
 
 

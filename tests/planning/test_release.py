@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from reconciler.access.analysis.lockout import administrators
+from reconciler.access.contents import USER, Principal
 from reconciler.access.evaluate import privileges
-from reconciler.access.table import USER, AccessTable, Principal
+from reconciler.access.table import AccessTable
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.role import ROLES, built_in_roles
 from reconciler.kinds.user import UserSpec

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, PoolMembers, Principal
+from reconciler.access.contents import GROUP, TOKEN, USER, PoolMembers, Principal
+from reconciler.access.table import AccessTable
 from reconciler.pve.builtin_roles import BUILT_IN_ROLES
 
 USERS = ("ann@pve", "bob@pve", "cid@ldap", "root@pam")

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.access.delta import Delta, EntryKey, apply_delta
 from reconciler.access.evaluate import own_privileges, privileges, roles
 from reconciler.access.index import NO_ACCESS
-from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable, split_token
+from reconciler.access.table import AccessTable
 from reconciler.access.trace import EntryEffect, TracedEntry, trace_decision
 
 _LEAF = re.compile(r"/(?:vms|storage|nodes|access/groups|access/realm)/[^/]+")

@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from reconciler.access.analysis.affected import owner_of
+from reconciler.access.contents import TOKEN
 from reconciler.access.evaluate import privileges
 from reconciler.access.explain.denial import denial_reasons, held_on
 from reconciler.access.explain.explain import Explanation, explain
 from reconciler.access.login import Login
 from reconciler.access.review.privilege_catalog import least
-from reconciler.access.table import TOKEN
 from reconciler.access.trace import Decision
 from reconciler.cli.access_notes import kinds_for, notes_on
 from reconciler.cli.access_query import (
@@ -31,7 +31,8 @@ from reconciler.cli.access_source import (
 )
 from reconciler.cli.app import app
 from reconciler.cli.code_pages import is_page, page_of
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, now
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings

@@ -17,8 +17,9 @@ from reconciler.access.review.comparison import check
 from reconciler.access.review.review import About, Review, ReviewContext, review
 from reconciler.cli.access_source import POOLS, PRINCIPALS, FromFiles
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
 from reconciler.cli.commit import commit_of
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, here, load_cluster, now
 from reconciler.cli.output import check_formats, info, show, write_file
 from reconciler.desired.loader import require_valid, state_files

@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
-from reconciler.access.analysis.effects import listed
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import info
 from reconciler.errors import ExitStatus, UsageError
+from reconciler.text.humanize import in_prose
 
 
 @command(app, "sandbox", Panel.OTHER, 3)
@@ -58,7 +59,7 @@ def _tokens(folder: Path) -> str:
     secrets = folder / "priv" / "token.cfg"
     known = [line.split()[0] for line in _lines(secrets) if line.strip()]
     if known:
-        return f"API tokens: {listed(known)}; their secrets are in {secrets}"
+        return f"API tokens: {in_prose(known)}; their secrets are in {secrets}"
     return (
         f"no API token yet: add `token:root@pam!NAME:0:0::` to {folder}/user.cfg and "
         f"`root@pam!NAME UUID` to {secrets}"

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import result
 from reconciler.cli.release_option import ReleaseOption, asked_release
 from reconciler.errors import ExitStatus

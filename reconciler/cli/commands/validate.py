@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, load_cluster, now
 from reconciler.cli.output import check_formats, info, show
 from reconciler.cli.release_option import ReleaseOption, asked_release
@@ -63,17 +63,16 @@ def validate(
 def _judged(finding: Finding, release: Release) -> Finding:
     """A name that Proxmox VE keeps for its own roles and that none of them has is a mistake where
     one of them is all but the same; no cluster is needed to tell."""
-    if finding.code != UNDECLARED:
+    ref = finding.names
+    if finding.code != UNDECLARED or ref is None or ref.kind != "role":
         return finding
-    named = re.search(r" names role\.(\S+), ", finding.message)
-    name = named[1] if named else ""
-    likely = suggest(name, release.roles, likeness=0.85)
-    if not (likely and name.lower().startswith(RESERVED)):
+    likely = suggest(ref.id, release.roles, likeness=0.85)
+    if not (likely and ref.id.lower().startswith(RESERVED)):
         return finding
     return finding._replace(
         code="UNKNOWN_REFERENCE",
         severity=Severity.ERROR,
-        message=finding.message.replace(", which is not declared", ", which does not exist"),
+        message=f"{finding.address} names {ref}, which does not exist",
         hint=f"did you mean {likely}?",
     )
 

@@ -20,7 +20,8 @@ from reconciler.cli.access_source import (
     view_access,
 )
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, now
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from reconciler.desired.reach import OUT_OF_REACH, Reach, how_to_allow, in_ci, is_proposed
 from reconciler.desired.toml.document import Document
 from reconciler.desired.toml.positions import PositionNode
-from reconciler.desired.validation import salvage, validate
+from reconciler.desired.validation import problem_words, salvage, validate
 from reconciler.errors import UsageError
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import TomlTable
@@ -228,7 +228,7 @@ def _target(
     findings = []
     for problem in problems:
         key = {"endpoints": "endpoint"}.get(str(*problem["loc"][:1]), str(*problem["loc"][:1]))
-        message, _, hint = str(problem.get("ctx", {}).get("error", problem["msg"])).partition("; ")
+        message, hint = problem_words(problem)
         place = document.node(node, key, *problem["loc"][1:])
         source = document.source(place)
         findings.append(Finding("INVALID_VALUE", Severity.ERROR, message, hint, source=source))
@@ -274,7 +274,8 @@ def _overridden(target: Target | None, given: Mapping[str, str]) -> Target:
         problem = error.errors(include_url=False, include_input=False)[0]
         field = str(*problem["loc"][:1])
         name = next((n for n in given if ENVIRONMENT[n] == field), ", ".join(given))
-        message = str(problem.get("ctx", {}).get("error", problem["msg"]))
+        message, hint = problem_words(problem)
         if problem["type"] == "missing":
             message = "PVECTL_ENDPOINT is not set, and the settings name no endpoint"
-        raise UsageError(f"{name}: {message}", hint="correct or unset the variable") from None
+        hint = ": ".join(filter(None, ("correct or unset the variable", hint)))
+        raise UsageError(f"{name}: {message}", hint=hint) from None

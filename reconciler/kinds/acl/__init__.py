@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from reconciler.access.table import GROUP, TOKEN, USER, AccessTable
+from reconciler.access.contents import GROUP, TOKEN, USER
+from reconciler.access.table import AccessTable
 from reconciler.kinds.acl.table import AclSpec, AclTable, declare, export, fold, parse_entry, review
 from reconciler.kinds.kind import Kind, Need, Place, Reads
 from reconciler.kinds.shared.answer_shape import FLAG, ID, PATH, WORD, Fields, Rows, one_of

@@ -8,7 +8,7 @@ from typing import Any
 from reconciler.access.explain.denial import DenialCause, DenialReason
 from reconciler.access.explain.explain import Explanation
 from reconciler.access.explain.remediation import Remediation
-from reconciler.access.explain.snippets import pveum, shell, toml
+from reconciler.access.explain.snippets import pveum, toml
 from reconciler.access.login import Login
 from reconciler.access.trace import IdentityTrace
 from reconciler.pve.acl_paths import check_path
@@ -20,6 +20,7 @@ from reconciler.render.documents.explanation_facts import MOST, Explained, answe
 from reconciler.render.json import document
 from reconciler.render.view import View
 from reconciler.text.humanize import listed
+from reconciler.text.shell import shell
 
 FORMAT = 1
 

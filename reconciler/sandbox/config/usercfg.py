@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from reconciler.access.table import GROUP, ROOT, TOKEN, USER, split_token
+from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.pve.acl_paths import normalize_path
 from reconciler.pve.formats import is_username, split_list
 from reconciler.pve.release import NEWEST, Release

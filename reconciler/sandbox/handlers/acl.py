@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.access.table import split_token
+from reconciler.access.contents import split_token
 from reconciler.pve.acl_paths import normalize_path
 from reconciler.pve.schema import Param
 from reconciler.sandbox.accounts import existing_token
