@@ -15,7 +15,6 @@ from importlib import resources
 
 from reconciler.invalid_value import InvalidValue
 from reconciler.pve.acl_paths import check_path
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES, GONE
 from reconciler.text.suggest import did_you_mean
 
 SUPPORTED = ("9.0", "9.1", "9.2")
@@ -44,10 +43,6 @@ class Release:
         return check_path(path, self.version)
 
 
-NEWEST = Release(SUPPORTED[-1], BUILT_IN_ROLES)
-"""What is assumed where no cluster is asked."""
-
-
 @cache
 def known_releases() -> Mapping[str, Release]:
     """Version -> release, oldest first."""
@@ -61,6 +56,15 @@ def known_releases() -> Mapping[str, Release]:
         }
         found[version] = Release(version, roles)
     return found
+
+
+NEWEST = known_releases()[SUPPORTED[-1]]
+"""What is assumed where no cluster is asked."""
+
+REPLACEMENTS: Mapping[str, str] = {
+    "VM.Monitor": "use VM.GuestAgent.* for the guest agent, Sys.Audit for the QEMU monitor",
+}
+"""Privileges of earlier releases -> what replaces them."""
 
 
 def release_named(text: str) -> Release:
@@ -92,8 +96,8 @@ def known_privilege(name: str, release: Release = NEWEST) -> str:
     if not having:
         likely = did_you_mean(name, release.privileges)
         raise InvalidValue(f"unknown privilege '{name}'", likely or "names look like VM.Audit")
-    if name in GONE and _number(having[-1]) < _number(release.version):
-        raise InvalidValue(f"the privilege {name} is gone in Proxmox VE 9", GONE[name])
+    if name in REPLACEMENTS and _number(having[-1]) < _number(release.version):
+        raise InvalidValue(f"the privilege {name} is gone in Proxmox VE 9", REPLACEMENTS[name])
     raise InvalidValue(f"{release.name} has no privilege {name}", f"it is in {_span(having)}")
 
 

@@ -31,10 +31,13 @@ from reconciler.access.review.profiles import (
 )
 from reconciler.access.review.review import About, ReviewContext, review
 from reconciler.access.table import AccessTable
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES, PRIVILEGES
+from reconciler.pve.release import NEWEST
 from reconciler.sandbox.config.usercfg import parse
 from reconciler.sandbox.grants import access_table
 from tests.support.random_tables import PATHS, tables
+
+BUILT_IN_ROLES = NEWEST.roles
+PRIVILEGES = NEWEST.privileges
 
 _CASES: list[dict[str, Any]] = json.loads(
     gzip.decompress((Path(__file__).parents[1] / "data/permissions/cases.json.gz").read_bytes())
