@@ -65,7 +65,7 @@ def status(
     unfinished, 6 when one is running or the lock is held, 7 when the cluster cannot be asked,
     else 0.
     """
-    check_formats(common, "standing")
+    check_formats(common, "status")
     if cluster_is not in ("", SAME, NEW):
         raise UsageError(f"--cluster-is takes {SAME} or {NEW}, not '{cluster_is}'")
 
@@ -74,7 +74,7 @@ def status(
         with connect(cluster, read_only=True) as api:
             found = _read(api, here(cluster, api, moved=cluster_is).folder)
         moment = now()
-        show(common, "standing", found, View(now=moment))
+        show(common, "status", found, View(now=moment))
         return exit_status(found, moment)
 
     return each_cluster(common, one)
