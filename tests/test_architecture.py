@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 import reconciler
+from reconciler.pve.release import NEWEST
 
 ROOT = Path(reconciler.__file__).parent
 
@@ -32,7 +33,7 @@ ONCE = {
     "backports": "sandbox/backup/packing.py",
     "cheroot": "sandbox/http/server.py",
     "cryptography": "sandbox/keys.py",
-    "deepdiff": "render/fields.py",
+    "deepdiff": "model/field_diff.py",
     "keyring": "execution/secrets/keyring.py",
     "proxmoxer": "live/http/client.py",
     "requests": "live/http/client.py",
@@ -42,6 +43,8 @@ ONCE = {
 }
 """Library -> the only module, or folder, that may import it; empty: none does."""
 
+MOST_ROLES = 4
+"""Names of built-in roles that a module may know; more would be a list of them."""
 PURE = {"model", "access", "planning"}
 IMPURE = {
     *("asyncio", "concurrent", "getpass", "http", "logging", "multiprocessing", "os", "pathlib"),
@@ -118,6 +121,17 @@ def test_imports_go_downwards_only() -> None:
         if layer(imported) <= layer(importing):
             wrong.append(f"{found.place} imports {found.name}")
     assert wrong == []
+
+
+def test_no_module_lists_the_privileges_or_roles_of_a_release() -> None:
+    """They are data (`releases.json`) and are asked of a `Release`: the cluster's own where there
+    is one."""
+    listing = [
+        str(module.relative_to(ROOT))
+        for module in modules()
+        if sum(role in module.read_text(encoding="utf-8") for role in NEWEST.roles) > MOST_ROLES
+    ]
+    assert listing == []
 
 
 def module_graph(root: Path) -> dict[str, set[str]]:

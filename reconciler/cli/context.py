@@ -95,7 +95,12 @@ def _turn(
 
 def load_cluster(cluster: ClusterSettings, settings: Settings, *, strict: bool = True) -> Loaded:
     """The files of a cluster; with `strict` raises FilesInvalid with every mistake."""
-    desired = load(cluster.folder, variables=cluster.variables, settings=settings)
+    desired = load(
+        cluster.folder,
+        variables=cluster.variables,
+        settings=settings,
+        release=cluster.release,
+    )
     if strict:
         require_valid(desired.findings)
     return Loaded(cluster, settings, desired)

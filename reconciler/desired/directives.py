@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from reconciler.desired.size_limits import too_large
 from reconciler.desired.toml.document import Document
@@ -15,12 +15,13 @@ from reconciler.invalid_value import InvalidValue
 from reconciler.kinds import all_kinds
 from reconciler.kinds.acl.table import MOST
 from reconciler.kinds.backup.table import GuestId
-from reconciler.kinds.shared.field_types import Expiry, Privilege
+from reconciler.kinds.shared.field_types import Expiry, Privilege, asked_release
 from reconciler.model.address import Address
 from reconciler.model.declared import Expectation, Moved, NoBackup, Waiver
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import TomlTable
-from reconciler.pve.acl_paths import check_path, normalize_path
+from reconciler.pve.acl_paths import normalize_path
+from reconciler.pve.release import NEWEST, Release
 from reconciler.text.suggest import did_you_mean
 
 _GLOB = re.compile(r"[*?]")
@@ -58,9 +59,9 @@ def _principal(text: str) -> str:
     )
 
 
-def _path(text: str) -> str:
+def _path(text: str, info: ValidationInfo) -> str:
     normal = normalize_path(_GLOB.sub("x", text))
-    if normal is None or not (_GLOB.search(text) or check_path(normal)):
+    if normal is None or not (_GLOB.search(text) or asked_release(info).takes_path(normal)):
         raise InvalidValue(
             f"'{text}' is no ACL path in Proxmox VE", "write one such as /vms/100, or a glob"
         )
@@ -160,7 +161,8 @@ DIRECTIVES: Mapping[str, type[TomlTable]] = {
 class Directives:
     """What the files wish for, collected file by file, then judged together."""
 
-    def __init__(self) -> None:
+    def __init__(self, release: Release = NEWEST) -> None:
+        self.release = release
         self.removed: dict[Address, Source] = {}
         self.moved: list[Moved] = []
         self.expectations: list[Expectation] = []
@@ -182,7 +184,9 @@ class Directives:
             if not isinstance(entry, dict):
                 self.findings.append(wrong_type(document, place, f"[[{name}]]", "a table", entry))
                 continue
-            table, findings = validate(document, place, DIRECTIVES[name], entry)
+            table, findings = validate(
+                document, place, DIRECTIVES[name], entry, release=self.release
+            )
             self.findings += findings
             source = document.source(place)
             if isinstance(table, RemovedTable):

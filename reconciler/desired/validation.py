@@ -16,6 +16,7 @@ from reconciler.invalid_value import message_and_hint
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef, SecretSink
+from reconciler.pve.release import NEWEST, Release
 from reconciler.text.suggest import did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
@@ -63,6 +64,7 @@ def validate(
     data: Mapping[str, Any],
     *,
     others: Iterable[str] = (),
+    release: Release = NEWEST,
 ) -> tuple[M | None, list[Finding]]:
     """The table as a model, or None and what is wrong with it.
 
@@ -70,7 +72,7 @@ def validate(
     suggestions for a misspelt key.
     """
     try:
-        return model.model_validate(dict(data)), []
+        return model.model_validate(dict(data), context=release), []
     except ValidationError as error:
         problems = error.errors(include_url=False)
     dotted = _dotted(document, node, model, data, others)

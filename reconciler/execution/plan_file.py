@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from reconciler.atomic_write import atomic_write
 from reconciler.errors import StalePlan, UsageError
 from reconciler.execution.run.observation import is_hidden, left
-from reconciler.execution.wording import differences, said
 from reconciler.kinds import specs
 from reconciler.kinds.shared.step import misfit, unseen
 from reconciler.model.address import Address
+from reconciler.model.field_diff import in_one_line, object_text
 from reconciler.model.plan import Plan
 from reconciler.model.spec import Spec, State, canonical, digest
 
@@ -159,5 +159,5 @@ def check_fresh(plan: Plan, live: State) -> None:
 def _since(before: Spec | None, now: Spec | None) -> str:
     """What became of an object since the plan was made."""
     if before is None or now is None:
-        return f"was {said(before)}, is {said(now)}"
-    return differences(before, now)
+        return f"was {object_text(before)}, is {object_text(now)}"
+    return in_one_line(before, now)

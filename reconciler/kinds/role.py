@@ -17,7 +17,7 @@ from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, request
 from reconciler.model.spec import Spec
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+from reconciler.pve.release import NEWEST, is_built_in
 
 ROLES = request("GET", "access", "roles")
 RESERVED = "pve"
@@ -41,7 +41,7 @@ class RoleTable(TomlTable):
 
 def _check_name(name: str, parent: str) -> None:
     del parent
-    if name in BUILT_IN_ROLES:
+    if is_built_in(name):
         raise InvalidValue(
             f"role {name} is built into Proxmox VE and cannot be changed",
             "declare one with another name",
@@ -133,5 +133,5 @@ KIND = Kind(
     needs=_needs,
     grants=_grants,
     weigh=_weigh,
-    always=frozenset(BUILT_IN_ROLES),
+    always=frozenset(NEWEST.roles),
 )

@@ -36,6 +36,7 @@ from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec, State
 from reconciler.pve.parameter_check import check_format
+from reconciler.pve.schema import Secrecy
 
 USERS = request("GET", "access", "users", full=1)
 _KEPT = ("firstname", "lastname", "email", "comment")
@@ -50,7 +51,6 @@ ANSWERS = {"/access/users": Rows(_USER)}
 
 SET_ELSEWHERE = "x"
 """What PVE answers for `keys` when the second factors stand in priv/tfa.cfg."""
-
 _FINGERPRINT = "sha256:"
 
 
@@ -74,7 +74,7 @@ class UserSpec(Spec):
     email: str = ""
     comment: str = ""
     groups: tuple[str, ...] = ()
-    keys: str | None = None
+    keys: Annotated[str | None, Secrecy.KEPT] = None
     password: SecretRef | None = None
 
 

@@ -13,11 +13,6 @@ from reconciler.invalid_value import InvalidValue
 SECRET_VARIABLE = "PVECTL_TOKEN_SECRET"  # noqa: S105 - the name of a variable
 """Holds the secret of the token with which pvectl itself acts."""
 
-HIDDEN = frozenset(
-    {"client-key", "encryption-key", "keyring", "keys", "master-pubkey", "password", "secret"}
-)
-"""Fields whose text is never shown, wherever it comes from; references are."""
-
 
 def _spelled(command: tuple[str, ...]) -> str:
     """Program and arguments, all of them: whoever reviews a plan must see what will run."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from reconciler.pve.privileges import PRIVILEGES
+from reconciler.pve.release import NEWEST, Release
 
 Check = Callable[[str], str | None]
 """A value -> PVE's complaint, or None when there is none."""
@@ -76,8 +76,9 @@ def _address(value: str) -> str | None:
     return f"value does not look like a valid address: {value}\n"
 
 
-def _privilege(value: str) -> str | None:
-    return None if value in PRIVILEGES else f"invalid privilege '{value}'\n"
+def privilege_complaint(value: str, release: Release = NEWEST) -> str | None:
+    """What PVE says of a privilege that the release does not have."""
+    return None if value in release.privileges else f"invalid privilege '{value}'\n"
 
 
 def _calendar_event(value: str) -> str | None:
@@ -113,7 +114,7 @@ FORMATS: Mapping[str, Check] = {
     "pve-groupid": matching(_NAME.pattern, "group name '{}' contains invalid characters"),
     "pve-node": matching(_LABEL, "value does not look like a valid node name"),
     "pve-poolid": _pool,
-    "pve-priv": _privilege,
+    "pve-priv": privilege_complaint,
     "pve-realm": matching(REALM, "value does not look like a valid realm"),
     "pve-roleid": matching(_NAME.pattern, "role name '{}' contains invalid characters"),
     "pve-storage-id": matching(

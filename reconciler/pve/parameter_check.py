@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from reconciler.pve.formats import FORMATS, split_list
+from reconciler.pve.formats import FORMATS, privilege_complaint, split_list
 from reconciler.pve.guest_formats import GUEST_FORMATS
 from reconciler.pve.property_strings import PROPERTY_STRINGS
+from reconciler.pve.release import NEWEST, Release
 from reconciler.pve.schema import Param, ParameterTable, ParameterValue
 from reconciler.pve.storage_formats import STORAGE_FORMATS
 
@@ -29,11 +30,15 @@ _FALSE = re.compile(r"0|off|no|false", re.IGNORECASE)
 
 
 def errors(
-    table: ParameterTable, given: Mapping[str, ParameterValue], path: str = ""
+    table: ParameterTable,
+    given: Mapping[str, ParameterValue],
+    path: str = "",
+    release: Release = NEWEST,
 ) -> dict[str, str]:
     """name -> PVE's complaint, for everything that does not fit; empty when all does.
 
-    `path` stands before the names when the table is that of a property string.
+    `path` stands before the names when the table is that of a property string. `release` says
+    which privileges there are.
     """
     found: dict[str, str] = {}
     prefix = f"{path}." if path else ""
@@ -42,7 +47,7 @@ def errors(
             if not param.optional:
                 _add(found, prefix + name, MISSING)
             continue
-        _check(param, given[name], prefix + name, found)
+        _check(param, given[name], prefix + name, found, release)
     for name in given:
         row = table.get(name)
         if row is None:
@@ -59,11 +64,15 @@ def complaint(param: Param, value: ParameterValue, path: str = "") -> str | None
     return next(iter(found.values()), None)
 
 
-def check_format(name: str, value: str, path: str = "") -> str | None:
+def check_format(name: str, value: str, path: str = "", release: Release = NEWEST) -> str | None:
     """PVE's complaint about a value of the format `name`, or None.
 
     `path` is the parameter's name; it stands in complaints about parts of a property string.
+    `release` says which privileges there are.
     """
+    if name == "pve-priv-list":
+        refusals = (privilege_complaint(one, release) for one in split_list(value))
+        return next(filter(None, refusals), None)
     if name in PROPERTY_STRINGS:
         return parse_properties(name, value, path).complaint
     tables = (FORMATS, STORAGE_FORMATS, GUEST_FORMATS)
@@ -149,14 +158,20 @@ def _add(found: dict[str, str], path: str, message: str) -> None:
     found[path] = f"{found[path]}\\n{message}" if path in found else message
 
 
-def _check(param: Param, value: ParameterValue, path: str, found: dict[str, str]) -> None:
+def _check(
+    param: Param,
+    value: ParameterValue,
+    path: str,
+    found: dict[str, str],
+    release: Release = NEWEST,
+) -> None:
     message = _wrong_type(param, value)
     if message is None and isinstance(value, list):
         for place, element in enumerate(value):
             _check(Param(), element, f"{path}[{place}]", found)
         return
     if message is None and isinstance(value, str):
-        message = _wrong_text(param, value, path)
+        message = _wrong_text(param, value, path, release)
     if message is not None:
         _add(found, path, message)
 
@@ -177,9 +192,9 @@ def _wrong_type(param: Param, value: ParameterValue) -> str | None:
     return None if fits.get(param.type, True) else f"{prefix} - got '{value}'"
 
 
-def _wrong_text(param: Param, value: str, path: str) -> str | None:
+def _wrong_text(param: Param, value: str, path: str, release: Release) -> str | None:
     """The first thing that is wrong, in PVE's order: format, pattern, lengths, limits, enum."""
-    if param.format and (refusal := check_format(param.format, value, path)):
+    if param.format and (refusal := check_format(param.format, value, path, release)):
         return f"invalid format - {refusal}"
     if param.pattern and not re.fullmatch(param.pattern, value):
         return "value does not match the regex pattern"

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Literal
 
 ParameterValue = str | bool | list["ParameterValue"] | dict[str, "ParameterValue"]
 """One parameter as it arrived. Numbers of a JSON body arrive as text."""
+
+
+class Secrecy(Enum):
+    """What PVE's answers say of a secret."""
+
+    KEPT = "nothing: it is kept outside the file"
+    PRESENCE = "that it is set: it is kept outside the file"
+    ANSWERED = "everything: it stands in the file and is answered in clear"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +28,7 @@ class Param:
     """One row of a parameter table; lengths in characters, `pattern` matches the whole value.
 
     `requires` names a parameter that must be given with this one. `default_key`: in a property
-    string, the key that a value without a key belongs to.
+    string, the key that a value without a key belongs to. `secret`: nobody may be shown its value.
     """
 
     type: Literal["string", "boolean", "integer", "number", "array"] = "string"
@@ -33,10 +42,20 @@ class Param:
     max_length: int | None = None
     requires: str = ""
     default_key: bool = False
+    secret: Secrecy | None = None
 
 
 ParameterTable = Mapping[str, Param]
 """name -> row"""
+
+
+def secret_names(table: ParameterTable, *secrecy: Secrecy) -> frozenset[str]:
+    """The secret options of a table, or those of this secrecy only."""
+    return frozenset(
+        name
+        for name, param in table.items()
+        if param.secret is not None and (not secrecy or param.secret in secrecy)
+    )
 
 
 def normalized(

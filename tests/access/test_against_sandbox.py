@@ -15,10 +15,12 @@ from reconciler.access.table import AccessTable
 from reconciler.kinds import access_table
 from reconciler.kinds.shared.reader import EVERYTHING, read_state
 from reconciler.model.request import request
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+from reconciler.pve.release import NEWEST
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.support.pve import FIXTURES
 from tests.support.random_tables import GROUPS, TOKENS, USERS, tables
+
+BUILT_IN_ROLES = NEWEST.roles
 
 KINDS = ("role", "group", "user", "token", "acl", "pool")
 UNLISTED = ("/vms/7777", "/storage/nas", "/nodes/n1")

@@ -15,8 +15,11 @@ from reconciler.access.escalation.step import EscalationStep, Technique
 from reconciler.access.evaluate import privileges
 from reconciler.access.table import AccessTable
 from reconciler.errors import RequestRefused
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES, PRIVILEGES
+from reconciler.pve.release import NEWEST
 from tests.support.pve import Pve
+
+BUILT_IN_ROLES = NEWEST.roles
+PRIVILEGES = NEWEST.privileges
 
 
 def _people() -> AccessTable:

@@ -20,8 +20,10 @@ from reconciler.access.delta import Delta, apply_delta, difference
 from reconciler.access.login import Login, active
 from reconciler.access.table import AccessTable
 from reconciler.model.policy import Lockout
-from reconciler.pve.builtin_roles import PRIVILEGES
+from reconciler.pve.release import NEWEST
 from tests.support.random_tables import PATHS, TOKENS, USERS, tables
+
+PRIVILEGES = NEWEST.privileges
 
 ACTOR = "auto@pve!pvectl"
 

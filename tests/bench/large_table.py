@@ -6,7 +6,9 @@ import random
 
 from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, PoolMembers, Principal
 from reconciler.access.table import AccessTable
-from reconciler.pve.builtin_roles import PRIVILEGES
+from reconciler.pve.release import NEWEST
+
+PRIVILEGES = NEWEST.privileges
 
 
 def large_table(

@@ -12,7 +12,6 @@ from reconciler.access.evaluate import own_privileges, privileges, roles
 from reconciler.access.index import NO_ACCESS
 from reconciler.access.table import AccessTable
 from reconciler.access.trace import EntryEffect, TracedEntry, trace_decision
-from reconciler.pve.acl_paths import check_path
 
 _LEAF = re.compile(r"/(?:vms|storage|nodes|access/groups|access/realm)/[^/]+")
 """Paths below which there is nothing, so that a propagate flag says nothing."""
@@ -67,7 +66,7 @@ def _remedy(
     table: AccessTable, principal: str, path: str, privilege: str, new: NewRole | None
 ) -> Remediation | None:
     held = privileges(table, principal, path)
-    if privilege in held or not check_path(path):
+    if privilege in held or not table.release.takes_path(path):
         return None
     trial = _narrowed(table, principal)
     if new is not None:

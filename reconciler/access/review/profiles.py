@@ -211,7 +211,8 @@ class _Ground:
         found = counting(path)
         if found is None:
             return frozenset()
-        return found[1].intersection(privileges(self._table, principal, path))
+        held = privileges(self._table, principal, path)
+        return frozenset(name for name in held if name.startswith(found[1]))
 
     def _around(self, place: str, values: Values) -> frozenset[str]:
         if place.startswith(POOL):

@@ -19,6 +19,7 @@ from reconciler.cli.access_query import (
     AccessQuery,
     check_place,
     check_principal,
+    check_privilege,
     parse_query,
 )
 from reconciler.cli.access_source import (
@@ -102,6 +103,8 @@ def explain_command(
 def _told(seen: AccessView, question: AccessQuery, moment: int) -> Explained:
     who, path = question.who, question.path
     check_principal(seen.table, who)
+    for name in question.privileges:
+        check_privilege(seen.table, name)
     check_place(seen.table, path)
     chosen = _chosen(seen, question)
     found = explain(seen.table, who, path, chosen, moment)

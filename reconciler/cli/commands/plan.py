@@ -146,7 +146,12 @@ def _offline(
     allow: list[str] | None,
 ) -> PlanResult:
     settings = read_settings(against, trusted)
-    other = load(against, variables=loaded.cluster.variables, settings=settings)
+    other = load(
+        against,
+        variables=loaded.cluster.variables,
+        settings=settings,
+        release=loaded.desired.release,
+    )
     require_valid(other.findings)
     question = PlanRequest(
         cluster=str(against),
@@ -156,4 +161,4 @@ def _offline(
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
     )
-    return build_plan(loaded.desired, as_live(other), Facts(), question)
+    return build_plan(loaded.desired, as_live(other), Facts(pve=loaded.desired.release), question)

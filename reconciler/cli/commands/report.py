@@ -128,10 +128,10 @@ def _of_files(
     cluster: ClusterSettings, settings: Settings, earlier: Mapping[str, Any] | None
 ) -> Review:
     desired = load_cluster(cluster, settings).desired
-    table = access_table(as_live(desired))
+    table = access_table(as_live(desired), desired.release)
     about = About("", now(), source=commit_of(cluster.folder))
     judged = lint_all(desired, desired.state, table, (), about.taken, complete=False)
-    beside = ReviewContext(desired, Facts(), {}, earlier, *judged)
+    beside = ReviewContext(desired, Facts(pve=desired.release), {}, earlier, *judged)
     return review(about, desired.state, table, escalations(table), beside)
 
 

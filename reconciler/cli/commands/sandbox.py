@@ -22,6 +22,9 @@ def sandbox(
     common: CommonOptions,
     folder: Annotated[Path, typer.Argument(help="A folder laid out like /etc/pve.")],
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8006,
+    release: Annotated[
+        str, typer.Option("--release", metavar="X.Y", help="Answer as this Proxmox VE, as in 8.4.")
+    ] = "",
 ) -> ExitStatus:
     """Serve an emulated Proxmox VE API over HTTPS on loopback.
 
@@ -39,8 +42,10 @@ def sandbox(
 
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", hint="it is laid out like /etc/pve")
-    served = Sandbox(folder, port, Settings.from_environment())
+    served = Sandbox(folder, port, Settings.from_environment(), release)
     info(common, f"{served.url} serves {folder}, fingerprint {served.fingerprint}")
+    if release:
+        info(common, f"it answers as {served.store.release.name}")
     info(common, _tokens(folder))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):

@@ -14,7 +14,7 @@ from reconciler.kinds.shared.field_types import TOKEN, USER
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import Policy
 from reconciler.pve.acl_paths import check_path, normalize_path
-from reconciler.pve.builtin_roles import known_privilege
+from reconciler.pve.release import privilege_of_any_release
 from reconciler.text.suggest import did_you_mean
 
 
@@ -109,7 +109,7 @@ def _privilege_on_path(text: str) -> None:
     name, on, path = text.partition(" on ")
     if not on:
         raise InvalidValue(f"'{text}' is not understood", "write PRIVILEGE on PATH")
-    known_privilege(name.strip())
+    privilege_of_any_release(name.strip())
     normal = normalize_path(path.strip())
     if normal is None or not check_path(normal):
         raise InvalidValue(f"'{path.strip()}' is no ACL path in Proxmox VE", "/ means everything")

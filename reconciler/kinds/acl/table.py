@@ -8,13 +8,13 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from reconciler.access.contents import GROUP, ROOT, TOKEN, USER
 from reconciler.access.evaluate import privileges
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
-from reconciler.kinds.shared.field_types import NAME, Expiry, names
+from reconciler.kinds.shared.field_types import NAME, Expiry, asked_release, names
 from reconciler.kinds.shared.field_types import TOKEN as TOKEN_ID
 from reconciler.kinds.shared.field_types import USER as USER_ID
 from reconciler.model.address import Address
@@ -22,8 +22,8 @@ from reconciler.model.declared import Declaration, Declared
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
-from reconciler.pve.acl_paths import check_path, normalize_path
-from reconciler.pve.builtin_roles import PRIVILEGES
+from reconciler.pve.acl_paths import newest_only, normalize_path
+from reconciler.pve.release import known_role
 
 
 class AclSpec(Spec):
@@ -57,11 +57,17 @@ _MEANT = {"datacenter": "/", "dc": "/", "cluster": "/", "root": "/", "pools": "/
 _MEANT |= {"vm": "/vms", "node": "/nodes", "storages": "/storage", "qemu": "/vms", "lxc": "/vms"}
 
 
-def valid_path(path: str) -> str:
+def _valid_path(path: str, info: ValidationInfo) -> str:
     """The path in normal form; raises ValueError with what is probably meant."""
+    release = asked_release(info)
     normal = normalize_path(path)
-    if normal is not None and check_path(normal):
+    if normal is not None and release.takes_path(normal):
         return normal
+    if normal is not None and newest_only(normal):
+        raise InvalidValue(
+            f"{release.name} takes no entry on '{path}'",
+            "grant on a path above it, or name the release of the cluster: [target] release",
+        )
     head, slash, rest = path.strip("/").partition("/")
     if head in _MEANT:
         likely = _MEANT[head] + (slash + rest if _MEANT[head] != "/" else "")
@@ -73,14 +79,15 @@ def valid_path(path: str) -> str:
     )
 
 
-def _valid_role(role: str) -> str:
-    if role in PRIVILEGES:
+def _valid_role(role: str, info: ValidationInfo) -> str:
+    release = asked_release(info)
+    if role in release.privileges:
         raise InvalidValue(f"'{role}' is a privilege, no role", "declare a role that has it")
     if not NAME.fullmatch(role):
         raise InvalidValue(
             f"'{role}' is not a valid role name", "use letters, digits, '.', '-' and '_'"
         )
-    return role
+    return known_role(role, release)
 
 
 def _valid_user(user: str) -> str:
@@ -119,7 +126,7 @@ class AclTable(TomlTable):
     roles: list[Annotated[str, AfterValidator(_valid_role)]] = Field(
         min_length=1, description="names of roles"
     )
-    paths: list[Annotated[str, AfterValidator(valid_path)]] = Field(
+    paths: list[Annotated[str, AfterValidator(_valid_path)]] = Field(
         min_length=1, description="ACL paths, such as /vms/100"
     )
     users: list[Annotated[str, AfterValidator(_valid_user)]] = Field(

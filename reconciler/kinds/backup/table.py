@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -23,8 +23,15 @@ from reconciler.kinds.shared.options import (
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
-from reconciler.pve.backup_options import ROOT_ONLY, SELECTION, VZDUMP_OPTIONS, notes_complaint
+from reconciler.pve.backup_options import (
+    JOB_OPTIONS,
+    ROOT_ONLY,
+    SELECTION,
+    VZDUMP_OPTIONS,
+    notes_complaint,
+)
 from reconciler.pve.parameter_check import check_format
+from reconciler.pve.schema import ParameterTable
 
 GuestId = Annotated[int, Field(ge=100, le=999_999_999)]
 
@@ -61,6 +68,8 @@ class Selection(BaseModel):
 
 class BackupSpec(Spec):
     """`options`: everything else by PVE's names, only what is set; the rest is vzdump's default."""
+
+    option_table: ClassVar[ParameterTable] = JOB_OPTIONS
 
     schedule: str
     selection: Selection

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
 from reconciler.invalid_value import InvalidValue
+from reconciler.kinds.shared.field_types import names
 from reconciler.kinds.shared.options import (
     EMPTY,
     Options,
@@ -31,9 +32,10 @@ from reconciler.pve.realm_options import (
     REALM_TYPES,
     sync_defaults,
 )
+from reconciler.pve.schema import ParameterTable, Secrecy, secret_names
 
-SENSITIVE = ("client-key", "password")
-SHOWN = frozenset({"client-key"})
+SENSITIVE = names(secret_names(REALM_OPTIONS))
+SHOWN = secret_names(REALM_OPTIONS, Secrecy.ANSWERED)
 """Secrets that PVE gives away when it is asked, so that it can be seen whether they are there."""
 
 _PLAIN = tuple(name for name in REALM_OPTIONS if name not in SENSITIVE)
@@ -44,6 +46,8 @@ class RealmSpec(Spec):
 
     `held`: secrets that PVE shows to be set. `secrets`: those to send.
     """
+
+    option_table: ClassVar[ParameterTable] = REALM_OPTIONS
 
     type: str = ""
     options: Options = ()

@@ -8,10 +8,17 @@ import urllib.parse
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from reconciler.invalid_value import InvalidValue
-from reconciler.pve.builtin_roles import PRIVILEGES, known_privilege
+from reconciler.pve.release import NEWEST, Release, known_privilege
 
 REALM = re.compile(r"[A-Za-z][A-Za-z0-9.\-_]+")
 USER = re.compile(r"[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+")
@@ -66,10 +73,19 @@ Expiry = Annotated[
 ]
 
 
+def asked_release(info: ValidationInfo) -> Release:
+    """The release that a table is written for: the context in which it is validated."""
+    return info.context if isinstance(info.context, Release) else NEWEST
+
+
+def _privilege(name: str, info: ValidationInfo) -> str:
+    return known_privilege(name, asked_release(info))
+
+
 Privilege = Annotated[
     str,
-    AfterValidator(known_privilege),
-    WithJsonSchema({"type": "string", "enum": sorted(PRIVILEGES)}),
+    AfterValidator(_privilege),
+    WithJsonSchema({"type": "string", "enum": sorted(NEWEST.privileges)}),
 ]
 
 

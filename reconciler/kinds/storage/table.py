@@ -33,12 +33,13 @@ from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec
 from reconciler.pve.parameter_check import check_format
+from reconciler.pve.schema import ParameterTable, Secrecy, secret_names
 from reconciler.pve.storage_formats import ISCSI_PROVIDERS, canonical_path
 from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_TRUE_BY_DEFAULT, STORAGE_TYPES
 from reconciler.text.suggest import did_you_mean
 
-SENSITIVE = names(name for kind in STORAGE_TYPES.values() for name in kind.section.sensitive)
-SHOWN_AS_SET = frozenset({"encryption-key", "master-pubkey"})
+SENSITIVE = names(secret_names(STORAGE_OPTIONS))
+SHOWN_AS_SET = secret_names(STORAGE_OPTIONS, Secrecy.PRESENCE)
 """Secrets of which PVE shows that they are there (PBSPlugin.pm, on_add_hook)."""
 
 _PATH = re.compile(r"/[-/a-zA-Z0-9_.@]+")
@@ -56,6 +57,8 @@ class StorageSpec(Spec):
     `ignored` what PVE drops for this storage. `own_path`: its path is the one that PVE chooses
     itself where it mounts the storage; a live spec leaves it out.
     """
+
+    option_table: ClassVar[ParameterTable] = STORAGE_OPTIONS
 
     type: str = ""
     options: Options = ()

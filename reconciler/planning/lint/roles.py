@@ -8,7 +8,6 @@ from fnmatch import fnmatchcase
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, LintContext, Rule
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES
 from reconciler.text.humanize import in_prose
 
 ALIKE = 3
@@ -53,7 +52,7 @@ def _copies(scene: LintContext) -> Iterable[Hit]:
     names = scene.ids("role")
     for role in names:
         own = scene.table.roles[role]
-        others = [*sorted(BUILT_IN_ROLES), *(other for other in names if other < role)]
+        others = [*sorted(scene.table.release.roles), *(other for other in names if other < role)]
         alike = [(sorted(own ^ scene.table.roles[other]), other) for other in others]
         near = [(differing, other) for differing, other in alike if len(differing) <= 1]
         if near and len(own) >= ALIKE:

@@ -43,7 +43,7 @@ def call(ctx: Context, method: str, path: str, given: Mapping[str, ParameterValu
     _choose_node(ctx, endpoint, values)
     if endpoint.params is not None:
         raw = normalized(endpoint.params, raw)
-        wrong = errors(endpoint.params, raw)
+        wrong = errors(endpoint.params, raw, release=ctx.store.release)
         if wrong:
             raise bad_parameters(wrong)
     return endpoint.handler(ctx, Params(raw))
