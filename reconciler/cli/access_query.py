@@ -6,11 +6,13 @@ import re
 from typing import NamedTuple
 
 from reconciler.access.analysis.affected import dangling_users
+from reconciler.access.contents import TOKEN
 from reconciler.access.explain.explain import parse_refusal
-from reconciler.access.table import TOKEN, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.errors import UsageError
-from reconciler.pve.acl_paths import check_path, normalize_path
-from reconciler.pve.builtin_roles import known_privilege
+from reconciler.invalid_value import message_and_hint
+from reconciler.pve.acl_paths import normalize_path
+from reconciler.pve.release import known_privilege
 from reconciler.text.suggest import did_you_mean, suggest
 
 HEADS = ("/access", "/mapping", "/nodes", "/pool", "/sdn", "/storage", "/vms")
@@ -44,9 +46,7 @@ def parse_query(subject: str, path: str, privilege: str, who: str) -> AccessQuer
             "the path" if "@" in subject else f"'{subject}' is neither a code nor a user; the path"
         )
         raise UsageError(f"{what} is missing", hint=_EXAMPLE)
-    return AccessQuery(
-        subject, parse_path(path), (parse_privilege(privilege),) if privilege else ()
-    )
+    return AccessQuery(subject, parse_path(path), (privilege,) if privilege else ())
 
 
 def _pasted(text: str, path: str, who: str) -> AccessQuery:
@@ -63,7 +63,7 @@ def _pasted(text: str, path: str, who: str) -> AccessQuery:
         raise UsageError(
             "it does not say who was refused", hint="add --who USER@REALM or --who USER@REALM!TOKEN"
         )
-    wanted = tuple(parse_privilege(name) for name in refusal.privileges)
+    wanted = refusal.privileges
     if not (path or refusal.path):
         names = " or ".join(wanted)
         raise UsageError(
@@ -96,11 +96,11 @@ def check_place(table: AccessTable, path: str) -> None:
     """Raises UsageError for a path that Proxmox VE takes for no entry, with the likely one; unless
     an entry is there, left by an earlier release, which counts all the same."""
     head, slash, rest = path[1:].partition("/")
-    if check_path(path) or f"/{head}" in HEADS or path in table.acl:
+    if table.release.takes_path(path) or f"/{head}" in HEADS or path in table.acl:
         return
     likely = suggest(f"/{head}", HEADS)
     whole = f"{likely}{slash}{rest}"
-    meant = whole if check_path(whole) else likely
+    meant = whole if table.release.takes_path(whole) else likely
     hint = f"did you mean {meant}?" if likely else f"write one below {', '.join(HEADS)}"
     below = sorted(place for place in table.acl if place.startswith(f"{path}/"))
     if below:
@@ -108,12 +108,12 @@ def check_place(table: AccessTable, path: str) -> None:
     raise UsageError(f"Proxmox VE has no path {path}", hint=hint)
 
 
-def parse_privilege(text: str) -> str:
-    """A privilege of this release; raises UsageError with the likely one."""
+def check_privilege(table: AccessTable, name: str) -> None:
+    """Raises UsageError for a privilege that the release lacks, with the likely one."""
     try:
-        return known_privilege(text)
+        known_privilege(name, table.release)
     except ValueError as error:
-        message, _, hint = str(error).partition("; ")
+        message, hint = message_and_hint(error)
         raise UsageError(message, hint=hint) from None
 
 

@@ -45,7 +45,12 @@ def as_committed(loaded: Loaded, ref: str, live: State, memory: Memory) -> Memor
     with tempfile.TemporaryDirectory() as name:
         for file, text in content.items():
             (Path(name) / file).write_bytes(text)
-        old = load(Path(name), variables=loaded.cluster.variables, settings=loaded.settings)
+        old = load(
+            Path(name),
+            variables=loaded.cluster.variables,
+            settings=loaded.settings,
+            release=loaded.desired.release,
+        )
     require_valid(old.findings)
     baseline = {}
     for address, declared in old.objects.items():

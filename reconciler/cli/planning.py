@@ -10,9 +10,8 @@ from typing import Annotated
 
 import typer
 
-from reconciler.access.analysis.effects import listed
-from reconciler.cli.command import CommonOptions
 from reconciler.cli.commit import commit_of
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import (
     Loaded,
     connect,
@@ -51,7 +50,7 @@ from reconciler.planning.checks.references import references_beside_mistakes
 from reconciler.planning.request import PlanRequest
 from reconciler.render.documents.schedule_preview import remarks
 from reconciler.render.view import View
-from reconciler.text.humanize import count
+from reconciler.text.humanize import count, in_prose
 
 Targets = Annotated[
     list[str] | None,
@@ -168,6 +167,7 @@ def carry_out(
     approve: str | None,
     *,
     yes: bool,
+    signer: str = "",
 ) -> ExitStatus:
     """Apply a plan that was shown, unless it is refused, not the approved one, or not wanted."""
     if plan.refusals:
@@ -185,7 +185,7 @@ def carry_out(
             raise Refused(finding.message, hint=finding.hint)
     confirm(_question(plan), yes=yes or approve is not None)
     secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
-    return execute(common, api, here(cluster, api).folder, plan, secrets)
+    return execute(common, api, here(cluster, api).folder, plan, secrets, signer)
 
 
 def _question(plan: Plan) -> str:
@@ -198,7 +198,7 @@ def _question(plan: Plan) -> str:
     ]
     changed = count(len({change.address for change in plan.changes}), "change")
     text = f"Apply {changed} to {plan.cluster}?"
-    return f"{text} {listed(final)} cannot be undone." if final else text
+    return f"{text} {in_prose(final)} cannot be undone." if final else text
 
 
 def _is_approved(plan: Plan, digest: str) -> bool:

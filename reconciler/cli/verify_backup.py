@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.access.explain.snippets import shell
-from reconciler.cli.command import CommonOptions
+from reconciler.access.explain.explain import parse_refusal
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded
 from reconciler.cli.output import info, result
 from reconciler.cli.runner import SystemClock
@@ -20,9 +19,8 @@ from reconciler.live.reader import facts_of
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.request import request
+from reconciler.text.shell import shell
 from reconciler.text.suggest import did_you_mean
-
-_DENIED = re.compile(r"403 Permission check failed \((?P<path>[^,]+), (?P<privilege>[^)]+)\)")
 
 
 def verify_backup(common: CommonOptions, loaded: Loaded, api: Api, job: str) -> ExitStatus:
@@ -83,13 +81,14 @@ def _archives(api: Api, node: str, storage: str) -> list[str]:
 
 
 def _failure(actor: str, job: str, end: TaskEnd) -> Refused:
-    denied = _DENIED.search(end.exit_status)
-    if denied is None:
+    denied = parse_refusal(end.exit_status)
+    if denied is None or not denied.path:
         return Refused(
             f"backup job {job} failed: {end.exit_status}", hint=f"the task's log: {end.upid}"
         )
-    path, privilege = denied["path"], denied["privilege"]
+    path, privileges = denied.path, denied.privileges
+    lacking = " or ".join(privileges)
     return Refused(
-        f"backup job {job} was refused by its task: {actor} lacks {privilege} on {path}",
-        hint=shell("pvectl", "explain", actor, path, privilege),
+        f"backup job {job} was refused by its task: {actor} lacks {lacking} on {path}",
+        hint=shell("pvectl", "explain", actor, path, privileges[0]),
     )

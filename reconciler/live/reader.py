@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from reconciler.access.contents import ROOT
 from reconciler.access.evaluate import privileges
 from reconciler.access.explain.explain import parse_refusal
-from reconciler.access.explain.snippets import shell
-from reconciler.access.table import ROOT, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.errors import Blind, RequestRefused
 from reconciler.kinds import access_table, all_kinds
 from reconciler.kinds.group import GROUPS
@@ -24,6 +24,7 @@ from reconciler.model.request import request
 from reconciler.model.spec import State
 from reconciler.pve.acl_paths import chain
 from reconciler.pve.release import release_of
+from reconciler.text.shell import shell
 
 VERSION = request("GET", "version")
 PERMISSIONS = request("GET", "access", "permissions")

@@ -76,6 +76,7 @@ class RunReport:
     could not restore, by object. `verified`: read from the cluster; else it is what the journal
     says. `back`: the run is being rolled back; `final`: the irreversible change after which it can
     only be finished. `secrets`: delivery status of tokens' secrets, where it is not as expected.
+    `signer`: who signed the plan, where signatures were asked for.
     """
 
     outcome: str
@@ -87,6 +88,7 @@ class RunReport:
     back: bool = False
     final: str = ""
     secrets: Mapping[Address, str] = field(default_factory=dict)
+    signer: str = ""
 
     @property
     def restored(self) -> bool:
@@ -112,6 +114,7 @@ class RunReport:
             "trouble": [error.summary for error in self.trouble],
             "losses": {str(address): text for address, text in self.losses.items()},
             "secrets": {str(address): text for address, text in self.secrets.items()},
+            "signer": self.signer or None,
         }
 
 

@@ -266,6 +266,11 @@ class RunState:
         return any(record.announced for record in self.steps.values())
 
     @property
+    def signer(self) -> str:
+        """Who signed the plan of the run, as far as that was asked for; "" for nobody."""
+        return str(self.events[0].data.get("signer", "")) if self.events else ""
+
+    @property
     def is_finished(self) -> bool:
         """Whether the run has ended; an `end` that leaves work for a person can be resumed."""
         if not self.events:

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.access.analysis.equivalence import held
+from reconciler.access.contents import GROUP, TOKEN, USER, PoolMembers, Principal
 from reconciler.access.expectations.check import BrokenPart, check
 from reconciler.access.login import Login
-from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, PoolMembers, Principal
+from reconciler.access.table import AccessTable
 from reconciler.model.declared import Expectation
 from reconciler.model.finding import Source
 from reconciler.planning.checks.expectations import expectations

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.access.contents import GROUP, TOKEN, USER, PoolMembers, Principal
 from reconciler.access.delta import Delta, EntryKey, apply_delta
 from reconciler.access.evaluate import index_of, privileges, roles
 from reconciler.access.explain.explain import explain, parse_refusal, who_can
@@ -20,7 +21,7 @@ from reconciler.access.explain.remediation import (
 from reconciler.access.explain.snippets import pveum, toml
 from reconciler.access.index import NO_ACCESS
 from reconciler.access.login import Login
-from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, PoolMembers, Principal
+from reconciler.access.table import AccessTable
 from tests.support.random_tables import PATHS, PRIVILEGES, TOKENS, USERS, tables
 
 

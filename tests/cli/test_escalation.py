@@ -14,9 +14,11 @@ from reconciler.live.http.client import open_api
 from reconciler.model.api import Api
 from reconciler.model.request import request
 from reconciler.model.target import Target
-from reconciler.pve.builtin_roles import PRIVILEGES
+from reconciler.pve.release import NEWEST
 from tests.cli.in_process import ask, ask_json
 from tests.support.command import FIXTURES, Served, copy_fixture, pvectl, sandbox
+
+PRIVILEGES = NEWEST.privileges
 
 OFFICE = FIXTURES / "escalation"
 PASSWORD = "correct-horse-battery"

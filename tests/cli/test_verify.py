@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.access.contents import USER, Principal
 from reconciler.access.expectations.check import expectation_subjects
 from reconciler.access.expectations.verify import Checkpoint, checkpoints, disagreements, verdict
-from reconciler.access.table import USER, AccessTable, Principal
+from reconciler.access.table import AccessTable
 from reconciler.model.declared import Expectation
 from reconciler.model.finding import Source
 from reconciler.render import FORMATS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.access.delta import Delta, EntryKey, apply_delta
 from reconciler.access.evaluate import own_privileges, roles
 from reconciler.access.explain.remediation import (
@@ -15,7 +16,7 @@ from reconciler.access.explain.remediation import (
     with_role,
 )
 from reconciler.access.review.privilege_catalog import Level, breadth, level
-from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable, split_token
+from reconciler.access.table import AccessTable
 from reconciler.access.trace import EntryEffect, TracedEntry, trace_decision
 
 

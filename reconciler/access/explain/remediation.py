@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.access.delta import Delta, EntryKey, apply_delta
 from reconciler.access.evaluate import own_privileges, privileges, roles
 from reconciler.access.index import NO_ACCESS
 from reconciler.access.review.privilege_catalog import breadth
-from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable, split_token
+from reconciler.access.table import AccessTable
 from reconciler.access.trace import EntryEffect, TracedEntry, trace_decision
-from reconciler.pve.acl_paths import check_path
 
 _LEAF = re.compile(r"/(?:vms|storage|nodes|access/groups|access/realm)/[^/]+")
 """Paths below which there is nothing, so that a propagate flag says nothing."""
@@ -91,7 +91,7 @@ def _remedy(
 ) -> Remediation | None:
     """`choice`: the roles to choose from, empty for all; `group`: who gets the entries instead."""
     held = privileges(table, principal, path)
-    if privilege in held or not check_path(path):
+    if privilege in held or not table.release.takes_path(path):
         return None
     trial = _narrowed(table, principal)
     if new is not None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from reconciler.access.contents import GROUP, TOKEN, USER
 from reconciler.access.explain.remediation import NewRole, Remediation
 from reconciler.access.login import Login
-from reconciler.access.table import GROUP, TOKEN, USER
 from reconciler.access.trace import TracedEntry
+from reconciler.text.shell import shell
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -26,11 +26,6 @@ class _Bundle(NamedTuple):
 
     def of(self, kind: str) -> list[str]:
         return [name for sort, name in self.principals if sort == kind]
-
-
-def shell(*words: str) -> str:
-    """One command for a shell; a `!` is quoted, too, which bash would take for its history."""
-    return shlex.join(words)
 
 
 def toml(remedy: Remediation) -> str:

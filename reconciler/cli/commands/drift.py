@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from reconciler.access.analysis.effects import listed
 from reconciler.access.analysis.impact import Impact, impact
 from reconciler.access.analysis.summary import summarise
 from reconciler.access.escalation.search import opened
@@ -17,7 +16,8 @@ from reconciler.access.login import Login
 from reconciler.access.table import AccessTable
 from reconciler.cli import drift_memory
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, connect, each_cluster, here, now, read_cluster
 from reconciler.cli.output import check_formats, info, show
 from reconciler.cli.planning import left_unfinished, load_to_plan, make_plan
@@ -39,6 +39,7 @@ from reconciler.planning.drift import drift_of, remembered
 from reconciler.planning.undeclared import ending, undeclared, without
 from reconciler.render.documents.plan import only_about_applying
 from reconciler.render.view import View
+from reconciler.text.humanize import in_prose
 
 Since = Annotated[
     str | None,
@@ -164,7 +165,7 @@ def _lines(effect: Impact, table: AccessTable, moment: int) -> list[str]:
     """Who has gained and lost what, most privileges first."""
     said = sorted(summarise(effect, table, moment), key=lambda one: -len(one.gains.privileges))
     logins = [
-        f"{listed(one.principals)}: {one.after} in the cluster, {one.before} as declared"
+        f"{in_prose(one.principals)}: {one.after} in the cluster, {one.before} as declared"
         for one in effect.logins
         if one.before is not Login.ABSENT
     ]

@@ -7,18 +7,19 @@ from typing import Annotated
 import typer
 
 from reconciler.access.analysis.affected import owner_of
+from reconciler.access.contents import TOKEN
 from reconciler.access.evaluate import privileges
 from reconciler.access.explain.denial import denial_reasons, held_on
 from reconciler.access.explain.explain import Explanation, explain
 from reconciler.access.login import Login
 from reconciler.access.review.privilege_catalog import least
-from reconciler.access.table import TOKEN
 from reconciler.access.trace import Decision
 from reconciler.cli.access_notes import kinds_for, notes_on
 from reconciler.cli.access_query import (
     AccessQuery,
     check_place,
     check_principal,
+    check_privilege,
     parse_query,
 )
 from reconciler.cli.access_source import (
@@ -30,7 +31,8 @@ from reconciler.cli.access_source import (
 )
 from reconciler.cli.app import app
 from reconciler.cli.code_pages import is_page, page_of
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, now
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
@@ -101,6 +103,8 @@ def explain_command(
 def _told(seen: AccessView, question: AccessQuery, moment: int) -> Explained:
     who, path = question.who, question.path
     check_principal(seen.table, who)
+    for name in question.privileges:
+        check_privilege(seen.table, name)
     check_place(seen.table, path)
     chosen = _chosen(seen, question)
     found = explain(seen.table, who, path, chosen, moment)

@@ -6,7 +6,8 @@ import sys
 import textwrap
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import result, width
 from reconciler.errors import ExitStatus
 from reconciler.kinds import all_kinds

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, here, now
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
@@ -66,7 +67,7 @@ def status(
     while objects are not as they were before a run that could not be rolled back completely,
     else 0.
     """
-    check_formats(common, "standing")
+    check_formats(common, "status")
     if cluster_is not in ("", SAME, NEW):
         raise UsageError(f"--cluster-is takes {SAME} or {NEW}, not '{cluster_is}'")
 
@@ -75,7 +76,7 @@ def status(
         with connect(cluster, read_only=True) as api:
             found = _read(api, here(cluster, api, moved=cluster_is).folder)
         moment = now()
-        show(common, "standing", found, View(now=moment))
+        show(common, "status", found, View(now=moment))
         return exit_status(found, moment)
 
     return each_cluster(common, one)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.access.analysis.effects import listed
 from reconciler.access.evaluate import privileges
 from reconciler.access.expectations.check import BrokenPart, FailedExpectation
 from reconciler.access.expectations.check import check as failed_expectations
@@ -18,6 +17,7 @@ from reconciler.model.declared import Expectation
 from reconciler.model.finding import Finding, Severity
 from reconciler.planning.checks.context import PlanContext
 from reconciler.pve.acl_paths import UNNAMED
+from reconciler.text.humanize import in_prose
 
 SHOWN = 20
 """For how many paths the commands are written out."""
@@ -65,10 +65,10 @@ def _finding(failure: FailedExpectation) -> Finding:
 
 
 def _message(failure: FailedExpectation) -> str:
-    who = listed(failure.principals)
+    who = in_prose(failure.principals)
     if failure.broken is BrokenPart.UNKNOWN:
         return f"expectation: {who} {failure.broken}"
-    where = listed([_OTHERS.get(path, path) for path in failure.paths])
+    where = in_prose([_OTHERS.get(path, path) for path in failure.paths])
     verb, rest = str(failure.broken).split(", but ")
     text = f"expectation: {who} {verb} {failure.privilege} on {where}, but {rest}"
     reason = failure.expectation.reason
@@ -82,7 +82,7 @@ def _hint(failure: FailedExpectation, trial: AccessTable) -> str:
     if failure.broken is BrokenPart.CAN:
         given = [entry_text(entry) for entry in failure.entries]
         return (
-            f"given by {listed(given)}" if given else "root@pam may do everything; name it in but"
+            f"given by {in_prose(given)}" if given else "root@pam may do everything; name it in but"
         )
     (who,) = failure.principals
     if failure.login is not Login.ACTIVE:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from reconciler.access.contents import ROOT
 from reconciler.access.delta import apply_delta
 from reconciler.access.evaluate import privileges
 from reconciler.access.explain.recommendation import apply_remediation, recommended
 from reconciler.access.explain.snippets import pveum
-from reconciler.access.table import ROOT, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.kinds import access_delta, kind_of
 from reconciler.kinds.group import LOCK_NEED
 from reconciler.kinds.kind import Need

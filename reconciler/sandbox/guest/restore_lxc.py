@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from reconciler.access.table import ROOT
+from reconciler.access.contents import ROOT
 from reconciler.sandbox.backup.archives import Archive
 from reconciler.sandbox.backup.contents import restore_files, saved_config
 from reconciler.sandbox.backup.packing import BadArchive

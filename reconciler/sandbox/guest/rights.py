@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from reconciler.access.table import ROOT
-from reconciler.pve.property_strings import parse_properties
+from reconciler.access.contents import ROOT
+from reconciler.pve.parameter_check import parse_properties
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import died, forbidden
 from reconciler.sandbox.guest.nics import NET, check_bridge

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from reconciler.access.table import ROOT
+from reconciler.access.contents import ROOT
 from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import perm
 from reconciler.sandbox.context import Context, Params

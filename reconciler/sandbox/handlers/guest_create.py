@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 
-from reconciler.access.table import ROOT
+from reconciler.access.contents import ROOT
 from reconciler.pve.schema import Param
 from reconciler.sandbox.backup.archives import Archive
 from reconciler.sandbox.checks import everybody
