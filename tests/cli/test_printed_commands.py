@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.errors import ExitStatus
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.cli.in_process import ask, ask_json
 from tests.support.command import copy_fixture
@@ -76,10 +77,10 @@ can = ["Sys.Audit"]
     cfg.write_text("user:late@pve:0:86400::::::\n" + cfg.read_text())
     for _ in range(4):  # one of them is to be enabled first, then to have no expiry
         planned = ask("plan", on=pve, state=state)
-        if planned.status == 0:
+        if planned.status == ExitStatus.OK:
             break
         assert run_lines(SandboxApi(pve), planned.out), planned.out
-    assert planned.status == 0, planned.out
+    assert planned.status == ExitStatus.OK, planned.out
 
 
 @pytest.mark.parametrize("who", [TF_CI, "root@pam!sep"])
@@ -97,7 +98,7 @@ def test_the_commands_for_whoever_cannot_read_are_enough(
     (state / "pvectl.toml").write_text(settings)
     for _ in range(4):  # a token that sees nothing does not see what would cut it off, either
         blind = ask("plan", state=state)
-        if blind.status != 8:
+        if blind.status != ExitStatus.BLIND:
             break
         assert run_lines(SandboxApi(pve), blind.err), blind
-    assert blind.status == 0, blind
+    assert blind.status == ExitStatus.OK, blind

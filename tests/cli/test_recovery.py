@@ -302,15 +302,15 @@ secret_to = {{ command = ["sh", "-c", "{meddle}"] }}
     assert 'planned comment: Anna → "Anna M.", found comment: Anna → "by hand"' in words
     assert "[" not in words
     left = site.run("status")
-    assert left.status == 10, left
+    assert left.status == ExitStatus.NOT_RESTORED, left
     assert "user.anna@pve" in left.out
     assert "No unfinished run" not in left.out
     journal = sorted((site.folder / "home").rglob("*.jsonl"))[-1]
     assert f"`pvectl show {journal}`" in " ".join(left.out.split())
-    assert site.run("show", journal).status == 0
+    assert site.run("show", journal).status == ExitStatus.OK
     assert json.loads(site.run("status", "--format", "json").out)["left"]["objects"]
     site.edit("user.cfg", ":by hand:", ":Anna:")
-    assert site.run("status").status == 0
+    assert site.run("status").status == ExitStatus.OK
 
 
 def test_the_way_back_of_a_finished_run_is_listed_before_anybody_is_asked(site: Site) -> None:
