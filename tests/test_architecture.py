@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,9 +11,11 @@ from typing import NamedTuple
 import pytest
 
 import reconciler
+from reconciler.errors import ExitStatus
 from reconciler.pve.release import NEWEST
 
 ROOT = Path(reconciler.__file__).parent
+TESTS = Path(__file__).parent
 
 LAYERS = (
     {"cli"},
@@ -289,5 +292,20 @@ def test_no_message_is_taken_apart() -> None:
         for module in modules()
         for cut in apart
         if cut in module.read_text(encoding="utf-8")
+    ]
+    assert wrong == []
+
+
+def test_tests_name_exit_statuses() -> None:
+    """`ended.status == ExitStatus.USAGE`, not 64."""
+    number = re.compile(r"\.status (?:==|!=) (\d+)\b")
+    known = {str(int(status)) for status in ExitStatus}
+    wrong = [
+        f"{path.relative_to(TESTS)}:{line}: {found[0]}"
+        for path in sorted(TESTS.rglob("*.py"))
+        if path.relative_to(TESTS).parts[0] != "sandbox"
+        for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for found in number.finditer(text)
+        if found[1] in known
     ]
     assert wrong == []

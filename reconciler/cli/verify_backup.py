@@ -10,8 +10,8 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded
 from reconciler.cli.output import info, result
 from reconciler.cli.runner import SystemClock
-from reconciler.errors import ExitStatus, Refused, UsageError
-from reconciler.execution.tasks import TaskEnd, follow_task, start_task
+from reconciler.errors import ExitStatus, Refused, RequestRefused, UsageError
+from reconciler.execution.tasks import follow_task, start_task
 from reconciler.kinds.backup.run import BackupRun, backup_runs, storage_of
 from reconciler.kinds.backup.table import BackupSpec
 from reconciler.kinds.shared.reader import RESOURCES
@@ -41,7 +41,10 @@ def verify_backup(common: CommonOptions, loaded: Loaded, api: Api, job: str) -> 
             f"backup job {job} would save nothing that {api.actor} can see",
             hint="grant it VM.Audit on the guests, or check the job's guests and node",
         )
-    return max(_run(common, api, job, storage, run) for run in runs)
+    try:
+        return max(_run(common, api, job, storage, run) for run in runs)
+    except RequestRefused as refusal:
+        raise _refused(api.actor, job, refusal.summary, refusal.hint) from None
 
 
 def _job(loaded: Loaded, job: str) -> BackupSpec:
@@ -67,7 +70,7 @@ def _run(common: CommonOptions, api: Api, job: str, storage: str, run: BackupRun
     info(common, f"started on {run.node}: {upid}")
     end = follow_task(api, run.node, upid, SystemClock(), lambda line: info(common, f"  {line}"))
     if not end.good:
-        raise _failure(api.actor, job, end)
+        raise _refused(api.actor, job, end.exit_status, f"the task's log: {end.upid}")
     made = [row for row in _archives(api, run.node, storage) if row not in before]
     result(f"backup job {job} on {run.node}: {end.exit_status}")
     for name in made:
@@ -80,15 +83,13 @@ def _archives(api: Api, node: str, storage: str) -> list[str]:
     return sorted(str(row["volid"]) for row in api.get([asked])[0])
 
 
-def _failure(actor: str, job: str, end: TaskEnd) -> Refused:
-    denied = parse_refusal(end.exit_status)
+def _refused(actor: str, job: str, why: str, hint: str) -> Refused:
+    """What Proxmox VE said against it, by the privilege that is missing where it names one."""
+    denied = parse_refusal(why)
     if denied is None or not denied.path:
-        return Refused(
-            f"backup job {job} failed: {end.exit_status}", hint=f"the task's log: {end.upid}"
-        )
-    path, privileges = denied.path, denied.privileges
-    lacking = " or ".join(privileges)
+        return Refused(f"backup job {job} failed: {why}", hint=hint)
+    lacking = " or ".join(denied.privileges)
     return Refused(
-        f"backup job {job} was refused by its task: {actor} lacks {lacking} on {path}",
-        hint=shell("pvectl", "explain", actor, path, privileges[0]),
+        f"backup job {job} was refused: {actor} lacks {lacking} on {denied.path}",
+        hint=shell("pvectl", "explain", actor, denied.path, denied.privileges[0]),
     )
