@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.errors import ExitStatus
 from tests.cli.in_process import ask
 from tests.support.command import Ended, copy_fixture
 
@@ -25,7 +26,7 @@ class House:
         self.state = folder / "state"
         self.state.mkdir()
         (self.state / "a.toml").write_text(BOB + OPS)
-        assert self.run("apply", "--yes").status == 0
+        assert self.run("apply", "--yes").status == ExitStatus.OK
 
     def run(self, *arguments: object) -> Ended:
         return ask(*arguments, on=self.pve, state=self.state)
@@ -57,7 +58,7 @@ def test_files_of_a_commit_tell_what_left(house: House) -> None:
         assert "1 object is no longer declared and stays: user.bob@pve" in " ".join(told.split())
         assert 'address = "user.bob@pve"' in told
     wrong = house.run("plan", "--since", "--output=x")
-    assert wrong.status == 64
+    assert wrong.status == ExitStatus.USAGE
 
 
 @needs_git
@@ -85,11 +86,11 @@ def test_the_tables_are_written_and_delete_what_left(house: House) -> None:
     (house.state / "a.toml").write_text(OPS)
     (house.state / "removed.toml").write_text("# kept")
     assert house.run("removed").out == '[[removed]]\naddress = "user.bob@pve"\n'
-    assert house.run("removed", "--write").status == 0
+    assert house.run("removed", "--write").status == ExitStatus.OK
     written = (house.state / "removed.toml").read_text()
     assert written == '# kept\n\n[[removed]]\naddress = "user.bob@pve"\n'
     flag = "irreversible=user.bob@pve"
-    assert house.run("apply", "--yes", "--allow", flag).status == 0
+    assert house.run("apply", "--yes", "--allow", flag).status == ExitStatus.OK
     assert "bob@pve" not in (house.pve / "user.cfg").read_text()
     (house.state / "removed.toml").unlink()
     assert house.run("removed").out == ""
