@@ -105,6 +105,12 @@ def files_at(folder: Path, ref: str) -> dict[str, bytes] | None:
     return found
 
 
+def merge_base(folder: Path, ref: str) -> str:
+    """The commit at which HEAD and `ref`, a full name, parted; "" where git knows none."""
+    found = _git(folder, "merge-base", "HEAD", ref)
+    return "" if found is None else os.fsdecode(found).strip()
+
+
 def _git(folder: Path, *words: str, settings: Iterable[str] = ()) -> bytes | None:
     """What git prints; None where it cannot be asked or fails."""
     inherited = without_credentials(os.environ)

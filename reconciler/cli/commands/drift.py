@@ -19,6 +19,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, connect, each_cluster, here, now, read_cluster
+from reconciler.cli.earlier_files import Since, at_commit, earlier_files
 from reconciler.cli.output import check_formats, info, show
 from reconciler.cli.planning import left_unfinished, load_to_plan, make_plan
 from reconciler.desired.settings.settings import Settings
@@ -40,13 +41,6 @@ from reconciler.planning.undeclared import ending, undeclared, without
 from reconciler.render.documents.plan import only_about_applying
 from reconciler.render.view import View
 from reconciler.text.humanize import in_prose
-
-Since = Annotated[
-    str | None,
-    typer.Option(
-        "--since", metavar="REF", help="Take the files of this commit as what was applied last."
-    ),
-]
 
 FailOn = Annotated[
     Severity | None,
@@ -84,12 +78,15 @@ def drift(
         loaded = load_to_plan(cluster, settings)
         with connect(cluster, read_only=True) as api:
             live = _look(common, api, loaded)
-            planned = make_plan(loaded, api, live, None, None)
+            earlier = earlier_files(loaded, since, here(cluster, api, keep=True).folder)
+            planned = make_plan(loaded, api, live, None, None, earlier)
             folder = here(cluster, api, keep=True).folder
             actor = api.actor
         last = folder / "drift.json"
         memory = drift_memory.recall(last, folder)
-        known = drift_memory.as_committed(loaded, since, live.state, memory) if since else memory
+        known = memory
+        if since:
+            known = drift_memory.as_committed(at_commit(loaded, since), live.state, memory)
         found, view = _compare(loaded, planned, live, known, actor, fail_on)
         show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
         following = remembered(found, memory, _declared(loaded, live), now())
