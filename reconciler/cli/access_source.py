@@ -65,7 +65,7 @@ class AccessView(NamedTuple):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The ACL paths of all that exists, also without any entry."""
+        """The ACL paths of all existing objects, with or without entries."""
         return real_paths(self.state, self.facts)
 
 

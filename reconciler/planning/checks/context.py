@@ -1,4 +1,4 @@
-"""What a check may look at: a plan with its two sides, before anybody has seen it."""
+"""What a check may look at: the plan with the state before and after it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reconciler.planning.request import PlanRequest
 class PlanContext:
     """`live` becomes `planned` by `steps`, which carry `changes`.
 
-    `before` and `after`: the same two states for the permission algorithm. `paths`: the ACL paths
+    `before` and `after`: the same two states as access tables. `paths`: the ACL paths
     that exist. `impact`: who gains and loses which privileges where.
     """
 
