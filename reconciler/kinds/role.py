@@ -21,7 +21,7 @@ from reconciler.pve.release import NEWEST, is_built_in
 
 ROLES = request("GET", "access", "roles")
 RESERVED = "pve"
-"""How the names of roles begin that Proxmox VE keeps for itself, in any case."""
+"""Prefix of role names that Proxmox VE reserves, in any case."""
 
 
 class RoleSpec(Spec):
@@ -33,7 +33,7 @@ class RoleTable(TomlTable):
 
     privileges: list[Privilege] = Field(description="privileges, such as VM.Audit")
     purpose: str = Field(default="", description="what the role is for; shown in reports")
-    owner: str = Field(default="", description="who answers for it; shown in reports")
+    owner: str = Field(default="", description="who is responsible for it; shown in reports")
     allowed_paths: list[str] = Field(
         default=[], description="globs of ACL paths; a grant elsewhere is a finding"
     )
@@ -44,7 +44,7 @@ def _check_name(name: str, parent: str) -> None:
     if is_built_in(name):
         raise InvalidValue(
             f"role {name} is built into Proxmox VE and cannot be changed",
-            "declare one with another name",
+            "declare a role with another name",
         )
     if name.lower().startswith(RESERVED):
         raise InvalidValue("role names that start with PVE are reserved", f"rename {name}")
@@ -76,7 +76,7 @@ def _read(reads: Reads) -> Iterable[tuple[str, RoleSpec]]:
 
 
 def built_in_roles(reads: Reads) -> dict[str, tuple[str, ...]]:
-    """The roles that this cluster's Proxmox VE defines itself -> their privileges."""
+    """The built-in roles of this cluster's release -> their privileges."""
     return {
         row["roleid"]: split_list(row.get("privs"))
         for row in reads[ROLES]
@@ -98,7 +98,7 @@ def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change
 
 
 def _undo(change: Change) -> Undo:
-    """PVE reads a hand-written role PVE..., but lets nobody make one (Role.pm, create_role)."""
+    """PVE reads a hand-written role PVE..., but refuses to create one (Role.pm, create_role)."""
     gone = change.after is None and change.address.id.lower().startswith(RESERVED)
     return Undo.NONE if gone else Undo.FULL
 

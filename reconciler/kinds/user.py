@@ -40,31 +40,31 @@ from reconciler.pve.schema import Secrecy
 
 USERS = request("GET", "access", "users", full=1)
 _KEPT = ("firstname", "lastname", "email", "comment")
-"""Left alone where they are not given; the others decide access, and have a managed default."""
+"""Not managed if left out; the other fields decide access, and have a managed default."""
 _TEXTS = ("firstname", "lastname", "email", "comment", "keys")
 _TOKEN = Fields({"tokenid": ID}, {"privsep": FLAG, "expire": COUNT, "comment": TEXT})
 _OF_A_USER: dict[str, Shape] = {"enable": FLAG, "expire": COUNT, "groups": LIST}
 _OF_A_USER |= {"tokens": Rows(_TOKEN), **dict.fromkeys(_TEXTS, TEXT)}
 _USER = Fields({"userid": ID}, _OF_A_USER)
 ANSWERS = {"/access/users": Rows(_USER)}
-"""Of the one request that tells of users and tokens."""
+"""Shape of the answer that lists users and tokens."""
 
 SET_ELSEWHERE = "x"
-"""What PVE answers for `keys` when the second factors stand in priv/tfa.cfg."""
+"""The value of `keys` in answers if the second factors are in priv/tfa.cfg."""
 _FINGERPRINT = "sha256:"
 
 
 def keys_fingerprint(keys: str) -> str:
-    """What is known of `keys` in the cluster: old realms keep secrets of second factors there."""
+    """`keys` as read from the cluster: old realms keep secrets of second factors there."""
     if keys in {"", SET_ELSEWHERE} or keys.startswith(_FINGERPRINT):
         return keys
     return _FINGERPRINT + hashlib.sha256(keys.encode()).hexdigest()
 
 
 class UserSpec(Spec):
-    """`keys` (second factors) is None where left alone, and a fingerprint of what is live.
+    """`keys` (second factors): None if not managed, a fingerprint in live specs.
 
-    `password` only counts at creation.
+    `password` applies only at creation.
     """
 
     enabled: bool = True
@@ -88,31 +88,33 @@ def _email(value: str) -> str:
 class UserTable(TomlTable):
     """[user."NAME@REALM"]"""
 
-    enabled: bool = Field(default=True, description="false: cannot log in, nor can the tokens")
+    enabled: bool = Field(
+        default=True, description="false: neither the user nor its tokens can log in"
+    )
     expires: Expiry = Field(default=0, description="date from which the account is refused")
     firstname: Annotated[Text, Field(max_length=1024)] = ""
     lastname: Annotated[Text, Field(max_length=1024)] = ""
     email: Annotated[Text, Field(max_length=254), AfterValidator(_email)] = ""
     comment: Annotated[Text, Field(max_length=2048)] = ""
-    groups: list[str] = Field(default=[], description="the groups of which it is a member")
+    groups: list[str] = Field(default=[], description="groups of the user")
     keys: Annotated[Text, Field(pattern=r"^[0-9a-zA-Z!=]{0,4096}$")] | None = Field(
-        default=None, description="ids of Yubikeys; left alone where it is not given"
+        default=None, description="Yubikey IDs; not managed if left out"
     )
     password: SecretRef | None = Field(
-        default=None, description="by reference; sent when the user is created, never again"
+        default=None, description="by reference; sent only when the user is created"
     )
 
 
 def _check_name(name: str, parent: str) -> None:
     del parent
     if "@" not in name:
-        raise InvalidValue(f"user '{name}' names no realm", f"write {name}@pve or {name}@pam")
+        raise InvalidValue(f"user '{name}' has no realm", f"write {name}@pve or {name}@pam")
     if not USER.fullmatch(name):
         raise InvalidValue(
-            f"'{name}' is not a valid user ID", "write NAME@REALM, without blanks, ':' and '/'"
+            f"'{name}' is not a valid user ID", "write NAME@REALM, without whitespace, ':' and '/'"
         )
     if len(name) > 64:
-        raise InvalidValue(f"user id '{name}' is longer than 64 characters", "shorten it")
+        raise InvalidValue(f"user ID '{name}' is longer than 64 characters", "shorten it")
 
 
 def _declare(name: str, parent: str, table: UserTable) -> Iterable[Declaration]:
@@ -179,7 +181,7 @@ def _detach(name: str, spec: UserSpec, gone: Address) -> UserSpec | None:
 
 
 def _rename(name: str, spec: UserSpec, old: Address, new: Address) -> tuple[str, UserSpec] | None:
-    """The realm is part of the name and stays."""
+    """The realm is part of the name and cannot change."""
     if old.kind != "group":
         return None
     groups = names(new.id if group == old.id else group for group in spec.groups)
@@ -203,7 +205,7 @@ _ABSENT = _params(UserSpec())
 
 
 def _sendable(spec: UserSpec) -> dict[str, Value]:
-    """Without keys of which only the fingerprint is known."""
+    """Without keys known only by fingerprint."""
     params = _params(spec)
     if str(params["keys"]).startswith(_FINGERPRINT):
         del params["keys"]
@@ -227,7 +229,7 @@ def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change
 
 
 def _undo(change: Change) -> Undo:
-    """A deleted account is made again, but passwords and second factors cannot be read."""
+    """A deleted account can be recreated, but not its password and second factors."""
     before, after = change.before, change.after
     if not isinstance(before, UserSpec):
         return Undo.FULL
@@ -238,7 +240,7 @@ def _undo(change: Change) -> Undo:
 
 
 def _secrets(spec: UserSpec) -> Mapping[str, SecretRef]:
-    """Only at creation: PVE lets no token change a password."""
+    """Only at creation: PVE does not let a token change a password."""
     return {} if spec.password is None else {"password": spec.password}
 
 
@@ -249,8 +251,8 @@ def _halfway(change: Change) -> Iterable[UserSpec]:
 
 
 def _refuse(change: Change, live: State) -> Iterable[Finding]:
-    """A directory keeps the passwords of its users itself (Auth plugins, `store_password`), and a
-    realm may take names that differ in case for one (User.pm, `create_user`)."""
+    """A directory stores its users' passwords itself (Auth plugins, `store_password`), and a realm
+    may ignore the case of names (User.pm, `create_user`)."""
     name, after = change.address.id, change.after
     if change.before is not None or not isinstance(after, UserSpec):
         return
@@ -262,9 +264,9 @@ def _refuse(change: Change, live: State) -> Iterable[Finding]:
         yield Finding(
             "PASSWORD_REFUSED",
             Severity.ERROR,
-            f"{change.address} cannot be made with a password: its realm is of type {kind}, and "
-            "the passwords of such a realm are not kept by Proxmox VE",
-            hint="delete password from its table",
+            f"{change.address} cannot be created with a password: Proxmox VE does not store "
+            f"passwords of realms of type {kind}",
+            hint="remove password from its table",
             address=change.address,
         )
 
@@ -276,17 +278,17 @@ def _same_user(address: Address, live: State) -> Iterable[Finding]:
             yield Finding(
                 "SAME_USER",
                 Severity.ERROR,
-                f"{address} cannot be made: its realm ignores case, and {other} is the same user",
-                hint=f"call it {other.id}",
+                f"{address} cannot be created: its realm ignores case, and {other} is the same user",
+                hint=f"name it {other.id}",
                 address=address,
             )
 
 
 def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
-    """User.pm: Realm.AllocateUser to make and delete, and `userid-group`.
+    """User.pm: Realm.AllocateUser to create and delete, and `userid-group`.
 
-    That is User.Modify on /access/groups, or on a group of the user; and then also on each group
-    that the request names, without which PVE lets nobody make or change a user in that way.
+    That is User.Modify on /access/groups, or on a group of the user; in the second case also on
+    each group that the request names.
     """
     name, before, after = change.address.id, change.before, change.after
     if before is None or after is None:

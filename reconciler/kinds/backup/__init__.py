@@ -1,4 +1,4 @@
-"""Backup jobs: which guests are saved when, where and how (/cluster/backup)."""
+"""Backup jobs: which guests are backed up when, where and how (/cluster/backup)."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _ids(text: Any) -> tuple[int, ...]:
 
 
 def _overlay(declared: BackupSpec, live: BackupSpec | None) -> BackupSpec:
-    """Options that only root@pam may set stay as they are."""
+    """Keep options that only root@pam may set."""
     if live is None:
         return declared
     kept = {name: value for name, value in live.options if name in ROOT_ONLY}
@@ -139,7 +139,7 @@ def _references(name: str, spec: BackupSpec) -> Iterable[Address]:
 
 
 def _still_used(name: str, spec: BackupSpec, gone: Address) -> BackupSpec:
-    """A job without its storage or pool would save elsewhere, or nothing."""
+    """A job without its storage or pool would back up elsewhere, or nothing."""
     del name, gone
     return spec
 
@@ -200,7 +200,7 @@ def _flat(spec: BackupSpec) -> dict[str, Value]:
 
 
 def _put(before: BackupSpec, after: BackupSpec) -> dict[str, Value]:
-    """A selection is sent as a whole: PVE then drops the way in which guests were chosen before.
+    """A selection is sent as a whole: PVE then drops the earlier selection.
 
     Of the old one only `exclude` must be deleted, and never sent empty: that would make the job
     one for all guests (Backup.pm, update_job).
@@ -228,7 +228,7 @@ def _put(before: BackupSpec, after: BackupSpec) -> dict[str, Value]:
 
 
 def _undo(change: Change) -> Undo:
-    """What only root@pam may set, or an id that PVE made itself, cannot be given again."""
+    """Options reserved to root@pam, and IDs that PVE generated, cannot be restored."""
     if change.after is not None or not isinstance(change.before, BackupSpec):
         return Undo.FULL
     lost = ROOT_ONLY & dict(change.before.options).keys()
@@ -261,14 +261,14 @@ def _check(name: str, spec: BackupSpec, desired: Mapping[Address, Spec]) -> Iter
         yield Finding(
             "JOB_ID",
             Severity.WARNING,
-            f"Proxmox VE takes no new job of the id '{name}': {here} must be there already",
-            hint="a new id is a letter, then letters, digits, '_', '-'; at least two characters",
+            f"Proxmox VE accepts no new job with the ID '{name}', so {here} must already exist",
+            hint="a new ID is a letter, then letters, digits, '_', '-'; at least two characters",
             address=here,
         )
 
 
 def _refuse(change: Change, live: State) -> Iterable[Finding]:
-    """What PVE lets nobody do but root@pam in person."""
+    """Changes that PVE reserves to root@pam itself."""
     before, after = change.before, change.after
     if before is None:
         yield from id_findings(change.address, "realm_sync", live)
@@ -278,23 +278,23 @@ def _refuse(change: Change, live: State) -> Iterable[Finding]:
         yield Finding(
             "JOB_ID",
             Severity.ERROR,
-            f"{change.address} does not exist, and Proxmox VE refuses such an id for a new job",
-            hint="give it an id that starts with a letter",
+            f"{change.address} does not exist, and Proxmox VE refuses such an ID for a new job",
+            hint="choose an ID that starts with a letter",
             address=change.address,
         )
     if isinstance(before, BackupSpec) and after is not None and before.option("dumpdir"):
         yield Finding(
             "ROOT_ONLY",
             Severity.ERROR,
-            f"{change.address} has the option dumpdir: only root@pam may edit it, not his tokens",
-            hint="take dumpdir away on a node or in the web interface, as root@pam",
+            f"{change.address} has the option dumpdir: only root@pam may edit it, not its tokens",
+            hint="remove dumpdir on a node or in the web interface, as root@pam",
             address=change.address,
         )
 
 
 def _renames_others(address: Address, live: State) -> Iterable[Finding]:
-    """The id of a job in vzdump.cron is the digest of that file, which a change of one changes for
-    all (Backup.pm, `update_job`). Nothing but the id tells such a job from one that was moved."""
+    """The ID of a job in vzdump.cron contains the digest of that file, so a change of one job
+    renames all (Backup.pm, `update_job`). Only by its ID is such a job known from a moved one."""
     digest, colon, _ = address.id.partition(":")
     others = [
         str(other)
@@ -305,9 +305,9 @@ def _renames_others(address: Address, live: State) -> Iterable[Finding]:
         yield Finding(
             "OLD_JOBS",
             Severity.WARNING,
-            f"{address} may be in vzdump.cron still: its change moves it to jobs.cfg, and gives "
-            f"{' and '.join(others)} another id",
-            hint=f"apply it alone with --target '{address}', then correct the other ids as "
+            f"{address} may still be in vzdump.cron: its change moves it to jobs.cfg, and gives "
+            f"{' and '.join(others)} another ID",
+            hint=f"apply it alone with --target '{address}', then correct the other IDs as "
             "`pvectl import` shows them",
             address=address,
         )

@@ -36,27 +36,27 @@ from reconciler.pve.schema import ParameterTable
 GuestId = Annotated[int, Field(ge=100, le=999_999_999)]
 
 PLAIN = tuple(sorted(set(VZDUMP_OPTIONS) - set(SELECTION) - ROOT_ONLY - {"prune-backups"}))
-"""Options that stand in the table as they are."""
+"""Options that the table takes unchanged."""
 
 _ID = re.compile(r"[^\s/]+")
 MADE_BY_PVE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40}:[0-9]+")
-"""Ids that PVE gave jobs itself: a UUID, or digest and line of a job that was in vzdump.cron."""
+"""IDs that PVE generated: a UUID, or digest and line of a job that was in vzdump.cron."""
 
 _INSTEAD = {
-    "maxfiles": "it is gone in Proxmox VE 9; write keep = { last = N }",
-    "starttime": 'it is gone; write schedule = "22:30"',
-    "dow": 'it is gone; write schedule = "mon,tue 22:30"',
-    "vmid": "the guests of a job stand in guests = [...]",
-    "prune_backups": "retention stands in keep = { last = N, weekly = N }",
+    "maxfiles": "removed in Proxmox VE 9; write keep = { last = N }",
+    "starttime": 'no longer supported; write schedule = "22:30"',
+    "dow": 'no longer supported; write schedule = "mon,tue 22:30"',
+    "vmid": "write guests = [...]",
+    "prune_backups": "write keep = { last = N, weekly = N }",
 } | {
-    name.replace("-", "_"): "only root@pam himself may set it, not even his tokens; leave it out"
+    name.replace("-", "_"): "only root@pam itself may set it, not even its tokens; remove it"
     for name in sorted(ROOT_ONLY)
 }
 
 
 class Selection(BaseModel):
-    """Which guests a job is for: some, those of a pool, or all but some. One value, since PVE
-    drops the other ways when one is set."""
+    """The guests of a job: some, those of a pool, or all but some. One value, since setting one
+    makes PVE drop the others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,7 +79,7 @@ class BackupSpec(Spec):
     options: Options = ()
 
     def option(self, name: str) -> str:
-        """One option as text, "" where it is not set."""
+        """One option as a string, "" if it is not set."""
         value = dict(self.options).get(name, "")
         return value if isinstance(value, str) else ",".join(value)
 
@@ -91,14 +91,12 @@ class _BackupTable(TomlTable):
     schedule: Schedule = Field(description="when it runs, such as 'mon..fri 02:30'")
     enabled: bool = True
     comment: Annotated[Text, Field(max_length=512)] = ""
-    guests: list[GuestId] = Field(default=[], description="the guests to back up, by id")
-    pool: str = Field(default="", description="or those of a pool")
-    all: bool = Field(default=False, description="or every guest")
-    exclude: list[GuestId] = Field(default=[], description="with all: but not these")
-    keep: KeepTable | None = Field(default=None, description="which backups stay")
-    repeat_missed: bool = Field(
-        default=False, description="run it as soon as possible when it was missed"
-    )
+    guests: list[GuestId] = Field(default=[], description="the guests to back up, by ID")
+    pool: str = Field(default="", description="or: all guests of a pool")
+    all: bool = Field(default=False, description="or: every guest")
+    exclude: list[GuestId] = Field(default=[], description="with all: except these guests")
+    keep: KeepTable | None = Field(default=None, description="retention: how many backups to keep")
+    repeat_missed: bool = Field(default=False, description="run a missed job as soon as possible")
 
     @model_validator(mode="after")
     def _one_selection(self) -> _BackupTable:
@@ -107,7 +105,7 @@ class _BackupTable(TomlTable):
         if sum(ways) != 1:
             raise ValueError("give exactly one of guests, pool and all: which guests to back up")
         if self.exclude and not self.all:
-            raise ValueError("exclude goes with all = true only")
+            raise ValueError("exclude is only valid with all = true")
         return self
 
 
@@ -115,10 +113,10 @@ BackupTable = table_model(_BackupTable, {name: VZDUMP_OPTIONS[name] for name in 
 
 
 def check_name(name: str, parent: str) -> None:
-    """Raises ValueError for what cannot be the id of a job.
+    """Raises ValueError for an invalid job ID.
 
-    Jobs that are there may have ids that PVE takes for no new one: those that it made itself (a
-    UUID, or the digest of vzdump.cron and a number), and those that were written by hand.
+    Existing jobs may have IDs that PVE accepts for no new one: those that it generated (a UUID, or
+    the digest of vzdump.cron and a number), and those that were written by hand.
     """
     del parent
     if not _ID.fullmatch(name):
@@ -127,11 +125,11 @@ def check_name(name: str, parent: str) -> None:
             "write a letter, then one or more of letters, digits, '_', '-'",
         )
     if len(name) > 50:
-        raise ValueError(f"the id '{name}' is longer than 50 characters")
+        raise ValueError(f"the ID '{name}' is longer than 50 characters")
 
 
 def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
-    """One job; raises ValueError for what does not fit together."""
+    """One job; raises ValueError for options that contradict each other."""
     del parent
     if table.pool:
         complaint = check_format("pve-poolid", table.pool)
@@ -142,7 +140,7 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
         given["prune-backups"] = table.keep.rules()
     for option in ("notes-template", "protected"):
         if given.get(option, "") not in EMPTY and not given.get("storage"):
-            raise ValueError(f"{option.replace('-', '_')} needs storage to be given as well")
+            raise ValueError(f"{option.replace('-', '_')} also needs storage")
     complaint = notes_complaint(str(given.get("notes-template", "")))
     if complaint:
         raise ValueError(f"notes_template: {complaint}")
@@ -165,5 +163,5 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
 
 
 def is_creatable(name: str) -> bool:
-    """Whether a job of this id can be made; PVE itself makes ids that it refuses from others."""
+    """Whether a job of this ID can be created; PVE generates IDs that it refuses from callers."""
     return check_format("pve-configid", name) is None

@@ -1,4 +1,4 @@
-"""Realms, where users come from (/access/domains): LDAP, Active Directory, OpenID, pam, pve."""
+"""Authentication realms (/access/domains): LDAP, Active Directory, OpenID, pam, pve."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _detail(name: str) -> Request:
 
 
 def _details(reads: Reads, wanted: frozenset[str]) -> tuple[Request, ...]:
-    """All of them, since any may be the default; a realm that PVE cannot read has no type."""
+    """All realms, since any may be the default; a realm that PVE cannot read has no type."""
     del wanted
     return tuple(_detail(row["realm"]) for row in reads[REALMS] if row.get("type"))
 
@@ -68,11 +68,11 @@ def _read(reads: Reads) -> Iterable[tuple[str, RealmSpec]]:
         yield name, RealmSpec(type=kind, options=normal(name, values), held=held)
 
 
-_BROKEN = "a required option of it is empty in /etc/pve/domains.cfg: correct it there on a node"
+_BROKEN = "one of its required options is empty in /etc/pve/domains.cfg: correct it there on a node"
 
 
 def _overlay(declared: RealmSpec, live: RealmSpec | None) -> RealmSpec:
-    """Secrets are sent when the realm is made, or where PVE shows that one is missing."""
+    """Secrets are sent when the realm is created, or where PVE shows that one is missing."""
     if live is None:
         return declared
     if not live.type:
@@ -135,13 +135,13 @@ _PROTECTS = {
     "mode": "logins are sent as `mode` says by default, without encryption",
     "secure": "logins are sent without encryption",
     "tfa": "its users log in without a second factor",
-    "verify": "whoever answers in the server's name is believed",
+    "verify": "the identity of the server is not verified",
 }
-"""Options that protect logins -> what holds without them."""
+"""Options that protect logins -> the consequence of clearing them."""
 
 
 def _weaker(change: Change) -> Iterable[Finding]:
-    """Options that are not declared and would be cleared, though they protect the logins."""
+    """Undeclared options that protect logins and would be cleared."""
     before, after = change.before, change.after
     if not (isinstance(before, RealmSpec) and isinstance(after, RealmSpec)):
         return
@@ -157,7 +157,7 @@ def _weaker(change: Change) -> Iterable[Finding]:
 
 
 def _survey(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
-    """Realms that PVE cannot read, unless the file itself was seen and says more."""
+    """Realms that PVE cannot read, unless the file itself was read and says more."""
     if any(one.blocks and one.file == KIND.lock for one in facts.unread):
         return
     for address, spec in planned.items():
@@ -173,7 +173,7 @@ def _survey(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
 
 
 def _along(change: Change, live: State) -> Iterable[Change]:
-    """Only one realm is the default: the one that was loses it."""
+    """Only one realm is the default: the previous one loses the flag."""
     before, after = change.before, change.after
     was = isinstance(before, RealmSpec) and before.is_default
     if was or not (isinstance(after, RealmSpec) and after.is_default):
@@ -191,7 +191,7 @@ def _not_default(spec: RealmSpec) -> RealmSpec:
 
 
 def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
-    """The request that makes a realm the default takes that from the others as well."""
+    """The request that makes a realm the default also clears the flag of the others."""
     taken: list[Change] = []
     rest: list[Change] = []
     if any(map(_gains_default, changes)):
@@ -239,7 +239,7 @@ def _request(change: Change) -> Iterable[tuple[Request, tuple[Change, ...]]]:
 
 
 def _put(before: RealmSpec, after: RealmSpec) -> dict[str, Value]:
-    """Empty when nothing can be sent: a secret cannot be given back."""
+    """Empty when nothing can be sent: a secret cannot be restored."""
     params, deleted = put_params(dict(before.options), dict(after.options), REALM_OPTIONS)
     known = dict(before.secrets)
     params.update({name: ref for name, ref in after.secrets if known.get(name) != ref})
@@ -250,7 +250,7 @@ def _put(before: RealmSpec, after: RealmSpec) -> dict[str, Value]:
 
 
 def _undo(change: Change) -> Undo:
-    """Passwords and client keys are not kept, so they do not come back."""
+    """Passwords and client keys are not stored, so they cannot be restored."""
     before, after = change.before, change.after
     if not isinstance(before, RealmSpec):
         return Undo.FULL
@@ -279,7 +279,7 @@ def _check(name: str, spec: RealmSpec, desired: Mapping[Address, Spec]) -> Itera
             yield Finding(
                 "REALM_DEFAULT_TWICE",
                 Severity.ERROR,
-                f"{other} and {here} are both to be the default, and only one can be",
+                f"{other} and {here} are both declared as the default; only one can be",
                 hint="remove default = true from one of them",
                 address=here,
             )

@@ -1,7 +1,7 @@
-"""What the answers of Proxmox VE look like, as tables; keys that no table names are ignored.
+"""The shapes of Proxmox VE's answers, as tables; keys that no table names are ignored.
 
-JSON that comes from Perl tells numbers and texts apart by accident: `1` and `"1"` are the same
-here, and a number where text is expected is written out in place.
+JSON from Perl distinguishes numbers and strings by accident: `1` and `"1"` are the same here, and
+a number where a string is expected is converted in place.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Shape(Protocol):
     """What a value must be."""
 
     def wrong(self, value: Any) -> str:
-        """What is wrong, after the place of it: `row 3, "expire": text instead of a number`."""
+        """What is wrong, after its place: `row 3, "expire": string instead of a number`."""
 
 
 @dataclass(frozen=True)
 class Single:
-    """A value without parts; `what` says what is expected. `text`: numbers are written out."""
+    """A scalar; `what` says what is expected. `text`: numbers are converted to strings."""
 
     what: str
     fits: Callable[[Any], bool]
@@ -52,7 +52,7 @@ class Single:
 
 @dataclass(frozen=True)
 class Fields:
-    """An object. Optional keys may be null, which says the same as absent.
+    """An object. Optional keys may be null, which means absent.
 
     `cases`: further keys by the value of one: `("type", {"qemu": ...})`.
     """
@@ -121,14 +121,14 @@ def _wrong(shape: Shape, row: dict[str, Any], name: str) -> str:
 
 
 def _placed(place: str, complaint: str) -> str:
-    """Places are joined by commas; what is wrong follows after a colon."""
+    """Places are joined by commas; the problem follows after a colon."""
     return (
         f"{place}, {complaint}" if complaint.startswith(("row ", "`")) else f"{place}: {complaint}"
     )
 
 
 def _is_text(value: Any) -> bool:
-    """Text that can be written: half a surrogate pair cannot."""
+    """A string that can be encoded: half a surrogate pair cannot."""
     if not isinstance(value, str):
         return False
     return value.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in value)
@@ -149,7 +149,7 @@ def _is_flag(value: Any) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """Text or a number; neither NaN nor an infinite one, which JSON does not know."""
+    """A string or a number; neither NaN nor an infinite one, which JSON does not have."""
     return _is_text(value) or (isinstance(value, int | float) and abs(value) < _LARGEST)
 
 
@@ -160,13 +160,13 @@ def _is_option(value: Any) -> bool:
 
 
 TEXT = Single("text", _is_text, text=True)
-ID = Single("text that can be a name", _is_name, text=True)
+ID = Single("a string that can be a name", _is_name, text=True)
 WORD = Single(
     "a name of letters, digits and .-_",
     lambda value: isinstance(value, str) and _WORD.fullmatch(value) is not None,
     text=True,
 )
-"""What names of groups and roles are in user.cfg (AccessControl.pm)."""
+"""Names of groups and roles in user.cfg (AccessControl.pm)."""
 PATH = Single("an ACL path", lambda value: _is_name(value) and value[0] == "/" and "|" not in value)
 NUMBER = Single("a number without a fraction", _is_number)
 COUNT = Single("a number from 0", lambda value: _is_number(value) and int(value) >= 0)
@@ -178,10 +178,10 @@ LIST = Single(
     text=True,
 )
 IDS = Single(
-    "a list of ids",
+    "a list of IDs",
     lambda value: value == "" or (_is_plain(value) and _IDS.fullmatch(str(value)) is not None),
 )
-OPTION = Single("text, a number, or a list or an object of texts", _is_option)
+OPTION = Single("a string, a number, or a list or an object of strings", _is_option)
 
 
 def one_of(*names: str) -> Single:

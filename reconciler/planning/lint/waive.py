@@ -77,7 +77,7 @@ RULES = (
         "WAIVER_UNKNOWN",
         Severity.WARNING,
         "a waiver for a rule that does not exist",
-        "It waives nothing. The code is mistyped, the rule no longer exists, or the code belongs to "
+        "It waives nothing. The code is mistyped, its rule no longer exists, or it belongs to "
         "another finding: only NOT_BACKED_UP and codes that begin with LINT_ can be waived.",
         _found_elsewhere,
     ),
