@@ -98,7 +98,7 @@ def access_delta(changes: Iterable[Change]) -> Delta:
 
 
 def describe_step(changes: Sequence[Change]) -> str:
-    """The title of one request, with its reason: `create role X (declared in access.toml:1, ...)`."""
+    """The title of one request and its reason: `create role X (declared in access.toml:1, ...)`."""
     title = kind_of(changes[0].address).title(tuple(changes))
     reasons = {change.reason.text for change in changes if change.reason.cause is not Cause.UNDO}
     return f"{title} ({reasons.pop()})" if len(reasons) == 1 else title

@@ -57,8 +57,8 @@ class RealmSyncTable(TomlTable):
     )
     remove_vanished: list[Literal["acl", "properties", "entry"]] | None = Field(
         default=None,
-        description="what is removed when the directory no longer has an entry; [] is nothing; "
-        "else as the realm says",
+        description="what to remove when the directory no longer has an entry; [] for nothing; "
+        "default: as the realm says",
     )
 
 

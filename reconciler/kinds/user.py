@@ -278,7 +278,7 @@ def _same_user(address: Address, live: State) -> Iterable[Finding]:
             yield Finding(
                 "SAME_USER",
                 Severity.ERROR,
-                f"{address} cannot be created: its realm ignores case, and {other} is the same user",
+                f"{address} cannot be created: its realm ignores case, so {other} is the same user",
                 hint=f"name it {other.id}",
                 address=address,
             )

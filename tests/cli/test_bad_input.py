@@ -37,7 +37,7 @@ MISTAKES = {
         '[group.ops]\ncoment = "x"\n', "2:1", "UNKNOWN_KEY", ("'coment'", "did you mean comment")
     ),
     "wrong type": Mistake(
-        '[user."a@pve"]\nenabled = "yes"\n', "2:1", "WRONG_TYPE", ("true or false, not a text",)
+        '[user."a@pve"]\nenabled = "yes"\n', "2:1", "WRONG_TYPE", ("boolean, not a string",)
     ),
     "same object twice": Mistake(
         '[[acl]]\nroles = ["PVEAuditor"]\npaths = ["/"]\nusers = ["a@pve"]\n' * 2
@@ -83,9 +83,9 @@ MISTAKES = {
         ("Proxmox VE drops its entries",),
     ),
     "the comment 0": Mistake(
-        '[group.ops]\ncomment = "0"\n', "2:1", "INVALID_VALUE", ("reads back as empty",)
+        '[group.ops]\ncomment = "0"\n', "2:1", "INVALID_VALUE", ("treats '0' as empty",)
     ),
-    "blanks around a comment": Mistake(
+    "whitespace around a comment": Mistake(
         '[user."a@pve"]\ncomment = " x"\n', "2:1", "INVALID_VALUE", ("lost in Proxmox VE",)
     ),
 }

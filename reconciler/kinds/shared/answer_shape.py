@@ -16,13 +16,13 @@ _LARGEST = 10**18
 _WORD = re.compile(r"[A-Za-z0-9.\-_]+")
 _IDS = re.compile(r"[0-9]{1,18}([,;\s]+[0-9]{1,18})*")
 
-_TOLD = {
-    bool: "true or false",
+_NAMES = {
+    bool: "a boolean",
     dict: "an object",
     float: "a number with a fraction",
     int: "a number",
     list: "a list",
-    str: "text",
+    str: "a string",
     type(None): "null",
 }
 
@@ -45,8 +45,8 @@ class Single:
     def wrong(self, value: Any) -> str:
         if self.fits(value):
             return ""
-        told = _TOLD.get(type(value), "something else")
-        other = f"{told} that is not" if self.what.startswith(told) else f"{told} instead of"
+        given = _NAMES.get(type(value), "something else")
+        other = f"{given} that is not" if self.what.startswith(given) else f"{given} instead of"
         return f"{other} {self.what}"
 
 
@@ -63,7 +63,7 @@ class Fields:
 
     def wrong(self, value: Any) -> str:
         if not isinstance(value, dict):
-            return f"{_TOLD[type(value)]} instead of an object"
+            return f"{_NAMES[type(value)]} instead of an object"
         for name, shape in self.required.items():
             if name not in value:
                 return f"`{name}` is missing"
@@ -87,7 +87,7 @@ class Rows:
 
     def wrong(self, value: Any) -> str:
         if not isinstance(value, list):
-            return f"{_TOLD[type(value)]} instead of a list"
+            return f"{_NAMES[type(value)]} instead of a list"
         for number, row in enumerate(value, 1):
             if complaint := self.row.wrong(row):
                 return _placed(f"row {number}", complaint)
@@ -102,7 +102,7 @@ class Named:
 
     def wrong(self, value: Any) -> str:
         if not isinstance(value, dict):
-            return f"{_TOLD[type(value)]} instead of an object"
+            return f"{_NAMES[type(value)]} instead of an object"
         for name in value:
             if not _is_name(name):
                 return "a key that is not a name"

@@ -1,8 +1,8 @@
 """Options of section files (storages, realms, jobs): TOML in, Proxmox VE's answers in, one form.
 
-The normal form of a value is a string, or a tuple of strings for lists: booleans `0` and `1`, numbers in
-decimal, lists that are sets sorted, property strings in PVE's order. The tables of options are
-those in `reconciler.model`, which the embedded Proxmox VE checks against, too.
+The normal form of a value is a string, or a tuple of strings for lists: booleans `0` and `1`,
+numbers in decimal, lists that are sets sorted, property strings in PVE's order. The tables of
+options are those in `reconciler.pve`, which the embedded Proxmox VE checks against, too.
 """
 
 from __future__ import annotations

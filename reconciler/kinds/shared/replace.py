@@ -28,8 +28,8 @@ def replacement(change: Change, live: State, fixed: Sequence[str], lost: str = "
         return Finding(
             "BUILT_IN",
             Severity.ERROR,
-            f"{change.address} is built in, and Proxmox VE recreates it with its own values as soon "
-            f"as it is deleted: {', '.join(fixed)} cannot be changed",
+            f"{change.address} is built in, and Proxmox VE recreates it with its own values when "
+            f"it is deleted: {', '.join(fixed)} cannot be changed",
             hint="keep its values, and declare another object with yours",
             address=change.address,
         )

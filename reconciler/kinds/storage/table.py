@@ -53,9 +53,9 @@ class StorageSpec(Spec):
     """`options` by PVE's names, in normal form; booleans that equal PVE's default are left out.
 
     `held`: secrets that are set in PVE. `secrets`: those to send. A declared spec may lack
-    `type`, holds defaults where they are declared, names in `unset` what is to be cleared and in
-    `ignored` what PVE drops for this storage. `own_path`: its path is the one that PVE chooses
-    itself where it mounts the storage; a live spec leaves it out.
+    `type`, and holds defaults where they are declared; `unset` names options to clear, `ignored`
+    those that PVE drops for this storage. `own_path`: its path is the mount point that PVE chooses;
+    a live spec leaves it out.
     """
 
     option_table: ClassVar[ParameterTable] = STORAGE_OPTIONS
