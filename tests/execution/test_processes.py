@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.execution.lock.cluster import LEASE
+from reconciler.execution.lock.cluster import LEASE, LOOK
 from reconciler.execution.lock.record import lock_records
 from reconciler.kinds.group import GroupSpec
 from reconciler.model.address import Address
@@ -395,6 +395,7 @@ def test_a_run_that_sleeps_over_its_lease_writes_nothing_more(place: Site, pair:
         time.sleep(0.01)
     taken = place.run("apply", str(other), machine="b", ahead=LEASE + 1)
     assert taken.status == 0, taken
+    time.sleep(LOOK)
     awake.touch()
     stopped = place.end(started)
     assert stopped.status == 10, stopped

@@ -24,7 +24,7 @@ from reconciler.execution.identity import NEW, SAME
 from reconciler.execution.journal import store
 from reconciler.execution.lock.local import running
 from reconciler.execution.lock.record import known_as, lock_records
-from reconciler.execution.run.context import take_snapshot
+from reconciler.execution.run.context import take_snapshot, touched_by
 from reconciler.execution.run.outcome import report_from_cluster, report_from_journal
 from reconciler.model.api import Api
 from reconciler.model.plan import Plan
@@ -96,7 +96,7 @@ def _read(api: Api, folder: Path) -> ClusterStatus:
             if not live and not state.is_unbroken(known_as(there)):
                 state.add(Event(OVERTAKEN, {}))
             reached = report_from_cluster(
-                state, steps, lambda changes: take_snapshot(api, changes).state, outcome
+                state, steps, lambda changes: take_snapshot(api, touched_by(changes)).state, outcome
             )
             if live:  # a secret is on its way, and nothing is to be done about it
                 reached = replace(reached, secrets={})

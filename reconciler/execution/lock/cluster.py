@@ -31,11 +31,19 @@ from reconciler.errors import (
 from reconciler.execution.journal.journal import Journal
 from reconciler.execution.journal.store import abandon
 from reconciler.execution.lock.local import fences, local_lock, remember_fences, this_host
-from reconciler.execution.lock.record import comment, known_as, lock_records, remove
+from reconciler.execution.lock.record import (
+    comment,
+    known_as,
+    lock_records,
+    records_in,
+    remove,
+)
 from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import SETTLE, Clock
+from reconciler.kinds.group import GROUPS
+from reconciler.kinds.kind import Reads
 from reconciler.model.api import Api
-from reconciler.model.request import request
+from reconciler.model.request import Request, request
 from reconciler.model.run import LockRecord
 from reconciler.model.run_state import OVERTAKEN
 
@@ -48,6 +56,10 @@ SKEW = 300.0
 RESERVED = SETTLE + 15.0
 """Seconds before the end of the lease in which no request is begun any more: one that was begun
 before has arrived, or never will, when another run may take over."""
+
+LOOK = 5.0
+"""Seconds in which a look at the lock serves: nobody takes over a lease that has not ended, unless
+a person removed the lock."""
 
 TRIES = 3
 """How often the lock is asked for while others write to user.cfg all the time."""
@@ -66,7 +78,11 @@ class Writer(NamedTuple):
 
 @dataclass(slots=True)
 class ClusterLock:
-    """A held lock; renew it before each write, release it at the end."""
+    """A held lock; renew it before each write, release it at the end.
+
+    It is looked at when the last look is older than `LOOK`. Whoever reads the cluster anyway may
+    send `questions` along and `note` their answers, so that a write need not wait for that.
+    """
 
     api: Api
     clock: Clock
@@ -75,10 +91,33 @@ class ClusterLock:
     """locks of dead runs that were removed"""
     tell: Callable[[str], None] = lambda _: None
     """hears what is waited for"""
+    looked: float = float("-inf")
+    """when the last look at the lock began (Unix seconds)"""
 
     def renew(self) -> None:
         """Make sure that the lock is still ours and lives for another write; raises Locked."""
-        there = {holder.claim: holder for holder in lock_records(self.api)}
+        if not self._is_fresh(LOOK):
+            began = self.clock.now()
+            self._check(lock_records(self.api), began)
+        now = self.clock.now()
+        if self.mine.until - now <= LEASE / 2:
+            self._extend(now)
+
+    @property
+    def questions(self) -> tuple[Request, ...]:
+        """The reads whose answers `note` wants at the next opportunity."""
+        return () if self._is_fresh(LOOK / 2) else (GROUPS,)
+
+    def note(self, answers: Reads, began: float) -> None:
+        """Take a look from answers that were read from `began` on (Unix seconds); raises Locked."""
+        if GROUPS in answers:
+            self._check(records_in(answers[GROUPS]), began)
+
+    def _is_fresh(self, seconds: float) -> bool:
+        return 0 <= self.clock.now() - self.looked < seconds
+
+    def _check(self, found: Iterable[LockRecord], began: float) -> None:
+        there = {holder.claim: holder for holder in found}
         now = self.clock.now()
         rivals = [h for h in there.values() if h.claim != self.mine.claim and h.until > now]
         if self.mine.claim not in there or (now >= self.mine.until and rivals):
@@ -86,8 +125,7 @@ class ClusterLock:
                 "the cluster lock was lost: its lease ended and another run took it over",
                 hint="check what that run does, then run `pvectl status`",
             )
-        if self.mine.until - now <= LEASE / 2:
-            self._extend(now)
+        self.looked = began
 
     def number(self, known: Iterable[int]) -> int:
         """Take a number above all known ones, now that no other run can."""
@@ -337,6 +375,7 @@ def _confirm(lock: ClusterLock, dead: frozenset[int]) -> None:
         if mine not in {holder.claim for holder in there}:
             break
         if not rivals:
+            lock.looked = now
             return
         if min(rivals) < mine:
             break
