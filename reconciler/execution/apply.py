@@ -75,7 +75,8 @@ def roll_back_run(run: RunContext, *, chosen: bool = False) -> RunReport:
                     _forward_again(run)
                 raise undecided(report(run, STOPPED))
             if not run.state.has_turned:
-                close_open(run)
+                if not point_of_no_return(run.state, run.steps):
+                    close_open(run)
                 _reject_past_pivot(run)
                 cause = {"code": ASKED, "summary": "requested"}
                 run.journal.write("rollback", cause=cause)

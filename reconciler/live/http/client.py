@@ -42,7 +42,7 @@ CHATTY_LOGGERS = (
 )
 """Loggers that may show requests and answers."""
 
-PARALLEL_READS = 6
+PARALLEL_READS = 12
 
 LONGEST_READ = 300.0
 """Seconds after which an answer must have come to its end, however steadily it trickles."""

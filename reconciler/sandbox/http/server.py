@@ -20,7 +20,7 @@ from reconciler.sandbox.keys import fingerprint, server_certificate
 from reconciler.sandbox.settings import Settings
 
 ADDRESS = "127.0.0.1"
-_THREADS = 10
+_THREADS = 16
 """Answers at once: more than a client asks for, since some of them may wait for their time."""
 _DRAINED = 16 * BODY_LIMIT
 """Bytes of a refused body that are read all the same: the client then sees the answer."""
