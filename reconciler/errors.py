@@ -138,6 +138,13 @@ class StalePlan(PvectlError):
     exit_status = ExitStatus.STALE
 
 
+class NotSigned(PvectlError):
+    """A saved plan that nobody signed who may: no signature, another file's, or an unknown key."""
+
+    code = "E_NOT_SIGNED"
+    exit_status = ExitStatus.REFUSED
+
+
 class Locked(PvectlError):
     """Somebody else is writing to this cluster."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +11,11 @@ from typing import NamedTuple
 import pytest
 
 import reconciler
+from reconciler.errors import ExitStatus
+from reconciler.pve.release import NEWEST
 
 ROOT = Path(reconciler.__file__).parent
+TESTS = Path(__file__).parent
 
 LAYERS = (
     {"cli"},
@@ -21,7 +25,7 @@ LAYERS = (
     {"model"},
     {"pve"},
     {"text"},
-    {"errors", "atomic_write"},
+    {"errors", "invalid_value", "atomic_write"},
 )
 """From top to bottom; a part may import what lies below it, and nothing beside or above it."""
 
@@ -32,7 +36,7 @@ ONCE = {
     "backports": "sandbox/backup/packing.py",
     "cheroot": "sandbox/http/server.py",
     "cryptography": "sandbox/keys.py",
-    "deepdiff": "render/fields.py",
+    "deepdiff": "model/field_diff.py",
     "keyring": "execution/secrets/keyring.py",
     "proxmoxer": "live/http/client.py",
     "requests": "live/http/client.py",
@@ -42,6 +46,8 @@ ONCE = {
 }
 """Library -> the only module, or folder, that may import it; empty: none does."""
 
+MOST_ROLES = 4
+"""Names of built-in roles that a module may know; more would be a list of them."""
 PURE = {"model", "access", "planning"}
 IMPURE = {
     *("asyncio", "concurrent", "getpass", "http", "logging", "multiprocessing", "os", "pathlib"),
@@ -118,6 +124,81 @@ def test_imports_go_downwards_only() -> None:
         if layer(imported) <= layer(importing):
             wrong.append(f"{found.place} imports {found.name}")
     assert wrong == []
+
+
+def test_no_module_lists_the_privileges_or_roles_of_a_release() -> None:
+    """They are data (`releases.json`) and are asked of a `Release`: the cluster's own where there
+    is one."""
+    listing = [
+        str(module.relative_to(ROOT))
+        for module in modules()
+        if sum(role in module.read_text(encoding="utf-8") for role in NEWEST.roles) > MOST_ROLES
+    ]
+    assert listing == []
+
+
+def module_graph(root: Path) -> dict[str, set[str]]:
+    """Module -> the modules of the same package that it imports: at the top, in a function or for
+    types only. To import a name of a package is to import that package."""
+    files = {
+        ".".join(path.relative_to(root.parent).with_suffix("").parts): path
+        for path in sorted(root.rglob("*.py"))
+    }
+    files = {name.removesuffix(".__init__"): path for name, path in files.items()}
+    graph: dict[str, set[str]] = {}
+    for name, path in files.items():
+        wanted = {found.name for found in imports(path)}
+        known = {one if one in files else one.rpartition(".")[0] for one in wanted}
+        graph[name] = (known & files.keys()) - {name}
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The modules that cannot be put in an order in which each comes after what it imports."""
+    reached: dict[str, set[str]] = {}
+    for start, first in graph.items():
+        seen: set[str] = set()
+        ahead = list(first)
+        while ahead:
+            module = ahead.pop()
+            if module not in seen:
+                seen.add(module)
+                ahead.extend(graph[module])
+        reached[start] = seen
+    together = {
+        tuple(sorted({start, *(one for one in reached[start] if start in reached[one])}))
+        for start in graph
+        if start in reached[start]
+    }
+    return [list(members) for members in sorted(together)]
+
+
+def test_imports_have_no_circles() -> None:
+    assert circles(module_graph(ROOT)) == []
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from package.first import One",
+        "from package import first",
+        "import package.first",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from package.first import One",
+        "def later():\n    from package.first import One",
+    ],
+    ids=["name", "module", "whole", "types only", "in a function"],
+)
+def test_a_circle_is_found(back: str, tmp_path: Path) -> None:
+    """However the import that closes it is written."""
+    package = tmp_path / "package"
+    (package / "rooms").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "rooms" / "__init__.py").write_text("from package.third import Three\n")
+    (package / "first.py").write_text("from package.rooms import Three\nclass One: ...\n")
+    (package / "third.py").write_text("class Three: ...\n")
+    assert circles(module_graph(package)) == []
+    (package / "third.py").write_text(f"{back}\nclass Three: ...\n")
+    assert circles(module_graph(package)) == [["package.first", "package.rooms", "package.third"]]
 
 
 @pytest.mark.parametrize("library", ONCE)
@@ -201,3 +282,30 @@ def test_every_module_says_what_it_is() -> None:
         if module.read_text() and not ast.get_docstring(ast.parse(module.read_text()))
     ]
     assert silent == []
+
+
+def test_no_message_is_taken_apart() -> None:
+    """What to do about a value travels beside what is wrong with it (`InvalidValue`)."""
+    apart = ('.partition("; ")', '.split("; ")', '.rpartition("; ")')
+    wrong = [
+        f"{module.relative_to(ROOT)}: {cut}"
+        for module in modules()
+        for cut in apart
+        if cut in module.read_text(encoding="utf-8")
+    ]
+    assert wrong == []
+
+
+def test_tests_name_exit_statuses() -> None:
+    """`ended.status == ExitStatus.USAGE`, not 64."""
+    number = re.compile(r"\.status (?:==|!=) (\d+)\b")
+    known = {str(int(status)) for status in ExitStatus}
+    wrong = [
+        f"{path.relative_to(TESTS)}:{line}: {found[0]}"
+        for path in sorted(TESTS.rglob("*.py"))
+        if path.relative_to(TESTS).parts[0] != "sandbox"
+        for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for found in number.finditer(text)
+        if found[1] in known
+    ]
+    assert wrong == []

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from reconciler.access.table import AccessTable, PoolMembers, Principal
+from reconciler.access.contents import PoolMembers, Principal
+from reconciler.access.table import AccessTable
 
 V = TypeVar("V")
 K = TypeVar("K")

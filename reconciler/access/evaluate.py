@@ -8,8 +8,9 @@ same either way. The mappings that these functions return are shared: do not cha
 
 from __future__ import annotations
 
+from reconciler.access.contents import ROOT, split_token
 from reconciler.access.index import NO_ACCESS, Flags, Index, RoleSet
-from reconciler.access.table import ROOT, AccessTable, split_token
+from reconciler.access.table import AccessTable
 from reconciler.pve.acl_paths import chain
 
 _NOTHING: Flags = {}

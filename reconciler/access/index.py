@@ -1,4 +1,4 @@
-"""An AccessTable arranged by principal, so that a question costs a few lookups.
+"""The contents of an AccessTable arranged by principal, so that a question costs a few lookups.
 
 PVE walks from `/` to the asked path and at each node takes the first nonempty selection of: the
 token's entries, the user's entries, those of all its groups; at inner nodes only entries that
@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
+from reconciler.access.contents import GROUP, TOKEN, USER, AccessContents, Principal
 from reconciler.access.path_index import PathIndex, parents
-from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, Principal
 
 NO_ACCESS = "NoAccess"
 
@@ -85,7 +85,7 @@ class Index:
     Whoever changes the table afterwards calls the `refresh_...` function for what has changed.
     """
 
-    def __init__(self, table: AccessTable) -> None:
+    def __init__(self, table: AccessContents) -> None:
         self._table = table
         self.everything_granted: Flags = dict.fromkeys(sorted(table.release.privileges), True)
         """What root@pam holds everywhere."""
@@ -106,7 +106,7 @@ class Index:
                 self.groups_of[user] = (*self.groups_of.get(user, ()), group)
         self._set_pools({f"/pool/{pool}": _members(table, pool) for pool in sorted(table.pools)})
 
-    def _add_path(self, table: AccessTable, path: str) -> None:
+    def _add_path(self, table: AccessContents, path: str) -> None:
         """Entries of roles that do not exist are dropped, as PVE's parser drops them."""
         kinds = table.acl[path]
         for kind, into in ((USER, self._own), (TOKEN, self._own), (GROUP, self._by_group)):
@@ -273,7 +273,7 @@ class Index:
         return found
 
 
-def _members(table: AccessTable, pool: str) -> tuple[str, ...]:
+def _members(table: AccessContents, pool: str) -> tuple[str, ...]:
     """The ACL paths of a pool's direct members."""
     found = table.pools.get(pool)
     if found is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from reconciler.access.table import ROOT, AccessTable, Principal, split_token
+from reconciler.access.contents import ROOT, Principal, split_token
+from reconciler.access.table import AccessTable
 
 
 class Login(StrEnum):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.access.evaluate import index_of, own_privileges, privileges
 from reconciler.access.index import NO_ACCESS, Flags
-from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable, split_token
+from reconciler.access.table import AccessTable
 from reconciler.pve.acl_paths import chain
 
 

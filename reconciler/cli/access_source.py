@@ -104,9 +104,9 @@ def view_access(
 
 
 def _files(loaded: Loaded) -> AccessView:
-    state = as_live(loaded.desired)
+    state, release = as_live(loaded.desired), loaded.desired.release
     asked = f"the state files in {loaded.cluster.folder} alone; the cluster may hold more"
-    return AccessView(asked, access_table(state), state, Facts())
+    return AccessView(asked, access_table(state, release), state, Facts(pve=release))
 
 
 def look_with_pools(api: Api, desired: Desired) -> Live:

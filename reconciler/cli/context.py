@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from reconciler.cli.command import CommonOptions
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import info, print_error
 from reconciler.cli.trusted_targets import require_trusted, require_within_reach
 from reconciler.desired.loader import load, require_valid
@@ -95,7 +95,12 @@ def _turn(
 
 def load_cluster(cluster: ClusterSettings, settings: Settings, *, strict: bool = True) -> Loaded:
     """The files of a cluster; with `strict` raises FilesInvalid with every mistake."""
-    desired = load(cluster.folder, variables=cluster.variables, settings=settings)
+    desired = load(
+        cluster.folder,
+        variables=cluster.variables,
+        settings=settings,
+        release=cluster.release,
+    )
     if strict:
         require_valid(desired.findings)
     return Loaded(cluster, settings, desired)

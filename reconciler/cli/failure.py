@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from reconciler.cli.command import CommonOptions
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.hints import with_options
 from reconciler.cli.output import info, show
 from reconciler.errors import Bug, PvectlError, UsageError

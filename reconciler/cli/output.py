@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconciler.atomic_write import atomic_write, try_write
-from reconciler.cli.command import CommonOptions
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.hints import with_options
 from reconciler.cli.streams import write_err, write_out
 from reconciler.errors import PvectlError, UsageError

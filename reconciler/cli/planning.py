@@ -10,9 +10,8 @@ from typing import Annotated
 
 import typer
 
-from reconciler.access.analysis.effects import listed
-from reconciler.cli.command import CommonOptions
 from reconciler.cli.commit import commit_of
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import (
     Loaded,
     connect,
@@ -21,6 +20,7 @@ from reconciler.cli.context import (
     now,
     read_cluster,
 )
+from reconciler.cli.earlier_files import NOTHING, Earlier, earlier_files
 from reconciler.cli.folder_secrets import FolderSecrets, bad_passwords, changed_secrets
 from reconciler.cli.output import (
     show,
@@ -32,6 +32,7 @@ from reconciler.desired.loader import by_place, fingerprints, require_valid
 from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import (
+    Blind,
     ExitStatus,
     FilesInvalid,
     JournalUnfinished,
@@ -51,7 +52,7 @@ from reconciler.planning.checks.references import references_beside_mistakes
 from reconciler.planning.request import PlanRequest
 from reconciler.render.documents.schedule_preview import remarks
 from reconciler.render.view import View
-from reconciler.text.humanize import count
+from reconciler.text.humanize import count, in_prose
 
 Targets = Annotated[
     list[str] | None,
@@ -84,10 +85,27 @@ def load_to_plan(cluster: ClusterSettings, settings: Settings, *, offline: bool 
     return loaded
 
 
+def read_to_plan(loaded: Loaded, api: Api, since: str | None = None) -> tuple[Live, Earlier]:
+    """The cluster, and what the files declared earlier; of that only as much as the caller sees."""
+    earlier = earlier_files(loaded, since, here(loaded.cluster, api).folder)
+    left: dict[str, frozenset[str]] = {}
+    for kind, name in earlier.addresses - loaded.desired.objects.keys():
+        left[kind] = left.get(kind, frozenset()) | {name}
+    if left:
+        with suppress(Blind):
+            return read_cluster(api, loaded.desired, left), earlier
+    return read_cluster(api, loaded.desired), earlier
+
+
 def make_plan(
-    loaded: Loaded, api: Api, live: Live, targets: list[str] | None, allow: list[str] | None
+    loaded: Loaded,
+    api: Api,
+    live: Live,
+    targets: list[str] | None,
+    allow: list[str] | None,
+    earlier: Earlier = NOTHING,
 ) -> PlanResult:
-    """The plan for a live cluster."""
+    """The plan for a live cluster; `earlier`: what the files declared before."""
     place = here(loaded.cluster, api)
     question = PlanRequest(
         cluster=place.name,
@@ -104,6 +122,8 @@ def make_plan(
         ),
         identity=place.identity,
         files=files_of(loaded),
+        earlier=earlier.addresses,
+        since=earlier.since,
     )
     return build_plan(loaded.desired, live.state, live.facts, question)
 
@@ -168,6 +188,7 @@ def carry_out(
     approve: str | None,
     *,
     yes: bool,
+    signer: str = "",
 ) -> ExitStatus:
     """Apply a plan that was shown, unless it is refused, not the approved one, or not wanted."""
     if plan.refusals:
@@ -185,7 +206,7 @@ def carry_out(
             raise Refused(finding.message, hint=finding.hint)
     confirm(_question(plan), yes=yes or approve is not None)
     secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
-    return execute(common, api, here(cluster, api).folder, plan, secrets)
+    return execute(common, api, here(cluster, api).folder, plan, secrets, signer)
 
 
 def _question(plan: Plan) -> str:
@@ -198,7 +219,7 @@ def _question(plan: Plan) -> str:
     ]
     changed = count(len({change.address for change in plan.changes}), "change")
     text = f"Apply {changed} to {plan.cluster}?"
-    return f"{text} {listed(final)} cannot be undone." if final else text
+    return f"{text} {in_prose(final)} cannot be undone." if final else text
 
 
 def _is_approved(plan: Plan, digest: str) -> bool:

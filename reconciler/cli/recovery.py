@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli import runner as runs
-from reconciler.cli.command import CommonOptions
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, here, load_cluster
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import check_formats, info
@@ -31,12 +31,12 @@ from reconciler.execution.lock.cluster import clear, lease_ended
 from reconciler.execution.lock.local import refuse_running
 from reconciler.execution.lock.record import known_as, lock_records
 from reconciler.execution.private_folder import check_file
-from reconciler.execution.wording import differences
 from reconciler.kinds import describe_step, kind_of
 from reconciler.kinds.token import TokenSpec
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Change, Undo
+from reconciler.model.field_diff import in_one_line
 from reconciler.model.plan import Plan
 from reconciler.model.run_state import RunState
 from reconciler.model.secret import SecretSink
@@ -131,6 +131,6 @@ def _undo(change: Change) -> str:
     kind, back = kind_of(change.address), change.inverse()
     text = describe_step((back,))
     if back.before is not None and back.after is not None:
-        text = f"{text}: {differences(back.before, back.after) or 'a secret'}"
+        text = f"{text}: {in_one_line(back.before, back.after) or 'a secret'}"
     lossy = " (LOSSY: the previous secret cannot be restored)"
     return text + lossy * (kind.undo(change) is Undo.LOSSY)

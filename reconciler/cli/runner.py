@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from reconciler.cli.command import CommonOptions
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Here
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import info, show_if_possible
@@ -68,16 +69,21 @@ class SystemClock:
 
 
 def execute(
-    common: CommonOptions, api: Api, folder: Path, plan: Plan, secrets: FolderSecrets
+    common: CommonOptions,
+    api: Api,
+    folder: Path,
+    plan: Plan,
+    secrets: FolderSecrets,
+    signer: str = "",
 ) -> ExitStatus:
-    """Run a new plan; `folder` is the cluster's own."""
+    """Run a new plan, which `signer` signed; `folder` is the cluster's own."""
     for step in plan.steps:
         secrets.check(step)
     mine, clock = whoami(api), SystemClock()
 
     def begin() -> Journal:
         store.refuse_unfinished(folder)
-        return store.start(folder, plan, mine.owner, mine.run, clock.now())
+        return store.start(folder, plan, mine.owner, mine.run, clock.now(), signer)
 
     return _run(common, api, folder, plan, secrets, begin, apply_plan)
 
@@ -193,7 +199,7 @@ def _run(
             info(common, text.rstrip())
         run = RunContext(watched, plan.steps, journal, clock, secrets, lock, teller(common), stop)
         runs.append(run)
-        report = work(run)
+        report = replace(work(run), signer=journal.state.signer)
         asked = journal.state.is_requested
     if report.outcome == DONE and report.complete:
         _remember(common, folder, plan, report, secrets)

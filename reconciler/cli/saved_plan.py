@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from reconciler.cli.command import CommonOptions
+from pathlib import Path
+
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import here, load_cluster, now, read_cluster
 from reconciler.cli.output import info
 from reconciler.cli.planning import files_of
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import Refused, StalePlan
+from reconciler.errors import NotSigned, Refused, StalePlan
 from reconciler.execution.plan_file import AGAIN, SavedPlan, check_fits, check_fresh, stale
 from reconciler.live.reader import Live, read_live
 from reconciler.model.address import Address
@@ -62,6 +64,30 @@ def still_fitting(
             f"the plan is refused now: {codes}", hint="nothing was sent", findings=again.refusals
         )
     return plan
+
+
+def signers(common: CommonOptions, settings: Settings) -> Path | None:
+    """The allowed signers that the trusted settings name; None where plans need no signature."""
+    named = settings.trust.signers if settings.trust is not None else ""
+    if not named or common.settings is None:
+        return None
+    return common.settings.absolute().parent / named
+
+
+def signed_by(saved: SavedPlan | None, allowed: Path | None) -> str:
+    """Who signed the plan; "" where nobody asks. Raises NotSigned, also for a plan that is made
+    and applied in one go: nobody can have signed it."""
+    if allowed is None:
+        return ""
+    if saved is None:
+        raise NotSigned(
+            "only a signed plan may be applied here",
+            hint="save and sign one: pvectl plan --out plan.json --sign KEY; "
+            "then: pvectl apply plan.json",
+        )
+    from reconciler.execution.signature import signer
+
+    return signer(saved.path, saved.raw, allowed)
 
 
 def _look(api: Api, plan: Plan, desired: Desired) -> Live:

@@ -15,7 +15,7 @@ from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.inventory import Guest
 from reconciler.model.plan import Step
 from reconciler.planning.ordering.order import order
-from reconciler.pve.formats import check
+from reconciler.pve.parameter_check import check_format
 from reconciler.sandbox.config.leftovers import is_writable, write_leftovers
 from reconciler.sandbox.http.direct import SandboxApi
 
@@ -98,7 +98,7 @@ def _refused(api: SandboxApi, step: Step) -> list[Change]:
 
 
 def _is(format_: str, name: str) -> bool:
-    return check(format_, name) is None
+    return check_format(format_, name) is None
 
 
 def _write_guest(folder: Path, guest: Guest) -> list[str]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.access.explain.snippets import shell
-from reconciler.cli.command import CommonOptions
+from reconciler.access.explain.explain import parse_refusal
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded
 from reconciler.cli.output import info, result
 from reconciler.cli.runner import SystemClock
-from reconciler.errors import ExitStatus, Refused, UsageError
-from reconciler.execution.tasks import TaskEnd, follow_task, start_task
+from reconciler.errors import ExitStatus, Refused, RequestRefused, UsageError
+from reconciler.execution.tasks import follow_task, start_task
 from reconciler.kinds.backup.run import BackupRun, backup_runs, storage_of
 from reconciler.kinds.backup.table import BackupSpec
 from reconciler.kinds.shared.reader import RESOURCES
@@ -20,9 +19,8 @@ from reconciler.live.reader import facts_of
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.request import request
+from reconciler.text.shell import shell
 from reconciler.text.suggest import did_you_mean
-
-_DENIED = re.compile(r"403 Permission check failed \((?P<path>[^,]+), (?P<privilege>[^)]+)\)")
 
 
 def verify_backup(common: CommonOptions, loaded: Loaded, api: Api, job: str) -> ExitStatus:
@@ -43,7 +41,10 @@ def verify_backup(common: CommonOptions, loaded: Loaded, api: Api, job: str) -> 
             f"backup job {job} would save nothing that {api.actor} can see",
             hint="grant it VM.Audit on the guests, or check the job's guests and node",
         )
-    return max(_run(common, api, job, storage, run) for run in runs)
+    try:
+        return max(_run(common, api, job, storage, run) for run in runs)
+    except RequestRefused as refusal:
+        raise _refused(api.actor, job, refusal.summary, refusal.hint) from None
 
 
 def _job(loaded: Loaded, job: str) -> BackupSpec:
@@ -69,7 +70,7 @@ def _run(common: CommonOptions, api: Api, job: str, storage: str, run: BackupRun
     info(common, f"started on {run.node}: {upid}")
     end = follow_task(api, run.node, upid, SystemClock(), lambda line: info(common, f"  {line}"))
     if not end.good:
-        raise _failure(api.actor, job, end)
+        raise _refused(api.actor, job, end.exit_status, f"the task's log: {end.upid}")
     made = [row for row in _archives(api, run.node, storage) if row not in before]
     result(f"backup job {job} on {run.node}: {end.exit_status}")
     for name in made:
@@ -82,14 +83,13 @@ def _archives(api: Api, node: str, storage: str) -> list[str]:
     return sorted(str(row["volid"]) for row in api.get([asked])[0])
 
 
-def _failure(actor: str, job: str, end: TaskEnd) -> Refused:
-    denied = _DENIED.search(end.exit_status)
-    if denied is None:
-        return Refused(
-            f"backup job {job} failed: {end.exit_status}", hint=f"the task's log: {end.upid}"
-        )
-    path, privilege = denied["path"], denied["privilege"]
+def _refused(actor: str, job: str, why: str, hint: str) -> Refused:
+    """What Proxmox VE said against it, by the privilege that is missing where it names one."""
+    denied = parse_refusal(why)
+    if denied is None or not denied.path:
+        return Refused(f"backup job {job} failed: {why}", hint=hint)
+    lacking = " or ".join(denied.privileges)
     return Refused(
-        f"backup job {job} was refused by its task: {actor} lacks {privilege} on {path}",
-        hint=shell("pvectl", "explain", actor, path, privilege),
+        f"backup job {job} was refused: {actor} lacks {lacking} on {denied.path}",
+        hint=shell("pvectl", "explain", actor, denied.path, denied.privileges[0]),
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from reconciler.access.contents import split_token
 from reconciler.access.evaluate import index_of
 from reconciler.access.expectations.check import ExpectationSubject, expectation_subjects
 from reconciler.access.expectations.verify import (
@@ -15,9 +16,9 @@ from reconciler.access.expectations.verify import (
     disagreements,
     verdict,
 )
-from reconciler.access.table import AccessTable, split_token
+from reconciler.access.table import AccessTable
 from reconciler.cli.access_source import look_with_pools
-from reconciler.cli.command import CommonOptions
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, connect, name_of, now
 from reconciler.cli.output import show
 from reconciler.desired.settings.target import ClusterSettings

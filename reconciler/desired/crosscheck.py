@@ -100,6 +100,7 @@ def _misspelt(desired: Desired, *, complete: bool) -> Iterator[Finding]:
                 f"did you mean {likely}? otherwise it must exist in the cluster already",
                 users[ref],
                 desired.objects[users[ref]].source,
+                names=ref,
             )
 
 

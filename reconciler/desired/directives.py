@@ -6,20 +6,22 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from reconciler.desired.size_limits import too_large
 from reconciler.desired.toml.document import Document
 from reconciler.desired.validation import validate, wrong_type
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds import all_kinds
 from reconciler.kinds.acl.table import MOST
 from reconciler.kinds.backup.table import GuestId
-from reconciler.kinds.shared.field_types import Expiry, Privilege
+from reconciler.kinds.shared.field_types import Expiry, Privilege, asked_release
 from reconciler.model.address import Address
 from reconciler.model.declared import Expectation, Moved, NoBackup, Waiver
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import TomlTable
-from reconciler.pve.acl_paths import check_path, normalize_path
+from reconciler.pve.acl_paths import normalize_path
+from reconciler.pve.release import NEWEST, Release
 from reconciler.text.suggest import did_you_mean
 
 _GLOB = re.compile(r"[*?]")
@@ -30,16 +32,16 @@ def address_of(text: str) -> str:
     address = Address.parse(text)
     if address.kind not in all_kinds():
         likely = did_you_mean(address.kind, all_kinds())
-        raise ValueError(
-            f"there is no kind '{address.kind}' in '{text}'; "
-            + (likely or f"kinds: {', '.join(sorted(all_kinds()))}")
+        raise InvalidValue(
+            f"there is no kind '{address.kind}' in '{text}'",
+            likely or f"kinds: {', '.join(sorted(all_kinds()))}",
         )
     return text
 
 
 def _one_object(text: str) -> str:
     if _GLOB.search(text):
-        raise ValueError(f"'{text}' names several objects; name one, without * and ?")
+        raise InvalidValue(f"'{text}' names several objects", "name one, without * and ?")
     return address_of(text)
 
 
@@ -50,17 +52,18 @@ def _one_or_several(value: object) -> object:
 def _principal(text: str) -> str:
     if "@" in text or text.startswith("group:") or _GLOB.search(text):
         return text
-    raise ValueError(
-        f"'{text}' is not a valid principal; write user@realm, user@realm!token, group:NAME for "
-        "members of a group, or a glob such as *@ldap"
+    raise InvalidValue(
+        f"'{text}' is not a valid principal",
+        "write user@realm, user@realm!token, group:NAME for "
+        "members of a group, or a glob such as *@ldap",
     )
 
 
-def _path(text: str) -> str:
+def _path(text: str, info: ValidationInfo) -> str:
     normal = normalize_path(_GLOB.sub("x", text))
-    if normal is None or not (_GLOB.search(text) or check_path(normal)):
-        raise ValueError(
-            f"'{text}' is no ACL path in Proxmox VE; write one such as /vms/100, or a glob"
+    if normal is None or not (_GLOB.search(text) or asked_release(info).takes_path(normal)):
+        raise InvalidValue(
+            f"'{text}' is no ACL path in Proxmox VE", "write one such as /vms/100, or a glob"
         )
     return text if _GLOB.search(text) else normal
 
@@ -109,12 +112,12 @@ class ExpectTable(TomlTable):
     @model_validator(mode="after")
     def _says_something(self) -> ExpectTable:
         if not (self.path or self.paths):
-            raise ValueError('the path is missing; write path = "/vms/100" or paths = [...]')
+            raise InvalidValue("the path is missing", 'write path = "/vms/100" or paths = [...]')
         if not (self.can or self.cannot):
-            raise ValueError("nothing is expected; give can = [...] or cannot = [...]")
+            raise InvalidValue("nothing is expected", "give can = [...] or cannot = [...]")
         both = sorted(set(self.can) & set(self.cannot))
         if both:
-            raise ValueError(f"{both[0]} stands in can and in cannot; decide for one")
+            raise InvalidValue(f"{both[0]} stands in can and in cannot", "decide for one")
         return self
 
 
@@ -139,9 +142,9 @@ class NoBackupTable(TomlTable):
     @model_validator(mode="after")
     def _names_something(self) -> NoBackupTable:
         if not (self.guests or self.pools or self.templates):
-            raise ValueError(
-                "nothing is left out of backups; give guests = [...], pools = [...] or "
-                "templates = true"
+            raise InvalidValue(
+                "nothing is left out of backups",
+                "give guests = [...], pools = [...] or templates = true",
             )
         return self
 
@@ -158,7 +161,8 @@ DIRECTIVES: Mapping[str, type[TomlTable]] = {
 class Directives:
     """What the files wish for, collected file by file, then judged together."""
 
-    def __init__(self) -> None:
+    def __init__(self, release: Release = NEWEST) -> None:
+        self.release = release
         self.removed: dict[Address, Source] = {}
         self.moved: list[Moved] = []
         self.expectations: list[Expectation] = []
@@ -180,7 +184,9 @@ class Directives:
             if not isinstance(entry, dict):
                 self.findings.append(wrong_type(document, place, f"[[{name}]]", "a table", entry))
                 continue
-            table, findings = validate(document, place, DIRECTIVES[name], entry)
+            table, findings = validate(
+                document, place, DIRECTIVES[name], entry, release=self.release
+            )
             self.findings += findings
             source = document.source(place)
             if isinstance(table, RemovedTable):

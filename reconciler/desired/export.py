@@ -12,12 +12,15 @@ from pydantic import ValidationError
 
 from reconciler.atomic_write import atomic_write
 from reconciler.desired.toml.formatter import table_text
+from reconciler.desired.validation import problem_words
 from reconciler.errors import UsageError
+from reconciler.invalid_value import message_and_hint
 from reconciler.kinds import all_kinds
 from reconciler.kinds.kind import Kind
 from reconciler.model.address import Address
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.spec import Spec, State
+from reconciler.pve.release import NEWEST, Release
 
 
 class Exported(NamedTuple):
@@ -41,9 +44,10 @@ _Tables = dict[str, dict[str, dict[str, dict[str, Any]]]]
 """kind -> name of the enclosing table -> name -> values"""
 
 
-def export(state: State) -> Exported:
+def export(state: State, release: Release = NEWEST) -> Exported:
     """The state as files; loading them declares the same objects.
 
+    `release`: of the cluster, whose privileges and paths the files may name.
     Left out are what Proxmox VE itself owns and carries nothing of its own, and objects that could
     not be declared (entries on paths that are no longer valid, for example): each is a finding.
     Secrets are in no file; tokens that are imported keep the secrets they have.
@@ -52,7 +56,7 @@ def export(state: State) -> Exported:
     findings: list[Finding] = []
     for address in sorted(state):
         kind, spec = all_kinds()[address.kind], state[address]
-        table = _table(kind, address, spec)
+        table = _table(kind, address, spec, release)
         if isinstance(table, Finding):
             findings.append(table)
             continue
@@ -112,24 +116,23 @@ def _only_comments(path: Path) -> bool:
     return all(line.strip() == "" or line.lstrip().startswith("#") for line in lines)
 
 
-def _table(kind: Kind[Any], address: Address, spec: Spec) -> _Table | Finding:
+def _table(kind: Kind[Any], address: Address, spec: Spec, release: Release) -> _Table | Finding:
     """The table of one object, or why there is none."""
     parent, name = kind.named(address.id, spec)
     try:
         values = kind.export(address.id, spec)
         kind.check_name(name, parent)
-        table = kind.table.model_validate(values)
+        table = kind.table.model_validate(values, context=release)
         declared = {one.id: one.spec for one in kind.declare(name, parent, table)}
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
-        why = str(problem.get("ctx", {}).get("error", problem["msg"]))
+        why, hint = problem_words(problem)
     except ValueError as error:
-        why = str(error)
+        why, hint = message_and_hint(error)
     else:
         if address.id in declared:
             return _Table(parent, name, values, declared[address.id])
-        why = "its table would declare something else"
-    why, _, hint = why.partition("; ")
+        why, hint = "its table would declare something else", ""
     return Finding(
         "NOT_IMPORTED",
         Severity.WARNING,

@@ -20,6 +20,7 @@ from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import validate, wrong_type
 from reconciler.desired.variables import substitute
 from reconciler.errors import FilesInvalid, UsageError
+from reconciler.invalid_value import message_and_hint
 from reconciler.kinds import all_kinds
 from reconciler.kinds.acl.table import MOST
 from reconciler.kinds.kind import Kind
@@ -27,20 +28,26 @@ from reconciler.model.address import Address
 from reconciler.model.declared import Declaration, Declared, Desired
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import Policy
+from reconciler.pve.release import NEWEST, Release
 from reconciler.text.suggest import did_you_mean
 
 _NONE: Mapping[str, object] = MappingProxyType({})
 
 
 def load(
-    folder: Path, *, variables: Mapping[str, object] = _NONE, settings: Settings | None = None
+    folder: Path,
+    *,
+    variables: Mapping[str, object] = _NONE,
+    settings: Settings | None = None,
+    release: Release = NEWEST,
 ) -> Desired:
     """Read every `*.toml` of `folder` but pvectl.toml; subfolders and hidden files are not read.
 
     Mistakes are findings of the result, sorted by place, together with those of `settings`, whose
-    policy the result carries. Raises UsageError when there is no such folder.
+    policy the result carries. `release`: of Proxmox VE, for which they are checked. Raises
+    UsageError when there is no such folder.
     """
-    work = _Load(variables)
+    work = _Load(variables, release)
     for path in state_files(folder):
         line = settings.reach.outside(path) if settings is not None else ""
         if line:
@@ -92,11 +99,12 @@ def by_place(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 class _Load:
-    def __init__(self, variables: Mapping[str, object]) -> None:
+    def __init__(self, variables: Mapping[str, object], release: Release) -> None:
+        self.release = release
         self.variables = variables
         self.number = 0
         self.objects: dict[Address, Declared] = {}
-        self.wishes = Directives()
+        self.wishes = Directives(release)
         self.findings: list[Finding] = []
         self.broken: set[Address] = set()
         self.repeats: dict[tuple[Source, Source], list[Address]] = {}
@@ -174,7 +182,9 @@ class _Load:
                 self.tables(document, document.child(node, key), inner, name, data[key])
         if not (own or node.explicit or kind.place.array):
             return
-        table, findings = validate(document, node, kind.table, own, others=inside)
+        table, findings = validate(
+            document, node, kind.table, own, others=inside, release=self.release
+        )
         self.findings += findings
         source = document.source(node)
         try:
@@ -188,7 +198,7 @@ class _Load:
                 self.add(Address(kind.name, declaration.id), declaration, source)
         except ValueError as error:
             self.broken.add(_meant(kind, name, parent))
-            message, _, hint = str(error).partition("; ")
+            message, hint = message_and_hint(error)
             self.findings.append(
                 Finding("INVALID_VALUE", Severity.ERROR, message, hint, source=source)
             )
@@ -233,6 +243,7 @@ class _Load:
             waivers=tuple(self.wishes.waivers),
             no_backup=tuple(self.wishes.no_backup),
             policy=settings.policy if settings else Policy(),
+            release=self.release,
             broken=frozenset(self.broken),
         )
         valid = not any(finding.severity is Severity.ERROR for finding in self.findings)

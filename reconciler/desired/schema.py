@@ -15,6 +15,7 @@ from reconciler.kinds import all_kinds
 from reconciler.kinds.kind import Kind
 from reconciler.model.policy import Policy
 from reconciler.model.trust import Trust
+from reconciler.pve.release import NEWEST, Release
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REF = "#/$defs/{model}"
@@ -39,8 +40,8 @@ class _Schema(GenerateJsonSchema):
         return found
 
 
-def schema() -> dict[str, Any]:
-    """The schema of a state file; a list of tables or a table per top-level key."""
+def schema(release: Release = NEWEST) -> dict[str, Any]:
+    """The schema of a state file for this release; one table, or a list, per top-level key."""
     kinds = all_kinds()
     models: list[type[BaseModel]] = [kind.table for kind in kinds.values()]
     definitions, names = _definitions([*models, *DIRECTIVES.values()])
@@ -54,7 +55,20 @@ def schema() -> dict[str, Any]:
             properties[kind.place.key] = _place(kind, names)
     for name, model in DIRECTIVES.items():
         properties[name] = {"type": "array", "items": {"$ref": _ref(names[model])}}
+    _with_privileges(definitions, release)
     return _document("State files of pvectl", properties, definitions)
+
+
+def _with_privileges(node: Any, release: Release) -> None:
+    """Wherever a privilege is meant, those of the release."""
+    if isinstance(node, list):
+        for one in node:
+            _with_privileges(one, release)
+    elif isinstance(node, dict):
+        if node.get("enum") == sorted(NEWEST.privileges):
+            node["enum"] = sorted(release.privileges)
+        for one in node.values():
+            _with_privileges(one, release)
 
 
 def settings_schema() -> dict[str, Any]:

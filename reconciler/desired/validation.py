@@ -12,9 +12,11 @@ from pydantic_core import ErrorDetails
 
 from reconciler.desired.toml.document import Document
 from reconciler.desired.toml.positions import PositionNode
+from reconciler.invalid_value import message_and_hint
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef, SecretSink
+from reconciler.pve.release import NEWEST, Release
 from reconciler.text.suggest import did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
@@ -62,6 +64,7 @@ def validate(
     data: Mapping[str, Any],
     *,
     others: Iterable[str] = (),
+    release: Release = NEWEST,
 ) -> tuple[M | None, list[Finding]]:
     """The table as a model, or None and what is wrong with it.
 
@@ -69,11 +72,20 @@ def validate(
     suggestions for a misspelt key.
     """
     try:
-        return model.model_validate(dict(data)), []
+        return model.model_validate(dict(data), context=release), []
     except ValidationError as error:
         problems = error.errors(include_url=False)
     dotted = _dotted(document, node, model, data, others)
     return None, dotted or _findings(document, node, model, problems, tuple(others))
+
+
+def problem_words(problem: ErrorDetails) -> tuple[str, str]:
+    """What pydantic found, and what to do about it where that is known: in the words of the
+    validator that refused the value, or its own."""
+    error = problem.get("ctx", {}).get("error")
+    if isinstance(error, ValueError):
+        return message_and_hint(error)
+    return str(error or problem["msg"]), ""
 
 
 def salvage(model: type[M], data: Mapping[str, Any]) -> M:
@@ -206,7 +218,7 @@ def _finding(
         message = f"{field} must be {_TYPES[kind]}, not {type_name(problem['input'])}"
         hint = _reference_hint(context.get("class_name", ""))
     elif kind in {"value_error", "assertion_error"}:
-        message, _, hint = str(context.get("error", problem["msg"])).partition("; ")
+        message, hint = problem_words(problem)
     elif kind == "too_short":
         message, hint = f"{field} is empty", _description(model, problem["loc"])
     elif kind in _LIMITS:

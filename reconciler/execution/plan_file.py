@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from reconciler.atomic_write import atomic_write
 from reconciler.errors import StalePlan, UsageError
 from reconciler.execution.run.observation import is_hidden, left
-from reconciler.execution.wording import differences, said
 from reconciler.kinds import specs
 from reconciler.kinds.shared.step import misfit, unseen
 from reconciler.model.address import Address
+from reconciler.model.field_diff import in_one_line, object_text
 from reconciler.model.plan import Plan
 from reconciler.model.spec import Spec, State, canonical, digest
 
@@ -27,11 +27,13 @@ AGAIN = "plan again, review and apply that"
 
 
 class SavedPlan(NamedTuple):
-    """A plan from a file; times in Unix seconds."""
+    """A plan from a file, and the file as it was read; times in Unix seconds."""
 
     plan: Plan
     created: int
     expires: int
+    path: Path = Path()
+    raw: bytes = b""
 
 
 def save_plan(plan: Plan, path: Path, now: int, lifetime: int = LIFETIME) -> None:
@@ -64,7 +66,7 @@ def load_plan(path: Path) -> SavedPlan:
         content = json.loads(raw)
         seal = content.pop("seal")
         plan = Plan.from_json(content["plan"], specs())
-        saved = SavedPlan(plan, int(content["created"]), int(content["expires"]))
+        saved = SavedPlan(plan, int(content["created"]), int(content["expires"]), path, raw)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         if not any(mark in raw for mark in MARKS):
             raise _no_plan(path, raw) from None
@@ -157,5 +159,5 @@ def check_fresh(plan: Plan, live: State) -> None:
 def _since(before: Spec | None, now: Spec | None) -> str:
     """What became of an object since the plan was made."""
     if before is None or now is None:
-        return f"was {said(before)}, is {said(now)}"
-    return differences(before, now)
+        return f"was {object_text(before)}, is {object_text(now)}"
+    return in_one_line(before, now)

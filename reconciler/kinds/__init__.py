@@ -10,8 +10,9 @@ from graphlib import TopologicalSorter
 from types import MappingProxyType
 from typing import Any
 
+from reconciler.access.contents import PoolMembers
 from reconciler.access.delta import Delta, difference
-from reconciler.access.table import AccessTable, PoolMembers
+from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change

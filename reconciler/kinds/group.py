@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from reconciler.access.table import AccessTable
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.shared.answer_shape import LIST, TEXT, WORD, Fields, Rows
 from reconciler.kinds.shared.field_types import NAME, Text, given, quote, unspecified
@@ -60,8 +61,8 @@ def _check_name(name: str, parent: str) -> None:
     if name.startswith(LOCK_PREFIX):
         raise ValueError(f"group names that start with {LOCK_PREFIX} are kept for pvectl's lock")
     if not NAME.fullmatch(name):
-        raise ValueError(
-            f"'{name}' is not a valid group name; use letters, digits, '.', '-' and '_'"
+        raise InvalidValue(
+            f"'{name}' is not a valid group name", "use letters, digits, '.', '-' and '_'"
         )
 
 

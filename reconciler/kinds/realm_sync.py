@@ -22,7 +22,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, Value, request
 from reconciler.model.spec import Spec, State
-from reconciler.pve.formats import check
+from reconciler.pve.parameter_check import check_format
 
 JOBS = request("GET", "cluster", "jobs", "realm-sync")
 _TEXTS = ("realm", "schedule", "scope", "comment", "remove-vanished")
@@ -64,7 +64,7 @@ class RealmSyncTable(TomlTable):
 
 def _check_name(name: str, parent: str) -> None:
     del parent
-    complaint = check("pve-configid", name)
+    complaint = check_format("pve-configid", name)
     if complaint:
         raise ValueError(complaint.strip())
     if len(name) > 64:

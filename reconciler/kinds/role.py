@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from reconciler.access.table import AccessTable
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.shared.answer_shape import FLAG, LIST, WORD, Fields, Rows
 from reconciler.kinds.shared.field_types import NAME, Privilege, names, split_list
@@ -16,7 +17,7 @@ from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, request
 from reconciler.model.spec import Spec
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+from reconciler.pve.release import NEWEST, is_built_in
 
 ROLES = request("GET", "access", "roles")
 RESERVED = "pve"
@@ -40,16 +41,16 @@ class RoleTable(TomlTable):
 
 def _check_name(name: str, parent: str) -> None:
     del parent
-    if name in BUILT_IN_ROLES:
-        raise ValueError(
-            f"role {name} is built into Proxmox VE and cannot be changed; "
-            "declare one with another name"
+    if is_built_in(name):
+        raise InvalidValue(
+            f"role {name} is built into Proxmox VE and cannot be changed",
+            "declare one with another name",
         )
     if name.lower().startswith(RESERVED):
-        raise ValueError(f"role names that start with PVE are reserved; rename {name}")
+        raise InvalidValue("role names that start with PVE are reserved", f"rename {name}")
     if not NAME.fullmatch(name):
-        raise ValueError(
-            f"'{name}' is not a valid role name; use letters, digits, '.', '-' and '_'"
+        raise InvalidValue(
+            f"'{name}' is not a valid role name", "use letters, digits, '.', '-' and '_'"
         )
 
 
@@ -132,5 +133,5 @@ KIND = Kind(
     needs=_needs,
     grants=_grants,
     weigh=_weigh,
-    always=frozenset(BUILT_IN_ROLES),
+    always=frozenset(NEWEST.roles),
 )

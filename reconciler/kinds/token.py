@@ -8,7 +8,9 @@ from typing import Any
 
 from pydantic import Field
 
-from reconciler.access.table import AccessTable, Principal
+from reconciler.access.contents import Principal
+from reconciler.access.table import AccessTable
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.group import groups_of, modify_user
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need, plain_title
 from reconciler.kinds.shared.field_types import (
@@ -61,9 +63,9 @@ class TokenTable(TomlTable):
 
 def _check_name(name: str, parent: str) -> None:
     if not TOKEN.fullmatch(f"{parent}!{name}"):
-        raise ValueError(
-            f"'{name}' is not a valid token name; "
-            "write a letter, then one or more of letters, digits, '.-_'"
+        raise InvalidValue(
+            f"'{name}' is not a valid token name",
+            "write a letter, then one or more of letters, digits, '.-_'",
         )
 
 
@@ -77,11 +79,13 @@ def _check_place(sink: SecretSink | None) -> None:
     """A place outside the state folder is meant only where it is written out."""
     path = (sink.file or sink.env_file or "") if sink else ""
     if path.startswith("~") or normpath(path).split("/")[0] == "..":
-        raise ValueError(
-            f"secret_to '{path}' leaves the state folder; write an absolute path if that is meant"
+        raise InvalidValue(
+            f"secret_to '{path}' leaves the state folder", "write an absolute path if that is meant"
         )
     if path.endswith(".toml"):
-        raise ValueError(f"secret_to '{path}' is a state file; name another file for the secret")
+        raise InvalidValue(
+            f"secret_to '{path}' is a state file", "name another file for the secret"
+        )
 
 
 def _export(name: str, spec: TokenSpec) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from reconciler.access.table import AccessTable, Principal
+from reconciler.access.contents import Principal
+from reconciler.access.table import AccessTable
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.group import groups_of, modify_user
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.shared.answer_shape import COUNT, FLAG, ID, LIST, TEXT, Fields, Rows, Shape
@@ -33,7 +35,8 @@ from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec, State
-from reconciler.pve import formats
+from reconciler.pve.parameter_check import check_format
+from reconciler.pve.schema import Secrecy
 
 USERS = request("GET", "access", "users", full=1)
 _KEPT = ("firstname", "lastname", "email", "comment")
@@ -46,10 +49,8 @@ _USER = Fields({"userid": ID}, _OF_A_USER)
 ANSWERS = {"/access/users": Rows(_USER)}
 """Of the one request that tells of users and tokens."""
 
-
 SET_ELSEWHERE = "x"
 """What PVE answers for `keys` when the second factors stand in priv/tfa.cfg."""
-
 _FINGERPRINT = "sha256:"
 
 
@@ -73,14 +74,14 @@ class UserSpec(Spec):
     email: str = ""
     comment: str = ""
     groups: tuple[str, ...] = ()
-    keys: str | None = None
+    keys: Annotated[str | None, Secrecy.KEPT] = None
     password: SecretRef | None = None
 
 
 def _email(value: str) -> str:
-    complaint = formats.check("email-opt", value)
+    complaint = check_format("email-opt", value)
     if complaint:
-        raise ValueError(f"'{value}' is not a valid e-mail address; write NAME@DOMAIN")
+        raise InvalidValue(f"'{value}' is not a valid e-mail address", "write NAME@DOMAIN")
     return value
 
 
@@ -95,8 +96,7 @@ class UserTable(TomlTable):
     comment: Annotated[Text, Field(max_length=2048)] = ""
     groups: list[str] = Field(default=[], description="the groups of which it is a member")
     keys: Annotated[Text, Field(pattern=r"^[0-9a-zA-Z!=]{0,4096}$")] | None = Field(
-        default=None,
-        description="ids of Yubikeys; left alone where it is not given",
+        default=None, description="ids of Yubikeys; left alone where it is not given"
     )
     password: SecretRef | None = Field(
         default=None, description="by reference; sent when the user is created, never again"
@@ -106,13 +106,13 @@ class UserTable(TomlTable):
 def _check_name(name: str, parent: str) -> None:
     del parent
     if "@" not in name:
-        raise ValueError(f"user '{name}' names no realm; write {name}@pve or {name}@pam")
+        raise InvalidValue(f"user '{name}' names no realm", f"write {name}@pve or {name}@pam")
     if not USER.fullmatch(name):
-        raise ValueError(
-            f"'{name}' is not a valid user ID; NAME@REALM is expected, without blanks, ':' and '/'"
+        raise InvalidValue(
+            f"'{name}' is not a valid user ID", "write NAME@REALM, without blanks, ':' and '/'"
         )
     if len(name) > 64:
-        raise ValueError(f"user id '{name}' is longer than 64 characters; shorten it")
+        raise InvalidValue(f"user id '{name}' is longer than 64 characters", "shorten it")
 
 
 def _declare(name: str, parent: str, table: UserTable) -> Iterable[Declaration]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, cast
 
-from reconciler.access.explain.snippets import shell
 from reconciler.errors import UnexpectedAnswer
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.answer_shape import BIT, COUNT, ID, TEXT, Fields, Named, Rows, Shape
@@ -14,6 +13,7 @@ from reconciler.kinds.shared.reader import ANSWERS
 from reconciler.model.api import Api, SeesFiles
 from reconciler.model.inventory import Strays, Unread
 from reconciler.model.request import Request
+from reconciler.text.shell import shell
 
 BESIDE_THE_KINDS: Mapping[str, Shape] = {
     **ANSWERS,

@@ -9,19 +9,19 @@ import re
 import threading
 from collections.abc import Iterable
 
+from reconciler.pve.realm_options import REALM_OPTIONS
+from reconciler.pve.schema import secret_names
+from reconciler.pve.storage_options import STORAGE_OPTIONS
+
 MASK = "REDACTED"
 
-SECRET_PARAMS = frozenset(
+_OF_THE_PROTOCOL = frozenset(
     {
         "authorization",
-        "client-key",
         "confirmation-password",
         "cookie",
         "csrfpreventiontoken",
-        "encryption-key",
-        "keyring",
         "keys",
-        "master-pubkey",
         "otp",
         "password",
         "proxy-authorization",
@@ -33,6 +33,9 @@ SECRET_PARAMS = frozenset(
         "value",
     }
 )
+"""Headers and tickets, and what logins, users and tokens send and answer."""
+
+SECRET_PARAMS = _OF_THE_PROTOCOL | secret_names(REALM_OPTIONS) | secret_names(STORAGE_OPTIONS)
 """Parameters, headers and answer fields of the PVE API whose content nobody may see."""
 
 SHORTEST = 4

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from reconciler.invalid_value import InvalidValue
+
 
 class Address(NamedTuple):
     """`role.FelhomSelfBackup`, `acl./vms/9001|user:felhom-ctl@pve|FelhomSelfBackup`.
@@ -23,8 +25,8 @@ class Address(NamedTuple):
         """Raises ValueError for a text without kind or id."""
         kind, dot, name = text.partition(".")
         if not (kind and dot and name):
-            raise ValueError(
-                f"'{text}' is not a valid address; KIND.ID is expected, as in user.alice@pve"
+            raise InvalidValue(
+                f"'{text}' is not a valid address", "KIND.ID is expected, as in user.alice@pve"
             )
         return cls(kind, name)
 

@@ -10,6 +10,7 @@ from reconciler.model.address import Address
 from reconciler.model.finding import Finding, Source
 from reconciler.model.policy import Policy, Unspecified
 from reconciler.model.spec import Spec
+from reconciler.pve.release import NEWEST, Release
 
 
 class Declaration(NamedTuple):
@@ -105,6 +106,8 @@ class Desired:
     waivers: tuple[Waiver, ...] = ()
     no_backup: tuple[NoBackup, ...] = ()
     policy: Policy = field(default_factory=Policy)
+    release: Release = NEWEST
+    """of Proxmox VE, for which the files were checked"""
     findings: tuple[Finding, ...] = ()
     broken: frozenset[Address] = frozenset()
     """objects that are not among `objects` since their tables have mistakes"""

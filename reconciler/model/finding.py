@@ -50,7 +50,8 @@ class Finding(NamedTuple):
     """A stable `code`, what was found, and what to do about it.
 
     `allow` is the exact argument of `--allow` that lets a refused plan pass this one finding;
-    empty where nothing does.
+    empty where nothing does. `names`: the undeclared object that `message` is about, for code that
+    goes on from there; no document holds it.
     """
 
     code: str
@@ -60,6 +61,7 @@ class Finding(NamedTuple):
     address: Address | None = None
     source: Source | None = None
     allow: str = ""
+    names: Address | None = None
 
     def sort_key(self) -> tuple[int, str, str, int, int, str, str]:
         """Errors first, then by place and address; total."""

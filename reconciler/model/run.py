@@ -64,6 +64,10 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+RESTORED = frozenset({Outcome.UNDONE, Outcome.UNTOUCHED})
+"""What became of an object that is as it was before the run."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """`outcome` in a word; `objects` in the order of the plan, each with what became of it.
@@ -72,6 +76,7 @@ class RunReport:
     could not restore, by object. `verified`: read from the cluster; else it is what the journal
     says. `back`: the run is being rolled back; `final`: the irreversible change after which it can
     only be finished. `secrets`: delivery status of tokens' secrets, where it is not as expected.
+    `signer`: who signed the plan, where signatures were asked for.
     """
 
     outcome: str
@@ -83,14 +88,13 @@ class RunReport:
     back: bool = False
     final: str = ""
     secrets: Mapping[Address, str] = field(default_factory=dict)
+    signer: str = ""
 
     @property
     def restored(self) -> bool:
         """Whether everything is verified to be as it was before the run."""
         known = self.verified and not self.trouble
-        return known and all(
-            outcome in (Outcome.UNDONE, Outcome.UNTOUCHED) for _, outcome in self.objects
-        )
+        return known and all(outcome in RESTORED for _, outcome in self.objects)
 
     @property
     def complete(self) -> bool:
@@ -110,6 +114,7 @@ class RunReport:
             "trouble": [error.summary for error in self.trouble],
             "losses": {str(address): text for address, text in self.losses.items()},
             "secrets": {str(address): text for address, text in self.secrets.items()},
+            "signer": self.signer or None,
         }
 
 

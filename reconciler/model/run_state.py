@@ -266,6 +266,11 @@ class RunState:
         return any(record.announced for record in self.steps.values())
 
     @property
+    def signer(self) -> str:
+        """Who signed the plan of the run, as far as that was asked for; "" for nobody."""
+        return str(self.events[0].data.get("signer", "")) if self.events else ""
+
+    @property
     def is_finished(self) -> bool:
         """Whether the run has ended; an `end` that leaves work for a person can be resumed."""
         if not self.events:
@@ -309,7 +314,8 @@ class ClusterStatus(NamedTuple):
 
     `journal` is the file of the unfinished run, empty where there is none; `running` says what
     writes from this machine at this moment, empty for nothing; `unreachable` why the cluster could
-    not be asked, empty where it was.
+    not be asked, empty where it was. `left`: what a rolled back run could not restore and nobody
+    has put right since; `journal` is then its file.
     """
 
     journal: str
@@ -318,3 +324,4 @@ class ClusterStatus(NamedTuple):
     holders: tuple[LockRecord, ...]
     running: str = ""
     unreachable: str = ""
+    left: RunReport | None = None

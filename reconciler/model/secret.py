@@ -8,13 +8,10 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from reconciler.invalid_value import InvalidValue
+
 SECRET_VARIABLE = "PVECTL_TOKEN_SECRET"  # noqa: S105 - the name of a variable
 """Holds the secret of the token with which pvectl itself acts."""
-
-HIDDEN = frozenset(
-    {"client-key", "encryption-key", "keyring", "keys", "master-pubkey", "password", "secret"}
-)
-"""Fields whose text is never shown, wherever it comes from; references are."""
 
 
 def _spelled(command: tuple[str, ...]) -> str:
@@ -39,7 +36,9 @@ def _place(value: str | None) -> str | None:
 def _program(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
     if value is not None:
         if not value or not value[0]:
-            raise ValueError('the command is empty; write a list, as in ["pass", "show", "pve"]')
+            raise InvalidValue(
+                "the command is empty", 'write a list, as in ["pass", "show", "pve"]'
+            )
         for word in value:
             _refuse_unusable(word)
     return value
@@ -47,7 +46,9 @@ def _program(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 def _refuse_unusable(text: str) -> None:
     if "\0" in text or (not text.isascii() and text != text.encode(errors="replace").decode()):
-        raise ValueError("it holds a NUL character or one that no file name can hold; remove that")
+        raise InvalidValue(
+            "it holds a NUL character or one that no file name can hold", "remove that"
+        )
 
 
 Place = Annotated[str | None, AfterValidator(_place)]

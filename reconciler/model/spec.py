@@ -5,21 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
 from reconciler.model.address import Address
+from reconciler.pve.schema import ParameterTable
 
 
 class Spec(BaseModel):
     """The properties of one object in normal form, so that `==` decides whether it changed.
 
     Normal form: sets as sorted tuples, absent and empty text the same, 0/1 as bool, times in
-    Unix seconds with 0 for never.
+    Unix seconds with 0 for never. A field that must not be shown is annotated with a `Secrecy`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    option_table: ClassVar[ParameterTable] = {}
+    """What PVE says of the options that the specs of a kind hold by name."""
 
     def to_json(self) -> dict[str, Any]:
         """Only what differs from the defaults; parses back with `model_validate`."""

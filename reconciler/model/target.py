@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from reconciler.invalid_value import InvalidValue
+
 DEFAULT_PORT = 8006
 SANDBOX = "sandbox:"
 
@@ -72,7 +74,9 @@ class Target(BaseModel):
     @classmethod
     def _token_id(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[^\s:/!]+@[^\s:/!@]+![^\s:/!=]+", value):
-            raise ValueError("a token id looks like user@realm!token; the secret stands elsewhere")
+            raise InvalidValue(
+                "a token id looks like user@realm!token", "the secret stands elsewhere"
+            )
         return value
 
     @field_validator("username")
@@ -114,7 +118,7 @@ def normal_fingerprint(text: str) -> str:
     """
     digits = re.sub(r"[\s:]", "", text.rpartition("=")[2]).upper()
     if re.fullmatch(r"[0-9A-F]{40}", digits):
-        raise ValueError("this is a SHA-1 fingerprint; the SHA-256 one is needed (32 bytes)")
+        raise InvalidValue("this is a SHA-1 fingerprint", "the SHA-256 one is needed (32 bytes)")
     if not re.fullmatch(r"[0-9A-F]{64}", digits):
         raise ValueError("a SHA-256 fingerprint has 32 bytes, written AB:CD:...")
     return ":".join(digits[at : at + 2] for at in range(0, 64, 2))

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reconciler.access.analysis.effects import listed
 from reconciler.access.analysis.impact import Impact
 from reconciler.access.analysis.summary import Statement, summarise
 from reconciler.access.analysis.unexpected import UnexpectedAccess, UnexpectedCause
@@ -17,6 +16,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.inventory import Facts
 from reconciler.model.plan import Access
 from reconciler.model.spec import State
+from reconciler.text.humanize import in_prose
 
 _NAMED = {"storage": "/storage/", "pool": "/pool/", "realm": "/access/realm/"}
 
@@ -68,7 +68,7 @@ def access(impact: Impact, after: AccessTable, now: int) -> Access:
         {
             **change.to_json(),
             "mark": "!",
-            "text": f"{listed(change.principals)}: {change.before} before, "
+            "text": f"{in_prose(change.principals)}: {change.before} before, "
             f"{change.after} afterwards",
         }
         for change in impact.logins
@@ -93,7 +93,7 @@ def _effect(line: Statement, shared: _Shared) -> Mapping[str, Any]:
 def surprises(impact: Impact) -> Iterable[Finding]:
     """What a reader of the entries alone would not expect."""
     for surprise in impact.surprises:
-        who = listed(surprise.principals)
+        who = in_prose(surprise.principals)
         if surprise.code is UnexpectedCause.REACHES_MORE:
             who = f"reaches {who} as well"
         message = f"{who}: {surprise.why}"
@@ -102,13 +102,13 @@ def surprises(impact: Impact) -> Iterable[Finding]:
 
 def _by(surprise: UnexpectedAccess) -> str:
     entries = [f"{e.role} for {e.kind} {e.principal} on {e.path}" for e in surprise.entries[:3]]
-    return f"through {listed(entries)}" if entries else ""
+    return f"through {in_prose(entries)}" if entries else ""
 
 
 def new_ways_to_root(before: AccessTable, after: AccessTable) -> Iterable[Finding]:
     """Everybody who can become root after the plan and could not before, with the first proof."""
     for way in opened(before, after):
-        who = listed(way.principals)
+        who = in_prose(way.principals)
         certain = "becomes" if way.sure else "may become"
         message = f"this plan opens a way to root: {who} {certain} root"
         yield Finding("NEW_WAY_TO_ROOT", Severity.WARNING, message, _steps(way))

@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from reconciler.access.contents import ROOT, TOKEN, USER, Principal, split_token
 from reconciler.access.escalation.search import Escalation, escalations
 from reconciler.access.explain.remediation import NewRole
-from reconciler.access.table import ROOT, TOKEN, USER, AccessTable, Principal, split_token
+from reconciler.access.table import AccessTable
 from reconciler.access.trace import TracedEntry
 from reconciler.kinds import access_table, all_kinds, kind_of
 from reconciler.kinds.group import LOCK_NEED

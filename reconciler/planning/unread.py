@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from reconciler.access.analysis.effects import listed
 from reconciler.kinds import kind_of
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.inventory import Strays, Unread
+from reconciler.text.humanize import in_prose
 
 
 def unread_findings(unread: Iterable[Unread], changes: Sequence[Change] = ()) -> Iterable[Finding]:
@@ -40,8 +40,8 @@ def stray_findings(strays: Mapping[str, Strays]) -> Iterable[Finding]:
         yield Finding(
             "NOT_IMPORTED",
             Severity.WARNING,
-            f"{listed(named)} of pool {pool} {'is' if len(named) == 1 else 'are'} in no file: the "
-            "pool names what is not there",
+            f"{in_prose(named)} of pool {pool} {'is' if len(named) == 1 else 'are'} in no file: "
+            "the pool names what is not there",
             hint="Proxmox VE counts such a member for access all the same; take it out there",
             address=Address("pool", pool),
         )

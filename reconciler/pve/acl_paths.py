@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 
 _SEGMENT = r"[A-Za-z0-9.\-_]+"
-_KNOWN = re.compile(
-    "|".join(
-        (
-            r"/",
-            r"/access",
-            rf"/access/(?:groups|realm)(?:/{_SEGMENT})?",
-            rf"/nodes(?:/{_SEGMENT})?",
-            rf"/pool(?:/{_SEGMENT}){{0,3}}",
-            rf"/storage(?:/{_SEGMENT})?",
-            r"/vms(?:/[1-9][0-9]{2,})?",
-            rf"/mapping(?:/{_SEGMENT}){{0,2}}",
-            r"/sdn",
-            r"/sdn/controllers(?:/[A-Za-z0-9_\-]+)?",
-            r"/sdn/(?:dns|fabrics|ipams|prefix-lists|route-maps)(?:/[A-Za-z0-9]+)?",
-            rf"/sdn/zones(?:/{_SEGMENT}(?:/{_SEGMENT}(?:/[1-9][0-9]{{0,3}})?)?)?",
-        )
-    )
+_ALWAYS = (0, 0)
+_NEVER = (10**6, 0)
+_GRAMMAR: tuple[tuple[tuple[int, int], tuple[int, int], str], ...] = (
+    (_ALWAYS, _NEVER, r"/"),
+    (_ALWAYS, _NEVER, r"/access"),
+    (_ALWAYS, _NEVER, rf"/access/(?:groups|realm)(?:/{_SEGMENT})?"),
+    (_ALWAYS, _NEVER, rf"/nodes(?:/{_SEGMENT})?"),
+    (_ALWAYS, _NEVER, rf"/pool(?:/{_SEGMENT})?"),
+    (_ALWAYS, _NEVER, rf"/storage(?:/{_SEGMENT})?"),
+    (_ALWAYS, _NEVER, r"/vms(?:/[1-9][0-9]{2,})?"),
+    (_ALWAYS, _NEVER, r"/sdn"),
+    (_ALWAYS, (8, 0), rf"/sdn/(?:vnets|zones)/{_SEGMENT}"),
+    ((8, 0), _NEVER, rf"/mapping(?:/{_SEGMENT}){{0,2}}"),
+    ((8, 0), _NEVER, rf"/sdn/zones(?:/{_SEGMENT}(?:/{_SEGMENT}(?:/[1-9][0-9]{{0,3}})?)?)?"),
+    ((8, 1), _NEVER, r"/sdn/controllers(?:/[A-Za-z0-9_\-]+)?"),
+    ((8, 1), _NEVER, r"/sdn/(?:dns|ipams)(?:/[A-Za-z0-9]+)?"),
+    ((8, 2), _NEVER, rf"/pool(?:/{_SEGMENT}){{2,3}}"),
+    ((9, 0), _NEVER, r"/sdn/fabrics(?:/[A-Za-z0-9]+)?"),
+    ((9, 2), _NEVER, r"/sdn/(?:prefix-lists|route-maps)(?:/[A-Za-z0-9]+)?"),
 )
+"""(first release, first release without, what `check_path` of PVE::AccessControl takes)"""
 _ALPHABET = re.compile(r"[A-Za-z0-9.\-_/]+")
 
 UNNAMED = (
@@ -57,9 +60,25 @@ def normalize_path(path: str) -> str | None:
     return path if _ALPHABET.fullmatch(path) else None
 
 
-def check_path(path: str) -> bool:
-    """Whether PVE takes the normalised `path` for a new ACL entry; it need not exist."""
-    return _KNOWN.fullmatch(path) is not None
+def check_path(path: str, version: str = "") -> bool:
+    """Whether PVE takes the normalised `path` for a new ACL entry; it need not exist.
+
+    `version`: of a release, as in `9.2`; empty for the newest. A release of the future takes what
+    the newest known one takes.
+    """
+    return _known(version).fullmatch(path) is not None
+
+
+@cache
+def _known(version: str) -> re.Pattern[str]:
+    major, _, minor = version.partition(".")
+    number = (int(major), int(minor)) if version else (_NEVER[0] - 1, 0)
+    return re.compile("|".join(form for first, end, form in _GRAMMAR if first <= number < end))
+
+
+def newest_only(path: str) -> bool:
+    """Whether some release takes the path, though perhaps not the one that is asked."""
+    return any(re.fullmatch(form, path) for _, _, form in _GRAMMAR)
 
 
 @lru_cache(maxsize=65536)

@@ -82,7 +82,9 @@ JOB_OPTIONS: ParameterTable = {
 """Every option that jobs.cfg holds for a backup job."""
 
 BACKUP_SECTION: SectionType = section_type(
-    "vzdump", "schedule! " + " ".join(name for name in sorted(JOB_OPTIONS) if name != "schedule")
+    "vzdump",
+    "schedule! " + " ".join(name for name in sorted(JOB_OPTIONS) if name != "schedule"),
+    JOB_OPTIONS,
 )
 
 DELETABLE: frozenset[str] = frozenset(VZDUMP_OPTIONS) | {"comment", "repeat-missed"}

@@ -1,7 +1,8 @@
 """PVE's formats for parameter values, with PVE's own words for what it refuses.
 
-`check` serves the embedded PVE, which must answer with these words, and the kinds, which must
-refuse before anything is sent. PVE source: PVE::JSONSchema and the modules that register formats.
+They serve the embedded PVE, which must answer with these words, and the kinds, which must refuse
+before anything is sent; `parameter_check` picks the one that a name means. PVE
+source: PVE::JSONSchema and the modules that register formats.
 Every complaint ends with a line feed, as PVE's do.
 """
 
@@ -11,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from reconciler.pve.privileges import PRIVILEGES
+from reconciler.pve.release import NEWEST, Release
 
 Check = Callable[[str], str | None]
 """A value -> PVE's complaint, or None when there is none."""
@@ -75,8 +76,9 @@ def _address(value: str) -> str | None:
     return f"value does not look like a valid address: {value}\n"
 
 
-def _privilege(value: str) -> str | None:
-    return None if value in PRIVILEGES else f"invalid privilege '{value}'\n"
+def privilege_complaint(value: str, release: Release = NEWEST) -> str | None:
+    """What PVE says of a privilege that the release does not have."""
+    return None if value in release.privileges else f"invalid privilege '{value}'\n"
 
 
 def _calendar_event(value: str) -> str | None:
@@ -112,7 +114,7 @@ FORMATS: Mapping[str, Check] = {
     "pve-groupid": matching(_NAME.pattern, "group name '{}' contains invalid characters"),
     "pve-node": matching(_LABEL, "value does not look like a valid node name"),
     "pve-poolid": _pool,
-    "pve-priv": _privilege,
+    "pve-priv": privilege_complaint,
     "pve-realm": matching(REALM, "value does not look like a valid realm"),
     "pve-roleid": matching(_NAME.pattern, "role name '{}' contains invalid characters"),
     "pve-storage-id": matching(
@@ -127,26 +129,3 @@ FORMATS: Mapping[str, Check] = {
     "string": lambda _: None,
 }
 """Plain formats; `NAME-list` checks every element of a list, `NAME-opt` accepts an empty value."""
-
-
-def check(name: str, value: str, path: str = "") -> str | None:
-    """PVE's complaint about a value of the format `name`, or None.
-
-    `path` is the parameter's name; it stands in complaints about parts of a property string.
-    """
-    from reconciler.pve.guest_formats import GUEST_FORMATS
-    from reconciler.pve.property_strings import PROPERTY_STRINGS, parse_properties
-    from reconciler.pve.storage_formats import STORAGE_FORMATS
-
-    if name in PROPERTY_STRINGS:
-        return parse_properties(name, value, path).complaint
-    tables = (FORMATS, STORAGE_FORMATS, GUEST_FORMATS)
-    plain = next((one for one in tables if name.removesuffix("-list") in one), STORAGE_FORMATS)
-    if name in plain:
-        return plain[name](value)
-    if name.endswith("-list"):
-        checked = map(plain[name.removesuffix("-list")], split_list(value))
-        return next(filter(None, checked), None)
-    if value in ("", "0"):
-        return None
-    return FORMATS[name.removesuffix("-opt")](value)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.pve.property_strings import VANISHED, parse_properties, render_properties
-from reconciler.pve.schema import ParameterTable
+from reconciler.pve.parameter_check import parse_properties
+from reconciler.pve.property_strings import VANISHED, render_properties
+from reconciler.pve.schema import ParameterTable, Secrecy
 from reconciler.pve.sections import (
     BOOLEAN,
     STRING,
@@ -14,6 +15,7 @@ from reconciler.pve.sections import (
     formatted,
     integer,
     matching,
+    secret,
     section_type,
     string,
 )
@@ -34,7 +36,7 @@ REALM_OPTIONS: ParameterTable = {
     "cert": STRING,
     "certkey": STRING,
     "client-id": string(256),
-    "client-key": string(256),
+    "client-key": secret(Secrecy.ANSWERED, max_length=256),
     "comment": string(4096),
     "default": BOOLEAN,
     "domain": matching(r"\S+", max_length=256),
@@ -48,7 +50,7 @@ REALM_OPTIONS: ParameterTable = {
     "groups-overwrite": BOOLEAN,
     "issuer-url": string(256),
     "mode": choice("ldap", "ldaps", "ldap+starttls"),
-    "password": STRING,
+    "password": secret(Secrecy.KEPT),
     "port": integer(1, 65535),
     "prompt": matching(r"(?:none|login|consent|select_account|\S+)"),
     "query-userinfo": BOOLEAN,
@@ -80,20 +82,19 @@ _LDAP = (
 REALM_TYPES: Mapping[str, SectionType] = {
     kind.name: kind
     for kind in (
-        section_type("ad", f"server1! domain! base_dn user_attr {_LDAP}", "password"),
-        section_type("ldap", f"server1! base_dn! user_attr! {_LDAP}", "password"),
+        section_type("ad", f"server1! domain! base_dn user_attr {_LDAP}", REALM_OPTIONS),
+        section_type("ldap", f"server1! base_dn! user_attr! {_LDAP}", REALM_OPTIONS),
         section_type(
             "openid",
             "issuer-url! client-id! client-key autocreate username-claim^ groups-claim "
             "groups-autocreate groups-overwrite prompt scopes acr-values audiences default "
             "comment query-userinfo",
+            REALM_OPTIONS,
         ),
-        section_type("pam", "default comment tfa"),
-        section_type("pve", "default comment tfa"),
+        section_type("pam", "default comment tfa", REALM_OPTIONS),
+        section_type("pve", "default comment tfa", REALM_OPTIONS),
     )
 }
-"""The client-key of an openid realm is answered in clear, though it is a secret."""
-
 BUILT_IN_REALMS: Mapping[str, str] = {
     "pam": "Linux PAM standard authentication",
     "pve": "Proxmox VE authentication server",
@@ -132,6 +133,8 @@ REALM_SYNC_OPTIONS: ParameterTable = {
 }
 
 REALM_SYNC_SECTION: SectionType = section_type(
-    "realm-sync", "realm^! schedule! scope! comment enable-new enabled remove-vanished"
+    "realm-sync",
+    "realm^! schedule! scope! comment enable-new enabled remove-vanished",
+    REALM_SYNC_OPTIONS,
 )
 """PUT requires `schedule` each time, whatever is changed."""

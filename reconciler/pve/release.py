@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+from reconciler.invalid_value import InvalidValue
+from reconciler.pve.acl_paths import check_path
+from reconciler.text.suggest import did_you_mean
 
 SUPPORTED = ("9.0", "9.1", "9.2")
 """The releases that this version is tested with, oldest first."""
@@ -31,9 +33,14 @@ class Release:
     def __post_init__(self) -> None:
         object.__setattr__(self, "privileges", self.roles["Administrator"])
 
+    @property
+    def name(self) -> str:
+        """For people: `Proxmox VE 9.2`."""
+        return f"Proxmox VE {self.version}".rstrip()
 
-NEWEST = Release(SUPPORTED[-1], BUILT_IN_ROLES)
-"""What is assumed where no cluster is asked."""
+    def takes_path(self, path: str) -> bool:
+        """Whether a new ACL entry may stand on the normalised path."""
+        return check_path(path, self.version)
 
 
 @cache
@@ -49,6 +56,75 @@ def known_releases() -> Mapping[str, Release]:
         }
         found[version] = Release(version, roles)
     return found
+
+
+NEWEST = known_releases()[SUPPORTED[-1]]
+"""What is assumed where no cluster is asked."""
+
+REPLACEMENTS: Mapping[str, str] = {
+    "VM.Monitor": "use VM.GuestAgent.* for the guest agent, Sys.Audit for the QEMU monitor",
+}
+"""Privileges of earlier releases -> what replaces them."""
+
+
+def release_named(text: str) -> Release:
+    """A known release, as in `9.2`; raises ValueError that names the known ones."""
+    if text == NEWEST.version:
+        return NEWEST
+    known = known_releases()
+    if text not in known:
+        exact = short_version(text)
+        likely = f"did you mean {exact}? " if exact in known and exact != text else ""
+        raise InvalidValue(
+            f"'{text}' is not a release of Proxmox VE that is known here",
+            f"{likely}known: {', '.join(known)}",
+        )
+    return known[text]
+
+
+def is_built_in(role: str) -> bool:
+    """Whether Proxmox VE defines this role itself in a known release; none was ever removed."""
+    return role in NEWEST.roles
+
+
+def known_privilege(name: str, release: Release = NEWEST) -> str:
+    """The name; raises ValueError with the likely one, with what replaces one that is gone, or with
+    the releases that have it."""
+    if name in release.privileges:
+        return name
+    having = [version for version, one in known_releases().items() if name in one.privileges]
+    if not having:
+        likely = did_you_mean(name, release.privileges)
+        raise InvalidValue(f"unknown privilege '{name}'", likely or "names look like VM.Audit")
+    if name in REPLACEMENTS and _number(having[-1]) < _number(release.version):
+        raise InvalidValue(f"the privilege {name} is gone in Proxmox VE 9", REPLACEMENTS[name])
+    raise InvalidValue(f"{release.name} has no privilege {name}", f"it is in {_span(having)}")
+
+
+def known_role(name: str, release: Release) -> str:
+    """The name; raises ValueError for a built-in role that this release lacks."""
+    if is_built_in(name) and name not in release.roles:
+        having = [version for version, one in known_releases().items() if name in one.roles]
+        raise InvalidValue(f"{release.name} has no role {name}", f"it is in {_span(having)}")
+    return name
+
+
+def privilege_of_any_release(name: str) -> str:
+    """As `known_privilege`, where it is not known which release is meant."""
+    if any(name in one.privileges for one in known_releases().values()):
+        return name
+    return known_privilege(name)
+
+
+def _span(versions: list[str]) -> str:
+    first, last = versions[0], versions[-1]
+    if last == NEWEST.version:
+        return f"{first} and later"
+    return f"{first} to {last}" if first != last else first
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def release_of(version: str, built_in: Mapping[str, Iterable[str]]) -> Release:

@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from reconciler.pve.schema import Param
+from reconciler.pve.schema import Param, ParameterTable, Secrecy, secret_names
 
 STRING = Param(optional=True)
 BOOLEAN = Param(type="boolean", optional=True)
+
+
+def secret(secrecy: Secrecy, *, max_length: int | None = None) -> Param:
+    return Param(secret=secrecy, max_length=max_length, optional=True)
 
 
 def string(max_length: int) -> Param:
@@ -63,8 +67,11 @@ class SectionType:
         return tuple(name for name in self.names if name not in self.fixed)
 
 
-def section_type(name: str, options: str, sensitive: str = "") -> SectionType:
-    """Read a table row: names separated by blanks, `^` marks a fixed and `!` a required option."""
+def section_type(name: str, options: str, table: ParameterTable) -> SectionType:
+    """Read a table row: names separated by blanks, `^` marks a fixed and `!` a required option.
+
+    `table` says what each of them holds.
+    """
     marks = {word.rstrip("^!"): word for word in options.split()}
     required = frozenset(name for name, word in marks.items() if "!" in word)
     return SectionType(
@@ -72,7 +79,7 @@ def section_type(name: str, options: str, sensitive: str = "") -> SectionType:
         required=required,
         optional=frozenset(marks) - required,
         fixed=frozenset(name for name, word in marks.items() if "^" in word),
-        sensitive=frozenset(sensitive.split()),
+        sensitive=secret_names(table, Secrecy.KEPT, Secrecy.PRESENCE) & marks.keys(),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.pve.schema import Param, ParameterTable
+from reconciler.pve.schema import Param, ParameterTable, Secrecy
 from reconciler.pve.sections import (
     BOOLEAN,
     STRING,
@@ -14,6 +14,7 @@ from reconciler.pve.sections import (
     formatted,
     integer,
     matching,
+    secret,
     section_type,
     string,
 )
@@ -33,7 +34,7 @@ STORAGE_OPTIONS: ParameterTable = {
     "datastore": STRING,
     "disable": BOOLEAN,
     "domain": string(256),
-    "encryption-key": STRING,
+    "encryption-key": secret(Secrecy.PRESENCE),
     "export": formatted("pve-storage-path"),
     "fingerprint": matching(r"([A-Fa-f0-9]{2}:){31}[A-Fa-f0-9]{2}"),
     "format": choice("raw", "qcow2", "subvol", "vmdk"),
@@ -41,10 +42,10 @@ STORAGE_OPTIONS: ParameterTable = {
     "fuse": BOOLEAN,
     "is_mountpoint": STRING,
     "iscsiprovider": STRING,
-    "keyring": STRING,
+    "keyring": secret(Secrecy.KEPT),
     "krbd": BOOLEAN,
     "lio_tpg": STRING,
-    "master-pubkey": STRING,
+    "master-pubkey": secret(Secrecy.PRESENCE),
     "max-protected-backups": integer(-1),
     "mkdir": BOOLEAN,
     "monhost": formatted("pve-storage-portal-dns-list"),
@@ -54,7 +55,7 @@ STORAGE_OPTIONS: ParameterTable = {
     "nodes": formatted("pve-node-list"),
     "nowritecache": BOOLEAN,
     "options": formatted("pve-storage-options"),
-    "password": string(256),
+    "password": secret(Secrecy.KEPT, max_length=256),
     "path": formatted("pve-storage-path"),
     "pool": STRING,
     "port": integer(1, 65535),
@@ -120,11 +121,10 @@ def _storage(
     options: str,
     content: tuple[str, str],
     *,
-    sensitive: str = "",
     formats: str = "",
 ) -> StorageType:
     return StorageType(
-        section=section_type(name, options, sensitive),
+        section=section_type(name, options, STORAGE_OPTIONS),
         content=frozenset(content[0].split()),
         default_content=frozenset(content[1].split()),
         formats=frozenset(formats.split()),
@@ -151,7 +151,6 @@ STORAGE_TYPES: Mapping[str, StorageType] = {
             "mkdir create-base-path create-subdirs fuse bwlimit keyring prune-backups "
             "max-protected-backups fs-name",
             ("vztmpl iso backup snippets import", "backup"),
-            sensitive="keyring",
         ),
         _storage(
             "cifs",
@@ -160,7 +159,6 @@ STORAGE_TYPES: Mapping[str, StorageType] = {
             "create-base-path create-subdirs bwlimit preallocation options "
             "snapshot-as-volume-chain^",
             (_DIRECTORY, "images"),
-            sensitive="password",
             formats="raw qcow2 vmdk",
         ),
         _storage(
@@ -175,7 +173,6 @@ STORAGE_TYPES: Mapping[str, StorageType] = {
             "esxi",
             "nodes shared disable content server! username! password skip-cert-verification port",
             ("import", "import"),
-            sensitive="password",
             formats="raw qcow2 vmdk",
         ),
         _storage(
@@ -213,13 +210,11 @@ STORAGE_TYPES: Mapping[str, StorageType] = {
             "server^! datastore^! namespace port nodes disable content username password "
             "encryption-key master-pubkey prune-backups max-protected-backups fingerprint",
             ("backup none", "backup"),
-            sensitive="encryption-key master-pubkey password",
         ),
         _storage(
             "rbd",
             "nodes disable monhost pool data-pool namespace username content krbd keyring bwlimit",
             (_BLOCK, "images"),
-            sensitive="keyring",
         ),
         _storage(
             "zfs",

@@ -61,11 +61,12 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "markdown": "documents.journal:markdown",
             "json": "documents.journal:json",
         },
-        "status": {
-            "text": "documents.journal:status",
-            "json": "documents.journal:json",
+        "log": {
+            "text": "documents.log:text",
+            "markdown": "documents.log:markdown",
+            "json": "documents.log:json",
         },
-        "standing": {
+        "status": {
             "text": "documents.status:text",
             "json": "documents.status:json",
         },
@@ -73,6 +74,11 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "text": "documents.code_page:text",
             "markdown": "documents.code_page:markdown",
             "json": "documents.code_page:json",
+        },
+        "call": {
+            "text": "documents.call:text",
+            "markdown": "documents.call:markdown",
+            "json": "documents.call:json",
         },
         "explanation": {
             "text": "documents.explanation:text",
@@ -109,5 +115,4 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
         },
     }.items()
 }
-"""Document -> name of a format -> what renders it. A document is a Plan, a Drift, a sequence of
-Findings, the Report of a run, or (`journal`, `status`) the events of a journal."""
+"""Document -> name of a format -> what renders it."""

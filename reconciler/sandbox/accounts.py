@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from reconciler.access.table import ROOT, split_token
+from reconciler.access.contents import ROOT, split_token
 from reconciler.pve.formats import username_complaint
 from reconciler.sandbox import crypt
 from reconciler.sandbox.config.perltext import file_bytes, file_text

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from reconciler.access.contents import ROOT
 from reconciler.access.evaluate import privileges
 from reconciler.access.index import Flags
-from reconciler.access.table import ROOT
 from reconciler.pve.formats import split_list
 from reconciler.pve.schema import ParameterValue, plain
 from reconciler.sandbox.config.store import Store

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.access.table import AccessTable, PoolMembers, Principal
+from reconciler.access.contents import PoolMembers, Principal
+from reconciler.access.table import AccessTable
 from reconciler.sandbox.config.usercfg import Roles, UserConfig
 
 
 def access_table(cfg: UserConfig) -> AccessTable:
     """The file as `access.evaluate` takes it."""
-    table = AccessTable()
+    table = AccessTable(release=cfg.release)
     table.roles.update({name: frozenset(given) for name, given in cfg.roles.items()})
     table.groups.update({name: group.users for name, group in cfg.groups.items()})
     for name, user in cfg.users.items():

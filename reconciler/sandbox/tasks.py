@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TextIO
 
-from reconciler.access.table import split_token
+from reconciler.access.contents import split_token
 from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError, died

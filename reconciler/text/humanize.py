@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+SHOWN = 4
+"""Names that a sentence lists; where there are more than one more, the rest is counted."""
+
 
 def count(number: int, noun: str, plural: str = "") -> str:
     """`1 error`, `2 errors`, `12,000 entries`."""
@@ -37,6 +40,14 @@ def listed(items: Sequence[str], most: int) -> str:
     if len(items) <= most:
         return ", ".join(items)
     return f"{', '.join(items[:most])} and {len(items) - most:,} more"
+
+
+def in_prose(items: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`; from more than five on the rest is counted."""
+    if len(items) > SHOWN + 1:
+        return f"{', '.join(items[:SHOWN])} and {len(items) - SHOWN} others"
+    *most, last = items
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def hint_lines(hint: str) -> list[str]:

@@ -8,16 +8,19 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 
+from reconciler.access.contents import GROUP, Principal
 from reconciler.access.delta import entry_keys
 from reconciler.access.evaluate import effective, privileges
-from reconciler.access.table import GROUP, AccessTable, Principal
+from reconciler.access.table import AccessTable
 from reconciler.kinds import access_table
 from reconciler.kinds.shared.reader import EVERYTHING, read_state
 from reconciler.model.request import request
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+from reconciler.pve.release import NEWEST
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.support.pve import FIXTURES
 from tests.support.random_tables import GROUPS, TOKENS, USERS, tables
+
+BUILT_IN_ROLES = NEWEST.roles
 
 KINDS = ("role", "group", "user", "token", "acl", "pool")
 UNLISTED = ("/vms/7777", "/storage/nas", "/nodes/n1")

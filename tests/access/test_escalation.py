@@ -9,13 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.access.contents import GROUP, TOKEN, USER, Principal
 from reconciler.access.escalation.search import Escalation, escalations, opened
 from reconciler.access.escalation.step import EscalationStep, Technique
 from reconciler.access.evaluate import privileges
-from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, Principal
+from reconciler.access.table import AccessTable
 from reconciler.errors import RequestRefused
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES, PRIVILEGES
+from reconciler.pve.release import NEWEST
 from tests.support.pve import Pve
+
+BUILT_IN_ROLES = NEWEST.roles
+PRIVILEGES = NEWEST.privileges
 
 
 def _people() -> AccessTable:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.access.contents import GROUP, TOKEN, USER, split_token
 from reconciler.access.evaluate import effective, privileges
-from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, split_token
+from reconciler.access.table import AccessTable
 from reconciler.access.trace import EntryEffect, trace_decision
 from reconciler.pve.acl_paths import check_path, normalize_path
 from tests.support.random_tables import PATHS, TOKENS, USERS, tables

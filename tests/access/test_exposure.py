@@ -11,8 +11,9 @@ from reconciler.access.analysis.affected import affected_principals
 from reconciler.access.analysis.equivalence import held
 from reconciler.access.analysis.exposure import ExposureWindow, exposure_window
 from reconciler.access.analysis.impact import known_paths
+from reconciler.access.contents import GROUP, USER, Principal
 from reconciler.access.delta import Delta, apply_delta, difference
-from reconciler.access.table import GROUP, USER, AccessTable, Principal
+from reconciler.access.table import AccessTable
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.user import UserSpec
 from reconciler.model.address import Address

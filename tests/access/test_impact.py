@@ -12,8 +12,9 @@ from reconciler.access.analysis.impact import Impact, impact
 from reconciler.access.analysis.path_groups import PathGroups
 from reconciler.access.analysis.summary import summarise
 from reconciler.access.analysis.unexpected import UnexpectedCause
+from reconciler.access.contents import GROUP, TOKEN, USER, PoolMembers, Principal
 from reconciler.access.path_index import PathIndex
-from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, PoolMembers, Principal
+from reconciler.access.table import AccessTable
 from reconciler.model.plan import Access
 from reconciler.model.spec import canonical
 from reconciler.planning.access_summary import ROOM, access

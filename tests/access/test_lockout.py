@@ -9,18 +9,21 @@ from hypothesis import strategies as st
 
 from reconciler.access.analysis.equivalence import held
 from reconciler.access.analysis.lockout import (
-    SOON,
+    EXPIRY_HORIZON,
     LockoutLoss,
     ProtectedAccess,
     administrators,
     first_loss,
 )
+from reconciler.access.contents import GROUP, TOKEN, USER, Principal
 from reconciler.access.delta import Delta, apply_delta, difference
 from reconciler.access.login import Login, active
-from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, Principal
+from reconciler.access.table import AccessTable
 from reconciler.model.policy import Lockout
-from reconciler.pve.builtin_roles import PRIVILEGES
+from reconciler.pve.release import NEWEST
 from tests.support.random_tables import PATHS, TOKENS, USERS, tables
+
+PRIVILEGES = NEWEST.privileges
 
 ACTOR = "auto@pve!pvectl"
 
@@ -88,7 +91,7 @@ def test_disabling_its_user_or_letting_the_token_expire_locks_it_out() -> None:
 def test_what_the_plan_lets_end_within_a_day_is_a_loss_and_what_ends_anyhow_is_none() -> None:
     now = 10_000
     start = _cluster()
-    start.tokens[ACTOR] = Principal(expires=now + 2 * SOON)
+    start.tokens[ACTOR] = Principal(expires=now + 2 * EXPIRY_HORIZON)
     after = start.copy()
     after.tokens[ACTOR] = Principal(expires=now + 3600)
     loss = first_loss(Lockout(), ACTOR, start, [difference(start, after)], now)
@@ -208,7 +211,7 @@ def test_the_first_loss_is_the_first_one_that_asking_after_every_step_finds(
     expected = min(
         (
             number
-            for moment in (now, now + SOON)
+            for moment in (now, now + EXPIRY_HORIZON)
             for number in _losing(start, steps, moment, actor, glass)
         ),
         default=None,

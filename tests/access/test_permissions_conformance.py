@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.access.evaluate import effective, privileges
 from reconciler.access.table import AccessTable
+from reconciler.pve.release import release_named
 from reconciler.sandbox.config.usercfg import parse
 from reconciler.sandbox.grants import access_table
 
@@ -19,7 +20,9 @@ _CASES: list[dict[str, Any]] = json.loads(gzip.decompress((_FOLDER / "cases.json
 
 
 def _table(case: dict[str, Any]) -> AccessTable:
-    return access_table(parse(case["user.cfg"].encode()))
+    """As the release reads the file that answered when the case was recorded."""
+    release = release_named(case["release"])
+    return access_table(parse(case["user.cfg"].encode(), release=release))
 
 
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: f"seed-{case['seed']}")

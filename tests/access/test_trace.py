@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, PoolMembers, Principal
+from reconciler.access.contents import GROUP, TOKEN, USER, PoolMembers, Principal
+from reconciler.access.table import AccessTable
 from reconciler.access.trace import Decision, EntryEffect, trace_decision
 
 

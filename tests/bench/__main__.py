@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reconciler.access.analysis.impact import impact
+from reconciler.access.contents import GROUP
 from reconciler.access.escalation.search import escalations
 from reconciler.access.evaluate import effective
 from reconciler.access.review.review import About, ReviewContext, review
-from reconciler.access.table import GROUP, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.render import FORMATS
 from reconciler.render.view import View
 from tests.bench.applied import large_cluster, many_objects

@@ -9,11 +9,13 @@ from reconciler.access.table import AccessTable
 from reconciler.desired.export import export, write_files
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import EVERYTHING, read_state
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+from reconciler.pve.release import NEWEST
 from reconciler.sandbox.config.usercfg import AclNode, Group, Pool, Token, User, UserConfig
 from reconciler.sandbox.config.userfile import render
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.support.command import FIXTURES
+
+BUILT_IN_ROLES = NEWEST.roles
 
 ROOT_TOKEN = "root@pam!bootstrap"
 

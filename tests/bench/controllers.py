@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from reconciler.access.table import TOKEN, USER, AccessTable, PoolMembers, Principal
+from reconciler.access.contents import TOKEN, USER, PoolMembers, Principal
+from reconciler.access.table import AccessTable
 
 ROLE = "GuestBackup"
 PRIVILEGES = frozenset(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 
-from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable, PoolMembers, Principal
-from reconciler.pve.builtin_roles import PRIVILEGES
+from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, PoolMembers, Principal
+from reconciler.access.table import AccessTable
+from reconciler.pve.release import NEWEST
+
+PRIVILEGES = NEWEST.privileges
 
 
 def large_table(

@@ -50,7 +50,7 @@ def _refused(site: Site) -> Ended:
 
 def _stale(site: Site) -> Ended:
     site.write("a.toml", "[group.ops]\n")
-    assert site.run("plan", "--out", "p.json").status == 0
+    assert site.run("plan", "--out", "p.json").status == ExitStatus.OK
     site.edit("user.cfg", "", "group:ops::by hand:\n")
     return site.run("apply", "p.json")
 
@@ -154,4 +154,4 @@ RESTORING = [
 def test_what_was_restored_is_as_before(status: ExitStatus, site: Site) -> None:
     EXAMPLES[status][0](site)
     assert "new@pve" not in site.user_cfg()
-    assert site.run("status").status == 0
+    assert site.run("status").status == ExitStatus.OK

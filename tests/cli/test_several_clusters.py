@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.command import CommonOptions, Output
+from reconciler.cli.common_options import CommonOptions, Output
 from reconciler.cli.context import each_cluster
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings

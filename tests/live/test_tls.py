@@ -184,6 +184,22 @@ def test_an_unusable_ca_file_is_named(node, tmp_path, content, connect):
         connect(node, ca_file=str(file))
 
 
+@pytest.mark.parametrize("pinned", [True, False], ids=["fingerprint", "CA"])
+def test_a_certificate_that_changes_on_the_way_gets_nothing_more(
+    node, certificate, named, pinned, connect
+):
+    trust = {"fingerprint": certificate.fingerprint} if pinned else {"ca_file": str(certificate.ca)}
+    api = connect(node, read_only=False, **trust)
+    node.behave = lambda _: answer("hello").replace(b"Keep-Alive", b"close")
+    assert api.get([VERSION]) == ["hello"]
+    seen = node.raw
+    node.show(named.pem)
+    for call in (lambda: api.get([VERSION]), lambda: api.send(WRITE)):
+        with pytest.raises(CertificateNotTrusted):
+            call()
+    assert node.raw == seen
+
+
 def test_a_server_without_tls_is_not_talked_to(certificate, connect):
     class Plain(Node):
         def _serve(self, plain):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.access.table import ROOT, AccessTable, Principal
+from reconciler.access.contents import ROOT, Principal
+from reconciler.access.table import AccessTable
 from reconciler.kinds import access_table, kind_of
 from reconciler.kinds.kind import Need
 from reconciler.model.address import Address

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 
 from reconciler.access.analysis.equivalence import held
+from reconciler.access.contents import Principal
 from reconciler.access.login import all_active
-from reconciler.access.table import AccessTable, Principal
+from reconciler.access.table import AccessTable
 from reconciler.kinds import access_table, all_kinds
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.group import GroupSpec

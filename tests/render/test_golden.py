@@ -15,6 +15,7 @@ from reconciler.model.plan import Plan
 from reconciler.planning.drift import drift_of
 from reconciler.render import FORMATS, sarif
 from reconciler.render.documents.findings import error_text
+from reconciler.render.documents.journal import status
 from reconciler.render.documents.run_report import losses
 from reconciler.render.documents.schedule_preview import remarks
 from reconciler.render.view import View
@@ -49,7 +50,6 @@ SHOWN: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "report-broken": ("report", samples.broken_report(), ("text", "markdown")),
     "journal-cut": ("journal", samples.journal(samples.first_plan(), ended=False), ("text",)),
     "journal-done": ("journal", samples.journal(samples.first_plan(), ended=True), ("text",)),
-    "status-cut": ("status", samples.journal(samples.first_plan(), ended=False), ("text",)),
 }
 CASES = [(name, format_) for name, (_, _, formats) in SHOWN.items() for format_ in formats]
 
@@ -61,6 +61,11 @@ def test_documents_look_as_they_always_do(
     monkeypatch.setattr(sarif, "__version__", "1.2.3")
     kind, content, _ = SHOWN[name]
     golden(f"{name}.{ENDINGS[format_]}", FORMATS[kind][format_](content, VIEW))
+
+
+def test_the_state_of_a_run_alone(golden: Golden) -> None:
+    run = samples.journal(samples.first_plan(), ended=False)
+    golden("status-cut.txt", status(run, VIEW))
 
 
 def test_a_terminal_with_colours(golden: Golden) -> None:

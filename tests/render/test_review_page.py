@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.access.contents import Principal
 from reconciler.access.review.review import About, ReviewContext, review
-from reconciler.access.table import AccessTable, Principal
+from reconciler.access.table import AccessTable
 from reconciler.model.inventory import Facts
 from reconciler.render.review.html import html
 from reconciler.render.view import View

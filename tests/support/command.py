@@ -78,10 +78,20 @@ def copy_fixture(name: str, folder: Path) -> Path:
 
 
 @contextmanager
-def sandbox(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Served]:
-    """`pvectl sandbox` on any free port, over HTTPS, as a process of its own."""
+def sandbox(
+    folder: Path, env: Mapping[str, str] | None = None, *, release: str = ""
+) -> Iterator[Served]:
+    """`pvectl sandbox` on any free port, over HTTPS, as a process of its own; `release`: as which
+    Proxmox VE it answers."""
     process = subprocess.Popen(
-        [PVECTL, "sandbox", str(folder), "--port", "0"],
+        [
+            PVECTL,
+            "sandbox",
+            str(folder),
+            "--port",
+            "0",
+            *(["--release", release] if release else []),
+        ],
         stderr=subprocess.PIPE,
         text=True,
         env=environment(env),

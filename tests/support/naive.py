@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES, PRIVILEGES
+from reconciler.pve.release import NEWEST
+
+BUILT_IN_ROLES = NEWEST.roles
+PRIVILEGES = NEWEST.privileges
 
 ROOT = "root@pam"
 

@@ -14,8 +14,10 @@ from reconciler.kinds.user import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.spec import Spec
-from reconciler.pve.builtin_roles import PRIVILEGES
+from reconciler.pve.release import NEWEST
 from tests.kinds.samples import declared
+
+PRIVILEGES = NEWEST.privileges
 
 ROLES = ("R1", "R2", "R3")
 GROUPS = ("g1", "g2", "g3")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from reconciler.access.table import GROUP, TOKEN, USER, AccessTable, PoolMembers, Principal
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+from reconciler.access.contents import GROUP, TOKEN, USER, PoolMembers, Principal
+from reconciler.access.table import AccessTable
+from reconciler.pve.release import NEWEST
+
+BUILT_IN_ROLES = NEWEST.roles
 
 USERS = ("ann@pve", "bob@pve", "cid@ldap", "root@pam")
 TOKENS = ("ann@pve!ci", "bob@pve!ops", "cid@ldap!x1", "root@pam!auto")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.access.delta import Delta, entry_keys
 from reconciler.access.evaluate import index_of
-from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable, split_token
+from reconciler.access.table import AccessTable
 from reconciler.pve.acl_paths import chain
 
 Affected = Mapping[str, frozenset[str]]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from reconciler.access.analysis.equivalence import EquivalenceClass
 from reconciler.access.path_index import PathIndex
-
-SHOWN = 4
-"""How many names are written out before the rest is counted."""
 
 
 class AccessEffect(NamedTuple):
@@ -75,11 +72,3 @@ def of_principal(
         if principal in effect.principals
         for path in effect.paths
     }
-
-
-def listed(items: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`; from more than five on the rest is counted."""
-    if len(items) > SHOWN + 1:
-        return f"{', '.join(items[:SHOWN])} and {len(items) - SHOWN} others"
-    *most, last = items
-    return f"{', '.join(most)} and {last}" if most else last

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from reconciler.access.analysis.affected import Affected, owner_of
 from reconciler.access.analysis.path_partition import PathPartition
+from reconciler.access.contents import ROOT
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.index import Flags
 from reconciler.access.login import active
 from reconciler.access.path_index import PathIndex
-from reconciler.access.table import ROOT, AccessTable
+from reconciler.access.table import AccessTable
 
 
 class EquivalenceClass(NamedTuple):

@@ -6,19 +6,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from reconciler.access.analysis.affected import Affected
-from reconciler.access.analysis.effects import (
-    AccessDifference,
-    AccessEffect,
-    collect,
-    listed,
-    names,
-)
+from reconciler.access.analysis.effects import AccessDifference, AccessEffect, collect, names
 from reconciler.access.analysis.equivalence import EquivalenceClass, equivalence_classes, held
 from reconciler.access.analysis.impact import known_paths
 from reconciler.access.analysis.path_partition import PathPartition
 from reconciler.access.path_index import PathIndex
 from reconciler.access.table import AccessTable
 from reconciler.pve.acl_paths import path_in_words
+from reconciler.text.humanize import in_prose
 
 
 class ExposureWindow(NamedTuple):
@@ -30,12 +25,12 @@ class ExposureWindow(NamedTuple):
         """The first effect in words, and how many others there are."""
         first = self.effects[0]
         what = [
-            f"{verb} {listed(privileges)}"
+            f"{verb} {in_prose(privileges)}"
             for verb, privileges in (("would hold", first.gained), ("would lack", first.lost))
             if privileges
         ]
         paths = [path_in_words(path) for path in first.paths]
-        text = f"{listed(first.principals)} {' and '.join(what)} on {listed(paths)}"
+        text = f"{in_prose(first.principals)} {' and '.join(what)} on {in_prose(paths)}"
         return f"{text}, and more" if len(self.effects) > 1 else text
 
 

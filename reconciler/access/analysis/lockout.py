@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.access.analysis.affected import Affected, affected_principals
-from reconciler.access.analysis.effects import listed, names
+from reconciler.access.analysis.effects import names
 from reconciler.access.analysis.equivalence import equivalence_classes, held
 from reconciler.access.analysis.impact import known_paths
+from reconciler.access.contents import ROOT
 from reconciler.access.delta import Delta, apply_delta
 from reconciler.access.login import Login, active, login
-from reconciler.access.table import ROOT, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.access.trace import Decision, trace_decision
 from reconciler.model.policy import Lockout
 from reconciler.pve.acl_paths import UNNAMED, path_in_words
+from reconciler.text.humanize import in_prose
 
-SOON = 24 * 3600
+EXPIRY_HORIZON = 24 * 3600
 """In seconds. A saved plan can be applied for that long: what ends by then may end in the run."""
 
 
@@ -60,12 +62,12 @@ class LockoutLoss:
         if self.kept is ProtectedAccess.ADMINISTRATORS:
             return (
                 f"{self.left} enabled users would hold every privilege on /{when}, no longer "
-                f"{listed(self.gone)}; at least {self.wanted} must"
+                f"{in_prose(self.gone)}; at least {self.wanted} must"
             )
         who = f"{self.kept} {self.principal}"
         if self.login is not Login.ACTIVE:
             return f"{who} could no longer log in{when}: {self.login}"
-        return f"{who} would lose {listed(self.lost)} on {path_in_words(self.path)}{when}"
+        return f"{who} would lose {in_prose(self.lost)} on {path_in_words(self.path)}{when}"
 
 
 def first_loss(
@@ -84,7 +86,7 @@ def first_loss(
     deltas = list(steps)
     guards = [_Guard(policy, actor, start, now)]
     if now and any(_ends_soon(start, deltas, now)):
-        guards.append(_Guard(policy, actor, start, now + SOON, soon=True))
+        guards.append(_Guard(policy, actor, start, now + EXPIRY_HORIZON, soon=True))
     for number, delta in enumerate(deltas):
         for guard in guards:
             for loss in guard.losses(number, delta):
@@ -95,10 +97,10 @@ def first_loss(
 def _ends_soon(start: AccessTable, deltas: Iterable[Delta], now: int) -> Iterator[bool]:
     """For everybody who is or will be there."""
     for one in (*start.users.values(), *start.tokens.values()):
-        yield now < one.expires <= now + SOON
+        yield now < one.expires <= now + EXPIRY_HORIZON
     for delta in deltas:
         for _, after in (*delta.users.values(), *delta.tokens.values()):
-            yield after is not None and now < after.expires <= now + SOON
+            yield after is not None and now < after.expires <= now + EXPIRY_HORIZON
 
 
 def administrators(table: AccessTable, now: int = 0) -> tuple[str, ...]:

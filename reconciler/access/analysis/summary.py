@@ -6,14 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.access.analysis.affected import owner_of
-from reconciler.access.analysis.effects import SHOWN, AccessEffect, listed
+from reconciler.access.analysis.effects import AccessEffect
 from reconciler.access.analysis.impact import Impact
 from reconciler.access.analysis.path_groups import PathGroup, PathGroups
+from reconciler.access.contents import GROUP
 from reconciler.access.evaluate import index_of
 from reconciler.access.index import NO_ACCESS
 from reconciler.access.login import active
-from reconciler.access.table import GROUP, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.pve.acl_paths import chain
+from reconciler.text.humanize import SHOWN, in_prose
 
 _LOOKED_AT = 20
 """Paths of an effect on which it is asked whether a group brings it."""
@@ -29,7 +31,7 @@ class PrincipalGroup(NamedTuple):
     def __str__(self) -> str:
         if self.group:
             return f"{self.group} ({_count(self.users, self.tokens)})"
-        return listed((*self.users, *self.tokens))
+        return in_prose((*self.users, *self.tokens))
 
 
 class PrivilegeSet(NamedTuple):
@@ -42,7 +44,7 @@ class PrivilegeSet(NamedTuple):
         if self.role == "Administrator":
             return "every privilege"
         if len(self.privileges) <= SHOWN:
-            return listed(self.privileges)
+            return in_prose(self.privileges)
         if self.role:
             return f"the {len(self.privileges)} privileges of {self.role}"
         shown = ", ".join(self.privileges[:SHOWN])
@@ -74,7 +76,7 @@ class Statement(NamedTuple):
             if rights.privileges
         ]
         who = " and ".join(str(crowd) for crowd in self.who)
-        return f"{who} {' and '.join(what)} on {listed([str(area) for area in self.where])}"
+        return f"{who} {' and '.join(what)} on {in_prose([str(area) for area in self.where])}"
 
     @property
     def mark(self) -> str:

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from reconciler.access.analysis.affected import Affected, affected_principals, owner_of
 from reconciler.access.analysis.effects import AccessDifference, names
 from reconciler.access.analysis.equivalence import equivalence_classes
+from reconciler.access.contents import GROUP, TOKEN, USER
 from reconciler.access.delta import Delta, EntryKey
 from reconciler.access.evaluate import index_of
 from reconciler.access.login import active
 from reconciler.access.path_index import PathIndex
-from reconciler.access.table import GROUP, TOKEN, USER, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.access.trace import (
     Decision,
     EntryEffect,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.access.analysis.equivalence import signature
+from reconciler.access.contents import GROUP, ROOT, USER, split_token
 from reconciler.access.delta import Delta, difference
 from reconciler.access.escalation.step import EscalationStep, Technique
 from reconciler.access.escalation.techniques import (
@@ -18,7 +19,7 @@ from reconciler.access.escalation.techniques import (
 )
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.login import all_active
-from reconciler.access.table import GROUP, ROOT, USER, AccessTable, split_token
+from reconciler.access.table import AccessTable
 
 _TRIGGERS = frozenset(
     {"Permissions.Modify", "Realm.Allocate", "Sys.Console", "Sys.Modify", "User.Modify"}

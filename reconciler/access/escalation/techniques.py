@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from reconciler.access.contents import ROOT, TOKEN, USER, Principal, split_token
 from reconciler.access.delta import Delta, EntryKey, Member, Sides, apply_delta
 from reconciler.access.escalation.step import FRESH, EscalationStep, Technique
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.explain.explain import deciding
-from reconciler.access.table import ROOT, TOKEN, USER, AccessTable, Principal, split_token
+from reconciler.access.table import AccessTable
 from reconciler.access.trace import trace_decision
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from reconciler.access.contents import GROUP, TOKEN, USER
 from reconciler.access.explain.remediation import NewRole, Remediation
-from reconciler.access.table import GROUP, TOKEN, USER
+from reconciler.access.login import Login
 from reconciler.access.trace import TracedEntry
+from reconciler.text.shell import shell
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -25,11 +26,6 @@ class _Bundle(NamedTuple):
 
     def of(self, kind: str) -> list[str]:
         return [name for sort, name in self.principals if sort == kind]
-
-
-def shell(*words: str) -> str:
-    """One command for a shell; a `!` is quoted, too, which bash would take for its history."""
-    return shlex.join(words)
 
 
 def toml(remedy: Remediation) -> str:
@@ -55,6 +51,25 @@ def pveum(remedy: Remediation) -> tuple[str, ...]:
 def acl_commands(entries: Iterable[TracedEntry]) -> tuple[str, ...]:
     """The fewest `pveum acl modify` lines for these entries."""
     return tuple(_acl_command("modify", bundle) for bundle in _bundled(entries))
+
+
+_ENABLE = {
+    Login.DISABLED: ("--enable", "1"),
+    Login.OWNER_DISABLED: ("--enable", "1"),
+    Login.EXPIRED: ("--expire", "0"),
+    Login.OWNER_EXPIRED: ("--expire", "0"),
+}
+
+
+def login_command(principal: str, login: Login) -> str:
+    """What lets it log in again; "" where it can, or does not exist."""
+    user, _, token = principal.partition("!")
+    option = _ENABLE.get(login)
+    if option is None:
+        return ""
+    if login is Login.EXPIRED and token:
+        return shell("pveum", "user", "token", "modify", user, token, *option)
+    return shell("pveum", "user", "modify", user, *option)
 
 
 def role_command(role: NewRole) -> str:

@@ -7,17 +7,18 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from reconciler.access.analysis.affected import dangling_users
+from reconciler.access.contents import ROOT, TOKEN, USER, split_token
 from reconciler.access.escalation.search import Escalation
 from reconciler.access.evaluate import index_of
 from reconciler.access.login import Login, login
 from reconciler.access.review.privilege_catalog import Level
 from reconciler.access.review.profiles import Holdings, Profile
-from reconciler.access.table import ROOT, TOKEN, USER, AccessTable, split_token
+from reconciler.access.table import AccessTable
 from reconciler.model.address import Address
 from reconciler.model.spec import State
 
 DAY = 86400
-SOON = 92 * DAY
+REVIEW_PERIOD = 92 * DAY
 """Seconds until the next review: what expires within them is said to expire soon."""
 
 
@@ -266,7 +267,7 @@ def _marks(account: Account, now: int, *, perhaps: bool) -> Iterator[Mark]:
         yield Mark.NO_SECOND_FACTOR
     if account.login in _OUT:
         yield _OUT[account.login]
-    elif account.expires and now and account.expires <= now + SOON:
+    elif account.expires and now and account.expires <= now + REVIEW_PERIOD:
         yield Mark.SOON
     if account.twins:
         yield Mark.TWIN

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from reconciler.access.contents import TOKEN
 from reconciler.access.path_index import order
 from reconciler.access.review.accounts import Age
 from reconciler.access.review.privilege_catalog import ResourceType, counting
 from reconciler.access.review.profiles import ANCHORS, POOL, Values, around
-from reconciler.access.table import TOKEN
+from reconciler.invalid_value import InvalidValue
 
 FORMAT = 1
 """Of the JSON document of a review."""
@@ -104,7 +105,9 @@ def check(document: object) -> None:
     if not isinstance(document, Mapping) or document.get("kind") != "review":
         raise ValueError("this is not an access review")
     if document.get("format") != FORMAT:
-        raise ValueError(f"its format is {document.get('format')}; this version reads {FORMAT}")
+        raise InvalidValue(
+            f"its format is {document.get('format')}", f"this version reads {FORMAT}"
+        )
     review_snapshot(document)
     compare_reviews(document, document)
 

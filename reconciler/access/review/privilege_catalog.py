@@ -6,11 +6,10 @@ places are those at which Proxmox VE's API asks for a privilege.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import IntEnum, StrEnum
 
 from reconciler.pve.acl_paths import chain
-from reconciler.pve.builtin_roles import PRIVILEGES
 
 
 class Level(IntEnum):
@@ -126,31 +125,46 @@ _LEADING_ON = frozenset(
 
 def least(privileges: Sequence[str]) -> str:
     """The one that allows least; of equals one that does not lead to others, then the first."""
-    return min(privileges, key=lambda name: (MEANINGS[name][0], name in _LEADING_ON))
+    return min(privileges, key=lambda name: (_level(name), name in _LEADING_ON))
+
+
+def breadth(privileges: Collection[str]) -> tuple[int, bool, int]:
+    """What orders sets of privileges by how much they allow: what can be done weighs more than how
+    many there are. The first number is the highest `Level`."""
+    return level(privileges), not _LEADING_ON.isdisjoint(privileges), len(privileges)
+
+
+def _level(name: str) -> Level:
+    """Of a privilege that is not known here: seeing, where its name says so, or else the highest,
+    since nobody can tell."""
+    if name in MEANINGS:
+        return MEANINGS[name][0]
+    return Level.VIEW if name.endswith(".Audit") else max(Level)
 
 
 def _starting(*prefixes: str) -> frozenset[str]:
-    return frozenset(name for name in PRIVILEGES if name.startswith(prefixes))
+    return frozenset(name for name in MEANINGS if name.startswith(prefixes))
 
 
 _GRANTING = "Permissions.Modify"
-_PLACES: Mapping[str, tuple[ResourceType, frozenset[str]]] = {
-    "/": (ResourceType.CLUSTER, _starting("Sys.", _GRANTING)),
-    "/access": (ResourceType.ACCESS, _starting("Sys.Audit", "Sys.Modify", _GRANTING)),
-    "/access/groups": (ResourceType.ACCESS, _starting("User.", "Group.", "Sys.Audit", _GRANTING)),
-    "/access/realm": (ResourceType.ACCESS, _starting("Realm.", "Sys.Audit", _GRANTING)),
-    "/mapping": (ResourceType.NETWORK, _starting("Mapping.", _GRANTING)),
-    "/nodes": (ResourceType.NODES, _starting("Sys.", _GRANTING)),
-    "/pool": (ResourceType.POOLS, _starting("Pool.", "VM.Allocate", "VM.Backup", _GRANTING)),
-    "/sdn": (ResourceType.NETWORK, _starting("SDN.", _GRANTING)),
-    "/storage": (ResourceType.STORAGES, _starting("Datastore.", _GRANTING)),
-    "/vms": (ResourceType.GUESTS, _starting("VM.", _GRANTING)),
+_PLACES: Mapping[str, tuple[ResourceType, tuple[str, ...]]] = {
+    "/": (ResourceType.CLUSTER, ("Sys.", _GRANTING)),
+    "/access": (ResourceType.ACCESS, ("Sys.Audit", "Sys.Modify", _GRANTING)),
+    "/access/groups": (ResourceType.ACCESS, ("User.", "Group.", "Sys.Audit", _GRANTING)),
+    "/access/realm": (ResourceType.ACCESS, ("Realm.", "Sys.Audit", _GRANTING)),
+    "/mapping": (ResourceType.NETWORK, ("Mapping.", _GRANTING)),
+    "/nodes": (ResourceType.NODES, ("Sys.", _GRANTING)),
+    "/pool": (ResourceType.POOLS, ("Pool.", "VM.Allocate", "VM.Backup", _GRANTING)),
+    "/sdn": (ResourceType.NETWORK, ("SDN.", _GRANTING)),
+    "/storage": (ResourceType.STORAGES, ("Datastore.", _GRANTING)),
+    "/vms": (ResourceType.GUESTS, ("VM.", _GRANTING)),
 }
-"""Where a sort begins, and the privileges that count there and below."""
+"""Where a sort begins, and how the privileges begin that count there and below."""
 
 
-def counting(path: str) -> tuple[ResourceType, frozenset[str]] | None:
-    """The sort of a path and the privileges that count on it; None where none does."""
+def counting(path: str) -> tuple[ResourceType, tuple[str, ...]] | None:
+    """The sort of a path and the beginnings of the privileges that count on it; None where none
+    does."""
     above = chain(path)
     if path == "/":
         return _PLACES["/"]
@@ -159,7 +173,7 @@ def counting(path: str) -> tuple[ResourceType, frozenset[str]] | None:
 
 def level(privileges: Iterable[str]) -> Level:
     """The highest level of any of them."""
-    return max((MEANINGS[name][0] for name in privileges), default=Level.NONE)
+    return max((_level(name) for name in privileges), default=Level.NONE)
 
 
 _ALL_OF = (
@@ -178,5 +192,6 @@ def privilege_in_words(privileges: Iterable[str]) -> str:
             rest -= together
             words.append((level(together), text))
     words += [meaning for name, meaning in MEANINGS.items() if name in rest]
+    words += [(_level(name), name) for name in sorted(rest - MEANINGS.keys())]
     in_order = sorted(words, key=lambda one: one[0])
     return ", ".join(dict.fromkeys(text for _, text in in_order)) or "nothing"

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from reconciler.access.analysis.affected import dangling_users, owner_of
 from reconciler.access.analysis.equivalence import signature
+from reconciler.access.contents import ROOT, Principal
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.path_index import order, parents
 from reconciler.access.review.privilege_catalog import Level, ResourceType, counting, level
-from reconciler.access.table import ROOT, AccessTable, Principal
+from reconciler.access.table import AccessTable
 
 POOL = "pool:"
 
@@ -210,7 +211,8 @@ class _Ground:
         found = counting(path)
         if found is None:
             return frozenset()
-        return found[1].intersection(privileges(self._table, principal, path))
+        held = privileges(self._table, principal, path)
+        return frozenset(name for name in held if name.startswith(found[1]))
 
     def _around(self, place: str, values: Values) -> frozenset[str]:
         if place.startswith(POOL):

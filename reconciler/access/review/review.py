@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from reconciler.access.escalation.search import Escalation
-from reconciler.access.review.accounts import SOON, Account, Age, Known, accounts
+from reconciler.access.review.accounts import REVIEW_PERIOD, Account, Age, Known, accounts
 from reconciler.access.review.comparison import (
     FORMAT,
     ReviewComparison,
@@ -296,7 +296,7 @@ def _endings(
     ]
     dated += [("waiver", f"{one.code} {one.address}", one.expires) for one in waivers]
     for kind, subject, expires in dated:
-        if expires and now and expires <= now + SOON:
+        if expires and now and expires <= now + REVIEW_PERIOD:
             yield Ending(kind, subject, expires, expires <= now)
 
 

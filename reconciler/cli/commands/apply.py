@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
-from reconciler.cli.context import connect, each_cluster, here, read_cluster
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import connect, each_cluster, here
 from reconciler.cli.output import check_formats
 from reconciler.cli.planning import (
     Allow,
@@ -18,9 +19,10 @@ from reconciler.cli.planning import (
     carry_out,
     load_to_plan,
     make_plan,
+    read_to_plan,
     show_plan,
 )
-from reconciler.cli.saved_plan import still_fitting
+from reconciler.cli.saved_plan import signed_by, signers, still_fitting
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
@@ -36,6 +38,7 @@ def apply(
     file: Annotated[
         Path | None, typer.Argument(help="A plan saved with `plan --out`.", show_default=False)
     ] = None,
+    *,
     yes: Annotated[
         bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
     ] = False,
@@ -49,6 +52,15 @@ def apply(
         bool,
         typer.Option("--strict", help="Refuse a saved plan that other state files have made."),
     ] = False,
+    allowed_signers: Annotated[
+        Path | None,
+        typer.Option(
+            "--allowed-signers",
+            envvar="PVECTL_ALLOWED_SIGNERS",
+            metavar="FILE",
+            help="Apply only a plan signed by one of these SSH keys.",
+        ),
+    ] = None,
 ) -> ExitStatus:
     """Bring the cluster to the declared state.
 
@@ -69,6 +81,7 @@ def apply(
     saved = None if file is None else load_plan(file)
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        signer = signed_by(saved, allowed_signers or signers(common, settings))
         with connect(cluster, read_only=False) as api:
             store.refuse_to_begin(here(cluster, api, keep=True).folder)
             if saved is not None:
@@ -76,7 +89,8 @@ def apply(
             else:
                 asks = not yes and approve is None
                 plan = _fresh(common, cluster, settings, api, target, allow, asks=asks)
-            return carry_out(common, cluster, api, plan, approve, yes=yes or saved is not None)
+            asked = yes or saved is not None
+            return carry_out(common, cluster, api, plan, approve, yes=asked, signer=signer)
 
     return each_cluster(common, one)
 
@@ -93,7 +107,8 @@ def _fresh(
 ) -> Plan:
     """A new plan, shown: for who is `asks`ed about it, for certain."""
     loaded = load_to_plan(cluster, settings)
-    planned = make_plan(loaded, api, read_cluster(api, loaded.desired), targets, allow)
+    live, earlier = read_to_plan(loaded, api)
+    planned = make_plan(loaded, api, live, targets, allow, earlier)
     applied = planned.plan.steps and not planned.plan.refusals
     show_plan(_for_reading(common) if applied else common, planned, deciding=asks or not applied)
     return planned.plan

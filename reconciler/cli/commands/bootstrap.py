@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from reconciler.access.explain.snippets import shell
-from reconciler.access.table import ROOT, split_token
+from reconciler.access.contents import ROOT, split_token
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, each_cluster, kinds_to_read, load_cluster
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
@@ -29,6 +29,7 @@ from reconciler.planning.bootstrap import (
     ways_to_root,
 )
 from reconciler.render.documents.bootstrap import Part, Start
+from reconciler.text.shell import shell
 
 DEFAULT = "automation@pve!pvectl"
 PLANNER = "plan"

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from reconciler.access.analysis.effects import listed
 from reconciler.access.analysis.impact import Impact, impact
 from reconciler.access.analysis.summary import summarise
 from reconciler.access.escalation.search import opened
@@ -17,8 +16,10 @@ from reconciler.access.login import Login
 from reconciler.access.table import AccessTable
 from reconciler.cli import drift_memory
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, connect, each_cluster, here, now, read_cluster
+from reconciler.cli.earlier_files import Since, at_commit, earlier_files
 from reconciler.cli.output import check_formats, info, show
 from reconciler.cli.planning import left_unfinished, load_to_plan, make_plan
 from reconciler.desired.settings.settings import Settings
@@ -39,13 +40,7 @@ from reconciler.planning.drift import drift_of, remembered
 from reconciler.planning.undeclared import ending, undeclared, without
 from reconciler.render.documents.plan import only_about_applying
 from reconciler.render.view import View
-
-Since = Annotated[
-    str | None,
-    typer.Option(
-        "--since", metavar="REF", help="Take the files of this commit as what was applied last."
-    ),
-]
+from reconciler.text.humanize import in_prose
 
 FailOn = Annotated[
     Severity | None,
@@ -83,12 +78,15 @@ def drift(
         loaded = load_to_plan(cluster, settings)
         with connect(cluster, read_only=True) as api:
             live = _look(common, api, loaded)
-            planned = make_plan(loaded, api, live, None, None)
+            earlier = earlier_files(loaded, since, here(cluster, api, keep=True).folder)
+            planned = make_plan(loaded, api, live, None, None, earlier)
             folder = here(cluster, api, keep=True).folder
             actor = api.actor
         last = folder / "drift.json"
         memory = drift_memory.recall(last, folder)
-        known = drift_memory.as_committed(loaded, since, live.state, memory) if since else memory
+        known = memory
+        if since:
+            known = drift_memory.as_committed(at_commit(loaded, since), live.state, memory)
         found, view = _compare(loaded, planned, live, known, actor, fail_on)
         show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
         following = remembered(found, memory, _declared(loaded, live), now())
@@ -164,7 +162,7 @@ def _lines(effect: Impact, table: AccessTable, moment: int) -> list[str]:
     """Who has gained and lost what, most privileges first."""
     said = sorted(summarise(effect, table, moment), key=lambda one: -len(one.gains.privileges))
     logins = [
-        f"{listed(one.principals)}: {one.after} in the cluster, {one.before} as declared"
+        f"{in_prose(one.principals)}: {one.after} in the cluster, {one.before} as declared"
         for one in effect.logins
         if one.before is not Login.ABSENT
     ]

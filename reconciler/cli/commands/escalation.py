@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from reconciler.access.contents import ROOT
 from reconciler.access.escalation.search import escalations
-from reconciler.access.table import ROOT, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.access.trace import EntryEffect, TracedEntry, trace_decision
 from reconciler.cli.access_source import (
     PRINCIPALS,
@@ -17,7 +18,8 @@ from reconciler.cli.access_source import (
     view_access,
 )
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings

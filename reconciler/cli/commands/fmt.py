@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import result, write_file
 from reconciler.desired.loader import state_files
 from reconciler.desired.settings.settings import SETTINGS_FILE

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, read_whole_cluster
 from reconciler.cli.output import check_formats, info, show
 from reconciler.desired.export import export, write_files
@@ -18,6 +19,7 @@ from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
 from reconciler.model.finding import Severity
 from reconciler.planning.unread import stray_findings, unread_findings
+from reconciler.pve.release import Release, known_releases
 
 
 @command(app, "import", Panel.FILES, 2)
@@ -39,9 +41,10 @@ def import_state(
         require_valid(settings.findings)
         with connect(cluster, read_only=True) as api:
             live = read_whole_cluster(api)
-        exported = export(live.state)
+        exported = export(live.state, live.facts.pve)
         for path in write_files(exported.files, out or cluster.folder):
             info(common, f"wrote {path}")
+        _name_the_release(common, cluster, live.facts.pve)
         passed_over = unread_findings(live.facts.unread)
         findings = [*exported.findings, *passed_over, *stray_findings(live.facts.strays)]
         if findings:
@@ -50,3 +53,10 @@ def import_state(
         return ExitStatus.FILES_INVALID if wrong else ExitStatus.OK
 
     return each_cluster(common, one)
+
+
+def _name_the_release(common: CommonOptions, cluster: ClusterSettings, found: Release) -> None:
+    """Files of another release than the settings name would be checked for the wrong one."""
+    if found.version in known_releases() and found.version != cluster.release.version:
+        line = f'release = "{found.version}"'
+        info(common, f"the cluster runs {found.name}: write {line} in [target] of pvectl.toml")

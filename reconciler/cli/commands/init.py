@@ -10,9 +10,11 @@ import typer
 from pydantic import ValidationError
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import info, write_file
 from reconciler.desired.settings.settings import SETTINGS_FILE
+from reconciler.desired.validation import problem_words
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.model.target import SANDBOX, Target
 
@@ -102,7 +104,8 @@ def init(
         )
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
-        raise UsageError(str(problem.get("ctx", {}).get("error", problem["msg"]))) from None
+        message, hint = problem_words(problem)
+        raise UsageError(message, hint=hint) from None
     settings = _settings(target, ca_file, folder)
     write_file(folder / SETTINGS_FILE, settings)
     write_file(folder / "access.toml", FIRST)

@@ -6,7 +6,8 @@ import sys
 import textwrap
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import result, width
 from reconciler.errors import ExitStatus
 from reconciler.kinds import all_kinds
@@ -21,16 +22,16 @@ def kinds(common: CommonOptions) -> ExitStatus:
         outer = f"{place.inside}.NAME." if place.inside else ""
         table = f"[[{place.key}]]" if place.array else f"[{outer}{place.key}.NAME]"
         summary = (sys.modules[kind.read.__module__].__doc__ or "").splitlines()[0]
-        result(f"{name:<11} {table}\n            {summary}")
-        fields = ", ".join(kind.table.model_fields)
-        indent = " " * 12
-        result(
-            textwrap.fill(
-                f"keys: {fields}",
-                width(),
-                initial_indent=indent,
-                subsequent_indent=f"{indent}      ",
-            )
-            + "\n"
-        )
+        keys = f"keys: {', '.join(kind.table.model_fields)}"
+        result(f"{name:<11} {table}")
+        result(_indented(summary))
+        result(f"{_indented(keys, 6)}\n")
     return ExitStatus.OK
+
+
+def _indented(text: str, further: int = 0) -> str:
+    """Below the table's name, every line after the first `further` in."""
+    indent = " " * 12
+    return textwrap.fill(
+        text, width(), initial_indent=indent, subsequent_indent=indent + " " * further
+    )

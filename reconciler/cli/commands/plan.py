@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from reconciler.access.explain.snippets import shell
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
 from reconciler.cli.commit import commit_of
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import (
     Loaded,
     connect,
     each_cluster,
     here,
     now,
-    read_cluster,
 )
+from reconciler.cli.earlier_files import Since
 from reconciler.cli.output import (
     check_file,
     check_formats,
@@ -32,6 +32,7 @@ from reconciler.cli.planning import (
     load_to_plan,
     make_plan,
     plan_status,
+    read_to_plan,
     show_plan,
 )
 from reconciler.desired.loader import load, require_valid
@@ -43,6 +44,7 @@ from reconciler.planning.builder import PlanResult, build_plan
 from reconciler.planning.offline import as_live
 from reconciler.planning.request import PlanRequest
 from reconciler.render.documents.plan import plans_only
+from reconciler.text.shell import shell
 
 
 @command(app, "plan", Panel.PLAN, 1)
@@ -50,6 +52,10 @@ def plan(
     common: CommonOptions,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Save the plan for `apply FILE`.")
+    ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option("--sign", metavar="KEY", help="Sign the saved plan with an SSH key."),
     ] = None,
     target: Targets = None,
     allow: Allow = None,
@@ -59,6 +65,8 @@ def plan(
             "--against", metavar="DIR", help="Compare with another state folder, offline."
         ),
     ] = None,
+    since: Since = None,
+    *,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 when there are changes.")
     ] = False,
@@ -69,6 +77,8 @@ def plan(
     policy forbids the plan (it is shown all the same).
     """
     check_formats(common, "plan")
+    if sign is not None and out is None:
+        raise UsageError("--sign signs the plan that --out saves", hint="add --out FILE")
     if out is not None:
         check_file(out)
     if out is not None and common.on == "all":
@@ -86,23 +96,33 @@ def plan(
             planned = _offline(loaded, against, common.settings, target, allow)
         else:
             with connect(cluster, read_only=True) as api:
-                planned = make_plan(loaded, api, read_cluster(api, loaded.desired), target, allow)
+                live, earlier = read_to_plan(loaded, api, since)
+                planned = make_plan(loaded, api, live, target, allow, earlier)
                 unfinished = left_unfinished(here(cluster, api).folder)
         command = _next(common, out, against, target, allow)
         show_plan(common, planned, command, unfinished=unfinished)
         if out is not None:
-            from reconciler.execution.plan_file import save_plan
-
-            try:
-                save_plan(planned.plan, out, now())
-            except OSError as error:
-                raise unwritable(str(out), error) from None
+            _save(planned, out, sign)
             blocked = unfinished or plans_only(planned.plan)
             after = "" if blocked else f"; apply it with: {command}"
             info(common, f"saved: {out}{after}")
         return plan_status(planned, detailed=detailed_exitcode)
 
     return each_cluster(common, one)
+
+
+def _save(planned: PlanResult, out: Path, key: Path | None) -> None:
+    """The plan, and its signature where there is a key; a signature of an earlier plan goes."""
+    from reconciler.execution.plan_file import save_plan
+    from reconciler.execution.signature import sign, signature_of
+
+    try:
+        signature_of(out).unlink(missing_ok=True)
+        save_plan(planned.plan, out, now())
+        if key is not None:
+            sign(out, key)
+    except OSError as error:
+        raise unwritable(str(out), error) from None
 
 
 def _next(
@@ -130,7 +150,12 @@ def _offline(
     allow: list[str] | None,
 ) -> PlanResult:
     settings = read_settings(against, trusted)
-    other = load(against, variables=loaded.cluster.variables, settings=settings)
+    other = load(
+        against,
+        variables=loaded.cluster.variables,
+        settings=settings,
+        release=loaded.desired.release,
+    )
     require_valid(other.findings)
     question = PlanRequest(
         cluster=str(against),
@@ -140,4 +165,4 @@ def _offline(
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
     )
-    return build_plan(loaded.desired, as_live(other), Facts(), question)
+    return build_plan(loaded.desired, as_live(other), Facts(pve=loaded.desired.release), question)

@@ -17,8 +17,9 @@ from reconciler.access.review.comparison import check
 from reconciler.access.review.review import About, Review, ReviewContext, review
 from reconciler.cli.access_source import POOLS, PRINCIPALS, FromFiles
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
 from reconciler.cli.commit import commit_of
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, here, load_cluster, now
 from reconciler.cli.output import check_formats, info, show, write_file
 from reconciler.desired.loader import require_valid, state_files
@@ -127,10 +128,10 @@ def _of_files(
     cluster: ClusterSettings, settings: Settings, earlier: Mapping[str, Any] | None
 ) -> Review:
     desired = load_cluster(cluster, settings).desired
-    table = access_table(as_live(desired))
+    table = access_table(as_live(desired), desired.release)
     about = About("", now(), source=commit_of(cluster.folder))
     judged = lint_all(desired, desired.state, table, (), about.taken, complete=False)
-    beside = ReviewContext(desired, Facts(), {}, earlier, *judged)
+    beside = ReviewContext(desired, Facts(pve=desired.release), {}, earlier, *judged)
     return review(about, desired.state, table, escalations(table), beside)
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import check_formats, info
 from reconciler.cli.recovery import JournalFile, confirm_undo, continue_run, steps_to_undo
 from reconciler.cli.runner import Way

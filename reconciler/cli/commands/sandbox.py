@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
-from reconciler.access.analysis.effects import listed
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import info
 from reconciler.errors import ExitStatus, UsageError
+from reconciler.text.humanize import in_prose
 
 
 @command(app, "sandbox", Panel.OTHER, 3)
@@ -21,6 +22,9 @@ def sandbox(
     common: CommonOptions,
     folder: Annotated[Path, typer.Argument(help="A folder laid out like /etc/pve.")],
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8006,
+    release: Annotated[
+        str, typer.Option("--release", metavar="X.Y", help="Answer as this Proxmox VE, as in 8.4.")
+    ] = "",
 ) -> ExitStatus:
     """Serve an emulated Proxmox VE API over HTTPS on loopback.
 
@@ -38,8 +42,10 @@ def sandbox(
 
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", hint="it is laid out like /etc/pve")
-    served = Sandbox(folder, port, Settings.from_environment())
+    served = Sandbox(folder, port, Settings.from_environment(), release)
     info(common, f"{served.url} serves {folder}, fingerprint {served.fingerprint}")
+    if release:
+        info(common, f"it answers as {served.store.release.name}")
     info(common, _tokens(folder))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
@@ -53,7 +59,7 @@ def _tokens(folder: Path) -> str:
     secrets = folder / "priv" / "token.cfg"
     known = [line.split()[0] for line in _lines(secrets) if line.strip()]
     if known:
-        return f"API tokens: {listed(known)}; their secrets are in {secrets}"
+        return f"API tokens: {in_prose(known)}; their secrets are in {secrets}"
     return (
         f"no API token yet: add `token:root@pam!NAME:0:0::` to {folder}/user.cfg and "
         f"`root@pam!NAME UUID` to {secrets}"

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import now
 from reconciler.cli.output import check_formats, show
 from reconciler.errors import (

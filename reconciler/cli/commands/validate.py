@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
-from reconciler.cli.context import each_cluster, load_cluster, now
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import Loaded, each_cluster, load_cluster, now
+from reconciler.cli.earlier_files import Since, at_commit, earlier_files
 from reconciler.cli.output import check_formats, info, show
+from reconciler.cli.release_option import ReleaseOption, asked_release
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
@@ -17,55 +20,81 @@ from reconciler.kinds import access_table
 from reconciler.kinds.role import RESERVED
 from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding, Severity
-from reconciler.planning.builder import UNDECLARED
+from reconciler.planning.builder import UNDECLARED, apply_changes
 from reconciler.planning.checks.expectations import expectations
+from reconciler.planning.checks.no_longer_declared import no_longer_declared, said
+from reconciler.planning.diff import diff
 from reconciler.planning.lint import lint_declared
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+from reconciler.pve.release import Release
 from reconciler.text.humanize import count
 from reconciler.text.suggest import suggest
 
 
 @command(app, "validate", Panel.FILES, 4)
-def validate(common: CommonOptions) -> ExitStatus:
+def validate(
+    common: CommonOptions,
+    release: ReleaseOption = "",
+    since: Since = None,
+) -> ExitStatus:
     """Check the state files: every mistake at once, with file, line and column. No network.
 
     Expectations are checked as far as files suffice; of a target `sandbox:FOLDER` also what Proxmox
-    VE would pass over in its files. Exit 0 when there is no error, 3 with mistakes, 4 when an
-    expectation fails.
+    VE would pass over in its files. `--release` tells what an upgrade breaks. Exit 0 when there is
+    no error, 3 with mistakes, 4 when an expectation fails.
     """
     check_formats(common, "findings")
+    asked = asked_release(release)
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
-        desired = load_cluster(cluster, settings, strict=False).desired
-        desired = replace(desired, findings=tuple(map(_judged, desired.findings)))
+        cluster = replace(cluster, release=asked or cluster.release)
+        loaded = load_cluster(cluster, settings, strict=False)
+        desired = loaded.desired
+        desired = replace(
+            desired, findings=tuple(_judged(one, cluster.release) for one in desired.findings)
+        )
         wrong = any(finding.severity is Severity.ERROR for finding in desired.findings)
         by_access = [] if wrong else _by_access(desired)
-        show(common, "findings", [*desired.findings, *by_access, *_passed_over(cluster)])
+        left = _left(loaded, since)
+        show(common, "findings", [*desired.findings, *by_access, *left, *_passed_over(cluster)])
         if wrong:
             return ExitStatus.FILES_INVALID
         if any(finding.severity is Severity.ERROR for finding in by_access):
             return ExitStatus.REFUSED
-        info(common, f"{count(len(desired.objects), 'object')} declared in {cluster.folder}")
+        text = f"{count(len(desired.objects), 'object')} declared in {cluster.folder}"
+        info(common, f"{text}, valid for {cluster.release.name}" if asked else text)
         return ExitStatus.OK
 
     return each_cluster(common, one)
 
 
-def _judged(finding: Finding) -> Finding:
+def _judged(finding: Finding, release: Release) -> Finding:
     """A name that Proxmox VE keeps for its own roles and that none of them has is a mistake where
     one of them is all but the same; no cluster is needed to tell."""
-    if finding.code != UNDECLARED:
+    ref = finding.names
+    if finding.code != UNDECLARED or ref is None or ref.kind != "role":
         return finding
-    named = re.search(r" names role\.(\S+), ", finding.message)
-    name = named[1] if named else ""
-    likely = suggest(name, BUILT_IN_ROLES, likeness=0.85)
-    if not (likely and name.lower().startswith(RESERVED)):
+    likely = suggest(ref.id, release.roles, likeness=0.85)
+    if not (likely and ref.id.lower().startswith(RESERVED)):
         return finding
     return finding._replace(
         code="UNKNOWN_REFERENCE",
         severity=Severity.ERROR,
-        message=finding.message.replace(", which is not declared", ", which does not exist"),
+        message=f"{finding.address} names {ref}, which does not exist",
         hint=f"did you mean {likely}?",
+    )
+
+
+def _left(loaded: Loaded, since: str | None) -> Iterable[Finding]:
+    """What the files declared earlier and would stay in a cluster that is as they were."""
+    earlier = earlier_files(loaded, since)
+    if not earlier.addresses - loaded.desired.objects.keys():
+        return ()
+    old = at_commit(loaded, earlier.since).state
+    planned = apply_changes(old, diff(loaded.desired, old, now=now()).changes)
+    return said(
+        no_longer_declared(loaded.desired, earlier.addresses, planned),
+        loaded.desired,
+        earlier.since,
     )
 
 
@@ -83,6 +112,6 @@ def _passed_over(cluster: ClusterSettings) -> list[Finding]:
 
 def _by_access(desired: Desired) -> list[Finding]:
     """Failing expectations and lint, as far as the files alone tell."""
-    table, moment = access_table(desired.state), now()
+    table, moment = access_table(desired.state, desired.release), now()
     failing = expectations(table, desired.expectations, now=moment, complete=False)
     return [*failing, *lint_declared(desired, desired.state, table, (), moment, complete=False)]

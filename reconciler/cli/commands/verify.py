@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, load_cluster
 from reconciler.cli.output import check_formats
 from reconciler.cli.verify_backup import verify_backup

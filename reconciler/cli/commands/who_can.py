@@ -10,8 +10,8 @@ from reconciler.access.explain.explain import who_can
 from reconciler.cli.access_notes import kinds_for, notes_on
 from reconciler.cli.access_query import (
     check_place,
+    check_privilege,
     parse_path,
-    parse_privilege,
 )
 from reconciler.cli.access_source import (
     FromFiles,
@@ -20,7 +20,8 @@ from reconciler.cli.access_source import (
     view_access,
 )
 from reconciler.cli.app import app
-from reconciler.cli.command import CommonOptions, Panel, command
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, now
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
@@ -42,12 +43,13 @@ def who_can_command(
     check_sources(from_files=from_files, planned=planned)
     if privilege.startswith("/"):
         privilege, path = path, privilege
-    wanted, where = parse_privilege(privilege), parse_path(path)
+    wanted, where = privilege, parse_path(path)
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         seen = view_access(
             cluster, settings, from_files=from_files, planned=planned, kinds=kinds_for(where)
         )
+        check_privilege(seen.table, wanted)
         check_place(seen.table, where)
         holders = who_can(seen.table, wanted, where, now())
         notes = tuple(notes_on(seen, where, "pam"))

@@ -8,12 +8,13 @@ from typing import Any
 
 from reconciler.desired.toml.document import Document
 from reconciler.desired.validation import salvage, validate
+from reconciler.invalid_value import InvalidValue, message_and_hint
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.field_types import TOKEN, USER
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import Policy
 from reconciler.pve.acl_paths import check_path, normalize_path
-from reconciler.pve.builtin_roles import known_privilege
+from reconciler.pve.release import privilege_of_any_release
 from reconciler.text.suggest import did_you_mean
 
 
@@ -73,7 +74,7 @@ def _checked(
         try:
             check(str(text))
         except ValueError as error:
-            message, _, hint = str(error).partition("; ")
+            message, hint = message_and_hint(error)
             place = document.node(document.root, *outer, table, key, number)
             source = document.source(place)
             yield Finding("INVALID_VALUE", Severity.ERROR, message, hint, source=source)
@@ -82,9 +83,9 @@ def _checked(
 def _glob_of(kind: str) -> Callable[[str], None]:
     def check(glob: str) -> None:
         if not glob or glob.startswith(f"{kind}."):
-            raise ValueError(
-                f"'{glob}' is not a glob over {kind} names; write the name alone, without "
-                f"'{kind}.', or * for everything"
+            raise InvalidValue(
+                f"'{glob}' is not a glob over {kind} names",
+                f"write the name alone, without '{kind}.', or * for everything",
             )
 
     return check
@@ -93,36 +94,38 @@ def _glob_of(kind: str) -> Callable[[str], None]:
 def _addresses(glob: str) -> None:
     kind, dot, name = glob.partition(".")
     if not (dot and name):
-        raise ValueError(
-            f"'{glob}' is not a valid address; write KIND.NAME, as in user.root@pam or group.*"
+        raise InvalidValue(
+            f"'{glob}' is not a valid address", "write KIND.NAME, as in user.root@pam or group.*"
         )
     if kind not in all_kinds() and "*" not in kind:
         likely = did_you_mean(kind, all_kinds())
-        raise ValueError(
-            f"there is no kind '{kind}' in '{glob}'; "
-            + (likely or "write KIND.NAME, as in user.root@pam or group.*")
+        raise InvalidValue(
+            f"there is no kind '{kind}' in '{glob}'",
+            likely or "write KIND.NAME, as in user.root@pam or group.*",
         )
 
 
 def _privilege_on_path(text: str) -> None:
     name, on, path = text.partition(" on ")
     if not on:
-        raise ValueError(f"'{text}' is not understood; write PRIVILEGE on PATH")
-    known_privilege(name.strip())
+        raise InvalidValue(f"'{text}' is not understood", "write PRIVILEGE on PATH")
+    privilege_of_any_release(name.strip())
     normal = normalize_path(path.strip())
     if normal is None or not check_path(normal):
-        raise ValueError(f"'{path.strip()}' is no ACL path in Proxmox VE; / means everything")
+        raise InvalidValue(f"'{path.strip()}' is no ACL path in Proxmox VE", "/ means everything")
 
 
 def _principal(text: str) -> None:
     if not (USER.fullmatch(text) or TOKEN.fullmatch(text)):
-        raise ValueError(f"'{text}' is not a valid principal; write user@realm or user@realm!token")
+        raise InvalidValue(
+            f"'{text}' is not a valid principal", "write user@realm or user@realm!token"
+        )
 
 
 def _code(text: str) -> None:
     if not _CODE.fullmatch(text):
-        raise ValueError(
-            f"'{text}' is not a valid code; write it as findings do, such as LINT_ADMIN_ON_ROOT"
+        raise InvalidValue(
+            f"'{text}' is not a valid code", "write it as findings do, such as LINT_ADMIN_ON_ROOT"
         )
 
 

@@ -34,6 +34,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import Policy
 from reconciler.model.target import SANDBOX, Target
 from reconciler.model.trust import Trust
+from reconciler.pve.release import NEWEST
 from reconciler.text.suggest import did_you_mean
 
 SETTINGS_FILE = "pvectl.toml"
@@ -146,12 +147,13 @@ def read_settings(folder: Path, trusted: Path | None = None) -> Settings:
 def _completed(
     cluster: ClusterSettings, proposed: ClusterSettings | None, trust: Trust | None
 ) -> ClusterSettings:
-    """A trusted target with the variables, and the folder, that the state folder gives it."""
+    """A trusted target with the variables, folder and release that the state folder gives it."""
     if proposed is None:
         return replace(cluster, trust=trust)
     folder = proposed.folder if cluster.folder == cluster.root else cluster.folder
     variables = {**proposed.variables, **cluster.variables}
-    return replace(cluster, folder=folder, variables=variables, trust=trust)
+    release = proposed.release if cluster.release is NEWEST else cluster.release
+    return replace(cluster, folder=folder, variables=variables, trust=trust, release=release)
 
 
 def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -> Settings:

@@ -7,18 +7,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from reconciler.desired.reach import OUT_OF_REACH, Reach, how_to_allow, in_ci, is_proposed
 from reconciler.desired.toml.document import Document
 from reconciler.desired.toml.positions import PositionNode
-from reconciler.desired.validation import salvage, validate
+from reconciler.desired.validation import problem_words, salvage, validate
 from reconciler.errors import UsageError
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SECRET_VARIABLE, SecretRef
 from reconciler.model.target import SANDBOX, Target
 from reconciler.model.trust import Trust
+from reconciler.pve.release import NEWEST, Release, release_named
 
 ENVIRONMENT = {
     "PVECTL_ENDPOINT": "endpoints",
@@ -48,6 +49,10 @@ _Texts = Annotated[
 _Seconds = Annotated[float | int, Field(gt=0)]
 
 
+def _known_release(text: str) -> str:
+    return release_named(text).version
+
+
 EVERYTHING = frozenset({*Target.model_fields, "secret"})
 """All of a connection."""
 
@@ -74,6 +79,10 @@ class TargetTable(TomlTable):
     read_timeout: _Seconds = Field(default=30.0, description="seconds")
     write_timeout: _Seconds = Field(default=90.0, description="seconds")
     vars: dict[str, Any] = Field(default={}, description="variables, used as ${name}")
+    release: Annotated[str, AfterValidator(_known_release)] | None = Field(
+        default=None,
+        description="of Proxmox VE, as in 9.2: what the files are checked for; else the newest",
+    )
     folder: str | None = Field(
         default=None, description="the state files of this cluster, in a folder of their own"
     )
@@ -87,6 +96,7 @@ class ClusterSettings:
     connection the state folder did not say: names of fields of Target, and "secret". `root`: the
     state folder, where it is another one than `folder`. `base`: where the command of a trusted
     secret runs. `trust`: what the files may reach outside the state folder.
+    `release`: of Proxmox VE, for which the files are checked.
     """
 
     name: str
@@ -98,6 +108,7 @@ class ClusterSettings:
     root: Path | None = None
     base: Path | None = None
     trust: Trust | None = None
+    release: Release = NEWEST
 
     @property
     def reach(self) -> Reach:
@@ -146,6 +157,7 @@ def read_cluster(
         trusted=frozenset() if trusted is None else EVERYTHING,
         root=folder,
         base=trusted,
+        release=release_named(table.release) if table.release else NEWEST,
     )
     return cluster, findings + found
 
@@ -216,7 +228,7 @@ def _target(
     findings = []
     for problem in problems:
         key = {"endpoints": "endpoint"}.get(str(*problem["loc"][:1]), str(*problem["loc"][:1]))
-        message, _, hint = str(problem.get("ctx", {}).get("error", problem["msg"])).partition("; ")
+        message, hint = problem_words(problem)
         place = document.node(node, key, *problem["loc"][1:])
         source = document.source(place)
         findings.append(Finding("INVALID_VALUE", Severity.ERROR, message, hint, source=source))
@@ -262,7 +274,8 @@ def _overridden(target: Target | None, given: Mapping[str, str]) -> Target:
         problem = error.errors(include_url=False, include_input=False)[0]
         field = str(*problem["loc"][:1])
         name = next((n for n in given if ENVIRONMENT[n] == field), ", ".join(given))
-        message = str(problem.get("ctx", {}).get("error", problem["msg"]))
+        message, hint = problem_words(problem)
         if problem["type"] == "missing":
             message = "PVECTL_ENDPOINT is not set, and the settings name no endpoint"
-        raise UsageError(f"{name}: {message}", hint="correct or unset the variable") from None
+        hint = ": ".join(filter(None, ("correct or unset the variable", hint)))
+        raise UsageError(f"{name}: {message}", hint=hint) from None

@@ -126,6 +126,13 @@ def read_journal(path: Path) -> list[Event]:
     return _parse(_bytes(path), path)[0]
 
 
+def read_chain(path: Path) -> tuple[list[Event], list[str]]:
+    """The events of a journal, and the hash of each; raises JournalBroken, JournalFailed."""
+    raw = _bytes(path)
+    events = _parse(raw, path)[0]
+    return events, [json.loads(line)["hash"] for line in raw.split(b"\n")[: len(events)]]
+
+
 def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()

@@ -11,8 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from reconciler.errors import JournalBroken, JournalFailed, JournalUnfinished, UsageError
+from reconciler.execution.journal.chain import newest
 from reconciler.execution.journal.journal import RESERVE, Journal, read_journal
 from reconciler.execution.journal.replay import point_of_no_return, reject_broken
 from reconciler.execution.lock.local import refuse_running
@@ -21,6 +23,7 @@ from reconciler.kinds import fingerprint, specs
 from reconciler.kinds.shared.step import misfit
 from reconciler.model.address import Address
 from reconciler.model.plan import Plan
+from reconciler.model.run import RESTORED, ROLLED_BACK
 from reconciler.model.run_state import OVERTAKEN, RunState
 from reconciler.model.spec import canonical
 
@@ -89,6 +92,20 @@ def unfinished(folder: Path) -> Path | None:
     return None
 
 
+def not_restored(folder: Path) -> Path | None:
+    """The newest journal, if its run was rolled back and left objects otherwise than before.
+
+    A later run that ends takes its place. Raises JournalBroken, JournalFailed.
+    """
+    for path in journals(folder)[-1:]:
+        state = RunState.of(read_journal(path))
+        last = state.events[-1] if state.events else None
+        if last is not None and state.is_finished and last.data.get("outcome") == ROLLED_BACK:
+            became = last.data.get("objects", {}).values()
+            return path if set(became) - RESTORED else None
+    return None
+
+
 def _seems_finished(path: Path) -> bool:
     """Judged by the last line only, so that many old journals cost nothing."""
     try:
@@ -133,13 +150,21 @@ def refuse_to_begin(folder: Path) -> None:
         raise
 
 
-def start(folder: Path, plan: Plan, owner: str, run_url: str, now: float) -> Journal:
-    """A new journal that begins with the plan; raises JournalFailed."""
+def start(
+    folder: Path, plan: Plan, owner: str, run_url: str, now: float, signer: str = ""
+) -> Journal:
+    """A new journal that begins with the plan, who signed it, and the hash with which the run
+    before it ended; raises JournalFailed."""
     moment = dt.datetime.fromtimestamp(now, dt.UTC)
     path = folder / f"{moment:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.jsonl"
     content = plan.to_json()
     journal = Journal.create(path, RESERVE + TIMES * len(canonical(content)))
-    begin = {"owner": owner, "run": run_url, "time": round(now, 3)}
+    begin: dict[str, Any] = {"owner": owner, "run": run_url, "time": round(now, 3)}
+    if signer:
+        begin["signer"] = signer
+    follows = newest(folder, besides=path)
+    if follows:
+        begin["follows"] = follows
     try:
         journal.write("begin", plan=content, digest=plan.digest, **begin)
     except JournalFailed:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
-from reconciler.execution.wording import differences, said
 from reconciler.kinds import kind_of, references, visible
 from reconciler.model.address import Address
 from reconciler.model.change import Change
+from reconciler.model.field_diff import in_one_line, object_text
 from reconciler.model.spec import Spec, State
 
 
@@ -98,7 +98,8 @@ def describe(change: Change, state: State) -> str:
     before, after = (as_shown(change.address, side) for side in (change.before, change.after))
     live = state.get(change.address)
     if before is None:
-        return f"{change.address}: planned to be created ({said(after)}), found {said(live)}"
-    planned = "to be deleted" if after is None else differences(before, after)
-    found = said(live) if live is None else differences(before, live) or "as it was before"
+        wanted, there = object_text(after), object_text(live)
+        return f"{change.address}: planned to be created ({wanted}), found {there}"
+    planned = "to be deleted" if after is None else in_one_line(before, after)
+    found = object_text(live) if live is None else in_one_line(before, live) or "as it was before"
     return f"{change.address}: planned {planned or 'a new secret'}, found {found}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from reconciler.access.table import GROUP, TOKEN, USER, AccessTable
+from reconciler.access.contents import GROUP, TOKEN, USER
+from reconciler.access.table import AccessTable
 from reconciler.kinds.acl.table import AclSpec, AclTable, declare, export, fold, parse_entry, review
 from reconciler.kinds.kind import Kind, Need, Place, Reads
 from reconciler.kinds.shared.answer_shape import FLAG, ID, PATH, WORD, Fields, Rows, one_of
@@ -19,7 +20,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.request import Request, Value, request
 from reconciler.model.spec import State
 from reconciler.pve.acl_paths import check_path
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+from reconciler.pve.release import is_built_in
 
 ACL = request("GET", "access", "acl")
 _ENTRY = Fields(
@@ -39,7 +40,7 @@ def _references(name: str, spec: AclSpec) -> Iterable[Address]:
     del spec
     entry = parse_entry(name)
     yield Address(entry.kind, entry.principal)
-    if entry.role not in BUILT_IN_ROLES:
+    if not is_built_in(entry.role):
         yield Address("role", entry.role)
     head, _, rest = entry.path[1:].partition("/")
     if rest and head in {"pool", "storage"}:

@@ -8,11 +8,13 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
+from reconciler.access.contents import GROUP, ROOT, TOKEN, USER
 from reconciler.access.evaluate import privileges
-from reconciler.access.table import GROUP, ROOT, TOKEN, USER, AccessTable
-from reconciler.kinds.shared.field_types import NAME, Expiry, names
+from reconciler.access.table import AccessTable
+from reconciler.invalid_value import InvalidValue
+from reconciler.kinds.shared.field_types import NAME, Expiry, asked_release, names
 from reconciler.kinds.shared.field_types import TOKEN as TOKEN_ID
 from reconciler.kinds.shared.field_types import USER as USER_ID
 from reconciler.model.address import Address
@@ -20,8 +22,8 @@ from reconciler.model.declared import Declaration, Declared
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
-from reconciler.pve.acl_paths import check_path, normalize_path
-from reconciler.pve.builtin_roles import PRIVILEGES
+from reconciler.pve.acl_paths import newest_only, normalize_path
+from reconciler.pve.release import known_role
 
 
 class AclSpec(Spec):
@@ -47,7 +49,7 @@ def parse_entry(name: str) -> Entry:
     who, bar, role = rest.rpartition("|")
     kind, colon, principal = who.partition(":")
     if not (bar and colon):
-        raise ValueError(f"'{name}' is not an ACL entry; PATH|KIND:PRINCIPAL|ROLE is expected")
+        raise InvalidValue(f"'{name}' is not an ACL entry", "PATH|KIND:PRINCIPAL|ROLE is expected")
     return Entry(path, kind, principal, role)
 
 
@@ -55,53 +57,61 @@ _MEANT = {"datacenter": "/", "dc": "/", "cluster": "/", "root": "/", "pools": "/
 _MEANT |= {"vm": "/vms", "node": "/nodes", "storages": "/storage", "qemu": "/vms", "lxc": "/vms"}
 
 
-def valid_path(path: str) -> str:
+def _valid_path(path: str, info: ValidationInfo) -> str:
     """The path in normal form; raises ValueError with what is probably meant."""
+    release = asked_release(info)
     normal = normalize_path(path)
-    if normal is not None and check_path(normal):
+    if normal is not None and release.takes_path(normal):
         return normal
+    if normal is not None and newest_only(normal):
+        raise InvalidValue(
+            f"{release.name} takes no entry on '{path}'",
+            "grant on a path above it, or name the release of the cluster: [target] release",
+        )
     head, slash, rest = path.strip("/").partition("/")
     if head in _MEANT:
         likely = _MEANT[head] + (slash + rest if _MEANT[head] != "/" else "")
-        raise ValueError(f"'{path}' is no ACL path in Proxmox VE; '{likely}' is meant")
-    raise ValueError(
-        f"'{path}' is no ACL path in Proxmox VE; it knows /, /access, /access/groups/G, "
-        "/access/realm/R, /nodes/N, /pool/P, /storage/S, /vms/ID (from 100), /sdn/..., /mapping/..."
+        raise InvalidValue(f"'{path}' is no ACL path in Proxmox VE", f"'{likely}' is meant")
+    raise InvalidValue(
+        f"'{path}' is no ACL path in Proxmox VE",
+        "it knows /, /access, /access/groups/G, /access/realm/R, /nodes/N, /pool/P, "
+        "/storage/S, /vms/ID (from 100), /sdn/..., /mapping/...",
     )
 
 
-def _valid_role(role: str) -> str:
-    if role in PRIVILEGES:
-        raise ValueError(f"'{role}' is a privilege, no role; declare a role that has it")
+def _valid_role(role: str, info: ValidationInfo) -> str:
+    release = asked_release(info)
+    if role in release.privileges:
+        raise InvalidValue(f"'{role}' is a privilege, no role", "declare a role that has it")
     if not NAME.fullmatch(role):
-        raise ValueError(
-            f"'{role}' is not a valid role name; use letters, digits, '.', '-' and '_'"
+        raise InvalidValue(
+            f"'{role}' is not a valid role name", "use letters, digits, '.', '-' and '_'"
         )
-    return role
+    return known_role(role, release)
 
 
 def _valid_user(user: str) -> str:
     if user == ROOT:
-        raise ValueError(
-            "root@pam holds every privilege anyway and Proxmox VE drops its entries; remove it"
+        raise InvalidValue(
+            "root@pam holds every privilege anyway and Proxmox VE drops its entries", "remove it"
         )
     if TOKEN_ID.fullmatch(user):
-        raise ValueError(f"'{user}' is a token; write it under tokens")
+        raise InvalidValue(f"'{user}' is a token", "write it under tokens")
     if not USER_ID.fullmatch(user):
-        raise ValueError(f"'{user}' is not a valid user ID; NAME@REALM is expected")
+        raise InvalidValue(f"'{user}' is not a valid user ID", "NAME@REALM is expected")
     return user
 
 
 def _valid_group(group: str) -> str:
     if not NAME.fullmatch(group):
         hint = "write it under users" if "@" in group.lstrip("@") else "write the name without '@'"
-        raise ValueError(f"'{group}' is not a valid group name; {hint}")
+        raise InvalidValue(f"'{group}' is not a valid group name", hint)
     return group
 
 
 def _valid_token(token: str) -> str:
     if not TOKEN_ID.fullmatch(token):
-        raise ValueError(f"'{token}' is not a valid token ID; NAME@REALM!TOKEN is expected")
+        raise InvalidValue(f"'{token}' is not a valid token ID", "NAME@REALM!TOKEN is expected")
     return token
 
 
@@ -116,7 +126,7 @@ class AclTable(TomlTable):
     roles: list[Annotated[str, AfterValidator(_valid_role)]] = Field(
         min_length=1, description="names of roles"
     )
-    paths: list[Annotated[str, AfterValidator(valid_path)]] = Field(
+    paths: list[Annotated[str, AfterValidator(_valid_path)]] = Field(
         min_length=1, description="ACL paths, such as /vms/100"
     )
     users: list[Annotated[str, AfterValidator(_valid_user)]] = Field(
@@ -139,7 +149,7 @@ class AclTable(TomlTable):
     @model_validator(mode="after")
     def _somebody(self) -> AclTable:
         if not (self.users or self.groups or self.tokens):
-            raise ValueError("a grant to nobody; give at least one of users, groups, tokens")
+            raise InvalidValue("a grant to nobody", "give at least one of users, groups, tokens")
         return self
 
 
@@ -157,9 +167,9 @@ def declare(name: str, parent: str, table: AclTable) -> Iterable[Declaration]:
     derived = {(USER, user) for user in paired if user != ROOT} - named
     number = len(set(table.paths)) * len(set(table.roles)) * (len(named) + len(derived))
     if number > MOST:
-        raise ValueError(
-            f"the table stands for {number:,} entries, more than {MOST:,}; "
-            "grant to groups instead of users, or to pools instead of single guests"
+        raise InvalidValue(
+            f"the table stands for {number:,} entries, more than {MOST:,}",
+            "grant to groups instead of users, or to pools instead of single guests",
         )
     entries = [(f"{kind}:{who}", False) for kind, who in sorted(named)]
     entries += [(f"{kind}:{who}", True) for kind, who in sorted(derived)]

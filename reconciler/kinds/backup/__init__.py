@@ -37,7 +37,7 @@ from reconciler.model.request import Request, Value, request
 from reconciler.model.spec import Spec, State
 from reconciler.pve.backup_options import ROOT_ONLY, SELECTION, VZDUMP_OPTIONS
 from reconciler.pve.formats import split_list
-from reconciler.pve.property_strings import parse_properties
+from reconciler.pve.parameter_check import parse_properties
 
 JOBS = request("GET", "cluster", "backup")
 _JOB = Fields(

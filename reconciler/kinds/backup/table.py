@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.shared.field_types import Text
 from reconciler.kinds.shared.jobs import Schedule
 from reconciler.kinds.shared.options import (
@@ -22,8 +23,15 @@ from reconciler.kinds.shared.options import (
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
-from reconciler.pve.backup_options import ROOT_ONLY, SELECTION, VZDUMP_OPTIONS, notes_complaint
-from reconciler.pve.formats import check
+from reconciler.pve.backup_options import (
+    JOB_OPTIONS,
+    ROOT_ONLY,
+    SELECTION,
+    VZDUMP_OPTIONS,
+    notes_complaint,
+)
+from reconciler.pve.parameter_check import check_format
+from reconciler.pve.schema import ParameterTable
 
 GuestId = Annotated[int, Field(ge=100, le=999_999_999)]
 
@@ -60,6 +68,8 @@ class Selection(BaseModel):
 
 class BackupSpec(Spec):
     """`options`: everything else by PVE's names, only what is set; the rest is vzdump's default."""
+
+    option_table: ClassVar[ParameterTable] = JOB_OPTIONS
 
     schedule: str
     selection: Selection
@@ -112,9 +122,9 @@ def check_name(name: str, parent: str) -> None:
     """
     del parent
     if not _ID.fullmatch(name):
-        raise ValueError(
-            f"'{name}' is not a valid job ID: a letter, then letters, digits, '_', '-'; at least "
-            "two characters"
+        raise InvalidValue(
+            f"'{name}' is not a valid job ID",
+            "write a letter, then one or more of letters, digits, '_', '-'",
         )
     if len(name) > 50:
         raise ValueError(f"the id '{name}' is longer than 50 characters")
@@ -124,7 +134,7 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
     """One job; raises ValueError for what does not fit together."""
     del parent
     if table.pool:
-        complaint = check("pve-poolid", table.pool)
+        complaint = check_format("pve-poolid", table.pool)
         if complaint:
             raise ValueError(complaint.strip())
     given = given_options(table, PLAIN)
@@ -156,4 +166,4 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
 
 def is_creatable(name: str) -> bool:
     """Whether a job of this id can be made; PVE itself makes ids that it refuses from others."""
-    return check("pve-configid", name) is None
+    return check_format("pve-configid", name) is None

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from reconciler.access.table import AccessTable, PoolMembers
+from reconciler.access.contents import PoolMembers
+from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.pool.membership import PoolSpec, pool_requests, pool_title
 from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows

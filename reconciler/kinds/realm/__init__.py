@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.access.table import AccessTable
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.realm.table import (
     SENSITIVE,
@@ -37,7 +38,7 @@ _REALM = Fields({}, {"digest": TEXT, **answered(REALM_OPTIONS)})
 
 def _export(name: str, spec: RealmSpec) -> dict[str, Any]:
     if not spec.type:
-        raise ValueError(f"Proxmox VE cannot read realm {name}; {_BROKEN}")
+        raise InvalidValue(f"Proxmox VE cannot read realm {name}", _BROKEN)
     table: dict[str, Any] = {"type": spec.type}
     for option, value in spec.options:
         table[toml_name(option)] = to_toml(REALM_OPTIONS[option], value)

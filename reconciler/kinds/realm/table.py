@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
+from reconciler.invalid_value import InvalidValue
+from reconciler.kinds.shared.field_types import names
 from reconciler.kinds.shared.options import (
     EMPTY,
     Options,
@@ -21,8 +23,8 @@ from reconciler.kinds.shared.section import check_options, check_required, witho
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
-from reconciler.pve.formats import check
-from reconciler.pve.property_strings import parse_properties, render_properties
+from reconciler.pve.parameter_check import check_format, parse_properties
+from reconciler.pve.property_strings import render_properties
 from reconciler.pve.realm_options import (
     BUILT_IN_REALMS,
     REALM_OPTIONS,
@@ -30,9 +32,10 @@ from reconciler.pve.realm_options import (
     REALM_TYPES,
     sync_defaults,
 )
+from reconciler.pve.schema import ParameterTable, Secrecy, secret_names
 
-SENSITIVE = ("client-key", "password")
-SHOWN = frozenset({"client-key"})
+SENSITIVE = names(secret_names(REALM_OPTIONS))
+SHOWN = secret_names(REALM_OPTIONS, Secrecy.ANSWERED)
 """Secrets that PVE gives away when it is asked, so that it can be seen whether they are there."""
 
 _PLAIN = tuple(name for name in REALM_OPTIONS if name not in SENSITIVE)
@@ -43,6 +46,8 @@ class RealmSpec(Spec):
 
     `held`: secrets that PVE shows to be set. `secrets`: those to send.
     """
+
+    option_table: ClassVar[ParameterTable] = REALM_OPTIONS
 
     type: str = ""
     options: Options = ()
@@ -69,7 +74,7 @@ RealmTable = table_model(
 def check_name(name: str, parent: str) -> None:
     """Raises ValueError for what cannot be the name of a realm."""
     del parent
-    complaint = check("pve-realm", name)
+    complaint = check_format("pve-realm", name)
     if complaint:
         raise ValueError(f"'{name}': {complaint.strip()}")
     if len(name) > 32:
@@ -86,7 +91,7 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
     check_options(section, {**given, **dict.fromkeys(secrets, "set")})
     check_required(section, (option for option, value in given.items() if value not in EMPTY))
     if _has_key(given.get("tfa", "")):
-        raise ValueError("tfa holds a secret key; set it in Proxmox VE, pvectl leaves it alone")
+        raise InvalidValue("tfa holds a secret key", "set it in Proxmox VE, pvectl leaves it alone")
     sent = tuple(sorted(secrets.items()))
     yield Declaration(name, RealmSpec(type=kind, options=normal(name, given), secrets=sent))
 

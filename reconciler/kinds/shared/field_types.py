@@ -8,9 +8,17 @@ import urllib.parse
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
-from reconciler.pve.builtin_roles import PRIVILEGES, known_privilege
+from reconciler.invalid_value import InvalidValue
+from reconciler.pve.release import NEWEST, Release, known_privilege
 
 REALM = re.compile(r"[A-Za-z][A-Za-z0-9.\-_]+")
 USER = re.compile(r"[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+")
@@ -25,9 +33,11 @@ def plain_text(value: str) -> str:
     (AccessControl.pm, parse_user_config), so both would show as drift without end.
     """
     if value == "0":
-        raise ValueError("the text '0' reads back as empty from Proxmox VE; write something else")
+        raise InvalidValue(
+            "the text '0' reads back as empty from Proxmox VE", "write something else"
+        )
     if value != value.strip():
-        raise ValueError("blanks at the start or end are lost in Proxmox VE; remove them")
+        raise InvalidValue("blanks at the start or end are lost in Proxmox VE", "remove them")
     return value
 
 
@@ -39,7 +49,7 @@ def _expiry(value: object) -> object:
     if isinstance(value, dt.date):
         return int(dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC).timestamp())
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("a date is expected; write it without quotes, as in 2027-01-01")  # noqa: TRY004 - pydantic reports ValueErrors
+        raise InvalidValue("a date is expected", "write it without quotes, as in 2027-01-01")
     return value
 
 
@@ -63,10 +73,19 @@ Expiry = Annotated[
 ]
 
 
+def asked_release(info: ValidationInfo) -> Release:
+    """The release that a table is written for: the context in which it is validated."""
+    return info.context if isinstance(info.context, Release) else NEWEST
+
+
+def _privilege(name: str, info: ValidationInfo) -> str:
+    return known_privilege(name, asked_release(info))
+
+
 Privilege = Annotated[
     str,
-    AfterValidator(known_privilege),
-    WithJsonSchema({"type": "string", "enum": sorted(PRIVILEGES)}),
+    AfterValidator(_privilege),
+    WithJsonSchema({"type": "string", "enum": sorted(NEWEST.privileges)}),
 ]
 
 

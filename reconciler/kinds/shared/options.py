@@ -19,14 +19,15 @@ from pydantic import (
     model_validator,
 )
 
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.shared.answer_shape import NUMBER, OPTION, Shape
 from reconciler.kinds.shared.field_types import plain_text
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
-from reconciler.pve import schema
 from reconciler.pve.formats import split_list
-from reconciler.pve.property_strings import PROPERTY_STRINGS, parse_properties, render_properties
-from reconciler.pve.schema import Param
+from reconciler.pve.parameter_check import complaint, parse_properties
+from reconciler.pve.property_strings import PROPERTY_STRINGS, render_properties
+from reconciler.pve.schema import Param, ParameterValue
 
 OptionValue = str | tuple[str, ...]
 
@@ -66,7 +67,9 @@ def options(values: Mapping[str, OptionValue]) -> tuple[tuple[str, OptionValue],
 def without_line_feed(text: str) -> str:
     """Raises ValueError for what no section file can hold (SectionConfig.pm)."""
     if "\n" in text:
-        raise ValueError("a line feed cannot stand in this file; Proxmox VE keeps one line each")
+        raise InvalidValue(
+            "a line feed cannot stand in this file", "Proxmox VE keeps one line each"
+        )
     return text
 
 
@@ -92,10 +95,10 @@ def from_toml(name: str, param: Param, value: Any) -> OptionValue:
         without_line_feed(text)
         if name == "comment" or text != text.strip():
             plain_text(text)
-    sent: schema.ParameterValue = list(found) if param.type == "array" else _joined(found)
-    complaint = schema.complaint(param, sent, name) if found not in EMPTY else None
-    if complaint is not None:
-        raise ValueError(f"{toml_name(name)} is refused: {complaint.strip()}")
+    sent: ParameterValue = list(found) if param.type == "array" else _joined(found)
+    refusal = complaint(param, sent, name) if found not in EMPTY else None
+    if refusal is not None:
+        raise ValueError(f"{toml_name(name)} is refused: {refusal.strip()}")
     return found
 
 
@@ -181,7 +184,7 @@ class KeepTable(TomlTable):
     @model_validator(mode="after")
     def _consistent(self) -> KeepTable:
         if not self.model_fields_set:
-            raise ValueError("an empty table keeps nothing in particular; write { all = true }")
+            raise InvalidValue("an empty table keeps nothing in particular", "write { all = true }")
         self.rules()
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.shared.options import EMPTY, OptionValue, to_param, toml_name
 from reconciler.model.request import Value
 from reconciler.pve.schema import Param
@@ -20,7 +21,7 @@ def check_options(section: SectionType, given: Mapping[str, OptionValue]) -> Non
         if name not in section:
             likely = did_you_mean(toml_name(name), map(toml_name, section.names))
             text = f"type {section.name} has no option {toml_name(name)}"
-            raise ValueError(f"{text}; {likely}" if likely else text)
+            raise InvalidValue(text, likely)
         if name in section.required and value in EMPTY:
             raise ValueError(f"{toml_name(name)} must not be empty: type {section.name} needs it")
 

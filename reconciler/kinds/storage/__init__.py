@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.access.table import AccessTable
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import names
@@ -76,7 +77,7 @@ def _overlay(declared: StorageSpec, live: StorageSpec | None) -> StorageSpec:
     given = dict(declared.options)
     kind = declared.type or (live.type if live else "")
     if not kind:
-        raise ValueError("the storage does not exist; give it a type and it will be created")
+        raise InvalidValue("the storage does not exist", "give it a type and it will be created")
     if kind in STORAGE_TYPES:
         check_type(kind, given, declared.unset, dict(declared.secrets))
     chosen = declared.own_path and kind in STORAGE_TYPES and STORAGE_TYPES[kind].mounted

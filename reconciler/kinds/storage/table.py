@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.shared.field_types import names
 from reconciler.kinds.shared.options import (
     EMPTY,
@@ -31,13 +32,14 @@ from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec
-from reconciler.pve.formats import check
+from reconciler.pve.parameter_check import check_format
+from reconciler.pve.schema import ParameterTable, Secrecy, secret_names
 from reconciler.pve.storage_formats import ISCSI_PROVIDERS, canonical_path
 from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_TRUE_BY_DEFAULT, STORAGE_TYPES
 from reconciler.text.suggest import did_you_mean
 
-SENSITIVE = names(name for kind in STORAGE_TYPES.values() for name in kind.section.sensitive)
-SHOWN_AS_SET = frozenset({"encryption-key", "master-pubkey"})
+SENSITIVE = names(secret_names(STORAGE_OPTIONS))
+SHOWN_AS_SET = secret_names(STORAGE_OPTIONS, Secrecy.PRESENCE)
 """Secrets of which PVE shows that they are there (PBSPlugin.pm, on_add_hook)."""
 
 _PATH = re.compile(r"/[-/a-zA-Z0-9_.@]+")
@@ -55,6 +57,8 @@ class StorageSpec(Spec):
     `ignored` what PVE drops for this storage. `own_path`: its path is the one that PVE chooses
     itself where it mounts the storage; a live spec leaves it out.
     """
+
+    option_table: ClassVar[ParameterTable] = STORAGE_OPTIONS
 
     type: str = ""
     options: Options = ()
@@ -90,7 +94,7 @@ StorageTable = table_model(
 def check_name(name: str, parent: str) -> None:
     """Raises ValueError for what cannot be the id of a storage."""
     del parent
-    complaint = check("pve-storage-id", name)
+    complaint = check_format("pve-storage-id", name)
     if complaint:
         raise ValueError(complaint.strip())
 
@@ -102,7 +106,7 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
     if table.keep is not None:
         given["prune-backups"] = table.keep.rules()
     if given.get("content") == ():
-        raise ValueError('content must name something; ["none"] takes everything away')
+        raise InvalidValue("content must name something", '["none"] takes everything away')
     unset = {_unsettable(option) for option in table.unset}
     for option in sorted(unset & given.keys()):
         raise ValueError(f"{toml_name(option)} is given and unset at the same time")
@@ -146,7 +150,7 @@ def check_type(
     provider = given.get("iscsiprovider")
     if provider is not None and provider not in ISCSI_PROVIDERS:
         known = ", ".join(ISCSI_PROVIDERS)
-        raise ValueError(f"'{provider}' is not a valid iscsiprovider; write one of {known}")
+        raise InvalidValue(f"'{provider}' is not a valid iscsiprovider", f"write one of {known}")
 
 
 def check_secrets(kind: str, secrets: Iterable[str]) -> None:
@@ -223,7 +227,7 @@ def _unsettable(option: str) -> str:
     if option not in _UNSETTABLE:
         likely = did_you_mean(option, _UNSETTABLE)
         text = f"unset names an unknown option '{option}'"
-        raise ValueError(f"{text}; {likely}" if likely else text)
+        raise InvalidValue(text, likely)
     name = _UNSETTABLE[option]
     if name in SENSITIVE and name not in SHOWN_AS_SET:
         raise ValueError(f"{option} cannot be unset: nobody can see whether it is there")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from reconciler.access.explain.snippets import shell
 from reconciler.errors import AuthenticationFailed
+from reconciler.text.shell import shell
 
 RENEWED_AFTER = 3600
 """Seconds; Proxmox VE takes a ticket for two hours."""

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from reconciler.access.analysis.lockout import (
-    SOON,
+    EXPIRY_HORIZON,
     LockoutLoss,
     ProtectedAccess,
     administrators,
     first_loss,
 )
+from reconciler.access.contents import ROOT
 from reconciler.access.delta import apply_delta
 from reconciler.access.login import Login, active, login
-from reconciler.access.table import ROOT, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.kinds import access_delta
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Step
@@ -111,12 +112,12 @@ def _refusal(who: str, message: str, hint: str, *, changes: bool) -> Finding:
 
 def _ending(actor: str, live: AccessTable, steps: Sequence[Step], now: int) -> Iterable[Finding]:
     """The acting token may end before the run does, or before it could be taken back."""
-    if not steps or active(live, actor, now + SOON) or not active(live, actor, now):
+    if not steps or active(live, actor, now + EXPIRY_HORIZON) or not active(live, actor, now):
         return
     end = live.copy()
     for step in steps:
         apply_delta(end, access_delta(step.changes))
-    state = login(end, actor, now + SOON)
+    state = login(end, actor, now + EXPIRY_HORIZON)
     if state in (Login.EXPIRED, Login.OWNER_EXPIRED):
         yield Finding(
             "ACTOR_EXPIRES",

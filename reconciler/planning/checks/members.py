@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from reconciler.access.analysis.effects import listed
 from reconciler.kinds import kind_of, references
 from reconciler.model.address import Address
 from reconciler.model.change import Change
@@ -13,6 +12,7 @@ from reconciler.model.finding import UNDECLARED_MEMBER, Finding, Severity
 from reconciler.model.policy import Mode
 from reconciler.model.spec import State
 from reconciler.planning.checks.context import PlanContext
+from reconciler.text.humanize import in_prose
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
@@ -74,7 +74,7 @@ def undeclared_members(desired: Desired, planned: State) -> Iterable[Finding]:
         yield Finding(
             UNDECLARED_MEMBER,
             Severity.WARNING,
-            f"{listed(members)} {are} of {group.id}, and in no state file",
+            f"{in_prose(members)} {are} of {group.id}, and in no state file",
             hint="declare the user with its groups, or [[removed]] takes it away; [manage] user = "
             '{ mode = "authoritative" } takes away all like it, exclude leaves them alone',
             address=group,

@@ -39,6 +39,17 @@ def missing_references(
     roles: Collection[str] = NEWEST.roles.keys(),
 ) -> Iterable[Finding]:
     """Objects that are named but will not be there; `roles`: the cluster's built-in ones."""
+    for _, finding in _missing(changes, planned, objects, roles):
+        yield finding
+
+
+def _missing(
+    changes: Sequence[Change],
+    planned: State,
+    objects: Mapping[Address, Declared],
+    roles: Collection[str],
+) -> Iterable[tuple[Address, Finding]]:
+    """The object that is not there, and what is to be said about it."""
     read = {address.kind for address in planned} | {"role", "group", "user", "token"}
     """of kinds without a single object it is not known whether they were read"""
     likely: dict[Address, str] = {}
@@ -54,7 +65,7 @@ def missing_references(
             declared = objects.get(address)
             if ref not in likely:
                 likely[ref] = _likely(ref, planned if len(likely) < MOST_HINTS else {})
-            yield Finding(
+            finding = Finding(
                 "NOT_THERE" if tolerated else "UNKNOWN_REFERENCE",
                 Severity.WARNING if tolerated else Severity.ERROR,
                 f"{address} names {ref}, which is neither declared nor in the cluster"
@@ -63,6 +74,7 @@ def missing_references(
                 address=address,
                 source=declared.source if declared else None,
             )
+            yield ref, finding
 
 
 def references_beside_mistakes(desired: Desired, live: State) -> Iterable[Finding]:
@@ -75,11 +87,9 @@ def references_beside_mistakes(desired: Desired, live: State) -> Iterable[Findin
     state = desired.state
     changes = [Change(a, live.get(a), spec, reason) for a, spec in state.items()]
     there = {**live, **state}
-    for one in missing_references(changes, there, desired.objects):
-        if one.severity is Severity.ERROR and not any(
-            f" names {address}, " in one.message for address in desired.broken
-        ):
-            yield one
+    for ref, finding in _missing(changes, there, desired.objects, NEWEST.roles.keys()):
+        if finding.severity is Severity.ERROR and ref not in desired.broken:
+            yield finding
 
 
 def _likely(ref: Address, planned: State) -> str:

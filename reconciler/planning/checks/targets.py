@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from reconciler.access.analysis.effects import listed
 from reconciler.kinds import references
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.finding import PARTIAL, Finding, Severity
 from reconciler.planning.checks.context import PlanContext
+from reconciler.text.humanize import in_prose
 from reconciler.text.suggest import did_you_mean
 
 
@@ -45,12 +45,12 @@ def partial(every: Sequence[Change], chosen: Sequence[Change]) -> Sequence[Findi
     }
     concerned = [str(address) for address in rest if address in named]
     others = "1 other object differs" if len(rest) == 1 else f"{len(rest)} other objects differ"
-    needed = f", among them what these changes name: {listed(concerned)}" if concerned else ""
+    needed = f", among them what these changes name: {in_prose(concerned)}" if concerned else ""
     return [
         Finding(
             PARTIAL,
             Severity.NOTE,
             f"--target: this plan is partial; {others} from the declared state{needed}",
-            hint=f"left out: {listed([str(address) for address in rest])}",
+            hint=f"left out: {in_prose([str(address) for address in rest])}",
         )
     ]

@@ -8,21 +8,23 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from reconciler.access.analysis.affected import affected_principals
-from reconciler.access.analysis.effects import listed, names
+from reconciler.access.analysis.effects import names
 from reconciler.access.analysis.equivalence import equivalence_classes
 from reconciler.access.analysis.impact import known_paths
 from reconciler.access.analysis.path_partition import PathPartition
+from reconciler.access.contents import GROUP, ROOT
 from reconciler.access.delta import Delta, EntryKey, apply_delta
 from reconciler.access.evaluate import index_of, privileges
-from reconciler.access.explain.snippets import shell
 from reconciler.access.login import all_active
 from reconciler.access.path_index import PathIndex
-from reconciler.access.table import GROUP, ROOT, AccessTable
+from reconciler.access.table import AccessTable
 from reconciler.access.trace import TracedEntry, trace_decision
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, LintContext, Rule
 from reconciler.pve.acl_paths import chain
+from reconciler.text.humanize import in_prose
+from reconciler.text.shell import shell
 
 
 class _Does(StrEnum):
@@ -165,7 +167,7 @@ def _denials(scene: LintContext) -> Iterable[Hit]:
         if entry.role == "NoAccess" and verdict.does is _Does.SOMETHING:
             yield Hit(
                 address,
-                f"{_text(entry)} takes {listed(verdict.taken)} from {listed(verdict.victims)}",
+                f"{_text(entry)} takes {in_prose(verdict.taken)} from {in_prose(verdict.victims)}",
                 "grant less in the first place: a grant that is not there needs no denial",
             )
 

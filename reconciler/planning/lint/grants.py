@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.access.analysis.effects import listed
+from reconciler.access.contents import GROUP, ROOT, TOKEN, USER
 from reconciler.access.evaluate import index_of
-from reconciler.access.table import GROUP, ROOT, TOKEN, USER
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, LintContext, Rule
+from reconciler.text.humanize import in_prose
 
 MANY = 3
 """From this many guests on, a pool is worth its while."""
@@ -35,12 +35,12 @@ def _direct(scene: LintContext) -> Iterable[Hit]:
         same = [group for group in sorted(holders) if entry.role in holders[group]]
         own = groups_of.get(entry.principal, ())
         if same:
-            hint = f"make it a member of {listed(same)}, which has the same role there"
+            hint = f"make it a member of {in_prose(same)}, which has the same role there"
             yield Hit(address, f"user {entry.principal} is granted {entry.role} by itself", hint)
         elif own and not index_of(scene.table).tokens_of.get(entry.principal):
             yield Hit(
                 address,
-                f"user {entry.principal} is in {listed(own)} and still has entries of its own",
+                f"user {entry.principal} is in {in_prose(own)} and still has entries of its own",
                 "grant to the group; an entry of the user hides all that its groups have there",
             )
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.access.analysis.affected import owner_of
-from reconciler.access.analysis.effects import listed
+from reconciler.access.contents import ROOT
 from reconciler.access.login import Login, login
-from reconciler.access.table import ROOT
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, LintContext, Rule
+from reconciler.text.humanize import in_prose
 
 _MONTH = 30 * 86400
 
@@ -73,7 +73,7 @@ def _two_realms(scene: LintContext) -> Iterable[Hit]:
         if len(users) > 1:
             yield Hit(
                 Address("user", users[0]),
-                f"{listed(users)} are different accounts",
+                f"{in_prose(users)} are different accounts",
                 "keep one of them, or rename one, so that nobody grants to the wrong one",
             )
 

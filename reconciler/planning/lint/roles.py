@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from reconciler.access.analysis.effects import listed
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, LintContext, Rule
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES
+from reconciler.text.humanize import in_prose
 
 ALIKE = 3
 """Roles with fewer privileges are not compared."""
@@ -42,7 +41,8 @@ def _outside(scene: LintContext) -> Iterable[Hit]:
         if allowed and not any(fnmatchcase(entry.path, glob) for glob in allowed):
             yield Hit(
                 address,
-                f"role {entry.role} is granted on {entry.path}; it is meant for {listed(allowed)}",
+                f"role {entry.role} is granted on {entry.path}; "
+                f"it is meant for {in_prose(allowed)}",
                 "use another role there, or widen allowed_paths",
             )
 
@@ -52,7 +52,7 @@ def _copies(scene: LintContext) -> Iterable[Hit]:
     names = scene.ids("role")
     for role in names:
         own = scene.table.roles[role]
-        others = [*sorted(BUILT_IN_ROLES), *(other for other in names if other < role)]
+        others = [*sorted(scene.table.release.roles), *(other for other in names if other < role)]
         alike = [(sorted(own ^ scene.table.roles[other]), other) for other in others]
         near = [(differing, other) for differing, other in alike if len(differing) <= 1]
         if near and len(own) >= ALIKE:

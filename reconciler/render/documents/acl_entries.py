@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from reconciler.access.contents import split_token
 from reconciler.access.explain.denial import DenialCause, DenialReason
 from reconciler.access.login import Login
-from reconciler.access.table import split_token
 from reconciler.access.trace import EntryEffect, EntryOutcome, IdentityTrace, TracedEntry
 from reconciler.render.document import Block, Style, TextLine
 

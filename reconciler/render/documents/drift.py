@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from reconciler.model.change import Action, Change
 from reconciler.model.drift import Drift, DriftClass, Undeclared
+from reconciler.model.field_diff import FieldDifference, differences, fields
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
 from reconciler.render.document import (
@@ -21,7 +22,6 @@ from reconciler.render.document import (
 )
 from reconciler.render.documents.plan import UNFINISHED, left_alone
 from reconciler.render.documents.plan_steps import TONES, detail_lines, folded, groups
-from reconciler.render.fields import FieldDifferences, differences, fields
 from reconciler.render.json import document
 from reconciler.render.view import View
 from reconciler.text.humanize import count, listed
@@ -139,7 +139,7 @@ def _details(change: Change) -> Iterable[TextLine]:
     return labelled(told, 6, TONES[Action.UPDATE])
 
 
-def _told(one: FieldDifferences) -> str:
+def _told(one: FieldDifference) -> str:
     """`one` leads from the cluster to the files."""
     if not (one.added or one.removed):
         return f"{one.before} in the cluster, {one.after} as declared"

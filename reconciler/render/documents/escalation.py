@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from reconciler.access.contents import ROOT, TOKEN
 from reconciler.access.escalation.search import Escalation
 from reconciler.access.escalation.step import EscalationStep
-from reconciler.access.table import ROOT, TOKEN
 from reconciler.access.trace import TracedEntry
 from reconciler.render import markdown as comment
 from reconciler.render import terminal

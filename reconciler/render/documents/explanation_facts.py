@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from reconciler.access.contents import ROOT
 from reconciler.access.explain.denial import DenialReason
 from reconciler.access.explain.explain import Explanation
 from reconciler.access.login import Login
-from reconciler.access.table import ROOT
 from reconciler.access.trace import EntryEffect
 from reconciler.render.document import Fact
 from reconciler.render.documents.acl_entries import entries_text, login_text, reason_text
@@ -18,7 +18,7 @@ from reconciler.text.humanize import count, listed, moment
 MOST = 6
 """How many paths or groups are named before the rest is counted."""
 
-SOON = 14 * 86400
+EXPIRES_SOON = 14 * 86400
 """Seconds; an expiry that is nearer is pointed out."""
 
 
@@ -165,7 +165,7 @@ def _who(told: Explained) -> str:
 def _login(found: Explanation, view: View) -> str:
     text = login_text(found.login, found.principal)
     if found.expires and found.login is Login.ACTIVE:
-        soon = ", which is soon" if view.now and found.expires - view.now < SOON else ""
+        soon = ", which is soon" if view.now and found.expires - view.now < EXPIRES_SOON else ""
         return f"{text} until {moment(found.expires)}{soon}"
     return text
 

@@ -82,6 +82,7 @@ def _facts(run: RunState) -> Iterable[Fact]:
         ("source", plan.get("source")),
         ("digest", digest),
         ("owner", data.get("owner")),
+        ("signed by", data.get("signer")),
         ("run", data.get("run")),
         ("began", moment(data["time"]) if "time" in data else ""),
     ]

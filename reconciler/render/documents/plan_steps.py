@@ -8,9 +8,9 @@ from reconciler.kinds import kind_of
 from reconciler.kinds.kind import plain_title
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Change, Undo
+from reconciler.model.field_diff import differences, fields
 from reconciler.model.plan import Step
 from reconciler.render.document import Block, Style, TextLine, labelled
-from reconciler.render.fields import differences, fields
 from reconciler.text.humanize import count, listed
 
 MARKS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}

@@ -20,7 +20,7 @@ from reconciler.model.run import (
 )
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
-from reconciler.render.document import Block, Document, Section, Style, TextLine
+from reconciler.render.document import Block, Document, Fact, Section, Style, TextLine
 from reconciler.render.json import document
 from reconciler.render.view import View
 from reconciler.text.humanize import hint_lines
@@ -75,7 +75,10 @@ def outline(report: RunReport, view: View) -> Document:
     closing = [TextLine(_next(report))]
     if not report.verified:
         closing.insert(0, TextLine(NOT_ASKED, Style.WARNING))
-    return Document(title=title, tone=tone, sections=tuple(sections), closing=tuple(closing))
+    facts = (Fact("signed by", report.signer),) if report.signer else ()
+    return Document(
+        title=title, tone=tone, facts=facts, sections=tuple(sections), closing=tuple(closing)
+    )
 
 
 def _cut(blocks: tuple[Block, ...]) -> tuple[Block, ...]:

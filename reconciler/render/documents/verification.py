@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from reconciler.access.expectations.verify import Checkpoint, Disagreement, VerificationOutcome
-from reconciler.access.explain.snippets import shell
 from reconciler.model.declared import Expectation
 from reconciler.pve.acl_paths import UNNAMED
 from reconciler.render import junit as ci
@@ -17,6 +16,7 @@ from reconciler.render.document import Block, Document, Fact, Section, Style, Te
 from reconciler.render.json import document
 from reconciler.render.view import View
 from reconciler.text.humanize import count, listed
+from reconciler.text.shell import shell
 
 FORMAT = 1
 _MOST = 4

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from reconciler.access.analysis.unexpected import entry_json
+from reconciler.access.contents import ROOT, split_token
 from reconciler.access.explain.explain import PrivilegeHolder
 from reconciler.access.login import Login
-from reconciler.access.table import ROOT, split_token
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
 from reconciler.render.document import Block, Document, Fact, Section, Style, TextLine

@@ -6,10 +6,10 @@ import csv as table
 import io
 from collections.abc import Iterator
 
+from reconciler.access.contents import TOKEN, USER
 from reconciler.access.review.accounts import Account
 from reconciler.access.review.privilege_catalog import privilege_in_words
 from reconciler.access.review.review import Review
-from reconciler.access.table import TOKEN, USER
 from reconciler.render.review.labels import TITLES, Places
 from reconciler.render.review.statements import age, expiry
 from reconciler.render.view import View

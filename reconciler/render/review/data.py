@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from reconciler.access.contents import TOKEN
 from reconciler.access.review.accounts import Account, Mark, Risk
 from reconciler.access.review.privilege_catalog import Level, ResourceType, privilege_in_words
 from reconciler.access.review.review import Review
-from reconciler.access.table import TOKEN
 from reconciler.render.review.labels import TITLES, Places, shortened
 from reconciler.render.review.statements import account_changes, age, expiry
 from reconciler.text.sanitize import clean

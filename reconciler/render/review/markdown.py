@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from reconciler.access.contents import TOKEN
 from reconciler.access.review.accounts import Account, Risk
 from reconciler.access.review.privilege_catalog import ResourceType, privilege_in_words
 from reconciler.access.review.profiles import Profile
 from reconciler.access.review.review import Review
-from reconciler.access.table import TOKEN
 from reconciler.render.markdown import cells, code, fence, finding_rows, prose
 from reconciler.render.review.labels import TITLES, Places, shortened
 from reconciler.render.review.statements import (

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
+from reconciler.access.contents import TOKEN, USER
 from reconciler.access.review.accounts import Mark, Risk
 from reconciler.access.review.privilege_catalog import Level, privilege_in_words
 from reconciler.access.review.review import Review
-from reconciler.access.table import TOKEN, USER
 from reconciler.render.collapse import alike
 from reconciler.render.document import Style
 from reconciler.render.review.labels import Places

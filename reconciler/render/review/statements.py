@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from reconciler.access.contents import TOKEN, USER
 from reconciler.access.review.accounts import Account, Age, Mark, Risk
 from reconciler.access.review.comparison import Changed, ReviewComparison, RightsChange
 from reconciler.access.review.privilege_catalog import privilege_in_words
 from reconciler.access.review.review import Ending, Review
-from reconciler.access.table import TOKEN, USER
 from reconciler.model.declared import Waiver
 from reconciler.render.document import Fact, Style
 from reconciler.render.review.labels import Places, shortened

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from reconciler.access.contents import TOKEN
 from reconciler.access.login import Login
 from reconciler.access.review.accounts import Account, Risk
 from reconciler.access.review.privilege_catalog import privilege_in_words
 from reconciler.access.review.profiles import Holding
 from reconciler.access.review.review import Review
-from reconciler.access.table import TOKEN
 from reconciler.render import terminal
 from reconciler.render.collapse import alike
 from reconciler.render.document import Block, Document, Section, Style, TextLine, labelled, section

@@ -16,8 +16,8 @@ from typing import Any
 
 from reconciler.pve.backup_options import VZDUMP_OPTIONS
 from reconciler.pve.formats import split_list
+from reconciler.pve.parameter_check import complaint
 from reconciler.pve.property_strings import render_properties
-from reconciler.pve.schema import complaint
 from reconciler.sandbox.config.jobcfg import PROPERTIES, parse_all_properties
 from reconciler.sandbox.config.perltext import file_bytes, file_text
 from reconciler.sandbox.config.store import Store

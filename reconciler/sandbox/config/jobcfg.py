@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.pve.backup_options import BACKUP_SECTION, JOB_OPTIONS
-from reconciler.pve.property_strings import PROPERTY_STRINGS, parse_properties, render_properties
+from reconciler.pve.parameter_check import parse_properties
+from reconciler.pve.property_strings import PROPERTY_STRINGS, render_properties
 from reconciler.pve.realm_options import REALM_SYNC_OPTIONS, REALM_SYNC_SECTION
 from reconciler.sandbox.config.perltext import decode_text, encode_text
 from reconciler.sandbox.config.sections import SectionFile, Sections, parse, render

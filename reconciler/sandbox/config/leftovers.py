@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reconciler.access.table import GROUP, ROOT, TOKEN, USER, split_token
+from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.kinds.acl.table import AclSpec, Entry, parse_entry
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.pool.membership import PoolSpec

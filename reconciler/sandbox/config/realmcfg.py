@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.pve.formats import check
+from reconciler.pve.parameter_check import check_format
 from reconciler.pve.realm_options import BUILT_IN_REALMS, REALM_OPTIONS, REALM_TYPES
 from reconciler.sandbox.config.perltext import decode_text, encode_text
 from reconciler.sandbox.config.sections import Section, SectionFile, Sections, parse, render
@@ -13,7 +13,7 @@ REALM_FILE = SectionFile(
     name="domains.cfg",
     properties=REALM_OPTIONS,
     types={name: options_of(kind) for name, kind in REALM_TYPES.items()},
-    valid_id=lambda _kind, name: check("pve-realm", name) is None,
+    valid_id=lambda _kind, name: check_format("pve-realm", name) is None,
 )
 
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.pve.schema import Param, ParameterTable, complaint
+from reconciler.pve.parameter_check import complaint
+from reconciler.pve.schema import Param, ParameterTable
 from reconciler.sandbox.config.perltext import file_bytes, file_text, true
 from reconciler.sandbox.failure import ApiError, died
 

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reconciler.pve.formats import check, split_list
+from reconciler.pve.formats import split_list
+from reconciler.pve.parameter_check import check_format
 from reconciler.pve.sections import SectionType
 from reconciler.pve.storage_formats import canonical_path
 from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_SECTIONS, STORAGE_TYPES
@@ -120,7 +121,7 @@ STORAGE_FILE = SectionFile(
     name="storage.cfg",
     properties=STORAGE_OPTIONS,
     types={name: options_of(kind) for name, kind in STORAGE_SECTIONS.items()},
-    valid_id=lambda _kind, name: check("pve-storage-id", name) is None,
+    valid_id=lambda _kind, name: check_format("pve-storage-id", name) is None,
     decode=_decode,
     encode=_encode,
     prepare=_mount,

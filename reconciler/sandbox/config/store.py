@@ -20,6 +20,7 @@ from reconciler.sandbox.config import usercfg, userfile
 from reconciler.sandbox.config.usercfg import UserConfig
 from reconciler.sandbox.failure import ApiError, died
 from reconciler.sandbox.grants import access_table
+from reconciler.sandbox.release import answers_of
 
 FILE_LIMIT = 1024 * 1024
 """Bytes that one file of the cluster file system may have."""
@@ -34,11 +35,15 @@ Stamp = tuple[int, int, int] | None
 class Store:
     """One folder. `lock_wait`: seconds before a lock held by somebody else is an error.
 
-    `task_time`: seconds that a task takes; 0 for within the call.
+    `task_time`: seconds that a task takes; 0 for within the call. `version`: of Proxmox VE, instead
+    of that which `sandbox.json` names; raises UsageError when it is not understood.
     """
 
-    def __init__(self, folder: Path, lock_wait: float = 0.0, task_time: float = 0.0) -> None:
+    def __init__(
+        self, folder: Path, lock_wait: float = 0.0, task_time: float = 0.0, version: str = ""
+    ) -> None:
         self.folder = folder.resolve()
+        self.version, self.release = answers_of(self.folder, version)
         self.lock_wait = lock_wait
         self.task_time = task_time
         self._parsed: dict[tuple[str, Callable[[bytes], Any]], tuple[Stamp, Any]] = {}
@@ -110,15 +115,20 @@ class Store:
 
     def users(self) -> UserConfig:
         """user.cfg, shared: for reading only."""
-        return self.parsed("user.cfg", _read_users).cfg
+        return self.parsed("user.cfg", self._read_users).cfg
 
     def access(self) -> AccessTable:
         """What user.cfg grants, shared: for reading only."""
-        return self.parsed("user.cfg", _read_users).access
+        return self.parsed("user.cfg", self._read_users).access
 
     def passed_over(self) -> tuple[tuple[int, str], ...]:
         """What PVE does not read of user.cfg: lines from 1, and what of them."""
-        return self.parsed("user.cfg", _read_users).passed_over
+        return self.parsed("user.cfg", self._read_users).passed_over
+
+    def _read_users(self, raw: bytes) -> _Users:
+        passed_over: list[tuple[int, str]] = []
+        cfg = usercfg.parse(raw, lambda *one: passed_over.append(one), self.release)
+        return _Users(cfg, access_table(cfg), tuple(passed_over))
 
     def write(self, name: str, data: bytes) -> None:
         """Replace a file; keys and files below priv/ are readable by the owner only."""
@@ -198,7 +208,7 @@ def locked(store: Store, name: str, failure: str = "") -> Iterator[None]:
 def editing_users(store: Store, failure: str) -> Iterator[UserConfig]:
     """user.cfg to be changed under its lock; written when the block ends without an error."""
     with locked(store, "user.cfg", failure):
-        cfg = usercfg.parse(store.read("user.cfg"))
+        cfg = usercfg.parse(store.read("user.cfg"), release=store.release)
         yield cfg
         store.write("user.cfg", userfile.render(cfg))
 
@@ -207,12 +217,6 @@ class _Users(NamedTuple):
     cfg: UserConfig
     access: AccessTable
     passed_over: tuple[tuple[int, str], ...]
-
-
-def _read_users(raw: bytes) -> _Users:
-    passed_over: list[tuple[int, str]] = []
-    cfg = usercfg.parse(raw, lambda line, text: passed_over.append((line, text)))
-    return _Users(cfg, access_table(cfg), tuple(passed_over))
 
 
 def _stamp(path: Path) -> Stamp:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from reconciler.access.table import GROUP, ROOT, TOKEN, USER, split_token
+from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.pve.acl_paths import normalize_path
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES, PRIVILEGES
 from reconciler.pve.formats import is_username, split_list
+from reconciler.pve.release import NEWEST, Release
 from reconciler.sandbox.config.perltext import decode_text, file_text, true
 
 _NAME = re.compile(r"[A-Za-z0-9.\-_]+")
@@ -80,19 +80,20 @@ class AclNode:
 
 @dataclass(slots=True)
 class UserConfig:
-    """The whole file. `roles` holds custom roles only."""
+    """The whole file. `roles` holds custom roles only; `release` has the others."""
 
     users: dict[str, User] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     pools: dict[str, Pool] = field(default_factory=dict)
     roles: dict[str, set[str]] = field(default_factory=dict)
     acl: dict[str, AclNode] = field(default_factory=dict)
+    release: Release = NEWEST
 
     def has_role(self, role: str) -> bool:
-        return role in BUILT_IN_ROLES or role in self.roles
+        return role in self.release.roles or role in self.roles
 
     def privileges_of(self, role: str) -> Iterable[str]:
-        return BUILT_IN_ROLES[role] if role in BUILT_IN_ROLES else self.roles[role]
+        return self.release.roles[role] if role in self.release.roles else self.roles[role]
 
     def node(self, path: str) -> AclNode:
         """The entries of a path, made when there are none. PVE skips a segment `0`."""
@@ -121,12 +122,12 @@ def _unnoticed(_line: int, _text: str) -> None:
     """Nobody asks."""
 
 
-def parse(raw: bytes, note: Note = _unnoticed) -> UserConfig:
+def parse(raw: bytes, note: Note = _unnoticed, release: Release = NEWEST) -> UserConfig:
     """Lines in any order, but a user, group, role or token stands before an entry that names it.
 
-    `note` hears of what is passed over.
+    `note` hears of what is passed over. `release`: that which reads the file.
     """
-    cfg = UserConfig(users={ROOT: User()})
+    cfg = UserConfig(users={ROOT: User()}, release=release)
     for number, line in enumerate(file_text(raw).split("\n"), 1):
         fields = [part.strip(" \t\r\f\v") for part in line.strip(" \t\r\f\v").split(":")]
         while fields and not fields[-1]:
@@ -217,13 +218,13 @@ def _read_group(cfg: UserConfig, data: _Fields) -> None:
 
 def _read_role(cfg: UserConfig, data: _Fields) -> None:
     name = data.at(0)
-    if not _NAME.fullmatch(name) or name in BUILT_IN_ROLES:
-        why = "it is built in" if name in BUILT_IN_ROLES else "its name is not valid"
+    if not _NAME.fullmatch(name) or name in cfg.release.roles:
+        why = "it is built in" if name in cfg.release.roles else "its name is not valid"
         data.drop(f"role '{name}': {why}")
         return
     role = cfg.roles.setdefault(name, set())
     what = f"privilege '{{}}' of role {name}: this release does not know it"
-    role.update(data.kept(split_list(data.at(1)), PRIVILEGES.__contains__, what))
+    role.update(data.kept(split_list(data.at(1)), cfg.release.privileges.__contains__, what))
 
 
 def _read_pool(cfg: UserConfig, data: _Fields) -> None:

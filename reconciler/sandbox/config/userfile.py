@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.access.table import GROUP, ROOT, USER
+from reconciler.access.contents import GROUP, ROOT, USER
 from reconciler.pve.acl_paths import segments
 from reconciler.sandbox.config.perltext import encode_text, file_bytes, number_text, true
 from reconciler.sandbox.config.usercfg import AclNode, User, UserConfig

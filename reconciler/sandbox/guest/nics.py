@@ -6,8 +6,9 @@ import re
 import secrets
 from dataclasses import dataclass, replace
 
-from reconciler.access.table import ROOT
-from reconciler.pve.property_strings import parse_properties, render_properties
+from reconciler.access.contents import ROOT
+from reconciler.pve.parameter_check import parse_properties
+from reconciler.pve.property_strings import render_properties
 from reconciler.sandbox.config.perltext import file_text
 from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context

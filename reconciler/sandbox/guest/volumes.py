@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from reconciler.access.table import ROOT
+from reconciler.access.contents import ROOT
 from reconciler.sandbox.backup.archives import Archive, archive_named, dump_folder
 from reconciler.sandbox.config.sections import Section
 from reconciler.sandbox.config.storagecfg import available_on, storages

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.access.table import split_token
-from reconciler.pve.acl_paths import check_path, normalize_path
+from reconciler.access.contents import split_token
+from reconciler.pve.acl_paths import normalize_path
 from reconciler.pve.schema import Param
 from reconciler.sandbox.accounts import existing_token
 from reconciler.sandbox.checks import everybody, may_modify, perm_modify
@@ -57,7 +57,7 @@ def update(ctx: Context, params: Params) -> None:
         raise bad_parameters(dict.fromkeys(kinds, text))
     path = normalize_path(params.need("path"))
     deleting = params.flag("delete")
-    if path is None or not (deleting or check_path(path)):
+    if path is None or not (deleting or ctx.cfg.release.takes_path(path)):
         raise bad_parameters({"path": f"invalid ACL path '{params.need('path')}'"})
     propagate = params.flag("propagate", default=True)
     with editing_users(ctx.store, "ACL update failed") as cfg:

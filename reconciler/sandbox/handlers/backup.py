@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from reconciler.access.table import ROOT
+from reconciler.access.contents import ROOT
 from reconciler.pve.backup_options import DELETABLE, JOB_OPTIONS
 from reconciler.pve.formats import split_list
 from reconciler.pve.schema import Param

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reconciler.access.table import ROOT
+from reconciler.access.contents import ROOT
 from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import perm
 from reconciler.sandbox.context import Context, Params

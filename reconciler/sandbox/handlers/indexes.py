@@ -9,13 +9,12 @@ from reconciler.sandbox.http.routes import Handler, Routes
 
 routes = Routes()
 
-VERSION = {"version": "9.2.11", "release": "9.2", "repoid": "14a22df35955d97d"}
-
 
 @routes.get("/nodes/{node}/version", everybody, {"node": Param(format="pve-node")})
 @routes.get("/version", everybody)
-def version(_ctx: Context, _params: Params) -> dict[str, str]:
-    return VERSION
+def version(ctx: Context, _params: Params) -> dict[str, str]:
+    version, release = ctx.store.version, ctx.store.release.version
+    return {"version": version, "release": release, "repoid": "14a22df35955d97d"}
 
 
 def _listing(*names: str) -> Handler:

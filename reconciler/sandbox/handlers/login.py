@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from reconciler.access.contents import ROOT
 from reconciler.access.evaluate import privileges
-from reconciler.access.table import ROOT
 from reconciler.pve.acl_paths import normalize_path
 from reconciler.pve.formats import split_list
 from reconciler.pve.schema import Param

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from reconciler.access.contents import split_token
 from reconciler.access.evaluate import effective, privileges
 from reconciler.access.index import Flags
-from reconciler.access.table import split_token
 from reconciler.pve.formats import REALM
 from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import everybody

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.pve.formats import split_list
-from reconciler.pve.property_strings import parse_properties
+from reconciler.pve.parameter_check import parse_properties
 from reconciler.pve.realm_options import (
     REALM_OPTIONS,
     REALM_TYPES,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.pve.builtin_roles import BUILT_IN_ROLES
 from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import everybody, perm
 from reconciler.sandbox.config.store import editing_users
@@ -25,9 +24,10 @@ _RESERVED = "cannot use role ID starting with the (case-insensitive) 'PVE' names
 @routes.get(_ROLES, everybody)
 def index(ctx: Context, _params: Params) -> list[dict[str, Any]]:
     """Everybody sees all roles."""
+    built_in = ctx.cfg.release.roles
     return [
-        {"roleid": name, "privs": ",".join(sorted(names)), "special": int(name in BUILT_IN_ROLES)}
-        for name, names in {**BUILT_IN_ROLES, **ctx.cfg.roles}.items()
+        {"roleid": name, "privs": ",".join(sorted(names)), "special": int(name in built_in)}
+        for name, names in {**built_in, **ctx.cfg.roles}.items()
     ]
 
 
@@ -45,8 +45,8 @@ def create(ctx: Context, params: Params) -> None:
 @routes.get(f"{_ROLES}/{{roleid}}", everybody, _ID)
 def read(ctx: Context, params: Params) -> dict[str, int]:
     name = params.need("roleid")
-    if name in BUILT_IN_ROLES:
-        return dict.fromkeys(sorted(BUILT_IN_ROLES[name]), 1)
+    if name in ctx.cfg.release.roles:
+        return dict.fromkeys(sorted(ctx.cfg.release.roles[name]), 1)
     return dict.fromkeys(sorted(_existing(ctx.cfg, name)), 1)
 
 
@@ -62,7 +62,7 @@ def read(ctx: Context, params: Params) -> dict[str, int]:
 def update(ctx: Context, params: Params) -> None:
     """Without `append` the privileges are replaced, by none when none are given."""
     name = params.need("roleid")
-    if name in BUILT_IN_ROLES:
+    if name in ctx.cfg.release.roles:
         raise died(f"auto-generated role '{name}' cannot be modified")
     with editing_users(ctx.store, "update role failed") as cfg:
         before = _existing(cfg, name)
@@ -74,7 +74,7 @@ def update(ctx: Context, params: Params) -> None:
 def delete(ctx: Context, params: Params) -> None:
     """Its ACL entries stay in the file until the next write; reading skips them."""
     name = params.need("roleid")
-    if name in BUILT_IN_ROLES:
+    if name in ctx.cfg.release.roles:
         raise died(f"auto-generated role '{name}' cannot be deleted")
     with editing_users(ctx.store, "delete role failed") as cfg:
         _existing(cfg, name)

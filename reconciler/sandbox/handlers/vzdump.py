@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from reconciler.access.table import ROOT
+from reconciler.access.contents import ROOT
 from reconciler.pve.backup_options import VZDUMP_OPTIONS
 from reconciler.pve.formats import split_list
 from reconciler.pve.schema import Param

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reconciler.access.table import ROOT, split_token
+from reconciler.access.contents import ROOT, split_token
 from reconciler.errors import (
     AuthenticationFailed,
     RequestRefused,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.access.table import split_token
-from reconciler.pve.schema import ParameterTable, ParameterValue, errors, normalized
+from reconciler.access.contents import split_token
+from reconciler.pve.parameter_check import errors
+from reconciler.pve.schema import ParameterTable, ParameterValue, normalized
 from reconciler.sandbox.checks import allowed
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import ApiError, bad_parameters, died, forbidden
@@ -42,7 +43,7 @@ def call(ctx: Context, method: str, path: str, given: Mapping[str, ParameterValu
     _choose_node(ctx, endpoint, values)
     if endpoint.params is not None:
         raw = normalized(endpoint.params, raw)
-        wrong = errors(endpoint.params, raw)
+        wrong = errors(endpoint.params, raw, release=ctx.store.release)
         if wrong:
             raise bad_parameters(wrong)
     return endpoint.handler(ctx, Params(raw))

@@ -29,9 +29,11 @@ _DRAINED = 16 * BODY_LIMIT
 class Sandbox:
     """A server bound to a port of the loopback interface; `serve` answers until `stop`."""
 
-    def __init__(self, folder: Path, port: int = 0, settings: Settings | None = None) -> None:
+    def __init__(
+        self, folder: Path, port: int = 0, settings: Settings | None = None, version: str = ""
+    ) -> None:
         self.settings = settings if settings is not None else Settings()
-        self.store = Store(folder, self.settings.lock_wait, self.settings.task_time)
+        self.store = Store(folder, self.settings.lock_wait, self.settings.task_time, version)
         certificate, key = server_certificate(self.store)
         self.fingerprint = fingerprint(certificate)
         self.ca_file = self.store.folder / "pve-root-ca.pem"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,9 +11,13 @@ from reconciler.kinds.realm.table import RealmSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.storage.table import StorageSpec
 from reconciler.kinds.user import UserSpec
+from reconciler.live.redact import is_secret_param
+from reconciler.model.field_diff import differences, fields, in_one_line, object_text
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec
-from reconciler.render.fields import differences, fields
+from reconciler.pve.realm_options import REALM_OPTIONS
+from reconciler.pve.schema import ParameterTable, secret_names
+from reconciler.pve.storage_options import STORAGE_OPTIONS
 
 WORDS = st.sampled_from(["", "a", "b", "0", "1", "x y"])
 LISTS = st.lists(st.sampled_from("abc"), unique=True).map(tuple)
@@ -113,3 +118,40 @@ def test_long_values_are_shortened() -> None:
     assert comment.text == f'"{"x" * 160}…" (5,000 characters)'
     (groups,) = fields(UserSpec(groups=tuple(f"g{n:03}" for n in range(100))))
     assert groups.text.endswith("g039 and 60 more")
+
+
+def test_only_the_parts_of_a_property_string_that_change_are_shown() -> None:
+    before = StorageSpec(type="dir", options={"prune-backups": "keep-daily=7,keep-last=3"})
+    after = StorageSpec(type="dir", options={"prune-backups": "keep-daily=14,keep-weekly=4"})
+    assert _texts(before, after) == {
+        "prune-backups.keep-daily": "7 → 14",
+        "prune-backups.keep-last": "3 → (cleared)",
+        "prune-backups.keep-weekly": "(not set) → 4",
+    }
+    every = StorageSpec(type="dir", options={"prune-backups": "keep-all=1"})
+    assert _texts(before, every)["prune-backups.keep-all"] == "(not set) → yes"
+    unset = StorageSpec(type="dir")
+    assert _texts(unset, every) == {"prune-backups": "(not set) → keep-all=1"}
+
+
+def test_one_line_says_the_same_as_the_lines_of_a_plan() -> None:
+    before = UserSpec(comment="on call", groups=("a",))
+    after = UserSpec(comment="gone", groups=("a", "b"), enabled=False)
+    assert in_one_line(before, after) == 'enabled: yes → no; comment: "on call" → gone; groups: +b'
+    assert object_text(before) == 'comment "on call", groups a'
+    assert (object_text(None), object_text(UserSpec())) == ("absent", "present")
+
+
+@pytest.mark.parametrize(
+    ("model", "table"), [(StorageSpec, STORAGE_OPTIONS), (RealmSpec, REALM_OPTIONS)]
+)
+def test_what_its_table_calls_secret_is_never_shown(
+    model: type[StorageSpec] | type[RealmSpec], table: ParameterTable
+) -> None:
+    secret = secret_names(table)
+    assert secret
+    one, other = (dict.fromkeys(secret, f"canary-{number}") for number in (1, 2))
+    before, after = (model.model_validate({"options": options}) for options in (one, other))
+    shown = " ".join([*(f.text for f in fields(before)), in_one_line(before, after)])
+    assert "canary" not in shown
+    assert all(is_secret_param(name) for name in secret)

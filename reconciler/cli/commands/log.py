@@ -1,0 +1,54 @@
+"""pvectl log: the runs of this machine, and whether their journals are what was written."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import each_cluster
+from reconciler.cli.output import check_formats, show
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import ExitStatus
+from reconciler.execution import identity, private_folder
+from reconciler.execution.journal import store
+from reconciler.execution.journal.chain import read_log
+
+
+@command(app, "log", Panel.RECOVERY, 6)
+def log(
+    common: CommonOptions,
+    head: Annotated[
+        str,
+        typer.Option(
+            "--head",
+            metavar="HASH",
+            help="A hash noted earlier, which the journals must still hold.",
+            show_default=False,
+        ),
+    ] = "",
+) -> ExitStatus:
+    """List the runs that this machine recorded: when, by whom, of which plan, signed by whom.
+
+    Each journal holds the hash of the one before it: one that was changed, cut or removed is told.
+    No network. Exit 10 when the journals are not what was written, else 0.
+    """
+    check_formats(common, "log")
+
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        del settings
+        target = cluster.connection()
+        if target.sandbox_folder is not None:
+            name, folder = target.endpoints[0], store.base_of(target.endpoints[0])
+        else:
+            name, folder = target.endpoints[0], identity.folder_offline(target.endpoints)
+        private_folder.check(store.home(), folder)
+        found = read_log(folder, name, head.lower())
+        show(common, "log", found)
+        return ExitStatus.OK if found.holds else ExitStatus.NOT_RESTORED
+
+    return each_cluster(common, one)

@@ -1,0 +1,120 @@
+"""The options that every command takes, as one value."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from reconciler.cli.hints import same_cluster
+from reconciler.errors import UsageError
+
+PANEL = "Common options"
+
+
+class Output(NamedTuple):
+    """One `--format NAME[=FILE]`; without a file the document goes to standard output."""
+
+    name: str
+    file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommonOptions:
+    """The options that every command takes."""
+
+    state: Path
+    on: str | None
+    outputs: tuple[Output, ...]
+    color: bool
+    quiet: bool
+    log_format: str
+    settings: Path | None = None
+    written: set[Path] = field(default_factory=set, compare=False)
+    """the files of --format that hold the result of this run already"""
+
+    @property
+    def again(self) -> tuple[str, ...]:
+        """The options with which another command means the same files and the same cluster."""
+        return same_cluster(self.state, self.on, self.settings)
+
+
+def common_options(
+    state: Annotated[
+        Path,
+        typer.Option(
+            "--state",
+            envvar="PVECTL_STATE",
+            help="Folder of desired state.",
+            rich_help_panel=PANEL,
+        ),
+    ] = Path("state"),
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            "--settings",
+            envvar="PVECTL_SETTINGS",
+            metavar="FILE",
+            help="Trusted settings outside the state folder; they win over its pvectl.toml.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            envvar="PVECTL_ON",
+            metavar="TARGET",
+            help="Cluster by its name in pvectl.toml, or sandbox:FOLDER.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    format_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            envvar="PVECTL_FORMAT",
+            metavar="NAME[=FILE]",
+            help="Output: text, json, markdown, ...; repeatable.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    color: Annotated[
+        bool | None,
+        typer.Option(
+            "--color/--no-color",
+            help="Colour; by default only on a terminal.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", envvar="PVECTL_QUIET", help="No progress.", rich_help_panel=PANEL),
+    ] = False,
+    log_format: Annotated[
+        str,
+        typer.Option(
+            "--log-format",
+            envvar="PVECTL_LOG_FORMAT",
+            metavar="text|json",
+            help="How progress and errors are written to standard error.",
+            rich_help_panel=PANEL,
+        ),
+    ] = "text",
+) -> CommonOptions:
+    """The arguments as one value; raises UsageError."""
+    if log_format not in {"text", "json"}:
+        raise UsageError(f"--log-format '{log_format}' is not known", hint="text or json")
+    plain = bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()
+    outputs = tuple(_output(text) for text in format_ or ["text"])
+    colored = not plain if color is None else color
+    return CommonOptions(state, on, outputs, colored, quiet, log_format, settings)
+
+
+def _output(text: str) -> Output:
+    name, _, file = text.partition("=")
+    return Output(name, Path(file) if file else None)

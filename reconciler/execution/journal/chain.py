@@ -1,0 +1,97 @@
+"""Journals, each holding the hash of the one before: what was changed or taken away is noticed.
+
+A journal begins with `follows`, the name of the newest journal at that time and the hash of its
+last line. Whoever can write to $PVECTL_HOME can write all of them anew, or take away the newest; a
+hash that was noted elsewhere (`pvectl log --head HASH`) tells that, too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reconciler.errors import JournalBroken, JournalFailed
+from reconciler.execution.journal.journal import read_chain
+from reconciler.model.run import Event
+from reconciler.model.run_log import LoggedRun, RunLog
+from reconciler.model.run_state import RunState
+
+
+def newest(folder: Path, besides: Path) -> dict[str, str]:
+    """What a new journal follows: `journal` and `hash` of the newest one other than `besides`.
+
+    Empty for the first, and for one that cannot be read, which `pvectl log` then tells.
+    """
+    before = sorted(path for path in folder.glob("*.jsonl") if path != besides)
+    if not before:
+        return {}
+    try:
+        lines = before[-1].read_bytes().split(b"\n")[:-1]
+        last = next(line for line in reversed(lines) if line and b"\0" not in line)
+        return {"journal": before[-1].name, "hash": str(json.loads(last)["hash"])}
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        return {"journal": before[-1].name, "hash": ""}
+
+
+def read_log(folder: Path, cluster: str, head: str = "") -> RunLog:
+    """Every journal of a folder, verified; `head` is a hash that one of them must hold."""
+    runs: list[LoggedRun] = []
+    known: dict[str, list[str]] = {}
+    for path in sorted(folder.glob("*.jsonl")):
+        try:
+            events, hashes = read_chain(path)
+        except (JournalBroken, JournalFailed) as error:
+            events, hashes, trouble = [], [], error.summary
+        else:
+            first = events[0].data if events else {}
+            trouble = _gap(first.get("follows"), known, first=not runs)
+        runs.append(_logged(path.name, events, hashes, trouble))
+        known[path.name] = hashes
+    held = not head or any(one.startswith(head) for hashes in known.values() for one in hashes)
+    return RunLog(cluster, tuple(runs), "" if held else head)
+
+
+def _gap(follows: object, known: Mapping[str, list[str]], *, first: bool) -> str:
+    """Why a journal does not follow from the ones before it; "" where it does.
+
+    One without `follows` was the first, or is of a release that did not chain them.
+    """
+    if not isinstance(follows, Mapping):
+        chained = any(known.values())
+        return "" if first or not chained else "it does not say which run came before"
+    name, wanted = str(follows.get("journal", "")), str(follows.get("hash", ""))
+    if name not in known:
+        return f"the journal before it, {name}, is missing"
+    if known[name] and wanted not in known[name]:
+        return f"{name}, the journal before it, was changed or cut since"
+    if name != list(known)[-1]:
+        return f"it follows {name}, not the journal before it"
+    return ""
+
+
+def _logged(name: str, events: list[Event], hashes: list[str], trouble: str) -> LoggedRun:
+    state = RunState.of(events)
+    if not events:
+        return LoggedRun(name, trouble=trouble)
+    begin: Mapping[str, Any] = events[0].data
+    plan: Mapping[str, Any] = begin.get("plan", {})
+    steps = plan.get("steps", ())
+    objects = {one.get("address") for step in steps for one in step.get("changes", ())}
+    last = events[-1]
+    return LoggedRun(
+        name,
+        began=float(begin.get("time", 0)),
+        ended=state.last_time if state.is_finished else 0.0,
+        outcome=str(last.data.get("outcome", "ended")) if state.is_finished else "unfinished",
+        owner=str(begin.get("owner", "")),
+        actor=str(plan.get("actor", "")),
+        signer=state.signer,
+        run=str(begin.get("run", "")),
+        source=str(plan.get("source", "")),
+        digest=str(begin.get("digest", "")),
+        changes=len(objects),
+        head=hashes[-1],
+        trouble=trouble or state.broken,
+    )

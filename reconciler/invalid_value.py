@@ -1,0 +1,22 @@
+"""Values that cannot be: what is wrong with them, and what to write instead."""
+
+from __future__ import annotations
+
+
+class InvalidValue(ValueError):
+    """A value that a file, an option or an argument cannot have; `hint` says what to write instead.
+
+    A ValueError, so that pydantic reports it together with its place.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message}; {hint}" if hint else message)
+        self.message = message
+        self.hint = hint
+
+
+def message_and_hint(error: ValueError) -> tuple[str, str]:
+    """What a ValueError says, and what to do about it where that is known."""
+    if isinstance(error, InvalidValue):
+        return error.message, error.hint
+    return str(error), ""

@@ -1,0 +1,64 @@
+"""The runs that this machine recorded for a cluster, as `pvectl log` lists them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRun:
+    """One run; times in Unix seconds, `ended` 0 where it has not.
+
+    `trouble` says why its journal is not what the run wrote, or does not follow from the one
+    before; "" where all is well. `head` is the hash of its last line.
+    """
+
+    name: str
+    began: float = 0.0
+    ended: float = 0.0
+    outcome: str = ""
+    owner: str = ""
+    actor: str = ""
+    signer: str = ""
+    run: str = ""
+    source: str = ""
+    digest: str = ""
+    changes: int = 0
+    head: str = ""
+    trouble: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "journal": self.name,
+            "began": int(self.began) or None,
+            "ended": int(self.ended) or None,
+            "outcome": self.outcome,
+            "owner": self.owner,
+            "actor": self.actor,
+            "signer": self.signer or None,
+            "run": self.run or None,
+            "source": self.source or None,
+            "digest": self.digest,
+            "changes": self.changes,
+            "head": self.head,
+            "trouble": self.trouble or None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunLog:
+    """`runs` from the oldest to the newest; `missing` is a noted hash that none of them holds."""
+
+    cluster: str
+    runs: tuple[LoggedRun, ...] = ()
+    missing: str = ""
+
+    @property
+    def head(self) -> str:
+        """The hash that stands for the whole chain: noted elsewhere, it proves it later."""
+        return self.runs[-1].head if self.runs else ""
+
+    @property
+    def holds(self) -> bool:
+        return not self.missing and not any(run.trouble for run in self.runs)

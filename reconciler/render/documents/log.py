@@ -1,0 +1,98 @@
+"""The recorded runs on a cluster, newest first, and whether the record can be relied on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.model.run_log import LoggedRun, RunLog
+from reconciler.render import markdown as comment
+from reconciler.render import terminal
+from reconciler.render.document import Block, Document, Section, Style, TextLine
+from reconciler.render.documents.plan import SHORT
+from reconciler.render.json import document
+from reconciler.render.view import View
+from reconciler.text.humanize import count, moment
+
+FORMAT = 1
+
+_TONES = {"done": Style.GOOD, "unfinished": Style.ERROR, "stuck": Style.ERROR}
+
+
+def outline(log: RunLog) -> Document:
+    """One block for each run."""
+    blocks = tuple(_block(run) for run in reversed(log.runs))
+    sections = (Section("Runs", blocks, "run"),) if blocks else ()
+    return Document(
+        title=_title(log),
+        tone=Style.PLAIN if log.holds else Style.ERROR,
+        sections=sections,
+        closing=tuple(_closing(log)),
+    )
+
+
+def _title(log: RunLog) -> str:
+    if not log.runs and not log.missing:
+        return f"No run on {log.cluster} was recorded on this machine."
+    broken = sum(1 for run in log.runs if run.trouble)
+    runs = f"{count(len(log.runs), 'run')} on {log.cluster}"
+    if broken:
+        return f"{runs}: the record of {broken:,} cannot be relied on."
+    if log.missing:
+        return f"{runs}: none of them holds {log.missing}."
+    return f"{runs}, newest first; every journal follows from the one before."
+
+
+def _block(run: LoggedRun) -> Block:
+    began = moment(run.began) if run.began else "unknown"
+    changes = count(run.changes, "change")
+    tone = Style.ERROR if run.trouble else _TONES.get(run.outcome, Style.WARNING)
+    lines = [TextLine(f"{began}  {run.outcome or 'unreadable'}, {changes}", tone, 2)]
+    if run.trouble:
+        lines.append(TextLine(run.trouble, Style.ERROR, 6, "!"))
+    lines += [TextLine(text, Style.FAINT, 6) for text in _details(run)]
+    return tuple(lines)
+
+
+def _details(run: LoggedRun) -> Iterable[str]:
+    who = " as ".join(part for part in (run.owner.split(" as ")[0], run.actor) if part)
+    parts = [f"by {who}" if who else "", f"signed by {run.signer}" if run.signer else "", run.run]
+    if any(parts):
+        yield ", ".join(part for part in parts if part)
+    source = f", from {run.source}" if run.source else ""
+    plan = f"plan {run.digest[:SHORT]}{source}; " if run.digest else ""
+    yield f"{plan}{run.name}"
+
+
+def _closing(log: RunLog) -> Iterable[TextLine]:
+    if log.missing:
+        text = "A run was taken away, or the journals were written anew, since that hash was noted."
+        yield TextLine(text, Style.ERROR)
+    if log.head:
+        yield TextLine(
+            f"Head {log.head[:16]}: note it elsewhere; later `pvectl log --head "
+            f"{log.head[:16]}` proves that nothing before it was changed or removed."
+        )
+
+
+def text(log: RunLog, view: View) -> str:
+    """For a terminal."""
+    return terminal.render(outline(log), color=view.color, width=view.width)
+
+
+def markdown(log: RunLog, view: View) -> str:
+    """For an issue."""
+    del view
+    return comment.render(outline(log))
+
+
+def json(log: RunLog, view: View) -> str:
+    """For programs, oldest first."""
+    del view
+    content = {
+        "cluster": log.cluster,
+        "holds": log.holds,
+        "missing": log.missing or None,
+        "head": log.head or None,
+        "runs": [run.to_json() for run in log.runs],
+    }
+    return document("log", FORMAT, content)
