@@ -94,7 +94,7 @@ def imports(module: Path) -> Iterator[Import]:
             assert node.level == 0, f"{module}: imports are absolute"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
-            yield Import(module, name, node.lineno, id(node) in typing_only)
+            yield Import(module, name, getattr(node, "lineno", 0), id(node) in typing_only)
 
 
 EVERY_IMPORT = [found for module in modules() for found in imports(module)]
