@@ -22,6 +22,7 @@ from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import SETTLE, RunContext, Snapshot
 from reconciler.execution.run.observation import (
     Observed,
+    created_by_others,
     describe,
     is_hidden,
     matching_side,
@@ -29,7 +30,7 @@ from reconciler.execution.run.observation import (
 )
 from reconciler.execution.run.observer import Observer
 from reconciler.execution.run.outcome import report
-from reconciler.execution.run.sender import close_open, created_by_others, renew_secrets, write
+from reconciler.execution.run.sender import close_open, renew_secrets, write
 from reconciler.execution.secrets.routing import REDIRECTED, Sinks, redirection, with_sinks
 from reconciler.kinds import describe_step, kind_of
 from reconciler.model.change import Change, Undo

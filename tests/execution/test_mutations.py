@@ -412,7 +412,7 @@ MUTATIONS = (
     Mutation("no seal", seal_not_checked, on_a_plan_file),
     Mutation(
         "live locks overlooked",
-        instead((lock, "_reject_live")),
+        instead((lock, "reject_live")),
         on_a_cluster(
             test_locks.test_a_second_run_is_refused_and_told_who_and_what_to_type, TestClock()
         ),

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import ExitStatus
-from reconciler.execution.lock.cluster import LEASE, LOOK
+from reconciler.execution.lock.cluster import LOOK
 from reconciler.execution.lock.record import lock_records
+from reconciler.execution.lock.refusals import LEASE
 from reconciler.kinds.group import GroupSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Undo

@@ -38,6 +38,7 @@ from reconciler.execution.lock.record import (
     records_in,
     remove,
 )
+from reconciler.execution.lock.refusals import LEASE, not_finalised, reject_live
 from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import SETTLE, Clock
 from reconciler.kinds.group import GROUPS
@@ -46,12 +47,6 @@ from reconciler.model.api import Api
 from reconciler.model.request import Request, request
 from reconciler.model.run import LockRecord
 from reconciler.model.run_state import OVERTAKEN
-
-LEASE = 300.0
-"""Seconds that a lock lives without being renewed; longer than any single write can take."""
-
-SKEW = 300.0
-"""Seconds by which the clocks of two machines may differ before a lease is no longer believed."""
 
 RESERVED = SETTLE + 15.0
 """Seconds before the end of the lease in which no request is begun any more: one that was begun
@@ -253,7 +248,7 @@ def acquire(
     now, known = clock.now(), fences(numbers)
     there = lock_records(api)
     own = frozenset(holder.claim for holder in _own(there, numbers))
-    _reject_live([h for h in there if h.claim not in own], now)
+    reject_live([h for h in there if h.claim not in own], now)
     claim = max([int(now * 1000), *known, *(holder.claim for holder in there)]) + 1
     mine = LockRecord(claim, claim, *writer, now + LEASE, this_host())
     remember_fences(numbers, [*sorted(own), claim])
@@ -271,20 +266,8 @@ def acquire(
         raise
     except PvectlError as error:
         lock.release()
-        raise _not_finalised(lock, error) from None
+        raise not_finalised(lock.mine, api.actor, error) from None
     return lock
-
-
-def _not_finalised(lock: ClusterLock, error: PvectlError) -> PvectlError:
-    """The lock was created but could not be numbered; no other run has it."""
-    summary = f"the cluster lock could not be finalised: {error.summary}"
-    left = f"where `pvectl status` still shows it: pvectl unlock --fence {lock.mine.fence}"
-    if isinstance(error, RequestRefused) and error.forbidden:
-        right = "the lock is a group: grant Group.Allocate on /access/groups to"
-        return Refused(summary, hint=f"{right} {lock.api.actor}\n{left}")
-    if isinstance(error, RequestRefused):
-        return Refused(summary, hint=f"nothing was sent but the lock itself; try again\n{left}")
-    return Unreachable(summary, hint=f"nothing was sent but the lock itself; try again\n{left}")
 
 
 def _own(there: Iterable[LockRecord], numbers: Path) -> list[LockRecord]:
@@ -337,29 +320,6 @@ def _wait_for(lock: ClusterLock) -> None:
         if lock.clock.now() >= until:
             raise Unreachable("the cluster lock could not be taken: no answer")
         lock.clock.sleep(1.0)
-
-
-def _reject_live(there: list[LockRecord], now: float) -> None:
-    for holder in there:
-        if holder.until > now:
-            run = f" ({holder.run})" if holder.run else ""
-            unlock = f"pvectl unlock --fence {holder.fence}"
-            if holder.until == float("inf"):
-                raise Locked(
-                    f"{holder.owner} holds the lock{run}: what its group {holder.group} says "
-                    "cannot be read",
-                    hint=f"waiting does not help; find out who created it, then run `{unlock}`",
-                )
-            if holder.until > now + LEASE + SKEW:
-                raise Locked(
-                    f"there is a lock of {holder.owner}{run} that ends later than pvectl lets any: "
-                    "it is forged or damaged, or the clock of one machine is wrong",
-                    hint=f"waiting does not help; find out who created it, then run `{unlock}`",
-                )
-            raise Locked(
-                f"{holder.owner} holds the lock for {int(holder.until - now)} s more{run}",
-                hint=f"wait; if that run is certainly dead, run `{unlock}`",
-            )
 
 
 def _confirm(lock: ClusterLock, dead: frozenset[int]) -> None:

@@ -16,20 +16,17 @@ from reconciler.errors import (
     Unreachable,
 )
 from reconciler.execution.journal.replay import open_request
-from reconciler.execution.run.context import (
-    LONGEST_PAUSE,
-    SETTLE,
-    RunContext,
-    Snapshot,
-)
+from reconciler.execution.run.context import LONGEST_PAUSE, SETTLE, RunContext, Snapshot
 from reconciler.execution.run.observation import (
     Observed,
     as_shown,
+    created_by_others,
     describe,
     is_applied,
     is_hidden,
     observe,
 )
+from reconciler.execution.secrets.masking import masked
 from reconciler.kinds import describe_step, kind_of
 from reconciler.model.change import Change
 from reconciler.model.run import Direction, OutgoingRequest
@@ -38,10 +35,6 @@ from reconciler.model.secret import SecretRef
 TRIES = 4
 """How often a request is sent at most: again after PVE's lock messages, or when it is certain that
 it had no effect."""
-
-MASK = "***"
-SHORTEST_SECRET = 4
-"""A secret shorter than this is not masked in PVE's messages: it would mask ordinary words."""
 
 
 def write(
@@ -167,7 +160,7 @@ def _send(run: RunContext, order: OutgoingRequest, sight: Snapshot, attempt: int
     try:
         return run.around(lambda: run.api.send(request, values))
     except RequestRefused as refusal:
-        raise _masked(refusal, values.values()) from None
+        raise masked(refusal, values.values()) from None
 
 
 def _recent(run: RunContext, order: OutgoingRequest, sight: Snapshot) -> Snapshot:
@@ -186,19 +179,6 @@ def _recent(run: RunContext, order: OutgoingRequest, sight: Snapshot) -> Snapsho
                 hint="check it, then run `pvectl plan` again",
             )
     return again
-
-
-def _masked(refusal: RequestRefused, values: Any) -> RequestRefused:
-    """PVE may quote a parameter that it refuses; a secret must not come back that way."""
-
-    def mask(text: str) -> str:
-        for value in values:
-            if len(value) >= SHORTEST_SECRET:
-                text = text.replace(value, MASK)
-        return text
-
-    errors = {name: mask(text) for name, text in refusal.errors.items()}
-    return RequestRefused(refusal.status, mask(refusal.reason), errors, hint=refusal.hint)
 
 
 def _record(run: RunContext, order: OutgoingRequest, name: str, **data: Any) -> None:
@@ -285,23 +265,6 @@ def _reject_concurrent_change(
                 f"an object was changed concurrently: {describe(change, sight.state)}",
                 hint="check it, then run `pvectl plan` again",
             ) from failure
-
-
-def created_by_others(change: Change, *, gone_before: bool) -> Conflict:
-    """For an object that is as this run wants it, but not by this run; `gone_before`: another run
-    came between, so that this one is to be closed first."""
-    if kind_of(change.address).sink(change) is None:
-        return Conflict(
-            f"an object was changed concurrently: {change.address} was created by somebody else",
-            hint="check it, then run `pvectl plan` again",
-        )
-    secret = f"pvectl rotate '{change.address.id}'"
-    return Conflict(
-        f"{change.address} was created concurrently; its secret is unknown",
-        hint=f"close this run with `pvectl resume --abandon`, then give it a new secret: {secret}"
-        if gone_before
-        else f"declare it without secret_to, or give it a new secret: {secret}",
-    )
 
 
 def _may_send_again(failure: PvectlError) -> bool:
