@@ -75,6 +75,11 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "markdown": "documents.code_page:markdown",
             "json": "documents.code_page:json",
         },
+        "call": {
+            "text": "documents.call:text",
+            "markdown": "documents.call:markdown",
+            "json": "documents.call:json",
+        },
         "explanation": {
             "text": "documents.explanation:text",
             "markdown": "documents.explanation:markdown",

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -148,7 +149,7 @@ def _reviews() -> Iterator[Row]:
     cpu, _ = seconds(lambda: review(about, {}, after, ways, ReviewContext(earlier=earlier)))
     yield Row("  compared with an earlier one", cpu, "s")
     for name in ("html", "csv", "json"):
-        cpu, text = seconds(lambda name=name: FORMATS["review"][name](first, View()))
+        cpu, text = seconds(partial(FORMATS["review"][name], first, View()))
         yield Row(f"  as {name}", cpu, "s")
         yield Row("    size", len(text.encode()) / 1e6, "MB")
 

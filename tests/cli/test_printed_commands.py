@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.errors import ExitStatus
+from reconciler.errors import ExitStatus, RequestRefused
+from reconciler.model.request import Request, request
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.cli.in_process import ask, ask_json
 from tests.support.command import copy_fixture
@@ -51,6 +52,53 @@ def test_every_way_that_explain_names_leads_there(
         assert ask_json(*asked, on=copy)["allowed"] is True, way
         held = set(ask_json("explain", who, path, on=copy)["held"])
         assert held - before == {privilege, *way["extra"]}
+
+
+CALLS = [
+    (TF_CI, "POST", "/nodes/{node}/vzdump", {"vmid": "9000,9001", "storage": "local"}),
+    (TF_PROD, "POST", "/nodes/{node}/lxc/9001/snapshot", {"snapname": "s1"}),
+    ("alice@pve", "PUT", "/nodes/{node}/lxc/9001/config", {"memory": "256"}),
+    ("alice@ldap", "GET", "/nodes/{node}/lxc/9001/config", {}),
+    ("alice@pve", "PUT", "/pools/Dev", {"comment": "new"}),
+    ("mallory@ldap", "POST", "/access/users", {"userid": "new@pve"}),
+    (TF_CI, "GET", "/cluster/backup", {}),
+    ("alice@pve", "POST", "/cluster/backup", {"schedule": "03:00", "pool": "Dev", "id": "job1"}),
+    (TF_CI, "POST", "/access/users/alice@pve/token/t1", {}),
+]
+
+
+@pytest.mark.parametrize(("who", "method", "path", "params"), CALLS)
+def test_a_call_is_refused_before_and_answered_after_the_commands(
+    tmp_path: Path, who: str, method: str, path: str, params: dict[str, str]
+) -> None:
+    pve = _team(tmp_path / "pve")
+    cfg = pve / "user.cfg"
+    cfg.write_text(cfg.read_text().replace(":1:1893456000:::contractor", ":1:0:::contractor"))
+    (node,) = (folder.name for folder in (pve / "nodes").iterdir())
+    place = path.format(node=node)
+    given = [f"{name}={value}" for name, value in params.items()]
+    asked = ("explain", " ".join((method, place, *given)), "--who", who)
+    target = Request(method, tuple(place[1:].split("/")), tuple(params.items()))
+    before = ask_json(*asked, on=pve)
+    if before["allowed"] is False:
+        assert "403" in _answer(pve, who, target)
+        assert run_lines(SandboxApi(pve), "\n".join(before["pveum"]))
+    assert ask_json(*asked, on=pve)["allowed"] is True, before
+    assert _answer(pve, who, target) == ""
+
+
+def _answer(pve: Path, who: str, target: Request) -> str:
+    """The refusal of a call, or of the task that it starts; "" where it is done."""
+    api = SandboxApi(pve, who)
+    try:
+        data = api.get([target])[0] if target.method == "GET" else api.send(target)
+    except RequestRefused as refused:
+        return str(refused.status)
+    if not str(data).startswith("UPID:"):
+        return ""
+    node = str(data).split(":")[1]
+    task = SandboxApi(pve).get([request("GET", "nodes", node, "tasks", str(data), "status")])[0]
+    return "" if task["exitstatus"] == "OK" else str(task["exitstatus"])
 
 
 def test_the_commands_of_failed_expectations_fulfil_all_of_them_together(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.access.delta import Delta, EntryKey, apply_delta
 from reconciler.access.evaluate import own_privileges, roles
+from reconciler.access.explain.call import Missing
 from reconciler.access.explain.remediation import (
     Remediation,
     least_privilege_grant,
@@ -15,7 +16,7 @@ from reconciler.access.explain.remediation import (
     with_existing_role,
     with_role,
 )
-from reconciler.access.review.privilege_catalog import Level, breadth, level
+from reconciler.access.review.privilege_catalog import Level, breadth, least, level
 from reconciler.access.table import AccessTable
 from reconciler.access.trace import EntryEffect, TracedEntry, trace_decision
 
@@ -34,6 +35,19 @@ def recommended(
     for way in _ways(table, principal, path, privilege):
         found.setdefault((way.add, way.remove), way)
     return tuple(found.values())
+
+
+def for_missing(
+    table: AccessTable, principal: str, missing: Iterable[Missing]
+) -> tuple[Remediation, ...]:
+    """The best way for each in turn, as it is after those before."""
+    trial, found = table.copy(), []
+    for path, names, some in missing:
+        for privilege in (least(names),) if some else names:
+            for way in recommended(trial, principal, path, privilege)[:1]:
+                apply_remediation(trial, way)
+                found.append(way)
+    return tuple(found)
 
 
 def apply_remediation(table: AccessTable, remedy: Remediation) -> None:
