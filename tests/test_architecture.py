@@ -37,6 +37,8 @@ ONCE = {
     "cheroot": "sandbox/http/server.py",
     "cryptography": "sandbox/keys.py",
     "deepdiff": "model/field_diff.py",
+    "jinja2": "render/review/html.py",
+    "markupsafe": "render/review/html.py",
     "keyring": "execution/secrets/keyring.py",
     "proxmoxer": "live/http/client.py",
     "requests": "live/http/client.py",
