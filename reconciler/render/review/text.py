@@ -12,7 +12,16 @@ from reconciler.access.review.profiles import Holding
 from reconciler.access.review.review import Review
 from reconciler.render import terminal
 from reconciler.render.collapse import alike
-from reconciler.render.document import Block, Document, Section, Style, TextLine, labelled, section
+from reconciler.render.document import (
+    Block,
+    Document,
+    Section,
+    Style,
+    TextLine,
+    labelled,
+    marked_line,
+    section,
+)
 from reconciler.render.review.labels import TITLES, Places, shortened
 from reconciler.render.review.statements import (
     age,
@@ -28,22 +37,22 @@ from reconciler.render.view import View
 from reconciler.text.humanize import listed, moment
 
 NAMED = 6
-"""How many principals a point names; the other formats name all."""
+"""Number of principals that a point names; the other formats name all."""
 
 
 def text(review: Review, view: View) -> str:
-    """Everything but the raw privileges; accounts that hold nothing are only named."""
+    """Everything but the raw privileges; accounts without privileges are only named."""
     return terminal.render(outline(review), color=view.color, width=view.width)
 
 
 def outline(review: Review) -> Document:
-    """The sections in the order in which they are looked at."""
+    """The sections in reading order."""
     places = Places(review)
     return Document(
         title=title(review),
         facts=tuple(facts(review)),
         sections=tuple(part for part in _sections(review, places) if part.blocks),
-        closing=(TextLine("--format html=FILE makes a page to search, print and sign."),),
+        closing=(TextLine("--format html=FILE creates a page to search, print and sign."),),
     )
 
 
@@ -54,14 +63,15 @@ def _sections(review: Review, places: Places) -> Iterator[Section]:
         if review.since.is_empty:
             yield section(f"Nothing has changed since the review of {before}", ("no difference",))
         for head, lines in changes(review.since, places):
-            yield section(f"{head}: what has changed since {before}", lines)
+            marked = tuple((marked_line(line.mark, line.text),) for line in lines)
+            yield Section(f"{head}: what has changed since {before}", marked)
     yield Section("Ways to root", tuple(_ways(review)), spaced=True)
     holding = [one for one in review.accounts if one.risk is not Risk.NOTHING]
     blocks = tuple(_account(one, review, places) for one in holding)
     yield Section("Users and tokens", blocks, spaced=True)
     nothing = [one.principal for one in review.accounts if one.risk is Risk.NOTHING]
     if nothing:
-        yield section("Accounts that hold nothing", (listed(nothing, 40),))
+        yield section("Accounts without privileges", (listed(nothing, 40),))
     yield Section("Roles", tuple(_roles(review)), spaced=True)
     yield Section("Findings", tuple(_findings(review)))
     yield section("Waivers", tuple(_waivers(review)))
