@@ -86,7 +86,10 @@ MISTAKES = {
         '[group.ops]\ncomment = "0"\n', "2:1", "INVALID_VALUE", ("treats '0' as empty",)
     ),
     "whitespace around a comment": Mistake(
-        '[user."a@pve"]\ncomment = " x"\n', "2:1", "INVALID_VALUE", ("lost in Proxmox VE",)
+        '[user."a@pve"]\ncomment = " x"\n',
+        "2:1",
+        "INVALID_VALUE",
+        ("leading and trailing whitespace",),
     ),
 }
 
@@ -143,7 +146,7 @@ def test_a_token_grant_that_gives_nothing_is_told(site: Site) -> None:
     ended = site.run("plan")
     assert ended.status == ExitStatus.OK
     assert "GRANT_WITHOUT_EFFECT" in ended.out
-    assert "leave out pair = false" in re.sub(r"\s+", " ", ended.out)
+    assert "remove pair = false" in re.sub(r"\s+", " ", ended.out)
 
 
 @pytest.mark.parametrize("sink", ["taken", "taken/below", "/proc/nothing"])
@@ -296,12 +299,12 @@ def test_a_token_that_sees_too_little_is_told_what_it_lacks_and_that_is_enough(s
         assert run_lines(SandboxApi(site.cluster.folder), line)
     seeing = site.run("plan")
     assert seeing.status == ExitStatus.OK, seeing
-    assert "can plan this and not apply it" in seeing.out
+    assert "can plan this but not apply it" in seeing.out
     for needed in ("Sys.Modify on /access", "User.Modify on /access/groups"):
         assert needed in " ".join(seeing.out.split())
     refused = site.run("apply", "--yes")
     assert refused.status == ExitStatus.REFUSED
-    assert "can plan this and not apply it" in refused.err
+    assert "can plan this but not apply it" in refused.err
 
 
 def test_half_of_what_a_token_lacks_is_not_enough(site: Site) -> None:

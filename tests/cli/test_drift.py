@@ -168,7 +168,7 @@ def test_what_is_undeclared_rings_until_somebody_accepts_it_and_again_when_it_ch
 ) -> None:
     house.edit(*ATTACKS["a root"])
     first = house.run("drift")
-    assert "not in the report before" in first.out
+    assert "new since the previous report" in first.out
     again = house.run("drift")
     assert "known from the report before" in again.out
     assert [one.status for one in (first, again)] == [2, 2]

@@ -116,12 +116,12 @@ def test_what_takes_the_place_of_a_role_is_named(tmp_path: Path) -> None:
     )
     assert why("/storage/nas", "Datastore.Audit") == (
         "SHADOWED_DEEPER",
-        "PVEAuditor for group DevOps on / would give it, but VMOperatorCustom for user alice@ldap "
-        "on /storage is further down and takes precedence",
+        "PVEAuditor for group DevOps on / would grant it, but VMOperatorCustom for user alice@ldap "
+        "on /storage is deeper and takes precedence",
     )
     assert why("/sdn/zones", "SDN.Use") == (
         "NOT_PROPAGATED",
-        "PVESDNUser for user alice@ldap on /sdn would give it, but counts on its own path alone, "
+        "PVESDNUser for user alice@ldap on /sdn would grant it, but counts on its own path alone, "
         "not below",
     )
     cause, text = why("/mapping", "Mapping.Use")
@@ -144,7 +144,7 @@ def test_what_takes_the_place_of_a_role_is_named(tmp_path: Path) -> None:
 def test_a_pasted_refusal_is_answered(pasted: str) -> None:
     told = ask("explain", pasted, "--who", "alice@pve", on=TEAM)
     assert told.out.startswith("No: alice@pve does not have VM.Audit on /vms/9001.\n")
-    assert ("VM.Console would have done as well" in told.out) is ("Console" in pasted)
+    assert ("VM.Console would suffice as well" in told.out) is ("Console" in pasted)
 
 
 def test_of_several_privileges_the_one_that_is_held_counts() -> None:

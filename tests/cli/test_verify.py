@@ -152,7 +152,7 @@ def test_without_expectations_there_is_nothing_to_verify(tmp_path: Path) -> None
     (tmp_path / "a.toml").write_text("[group.ops]\n")
     done = ask("verify", on=FIXTURES / "team", state=tmp_path)
     assert done.status == ExitStatus.OK
-    assert done.out.startswith("Nothing is expected")
+    assert done.out.startswith("Nothing to verify")
 
 
 def test_a_name_that_means_nobody_is_a_failure(tmp_path: Path) -> None:
@@ -195,8 +195,8 @@ def test_an_answer_that_is_not_as_computed_is_a_finding_of_its_own() -> None:
     done = Verification("here", outcomes, (first, second))
     assert done.failed == 2
     shown = FORMATS["verification"]["text"](done, View(width=200))
-    assert "the cluster does not give VM.Audit, other than pvectl computes" in shown
-    assert "the cluster gives also VM.Teleport, other than pvectl computes" in shown
+    assert "the cluster does not grant VM.Audit, unlike pvectl computes" in shown
+    assert "the cluster also grants VM.Teleport, unlike pvectl computes" in shown
 
 
 @dataclass

@@ -44,11 +44,7 @@ def backup_runs(
     *,
     prune: bool = False,
 ) -> list[BackupRun]:
-<<<<<<< HEAD
-    """The runs that back up what the job would back up now.
-=======
-    """The runs that save what the job would save now; without `prune` nothing is removed.
->>>>>>> main
+    """The runs that back up what the job would back up now; without `prune` nothing is removed.
 
     A guest that the job names but the caller cannot see is requested on the job's node, or on the
     only one: the task reports what is missing. `on_root`, `on_storage`: the caller's privileges on

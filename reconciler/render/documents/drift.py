@@ -165,8 +165,8 @@ def _closing(drift: Drift, view: View) -> Iterable[TextLine]:
         )
     if drift.ringing:
         yield TextLine(
-            "Plans do not delete undeclared objects: declare them, delete them with [[removed]], or "
-            "accept them with `pvectl drift --acknowledge`.",
+            "Plans do not delete undeclared objects: declare them, use [[removed]], or accept "
+            "them with `pvectl drift --acknowledge`.",
             Style.STRONG,
         )
     if drift.crowded:

@@ -92,7 +92,7 @@ def _closing(plan: Plan, view: View) -> Iterable[TextLine]:
     elif plans_only(plan):
         who = plan.actor or "This caller"
         text = (
-            f"{who} may plan only; apply as somebody who has what {MISSING_PRIVILEGE} above names. "
+            f"{who} may only plan; apply with a token that has what {MISSING_PRIVILEGE} names. "
             "`pvectl bootstrap` prints how to grant it."
         )
         yield TextLine(text, Style.WARNING)

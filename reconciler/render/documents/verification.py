@@ -32,7 +32,7 @@ class ProbeResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """`unknown`: names in expectations without a principal. `untried`: tokens without known secret."""
+    """`unknown`: names in expectations without principal. `untried`: tokens of unknown secret."""
 
     asked: str
     outcomes: tuple[VerificationOutcome, ...]

@@ -27,7 +27,7 @@ HEAD = (
     "age of the secret",
     "groups",
     "risk",
-    "to review",
+    "to look at",
     "declared",
     "findings",
     "area",
@@ -42,7 +42,7 @@ _ACTIVE = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv(review: Review, view: View) -> str:
-    """Lists in a cell are separated by semicolons. Accounts without privileges have one row, too."""
+    """Lists in a cell are separated by semicolons. Accounts without privileges get a row, too."""
     del view
     places = Places(review)
     out = io.StringIO()

@@ -89,7 +89,7 @@ def _profile(review: Review, number: int, places: Places, texts: _Texts) -> list
 
 
 def _account(one: Account, now: int) -> dict[str, Any]:
-    """What is empty is left out."""
+    """Empty values are left out."""
     told = {
         "id": clean(one.principal),
         "realm": clean(one.realm),

@@ -154,5 +154,5 @@ def _has_exceptions(top: str, profile: Profile, own: Iterable[str]) -> bool:
 
 
 def shortened(texts: Sequence[str], most: int = 12) -> str:
-    """Some places as one text."""
+    """Some places as one string."""
     return listed(texts, most)

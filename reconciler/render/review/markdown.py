@@ -25,7 +25,7 @@ from reconciler.render.view import View
 from reconciler.text.humanize import moment
 
 _DIFF = {"~": "!"}
-"""Marks that a `diff` block paints only under another name."""
+"""Marks that a `diff` block colours only under another character."""
 
 
 def markdown(review: Review, view: View) -> str:

@@ -166,7 +166,7 @@ _FIELDS: dict[str, tuple[str, Callable[[str], str]]] = {
 
 
 class ChangeLine(NamedTuple):
-    """Something that has changed. `mark`: `+` came, `-` went, `~` changed, `!` to look at."""
+    """A change. `mark`: `+` gained, `-` lost, `~` changed, `!` to review."""
 
     mark: str
     text: str
@@ -178,7 +178,7 @@ class ChangeLine(NamedTuple):
 def changes(
     since: ReviewComparison, places: Places
 ) -> Iterator[tuple[str, tuple[ChangeLine, ...]]]:
-    """What has changed: a heading, and its lines; nothing for a heading without lines."""
+    """The changes: headings with their lines; headings without lines are left out."""
     parts = (
         ("Ways to root", tuple(_ways(since))),
         ("Users and tokens", tuple(_accounts(since))),
@@ -201,7 +201,7 @@ def _ways(since: ReviewComparison) -> Iterator[ChangeLine]:
             "!", f"{who} can become root now: {step}" if step else f"{who} is root now"
         )
     for who, step in since.ways_gone:
-        closed = f"can no longer become root so: {step}" if step else "is no longer root"
+        closed = f"can no longer become root this way: {step}" if step else "is no longer root"
         yield ChangeLine("-", f"{who} {closed}")
 
 
@@ -249,7 +249,7 @@ def _roles(since: ReviewComparison) -> Iterator[ChangeLine]:
 
 
 def account_changes(review: Review, places: Places) -> dict[str, list[ChangeLine]]:
-    """Account -> what has changed of it since the review before."""
+    """Account -> its changes since the previous review."""
     found: dict[str, list[ChangeLine]] = {}
     if review.since is not None:
         for who in review.since.accounts_new:
