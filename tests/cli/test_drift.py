@@ -187,7 +187,7 @@ def test_a_new_root_rings_in_every_mode_that_leaves_it_alone(house: House, mode:
     assert house.run("drift").status == ExitStatus.CHANGES
     planned = house.run("plan")
     assert "0 to delete" in planned.out or "no changes" in planned.out
-    assert "eve@pve" in planned.out.partition("Left alone")[2]
+    assert "eve@pve" in planned.out.partition("Not managed")[2]
 
 
 def test_a_watched_kind_reports_everything_undeclared(house: House) -> None:

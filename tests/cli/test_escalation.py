@@ -33,7 +33,7 @@ def test_the_ways_are_found_each_with_the_entry_behind_it() -> None:
     for sentence in (
         "helpdesk@pve holds User.Modify on /access/groups and creates a token of root@pam without "
         "privilege separation by PVEUserAdmin for user helpdesk@pve on /access/groups",
-        "registrar@pve holds Sys.Modify on /access and gives every privilege to role Clerk",
+        "registrar@pve holds Sys.Modify on /access and adds every privilege to role Clerk",
         "operator@pve holds Sys.Console on /nodes",
         "carla@pve by Administrator for group admins on /",
         "to close it: take out PVEUserAdmin for user helpdesk@pve on /access/groups",

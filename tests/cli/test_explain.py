@@ -64,7 +64,9 @@ def test_every_entry_on_the_way_is_shown_with_its_effect() -> None:
 def test_half_a_pair_says_which_half_is_missing() -> None:
     told = ask("explain", TF_PROD, "/vms/9001", "VM.Audit", on=TEAM)
     words = " ".join(told.out.split())
-    assert "no entry on the way counts for svc-terraform@pve; the token itself has it, but" in words
+    assert (
+        "no entry on the path applies to svc-terraform@pve; the token itself has it, but" in words
+    )
     assert "a token has only what both have" in words
 
 
@@ -121,7 +123,7 @@ def test_what_takes_the_place_of_a_role_is_named(tmp_path: Path) -> None:
     )
     assert why("/sdn/zones", "SDN.Use") == (
         "NOT_PROPAGATED",
-        "PVESDNUser for user alice@ldap on /sdn would grant it, but counts on its own path alone, "
+        "PVESDNUser for user alice@ldap on /sdn would grant it, but applies only to its own path, "
         "not below",
     )
     cause, text = why("/mapping", "Mapping.Use")

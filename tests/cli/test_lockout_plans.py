@@ -82,8 +82,8 @@ WAYS = {
         [role.Ops]
         privileges = ["Group.Allocate", "Permissions.Modify", "Sys.Audit", "User.Modify"]
         """,
-        "(update role.Ops) the acting token auto@pve!pvectl would lose Sys.Modify on /access; what "
-        "decides there is Ops for token auto@pve!pvectl on /access and Ops for user auto@pve on "
+        "(update role.Ops) the acting token auto@pve!pvectl would lose Sys.Modify on /access; "
+        "decided there by Ops for token auto@pve!pvectl on /access and Ops for user auto@pve on "
         "/access",
     ),
     "by disabling the user": (

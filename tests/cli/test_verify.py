@@ -54,7 +54,7 @@ def test_the_story_of_the_pair(demo: Site) -> None:
     planned = demo.run("plan")
     assert planned.status == ExitStatus.REFUSED, planned
     words = " ".join(planned.out.split())
-    assert "the token will be able to do nothing: its user holds none of what" in words
+    assert "the token will have no access: its user holds none of the privileges that" in words
     assert f"expectation: {TOKEN} cannot VM.Backup on /vms/9001, but should be able to" in words
     told = demo.run(*BACKUP, "--planned")
     assert told.out.startswith(f"No: {TOKEN} does not have VM.Backup on /vms/9001.\n")
@@ -69,7 +69,7 @@ def test_the_story_of_the_pair(demo: Site) -> None:
     assert f"there is no user or token '{TOKEN}'" in early.err
     ready = demo.run("plan", "--detailed-exitcode")
     assert ready.status == ExitStatus.CHANGES, ready
-    assert "able to do nothing" not in ready.out
+    assert "will have no access" not in ready.out
     assert demo.run("apply", "--yes").status == ExitStatus.OK
     told = demo.run(*BACKUP)
     assert told.out.startswith(f"Yes: {TOKEN} has VM.Backup on /vms/9001.\n")

@@ -62,7 +62,7 @@ def outline(drift: Drift, view: View) -> Document:
     ]
     sections = []
     if drift.kept:
-        sections.append(section("Left alone", left_alone(drift.kept)))
+        sections.append(section("Not managed", left_alone(drift.kept)))
     return Document(
         title=f"Drift: {_title(drift)}",
         facts=tuple(facts),

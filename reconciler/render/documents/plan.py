@@ -22,6 +22,12 @@ MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
 NAMED = 5
 """Number of undeclared objects of a kind that are named."""
 
+_NOUNS = {
+    "acl": ("ACL entry", "ACL entries"),
+    "backup": ("backup job",),
+    "realm_sync": ("realm sync job",),
+}
+
 SHORT = 12
 """Number of digits of a digest shown to people."""
 
@@ -37,7 +43,7 @@ def outline(plan: Plan, view: View) -> Document:
         blocks = step_blocks(plan.steps, view.remarks)
         parts.append(Section("Steps", blocks, unit="step", spaced=True))
     if plan.kept:
-        parts.append(section("Left alone", left_alone(plan.kept)))
+        parts.append(section("Not managed", left_alone(plan.kept)))
     return Document(
         title=f"Plan: {summary(plan)}",
         facts=tuple(facts(plan)),
@@ -52,7 +58,7 @@ def left_alone(kept: Iterable[LeftAlone]) -> list[str]:
     lines = []
     for one in kept:
         names = listed([address.id for address in one.addresses], NAMED)
-        lines.append(f"{count(one.number, f'{one.kind} object')}: {one.why}")
+        lines.append(f"{count(one.number, *_NOUNS.get(one.kind, (one.kind,)))}: {one.why}")
         lines[-1] += f": {names}" if names else ""
     return lines
 
