@@ -170,7 +170,7 @@ def test_what_is_undeclared_rings_until_somebody_accepts_it_and_again_when_it_ch
     first = house.run("drift")
     assert "new since the previous report" in first.out
     again = house.run("drift")
-    assert "known from the report before" in again.out
+    assert "known from the previous report" in again.out
     assert [one.status for one in (first, again)] == [2, 2]
     assert house.run("drift", "--acknowledge").status == ExitStatus.CHANGES
     quiet = house.run("drift")

@@ -36,7 +36,7 @@ def test_the_ways_are_found_each_with_the_entry_behind_it() -> None:
         "registrar@pve holds Sys.Modify on /access and adds every privilege to role Clerk",
         "operator@pve holds Sys.Console on /nodes",
         "carla@pve by Administrator for group admins on /",
-        "to close it: take out PVEUserAdmin for user helpdesk@pve on /access/groups",
+        "to close it: remove PVEUserAdmin for user helpdesk@pve on /access/groups",
     ):
         assert sentence in words
     for harmless in ("ben@pve", "dev@pve", "auditor@pve"):

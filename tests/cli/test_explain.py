@@ -30,7 +30,7 @@ def test_alice_of_one_realm_is_not_alice_of_the_other() -> None:
     told = ask("explain", "alice@pve", "/vms/9001", "VM.Audit", on=TEAM)
     assert told.status == ExitStatus.OK
     assert told.out.startswith("No: alice@pve does not have VM.Audit on /vms/9001.\n")
-    assert "alice@ldap, which has VM.Audit there: the same name in another realm" in told.out
+    assert "alice@ldap, which has VM.Audit there: different account, same user name" in told.out
     other = ask("explain", "alice@ldap", "/vms/9001", "VM.PowerMgmt", on=TEAM)
     assert other.out.startswith("Yes: alice@ldap has VM.PowerMgmt on /vms/9001.\n")
     assert "by VMOperatorCustom for user alice@ldap on /vms/9001" in other.out
@@ -114,7 +114,7 @@ def test_what_takes_the_place_of_a_role_is_named(tmp_path: Path) -> None:
 
     assert why("/nodes", "Sys.Audit") == (
         "DENIED",
-        "NoAccess for user alice@ldap on /nodes takes everything away",
+        "NoAccess for user alice@ldap on /nodes denies everything",
     )
     assert why("/storage/nas", "Datastore.Audit") == (
         "SHADOWED_DEEPER",
@@ -219,7 +219,7 @@ def test_what_does_not_exist_is_pointed_out(tmp_path: Path) -> None:
 
 def test_without_a_privilege_everything_that_is_held_is_listed() -> None:
     told = ask("explain", "alice@pve", "/vms/9000", on=TEAM).out
-    assert told.startswith("alice@pve has nothing at all on /vms/9000.\n")
+    assert told.startswith("alice@pve has no privileges on /vms/9000.\n")
     told = ask("explain", "root@pam", "/vms/9000", on=TEAM).out
     assert told.startswith("root@pam has every privilege on /vms/9000.\n")
     held = ask_json("explain", "mallory@ldap", "/nodes", on=TEAM)["held"]
