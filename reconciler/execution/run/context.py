@@ -12,7 +12,7 @@ from reconciler.execution.journal.journal import Journal
 from reconciler.execution.journal.replay import reject_broken
 from reconciler.execution.run.observation import dependents
 from reconciler.kinds import all_kinds, kind_of
-from reconciler.kinds.kind import Reads
+from reconciler.kinds.kind import Answers
 from reconciler.kinds.shared.reader import EVERYTHING, read_state
 from reconciler.model.address import Address
 from reconciler.model.api import Api
@@ -78,11 +78,11 @@ class Snapshot(NamedTuple):
     """One look at the cluster: the objects, and the answers that they come from."""
 
     state: State
-    answers: Reads
+    answers: Answers
 
     def digest(self, change: Change) -> str:
         """PVE's digest of the file that holds an object, "" where there is none."""
-        return kind_of(change.address).digest(self.answers, change.address.id)
+        return kind_of(change.address).reads.digest(self.answers, change.address.id)
 
 
 def take_snapshot(api: Api, changes: Iterable[Change]) -> Snapshot:
@@ -130,7 +130,7 @@ class RunContext:
         """The live objects that name each of these."""
         named = tuple(addresses)
         kinds = {address.kind for address in named}
-        names = [name for name, kind in all_kinds().items() if kind.refers_to & kinds]
+        names = [name for name, kind in all_kinds().items() if kind.links.refers_to & kinds]
         if not names:
             return {}
         wanted = dict.fromkeys(names, EVERYTHING)

@@ -34,7 +34,8 @@ def observe(change: Change, state: State) -> Observed:
     if live == left(change, change.after, live):
         return Observed.AFTER
     if any(
-        live == as_shown(change.address, spec) for spec in kind_of(change.address).halfway(change)
+        live == as_shown(change.address, spec)
+        for spec in kind_of(change.address).writes.partial_states(change)
     ):
         return Observed.PARTIAL
     return Observed.CONFLICT
@@ -47,7 +48,7 @@ def left(change: Change, side: Spec | None, live: Spec | None) -> Spec | None:
     makes = change.before is None or change.after is None
     if spec is None or live is None or not makes or type(spec) is not type(live):
         return spec
-    completed: Spec = kind_of(change.address).completed(spec, live)
+    completed: Spec = kind_of(change.address).writes.completed(spec, live)
     return completed
 
 
@@ -75,7 +76,7 @@ def matching_side(
     """
     own = [change for change in changes if change.address == address]
     for change in own:
-        for spec in (change.after, change.before, *kind_of(address).halfway(change)):
+        for spec in (change.after, change.before, *kind_of(address).writes.partial_states(change)):
             if live == left(change, spec, live):
                 return (spec,)
     return ()

@@ -10,8 +10,16 @@ from collections.abc import Iterable, Sequence
 
 from reconciler.access.contents import GROUP, TOKEN, USER
 from reconciler.access.table import AccessTable
-from reconciler.kinds.acl.table import AclSpec, AclTable, declare, export, fold, parse_entry, review
-from reconciler.kinds.kind import Kind, Need, Place, Reads
+from reconciler.kinds.acl.table import (
+    AclSpec,
+    AclTable,
+    declare,
+    export,
+    merge_tables,
+    parse_entry,
+    review,
+)
+from reconciler.kinds.kind import Answers, Checks, Kind, Links, Need, Place, Reading, Toml, Writing
 from reconciler.kinds.shared.answer_shape import FLAG, ID, PATH, WORD, Fields, Rows, one_of
 from reconciler.kinds.shared.field_types import flag, names
 from reconciler.model.address import Address
@@ -29,9 +37,9 @@ _ENTRY = Fields(
 )
 
 
-def _read(reads: Reads) -> Iterable[tuple[str, AclSpec]]:
+def _parse(answers: Answers) -> Iterable[tuple[str, AclSpec]]:
     flags = (AclSpec(propagate=False), AclSpec(propagate=True))
-    for row in reads[ACL]:
+    for row in answers[ACL]:
         name = f"{row['path']}|{row['type']}:{row['ugid']}|{row['roleid']}"
         yield name, flags[flag(row.get("propagate"), default=True)]
 
@@ -73,7 +81,7 @@ def _undo(change: Change) -> Undo:
     return Undo.FULL if lasting else Undo.NONE
 
 
-def _refuse(change: Change, live: State) -> Iterable[Finding]:
+def _check_change(change: Change, live: State) -> Iterable[Finding]:
     """PVE keeps entries of users and groups that are gone, but lets nobody take them away.
 
     `live` holds what the plan makes, too: an entry of that kind goes once its user is there.
@@ -171,12 +179,12 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     yield Need(tuple(ways), with_propagate=held if spreads else ())
 
 
-def _grants(name: str, spec: AclSpec, table: AccessTable) -> None:
+def _fill_access(name: str, spec: AclSpec, table: AccessTable) -> None:
     path, kind, principal, role = parse_entry(name)
     table.add_entry(path, kind, principal, role, propagate=spec.propagate)
 
 
-def _weigh(objects: Sequence[tuple[str, AclSpec]]) -> int:
+def _file_size(objects: Sequence[tuple[str, AclSpec]]) -> int:
     """Principals with exactly the same roles share a line, as PVE writes them."""
     held: dict[tuple[str, bool, str], list[str]] = defaultdict(list)
     for name, spec in objects:
@@ -191,28 +199,38 @@ def _weigh(objects: Sequence[tuple[str, AclSpec]]) -> int:
 KIND = Kind(
     name="acl",
     spec=AclSpec,
-    place=Place("acl", array=True),
-    table=AclTable,
-    declare=declare,
-    export=export,
-    refers_to=frozenset({"role", "user", "group", "token", "pool", "storage"}),
-    lock="user.cfg",
-    reads=(ACL,),
-    answers={"/access/acl": Rows(_ENTRY)},
-    read=_read,
-    sees=(Need(((("/access", "Sys.Audit"),),), propagated=False),),
-    references=_references,
-    tolerates=frozenset({"pool", "storage"}),
-    owners=_owners,
-    rename=_rename,
-    refuse=_refuse,
-    undo=_undo,
-    requests=lambda changes: tuple(_requests(changes)),
-    needs=_needs,
-    grants=_grants,
-    weigh=_weigh,
-    title=_title,
-    review=review,
-    fold=fold,
-    file="access.toml",
+    toml=Toml(
+        place=Place("acl", array=True),
+        table=AclTable,
+        declare=declare,
+        export=export,
+        merge_tables=merge_tables,
+        file="access.toml",
+    ),
+    reads=Reading(
+        requests=(ACL,),
+        answer_shapes={"/access/acl": Rows(_ENTRY)},
+        parse=_parse,
+        needs=(Need(((("/access", "Sys.Audit"),),), propagated=False),),
+    ),
+    writes=Writing(
+        lock="user.cfg",
+        requests=lambda changes: tuple(_requests(changes)),
+        needs=_needs,
+        undo=_undo,
+        title=_title,
+        file_size=_file_size,
+    ),
+    links=Links(
+        refers_to=frozenset({"role", "user", "group", "token", "pool", "storage"}),
+        references=_references,
+        owners=_owners,
+        rename=_rename,
+        may_dangle=frozenset({"pool", "storage"}),
+    ),
+    checks=Checks(
+        declared_kind=review,
+        change=_check_change,
+    ),
+    fill_access=_fill_access,
 )

@@ -204,7 +204,7 @@ class _Grant(NamedTuple):
     alone: bool
 
 
-def fold(tables: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+def merge_tables(tables: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     """Few tables that declare the same entries as these tables of `export`.
 
     A token and its user with the same entry become a pair; then principals with the same roles on

@@ -7,7 +7,18 @@ from typing import Any
 
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
-from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.kind import (
+    Answers,
+    Checks,
+    Kind,
+    Need,
+    Place,
+    Reading,
+    Secrets,
+    Toml,
+    Writing,
+    need,
+)
 from reconciler.kinds.realm.table import (
     SENSITIVE,
     SHOWN,
@@ -49,16 +60,16 @@ def _detail(name: str) -> Request:
     return request("GET", "access", "domains", name)
 
 
-def _details(reads: Reads, wanted: frozenset[str]) -> tuple[Request, ...]:
+def _details(answers: Answers, wanted: frozenset[str]) -> tuple[Request, ...]:
     """All of them, since any may be the default; a realm that PVE cannot read has no type."""
     del wanted
-    return tuple(_detail(row["realm"]) for row in reads[REALMS] if row.get("type"))
+    return tuple(_detail(row["realm"]) for row in answers[REALMS] if row.get("type"))
 
 
-def _read(reads: Reads) -> Iterable[tuple[str, RealmSpec]]:
-    for row in reads[REALMS]:
+def _parse(answers: Answers) -> Iterable[tuple[str, RealmSpec]]:
+    for row in answers[REALMS]:
         name, kind = row["realm"], row.get("type") or ""
-        answer = reads.get(_detail(name)) or {}
+        answer = answers.get(_detail(name)) or {}
         values = {
             option: from_answer(param, answer[option])
             for option, param in REALM_OPTIONS.items()
@@ -71,7 +82,7 @@ def _read(reads: Reads) -> Iterable[tuple[str, RealmSpec]]:
 _BROKEN = "a required option of it is empty in /etc/pve/domains.cfg: correct it there on a node"
 
 
-def _overlay(declared: RealmSpec, live: RealmSpec | None) -> RealmSpec:
+def _merge_with_live(declared: RealmSpec, live: RealmSpec | None) -> RealmSpec:
     """Secrets are sent when the realm is made, or where PVE shows that one is missing."""
     if live is None:
         return declared
@@ -85,16 +96,16 @@ def _overlay(declared: RealmSpec, live: RealmSpec | None) -> RealmSpec:
     )
 
 
-def _visible(spec: RealmSpec) -> RealmSpec:
+def _as_read(spec: RealmSpec) -> RealmSpec:
     shown = (name for name, _ in spec.secrets if name in SHOWN)
     return spec.model_copy(update={"held": names((*spec.held, *shown)), "secrets": ()})
 
 
-def _secrets(spec: RealmSpec) -> Mapping[str, SecretRef]:
+def _sent_secrets(spec: RealmSpec) -> Mapping[str, SecretRef]:
     return dict(spec.secrets)
 
 
-def _with_secrets(spec: RealmSpec, secrets: Mapping[str, SecretRef]) -> RealmSpec:
+def _with_sent(spec: RealmSpec, secrets: Mapping[str, SecretRef]) -> RealmSpec:
     merged = {**dict(spec.secrets), **secrets}
     return spec.model_copy(update={"secrets": tuple(sorted(merged.items()))})
 
@@ -112,7 +123,7 @@ def _split(change: Change) -> Sequence[Change]:
     return as_replacement(change) if _fixed(change.before, change.after) else (change,)
 
 
-def _refuse(change: Change, live: State) -> Iterable[Finding]:
+def _check_change(change: Change, live: State) -> Iterable[Finding]:
     for address, spec in live.items():
         if isinstance(spec, RealmSpec) and not spec.type:
             yield Finding(
@@ -156,9 +167,9 @@ def _weaker(change: Change) -> Iterable[Finding]:
         )
 
 
-def _survey(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
+def _check_planned(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
     """Realms that PVE cannot read, unless the file itself was seen and says more."""
-    if any(one.blocks and one.file == KIND.lock for one in facts.unread):
+    if any(one.blocks and one.file == KIND.writes.lock for one in facts.unread):
         return
     for address, spec in planned.items():
         if isinstance(spec, RealmSpec) and not spec.type:
@@ -172,7 +183,7 @@ def _survey(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
             )
 
 
-def _along(change: Change, live: State) -> Iterable[Change]:
+def _coupled_changes(change: Change, live: State) -> Iterable[Change]:
     """Only one realm is the default: the one that was loses it."""
     before, after = change.before, change.after
     was = isinstance(before, RealmSpec) and before.is_default
@@ -266,12 +277,14 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     yield need("/access/realm", "Realm.Allocate")
 
 
-def _built_in(name: str, spec: RealmSpec) -> bool:
+def _is_builtin(name: str, spec: RealmSpec) -> bool:
     del spec
     return name in BUILT_IN_REALMS
 
 
-def _check(name: str, spec: RealmSpec, desired: Mapping[Address, Spec]) -> Iterable[Finding]:
+def _check_declared(
+    name: str, spec: RealmSpec, desired: Mapping[Address, Spec]
+) -> Iterable[Finding]:
     here = Address("realm", name)
     for other in sorted(desired):
         rival = desired[other]
@@ -285,37 +298,47 @@ def _check(name: str, spec: RealmSpec, desired: Mapping[Address, Spec]) -> Itera
             )
 
 
-def _digest(reads: Reads, name: str) -> str:
-    return str((reads.get(_detail(name)) or {}).get("digest") or "")
+def _digest(answers: Answers, name: str) -> str:
+    return str((answers.get(_detail(name)) or {}).get("digest") or "")
 
 
 KIND = Kind(
     name="realm",
     spec=RealmSpec,
-    place=Place("realm"),
-    table=RealmTable,
-    check_name=check_name,
-    declare=declare,
-    export=_export,
-    lock="domains.cfg",
-    reads=(REALMS,),
-    answers={"/access/domains": Rows(_LISTED), "/access/domains/{realm}": _REALM},
-    details=_details,
-    read=_read,
-    sees=(need("/access/realm", "Sys.Audit", "Realm.Allocate"),),
-    overlay=_overlay,
-    visible=_visible,
-    split=_split,
-    requests=lambda changes: tuple(_requests(changes)),
-    undo=_undo,
-    needs=_needs,
-    built_in=_built_in,
-    always=frozenset(BUILT_IN_REALMS),
-    check=_check,
-    refuse=_refuse,
-    survey=_survey,
-    along=_along,
-    secrets=_secrets,
-    with_secrets=_with_secrets,
-    digest=_digest,
+    toml=Toml(
+        place=Place("realm"),
+        table=RealmTable,
+        declare=declare,
+        export=_export,
+        check_name=check_name,
+    ),
+    reads=Reading(
+        requests=(REALMS,),
+        answer_shapes={"/access/domains": Rows(_LISTED), "/access/domains/{realm}": _REALM},
+        parse=_parse,
+        needs=(need("/access/realm", "Sys.Audit", "Realm.Allocate"),),
+        details=_details,
+        as_read=_as_read,
+        builtin_ids=frozenset(BUILT_IN_REALMS),
+        is_builtin=_is_builtin,
+        digest=_digest,
+    ),
+    writes=Writing(
+        lock="domains.cfg",
+        requests=lambda changes: tuple(_requests(changes)),
+        needs=_needs,
+        split=_split,
+        merge_with_live=_merge_with_live,
+        coupled_changes=_coupled_changes,
+        undo=_undo,
+    ),
+    secrets=Secrets(
+        sent=_sent_secrets,
+        with_sent=_with_sent,
+    ),
+    checks=Checks(
+        declared_object=_check_declared,
+        planned_state=_check_planned,
+        change=_check_change,
+    ),
 )
