@@ -26,6 +26,7 @@ from reconciler.kinds.pool.membership import PoolSpec, pool_requests, pool_title
 from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import Text, given, names, quote, unspecified
 from reconciler.kinds.shared.reader import ANSWERS, EVERYTHING, RESOURCES
+from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.declared import Declaration, Declared
@@ -278,7 +279,7 @@ def _check_planned(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Fi
                     address=Address("pool", name),
                 )
     granted = {
-        address.id.partition("|")[0].removeprefix("/pool/")
+        AclEntry.parse(address.id).path.removeprefix("/pool/")
         for address in planned
         if address.kind == "acl" and address.id.startswith("/pool/")
     }
