@@ -42,6 +42,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from reconciler.access.table import AccessTable
@@ -93,6 +94,14 @@ class Place(NamedTuple):
     key: str
     inside: str = ""
     array: bool = False
+
+
+class Alarm(Enum):
+    """When an undeclared object is an alarm (`pvectl drift`)."""
+
+    ALWAYS = "it lets somebody in, or gives something away, by itself"
+    GRANTED = "as soon as an ACL entry names it"
+    NEVER = "it gives nobody anything"
 
 
 VERBS = {Action.CREATE: "create", Action.UPDATE: "change", Action.DELETE: "delete"}
@@ -280,12 +289,14 @@ class Checks(Generic[S]):
     - `planned_state` (planned state, facts): beside the cluster; what PVE accepts in silence.
     - `change` (change, live state and what is new): each change of a plan. Errors forbid the plan,
       unless their `allow` is given.
+    - `undeclared`: when an object that no file declares is an alarm.
     """
 
     declared_object: Callable[[str, S, Mapping[Address, Spec]], Iterable[Finding]] = _nothing
     declared_kind: Callable[[Mapping[Address, Declared]], Iterable[Finding]] = _nothing
     planned_state: Callable[[Mapping[Address, Spec], Facts], Iterable[Finding]] = _nothing
     change: Callable[[Change, State], Iterable[Finding]] = _nothing
+    undeclared: Alarm = Alarm.NEVER
 
 
 @dataclass(frozen=True)

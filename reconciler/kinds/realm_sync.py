@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import (
+    Alarm,
     Answers,
     Checks,
     Kind,
@@ -247,5 +248,6 @@ KIND = Kind(
     checks=Checks(
         declared_object=_check_declared,
         change=_check_change,
+        undeclared=Alarm.ALWAYS,
     ),
 )

@@ -9,7 +9,18 @@ from pydantic import Field
 
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
-from reconciler.kinds.kind import Answers, Kind, Need, Place, Reading, Toml, Writing, need
+from reconciler.kinds.kind import (
+    Alarm,
+    Answers,
+    Checks,
+    Kind,
+    Need,
+    Place,
+    Reading,
+    Toml,
+    Writing,
+    need,
+)
 from reconciler.kinds.shared.answer_shape import FLAG, LIST, WORD, Fields, Rows
 from reconciler.kinds.shared.field_types import NAME, Privilege, names, split_list
 from reconciler.model.change import Change, Undo
@@ -141,5 +152,6 @@ KIND = Kind(
         undo=_undo,
         file_size=_file_size,
     ),
+    checks=Checks(undeclared=Alarm.GRANTED),
     fill_access=_fill_access,
 )

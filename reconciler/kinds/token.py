@@ -13,6 +13,7 @@ from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.group import groups_of, modify_user
 from reconciler.kinds.kind import (
+    Alarm,
     Answers,
     Checks,
     Kind,
@@ -276,6 +277,7 @@ KIND = Kind(
     checks=Checks(
         declared_kind=_check_kind,
         change=_check_change,
+        undeclared=Alarm.ALWAYS,
     ),
     fill_access=_fill_access,
 )

@@ -18,7 +18,18 @@ from reconciler.kinds.acl.table import (
     merge_tables,
     review,
 )
-from reconciler.kinds.kind import Answers, Checks, Kind, Links, Need, Place, Reading, Toml, Writing
+from reconciler.kinds.kind import (
+    Alarm,
+    Answers,
+    Checks,
+    Kind,
+    Links,
+    Need,
+    Place,
+    Reading,
+    Toml,
+    Writing,
+)
 from reconciler.kinds.shared.answer_shape import FLAG, ID, PATH, WORD, Fields, Rows, one_of
 from reconciler.kinds.shared.field_types import flag, names
 from reconciler.model.acl_entry import AclEntry
@@ -231,6 +242,7 @@ KIND = Kind(
     checks=Checks(
         declared_kind=review,
         change=_check_change,
+        undeclared=Alarm.ALWAYS,
     ),
     fill_access=_fill_access,
 )

@@ -11,6 +11,7 @@ from pydantic import Field
 from reconciler.access.contents import PoolMembers
 from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import (
+    Alarm,
     Answers,
     Checks,
     Kind,
@@ -336,6 +337,7 @@ KIND = Kind(
         declared_kind=_check_kind,
         planned_state=_check_planned,
         change=_check_change,
+        undeclared=Alarm.GRANTED,
     ),
     fill_access=_fill_access,
 )

@@ -9,6 +9,7 @@ from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue as InvalidValue
 from reconciler.kinds.group import groups_of, modify_user
 from reconciler.kinds.kind import (
+    Alarm,
     Answers,
     Checks,
     Kind,
@@ -300,6 +301,7 @@ KIND = Kind(
     ),
     checks=Checks(
         change=_check_change,
+        undeclared=Alarm.ALWAYS,
     ),
     fill_access=_fill_access,
 )
