@@ -184,7 +184,7 @@ def test_a_refusal_without_a_path_needs_one() -> None:
         (("LOCKOT",), "did you mean LOCKOUT?"),
         (("alice@pve", "/", "--who", "x@pve"), "--who goes with a pasted refusal"),
         (("Permission check failed (/vms/9001, VM.Audit)",), "add --who"),
-        (("Permission check failed", "--who", "x@pve"), "paste it whole"),
+        (("Permission check failed", "--who", "x@pve"), "ask about the call"),
         (("403 Permission check failed (user != root@pam)", "--who", "x@pve"), "in person"),
         (
             (

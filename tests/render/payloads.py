@@ -159,6 +159,7 @@ def _run(pve: Path, state: Path, wrong: Path) -> None:
         ("explain", "E_LOCKED"),
         ("explain", who, "/vms/100", "VM.Allocate"),
         ("explain", token, "/vms/100", "VM.Audit"),
+        ("explain", f"POST /nodes/{MARKER}/lxc vmid=100 pool={MARKER}", "--who", token),
         ("who-can", "VM.Audit", "/vms/100"),
     ):
         ask(*words, on=pve, state=state)

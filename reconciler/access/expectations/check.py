@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from reconciler.access.analysis.affected import all_principals
+from reconciler.access.analysis.affected import all_principals, owner_of
 from reconciler.access.analysis.equivalence import EquivalenceClass, equivalence_classes
 from reconciler.access.analysis.impact import known_paths
+from reconciler.access.contents import ROOT
+from reconciler.access.evaluate import privileges
 from reconciler.access.explain.explain import deciding
 from reconciler.access.login import Login, login
 from reconciler.access.path_index import PathIndex
@@ -27,6 +29,7 @@ class BrokenPart(StrEnum):
 
     CANNOT = "cannot, but should be able to"
     CAN = "can, but should not be able to"
+    BOTH = "can, but should not be able to do both"
     UNKNOWN = "is not an existing user, token or group"
 
 
@@ -90,6 +93,17 @@ def expectation_subjects(
     return tuple(checker.asked(one) for one in expectations)
 
 
+def who_is_meant(table: AccessTable, names: Iterable[str]) -> tuple[str, ...]:
+    """The principals that names, globs and groups mean."""
+    return tuple(_Checker(table, known_paths((table,)), 0).matching(names))
+
+
+def unknown_names(table: AccessTable, names: Iterable[str]) -> tuple[str, ...]:
+    """Those that mean nobody; a glob may."""
+    checker = _Checker(table, known_paths((table,)), 0)
+    return tuple(name for name in names if not checker.exists(name))
+
+
 class _Checker:
     """What several expectations have in common."""
 
@@ -101,12 +115,12 @@ class _Checker:
 
     def asked(self, expectation: Expectation) -> ExpectationSubject:
         names = (*expectation.who, *expectation.but)
-        exempt = self._matching(expectation.but)
+        exempt = self.matching(expectation.but)
         return ExpectationSubject(
             expectation,
-            tuple(one for one in self._matching(expectation.who) if one not in exempt),
+            tuple(one for one in self.matching(expectation.who) if one not in exempt),
             tuple(self._paths(expectation.paths)),
-            tuple(name for name in names if not self._exists(name)),
+            tuple(name for name in names if not self.exists(name)),
         )
 
     def failures(self, expectation: Expectation) -> Iterator[FailedExpectation]:
@@ -115,16 +129,43 @@ class _Checker:
             yield FailedExpectation(expectation, BrokenPart.UNKNOWN, (name,))
         for privilege in expectation.cannot:
             yield from self._able(expectation, found.principals, found.paths, privilege)
+        if expectation.cannot_both:
+            yield from self._together(expectation, found)
         for privilege in expectation.can:
             yield from self._unable(expectation, found.principals, found.named, privilege)
 
-    def _exists(self, name: str) -> bool:
+    def _together(
+        self, expectation: Expectation, found: ExpectationSubject
+    ) -> Iterator[FailedExpectation]:
+        """Persons who hold all of them, as users and by their tokens; root@pam is none."""
+        for person, accounts in by_person(found.principals).items():
+            held = {
+                (who, path): privileges(self._table, who, path)
+                for who in accounts
+                if login(self._table, who, self._now) is Login.ACTIVE
+                for path in found.paths
+            }
+            places = [
+                next((spot for spot, names in held.items() if privilege in names), None)
+                for privilege in expectation.cannot_both
+            ]
+            if person != ROOT and all(places):
+                spots = dict.fromkeys(spot for spot in places if spot)
+                yield FailedExpectation(
+                    expectation,
+                    BrokenPart.BOTH,
+                    tuple(dict.fromkeys(who for who, _ in spots)),
+                    tuple(dict.fromkeys(path for _, path in spots)),
+                    " and ".join(expectation.cannot_both),
+                )
+
+    def exists(self, name: str) -> bool:
         """Globs may match nothing; a name that means nobody is a mistake."""
         if name.startswith(GROUP_PREFIX):
             return name.removeprefix(GROUP_PREFIX) in self._table.groups
         return _is_glob(name) or name in self._everybody
 
-    def _matching(self, patterns: Iterable[str]) -> Mapping[str, None]:
+    def matching(self, patterns: Iterable[str]) -> Mapping[str, None]:
         """Users and tokens; a group means its members and not their tokens."""
         found: dict[str, None] = {}
         for pattern in patterns:
@@ -192,6 +233,14 @@ class _Checker:
                     login(self._table, principal, self._now),
                     trace_decision(self._table, principal, lacking[0]),
                 )
+
+
+def by_person(principals: Iterable[str]) -> Mapping[str, Sequence[str]]:
+    """User -> that user and its tokens, as far as they are among these."""
+    found: dict[str, list[str]] = {}
+    for who in principals:
+        found.setdefault(owner_of(who) or who, []).append(who)
+    return found
 
 
 def _is_glob(text: str) -> bool:
