@@ -106,6 +106,12 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "json": "documents.verification:json",
             "junit": "documents.verification:junit",
         },
+        "backup_run": {
+            "text": "documents.backup_run:text",
+            "markdown": "documents.backup_run:markdown",
+            "json": "documents.backup_run:json",
+            "junit": "documents.backup_run:junit",
+        },
         "review": {
             "text": "review.text:text",
             "markdown": "review.markdown:markdown",

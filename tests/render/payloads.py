@@ -71,6 +71,10 @@ paths = ["/vms/100", "/pool/{MARKER}"]
 groups = ["{MARKER}"]
 tokens = ["{MARKER}@pve!{MARKER}"]
 
+[backup.{MARKER}]
+schedule = "daily"
+guests = [9000, 9001]
+
 [pool.{MARKER}]
 comment = "{MARKER}"
 
@@ -148,6 +152,7 @@ def _run(pve: Path, state: Path, wrong: Path) -> None:
     ask("plan", "--format", "json=failed.json", on=pve, state=wrong)
     ask("bootstrap", "--token", token, on=pve, state=state)
     ask("apply", "--yes", on=pve, state=state)
+    ask("backup", "run", MARKER, "--yes", on=pve, state=state)
     with (pve / "user.cfg").open("a") as file:
         file.write(UNDECLARED)
     for words in (
