@@ -32,7 +32,7 @@ from reconciler.cli.access_source import (
 )
 from reconciler.cli.app import app
 from reconciler.cli.call_explanation import explain_call
-from reconciler.cli.code_pages import is_page, page_of
+from reconciler.cli.code_pages import SYMPTOM, is_page, page_of, symptom_of
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, now
@@ -53,7 +53,8 @@ def explain_command(
         typer.Argument(
             metavar="WHO|TEXT|CALL|CODE",
             help='User or token; a pasted "Permission check failed (...)"; a call of the API, as '
-            "'POST /nodes/pve/lxc vmid=100'; or the code of a finding or an error, or exit-status.",
+            "'POST /nodes/pve/lxc vmid=100'; symptom, alone or with words; the code of a finding "
+            "or an error; or exit-status.",
             show_default=False,
         ),
     ] = "",
@@ -79,6 +80,10 @@ def explain_command(
     if not path and is_page(subject):
         check_formats(common, "page")
         show(common, "page", page_of(subject))
+        return ExitStatus.OK
+    if subject == SYMPTOM and path:
+        check_formats(common, "page")
+        show(common, "page", symptom_of(" ".join((path, privilege))))
         return ExitStatus.OK
     check_sources(from_files=from_files, planned=planned)
     if is_call(subject):
