@@ -44,6 +44,10 @@ BESIDE_THE_KINDS: Mapping[str, Shape] = {
             },
         )
     ),
+    "/nodes/{node}/tasks": Rows(
+        Fields({"upid": ID}, {"starttime": COUNT, "endtime": COUNT, "status": TEXT, "id": TEXT})
+    ),
+    "/nodes/{node}/time": Fields({"timezone": TEXT}),
     "/nodes/{node}/tasks/{upid}/log": Rows(Fields({"n": COUNT, "t": TEXT})),
     "/nodes/{node}/tasks/{upid}/status": Fields({"status": TEXT}, {"exitstatus": TEXT}),
     "/version": Fields({"version": ID}),

@@ -106,6 +106,13 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "json": "documents.verification:json",
             "junit": "documents.verification:junit",
         },
+        "backup_status": {
+            "text": "documents.backup_status:text",
+            "markdown": "documents.backup_status:markdown",
+            "json": "documents.backup_status:json",
+            "junit": "documents.backup_status:junit",
+            "metrics": "documents.backup_status:metrics",
+        },
         "backup_run": {
             "text": "documents.backup_run:text",
             "markdown": "documents.backup_run:markdown",
