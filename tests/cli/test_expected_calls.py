@@ -116,7 +116,7 @@ def test_nobody_holds_two_privileges_together(tmp_path: Path) -> None:
     state.mkdir()
     text = '[[expect]]\nwho = "*"\npaths = ["/vms/*", "/storage/*"]\ncannot_both = {}\n'
     (state / "a.toml").write_text(text.format('["VM.Backup", "Datastore.AllocateSpace"]'))
-    for command in ("plan", "verify"):
+    for command in ("plan", "verify", "drift"):
         done = ask(command, on=pve, state=state)
         assert done.status == ExitStatus.REFUSED, done
         words = " ".join(done.out.split())

@@ -29,7 +29,6 @@ class BrokenPart(StrEnum):
 
     CANNOT = "cannot, but should be able to"
     CAN = "can, but should not be able to"
-    BOTH = "can, but should not be able to do both"
     UNKNOWN = "is not an existing user, token or group"
 
 
@@ -104,6 +103,40 @@ def unknown_names(table: AccessTable, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if not checker.exists(name))
 
 
+class HeldTogether(NamedTuple):
+    """A person who holds what nobody may hold together: by which accounts, and on which paths."""
+
+    expectation: Expectation
+    principals: tuple[str, ...]
+    paths: tuple[str, ...]
+
+
+def held_together(
+    table: AccessTable, expectations: Iterable[Expectation], paths: Iterable[str] = (), now: int = 0
+) -> Iterator[HeldTogether]:
+    """Persons who hold all of `cannot_both`, as users and by their tokens; root@pam is none."""
+    wanted = [one for one in expectations if one.cannot_both]
+    for found in expectation_subjects(table, wanted, paths):
+        for person, accounts in by_person(found.principals).items():
+            held = {
+                (who, path): privileges(table, who, path)
+                for who in accounts
+                if login(table, who, now) is Login.ACTIVE
+                for path in found.paths
+            }
+            places = [
+                next((spot for spot, names in held.items() if privilege in names), None)
+                for privilege in found.expectation.cannot_both
+            ]
+            if person != ROOT and all(places):
+                spots = dict.fromkeys(spot for spot in places if spot)
+                yield HeldTogether(
+                    found.expectation,
+                    tuple(dict.fromkeys(who for who, _ in spots)),
+                    tuple(dict.fromkeys(path for _, path in spots)),
+                )
+
+
 class _Checker:
     """What several expectations have in common."""
 
@@ -129,35 +162,8 @@ class _Checker:
             yield FailedExpectation(expectation, BrokenPart.UNKNOWN, (name,))
         for privilege in expectation.cannot:
             yield from self._able(expectation, found.principals, found.paths, privilege)
-        if expectation.cannot_both:
-            yield from self._together(expectation, found)
         for privilege in expectation.can:
             yield from self._unable(expectation, found.principals, found.named, privilege)
-
-    def _together(
-        self, expectation: Expectation, found: ExpectationSubject
-    ) -> Iterator[FailedExpectation]:
-        """Persons who hold all of them, as users and by their tokens; root@pam is none."""
-        for person, accounts in by_person(found.principals).items():
-            held = {
-                (who, path): privileges(self._table, who, path)
-                for who in accounts
-                if login(self._table, who, self._now) is Login.ACTIVE
-                for path in found.paths
-            }
-            places = [
-                next((spot for spot, names in held.items() if privilege in names), None)
-                for privilege in expectation.cannot_both
-            ]
-            if person != ROOT and all(places):
-                spots = dict.fromkeys(spot for spot in places if spot)
-                yield FailedExpectation(
-                    expectation,
-                    BrokenPart.BOTH,
-                    tuple(dict.fromkeys(who for who, _ in spots)),
-                    tuple(dict.fromkeys(path for _, path in spots)),
-                    " and ".join(expectation.cannot_both),
-                )
 
     def exists(self, name: str) -> bool:
         """Globs may match nothing; a name that means nobody is a mistake."""

@@ -50,7 +50,7 @@ def expectations(
         ((_finding(one), one) for one in failed_expectations(table, wanted, paths, now)),
         key=lambda pair: pair[0].sort_key(),
     ):
-        if complete or failure.broken in (BrokenPart.CAN, BrokenPart.BOTH):
+        if complete or failure.broken is BrokenPart.CAN:
             yield finding._replace(hint=_hint(failure, trial))
 
 
@@ -77,8 +77,13 @@ def _message(failure: FailedExpectation) -> str:
 
 def _hint(failure: FailedExpectation, trial: AccessTable) -> str:
     """`trial` is changed as the commands would change the cluster: each counts on those before."""
-    if failure.broken is not BrokenPart.CANNOT:
-        return _why(failure)
+    if failure.broken is BrokenPart.UNKNOWN:
+        return "correct the name, or take it out"
+    if failure.broken is BrokenPart.CAN:
+        given = [entry_text(entry) for entry in failure.entries]
+        return (
+            f"given by {in_prose(given)}" if given else "root@pam may do everything; name it in but"
+        )
     (who,) = failure.principals
     if failure.login is not Login.ACTIVE:
         command = login_command(who, failure.login)
@@ -96,15 +101,6 @@ def _hint(failure: FailedExpectation, trial: AccessTable) -> str:
     if not lines:
         return "no grant on that path would give it"
     return "\n".join(["what would give it:", *lines])
-
-
-def _why(failure: FailedExpectation) -> str:
-    if failure.broken is BrokenPart.UNKNOWN:
-        return "correct the name, or take it out"
-    if failure.broken is BrokenPart.BOTH:
-        return "take one of them away, or name the person in but"
-    given = [entry_text(entry) for entry in failure.entries]
-    return f"given by {in_prose(given)}" if given else "root@pam may do everything; name it in but"
 
 
 def _address(failure: FailedExpectation) -> Address | None:
