@@ -336,13 +336,33 @@ def test_a_read_on_a_connection_that_the_server_just_closed_is_sent_again(start,
     assert len(node.requests) == 3
 
 
-def test_a_write_never_uses_a_connection_that_may_be_stale(start, connect):
+def test_writes_share_a_connection_of_their_own(start, connect):
+    node = start()
+    api = connect(node)
+    api.get([VERSION])
+    for _ in range(3):
+        api.send(WRITE)
+    assert node.connections == 2
+
+
+def test_a_write_never_uses_a_connection_that_may_be_stale(start, connect, monkeypatch):
+    monkeypatch.setattr(live_api, "REUSED_WITHIN", 0.0)
     node = start()
     api = connect(node)
     api.get([VERSION])
     api.send(WRITE)
     api.send(WRITE)
     assert node.connections == 3
+
+
+def test_a_write_on_a_kept_connection_that_broke_may_have_arrived(start, connect):
+    node = start()
+    node.behave = lambda _: answer(None) if len(node.requests) == 1 else None
+    api = connect(node)
+    api.send(WRITE)
+    with pytest.raises(UnknownOutcome):
+        api.send(WRITE)
+    assert len(node.requests) == 2
 
 
 # several endpoints
