@@ -169,6 +169,7 @@ def _run(pve: Path, state: Path, wrong: Path) -> None:
         ("log",),
         ("escalation",),
         ("explain", "E_LOCKED"),
+        ("explain", "retention", MARKER),
         ("explain", who, "/vms/100", "VM.Allocate"),
         ("explain", token, "/vms/100", "VM.Audit"),
         ("who-can", "VM.Audit", "/vms/100"),
