@@ -20,6 +20,7 @@ from reconciler.kinds.kind import (
     Writing,
     need,
 )
+from reconciler.kinds.realm.checks import BROKEN, LOCK, check_declared, check_planned, login_weaker
 from reconciler.kinds.realm.table import (
     SENSITIVE,
     SHOWN,
@@ -34,10 +35,10 @@ from reconciler.kinds.shared.field_types import names
 from reconciler.kinds.shared.options import answered, from_answer, to_param, to_toml, toml_name
 from reconciler.kinds.shared.replace import as_replacement, replacement
 from reconciler.kinds.shared.section import fixed_changes, put_params
-from reconciler.model.address import Address
+from reconciler.model.address import Address as Address
 from reconciler.model.change import Cause, Change, Reason, Undo
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.inventory import Facts
+from reconciler.model.inventory import Facts as Facts
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec, State
@@ -50,7 +51,7 @@ _REALM = Fields({}, {"digest": TEXT, **answered(REALM_OPTIONS)})
 
 def _export(name: str, spec: RealmSpec) -> dict[str, Any]:
     if not spec.type:
-        raise InvalidValue(f"Proxmox VE cannot read realm {name}", _BROKEN)
+        raise InvalidValue(f"Proxmox VE cannot read realm {name}", BROKEN)
     table: dict[str, Any] = {"type": spec.type}
     for option, value in spec.options:
         table[toml_name(option)] = to_toml(REALM_OPTIONS[option], value)
@@ -80,15 +81,12 @@ def _parse(answers: Answers) -> Iterable[tuple[str, RealmSpec]]:
         yield name, RealmSpec(type=kind, options=normal(name, values), held=held)
 
 
-_BROKEN = "a required option of it is empty in /etc/pve/domains.cfg: correct it there on a node"
-
-
 def _merge_with_live(declared: RealmSpec, live: RealmSpec | None) -> RealmSpec:
     """Secrets are sent when the realm is made, or where PVE shows that one is missing."""
     if live is None:
         return declared
     if not live.type:
-        raise ValueError(f"Proxmox VE cannot read this realm: {_BROKEN}")
+        raise ValueError(f"Proxmox VE cannot read this realm: {BROKEN}")
     if _fixed(live, declared):
         return declared
     missing = {n: ref for n, ref in declared.secrets if n in SHOWN and n not in live.held}
@@ -132,56 +130,15 @@ def _check_change(change: Change, live: State) -> Iterable[Finding]:
                 Severity.ERROR,
                 f"{change.address} cannot change: Proxmox VE cannot read {address}, and refuses "
                 "every change of realms until it can",
-                hint=_BROKEN,
+                hint=BROKEN,
                 address=change.address,
             )
-    yield from _weaker(change)
+    yield from login_weaker(change)
     fixed = _fixed(change.before, change.after)
     if fixed:
         secret = _undo(change._replace(after=None)) is Undo.NONE
         lost = "its password or client key" if secret else ""
         yield replacement(change, live, tuple(map(toml_name, fixed)), lost)
-
-
-_PROTECTS = {
-    "mode": "logins are sent as `mode` says by default, without encryption",
-    "secure": "logins are sent without encryption",
-    "tfa": "its users log in without a second factor",
-    "verify": "whoever answers in the server's name is believed",
-}
-"""Options that protect logins -> what holds without them."""
-
-
-def _weaker(change: Change) -> Iterable[Finding]:
-    """Options that are not declared and would be cleared, though they protect the logins."""
-    before, after = change.before, change.after
-    if not (isinstance(before, RealmSpec) and isinstance(after, RealmSpec)):
-        return
-    gone = dict(before.options).keys() - dict(after.options).keys()
-    for option in sorted(gone & _PROTECTS.keys()):
-        yield Finding(
-            "LOGIN_WEAKER",
-            Severity.WARNING,
-            f"{change.address} loses {toml_name(option)}: {_PROTECTS[option]}",
-            hint=f"declare {toml_name(option)} to keep it",
-            address=change.address,
-        )
-
-
-def _check_planned(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
-    """Realms that PVE cannot read, unless the file itself was seen and says more."""
-    if any(one.blocks and one.file == KIND.writes.lock for one in facts.unread):
-        return
-    for address, spec in planned.items():
-        if isinstance(spec, RealmSpec) and not spec.type:
-            yield Finding(
-                "REALM_UNREADABLE",
-                Severity.WARNING,
-                f"Proxmox VE cannot read {address}: its users cannot log in, and no realm can be "
-                "changed until it can",
-                hint=_BROKEN,
-                address=address,
-            )
 
 
 def _coupled_changes(change: Change, live: State) -> Iterable[Change]:
@@ -283,31 +240,6 @@ def _is_builtin(name: str, spec: RealmSpec) -> bool:
     return name in BUILT_IN_REALMS
 
 
-def _check_declared(
-    name: str, spec: RealmSpec, desired: Mapping[Address, Spec]
-) -> Iterable[Finding]:
-    here = Address("realm", name)
-    issuer = dict(spec.options).get("issuer-url", "https://")
-    if not str(issuer).startswith(("https://", "http://")):
-        yield Finding(
-            "REALM_ISSUER",
-            Severity.WARNING,
-            f"issuer_url of {here} is '{issuer}', which is not a URL: nobody could log in",
-            hint="write it as the provider does, with https://",
-            address=here,
-        )
-    for other in sorted(desired):
-        rival = desired[other]
-        if spec.is_default and isinstance(rival, RealmSpec) and rival.is_default and other < here:
-            yield Finding(
-                "REALM_DEFAULT_TWICE",
-                Severity.ERROR,
-                f"{other} and {here} are both to be the default, and only one can be",
-                hint="remove default = true from one of them",
-                address=here,
-            )
-
-
 def _digest(answers: Answers, name: str) -> str:
     return str((answers.get(_detail(name)) or {}).get("digest") or "")
 
@@ -334,7 +266,7 @@ KIND = Kind(
         digest=_digest,
     ),
     writes=Writing(
-        lock="domains.cfg",
+        lock=LOCK,
         requests=lambda changes: tuple(_requests(changes)),
         needs=_needs,
         split=_split,
@@ -347,8 +279,8 @@ KIND = Kind(
         with_sent=_with_sent,
     ),
     checks=Checks(
-        declared_object=_check_declared,
-        planned_state=_check_planned,
+        declared_object=check_declared,
+        planned_state=check_planned,
         change=_check_change,
         undeclared=Alarm.ALWAYS,
     ),
