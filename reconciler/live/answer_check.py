@@ -44,6 +44,10 @@ BESIDE_THE_KINDS: Mapping[str, Shape] = {
             },
         )
     ),
+    "/nodes/{node}/tasks": Rows(
+        Fields({"upid": ID}, {"starttime": COUNT, "endtime": COUNT, "status": TEXT, "id": TEXT})
+    ),
+    "/nodes/{node}/time": Fields({"timezone": TEXT}),
     "/nodes/{node}/tasks/{upid}/log": Rows(Fields({"n": COUNT, "t": TEXT})),
     "/nodes/{node}/tasks/{upid}/status": Fields({"status": TEXT}, {"exitstatus": TEXT}),
     "/version": Fields({"version": ID}),
@@ -143,7 +147,7 @@ def _routes() -> tuple[_Route, ...]:
 
 
 def _declared() -> Iterator[_Route]:
-    kinds = (kind.answers for kind in all_kinds().values())
+    kinds = (kind.reads.answer_shapes for kind in all_kinds().values())
     for written, shape in {
         k: v for table in (BESIDE_THE_KINDS, *kinds) for k, v in table.items()
     }.items():

@@ -28,12 +28,12 @@ def plan(content: Plan, view: View) -> str:
     ]
     return "".join(
         [
-            _metric("pvectl_plan_changes", "Changes in the plan.", changes),
-            _metric(
+            metric("pvectl_plan_changes", "Changes that the plan holds.", changes),
+            metric(
                 "pvectl_plan_requests", "Requests in the plan.", [((cluster,), len(content.steps))]
             ),
             _findings(cluster, content.findings),
-            _time("pvectl_plan_timestamp_seconds", cluster, view.now),
+            when("pvectl_plan_timestamp_seconds", cluster, view.now),
             outcome("plan", 0, view.now),
         ]
     )
@@ -51,10 +51,10 @@ def drift(content: Drift, view: View) -> str:
     name, about = "pvectl_drift_objects", "Objects that differ from the declared state."
     return "".join(
         [
-            _metric(name, about, differing),
+            metric(name, about, differing),
             _undeclared(cluster, content),
             *(
-                _metric(f"pvectl_{name}", about, [((cluster,), number)])
+                metric(f"pvectl_{name}", about, [((cluster,), number)])
                 for name, about, number in (
                     ("drift_groups", "Groups with undeclared members.", content.crowded),
                     (
@@ -69,7 +69,7 @@ def drift(content: Drift, view: View) -> str:
                 )
             ),
             _findings(cluster, content.findings),
-            _time("pvectl_drift_timestamp_seconds", cluster, view.now),
+            when("pvectl_drift_timestamp_seconds", cluster, view.now),
             outcome("drift", 0, view.now),
         ]
     )
@@ -83,7 +83,7 @@ def _undeclared(cluster: tuple[str, str], content: Drift) -> str:
         for kind in sorted(all_kinds())
         for state in ("alarm", "acknowledged", "left-alone")
     ]
-    return _metric("pvectl_drift_undeclared", "Undeclared objects.", samples)
+    return metric("pvectl_drift_undeclared", "Undeclared objects.", samples)
 
 
 def _state(one: Undeclared) -> str:
@@ -97,11 +97,9 @@ def outcome(command: str, status: int, now: int) -> str:
     label = ("command", command)
     return "".join(
         [
-            _metric(
-                "pvectl_success", "Whether the command succeeded.", [((label,), int(not status))]
-            ),
-            _metric("pvectl_exit_status", "Exit status of the command.", [((label,), status)]),
-            _time("pvectl_timestamp_seconds", label, now),
+            metric("pvectl_success", "Whether there is a result.", [((label,), int(not status))]),
+            metric("pvectl_exit_status", "Exit status of the command.", [((label,), status)]),
+            when("pvectl_timestamp_seconds", label, now),
         ]
     )
 
@@ -109,14 +107,14 @@ def outcome(command: str, status: int, now: int) -> str:
 def _findings(cluster: tuple[str, str], findings: Sequence[Finding]) -> str:
     found = Counter(finding.severity for finding in findings)
     samples = [((cluster, ("severity", str(one))), found[one]) for one in Severity]
-    return _metric("pvectl_findings", "Findings by severity.", samples)
+    return metric("pvectl_findings", "Findings by severity.", samples)
 
 
-def _time(name: str, cluster: tuple[str, str], now: int) -> str:
-    return _metric(name, "Time of the observation, in Unix seconds.", [((cluster,), now)])
+def when(name: str, cluster: tuple[str, str], now: int) -> str:
+    return metric(name, "Time of the observation, in Unix seconds.", [((cluster,), now)])
 
 
-def _metric(name: str, about: str, samples: Iterable[Sample]) -> str:
+def metric(name: str, about: str, samples: Iterable[Sample]) -> str:
     """A gauge in the exposition format."""
     lines = [f"# HELP {name} {about}", f"# TYPE {name} gauge"]
     for labels, value in samples:

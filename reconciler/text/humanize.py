@@ -62,3 +62,15 @@ def size(number: int) -> str:
         value /= 1024
         units.pop(0)
     return f"{number} B" if units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
+def duration(seconds: int) -> str:
+    """The two largest units: `3 d 4 h`, `5 min`, `12 s`."""
+    parts = []
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        number, seconds = divmod(seconds, length)
+        if number:
+            parts.append(f"{number} {unit}")
+        elif parts:
+            break
+    return " ".join(parts[:2]) or "0 s"

@@ -56,7 +56,7 @@ def backup_runs(
         options = [*((k, v) for k, v in options if k not in _PRUNES), _keeping(on_storage)]
     by_node: dict[str, list[int]] = {}
     for guest in facts.guests.values():
-        if _is_chosen(spec, guest) and spec.option("node") in ("", guest.node):
+        if is_saved_by(spec, guest):
             by_node.setdefault(guest.node, []).append(guest.vmid)
     fallback = spec.option("node") or (facts.nodes[0] if len(facts.nodes) == 1 else "")
     for vmid in spec.selection.guests:
@@ -80,6 +80,11 @@ def _keeping(on_storage: Collection[str]) -> tuple[str, Value]:
     if _NEEDS["prune-backups"] in on_storage:
         return "prune-backups", "keep-all=1"
     return "remove", "0"
+
+
+def is_saved_by(spec: BackupSpec, guest: Guest) -> bool:
+    """Whether a job saves the guest, as far as its selection and its node tell."""
+    return _is_chosen(spec, guest) and spec.option("node") in ("", guest.node)
 
 
 def _is_chosen(spec: BackupSpec, guest: Guest) -> bool:

@@ -24,7 +24,7 @@ def replacement(change: Change, live: State, fixed: Sequence[str], lost: str = "
     `fixed`: options that cannot be changed in place; `lost`: what is lost by it.
     """
     kind = kind_of(change.address)
-    if change.address.id in kind.always:
+    if change.address.id in kind.reads.builtin_ids:
         return Finding(
             "BUILT_IN",
             Severity.ERROR,
@@ -33,7 +33,7 @@ def replacement(change: Change, live: State, fixed: Sequence[str], lost: str = "
             hint="keep its values, and declare another object with yours",
             address=change.address,
         )
-    drops = kind.drops
+    drops = kind.links.silently_deletes
     named = sorted(
         str(address)
         for address, spec in live.items()
