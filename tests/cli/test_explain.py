@@ -128,7 +128,7 @@ def test_what_takes_the_place_of_a_role_is_named(tmp_path: Path) -> None:
     )
     cause, text = why("/mapping", "Mapping.Use")
     assert cause == "SHADOWED_USER"
-    assert "a user's own entries hide those of its groups" in text
+    assert "a user's own entries override those of its groups" in text
 
 
 @pytest.mark.parametrize(
