@@ -124,6 +124,7 @@ def make_plan(
         files=files_of(loaded),
         earlier=earlier.addresses,
         since=earlier.since,
+        fresh=earlier.fresh,
     )
     return build_plan(loaded.desired, live.state, live.facts, question)
 
@@ -153,6 +154,7 @@ def show_plan(
     next_command: str = "",
     *,
     unfinished: bool = False,
+    known: bool = False,
     deciding: bool = True,
 ) -> None:
     """The plan in every format that was asked for; `deciding`: raises UsageError where it cannot be
@@ -163,6 +165,7 @@ def show_plan(
         remarks=remarks(planned.plan, dt.datetime.now(dt.UTC)),
         next_command=next_command,
         unfinished=unfinished,
+        known=known,
     )
     write = show if deciding else show_if_possible
     write(common, "plan", planned.plan, view)

@@ -66,9 +66,9 @@ class Expectation(NamedTuple):
 
 
 class Waiver(NamedTuple):
-    """One `[[waive]]`: findings of one lint rule that are accepted for a while.
+    """One `[[waive]]`: findings of one code that are accepted for a while.
 
-    `code`: of the rule; `address`: a glob over the addresses of its findings; `expires` in Unix
+    `code`: of the findings; `address`: a glob over the addresses of its findings; `expires` in Unix
     seconds, from when on it waives nothing. A waiver without a reason or without an end is a
     mistake in the file.
     """

@@ -23,6 +23,8 @@ from reconciler.planning.checks.allow import allow, passed
 from reconciler.planning.checks.context import PlanContext
 from reconciler.planning.checks.targets import partial
 from reconciler.planning.diff import DiffResult, diff, narrow
+from reconciler.planning.known import told_as_known
+from reconciler.planning.lint import set_aside
 from reconciler.planning.ordering.exposure_tracker import ExposureTracker
 from reconciler.planning.ordering.order import order
 from reconciler.planning.replacement import with_restored_dependents
@@ -92,13 +94,15 @@ def judged(
         *unsaved_guests.findings,
         *run_checks(context),
     ]
-    allowed = sorted(allow(findings, request.allowed), key=Finding.sort_key)
+    allowed = allow(findings, request.allowed)
+    kept = set_aside(allowed, desired, request.now, complete=True)
+    told = sorted(told_as_known(kept, changes, request.fresh), key=Finding.sort_key)
     plan = Plan(
         cluster=request.cluster,
         actor=request.actor,
         source=request.source,
         steps=steps,
-        findings=tuple(dict.fromkeys(allowed)),
+        findings=tuple(dict.fromkeys(told)),
         kept=difference.kept,
         seen=tuple((address, live.get(address)) for address in concerned(changes)),
         allowed=request.allowed,

@@ -131,7 +131,7 @@ def _compare(
         effect = impact(declared, planned.before, paths, moment)
     findings = [
         *(
-            one
+            one if one.address else one._replace(known=False)
             for one in planned.plan.findings
             if one.code != EXPECT and not only_about_applying(one)
         ),

@@ -24,7 +24,7 @@ from reconciler.planning.builder import UNDECLARED, apply_changes
 from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.checks.no_longer_declared import no_longer_declared, said
 from reconciler.planning.diff import diff
-from reconciler.planning.lint import lint_declared
+from reconciler.planning.lint import lint_declared, set_aside
 from reconciler.pve.release import Release
 from reconciler.text.humanize import count
 from reconciler.text.suggest import suggest
@@ -55,7 +55,8 @@ def validate(
         wrong = any(finding.severity is Severity.ERROR for finding in desired.findings)
         by_access = [] if wrong else _by_access(desired)
         left = _left(loaded, since)
-        show(common, "findings", [*desired.findings, *by_access, *left, *_passed_over(cluster)])
+        found = [*desired.findings, *by_access, *left, *_passed_over(cluster)]
+        show(common, "findings", [*set_aside(found, desired, now(), complete=False)])
         if wrong:
             return ExitStatus.FILES_INVALID
         if any(finding.severity is Severity.ERROR for finding in by_access):

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from reconciler.model.change import Action, Change
 from reconciler.model.drift import Drift, DriftClass, Undeclared
 from reconciler.model.field_diff import FieldDifference, differences, fields
+from reconciler.render import collapse, terminal
 from reconciler.render import markdown as comment
-from reconciler.render import terminal
 from reconciler.render.document import (
     Block,
     Document,
@@ -18,9 +18,8 @@ from reconciler.render.document import (
     TextLine,
     labelled,
     section,
-    severities,
 )
-from reconciler.render.documents.plan import UNFINISHED, left_alone
+from reconciler.render.documents.plan import UNFINISHED, found, left_alone, told
 from reconciler.render.documents.plan_steps import TONES, detail_lines, folded, groups
 from reconciler.render.json import document
 from reconciler.render.view import View
@@ -58,16 +57,19 @@ def outline(drift: Drift, view: View) -> Document:
     facts = [
         Fact("cluster", drift.cluster),
         *([Fact("source", drift.source)] if drift.source else []),
-        Fact("findings", severities(drift.findings)),
+        Fact("findings", found(drift.findings)),
     ]
     sections = []
+    refused, news, known = told(drift.findings, view)
+    if known:
+        sections.append(collapse.known(known))
     if drift.kept:
         sections.append(section("Left alone", left_alone(drift.kept)))
     return Document(
         title=f"Drift: {_title(drift)}",
         facts=tuple(facts),
         lead=tuple(lead),
-        findings=drift.findings,
+        findings=(*refused, *news),
         sections=tuple(sections),
         closing=tuple(_closing(drift, view)),
     )
