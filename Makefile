@@ -1,9 +1,10 @@
-# make demo    set everything up and run the main job on the embedded Proxmox VE
-# make test    the test suite
-# make check   what CI runs: format, lint, types, tests
-# make bench   requests, seconds and memory for small and large clusters
-# make faults  the fault injection suite at length
-# make fuzz    every input of a file, a plan, a journal, an answer: SECONDS for each, 600 by default
+# make demo      set everything up and run the main job on the embedded Proxmox VE
+# make test      the test suite
+# make check     what CI runs: format, lint, types, tests
+# make coverage  the test suite with its coverage, which must not fall
+# make bench     requests, seconds and memory for small and large clusters
+# make faults    the fault injection suite at length
+# make fuzz      every input of a file, a plan, a journal, an answer: SECONDS for each, 600 by default
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
@@ -12,7 +13,7 @@ BIN    := $(VENV)/bin
 
 SECONDS ?= 600
 
-.PHONY: demo test check bench faults fuzz clean
+.PHONY: demo test check coverage bench faults fuzz clean
 
 demo: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
@@ -25,6 +26,9 @@ check: $(READY)
 	$(BIN)/ruff check reconciler tests
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto
+
+coverage: $(READY)
+	$(BIN)/pytest -n auto --cov --cov-report=term
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench

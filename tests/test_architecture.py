@@ -37,6 +37,8 @@ ONCE = {
     "cheroot": "sandbox/http/server.py",
     "cryptography": "sandbox/keys.py",
     "deepdiff": "model/field_diff.py",
+    "jinja2": "render/review/html.py",
+    "markupsafe": "render/review/html.py",
     "keyring": "execution/secrets/keyring.py",
     "proxmoxer": "live/http/client.py",
     "requests": "live/http/client.py",
@@ -92,7 +94,7 @@ def imports(module: Path) -> Iterator[Import]:
             assert node.level == 0, f"{module}: imports are absolute"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
-            yield Import(module, name, node.lineno, id(node) in typing_only)
+            yield Import(module, name, getattr(node, "lineno", 0), id(node) in typing_only)
 
 
 EVERY_IMPORT = [found for module in modules() for found in imports(module)]

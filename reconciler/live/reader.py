@@ -108,7 +108,7 @@ def unmet(permissions: Permissions, needs: Iterable[Need]) -> tuple[Need, ...]:
 
 def _closer(permissions: Permissions, need: Need) -> Iterable[Need]:
     for way in need.any_of if need.propagated else ():
-        spreads = all(int(_at(permissions, path).get(name, 0)) for path, name in way)
+        spreads = all(int(held_on(permissions, path).get(name, 0)) for path, name in way)
         prefixes = tuple(path.rstrip("/") + "/" for path, _ in way)
         below = [place for place in sorted(permissions) if place.startswith(prefixes)]
         cut = [p for p in below if not permissions[p].keys() >= {name for _, name in way}]
@@ -127,7 +127,7 @@ def _met(permissions: Permissions, need: Need) -> bool:
 
 def _holds(permissions: Permissions, path: str, privilege: str, *, below: bool) -> bool:
     """Held on `path`; with `below` on everything under it too, as far as PVE lists paths."""
-    held = _at(permissions, path).get(privilege)
+    held = held_on(permissions, path).get(privilege)
     if held is None or not below:
         return held is not None
     prefix = path.rstrip("/") + "/"
@@ -138,7 +138,7 @@ def _holds(permissions: Permissions, path: str, privilege: str, *, below: bool) 
     )
 
 
-def _at(permissions: Permissions, path: str) -> Mapping[str, int]:
+def held_on(permissions: Permissions, path: str) -> Mapping[str, int]:
     """What holds on a path; one that is not listed inherits from the nearest that is."""
     if path in permissions:
         return permissions[path]

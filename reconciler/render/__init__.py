@@ -80,6 +80,11 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "markdown": "documents.call:markdown",
             "json": "documents.call:json",
         },
+        "subject": {
+            "text": "documents.subject:text",
+            "markdown": "documents.subject:markdown",
+            "json": "documents.subject:json",
+        },
         "explanation": {
             "text": "documents.explanation:text",
             "markdown": "documents.explanation:markdown",
@@ -105,6 +110,24 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "markdown": "documents.verification:markdown",
             "json": "documents.verification:json",
             "junit": "documents.verification:junit",
+        },
+        "retention": {
+            "text": "documents.retention:text",
+            "markdown": "documents.retention:markdown",
+            "json": "documents.retention:json",
+        },
+        "backup_status": {
+            "text": "documents.backup_status:text",
+            "markdown": "documents.backup_status:markdown",
+            "json": "documents.backup_status:json",
+            "junit": "documents.backup_status:junit",
+            "metrics": "documents.backup_status:metrics",
+        },
+        "backup_run": {
+            "text": "documents.backup_run:text",
+            "markdown": "documents.backup_run:markdown",
+            "json": "documents.backup_run:json",
+            "junit": "documents.backup_run:junit",
         },
         "review": {
             "text": "review.text:text",

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,7 +99,7 @@ def test_a_way_that_the_files_open_is_seen_before_it_is_there(tmp_path: Path) ->
 
 @contextmanager
 def connected(served: Served, who: str, secret: str) -> Iterator[Api]:
-    given = {"token_id": who} if "!" in who else {"username": who}
+    given: dict[str, Any] = {"token_id": who} if "!" in who else {"username": who}
     target = Target(endpoints=(served.url,), fingerprint=(served.fingerprint,), **given)
     api = open_api(target, secret, read_only=False)
     try:

@@ -14,7 +14,7 @@ import pytest
 from reconciler.errors import ExitStatus
 from reconciler.execution.journal import store
 from reconciler.execution.plan_file import load_plan, save_plan
-from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user import UserSpec
 from reconciler.model.address import Address

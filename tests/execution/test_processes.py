@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import ExitStatus
-from reconciler.execution.lock.cluster import LEASE
+from reconciler.execution.lock.cluster import LOOK
 from reconciler.execution.lock.record import lock_records
+from reconciler.execution.lock.refusals import LEASE
 from reconciler.kinds.group import GroupSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Undo
@@ -396,6 +397,7 @@ def test_a_run_that_sleeps_over_its_lease_writes_nothing_more(place: Site, pair:
         time.sleep(0.01)
     taken = place.run("apply", str(other), machine="b", ahead=LEASE + 1)
     assert taken.status == ExitStatus.OK, taken
+    time.sleep(LOOK)
     awake.touch()
     stopped = place.end(started)
     assert stopped.status == ExitStatus.NOT_RESTORED, stopped

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from reconciler.cli.app import run
 from reconciler.errors import ExitStatus, UnexpectedAnswer
@@ -187,11 +188,8 @@ def answers(data: bytes) -> None:
             for one, found in zip(requests, usual(api, requests), strict=True)
         ]
 
-    SandboxApi.get = get  # type: ignore[method-assign]
-    try:
+    with mock.patch.object(SandboxApi, "get", get):
         _command("plan", "--state", str(folder / "state"), "--on", f"sandbox:{folder / 'pve'}")
-    finally:
-        SandboxApi.get = usual  # type: ignore[method-assign]
 
 
 def refusals(data: bytes) -> None:

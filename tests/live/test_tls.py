@@ -2,6 +2,7 @@
 
 import base64
 import os
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -13,7 +14,7 @@ from reconciler.model.target import Target
 from tests.support.network import Node, Proxy, answer, make_certificate
 
 SECRET = "5e3f8a52-9c1d-4b7e-8a6f-0d2c4e6a8b10"
-TOKEN = {"token_id": "admin@pve!ci"}
+TOKEN: dict[str, Any] = {"token_id": "admin@pve!ci"}
 PASSWORD = {"username": "root@pam"}
 VERSION = request("GET", "version")
 WRITE = request("POST", "access", "groups", groupid="ops")

@@ -32,11 +32,13 @@ from reconciler.cli.access_source import (
 )
 from reconciler.cli.app import app
 from reconciler.cli.call_explanation import explain_call
-from reconciler.cli.code_pages import is_page, page_of
+from reconciler.cli.code_pages import SYMPTOM, is_page, page_of, symptom_of
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, now
 from reconciler.cli.output import check_formats, show
+from reconciler.cli.retention_explanation import RETENTION, explain_retention
+from reconciler.cli.subject_explanation import explain_subject, is_subject
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import Blind, ExitStatus
@@ -52,8 +54,9 @@ def explain_command(
         str,
         typer.Argument(
             metavar="WHO|TEXT|CALL|CODE",
-            help='User or token; a pasted "Permission check failed (...)"; a call of the API, as '
-            "'POST /nodes/pve/lxc vmid=100'; or the code of a finding or an error, or exit-status.",
+            help="User, token, group:NAME or role.NAME; a pasted 'Permission check failed (...)'; "
+            "a call of the API, as 'POST /nodes/pve/lxc vmid=100'; symptom, alone or with words; "
+            "the code of a finding or an error; or exit-status.",
             show_default=False,
         ),
     ] = "",
@@ -73,16 +76,25 @@ def explain_command(
 
     Every ACL entry on the way with its effect, and for a missing privilege the smallest grant, for
     a state file and for a shell. With a call of the API: each rule that it asks, and what is
-    missing. With a code: what it means and what to do; without anything: all
-    codes. Exit 0 whatever the answer is; 8 when the caller cannot see enough.
+    missing. With `retention JOB`: which archives a declared backup job will hold in the next
+    weeks. With a code: what it means and what to do; without anything: all codes.
+    Exit 0 whatever the answer is; 8 when the caller cannot see enough.
     """
-    if not path and is_page(subject):
+    if not path and subject != RETENTION and is_page(subject):
         check_formats(common, "page")
         show(common, "page", page_of(subject))
+        return ExitStatus.OK
+    if subject == RETENTION:
+        return explain_retention(common, path)
+    if subject == SYMPTOM and path:
+        check_formats(common, "page")
+        show(common, "page", symptom_of(" ".join((path, privilege))))
         return ExitStatus.OK
     check_sources(from_files=from_files, planned=planned)
     if is_call(subject):
         return explain_call(common, subject, who, from_files=from_files, planned=planned)
+    if is_subject(subject, path):
+        return explain_subject(common, subject, path, from_files=from_files, planned=planned)
     check_formats(common, "explanation")
     question = parse_query(subject, path, privilege, who)
 

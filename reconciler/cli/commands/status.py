@@ -25,7 +25,7 @@ from reconciler.execution.identity import NEW, SAME
 from reconciler.execution.journal import store
 from reconciler.execution.lock.local import running
 from reconciler.execution.lock.record import known_as, lock_records
-from reconciler.execution.run.context import take_snapshot
+from reconciler.execution.run.context import take_snapshot, touched_by
 from reconciler.execution.run.outcome import report_from_cluster, report_from_journal
 from reconciler.model.api import Api
 from reconciler.model.run import ROLLED_BACK, STOPPED, Event, LockRecord, RunReport
@@ -100,7 +100,7 @@ def _read(api: Api, folder: Path) -> ClusterStatus:
             state.add(Event(OVERTAKEN, {}))
         if journal:
             reached = report_from_cluster(
-                state, steps, lambda changes: take_snapshot(api, changes).state, outcome
+                state, steps, lambda changes: take_snapshot(api, touched_by(changes)).state, outcome
             )
     except (Unreachable, RequestRefused) as error:
         reached = report_from_journal(state, steps, outcome) if journal else None
