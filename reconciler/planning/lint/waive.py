@@ -19,6 +19,7 @@ NOT_WAIVED = (
 OTHERS = frozenset(
     (
         "ACTOR_EXPIRES",
+        "ARCHIVES_NOT_SEEN",
         "BREAK_GLASS",
         "CANNOT_TAKE_BACK",
         "EMPTY_POOL",
@@ -31,6 +32,7 @@ OTHERS = frozenset(
         "JOB_ID_TWICE",
         "KEEPS_EVERYTHING",
         "LOGIN_WEAKER",
+        "LOSES_ARCHIVES",
         "LOST_BY_ADDITION",
         "NEW_WAY_TO_ROOT",
         "NOT_BACKED_UP",
