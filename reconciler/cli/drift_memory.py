@@ -35,7 +35,7 @@ def as_committed(old: Desired, live: State, memory: Memory) -> Memory:
     baseline = {}
     for address, declared in old.objects.items():
         try:
-            left = kind_of(address).overlay(declared.spec, live.get(address))
+            left = kind_of(address).writes.merge_with_live(declared.spec, live.get(address))
         except ValueError:
             continue
         baseline[address] = fingerprint(address, left)

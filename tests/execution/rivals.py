@@ -11,7 +11,7 @@ from reconciler.execution.run.context import FRESH
 from reconciler.kinds import kind_of, references, visible
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Cause, Change, Reason
@@ -68,7 +68,7 @@ def interfere(api: Api, change: Change) -> Made | None:
     theirs = Change(change.address, live, spec, Reason(Cause.DIFFERS, THEIRS))
     secrets = dict.fromkeys(("password", "client-key"), "theirs-theirs")
     try:
-        for request, _ in kind.requests(kind.split(theirs)):
+        for request, _ in kind.writes.requests(kind.writes.split(theirs)):
             api.send(request, secrets)
     except RequestRefused:
         return None

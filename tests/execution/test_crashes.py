@@ -13,7 +13,7 @@ import pytest
 from reconciler.errors import ApplyNotRestored
 from reconciler.execution.journal.journal import Journal, read_journal
 from reconciler.kinds.token import TokenSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.run_state import RunState
 from reconciler.model.spec import Spec, State

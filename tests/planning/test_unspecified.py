@@ -11,7 +11,7 @@ from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.kinds.shared.field_types import unspecified
 from reconciler.kinds.token import TokenSpec
-from reconciler.kinds.user import UserSpec, UserTable
+from reconciler.kinds.user.table import UserSpec, UserTable
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired, Moved
 from reconciler.model.finding import Source

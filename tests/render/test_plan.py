@@ -14,7 +14,7 @@ from reconciler.kinds import fingerprint
 from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause
 from reconciler.model.drift import DriftClass, Memory

@@ -18,11 +18,11 @@ def kinds(common: CommonOptions) -> ExitStatus:
     """List the kinds of objects that can be declared, and the keys of their tables."""
     del common
     for name, kind in all_kinds().items():
-        place = kind.place
+        place = kind.toml.place
         outer = f"{place.inside}.NAME." if place.inside else ""
         table = f"[[{place.key}]]" if place.array else f"[{outer}{place.key}.NAME]"
-        summary = (sys.modules[kind.read.__module__].__doc__ or "").splitlines()[0]
-        keys = f"keys: {', '.join(kind.table.model_fields)}"
+        summary = (sys.modules[kind.reads.parse.__module__].__doc__ or "").splitlines()[0]
+        keys = f"keys: {', '.join(kind.toml.table.model_fields)}"
         result(f"{name:<11} {table}")
         result(_indented(summary))
         result(f"{_indented(keys, 6)}\n")

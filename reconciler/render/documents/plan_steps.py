@@ -42,7 +42,7 @@ def _block(step: Step, number: str, remarks: Remarks) -> Block:
     indent = len(number) + 2
     reasons = tuple(dict.fromkeys(change.reason.text for change in step.changes))
     why = [TextLine(text, Style.FAINT, indent) for text in _reason(reasons)]
-    title = kind_of(step.changes[0].address).title(step.changes)
+    title = kind_of(step.changes[0].address).writes.title(step.changes)
     if title == plain_title(step.changes) and len(step.changes) == 1:
         change = step.changes[0]
         head = _subject(change)._replace(label=number, indent=2)

@@ -2,45 +2,74 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
-
-from pydantic import AfterValidator, Field
 
 from reconciler.access.contents import Principal
 from reconciler.access.table import AccessTable
-from reconciler.invalid_value import InvalidValue
+from reconciler.invalid_value import InvalidValue as InvalidValue
 from reconciler.kinds.group import groups_of, modify_user
-from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.kind import (
+    Alarm,
+    Answers,
+    Checks,
+    Kind,
+    Links,
+    Need,
+    Place,
+    Reading,
+    Secrets,
+    Toml,
+    Writing,
+    need,
+)
 from reconciler.kinds.shared.answer_shape import COUNT, FLAG, ID, LIST, TEXT, Fields, Rows, Shape
 from reconciler.kinds.shared.field_types import (
-    USER,
-    Expiry,
-    Text,
+    USER as USER,
+)
+from reconciler.kinds.shared.field_types import (
+    Expiry as Expiry,
+)
+from reconciler.kinds.shared.field_types import (
+    Text as Text,
+)
+from reconciler.kinds.shared.field_types import (
     changed,
     flag,
-    given,
     names,
     quote,
     split_list,
-    unix_to_toml,
-    unspecified,
+)
+from reconciler.kinds.shared.field_types import (
+    given as given,
+)
+from reconciler.kinds.shared.field_types import (
+    unix_to_toml as unix_to_toml,
+)
+from reconciler.kinds.shared.field_types import (
+    unspecified as unspecified,
+)
+from reconciler.kinds.user.table import (
+    FINGERPRINT,
+    UserSpec,
+    UserTable,
+    check_name,
+    declare,
+    export,
+    keys_fingerprint,
 )
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
-from reconciler.model.declared import Declaration
+from reconciler.model.declared import Declaration as Declaration
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.policy import TomlTable
+from reconciler.model.policy import TomlTable as TomlTable
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretRef
-from reconciler.model.spec import Spec, State
-from reconciler.pve.parameter_check import check_format
-from reconciler.pve.schema import Secrecy
+from reconciler.model.spec import Spec as Spec
+from reconciler.model.spec import State
+from reconciler.pve.parameter_check import check_format as check_format
+from reconciler.pve.schema import Secrecy as Secrecy
 
 USERS = request("GET", "access", "users", full=1)
-_KEPT = ("firstname", "lastname", "email", "comment")
-"""Left alone where they are not given; the others decide access, and have a managed default."""
 _TEXTS = ("firstname", "lastname", "email", "comment", "keys")
 _TOKEN = Fields({"tokenid": ID}, {"privsep": FLAG, "expire": COUNT, "comment": TEXT})
 _OF_A_USER: dict[str, Shape] = {"enable": FLAG, "expire": COUNT, "groups": LIST}
@@ -49,94 +78,9 @@ _USER = Fields({"userid": ID}, _OF_A_USER)
 ANSWERS = {"/access/users": Rows(_USER)}
 """Of the one request that tells of users and tokens."""
 
-SET_ELSEWHERE = "x"
-"""What PVE answers for `keys` when the second factors stand in priv/tfa.cfg."""
-_FINGERPRINT = "sha256:"
 
-
-def keys_fingerprint(keys: str) -> str:
-    """What is known of `keys` in the cluster: old realms keep secrets of second factors there."""
-    if keys in {"", SET_ELSEWHERE} or keys.startswith(_FINGERPRINT):
-        return keys
-    return _FINGERPRINT + hashlib.sha256(keys.encode()).hexdigest()
-
-
-class UserSpec(Spec):
-    """`keys` (second factors) is None where left alone, and a fingerprint of what is live.
-
-    `password` only counts at creation.
-    """
-
-    enabled: bool = True
-    expires: int = 0
-    firstname: str = ""
-    lastname: str = ""
-    email: str = ""
-    comment: str = ""
-    groups: tuple[str, ...] = ()
-    keys: Annotated[str | None, Secrecy.KEPT] = None
-    password: SecretRef | None = None
-
-
-def _email(value: str) -> str:
-    complaint = check_format("email-opt", value)
-    if complaint:
-        raise InvalidValue(f"'{value}' is not a valid e-mail address", "write NAME@DOMAIN")
-    return value
-
-
-class UserTable(TomlTable):
-    """[user."NAME@REALM"]"""
-
-    enabled: bool = Field(default=True, description="false: cannot log in, nor can the tokens")
-    expires: Expiry = Field(default=0, description="date from which the account is refused")
-    firstname: Annotated[Text, Field(max_length=1024)] = ""
-    lastname: Annotated[Text, Field(max_length=1024)] = ""
-    email: Annotated[Text, Field(max_length=254), AfterValidator(_email)] = ""
-    comment: Annotated[Text, Field(max_length=2048)] = ""
-    groups: list[str] = Field(default=[], description="the groups of which it is a member")
-    keys: Annotated[Text, Field(pattern=r"^[0-9a-zA-Z!=]{0,4096}$")] | None = Field(
-        default=None, description="ids of Yubikeys; left alone where it is not given"
-    )
-    password: SecretRef | None = Field(
-        default=None, description="by reference; sent when the user is created, never again"
-    )
-
-
-def _check_name(name: str, parent: str) -> None:
-    del parent
-    if "@" not in name:
-        raise InvalidValue(f"user '{name}' names no realm", f"write {name}@pve or {name}@pam")
-    if not USER.fullmatch(name):
-        raise InvalidValue(
-            f"'{name}' is not a valid user ID", "write NAME@REALM, without blanks, ':' and '/'"
-        )
-    if len(name) > 64:
-        raise InvalidValue(f"user id '{name}' is longer than 64 characters", "shorten it")
-
-
-def _declare(name: str, parent: str, table: UserTable) -> Iterable[Declaration]:
-    del parent
-    fields = table.model_dump(exclude={"groups", "password"})
-    spec = UserSpec(**fields, groups=names(table.groups), password=table.password)
-    yield Declaration(name, spec, unspecified=unspecified(table, *_KEPT))
-
-
-def _export(name: str, spec: UserSpec) -> dict[str, Any]:
-    del name
-    table = given(
-        expires=unix_to_toml(spec.expires) if spec.expires else None,
-        firstname=spec.firstname,
-        lastname=spec.lastname,
-        email=spec.email,
-        comment=spec.comment,
-        groups=list(spec.groups),
-    )
-    return table if spec.enabled else {"enabled": False, **table}
-
-
-def _read(reads: Reads) -> Iterable[tuple[str, UserSpec]]:
-    for row in reads[USERS]:
+def _parse(answers: Answers) -> Iterable[tuple[str, UserSpec]]:
+    for row in answers[USERS]:
         yield (
             row["userid"],
             UserSpec(
@@ -152,7 +96,7 @@ def _read(reads: Reads) -> Iterable[tuple[str, UserSpec]]:
         )
 
 
-def _overlay(declared: UserSpec, live: UserSpec | None) -> UserSpec:
+def _merge_with_live(declared: UserSpec, live: UserSpec | None) -> UserSpec:
     if live is None:
         return declared.model_copy(update={"keys": declared.keys or ""})
     keys = declared.keys
@@ -161,7 +105,7 @@ def _overlay(declared: UserSpec, live: UserSpec | None) -> UserSpec:
     return declared.model_copy(update={"keys": keys, "password": None})
 
 
-def _visible(spec: UserSpec) -> UserSpec:
+def _as_read(spec: UserSpec) -> UserSpec:
     return spec.model_copy(update={"keys": keys_fingerprint(spec.keys or ""), "password": None})
 
 
@@ -171,7 +115,7 @@ def _references(name: str, spec: UserSpec) -> Iterable[Address]:
         yield Address("group", group)
 
 
-def _detach(name: str, spec: UserSpec, gone: Address) -> UserSpec | None:
+def _without(name: str, spec: UserSpec, gone: Address) -> UserSpec | None:
     del name
     if gone.kind != "group":
         return spec
@@ -205,7 +149,7 @@ _ABSENT = _params(UserSpec())
 def _sendable(spec: UserSpec) -> dict[str, Value]:
     """Without keys of which only the fingerprint is known."""
     params = _params(spec)
-    if str(params["keys"]).startswith(_FINGERPRINT):
+    if str(params["keys"]).startswith(FINGERPRINT):
         del params["keys"]
     return params
 
@@ -237,18 +181,18 @@ def _undo(change: Change) -> Undo:
     return Undo.NONE if has_secret else Undo.FULL
 
 
-def _secrets(spec: UserSpec) -> Mapping[str, SecretRef]:
+def _sent_secrets(spec: UserSpec) -> Mapping[str, SecretRef]:
     """Only at creation: PVE lets no token change a password."""
     return {} if spec.password is None else {"password": spec.password}
 
 
-def _halfway(change: Change) -> Iterable[UserSpec]:
+def _partial_states(change: Change) -> Iterable[UserSpec]:
     """DELETE disables the account first (User.pm, delete_user), under a lock of its own."""
     if isinstance(change.before, UserSpec) and change.after is None and change.before.enabled:
         yield change.before.model_copy(update={"enabled": False})
 
 
-def _refuse(change: Change, live: State) -> Iterable[Finding]:
+def _check_change(change: Change, live: State) -> Iterable[Finding]:
     """A directory keeps the passwords of its users itself (Auth plugins, `store_password`), and a
     realm may take names that differ in case for one (User.pm, `create_user`)."""
     name, after = change.address.id, change.after
@@ -300,17 +244,17 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     yield modify_user(member_of, after.groups if sent else ())
 
 
-def _grants(name: str, spec: UserSpec, table: AccessTable) -> None:
+def _fill_access(name: str, spec: UserSpec, table: AccessTable) -> None:
     table.users[name] = Principal(enabled=spec.enabled, expires=spec.expires)
     table.add_members(name, spec.groups)
 
 
-def _built_in(name: str, spec: UserSpec) -> bool:
+def _is_builtin(name: str, spec: UserSpec) -> bool:
     del spec
     return name == "root@pam"
 
 
-def _weigh(objects: Sequence[tuple[str, UserSpec]]) -> int:
+def _file_size(objects: Sequence[tuple[str, UserSpec]]) -> int:
     """A line per user, and the name once more in each of the groups."""
     return sum(
         len(f"user:{name}:{':'.join(map(quote, _params(spec).values()))}:\n".encode())
@@ -321,30 +265,43 @@ def _weigh(objects: Sequence[tuple[str, UserSpec]]) -> int:
 KIND = Kind(
     name="user",
     spec=UserSpec,
-    place=Place("user"),
-    table=UserTable,
-    check_name=_check_name,
-    declare=_declare,
-    export=_export,
-    refers_to=frozenset({"realm", "group"}),
-    lock="user.cfg",
-    reads=(USERS,),
-    answers=ANSWERS,
-    read=_read,
-    sees=(need("/access/groups", "Sys.Audit", "User.Modify", propagated=True),),
-    overlay=_overlay,
-    visible=_visible,
-    references=_references,
-    detach=_detach,
-    rename=_rename,
-    requests=lambda changes: tuple(_requests(changes)),
-    undo=_undo,
-    secrets=_secrets,
-    halfway=_halfway,
-    refuse=_refuse,
-    needs=_needs,
-    grants=_grants,
-    weigh=_weigh,
-    built_in=_built_in,
-    always=frozenset({"root@pam"}),
+    toml=Toml(
+        place=Place("user"),
+        table=UserTable,
+        declare=declare,
+        export=export,
+        check_name=check_name,
+    ),
+    reads=Reading(
+        requests=(USERS,),
+        answer_shapes=ANSWERS,
+        parse=_parse,
+        needs=(need("/access/groups", "Sys.Audit", "User.Modify", propagated=True),),
+        as_read=_as_read,
+        builtin_ids=frozenset({"root@pam"}),
+        is_builtin=_is_builtin,
+    ),
+    writes=Writing(
+        lock="user.cfg",
+        requests=lambda changes: tuple(_requests(changes)),
+        needs=_needs,
+        merge_with_live=_merge_with_live,
+        partial_states=_partial_states,
+        undo=_undo,
+        file_size=_file_size,
+    ),
+    links=Links(
+        refers_to=frozenset({"realm", "group"}),
+        references=_references,
+        without=_without,
+        rename=_rename,
+    ),
+    secrets=Secrets(
+        sent=_sent_secrets,
+    ),
+    checks=Checks(
+        change=_check_change,
+        undeclared=Alarm.ALWAYS,
+    ),
+    fill_access=_fill_access,
 )
