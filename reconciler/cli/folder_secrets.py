@@ -12,7 +12,7 @@ from reconciler.desired.secrets import resolve
 from reconciler.errors import SinkFailed
 from reconciler.execution.secrets import fingerprints
 from reconciler.execution.secrets.delivery import deliver, probe, withdraw
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.plan import Step
 from reconciler.model.secret import SecretRef, SecretSink

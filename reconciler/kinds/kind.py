@@ -124,6 +124,8 @@ class Kind(Generic[S]):
                   delete what it refers to
     `read`        answers -> (id, spec) of every live object
     `sees`        what the caller must hold for a complete read
+    `joined`      (id, goal, live spec, everything declared) -> the goal with what other objects say
+                  of its members; also asked of objects that are not declared, with `goal` as it is
     `overlay`     (declared, live or None) -> the spec to reach: keeps what is not managed
     `completed`   (spec as it was sent, live spec) -> the spec with what PVE itself added when it
                   made the object
@@ -188,6 +190,7 @@ class Kind(Generic[S]):
     sees: tuple[Need, ...] = ()
     on_demand: bool = False
     details: Callable[[Reads, frozenset[str]], tuple[Request, ...]] = _nothing
+    joined: Callable[[str, S, S, Mapping[Address, Declared]], S] | None = None
     overlay: Callable[[S, S | None], S] = _as_declared
     completed: Callable[[S, S], S] = _as_declared
     visible: Callable[[S], S] = _itself

@@ -15,7 +15,7 @@ from reconciler.access.contents import GROUP, USER, Principal
 from reconciler.access.delta import Delta, apply_delta, difference
 from reconciler.access.table import AccessTable
 from reconciler.kinds.acl import AclSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.spec import Spec

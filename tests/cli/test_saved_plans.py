@@ -15,7 +15,7 @@ from reconciler.execution.journal import store
 from reconciler.execution.plan_file import load_plan, save_plan
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.token import TokenSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason, Undo
 from reconciler.model.finding import Severity

@@ -11,7 +11,7 @@ from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.pool import PoolSpec
 from reconciler.kinds.role import RoleSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.live.reader import Live
 from reconciler.model.address import Address
 from reconciler.model.inventory import Facts, Guest

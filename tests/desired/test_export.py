@@ -20,7 +20,7 @@ from reconciler.kinds import visible
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.token import TokenSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.model.spec import Spec

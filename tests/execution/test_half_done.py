@@ -11,7 +11,7 @@ import pytest
 from reconciler.errors import RequestRefused, UnknownOutcome, Unreachable
 from reconciler.execution.journal.journal import read_journal
 from reconciler.kinds.group import GroupSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.plan import Plan

@@ -22,7 +22,7 @@ from reconciler.execution.run import observation, outcome, sender
 from reconciler.execution.run.observation import Observed
 from reconciler.kinds import group
 from reconciler.kinds.group import GroupSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.planning import builder
 from reconciler.planning.ordering import order
 from tests.execution import (

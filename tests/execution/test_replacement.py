@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from reconciler.kinds.acl import AclSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.spec import Spec
 from tests.execution import checks

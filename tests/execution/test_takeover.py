@@ -15,7 +15,7 @@ from reconciler.execution.lock.cluster import LEASE
 from reconciler.execution.lock.record import lock_records
 from reconciler.execution.plan_file import save_plan
 from reconciler.kinds.group import GroupSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.request import request
 from reconciler.model.secret import SecretRef

@@ -13,7 +13,7 @@ from reconciler.execution.journal.journal import read_journal
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.inventory import Facts
 from reconciler.model.policy import Policy

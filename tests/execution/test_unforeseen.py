@@ -15,7 +15,7 @@ from reconciler.execution.journal.journal import Journal
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.live.answer_check import CheckedApi
 from reconciler.model.address import Address
 from reconciler.model.request import Request

@@ -10,7 +10,7 @@ from reconciler.kinds.backup.table import BackupSpec, Selection
 from reconciler.kinds.realm.table import RealmSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.storage.table import StorageSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.live.redact import is_secret_param
 from reconciler.model.field_diff import differences, fields, in_one_line, object_text
 from reconciler.model.secret import SecretRef

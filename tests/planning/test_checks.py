@@ -10,7 +10,7 @@ from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.realm.table import RealmSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.storage.table import StorageSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Finding, Severity, Source

@@ -9,7 +9,7 @@ from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.kinds.realm.table import RealmSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Cause
 from reconciler.model.declared import Declared, Desired, Moved

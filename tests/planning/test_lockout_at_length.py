@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from reconciler.errors import RequestRefused
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.token import TokenSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan

@@ -6,7 +6,7 @@ from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason, Undo
 from reconciler.model.plan import Step

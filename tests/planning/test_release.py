@@ -8,7 +8,7 @@ from reconciler.access.evaluate import privileges
 from reconciler.access.table import AccessTable
 from reconciler.kinds.acl import AclSpec
 from reconciler.kinds.role import ROLES, built_in_roles
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Finding, Severity, Source

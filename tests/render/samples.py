@@ -13,7 +13,7 @@ from reconciler.kinds.realm.table import RealmSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.storage.table import StorageSpec
 from reconciler.kinds.token import TokenSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.finding import Finding, Severity, Source

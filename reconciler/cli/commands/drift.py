@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -37,9 +37,10 @@ from reconciler.planning.builder import PlanResult
 from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.drift import drift_of, remembered
 from reconciler.planning.undeclared import ending, undeclared, without
+from reconciler.planning.unspecified import as_left, to_remember
 from reconciler.render.documents.plan import only_about_applying
 from reconciler.render.view import View
-from reconciler.text.humanize import in_prose
+from reconciler.text.humanize import count, in_prose
 
 Since = Annotated[
     str | None,
@@ -55,7 +56,10 @@ FailOn = Annotated[
 
 Acknowledge = Annotated[
     bool,
-    typer.Option("--acknowledge", help="Accept the undeclared objects as they are from now on."),
+    typer.Option(
+        "--acknowledge",
+        help="Accept undeclared objects, and changes of what no file gives, from now on.",
+    ),
 ]
 
 
@@ -81,22 +85,27 @@ def drift(
     check_formats(common, "drift")
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
-        loaded = load_to_plan(cluster, settings)
+        loaded = asked = load_to_plan(cluster, settings)
         with connect(cluster, read_only=True) as api:
             live = _look(common, api, loaded)
-            planned = make_plan(loaded, api, live, None, None)
             folder = here(cluster, api, keep=True).folder
+            last = folder / "drift.json"
+            memory = drift_memory.recall(last, folder)
+            desired, left = as_left(loaded.desired, live.state, memory.left)
+            loaded = loaded._replace(desired=desired)
+            planned = make_plan(loaded, api, live, None, None)
             actor = api.actor
-        last = folder / "drift.json"
-        memory = drift_memory.recall(last, folder)
         known = drift_memory.as_committed(loaded, since, live.state, memory) if since else memory
-        found, view = _compare(loaded, planned, live, known, actor, fail_on)
+        found, view = _compare(loaded, planned, live, known, actor, fail_on, left)
         show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
-        following = remembered(found, memory, _declared(loaded, live), now())
+        open_ = to_remember(asked.desired, live.state, {} if acknowledge else memory.left)
+        following = remembered(found, memory, _declared(loaded, live), open_, now())
         if acknowledge:
             accepted = {one.address: following.undeclared[one.address] for one in found.undeclared}
             following = replace(following, acknowledged=accepted)
-            info(common, f"acknowledged as they are: {len(accepted):,} undeclared objects")
+            changed = sum(bool(one.left) for one in found.differences)
+            what = f"{len(accepted):,} undeclared objects, {count(changed, 'change')} of what no"
+            info(common, f"acknowledged as they are: {what} file gives")
         _keep(common, last, following)
         return found.status
 
@@ -122,6 +131,7 @@ def _compare(
     memory: Memory,
     actor: str,
     fail_on: Severity | None,
+    left: Mapping[Address, tuple[str, ...]],
 ) -> tuple[Drift, View]:
     """The drift, and what it does to access: from what is declared, with what is undeclared and
     known, to the cluster as it is."""
@@ -152,6 +162,7 @@ def _compare(
             for one in opened(declared, planned.before)
         ],
         failing=failing,
+        left=left,
     )
     lines = _lines(effect, planned.before, moment)
     return found, View(now=moment, impact=lines, impact_json=effect.to_json())

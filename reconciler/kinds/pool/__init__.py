@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -13,8 +13,9 @@ from reconciler.access.table import AccessTable
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.pool.membership import PoolSpec, pool_requests, pool_title
 from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
-from reconciler.kinds.shared.field_types import Text, given, names, quote, unspecified
+from reconciler.kinds.shared.field_types import Text, given, names, quote
 from reconciler.kinds.shared.reader import ANSWERS, EVERYTHING, RESOURCES
+from reconciler.kinds.shared.ungiven import FILE, LEFT
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.declared import Declaration, Declared
@@ -39,12 +40,13 @@ GuestId = Annotated[int, Field(ge=100, le=999_999_999)]
 class PoolTable(TomlTable):
     """[pool.ID]"""
 
-    comment: Text = Field(default="", description="free text")
-    guests: list[GuestId] = Field(
-        default=[], description="ids of its guests, all of them; left alone where it is not given"
-    )
-    storages: list[str] = Field(
-        default=[], description="its storages, all of them; left alone where it is not given"
+    comment: Annotated[Text, LEFT] = Field(default="", description="free text")
+    guests: Annotated[list[GuestId], LEFT] = Field(default=[], description="ids of its guests")
+    storages: Annotated[list[str], LEFT] = Field(default=[], description="its storages")
+    members: Annotated[Literal["exact", "additive"], FILE] = Field(
+        default="exact",
+        description="exact: guests and storages that are given are all of them; additive: they are "
+        "added, and others stay",
     )
 
 
@@ -65,7 +67,7 @@ def _declare(name: str, parent: str, table: PoolTable) -> Iterable[Declaration]:
     yield Declaration(
         name,
         PoolSpec(comment=table.comment, guests=guests, storages=names(table.storages)),
-        unspecified=unspecified(table, "comment", "guests", "storages"),
+        {"members": table.members} if table.members != "exact" else {},
     )
 
 
@@ -111,6 +113,16 @@ def _storages(detail: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         for member in row.get("members") or ()
         if member.get("type") == "storage"
     )
+
+
+def _joined(
+    name: str, goal: PoolSpec, live: PoolSpec, declared: Mapping[Address, Declared]
+) -> PoolSpec:
+    """An additive pool keeps who is in it."""
+    own = declared.get(Address("pool", name))
+    if own is None or own.notes.get("members") != "additive":
+        return goal
+    return goal.joined_by(live.guests, live.storages or ())
 
 
 def _overlay(declared: PoolSpec, live: PoolSpec | None) -> PoolSpec:
@@ -184,7 +196,7 @@ def _along(change: Change, live: State) -> Iterable[Change]:
 
 
 def _refuse(change: Change, live: State) -> Iterable[Finding]:
-    """A guest is taken out of another pool only where that one is declared, too."""
+    """A guest is taken out of another pool only where the files give the guests of that one."""
     del live
     if change.reason.cause is not Cause.DEPENDENT or change.after is None:
         return
@@ -192,9 +204,9 @@ def _refuse(change: Change, live: State) -> Iterable[Finding]:
         yield Finding(
             "POOL_TAKEN",
             Severity.ERROR,
-            f"guest {vmid} is in {change.address}, which is not declared, and a guest can be in "
-            "one pool only",
-            hint=f"declare {change.address} without it, and it will be moved",
+            f"guest {vmid} is in {change.address}, where no file takes it out, and a guest can "
+            "be in one pool only",
+            hint=f"declare {change.address} with a list of `guests` without it; then it moves",
             address=change.address,
         )
 
@@ -301,6 +313,7 @@ KIND = Kind(
         need("/pool", "Pool.Audit", propagated=True),
         need("/vms", "VM.Audit", propagated=True),
     ),
+    joined=_joined,
     overlay=_overlay,
     references=_references,
     detach=_detach,

@@ -12,7 +12,7 @@ from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
-from reconciler.kinds.user import UserSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.inventory import Facts
 from reconciler.model.spec import Spec

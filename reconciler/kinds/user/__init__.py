@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
-
-from pydantic import AfterValidator, Field
 
 from reconciler.access.contents import Principal
 from reconciler.access.table import AccessTable
-from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.group import groups_of, modify_user
 from reconciler.kinds.kind import Kind, Need, Place, Reads, need
 from reconciler.kinds.shared.answer_shape import COUNT, FLAG, ID, LIST, TEXT, Fields, Rows, Shape
 from reconciler.kinds.shared.field_types import (
-    USER,
-    Expiry,
-    Text,
     changed,
     flag,
-    given,
     names,
     quote,
     split_list,
-    unix_to_toml,
-    unspecified,
+)
+from reconciler.kinds.user.table import (
+    FINGERPRINT,
+    UserSpec,
+    UserTable,
+    check_name,
+    declare,
+    export,
+    keys_fingerprint,
 )
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
-from reconciler.model.declared import Declaration
+from reconciler.model.declared import Declared
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretRef
-from reconciler.model.spec import Spec, State
-from reconciler.pve.parameter_check import check_format
-from reconciler.pve.schema import Secrecy
+from reconciler.model.spec import State
 
 USERS = request("GET", "access", "users", full=1)
-_KEPT = ("firstname", "lastname", "email", "comment")
-"""Left alone where they are not given; the others decide access, and have a managed default."""
 _TEXTS = ("firstname", "lastname", "email", "comment", "keys")
 _TOKEN = Fields({"tokenid": ID}, {"privsep": FLAG, "expire": COUNT, "comment": TEXT})
 _OF_A_USER: dict[str, Shape] = {"enable": FLAG, "expire": COUNT, "groups": LIST}
@@ -48,91 +41,6 @@ _OF_A_USER |= {"tokens": Rows(_TOKEN), **dict.fromkeys(_TEXTS, TEXT)}
 _USER = Fields({"userid": ID}, _OF_A_USER)
 ANSWERS = {"/access/users": Rows(_USER)}
 """Of the one request that tells of users and tokens."""
-
-SET_ELSEWHERE = "x"
-"""What PVE answers for `keys` when the second factors stand in priv/tfa.cfg."""
-_FINGERPRINT = "sha256:"
-
-
-def keys_fingerprint(keys: str) -> str:
-    """What is known of `keys` in the cluster: old realms keep secrets of second factors there."""
-    if keys in {"", SET_ELSEWHERE} or keys.startswith(_FINGERPRINT):
-        return keys
-    return _FINGERPRINT + hashlib.sha256(keys.encode()).hexdigest()
-
-
-class UserSpec(Spec):
-    """`keys` (second factors) is None where left alone, and a fingerprint of what is live.
-
-    `password` only counts at creation.
-    """
-
-    enabled: bool = True
-    expires: int = 0
-    firstname: str = ""
-    lastname: str = ""
-    email: str = ""
-    comment: str = ""
-    groups: tuple[str, ...] = ()
-    keys: Annotated[str | None, Secrecy.KEPT] = None
-    password: SecretRef | None = None
-
-
-def _email(value: str) -> str:
-    complaint = check_format("email-opt", value)
-    if complaint:
-        raise InvalidValue(f"'{value}' is not a valid e-mail address", "write NAME@DOMAIN")
-    return value
-
-
-class UserTable(TomlTable):
-    """[user."NAME@REALM"]"""
-
-    enabled: bool = Field(default=True, description="false: cannot log in, nor can the tokens")
-    expires: Expiry = Field(default=0, description="date from which the account is refused")
-    firstname: Annotated[Text, Field(max_length=1024)] = ""
-    lastname: Annotated[Text, Field(max_length=1024)] = ""
-    email: Annotated[Text, Field(max_length=254), AfterValidator(_email)] = ""
-    comment: Annotated[Text, Field(max_length=2048)] = ""
-    groups: list[str] = Field(default=[], description="the groups of which it is a member")
-    keys: Annotated[Text, Field(pattern=r"^[0-9a-zA-Z!=]{0,4096}$")] | None = Field(
-        default=None, description="ids of Yubikeys; left alone where it is not given"
-    )
-    password: SecretRef | None = Field(
-        default=None, description="by reference; sent when the user is created, never again"
-    )
-
-
-def _check_name(name: str, parent: str) -> None:
-    del parent
-    if "@" not in name:
-        raise InvalidValue(f"user '{name}' names no realm", f"write {name}@pve or {name}@pam")
-    if not USER.fullmatch(name):
-        raise InvalidValue(
-            f"'{name}' is not a valid user ID", "write NAME@REALM, without blanks, ':' and '/'"
-        )
-    if len(name) > 64:
-        raise InvalidValue(f"user id '{name}' is longer than 64 characters", "shorten it")
-
-
-def _declare(name: str, parent: str, table: UserTable) -> Iterable[Declaration]:
-    del parent
-    fields = table.model_dump(exclude={"groups", "password"})
-    spec = UserSpec(**fields, groups=names(table.groups), password=table.password)
-    yield Declaration(name, spec, unspecified=unspecified(table, *_KEPT))
-
-
-def _export(name: str, spec: UserSpec) -> dict[str, Any]:
-    del name
-    table = given(
-        expires=unix_to_toml(spec.expires) if spec.expires else None,
-        firstname=spec.firstname,
-        lastname=spec.lastname,
-        email=spec.email,
-        comment=spec.comment,
-        groups=list(spec.groups),
-    )
-    return table if spec.enabled else {"enabled": False, **table}
 
 
 def _read(reads: Reads) -> Iterable[tuple[str, UserSpec]]:
@@ -150,6 +58,24 @@ def _read(reads: Reads) -> Iterable[tuple[str, UserSpec]]:
                 keys=keys_fingerprint(row.get("keys") or ""),
             ),
         )
+
+
+def _joined(
+    name: str, goal: UserSpec, live: UserSpec, declared: Mapping[Address, Declared]
+) -> UserSpec:
+    """Memberships as the groups say: additive ones stay, exact ones need a file that names them."""
+    own = declared.get(Address("user", name))
+    named = set(own.spec.groups) if own is not None and isinstance(own.spec, UserSpec) else set()
+    groups = set(goal.groups)
+    for group in live.groups:
+        table = declared.get(Address("group", group))
+        said = table.notes.get("members") if table is not None else None
+        if said == "additive":
+            groups.add(group)
+        elif said == "exact" and group not in named:
+            groups.discard(group)
+    found = names(groups)
+    return goal if found == goal.groups else goal.model_copy(update={"groups": found})
 
 
 def _overlay(declared: UserSpec, live: UserSpec | None) -> UserSpec:
@@ -205,7 +131,7 @@ _ABSENT = _params(UserSpec())
 def _sendable(spec: UserSpec) -> dict[str, Value]:
     """Without keys of which only the fingerprint is known."""
     params = _params(spec)
-    if str(params["keys"]).startswith(_FINGERPRINT):
+    if str(params["keys"]).startswith(FINGERPRINT):
         del params["keys"]
     return params
 
@@ -323,15 +249,16 @@ KIND = Kind(
     spec=UserSpec,
     place=Place("user"),
     table=UserTable,
-    check_name=_check_name,
-    declare=_declare,
-    export=_export,
+    check_name=check_name,
+    declare=declare,
+    export=export,
     refers_to=frozenset({"realm", "group"}),
     lock="user.cfg",
     reads=(USERS,),
     answers=ANSWERS,
     read=_read,
     sees=(need("/access/groups", "Sys.Audit", "User.Modify", propagated=True),),
+    joined=_joined,
     overlay=_overlay,
     visible=_visible,
     references=_references,

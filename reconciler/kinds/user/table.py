@@ -1,0 +1,118 @@
+"""[user."NAME@REALM"]: what a table may say, and its normal form."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from reconciler.invalid_value import InvalidValue
+from reconciler.kinds.shared.field_types import (
+    USER,
+    Expiry,
+    Text,
+    given,
+    names,
+    unix_to_toml,
+)
+from reconciler.kinds.shared.ungiven import FILE, LEFT, WATCHED
+from reconciler.model.declared import Declaration
+from reconciler.model.policy import TomlTable
+from reconciler.model.secret import SecretRef
+from reconciler.model.spec import Spec
+from reconciler.pve.parameter_check import check_format
+from reconciler.pve.schema import Secrecy
+
+SET_ELSEWHERE = "x"
+"""What PVE answers for `keys` when the second factors stand in priv/tfa.cfg."""
+FINGERPRINT = "sha256:"
+
+
+def keys_fingerprint(keys: str) -> str:
+    """What is known of `keys` in the cluster: old realms keep secrets of second factors there."""
+    if keys in {"", SET_ELSEWHERE} or keys.startswith(FINGERPRINT):
+        return keys
+    return FINGERPRINT + hashlib.sha256(keys.encode()).hexdigest()
+
+
+class UserSpec(Spec):
+    """`keys` (second factors) is None where left alone, and a fingerprint of what is live.
+
+    `password` only counts at creation.
+    """
+
+    enabled: bool = True
+    expires: int = 0
+    firstname: str = ""
+    lastname: str = ""
+    email: str = ""
+    comment: str = ""
+    groups: tuple[str, ...] = ()
+    keys: Annotated[str | None, Secrecy.KEPT] = None
+    password: SecretRef | None = None
+
+
+def _email(value: str) -> str:
+    complaint = check_format("email-opt", value)
+    if complaint:
+        raise InvalidValue(f"'{value}' is not a valid e-mail address", "write NAME@DOMAIN")
+    return value
+
+
+_Keys = Annotated[Text, Field(pattern=r"^[0-9a-zA-Z!=]{0,4096}$")]
+
+
+class UserTable(TomlTable):
+    """[user."NAME@REALM"]"""
+
+    enabled: Annotated[bool, WATCHED] = Field(
+        default=True, description="false: cannot log in, nor can the tokens"
+    )
+    expires: Annotated[Expiry, WATCHED] = Field(
+        default=0, description="date from which the account is refused"
+    )
+    firstname: Annotated[Text, Field(max_length=1024), LEFT] = ""
+    lastname: Annotated[Text, Field(max_length=1024), LEFT] = ""
+    email: Annotated[Text, Field(max_length=254), AfterValidator(_email), LEFT] = ""
+    comment: Annotated[Text, Field(max_length=2048), LEFT] = ""
+    groups: Annotated[list[str], WATCHED] = Field(
+        default=[], description="the groups of which it is a member, all of them"
+    )
+    keys: Annotated[_Keys | None, LEFT] = Field(default=None, description="ids of Yubikeys")
+    password: Annotated[SecretRef | None, FILE] = Field(
+        default=None, description="by reference; sent when the user is created, never again"
+    )
+
+
+def check_name(name: str, parent: str) -> None:
+    del parent
+    if "@" not in name:
+        raise InvalidValue(f"user '{name}' names no realm", f"write {name}@pve or {name}@pam")
+    if not USER.fullmatch(name):
+        raise InvalidValue(
+            f"'{name}' is not a valid user ID", "write NAME@REALM, without blanks, ':' and '/'"
+        )
+    if len(name) > 64:
+        raise InvalidValue(f"user id '{name}' is longer than 64 characters", "shorten it")
+
+
+def declare(name: str, parent: str, table: UserTable) -> Iterable[Declaration]:
+    del parent
+    fields = table.model_dump(exclude={"groups", "password"})
+    spec = UserSpec(**fields, groups=names(table.groups), password=table.password)
+    yield Declaration(name, spec)
+
+
+def export(name: str, spec: UserSpec) -> dict[str, Any]:
+    del name
+    table = given(
+        expires=unix_to_toml(spec.expires) if spec.expires else None,
+        firstname=spec.firstname,
+        lastname=spec.lastname,
+        email=spec.email,
+        comment=spec.comment,
+        groups=list(spec.groups),
+    )
+    return table if spec.enabled else {"enabled": False, **table}
