@@ -11,6 +11,7 @@ import typer
 
 from reconciler.access.analysis.impact import Impact, impact
 from reconciler.access.analysis.summary import summarise
+from reconciler.access.any_member import with_any_members
 from reconciler.access.escalation.search import opened
 from reconciler.access.login import Login
 from reconciler.access.table import AccessTable
@@ -137,11 +138,12 @@ def _compare(
     known, to the cluster as it is."""
     desired, moment = loaded.desired, now()
     extra = undeclared(planned.plan.kept, live.state, desired.policy, memory, actor)
-    declared, effect = planned.after, planned.impact.inverse()
+    declared, current, effect = planned.after, planned.before, planned.impact.inverse()
     paths = real_paths(live.state, live.facts)
     if any(one.rings for one in extra):
         declared = access_table(without(planned.state, extra), live.facts.pve, live.facts.strays)
-        effect = impact(declared, planned.before, paths, moment)
+        declared, current = with_any_members((declared, planned.before), moment)
+        effect = impact(declared, current, paths, moment)
     findings = [
         *(
             one
@@ -159,7 +161,7 @@ def _compare(
         undeclared=extra,
         roots=[
             WayToRoot(one.principals, tuple(map(str, one.steps)), one.sure)
-            for one in opened(declared, planned.before)
+            for one in opened(declared, current)
         ],
         failing=failing,
         left=left,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from reconciler.access.any_member import with_any_members
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
@@ -20,6 +21,7 @@ from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding, Severity
 from reconciler.planning.builder import UNDECLARED
 from reconciler.planning.checks.expectations import expectations
+from reconciler.planning.checks.idle import idle
 from reconciler.planning.lint import lint_declared
 from reconciler.pve.release import Release
 from reconciler.text.humanize import count
@@ -92,5 +94,11 @@ def _passed_over(cluster: ClusterSettings) -> list[Finding]:
 def _by_access(desired: Desired) -> list[Finding]:
     """Failing expectations and lint, as far as the files alone tell."""
     table, moment = access_table(desired.state, desired.release), now()
-    failing = expectations(table, desired.expectations, now=moment, complete=False)
-    return [*failing, *lint_declared(desired, desired.state, table, (), moment, complete=False)]
+    (filled,) = with_any_members((table,), moment)
+    failing = expectations(filled, desired.expectations, now=moment, complete=False)
+    nothing = idle(filled, desired.expectations, complete=False)
+    return [
+        *failing,
+        *nothing,
+        *lint_declared(desired, desired.state, table, (), moment, complete=False),
+    ]
