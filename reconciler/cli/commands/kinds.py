@@ -11,11 +11,27 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import result, width
 from reconciler.errors import ExitStatus
 from reconciler.kinds import all_kinds
+from reconciler.kinds.shared.ungiven import Rule, by_rule
+
+_INDENT = " " * 12
+_WORDS = {
+    Rule.REQUIRED: "required",
+    Rule.DEFAULT: "not given, the default counts",
+    Rule.WATCHED: "not given, left alone, and `drift` tells of a change",
+    Rule.LEFT: "not given, left alone",
+    Rule.FILE: "of the file alone, or sent once",
+}
+
+
+def _filled(text: str) -> str:
+    inner = f"{_INDENT}      "
+    return textwrap.fill(text, width(), initial_indent=_INDENT, subsequent_indent=inner)
 
 
 @command(app, "kinds", Panel.FILES, 7)
 def kinds(common: CommonOptions) -> ExitStatus:
-    """List the kinds of objects that can be declared, and the keys of their tables."""
+    """List the kinds of objects that can be declared, and the keys of their tables: what becomes of
+    each that a file does not give."""
     del common
     for name, kind in all_kinds().items():
         place = kind.place
@@ -23,15 +39,7 @@ def kinds(common: CommonOptions) -> ExitStatus:
         table = f"[[{place.key}]]" if place.array else f"[{outer}{place.key}.NAME]"
         summary = (sys.modules[kind.read.__module__].__doc__ or "").splitlines()[0]
         result(f"{name:<11} {table}\n            {summary}")
-        fields = ", ".join(kind.table.model_fields)
-        indent = " " * 12
-        result(
-            textwrap.fill(
-                f"keys: {fields}",
-                width(),
-                initial_indent=indent,
-                subsequent_indent=f"{indent}      ",
-            )
-            + "\n"
-        )
+        for rule, keys in by_rule(kind.table).items():
+            result(_filled(f"{_WORDS[rule]}: {', '.join(keys)}"))
+        result("")
     return ExitStatus.OK

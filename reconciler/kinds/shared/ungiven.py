@@ -1,6 +1,7 @@
 """What becomes of a key that a table does not give: a property of each key, beside its type.
 
-`[manage] KIND = { unspecified = "clear" }` turns the first two into the third.
+`[manage] KIND = { unspecified = "clear" }` turns the second and third into the
+fourth.
 """
 
 from __future__ import annotations
@@ -18,14 +19,13 @@ from reconciler.text.suggest import did_you_mean
 class Rule(StrEnum):
     """The value is what the reference says of the key."""
 
+    FILE = "nothing: it concerns the file alone, or is sent once"
     LEFT = "left alone"
     """it stays as it is in the cluster; a new object gets the default"""
     WATCHED = "left alone, and `drift` tells of a change"
     """the same, of a key that decides access or protection"""
     DEFAULT = "its default, also against the cluster"
     """managed, since leaving it alone would hide who may do what, or what is protected"""
-    FILE = "nothing: Proxmox VE does not keep it"
-    """it is known in the files alone, or sent once"""
     REQUIRED = "an error"
 
 
@@ -57,6 +57,16 @@ def rules(table: type[BaseModel]) -> dict[str, Ungiven]:
         if own is None:
             raise LookupError(f"{table.__name__}.{key} does not say what it means if not given")
         found[key] = own._replace(field=own.field or key)
+    return found
+
+
+def by_rule(table: type[BaseModel]) -> dict[Rule, list[str]]:
+    """The keys of a table by rule, the strictest first."""
+    found: dict[Rule, list[str]] = {}
+    for rule in reversed(Rule):
+        keys = [key for key, one in rules(table).items() if one.rule is rule]
+        if keys:
+            found[rule] = keys
     return found
 
 
