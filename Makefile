@@ -1,15 +1,19 @@
-# make demo    set everything up and run the main job on the embedded Proxmox VE
-# make test    the test suite
-# make check   what CI runs: format, lint, types, tests
-# make bench   requests, seconds and memory for small and large clusters
-# make faults  the fault injection suite at length
+# make demo      set everything up and run the main job on the embedded Proxmox VE
+# make test      the test suite
+# make check     what CI runs: format, lint, types, tests
+# make coverage  the test suite with its coverage, which must not fall
+# make bench     requests, seconds and memory for small and large clusters
+# make faults    the fault injection suite at length
+# make fuzz      every input of a file, a plan, a journal, an answer: SECONDS for each, 600 by default
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 READY  := $(VENV)/.ready
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check bench faults clean
+SECONDS ?= 600
+
+.PHONY: demo test check coverage bench faults fuzz clean
 
 demo: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
@@ -23,11 +27,18 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto
 
+coverage: $(READY)
+	$(BIN)/pytest -n auto --cov --cov-report=term
+
 bench: $(READY)
 	$(BIN)/python -m tests.bench
 
 faults: $(READY)
 	$(BIN)/pytest -n auto tests/execution tests/planning --faults-at-length
+
+fuzz: $(READY)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check '.[fuzz]'
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 $(READY): pyproject.toml packaging/constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; set PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -36,4 +47,4 @@ $(READY): pyproject.toml packaging/constraints.txt
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) .demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo .fuzz build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

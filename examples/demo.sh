@@ -67,8 +67,8 @@ storage = "local"
 guests = [9000]
 keep = { last = 1 }
 TOML
-expect 0 as_guest pvectl verify backup felhom-nightly
-expect 4 as_guest pvectl verify backup somebody-else
+expect 0 as_guest pvectl backup run felhom-nightly --yes
+expect 4 as_guest pvectl backup run somebody-else --yes
 cp state/backup.toml "$DEMO/state/backup.toml"
 
 title "Somebody takes the user's half of the pair away behind our back"

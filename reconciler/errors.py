@@ -25,6 +25,8 @@ class ExitStatus(IntEnum):
     RESTORED = 9
     NOT_RESTORED = 10
     UNFINISHED = 11
+    NOT_SAVED = 12
+    PARTLY_SAVED = 13
     USAGE = 64
     HUNG_UP = 129
     INTERRUPTED = 130
@@ -37,6 +39,8 @@ PRECEDENCE: Sequence[ExitStatus] = (
     ExitStatus.UNREACHABLE,
     ExitStatus.BLIND,
     ExitStatus.UNFINISHED,
+    ExitStatus.NOT_SAVED,
+    ExitStatus.PARTLY_SAVED,
     ExitStatus.LOCKED,
     ExitStatus.STALE,
     ExitStatus.REFUSED,
@@ -52,7 +56,7 @@ MEANINGS: Mapping[ExitStatus, str] = {
     ExitStatus.OK: "done what was asked",
     ExitStatus.BUG: "a bug in pvectl",
     ExitStatus.CHANGES: "changes present (`plan --detailed-exitcode`), drift (`drift`), "
-    "unformatted (`fmt --check`)",
+    "unformatted (`fmt --check`), a stale backup (`backup status`)",
     ExitStatus.FILES_INVALID: "files invalid",
     ExitStatus.REFUSED: "refused by policy: limits, protected, lockout, a failed expectation",
     ExitStatus.STALE: "stale or foreign plan",
@@ -64,6 +68,8 @@ MEANINGS: Mapping[ExitStatus, str] = {
     ExitStatus.NOT_RESTORED: "apply failed, or was stopped at once by a second signal; restore "
     "incomplete or not verified: a person is needed, and the journal leads on",
     ExitStatus.UNFINISHED: "an unfinished journal exists: resume or roll back first",
+    ExitStatus.NOT_SAVED: "`backup run` made no archive, or a drill failed",
+    ExitStatus.PARTLY_SAVED: "`backup run` saved some of the guests, and others not",
     ExitStatus.USAGE: "wrong usage",
     ExitStatus.HUNG_UP: "hung up (HUP): as before or as declared, verified",
     ExitStatus.INTERRUPTED: "interrupted (INT): as before or as declared, verified",

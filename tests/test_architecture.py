@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,9 +11,11 @@ from typing import NamedTuple
 import pytest
 
 import reconciler
+from reconciler.errors import ExitStatus
 from reconciler.pve.release import NEWEST
 
 ROOT = Path(reconciler.__file__).parent
+TESTS = Path(__file__).parent
 
 LAYERS = (
     {"cli"},
@@ -34,6 +37,8 @@ ONCE = {
     "cheroot": "sandbox/http/server.py",
     "cryptography": "sandbox/keys.py",
     "deepdiff": "model/field_diff.py",
+    "jinja2": "render/review/html.py",
+    "markupsafe": "render/review/html.py",
     "keyring": "execution/secrets/keyring.py",
     "proxmoxer": "live/http/client.py",
     "requests": "live/http/client.py",
@@ -89,7 +94,7 @@ def imports(module: Path) -> Iterator[Import]:
             assert node.level == 0, f"{module}: imports are absolute"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
-            yield Import(module, name, node.lineno, id(node) in typing_only)
+            yield Import(module, name, getattr(node, "lineno", 0), id(node) in typing_only)
 
 
 EVERY_IMPORT = [found for module in modules() for found in imports(module)]
@@ -289,5 +294,20 @@ def test_no_message_is_taken_apart() -> None:
         for module in modules()
         for cut in apart
         if cut in module.read_text(encoding="utf-8")
+    ]
+    assert wrong == []
+
+
+def test_tests_name_exit_statuses() -> None:
+    """`ended.status == ExitStatus.USAGE`, not 64."""
+    number = re.compile(r"\.status (?:==|!=) (\d+)\b")
+    known = {str(int(status)) for status in ExitStatus}
+    wrong = [
+        f"{path.relative_to(TESTS)}:{line}: {found[0]}"
+        for path in sorted(TESTS.rglob("*.py"))
+        if path.relative_to(TESTS).parts[0] != "sandbox"
+        for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for found in number.finditer(text)
+        if found[1] in known
     ]
     assert wrong == []

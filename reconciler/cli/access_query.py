@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import NamedTuple
 
 from reconciler.access.analysis.affected import dangling_users
@@ -12,6 +13,8 @@ from reconciler.access.table import AccessTable
 from reconciler.errors import UsageError
 from reconciler.invalid_value import message_and_hint
 from reconciler.pve.acl_paths import normalize_path
+from reconciler.pve.calls.rule import Call, Params
+from reconciler.pve.calls.table import find_call, known_calls
 from reconciler.pve.release import known_privilege
 from reconciler.text.suggest import did_you_mean, suggest
 
@@ -57,7 +60,8 @@ def _pasted(text: str, path: str, who: str) -> AccessQuery:
     if refusal is None:
         raise UsageError(
             "the pasted text names no path and no privilege",
-            hint='paste it whole: "Permission check failed (/vms/9000, VM.Audit)"',
+            hint="ask about the call that was refused: "
+            "pvectl explain 'POST /nodes/pve/lxc vmid=100' --who WHO",
         )
     if not who:
         raise UsageError(
@@ -78,6 +82,58 @@ def _pasted(text: str, path: str, who: str) -> AccessQuery:
             hint="send its id along; or ask about a real one: pvectl explain TEXT PATH --who ...",
         )
     return AccessQuery(who, asked, wanted)
+
+
+_CALL = re.compile(r"(GET|POST|PUT|DELETE)\s+(/\S*)(.*)", re.IGNORECASE | re.DOTALL)
+
+
+class CallQuery(NamedTuple):
+    """A call of the API with the parameters of its path and the given ones."""
+
+    who: str
+    title: str
+    call: Call
+    params: Params
+
+
+def is_call(subject: str) -> bool:
+    """Whether that is a call, as in `POST /nodes/pve/lxc vmid=100`."""
+    return _CALL.fullmatch(subject.strip()) is not None
+
+
+def parse_call(subject: str, who: str) -> CallQuery:
+    """Raises UsageError for a call that is not known, with those that are like it."""
+    found = _CALL.fullmatch(subject.strip())
+    assert found is not None  # noqa: S101 - is_call was asked
+    method, path, rest = found[1].upper(), found[2], found[3]
+    known = find_call(method, path)
+    if known is None:
+        tail = path.rstrip("/").rpartition("/")[2]
+        like = [
+            f"{one.method} {one.template}" for one in known_calls() if one.template.endswith(tail)
+        ]
+        hint = (
+            f"did you mean {' or '.join(like[:3])}?" if like else "see the API viewer of your node"
+        )
+        raise UsageError(f"the rules of {method} {path} are not known here", hint=hint)
+    if not who:
+        raise UsageError(
+            "it does not say who calls", hint="add --who USER@REALM or --who USER@REALM!TOKEN"
+        )
+    call, params = known
+    try:
+        words = shlex.split(rest)
+    except ValueError as error:
+        raise UsageError(
+            f"the parameters cannot be read: {error}", hint="vmid=100 pool=dev"
+        ) from None
+    wrong = [word for word in words if "=" not in word]
+    if wrong:
+        raise UsageError(
+            f"'{wrong[0]}' is not a parameter", hint="write NAME=VALUE, as in vmid=100"
+        )
+    given = dict(word.split("=", 1) for word in words)
+    return CallQuery(who, f"{method} {path}", call, {**given, **params})
 
 
 def parse_path(text: str) -> str:

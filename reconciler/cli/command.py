@@ -40,6 +40,7 @@ class Panel(Enum):
 
     PLAN = "Plan and apply"
     FILES = "State files"
+    BACKUP = "Backups"
     ACCESS = "Who can do what"
     RECOVERY = "Recovery"
     OTHER = "Other"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import subprocess
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from reconciler.model.secret import without_credentials
@@ -15,46 +15,64 @@ UNCOMMITTED = " + uncommitted changes"
 PATIENCE = 5
 """Seconds for which git is waited for."""
 
-_QUIET = ("-c", "core.fsmonitor=false", "-c", "protocol.allow=never")
-_NO_PROPOSED_REPOSITORY = ("-c", "safe.bareRepository=explicit")
+_QUIET = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "protocol.allow=never")
+_NO_PROPOSED_REPOSITORY = "safe.bareRepository=explicit"
 
 _ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
 """With these, which hooks get, git would speak of another place than the folder."""
-
-_SHA1 = 40
-"""Hexadecimal digits of an object's name, where the repository does not use SHA-256."""
 
 _LINK = "120000"
 """The mode of a symbolic link in a tree."""
 
 
-def commit_of(folder: Path) -> str:
-    """The commit that is checked out around a folder, read from .git; or "".
+_FILTERS = r"^filter\..*\.(clean|smudge|process|required)$"
+"""The settings of a repository that name programs through which `git status` would pass files."""
 
-    Where git can be asked it says so when the state files are others than those of that commit.
+
+def commit_of(folder: Path) -> str:
+    """The commit that is checked out around a folder, or "".
+
+    Git says so, and whether the state files are others than those of that commit; where it cannot
+    be asked the commit is read from .git. Nobody vouches for files with a filter that no option of
+    git can take away.
     """
     for parent in (folder.resolve(), *folder.resolve().parents):
         git = parent / ".git"
         if git.exists():
-            commit = _head(git)
-            return commit + UNCOMMITTED if commit and _differs(folder) else commit
+            filters = _filters(folder)
+            if any("=" in name for name in filters):
+                return _head(git) + UNCOMMITTED
+            return _status(folder, filters) or _head(git)
     return ""
 
 
-def _differs(folder: Path) -> bool:
-    """Whether state files are changed, new, ignored or gone; False where that is not known.
+def _status(folder: Path, filters: Sequence[str]) -> str:
+    """The commit, and whether `*.toml` of the folder are changed, new, ignored or gone; "" where
+    git cannot tell.
 
     Nothing is written, and no program runs that the repository names: a state folder may be
-    somebody else's proposal. `git status` would run its filters, so the files are compared here
-    with what git tells of the commit, byte for byte.
+    somebody else's proposal.
     """
-    committed = _committed(folder)
-    if committed is None:
-        return False
-    there = {path.name for path in folder.glob("*.toml")}
-    return there != committed.keys() or any(
-        _name(folder / name, mode, len(known)) != known for name, (mode, known) in committed.items()
+    rows = _git(
+        folder,
+        *("status", "--porcelain=v2", "--branch", "-z", "--no-renames", "--untracked-files=all"),
+        *("--ignored=traditional", "--ignore-submodules=all", "--", ":(glob)*.toml"),
+        settings=[f"{name}={'false' if name.endswith('.required') else ''}" for name in filters],
     )
+    commit, changed = "", False
+    for row in os.fsdecode(rows or b"").split("\0"):
+        if row.startswith("# branch.oid "):
+            commit = row.removeprefix("# branch.oid ")
+        changed = changed or (not row.startswith("#") and row != "")
+    if commit in {"", "(initial)"}:
+        return ""
+    return commit + UNCOMMITTED if changed else commit
+
+
+def _filters(folder: Path) -> list[str]:
+    """The names of all settings of filters."""
+    names = _git(folder, "config", "--null", "--name-only", "--get-regexp", _FILTERS)
+    return [name for name in os.fsdecode(names or b"").split("\0") if name]
 
 
 def _committed(folder: Path, ref: str = "HEAD") -> dict[str, tuple[str, str]] | None:
@@ -87,32 +105,33 @@ def files_at(folder: Path, ref: str) -> dict[str, bytes] | None:
     return found
 
 
-def _git(folder: Path, *words: str) -> bytes | None:
+def merge_base(folder: Path, ref: str) -> str:
+    """The commit at which HEAD and `ref`, a full name, parted; "" where git knows none."""
+    found = _git(folder, "merge-base", "HEAD", ref)
+    return "" if found is None else os.fsdecode(found).strip()
+
+
+def _git(folder: Path, *words: str, settings: Iterable[str] = ()) -> bytes | None:
     """What git prints; None where it cannot be asked or fails."""
     inherited = without_credentials(os.environ)
     environment = {name: value for name, value in inherited.items() if name not in _ELSEWHERE}
+    options = [
+        option
+        for setting in (*_QUIET, _NO_PROPOSED_REPOSITORY, *settings)
+        for option in ("-c", setting)
+    ]
     try:
         done = subprocess.run(  # noqa: S603 - the words are ours, the folder and the commit no options
-            ["git", "-C", str(folder), *_QUIET, *_NO_PROPOSED_REPOSITORY, *words],  # noqa: S607 - the operator's git
+            ["git", "-C", str(folder), *options, *words],  # noqa: S607 - the operator's git
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            env={**environment, "GIT_NO_LAZY_FETCH": "1"},
+            env={**environment, "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"},
             timeout=PATIENCE,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return None if done.returncode else done.stdout
-
-
-def _name(path: Path, mode: str, digits: int) -> str:
-    """The name that git would give to the content of a file; "" where it cannot be read."""
-    try:
-        content = os.fsencode(path.readlink()) if mode == _LINK else path.read_bytes()
-    except OSError:
-        return ""
-    algorithm = hashlib.sha1 if digits == _SHA1 else hashlib.sha256
-    return algorithm(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def _head(git: Path) -> str:

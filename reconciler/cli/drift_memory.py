@@ -1,24 +1,20 @@
-"""What the next drift report has to know, kept per cluster; and what git knows of the files."""
+"""What the next drift report has to know, kept per cluster."""
 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reconciler.atomic_write import atomic_write
-from reconciler.cli.commit import files_at
-from reconciler.cli.context import Loaded
-from reconciler.desired.loader import load, require_valid
-from reconciler.errors import UsageError
 from reconciler.execution.journal import store
 from reconciler.execution.private_folder import make
 from reconciler.kinds import fingerprint, kind_of
 from reconciler.kinds.shared.ungiven import watched
 from reconciler.model.address import Address
+from reconciler.model.declared import Desired
 from reconciler.model.drift import Memory
 from reconciler.model.spec import State
 from reconciler.planning.goal import goal
@@ -42,27 +38,11 @@ def recall(path: Path, folder: Path) -> Memory:
     return replace(memory, baseline={**memory.baseline, **baseline}, left=left)
 
 
-def as_committed(loaded: Loaded, ref: str, live: State, memory: Memory) -> Memory:
-    """The state files of a commit as what was applied last; raises UsageError, FilesInvalid.
+def as_committed(old: Desired, live: State, memory: Memory) -> Memory:
+    """The state files of a commit as what was applied last.
 
     An object counts as left so where those files would not change it.
     """
-    content = files_at(loaded.cluster.folder, ref)
-    if content is None:
-        raise UsageError(
-            f"git knows no state files at '{ref}'",
-            hint="--since takes a commit, branch or tag, such as HEAD~1 or origin/main",
-        )
-    with tempfile.TemporaryDirectory() as name:
-        for file, text in content.items():
-            (Path(name) / file).write_bytes(text)
-        old = load(
-            Path(name),
-            variables=loaded.cluster.variables,
-            settings=loaded.settings,
-            release=loaded.desired.release,
-        )
-    require_valid(old.findings)
     baseline = {}
     for address in old.objects:
         try:

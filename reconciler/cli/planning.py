@@ -20,6 +20,7 @@ from reconciler.cli.context import (
     now,
     read_cluster,
 )
+from reconciler.cli.earlier_files import NOTHING, Earlier, earlier_files
 from reconciler.cli.folder_secrets import FolderSecrets, bad_passwords, changed_secrets
 from reconciler.cli.output import (
     show,
@@ -31,6 +32,7 @@ from reconciler.desired.loader import by_place, fingerprints, require_valid
 from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import (
+    Blind,
     ExitStatus,
     FilesInvalid,
     JournalUnfinished,
@@ -83,10 +85,27 @@ def load_to_plan(cluster: ClusterSettings, settings: Settings, *, offline: bool 
     return loaded
 
 
+def read_to_plan(loaded: Loaded, api: Api, since: str | None = None) -> tuple[Live, Earlier]:
+    """The cluster, and what the files declared earlier; of that only as much as the caller sees."""
+    earlier = earlier_files(loaded, since, here(loaded.cluster, api).folder)
+    left: dict[str, frozenset[str]] = {}
+    for kind, name in earlier.addresses - loaded.desired.objects.keys():
+        left[kind] = left.get(kind, frozenset()) | {name}
+    if left:
+        with suppress(Blind):
+            return read_cluster(api, loaded.desired, left), earlier
+    return read_cluster(api, loaded.desired), earlier
+
+
 def make_plan(
-    loaded: Loaded, api: Api, live: Live, targets: list[str] | None, allow: list[str] | None
+    loaded: Loaded,
+    api: Api,
+    live: Live,
+    targets: list[str] | None,
+    allow: list[str] | None,
+    earlier: Earlier = NOTHING,
 ) -> PlanResult:
-    """The plan for a live cluster."""
+    """The plan for a live cluster; `earlier`: what the files declared before."""
     place = here(loaded.cluster, api)
     question = PlanRequest(
         cluster=place.name,
@@ -103,6 +122,8 @@ def make_plan(
         ),
         identity=place.identity,
         files=files_of(loaded),
+        earlier=earlier.addresses,
+        since=earlier.since,
     )
     return build_plan(loaded.desired, live.state, live.facts, question)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from threading import Event, Thread
+from threading import Event, Thread, get_ident
 from typing import Any, TypeVar
 
 from reconciler.model.api import Api
@@ -18,11 +18,16 @@ PATIENCE = 10.0
 
 
 class _Watched:
-    """An `Api` that keeps what it is asked at the moment, and since when."""
+    """An `Api` that keeps what it is asked at the moment, by thread, and since when."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self.asked: tuple[str, float] | None = None
+        self._asked: dict[int, tuple[str, float]] = {}
+
+    @property
+    def asked(self) -> tuple[str, float] | None:
+        """What has been waited for longest."""
+        return min(tuple(self._asked.values()), key=lambda asked: asked[1], default=None)
 
     @property
     def actor(self) -> str:
@@ -44,11 +49,11 @@ class _Watched:
         self._api.close()
 
     def _noting(self, what: str, call: Callable[..., T], *arguments: Any) -> T:
-        self.asked = (what, time.monotonic())
+        self._asked[get_ident()] = (what, time.monotonic())
         try:
             return call(*arguments)
         finally:
-            self.asked = None
+            del self._asked[get_ident()]
 
 
 @contextmanager

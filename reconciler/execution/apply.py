@@ -22,11 +22,13 @@ from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import SETTLE, RunContext, Snapshot
 from reconciler.execution.run.observation import (
     Observed,
+    created_by_others,
     describe,
     is_hidden,
     matching_side,
     observe,
 )
+from reconciler.execution.run.observer import Observer
 from reconciler.execution.run.outcome import report
 from reconciler.execution.run.sender import close_open, renew_secrets, write
 from reconciler.execution.secrets.routing import REDIRECTED, Sinks, redirection, with_sinks
@@ -35,6 +37,7 @@ from reconciler.model.change import Change, Undo
 from reconciler.model.plan import Step
 from reconciler.model.run import DONE, STOPPED, STUCK, Direction, Outcome, RunReport
 from reconciler.model.run_state import ASKED
+from reconciler.model.spec import State
 
 
 def apply_plan(run: RunContext) -> RunReport:
@@ -47,8 +50,7 @@ def apply_plan(run: RunContext) -> RunReport:
     try:
         with foreseen():
             close_open(run)
-            _forward(run)
-            result = report(run, DONE, patience=SETTLE)
+            result = report(run, DONE, patience=SETTLE, seen=_forward(run))
             _refuse_incomplete(result)
             run.journal.write("end", outcome=result.outcome, objects=result.objects_json())
             _reject_full_disk(run)
@@ -74,7 +76,8 @@ def roll_back_run(run: RunContext, *, chosen: bool = False) -> RunReport:
                     _forward_again(run)
                 raise undecided(report(run, STOPPED))
             if not run.state.has_turned:
-                close_open(run)
+                if not point_of_no_return(run.state, run.steps):
+                    close_open(run)
                 _reject_past_pivot(run)
                 cause = {"code": ASKED, "summary": "requested"}
                 run.journal.write("rollback", cause=cause)
@@ -139,23 +142,24 @@ def resume_run(
     return apply_plan(run)
 
 
-def _forward(run: RunContext) -> None:
-    """Apply every step that is not complete. A signal after the last one still rolls everything
-    back, as was announced; where that is impossible, nothing is left to be stopped."""
-    sight: Snapshot | None = None
-    for number, step in enumerate(run.steps):
-        if is_complete(run, number):
-            continue
-        _refuse_to_go_on(run, f"before step {number + 1}")
-        if sight is None:
-            sight = run.look(step.changes)
-        _do(run, number, step, sight)
-        following = run.steps[number + 1 : number + 2]
-        sight = run.look([change for part in (step, *following) for change in part.changes])
-        _verify(step, sight)
+def _forward(run: RunContext) -> State:
+    """Apply every step that is not complete; what a last look at all objects shows.
+
+    A signal after the last step still rolls everything back, as was announced; where that is
+    impossible, nothing is left to be stopped.
+    """
+    todo = [number for number in range(len(run.steps)) if not is_complete(run, number)]
+    with Observer(run, todo) as observer:
+        for number in todo:
+            step = run.steps[number]
+            _refuse_to_go_on(run, f"before step {number + 1}")
+            _do(run, number, step, observer.before(number))
+            observer.wrote(step)
+        state = observer.at_the_end()
     _reject_full_disk(run)
     if run.stop and not point_of_no_return(run.state, run.steps):
         raise Interrupted("stopped by a signal after the last step")
+    return state
 
 
 def is_complete(run: RunContext, number: int) -> bool:
@@ -205,14 +209,7 @@ def _left(run: RunContext, number: int, change: Change, sight: Snapshot) -> Chan
         return change
     if seen is Observed.AFTER:
         if sink and not record.is_touched:
-            raise Conflict(
-                f"{change.address} was created concurrently; its secret is unknown",
-                hint="close this run with `pvectl resume --abandon`, then give it a new secret: "
-                f"pvectl rotate '{change.address.id}'"
-                if run.state.is_overtaken
-                else "declare it without secret_to, or give it a new secret: "
-                f"pvectl rotate '{change.address.id}'",
-            )
+            raise created_by_others(change, gone_before=run.state.is_overtaken)
         return None
     live = sight.state.get(change.address)
     ours = matching_side(recorded_changes(run.state, run.steps, number), change.address, live)
@@ -222,18 +219,6 @@ def _left(run: RunContext, number: int, change: Change, sight: Snapshot) -> Chan
         f"an object was changed concurrently: {describe(change, sight.state)}",
         hint="check it, then plan again",
     )
-
-
-def _verify(step: Step, sight: Snapshot) -> None:
-    """Check that what was written is there; PVE's 200 alone proves nothing."""
-    for change in step.changes:
-        seen = observe(change, sight.state)
-        if seen is Observed.AFTER or (seen is Observed.BEFORE and is_hidden(change)):
-            continue
-        raise Conflict(
-            f"a change was reverted or ignored: {describe(change, sight.state)}",
-            hint="something else changes the same object, or Proxmox VE ignored a value",
-        )
 
 
 def _refuse_incomplete(result: RunReport) -> None:

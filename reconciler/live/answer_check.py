@@ -8,7 +8,17 @@ from typing import Any, NamedTuple, cast
 
 from reconciler.errors import UnexpectedAnswer
 from reconciler.kinds import all_kinds
-from reconciler.kinds.shared.answer_shape import BIT, COUNT, ID, TEXT, Fields, Named, Rows, Shape
+from reconciler.kinds.shared.answer_shape import (
+    BIT,
+    COUNT,
+    FLAG,
+    ID,
+    TEXT,
+    Fields,
+    Named,
+    Rows,
+    Shape,
+)
 from reconciler.kinds.shared.reader import ANSWERS
 from reconciler.model.api import Api, SeesFiles
 from reconciler.model.inventory import Strays, Unread
@@ -20,7 +30,24 @@ BESIDE_THE_KINDS: Mapping[str, Shape] = {
     "/access/permissions": Named(Named(BIT)),
     "/nodes": Rows(Fields({"node": ID})),
     "/nodes/{node}/certificates/info": Rows(Fields({}, {"filename": TEXT, "fingerprint": TEXT})),
-    "/nodes/{node}/storage/{storage}/content": Rows(Fields({"volid": ID})),
+    "/nodes/{node}/storage/{storage}/content": Rows(
+        Fields(
+            {"volid": ID},
+            {
+                "vmid": COUNT,
+                "ctime": COUNT,
+                "size": COUNT,
+                "subtype": TEXT,
+                "protected": FLAG,
+                "notes": TEXT,
+                "verification": Fields({}, {"state": TEXT}),
+            },
+        )
+    ),
+    "/nodes/{node}/tasks": Rows(
+        Fields({"upid": ID}, {"starttime": COUNT, "endtime": COUNT, "status": TEXT, "id": TEXT})
+    ),
+    "/nodes/{node}/time": Fields({"timezone": TEXT}),
     "/nodes/{node}/tasks/{upid}/log": Rows(Fields({"n": COUNT, "t": TEXT})),
     "/nodes/{node}/tasks/{upid}/status": Fields({"status": TEXT}, {"exitstatus": TEXT}),
     "/version": Fields({"version": ID}),

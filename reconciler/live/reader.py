@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from reconciler.access.contents import ROOT
 from reconciler.access.evaluate import privileges
 from reconciler.access.explain.explain import parse_refusal
 from reconciler.access.table import AccessTable
@@ -59,39 +60,40 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     """
     names = tuple(dict.fromkeys((*names, *DECIDING)))
     needs = [need for name in names for need in all_kinds()[name].sees]
+    permissions: Permissions = {}
     try:
         version, permissions = api.get([VERSION, PERMISSIONS])
-        _refuse_blind(api.actor, unmet(permissions, needs))
+        _refuse_blind(api.actor, permissions, unmet(permissions, needs))
         state, answers = read_state(api, names, wanted, [RESOURCES])
     except RequestRefused as refused:
-        raise _unreadable(api, refused) from refused
+        raise _unreadable(api, refused, permissions) from refused
     facts = facts_of(version, answers[RESOURCES])
     release = release_of(facts.release, built_in_roles(answers))
-    _refuse_blind(api.actor, _cut_off(access_table(state, release), api.actor, needs))
+    _refuse_blind(api.actor, permissions, _cut_off(access_table(state, release), api.actor, needs))
     facts = replace(facts, ghosts=_ghosts(answers[GROUPS], state), pve=release)
     if isinstance(api, SeesFiles):
         facts = replace(facts, unread=tuple(api.unread()), strays=api.strays())
     return Live(state, facts)
 
 
-def _unreadable(api: Api, refused: RequestRefused) -> Blind:
+def _unreadable(api: Api, refused: RequestRefused, permissions: Permissions) -> Blind:
     """A list that Proxmox VE does not give away leaves nothing to decide on."""
     where = refused.asked or api.endpoint
     why = f"{refused.status} {refused.reason}".strip()
     if refused.forbidden:
         refusal = parse_refusal(refused.reason)
         place = refusal.path if refusal and refusal.path else "/"
-        hint = "\n".join(["grant it the right to read:", *grants(api.actor, place)])
+        hint = "\n".join(["grant it the right to read:", *grants(api.actor, place, permissions)])
     else:
         hint = "try again; if it stays, `journalctl -u pvedaemon -u pveproxy` on the node says why"
     return Blind(f"{api.actor} cannot see enough to decide: {where} was refused: {why}", hint=hint)
 
 
-def _refuse_blind(actor: str, missing: Sequence[Need]) -> None:
+def _refuse_blind(actor: str, permissions: Permissions, missing: Sequence[Need]) -> None:
     if missing:
         raise Blind(
             f"{actor} cannot see enough to decide: {_words(missing)}",
-            hint="\n".join(["grant it the right to read:", *_help(actor, missing)]),
+            hint="\n".join(["grant it the right to read:", *_help(actor, permissions, missing)]),
         )
 
 
@@ -106,7 +108,7 @@ def unmet(permissions: Permissions, needs: Iterable[Need]) -> tuple[Need, ...]:
 
 def _closer(permissions: Permissions, need: Need) -> Iterable[Need]:
     for way in need.any_of if need.propagated else ():
-        spreads = all(int(_at(permissions, path).get(name, 0)) for path, name in way)
+        spreads = all(int(held_on(permissions, path).get(name, 0)) for path, name in way)
         prefixes = tuple(path.rstrip("/") + "/" for path, _ in way)
         below = [place for place in sorted(permissions) if place.startswith(prefixes)]
         cut = [p for p in below if not permissions[p].keys() >= {name for _, name in way}]
@@ -125,7 +127,7 @@ def _met(permissions: Permissions, need: Need) -> bool:
 
 def _holds(permissions: Permissions, path: str, privilege: str, *, below: bool) -> bool:
     """Held on `path`; with `below` on everything under it too, as far as PVE lists paths."""
-    held = _at(permissions, path).get(privilege)
+    held = held_on(permissions, path).get(privilege)
     if held is None or not below:
         return held is not None
     prefix = path.rstrip("/") + "/"
@@ -136,7 +138,7 @@ def _holds(permissions: Permissions, path: str, privilege: str, *, below: bool) 
     )
 
 
-def _at(permissions: Permissions, path: str) -> Mapping[str, int]:
+def held_on(permissions: Permissions, path: str) -> Mapping[str, int]:
     """What holds on a path; one that is not listed inherits from the nearest that is."""
     if path in permissions:
         return permissions[path]
@@ -183,10 +185,10 @@ def _words(missing: Iterable[Need]) -> str:
     return "; ".join(parts)
 
 
-def _help(actor: str, missing: Iterable[Need]) -> list[str]:
+def _help(actor: str, permissions: Permissions, missing: Iterable[Need]) -> list[str]:
     """On top, or where an entry further down takes the place of what is inherited."""
     places = [need.any_of[0][0][0] if _is_cut(need) else "/" for need in missing]
-    return [line for place in dict.fromkeys(places) for line in grants(actor, place)]
+    return [line for place in dict.fromkeys(places) for line in grants(actor, place, permissions)]
 
 
 def _is_cut(need: Need) -> bool:
@@ -195,17 +197,19 @@ def _is_cut(need: Need) -> bool:
     return need not in kinds
 
 
-def grants(actor: str, path: str = "/") -> list[str]:
+def grants(actor: str, path: str, permissions: Permissions) -> list[str]:
     """The `pveum` lines that let `actor` read everything from `path` on.
 
-    A token needs its user's entry, too.
+    A token needs its user's entry, too, unless that is root@pam. Where nothing is left of what
+    reaches down from above, NoAccess has to go first: it wins on its path.
     """
     user, _, token = actor.partition("!")
-    entry = ("pveum", "acl", "modify", path, "--roles", "PVEAuditor")
-    lines = [shell(*entry, "--users", user)]
-    if token:
-        lines.append(shell(*entry, "--tokens", actor))
-    return lines
+    holders = [("--users", user)] if user != ROOT else []
+    holders += [("--tokens", actor)] if token else []
+    words = [word for holder in holders for word in holder]
+    denied = path != "/" and any(permissions.get("/", {}).values()) and not permissions.get(path)
+    lines = [shell("pveum", "acl", "delete", path, "--roles", "NoAccess", *words)] if denied else []
+    return [*lines, shell("pveum", "acl", "modify", path, "--roles", "PVEAuditor", *words)]
 
 
 def _ghosts(rows: Iterable[Mapping[str, Any]], state: State) -> dict[str, tuple[str, ...]]:

@@ -101,8 +101,7 @@ class Redactor(logging.Filter):
             if new <= self._forms:
                 return
             self._forms |= new
-            longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
-            self._known = re.compile("|".join(longest_first))
+            self._known = None
 
     def redact(self, text: str) -> str:
         """The text without any secret."""
@@ -110,8 +109,16 @@ class Redactor(logging.Filter):
 
     def redact_known(self, text: str) -> str:
         """The text without the secrets that were told; what only looks like one stays."""
-        known = self._known
+        known = self._pattern() if self._forms else None
         return known.sub(MASK, text) if known is not None else text
+
+    def _pattern(self) -> re.Pattern[str]:
+        """Compiled when a text has to be masked: that takes longer with each secret."""
+        with self._lock:
+            if self._known is None:
+                longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
+                self._known = re.compile("|".join(longest_first))
+            return self._known
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Mask a log record, its traceback included; nothing is dropped."""

@@ -64,6 +64,10 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+RESTORED = frozenset({Outcome.UNDONE, Outcome.UNTOUCHED})
+"""What became of an object that is as it was before the run."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """`outcome` in a word; `objects` in the order of the plan, each with what became of it.
@@ -90,9 +94,7 @@ class RunReport:
     def restored(self) -> bool:
         """Whether everything is verified to be as it was before the run."""
         known = self.verified and not self.trouble
-        return known and all(
-            outcome in (Outcome.UNDONE, Outcome.UNTOUCHED) for _, outcome in self.objects
-        )
+        return known and all(outcome in RESTORED for _, outcome in self.objects)
 
     @property
     def complete(self) -> bool:

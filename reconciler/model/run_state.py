@@ -314,7 +314,8 @@ class ClusterStatus(NamedTuple):
 
     `journal` is the file of the unfinished run, empty where there is none; `running` says what
     writes from this machine at this moment, empty for nothing; `unreachable` why the cluster could
-    not be asked, empty where it was.
+    not be asked, empty where it was. `left`: what a rolled back run could not restore and nobody
+    has put right since; `journal` is then its file.
     """
 
     journal: str
@@ -323,3 +324,4 @@ class ClusterStatus(NamedTuple):
     holders: tuple[LockRecord, ...]
     running: str = ""
     unreachable: str = ""
+    left: RunReport | None = None

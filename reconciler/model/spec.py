@@ -33,13 +33,17 @@ class Spec(BaseModel):
         """The values of some fields, or of options by PVE's names; None for one that is not set."""
         own = dict(getattr(self, "options", ()))
         return {
-            name: getattr(self, name) if name in type(self).model_fields else own.get(name)
-            for name in names
+            name: getattr(self, name) if name in self._fields() else own.get(name) for name in names
         }
+
+    @classmethod
+    def _fields(cls) -> frozenset[str]:
+        """An option of some storages is called `options` itself."""
+        return frozenset(cls.model_fields) - {"options"}
 
     def with_parts(self, parts: Mapping[str, Any]) -> Self:
         """The same with other values, as `parts` gives them."""
-        fields = {name: value for name, value in parts.items() if name in type(self).model_fields}
+        fields = {name: value for name, value in parts.items() if name in self._fields()}
         if len(fields) < len(parts):
             own = {**dict(getattr(self, "options", ())), **parts}
             left = {name: v for name, v in own.items() if name not in fields and v is not None}

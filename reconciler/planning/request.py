@@ -16,7 +16,7 @@ class PlanRequest:
     `now` in Unix seconds. `changed_secrets`: parameters whose secret is another one than was sent
     last, by object. `identity`: the fingerprint of the cluster's CA, where it is told. `files`:
     SHA-256 of each file of the state folder. `bad_passwords`: users -> why Proxmox VE would refuse
-    their password.
+    their password. `earlier`: what the files declared earlier, in the commit `since` if it is one.
     """
 
     cluster: str
@@ -29,3 +29,5 @@ class PlanRequest:
     bad_passwords: Mapping[Address, str] = field(default_factory=dict)
     identity: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    earlier: frozenset[Address] = frozenset()
+    since: str = ""

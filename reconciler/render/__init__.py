@@ -75,6 +75,11 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "markdown": "documents.code_page:markdown",
             "json": "documents.code_page:json",
         },
+        "call": {
+            "text": "documents.call:text",
+            "markdown": "documents.call:markdown",
+            "json": "documents.call:json",
+        },
         "explanation": {
             "text": "documents.explanation:text",
             "markdown": "documents.explanation:markdown",
@@ -100,6 +105,19 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "markdown": "documents.verification:markdown",
             "json": "documents.verification:json",
             "junit": "documents.verification:junit",
+        },
+        "backup_status": {
+            "text": "documents.backup_status:text",
+            "markdown": "documents.backup_status:markdown",
+            "json": "documents.backup_status:json",
+            "junit": "documents.backup_status:junit",
+            "metrics": "documents.backup_status:metrics",
+        },
+        "backup_run": {
+            "text": "documents.backup_run:text",
+            "markdown": "documents.backup_run:markdown",
+            "json": "documents.backup_run:json",
+            "junit": "documents.backup_run:junit",
         },
         "review": {
             "text": "review.text:text",

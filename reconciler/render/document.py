@@ -103,10 +103,15 @@ def section(title: str, lines: Sequence[str], unit: str = "line") -> Section:
 _TONES = {"+": Style.CREATE, "~": Style.UPDATE, "-": Style.DELETE, "!": Style.WARNING}
 
 
+def marked_line(mark: str, text: str) -> TextLine:
+    """`mark`: `+`, `~`, `-` or `!`, which also gives the line its tone."""
+    return TextLine(text, _TONES[mark], 2, mark)
+
+
 def _marked(text: str) -> TextLine:
     mark, blank, rest = text[:1], text[1:2], text[2:]
     if mark in _TONES and blank == " ":
-        return TextLine(rest, _TONES[mark], 2, mark)
+        return marked_line(mark, rest)
     stripped = text.lstrip(" ")
     return TextLine(stripped, Style.PLAIN, 2 + len(text) - len(stripped))
 

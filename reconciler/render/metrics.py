@@ -28,10 +28,10 @@ def plan(content: Plan, view: View) -> str:
     ]
     return "".join(
         [
-            _metric("pvectl_plan_changes", "Changes that the plan holds.", changes),
-            _metric("pvectl_plan_requests", "Requests of it.", [((cluster,), len(content.steps))]),
+            metric("pvectl_plan_changes", "Changes that the plan holds.", changes),
+            metric("pvectl_plan_requests", "Requests of it.", [((cluster,), len(content.steps))]),
             _findings(cluster, content.findings),
-            _time("pvectl_plan_timestamp_seconds", cluster, view.now),
+            when("pvectl_plan_timestamp_seconds", cluster, view.now),
             outcome("plan", 0, view.now),
         ]
     )
@@ -49,10 +49,10 @@ def drift(content: Drift, view: View) -> str:
     name, about = "pvectl_drift_objects", "Objects that differ from the declared state."
     return "".join(
         [
-            _metric(name, about, differing),
+            metric(name, about, differing),
             _undeclared(cluster, content),
             *(
-                _metric(f"pvectl_{name}", about, [((cluster,), number)])
+                metric(f"pvectl_{name}", about, [((cluster,), number)])
                 for name, about, number in (
                     ("drift_groups", "Groups with members that no file names.", content.crowded),
                     ("drift_ways_to_root", "Ways to root not declared.", len(content.roots)),
@@ -63,7 +63,7 @@ def drift(content: Drift, view: View) -> str:
                 )
             ),
             _findings(cluster, content.findings),
-            _time("pvectl_drift_timestamp_seconds", cluster, view.now),
+            when("pvectl_drift_timestamp_seconds", cluster, view.now),
             outcome("drift", 0, view.now),
         ]
     )
@@ -77,7 +77,7 @@ def _undeclared(cluster: tuple[str, str], content: Drift) -> str:
         for kind in sorted(all_kinds())
         for state in ("alarm", "acknowledged", "left-alone")
     ]
-    return _metric("pvectl_drift_undeclared", "Objects that no state file names.", samples)
+    return metric("pvectl_drift_undeclared", "Objects that no state file names.", samples)
 
 
 def _state(one: Undeclared) -> str:
@@ -91,11 +91,9 @@ def outcome(command: str, status: int, now: int) -> str:
     label = ("command", command)
     return "".join(
         [
-            _metric("pvectl_success", "Whether there is a result.", [((label,), int(not status))]),
-            _metric(
-                "pvectl_exit_status", "Of a command that failed, else 0.", [((label,), status)]
-            ),
-            _time("pvectl_timestamp_seconds", label, now),
+            metric("pvectl_success", "Whether there is a result.", [((label,), int(not status))]),
+            metric("pvectl_exit_status", "Of a command that failed, else 0.", [((label,), status)]),
+            when("pvectl_timestamp_seconds", label, now),
         ]
     )
 
@@ -103,14 +101,14 @@ def outcome(command: str, status: int, now: int) -> str:
 def _findings(cluster: tuple[str, str], findings: Sequence[Finding]) -> str:
     found = Counter(finding.severity for finding in findings)
     samples = [((cluster, ("severity", str(one))), found[one]) for one in Severity]
-    return _metric("pvectl_findings", "Findings of the last run.", samples)
+    return metric("pvectl_findings", "Findings of the last run.", samples)
 
 
-def _time(name: str, cluster: tuple[str, str], now: int) -> str:
-    return _metric(name, "When this was seen, in Unix seconds.", [((cluster,), now)])
+def when(name: str, cluster: tuple[str, str], now: int) -> str:
+    return metric(name, "When this was seen, in Unix seconds.", [((cluster,), now)])
 
 
-def _metric(name: str, about: str, samples: Iterable[Sample]) -> str:
+def metric(name: str, about: str, samples: Iterable[Sample]) -> str:
     """A gauge in the exposition format."""
     lines = [f"# HELP {name} {about}", f"# TYPE {name} gauge"]
     for labels, value in samples:

@@ -11,6 +11,8 @@ from reconciler.errors import UsageError
 LOCK_WAIT = "PVECTL_SANDBOX_LOCK_WAIT"
 AUTH_DELAY = "PVECTL_SANDBOX_AUTH_DELAY"
 TASK_TIME = "PVECTL_SANDBOX_TASK_TIME"
+REQUEST_TIME = "PVECTL_SANDBOX_REQUEST_TIME"
+ENTRY_TIME = "PVECTL_SANDBOX_ENTRY_TIME"
 
 _PVE_LOCK_WAIT = 9.95
 
@@ -21,11 +23,15 @@ class Settings:
 
     PVE waits 9.95 and 3; the sandbox is as patient with locks, but answers a 401 at once.
     `task_time`: what a backup, a restore or a start takes; 0: it is done when the call is answered.
+    `request_time` and `entry_time`: what an answer takes at least over HTTPS, and what each ACL
+    entry adds to that, since PVE reads all of user.cfg for a request; writes take it one by one.
     """
 
     lock_wait: float = _PVE_LOCK_WAIT
     auth_delay: float = 0.0
     task_time: float = 0.0
+    request_time: float = 0.0
+    entry_time: float = 0.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -34,6 +40,8 @@ class Settings:
             _seconds(environment, LOCK_WAIT, _PVE_LOCK_WAIT),
             _seconds(environment, AUTH_DELAY, 0.0),
             _seconds(environment, TASK_TIME, 0.0),
+            _seconds(environment, REQUEST_TIME, 0.0),
+            _seconds(environment, ENTRY_TIME, 0.0),
         )
 
 

@@ -53,3 +53,24 @@ def in_prose(items: Sequence[str]) -> str:
 def hint_lines(hint: str) -> list[str]:
     """A hint may hold commands, each on a line of its own."""
     return hint.split("\n") if hint else []
+
+
+def size(number: int) -> str:
+    """Bytes in the largest unit that leaves at least 1: `1.5 GiB`, `512 B`."""
+    value, units = float(number), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value /= 1024
+        units.pop(0)
+    return f"{number} B" if units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
+def duration(seconds: int) -> str:
+    """The two largest units: `3 d 4 h`, `5 min`, `12 s`."""
+    parts = []
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        number, seconds = divmod(seconds, length)
+        if number:
+            parts.append(f"{number} {unit}")
+        elif parts:
+            break
+    return " ".join(parts[:2]) or "0 s"

@@ -12,6 +12,7 @@ from reconciler.access.contents import GROUP, TOKEN, USER, PoolMembers, Principa
 from reconciler.access.delta import Delta, EntryKey, apply_delta
 from reconciler.access.evaluate import index_of, privileges, roles
 from reconciler.access.explain.explain import explain, parse_refusal, who_can
+from reconciler.access.explain.recommendation import apply_remediation, recommended
 from reconciler.access.explain.remediation import (
     Remediation,
     least_privilege_grant,
@@ -86,11 +87,73 @@ def test_the_smallest_grant_keeps_what_the_group_gives() -> None:
     }
 
 
-def test_a_role_that_is_there_is_offered_too() -> None:
-    found = explain(_cluster(), "bob@pve", "/vms/100", "VM.Clone")
-    assert found.existing is not None
-    assert [entry.role for entry in found.existing.add] == ["PVETemplateUser"]
-    assert found.existing.extra == ("VM.Audit",)
+def _roles(way: Remediation) -> list[str]:
+    return sorted({entry.role for entry in way.add})
+
+
+@pytest.mark.parametrize(
+    ("path", "privilege", "first", "then"),
+    [
+        ("/", "Sys.Audit", "PVEAuditor", "Only-Sys.Audit"),
+        ("/nodes/pve", "Sys.Syslog", "Only-Sys.Syslog", ""),
+        ("/vms/100", "VM.Audit", "PVEAuditor", "Only-VM.Audit"),
+        ("/storage/nfs", "Datastore.Audit", "PVEAuditor", "Only-Datastore.Audit"),
+        ("/pool/dev", "Pool.Audit", "PVEPoolUser", "Only-Pool.Audit"),
+        ("/vms/100", "VM.Clone", "PVETemplateUser", "Only-VM.Clone"),
+        ("/vms/100", "VM.Backup", "Only-VM.Backup", "PVEVMUser"),
+        ("/", "Sys.Modify", "Only-Sys.Modify", ""),
+        ("/access", "Permissions.Modify", "Only-Permissions.Modify", ""),
+    ],
+)
+def test_what_may_be_done_weighs_more_than_how_many_privileges_that_are(
+    path: str, privilege: str, first: str, then: str
+) -> None:
+    ways = recommended(_cluster(), "bob@pve", path, privilege)
+    assert [_roles(way) for way in ways] == [[role] for role in (first, then) if role]
+
+
+def test_half_a_pair_is_completed_with_the_role_of_the_token() -> None:
+    table = _cluster()
+    table.add_entry("/vms/100", TOKEN, "bob@pve!ci", "PVEVMUser", propagate=True)
+    way = recommended(table, "bob@pve!ci", "/vms/100", "VM.Backup")[0]
+    assert [(e.kind, e.principal, e.role) for e in way.add] == [(USER, "bob@pve", "PVEVMUser")]
+    assert way.role is None
+    assert "bob@pve gets the role that its token has there" in way.why
+
+
+def test_a_group_with_a_role_on_the_path_is_asked_before_the_user_gets_an_entry() -> None:
+    """An own entry would take the place of the group's for good."""
+    table = _cluster()
+    table.add_entry("/vms/100", GROUP, "ops", "PVETemplateUser", propagate=True)
+    table.add_members("bob@pve", ["ops"])
+    way, *others = recommended(table, "alice@ldap", "/vms/100", "VM.Backup")
+    assert [(e.kind, e.principal, e.role) for e in way.add] == [(GROUP, "ops", "Only-VM.Backup")]
+    assert way.others == ("ops",)
+    assert all(entry.kind == USER for other in others for entry in other.add)
+    table.add_entry("/vms/100", USER, "alice@ldap", "PVETemplateUser", propagate=True)
+    assert recommended(table, "alice@ldap", "/vms/100", "VM.Backup")[0].add[0].kind == USER
+
+
+@given(
+    tables(),
+    st.sampled_from((*USERS, *TOKENS)),
+    st.sampled_from(PATHS),
+    st.sampled_from(PRIVILEGES),
+)
+def test_every_recommended_way_helps_and_takes_nothing_from_anybody(
+    table: AccessTable, who: str, path: str, privilege: str
+) -> None:
+    ways = recommended(table, who, path, privilege)
+    assert bool(ways) is (least_privilege_grant(table, who, path, privilege) is not None)
+    for way in ways:
+        result = table.copy()
+        apply_remediation(result, way)
+        assert privilege in privileges(result, who, path)
+        everybody = (*USERS, *TOKENS) if not way.remove else (who, who.partition("!")[0])
+        for one in everybody:
+            for place in PATHS:
+                before = privileges(table, one, place).keys()
+                assert before <= privileges(result, one, place).keys()
 
 
 def test_a_separated_token_gets_the_pair() -> None:

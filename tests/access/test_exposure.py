@@ -14,7 +14,7 @@ from reconciler.access.analysis.impact import known_paths
 from reconciler.access.contents import GROUP, USER, Principal
 from reconciler.access.delta import Delta, apply_delta, difference
 from reconciler.access.table import AccessTable
-from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason

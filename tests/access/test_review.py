@@ -20,6 +20,7 @@ from markdown_it import MarkdownIt
 
 from reconciler.access.review.accounts import Account, Age, Factor, Mark, Risk
 from reconciler.access.review.review import Review
+from reconciler.errors import ExitStatus
 from reconciler.render import FORMATS
 from reconciler.render.review.csv import plain
 from reconciler.render.view import View
@@ -249,7 +250,7 @@ def test_what_is_no_review_is_refused(document: Any, tmp_path: Path) -> None:
     path = tmp_path / "earlier.json"
     path.write_text(json.dumps(document))
     ended = _report(tmp_path, "--from-files", "--since", path)
-    assert ended.status == 64
+    assert ended.status == ExitStatus.USAGE
     assert "cannot be compared" in ended.err
 
 
@@ -261,13 +262,13 @@ def _report(tmp_path: Path, *arguments: object, env: Mapping[str, str] | None = 
 def test_all_files_of_a_review_are_written(tmp_path: Path) -> None:
     pve = copy_fixture("team", tmp_path / "pve")
     ended = _report(tmp_path, "--on", f"sandbox:{pve}", "--out", tmp_path / "out")
-    assert ended.status == 0
+    assert ended.status == ExitStatus.OK
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert [name.rpartition(".")[2] for name in names] == ["csv", "html", "json", "md"]
     assert all(re.fullmatch(r"access-review-\d{4}-\d\d-\d\d\.\w+", name) for name in names)
     earlier = next((tmp_path / "out").glob("*.json"))
     again = _report(tmp_path, "--on", f"sandbox:{pve}", "--since", earlier)
-    assert again.status == 0
+    assert again.status == ExitStatus.OK
     assert "Nothing has changed since" in again.out
 
 
@@ -285,7 +286,7 @@ def test_a_cluster_is_reviewed_without_state_files(tmp_path: Path) -> None:
         "report", "--on", f"sandbox:{pve}", "--state", tmp_path / "none", "--format", "json",
         env={"PVECTL_HOME": str(tmp_path / "home")}, cwd=tmp_path,
     )  # fmt: skip
-    assert ended.status == 0
+    assert ended.status == ExitStatus.OK
     assert not any("declared" in one for one in json.loads(ended.out)["accounts"])
 
 
@@ -304,7 +305,7 @@ def test_a_token_that_pvectl_made_has_an_age(tmp_path: Path) -> None:
         trust(state, tmp_path / "home")
         env["PVECTL_TOKEN_SECRET"] = secret_of(pve, "root@pam!bootstrap")
         applied = pvectl("apply", "--yes", "--state", state, env=env, cwd=tmp_path)
-        assert applied.status == 0, applied.err
+        assert applied.status == ExitStatus.OK, applied.err
         ended = pvectl("report", "--state", state, "--format", "json", env=env, cwd=tmp_path)
     ages = {one["principal"]: one.get("age") for one in json.loads(ended.out)["accounts"]}
     assert ages["bot@pve!ci"]["exact"] is True

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from reconciler.errors import ExitStatus
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.cli.site import ROOT_TOKEN, SELF_BACKUP, Site, clear
 from tests.support.network import Node, Received, make_certificate, raw_answer
@@ -95,7 +96,7 @@ def test_a_mistake_in_the_files(name: str, site: Site) -> None:
     mistake = MISTAKES[name]
     site.write("a.toml", mistake.text)
     ended = site.run("apply", "--yes")
-    assert ended.status == 3
+    assert ended.status == ExitStatus.FILES_INVALID
     assert f"a.toml:{mistake.place}: error {mistake.code} " in ended.err
     for words in mistake.words:
         assert re.search(words, ended.err)
@@ -108,7 +109,7 @@ def test_all_mistakes_are_told_at_once(site: Site) -> None:
     for number, mistake in enumerate(MISTAKES.values()):
         site.write(f"a{number:02}.toml", mistake.text)
     ended = site.run("validate")
-    assert ended.status == 3
+    assert ended.status == ExitStatus.FILES_INVALID
     for number, mistake in enumerate(MISTAKES.values()):
         assert f"a{number:02}.toml:{mistake.place}: error {mistake.code} " in ended.out
 
@@ -130,7 +131,7 @@ def test_what_is_named_must_be_declared_or_there(name: str, site: Site) -> None:
     text, words = UNKNOWN[name]
     site.write("a.toml", text)
     ended = site.run("apply", "--yes")
-    assert ended.status == 4
+    assert ended.status == ExitStatus.REFUSED
     assert "UNKNOWN_REFERENCE" in ended.out
     assert words in ended.out
     assert "neither declared nor in the cluster" in re.sub(r"\s+", " ", ended.out)
@@ -140,7 +141,7 @@ def test_what_is_named_must_be_declared_or_there(name: str, site: Site) -> None:
 def test_a_token_grant_that_gives_nothing_is_told(site: Site) -> None:
     site.write("a.toml", SELF_BACKUP + "pair = false\n")
     ended = site.run("plan")
-    assert ended.status == 0
+    assert ended.status == ExitStatus.OK
     assert "GRANT_WITHOUT_EFFECT" in ended.out
     assert "leave out pair = false" in re.sub(r"\s+", " ", ended.out)
 
@@ -155,7 +156,7 @@ def test_a_sink_that_cannot_be_written_is_found_before_anything_is_sent(
     else:
         site.write("taken", "a file")
     ended = site.run("apply", "--yes")
-    assert ended.status == 4
+    assert ended.status == ExitStatus.REFUSED
     assert "E_SINK" in ended.err
     assert sink in ended.err
     assert site.untouched
@@ -164,7 +165,7 @@ def test_a_sink_that_cannot_be_written_is_found_before_anything_is_sent(
 def test_a_secret_that_is_not_there_is_found_before_anything_is_sent(site: Site) -> None:
     site.write("a.toml", '[user."a@pve"]\npassword = { env = "NO_SUCH_VARIABLE" }\n')
     ended = site.run("apply", "--yes")
-    assert ended.status == 4
+    assert ended.status == ExitStatus.REFUSED
     assert "NO_SUCH_VARIABLE" in ended.err
     assert site.untouched
 
@@ -172,7 +173,7 @@ def test_a_secret_that_is_not_there_is_found_before_anything_is_sent(site: Site)
 def test_the_token_secret_of_pvectl_itself_is_asked_for(site: Site) -> None:
     del site.env["PVECTL_TOKEN_SECRET"]
     ended = site.run("plan")
-    assert ended.status == 64
+    assert ended.status == ExitStatus.USAGE
     assert f"the secret of {ROOT_TOKEN} is not given" in ended.err
     assert "PVECTL_TOKEN_SECRET" in ended.err
 
@@ -180,7 +181,7 @@ def test_the_token_secret_of_pvectl_itself_is_asked_for(site: Site) -> None:
 def test_another_certificate_than_the_expected_one(site: Site) -> None:
     site.target(fingerprint=":".join(["AB"] * 32))
     ended = site.run("plan")
-    assert ended.status == 7
+    assert ended.status == ExitStatus.UNREACHABLE
     assert "E_CERTIFICATE" in ended.err
     assert site.cluster.fingerprint in ended.err
     assert "nothing was sent" in ended.err
@@ -190,7 +191,7 @@ def test_a_certificate_of_an_unknown_authority(site: Site, tmp_path: Path) -> No
     other = make_certificate(clear(tmp_path / "other"), "127.0.0.1")
     site.target(fingerprint=None, ca_file=other.ca)
     ended = site.run("plan")
-    assert ended.status == 7
+    assert ended.status == ExitStatus.UNREACHABLE
     assert "E_CERTIFICATE" in ended.err
     assert "pve-root-ca.pem" in ended.err
 
@@ -198,7 +199,7 @@ def test_a_certificate_of_an_unknown_authority(site: Site, tmp_path: Path) -> No
 def test_the_clusters_own_authority_is_trusted(site: Site) -> None:
     site.target(fingerprint=None, ca_file=site.cluster.folder / "pve-root-ca.pem")
     site.write("a.toml", "[group.ops]\n")
-    assert site.run("plan").status == 0
+    assert site.run("plan").status == ExitStatus.OK
 
 
 @pytest.mark.parametrize("why", ["wrong", "expired", "unknown", "disabled"])
@@ -213,7 +214,7 @@ def test_a_token_that_is_not_accepted(why: str, site: Site) -> None:
     secret = "00000000-2222-4333-8444-555555555555" if why == "wrong" else SECRET
     site.target(WEAK, secret)
     ended = site.run("plan")
-    assert ended.status == 7
+    assert ended.status == ExitStatus.UNREACHABLE
     assert "E_AUTH" in ended.err
     assert "pveum user token list weak@pve" in ended.err
     assert secret not in ended.err + ended.out
@@ -223,7 +224,7 @@ def test_a_token_that_is_not_accepted(why: str, site: Site) -> None:
 def test_a_host_that_cannot_be_reached(endpoint: str, site: Site) -> None:
     site.target(endpoint=endpoint)
     ended = site.run("plan")
-    assert ended.status == 7
+    assert ended.status == ExitStatus.UNREACHABLE
     assert "E_UNREACHABLE" in ended.err
     assert endpoint in ended.err
 
@@ -242,7 +243,7 @@ def test_a_proxy_that_answers_with_a_page(site: Site, between: Node) -> None:
     page = b"<html><body>Welcome to the guest network</body></html>"
     between.behave = lambda _: raw_answer(200, "OK", "text/html", page)
     ended = site.run("plan")
-    assert ended.status == 7
+    assert ended.status == ExitStatus.UNREACHABLE
     assert "an HTML page instead of JSON" in ended.err
     assert "Welcome" not in ended.err
 
@@ -255,7 +256,7 @@ def test_a_node_that_cannot_reach_another_one(
 ) -> None:
     between.behave = lambda _: raw_answer(status, reason, "text/plain", b"")
     ended = site.run("plan")
-    assert ended.status == 7
+    assert ended.status == ExitStatus.UNREACHABLE
     assert f"{status} {reason}".strip() in ended.err
 
 
@@ -265,18 +266,18 @@ def test_nothing_but_reads_reaches_the_server_while_planning(site: Site, between
 
     between.behave = refuse
     site.write("a.toml", SELF_BACKUP)
-    assert site.run("apply", "--yes").status != 0
+    assert site.run("apply", "--yes").status != ExitStatus.OK
     assert {received.method for received in between.requests} == {"GET"}
 
 
 def test_a_role_that_is_deleted_between_plan_and_apply(site: Site) -> None:
     site.write("a.toml", ACL.format(role="Mine", kind="token", who=ROOT_TOKEN))
     site.edit("user.cfg", "", "role:Mine:VM.Audit:\n")
-    assert site.run("plan", "--out", "p.json").status == 0
+    assert site.run("plan", "--out", "p.json").status == ExitStatus.OK
     site.edit("user.cfg", "role:Mine:VM.Audit:\n", "")
     site.begun = site.cluster_files()
     ended = site.run("apply", "p.json")
-    assert ended.status == 5
+    assert ended.status == ExitStatus.STALE
     assert "role.Mine" in ended.err
     assert site.untouched
 
@@ -286,7 +287,7 @@ def test_a_token_that_sees_too_little_is_told_what_it_lacks_and_that_is_enough(s
     site.target(WEAK)
     site.write("a.toml", SELF_BACKUP)
     blind = site.run("plan")
-    assert blind.status == 8
+    assert blind.status == ExitStatus.BLIND
     assert blind.out == ""
     assert "Sys.Audit on /access is missing" in blind.err
     lines = re.findall(r"pveum acl modify .*", blind.err)
@@ -294,12 +295,12 @@ def test_a_token_that_sees_too_little_is_told_what_it_lacks_and_that_is_enough(s
     for line in lines:
         assert run_lines(SandboxApi(site.cluster.folder), line)
     seeing = site.run("plan")
-    assert seeing.status == 0, seeing
+    assert seeing.status == ExitStatus.OK, seeing
     assert "can plan this and not apply it" in seeing.out
     for needed in ("Sys.Modify on /access", "User.Modify on /access/groups"):
         assert needed in " ".join(seeing.out.split())
     refused = site.run("apply", "--yes")
-    assert refused.status == 4
+    assert refused.status == ExitStatus.REFUSED
     assert "can plan this and not apply it" in refused.err
 
 
@@ -307,5 +308,5 @@ def test_half_of_what_a_token_lacks_is_not_enough(site: Site) -> None:
     site.give_token(WEAK, SECRET, [f"acl:1:/:{WEAK}:PVEAuditor:"])
     site.target(WEAK)
     ended = site.run("plan")
-    assert ended.status == 8
+    assert ended.status == ExitStatus.BLIND
     assert site.untouched

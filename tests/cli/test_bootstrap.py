@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.cli.context import kinds_to_read, read_cluster
 from reconciler.desired.loader import load, require_valid
-from reconciler.errors import Blind
+from reconciler.errors import Blind, ExitStatus
 from reconciler.kinds import all_kinds
 from reconciler.model.declared import Desired
 from reconciler.model.request import request
@@ -140,24 +140,24 @@ def test_the_state_has_every_kind() -> None:
 def test_with_exactly_these_grants_it_plans_applies_and_comes_back(worlds: Path) -> None:
     state, folder = worlds / "state", worlds / "pve"
     printed = ask("bootstrap", state=state)
-    assert printed.status == 0
+    assert printed.status == ExitStatus.OK
     assert "automation@pve!pvectl will be as good as root" in " ".join(printed.out.split())
     assert run_lines(SandboxApi(folder), printed.out)
     planned = ask("plan", "--detailed-exitcode", state=state)
-    assert planned.status == 2, planned
+    assert planned.status == ExitStatus.CHANGES, planned
     assert "MISSING_PRIVILEGE" not in planned.out
     applied = ask("apply", "--yes", state=state)
-    assert applied.status == 0, applied
+    assert applied.status == ExitStatus.OK, applied
     (state / "all.toml").write_text(text(3))
     changed = ask("apply", "--yes", state=state)
-    assert changed.status == 0, changed
-    assert ask("plan", "--detailed-exitcode", state=state).status == 0
+    assert changed.status == ExitStatus.OK, changed
+    assert ask("plan", "--detailed-exitcode", state=state).status == ExitStatus.OK
     (state / "all.toml").write_text(GOING)
     (state / "more.toml").write_text("")
     gone = ask(
         *("apply", "--yes", "--allow", "irreversible=*", "--allow", "LIMIT_DELETE=*"), state=state
     )
-    assert gone.status == 0, gone
+    assert gone.status == ExitStatus.OK, gone
 
 
 def test_the_other_token_plans_and_is_kept_from_applying(worlds: Path) -> None:
@@ -169,12 +169,12 @@ def test_the_other_token_plans_and_is_kept_from_applying(worlds: Path) -> None:
     (state / "pvectl.toml").write_text(settings)
     before = files_of(folder)
     planned = ask("plan", "--detailed-exitcode", state=state)
-    assert planned.status == 2, planned
+    assert planned.status == ExitStatus.CHANGES, planned
     words = " ".join(planned.out.split())
     assert "ci@pve!plan can plan this and not apply it: Group.Allocate on /access/groups, " in words
-    assert ask("drift", state=state).status == 2
+    assert ask("drift", state=state).status == ExitStatus.CHANGES
     refused = ask("apply", "--yes", state=state)
-    assert refused.status == 4, refused
+    assert refused.status == ExitStatus.REFUSED, refused
     assert "ci@pve!plan can plan this and not apply it" in refused.err
     assert files_of(folder) == before
 
@@ -188,7 +188,7 @@ def test_both_tokens_at_once(worlds: Path) -> None:
     (state / "pvectl.toml").write_text(
         f'[target]\nendpoint = "sandbox:{folder}"\ntoken_id = "automation@pve!plan"\n'
     )
-    assert ask("plan", "--detailed-exitcode", state=state).status == 2
+    assert ask("plan", "--detailed-exitcode", state=state).status == ExitStatus.CHANGES
     held = ask_json("explain", "automation@pve!plan", "/access/groups", state=state)["held"]
     assert held == ["Sys.Audit"]
 
@@ -244,7 +244,7 @@ def test_whatever_is_left_out_is_named_before_anything_is_sent(worlds: Path) -> 
     settings = f'[target]\nendpoint = "sandbox:{worlds / "made"}"\n'
     (worlds / "state" / "pvectl.toml").write_text(settings)
     made = Path(shutil.copytree(fresh, worlds / "made"))
-    assert ask("apply", "--yes", state=worlds / "state").status == 0
+    assert ask("apply", "--yes", state=worlds / "state").status == ExitStatus.OK
     changed = declared(worlds / "changed", text(3))
     going = declared(worlds / "going", GOING)
     plans = ((fresh, desired), (made, changed), (made, going))
@@ -283,13 +283,13 @@ def test_the_preflight_says_the_lines_that_give_what_is_missing(worlds: Path) ->
     )
     grant(SandboxApi(folder), grants)
     planned = ask("plan", state=state)
-    assert planned.status == 4, planned
+    assert planned.status == ExitStatus.REFUSED, planned
     assert "MISSING_PRIVILEGE" in planned.out
     lines = run_lines(SandboxApi(folder), planned.out)
     assert lines
     assert not any("Administrator" in line for line in lines)
     ready = ask("plan", "--detailed-exitcode", state=state)
-    assert ready.status == 2, ready
+    assert ready.status == ExitStatus.CHANGES, ready
 
 
 def test_roles_that_would_be_deleted_again_are_pointed_out(worlds: Path) -> None:
@@ -301,4 +301,4 @@ def test_roles_that_would_be_deleted_again_are_pointed_out(worlds: Path) -> None
 
 @pytest.mark.parametrize("token", ["automation", "automation@pve!x", "a b@pve!token"])
 def test_a_name_that_is_no_token_is_refused(worlds: Path, token: str) -> None:
-    assert ask("bootstrap", "--token", token, state=worlds / "state").status == 64
+    assert ask("bootstrap", "--token", token, state=worlds / "state").status == ExitStatus.USAGE

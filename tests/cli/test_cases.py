@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.errors import ExitStatus
 from reconciler.model.request import request
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.cli.in_process import ask, ask_json
@@ -42,7 +43,7 @@ class Case:
     def is_reached(self) -> None:
         """Apply succeeds, and nothing is left to do."""
         done = self.ask("apply", "--yes")
-        assert done.status == 0, done
+        assert done.status == ExitStatus.OK, done
         assert self.plan()["steps"] == []
 
 
@@ -64,10 +65,10 @@ def names() -> list[str]:
 def test_what_is_imported_plans_to_nothing_here_and_on_a_snapshot(case: Case) -> None:
     out = case.pve.parent / "imported"
     imported = case.ask("import", state=out)
-    assert imported.status == 0, imported
+    assert imported.status == ExitStatus.OK, imported
     assert case.plan(out)["steps"] == []
     snapshot = case.pve.parent / "snapshot"
-    assert case.ask("snapshot", "--out", snapshot).status == 0
+    assert case.ask("snapshot", "--out", snapshot).status == ExitStatus.OK
     here, there = case.plan(out), case.plan(out, on=snapshot)
     for plan in (here, there):
         plan["findings"] = [
@@ -109,11 +110,11 @@ def test_what_is_passed_over_is_listed_once_by_file_and_line(case: Case, command
 def test_a_section_that_cannot_be_read_forbids_changes_of_its_file(case: Case) -> None:
     new = case.pve.parent / "state-new"
     applied = case.ask("apply", "--yes", state=new)
-    assert applied.status == 4
+    assert applied.status == ExitStatus.REFUSED
     assert "jobs.cfg:1: Proxmox VE skips section backup-five" in " ".join(applied.out.split())
     text = (case.pve / "jobs.cfg").read_text()
     (case.pve / "jobs.cfg").write_text(text[text.index("vzdump: backup-ok") :])
-    assert case.ask("apply", "--yes", state=new).status == 0
+    assert case.ask("apply", "--yes", state=new).status == ExitStatus.OK
 
 
 @of("vzdump-cron-leftover")
@@ -141,11 +142,11 @@ def test_jobs_of_vzdump_cron_are_jobs(case: Case) -> None:
 
 @of("vzdump-cron-leftover")
 def test_a_changed_job_moves_to_jobs_cfg_and_a_deleted_one_goes(case: Case) -> None:
-    assert case.ask("import").status == 0
+    assert case.ask("import").status == ExitStatus.OK
     file = case.state / "backups.toml"
     file.write_text(file.read_text().replace('"sat 01:30"', '"sat 02:30"'))
     assert "gives backup." in case.codes()["OLD_JOBS"]
-    assert case.ask("apply", "--yes").status == 0
+    assert case.ask("apply", "--yes").status == ExitStatus.OK
     moved = [job for job in case.get("cluster", "backup") if job.get("type") == "vzdump"]
     assert [job["schedule"] for job in moved] == ["sat 02:30"]
     left = next(job for job in case.get("cluster", "backup") if "type" not in job)
@@ -157,7 +158,7 @@ def test_a_changed_job_moves_to_jobs_cfg_and_a_deleted_one_goes(case: Case) -> N
 
 @of("vzdump-cron-converted")
 def test_a_converted_job_can_be_changed_and_deleted(case: Case) -> None:
-    assert case.ask("import").status == 0
+    assert case.ask("import").status == ExitStatus.OK
     file = case.state / "backups.toml"
     file.write_text(file.read_text().replace('"zstd"', '"lzo"'))
     case.is_reached()
@@ -176,7 +177,7 @@ def test_a_mounted_storage_without_a_path_is_read(case: Case) -> None:
 
 @of("storage-without-path")
 def test_another_spelling_of_a_schedule_is_no_difference(case: Case) -> None:
-    assert case.ask("import").status == 0
+    assert case.ask("import").status == ExitStatus.OK
     file = case.state / "backups.toml"
     assert 'schedule = "2:00"' in file.read_text()
     file.write_text(file.read_text().replace('"2:00"', '"02:00"'))
@@ -203,7 +204,7 @@ def test_what_proxmox_ve_adds_to_a_new_storage_is_nobodys_change(case: Case) -> 
     text = (case.state / "s.toml").read_text()
     (case.state / "s.toml").write_text(text.replace('pool = "hdd-8t"', 'pool = "other"'))
     done = case.ask("apply", "--yes", "--allow", "REPLACE=storage.hdd-8t")
-    assert done.status == 0, done
+    assert done.status == ExitStatus.OK, done
     rows = {row["storage"]: row for row in case.get("storage")}
     assert rows["hdd-8t"]["mountpoint"] == "/other"
 
@@ -211,7 +212,7 @@ def test_what_proxmox_ve_adds_to_a_new_storage_is_nobodys_change(case: Case) -> 
 @of("sync-defaults-full-purge")
 def test_full_and_purge_of_a_realm_are_what_is_stored_of_them(case: Case) -> None:
     declared = 'sync_defaults_options = "full=1,purge=1,scope=both"'
-    assert case.ask("import").status == 0
+    assert case.ask("import").status == ExitStatus.OK
     file = case.state / "realms.toml"
     lines = [
         declared if line.startswith("sync_defaults") else line
@@ -262,7 +263,7 @@ def test_guests_are_left_out_of_backups_on_purpose(case: Case) -> None:
     declared = file.read_text()
     file.write_text(declared + ON_PURPOSE)
     assert case.codes() == {}
-    assert case.ask("validate").status == 0
+    assert case.ask("validate").status == ExitStatus.OK
     file.write_text(declared.replace("guest.101", "pool.test") + ON_PURPOSE)
     assert set(case.codes()) == {"NOT_BACKED_UP"}
     file.write_text(declared.replace("guests = [100]", "guests = [100, 101]") + ON_PURPOSE)
@@ -272,4 +273,4 @@ def test_guests_are_left_out_of_backups_on_purpose(case: Case) -> None:
     file.write_text(declared + ON_PURPOSE.replace("templates = true", "").replace("test", "gone"))
     assert set(case.codes()) == {"NOT_BACKED_UP", "WAIVER_UNUSED"}
     file.write_text('[[no_backup]]\nreason = "nothing"\n')
-    assert case.ask("validate").status == 3
+    assert case.ask("validate").status == ExitStatus.FILES_INVALID

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.errors import ExitStatus
 from reconciler.model.spec import canonical, digest
 from tests.cli.site import ROOT_TOKEN, SELF_BACKUP, Site, clear
 from tests.support.command import PVECTL, environment
@@ -27,7 +28,7 @@ def test_the_same_inputs_give_the_same_bytes_under_any_hash_seed(site: Site) -> 
     found = set()
     for seed in ("0", "1", "4711"):
         ended = site.run("plan", *outputs, env={"PYTHONHASHSEED": seed})
-        assert ended.status == 0
+        assert ended.status == ExitStatus.OK
         files = [(site.folder / name).read_bytes() for name in ("p.json", "p.md")]
         found.add((ended.out, *files))
     assert len(found) == 1
@@ -43,7 +44,7 @@ def test_help_is_broken_by_the_terminal_alone(site: Site) -> None:
 def test_several_formats_at_once(site: Site) -> None:
     site.write("a.toml", SELF_BACKUP)
     ended = site.run("plan", "--format", "markdown", "--format", "json=out/plan.json")
-    assert ended.status == 0
+    assert ended.status == ExitStatus.OK
     assert ended.out.startswith("#")
     plan = json.loads((site.folder / "out" / "plan.json").read_text())
     assert plan["counts"] == {"create": 7, "update": 0, "delete": 0, "requests": 5}
@@ -57,7 +58,7 @@ def test_formats_come_from_the_environment_too(site: Site) -> None:
 
 def test_a_format_that_is_not_known_is_said_before_anything_is_done(site: Site) -> None:
     ended = site.run("plan", "--format", "jsn")
-    assert ended.status == 64
+    assert ended.status == ExitStatus.USAGE
     assert "did you mean json" in ended.err
 
 
@@ -117,8 +118,8 @@ def test_a_reader_that_stops_reading_is_no_error(site: Site) -> None:
 def test_a_run_whose_progress_nobody_reads_is_finished(site: Site) -> None:
     site.write("a.toml", SELF_BACKUP)
     assert "[1/5]" in _piped(site, "apply --yes 2>&1 >/dev/null | head -1")
-    assert site.run("status").status == 0
-    assert site.run("plan", "--detailed-exitcode").status == 0
+    assert site.run("status").status == ExitStatus.OK
+    assert site.run("plan", "--detailed-exitcode").status == ExitStatus.OK
 
 
 def _piped(site: Site, words: str) -> str:
@@ -138,34 +139,34 @@ def _piped(site: Site, words: str) -> str:
 def test_errors_and_progress_as_json(site: Site) -> None:
     site.write("a.toml", "[group.g]\ncoment = 1\n")
     ended = site.run("apply", "--yes", "--log-format", "json")
-    assert ended.status == 3
+    assert ended.status == ExitStatus.FILES_INVALID
     error = json.loads(ended.err)
     assert (error["error"], error["exit_status"]) == ("E_FILES", 3)
     assert error["findings"][0]["source"] == {"file": "a.toml", "line": 2, "column": 1}
     site.write("a.toml", "[group.g]\n")
     ended = site.run("apply", "--yes", env={"PVECTL_LOG_FORMAT": "json"})
-    assert ended.status == 0
+    assert ended.status == ExitStatus.OK
     assert [json.loads(line) for line in ended.err.splitlines()]
 
 
 def test_a_saved_plan_is_private_and_applied_as_it_is(site: Site) -> None:
     site.write("a.toml", SELF_BACKUP)
     saved = site.run("plan", "--out", "p.json")
-    assert saved.status == 0
+    assert saved.status == ExitStatus.OK
     assert stat.S_IMODE((site.folder / "p.json").stat().st_mode) == 0o600
     shown = site.run("show", "p.json")
-    assert shown.status == 0
+    assert shown.status == ExitStatus.OK
     assert "7 to create" in shown.out
     site.write("a.toml", f"{SELF_BACKUP}\n[group.later]\n")
     applied = site.run("apply", "p.json")
-    assert applied.status == 0
+    assert applied.status == ExitStatus.OK
     assert (
         "warning: the state files are not those that the plan was made from: a.toml" in applied.err
     )
     assert "group:later" not in site.user_cfg()
     assert "role:FelhomSelfBackup:" in site.user_cfg()
     twice = site.run("apply", "p.json")
-    assert twice.status == 5
+    assert twice.status == ExitStatus.STALE
     assert "already applied" in twice.err
 
 
@@ -187,7 +188,7 @@ def test_a_plan_file_that_was_changed(
     change: Callable[[bytes], bytes], words: str, status: int, site: Site
 ) -> None:
     site.write("a.toml", "[group.ops]\n")
-    assert site.run("plan", "--out", "p.json").status == 0
+    assert site.run("plan", "--out", "p.json").status == ExitStatus.OK
     path = site.folder / "p.json"
     path.write_bytes(change(path.read_bytes()))
     ended = site.run("apply", "p.json")
@@ -198,21 +199,21 @@ def test_a_plan_file_that_was_changed(
 
 def test_a_plan_of_another_actor(site: Site) -> None:
     site.write("a.toml", "[group.ops]\n")
-    assert site.run("plan", "--out", "p.json").status == 0
+    assert site.run("plan", "--out", "p.json").status == ExitStatus.OK
     secret = "33333333-2222-4333-8444-555555555555"
     site.give_token("ci@pve!t1", secret, ["acl:1:/:ci@pve,ci@pve!t1:Administrator:"])
     site.target("ci@pve!t1")
     ended = site.run("apply", "p.json")
-    assert ended.status == 5
+    assert ended.status == ExitStatus.STALE
     assert f"was made for {ROOT_TOKEN}, not for ci@pve!t1" in ended.err
     assert site.untouched
 
 
 def test_a_plan_of_another_cluster(site: Site) -> None:
     site.write("a.toml", "[group.ops]\n")
-    assert site.run("plan", "--out", "p.json").status == 0
+    assert site.run("plan", "--out", "p.json").status == ExitStatus.OK
     ended = site.run("apply", "p.json", "--on", f"sandbox:{site.cluster.folder}")
-    assert ended.status == 5
+    assert ended.status == ExitStatus.STALE
     assert site.untouched
 
 
@@ -241,7 +242,7 @@ def test_a_plan_against_another_state_folder_needs_no_network(site: Site, tmp_pa
     (other / "a.toml").write_text("[group.ops]\n")
     site.write("a.toml", '[group.ops]\ncomment = "on call"\n[group.dev]\n')
     ended = site.run("plan", "--against", other, "--format", "json")
-    assert ended.status == 0
+    assert ended.status == ExitStatus.OK
     counts = json.loads(ended.out)["counts"]
     assert counts == {"create": 1, "update": 1, "delete": 0, "requests": 2}
 
@@ -249,14 +250,14 @@ def test_a_plan_against_another_state_folder_needs_no_network(site: Site, tmp_pa
 def test_a_comparison_of_files_is_no_plan_to_save(site: Site, tmp_path: Path) -> None:
     site.write("a.toml", "[group.g]\n")
     ended = site.run("plan", "--against", tmp_path, "--out", "p.json")
-    assert ended.status == 64
+    assert ended.status == ExitStatus.USAGE
     assert not (site.folder / "p.json").exists()
 
 
 def test_nobody_is_asked_where_nobody_can_answer(site: Site) -> None:
     site.write("a.toml", "[group.ops]\n")
     ended = site.run("apply")
-    assert ended.status == 64
+    assert ended.status == ExitStatus.USAGE
     assert "--yes" in ended.err
     assert site.untouched
 
@@ -266,9 +267,9 @@ def test_only_the_approved_plan_is_applied(site: Site) -> None:
     digest = re.search(r"digest +(\w+)", site.run("plan").out)
     assert digest
     refused = site.run("apply", "--approve", "0123456789ab")
-    assert refused.status == 5
+    assert refused.status == ExitStatus.STALE
     assert site.untouched
-    assert site.run("apply", "--approve", digest[1]).status == 0
+    assert site.run("apply", "--approve", digest[1]).status == ExitStatus.OK
     assert "group:ops::" in site.user_cfg()
 
 
@@ -282,24 +283,24 @@ def test_two_folders_in_one_go_get_the_more_important_status(site: Site) -> None
     site.write("a.toml", '[group.ops]\ncomment = "${name}"\n')
     site.edit("user.cfg", "", "group:ops::north:\n")
     alone = site.run("plan", "--on", "all")
-    assert alone.status == 64
+    assert alone.status == ExitStatus.USAGE
     assert "PVECTL_TOKEN_SECRET counts for one cluster alone" in alone.err
     secret = 'token_secret = { env = "SECRET" }\n'
     site.write("pvectl.toml", "\n".join(target + secret for target in targets))
     site.trust()
     site.env["SECRET"] = site.env.pop("PVECTL_TOKEN_SECRET")
-    assert site.run("plan").status == 64
-    assert site.run("plan", "--detailed-exitcode", "--on", "north").status == 0
-    assert site.run("plan", "--detailed-exitcode", "--on", "all").status == 2
+    assert site.run("plan").status == ExitStatus.USAGE
+    assert site.run("plan", "--detailed-exitcode", "--on", "north").status == ExitStatus.OK
+    assert site.run("plan", "--detailed-exitcode", "--on", "all").status == ExitStatus.CHANGES
     typo = site.run("plan", "--on", "nroth")
-    assert typo.status == 64
+    assert typo.status == ExitStatus.USAGE
     assert "did you mean north" in typo.err
 
 
 def test_version_and_unknown_commands(site: Site) -> None:
     assert re.fullmatch(r"pvectl \d+\.\d+\S*\n", site.run("--version").out)
     unknown = site.run("plna")
-    assert unknown.status == 64
+    assert unknown.status == ExitStatus.USAGE
     assert "plna" in unknown.err
 
 
@@ -332,11 +333,11 @@ groups = ["ops"]
 
 def test_drift_says_who_has_gained_and_lost_what(site: Site) -> None:
     site.write("a.toml", DRIFTED)
-    assert site.run("apply", "--yes").status == 0
+    assert site.run("apply", "--yes").status == ExitStatus.OK
     site.edit("user.cfg", "user:ann@pve:1:", "user:ann@pve:0:")
     site.edit("user.cfg", "acl:1:/vms/9000:@ops:PVEVMUser:", "acl:1:/vms/9000:@ops:PVEVMAdmin:")
     ended = site.run("drift", "--format", "text", "--format", "json=drift.json")
-    assert ended.status == 2
+    assert ended.status == ExitStatus.CHANGES
     said = " ".join(ended.out.split())
     assert "ann@pve: disabled in the cluster, active as declared" in said
     assert "ops (1 user) has gained VM.Allocate, " in said
@@ -364,21 +365,21 @@ def test_a_plan_that_was_saved_before_it_told_of_access_can_still_be_read(site: 
     del content["plan"]["access"], content["seal"]
     path.write_bytes(canonical({**content, "seal": digest(content)}))
     assert "Access" not in site.run("show", "p.plan").out
-    assert site.run("apply", "p.plan").status == 0
+    assert site.run("apply", "p.plan").status == ExitStatus.OK
 
 
 def test_a_user_put_into_a_declared_group_by_hand_is_drift(site: Site) -> None:
     site.write("a.toml", DRIFTED)
-    assert site.run("apply", "--yes").status == 0
-    assert site.run("drift").status == 0
+    assert site.run("apply", "--yes").status == ExitStatus.OK
+    assert site.run("drift").status == ExitStatus.OK
     site.edit("user.cfg", "group:ops:", "user:mallory@pve:1:0::::::\ngroup:ops:mallory@pve,")
     ended = site.run("drift")
-    assert ended.status == 2
+    assert ended.status == ExitStatus.CHANGES
     said = " ".join(ended.out.split())
     assert "Drift: 1 undeclared, 1 group has members that no state file names" in said
     assert "mallory@pve is a member of ops, and in no state file" in said
     assert "mallory@pve is a member of ops" in " ".join(site.run("plan").out.split())
-    assert site.run("explain", "UNDECLARED_MEMBER").status == 0
+    assert site.run("explain", "UNDECLARED_MEMBER").status == ExitStatus.OK
 
 
 def test_plan_and_drift_send_to_the_run_that_is_not_at_its_end(site: Site) -> None:

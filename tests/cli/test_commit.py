@@ -131,6 +131,31 @@ def test_no_filter_runs_of_a_repository_that_is_the_state_folder(tmp_path: Path)
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")
+@pytest.mark.parametrize("name", ["x", "a.b", "with=sign"])
+def test_no_filter_runs_however_it_is_called(name: str, tmp_path: Path) -> None:
+    """Nor does one that is required, nor a hook; nothing is written into the repository."""
+    begun, state = tmp_path / "begun", tmp_path / "state"
+    state.mkdir()
+    (state / "a.toml").write_text("[group.a]\n")
+    _git(state, "init", "--quiet")
+    _git(state, "add", ".")
+    _git(state, "commit", "--quiet", "--message", "first")
+    hook = state / ".git" / "hooks" / "post-index-change"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {begun}\n")
+    hook.chmod(0o755)
+    with (state / ".git" / "config").open("a") as config:
+        config.write(f'[filter "{name}"]\n\tclean = touch {begun}\n')
+        config.write(f"\tprocess = touch {begun}\n\trequired = true\n")
+    (state / ".gitattributes").write_text(f"*.toml filter={name}\n")
+    (state / "a.toml").write_text("[group.b]\n")
+    index = (state / ".git" / "index").read_bytes()
+    assert commit_of(state).endswith(UNCOMMITTED)
+    assert not begun.exists()
+    assert (state / ".git" / "index").read_bytes() == index
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")
 def test_git_does_not_inherit_the_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "HEAD").write_text(f"{COMMIT}\n")

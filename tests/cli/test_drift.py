@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.errors import ExitStatus
 from tests.cli.in_process import ask
 from tests.support.command import Ended, copy_fixture
 
@@ -48,7 +49,7 @@ class House:
             (self.pve / JOBS).write_text(JOB)
         self.state = folder / "state"
         self.state.mkdir()
-        assert self.run("import").status == 0
+        assert self.run("import").status == ExitStatus.OK
 
     def run(self, *arguments: object) -> Ended:
         return ask(*arguments, on=self.pve, state=self.state)
@@ -140,7 +141,7 @@ def test_the_alarm_rings(house: House, attack: str, tmp_path: Path) -> None:
     ended = house.run(
         "drift", "--format", "text", "--format", f"metrics={metrics}", "--format", f"json={report}"
     )
-    assert ended.status == 2, ended
+    assert ended.status == ExitStatus.CHANGES, ended
     first = ended.out.splitlines()[:10]
     code, said = ("changed", "changed in the cluster")
     if attack in UNDECLARED:
@@ -171,19 +172,19 @@ def test_what_is_undeclared_rings_until_somebody_accepts_it_and_again_when_it_ch
     again = house.run("drift")
     assert "known from the report before" in again.out
     assert [one.status for one in (first, again)] == [2, 2]
-    assert house.run("drift", "--acknowledge").status == 2
+    assert house.run("drift", "--acknowledge").status == ExitStatus.CHANGES
     quiet = house.run("drift")
-    assert quiet.status == 0, quiet
+    assert quiet.status == ExitStatus.OK, quiet
     assert "1 user object: not declared, not attached to a declared object: eve@pve" in quiet.out
     house.edit(USERS, "user:eve@pve:1:0:", "user:eve@pve:1:1993456000:")
-    assert house.run("drift").status == 2
+    assert house.run("drift").status == ExitStatus.CHANGES
 
 
 @pytest.mark.parametrize("mode", ["watch", "additive", "owned"])
 def test_a_new_root_rings_in_every_mode_that_leaves_it_alone(house: House, mode: str) -> None:
     (house.state / "pvectl.toml").write_text(f'[manage]\nuser = "{mode}"\nacl = "{mode}"\n')
     house.edit(*ATTACKS["a root"])
-    assert house.run("drift").status == 2
+    assert house.run("drift").status == ExitStatus.CHANGES
     planned = house.run("plan")
     assert "0 to delete" in planned.out or "no changes" in planned.out
     assert "eve@pve" in planned.out.partition("Left alone")[2]
@@ -192,24 +193,24 @@ def test_a_new_root_rings_in_every_mode_that_leaves_it_alone(house: House, mode:
 def test_a_watched_kind_reports_everything_undeclared(house: House) -> None:
     pool = ("user.cfg", "pool:Dev", "pool:New:::\npool:Dev")
     house.edit(*pool)
-    assert house.run("drift").status == 0
+    assert house.run("drift").status == ExitStatus.OK
     (house.state / "pvectl.toml").write_text('[manage]\npool = "watch"\n')
     ended = house.run("drift")
-    assert ended.status == 2
+    assert ended.status == ExitStatus.CHANGES
     assert "extra    pool.New" in ended.out
     (house.state / "pvectl.toml").write_text(
         '[manage]\npool = { mode = "watch", exclude = ["New"] }\n'
     )
-    assert house.run("drift").status == 0
+    assert house.run("drift").status == ExitStatus.OK
 
 
 def test_a_failing_expectation_is_the_worst(house: House, tmp_path: Path) -> None:
     (house.state / "expect.toml").write_text(EXPECTED)
-    assert house.run("drift").status == 0
+    assert house.run("drift").status == ExitStatus.OK
     house.edit(*ATTACKS["a role widened"])
     metrics = tmp_path / "m.prom"
     ended = house.run("drift", "--format", "text", "--format", f"metrics={metrics}")
-    assert ended.status == 4
+    assert ended.status == ExitStatus.REFUSED
     assert ended.out.startswith("Drift: 1 expectation fails, ")
     assert re.search(r"^pvectl_expectations_failed\{.*\} 1$", metrics.read_text(), re.M)
 
@@ -223,21 +224,21 @@ def test_what_ends_soon_rings_by_alarm_and_findings_fail_by_lint(house: House) -
     )
     for path in house.state.glob("*.toml"):
         path.unlink()
-    assert house.run("import").status == 0
+    assert house.run("import").status == ExitStatus.OK
     ended = house.run("drift")
-    assert ended.status == 2
+    assert ended.status == ExitStatus.CHANGES
     assert ended.out.startswith("Drift: 1 expiring")
     assert "token.svc-terraform@pve!tf-ci expires in 5 days" in ended.out
     settings = house.state / "pvectl.toml"
     settings.write_text("[alarm]\ntokens = 2\n")
-    assert house.run("drift").status == 0
+    assert house.run("drift").status == ExitStatus.OK
     settings.write_text('[alarm]\ntokens = 2\n[lint]\nfail = ["LINT_EMPTY_GROUP"]\n')
     ended = house.run("drift")
-    assert ended.status == 4
+    assert ended.status == ExitStatus.REFUSED
     assert ended.out.startswith("Drift: 1 finding that fails")
     settings.write_text("")
-    assert house.run("drift", "--fail-on", "warning").status == 4
-    assert house.run("drift", "--fail-on", "error").status == 2
+    assert house.run("drift", "--fail-on", "warning").status == ExitStatus.REFUSED
+    assert house.run("drift", "--fail-on", "error").status == ExitStatus.CHANGES
 
 
 def _git(folder: Path, *words: str) -> None:
@@ -267,12 +268,12 @@ def test_a_change_in_the_files_is_told_from_one_in_the_cluster(house: House) -> 
     assert _class_of(house, "--since", "HEAD") == since
     assert _class_of(house) == dict.fromkeys((role, alice, new), "unknown")
     wrong = house.run("drift", "--since", "nowhere")
-    assert wrong.status == 64
+    assert wrong.status == ExitStatus.USAGE
     assert "git knows no state files at 'nowhere'" in wrong.err
 
 
 def test_the_last_report_knows_what_was_in_order(house: House) -> None:
-    assert house.run("drift").status == 0
+    assert house.run("drift").status == ExitStatus.OK
     files = {path: path.read_text() for path in house.state.glob("*.toml")}
     place, text = next((p, t) for p, t in files.items() if "shadow account" in t)
     place.write_text(text.replace("shadow account", "other") + '\n[user."new@pve"]\n')
@@ -289,7 +290,7 @@ def test_the_last_report_knows_what_was_in_order(house: House) -> None:
 
 def test_the_journal_knows_what_was_applied(house: House) -> None:
     (house.state / "more.toml").write_text('[user."new@pve"]\ncomment = "made"\n')
-    assert house.run("apply", "--yes").status == 0
+    assert house.run("apply", "--yes").status == ExitStatus.OK
     house.edit(USERS, "::made:", "::by hand:")
     assert _class_of(house) == {"user.new@pve": "changed"}
 
@@ -306,7 +307,7 @@ def test_every_report_is_written_when_the_files_are_wrong(
     for path in reports.values():
         path.write_text("of yesterday")
     given = [word for name, path in reports.items() for word in ("--format", f"{name}={path}")]
-    assert house.run(command, *given).status == 3
+    assert house.run(command, *given).status == ExitStatus.FILES_INVALID
     written = {name: path.read_text() for name, path in reports.items()}
     assert not [name for name, text in written.items() if "yesterday" in text]
     assert json.loads(written["json"])["error"] == "E_FILES"
@@ -315,7 +316,7 @@ def test_every_report_is_written_when_the_files_are_wrong(
         assert "nonsense" in written[name]
     assert f'pvectl_success{{command="{command}"}} 0' in written["metrics"]
     (house.state / "wrong.toml").unlink()
-    assert house.run(command, *given).status == 0
+    assert house.run(command, *given).status == ExitStatus.OK
     assert f'pvectl_success{{command="{command}"}} 1' in reports["metrics"].read_text()
 
 

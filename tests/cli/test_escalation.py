@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from reconciler.errors import RequestRefused
+from reconciler.errors import ExitStatus, RequestRefused
 from reconciler.live.http.client import open_api
 from reconciler.model.api import Api
 from reconciler.model.request import request
@@ -26,7 +27,7 @@ PASSWORD = "correct-horse-battery"
 
 def test_the_ways_are_found_each_with_the_entry_behind_it() -> None:
     told = ask("escalation", on=OFFICE)
-    assert told.status == 0
+    assert told.status == ExitStatus.OK
     assert told.out.startswith("3 principals are root, 3 more can become root, 1 more may.\n")
     words = " ".join(told.out.split())
     for sentence in (
@@ -43,8 +44,8 @@ def test_the_ways_are_found_each_with_the_entry_behind_it() -> None:
 
 
 def test_it_fails_only_when_told_to_and_for_those_who_are_not_meant_to(tmp_path: Path) -> None:
-    assert ask("escalation", "--fail", on=OFFICE).status == 4
-    assert ask("escalation", "--fail", on=FIXTURES / "fresh").status == 4
+    assert ask("escalation", "--fail", on=OFFICE).status == ExitStatus.REFUSED
+    assert ask("escalation", "--fail", on=FIXTURES / "fresh").status == ExitStatus.REFUSED
     settings = f"""[target]
 endpoint = "sandbox:{OFFICE}"
 
@@ -53,12 +54,12 @@ break_glass = ["root@pam!bootstrap", "carla@pve", "helpdesk@pve", "helpdesk@pve!
 """
     (tmp_path / "pvectl.toml").write_text(settings)
     rest = ask("escalation", "--fail", state=tmp_path)
-    assert rest.status == 4
+    assert rest.status == ExitStatus.REFUSED
     assert "Not meant to, but is or can become root: registrar@pve.\n" in rest.out
     more = settings.replace('["root', '["registrar@pve", "root')
     (tmp_path / "pvectl.toml").write_text(more)
     meant = ask("escalation", "--fail", state=tmp_path)
-    assert meant.status == 0
+    assert meant.status == ExitStatus.OK
     assert "Nobody is or can become root but those who are meant to." in meant.out
 
 
@@ -98,7 +99,7 @@ def test_a_way_that_the_files_open_is_seen_before_it_is_there(tmp_path: Path) ->
 
 @contextmanager
 def connected(served: Served, who: str, secret: str) -> Iterator[Api]:
-    given = {"token_id": who} if "!" in who else {"username": who}
+    given: dict[str, Any] = {"token_id": who} if "!" in who else {"username": who}
     target = Target(endpoints=(served.url,), fingerprint=(served.fingerprint,), **given)
     api = open_api(target, secret, read_only=False)
     try:
@@ -131,7 +132,7 @@ def test_walking_the_way_of_the_helpdesk_ends_with_administrator_of_everything(
                 "PVECTL_TOKEN_SECRET": root[1],
             },
         )
-        assert found.status == 0, found
+        assert found.status == ExitStatus.OK, found
         (way,) = [w for w in json.loads(found.out)["ways"] if "helpdesk@pve" in w["principals"]]
         (step,) = way["steps"]
         assert (step["way"], step["target"]) == ("MAKE_TOKEN", "root@pam")

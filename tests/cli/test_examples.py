@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from reconciler.errors import ExitStatus
 from tests.support.command import pvectl
 
 ROOT = Path(__file__).parent.parent.parent
@@ -25,9 +26,9 @@ def test_an_example_works(folder: Path, tmp_path: Path) -> None:
     assert pvectl("fmt", "--check", "--state", state, cwd=tmp_path) == (0, "", "")
 
     applied = pvectl("apply", "--yes", *on, cwd=tmp_path, env=env)
-    assert applied.status == 0, applied
+    assert applied.status == ExitStatus.OK, applied
     again = pvectl("plan", "--detailed-exitcode", *on, cwd=tmp_path, env=env)
-    assert again.status == 0, again
+    assert again.status == ExitStatus.OK, again
     assert "No changes" in again.out
 
 

@@ -50,7 +50,7 @@ def _refused(site: Site) -> Ended:
 
 def _stale(site: Site) -> Ended:
     site.write("a.toml", "[group.ops]\n")
-    assert site.run("plan", "--out", "p.json").status == 0
+    assert site.run("plan", "--out", "p.json").status == ExitStatus.OK
     site.edit("user.cfg", "", "group:ops::by hand:\n")
     return site.run("apply", "p.json")
 
@@ -112,6 +112,20 @@ def _hung_up(site: Site) -> Ended:
     return site.run("apply", "--yes")
 
 
+JOB = '[backup.nightly]\nschedule = "02:30"\nguests = [9001, 9999]\n'
+
+
+def _not_saved(site: Site) -> Ended:
+    """The only guest of the job that is asked for does not exist."""
+    site.write("a.toml", JOB)
+    return site.run("backup", "run", "nightly", "--guest", "9999", "--yes")
+
+
+def _partly_saved(site: Site) -> Ended:
+    site.write("a.toml", JOB)
+    return site.run("backup", "run", "nightly", "--yes")
+
+
 EXAMPLES: dict[ExitStatus, tuple[Callable[[Site], Ended], str]] = {
     ExitStatus.OK: (_ok, ""),
     ExitStatus.BUG: (_bug, "This is a bug in pvectl"),
@@ -125,6 +139,8 @@ EXAMPLES: dict[ExitStatus, tuple[Callable[[Site], Ended], str]] = {
     ExitStatus.RESTORED: (_restored, ""),
     ExitStatus.NOT_RESTORED: (_not_restored, ""),
     ExitStatus.UNFINISHED: (_unfinished, "a previous run is unfinished"),
+    ExitStatus.NOT_SAVED: (_not_saved, "will save 1 guest to storage local"),
+    ExitStatus.PARTLY_SAVED: (_partly_saved, "will save 2 guests to storage local"),
     ExitStatus.USAGE: (_usage, "--no-such-option"),
     ExitStatus.HUNG_UP: (_hung_up, "finishing the request, then rolling back"),
     ExitStatus.INTERRUPTED: (_interrupted, ""),
@@ -154,4 +170,4 @@ RESTORING = [
 def test_what_was_restored_is_as_before(status: ExitStatus, site: Site) -> None:
     EXAMPLES[status][0](site)
     assert "new@pve" not in site.user_cfg()
-    assert site.run("status").status == 0
+    assert site.run("status").status == ExitStatus.OK

@@ -28,7 +28,7 @@ def first_way(text: str) -> str:
 
 def test_alice_of_one_realm_is_not_alice_of_the_other() -> None:
     told = ask("explain", "alice@pve", "/vms/9001", "VM.Audit", on=TEAM)
-    assert told.status == 0
+    assert told.status == ExitStatus.OK
     assert told.out.startswith("No: alice@pve does not have VM.Audit on /vms/9001.\n")
     assert "alice@ldap, which has VM.Audit there: the same name in another realm" in told.out
     other = ask("explain", "alice@ldap", "/vms/9001", "VM.PowerMgmt", on=TEAM)
@@ -88,7 +88,7 @@ def test_the_commands_that_are_offered_help(
     (folder / "user.cfg").write_text(users + (folder / "user.cfg").read_text())
     told = ask("explain", who, path, privilege, on=folder)
     assert told.out.startswith("No: ")
-    before = told.out.partition("The smallest grant")[0]
+    before = told.out.partition("Recommended")[0]
     assert run_lines(SandboxApi(folder), before + first_way(told.out))
     assert ask_json("explain", who, path, privilege, on=folder)["allowed"] is True
 
@@ -156,7 +156,7 @@ def test_of_several_privileges_the_one_that_is_held_counts() -> None:
 def test_a_refusal_without_a_path_needs_one() -> None:
     pasted = "Permission check failed (, Pool.Allocate)"
     lacking = ask("explain", pasted, "--who", "alice@ldap", on=TEAM)
-    assert lacking.status == 64
+    assert lacking.status == ExitStatus.USAGE
     assert "add the path" in lacking.err
     told = ask("explain", pasted, "/pool/Dev", "--who", "alice@ldap", on=TEAM)
     assert told.out.startswith("No: alice@ldap does not have Pool.Allocate on /pool/Dev.\n")
@@ -230,7 +230,7 @@ def test_a_weak_token_learns_about_itself_and_about_nobody_else(tmp_path: Path) 
     settings = f'[target]\nendpoint = "sandbox:{folder}"\ntoken_id = "{token}"\n'
     (tmp_path / "pvectl.toml").write_text(settings)
     own = ask("explain", token, "/vms/9000", "VM.Backup", state=tmp_path)
-    assert own.status == 0
+    assert own.status == ExitStatus.OK
     assert own.out.startswith(f"Yes: {token} has VM.Backup on /vms/9000.\n")
     assert "the entries behind it are not to be seen" in own.out
     lacking = ask("explain", token, "/vms/9001", "VM.Backup", state=tmp_path)
@@ -244,9 +244,9 @@ def test_a_weak_token_learns_about_itself_and_about_nobody_else(tmp_path: Path) 
 
 def test_from_files_alone_no_cluster_is_asked() -> None:
     told = ask("explain", "alice@ldap", "/vms/9001", "VM.Snapshot", "--from-files", state=EXAMPLE)
-    assert told.status == 0
+    assert told.status == ExitStatus.OK
     assert told.out.startswith("Yes: alice@ldap has VM.Snapshot on /vms/9001.\n")
-    assert "the cluster may hold more" in told.out
+    assert "the cluster may hold more" in " ".join(told.out.split())
 
 
 def test_before_and_after_the_plan(tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def run_lines_of(text: str) -> list[str]:
 
 def test_the_table_of_exit_statuses_is_complete() -> None:
     told = ask("explain", "exit-status")
-    assert told.status == 0
+    assert told.status == ExitStatus.OK
     for status in ExitStatus:
         assert re.search(rf"^  {int(status)} +{re.escape(MEANINGS[status][:20])}", told.out, re.M)
 
@@ -344,7 +344,7 @@ def test_every_code_has_a_page() -> None:
 
 def test_all_codes_are_listed() -> None:
     told = ask("explain")
-    assert told.status == 0
+    assert told.status == ExitStatus.OK
     listed = set(re.findall(r"^  ([A-Z_]+) ", told.out, re.M))
     assert {"LOCKOUT", "LINT_ORPHAN", "UNDECLARED_MEMBER", "E_BLIND", "MAKE_TOKEN"} <= listed
 
@@ -354,7 +354,7 @@ def test_all_codes_are_listed() -> None:
 )
 def test_a_page_says_what_a_code_means(code: str) -> None:
     told = ask("explain", code)
-    assert told.status == 0
+    assert told.status == ExitStatus.OK
     assert told.out.lower().startswith(code.lower())
 
 
@@ -364,11 +364,11 @@ def test_of_several_privileges_the_least_is_offered() -> None:
         ("Permission check failed (/vms/777, Permissions.Modify|VM.Allocate)", "VM.Allocate"),
     ):
         told = ask("explain", pasted, "--who", "alice@pve", on=TEAM)
-        assert f'privileges = ["{offered}"]' in told.out
+        assert f"has {offered} on" in told.out or f"have {offered} on" in told.out
 
 
 def test_a_request_that_named_no_object_needs_no_grant() -> None:
     pasted = "Permission check failed (/pool/-, Pool.Allocate)"
     told = ask("explain", pasted, "--who", "alice@pve", on=TEAM)
-    assert told.status == 64
+    assert told.status == ExitStatus.USAGE
     assert "the refused request named no pool" in told.err

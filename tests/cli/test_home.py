@@ -98,7 +98,7 @@ def test_a_planted_link_stops_every_command_before_anything_is_written(
     site: Site, tmp_path: Path
 ) -> None:
     site.write("a.toml", "[group.g1]\n")
-    assert site.run("apply", "--yes").status == 0
+    assert site.run("apply", "--yes").status == ExitStatus.OK
     home_folder = site.folder / "home"
     (folder,) = (home_folder / "journal").iterdir()
     precious = tmp_path / "precious"
@@ -109,14 +109,14 @@ def test_a_planted_link_stops_every_command_before_anything_is_written(
     before = site.cluster_files()
     for command in (["apply", "--yes"], ["resume"], ["drift"], ["status"]):
         refused = site.run(*command)
-        assert refused.status == 64, refused
+        assert refused.status == ExitStatus.USAGE, refused
         assert "lock is a link" in refused.err
     assert precious.read_text() == "kept"
     assert site.cluster_files() == before
 
 
 def test_the_report_kept_for_the_next_drift_is_for_its_owner_only(site: Site) -> None:
-    assert site.run("drift").status == 0
+    assert site.run("drift").status == ExitStatus.OK
     (kept,) = (site.folder / "home").rglob("drift.json")
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 

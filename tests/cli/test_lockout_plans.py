@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.errors import ExitStatus
 from tests.cli.in_process import ask
 from tests.support.command import Ended, copy_fixture
 
@@ -147,7 +148,7 @@ def test_an_expiry_within_a_day_is_a_lockout_though_nothing_has_ended_yet(tmp_pa
     soon = datetime.now(UTC) + timedelta(hours=6)
     files = f'[user."chief@pve"]\ngroups = ["admins"]\nexpires = {soon:%Y-%m-%dT%H:%M:%SZ}\n'
     told = planned(tmp_path, files)
-    assert told.status == 4
+    assert told.status == ExitStatus.REFUSED
     assert "chief@pve could no longer log in within a day: expired" in " ".join(told.out.split())
 
 
@@ -155,6 +156,6 @@ def test_a_token_that_will_not_last_for_the_run_is_warned(tmp_path: Path) -> Non
     soon = int(datetime.now(UTC).timestamp()) + 3600
     short = CLUSTER.replace("token:auto@pve!pvectl:0:", f"token:auto@pve!pvectl:{soon}:")
     told = planned(tmp_path, "[group.more]\n", short)
-    assert told.status == 0, told
+    assert told.status == ExitStatus.OK, told
     assert "ACTOR_EXPIRES" in told.out
     assert "auto@pve!pvectl can log in for less than a day" in " ".join(told.out.split())

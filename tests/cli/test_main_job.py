@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from reconciler.errors import RequestRefused
+from reconciler.errors import ExitStatus, RequestRefused
 from reconciler.live.http.client import open_api
 from reconciler.model.request import request
 from reconciler.model.target import Target
@@ -33,17 +33,17 @@ def ask_for(site: Site, vmid: int, kind: str) -> int:
 
 def test_from_freshly_installed_to_declared_and_back_after_drift(site: Site) -> None:
     site.write("a.toml", SELF_BACKUP)
-    assert site.run("validate").status == 0
+    assert site.run("validate").status == ExitStatus.OK
 
     planned = site.run("plan", "--detailed-exitcode")
-    assert planned.status == 2
+    assert planned.status == ExitStatus.CHANGES
     assert "7 to create, 0 to change, 0 to delete, in 5 requests" in planned.out
     assert site.untouched
 
     applied = site.run("apply", "--yes")
-    assert applied.status == 0, applied
+    assert applied.status == ExitStatus.OK, applied
     again = site.run("plan", "--detailed-exitcode")
-    assert again.status == 0
+    assert again.status == ExitStatus.OK
     assert "No changes" in again.out
     assert PAIR in site.user_cfg()
 
@@ -55,12 +55,12 @@ def test_from_freshly_installed_to_declared_and_back_after_drift(site: Site) -> 
     site.edit("user.cfg", PAIR, "")
     assert ask_for(site, 9001, "lxc") == 403
     drift = site.run("drift")
-    assert drift.status == 2
+    assert drift.status == ExitStatus.CHANGES
     assert f"acl./vms/9001|token:{TOKEN}|FelhomSelfBackup" in drift.out
 
     mended = site.run("apply", "--yes")
-    assert mended.status == 0
-    assert site.run("drift").status == 0
+    assert mended.status == ExitStatus.OK
+    assert site.run("drift").status == ExitStatus.OK
     assert ask_for(site, 9001, "lxc") == 200
 
     shown = "".join(e.out + e.err for e in (planned, applied, again, drift, mended))
@@ -72,9 +72,12 @@ def test_no_secret_stays_in_plans_and_journals(site: Site) -> None:
     site.write("a.toml", SELF_BACKUP)
     site.write("b.toml", '[user."new@pve"]\npassword = { env = "FIRST_PASSWORD" }\n')
     env = {"FIRST_PASSWORD": "correct-horse-battery"}
-    assert site.run("plan", "--out", "p.json", "--format", "json=j.json", env=env).status == 0
+    assert (
+        site.run("plan", "--out", "p.json", "--format", "json=j.json", env=env).status
+        == ExitStatus.OK
+    )
     done = site.run("apply", "p.json", "--log-format", "json", env=env)
-    assert done.status == 0, done
+    assert done.status == ExitStatus.OK, done
     secret = (site.state / "secrets" / "felhom-ctl").read_text().strip()
     secrets = ["correct-horse-battery", secret, site.env["PVECTL_TOKEN_SECRET"]]
     files = [path for path in site.folder.rglob("*") if path.is_file()]
@@ -86,7 +89,7 @@ def test_no_secret_stays_in_plans_and_journals(site: Site) -> None:
 
 def test_a_run_without_changes_writes_nothing(site: Site) -> None:
     site.write("a.toml", "")
-    assert site.run("apply", "--yes").status == 0
+    assert site.run("apply", "--yes").status == ExitStatus.OK
     assert site.untouched
     assert not list((site.folder / "home").rglob("*.jsonl"))
 
@@ -95,14 +98,14 @@ def test_what_goes_takes_its_entries_along_and_comes_back_when_declared(site: Si
     site.settings = "[limits]\ndelete = { count = 9, percent = 100 }\n"
     site.target()
     site.write("a.toml", SELF_BACKUP)
-    assert site.run("apply", "--yes").status == 0
+    assert site.run("apply", "--yes").status == ExitStatus.OK
     site.write("a.toml", '[[removed]]\naddress = "user.felhom-ctl@pve"\n')
     refused = site.run("apply", "--yes")
-    assert refused.status == 4
+    assert refused.status == ExitStatus.REFUSED
     assert "--allow 'irreversible=token.felhom-ctl@pve!ctl'" in refused.out
     allowed = ["--allow", "irreversible=*"]
     gone = site.run("apply", "--yes", *allowed)
-    assert gone.status == 0, gone
+    assert gone.status == ExitStatus.OK, gone
     assert "felhom-ctl@pve" not in site.user_cfg()
     assert "felhom-ctl" not in (site.cluster.folder / "priv" / "token.cfg").read_text()
     assert "role:FelhomSelfBackup:" in site.user_cfg()
@@ -111,7 +114,7 @@ def test_what_goes_takes_its_entries_along_and_comes_back_when_declared(site: Si
 def test_the_report_tells_what_became_of_each_object(site: Site) -> None:
     site.write("a.toml", SELF_BACKUP)
     done = site.run("apply", "--yes", "--format", "json=report.json")
-    assert done.status == 0
+    assert done.status == ExitStatus.OK
     report = json.loads((site.folder / "report.json").read_text())
     assert report["kind"] == "report"
     assert set(report["objects"].values()) == {"done"}
@@ -122,8 +125,8 @@ def test_a_realm_loses_its_last_sync_job_when_the_files_do(site: Site) -> None:
     realm = '[realm.corp]\ntype = "ldap"\nserver1 = "ldap.example.com"\n'
     realm += 'base_dn = "dc=example,dc=com"\nuser_attr = "uid"\n'
     site.write("a.toml", realm + '[realm.corp.sync.nightly]\nschedule = "03:00"\n')
-    assert site.run("apply", "--yes").status == 0
+    assert site.run("apply", "--yes").status == ExitStatus.OK
     site.write("a.toml", realm)
     planned = site.run("plan", "--detailed-exitcode")
-    assert planned.status == 2
+    assert planned.status == ExitStatus.CHANGES
     assert "- realm_sync.nightly" in planned.out

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.errors import ExitStatus
 from tests.support.command import pvectl
 from tests.support.engine import cluster
 
@@ -34,7 +35,7 @@ def state(tmp_path: Path) -> Path:
 
 def test_an_imported_cluster_with_leftovers_plans_to_no_change(state: Path) -> None:
     imported = pvectl("import", cwd=state.parent)
-    assert imported.status == 0
+    assert imported.status == ExitStatus.OK
     assert "acl./dc/x|group:a.b|PVEVMUser is in no file" in imported.out
     plan = pvectl("plan", "--detailed-exitcode", cwd=state.parent)
     assert (plan.status, plan.err) == (0, "")
@@ -42,7 +43,7 @@ def test_an_imported_cluster_with_leftovers_plans_to_no_change(state: Path) -> N
 
 def test_a_copy_of_a_cluster_holds_what_no_cluster_takes_again(state: Path) -> None:
     copied = pvectl("snapshot", "--out", "copy", cwd=state.parent)
-    assert copied.status == 0
+    assert copied.status == ExitStatus.OK
     assert "left out" not in copied.err
     users = (state.parent / "copy" / "user.cfg").read_text()
     assert "acl:1:/vms/9001:a|b@pve,ghost@pve:PVEVMUser:" in users
@@ -56,11 +57,11 @@ def test_an_import_with_wrong_settings_says_what_is_wrong(state: Path) -> None:
     )
     for command in (("import",), ("snapshot", "--out", "copy")):
         ended = pvectl(*command, cwd=state.parent)
-        assert ended.status == 3
+        assert ended.status == ExitStatus.FILES_INVALID
         assert "pvectl.toml:4" in ended.err
 
 
 def test_a_plan_that_cannot_be_saved_is_no_bug(state: Path) -> None:
     ended = pvectl("plan", "--out", "no/such/folder/plan.json", cwd=state.parent)
-    assert ended.status == 64
+    assert ended.status == ExitStatus.USAGE
     assert "plan.json cannot be written" in ended.err

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from reconciler.errors import ExitStatus
 from tests.cli.site import ROOT_TOKEN, Site
 from tests.support.command import PVECTL, Ended, copy_fixture, environment, pvectl, trust
 from tests.support.network import Certificate, Node, Proxy, make_certificate
@@ -181,7 +182,7 @@ def test_what_lies_in_the_checkout_vouches_for_nothing(runner: Runner, attacker:
     trust(runner.state, runner.state.parent / "home")
     env = {"PVECTL_TOKEN_SECRET": CANARY, "PVECTL_ENDPOINT": attacker.node.endpoint}
     settings = {"PVECTL_SETTINGS": str(runner.state / "pvectl.toml")}
-    assert runner.run("plan", env={**env, **settings}).status == 64
+    assert runner.run("plan", env={**env, **settings}).status == ExitStatus.USAGE
     (runner.state.parent / "ca.pem").write_bytes(attacker.certificate.ca.read_bytes())
     for more in (
         {"PVECTL_CA_FILE": "ca.pem"},
@@ -204,10 +205,10 @@ def test_what_was_confirmed_is_confirmed_as_a_whole(
     }
     env = {"GIVEN": site.env["PVECTL_TOKEN_SECRET"], "AWS_SECRET_ACCESS_KEY": OTHER}
     runner.propose(**own)
-    assert runner.run("plan", env=env).status == 7
+    assert runner.run("plan", env=env).status == ExitStatus.UNREACHABLE
     asked = runner.run("trust", env=env)
     assert (asked.status, "secret $GIVEN" in asked.err) == (64, True)
-    assert runner.run("trust", "--yes", env=env).status == 0
+    assert runner.run("trust", "--yes", env=env).status == ExitStatus.OK
     assert "confirmed already" in runner.run("trust", env=env).err
     listed = runner.run("trust", "--list").out
     assert site.cluster.url in listed
@@ -230,8 +231,8 @@ def test_what_was_confirmed_is_confirmed_as_a_whole(
         assert (refused.status, "E_UNTRUSTED_TARGET" in refused.err) == (7, True), change
     assert attacker.got_nothing
     runner.propose(**own)
-    assert runner.run("trust", "--forget").status == 0
-    assert runner.run("plan", env=env).status == 7
+    assert runner.run("trust", "--forget").status == ExitStatus.OK
+    assert runner.run("plan", env=env).status == ExitStatus.UNREACHABLE
 
 
 def on_a_terminal(runner: Runner, answer: str, *arguments: str, env: Mapping[str, str]) -> Ended:
@@ -271,7 +272,7 @@ def test_on_a_terminal_it_is_asked_once(runner: Runner, site: Site) -> None:
     assert (runner.home / "known-targets.json").stat().st_mode & 0o777 == 0o600
     again = on_a_terminal(runner, "", "plan", env=env)
     assert (again.status, "Type 'yes'" in again.err) == (0, False)
-    assert runner.run("plan", env=env).status == 0
+    assert runner.run("plan", env=env).status == ExitStatus.OK
 
 
 def test_a_changed_ca_file_is_asked_for_again(runner: Runner, attacker: Attacker) -> None:
@@ -301,7 +302,7 @@ def test_a_settings_file_outside_wins(runner: Runner, attacker: Attacker, site: 
         proxy=f"http://127.0.0.1:{attacker.proxy.port}",
     )
     ended = runner.run("plan", "--settings", outside)
-    assert ended.status == 4, ended
+    assert ended.status == ExitStatus.REFUSED, ended
     assert attacker.got_nothing
     head = " ".join(ended.out.partition("Steps")[0].split())
     assert "WEAKER_POLICY [limits] of the state folder is weaker than that of" in head
@@ -309,7 +310,7 @@ def test_a_settings_file_outside_wins(runner: Runner, attacker: Attacker, site: 
     assert "LIMIT_TOTAL" in head
     outside.write_text(outside.read_text().partition("[limits]")[0])
     ended = runner.run("plan", "--settings", outside)
-    assert ended.status == 0
+    assert ended.status == ExitStatus.OK
     assert f"pvectl apply --settings {outside}" in " ".join(ended.out.split())
 
 
@@ -360,15 +361,18 @@ def test_in_ci_state_files_reach_nothing_outside_their_folder(
             True,
         )
         assert "a.toml:1" in told
-    assert runner.run("plan", env=env).status == 0
+    assert runner.run("plan", env=env).status == ExitStatus.OK
 
     settings = runner.root / "settings.toml"
     allowed = {"files": f"{runner.root.resolve()}/*", "keyrings": "pve"}.get(key, "*")
     settings.write_text(f'[trust]\n{key} = ["{allowed}"]\n')
     listed = {**env, "CI": "true", "PVECTL_SETTINGS": str(settings)}
-    assert runner.run("plan", env=listed).status == 0
+    assert runner.run("plan", env=listed).status == ExitStatus.OK
     settings.write_text("[trust]\n")
-    assert runner.run("plan", env={**env, "PVECTL_SETTINGS": str(settings)}).status == 3
+    assert (
+        runner.run("plan", env={**env, "PVECTL_SETTINGS": str(settings)}).status
+        == ExitStatus.FILES_INVALID
+    )
 
 
 @pytest.mark.parametrize(
@@ -403,7 +407,7 @@ def test_in_ci_a_sandbox_shows_nothing_from_elsewhere(runner: Runner) -> None:
     secrets = runner.root / "credentials"
     secrets.write_text("dir: hunter2\n\tpath /x\n\tcontent iso\n")
     runner.propose(endpoint="sandbox:pve")
-    assert runner.run("plan", env={"CI": "true"}).status == 0
+    assert runner.run("plan", env={"CI": "true"}).status == ExitStatus.OK
     (runner.state / "pve" / "storage.cfg").unlink()
     (runner.state / "pve" / "storage.cfg").symlink_to(secrets)
     for arguments in (("report",), ("report", "--on", "sandbox:state/pve"), ("status",)):
@@ -411,7 +415,7 @@ def test_in_ci_a_sandbox_shows_nothing_from_elsewhere(runner: Runner) -> None:
         assert (ended.status, "hunter2" in ended.out + ended.err) == (7, False), arguments
     (runner.root / "pve").mkdir()
     runner.propose(endpoint="sandbox:../../pve")
-    assert runner.run("unlock", "--fence", "1", env={"CI": "true"}).status == 7
+    assert runner.run("unlock", "--fence", "1", env={"CI": "true"}).status == ExitStatus.UNREACHABLE
 
 
 def test_a_link_to_another_folder_does_not_change_what_is_proposed(

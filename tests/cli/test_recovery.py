@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.errors import ExitStatus
 from tests.cli.site import Site
 from tests.support.command import PVECTL, environment
 
@@ -88,25 +89,25 @@ def test_a_living_run_is_waited_for_and_never_taken_for_a_dead_one(site: Site) -
     with running(site, "apply", "--yes", env={"PVECTL_RUN_URL": "https://ci/17"}) as run:
         for command in (["apply", "--yes"], ["resume"], ["rollback"], ["rotate", "new@pve!t1"]):
             refused = site.run(*command)
-            assert refused.status == 6, refused
+            assert refused.status == ExitStatus.LOCKED, refused
             assert f"running now, pid {run.pid}, since 20" in refused.err
             assert "https://ci/17" in refused.err
         told = site.run("status")
-        assert told.status == 6
+        assert told.status == ExitStatus.LOCKED
         assert f"In progress, pid {run.pid}" in told.out
         assert "pvectl resume" not in told.out
         as_json = json.loads(site.run("status", "--format", "json").out)
         assert as_json["running"].startswith(f"pid {run.pid}")
-    assert run.status == 0, run.err
-    assert site.run("status").status == 0
-    assert site.run("apply", "--yes").status == 0
+    assert run.status == ExitStatus.OK, run.err
+    assert site.run("status").status == ExitStatus.OK
+    assert site.run("apply", "--yes").status == ExitStatus.OK
 
 
 def test_a_journal_whose_process_is_dead_is_unfinished(site: Site) -> None:
     site.write("a.toml", KILLED)
     assert site.run("apply", "--yes").status == -signal.SIGKILL
     refused = site.run("apply", "--yes")
-    assert refused.status == 11
+    assert refused.status == ExitStatus.UNFINISHED
     assert "pvectl status" in refused.err
 
 
@@ -115,7 +116,7 @@ def test_status_needs_no_cluster_to_tell_what_the_journal_says(site: Site) -> No
     site.run("apply", "--yes")
     with _out_of_reach(site):
         told = site.run("status")
-        assert told.status == 11, told
+        assert told.status == ExitStatus.UNFINISHED, told
         first = told.out.splitlines()[0]
         assert first.startswith("Stopped at step ")
         assert first.endswith("; run `pvectl resume`.")
@@ -133,9 +134,9 @@ def test_status_needs_no_cluster_to_tell_what_the_journal_says(site: Site) -> No
         "user.new@pve": "done",
         "token.new@pve!t1": "unknown",
     }
-    assert site.run("rollback").status == 0
+    assert site.run("rollback").status == ExitStatus.OK
     with _out_of_reach(site):
-        assert site.run("status").status == 7
+        assert site.run("status").status == ExitStatus.UNREACHABLE
 
 
 @contextmanager
@@ -155,23 +156,23 @@ def test_a_signal_is_answered_with_what_it_leads_to(site: Site) -> None:
     site.write("a.toml", WAITING.format("cat"))
     with running(site, "apply", "--yes") as run:
         run.interrupt("finishing the request, then rolling back; signal again to stop at once")
-    assert run.status == 130
+    assert run.status == ExitStatus.INTERRUPTED
     assert "first" not in site.user_cfg()
-    assert site.run("status").status == 0
+    assert site.run("status").status == ExitStatus.OK
 
 
 def test_a_signal_past_the_point_of_no_return_promises_no_way_back(site: Site) -> None:
     site.write("a.toml", WAITING.format("cat"))
     (site.state / "go").touch()
-    assert site.run("apply", "--yes").status == 0
+    assert site.run("apply", "--yes").status == ExitStatus.OK
     for name in ("go", "begun"):
         (site.state / name).unlink()
     with running(site, "rotate", "new@pve!t1", "--yes") as run:
         run.interrupt("the run cannot be rolled back any more; signal again to stop at once")
-    assert run.status == 130
+    assert run.status == ExitStatus.INTERRUPTED
     assert "the run had finished before the signal took effect" in run.err
-    assert site.run("status").status == 0
-    assert site.run("plan", "--detailed-exitcode").status == 0
+    assert site.run("status").status == ExitStatus.OK
+    assert site.run("plan", "--detailed-exitcode").status == ExitStatus.OK
 
 
 def test_a_second_signal_says_what_to_type(site: Site) -> None:
@@ -179,12 +180,12 @@ def test_a_second_signal_says_what_to_type(site: Site) -> None:
     with running(site, "apply", "--yes") as run:
         run.interrupt("signal again to stop at once")
         os.kill(run.pid, signal.SIGINT)
-    assert run.status == 10
+    assert run.status == ExitStatus.NOT_RESTORED
     assert (
         "stopped at once: `pvectl status` shows what is done, `pvectl resume` finishes" in run.err
     )
-    assert site.run("status").status == 11
-    assert site.run("rollback").status == 0
+    assert site.run("status").status == ExitStatus.UNFINISHED
+    assert site.run("rollback").status == ExitStatus.OK
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_a_second_signal_says_what_to_type(site: Site) -> None:
 def test_what_is_no_plan_file_is_wrong_usage(site: Site, name: str, words: str) -> None:
     (site.folder / "a.txt").write_text("[group.ops]\n")
     refused = site.run("apply", name)
-    assert refused.status == 64, refused
+    assert refused.status == ExitStatus.USAGE, refused
     assert words in refused.err
     assert "pvectl plan --out" in refused.err
 
@@ -227,7 +228,7 @@ def test_a_command_that_a_message_names_means_the_same_cluster(site: Site) -> No
         refused = site.run("apply", f"--state={moved}", "--yes")
         assert f"pvectl resume {options}` finishes it" in " ".join(refused.err.split())
         assert f"pvectl resume {options}" in site.run("status", "--state", moved).out
-        assert site.run("rollback", "--state", moved).status == 0
+        assert site.run("rollback", "--state", moved).status == ExitStatus.OK
     finally:
         place.rename(site.state)
 
@@ -253,9 +254,9 @@ expires = {}
 def _saved(site: Site, comment: str, groups: str, expires: str = "0") -> None:
     """anna@pve is there, and a plan that changes her is saved."""
     site.write("a.toml", ANNA.format("Anna", '"ops"', "0"))
-    assert site.run("apply", "--yes").status == 0
+    assert site.run("apply", "--yes").status == ExitStatus.OK
     site.write("a.toml", ANNA.format(comment, groups, expires))
-    assert site.run("plan", "--out", "p.json").status == 0
+    assert site.run("plan", "--out", "p.json").status == ExitStatus.OK
 
 
 def test_a_stale_plan_names_the_fields_that_differ(site: Site) -> None:
@@ -264,7 +265,7 @@ def test_a_stale_plan_names_the_fields_that_differ(site: Site) -> None:
     site.edit("user.cfg", ":Anna:", ':on call%3A \\ "x":')
     site.edit("user.cfg", "group:ops:anna@pve:", "group:ops::")
     refused = site.run("apply", "p.json")
-    assert refused.status == 5
+    assert refused.status == ExitStatus.STALE
     assert refused.err.splitlines() == [
         "error E_STALE: the cluster has changed since the plan was made",
         "  user.anna@pve: expires: never → 2030-03-18; "
@@ -275,9 +276,9 @@ def test_a_stale_plan_names_the_fields_that_differ(site: Site) -> None:
 
 def test_a_plan_that_was_applied_already_says_so(site: Site) -> None:
     _saved(site, "Anna M.", "")
-    assert site.run("apply", "p.json").status == 0
+    assert site.run("apply", "p.json").status == ExitStatus.OK
     again = site.run("apply", "p.json")
-    assert again.status == 5
+    assert again.status == ExitStatus.STALE
     assert "E_STALE: already applied: the cluster is as this plan wants it" in again.err
     site.edit("user.cfg", "Anna M.", "by hand")
     assert 'comment: Anna → "by hand"' in site.run("apply", "p.json").err
@@ -296,20 +297,30 @@ secret_to = {{ command = ["sh", "-c", "{meddle}"] }}
 """,
     )
     ended = site.run("apply", "--yes")
-    assert ended.status == 10, ended
+    assert ended.status == ExitStatus.NOT_RESTORED, ended
     words = " ".join(ended.out.split())
     assert 'planned comment: Anna → "Anna M.", found comment: Anna → "by hand"' in words
     assert "[" not in words
+    left = site.run("status")
+    assert left.status == ExitStatus.NOT_RESTORED, left
+    assert "user.anna@pve" in left.out
+    assert "No unfinished run" not in left.out
+    journal = sorted((site.folder / "home").rglob("*.jsonl"))[-1]
+    assert f"`pvectl show {journal}`" in " ".join(left.out.split())
+    assert site.run("show", journal).status == ExitStatus.OK
+    assert json.loads(site.run("status", "--format", "json").out)["left"]["objects"]
+    site.edit("user.cfg", ":by hand:", ":Anna:")
+    assert site.run("status").status == ExitStatus.OK
 
 
 def test_the_way_back_of_a_finished_run_is_listed_before_anybody_is_asked(site: Site) -> None:
     _saved(site, "Anna M.", "")
     site.write("b.toml", "[group.zz]\n")
-    assert site.run("apply", "--yes").status == 0
+    assert site.run("apply", "--yes").status == ExitStatus.OK
     journal = sorted((site.folder / "home").rglob("*.jsonl"))[-1]
     before = site.cluster_files()
     asked = site.run("rollback", journal)
-    assert asked.status == 64
+    assert asked.status == ExitStatus.USAGE
     assert asked.out == ""
     assert asked.err.splitlines()[:3] == [
         "Will be rolled back, if unchanged since the run:",
@@ -319,21 +330,21 @@ def test_the_way_back_of_a_finished_run_is_listed_before_anybody_is_asked(site: 
     assert "nothing is left to do" not in asked.err
     assert site.cluster_files() == before
     done = site.run("rollback", journal, "--yes")
-    assert done.status == 0, done
+    assert done.status == ExitStatus.OK, done
     assert "delete group zz" in done.err
     assert ":Anna:" in site.user_cfg()
     again = site.run("rollback", journal, "--yes")
-    assert again.status == 0
+    assert again.status == ExitStatus.OK
     assert "no change of this run is left; nothing to do" in again.err
 
 
 def test_a_finished_run_that_nothing_takes_back_is_not_asked_about(site: Site) -> None:
     site.write("a.toml", WAITING.format("cat"))
     (site.state / "go").touch()
-    assert site.run("apply", "--yes").status == 0
-    assert site.run("rotate", "new@pve!t1", "--yes").status == 0
+    assert site.run("apply", "--yes").status == ExitStatus.OK
+    assert site.run("rotate", "new@pve!t1", "--yes").status == ExitStatus.OK
     journal = sorted((site.folder / "home").rglob("*.jsonl"))[-1]
     refused = site.run("rollback", journal)
-    assert refused.status == 10
+    assert refused.status == ExitStatus.NOT_RESTORED
     assert "token.new@pve!t1 is irreversible and was applied" in refused.err
-    assert site.run("status").status == 0
+    assert site.run("status").status == ExitStatus.OK

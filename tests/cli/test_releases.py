@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
-def the_future() -> dict[str, object]:
+def the_future() -> dict[str, Any]:
     """10.0 with one more privilege in PVEVMUser and a new built-in role."""
     user = [*sorted(NEWEST.roles["PVEVMUser"]), "VM.Teleport"]
     return {**FUTURE, "roles": {"PVETeleporter": ["VM.Teleport"], "PVEVMUser": user}}

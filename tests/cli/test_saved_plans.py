@@ -11,9 +11,10 @@ from unittest import mock
 
 import pytest
 
+from reconciler.errors import ExitStatus
 from reconciler.execution.journal import store
 from reconciler.execution.plan_file import load_plan, save_plan
-from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
@@ -117,7 +118,7 @@ def test_a_refused_plan_stays_refused_without_its_findings(
     assert code in {f.code for f in load_plan(path).plan.refusals}
     digest = forge(path, stripped)
     ended = site.run("apply", path, "--approve", digest)
-    assert ended.status == 4, ended
+    assert ended.status == ExitStatus.REFUSED, ended
     assert f"error {code} " in ended.err
     assert "E_REFUSED: the plan is refused now" in ended.err
     assert site.untouched
@@ -128,7 +129,7 @@ def test_a_policy_that_was_tightened_after_planning_counts(site: Site) -> None:
     site.settings = '[protected]\nnever_change = ["group.*"]'
     site.target()
     ended = site.run("apply", path)
-    assert ended.status == 4
+    assert ended.status == ExitStatus.REFUSED
     assert "error PROTECTED group.ops must never change" in ended.err
     assert "pvectl.toml" in ended.err
     assert site.untouched
@@ -142,7 +143,7 @@ def test_what_a_glob_let_pass_is_all_that_it_lets_pass(site: Site) -> None:
     site.settings = '[protected]\nnever_change = ["group.*"]'
     site.target()
     ended = site.run("apply", path)
-    assert ended.status == 4
+    assert ended.status == ExitStatus.REFUSED
     assert "group.dev must never change" in ended.err
     assert "group.ops must never change" not in ended.err
     assert site.untouched
@@ -152,7 +153,7 @@ def test_an_allowed_plan_is_applied(site: Site) -> None:
     site.settings = '[protected]\nnever_change = ["group.ops"]'
     site.target()
     path = planned(site, "[group.ops]\n", "--allow", "PROTECTED=*")
-    assert site.run("apply", path, "--strict").status == 0
+    assert site.run("apply", path, "--strict").status == ExitStatus.OK
     assert "group:ops:" in site.user_cfg()
 
 
@@ -187,7 +188,7 @@ def test_a_step_that_does_something_else_than_it_shows_is_refused(
     digest = forge(path, lambda plan: with_step(plan, wanted, change))
     for command in (("apply", path, "--approve", digest), ("show", path)):
         ended = site.run(*command)
-        assert ended.status == 5, ended
+        assert ended.status == ExitStatus.STALE, ended
         assert f"E_STALE: step {number} " in ended.err
         assert "is forged" in ended.err
     assert site.untouched
@@ -216,10 +217,10 @@ def test_secrets_come_and_go_only_where_the_state_files_say(
     path = planned(site, TOKENS)
     digest = forge(path, lambda plan: with_step(plan, wanted, change))
     shown = site.run("show", path)
-    assert shown.status == 0
+    assert shown.status == ExitStatus.OK
     assert "the command: sh -c 'touch /tmp/owned'" in " ".join(shown.out.split())
     ended = site.run("apply", path, "--approve", digest)
-    assert ended.status == 5, ended
+    assert ended.status == ExitStatus.STALE, ended
     assert f"({wanted}) names " in ended.err
     assert "which no state file does" in ended.err
     assert site.untouched
@@ -260,13 +261,13 @@ def test_a_planted_change_that_no_file_asks_for_is_refused(site: Site) -> None:
     site.write("a.toml", TOKENS)
     save_plan(forged, path, int(time.time()))
     ended = site.run("apply", path, "--approve", forged.digest)
-    assert ended.status == 5, ended
+    assert ended.status == ExitStatus.STALE, ended
     assert "the state files give another plan for " in ended.err
     assert f"user.{EVE}" in ended.err
     assert site.untouched
     save_plan(replace(forged, files={}), path, int(time.time()))
     ended = site.run("apply", path, "--strict")
-    assert ended.status == 5
+    assert ended.status == ExitStatus.STALE
     assert "does not say from which state files it was made" in ended.err
     assert site.untouched
 
@@ -275,7 +276,7 @@ def test_what_a_plan_was_made_from_cannot_be_left_out(site: Site) -> None:
     path = planned(site, TOKENS)
     forge(path, lambda plan: replace(plan, seen=plan.seen[1:]))
     ended = site.run("apply", path)
-    assert ended.status == 5
+    assert ended.status == ExitStatus.STALE
     assert "it does not say how " in ended.err
     assert site.untouched
 
@@ -284,7 +285,7 @@ def test_steps_in_another_order_are_refused(site: Site) -> None:
     path = planned(site, TOKENS)
     forge(path, lambda plan: replace(plan, steps=plan.steps[::-1]))
     ended = site.run("apply", path)
-    assert ended.status == 4, ended
+    assert ended.status == ExitStatus.REFUSED, ended
     assert "error PLAN_ORDER step 1 comes before what it needs" in ended.err
     assert site.untouched
 
@@ -294,18 +295,18 @@ def test_state_files_that_changed_are_told_of_and_refused_on_demand(site: Site) 
     site.write("a.toml", "[group.ops]\n")
     site.write("b.toml", "[group.new]\n")
     strict = site.run("apply", path, "--strict")
-    assert strict.status == 5
+    assert strict.status == ExitStatus.STALE
     assert "not those that the plan was made from: a.toml, b.toml" in strict.err
     assert site.untouched
     applied = site.run("apply", path)
-    assert applied.status == 0, applied
+    assert applied.status == ExitStatus.OK, applied
     assert "a.toml, b.toml; they want otherwise: group.dev" in applied.err
     assert "group:dev:" in site.user_cfg()
 
 
 def test_strict_is_for_saved_plans(site: Site) -> None:
     site.write("a.toml", "[group.ops]\n")
-    assert site.run("apply", "--strict", "--yes").status == 64
+    assert site.run("apply", "--strict", "--yes").status == ExitStatus.USAGE
 
 
 def test_a_plan_that_was_made_in_the_future_is_refused(site: Site) -> None:
@@ -313,13 +314,13 @@ def test_a_plan_that_was_made_in_the_future_is_refused(site: Site) -> None:
     plan = load_plan(path).plan
     save_plan(plan, path, int(time.time()) + 3600)
     ended = site.run("apply", path)
-    assert ended.status == 5
+    assert ended.status == ExitStatus.STALE
     assert "minutes in the future" in ended.err
     save_plan(plan, path, int(time.time()) - 90_000, lifetime=10**9)
     assert "has expired" in site.run("apply", path).err
     assert site.untouched
     save_plan(plan, path, int(time.time()) + 60)
-    assert site.run("apply", path).status == 0
+    assert site.run("apply", path).status == ExitStatus.OK
 
 
 def test_a_plan_that_is_nested_without_end_is_no_bug(site: Site) -> None:
@@ -332,7 +333,7 @@ def test_a_plan_that_is_nested_without_end_is_no_bug(site: Site) -> None:
 def test_a_token_keeps_its_place(site: Site) -> None:
     assert TokenSpec().secret_to is None
     path = planned(site, TOKENS)
-    assert site.run("apply", path).status == 0
+    assert site.run("apply", path).status == ExitStatus.OK
     assert (site.state / "secrets" / "ci").exists()
     assert Severity.ERROR not in {f.severity for f in load_plan(path).plan.findings}
 
@@ -366,7 +367,7 @@ def test_a_planted_journal_does_nothing(
     path = _journal(site, lambda plan: with_step(plan, wanted, change))
     for words in ((command,), (command, path)):
         ended = site.run(*words)
-        assert ended.status == 10, ended
+        assert ended.status == ExitStatus.NOT_RESTORED, ended
         assert "E_JOURNAL: step " in ended.err
         assert "is not what this version of pvectl does" in ended.err
     assert site.untouched

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from reconciler.desired.secrets import resolve
-from reconciler.errors import SinkFailed
+from reconciler.errors import ExitStatus, SinkFailed
 from reconciler.execution.secrets.delivery import deliver, probe, withdraw
 from reconciler.model.secret import SecretRef, SecretSink
 from tests.cli.site import Site
@@ -47,7 +47,7 @@ def test_a_place_that_cannot_be_is_told_with_its_line(line: str, site: Site) -> 
     site.write("a.toml", f'[user."bot@pve"]\n{line}\n')
     for command in ("validate", "plan"):
         ended = site.run(command)
-        assert ended.status == 3, ended
+        assert ended.status == ExitStatus.FILES_INVALID, ended
         assert "a.toml:" in ended.err + ended.out
     assert site.untouched
 

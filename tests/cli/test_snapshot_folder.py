@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.snapshot_folder import copy_cluster
-from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.group import GroupSpec
-from reconciler.kinds.pool import PoolSpec
+from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.user.table import UserSpec
 from reconciler.live.reader import Live

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.errors import ExitStatus
 from tests.cli.in_process import ask, ask_json
 from tests.support.command import Ended, copy_fixture
 
@@ -49,7 +50,7 @@ class Odd:
         """Apply, and nothing is left."""
         flags = [part for name in allowed for part in ("--allow", name)]
         ended = self.ask("apply", "--yes", *flags)
-        assert ended.status == 0, ended
+        assert ended.status == ExitStatus.OK, ended
         assert self.changes() == []
 
 
@@ -151,13 +152,13 @@ def test_a_job_follows_a_storage_that_it_uses_twice(odd: Odd) -> None:
 def test_an_expiry_after_the_year_9999_is_imported(odd: Odd, tmp_path: Path) -> None:
     odd.holds(user="user:ann@pve:1:99999999999999::::::\n")
     imported = odd.ask("import", "--out", str(tmp_path / "imported"))
-    assert imported.status == 0, imported
+    assert imported.status == ExitStatus.OK, imported
     again = ask("plan", "--detailed-exitcode", on=odd.pve, state=tmp_path / "imported")
-    assert again.status == 0, again
+    assert again.status == ExitStatus.OK, again
 
 
 def test_keys_that_read_back_as_empty_are_refused_in_the_files(odd: Odd) -> None:
     odd.declares('[user."k@pve"]\nkeys = "0"\n')
     ended = odd.ask("validate")
-    assert ended.status == 3
+    assert ended.status == ExitStatus.FILES_INVALID
     assert "reads back as empty" in ended.out

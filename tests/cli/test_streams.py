@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.errors import ExitStatus
 from tests.cli.site import Site
 from tests.support.command import PVECTL, Ended, environment
 
@@ -31,7 +32,7 @@ def shell(site: Site, line: str, env: Mapping[str, str] | None = None) -> Ended:
 
 
 def is_declared(site: Site) -> bool:
-    return site.run("plan", "--detailed-exitcode").status == 0
+    return site.run("plan", "--detailed-exitcode").status == ExitStatus.OK
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def is_declared(site: Site) -> bool:
 def test_streams_that_take_nothing_stop_no_run(site: Site, streams: str) -> None:
     site.write("a.toml", GROUPS)
     ended = shell(site, f'"$P" apply --yes {streams}')
-    assert ended.status == 0, ended
+    assert ended.status == ExitStatus.OK, ended
     assert is_declared(site)
 
 
@@ -60,11 +61,11 @@ def test_with_closed_streams_a_failing_run_takes_everything_back(site: Site) -> 
         GROUPS + '[user."new@pve".token.t1]\nsecret_to = { command = ["false"] }\n'
         '[user."new@pve"]\n',
     )
-    assert site.run("apply", "--yes").status == 9
+    assert site.run("apply", "--yes").status == ExitStatus.RESTORED
     before = site.cluster_files()  # in Proxmox VE's normal form by now
     for streams in ("2>/dev/full", "<&- >&- 2>&-"):
         ended = shell(site, f'"$P" apply --yes {streams}')
-        assert ended.status == 9, ended
+        assert ended.status == ExitStatus.RESTORED, ended
         assert site.cluster_files() == before
 
 
@@ -72,15 +73,15 @@ def test_ascii_only_streams_get_escaped_text(site: Site) -> None:
     site.write("a.toml", '[group.ops]\ncomment = "Größe"\n')
     ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
     ended = shell(site, '"$P" apply --yes --format text --format json', ascii_only)
-    assert ended.status == 0, ended
+    assert ended.status == ExitStatus.OK, ended
     assert is_declared(site)
 
 
 def test_a_report_that_standard_output_does_not_take_is_a_warning(site: Site) -> None:
     site.write("a.toml", GROUPS)
-    assert site.run("plan", "--out", "plan.json").status == 0
+    assert site.run("plan", "--out", "plan.json").status == ExitStatus.OK
     ended = shell(site, '"$P" apply plan.json >/dev/full')
-    assert ended.status == 0, ended
+    assert ended.status == ExitStatus.OK, ended
     assert "warning: the report is not written: standard output cannot be written" in ended.err
     assert is_declared(site)
 
@@ -88,7 +89,7 @@ def test_a_report_that_standard_output_does_not_take_is_a_warning(site: Site) ->
 def test_a_plan_that_standard_output_does_not_take_is_an_error(site: Site) -> None:
     site.write("a.toml", GROUPS)
     ended = shell(site, '"$P" plan >/dev/full')
-    assert ended.status == 64
+    assert ended.status == ExitStatus.USAGE
     assert "standard output cannot be written: No space left on device" in ended.err
 
 
@@ -97,7 +98,7 @@ def test_a_report_file_is_tried_before_the_first_step(site: Site, file: str) -> 
     (site.folder / "there").write_text("a file, no folder")
     site.write("a.toml", GROUPS)
     ended = site.run("apply", "--yes", "--format", f"json={file}")
-    assert ended.status == 64, ended
+    assert ended.status == ExitStatus.USAGE, ended
     assert f"{file} cannot be written" in ended.err
     assert site.untouched
 
@@ -111,7 +112,7 @@ def test_a_report_file_that_goes_away_meanwhile_is_a_warning(site: Site) -> None
         f'secret_to = {{ command = ["sh", "-c", "{command}"] }}\n',
     )
     ended = site.run("apply", "--yes", "--format", "json=out/report.json")
-    assert ended.status == 0, ended
+    assert ended.status == ExitStatus.OK, ended
     assert "warning: the report is not written: out/report.json" in ended.err
 
 
@@ -121,14 +122,14 @@ def test_pipes_links_and_devices_stay_what_they_are(site: Site, option: str) -> 
     pipe, link, real = (site.folder / name for name in ("pipe", "link", "real"))
     os.mkfifo(pipe)
     link.symlink_to("real")
-    assert shell(site, f'cat pipe >got & "$P" plan {option}pipe; wait').status == 0
+    assert shell(site, f'cat pipe >got & "$P" plan {option}pipe; wait').status == ExitStatus.OK
     assert stat.S_ISFIFO(pipe.lstat().st_mode)
     assert (site.folder / "got").read_text().startswith("{")
-    assert site.run("plan", f"{option}link").status == 0
+    assert site.run("plan", f"{option}link").status == ExitStatus.OK
     assert link.is_symlink()
     assert real.read_text().startswith("{")
     before = Path("/dev/null").lstat()
-    assert site.run("plan", f"{option}/dev/null").status == 0
+    assert site.run("plan", f"{option}/dev/null").status == ExitStatus.OK
     assert Path("/dev/null").lstat().st_ino == before.st_ino
     full = site.run("plan", f"{option}/dev/full")
     assert (full.status, "No space left on device" in full.err) == (64, True)
@@ -140,5 +141,5 @@ def test_with_nohup_a_hung_up_terminal_stops_nothing(site: Site) -> None:
         '[user."new@pve"]\n[user."new@pve".token.t1]\n'
         'secret_to = { command = ["sh", "-c", "kill -HUP $PPID"] }\n',
     )
-    assert shell(site, "trap '' HUP; \"$P\" apply --yes").status == 0
+    assert shell(site, "trap '' HUP; \"$P\" apply --yes").status == ExitStatus.OK
     assert is_declared(site)

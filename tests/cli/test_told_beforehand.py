@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import RequestRefused
+from reconciler.errors import ExitStatus, RequestRefused
 from reconciler.live.http.response import Answer, Asked, data_of
 from reconciler.model.request import request
 from reconciler.sandbox.http.direct import SandboxApi
@@ -48,7 +48,7 @@ class Place:
 
     def applies(self, *arguments: str) -> None:
         done = self.ask("apply", "--yes", *arguments)
-        assert done.status == 0, done
+        assert done.status == ExitStatus.OK, done
 
     def get(self, *path: str) -> Any:
         return SandboxApi(self.pve).get([request("GET", *path)])[0]
@@ -63,7 +63,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 def test_what_belongs_to_proxmox_ve_is_not_replaced(place: Place) -> None:
     place.declares('[storage.local]\ntype = "dir"\npath = "/other"\n')
     assert place.found("--allow", "REPLACE=storage.local")["BUILT_IN"] == "error"
-    assert place.ask("apply", "--yes", "--allow", "REPLACE=storage.local").status == 4
+    assert (
+        place.ask("apply", "--yes", "--allow", "REPLACE=storage.local").status == ExitStatus.REFUSED
+    )
 
 
 @pytest.mark.parametrize("address", ["user.root@pam", "realm.pam", "realm.pve", "storage.local"])
@@ -166,7 +168,7 @@ def test_what_is_protected_must_be_there_and_stay(
     assert place.found()["BREAK_GLASS"] == severity
     if severity == "error":
         who = "root@pam" if "root" in state else "bosss@pve"
-        assert place.ask("apply", "--yes").status == 4
+        assert place.ask("apply", "--yes").status == ExitStatus.REFUSED
         assert place.found("--allow", f"BREAK_GLASS={who}")["BREAK_GLASS"] == "warning"
 
 
@@ -175,7 +177,7 @@ def test_a_partial_plan_says_so(place: Place) -> None:
     place.applies("--target", "group.a")
     assert place.found("--target", "group.a")["PARTIAL"] == "note"
     planned = place.ask("plan", "--target", "group.a", "--detailed-exitcode")
-    assert planned.status == 2
+    assert planned.status == ExitStatus.CHANGES
     assert "matches the declared state" not in planned.out
     assert "2 other objects differ" in " ".join(planned.out.split())
     assert "left out: group.b and user.ann@pve" in planned.out
@@ -205,7 +207,7 @@ def test_a_name_that_is_all_but_a_built_in_role_is_a_mistake_without_a_cluster(
     entry = '[[acl]]\nroles = ["PVEAuditr"]\npaths = ["/vms"]\nusers = ["ann@pve"]\n'
     place.declares(f'{entry}\n[user."ann@pve"]\n')
     checked = ask("validate", state=place.state)
-    assert checked.status == 3
+    assert checked.status == ExitStatus.FILES_INVALID
     assert "UNKNOWN_REFERENCE" in checked.out
     assert "did you mean PVEAuditor?" in checked.out
     place.declares(f'{entry}\n[user."ann@pve"]\nemial = "x"\n')
@@ -221,7 +223,7 @@ def test_unknown_names_are_told_with_all_other_mistakes(place: Place, command: s
         '[[acl]]\nroles = ["PVEAuditor"]\npaths = ["/vmz"]\nusers = ["ann@pve"]\n'
     )
     ended = place.ask(command)
-    assert ended.status == 3
+    assert ended.status == ExitStatus.FILES_INVALID
     for code in ("UNKNOWN_KEY", "INVALID_VALUE", "UNKNOWN_REFERENCE"):
         assert code in ended.err + ended.out
     assert "names group.ops" in ended.err + ended.out
@@ -266,7 +268,7 @@ def test_two_snapshots_of_one_cluster_are_the_same(place: Place) -> None:
     texts = set()
     for number in range(4):
         out = place.state.parent / f"copy{number}"
-        assert place.ask("snapshot", "--out", str(out)).status == 0
+        assert place.ask("snapshot", "--out", str(out)).status == ExitStatus.OK
         texts.add((out / "storage.cfg").read_text())
     assert len(texts) == 1
 
@@ -284,7 +286,7 @@ def test_an_idle_grant_is_told_once(place: Place) -> None:
 @pytest.mark.parametrize("word", ["LOSSY", "FULL", "NONE"])
 def test_what_undoing_costs_is_explained(word: str) -> None:
     told = ask("explain", word)
-    assert told.status == 0
+    assert told.status == ExitStatus.OK
     assert "ollback" in told.out
 
 
@@ -308,7 +310,7 @@ def test_whoever_may_not_read_something_is_told_what(place: Place, path: str, co
         "[group.x]\n", f'[target]\nendpoint = "sandbox:{place.pve}"\ntoken_id = "a@pve!tok"\n'
     )
     ended = ask(command, state=place.state)
-    assert ended.status == 8
+    assert ended.status == ExitStatus.BLIND
     assert "E_BLIND" in ended.err
     assert "/vms" not in ended.err
     assert "pveum acl modify /access" in ended.err
@@ -331,7 +333,7 @@ def test_a_read_that_is_refused_names_what_was_asked(
     monkeypatch.setattr(direct, "call", refused)
     place.declares("[group.x]\n")
     ended = place.ask("plan")
-    assert ended.status == 8
+    assert ended.status == ExitStatus.BLIND
     assert "GET /access/roles at sandbox:" in ended.err
     assert str(status) in ended.err
 
@@ -357,7 +359,7 @@ def test_members_of_pools_count_where_the_folder_holds_user_cfg_alone(
     imported = ask("import", on=alone, state=place.state)
     assert "guest 100, guest 200 and storage nas of pool dev are in no file" in imported.out
     copied = ask("snapshot", "--out", tmp_path / "copy", on=alone, state=place.state)
-    assert copied.status == 0
+    assert copied.status == ExitStatus.OK
     assert "pool:dev::100,200:nas:" in (tmp_path / "copy" / "user.cfg").read_text()
 
 
@@ -365,7 +367,7 @@ def test_a_path_of_an_earlier_release_is_explained_where_an_entry_is(place: Plac
     place.user_cfg("user:ann@pve:1:0::::::\nacl:1:/kvm/vms:ann@pve:PVEVMUser:\n")
     assert place.ask("explain", "ann@pve", "/kvm/vms", "VM.Audit").out.startswith("Yes")
     other = place.ask("explain", "ann@pve", "/kvm", "VM.Audit")
-    assert other.status == 64
+    assert other.status == ExitStatus.USAGE
     assert "did you mean /vms? There are entries on /kvm/vms." in other.err
 
 
@@ -399,7 +401,7 @@ def test_create_base_path_goes_by_mkdir(place: Place) -> None:
 )
 def test_what_the_plugins_refuse_is_a_mistake_in_the_file(place: Place, table: str) -> None:
     place.declares(f"[storage.x]\n{table}")
-    assert ask("validate", state=place.state).status == 3
+    assert ask("validate", state=place.state).status == ExitStatus.FILES_INVALID
 
 
 def test_bootstrap_counts_a_storage_without_a_type(place: Place) -> None:

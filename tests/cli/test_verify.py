@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +15,10 @@ from reconciler.access.contents import USER, Principal
 from reconciler.access.expectations.check import expectation_subjects
 from reconciler.access.expectations.verify import Checkpoint, checkpoints, disagreements, verdict
 from reconciler.access.table import AccessTable
+from reconciler.errors import ExitStatus
 from reconciler.model.declared import Expectation
 from reconciler.model.finding import Source
+from reconciler.model.request import Request
 from reconciler.render import FORMATS
 from reconciler.render.documents.verification import Verification
 from reconciler.render.view import View
@@ -21,7 +26,8 @@ from reconciler.sandbox.http.direct import SandboxApi
 from tests.cli.in_process import ask, ask_json
 from tests.cli.site import Site
 from tests.support.command import FIXTURES, copy_fixture
-from tests.support.pveum import pveum
+from tests.support.engine import Passing
+from tests.support.pveum import run_lines
 
 TOKEN = "felhom-ctl@pve!ctl"
 STATE = Path(__file__).parents[2] / "state"
@@ -46,7 +52,7 @@ def test_the_story_of_the_pair(demo: Site) -> None:
     demo.write("self-backup.toml", half)
 
     planned = demo.run("plan")
-    assert planned.status == 4, planned
+    assert planned.status == ExitStatus.REFUSED, planned
     words = " ".join(planned.out.split())
     assert "the token will be able to do nothing: its user holds none of what" in words
     assert f"expectation: {TOKEN} cannot VM.Backup on /vms/9001, but should be able to" in words
@@ -59,17 +65,17 @@ def test_the_story_of_the_pair(demo: Site) -> None:
 
     demo.write("self-backup.toml", whole)
     early = demo.run(*BACKUP)
-    assert early.status == 64
+    assert early.status == ExitStatus.USAGE
     assert f"there is no user or token '{TOKEN}'" in early.err
     ready = demo.run("plan", "--detailed-exitcode")
-    assert ready.status == 2, ready
+    assert ready.status == ExitStatus.CHANGES, ready
     assert "able to do nothing" not in ready.out
-    assert demo.run("apply", "--yes").status == 0
+    assert demo.run("apply", "--yes").status == ExitStatus.OK
     told = demo.run(*BACKUP)
     assert told.out.startswith(f"Yes: {TOKEN} has VM.Backup on /vms/9001.\n")
 
     verified = demo.run("verify")
-    assert verified.status == 0, verified
+    assert verified.status == ExitStatus.OK, verified
     assert verified.out.startswith("Verified: 24 checks hold.\n")
     assert f"tried as  {TOKEN}" in verified.out
     assert "can VM.Audit, VM.Backup, VM.Snapshot  (asked and tried)" in verified.out
@@ -77,7 +83,7 @@ def test_the_story_of_the_pair(demo: Site) -> None:
     entry = "acl:1:/vms/9001:felhom-ctl@pve,felhom-ctl@pve!ctl:FelhomSelfBackup:\n"
     demo.edit("user.cfg", entry, entry.replace("felhom-ctl@pve,", ""))
     broken = demo.run("verify", "--format", "junit=verify.xml", "--format", "text")
-    assert broken.status == 4
+    assert broken.status == ExitStatus.REFUSED
     assert broken.out.startswith("Not verified: 6 failures in 24 checks.\n")
     assert f"pvectl explain '{TOKEN}' /vms/9001 VM.Audit" in broken.out
     suite = ET.parse(demo.folder / "verify.xml").getroot()[0]  # noqa: S314 - our own file
@@ -91,8 +97,7 @@ def test_the_story_of_the_pair(demo: Site) -> None:
     secret = (demo.state / "secrets" / "felhom-ctl").read_text().strip()
     for ended in (planned, told, verified, broken):
         assert secret not in ended.out + ended.err
-    for line in grant.splitlines():
-        pveum(SandboxApi(demo.cluster.folder), line.strip())
+    assert len(run_lines(SandboxApi(demo.cluster.folder), grant)) == 1
     assert demo.run(*BACKUP).out.startswith("Yes: ")
 
 
@@ -101,16 +106,16 @@ def test_a_secret_that_the_cluster_no_longer_takes_is_a_failure(
 ) -> None:
     for name, value in demo.env.items():
         monkeypatch.setenv(name, value)
-    assert ask("apply", "--yes", state=demo.state).status == 0
+    assert ask("apply", "--yes", state=demo.state).status == ExitStatus.OK
     secret = demo.state / "secrets" / "felhom-ctl"
     kept = secret.read_text().strip()
     secret.write_text("00000000-0000-4000-8000-000000000000\n")
     refused = ask("verify", state=demo.state)
-    assert refused.status == 4
+    assert refused.status == ExitStatus.REFUSED
     assert f"{TOKEN} cannot be tried" in refused.out
     secret.unlink()
     untried = ask("verify", state=demo.state)
-    assert untried.status == 0
+    assert untried.status == ExitStatus.OK
     assert f"not tried  {TOKEN}: the secret is not known here" in untried.out
     unset = ask("verify", "--as", TOKEN, state=demo.state)
     assert (unset.status, "PVECTL_PROBE_SECRET is not set" in unset.err) == (64, True)
@@ -118,7 +123,7 @@ def test_a_secret_that_the_cluster_no_longer_takes_is_a_failure(
     assert (slip.status, f"did you mean {TOKEN}?" in slip.err) == (64, True)
     monkeypatch.setenv("PVECTL_PROBE_SECRET", kept)
     by_name = ask("verify", "--as", TOKEN, state=demo.state)
-    assert by_name.status == 0, by_name
+    assert by_name.status == ExitStatus.OK, by_name
     assert f"tried as  {TOKEN}" in by_name.out
     assert kept not in by_name.out + by_name.err
 
@@ -136,7 +141,7 @@ def test_who_cannot_log_in_cannot_do_what_the_entries_say(tmp_path: Path) -> Non
     text = (folder / "user.cfg").read_text()
     (folder / "user.cfg").write_text(text.replace("user:alice@ldap:1:", "user:alice@ldap:0:"))
     done = ask("verify", on=folder, state=TEAM_STATE)
-    assert done.status == 4
+    assert done.status == ExitStatus.REFUSED
     assert (
         "alice@ldap cannot VM.PowerMgmt, VM.Snapshot on /vms/9001, but should be able to (disabled)"
         in (" ".join(done.out.split()))
@@ -146,7 +151,7 @@ def test_who_cannot_log_in_cannot_do_what_the_entries_say(tmp_path: Path) -> Non
 def test_without_expectations_there_is_nothing_to_verify(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text("[group.ops]\n")
     done = ask("verify", on=FIXTURES / "team", state=tmp_path)
-    assert done.status == 0
+    assert done.status == ExitStatus.OK
     assert done.out.startswith("Nothing is expected")
 
 
@@ -155,7 +160,7 @@ def test_a_name_that_means_nobody_is_a_failure(tmp_path: Path) -> None:
         '[[expect]]\nwho = "group:Gone"\npath = "/"\ncannot = ["Sys.Modify"]\n'
     )
     done = ask("verify", on=FIXTURES / "team", state=tmp_path)
-    assert done.status == 4
+    assert done.status == ExitStatus.REFUSED
     assert "group:Gone is not an existing user, token or group" in done.out
     assert "- cannot Sys.Modify  (there is no group:Gone)" in done.out
     (check,) = ask_json("verify", on=FIXTURES / "team", state=tmp_path)["checks"]
@@ -194,16 +199,14 @@ def test_an_answer_that_is_not_as_computed_is_a_finding_of_its_own() -> None:
     assert "the cluster gives also VM.Teleport, other than pvectl computes" in shown
 
 
-class Counted:
+@dataclass
+class Counted(Passing):
     """Counts what is asked."""
 
-    def __init__(self, folder: Path) -> None:
-        self.api = SandboxApi(folder, read_only=True)
-        self.actor = self.api.actor
-        self.paths: list[str] = []
+    paths: list[str] = field(default_factory=list)
 
-    def get(self, requests):  # type: ignore[no-untyped-def]
-        self.paths += [dict(one.params).get("path", "all") for one in requests]
+    def get(self, requests: Sequence[Request]) -> list[Any]:
+        self.paths += [str(dict(one.params).get("path", "all")) for one in requests]
         return self.api.get(requests)
 
 
@@ -213,7 +216,7 @@ def test_one_request_serves_all_listed_paths_of_a_principal() -> None:
     from reconciler.kinds.shared.reader import EVERYTHING, read_state
     from reconciler.live.permissions import ask as ask_cluster
 
-    counted = Counted(FIXTURES / "team")
+    counted = Counted(SandboxApi(FIXTURES / "team", read_only=True))
     kinds = ("role", "group", "user", "token", "acl", "pool")
     table = access_table(read_state(counted.api, kinds, {"pool": EVERYTHING})[0])
     wanted = [

@@ -17,7 +17,7 @@ from reconciler.desired.loader import load
 from reconciler.desired.toml.formatter import format_text
 from reconciler.errors import UsageError
 from reconciler.kinds import visible
-from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user.table import UserSpec

@@ -1,18 +1,25 @@
 """A target is in normal form, or says what is wrong with it, without showing it."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
 from reconciler.model.target import Target
 
-TOKEN = {"token_id": "a@pve!x"}
+TOKEN: dict[str, Any] = {"token_id": "a@pve!x"}
 PIN = "AB:" * 31 + "AB"
 
 
+def target_of(endpoints: Any, **more: Any) -> Target:
+    """As the settings file gives it."""
+    return Target(endpoints=endpoints, **TOKEN, **more)
+
+
 def test_endpoints_get_their_port():
-    target = Target(endpoints="https://PVE01.example.com/", **TOKEN)
+    target = target_of("https://PVE01.example.com/")
     assert target.endpoints == ("https://pve01.example.com:8006",)
-    assert Target(endpoints=["https://[::1]", "https://b:443"], **TOKEN).endpoints == (
+    assert target_of(["https://[::1]", "https://b:443"]).endpoints == (
         "https://[::1]:8006",
         "https://b:443",
     )
@@ -21,12 +28,12 @@ def test_endpoints_get_their_port():
 def test_a_sandbox_needs_nobody_who_asks():
     target = Target(endpoints=("sandbox:../lab",))
     assert (target.sandbox_folder, target.actor) == ("../lab", "")
-    assert Target(endpoints="https://a", **TOKEN).sandbox_folder is None
+    assert target_of("https://a").sandbox_folder is None
 
 
 @pytest.mark.parametrize("text", ["ab" * 32, PIN.lower(), f"sha256 Fingerprint={PIN}"])
 def test_fingerprints_may_be_written_in_any_usual_way(text):
-    assert Target(endpoints="https://a", fingerprint=text, **TOKEN).fingerprint == (PIN,)
+    assert target_of("https://a", fingerprint=text).fingerprint == (PIN,)
 
 
 @pytest.mark.parametrize(
@@ -66,5 +73,5 @@ def test_mistakes_are_explained(wrong, told):
 
 
 def test_the_proxys_password_is_not_shown():
-    target = Target(endpoints="https://a", proxy="http://me:hunter22@proxy:3128", **TOKEN)
+    target = target_of("https://a", proxy="http://me:hunter22@proxy:3128")
     assert "hunter22" not in repr(target)

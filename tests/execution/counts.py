@@ -13,8 +13,8 @@ from pathlib import Path
 def main() -> None:
     found: Counter[str] = Counter()
     for line in Path(sys.argv[1]).read_text().splitlines():
-        check, _, number = line.rpartition(" ")
-        found[check] += int(number)
+        check, _, text = line.rpartition(" ")
+        found[check] += int(text)
     for check, number in sorted(found.items()):
         sys.stdout.write(f"{number:>8,}  {check}\n")
     sys.stdout.write(f"{found.total():>8,}  in all\n")

@@ -115,7 +115,7 @@ def child(job: Mapping[str, Any]) -> int:
         descriptor = os.open(job[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(descriptor, number)
     open_api = live.open_api
-    live.open_api = lambda *a, **k: FaultyApi(open_api(*a, **k), job)  # type: ignore[assignment,return-value]
+    live.open_api = lambda *a, **k: FaultyApi(open_api(*a, **k), job)  # type: ignore[assignment]
     if "debug" in job:
         logging.basicConfig(filename=job["debug"], level=logging.DEBUG)
     SkippingClock.ahead = float(job.get("ahead", 0.0))

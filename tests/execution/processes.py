@@ -236,7 +236,7 @@ def site(folder: Path) -> Iterator[Site]:
 def sent_twice(requests: Sequence[Mapping[str, Any]]) -> list[Any]:
     """Requests that arrived more than once."""
     seen: list[Any] = []
-    twice = []
+    twice: list[Any] = []
     for request in requests:
         bare = {key: request[key] for key in ("method", "path", "params")}
         (twice if bare in seen else seen).append(bare)

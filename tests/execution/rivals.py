@@ -6,17 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 from reconciler.errors import Conflict, RequestRefused
+from reconciler.execution.journal.journal import read_journal
+from reconciler.execution.run.context import FRESH
 from reconciler.kinds import kind_of, references, visible
+from reconciler.kinds.role import RoleSpec
+from reconciler.kinds.token import TokenSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.request import Request
-from reconciler.model.run import DONE, ROLLED_BACK, Outcome, RunReport
+from reconciler.model.run import DONE, ROLLED_BACK, STUCK, Direction, Event, Outcome, RunReport
 from reconciler.model.spec import Spec
 from tests.execution.checks import Points, all_points, pivot, requests
 from tests.execution.injected import writes
 from tests.execution.size import count
-from tests.execution.worlds import Bench, look
+from tests.execution.worlds import Bench, World, look
+from tests.execution.worlds import bench as make_bench
 
 THEIRS = "changed by somebody else"
 
@@ -69,8 +75,15 @@ def interfere(api: Api, change: Change) -> Made | None:
     return (look(api).get(change.address),)
 
 
-def rival(bench: Bench, at: int, target: int) -> tuple[RunReport, Made | None]:
-    """Somebody else changes the first object of request `target` before request `at` is decided.
+LATER = FRESH + 0.5
+"""Seconds after which a run looks again before it sends anything."""
+
+
+def rival(
+    bench: Bench, at: int, target: int, pause: float = LATER
+) -> tuple[RunReport, Made | None]:
+    """Somebody else changes the first object of request `target`, `pause` seconds before request
+    `at` is decided.
 
     What they made of it comes back as well, None where that was not possible.
     """
@@ -86,6 +99,7 @@ def rival(bench: Bench, at: int, target: int) -> tuple[RunReport, Made | None]:
         answer = send()
         if number == at - 1 and made is None:
             made = interfere(api, change)
+            bench.clock.sleep(pause)
         return answer
 
     report, _ = bench.apply(writes(api, fault))
@@ -127,6 +141,80 @@ def conflicts_are_seen_at_the_end(bench: Bench, points: Points = all_points) -> 
         else:
             assert report.complete or report.restored, report
         bench.reset()
+
+
+def rivals_inside_the_two_seconds(bench: Bench, points: Points = all_points) -> None:
+    """After the last look and before the write: whatever comes of it, it is as the report says.
+
+    Theirs stays where PVE itself refuses the write or shows the difference afterwards; where the
+    request sets the very same values, it is overwritten, as it would be a moment later.
+    """
+    before = look(bench.world.api)
+    for at in points(requests(bench)[1 : pivot(bench)]):
+        address = bench.plan.steps[at - 1].changes[0].address
+        report, made = rival(bench, at, at, pause=0.0)
+        after = look(bench.world.api)
+        if made and report.outcome == DONE:
+            assert report.complete, report
+            assert after.get(address) != made[0], "said to be done, and is theirs"
+            count("rival inside the two seconds: overwritten")
+        elif made:
+            assert isinstance(report.failure, Conflict | RequestRefused), report
+            kept = _named_by(address, after)
+            assert report.outcome in {ROLLED_BACK, STUCK}, report
+            if report.outcome == ROLLED_BACK:
+                assert _without(after, kept) == _without(before, kept), report
+            count("rival inside the two seconds: found")
+        bench.reset()
+
+
+def conflicts_are_told_before_the_end(bench: Bench) -> None:
+    """Somebody else changes back what this run made; the look that verifies it comes `LATER`, and
+    no step is sent after that."""
+    sent: list[int] = []
+    made: Made | None = None
+    change = bench.plan.steps[0].changes[0]
+
+    def fault(number: int, request: Request, send: Callable[[], Any]) -> Any:
+        nonlocal made
+        sent.append(number)
+        answer = send()
+        if number == 2:
+            made = interfere(bench.world.api, change)
+            bench.clock.sleep(LATER)
+        return answer
+
+    report, path = bench.apply(writes(bench.world.api, fault))
+    assert made, "nothing to see"
+    assert isinstance(report.failure, Conflict), report
+    forward = {e.step for e in read_journal(path) if e.name == "intent" and not _is_back(e)}
+    assert forward == {0, 1}, forward
+    assert look(bench.world.api).get(change.address) == made[0]
+
+
+def _is_back(event: Event) -> bool:
+    return event.direction is Direction.BACK
+
+
+def nothing_irreversible_on_an_unverified_past(world: World) -> None:
+    """A role is changed back right after it was made, and then a token is to go for good."""
+    user = {Address("user", "a@pve"): UserSpec()}
+    gone = {**user, Address("token", "a@pve!old"): TokenSpec()}
+    new = Address("role", "New")
+    plan = make_bench(world, gone, {**user, new: RoleSpec(privileges=("VM.Audit",))})
+    numbers = [n for n, step in enumerate(plan.plan.steps, 1) if step.changes[0].address == new]
+    assert pivot(plan) > numbers[0]
+
+    def fault(number: int, request: Request, send: Callable[[], Any]) -> Any:
+        answer = send()
+        if number == numbers[0]:
+            interfere(world.api, plan.plan.steps[number - 1].changes[0])
+        return answer
+
+    report, _ = plan.apply(writes(world.api, fault))
+    assert isinstance(report.failure, Conflict), report
+    assert report.outcome == ROLLED_BACK, report
+    assert Address("token", "a@pve!old") in look(world.api)
 
 
 def what_hangs_on_it_is_kept(bench: Bench) -> None:

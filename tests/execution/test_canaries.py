@@ -13,6 +13,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from reconciler.errors import ExitStatus
 from reconciler.live.http.client import open_api
 from reconciler.live.redact import Redactor
 from reconciler.model.request import request
@@ -165,32 +166,32 @@ def test_what_is_looked_for_would_be_found() -> None:
 def test_canaries_are_found_nowhere(place: Site) -> None:
     watch = Watch(place)
     plan = str(place.runs / "saved.plan")
-    assert watch.run("plan", "--out", plan, "--format", "json").status == 0
-    assert watch.run("plan", "--format", "markdown", "--format", "text").status == 0
-    assert watch.run("apply", plan, quote=1).status == 9
-    assert watch.run("apply", plan, bug=1).status == 9
-    assert watch.run("status").status == 0
+    assert watch.run("plan", "--out", plan, "--format", "json").status == ExitStatus.OK
+    assert watch.run("plan", "--format", "markdown", "--format", "text").status == ExitStatus.OK
+    assert watch.run("apply", plan, quote=1).status == ExitStatus.RESTORED
+    assert watch.run("apply", plan, bug=1).status == ExitStatus.RESTORED
+    assert watch.run("status").status == ExitStatus.OK
     for at in (3, 5, 7):
         assert watch.run("apply", plan, kill_after=at).status < 0
-        assert watch.run("status", "--format", "json").status == 11
-        assert watch.run("rollback", "--format", "json").status == 0
+        assert watch.run("status", "--format", "json").status == ExitStatus.UNFINISHED
+        assert watch.run("rollback", "--format", "json").status == ExitStatus.OK
     assert watch.run("apply", plan, kill_after=8).status < 0
-    assert watch.run("resume", "--format", "json").status == 0
+    assert watch.run("resume", "--format", "json").status == ExitStatus.OK
     for journal in sorted((place.runs / "a").rglob("*.jsonl")):
         watch.run("show", str(journal), "--format", "json")
         watch.run("show", str(journal))
-    assert watch.run("rotate", "canary@pve!one", "--yes").status == 0
-    assert watch.run("drift", "--format", "json").status == 0
+    assert watch.run("rotate", "canary@pve!one", "--yes").status == ExitStatus.OK
+    assert watch.run("drift", "--format", "json").status == ExitStatus.OK
     (place.state / "in/pbs").write_text(f"{FILES['in/pbs']} 2\n")
     changed = watch.run("plan")
     assert "password was changed" in changed.out
-    assert watch.run("apply", "--yes", quote=1).status == 9
-    assert watch.run("apply", "--yes", "--format", "json").status == 0
-    assert watch.run("import", "--out", str(place.runs / "imported")).status == 0
+    assert watch.run("apply", "--yes", quote=1).status == ExitStatus.RESTORED
+    assert watch.run("apply", "--yes", "--format", "json").status == ExitStatus.OK
+    assert watch.run("import", "--out", str(place.runs / "imported")).status == ExitStatus.OK
     login = f'[target]\nendpoint = "{place.url}"\nfingerprint = "{place.fingerprint}"\n'
     login += 'username = "root@pam"\npassword = { env = "C_LOGIN" }\n'
     (place.state / "pvectl.toml").write_text(login)
-    assert watch.run("trust", "--yes").status == 0
+    assert watch.run("trust", "--yes").status == ExitStatus.OK
     refused = watch.run("plan")
     assert (refused.status, "E_UNTRUSTED_TARGET" in refused.err) == (7, False)
     assert len(watch.secrets) >= 10 + TOKENS

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
-from reconciler.model.spec import State
+import pytest
+
+from reconciler.errors import ApplyNotRestored
+from reconciler.execution.journal.journal import Journal, read_journal
+from reconciler.kinds.token import TokenSpec
+from reconciler.kinds.user.table import UserSpec
+from reconciler.model.address import Address
+from reconciler.model.run_state import RunState
+from reconciler.model.spec import Spec, State
 from tests.execution import checks
+from tests.execution.injected import kill_before
 from tests.execution.size import on_pairs, some
 from tests.execution.worlds import Bench, bench, world
 from tests.support.random_states import with_sinks
@@ -85,3 +97,32 @@ def test_a_busy_lock_is_waited_for(first: State, second: State) -> None:
     with ready(first, second) as plan:
         checks.busy_locks_are_waited_for(plan, second, few)
         checks.half_done_locks_are_noticed(plan, second, few)
+
+
+def test_a_rollback_that_is_impossible_is_refused_at_once() -> None:
+    """The second of two irreversible requests is under way; it can change nothing any more."""
+    tokens = {Address("token", f"a@pve!{name}"): TokenSpec() for name in ("one", "two")}
+    user: dict[Address, Spec] = {Address("user", "a@pve"): UserSpec()}
+    with world() as cluster:
+        plan = bench(cluster, {**user, **tokens}, user)
+        assert checks.pivot(plan) == 1
+        path, _ = checks.crash(plan, kill_before(2))
+        began = plan.clock.now()
+        with pytest.raises(ApplyNotRestored, match="is irreversible and was applied"):
+            plan.roll_back(path)
+        assert plan.clock.now() == began
+        assert plan.resume(path).complete
+
+
+def test_a_journal_of_ten_thousand_steps_is_read_in_under_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    request = {"method": "PUT", "path": ["access", "acl"], "params": [["path", "/vms/100"]]}
+    with Journal.create(tmp_path / "j.jsonl") as journal:
+        for number in range(10_000):
+            journal.write("intent", step=number, direction="forward", time=1.0, request=request)
+            journal.write("done", step=number, direction="forward")
+    begin = time.process_time()
+    assert len(RunState.of(read_journal(journal.path)).announced) == 10_000
+    assert time.process_time() - begin < 1

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.errors import ExitStatus
 from reconciler.execution import identity
 from reconciler.execution.identity import Identity
 from tests.execution.processes import Ended, Site, site
@@ -46,30 +47,30 @@ def other_name(place: Site) -> str:
 
 def test_another_spelling_finds_the_unfinished_run(place: Site, killed: Plan) -> None:
     there = other_name(place)
-    assert at(place, there, "status").status == 11
+    assert at(place, there, "status").status == ExitStatus.UNFINISHED
     refused = at(place, there, "apply", "--yes")
-    assert refused.status == 11, refused
-    assert at(place, there, "resume").status == 0
+    assert refused.status == ExitStatus.UNFINISHED, refused
+    assert at(place, there, "resume").status == ExitStatus.OK
     killed.is_done()
-    assert place.run("status").status == 0
+    assert place.run("status").status == ExitStatus.OK
     assert len(list((place.runs / "a" / "journal").iterdir())) == 1
 
 
 def test_so_does_the_next_node_when_the_first_is_down(place: Site, killed: Plan) -> None:
     there = f"{DEAD} {other_name(place)}"
-    assert at(place, there, "status").status == 11
-    assert at(place, there, "rollback").status == 0
+    assert at(place, there, "status").status == ExitStatus.UNFINISHED
+    assert at(place, there, "rollback").status == ExitStatus.OK
     killed.is_undone()
 
 
 def test_and_the_index_while_no_node_answers(place: Site, killed: Plan) -> None:
-    assert at(place, other_name(place), "status").status == 11
+    assert at(place, other_name(place), "status").status == ExitStatus.UNFINISHED
     index = place.runs / "a" / "clusters.json"
     assert index.stat().st_mode & 0o777 == 0o600
     alias = other_name(place).lower().rstrip("/")
     index.write_text(index.read_text().replace(alias, DEAD))
     told = at(place, DEAD, "status")
-    assert told.status == 11, told
+    assert told.status == ExitStatus.UNFINISHED, told
     assert "Objects according to the journal" in told.out
 
 
@@ -77,9 +78,9 @@ def test_a_plan_is_applied_by_another_address(place: Site) -> None:
     place.reset(place.fresh)
     (place.state / "a.toml").write_text("[group.g1]\n")
     saved = place.runs / "saved.json"
-    assert place.run("plan", "--out", str(saved)).status == 0
+    assert place.run("plan", "--out", str(saved)).status == ExitStatus.OK
     done = at(place, other_name(place), "apply", str(saved))
-    assert done.status == 0, done
+    assert done.status == ExitStatus.OK, done
     place.reset(place.fresh)
 
 
@@ -89,10 +90,10 @@ def test_journals_that_were_kept_by_address_are_found(place: Site, killed: Plan)
     (folder,) = (home / "journal").iterdir()
     folder.rename(folder.with_name(folder.name.replace("127.0.0.1", "localhost")))
     (home / "clusters.json").unlink()
-    assert place.run("status").status == 6, "that address was never used here"
-    assert at(place, other_name(place), "status").status == 11
-    assert place.run("status").status == 11, "the same cluster"
-    assert place.run("rollback").status == 0
+    assert place.run("status").status == ExitStatus.LOCKED, "that address was never used here"
+    assert at(place, other_name(place), "status").status == ExitStatus.UNFINISHED
+    assert place.run("status").status == ExitStatus.UNFINISHED, "the same cluster"
+    assert place.run("rollback").status == ExitStatus.OK
     killed.is_undone()
 
 
@@ -103,9 +104,9 @@ def test_journals_of_two_addresses_come_together(place: Site, killed: Plan) -> N
     other.mkdir()
     for path in [*folder.glob("*.jsonl"), folder / "fence"]:
         path.rename(other / path.name)
-    assert at(place, other_name(place), "status").status == 11
+    assert at(place, other_name(place), "status").status == ExitStatus.UNFINISHED
     assert not list(other.glob("*.jsonl"))
-    assert place.run("resume").status == 0
+    assert place.run("resume").status == ExitStatus.OK
     killed.is_done()
 
 
@@ -119,12 +120,12 @@ def test_another_ca_is_told_and_not_guessed(
     try:
         for command in (["status"], ["apply", "--yes"], ["resume"], ["drift"], ["plan"]):
             asked = place.run(*command)
-            assert asked.status == 7, (command, asked)
+            assert asked.status == ExitStatus.UNREACHABLE, (command, asked)
             assert "shows another CA than the cluster" in asked.err
             assert "pvectl status --cluster-is same" in asked.err
         assert place.run("status", "--cluster-is", answer).status == status
         assert place.run("status").status == status
-        assert place.run("status", "--cluster-is", "other").status == 64
+        assert place.run("status", "--cluster-is", "other").status == ExitStatus.USAGE
     finally:
         ca.write_bytes(before)
     del killed

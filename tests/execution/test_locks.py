@@ -12,19 +12,22 @@ from hypothesis import strategies as st
 
 from reconciler.errors import Locked, Refused, RequestRefused, UnknownOutcome, Unreachable
 from reconciler.execution.apply import apply_plan, resume_run
-from reconciler.execution.journal.journal import Journal
-from reconciler.execution.lock.cluster import LEASE, ClusterLock, Writer, acquire, one_writer
+from reconciler.execution.journal.journal import Journal, read_journal
+from reconciler.execution.lock.cluster import LOOK, ClusterLock, Writer, acquire, one_writer
 from reconciler.execution.lock.local import fences, local_lock, remember_fences
 from reconciler.execution.lock.record import lock_records, unlock
+from reconciler.execution.lock.refusals import LEASE
 from reconciler.execution.run.context import RunContext
 from reconciler.kinds.group import GROUPS, GroupSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.plan import Plan
 from reconciler.model.request import Request
+from reconciler.model.run_state import RunState
 from reconciler.planning.ordering.order import order
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.execution.injected import Killed, kill_before, lose_after, lose_before, writes
+from tests.execution.pair import FIRST, SECOND
 from tests.execution.size import on_pairs
 from tests.execution.worlds import Bench, World, bench, is_declared, look, plan_for, world
 from tests.support.engine import MemorySecrets, Passing, TestClock
@@ -132,6 +135,7 @@ def test_a_lock_is_removed_by_its_number_only(cluster: World, clock: TestClock) 
     with pytest.raises(Locked):
         unlock(cluster.api, lock.mine.fence + 1)
     assert unlock(cluster.api, lock.mine.fence).owner == "a"
+    clock.sleep(LOOK)
     with pytest.raises(Locked, match="lost"):
         lock.renew()
 
@@ -324,6 +328,34 @@ def sleeps_over_its_lease(plan: Bench) -> None:
     mine = take(cluster, plan.clock, "a")
     again, _ = start(plan, mine, cluster.api, resume_run, path)
     assert again.outcome in {"done", "rolled back", "stuck"}
+
+
+def test_a_lock_that_is_taken_over_between_two_looks_is_missed_for_seconds_only() -> None:
+    with world() as cluster:
+        taken_over_between_two_looks(bench(cluster, FIRST, SECOND))
+
+
+def taken_over_between_two_looks(plan: Bench) -> None:
+    """A person removes the lock of a run that lives, and another one takes it."""
+    cluster = plan.world
+    lock = take(cluster, plan.clock, "a")
+    lock.renew()
+    since: list[float] = []
+
+    def fault(at: int, request: Request, send: Callable[[], Any]) -> Any:
+        answer = send()
+        if at == 2:
+            unlock(cluster.api, lock.mine.fence)
+            take(cluster, plan.clock, "b")
+            since.append(plan.clock.now())
+        plan.clock.sleep(1.5)
+        assert plan.clock.now() - since[0] <= LOOK + 1.5 if since else True
+        return answer
+
+    report, path = start(plan, lock, writes(cluster.api, fault), apply_plan)
+    assert report.outcome == "stopped", report
+    assert isinstance(report.failure, Locked)
+    assert not RunState.of(read_journal(path)).is_finished
 
 
 def _something(cluster: World) -> Bench:

@@ -18,7 +18,7 @@ import pytest
 from reconciler.execution import apply, plan_file, rollback
 from reconciler.execution.journal import journal
 from reconciler.execution.lock import cluster as lock
-from reconciler.execution.run import observation, outcome, sender
+from reconciler.execution.run import context, observation, observer, outcome, sender
 from reconciler.execution.run.observation import Observed
 from reconciler.kinds import group
 from reconciler.kinds.group import GroupSpec
@@ -219,7 +219,7 @@ def others_count_as_before(patch: Patch) -> None:
 
     for module in (apply, sender, rollback):
         patch.setattr(module, "observe", kindly)
-    patch.setattr(apply, "_verify", nothing)
+    patch.setattr(observer, "verify", nothing)
 
 
 def no_halves(patch: Patch) -> None:
@@ -253,6 +253,11 @@ def not_synced(patch: Patch) -> None:
         journal.os.write(self._descriptor, line)
 
     patch.setattr(journal.Journal, "_append", append)
+
+
+def lock_looked_at_once(patch: Patch) -> None:
+    patch.setattr(lock, "LOOK", float("inf"))
+    patch.setattr(lock.ClusterLock, "note", nothing)
 
 
 def seal_not_checked(patch: Patch) -> None:
@@ -342,7 +347,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no last look",
-        instead((apply, "_verify"), (apply, "_refuse_incomplete")),
+        instead((observer, "verify"), (apply, "_refuse_incomplete")),
         on_the_pair(rivals.conflicts_are_seen_at_the_end, every_third),
     ),
     Mutation(
@@ -407,7 +412,7 @@ MUTATIONS = (
     Mutation("no seal", seal_not_checked, on_a_plan_file),
     Mutation(
         "live locks overlooked",
-        instead((lock, "_reject_live")),
+        instead((lock, "reject_live")),
         on_a_cluster(
             test_locks.test_a_second_run_is_refused_and_told_who_and_what_to_type, TestClock()
         ),
@@ -421,6 +426,31 @@ MUTATIONS = (
         "lease not checked",
         instead((lock.ClusterLock, "renew")),
         on_the_pair(test_locks.sleeps_over_its_lease),
+    ),
+    Mutation(
+        "a lock is looked at once only",
+        lock_looked_at_once,
+        on_the_pair(test_locks.taken_over_between_two_looks),
+    ),
+    Mutation(
+        "a look never grows old",
+        instead((context.RunContext, "is_fresh"), of=lambda *_: True),
+        on_the_pair(rivals.conflicts_stop_the_run, every_third),
+    ),
+    Mutation(
+        "nothing behind is verified",
+        instead((observer, "verify")),
+        on_the_pair(rivals.conflicts_are_told_before_the_end),
+    ),
+    Mutation(
+        "own writes are taken for a rival's",
+        instead((observer, "overlaid"), of=lambda state, _: state),
+        on_the_pair(plain),
+    ),
+    Mutation(
+        "no way back before all behind is verified",
+        instead((observer, "Undo"), of=type("Undo", (), {"NONE": object()})),
+        on_a_cluster(rivals.nothing_irreversible_on_an_unverified_past),
     ),
     Mutation("numbers go back", instead((lock, "fences"), of=lambda _: frozenset()), numbers_grow),
     Mutation(

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import assume, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from reconciler.kinds import all_kinds, kind_of, references, visible
 from reconciler.kinds.shared.ungiven import Rule, rules
+from reconciler.kinds.storage.table import StorageSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Undo
 from reconciler.model.declared import Declared, Desired
@@ -19,7 +20,8 @@ from reconciler.model.policy import Manage, Mode, Policy
 from reconciler.model.spec import Spec, State
 from reconciler.planning.builder import build_plan
 from reconciler.planning.request import PlanRequest
-from tests.execution.worlds import NOW, PASSED, Bench, World, bench, is_as_before, look, world
+from tests.execution.worlds import PASSED, Bench, World, bench, is_as_before, look, world
+from tests.support.engine import NOW
 from tests.support.random_states import states
 
 HERE = Source("state.toml", 1)
@@ -41,7 +43,7 @@ def is_possible(address: Address, old: Spec, new: Spec, there: State) -> bool:
 
 def written(spec: Spec, left: frozenset[str]) -> Spec:
     """A storage's file says no more than what it gives."""
-    if not hasattr(spec, "unset"):
+    if not isinstance(spec, StorageSpec):
         return spec
     options = tuple(one for one in spec.options if one[0] not in left)
     unset = tuple(name for name in spec.unset if name not in left)
@@ -67,7 +69,7 @@ def plan(of: World, files: dict[Address, Declared]) -> Any:
     return build_plan(Desired(objects=files, policy=ADDITIVE), look(of.api), Facts(), question).plan
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=60, deadline=None, phases=[Phase.generate])
 @given(cases())
 def test_apply_changes_only_what_is_given_and_rollback_restores_all(case):
     first, files = case
@@ -89,7 +91,7 @@ def test_apply_changes_only_what_is_given_and_rollback_restores_all(case):
             left = declared.unspecified
             assert after[address].parts(left) == spec.parts(left), address
             given_keys = set(open_keys(address)) - left
-            if not hasattr(declared.spec, "unset"):
+            if not isinstance(declared.spec, StorageSpec):
                 shown = visible(address, declared.spec)
                 for key, value in shown.parts(given_keys - {"keys"}).items():
                     assert after[address].parts([key])[key] == value, (address, key)

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.execution.lock.cluster import LEASE
+from reconciler.errors import ExitStatus
+from reconciler.execution.lock.cluster import LOOK
 from reconciler.execution.lock.record import lock_records
+from reconciler.execution.lock.refusals import LEASE
 from reconciler.kinds.group import GroupSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Undo
@@ -103,7 +105,7 @@ def test_sigkill_around_every_request_and_then_resume(
         for at in few(range(1, plan.total + 1)) if plan.steps else ():
             assert place.run("apply", str(plan.file), **{when: at}).status == -signal.SIGKILL
             resumed = place.run("resume")
-            assert resumed.status == 0, resumed
+            assert resumed.status == ExitStatus.OK, resumed
             plan.is_done()
             place.reset(plan.before)
             count("SIGKILL, resume")
@@ -120,7 +122,7 @@ def test_sigkill_around_every_request_and_then_rollback(
         for at in few(range(1, min(last, plan.total - 1) + 1)) if plan.steps else ():
             assert place.run("apply", str(plan.file), **{when: at}).status == -signal.SIGKILL
             taken_back = place.run("rollback")
-            assert taken_back.status == 0, taken_back
+            assert taken_back.status == ExitStatus.OK, taken_back
             plan.is_undone()
             assert lock_records(place.world.api) == []
             place.reset(plan.before)
@@ -140,7 +142,7 @@ def test_sigkill_around_every_request_of_the_rollback_and_then_resume(
             killed = place.run("rollback", **{when: at})
             if killed.status == -signal.SIGKILL:
                 resumed = place.run("resume")
-                assert resumed.status == 0, resumed
+                assert resumed.status == ExitStatus.OK, resumed
             plan.is_undone()
             place.reset(plan.before)
             count("SIGKILL in the rollback, resume")
@@ -164,9 +166,9 @@ def test_signals_finish_the_request_and_take_everything_back(
 
 def _is_one_or_the_other(plan: Plan, ended: Ended, status: int) -> None:
     """As before or as declared with this status, else a journal that leads there."""
-    if ended.status == 10:
+    if ended.status == ExitStatus.NOT_RESTORED:
         assert "point of no return" in ended.out, ended
-        assert plan.place.run("resume").status == 0
+        assert plan.place.run("resume").status == ExitStatus.OK
         plan.is_done()
         return
     assert ended.status == status, ended
@@ -185,9 +187,9 @@ def test_a_second_signal_stops_at_once_and_resume_finishes(
     for when in ("signal_before", "signal_after"):
         for at in few(range(LOCKED + 1, plan.total)):
             fault = {when: [at, int(signal.SIGTERM), 2]}
-            assert place.run("apply", str(plan.file), **fault).status == 10
-            assert place.run("status").status == 11
-            assert place.run("resume").status == 0
+            assert place.run("apply", str(plan.file), **fault).status == ExitStatus.NOT_RESTORED
+            assert place.run("status").status == ExitStatus.UNFINISHED
+            assert place.run("resume").status == ExitStatus.OK
             plan.is_done()
             place.reset(plan.before)
             count("second signal")
@@ -206,9 +208,9 @@ def test_a_signal_changes_nothing_on_the_way_back(pair: Plan) -> None:
         if times == 2:
             assert "stopped at once: `pvectl status" in ended.err
             told = pair.place.run("status")
-            assert told.status == 11
+            assert told.status == ExitStatus.UNFINISHED
             assert "Run `pvectl resume` to finish the rollback" in told.out
-            assert pair.place.run("resume").status == 0
+            assert pair.place.run("resume").status == ExitStatus.OK
         pair.is_undone()
         pair.again()
 
@@ -220,7 +222,7 @@ def test_a_signal_while_the_lock_is_taken_leaves_everything_as_it_was(pair: Plan
             ended = pair.place.run("apply", str(pair.file), **fault)
             assert ended.status == 128 + signal.SIGTERM, ended
             assert "stopping as soon as the lock is released" in ended.err
-            assert pair.place.run("status").status == 0
+            assert pair.place.run("status").status == ExitStatus.OK
             pair.is_undone()
             pair.again()
 
@@ -236,7 +238,7 @@ def test_a_signal_at_any_time_leaves_one_state_or_a_journal(pair: Plan) -> None:
         ended = pair.place.end(started)
         if ended.status == -signal.SIGTERM:  # before the run began, or after it had ended
             resumed = pair.place.run("resume")
-            assert resumed.status == 0, resumed
+            assert resumed.status == ExitStatus.OK, resumed
         else:
             assert ended.status in {0, 128 + signal.SIGTERM}, ended
         if pair.place.world.files()["user.cfg"] == pair.before["user.cfg"]:
@@ -250,18 +252,18 @@ def test_a_signal_at_any_time_leaves_one_state_or_a_journal(pair: Plan) -> None:
 def test_an_unfinished_run_is_told_and_blocks_the_next_one(pair: Plan) -> None:
     pair.place.run("apply", str(pair.file), kill_after=4)
     refused = pair.place.run("apply", str(pair.file))
-    assert refused.status == 11
+    assert refused.status == ExitStatus.UNFINISHED
     assert "pvectl resume" in refused.err
     assert "pvectl rollback" in refused.err
     told = pair.place.run("status")
-    assert told.status == 11
+    assert told.status == ExitStatus.UNFINISHED
     assert "Untouched: 3" in told.out
     assert "Done: 2" in told.out
     as_json = pair.place.run("status", "--format", "json")
     assert '"role.Backup":"done"' in as_json.out
-    assert pair.place.run("rollback").status == 0
+    assert pair.place.run("rollback").status == ExitStatus.OK
     pair.is_undone()
-    assert pair.place.run("status").status == 0
+    assert pair.place.run("status").status == ExitStatus.OK
     pair.again()
 
 
@@ -269,10 +271,10 @@ def test_a_killed_run_does_not_lock_its_own_machine_out(pair: Plan) -> None:
     last = pair.total
     assert pair.place.run("apply", str(pair.file), kill_before=last).status == -signal.SIGKILL
     assert len(lock_records(pair.place.world.api)) == 1
-    assert pair.place.run("status").status == 6
+    assert pair.place.run("status").status == ExitStatus.LOCKED
     file = pair.place.plan({Address("group", "next"): GroupSpec()})
     again = pair.place.run("apply", str(file))
-    assert again.status == 0, again
+    assert again.status == ExitStatus.OK, again
     assert "took over lock " in again.err
     pair.again()
 
@@ -280,7 +282,7 @@ def test_a_killed_run_does_not_lock_its_own_machine_out(pair: Plan) -> None:
 def test_resume_removes_the_lock_of_a_run_that_died_at_its_very_end(pair: Plan) -> None:
     assert pair.place.run("apply", str(pair.file), kill_before=pair.total).status < 0
     cleared = pair.place.run("resume")
-    assert cleared.status == 0
+    assert cleared.status == ExitStatus.OK
     assert " of a dead run" in cleared.err
     assert lock_records(pair.place.world.api) == []
     pair.again()
@@ -289,25 +291,25 @@ def test_resume_removes_the_lock_of_a_run_that_died_at_its_very_end(pair: Plan) 
 def test_without_a_place_for_the_journal_nothing_is_sent(pair: Plan) -> None:
     (pair.place.runs / "file").write_text("no folder")
     refused = pair.place.run("apply", str(pair.file), machine="file/home")
-    assert refused.status == 9, refused
+    assert refused.status == ExitStatus.RESTORED, refused
     assert pair.place.requests(lock=True) == []
     pair.again()
 
 
 def test_a_digest_that_was_not_approved_is_refused(pair: Plan) -> None:
     refused = pair.place.run("apply", str(pair.file), "--approve", "0123456789")
-    assert refused.status == 5, refused
+    assert refused.status == ExitStatus.STALE, refused
     assert pair.place.requests(lock=True) == []
     text = pair.file.read_text()
     digest = text.split('"digest":"')[1][:64]
-    assert pair.place.run("apply", str(pair.file), "--approve", digest[:12]).status == 0
+    assert pair.place.run("apply", str(pair.file), "--approve", digest[:12]).status == ExitStatus.OK
     pair.again()
 
 
 def test_a_plan_that_the_cluster_has_left_behind_is_refused(pair: Plan) -> None:
-    assert pair.place.run("apply", str(pair.file)).status == 0
+    assert pair.place.run("apply", str(pair.file)).status == ExitStatus.OK
     refused = pair.place.run("apply", str(pair.file))
-    assert refused.status == 5, refused
+    assert refused.status == ExitStatus.STALE, refused
     assert "already applied: the cluster is as this plan wants it" in refused.err
     pair.again()
 
@@ -328,7 +330,7 @@ def test_several_runs_at_once_never_mix(place: Site, number: int) -> None:
         ended = place.end(started)
         del running[machine]
         assert ended.status in {0, 6}, ended
-        if ended.status == 6:
+        if ended.status == ExitStatus.LOCKED:
             running[machine] = start(machine)
     assert {f"m{m}-{n}" for m in range(number) for n in range(3)} <= {
         line.split(":")[1]
@@ -370,14 +372,14 @@ def test_a_killed_holder_is_waited_for_and_then_taken_over(place: Site, pair: Pl
     other = _groups(place, 7)
     assert place.run("apply", str(pair.file), kill_after=4).status == -signal.SIGKILL
     locked = place.run("apply", str(other), machine="b")
-    assert locked.status == 6, locked
+    assert locked.status == ExitStatus.LOCKED, locked
     assert "pvectl unlock --fence" in locked.err
     taken = place.run("apply", str(other), machine="b", ahead=LEASE + 1)
-    assert taken.status == 0, taken
+    assert taken.status == ExitStatus.OK, taken
     asked = place.run("resume")
-    assert asked.status == 11, asked
+    assert asked.status == ExitStatus.UNFINISHED, asked
     assert "another run may have written to this cluster since this one stopped" in asked.err
-    assert place.run("resume", "--yes").status == 0
+    assert place.run("resume", "--yes").status == ExitStatus.OK
     _one_writer_at_a_time_but(place, turns=3)
     pair.again()
 
@@ -394,37 +396,41 @@ def test_a_run_that_sleeps_over_its_lease_writes_nothing_more(place: Site, pair:
     while len(place.requests()) < 2:
         time.sleep(0.01)
     taken = place.run("apply", str(other), machine="b", ahead=LEASE + 1)
-    assert taken.status == 0, taken
+    assert taken.status == ExitStatus.OK, taken
+    time.sleep(LOOK)
     awake.touch()
     stopped = place.end(started)
-    assert stopped.status == 10, stopped
+    assert stopped.status == ExitStatus.NOT_RESTORED, stopped
     assert "lost" in stopped.out
     _one_writer_at_a_time_but(place, turns=2)
-    assert place.run("resume").status == 11
-    assert place.run("resume", "--yes").status == 0
+    assert place.run("resume").status == ExitStatus.UNFINISHED
+    assert place.run("resume", "--yes").status == ExitStatus.OK
     pair.again()
 
 
 def test_a_finished_run_is_rolled_back_on_demand_only_with_the_lock(
     place: Site, pair: Plan
 ) -> None:
-    assert place.run("apply", str(pair.file)).status == 0
+    assert place.run("apply", str(pair.file)).status == ExitStatus.OK
     (journal,) = (place.runs / "a").rglob("*.jsonl")
     other = _groups(place, 9)
     assert place.run("apply", str(other), machine="b", kill_after=3).status < 0
-    assert place.run("rollback", str(journal), "--yes").status == 6
-    assert place.run("status").status == 6, "the journal is closed as before"
-    assert place.run("resume", machine="b").status == 0
+    assert place.run("rollback", str(journal), "--yes").status == ExitStatus.LOCKED
+    assert place.run("status").status == ExitStatus.LOCKED, "the journal is closed as before"
+    assert place.run("resume", machine="b").status == ExitStatus.OK
     taken_back = place.run("rollback", str(journal), "--yes")
-    assert taken_back.status == 0, taken_back
-    assert place.run("status").status == 0
+    assert taken_back.status == ExitStatus.OK, taken_back
+    assert place.run("status").status == ExitStatus.OK
     pair.again()
 
 
 def test_unlock_removes_a_lock_by_its_number(place: Site, pair: Plan) -> None:
     place.run("apply", str(pair.file), kill_after=3)
     (holder,) = lock_records(place.world.api)
-    assert place.run("unlock", "--fence", str(holder.fence + 1), machine="b").status == 6
-    assert place.run("unlock", "--fence", str(holder.fence), machine="b").status == 0
+    assert (
+        place.run("unlock", "--fence", str(holder.fence + 1), machine="b").status
+        == ExitStatus.LOCKED
+    )
+    assert place.run("unlock", "--fence", str(holder.fence), machine="b").status == ExitStatus.OK
     assert lock_records(place.world.api) == []
     pair.again()

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.spec import Spec
-from tests.execution import checks
+from tests.execution import checks, worlds
 from tests.execution.worlds import Bench, bench, world
 from tests.kinds.samples import declared
 
@@ -45,7 +45,7 @@ def test_nothing_is_lost_on_the_way(plan: Bench) -> None:
     assert len(ordered) - 1 - ordered[::-1].index(ENTRY) > ordered.index(storage) + 1
     report, _ = plan.apply(plan.world.api)
     assert report.complete, report
-    checks.is_declared(plan.world, SECOND)
+    worlds.is_declared(plan.world, SECOND)
 
 
 def test_a_refusal_at_any_step_brings_everything_back(plan: Bench) -> None:

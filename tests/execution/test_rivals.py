@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reconciler.model.spec import State
 from tests.execution import rivals
+from tests.execution.pair import FIRST, SECOND
 from tests.execution.size import on_pairs, some
 from tests.execution.test_tokens import STATE
 from tests.execution.worlds import bench, world
@@ -29,6 +30,24 @@ def test_a_change_of_somebody_else_after_a_request_is_seen_at_the_end(
 ) -> None:
     with world() as cluster:
         rivals.conflicts_are_seen_at_the_end(bench(cluster, first, second), few)
+
+
+@on_pairs(6, 60)
+def test_a_change_of_somebody_else_inside_the_two_seconds_is_never_told_wrong(
+    first: State, second: State
+) -> None:
+    with world() as cluster:
+        rivals.rivals_inside_the_two_seconds(bench(cluster, first, second), few)
+
+
+def test_what_somebody_else_changed_back_stops_the_run_at_the_next_look() -> None:
+    with world() as cluster:
+        rivals.conflicts_are_told_before_the_end(bench(cluster, FIRST, SECOND))
+
+
+def test_nothing_irreversible_is_sent_before_all_behind_is_verified() -> None:
+    with world() as cluster:
+        rivals.nothing_irreversible_on_an_unverified_past(cluster)
 
 
 def test_what_somebody_else_hung_on_a_new_user_keeps_it() -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.execution.lock.cluster import LEASE
+from reconciler.errors import ExitStatus
 from reconciler.execution.lock.record import lock_records
+from reconciler.execution.lock.refusals import LEASE
 from reconciler.execution.plan_file import save_plan
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.user.table import UserSpec
@@ -51,7 +52,7 @@ def other_machine(place: Site, state: Mapping[Address, Spec]) -> dict[str, bytes
         file = place.runs / "plan-b.json"
         save_plan(plan, file, int(time.time()))
         done = place.run("apply", str(file), machine="b", ahead=AHEAD)
-        assert done.status == 0, done
+        assert done.status == ExitStatus.OK, done
     assert plan_for(place.world.api, state).steps == ()
     return place.world.files()
 
@@ -83,14 +84,14 @@ def test_a_cluster_that_another_machine_completed_is_left_alone(
         if announced(place):
             assert refused.status in {64, 10}, (at, refused)
         untouched(place, healthy)
-        if refused.status != 0:
+        if refused.status != ExitStatus.OK:
             resumed = place.run("resume", ahead=2 * AHEAD)
-            assert resumed.status == 0, (at, resumed)
+            assert resumed.status == ExitStatus.OK, (at, resumed)
             itself = when == "kill_after" and at == points[-1]
             ending = "Apply complete:" if itself else "Completed by another run:"
             assert ending in resumed.out, resumed
             untouched(place, healthy)
-            assert place.run("status").status == 0
+            assert place.run("status").status == ExitStatus.OK
         place.reset(plan.before)
         count("SIGKILL, completed by another run, resume")
     plan.clean()
@@ -112,17 +113,17 @@ def lost(place: Site, at: int = LOCKED + 2) -> tuple[Plan, dict[str, bytes]]:
 def test_what_differs_is_named_and_a_person_chooses(place: Site) -> None:
     plan, healthy = lost(place)
     ended = place.run("resume", ahead=2 * AHEAD)
-    assert ended.status == 11, ended
+    assert ended.status == ExitStatus.UNFINISHED, ended
     assert "not as this run declares it: group.g2" in ended.err
     for command in ("resume --abandon", "resume --yes", "rollback"):
         assert f"pvectl {command}" in ended.err
     untouched(place, healthy)
     told = place.run("status")
-    assert told.status == 11
+    assert told.status == ExitStatus.UNFINISHED
     assert "Another run may have written since" in " ".join(told.out.split())
     assert json.loads(place.run("status", "--format", "json").out)["run"]["overtaken"] is True
     asked = place.run("rollback", ahead=2 * AHEAD)
-    assert asked.status == 64
+    assert asked.status == ExitStatus.USAGE
     assert "delete group g1" in asked.err
     untouched(place, healthy)
     plan.clean()
@@ -131,20 +132,22 @@ def test_what_differs_is_named_and_a_person_chooses(place: Site) -> None:
 def test_going_on_stops_at_what_others_made_and_undoes_nothing(place: Site) -> None:
     plan, healthy = lost(place)
     ended = place.run("resume", "--yes", ahead=2 * AHEAD)
-    assert ended.status == 10, ended
+    assert ended.status == ExitStatus.NOT_RESTORED, ended
     assert "group.g2" in ended.out
     untouched(place, healthy)
-    assert place.run("resume", ahead=2 * AHEAD).status == 11, "a person is asked again"
+    assert place.run("resume", ahead=2 * AHEAD).status == ExitStatus.UNFINISHED, (
+        "a person is asked again"
+    )
     plan.clean()
 
 
 def test_an_abandoned_run_leaves_the_cluster_as_it_is(place: Site) -> None:
     plan, healthy = lost(place)
     closed = place.run("resume", "--abandon", ahead=2 * AHEAD)
-    assert closed.status == 0, closed
+    assert closed.status == ExitStatus.OK, closed
     assert "Closed: the cluster was left as it is." in closed.out
     untouched(place, healthy)
-    assert place.run("status").status == 0
+    assert place.run("status").status == ExitStatus.OK
     plan.clean()
 
 
@@ -164,7 +167,7 @@ def test_a_rollback_that_died_is_not_continued_over_the_work_of_others(place: Si
     assert place.run("rollback", kill_after=LOCKED + 2).status == -signal.SIGKILL
     healthy = other_machine(place, plan.second)
     resumed = place.run("resume", ahead=2 * AHEAD)
-    assert resumed.status == 0, resumed
+    assert resumed.status == ExitStatus.OK, resumed
     assert "Completed by another run" in resumed.out
     untouched(place, healthy)
     plan.clean()
@@ -176,7 +179,7 @@ def test_a_token_that_another_run_may_have_made_keeps_its_secret(place: Site) ->
     there = {address: spec for address, spec in plan.second.items() if address.kind != "acl"}
     healthy = other_machine(place, {**there, **STATE})
     stopped = place.run("resume", "--yes", ahead=2 * AHEAD)
-    assert stopped.status == 10, stopped
+    assert stopped.status == ExitStatus.NOT_RESTORED, stopped
     assert "`pvectl resume --abandon`, then" in " ".join(stopped.out.split())
     untouched(place, healthy)
     plan.clean()
@@ -184,13 +187,13 @@ def test_a_token_that_another_run_may_have_made_keeps_its_secret(place: Site) ->
 
 def test_a_finished_run_is_not_undone_while_another_one_is_unfinished(place: Site) -> None:
     plan = Plan(place, {}, STATE)
-    assert place.run("apply", str(plan.file)).status == 0
+    assert place.run("apply", str(plan.file)).status == ExitStatus.OK
     (journal,) = (place.runs / "a").rglob("*.jsonl")
     file = place.plan({**STATE, Address("group", "g3"): GroupSpec()})
     assert place.run("apply", str(file), kill_after=LOCKED + 1).status == -signal.SIGKILL
     healthy = place.world.files()
     blocked = place.run("rollback", str(journal), "--yes")
-    assert blocked.status == 11, blocked
+    assert blocked.status == ExitStatus.UNFINISHED, blocked
     untouched(place, healthy)
     plan.clean()
 
@@ -204,6 +207,6 @@ def test_a_conflict_after_an_interruption_undoes_nothing(place: Site) -> None:
     place.world.api.send(request("POST", *groups, groupid="g2", comment="by hand"))
     healthy = place.world.files()
     stopped = place.run("resume")
-    assert stopped.status == 10, stopped
+    assert stopped.status == ExitStatus.NOT_RESTORED, stopped
     untouched(place, healthy)
     plan.clean()

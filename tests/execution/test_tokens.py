@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.errors import ApplyNotRestored, RequestRefused
 from reconciler.execution.journal.journal import read_journal
-from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user.table import UserSpec

@@ -76,4 +76,4 @@ def test_what_no_empty_value_clears_is_unset_by_name(tmp_path: Path, text: str, 
 def test_a_table_without_unset_has_nothing_to_check() -> None:
     check_unset(all_kinds()["user"].table())
     with pytest.raises(InvalidValue):
-        check_unset(all_kinds()["realm"].table(unset=["nothing"]))
+        check_unset(all_kinds()["realm"].table.model_validate({"unset": ["nothing"]}))

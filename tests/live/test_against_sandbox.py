@@ -1,5 +1,7 @@
 """The live API against the embedded Proxmox VE, over real HTTPS."""
 
+from typing import Any
+
 import pytest
 
 from reconciler.errors import (
@@ -39,8 +41,8 @@ def connect(sandbox):
         trust = (
             {} if {"ca_file", "fingerprint"} & more.keys() else {"fingerprint": sandbox.fingerprint}
         )
-        who = {} if "username" in more or "token_id" in more else ROOT
-        target = Target(endpoints=sandbox.url, **who, **trust, **more)
+        who: dict[str, Any] = {} if "username" in more or "token_id" in more else ROOT
+        target = Target(endpoints=(sandbox.url,), **who, **trust, **more)
         opened.append(open_api(target, secret, read_only=read_only))
         return opened[-1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -20,8 +21,21 @@ from tests.support.command import copy_fixture
 from tests.support.replay import recordings
 
 GONE = object()
-WHOLE = (None, [], {}, "x", 5, [None], [{}], [[]], {"a": 1}, {"a": {"b": "c"}})
-SINGLE = (GONE, None, "", [], {"k": "v"}, [[]], -1, 10**30, True, "\ud800", "a\nb", "é|b:c")
+WHOLE: tuple[Any, ...] = (None, [], {}, "x", 5, [None], [{}], [[]], {"a": 1}, {"a": {"b": "c"}})
+SINGLE: tuple[Any, ...] = (
+    GONE,
+    None,
+    "",
+    [],
+    {"k": "v"},
+    [[]],
+    -1,
+    10**30,
+    True,
+    "\ud800",
+    "a\nb",
+    "é|b:c",
+)
 STATE = """
 [role.R]
 privileges = ["VM.Audit"]
@@ -119,17 +133,21 @@ def with_value(answer: Any, place: tuple[Any, ...], value: Any) -> Any:
     return answer
 
 
+def instead(whole: Any, _: Any) -> Any:
+    return copy.deepcopy(whole)
+
+
 def alterations(key: Key, answer: Any, values: Sequence[Any]) -> Iterator[tuple[str, Change]]:
     """Of the whole, and of each field that is looked at."""
     for whole in WHOLE:
-        yield repr(whole), lambda _, whole=whole: copy.deepcopy(whole)
+        yield repr(whole), partial(instead, whole)
     for place in places(answer):
         if not is_refused(key, with_value(copy.deepcopy(answer), place, [[]])):
             continue
         for value in values:
             yield (
                 f"{place} {value!r}",
-                lambda found, place=place, value=value: with_value(found, place, value),
+                partial(with_value, place=place, value=value),
             )
 
 

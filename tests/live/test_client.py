@@ -5,6 +5,7 @@ import resource
 import threading
 import time
 import zlib
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def connect(certificate):
     opened = []
 
     def to(*endpoints, read_only=False, secret=SECRET, parallel=6, clock=None, **more):
-        who = {} if "username" in more else {"token_id": "admin@pve!ci"}
+        who: dict[str, Any] = {} if "username" in more else {"token_id": "admin@pve!ci"}
         target = Target(
             endpoints=tuple(getattr(one, "endpoint", one) for one in endpoints),
             fingerprint=certificate.fingerprint,
@@ -335,13 +336,33 @@ def test_a_read_on_a_connection_that_the_server_just_closed_is_sent_again(start,
     assert len(node.requests) == 3
 
 
-def test_a_write_never_uses_a_connection_that_may_be_stale(start, connect):
+def test_writes_share_a_connection_of_their_own(start, connect):
+    node = start()
+    api = connect(node)
+    api.get([VERSION])
+    for _ in range(3):
+        api.send(WRITE)
+    assert node.connections == 2
+
+
+def test_a_write_never_uses_a_connection_that_may_be_stale(start, connect, monkeypatch):
+    monkeypatch.setattr(live_api, "REUSED_WITHIN", 0.0)
     node = start()
     api = connect(node)
     api.get([VERSION])
     api.send(WRITE)
     api.send(WRITE)
     assert node.connections == 3
+
+
+def test_a_write_on_a_kept_connection_that_broke_may_have_arrived(start, connect):
+    node = start()
+    node.behave = lambda _: answer(None) if len(node.requests) == 1 else None
+    api = connect(node)
+    api.send(WRITE)
+    with pytest.raises(UnknownOutcome):
+        api.send(WRITE)
+    assert len(node.requests) == 2
 
 
 # several endpoints
@@ -496,15 +517,19 @@ def test_clearing_what_may_be_cleared_is_sent(start, connect):
 # tickets
 
 
+FORMS: list[str] = []
+"""What was sent to log in, since the test began."""
+
+
 def login(received):
-    number = received.body.count("password") and len(login.forms) + 1
-    login.forms.append(received.body)
+    number = received.body.count("password") and len(FORMS) + 1
+    FORMS.append(received.body)
     return answer({"ticket": f"PVE:root@pam:6B0507D8::{number}+/=", "CSRFPreventionToken": "6B:x"})
 
 
 @pytest.fixture
 def with_login(start):
-    login.forms = []
+    FORMS.clear()
     return start(
         lambda received: login(received) if "ticket" in received.target else answer("hello")
     )
@@ -515,7 +540,7 @@ def test_a_password_becomes_a_ticket_that_is_renewed_in_time(with_login, connect
     api = connect(with_login, username="root@pam", secret="pa ss;=", clock=lambda: now[0])
     api.get([VERSION] * 6)
     api.send(WRITE)
-    assert login.forms == ["username=root%40pam&password=pa+ss%3B%3D"]
+    assert FORMS == ["username=root%40pam&password=pa+ss%3B%3D"]
     sent = {one.method: one.headers for one in with_login.requests if "ticket" not in one.target}
     assert sent["GET"]["cookie"] == "PVEAuthCookie=PVE%3Aroot%40pam%3A6B0507D8%3A%3A1%2B%2F%3D"
     assert sent["PUT"]["cookie"] == sent["GET"]["cookie"]
@@ -523,10 +548,10 @@ def test_a_password_becomes_a_ticket_that_is_renewed_in_time(with_login, connect
     assert "csrfpreventiontoken" not in sent["GET"]
     now[0] += 3599
     api.get([VERSION])
-    assert len(login.forms) == 1
+    assert len(FORMS) == 1
     now[0] += 1
     api.get([VERSION])
-    assert len(login.forms) == 2
+    assert len(FORMS) == 2
 
 
 def test_a_read_only_connection_may_log_in(with_login, connect):

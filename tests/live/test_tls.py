@@ -2,6 +2,7 @@
 
 import base64
 import os
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -13,7 +14,7 @@ from reconciler.model.target import Target
 from tests.support.network import Node, Proxy, answer, make_certificate
 
 SECRET = "5e3f8a52-9c1d-4b7e-8a6f-0d2c4e6a8b10"
-TOKEN = {"token_id": "admin@pve!ci"}
+TOKEN: dict[str, Any] = {"token_id": "admin@pve!ci"}
 PASSWORD = {"username": "root@pam"}
 VERSION = request("GET", "version")
 WRITE = request("POST", "access", "groups", groupid="ops")
@@ -182,6 +183,22 @@ def test_an_unusable_ca_file_is_named(node, tmp_path, content, connect):
         file.write_text(content)
     with pytest.raises(FilesInvalid, match=r"ca\.pem"):
         connect(node, ca_file=str(file))
+
+
+@pytest.mark.parametrize("pinned", [True, False], ids=["fingerprint", "CA"])
+def test_a_certificate_that_changes_on_the_way_gets_nothing_more(
+    node, certificate, named, pinned, connect
+):
+    trust = {"fingerprint": certificate.fingerprint} if pinned else {"ca_file": str(certificate.ca)}
+    api = connect(node, read_only=False, **trust)
+    node.behave = lambda _: answer("hello").replace(b"Keep-Alive", b"close")
+    assert api.get([VERSION]) == ["hello"]
+    seen = node.raw
+    node.show(named.pem)
+    for call in (lambda: api.get([VERSION]), lambda: api.send(WRITE)):
+        with pytest.raises(CertificateNotTrusted):
+            call()
+    assert node.raw == seen
 
 
 def test_a_server_without_tls_is_not_talked_to(certificate, connect):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,8 +77,13 @@ def test_lists_dates_switches_and_cleared_fields_read_as_words() -> None:
     }
 
 
+def _section(spec: Any, **fields: Any) -> Any:
+    """As the files give it: tables in place of pairs."""
+    return spec(**fields)
+
+
 def test_options_stand_one_per_line_and_switches_are_words() -> None:
-    spec = StorageSpec(type="dir", options={"content": ["iso", "backup"], "shared": "1"})
+    spec = _section(StorageSpec, type="dir", options={"content": ["iso", "backup"], "shared": "1"})
     assert [tuple(one) for one in fields(spec)] == [
         ("type", "dir"),
         ("content", "iso, backup"),
@@ -100,7 +107,8 @@ def test_a_list_in_another_order_is_a_difference() -> None:
 
 
 def test_a_secret_shows_its_source_and_never_its_text() -> None:
-    realm = RealmSpec(
+    realm = _section(
+        RealmSpec,
         type="openid",
         options={"client-id": "pve", "client-key": "canary-1"},
         secrets={"password": SecretRef(env="LDAP_PASSWORD")},
@@ -120,15 +128,23 @@ def test_long_values_are_shortened() -> None:
     assert groups.text.endswith("g039 and 60 more")
 
 
+def _pruned(keep: str) -> Any:
+    return _section(StorageSpec, type="dir", options={"prune-backups": keep})
+
+
 def test_only_the_parts_of_a_property_string_that_change_are_shown() -> None:
-    before = StorageSpec(type="dir", options={"prune-backups": "keep-daily=7,keep-last=3"})
-    after = StorageSpec(type="dir", options={"prune-backups": "keep-daily=14,keep-weekly=4"})
+    before = _section(
+        StorageSpec, type="dir", options={"prune-backups": "keep-daily=7,keep-last=3"}
+    )
+    after = _section(
+        StorageSpec, type="dir", options={"prune-backups": "keep-daily=14,keep-weekly=4"}
+    )
     assert _texts(before, after) == {
         "prune-backups.keep-daily": "7 → 14",
         "prune-backups.keep-last": "3 → (cleared)",
         "prune-backups.keep-weekly": "(not set) → 4",
     }
-    every = StorageSpec(type="dir", options={"prune-backups": "keep-all=1"})
+    every = _pruned("keep-all=1")
     assert _texts(before, every)["prune-backups.keep-all"] == "(not set) → yes"
     unset = StorageSpec(type="dir")
     assert _texts(unset, every) == {"prune-backups": "(not set) → keep-all=1"}

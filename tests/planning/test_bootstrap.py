@@ -17,7 +17,7 @@ from reconciler.planning.checks.preflight import holds
 from tests.support.random_states import states
 
 WHO = "op@pve!tool"
-LIFTED = ({}, {"/pool/p": "/pool", "/storage/nas": "/storage"})
+LIFTED: tuple[dict[str, str], ...] = ({}, {"/pool/p": "/pool", "/storage/nas": "/storage"})
 
 
 def needs_of(state: dict[Address, Spec]) -> list[Need]:

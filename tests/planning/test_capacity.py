@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.kinds import all_kinds
-from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.shared.reader import EVERYTHING, read_state
 from reconciler.model.address import Address
 from reconciler.model.spec import Spec

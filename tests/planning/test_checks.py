@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.realm.table import RealmSpec
 from reconciler.kinds.role import RoleSpec
@@ -49,7 +49,12 @@ def found(plan: Plan, code: str) -> list[Finding]:
 
 
 def nfs(server: str) -> StorageSpec:
-    options = {"server": server, "export": "/srv", "path": "/mnt/pve/nas", "content": ["images"]}
+    options: Any = {
+        "server": server,
+        "export": "/srv",
+        "path": "/mnt/pve/nas",
+        "content": ["images"],
+    }
     return StorageSpec(type="nfs", options=options)
 
 
@@ -121,7 +126,7 @@ def test_no_realm_can_change_while_one_of_them_cannot_be_read() -> None:
     broken, pve = Address("realm", "broken"), Address("realm", "pve")
     live = {broken: RealmSpec(), pve: RealmSpec(type="pve")}
     policy = Policy(manage={"realm": Manage(mode=Mode.AUTHORITATIVE)})
-    changed = RealmSpec(type="pve", options={"comment": "ours"})
+    changed = RealmSpec(type="pve", options=(("comment", "ours"),))
     refused = plan({pve: changed}, live, policy=policy)
     assert [f.address for f in found(refused, "REALM_UNREADABLE")] == [broken, pve]
     assert not plan({pve: RealmSpec(type="pve")}, live).refusals

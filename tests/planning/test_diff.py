@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from reconciler.kinds import references
-from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.kinds.realm.table import RealmSpec
@@ -16,6 +18,7 @@ from reconciler.model.declared import Declared, Desired, Moved
 from reconciler.model.finding import Source
 from reconciler.model.policy import Manage, Mode, Policy
 from reconciler.model.secret import SecretRef
+from reconciler.model.spec import Spec
 from reconciler.planning.builder import apply_changes
 from reconciler.planning.diff import diff, narrow
 
@@ -28,7 +31,7 @@ CI = Address("token", "anna@pve!ci")
 ENTRY = Address("acl", "/vms/100|user:anna@pve|PVEVMUser")
 
 
-def declare(**kwargs: object) -> Desired:
+def declare(**kwargs: Any) -> Desired:
     objects = {a: Declared(spec, HERE) for a, spec in kwargs.pop("objects", {}).items()}
     return Desired(objects=objects, **kwargs)
 
@@ -61,6 +64,7 @@ def test_a_password_counts_only_for_a_new_user():
     spec = UserSpec(password=SecretRef(env="ANNA_PASSWORD"))
     assert diff(declare(objects={ANNA: spec}), {ANNA: UserSpec(keys="")}, now=NOW).changes == ()
     (change,) = diff(declare(objects={ANNA: spec}), {}, now=NOW).changes
+    assert isinstance(change.after, UserSpec)
     assert change.after.password == SecretRef(env="ANNA_PASSWORD")
 
 
@@ -105,7 +109,9 @@ def test_removing_a_group_takes_members_and_entries_along_as_changes_of_their_ow
     }
     found = diff(desired, live, now=NOW)
     changes = {str(c.address): c for c in found.changes}
-    assert changes["user.anna@pve"].after.groups == ("dev",)
+    anna = changes["user.anna@pve"].after
+    assert isinstance(anna, UserSpec)
+    assert anna.groups == ("dev",)
     assert found.kept == ()
 
 
@@ -207,16 +213,18 @@ def test_the_token_of_a_user_whose_name_holds_an_exclamation_mark_is_his():
 
 def test_deleting_thousands_of_objects_looks_at_each_a_few_times(monkeypatch):
     users = [Address("user", f"u{i}@pve") for i in range(300)]
-    live = {user: UserSpec(keys="") for user in users}
+    live: dict[Address, Spec] = {user: UserSpec(keys="") for user in users}
     live |= {
         Address("acl", f"/vms/{n}|user:u{n % 300}@pve|PVEVMUser"): AclSpec() for n in range(900)
     }
     all_of_them = Policy(manage={k: Manage(mode=Mode.AUTHORITATIVE) for k in ("user", "acl")})
     looked = []
-    monkeypatch.setattr(
-        "reconciler.planning.diff.references",
-        lambda address, spec: looked.append(address) or list(references(address, spec)),
-    )
+
+    def counting(address, spec):
+        looked.append(address)
+        return list(references(address, spec))
+
+    monkeypatch.setattr("reconciler.planning.diff.references", counting)
     changes = diff(declare(policy=all_of_them), live, now=NOW).changes
     assert len(narrow(changes, ["user.*"], live)) == len(live)
     assert len(looked) < 20 * len(live)

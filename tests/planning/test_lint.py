@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from reconciler.access.contents import Principal
 from reconciler.access.login import all_active
 from reconciler.access.table import AccessTable
 from reconciler.kinds import access_table, all_kinds
-from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
@@ -34,7 +35,7 @@ def _state(**objects: Spec) -> dict[Address, Spec]:
 
 
 def _found(
-    objects: dict[str, Spec], *, complete: bool = True, **declared: Declared
+    objects: dict[str, Spec], declared: Mapping[str, Declared] = {}, *, complete: bool = True
 ) -> list[tuple[str, str]]:
     """Code and address of every finding."""
     state = _state(**{"user.root@pam": UserSpec(), **objects})
@@ -57,7 +58,7 @@ def test_a_tidy_state_has_no_findings() -> None:
             "user.ann@pve": UserSpec(groups=("ops",)),
             **_grants("/vms/100|group:ops|Backup"),
         },
-        **{"role.Backup": Declared(role, Source("a.toml"), notes)},
+        {"role.Backup": Declared(role, Source("a.toml"), notes)},
     )
 
 
@@ -205,7 +206,7 @@ def test_what_the_files_say_about_a_role_and_a_grant_counts() -> None:
             "user.ann@pve": UserSpec(groups=("ops",)),
             **_grants("/vms/100|group:ops|Own", "/nodes|group:ops|Own"),
         },
-        **{
+        {
             "role.Own": Declared(role, Source("r.toml", 3), {"allowed_paths": ("/vms/*",)}),
             entry: Declared(AclSpec(), Source("r.toml", 9), expires=NOW + 3 * DAY),
         },

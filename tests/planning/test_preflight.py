@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import RequestRefused
 from reconciler.kinds import access_table, all_kinds
-from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec

@@ -6,7 +6,7 @@ from reconciler.access.analysis.lockout import administrators
 from reconciler.access.contents import USER, Principal
 from reconciler.access.evaluate import privileges
 from reconciler.access.table import AccessTable
-from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.role import ROLES, built_in_roles
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address

@@ -97,5 +97,7 @@ def test_a_membership_that_is_left_alone_follows_a_moved_group():
     found = diff(desired, {old: GroupSpec(), ANNA: member}, now=1)
     assert not found.findings
     after = {change.address: change.after for change in found.changes}
-    assert after[ANNA].groups == ("oncall",)
+    anna = after[ANNA]
+    assert isinstance(anna, UserSpec)
+    assert anna.groups == ("oncall",)
     assert after[old] is None

@@ -71,6 +71,10 @@ paths = ["/vms/100", "/pool/{MARKER}"]
 groups = ["{MARKER}"]
 tokens = ["{MARKER}@pve!{MARKER}"]
 
+[backup.{MARKER}]
+schedule = "daily"
+guests = [9000, 9001]
+
 [pool.{MARKER}]
 comment = "{MARKER}"
 
@@ -148,6 +152,14 @@ def _run(pve: Path, state: Path, wrong: Path) -> None:
     ask("plan", "--format", "json=failed.json", on=pve, state=wrong)
     ask("bootstrap", "--token", token, on=pve, state=state)
     ask("apply", "--yes", on=pve, state=state)
+    dump = pve.parent / "pve.run" / "storage" / "local" / "dump"
+    dump.mkdir(parents=True)
+    for guest in (9001, 9100):
+        archive = dump / f"vzdump-lxc-{guest}-2026_01_01-02_30_00.tar"
+        archive.write_bytes(bytes(99999))
+        archive.with_name(f"{archive.name}.notes").write_text(MARKER)
+    ask("backup", "status", on=pve, state=state)
+    ask("backup", "run", MARKER, "--yes", on=pve, state=state)
     with (pve / "user.cfg").open("a") as file:
         file.write(UNDECLARED)
     for words in (

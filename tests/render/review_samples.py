@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,7 @@ def declared() -> Desired:
     waiver = Waiver(
         "LINT_TOKEN_NEVER_EXPIRES", "token.svc-*", "rotated monthly", LATER + 9 * DAY, source
     )
-    return Desired(
-        found.objects, found.removed, found.moved, found.expectations, (waiver,), found.policy
-    )
+    return replace(found, waivers=(waiver,))
 
 
 def team(folder: Path = FIXTURES / "team", **more: Any) -> Review:

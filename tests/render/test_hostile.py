@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from reconciler.kinds.group import GroupSpec
 from reconciler.model.plan import Plan
 from reconciler.planning.drift import drift_of
 from reconciler.render import FORMATS
@@ -142,7 +143,7 @@ def test_programs_get_documents_that_parse(text: str) -> None:
 
 def test_a_huge_plan_fits_a_comment_and_says_what_is_missing() -> None:
     changes = [
-        samples.change(f"group.g{number:04}", None, samples.GroupSpec(comment="é`" * 80))
+        samples.change(f"group.g{number:04}", None, GroupSpec(comment="é`" * 80))
         for number in range(2000)
     ]
     one = samples.findings()[1]

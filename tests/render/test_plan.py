@@ -11,7 +11,10 @@ from dataclasses import replace
 
 from reconciler.errors import Interrupted
 from reconciler.kinds import fingerprint
-from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.acl.table import AclSpec
+from reconciler.kinds.role import RoleSpec
+from reconciler.kinds.token import TokenSpec
+from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause
 from reconciler.model.drift import DriftClass, Memory
@@ -130,10 +133,10 @@ def _classes(plan: Plan, **known: object) -> dict[str, DriftClass]:
 
 
 def test_drift_says_where_each_difference_comes_from() -> None:
-    entry, token = AclSpec(), samples.TokenSpec()
-    user = samples.UserSpec(keys="")
+    entry, token = AclSpec(), TokenSpec()
+    user = UserSpec(keys="")
     causes = [
-        samples.change("role.A", samples.ROLE, samples.RoleSpec(), Cause.DIFFERS),
+        samples.change("role.A", samples.ROLE, RoleSpec(), Cause.DIFFERS),
         samples.change("role.B", None, samples.ROLE, Cause.MISSING),
         samples.change("user.c@pve", user, None, Cause.UNDECLARED),
         samples.change("token.c@pve!t", token, None, Cause.DEPENDENT),
@@ -163,7 +166,7 @@ def test_drift_says_where_each_difference_comes_from() -> None:
     assert known() == [in_files, DriftClass.NEVER_APPLIED, in_files]
     assert known(complete=False) == [DriftClass.UNKNOWN] * 3
     assert known(samples.ROLE, samples.ROLE, user) == [in_files, changed, in_files]
-    assert known(samples.RoleSpec(), None, None) == [changed, in_files, changed]
+    assert known(RoleSpec(), None, None) == [changed, in_files, changed]
 
 
 def test_drift_that_went_away_is_named() -> None:

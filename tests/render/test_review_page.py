@@ -237,10 +237,10 @@ def test_a_page_of_thousands_shows_them_step_by_step(page: Page, tmp_path: Path)
             path = f"/vms/{100 + number}"
             table.add_entry(path, kind, name, "PVEVMUser", propagate=True)
     found = review(About("large", 1), {}, table, (), ReviewContext(facts=Facts("9.2")))
-    path = tmp_path / "large.html"
-    path.write_text(html(found, View()))
+    file = tmp_path / "large.html"
+    file.write_text(html(found, View()))
     page.call("Emulation.setEmulatedMedia", media="", features=[])
-    page.open(path)
+    page.open(file)
     assert page.run(COUNT) == "6,001 accounts"
     first = page.run(f"document.querySelectorAll({ROWS!r}).length")
     assert first < 500

@@ -17,7 +17,13 @@ from tests.support.pve import Pve
 NODE = "/nodes/demo-felhom"
 CT = f"{NODE}/lxc"
 ARCHIVE = "local:backup/vzdump-lxc-9001-2026_11_28-02_30_00.tar.zst"
-RESTORE = {"vmid": 9950, "restore": "1", "ostemplate": ARCHIVE, "storage": "drill", "rootfs": "0"}
+RESTORE: dict[str, Any] = {
+    "vmid": 9950,
+    "restore": "1",
+    "ostemplate": ARCHIVE,
+    "storage": "drill",
+    "rootfs": "0",
+}
 
 
 def until(condition: Callable[[], Any]) -> Any:

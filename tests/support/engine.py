@@ -80,8 +80,13 @@ class MemorySecrets:
 class NoLease:
     """One writer by construction."""
 
+    questions = ()
+
     def renew(self) -> None:
         """Nothing to renew."""
+
+    def note(self, answers: Any, began: float) -> None:
+        """Nothing to hear."""
 
 
 @dataclass

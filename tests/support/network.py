@@ -91,6 +91,12 @@ class Node:
     def endpoint(self) -> str:
         return f"https://127.0.0.1:{self.port}"
 
+    def show(self, certificate: Path) -> None:
+        """Show another certificate to connections from now on."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self._context = context
+
     def stop(self) -> None:
         self._stopped.set()
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -102,12 +108,12 @@ class Node:
                 plain, _ = self._listener.accept()
             except OSError:
                 return
+            self.connections += 1
             threading.Thread(target=self._serve, args=[plain], daemon=True).start()
 
     def _serve(self, plain: socket.socket) -> None:
         with suppress(OSError), plain, self._context.wrap_socket(plain, server_side=True) as tls:
             tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.connections += 1
             with tls.makefile("rb") as incoming:
                 while self._one_request(tls, incoming):
                     pass

@@ -40,13 +40,13 @@ def _command(words: list[str]) -> tuple[str, list[str]]:
 def _request(command: str, ids: list[str], given: Iterable[tuple[str, str]]) -> Request:
     options = tuple(given)
     if command == "acl modify":
-        return Request("PUT", ("access", "acl"), (("path", *ids), *options))
+        return Request("PUT", ("access", "acl"), (("path", ids[0]), *options))
     if command == "acl delete":
-        return Request("PUT", ("access", "acl"), (("path", *ids), *options, ("delete", "1")))
+        return Request("PUT", ("access", "acl"), (("path", ids[0]), *options, ("delete", "1")))
     if command == "role add":
-        return Request("POST", ("access", "roles"), (("roleid", *ids), *options))
+        return Request("POST", ("access", "roles"), (("roleid", ids[0]), *options))
     if command == "user add":
-        return Request("POST", ("access", "users"), (("userid", *ids), *options))
+        return Request("POST", ("access", "users"), (("userid", ids[0]), *options))
     if command == "user modify":
         return Request("PUT", ("access", "users", *ids), options)
     method = {"user token add": "POST", "user token modify": "PUT"}[command]

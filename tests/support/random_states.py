@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from reconciler.kinds.acl import AclSpec
+from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
@@ -165,10 +165,11 @@ def states(draw: st.DrawFn) -> dict[Address, Spec]:
         )
     groups = [address.id for address in state if address.kind == "group"]
     for path in (*(f"/storage/{s}" for s in storages), *(f"/pool/{p}" for p in pools)):
-        if groups and draw(st.booleans()):
+        if len(groups) > 0 and draw(st.booleans()):
             entry = f"{path}|group:{draw(st.sampled_from(groups))}|PVEAuditor"
             state[Address("acl", entry)] = AclSpec(propagate=draw(st.booleans()))
-    return with_passwords(state) if draw(st.booleans()) else state
+    secret: bool = draw(st.booleans())
+    return with_passwords(state) if secret else state
 
 
 def with_passwords(state: dict[Address, Spec]) -> dict[Address, Spec]:

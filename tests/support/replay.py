@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -49,8 +50,15 @@ def recordings(kind: str) -> list[dict[str, Any]]:
     return found
 
 
-def replay(scenario: dict[str, Any], work: Path) -> list[str]:
-    """Send all requests of a scenario to a fresh copy of its fixture; one text per difference."""
+def replay(
+    scenario: dict[str, Any],
+    work: Path,
+    before: Callable[[Path, dict[str, Any]], None] = lambda *_: None,
+) -> list[str]:
+    """Send all requests of a scenario to a fresh copy of its fixture; one text per difference.
+
+    `before` is called with the folder and each step before it is done.
+    """
     folder = lay_out(scenario["fixture"], work)
     if scenario["fixture"] == "backups":
         # The recorded archive holds random bytes; what matters is that it cannot be read.
@@ -58,6 +66,7 @@ def replay(scenario: dict[str, Any], work: Path) -> list[str]:
     run = _Run(folder)
     found = []
     for number, step in enumerate(scenario["steps"]):
+        before(folder, step)
         difference = run.file(step) if "file" in step else run.exchange(step)
         if difference:
             found.append(f"{scenario['name']} step {number} {_title(step)}: {difference}")

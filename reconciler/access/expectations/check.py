@@ -13,7 +13,6 @@ from reconciler.access.analysis.equivalence import EquivalenceClass, equivalence
 from reconciler.access.analysis.impact import known_paths
 from reconciler.access.any_member import granted_groups, stands_for
 from reconciler.access.explain.explain import deciding
-from reconciler.access.explain.remediation import Remediation, least_privilege_grant
 from reconciler.access.login import Login, login
 from reconciler.access.path_index import PathIndex
 from reconciler.access.table import AccessTable
@@ -37,8 +36,8 @@ class FailedExpectation:
     """`principals` break the expectation in the same way on all of `paths`.
 
     `login`: of the first of them, for what they cannot do. `entries`: what gives the first of them
-    the privilege on the first path, for what they can do; `remedy`: what would give it, for what
-    they cannot. For an unknown name it is in `principals`, and the rest is empty.
+    the privilege on the first path, for what they can do. For an unknown name it is in
+    `principals`, and the rest is empty.
     """
 
     expectation: Expectation
@@ -49,7 +48,6 @@ class FailedExpectation:
     login: Login = Login.ACTIVE
     decision: Decision | None = None
     entries: tuple[TracedEntry, ...] = ()
-    remedy: Remediation | None = None
 
 
 def check(
@@ -198,7 +196,6 @@ class _Checker:
                     privilege,
                     login(self._table, principal, self._now),
                     trace_decision(self._table, principal, lacking[0]),
-                    remedy=least_privilege_grant(self._table, principal, lacking[0], privilege),
                 )
 
 

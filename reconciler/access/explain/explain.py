@@ -9,11 +9,8 @@ from typing import NamedTuple
 
 from reconciler.access.analysis.affected import all_principals, dangling_users, owner_of
 from reconciler.access.evaluate import index_of, privileges
-from reconciler.access.explain.remediation import (
-    Remediation,
-    least_privilege_grant,
-    with_existing_role,
-)
+from reconciler.access.explain.recommendation import recommended
+from reconciler.access.explain.remediation import Remediation
 from reconciler.access.login import Login, login
 from reconciler.access.table import AccessTable
 from reconciler.access.trace import Decision, EntryEffect, TracedEntry, trace_decision
@@ -26,7 +23,7 @@ class Explanation:
     `login`: whether it can log in at all. `owner` and `privsep` of a token. `twins`: users of the
     same name in other realms. `groups`: of the user, or of the token's user. `decision`: every
     entry on the way with its effect, and the result. For an asked `privilege` that is missing,
-    `remedy` is the smallest grant, `existing` one with a role that is there, if it gives more.
+    `ways` are the grants that would give it, the best first.
     `has_all`: the principal holds every privilege that the cluster has.
     """
 
@@ -40,8 +37,7 @@ class Explanation:
     twins: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     privilege: str = ""
-    remedy: Remediation | None = None
-    existing: Remediation | None = None
+    ways: tuple[Remediation, ...] = ()
     has_all: bool = False
 
     @property
@@ -58,10 +54,7 @@ def explain(
     user = owner or principal
     record = (table.tokens if owner else table.users).get(principal)
     decision = trace_decision(table, principal, path)
-    remedy = existing = None
-    if privilege:
-        remedy = least_privilege_grant(table, principal, path, privilege)
-        existing = with_existing_role(table, principal, path, privilege)
+    ways = recommended(table, principal, path, privilege) if privilege else ()
     return Explanation(
         principal=principal,
         path=path,
@@ -73,8 +66,7 @@ def explain(
         twins=twins(table, user),
         groups=index_of(table).groups_of.get(user, ()),
         privilege=privilege,
-        remedy=remedy,
-        existing=existing if existing != remedy else None,
+        ways=ways,
         has_all=decision.privileges.keys() >= table.release.privileges,
     )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.access.delta import Delta, EntryKey, apply_delta
 from reconciler.access.evaluate import own_privileges, privileges, roles
 from reconciler.access.index import NO_ACCESS
+from reconciler.access.review.privilege_catalog import breadth
 from reconciler.access.table import AccessTable
 from reconciler.access.trace import EntryEffect, TracedEntry, trace_decision
 
@@ -32,7 +33,7 @@ class Remediation:
     It takes nothing away from the principal, and without `remove` gives nothing on other paths but
     the members of a pool that is the path. `extra`: what it gives on the path beyond the asked
     privilege, such as roles on pools that NoAccess kept away. `others`: groups whose other members
-    feel it, too.
+    feel it, too. `why`: what speaks for this way, in a sentence.
     """
 
     add: tuple[TracedEntry, ...]
@@ -40,6 +41,7 @@ class Remediation:
     role: NewRole | None = None
     extra: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    why: str = ""
 
 
 def least_privilege_grant(
@@ -58,20 +60,43 @@ def least_privilege_grant(
 def with_existing_role(
     table: AccessTable, principal: str, path: str, privilege: str
 ) -> Remediation | None:
-    """As `smallest`, with the role that gives least beyond the privilege, even if it gives more."""
+    """As `least_privilege_grant`, with the role that gives least beyond the privilege, even if it
+    gives more. What may be done with more counts before how many privileges that are."""
     return _remedy(table, principal, path, privilege, None)
 
 
-def _remedy(
-    table: AccessTable, principal: str, path: str, privilege: str, new: NewRole | None
+def with_role(
+    table: AccessTable, principal: str, path: str, privilege: str, role: str
 ) -> Remediation | None:
+    """As `least_privilege_grant`, with this very role."""
+    return _remedy(table, principal, path, privilege, None, frozenset({role}))
+
+
+def through_group(
+    table: AccessTable, user: str, path: str, privilege: str, group: str
+) -> Remediation | None:
+    """As `least_privilege_grant`, by an entry of a group that has one on the path already."""
+    only = NewRole(_free_name(table, privilege), (privilege,))
+    return _remedy(table, user, path, privilege, only, group=group)
+
+
+def _remedy(
+    table: AccessTable,
+    principal: str,
+    path: str,
+    privilege: str,
+    new: NewRole | None,
+    choice: frozenset[str] = frozenset(),
+    group: str = "",
+) -> Remediation | None:
+    """`choice`: the roles to choose from, empty for all; `group`: who gets the entries instead."""
     held = privileges(table, principal, path)
     if privilege in held or not table.release.takes_path(path):
         return None
     trial = _narrowed(table, principal)
     if new is not None:
         trial.roles[new.name] = frozenset(new.privileges)
-    fix = _Fix(trial, path, privilege, new)
+    fix = _Fix(trial, path, privilege, choice, group)
     if not all(fix.side(identity) for identity in _sides(table, principal)):
         return None
     found = privileges(trial, principal, path)
@@ -83,7 +108,7 @@ def _remedy(
         remove=tuple(sorted(fix.remove)),
         role=made if made and any(entry.role == made.name for entry in fix.add) else None,
         extra=tuple(sorted(found.keys() - held.keys() - {privilege})),
-        others=tuple(sorted({e.principal for e in fix.remove if e.kind == GROUP})),
+        others=tuple(sorted({e.principal for e in (*fix.remove, *fix.add) if e.kind == GROUP})),
     )
 
 
@@ -102,13 +127,16 @@ def _sides(table: AccessTable, principal: str) -> tuple[str, ...]:
 class _Fix:
     """Entries that are tried, on a table of its own."""
 
-    def __init__(self, trial: AccessTable, path: str, privilege: str, new: NewRole | None) -> None:
+    def __init__(
+        self, trial: AccessTable, path: str, privilege: str, choice: frozenset[str], group: str
+    ) -> None:
         self.add: list[TracedEntry] = []
         self.remove: list[TracedEntry] = []
         self._trial = trial
         self._path = path
         self._privilege = privilege
-        self._new = new
+        self._choice = choice or frozenset(trial.roles)
+        self._group = group
 
     def side(self, identity: str) -> bool:
         """Give the privilege to one identity by its own entries; False if that is impossible."""
@@ -136,20 +164,22 @@ class _Fix:
                         yield entry
 
     def _grant(self, identity: str, keep: Iterable[str]) -> bool:
-        kind = USER if split_token(identity) is None else TOKEN
-        here = self._trial.acl.get(self._path, {}).get(kind, {}).get(identity, {})
+        here = self._there(identity)
         present = {role for role in here if role in self._trial.roles}
         current = () if present else self._current(identity)
-        best: tuple[int, int, str] | None = None
-        for role in sorted(self._trial.roles):
-            if self._privilege in self._trial.roles[role]:
-                extra = self._extra(identity, kind, role, current, keep)
-                mark = (extra, len(self._trial.roles[role]), role)
-                best = mark if best is None else min(best, mark)
-        if best is None:
+        marks = [
+            (
+                breadth(self._extra(identity, role, current, keep)),
+                len(self._trial.roles[role]),
+                role,
+            )
+            for role in sorted(self._choice)
+            if self._privilege in self._trial.roles.get(role, ())
+        ]
+        if not marks:
             return False
-        for role in self._needed(identity, kind, best[2], current, keep):
-            entry = self._entry(identity, kind, role)
+        for role in self._needed(identity, min(marks)[2], current, keep):
+            entry = self._entry(identity, role)
             self._put(entry, there=True)
             self.add.append(entry)
         return True
@@ -159,26 +189,25 @@ class _Fix:
         return tuple(sorted(roles(self._trial, identity, self._path).keys() - {NO_ACCESS}))
 
     def _extra(
-        self, identity: str, kind: str, role: str, current: tuple[str, ...], keep: Iterable[str]
-    ) -> int:
-        """How many privileges the role gives that were not asked for."""
-        found = self._tried(identity, kind, (role, *current))
-        return len(found - set(keep) - {self._privilege})
+        self, identity: str, role: str, current: tuple[str, ...], keep: Iterable[str]
+    ) -> frozenset[str]:
+        """The privileges that the role gives and nobody asked for."""
+        return self._tried(identity, (role, *current)) - set(keep) - {self._privilege}
 
     def _needed(
-        self, identity: str, kind: str, role: str, current: tuple[str, ...], keep: Iterable[str]
+        self, identity: str, role: str, current: tuple[str, ...], keep: Iterable[str]
     ) -> tuple[str, ...]:
         """The role, and those of the current ones without which something would be lost."""
         needed = (role, *(one for one in current if one != role))
         for one in needed[1:]:
             without = tuple(kept for kept in needed if kept != one)
-            if self._tried(identity, kind, without) >= set(keep):
+            if self._tried(identity, without) >= set(keep):
                 needed = without
         return needed
 
-    def _tried(self, identity: str, kind: str, given: tuple[str, ...]) -> frozenset[str]:
-        entries = [self._entry(identity, kind, role) for role in dict.fromkeys(given)]
-        here = self._trial.acl.get(self._path, {}).get(kind, {}).get(identity, {})
+    def _tried(self, identity: str, given: tuple[str, ...]) -> frozenset[str]:
+        entries = [self._entry(identity, role) for role in dict.fromkeys(given)]
+        here = self._there(identity)
         fresh = [entry for entry in entries if entry.role not in here]
         for entry in fresh:
             self._put(entry, there=True)
@@ -187,9 +216,20 @@ class _Fix:
             self._put(entry, there=False)
         return found
 
-    def _entry(self, identity: str, kind: str, role: str) -> TracedEntry:
+    def _holder(self, identity: str) -> tuple[str, str]:
+        """Kind and name of whoever gets the entries."""
+        if self._group:
+            return GROUP, self._group
+        return (USER if split_token(identity) is None else TOKEN), identity
+
+    def _there(self, identity: str) -> Mapping[str, bool]:
+        """The roles that the holder of new entries has on the path itself."""
+        kind, holder = self._holder(identity)
+        return self._trial.acl.get(self._path, {}).get(kind, {}).get(holder, {})
+
+    def _entry(self, identity: str, role: str) -> TracedEntry:
         leaf = _LEAF.fullmatch(self._path) is not None
-        return TracedEntry(self._path, kind, identity, role, propagate=leaf)
+        return TracedEntry(self._path, *self._holder(identity), role, propagate=leaf)
 
     def _put(self, entry: TracedEntry, *, there: bool) -> None:
         key = EntryKey(entry.path, entry.kind, entry.principal, entry.role)

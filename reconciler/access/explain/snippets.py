@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from reconciler.access.contents import GROUP, TOKEN, USER
 from reconciler.access.explain.remediation import NewRole, Remediation
+from reconciler.access.login import Login
 from reconciler.access.trace import TracedEntry
 from reconciler.text.shell import shell
 
@@ -50,6 +51,25 @@ def pveum(remedy: Remediation) -> tuple[str, ...]:
 def acl_commands(entries: Iterable[TracedEntry]) -> tuple[str, ...]:
     """The fewest `pveum acl modify` lines for these entries."""
     return tuple(_acl_command("modify", bundle) for bundle in _bundled(entries))
+
+
+_ENABLE = {
+    Login.DISABLED: ("--enable", "1"),
+    Login.OWNER_DISABLED: ("--enable", "1"),
+    Login.EXPIRED: ("--expire", "0"),
+    Login.OWNER_EXPIRED: ("--expire", "0"),
+}
+
+
+def login_command(principal: str, login: Login) -> str:
+    """What lets it log in again; "" where it can, or does not exist."""
+    user, _, token = principal.partition("!")
+    option = _ENABLE.get(login)
+    if option is None:
+        return ""
+    if login is Login.EXPIRED and token:
+        return shell("pveum", "user", "token", "modify", user, token, *option)
+    return shell("pveum", "user", "modify", user, *option)
 
 
 def role_command(role: NewRole) -> str:

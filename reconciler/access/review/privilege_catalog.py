@@ -6,7 +6,7 @@ places are those at which Proxmox VE's API asks for a privilege.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import IntEnum, StrEnum
 
 from reconciler.pve.acl_paths import chain
@@ -126,6 +126,12 @@ _LEADING_ON = frozenset(
 def least(privileges: Sequence[str]) -> str:
     """The one that allows least; of equals one that does not lead to others, then the first."""
     return min(privileges, key=lambda name: (_level(name), name in _LEADING_ON))
+
+
+def breadth(privileges: Collection[str]) -> tuple[int, bool, int]:
+    """What orders sets of privileges by how much they allow: what can be done weighs more than how
+    many there are. The first number is the highest `Level`."""
+    return level(privileges), not _LEADING_ON.isdisjoint(privileges), len(privileges)
 
 
 def _level(name: str) -> Level:

@@ -11,7 +11,7 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import connect, each_cluster, here, read_cluster
+from reconciler.cli.context import connect, each_cluster, here
 from reconciler.cli.output import check_formats
 from reconciler.cli.planning import (
     Allow,
@@ -19,6 +19,7 @@ from reconciler.cli.planning import (
     carry_out,
     load_to_plan,
     make_plan,
+    read_to_plan,
     show_plan,
 )
 from reconciler.cli.saved_plan import signed_by, signers, still_fitting
@@ -106,7 +107,8 @@ def _fresh(
 ) -> Plan:
     """A new plan, shown: for who is `asks`ed about it, for certain."""
     loaded = load_to_plan(cluster, settings)
-    planned = make_plan(loaded, api, read_cluster(api, loaded.desired), targets, allow)
+    live, earlier = read_to_plan(loaded, api)
+    planned = make_plan(loaded, api, live, targets, allow, earlier)
     applied = planned.plan.steps and not planned.plan.refusals
     show_plan(_for_reading(common) if applied else common, planned, deciding=asks or not applied)
     return planned.plan

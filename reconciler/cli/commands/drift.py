@@ -20,6 +20,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, connect, each_cluster, here, now, read_cluster
+from reconciler.cli.earlier_files import Since, at_commit, earlier_files
 from reconciler.cli.output import check_formats, info, show
 from reconciler.cli.planning import left_unfinished, load_to_plan, make_plan
 from reconciler.desired.settings.settings import Settings
@@ -42,13 +43,6 @@ from reconciler.planning.unspecified import as_left, to_remember
 from reconciler.render.documents.plan import only_about_applying
 from reconciler.render.view import View
 from reconciler.text.humanize import count, in_prose
-
-Since = Annotated[
-    str | None,
-    typer.Option(
-        "--since", metavar="REF", help="Take the files of this commit as what was applied last."
-    ),
-]
 
 FailOn = Annotated[
     Severity | None,
@@ -93,10 +87,13 @@ def drift(
             last = folder / "drift.json"
             memory = drift_memory.recall(last, folder)
             desired, left = as_left(loaded.desired, live.state, memory.left)
+            earlier = earlier_files(asked, since, folder)
             loaded = loaded._replace(desired=desired)
-            planned = make_plan(loaded, api, live, None, None)
+            planned = make_plan(loaded, api, live, None, None, earlier)
             actor = api.actor
-        known = drift_memory.as_committed(loaded, since, live.state, memory) if since else memory
+        known = memory
+        if since:
+            known = drift_memory.as_committed(at_commit(loaded, since), live.state, memory)
         found, view = _compare(loaded, planned, live, known, actor, fail_on, left)
         show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
         open_ = to_remember(asked.desired, live.state, {} if acknowledge else memory.left)

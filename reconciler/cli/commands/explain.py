@@ -20,6 +20,7 @@ from reconciler.cli.access_query import (
     check_place,
     check_principal,
     check_privilege,
+    is_call,
     parse_query,
 )
 from reconciler.cli.access_source import (
@@ -30,6 +31,7 @@ from reconciler.cli.access_source import (
     view_access,
 )
 from reconciler.cli.app import app
+from reconciler.cli.call_explanation import explain_call
 from reconciler.cli.code_pages import is_page, page_of
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
@@ -49,9 +51,9 @@ def explain_command(
     subject: Annotated[
         str,
         typer.Argument(
-            metavar="WHO|TEXT|CODE",
-            help='User or token; a pasted "Permission check failed (...)"; or the code of a '
-            "finding or an error, or exit-status.",
+            metavar="WHO|TEXT|CALL|CODE",
+            help='User or token; a pasted "Permission check failed (...)"; a call of the API, as '
+            "'POST /nodes/pve/lxc vmid=100'; or the code of a finding or an error, or exit-status.",
             show_default=False,
         ),
     ] = "",
@@ -62,7 +64,7 @@ def explain_command(
         str, typer.Argument(metavar="PRIV", help="As in VM.Backup.", show_default=False)
     ] = "",
     who: Annotated[
-        str, typer.Option("--who", metavar="WHO", help="Who got the pasted refusal.")
+        str, typer.Option("--who", metavar="WHO", help="Who got the pasted refusal, or calls.")
     ] = "",
     from_files: FromFiles = False,
     planned: PlannedOption = False,
@@ -70,15 +72,18 @@ def explain_command(
     """Tell why somebody may or may not do something, and what would help.
 
     Every ACL entry on the way with its effect, and for a missing privilege the smallest grant, for
-    a state file and for a shell. With a code: what it means and what to do; without anything: all
+    a state file and for a shell. With a call of the API: each rule that it asks, and what is
+    missing. With a code: what it means and what to do; without anything: all
     codes. Exit 0 whatever the answer is; 8 when the caller cannot see enough.
     """
     if not path and is_page(subject):
         check_formats(common, "page")
         show(common, "page", page_of(subject))
         return ExitStatus.OK
-    check_formats(common, "explanation")
     check_sources(from_files=from_files, planned=planned)
+    if is_call(subject):
+        return explain_call(common, subject, who, from_files=from_files, planned=planned)
+    check_formats(common, "explanation")
     question = parse_query(subject, path, privilege, who)
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -111,9 +112,21 @@ def init(
     write_file(folder / "access.toml", FIRST)
     write_file(folder / ".gitignore", "secrets/\n.env\n*.env\n")
     info(common, f"created {folder}/{SETTINGS_FILE} and {folder}/access.toml")
+    if target.token_id and target.sandbox_folder is None:
+        for line in _token(target.token_id):
+            info(common, line)
     secret = "" if target.sandbox_folder else "set PVECTL_TOKEN_SECRET, `pvectl trust`, then "
     info(common, f"next: {secret}`pvectl import` imports the current configuration; `pvectl plan`")
     return ExitStatus.OK
+
+
+def _token(token_id: str) -> Iterator[str]:
+    """How to make the token on a node."""
+    user, _, name = token_id.partition("!")
+    yield "on a node, if there is no such token yet (PVEAuditor is enough to plan):"
+    yield f"  pveum user add {user}"
+    yield f"  pveum acl modify / --users {user} --roles Administrator"
+    yield f"  pveum user token add {user} {name} --privsep 0"
 
 
 def _settings(target: Target, ca_file: str | None, folder: Path) -> str:

@@ -13,7 +13,6 @@ from reconciler.errors import ExitStatus
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.ungiven import Rule, by_rule
 
-_INDENT = " " * 12
 _WORDS = {
     Rule.REQUIRED: "required",
     Rule.DEFAULT: "not given, the default counts",
@@ -21,11 +20,6 @@ _WORDS = {
     Rule.LEFT: "not given, left alone",
     Rule.FILE: "of the file alone, or sent once",
 }
-
-
-def _filled(text: str) -> str:
-    inner = f"{_INDENT}      "
-    return textwrap.fill(text, width(), initial_indent=_INDENT, subsequent_indent=inner)
 
 
 @command(app, "kinds", Panel.FILES, 7)
@@ -38,8 +32,17 @@ def kinds(common: CommonOptions) -> ExitStatus:
         outer = f"{place.inside}.NAME." if place.inside else ""
         table = f"[[{place.key}]]" if place.array else f"[{outer}{place.key}.NAME]"
         summary = (sys.modules[kind.read.__module__].__doc__ or "").splitlines()[0]
-        result(f"{name:<11} {table}\n            {summary}")
+        result(f"{name:<11} {table}")
+        result(_indented(summary))
         for rule, keys in by_rule(kind.table).items():
-            result(_filled(f"{_WORDS[rule]}: {', '.join(keys)}"))
+            result(_indented(f"{_WORDS[rule]}: {', '.join(keys)}", 6))
         result("")
     return ExitStatus.OK
+
+
+def _indented(text: str, further: int = 0) -> str:
+    """Below the table's name, every line after the first `further` in."""
+    indent = " " * 12
+    return textwrap.fill(
+        text, width(), initial_indent=indent, subsequent_indent=indent + " " * further
+    )

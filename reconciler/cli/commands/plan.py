@@ -17,8 +17,8 @@ from reconciler.cli.context import (
     each_cluster,
     here,
     now,
-    read_cluster,
 )
+from reconciler.cli.earlier_files import Since
 from reconciler.cli.output import (
     check_file,
     check_formats,
@@ -32,6 +32,7 @@ from reconciler.cli.planning import (
     load_to_plan,
     make_plan,
     plan_status,
+    read_to_plan,
     show_plan,
 )
 from reconciler.desired.loader import load, require_valid
@@ -64,6 +65,8 @@ def plan(
             "--against", metavar="DIR", help="Compare with another state folder, offline."
         ),
     ] = None,
+    since: Since = None,
+    *,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 when there are changes.")
     ] = False,
@@ -93,7 +96,8 @@ def plan(
             planned = _offline(loaded, against, common.settings, target, allow)
         else:
             with connect(cluster, read_only=True) as api:
-                planned = make_plan(loaded, api, read_cluster(api, loaded.desired), target, allow)
+                live, earlier = read_to_plan(loaded, api, since)
+                planned = make_plan(loaded, api, live, target, allow, earlier)
                 unfinished = left_unfinished(here(cluster, api).folder)
         command = _next(common, out, against, target, allow)
         show_plan(common, planned, command, unfinished=unfinished)

@@ -15,6 +15,7 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import info
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.text.humanize import in_prose
+from reconciler.text.shell import shell
 
 
 @command(app, "sandbox", Panel.OTHER, 3)
@@ -25,12 +26,26 @@ def sandbox(
     release: Annotated[
         str, typer.Option("--release", metavar="X.Y", help="Answer as this Proxmox VE, as in 8.4.")
     ] = "",
+    new: Annotated[
+        bool, typer.Option("--new", help="Make the folder first: a freshly installed cluster.")
+    ] = False,
+    nodes: Annotated[
+        str,
+        typer.Option("--nodes", metavar="NAMES", help="With --new: its nodes, as in pve1,pve2."),
+    ] = "",
 ) -> ExitStatus:
     """Serve an emulated Proxmox VE API over HTTPS on loopback.
 
     The folder holds user.cfg, priv/token.cfg, storage.cfg and so on, read and written as Proxmox
-    VE does. Edits by hand are seen at the next request. Stop it with Ctrl-C.
+    VE does. Edits by hand are seen at the next request. Stop it with Ctrl-C. To try pvectl out:
+
+    pvectl sandbox --new lab, and in another shell what it prints.
     """
+    if nodes and not new:
+        raise UsageError(
+            "--nodes goes with --new",
+            hint="each folder below FOLDER/nodes is a node of a folder that exists",
+        )
     try:
         from reconciler.sandbox.http.server import Sandbox
     except ModuleNotFoundError as error:
@@ -40,13 +55,21 @@ def sandbox(
         ) from None
     from reconciler.sandbox.settings import Settings
 
-    if not folder.is_dir():
-        raise UsageError(f"there is no folder {folder}", hint="it is laid out like /etc/pve")
+    if new:
+        from reconciler.sandbox import fresh
+
+        fresh.create(folder, nodes.split(",") if nodes else ["pve1"])
+        info(common, f"created {folder}: {fresh.GUESTS}, API token {fresh.TOKEN}")
+    elif not folder.is_dir():
+        raise UsageError(
+            f"there is no folder {folder}", hint=f"make one: pvectl sandbox --new {folder}"
+        )
     served = Sandbox(folder, port, Settings.from_environment(), release)
     info(common, f"{served.url} serves {folder}, fingerprint {served.fingerprint}")
     if release:
         info(common, f"it answers as {served.store.release.name}")
-    info(common, _tokens(folder))
+    for line in _tokens(folder, served.url, served.fingerprint):
+        info(common, line)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         served.serve()
@@ -54,16 +77,23 @@ def sandbox(
     return ExitStatus.OK
 
 
-def _tokens(folder: Path) -> str:
-    """With which API token pvectl can log in, or how to make one."""
+def _tokens(folder: Path, url: str, fingerprint: str) -> list[str]:
+    """What another shell needs to log in with an API token, or how to make one."""
     secrets = folder / "priv" / "token.cfg"
     known = [line.split()[0] for line in _lines(secrets) if line.strip()]
     if known:
-        return f"API tokens: {in_prose(known)}; their secrets are in {secrets}"
-    return (
+        secret = f"$(sed -n 's/^{known[0]} //p' {shell(str(secrets.resolve()))})"
+        return [
+            f"API tokens: {in_prose(known)}; their secrets are in {secrets}",
+            "in another shell:",
+            f"  export PVECTL_ENDPOINT={url} PVECTL_FINGERPRINT={fingerprint}",
+            f"  export PVECTL_TOKEN_ID='{known[0]}' PVECTL_TOKEN_SECRET=\"{secret}\"",
+            "  pvectl import --out state && pvectl plan",
+        ]
+    return [
         f"no API token yet: add `token:root@pam!NAME:0:0::` to {folder}/user.cfg and "
         f"`root@pam!NAME UUID` to {secrets}"
-    )
+    ]
 
 
 def _lines(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""pvectl status: the unfinished run, and who holds the lock."""
+"""pvectl status: the unfinished run, what the last one left behind, and who holds the lock."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ from reconciler.execution.identity import NEW, SAME
 from reconciler.execution.journal import store
 from reconciler.execution.lock.local import running
 from reconciler.execution.lock.record import known_as, lock_records
-from reconciler.execution.run.context import take_snapshot
+from reconciler.execution.run.context import take_snapshot, touched_by
 from reconciler.execution.run.outcome import report_from_cluster, report_from_journal
 from reconciler.model.api import Api
-from reconciler.model.plan import Plan
-from reconciler.model.run import ROLLED_BACK, STOPPED, Event, RunReport
+from reconciler.model.run import ROLLED_BACK, STOPPED, Event, LockRecord, RunReport
 from reconciler.model.run_state import OVERTAKEN, ClusterStatus, RunState
 from reconciler.render.view import View
 
@@ -42,6 +41,8 @@ def exit_status(found: ClusterStatus, moment: float) -> ExitStatus:
         return ExitStatus.UNFINISHED
     if found.unreachable:
         return ExitStatus.UNREACHABLE
+    if found.left is not None:
+        return ExitStatus.NOT_RESTORED
     live = any(holder.until > moment for holder in found.holders)
     return ExitStatus.LOCKED if live else ExitStatus.OK
 
@@ -62,7 +63,8 @@ def status(
     """Show the unfinished run, if any, what became of each object, and who holds the lock.
 
     Reads only. Where the cluster is unreachable, shows what the journal says. Exit 11 when a run is
-    unfinished, 6 when one is running or the lock is held, 7 when the cluster cannot be asked,
+    unfinished, 6 when one is running or the lock is held, 7 when the cluster cannot be asked, 10
+    while objects are not as they were before a run that could not be rolled back completely,
     else 0.
     """
     check_formats(common, "status")
@@ -84,24 +86,28 @@ def _read(api: Api, folder: Path) -> ClusterStatus:
     """Read from the cluster and the newest journal; from the journal where nothing answers."""
     live = running(folder)
     path = store.unfinished(folder)
-    plan: Plan | None = None
-    state = RunState()
-    if path:
-        plan, state = store.load(path)
+    ended = None if path or live else store.not_restored(folder)
+    journal = path or ended
+    plan, state = store.load(journal) if journal else (None, RunState())
     steps = plan.steps if plan else ()
-    outcome = ROLLED_BACK if state.is_rolling_back else STOPPED
+    outcome = ROLLED_BACK if ended or state.is_rolling_back else STOPPED
     reached: RunReport | None = None
+    there: tuple[LockRecord, ...] = ()
+    unreachable = ""
     try:
         there = tuple(lock_records(api))
-        if path:
-            if not live and not state.is_unbroken(known_as(there)):
-                state.add(Event(OVERTAKEN, {}))
+        if path and not live and not state.is_unbroken(known_as(there)):
+            state.add(Event(OVERTAKEN, {}))
+        if journal:
             reached = report_from_cluster(
-                state, steps, lambda changes: take_snapshot(api, changes).state, outcome
+                state, steps, lambda changes: take_snapshot(api, touched_by(changes)).state, outcome
             )
-            if live:  # a secret is on its way, and nothing is to be done about it
-                reached = replace(reached, secrets={})
     except (Unreachable, RequestRefused) as error:
-        reached = report_from_journal(state, steps, outcome) if path else None
-        return ClusterStatus(str(path or ""), state, reached, (), live, error.summary)
-    return ClusterStatus(str(path or ""), state, reached, there, live)
+        reached = report_from_journal(state, steps, outcome) if journal else None
+        there, unreachable = (), error.summary
+    if ended:
+        left = reached if reached and not reached.restored else None
+        return ClusterStatus(str(ended), RunState(), None, there, live, unreachable, left)
+    if reached and live:  # a secret is on its way, and nothing is to be done about it
+        reached = replace(reached, secrets={})
+    return ClusterStatus(str(path or ""), state, reached, there, live, unreachable)

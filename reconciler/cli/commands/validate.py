@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from reconciler.access.any_member import with_any_members
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import each_cluster, load_cluster, now
+from reconciler.cli.context import Loaded, each_cluster, load_cluster, now
+from reconciler.cli.earlier_files import Since, at_commit, earlier_files
 from reconciler.cli.output import check_formats, info, show
 from reconciler.cli.release_option import ReleaseOption, asked_release
 from reconciler.desired.settings.settings import Settings
@@ -19,9 +21,11 @@ from reconciler.kinds import access_table
 from reconciler.kinds.role import RESERVED
 from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding, Severity
-from reconciler.planning.builder import UNDECLARED
+from reconciler.planning.builder import UNDECLARED, apply_changes
 from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.checks.idle import idle
+from reconciler.planning.checks.no_longer_declared import no_longer_declared, said
+from reconciler.planning.diff import diff
 from reconciler.planning.lint import lint_declared
 from reconciler.pve.release import Release
 from reconciler.text.humanize import count
@@ -32,6 +36,7 @@ from reconciler.text.suggest import suggest
 def validate(
     common: CommonOptions,
     release: ReleaseOption = "",
+    since: Since = None,
 ) -> ExitStatus:
     """Check the state files: every mistake at once, with file, line and column. No network.
 
@@ -44,13 +49,15 @@ def validate(
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         cluster = replace(cluster, release=asked or cluster.release)
-        desired = load_cluster(cluster, settings, strict=False).desired
+        loaded = load_cluster(cluster, settings, strict=False)
+        desired = loaded.desired
         desired = replace(
             desired, findings=tuple(_judged(one, cluster.release) for one in desired.findings)
         )
         wrong = any(finding.severity is Severity.ERROR for finding in desired.findings)
         by_access = [] if wrong else _by_access(desired)
-        show(common, "findings", [*desired.findings, *by_access, *_passed_over(cluster)])
+        left = _left(loaded, since)
+        show(common, "findings", [*desired.findings, *by_access, *left, *_passed_over(cluster)])
         if wrong:
             return ExitStatus.FILES_INVALID
         if any(finding.severity is Severity.ERROR for finding in by_access):
@@ -76,6 +83,20 @@ def _judged(finding: Finding, release: Release) -> Finding:
         severity=Severity.ERROR,
         message=f"{finding.address} names {ref}, which does not exist",
         hint=f"did you mean {likely}?",
+    )
+
+
+def _left(loaded: Loaded, since: str | None) -> Iterable[Finding]:
+    """What the files declared earlier and would stay in a cluster that is as they were."""
+    earlier = earlier_files(loaded, since)
+    if not earlier.addresses - loaded.desired.objects.keys():
+        return ()
+    old = at_commit(loaded, earlier.since).state
+    planned = apply_changes(old, diff(loaded.desired, old, now=now()).changes)
+    return said(
+        no_longer_declared(loaded.desired, earlier.addresses, planned),
+        loaded.desired,
+        earlier.since,
     )
 
 

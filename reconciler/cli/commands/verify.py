@@ -9,24 +9,17 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import connect, each_cluster, load_cluster
+from reconciler.cli.context import each_cluster, load_cluster
 from reconciler.cli.output import check_formats
-from reconciler.cli.verify_backup import verify_backup
 from reconciler.cli.verify_expectations import PROBE_SECRET, verify_expectations
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import ExitStatus, UsageError
+from reconciler.errors import ExitStatus
 
 
 @command(app, "verify", Panel.ACCESS, 4)
 def verify(
     common: CommonOptions,
-    what: Annotated[
-        str, typer.Argument(metavar="backup", help="What to verify.", show_default=False)
-    ] = "",
-    job: Annotated[
-        str, typer.Argument(metavar="JOB", help="A declared backup job.", show_default=False)
-    ] = "",
     probe_as: Annotated[
         str,
         typer.Option(
@@ -44,23 +37,11 @@ def verify(
     The cluster itself is asked what each principal has on each path, and that is compared with the
     expectation and with what pvectl computes. Tokens whose secret is known, by `secret_to` or
     --as, also connect and ask for themselves. Exit 4 when something is otherwise.
-
-    `pvectl verify backup JOB` runs a declared backup job now: it sends the job's options as far as
-    the caller's rights cover them, follows the task, and lists the archive that was made. Exit 4
-    when the task is refused or fails.
     """
-    if what and (what != "backup" or not job):
-        raise UsageError(
-            f"'{what}' cannot be verified", hint="pvectl verify, or pvectl verify backup JOB"
-        )
-    if not what:
-        check_formats(common, "verification")
+    check_formats(common, "verification")
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)
-        if not what:
-            return verify_expectations(common, loaded, probe_as, probing=probing)
-        with connect(cluster, read_only=False) as api:
-            return verify_backup(common, loaded, api, job)
+        return verify_expectations(common, loaded, probe_as, probing=probing)
 
     return each_cluster(common, one)

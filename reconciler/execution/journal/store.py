@@ -23,6 +23,7 @@ from reconciler.kinds import specs
 from reconciler.kinds.shared.step import misfit
 from reconciler.model.change import Change
 from reconciler.model.plan import Plan
+from reconciler.model.run import RESTORED, ROLLED_BACK
 from reconciler.model.run_state import OVERTAKEN, RunState
 from reconciler.model.spec import canonical
 
@@ -88,6 +89,20 @@ def unfinished(folder: Path) -> Path | None:
             state = RunState.of(read_journal(path))
             if state.events and not state.is_finished:
                 return path
+    return None
+
+
+def not_restored(folder: Path) -> Path | None:
+    """The newest journal, if its run was rolled back and left objects otherwise than before.
+
+    A later run that ends takes its place. Raises JournalBroken, JournalFailed.
+    """
+    for path in journals(folder)[-1:]:
+        state = RunState.of(read_journal(path))
+        last = state.events[-1] if state.events else None
+        if last is not None and state.is_finished and last.data.get("outcome") == ROLLED_BACK:
+            became = last.data.get("objects", {}).values()
+            return path if set(became) - RESTORED else None
     return None
 
 

@@ -31,23 +31,30 @@ from reconciler.errors import (
 from reconciler.execution.journal.journal import Journal
 from reconciler.execution.journal.store import abandon
 from reconciler.execution.lock.local import fences, local_lock, remember_fences, this_host
-from reconciler.execution.lock.record import comment, known_as, lock_records, remove
+from reconciler.execution.lock.record import (
+    comment,
+    known_as,
+    lock_records,
+    records_in,
+    remove,
+)
+from reconciler.execution.lock.refusals import LEASE, not_finalised, reject_live
 from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import SETTLE, Clock
+from reconciler.kinds.group import GROUPS
+from reconciler.kinds.kind import Reads
 from reconciler.model.api import Api
-from reconciler.model.request import request
+from reconciler.model.request import Request, request
 from reconciler.model.run import LockRecord
 from reconciler.model.run_state import OVERTAKEN
-
-LEASE = 300.0
-"""Seconds that a lock lives without being renewed; longer than any single write can take."""
-
-SKEW = 300.0
-"""Seconds by which the clocks of two machines may differ before a lease is no longer believed."""
 
 RESERVED = SETTLE + 15.0
 """Seconds before the end of the lease in which no request is begun any more: one that was begun
 before has arrived, or never will, when another run may take over."""
+
+LOOK = 5.0
+"""Seconds in which a look at the lock serves: nobody takes over a lease that has not ended, unless
+a person removed the lock."""
 
 TRIES = 3
 """How often the lock is asked for while others write to user.cfg all the time."""
@@ -66,7 +73,11 @@ class Writer(NamedTuple):
 
 @dataclass(slots=True)
 class ClusterLock:
-    """A held lock; renew it before each write, release it at the end."""
+    """A held lock; renew it before each write, release it at the end.
+
+    It is looked at when the last look is older than `LOOK`. Whoever reads the cluster anyway may
+    send `questions` along and `note` their answers, so that a write need not wait for that.
+    """
 
     api: Api
     clock: Clock
@@ -75,10 +86,33 @@ class ClusterLock:
     """locks of dead runs that were removed"""
     tell: Callable[[str], None] = lambda _: None
     """hears what is waited for"""
+    looked: float = float("-inf")
+    """when the last look at the lock began (Unix seconds)"""
 
     def renew(self) -> None:
         """Make sure that the lock is still ours and lives for another write; raises Locked."""
-        there = {holder.claim: holder for holder in lock_records(self.api)}
+        if not self._is_fresh(LOOK):
+            began = self.clock.now()
+            self._check(lock_records(self.api), began)
+        now = self.clock.now()
+        if self.mine.until - now <= LEASE / 2:
+            self._extend(now)
+
+    @property
+    def questions(self) -> tuple[Request, ...]:
+        """The reads whose answers `note` wants at the next opportunity."""
+        return () if self._is_fresh(LOOK / 2) else (GROUPS,)
+
+    def note(self, answers: Reads, began: float) -> None:
+        """Take a look from answers that were read from `began` on (Unix seconds); raises Locked."""
+        if GROUPS in answers:
+            self._check(records_in(answers[GROUPS]), began)
+
+    def _is_fresh(self, seconds: float) -> bool:
+        return 0 <= self.clock.now() - self.looked < seconds
+
+    def _check(self, found: Iterable[LockRecord], began: float) -> None:
+        there = {holder.claim: holder for holder in found}
         now = self.clock.now()
         rivals = [h for h in there.values() if h.claim != self.mine.claim and h.until > now]
         if self.mine.claim not in there or (now >= self.mine.until and rivals):
@@ -86,8 +120,7 @@ class ClusterLock:
                 "the cluster lock was lost: its lease ended and another run took it over",
                 hint="check what that run does, then run `pvectl status`",
             )
-        if self.mine.until - now <= LEASE / 2:
-            self._extend(now)
+        self.looked = began
 
     def number(self, known: Iterable[int]) -> int:
         """Take a number above all known ones, now that no other run can."""
@@ -215,7 +248,7 @@ def acquire(
     now, known = clock.now(), fences(numbers)
     there = lock_records(api)
     own = frozenset(holder.claim for holder in _own(there, numbers))
-    _reject_live([h for h in there if h.claim not in own], now)
+    reject_live([h for h in there if h.claim not in own], now)
     claim = max([int(now * 1000), *known, *(holder.claim for holder in there)]) + 1
     mine = LockRecord(claim, claim, *writer, now + LEASE, this_host())
     remember_fences(numbers, [*sorted(own), claim])
@@ -233,20 +266,8 @@ def acquire(
         raise
     except PvectlError as error:
         lock.release()
-        raise _not_finalised(lock, error) from None
+        raise not_finalised(lock.mine, api.actor, error) from None
     return lock
-
-
-def _not_finalised(lock: ClusterLock, error: PvectlError) -> PvectlError:
-    """The lock was created but could not be numbered; no other run has it."""
-    summary = f"the cluster lock could not be finalised: {error.summary}"
-    left = f"where `pvectl status` still shows it: pvectl unlock --fence {lock.mine.fence}"
-    if isinstance(error, RequestRefused) and error.forbidden:
-        right = "the lock is a group: grant Group.Allocate on /access/groups to"
-        return Refused(summary, hint=f"{right} {lock.api.actor}\n{left}")
-    if isinstance(error, RequestRefused):
-        return Refused(summary, hint=f"nothing was sent but the lock itself; try again\n{left}")
-    return Unreachable(summary, hint=f"nothing was sent but the lock itself; try again\n{left}")
 
 
 def _own(there: Iterable[LockRecord], numbers: Path) -> list[LockRecord]:
@@ -301,29 +322,6 @@ def _wait_for(lock: ClusterLock) -> None:
         lock.clock.sleep(1.0)
 
 
-def _reject_live(there: list[LockRecord], now: float) -> None:
-    for holder in there:
-        if holder.until > now:
-            run = f" ({holder.run})" if holder.run else ""
-            unlock = f"pvectl unlock --fence {holder.fence}"
-            if holder.until == float("inf"):
-                raise Locked(
-                    f"{holder.owner} holds the lock{run}: what its group {holder.group} says "
-                    "cannot be read",
-                    hint=f"waiting does not help; find out who created it, then run `{unlock}`",
-                )
-            if holder.until > now + LEASE + SKEW:
-                raise Locked(
-                    f"there is a lock of {holder.owner}{run} that ends later than pvectl lets any: "
-                    "it is forged or damaged, or the clock of one machine is wrong",
-                    hint=f"waiting does not help; find out who created it, then run `{unlock}`",
-                )
-            raise Locked(
-                f"{holder.owner} holds the lock for {int(holder.until - now)} s more{run}",
-                hint=f"wait; if that run is certainly dead, run `{unlock}`",
-            )
-
-
 def _confirm(lock: ClusterLock, dead: frozenset[int]) -> None:
     """Of two locks made at the same moment only one remains; raises Locked in the other run.
 
@@ -337,6 +335,7 @@ def _confirm(lock: ClusterLock, dead: frozenset[int]) -> None:
         if mine not in {holder.claim for holder in there}:
             break
         if not rivals:
+            lock.looked = now
             return
         if min(rivals) < mine:
             break

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from reconciler.errors import Locked, RequestRefused
 from reconciler.kinds.group import GROUPS
@@ -31,8 +32,13 @@ def comment(holder: LockRecord) -> str:
 
 def lock_records(api: Api) -> list[LockRecord]:
     """All lock objects, live and dead, lowest claim first."""
+    return records_in(api.get([GROUPS])[0])
+
+
+def records_in(groups: Iterable[Mapping[str, Any]]) -> list[LockRecord]:
+    """The same, in an answer to `GET /access/groups`."""
     found = []
-    for row in api.get([GROUPS])[0]:
+    for row in groups:
         number = row["groupid"].removeprefix(LOCK_PREFIX)
         if number != row["groupid"] and _NUMBER.fullmatch(number):
             found.append(_parse(int(number), row.get("comment") or ""))

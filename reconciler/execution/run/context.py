@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from reconciler.errors import AuthenticationFailed, CertificateNotTrusted, Unreachable
 from reconciler.execution.journal.journal import Journal
@@ -13,11 +14,12 @@ from reconciler.execution.journal.replay import reject_broken
 from reconciler.execution.run.observation import dependents
 from reconciler.kinds import all_kinds, kind_of
 from reconciler.kinds.kind import Reads
-from reconciler.kinds.shared.reader import EVERYTHING, read_state
+from reconciler.kinds.shared.reader import EVERYTHING, Wanted, read_state
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Change
 from reconciler.model.plan import Step
+from reconciler.model.request import Request
 from reconciler.model.run_state import RunState
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.spec import State
@@ -25,6 +27,9 @@ from reconciler.model.spec import State
 SETTLE = 75.0
 """Seconds after which a request cannot come into force any more: PVE waits up to 10 s for a lock
 and works up to 60 s under it (Cluster.pm, cfs_lock)."""
+
+FRESH = 2.0
+"""Seconds: what a request touches has been read within them before it is sent."""
 
 LONGEST_PAUSE = 10.0
 """Seconds between two looks at most."""
@@ -64,6 +69,13 @@ class Lease(Protocol):
     def renew(self) -> None:
         """Called before each write and while waiting; raises Locked when the lease was lost."""
 
+    @property
+    def questions(self) -> tuple[Request, ...]:
+        """Reads that may go along with others, for `note`."""
+
+    def note(self, answers: Reads, began: float) -> None:
+        """Hear what was read from `began` on (Unix seconds); raises Locked as `renew` does."""
+
 
 class Progress(NamedTuple):
     """What people see while it runs: the step's number from 1 (0: of no step in particular), of how
@@ -75,23 +87,46 @@ class Progress(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """One look at the cluster: the objects, and the answers that they come from."""
+    """One look at the cluster: the objects, and the answers that they come from.
+
+    `began`: Unix seconds; all of it was read after that. `read`: kind -> the ids for which more
+    than the lists was read.
+    """
 
     state: State
     answers: Reads
+    began: float = 0.0
+    read: Wanted = MappingProxyType({})
+
+    def covers(self, wanted: Wanted) -> bool:
+        """Whether all of that was read."""
+        return all(
+            kind in self.read and (self.read[kind] == EVERYTHING or ids <= self.read[kind])
+            for kind, ids in wanted.items()
+        )
 
     def digest(self, change: Change) -> str:
         """PVE's digest of the file that holds an object, "" where there is none."""
         return kind_of(change.address).digest(self.answers, change.address.id)
 
 
-def take_snapshot(api: Api, changes: Iterable[Change]) -> Snapshot:
-    """The live objects of all kinds that these changes touch, once."""
+def touched_by(changes: Iterable[Change]) -> Wanted:
+    """What has to be read of the objects that these changes touch."""
     wanted: dict[str, set[str]] = {}
     for change in changes:
         wanted.setdefault(change.address.kind, set()).add(change.address.id)
-    ids = {kind: frozenset(found) for kind, found in sorted(wanted.items())}
-    return Snapshot(*read_state(api, ids, ids))
+    return {kind: frozenset(found) for kind, found in sorted(wanted.items())}
+
+
+def take_snapshot(api: Api, wanted: Wanted, beside: Iterable[Request] = ()) -> Snapshot:
+    """The live objects of these kinds, once, and the answers to the requests `beside`."""
+    return Snapshot(*read_state(api, wanted, wanted, beside), read=wanted)
+
+
+def dependent_kinds(kinds: Iterable[str]) -> Wanted:
+    """What has to be read to know all objects that name objects of these kinds."""
+    named = set(kinds)
+    return {name: EVERYTHING for name, kind in all_kinds().items() if kind.refers_to & named}
 
 
 @dataclass(slots=True)
@@ -106,6 +141,10 @@ class RunContext:
     lease: Lease
     notify_progress: Callable[[Progress], None] = lambda _: None
     stop: list[int] = field(default_factory=list)
+    fresh: float = FRESH
+    """seconds within which what a request touches has been read before it is sent"""
+    around: Callable[[Callable[[], Any]], Any] = lambda send: send()
+    """sends a request; something else may be done meanwhile"""
     unreachable: bool = False
     """the cluster has not answered for as long as it is waited for"""
 
@@ -123,18 +162,30 @@ class RunContext:
         A cluster that does not answer is asked again for `patience` seconds; then, or when it
         refuses the caller, Unreachable is raised.
         """
-        changes = tuple(changes)
-        return self.with_retries(lambda: take_snapshot(self.api, changes), patience)
+        return self.read(touched_by(changes), patience)
 
-    def dependents_of(self, addresses: Iterable[Address]) -> dict[Address, tuple[Address, ...]]:
-        """The live objects that name each of these."""
+    def read(self, wanted: Wanted, patience: float = SETTLE) -> Snapshot:
+        """The live objects of these kinds, read as `look` does."""
+
+        def once() -> Snapshot:
+            began = self.clock.now()
+            return take_snapshot(self.api, wanted)._replace(began=began)
+
+        return self.with_retries(once, patience)
+
+    def is_fresh(self, sight: Snapshot) -> bool:
+        """Whether a look is recent enough for a request to be based on it."""
+        return 0 <= self.clock.now() - sight.began <= self.fresh
+
+    def dependents_of(
+        self, addresses: Iterable[Address], sight: Snapshot
+    ) -> dict[Address, tuple[Address, ...]]:
+        """The live objects that name each of these: from `sight` where it shows them all."""
         named = tuple(addresses)
-        kinds = {address.kind for address in named}
-        names = [name for name, kind in all_kinds().items() if kind.refers_to & kinds]
-        if not names:
+        wanted = dependent_kinds(address.kind for address in named)
+        if not wanted:
             return {}
-        wanted = dict.fromkeys(names, EVERYTHING)
-        state = self.with_retries(lambda: read_state(self.api, names, wanted)[0])
+        state = (sight if sight.covers(wanted) else self.read(wanted)).state
         return {address: dependents(address, state) for address in named}
 
     def with_retries(self, read: Callable[[], T], patience: float = SETTLE) -> T:

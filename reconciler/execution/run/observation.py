@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
+from reconciler.errors import Conflict
 from reconciler.kinds import kind_of, references, visible
 from reconciler.model.address import Address
 from reconciler.model.change import Change
@@ -103,3 +104,20 @@ def describe(change: Change, state: State) -> str:
     planned = "to be deleted" if after is None else in_one_line(before, after)
     found = object_text(live) if live is None else in_one_line(before, live) or "as it was before"
     return f"{change.address}: planned {planned or 'a new secret'}, found {found}"
+
+
+def created_by_others(change: Change, *, gone_before: bool) -> Conflict:
+    """For an object that is as this run wants it, but not by this run; `gone_before`: another run
+    came between, so that this one is to be closed first."""
+    if kind_of(change.address).sink(change) is None:
+        return Conflict(
+            f"an object was changed concurrently: {change.address} was created by somebody else",
+            hint="check it, then run `pvectl plan` again",
+        )
+    secret = f"pvectl rotate '{change.address.id}'"
+    return Conflict(
+        f"{change.address} was created concurrently; its secret is unknown",
+        hint=f"close this run with `pvectl resume --abandon`, then give it a new secret: {secret}"
+        if gone_before
+        else f"declare it without secret_to, or give it a new secret: {secret}",
+    )

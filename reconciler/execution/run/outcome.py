@@ -49,15 +49,18 @@ def report(
     trouble: Sequence[PvectlError] = (),
     *,
     patience: float = 0.0,
+    seen: State | None = None,
 ) -> RunReport:
     """Read everything once more and say what became of it; `patience` as for `RunContext.look`.
+
+    `seen`: what a look at all of it has shown just now, so that none is needed.
 
     A cluster that did not answer until the run stopped is not asked again: what the journal says
     is reported, unverified; likewise where reading fails for another reason, which is `trouble`.
     """
 
     def see(changes: Sequence[Change]) -> State:
-        return run.look(changes, patience).state
+        return run.look(changes, patience).state if seen is None else seen
 
     gone = outcome == STOPPED and any(isinstance(e, Unreachable) for e in (failure, *trouble))
     try:

@@ -16,20 +16,17 @@ from reconciler.errors import (
     Unreachable,
 )
 from reconciler.execution.journal.replay import open_request
-from reconciler.execution.run.context import (
-    LONGEST_PAUSE,
-    SETTLE,
-    RunContext,
-    Snapshot,
-)
+from reconciler.execution.run.context import LONGEST_PAUSE, SETTLE, RunContext, Snapshot
 from reconciler.execution.run.observation import (
     Observed,
     as_shown,
+    created_by_others,
     describe,
     is_applied,
     is_hidden,
     observe,
 )
+from reconciler.execution.secrets.masking import masked
 from reconciler.kinds import describe_step, kind_of
 from reconciler.model.change import Change
 from reconciler.model.run import Direction, OutgoingRequest
@@ -38,10 +35,6 @@ from reconciler.model.secret import SecretRef
 TRIES = 4
 """How often a request is sent at most: again after PVE's lock messages, or when it is certain that
 it had no effect."""
-
-MASK = "***"
-SHORTEST_SECRET = 4
-"""A secret shorter than this is not masked in PVE's messages: it would mask ordinary words."""
 
 
 def write(
@@ -53,7 +46,7 @@ def write(
     Conflict, SinkFailed, Unreachable, UnknownOutcome, or what prevents any further write:
     JournalFailed and Locked.
     """
-    _reject_new_dependents(run, changes)
+    _reject_new_dependents(run, changes, sight)
     step = run.steps[number]
     if direction is Direction.FORWARD and tuple(changes) == step.changes:
         orders = [OutgoingRequest(number, direction, step.request, step.changes)]
@@ -69,7 +62,7 @@ def write(
         _carry_out(run, order, fresh, more=position + 1 < len(orders))
 
 
-def _reject_new_dependents(run: RunContext, changes: Sequence[Change]) -> None:
+def _reject_new_dependents(run: RunContext, changes: Sequence[Change], sight: Snapshot) -> None:
     """Proxmox VE silently deletes what depends on a deleted object. The plan deletes all that it
     knew of, so what is there now was created concurrently. Raises Conflict.
 
@@ -80,7 +73,7 @@ def _reject_new_dependents(run: RunContext, changes: Sequence[Change]) -> None:
     deleted = [change.address for change in changes if change.after is None]
     found = [
         other
-        for address, others in run.dependents_of(deleted).items()
+        for address, others in run.dependents_of(deleted, sight).items()
         for other in others
         if address not in made & destroyed or other.kind in kind_of(address).drops
     ]
@@ -144,14 +137,16 @@ def _send_until_applied(
 def _send(run: RunContext, order: OutgoingRequest, sight: Snapshot, attempt: int) -> Any:
     """Announce one request in the journal, make sure of the lock, send it."""
     request = order.request
-    digest = sight.digest(order.changes[0]) if request.method == "PUT" else ""
-    if digest:
-        request = request._replace(params=(*request.params, ("digest", digest)))
     values = {
         name: run.secrets.resolve(value)
         for name, value in request.params
         if isinstance(value, SecretRef)
     }
+    run.lease.renew()
+    sight = _recent(run, order, sight)
+    digest = sight.digest(order.changes[0]) if request.method == "PUT" else ""
+    if digest:
+        request = request._replace(params=(*request.params, ("digest", digest)))
     announced = {"request": request.to_json(), "time": round(run.clock.now(), 3)}
     if order.changes != run.steps[order.step].changes or order.direction is Direction.BACK:
         announced["changes"] = [change.to_json() for change in order.changes]
@@ -163,22 +158,27 @@ def _send(run: RunContext, order: OutgoingRequest, sight: Snapshot, attempt: int
         _record(run, order, "refused", unsent=True, why=why)
         raise
     try:
-        return run.api.send(request, values)
+        return run.around(lambda: run.api.send(request, values))
     except RequestRefused as refusal:
-        raise _masked(refusal, values.values()) from None
+        raise masked(refusal, values.values()) from None
 
 
-def _masked(refusal: RequestRefused, values: Any) -> RequestRefused:
-    """PVE may quote a parameter that it refuses; a secret must not come back that way."""
+def _recent(run: RunContext, order: OutgoingRequest, sight: Snapshot) -> Snapshot:
+    """`sight`, or a new look where it is too old by now; raises Conflict where they differ.
 
-    def mask(text: str) -> str:
-        for value in values:
-            if len(value) >= SHORTEST_SECRET:
-                text = text.replace(value, MASK)
-        return text
-
-    errors = {name: mask(text) for name, text in refusal.errors.items()}
-    return RequestRefused(refusal.status, mask(refusal.reason), errors, hint=refusal.hint)
+    Secrets that come slowly, and a machine that slept, let a look grow old.
+    """
+    if run.is_fresh(sight):
+        return sight
+    again = run.look(order.changes)
+    for change in order.changes:
+        address = change.address
+        if again.state.get(address) != sight.state.get(address):
+            raise Conflict(
+                f"an object was changed concurrently: {describe(change, again.state)}",
+                hint="check it, then run `pvectl plan` again",
+            )
+    return again
 
 
 def _record(run: RunContext, order: OutgoingRequest, name: str, **data: Any) -> None:
@@ -252,8 +252,14 @@ def _pass_over(run: RunContext, order: OutgoingRequest, *, more: bool) -> None:
 def _reject_concurrent_change(
     order: OutgoingRequest, sight: Snapshot, failure: PvectlError
 ) -> None:
-    """Raises Conflict where the failure comes from a concurrent change."""
+    """Raises Conflict where the failure comes from a concurrent change.
+
+    What PVE refuses to create, and is there, somebody else created since the last look.
+    """
+    refused = isinstance(failure, RequestRefused) and not _may_send_again(failure)
     for change in order.changes:
+        if refused and change.before is None and observe(change, sight.state) is Observed.AFTER:
+            raise created_by_others(change, gone_before=False) from failure
         if observe(change, sight.state) is Observed.CONFLICT:
             raise Conflict(
                 f"an object was changed concurrently: {describe(change, sight.state)}",

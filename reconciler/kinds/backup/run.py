@@ -26,6 +26,7 @@ class BackupRun(NamedTuple):
     """One request per node; `left_out`: option -> the privilege that the caller lacks for it."""
 
     node: str
+    guests: tuple[int, ...]
     request: Request
     left_out: Mapping[str, str]
 
@@ -36,28 +37,54 @@ def storage_of(spec: BackupSpec) -> str:
 
 
 def backup_runs(
-    spec: BackupSpec, facts: Facts, on_root: Collection[str], on_storage: Collection[str]
+    spec: BackupSpec,
+    facts: Facts,
+    on_root: Collection[str],
+    on_storage: Collection[str],
+    *,
+    prune: bool = False,
 ) -> list[BackupRun]:
-    """The runs that save what the job would save now.
+    """The runs that save what the job would save now; without `prune` nothing is removed.
 
     A guest that the job names and the caller does not see is asked for on the job's node, or on the
     only one: the task tells what is missing. `on_root`, `on_storage`: the caller's privileges on
     `/` and on the job's storage.
     """
     options, left_out = _options(spec, on_root, on_storage)
+    if not prune:
+        left_out.pop("prune-backups", None)
+        options = [*((k, v) for k, v in options if k not in _PRUNES), _keeping(on_storage)]
     by_node: dict[str, list[int]] = {}
     for guest in facts.guests.values():
-        if _is_chosen(spec, guest) and spec.option("node") in ("", guest.node):
+        if is_saved_by(spec, guest):
             by_node.setdefault(guest.node, []).append(guest.vmid)
     fallback = spec.option("node") or (facts.nodes[0] if len(facts.nodes) == 1 else "")
     for vmid in spec.selection.guests:
         if vmid not in facts.guests and fallback:
             by_node.setdefault(fallback, []).append(vmid)
     runs = []
-    for node, ids in sorted(by_node.items()):
-        params = (("vmid", ",".join(map(str, sorted(ids)))), *options)
-        runs.append(BackupRun(node, Request("POST", ("nodes", node, "vzdump"), params), left_out))
+    for node, found in sorted(by_node.items()):
+        ids = tuple(sorted(found))
+        params = (("vmid", ",".join(map(str, ids))), *options)
+        request = Request("POST", ("nodes", node, "vzdump"), params)
+        runs.append(BackupRun(node, ids, request, left_out))
     return runs
+
+
+_PRUNES = frozenset({"prune-backups", "remove"})
+
+
+def _keeping(on_storage: Collection[str]) -> tuple[str, Value]:
+    """What makes vzdump remove nothing. `remove=0` needs no privilege, and fails where the rules of
+    the storage are used up already (`exec_backup_task` of PVE::VZDump)."""
+    if _NEEDS["prune-backups"] in on_storage:
+        return "prune-backups", "keep-all=1"
+    return "remove", "0"
+
+
+def is_saved_by(spec: BackupSpec, guest: Guest) -> bool:
+    """Whether a job saves the guest, as far as its selection and its node tell."""
+    return _is_chosen(spec, guest) and spec.option("node") in ("", guest.node)
 
 
 def _is_chosen(spec: BackupSpec, guest: Guest) -> bool:

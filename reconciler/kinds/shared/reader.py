@@ -16,9 +16,13 @@ RESOURCES = request("GET", "cluster", "resources")
 """Guests with their pool, nodes and storages: one list for all kinds that need it."""
 
 _GUEST = Fields({"vmid": COUNT}, {"name": TEXT, "node": TEXT, "pool": TEXT, "template": FLAG})
+_STORAGE = Fields({"storage": ID, "node": ID}, {"content": TEXT, "shared": FLAG, "status": TEXT})
 _ROW = Fields(
     {"type": ID},
-    cases=("type", {"qemu": _GUEST, "lxc": _GUEST, "node": Fields({"node": ID})}),
+    cases=(
+        "type",
+        {"qemu": _GUEST, "lxc": _GUEST, "node": Fields({"node": ID}), "storage": _STORAGE},
+    ),
 )
 ANSWERS: Mapping[str, Shape] = {"/cluster/resources": Rows(_ROW)}
 """What it looks like."""

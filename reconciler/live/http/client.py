@@ -42,7 +42,7 @@ CHATTY_LOGGERS = (
 )
 """Loggers that may show requests and answers."""
 
-PARALLEL_READS = 6
+PARALLEL_READS = 12
 
 LONGEST_READ = 300.0
 """Seconds after which an answer must have come to its end, however steadily it trickles."""
@@ -52,6 +52,10 @@ LONGEST_END = 10.0
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of an answer, unpacked: many times the answer of the largest clusters."""
+
+REUSED_WITHIN = 2.0
+"""Seconds since its last answer in which a connection carries another write. PVE closes one that
+is idle for 5 (PVE::APIServer::AnyEvent, `timeout`), and announces whenever it closes earlier."""
 
 _PIECE = 64 * 1024
 
@@ -102,11 +106,12 @@ class _Caller:
 
 
 class _Link:
-    """One endpoint: kept-alive connections for reads, a fresh connection for each write.
+    """One endpoint: kept-alive connections for reads, and one of its own for writes.
 
-    A write over a kept-alive connection that the server is just closing fails in a way that cannot
-    be told from one that arrived; over a fresh one, whatever fails before the handshake has ended
-    was certainly not sent.
+    A write over a connection that the server is just closing fails in a way that cannot be told
+    from one that arrived. So the one for writes is used again only within `REUSED_WITHIN` of the
+    last answer; else a fresh one is opened, over which whatever fails before the handshake has
+    ended was certainly not sent.
     """
 
     def __init__(
@@ -127,6 +132,8 @@ class _Link:
         self._read_only = read_only
         self._context = trust_context(target, endpoint)
         self._reads = _session(target, self._context)
+        self._writes = _session(target, self._context)
+        self._written = float("-inf")
         self._base_url = f"{endpoint}/api2/json"
         self._resource = ProxmoxResource(
             base_url=self._base_url, session=self, serializer=_AlreadyRead()
@@ -148,6 +155,7 @@ class _Link:
 
     def close(self) -> None:
         self._reads.close()
+        self._writes.close()
         self._redactor.release(CHATTY_LOGGERS)
 
     def request(
@@ -214,18 +222,22 @@ class _Link:
         self, asked: Asked, method: str, url: str, content: Mapping[str, Any]
     ) -> Answer:
         timeout = (self._target.connect_timeout, self._target.write_timeout)
+        kept = time.monotonic() - self._written < REUSED_WITHIN
+        if not kept:
+            self._writes.close()
+        self._written = float("-inf")
         self._context.begin()
         try:
             self._context.allow(sum(timeout) + LONGEST_END)
-            with _session(self._target, self._context) as session:
-                answer = _exchange(session, method, url, timeout, content)
+            answer = _exchange(self._writes, method, url, timeout, content)
         except _NETWORK_ERRORS as error:
-            if not self._context.trusted_here:
+            if not (kept or self._context.trusted_here):
                 unsent = asked._replace(reads=True)
                 raise _no_answer(unsent, error, "; nothing was sent") from None
             self._tally.add(writes=1)
             raise _no_answer(asked, error) from None
         self._tally.add(writes=1)
+        self._written = time.monotonic()
         return answer
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from reconciler.access.evaluate import privileges
 from reconciler.access.expectations.check import BrokenPart, FailedExpectation
 from reconciler.access.expectations.check import check as failed_expectations
-from reconciler.access.explain.snippets import pveum
+from reconciler.access.explain.recommendation import apply_remediation, recommended
+from reconciler.access.explain.snippets import login_command, pveum
 from reconciler.access.login import Login
 from reconciler.access.table import AccessTable
 from reconciler.access.trace import TracedEntry
@@ -16,6 +18,9 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.planning.checks.context import PlanContext
 from reconciler.pve.acl_paths import UNNAMED
 from reconciler.text.humanize import in_prose
+
+SHOWN = 20
+"""For how many paths the commands are written out."""
 
 _OTHERS = {path: f"anything else below {path.rpartition('/')[0]}" for path in UNNAMED}
 
@@ -34,21 +39,29 @@ def expectations(
     *,
     complete: bool = True,
 ) -> Iterable[Finding]:
-    """One finding per failure, with the entry that breaks it or the commands that would mend it.
+    """One finding per failure, with the entry that breaks it or the commands that would mend it,
+    in the order in which findings are shown.
 
     `complete`: the table shows the whole cluster. Without that only what entries give to somebody
     who should not have it is a failure, since what somebody lacks may be granted elsewhere.
     """
-    for failure in failed_expectations(table, wanted, paths, now):
+    trial = table.copy()
+    for finding, failure in sorted(
+        ((_finding(one), one) for one in failed_expectations(table, wanted, paths, now)),
+        key=lambda pair: pair[0].sort_key(),
+    ):
         if complete or failure.broken is BrokenPart.CAN:
-            yield Finding(
-                "EXPECT",
-                Severity.ERROR,
-                _message(failure),
-                _hint(failure),
-                _address(failure),
-                failure.expectation.source,
-            )
+            yield finding._replace(hint=_hint(failure, trial))
+
+
+def _finding(failure: FailedExpectation) -> Finding:
+    return Finding(
+        "EXPECT",
+        Severity.ERROR,
+        _message(failure),
+        address=_address(failure),
+        source=failure.expectation.source,
+    )
 
 
 def _message(failure: FailedExpectation) -> str:
@@ -62,7 +75,8 @@ def _message(failure: FailedExpectation) -> str:
     return f"{text} ({reason})" if reason else text
 
 
-def _hint(failure: FailedExpectation) -> str:
+def _hint(failure: FailedExpectation, trial: AccessTable) -> str:
+    """`trial` is changed as the commands would change the cluster: each counts on those before."""
     if failure.broken is BrokenPart.UNKNOWN:
         return "correct the name, or take it out"
     if failure.broken is BrokenPart.CAN:
@@ -70,11 +84,23 @@ def _hint(failure: FailedExpectation) -> str:
         return (
             f"given by {in_prose(given)}" if given else "root@pam may do everything; name it in but"
         )
+    (who,) = failure.principals
     if failure.login is not Login.ACTIVE:
-        return f"{failure.principals[0]}: {failure.login}"
-    if failure.remedy is None:
+        command = login_command(who, failure.login)
+        return f"{who}: {failure.login}" + (f"\nto change that:\n{command}" if command else "")
+    lines: list[str] = []
+    for path in failure.paths[:SHOWN]:
+        for remedy in recommended(trial, who, path, failure.privilege)[:1]:
+            lines += pveum(remedy)
+            apply_remediation(trial, remedy)
+    left = len(failure.paths) - SHOWN
+    if left > 0:
+        lines.append(f"and likewise on {left:,} more paths, or grant it once further up")
+    if not lines and failure.privilege in privileges(trial, who, failure.paths[0]):
+        return "what the findings before name gives this as well"
+    if not lines:
         return "no grant on that path would give it"
-    return f"what would give it: {'; '.join(pveum(failure.remedy))}"
+    return "\n".join(["what would give it:", *lines])
 
 
 def _address(failure: FailedExpectation) -> Address | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from reconciler.access.contents import ROOT
 from reconciler.access.delta import apply_delta
 from reconciler.access.evaluate import privileges
-from reconciler.access.explain.remediation import least_privilege_grant
+from reconciler.access.explain.recommendation import apply_remediation, recommended
 from reconciler.access.explain.snippets import pveum
 from reconciler.access.table import AccessTable
 from reconciler.kinds import access_delta, kind_of
@@ -177,14 +177,7 @@ def _granting(actor: str, need: Need, trial: AccessTable) -> str:
     """
     lines: list[str] = []
     for path, privilege in need.any_of[0]:
-        remedy = least_privilege_grant(trial, actor, path, privilege)
-        if remedy is None:
-            continue
-        lines += pveum(remedy)
-        if remedy.role is not None:
-            trial.roles[remedy.role.name] = frozenset(remedy.role.privileges)
-        for entry in remedy.add:
-            trial.add_entry(
-                entry.path, entry.kind, entry.principal, entry.role, propagate=entry.propagate
-            )
+        for remedy in recommended(trial, actor, path, privilege)[:1]:
+            lines += pveum(remedy)
+            apply_remediation(trial, remedy)
     return "\n".join(["what would give it:", *lines]) if lines else BOOTSTRAP

@@ -8,7 +8,7 @@ from typing import Any
 from reconciler.access.explain.denial import DenialCause, DenialReason
 from reconciler.access.explain.explain import Explanation
 from reconciler.access.explain.remediation import Remediation
-from reconciler.access.explain.snippets import pveum, toml
+from reconciler.access.explain.snippets import login_command, pveum, toml
 from reconciler.access.login import Login
 from reconciler.access.trace import IdentityTrace
 from reconciler.pve.acl_paths import check_path
@@ -20,7 +20,6 @@ from reconciler.render.documents.explanation_facts import MOST, Explained, answe
 from reconciler.render.json import document
 from reconciler.render.view import View
 from reconciler.text.humanize import listed
-from reconciler.text.shell import shell
 
 FORMAT = 1
 
@@ -65,43 +64,26 @@ def _held(found: Explanation) -> Section:
     return Section(f"What it has on {found.path}", ((TextLine(text, Style.PLAIN, 2),),))
 
 
-_ENABLE = {
-    Login.DISABLED: ("--enable", "1"),
-    Login.OWNER_DISABLED: ("--enable", "1"),
-    Login.EXPIRED: ("--expire", "0"),
-    Login.OWNER_EXPIRED: ("--expire", "0"),
-}
-
-
 def _help(told: Explained) -> Iterable[Section]:
     found = told.found
     if told.hidden or not found.privilege or found.allowed:
         return
-    login = _enabling(found)
+    login = login_command(found.principal, found.login)
     if login:
         yield Section("So that it can log in", (copied([login], 2),))
     if found.privilege in found.decision.privileges or found.login is Login.ABSENT:
         return
-    if found.remedy is None:
+    if not found.ways:
         yield Section("What would help", ((TextLine(_hopeless(found), Style.PLAIN, 2),),))
         return
-    lines = toml(found.remedy).splitlines()
-    yield Section("The smallest grant, in a state file", (copied(lines, 2),))
-    yield Section("The same in a shell on a node", _commands(found.remedy, found.privilege))
-    if found.existing is not None:
-        yield Section(
-            "Or by a role that is there already", _commands(found.existing, found.privilege)
-        )
-
-
-def _enabling(found: Explanation) -> str:
-    user, option = found.owner or found.principal, _ENABLE.get(found.login)
-    if option is None:
-        return ""
-    if found.login is Login.EXPIRED and found.owner:
-        name = found.principal.rpartition("!")[2]
-        return shell("pveum", "user", "token", "modify", user, name, *option)
-    return shell("pveum", "user", "modify", user, *option)
+    best, *others = found.ways
+    why = ((TextLine(f"{best.why}.", Style.PLAIN, 2),),) if best.why else ()
+    lines = toml(best).splitlines()
+    yield Section("Recommended, in a state file", (*why, copied(lines, 2)))
+    yield Section("The same in a shell on a node", _commands(best, found.privilege))
+    for other in others[:1]:
+        reason = ((TextLine(f"{other.why}.", Style.PLAIN, 2),),) if other.why else ()
+        yield Section("Or instead", (*reason, *_commands(other, found.privilege)))
 
 
 def _hopeless(found: Explanation) -> str:
@@ -161,8 +143,7 @@ def json(told: Explained, view: View) -> str:
             for side in found.decision.sides
         ],
         "reasons": [_reason_json(reason, found.privilege) for reason in told.reasons],
-        "remedy": _remedy_json(found.remedy),
-        "existing": _remedy_json(found.existing),
+        "remedies": [_remedy_json(way) for way in found.ways],
         "notes": list(told.notes),
     }
     return document("explanation", FORMAT, content)
@@ -176,7 +157,10 @@ def _reason_json(reason: DenialReason, privilege: str) -> dict[str, Any]:
     }
 
 
-def _remedy_json(remedy: Remediation | None) -> dict[str, Any] | None:
-    if remedy is None:
-        return None
-    return {"toml": toml(remedy), "pveum": list(pveum(remedy)), "extra": list(remedy.extra)}
+def _remedy_json(remedy: Remediation) -> dict[str, Any]:
+    return {
+        "why": remedy.why,
+        "toml": toml(remedy),
+        "pveum": list(pveum(remedy)),
+        "extra": list(remedy.extra),
+    }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from reconciler.model.run import LockRecord, Outcome, RunReport
+from reconciler.model.run import RESTORED, LockRecord, Outcome, RunReport
 from reconciler.model.run_state import ClusterStatus, RunState
 from reconciler.render import terminal
 from reconciler.render.document import Document, Section, Style, TextLine
@@ -30,6 +31,8 @@ def text(found: ClusterStatus, view: View) -> str:
         ]
     elif found.running:
         parts.append(f"A run is in progress: {found.running}.\n")
+    elif found.left is not None:
+        parts.append(_left(found.left, found.journal, view))
     else:
         parts.append("No unfinished run on this machine.\n")
     if found.holders:
@@ -60,6 +63,21 @@ def _objects(report: RunReport, view: View) -> str:
     )
 
 
+def _left(report: RunReport, journal: str, view: View) -> str:
+    """The objects that a rolled back run could not restore, without the others."""
+    wrong = tuple(pair for pair in report.objects if pair[1] not in RESTORED)
+    lines = tuple((TextLine(str(address), Style.ERROR, 2),) for address, _ in wrong)
+    outline = Document(
+        title="The last run was rolled back, and these objects are not as they were before it",
+        sections=(Section("Not restored", lines, "object"),),
+        closing=(
+            TextLine(f"`{shlex.join(('pvectl', 'show', journal))}` says how they were before."),
+            TextLine("Put them right by hand, or run `pvectl plan`, then `pvectl apply`."),
+        ),
+    )
+    return terminal.render(outline, color=view.color, width=view.width)
+
+
 def _unreachable(why: str, view: View) -> str:
     outline = Document(
         title="The cluster could not be read",
@@ -87,7 +105,8 @@ def _holder(holder: LockRecord, now: int) -> TextLine:
 
 
 def json(found: ClusterStatus, view: View) -> str:
-    """For programs; `run` is null where no run is unfinished, `locks` where that is unknown."""
+    """For programs; `run` is null where no run is unfinished, `locks` where that is unknown, and
+    `left` where no run left anything behind."""
     run: dict[str, Any] | None = None
     if found.report is not None:
         run = {"journal": found.journal, **found.report.to_json()}
@@ -105,6 +124,7 @@ def json(found: ClusterStatus, view: View) -> str:
     ]
     content = {
         "run": run,
+        "left": None if found.left is None else {"journal": found.journal, **found.left.to_json()},
         "running": found.running or None,
         "locks": None if found.unreachable else locks,
         "unreachable": found.unreachable or None,

@@ -49,7 +49,11 @@ def data(review: Review) -> dict[str, Any]:
                 **_account(one, review.about.taken),
                 "risk": risks[one.risk],
                 "marks": [marks[mark] for mark in one.marks],
-                **({"changed": changed[one.principal]} if one.principal in changed else {}),
+                **(
+                    {"changed": [str(line) for line in changed[one.principal]]}
+                    if one.principal in changed
+                    else {}
+                ),
             }
             for one in review.accounts
         ],

@@ -1,7 +1,8 @@
 """The access review as one HTML page that needs nothing else: to search, print and sign.
 
-The page loads nothing and sends nothing: its policy allows only its own script and style, by their
-hash, so that nothing that a cluster holds can run in it.
+`page.html` and `macros.html` are Jinja templates. The page loads nothing and sends nothing: its
+policy allows only its own script and style, by their hash, so that nothing that a cluster holds
+can run in it.
 """
 
 from __future__ import annotations
@@ -9,72 +10,140 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from functools import cache
-from html import escape
 from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from reconciler.access.contents import TOKEN, USER
 from reconciler.access.review.accounts import Mark, Risk
+from reconciler.access.review.privilege_catalog import Level, privilege_in_words
 from reconciler.access.review.review import Review
-from reconciler.render.review import sections
+from reconciler.render.collapse import alike
+from reconciler.render.document import Style
 from reconciler.render.review.data import data, realms
 from reconciler.render.review.labels import Places
+from reconciler.render.review.statements import changes, ending, facts, points, waived
 from reconciler.render.view import View
-from reconciler.text.humanize import moment
+from reconciler.text.humanize import count, hint_lines, listed, moment
 from reconciler.text.sanitize import clean
 
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_TONES = {Style.ERROR: "bad", Style.WARNING: "warn", Style.PLAIN: "note"}
+_MARKS = {"+": "came", "-": "went", "~": "other", "!": "alarm"}
+"""Tones of points and marks of changes -> classes of page.css."""
+_LEVELS = (
+    (Level.VIEW, "see it"),
+    (Level.USE, "work with it"),
+    (Level.MANAGE, "change it"),
+    (Level.CONTROL, "make, destroy, pass on"),
+)
+_RISKS = tuple((one.name.lower(), one.value) for one in Risk)
+
+
+class Figure(NamedTuple):
+    """A number that filters the table of accounts by `key` and `value`."""
+
+    label: str
+    number: int
+    key: str
+    value: str
+
+    @property
+    def alarming(self) -> bool:
+        return self.key == "risk" and self.number > 0
 
 
 def html(review: Review, view: View) -> str:
-    """The page, complete also on paper. Foreign text is escaped wherever it stands."""
+    """The page, complete also on paper. Foreign text is cleaned and escaped wherever it stands."""
     del view
-    style, script = _part("page.css"), _part("page.js")
-    about, places = review.about, Places(review)
-    parts = {
-        "policy": _policy(style, script),
-        "style": style,
-        "script": script,
-        "data": _embedded(data(review)),
-        "title": escape(f"Access review of {clean(_name(review))}, {_day(review)}"),
-        "heading": escape(clean(_name(review))),
-        "meta": sections.meta(review),
-        "figures": sections.figures(review),
-        "points": sections.points_list(review),
-        "ways": sections.ways(review),
-        "endings": sections.endings(review),
-        "since": sections.since(review, places),
-        "legend": sections.legend(),
-        "realms": sections.options((name, name) for name in realms(review)),
-        "risks": sections.options((one.name.lower(), one.value) for one in Risk),
-        "marks": sections.options(
-            [
-                *((one.name.lower(), one.value) for one in Mark),
-                *([("changed", "changed since")] if review.since else []),
-            ]
-        ),
-        "sections": sections.rest(review),
-        "signatures": sections.signatures(),
-        "footer": escape(
-            "Only privileges that count on a sort of place are shown. Accounts that cannot log in "
-            "are shown with what they would hold. "
-            f"Content SHA-256 {review.digest}, taken {moment(about.taken)}."
-        ),
+    from markupsafe import Markup  # comes with Jinja
+
+    style, script = _resource("page.css"), _resource("page.js")
+    page = _environment().get_template("page.html")
+    return page.render(
+        policy=_policy(style, script),
+        style=Markup(style),  # noqa: S704 - these three are files of ours, and JSON that ends nothing
+        script=Markup(script),  # noqa: S704
+        data=Markup(_embedded(data(review))),  # noqa: S704
+        **_content(review),
+    )
+
+
+def _content(review: Review) -> dict[str, Any]:
+    """What the template shows, as values."""
+    marks = [(one.name.lower(), one.value) for one in Mark]
+    return {
+        "review": review,
+        "heading": review.about.cluster or "state files",
+        "day": moment(review.about.taken)[:10],
+        "facts": [fact for fact in facts(review) if fact.name not in {"cluster", "content"}],
+        "figures": list(_figures(review)),
+        "points": list(points(review)),
+        "tones": _TONES,
+        "risk_codes": {code for code, _ in _RISKS},
+        "ways": [way for way in review.ways if way.steps],
+        "changes": list(changes(review.since, Places(review))) if review.since else [],
+        "marks": _MARKS,
+        "levels": _LEVELS,
+        "realms": list(realms(review)),
+        "risk_options": _RISKS,
+        "mark_options": [*marks, *([("changed", "changed since")] if review.since else [])],
+        "findings": list(alike(review.findings)),
+        "waived": waived,
     }
-    return _filled(_part("page.html"), parts)
 
 
-def _name(review: Review) -> str:
-    return review.about.cluster or "state files"
-
-
-def _day(review: Review) -> str:
-    return moment(review.about.taken)[:10]
+def _figures(review: Review) -> Iterator[Figure]:
+    accounts = review.accounts
+    for kind in (USER, TOKEN):
+        yield Figure(f"{kind}s", sum(one.kind == kind for one in accounts), "kind", kind)
+    for risk, label in ((Risk.ROOT, "are root"), (Risk.WAY, "can become root")):
+        number = sum(one.risk is risk for one in accounts)
+        yield Figure(label, number, "risk", risk.name.lower())
+    for mark, label in (
+        (Mark.NO_EXPIRY, "tokens without expiry"),
+        (Mark.NO_SECOND_FACTOR, "without second factor"),
+    ):
+        number = sum(mark in one.marks for one in accounts)
+        yield Figure(label, number, "mark", mark.name.lower())
 
 
 @cache
-def _part(name: str) -> str:
+def _environment() -> Environment:
+    """Every value is escaped, and before that cleaned; an unknown name is an error."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    found = Environment(
+        autoescape=True,
+        finalize=_shown,
+        keep_trailing_newline=True,
+        loader=FunctionLoader(_resource),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    found.filters |= {
+        "count": count,
+        "ending": ending,
+        "hint_lines": hint_lines,
+        "in_words": privilege_in_words,
+        "listed": listed,
+        "moment": moment,
+        "number": lambda number: f"{number:,}",
+    }
+    return found
+
+
+def _shown(value: object) -> object:
+    """What a template puts out; what is HTML already stays as it is."""
+    return value if hasattr(value, "__html__") else clean(str(value))
+
+
+@cache
+def _resource(name: str) -> str:
     return (files(__package__) / name).read_text(encoding="utf-8").strip()
 
 
@@ -93,8 +162,3 @@ def _embedded(content: object) -> str:
     """JSON inside a script element, which nothing in it can end."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _filled(template: str, parts: Mapping[str, str]) -> str:
-    """What is filled in is not looked at again."""
-    return _PLACE.sub(lambda found: parts[found[1]], template) + "\n"

@@ -24,6 +24,9 @@ from reconciler.render.review.statements import (
 from reconciler.render.view import View
 from reconciler.text.humanize import moment
 
+_DIFF = {"~": "!"}
+"""Marks that a `diff` block paints only under another name."""
+
 
 def markdown(review: Review, view: View) -> str:
     """The whole document; nothing that it quotes is read as Markdown."""
@@ -84,7 +87,7 @@ def _since(review: Review, places: Places) -> Iterator[list[str]]:
     head = f"Changed since {moment(review.since.taken)}"
     parts: list[str] = []
     for name, lines in changes(review.since, places):
-        painted = [f"! {line[2:]}" if line.startswith("~ ") else line for line in lines]
+        painted = [str(line._replace(mark=_DIFF.get(line.mark, line.mark))) for line in lines]
         parts += [f"### {prose(name)}", "", *fence(painted, "diff"), ""]
     yield _section(head, parts[:-1] or ["Nothing."])
 

@@ -165,43 +165,49 @@ _FIELDS: dict[str, tuple[str, Callable[[str], str]]] = {
 }
 
 
-def changes(since: ReviewComparison, places: Places) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What has changed: a heading, and its lines with `+`, `-`, `~` or `!` at their start."""
+class ChangeLine(NamedTuple):
+    """Something that has changed. `mark`: `+` came, `-` went, `~` changed, `!` to look at."""
+
+    mark: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.mark} {self.text}"
+
+
+def changes(
+    since: ReviewComparison, places: Places
+) -> Iterator[tuple[str, tuple[ChangeLine, ...]]]:
+    """What has changed: a heading, and its lines; nothing for a heading without lines."""
     parts = (
-        ("Ways to root", _ways(since)),
-        ("Users and tokens", _accounts(since)),
+        ("Ways to root", tuple(_ways(since))),
+        ("Users and tokens", tuple(_accounts(since))),
         ("Rights", tuple(_rights(since, places))),
         ("Roles", tuple(_roles(since))),
-        (
-            "Grants",
-            (
-                *(f"+ {text}" for text in since.grants_new),
-                *(f"- {text}" for text in since.grants_gone),
-            ),
-        ),
+        ("Grants", tuple(_came_and_went(since.grants_new, since.grants_gone))),
     )
     yield from ((head, lines) for head, lines in parts if lines)
 
 
-def _ways(since: ReviewComparison) -> tuple[str, ...]:
+def _came_and_went(new: Sequence[str], gone: Sequence[str]) -> Iterator[ChangeLine]:
+    yield from (ChangeLine("+", text) for text in new)
+    yield from (ChangeLine("-", text) for text in gone)
+
+
+def _ways(since: ReviewComparison) -> Iterator[ChangeLine]:
     """Without a first step somebody is root."""
-    opened = (
-        f"! {who} can become root now: {text}" if text else f"! {who} is root now"
-        for who, text in since.ways_new
-    )
-    closed = (
-        f"- {who} can no longer become root so: {text}" if text else f"- {who} is no longer root"
-        for who, text in since.ways_gone
-    )
-    return (*opened, *closed)
+    for who, step in since.ways_new:
+        yield ChangeLine(
+            "!", f"{who} can become root now: {step}" if step else f"{who} is root now"
+        )
+    for who, step in since.ways_gone:
+        closed = f"can no longer become root so: {step}" if step else "is no longer root"
+        yield ChangeLine("-", f"{who} {closed}")
 
 
-def _accounts(since: ReviewComparison) -> tuple[str, ...]:
-    return (
-        *(f"+ {who}" for who in since.accounts_new),
-        *(f"- {who}" for who in since.accounts_gone),
-        *(f"~ {one.principal}: {_fact(one)}" for one in since.changed),
-    )
+def _accounts(since: ReviewComparison) -> Iterator[ChangeLine]:
+    yield from _came_and_went(since.accounts_new, since.accounts_gone)
+    yield from (ChangeLine("~", f"{one.principal}: {_fact(one)}") for one in since.changed)
 
 
 def _fact(one: Changed) -> str:
@@ -210,9 +216,10 @@ def _fact(one: Changed) -> str:
     return f"{name} {before} → {after}"
 
 
-def _rights(since: ReviewComparison, places: Places) -> Iterator[str]:
+def _rights(since: ReviewComparison, places: Places) -> Iterator[ChangeLine]:
     for one in since.rights:
-        yield f"{_mark(one)} {shortened(one.principals, 4)}: {_right(one, places)}"
+        text = f"{shortened(one.principals, 4)}: {_right(one, places)}"
+        yield ChangeLine(_mark(one), text)
 
 
 def _mark(one: RightsChange) -> str:
@@ -233,24 +240,24 @@ def _privileges(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= SHOWN else f"“{privilege_in_words(names)}”"
 
 
-def _roles(since: ReviewComparison) -> Iterator[str]:
+def _roles(since: ReviewComparison) -> Iterator[ChangeLine]:
     marks = {"new": "+", "gone": "-", "changed": "~"}
     for one in since.roles:
-        came = [f"+{name}" for name in one.gained]
-        went = [f"-{name}" for name in one.lost]
-        yield f"{marks[one.what]} {one.role} {one.what}: {' '.join([*came, *went])}".rstrip(": ")
+        privileges = [*(f"+{name}" for name in one.gained), *(f"-{name}" for name in one.lost)]
+        which = f": {' '.join(privileges)}" if privileges else ""
+        yield ChangeLine(marks[one.what], f"{one.role} {one.what}{which}")
 
 
-def account_changes(review: Review, places: Places) -> dict[str, list[str]]:
-    """Account -> what has changed of it since the review before, each with its mark."""
-    found: dict[str, list[str]] = {}
+def account_changes(review: Review, places: Places) -> dict[str, list[ChangeLine]]:
+    """Account -> what has changed of it since the review before."""
+    found: dict[str, list[ChangeLine]] = {}
     if review.since is not None:
         for who in review.since.accounts_new:
-            found[who] = ["+ new"]
+            found[who] = [ChangeLine("+", "new")]
         for fact in review.since.changed:
-            found.setdefault(fact.principal, []).append(f"~ {_fact(fact)}")
+            found.setdefault(fact.principal, []).append(ChangeLine("~", _fact(fact)))
         for right in review.since.rights:
-            text = f"{_mark(right)} {_right(right, places)}"
+            line = ChangeLine(_mark(right), _right(right, places))
             for who in right.principals:
-                found.setdefault(who, []).append(text)
+                found.setdefault(who, []).append(line)
     return found

@@ -12,7 +12,16 @@ from reconciler.access.review.profiles import Holding
 from reconciler.access.review.review import Review
 from reconciler.render import terminal
 from reconciler.render.collapse import alike
-from reconciler.render.document import Block, Document, Section, Style, TextLine, labelled, section
+from reconciler.render.document import (
+    Block,
+    Document,
+    Section,
+    Style,
+    TextLine,
+    labelled,
+    marked_line,
+    section,
+)
 from reconciler.render.review.labels import TITLES, Places, shortened
 from reconciler.render.review.statements import (
     age,
@@ -54,7 +63,8 @@ def _sections(review: Review, places: Places) -> Iterator[Section]:
         if review.since.is_empty:
             yield section(f"Nothing has changed since the review of {before}", ("no difference",))
         for head, lines in changes(review.since, places):
-            yield section(f"{head}: what has changed since {before}", lines)
+            marked = tuple((marked_line(line.mark, line.text),) for line in lines)
+            yield Section(f"{head}: what has changed since {before}", marked)
     yield Section("Ways to root", tuple(_ways(review)), spaced=True)
     holding = [one for one in review.accounts if one.risk is not Risk.NOTHING]
     blocks = tuple(_account(one, review, places) for one in holding)

@@ -8,12 +8,13 @@ them, and `.verification` on a backup server.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from reconciler.pve.retention import Saved, Verdict, verdicts
 from reconciler.sandbox.clock import stamp
 from reconciler.sandbox.config.storagecfg import storages
 from reconciler.sandbox.context import Context
@@ -26,8 +27,7 @@ _GUEST = re.compile(r".*-([1-9][0-9]{2,8})-.+")
 _STANDARD = re.compile(
     r"vzdump-(?:lxc|openvz|qemu)-([1-9][0-9]{2,8})-(\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d)"
 )
-KEEP, REMOVE, PROTECTED, RENAMED = "keep", "remove", "protected", "renamed"
-"""What retention says of an archive; PVE leaves alone what it has not named itself."""
+REMOVE = str(Verdict.REMOVE)
 
 PROTECTED_LIMIT = 5
 """Protected archives per guest for callers without Datastore.Allocate, unless the storage says."""
@@ -166,69 +166,19 @@ def remove_archive(archive: Archive) -> None:
 
 
 def marked(found: Iterable[Archive], keep: Mapping[str, Any]) -> list[tuple[Archive, str]]:
-    """What retention does with each archive, guest by guest (`prune_backups` of PVE's plugins)."""
+    """What retention does with each archive, guest by guest."""
     listed = list(found)
-    groups: dict[tuple[str, int | None], list[Archive]] = {}
-    for archive in listed:
-        if archive.standard:
-            groups.setdefault((archive.type, archive.guest), []).append(archive)
-    gone = {
-        archive.path
-        for group in groups.values()
-        for archive in to_prune(sorted(group, key=lambda one: -one.ctime), keep)
-    }
-    return [(archive, _mark(archive, gone=archive.path in gone)) for archive in listed]
-
-
-def _mark(archive: Archive, *, gone: bool) -> str:
-    if archive.protected:
-        return PROTECTED
-    if not archive.standard:
-        return RENAMED
-    return REMOVE if gone else KEEP
+    rules = {name: int(count) for name, count in keep.items()}
+    seen = [
+        Saved((one.type, one.guest or 0), one.ctime, one.protected, renamed=not one.standard)
+        for one in listed
+    ]
+    return list(zip(listed, map(str, verdicts(seen, rules, UTC)), strict=True))
 
 
 def to_prune(found: Iterable[Archive], keep: Mapping[str, Any]) -> list[Archive]:
-    """What retention removes of one guest's archives, given the newest first.
-
-    The rules with shorter periods choose first; what one of them keeps counts for the longer ones
-    without using up their number. Protected archives are neither counted nor removed.
-    """
-    counts = {name: int(keep.get(name, 0)) for name in _PERIODS}
-    if not any(counts.values()) or int(keep.get("keep-all", 0)):
-        return []
-    candidates = [archive for archive in found if not archive.protected]
-    kept: set[int] = set()
-    dropped: set[int] = set()
-    for name, period in _PERIODS.items():
-        taken = {period(archive.ctime) for archive in candidates if archive.ctime in kept}
-        new: set[str] = set()
-        for archive in candidates if counts[name] else ():
-            label = period(archive.ctime)
-            if archive.ctime in kept | dropped or label in taken:
-                continue
-            if label in new:
-                dropped.add(archive.ctime)
-            elif len(new) < counts[name]:
-                new.add(label)
-                kept.add(archive.ctime)
-            else:
-                break
-    return [archive for archive in candidates if archive.ctime not in kept]
-
-
-def _period(pattern: str) -> Callable[[int], str]:
-    return lambda seconds: stamp(seconds, pattern)
-
-
-_PERIODS: Mapping[str, Callable[[int], str]] = {
-    "keep-last": str,
-    "keep-hourly": _period("%H/%d/%m/%Y"),
-    "keep-daily": _period("%d/%m/%Y"),
-    "keep-weekly": _period("%V/%G"),
-    "keep-monthly": _period("%m/%Y"),
-    "keep-yearly": _period("%Y"),
-}
+    """What retention removes of these archives, in the order given."""
+    return [archive for archive, mark in marked(found, keep) if mark == REMOVE]
 
 
 def dump_folder(ctx: Context, storage: str) -> Path:

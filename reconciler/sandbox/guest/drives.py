@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from reconciler.pve.calls.guest_options import NEW_DISK, QEMU_DISK
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import died
 from reconciler.sandbox.guest.images import image_folder, new_volume, size_text
-from reconciler.sandbox.guest.rights import NEW_DISK, QEMU_DISK
 from reconciler.sandbox.guest.volumes import enabled_storage
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.access.contents import ROOT
+from reconciler.pve.calls.guest_options import NEW_DISK
 from reconciler.pve.parameter_check import parse_properties
 from reconciler.pve.property_strings import render_properties
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError, bad_parameters, died
 from reconciler.sandbox.guest.images import image_folder, new_volume, size_bytes, size_text
-from reconciler.sandbox.guest.rights import NEW_DISK
 from reconciler.sandbox.guest.volumes import enabled_storage, split_volume
 from reconciler.sandbox.storage_plugins import check_online
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from reconciler.access.contents import ROOT
+from reconciler.pve.calls.guest_options import LXC_DISK
 from reconciler.sandbox.backup.archives import Archive
 from reconciler.sandbox.backup.contents import restore_files, saved_config
 from reconciler.sandbox.backup.packing import BadArchive
@@ -23,7 +24,6 @@ from reconciler.sandbox.guest.mounts import ROOTFS, allocate, parse_mount, recov
 from reconciler.sandbox.guest.nics import NET, check_bridge, new_mac, parse_nic
 from reconciler.sandbox.guest.power import is_running
 from reconciler.sandbox.guest.removal import add_to_pool, destroy_volumes
-from reconciler.sandbox.guest.rights import LXC_DISK
 from reconciler.sandbox.guest.volumes import existing_archive, split_volume
 from reconciler.sandbox.guests import LXC
 from reconciler.sandbox.storage_space import check_space

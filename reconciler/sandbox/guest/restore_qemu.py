@@ -6,6 +6,7 @@ import re
 import uuid
 from dataclasses import dataclass
 
+from reconciler.pve.calls.guest_options import QEMU_DISK
 from reconciler.sandbox.backup.archives import Archive
 from reconciler.sandbox.backup.contents import restore_files, saved_config
 from reconciler.sandbox.backup.packing import BadArchive
@@ -24,7 +25,6 @@ from reconciler.sandbox.guest.images import free_image, image_folder, new_volume
 from reconciler.sandbox.guest.nics import NET, check_bridge, new_mac, parse_nic
 from reconciler.sandbox.guest.power import is_running
 from reconciler.sandbox.guest.removal import add_to_pool, destroy_volumes
-from reconciler.sandbox.guest.rights import QEMU_DISK
 from reconciler.sandbox.guest.volumes import enabled_storage
 from reconciler.sandbox.guests import QEMU, Guest
 from reconciler.sandbox.storage_space import check_space

@@ -10,41 +10,20 @@ import re
 from collections.abc import Iterable, Mapping
 
 from reconciler.access.contents import ROOT
+from reconciler.pve.calls.guest_options import (
+    CLOUD_INIT,
+    LXC_DISK,
+    LXC_PRIVILEGES,
+    NEW_DISK,
+    QEMU_DISK,
+    QEMU_PRIVILEGES,
+)
 from reconciler.pve.parameter_check import parse_properties
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import died, forbidden
 from reconciler.sandbox.guest.nics import NET, check_bridge
 from reconciler.sandbox.guest.volumes import check_access
 from reconciler.sandbox.guests import LXC
-
-NEW_DISK = re.compile(r"([^:/\s]+):(\d+(?:\.\d+)?)")
-LXC_DISK = re.compile(r"rootfs|mp\d+")
-QEMU_DISK = re.compile(r"(?:ide|sata|scsi|virtio|efidisk|tpmstate)\d+")
-
-_LXC_PRIVILEGES = {
-    "VM.Config.CPU": ("cores", "cpuunits", "cpulimit"),
-    "VM.Config.Memory": ("memory", "swap"),
-    "VM.Config.Network": ("nameserver", "searchdomain", "hostname"),
-}
-_QEMU_PRIVILEGES = {
-    "VM.Config.CPU": ("cores", "cpu", "cpulimit", "cpuunits", "numa", "smp", "sockets", "vcpus"),
-    "VM.Config.Memory": ("memory", "balloon", "shares", "allow-ksm"),
-    "VM.Config.HWType": (
-        *("acpi", "hotplug", "kvm", "machine", "scsihw", "smbios1", "tablet", "vga", "watchdog"),
-        *("audio0", "rng0"),
-    ),
-    "VM.Config.Options": (
-        *("agent", "autostart", "bios", "description", "keyboard", "localtime", "name", "onboot"),
-        *("migrate_downtime", "migrate_speed", "ostype", "protection", "reboot", "startdate"),
-        *("startup", "tdf", "template", "tags"),
-    ),
-    "VM.PowerMgmt": ("freeze",),
-    "VM.Config.Disk": ("boot", "bootdisk", "vmstatestorage"),
-}
-_CLOUD_INIT = (
-    *("cicustom", "cipassword", "citype", "ciuser", "ciupgrade", "nameserver", "searchdomain"),
-    "sshkeys",
-)
 
 
 def require_on_guest(
@@ -91,7 +70,7 @@ def _check_container(
     *,
     unprivileged: bool,
 ) -> None:
-    for privilege, keys in _LXC_PRIVILEGES.items():
+    for privilege, keys in LXC_PRIVILEGES.items():
         if key in keys:
             require_on_guest(ctx, vmid, pool, [privilege])
             return
@@ -146,7 +125,7 @@ def _check_machine(
         if value is not None:
             _check_drive(ctx, vmid, value)
         return
-    for privilege, keys in _QEMU_PRIVILEGES.items():
+    for privilege, keys in QEMU_PRIVILEGES.items():
         if key in keys or (privilege == "VM.Config.CPU" and re.fullmatch(r"numa\d+", key)):
             require_on_guest(ctx, vmid, pool, [privilege])
             if key == "startup":
@@ -154,7 +133,7 @@ def _check_machine(
             return
     if NET.fullmatch(key):
         require_on_guest(ctx, vmid, pool, ["VM.Config.Network"])
-    elif key in _CLOUD_INIT or re.fullmatch(r"ipconfig\d+", key):
+    elif key in CLOUD_INIT or re.fullmatch(r"ipconfig\d+", key):
         names = ["VM.Config.Cloudinit", "VM.Config.Network"]
         require_on_guest(ctx, vmid, pool, names, some=True)
     elif re.fullmatch(r"(?:serial|usb|hostpci|virtiofs)\d+", key):

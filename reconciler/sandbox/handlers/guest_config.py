@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from reconciler.access.contents import ROOT
+from reconciler.pve.calls.guest_options import LXC_DISK
 from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import perm
 from reconciler.sandbox.context import Context, Params
@@ -17,7 +18,7 @@ from reconciler.sandbox.guest.images import free_image
 from reconciler.sandbox.guest.mounts import allocate
 from reconciler.sandbox.guest.nics import NET, completed
 from reconciler.sandbox.guest.options import GUEST, LXC_OPTIONS, QEMU_OPTIONS, answered, options_of
-from reconciler.sandbox.guest.rights import LXC_DISK, check_change
+from reconciler.sandbox.guest.rights import check_change
 from reconciler.sandbox.guests import LXC, QEMU, Guest
 from reconciler.sandbox.http.routes import Handler, Routes
 from reconciler.sandbox.tasks import Worker, run_task, wait_for

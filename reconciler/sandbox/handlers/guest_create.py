@@ -6,6 +6,7 @@ import re
 import uuid
 
 from reconciler.access.contents import ROOT
+from reconciler.pve.calls.guest_options import LXC_DISK, QEMU_DISK
 from reconciler.pve.schema import Param
 from reconciler.sandbox.backup.archives import Archive
 from reconciler.sandbox.checks import everybody
@@ -20,7 +21,7 @@ from reconciler.sandbox.guest.power import is_running, set_created
 from reconciler.sandbox.guest.removal import add_to_pool
 from reconciler.sandbox.guest.restore_lxc import ContainerRestore, restore_container
 from reconciler.sandbox.guest.restore_qemu import MachineRestore, restore_machine
-from reconciler.sandbox.guest.rights import LXC_DISK, QEMU_DISK, check_change, require_on_guest
+from reconciler.sandbox.guest.rights import check_change, require_on_guest
 from reconciler.sandbox.guest.starting import start_guest
 from reconciler.sandbox.guest.volumes import (
     check_access,

@@ -19,7 +19,7 @@ routes = Routes()
 
 _NODE = {"node": Param(format="pve-node")}
 _AUDIT = perm("/vms/{vmid}", "VM.Audit")
-_BELOW_NODE = ("lxc", "qemu", "status", "storage", "tasks", "version", "vzdump")
+_BELOW_NODE = ("lxc", "qemu", "status", "storage", "tasks", "time", "version", "vzdump")
 
 
 @routes.get("/nodes", everybody)
@@ -52,6 +52,12 @@ def node_status(ctx: Context, _params: Params) -> dict[str, Any]:
         "rootfs": {"total": size, "used": taken, "free": size - taken, "avail": size - taken},
         "uptime": NODE_FIGURES["uptime"],
     }
+
+
+@routes.get("/nodes/{node}/time", perm("/nodes/{node}", "Sys.Audit"), _NODE)
+def node_time(ctx: Context, _params: Params) -> dict[str, Any]:
+    """`localtime` is the time of day counted as if it were UTC (PVE::API2::Nodes)."""
+    return {"timezone": "UTC", "time": int(ctx.now), "localtime": int(ctx.now)}
 
 
 @routes.get("/nodes/{node}/certificates/info", everybody, _NODE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from reconciler.sandbox.keys import fingerprint, server_certificate
 from reconciler.sandbox.settings import Settings
 
 ADDRESS = "127.0.0.1"
+_THREADS = 16
+"""Answers at once: more than a client asks for, since some of them may wait for their time."""
 _DRAINED = 16 * BODY_LIMIT
 """Bytes of a refused body that are read all the same: the client then sees the answer."""
 
@@ -35,11 +37,12 @@ class Sandbox:
         certificate, key = server_certificate(self.store)
         self.fingerprint = fingerprint(certificate)
         self.ca_file = self.store.folder / "pve-root-ca.pem"
-        self._server = _Server((ADDRESS, port), gateway=_Gateway, minthreads=6)
+        self._server = _Server((ADDRESS, port), gateway=_Gateway, minthreads=_THREADS)
         self._server.timeout = 30
         self._server.sandbox = self
         self._server.ssl_adapter = BuiltinSSLAdapter(str(certificate), str(key))
         self._server.prepare()
+        self._one_write = threading.Lock()
 
     @property
     def port(self) -> int:
@@ -58,7 +61,22 @@ class Sandbox:
         self._server.stop()
 
     def answer(self, request: Request) -> Answer:
+        """Not before its time, where the settings say what a request takes."""
+        if not (self.settings.request_time or self.settings.entry_time):
+            return self._respond(request)
+        with nullcontext() if request.method == "GET" else self._one_write:
+            begin = time.monotonic()
+            takes = self.settings.request_time + self.settings.entry_time * self._entries()
+            answer = self._respond(request)
+            time.sleep(max(0.0, begin + takes - time.monotonic()))
+        return answer
+
+    def _respond(self, request: Request) -> Answer:
         return respond(request, lambda actor: Context(self.store, actor))
+
+    def _entries(self) -> int:
+        nodes = self.store.users().acl.values()
+        return sum(len(r) for node in nodes for _, held in node.kinds() for r in held.values())
 
 
 @contextmanager

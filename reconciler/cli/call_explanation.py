@@ -1,0 +1,44 @@
+"""`pvectl explain 'POST /nodes/pve/lxc vmid=100' --who TOKEN`: may it, and what is missing."""
+
+from __future__ import annotations
+
+from reconciler.access.explain.call import judge
+from reconciler.access.explain.recommendation import for_missing
+from reconciler.access.login import login
+from reconciler.cli.access_query import check_principal, parse_call
+from reconciler.cli.access_source import view_access
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import each_cluster, now
+from reconciler.cli.output import check_formats, show
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import ExitStatus
+from reconciler.render.documents.call import ExplainedCall
+from reconciler.render.view import View
+
+
+def explain_call(
+    common: CommonOptions, subject: str, who: str, *, from_files: bool, planned: bool
+) -> ExitStatus:
+    """Exit 0 whatever the answer is."""
+    check_formats(common, "call")
+    asked = parse_call(subject, who)
+
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        seen = view_access(
+            cluster, settings, from_files=from_files, planned=planned, kinds=("pool",)
+        )
+        check_principal(seen.table, asked.who)
+        answer = judge(seen.table, asked.who, asked.call, asked.params)
+        told = ExplainedCall(
+            asked.who,
+            asked.title,
+            answer,
+            login(seen.table, asked.who, now()),
+            seen.asked,
+            for_missing(seen.table, asked.who, answer.missing),
+        )
+        show(common, "call", told, View(now=now()))
+        return ExitStatus.OK
+
+    return each_cluster(common, one)

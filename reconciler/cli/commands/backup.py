@@ -1,0 +1,90 @@
+"""pvectl backup: what can be restored, and a declared job run now."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import connect, each_cluster, load_cluster
+from reconciler.cli.output import check_formats
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import ExitStatus, UsageError
+from reconciler.text.suggest import did_you_mean
+
+RUN, STATUS = "run", "status"
+ACTIONS = (RUN, STATUS)
+
+
+@command(app, "backup", Panel.BACKUP, 1)
+def backup(
+    common: CommonOptions,
+    action: Annotated[
+        str, typer.Argument(metavar="run|status", help="What to do.", show_default=False)
+    ],
+    job: Annotated[
+        str, typer.Argument(metavar="JOB", help="A declared backup job.", show_default=False)
+    ] = "",
+    guest: Annotated[
+        list[str] | None,
+        typer.Option("--guest", metavar="ID", help="Only this guest of the job; repeatable."),
+    ] = None,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Let the job's retention remove older archives afterwards."),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
+    ] = False,
+) -> ExitStatus:
+    """Tell whether every guest has a recent backup, or run a declared backup job now.
+
+    `pvectl backup status` reads every storage and shows for each guest its newest good archive, and
+    whether it is as recent as the schedules of its jobs promise; guests in no job; archives of
+    guests that are gone; archives that shrank by more than half. Exit 2 when something is stale or
+    cannot be proven not to be, 8 when the caller cannot see the archives of some guests.
+
+    `pvectl backup run JOB` sends the job's options as far as the caller's rights cover them, on
+    every node that has guests of the job, follows the tasks, and lists the archives that were made.
+    Nothing is removed unless --prune is given. Exit 12 when no guest was saved, 13 when some were
+    and others not, 4 when a privilege is missing, 7 when no node could be reached. What was saved
+    stays in any case.
+    """
+    if action not in ACTIONS:
+        raise UsageError(
+            f"'{action}' is nothing that can be done with backups",
+            hint=did_you_mean(action, ACTIONS) or "pvectl backup status, or pvectl backup run JOB",
+        )
+    if action == STATUS:
+        return _status(common, given=bool(job or guest or prune))
+    if not job:
+        raise UsageError("which backup job?", hint="pvectl backup run JOB")
+    check_formats(common, "backup_run")
+    from reconciler.cli.backup_run import check_guests, run_backup
+
+    guests = check_guests(guest or ())
+
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        loaded = load_cluster(cluster, settings)
+        with connect(cluster, read_only=False) as api:
+            return run_backup(common, loaded, api, job, guests=guests, prune=prune, yes=yes)
+
+    return each_cluster(common, one)
+
+
+def _status(common: CommonOptions, *, given: bool) -> ExitStatus:
+    if given:
+        raise UsageError("`backup status` is about all guests", hint="pvectl backup status")
+    check_formats(common, "backup_status")
+    from reconciler.cli.backup_status import backup_status
+
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        loaded = load_cluster(cluster, settings)
+        with connect(cluster, read_only=True) as api:
+            return backup_status(common, loaded, api)
+
+    return each_cluster(common, one)

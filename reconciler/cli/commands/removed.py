@@ -1,0 +1,63 @@
+"""pvectl removed: the [[removed]] tables of what left the state files and stays in the cluster."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import connect, each_cluster
+from reconciler.cli.earlier_files import Since
+from reconciler.cli.output import check_formats, info, result, unwritable, write_file
+from reconciler.cli.planning import load_to_plan, make_plan, read_to_plan
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import ExitStatus
+from reconciler.planning.checks.no_longer_declared import no_longer_declared, tables
+from reconciler.text.humanize import count
+
+FILE = "removed.toml"
+
+
+@command(app, "removed", Panel.FILES, 6)
+def removed(
+    common: CommonOptions,
+    since: Since = None,
+    write: Annotated[
+        bool, typer.Option("--write", help=f"Add the tables to {FILE} of the state folder.")
+    ] = False,
+) -> ExitStatus:
+    """Print a [[removed]] table for each object that left the files and is still there.
+
+    A table that is deleted from a state file deletes nothing in the cluster. What the files
+    declared earlier is known from git (--since, or where this branch began), else from what this
+    machine last applied. Nothing is deleted before `apply`.
+    """
+    check_formats(common, "findings")
+
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        loaded = load_to_plan(cluster, settings)
+        with connect(cluster, read_only=True) as api:
+            live, earlier = read_to_plan(loaded, api, since)
+            planned = make_plan(loaded, api, live, None, None, earlier)
+        left = no_longer_declared(loaded.desired, earlier.addresses, planned.state)
+        if not left:
+            info(common, "nothing that left the state files is still there")
+            return ExitStatus.OK
+        text = "\n\n".join(tables(left)) + "\n"
+        if not write:
+            result(text.rstrip("\n"))
+            return ExitStatus.OK
+        path = cluster.folder / FILE
+        try:
+            before = path.read_text() if path.exists() else ""
+        except OSError as error:
+            raise unwritable(str(path), error) from None
+        write_file(path, f"{before.rstrip()}\n\n{text}" if before.strip() else text)
+        info(common, f"added to {path}: {count(len(left), 'object')}; `pvectl plan` shows the rest")
+        return ExitStatus.OK
+
+    return each_cluster(common, one)

@@ -1,0 +1,89 @@
+"""What the state files declared earlier: in a commit, or when this machine last applied them."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from reconciler.cli import drift_memory
+from reconciler.cli.commit import files_at, merge_base
+from reconciler.cli.context import Loaded
+from reconciler.desired.loader import load, require_valid
+from reconciler.errors import UsageError
+from reconciler.model.address import Address
+from reconciler.model.declared import Desired
+
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="REF",
+        help="Compare with the files of this commit; default: where this branch began.",
+    ),
+]
+
+_TARGET_BRANCH = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
+"""Where GitHub, Forgejo and GitLab name the branch that a pull request is for."""
+
+_BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
+
+
+class Earlier(NamedTuple):
+    """What was declared, and by which commit; "" where this machine remembers it."""
+
+    addresses: frozenset[Address] = frozenset()
+    since: str = ""
+
+
+NOTHING = Earlier()
+
+
+def at_commit(loaded: Loaded, ref: str) -> Desired:
+    """The state files of a commit, with their mistakes; raises UsageError where git knows none."""
+    content = files_at(loaded.cluster.folder, ref)
+    if content is None:
+        raise UsageError(
+            f"git knows no state files at '{ref}'",
+            hint="--since takes a commit, branch or tag, such as HEAD~1 or origin/main",
+        )
+    with tempfile.TemporaryDirectory() as name:
+        for file, text in content.items():
+            (Path(name) / file).write_bytes(text)
+        return load(
+            Path(name),
+            variables=loaded.cluster.variables,
+            settings=loaded.settings,
+            release=loaded.desired.release,
+        )
+
+
+def default_ref(folder: Path, environment: Mapping[str, str]) -> str:
+    """The commit at which this branch left the one that it is for, as CI names that one, else
+    origin's default; "" where git knows none."""
+    named = (environment.get(name, "") for name in _TARGET_BRANCH)
+    target = next((branch for branch in named if _BRANCH.fullmatch(branch)), "HEAD")
+    return merge_base(folder, f"refs/remotes/origin/{target}")
+
+
+def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -> Earlier:
+    """What was declared at `since`, which must be right; else where this branch began, else when
+    this machine last applied or compared the files, as `home` remembers of the cluster."""
+    if since:
+        old = at_commit(loaded, since)
+        require_valid(old.findings)
+        return Earlier(frozenset(old.objects), since)
+    ref = default_ref(loaded.cluster.folder, os.environ)
+    if ref:
+        declared = frozenset(at_commit(loaded, ref).objects)
+        if declared - loaded.desired.objects.keys():
+            return Earlier(declared, ref[:12])
+    if home is None:
+        return NOTHING
+    memory = drift_memory.recall(home / "drift.json", home)
+    return Earlier(frozenset(memory.baseline))

@@ -1,0 +1,103 @@
+"""Every archive of a cluster, read with one list per storage, and per node where it is local."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, tzinfo
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from reconciler.errors import RequestRefused, Unreachable
+from reconciler.execution.backups.archives import archives_of, listing
+from reconciler.kinds.shared.field_types import split_list
+from reconciler.model.api import Api
+from reconciler.model.backups import Archive, LastTask
+from reconciler.model.request import Request, request
+
+Row = Mapping[str, Any]
+
+
+class Survey(NamedTuple):
+    """`found`: storage and archive. `unread`: a storage on a node, and why it was not listed."""
+
+    found: tuple[tuple[str, Archive], ...]
+    unread: tuple[tuple[str, str], ...]
+    tasks: tuple[LastTask, ...]
+    zone: tzinfo
+
+
+def survey(api: Api, resources: Iterable[Row]) -> Survey:
+    """`resources`: the rows of /cluster/resources. What cannot be read is named, and hides nothing
+    else."""
+    rows = list(resources)
+    nodes = sorted(row["node"] for row in rows if row["type"] == "node")
+    places, unread = _places(rows)
+    asked = [listing(node, storage) for storage, node in places]
+    about = [request("GET", "nodes", node, "tasks", typefilter="vzdump", limit=1) for node in nodes]
+    clock = [request("GET", "nodes", nodes[0], "time")] if nodes else []
+    answers = _answers(api, [*asked, *about, *clock])
+    found: list[tuple[str, Archive]] = []
+    for (storage, node), answer in zip(places, answers, strict=False):
+        if isinstance(answer, str):
+            unread.append((f"{storage} on {node}", answer))
+        else:
+            found += ((storage, archive) for archive in archives_of(answer))
+    told = answers[len(asked) : len(asked) + len(nodes)]
+    tasks = [
+        _task(node, answer[0]) for node, answer in zip(nodes, told, strict=True) if _has(answer)
+    ]
+    zone = _zone(answers[-1]) if clock else UTC
+    return Survey(tuple(found), tuple(sorted(unread)), tuple(tasks), zone)
+
+
+def _places(rows: Sequence[Row]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Storage and node for each list that must be read, and the storages that cannot be."""
+    shared: dict[str, list[Row]] = {}
+    places, unread = [], []
+    for row in rows:
+        if row["type"] != "storage" or "backup" not in split_list(row.get("content") or ""):
+            continue
+        if int(row.get("shared") or 0):
+            shared.setdefault(row["storage"], []).append(row)
+        elif row.get("status") == "available":
+            places.append((row["storage"], row["node"]))
+        else:
+            unread.append((f"{row['storage']} on {row['node']}", "it is not available there"))
+    for storage, everywhere in shared.items():
+        usable = sorted(row["node"] for row in everywhere if row.get("status") == "available")
+        if usable:
+            places.append((storage, usable[0]))
+        else:
+            unread.append((storage, "it is available on no node"))
+    return sorted(places), unread
+
+
+def _answers(api: Api, asked: Sequence[Request]) -> list[Any]:
+    """All at once; where one is refused each by itself, and why in place of the answer."""
+    try:
+        return api.get(asked)
+    except (RequestRefused, Unreachable):
+        return [_answer(api, one) for one in asked]
+
+
+def _answer(api: Api, asked: Request) -> Any:
+    try:
+        return api.get([asked])[0]
+    except (RequestRefused, Unreachable) as error:
+        return error.summary
+
+
+def _has(answer: Any) -> bool:
+    return bool(answer) and not isinstance(answer, str)
+
+
+def _task(node: str, row: Row) -> LastTask:
+    return LastTask(node, int(row.get("starttime") or 0), str(row.get("status") or ""), row["upid"])
+
+
+def _zone(answer: Any) -> tzinfo:
+    """The clock of a node, which is the one of its schedules."""
+    try:
+        return UTC if isinstance(answer, str) else ZoneInfo(str(answer["timezone"]))
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC

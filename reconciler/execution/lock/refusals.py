@@ -1,0 +1,50 @@
+"""Why the lock on a cluster cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.errors import Locked, PvectlError, Refused, RequestRefused, Unreachable
+from reconciler.model.run import LockRecord
+
+LEASE = 300.0
+"""Seconds that a lock lives without being renewed; longer than any single write can take."""
+
+SKEW = 300.0
+"""Seconds by which the clocks of two machines may differ before a lease is no longer believed."""
+
+
+def reject_live(there: Iterable[LockRecord], now: float) -> None:
+    """Raises Locked for a lock whose lease has not ended."""
+    for holder in there:
+        if holder.until > now:
+            run = f" ({holder.run})" if holder.run else ""
+            unlock = f"pvectl unlock --fence {holder.fence}"
+            if holder.until == float("inf"):
+                raise Locked(
+                    f"{holder.owner} holds the lock{run}: what its group {holder.group} says "
+                    "cannot be read",
+                    hint=f"waiting does not help; find out who created it, then run `{unlock}`",
+                )
+            if holder.until > now + LEASE + SKEW:
+                raise Locked(
+                    f"there is a lock of {holder.owner}{run} that ends later than pvectl lets any: "
+                    "it is forged or damaged, or the clock of one machine is wrong",
+                    hint=f"waiting does not help; find out who created it, then run `{unlock}`",
+                )
+            raise Locked(
+                f"{holder.owner} holds the lock for {int(holder.until - now)} s more{run}",
+                hint=f"wait; if that run is certainly dead, run `{unlock}`",
+            )
+
+
+def not_finalised(mine: LockRecord, actor: str, error: PvectlError) -> PvectlError:
+    """The lock was created but could not be numbered; no other run has it."""
+    summary = f"the cluster lock could not be finalised: {error.summary}"
+    left = f"where `pvectl status` still shows it: pvectl unlock --fence {mine.fence}"
+    if isinstance(error, RequestRefused) and error.forbidden:
+        right = "the lock is a group: grant Group.Allocate on /access/groups to"
+        return Refused(summary, hint=f"{right} {actor}\n{left}")
+    if isinstance(error, RequestRefused):
+        return Refused(summary, hint=f"nothing was sent but the lock itself; try again\n{left}")
+    return Unreachable(summary, hint=f"nothing was sent but the lock itself; try again\n{left}")

@@ -1,0 +1,135 @@
+"""Which guests have the backups that their jobs promise."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, tzinfo
+from itertools import pairwise
+
+from reconciler.kinds.backup.run import is_saved_by
+from reconciler.kinds.backup.table import BackupSpec
+from reconciler.model.backups import Archive, Freshness, GuestBackups
+from reconciler.model.inventory import Facts, Guest
+from reconciler.model.spec import State
+from reconciler.pve.calendar.event import parse
+from reconciler.pve.calendar.runs import CalendarEvent, runs
+
+GRACE = 6 * 3600
+"""Seconds that a run may take until its archives are missed."""
+
+_LONGEST = timedelta(days=5 * 366)
+"""How far back a run is looked for."""
+
+Found = Sequence[tuple[str, Archive]]
+"""Storage and archive."""
+
+
+def survey(
+    live: State,
+    facts: Facts,
+    found: Found,
+    visible: Collection[int],
+    now: int,
+    zone: tzinfo,
+) -> list[GuestBackups]:
+    """Every guest but templates that no job saves, in order.
+
+    `visible`: the guests whose archives the caller may see. `zone`: of the nodes' clocks, in which
+    schedules are meant.
+    """
+    jobs = {
+        address.id: spec
+        for address, spec in sorted(live.items())
+        if isinstance(spec, BackupSpec) and spec.enabled
+    }
+    due = {name: last_due(spec.schedule, now - GRACE, zone) for name, spec in jobs.items()}
+    by_guest: dict[int, list[tuple[str, Archive]]] = {}
+    for storage, archive in found:
+        by_guest.setdefault(archive.guest, []).append((storage, archive))
+    surveyed = []
+    for guest in facts.guests.values():
+        mine = [name for name, spec in jobs.items() if is_saved_by(spec, guest)]
+        if not mine and guest.template:
+            continue
+        sees, left = guest.vmid in visible, guest.vmid in facts.unsaved
+        latest = max((due[name] for name in mine), default=0)
+        surveyed.append(_judged(guest, mine, by_guest.get(guest.vmid, []), latest, sees, left))
+    return surveyed
+
+
+def _judged(
+    guest: Guest,
+    jobs: Sequence[str],
+    found: Found,
+    due: int,
+    sees: bool,  # noqa: FBT001
+    left: bool,  # noqa: FBT001
+) -> GuestBackups:
+    oldest_first = sorted(found, key=lambda one: one[1].made)
+    newest = {storage: archive for storage, archive in oldest_first if archive.good}
+    ordered = sorted(newest.items(), key=lambda one: -one[1].made)
+    last = ordered[0][1].made if ordered else 0
+    if not sees:
+        state = Freshness.UNKNOWN
+    elif not jobs:
+        state = Freshness.LEFT_OUT if left else Freshness.NO_JOB
+    elif not ordered:
+        state = Freshness.NEVER
+    else:
+        state = Freshness.FRESH if last >= due else Freshness.STALE
+    return GuestBackups(
+        guest.vmid,
+        guest.name,
+        guest.node,
+        state,
+        tuple(jobs),
+        tuple(ordered),
+        len(found),
+        due,
+        tuple(_shrunk(found)),
+    )
+
+
+def _shrunk(found: Found) -> Iterable[tuple[Archive, Archive]]:
+    """The newest archive of a storage and the one before it, where it has less than half of it."""
+    by_storage: dict[str, list[Archive]] = {}
+    for storage, archive in found:
+        by_storage.setdefault(storage, []).append(archive)
+    for archives in by_storage.values():
+        pairs = list(pairwise(sorted(archives, key=lambda one: one.made)))
+        if pairs and pairs[-1][1].size * 2 < pairs[-1][0].size:
+            yield pairs[-1][1], pairs[-1][0]
+
+
+def orphans(facts: Facts, found: Found) -> Mapping[int, tuple[Archive, ...]]:
+    """Guest that is gone -> its archives, oldest first."""
+    gone: dict[int, list[Archive]] = {}
+    for _, archive in found:
+        if archive.guest and archive.guest not in facts.guests:
+            gone.setdefault(archive.guest, []).append(archive)
+    return {guest: tuple(sorted(gone[guest], key=lambda one: one.made)) for guest in sorted(gone)}
+
+
+def last_due(schedule: str, until: int, zone: tzinfo) -> int:
+    """The last run at or before `until`, both in Unix seconds; 0 where there was none lately."""
+    try:
+        event = parse(schedule)
+    except ValueError:
+        return 0
+    end = datetime.fromtimestamp(until, zone)
+    span = timedelta(hours=1)
+    while span < _LONGEST:
+        found = _last(event, end - span, end)
+        if found is not None:
+            return int(found.timestamp())
+        span *= 4
+    return 0
+
+
+def _last(event: CalendarEvent, start: datetime, end: datetime) -> datetime | None:
+    last = None
+    for moment in runs(event, start):
+        if moment > end:
+            break
+        last = moment
+    return last

@@ -1,0 +1,117 @@
+"""Which archives retention keeps: the algorithm of Proxmox VE.
+
+PVE source: `prune_backups` of PVE::Storage::Plugin, `prune_mark_backup_group` of PVE::Storage.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, tzinfo
+from enum import StrEnum
+from typing import NamedTuple
+
+RULES = ("keep-last", "keep-hourly", "keep-daily", "keep-weekly", "keep-monthly", "keep-yearly")
+"""In the order in which they choose; `keep-all` comes before all of them."""
+
+_STANDARD = re.compile(
+    r"vzdump-(?:lxc|openvz|qemu)-[1-9][0-9]{2,8}-\d{4}(?:_\d\d){2}-\d\d(?:_\d\d){2}\."
+)
+_PERIODS: Mapping[str, Callable[[datetime], object]] = {
+    "keep-last": lambda moment: moment.timestamp(),
+    "keep-hourly": lambda moment: (moment.date(), moment.hour),
+    "keep-daily": lambda moment: moment.date(),
+    "keep-weekly": lambda moment: moment.isocalendar()[:2],
+    "keep-monthly": lambda moment: (moment.year, moment.month),
+    "keep-yearly": lambda moment: moment.year,
+}
+
+
+class Verdict(StrEnum):
+    """What a run of retention does with an archive."""
+
+    KEEP = "keep"
+    REMOVE = "remove"
+    PROTECTED = "protected"
+    RENAMED = "renamed"
+
+
+class Saved(NamedTuple):
+    """An archive as retention sees it; `group` is its kind and guest, `made` in Unix seconds."""
+
+    group: tuple[str, int]
+    made: int
+    protected: bool = False
+    renamed: bool = False
+
+
+def is_renamed(volume: str) -> bool:
+    """Whether an archive has a name that Proxmox VE did not give, which retention leaves alone.
+
+    On a backup server names are made of kind, guest and time.
+    """
+    name = volume.partition("backup/")[2] or volume
+    return "/" not in name and _STANDARD.match(name) is None
+
+
+def rules_of(text: str) -> dict[str, int]:
+    """`keep-last=3,keep-daily=7` as numbers; what is 0 or empty is left out."""
+    pairs = (part.partition("=") for part in re.split(r"[,;\s]+", text) if part)
+    return {name: int(value) for name, _, value in pairs if value.isdigit() and int(value)}
+
+
+def verdicts(found: Iterable[Saved], keep: Mapping[str, int], zone: tzinfo) -> list[Verdict]:
+    """What a run does with each archive, in the order given.
+
+    Days and weeks are those of the node's clock, `zone`. Rules that keep nothing keep everything,
+    as `keep-all` does; protected archives are neither counted nor removed.
+    """
+    given = list(found)
+    groups: dict[tuple[str, int], list[int]] = {}
+    for number, one in enumerate(given):
+        if not one.renamed and not one.protected:
+            groups.setdefault(one.group, []).append(number)
+    gone: set[int] = set()
+    for numbers in groups.values():
+        newest = sorted(numbers, key=lambda number: -given[number].made)
+        kept = _kept([given[number].made for number in newest], keep, zone)
+        gone |= {number for place, number in enumerate(newest) if place not in kept}
+    return [_verdict(one, removed=number in gone) for number, one in enumerate(given)]
+
+
+def _verdict(one: Saved, *, removed: bool) -> Verdict:
+    if one.protected:
+        return Verdict.PROTECTED
+    if one.renamed:
+        return Verdict.RENAMED
+    return Verdict.REMOVE if removed else Verdict.KEEP
+
+
+def _kept(newest_first: Sequence[int], keep: Mapping[str, int], zone: tzinfo) -> set[int]:
+    """The places of those that stay. A rule passes over the periods that a shorter rule has kept an
+    archive of already, and takes the newest archive of each further one."""
+    if keep.get("keep-all") or not any(keep.get(name) for name in RULES):
+        return set(range(len(newest_first)))
+    moments = [datetime.fromtimestamp(made, zone) for made in newest_first]
+    kept: set[int] = set()
+    passed: set[int] = set()
+    for name in RULES:
+        if not keep.get(name):
+            continue
+        period = _PERIODS[name]
+        taken = {period(moments[place]) for place in kept}
+        new: set[object] = set()
+        for place, moment in enumerate(moments):
+            if place in kept or place in passed:
+                continue
+            label = period(moment)
+            if label in taken:
+                continue
+            if label in new:
+                passed.add(place)
+                continue
+            if len(new) >= keep[name]:
+                break
+            new.add(label)
+            kept.add(place)
+    return kept

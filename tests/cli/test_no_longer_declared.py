@@ -1,0 +1,103 @@
+"""A table that is deleted from a state file deletes nothing, and is told."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import ExitStatus
+from tests.cli.in_process import ask
+from tests.support.command import Ended, copy_fixture
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")
+BOB, OPS = '[user."bob@pve"]\n', "[group.ops]\n"
+CODE = "NO_LONGER_DECLARED"
+
+
+class House:
+    """Two objects, applied; `run` works on them in this process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.pve = copy_fixture("team", folder / "pve")
+        self.state = folder / "state"
+        self.state.mkdir()
+        (self.state / "a.toml").write_text(BOB + OPS)
+        assert self.run("apply", "--yes").status == ExitStatus.OK
+
+    def run(self, *arguments: object) -> Ended:
+        return ask(*arguments, on=self.pve, state=self.state)
+
+    def git(self, *words: str) -> None:
+        who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.invalid")
+        subprocess.run(["git", "-C", str(self.state), *who, *words], check=True, text=True)
+
+    def commit(self) -> None:
+        self.git("init", "--quiet")
+        self.git("add", ".")
+        self.git("commit", "--quiet", "--message", "first")
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
+    for name in [name for name in os.environ if name.startswith(("GITHUB_", "CI_"))]:
+        monkeypatch.delenv(name)
+    return House(tmp_path)
+
+
+@needs_git
+def test_files_of_a_commit_tell_what_left(house: House) -> None:
+    house.commit()
+    (house.state / "a.toml").write_text(OPS)
+    for command in ("plan", "validate", "drift"):
+        told = house.run(command, "--since", "HEAD").out
+        assert "1 object is no longer declared and stays: user.bob@pve" in " ".join(told.split())
+        assert 'address = "user.bob@pve"' in told
+    wrong = house.run("plan", "--since", "--output=x")
+    assert wrong.status == ExitStatus.USAGE
+
+
+@needs_git
+@pytest.mark.parametrize("variable", ["", "GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME"])
+def test_a_branch_is_compared_with_where_it_began(
+    house: House, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.commit()
+    house.git("update-ref", f"refs/remotes/origin/{'release/9' if variable else 'HEAD'}", "HEAD")
+    if variable:
+        monkeypatch.setenv(variable, "release/9")
+    (house.state / "a.toml").write_text(OPS)
+    house.git("commit", "--quiet", "--all", "--message", "second")
+    assert CODE in house.run("validate").out
+
+
+def test_this_machine_remembers_what_it_applied(house: House) -> None:
+    assert CODE not in house.run("plan").out
+    (house.state / "a.toml").write_text("")
+    told = " ".join(house.run("plan").out.split())
+    assert "the state files declare nothing any more; 2 objects are no longer declared" in told
+
+
+def test_the_tables_are_written_and_delete_what_left(house: House) -> None:
+    (house.state / "a.toml").write_text(OPS)
+    (house.state / "removed.toml").write_text("# kept")
+    assert house.run("removed").out == '[[removed]]\naddress = "user.bob@pve"\n'
+    assert house.run("removed", "--write").status == ExitStatus.OK
+    written = (house.state / "removed.toml").read_text()
+    assert written == '# kept\n\n[[removed]]\naddress = "user.bob@pve"\n'
+    flag = "irreversible=user.bob@pve"
+    assert house.run("apply", "--yes", "--allow", flag).status == ExitStatus.OK
+    assert "bob@pve" not in (house.pve / "user.cfg").read_text()
+    (house.state / "removed.toml").unlink()
+    assert house.run("removed").out == ""
+    assert CODE not in house.run("plan").out
+
+
+def test_what_is_excluded_stays_on_purpose(house: House) -> None:
+    (house.state / "a.toml").write_text(OPS)
+    (house.state / "pvectl.toml").write_text('[manage]\nuser = { exclude = ["bob@pve"] }\n')
+    assert CODE not in house.run("plan").out
