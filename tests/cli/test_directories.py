@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.errors import ExitStatus
 from tests.cli.in_process import ask
 from tests.support.command import Ended
 
@@ -42,38 +43,40 @@ def company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Company:
     monkeypatch.setenv("LDAP_BIND_PASSWORD", "correct-horse-battery")
     company = Company(tmp_path)
     applied = company.run("apply", "--yes")
-    assert applied.status == 0, applied
+    assert applied.status == ExitStatus.OK, applied
     return company
 
 
 def test_the_example_works_from_the_first_sync_on(company: Company) -> None:
-    assert company.run("drift", "--acknowledge").status == 2, "root@pam has a token"
+    assert company.run("drift", "--acknowledge").status == ExitStatus.CHANGES, (
+        "root@pam has a token"
+    )
     company.edit(*SYNCED)
     for command in ("plan", "drift"):
         ended = company.run(command)
-        assert ended.status == 0, ended
+        assert ended.status == ExitStatus.OK, ended
         assert "UNDECLARED_MEMBER" not in ended.out
     company.edit(("carol@corp,dave@corp", "dave@corp"), ("user:carol@corp:1:0::::::\n", ""))
     planned = company.run("plan", "--detailed-exitcode")
-    assert planned.status == 0, planned
-    assert company.run("drift").status == 0
+    assert planned.status == ExitStatus.OK, planned
+    assert company.run("drift").status == ExitStatus.OK
 
 
 def test_who_left_the_directory_is_not_made_again_in_silence(company: Company) -> None:
     (company.state / "people.toml").write_text('[user."carol@corp"]\n')
     planned = company.run("plan")
-    assert planned.status == 4, planned
+    assert planned.status == ExitStatus.REFUSED, planned
     assert "created again by this plan: left the directory?" in planned.out.replace("\n     ", "")
     allowed = company.run("plan", "--allow", "LEFT_DIRECTORY=user.carol@corp")
-    assert allowed.status == 0, allowed
+    assert allowed.status == ExitStatus.OK, allowed
     company.edit(*SYNCED)
-    assert company.run("plan", "--detailed-exitcode").status == 0
+    assert company.run("plan", "--detailed-exitcode").status == ExitStatus.OK
 
 
 def test_import_leaves_them_to_the_directory(company: Company, tmp_path: Path) -> None:
     company.edit(*SYNCED)
     imported = company.run("import", "--out", tmp_path / "imported")
-    assert imported.status == 0, imported
+    assert imported.status == ExitStatus.OK, imported
     files = {path.name: path.read_text() for path in (tmp_path / "imported").iterdir()}
     text = "".join(text for name, text in files.items() if name != "pvectl.toml")
     assert "carol@corp" not in text
@@ -84,7 +87,7 @@ def test_import_leaves_them_to_the_directory(company: Company, tmp_path: Path) -
     company.state = tmp_path / "imported"
     for command in (("plan", "--detailed-exitcode"), ("drift",)):
         ended = company.run(*command)
-        assert ended.status == 0, ended
+        assert ended.status == ExitStatus.OK, ended
 
 
 def test_settings_with_a_manage_table_are_left_as_they_are(company: Company) -> None:
@@ -93,6 +96,6 @@ def test_settings_with_a_manage_table_are_left_as_they_are(company: Company) -> 
             path.unlink()
     before = (company.state / "pvectl.toml").read_text()
     imported = company.run("import")
-    assert imported.status == 0, imported
+    assert imported.status == ExitStatus.OK, imported
     assert "has a [manage] table: see that it says" in imported.err
     assert (company.state / "pvectl.toml").read_text() == before

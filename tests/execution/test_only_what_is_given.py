@@ -69,7 +69,7 @@ def plan(of: World, files: dict[Address, Declared]) -> Any:
     return build_plan(Desired(objects=files, policy=ADDITIVE), look(of.api), Facts(), question).plan
 
 
-@settings(max_examples=60, deadline=None, phases=[Phase.generate])
+@settings(max_examples=20, deadline=None, phases=[Phase.generate])
 @given(cases())
 def test_apply_changes_only_what_is_given_and_rollback_restores_all(case):
     first, files = case
