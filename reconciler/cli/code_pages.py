@@ -14,6 +14,8 @@ from reconciler.text.suggest import did_you_mean
 
 EXIT_STATUS = "exit-status"
 CONTENTS = "codes"
+SYMPTOM = "symptom"
+_SYMPTOM = "SYMPTOM_"
 _CODE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 _HEADING = re.compile(r"^## (?P<code>\S+)$", re.MULTILINE)
 
@@ -29,6 +31,8 @@ def page_of(text: str) -> Page:
     """Raises UsageError for a code that nothing has."""
     if text == EXIT_STATUS:
         return _statuses()
+    if text == SYMPTOM:
+        return _symptoms()
     if not text:
         return _contents()
     known = pages()
@@ -40,6 +44,33 @@ def page_of(text: str) -> Page:
             hint=hint or "for a user or token: pvectl explain WHO PATH [PRIV]",
         )
     return page
+
+
+def symptom_of(words: str) -> Page:
+    """The symptom that is described in these words, as far as words can tell; else all of them."""
+    wanted = set(_words(words))
+    known = [page for page in pages().values() if page.code.startswith(_SYMPTOM)]
+    marks = {
+        page.code: (len(wanted & set(_words(page.kind))), len(wanted & set(_words(_body(page)))))
+        for page in known
+    }
+    best = max(known, key=lambda page: marks[page.code])
+    return best if any(marks[best.code]) else _symptoms()
+
+
+def _body(page: Page) -> str:
+    return " ".join((page.code, *page.meaning, *page.action))
+
+
+def _words(text: str) -> list[str]:
+    """Without those that say nothing, and without endings."""
+    found = re.findall(r"[a-z0-9]{3,}", text.lower().replace("_", " "))
+    return [word.removesuffix("s") for word in found if word not in _COMMON]
+
+
+_COMMON = frozenset(
+    {"the", "and", "not", "cannot", "can", "for", "with", "but", "are", "has", "one"}
+)
 
 
 @cache
@@ -100,6 +131,16 @@ def _contents() -> Page:
             if page.meaning
         ),
         closing=f"pvectl explain CODE shows one of them, pvectl explain {EXIT_STATUS} the numbers.",
+    )
+
+
+def _symptoms() -> Page:
+    known = [page for page in pages().values() if page.code.startswith(_SYMPTOM)]
+    return Page(
+        SYMPTOM,
+        "what people say when a right is missing",
+        rows=tuple((page.code, page.kind) for page in known),
+        closing="pvectl explain CODE shows one of them; so does pvectl explain symptom 'WORDS'.",
     )
 
 

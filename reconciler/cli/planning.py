@@ -22,6 +22,7 @@ from reconciler.cli.context import (
 )
 from reconciler.cli.earlier_files import NOTHING, Earlier, earlier_files
 from reconciler.cli.folder_secrets import FolderSecrets, bad_passwords, changed_secrets
+from reconciler.cli.kept_archives import with_archives
 from reconciler.cli.output import (
     show,
     show_if_possible,
@@ -125,6 +126,8 @@ def make_plan(
         earlier=earlier.addresses,
         since=earlier.since,
     )
+    planned = {**live.state, **loaded.desired.state}
+    live = with_archives(api, live, planned)
     return build_plan(loaded.desired, live.state, live.facts, question)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import here, load_cluster, now, read_cluster
+from reconciler.cli.kept_archives import with_archives
 from reconciler.cli.output import info
 from reconciler.cli.planning import files_of
 from reconciler.desired.settings.settings import Settings
@@ -17,6 +18,7 @@ from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
 from reconciler.model.plan import Plan
+from reconciler.planning.builder import apply_changes
 from reconciler.planning.rejudge import judge_again, strangers
 from reconciler.planning.request import PlanRequest
 from reconciler.text.humanize import listed
@@ -56,6 +58,7 @@ def still_fitting(
     if changed and strict:
         raise StalePlan(changed, hint=f"{AGAIN}, or leave out --strict")
     question = PlanRequest(plan.cluster, api.actor, now())
+    live = with_archives(api, live, apply_changes(live.state, plan.changes))
     again = judge_again(plan, loaded.desired, live.state, live.facts, question)
     _tell(common, changed, again.not_asked_for)
     if again.refusals:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
-from reconciler.access.contents import split_token
+from reconciler.access.contents import Principal, split_token
 from reconciler.access.evaluate import index_of
-from reconciler.access.expectations.check import ExpectationSubject, expectation_subjects
+from reconciler.access.expectations.call import CallOutcome, foretold
+from reconciler.access.expectations.check import (
+    ExpectationSubject,
+    expectation_subjects,
+    unknown_names,
+    who_is_meant,
+)
 from reconciler.access.expectations.verify import (
     VerificationOutcome,
     checkpoints,
@@ -21,14 +28,18 @@ from reconciler.cli.access_source import look_with_pools
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, connect, name_of, now
 from reconciler.cli.output import show
+from reconciler.cli.verify_calls import try_calls
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import ExitStatus, PvectlError, SinkFailed, UsageError
+from reconciler.errors import Blind, ExitStatus, PvectlError, SinkFailed, UsageError
 from reconciler.execution.secrets.delivery import TOKEN_SECRET, read_back
 from reconciler.kinds import access_table
 from reconciler.kinds.token import TokenSpec
 from reconciler.live.permissions import ask
+from reconciler.live.reader import Live
 from reconciler.model.address import Address
 from reconciler.model.api import Api
+from reconciler.model.declared import CallExpectation, Expectation
+from reconciler.model.request import request
 from reconciler.model.secret import SecretSink
 from reconciler.planning.access_summary import real_paths
 from reconciler.render.documents.verification import ProbeResult, Verification
@@ -41,34 +52,80 @@ PROBE_SECRET = "PVECTL_PROBE_SECRET"  # noqa: S105 - the name of a variable
 def verify_expectations(
     common: CommonOptions, loaded: Loaded, probe_as: str, *, probing: bool
 ) -> ExitStatus:
-    """Ask the cluster about everybody, then try each token whose secret is known."""
+    """Ask the cluster about everybody, then try each token whose secret is known.
+
+    A caller who sees nothing else asks about itself and makes its own calls; raises Blind where
+    nothing concerns it.
+    """
     with connect(loaded.cluster, read_only=True) as api:
-        live = look_with_pools(api, loaded.desired)
-        table = access_table(live.state, live.facts.pve, live.facts.strays)
-        wanted = expectation_subjects(
-            table, loaded.desired.expectations, real_paths(live.state, live.facts)
-        )
-        listed = index_of(table).listed
-        answers = ask(api, checkpoints(wanted), listed)
-        where = f"{name_of(loaded.cluster, api)} as it is now, seen by {api.actor}"
-    outcomes = list(verdict(table, wanted, answers, now=now()))
-    tokens = _tokens(wanted)
-    secrets = _secrets(loaded, tokens, probe_as) if probing else {}
-    probes = []
-    for token, secret in secrets.items():
-        probe, found = _try(loaded.cluster, token, secret, wanted, table)
-        probes.append(probe)
-        outcomes += found
-    done = Verification(
-        where,
-        tuple(outcomes),
-        disagreements(table, wanted, answers),
-        tuple((one.expectation, name) for one in wanted for name in one.unknown),
-        tuple(probes),
-        tuple(token for token in tokens if probing and token not in secrets),
-    )
+        try:
+            live = look_with_pools(api, loaded.desired)
+        except Blind as blind:
+            done = _alone(loaded, api, blind)
+        else:
+            done = _of_everybody(loaded, api, live, probe_as, probing=probing)
     show(common, "verification", done, View())
     return ExitStatus.REFUSED if done.failed else ExitStatus.OK
+
+
+def _of_everybody(
+    loaded: Loaded, api: Api, live: Live, probe_as: str, *, probing: bool
+) -> Verification:
+    desired = loaded.desired
+    table = access_table(live.state, live.facts.pve, live.facts.strays)
+    paths = real_paths(live.state, live.facts)
+    wanted = expectation_subjects(table, desired.expectations, paths)
+    answers = ask(api, checkpoints(wanted), index_of(table).listed)
+    outcomes = list(verdict(table, wanted, answers, now=now()))
+    callers = {one: who_is_meant(table, one.who) for one in desired.calls}
+    tokens = sorted({*_tokens(wanted), *filter(split_token, chain(*callers.values()))})
+    secrets = _secrets(loaded, tokens, probe_as) if probing else {}
+    probes, calls = [], []
+    for token, secret in secrets.items():
+        mine = [one for one, who in callers.items() if token in who]
+        probe, found, made = _try(loaded.cluster, token, secret, wanted, table, mine)
+        probes.append(probe)
+        outcomes += found
+        calls += made
+    for one, meant in callers.items():
+        calls += (foretold(table, one, who) for who in meant if who not in secrets)
+    names: list[tuple[Expectation | CallExpectation, str]] = [
+        *((one.expectation, name) for one in wanted for name in one.unknown),
+        *((one, name) for one in desired.calls for name in unknown_names(table, one.who)),
+    ]
+    return Verification(
+        f"{name_of(loaded.cluster, api)} as it is now, seen by {api.actor}",
+        tuple(outcomes),
+        disagreements(table, wanted, answers),
+        tuple(names),
+        tuple(probes),
+        tuple(token for token in tokens if probing and token not in secrets),
+        tuple(calls),
+    )
+
+
+def _alone(loaded: Loaded, api: Api, blind: Blind) -> Verification:
+    """What concerns the caller, who may ask about itself only."""
+    who, owner = api.actor, api.actor.partition("!")[0]
+    table = AccessTable(users={owner: Principal()}, tokens={who: Principal()})
+    listed = api.get([request("GET", "access", "permissions")])[0]
+    wanted = [
+        one
+        for one in expectation_subjects(table, loaded.desired.expectations, listed)
+        if who in one.principals
+    ]
+    calls = [one for one in loaded.desired.calls if who in who_is_meant(table, one.who)]
+    if not (wanted or calls):
+        raise blind
+    answers = ask(api, [spot for spot in checkpoints(wanted) if spot.principal == who], listed)
+    with connect(loaded.cluster, read_only=False) as own:
+        made = try_calls(own, calls)
+    return Verification(
+        f"{name_of(loaded.cluster, api)} as it is now, by {who} about itself alone",
+        tuple(verdict(table, wanted, answers, who)),
+        probes=(ProbeResult(who),),
+        calls=tuple(made),
+    )
 
 
 def _tokens(wanted: tuple[ExpectationSubject, ...]) -> list[str]:
@@ -114,29 +171,33 @@ def _try(
     secret: str,
     wanted: tuple[ExpectationSubject, ...],
     table: AccessTable,
-) -> tuple[ProbeResult, list[VerificationOutcome]]:
-    """Connect as the token, and let it ask what it has itself."""
+    calls: list[CallExpectation],
+) -> tuple[ProbeResult, list[VerificationOutcome], list[CallOutcome]]:
+    """Connect as the token, let it ask what it has itself, and make its calls."""
     mine = [spot for spot in checkpoints(wanted) if spot.principal == token]
     try:
-        with _connected_as(cluster, token, secret) as api:
+        with _connected_as(cluster, token, secret, read_only=not calls) as api:
             answers = ask(api, mine, index_of(table).listed)
+            made = try_calls(api, calls)
     except PvectlError as error:
-        return ProbeResult(token, error.summary), []
-    return ProbeResult(token), list(verdict(table, wanted, answers, token))
+        return ProbeResult(token, error.summary), [], []
+    return ProbeResult(token), list(verdict(table, wanted, answers, token)), made
 
 
 @contextmanager
-def _connected_as(cluster: ClusterSettings, token: str, secret: str) -> Iterator[Api]:
+def _connected_as(
+    cluster: ClusterSettings, token: str, secret: str, *, read_only: bool
+) -> Iterator[Api]:
     target = cluster.connection()
     if target.sandbox_folder is not None:
         from reconciler.sandbox.http.direct import SandboxApi
 
-        yield SandboxApi(Path(target.sandbox_folder), token, read_only=True)
+        yield SandboxApi(Path(target.sandbox_folder), token, read_only=read_only)
         return
     from reconciler.live.http.client import open_api
 
     mine = target.model_copy(update={"token_id": token, "username": None})
-    api = open_api(mine, secret, read_only=True)
+    api = open_api(mine, secret, read_only=read_only)
     try:
         yield api
     finally:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from reconciler.desired.expect_table import ExpectTable, call_of, expectation_of
 from reconciler.desired.size_limits import too_large
 from reconciler.desired.toml.document import Document
 from reconciler.desired.validation import validate, wrong_type
@@ -15,12 +16,11 @@ from reconciler.invalid_value import InvalidValue
 from reconciler.kinds import all_kinds
 from reconciler.kinds.acl.table import MOST
 from reconciler.kinds.backup.table import GuestId
-from reconciler.kinds.shared.field_types import Expiry, Privilege, asked_release
+from reconciler.kinds.shared.field_types import Expiry
 from reconciler.model.address import Address
-from reconciler.model.declared import Expectation, Moved, NoBackup, Waiver
+from reconciler.model.declared import CallExpectation, Expectation, Moved, NoBackup, Waiver
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import TomlTable
-from reconciler.pve.acl_paths import normalize_path
 from reconciler.pve.release import NEWEST, Release
 from reconciler.text.suggest import did_you_mean
 
@@ -45,40 +45,7 @@ def _one_object(text: str) -> str:
     return address_of(text)
 
 
-def _one_or_several(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-def _principal(text: str) -> str:
-    if "@" in text or text.startswith("group:") or _GLOB.search(text):
-        return text
-    raise InvalidValue(
-        f"'{text}' is not a valid principal",
-        "write user@realm, user@realm!token, group:NAME for "
-        "members of a group, or a glob such as *@ldap",
-    )
-
-
-def _path(text: str, info: ValidationInfo) -> str:
-    normal = normalize_path(_GLOB.sub("x", text))
-    if normal is None or not (_GLOB.search(text) or asked_release(info).takes_path(normal)):
-        raise InvalidValue(
-            f"'{text}' is no ACL path in Proxmox VE", "write one such as /vms/100, or a glob"
-        )
-    return text if _GLOB.search(text) else normal
-
-
 ObjectName = Annotated[str, AfterValidator(_one_object)]
-_Input = str | list[str]
-Principals = Annotated[
-    list[Annotated[str, AfterValidator(_principal)]],
-    BeforeValidator(_one_or_several, json_schema_input_type=_Input),
-]
-Paths = Annotated[
-    list[Annotated[str, AfterValidator(_path)]],
-    BeforeValidator(_one_or_several, json_schema_input_type=_Input),
-]
-Privileges = list[Privilege]
 
 
 class RemovedTable(TomlTable):
@@ -94,31 +61,6 @@ class MovedTable(TomlTable):
     old: ObjectName = Field(alias="from", description="the old address, as in group.admins")
     new: ObjectName = Field(alias="to", description="the new address; it must be declared")
     reason: str = Field(default="", description="why; for readers of the file")
-
-
-class ExpectTable(TomlTable):
-    """[[expect]]"""
-
-    who: Principals = Field(
-        min_length=1, description="user@realm, user@realm!token, group:NAME, a glob, or *"
-    )
-    path: Paths = Field(default=[], description="an ACL path or a glob")
-    paths: Paths = Field(default=[], description="ACL paths or globs")
-    can: Privileges = Field(default=[], description="privileges that each of them has there")
-    cannot: Privileges = Field(default=[], description="privileges that none of them has there")
-    but: Principals = Field(default=[], description="principals that are exempt")
-    reason: str = Field(default="", description="why; shown when it fails")
-
-    @model_validator(mode="after")
-    def _says_something(self) -> ExpectTable:
-        if not (self.path or self.paths):
-            raise InvalidValue("the path is missing", 'write path = "/vms/100" or paths = [...]')
-        if not (self.can or self.cannot):
-            raise InvalidValue("nothing is expected", "give can = [...] or cannot = [...]")
-        both = sorted(set(self.can) & set(self.cannot))
-        if both:
-            raise InvalidValue(f"{both[0]} stands in can and in cannot", "decide for one")
-        return self
 
 
 class WaiveTable(TomlTable):
@@ -166,6 +108,7 @@ class Directives:
         self.removed: dict[Address, Source] = {}
         self.moved: list[Moved] = []
         self.expectations: list[Expectation] = []
+        self.calls: list[CallExpectation] = []
         self.waivers: list[Waiver] = []
         self.no_backup: list[NoBackup] = []
         self.findings: list[Finding] = []
@@ -194,7 +137,10 @@ class Directives:
             elif isinstance(table, MovedTable):
                 self.moved.append(Moved(Address.parse(table.old), Address.parse(table.new), source))
             elif isinstance(table, ExpectTable):
-                self._expect(_expectation(table, source))
+                if table.call:
+                    self.calls.append(call_of(table, source))
+                else:
+                    self._expect(expectation_of(table, source))
             elif isinstance(table, WaiveTable):
                 self.waivers.append(
                     Waiver(table.code, table.address, table.reason, table.expires, source)
@@ -204,7 +150,10 @@ class Directives:
 
     def _expect(self, one: Expectation) -> None:
         """Each question takes a look at the entries, so their number is bounded."""
-        before, asked = self.asked, len(one.who) * len(one.paths) * len(one.can + one.cannot)
+        before, asked = (
+            self.asked,
+            len(one.who) * len(one.paths) * len(one.can + one.cannot + one.cannot_both),
+        )
         self.asked += asked
         if self.asked <= MOST:
             self.expectations.append(one)
@@ -283,18 +232,6 @@ class Directives:
             self.findings.append(_error("MOVED", message, hint, move.old, move.source))
             return None
         return Moved(move.old, end, move.source)
-
-
-def _expectation(table: ExpectTable, source: Source) -> Expectation:
-    return Expectation(
-        who=tuple(table.who),
-        paths=(*table.path, *table.paths),
-        can=tuple(table.can),
-        cannot=tuple(table.cannot),
-        but=tuple(table.but),
-        source=source,
-        reason=table.reason,
-    )
 
 
 def _no_backup(table: NoBackupTable, source: Source) -> NoBackup:

@@ -245,6 +245,7 @@ class _Load:
             removed=self.wishes.removed,
             moved=moved,
             expectations=tuple(self.wishes.expectations),
+            calls=tuple(self.wishes.calls),
             waivers=tuple(self.wishes.waivers),
             no_backup=tuple(self.wishes.no_backup),
             policy=settings.policy if settings else Policy(),

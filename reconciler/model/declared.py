@@ -55,7 +55,9 @@ class Expectation(NamedTuple):
     """One `[[expect]]`: who can or cannot do what, where.
 
     `who`: principals, globs, `group:NAME` for its members, or `*`; `but`: principals that are
-    exempt. `paths`: ACL paths or globs. Empty `can` and `cannot` never occur together.
+    exempt. `paths`: ACL paths or globs. Of `can`, `cannot` and `cannot_both` one is not empty.
+    `cannot_both`: privileges that no person holds together, on any of the paths, as user or by a
+    token.
     """
 
     who: tuple[str, ...]
@@ -65,6 +67,30 @@ class Expectation(NamedTuple):
     but: tuple[str, ...]
     source: Source
     reason: str = ""
+    cannot_both: tuple[str, ...] = ()
+
+
+class CallExpectation(NamedTuple):
+    """One `[[expect]]` with a call of the API: how Proxmox VE answers each of `who`.
+
+    `status` is that of the answer. `task`: how the exit status of its task begins; "" where none is
+    named. `harmless`: the call may succeed although it writes.
+    """
+
+    who: tuple[str, ...]
+    method: str
+    path: str
+    params: tuple[tuple[str, str], ...]
+    status: int
+    task: str
+    harmless: bool
+    source: Source
+    reason: str = ""
+
+    @property
+    def title(self) -> str:
+        """`POST /nodes/pve/vzdump vmid=100`"""
+        return " ".join((self.method, self.path, *(f"{k}={v}" for k, v in self.params)))
 
 
 class Waiver(NamedTuple):
@@ -113,6 +139,7 @@ class Desired:
     findings: tuple[Finding, ...] = ()
     broken: frozenset[Address] = frozenset()
     """objects that are not among `objects` since their tables have mistakes"""
+    calls: tuple[CallExpectation, ...] = ()
 
     def goal(self, address: Address, live: Spec | None) -> Spec:
         """The declared spec, with what the files do not give as it is in `live`."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from typing import NamedTuple
 
+from reconciler.model.backups import Archive
 from reconciler.pve.release import NEWEST, Release
 
 
@@ -39,6 +41,21 @@ class Strays(NamedTuple):
     storages: tuple[str, ...] = ()
 
 
+class Kept(NamedTuple):
+    """The archives on the storages that a plan concerns, where they had to be looked at.
+
+    `unseen`: a storage, and why its archives, or some of them, are not among those. `zone`: of the
+    clock of the nodes, which says what a day is.
+    """
+
+    archives: Mapping[str, tuple[Archive, ...]] = {}
+    unseen: Mapping[str, str] = {}
+    zone: tzinfo = UTC
+
+
+NOTHING_SEEN = Kept()
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """`guests` holds only those that the caller may see.
@@ -47,7 +64,7 @@ class Facts:
     Proxmox VE passes over in its files, where these can be seen. `strays`: pool -> members that are
     not there and count for access all the same. `unsaved`: guests that the state
     files leave out of backups on purpose. `release`: the version as the cluster spells it. `pve`:
-    its privileges and built-in roles.
+    its privileges and built-in roles. `kept`: archives that a change of retention may reach.
     """
 
     release: str = ""
@@ -58,3 +75,4 @@ class Facts:
     strays: Mapping[str, Strays] = field(default_factory=dict)
     unsaved: frozenset[int] = frozenset()
     pve: Release = NEWEST
+    kept: Kept = NOTHING_SEEN

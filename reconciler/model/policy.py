@@ -70,10 +70,12 @@ class Limit(TomlTable):
 
 
 class Limits(TomlTable):
-    """How much one plan may change. Deletes are limited per kind; `total` counts every change."""
+    """How much one plan may change. Deletes are limited per kind; `total` counts every change;
+    `archives` the backups kept today that its retention would remove."""
 
     delete: Limit = Limit()
     total: int | None = Field(default=None, ge=0)
+    archives: int = Field(default=0, ge=0)
 
     @field_validator("delete", mode="before")
     @classmethod

@@ -80,6 +80,11 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "markdown": "documents.call:markdown",
             "json": "documents.call:json",
         },
+        "subject": {
+            "text": "documents.subject:text",
+            "markdown": "documents.subject:markdown",
+            "json": "documents.subject:json",
+        },
         "explanation": {
             "text": "documents.explanation:text",
             "markdown": "documents.explanation:markdown",

@@ -180,11 +180,13 @@ def test_a_refusal_without_a_path_needs_one() -> None:
         (("alice@pve", "/vms/9001", "VM.Aduit"), "did you mean VM.Audit?"),
         (("alice@pve", "/vms/9001", "vm.audit"), "did you mean VM.Audit?"),
         (("alice@pve", "/vms/9001", "VM.Monitor"), "VM.GuestAgent"),
-        (("alice@pve",), "the path is missing"),
+        (("alice@pv",), "did you mean alice@pve?"),
+        (("group:VM-Operator",), "did you mean VM-Operators?"),
+        (("role.PVEVMUsr",), "did you mean PVEVMUser?"),
         (("LOCKOT",), "did you mean LOCKOUT?"),
         (("alice@pve", "/", "--who", "x@pve"), "--who goes with a pasted refusal"),
         (("Permission check failed (/vms/9001, VM.Audit)",), "add --who"),
-        (("Permission check failed", "--who", "x@pve"), "paste it whole"),
+        (("Permission check failed", "--who", "x@pve"), "ask about the call"),
         (("403 Permission check failed (user != root@pam)", "--who", "x@pve"), "in person"),
         (
             (

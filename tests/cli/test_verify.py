@@ -76,7 +76,7 @@ def test_the_story_of_the_pair(demo: Site) -> None:
 
     verified = demo.run("verify")
     assert verified.status == ExitStatus.OK, verified
-    assert verified.out.startswith("Verified: 24 checks hold.\n")
+    assert verified.out.startswith("Verified: 31 checks hold.\n")
     assert f"tried as  {TOKEN}" in verified.out
     assert "can VM.Audit, VM.Backup, VM.Snapshot  (asked and tried)" in verified.out
 
@@ -84,13 +84,16 @@ def test_the_story_of_the_pair(demo: Site) -> None:
     demo.edit("user.cfg", entry, entry.replace("felhom-ctl@pve,", ""))
     broken = demo.run("verify", "--format", "junit=verify.xml", "--format", "text")
     assert broken.status == ExitStatus.REFUSED
-    assert broken.out.startswith("Not verified: 6 failures in 24 checks.\n")
+    assert broken.out.startswith("Not verified: 8 failures in 31 checks.\n")
     assert f"pvectl explain '{TOKEN}' /vms/9001 VM.Audit" in broken.out
     suite = ET.parse(demo.folder / "verify.xml").getroot()[0]  # noqa: S314 - our own file
     failed = [case.get("name") for case in suite if case.find("failure") is not None]
-    assert suite.get("failures") == str(len(failed)) == "6"
+    assert suite.get("failures") == str(len(failed)) == "8"
     assert f"as {TOKEN}: {TOKEN} on /vms/9001: can VM.Snapshot" in failed
-    assert {case.get("file") for case in suite if case.get("line")} == {"state/self-backup.toml"}
+    assert {case.get("file") for case in suite if case.get("line")} == {
+        "state/calls.toml",
+        "state/self-backup.toml",
+    }
 
     told = demo.run(*BACKUP)
     grant = told.out.partition("The same in a shell on a node\n")[2].partition("\n\n")[0]

@@ -171,6 +171,8 @@ def _run(pve: Path, state: Path, wrong: Path) -> None:
         ("explain", "E_LOCKED"),
         ("explain", who, "/vms/100", "VM.Allocate"),
         ("explain", token, "/vms/100", "VM.Audit"),
+        ("explain", f"POST /nodes/{MARKER}/lxc vmid=100 pool={MARKER}", "--who", token),
+        ("explain", who),
         ("who-can", "VM.Audit", "/vms/100"),
     ):
         ask(*words, on=pve, state=state)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from reconciler.access.analysis.affected import all_principals
+from reconciler.access.analysis.affected import all_principals, owner_of
 from reconciler.access.analysis.equivalence import EquivalenceClass, equivalence_classes
 from reconciler.access.analysis.impact import known_paths
 from reconciler.access.any_member import granted_groups, stands_for
+from reconciler.access.contents import ROOT
+from reconciler.access.evaluate import privileges
 from reconciler.access.explain.explain import deciding
 from reconciler.access.login import Login, login
 from reconciler.access.path_index import PathIndex
@@ -91,6 +93,51 @@ def expectation_subjects(
     return tuple(checker.asked(one) for one in expectations)
 
 
+def who_is_meant(table: AccessTable, names: Iterable[str]) -> tuple[str, ...]:
+    """The principals that names, globs and groups mean."""
+    return tuple(_Checker(table, known_paths((table,)), 0).matching(names))
+
+
+def unknown_names(table: AccessTable, names: Iterable[str]) -> tuple[str, ...]:
+    """Those that mean nobody; a glob may."""
+    checker = _Checker(table, known_paths((table,)), 0)
+    return tuple(name for name in names if not checker.exists(name))
+
+
+class HeldTogether(NamedTuple):
+    """A person who holds what nobody may hold together: by which accounts, and on which paths."""
+
+    expectation: Expectation
+    principals: tuple[str, ...]
+    paths: tuple[str, ...]
+
+
+def held_together(
+    table: AccessTable, expectations: Iterable[Expectation], paths: Iterable[str] = (), now: int = 0
+) -> Iterator[HeldTogether]:
+    """Persons who hold all of `cannot_both`, as users and by their tokens; root@pam is none."""
+    wanted = [one for one in expectations if one.cannot_both]
+    for found in expectation_subjects(table, wanted, paths):
+        for person, accounts in by_person(found.principals).items():
+            held = {
+                (who, path): privileges(table, who, path)
+                for who in accounts
+                if login(table, who, now) is Login.ACTIVE
+                for path in found.paths
+            }
+            places = [
+                next((spot for spot, names in held.items() if privilege in names), None)
+                for privilege in found.expectation.cannot_both
+            ]
+            if person != ROOT and all(places):
+                spots = dict.fromkeys(spot for spot in places if spot)
+                yield HeldTogether(
+                    found.expectation,
+                    tuple(dict.fromkeys(who for who, _ in spots)),
+                    tuple(dict.fromkeys(path for _, path in spots)),
+                )
+
+
 class _Checker:
     """What several expectations have in common."""
 
@@ -106,12 +153,12 @@ class _Checker:
 
     def asked(self, expectation: Expectation) -> ExpectationSubject:
         names = (*expectation.who, *expectation.but)
-        exempt = self._matching(expectation.but)
+        exempt = self.matching(expectation.but)
         return ExpectationSubject(
             expectation,
-            tuple(one for one in self._matching(expectation.who) if one not in exempt),
+            tuple(one for one in self.matching(expectation.who) if one not in exempt),
             tuple(self._paths(expectation.paths)),
-            tuple(name for name in names if not self._exists(name)),
+            tuple(name for name in names if not self.exists(name)),
         )
 
     def failures(self, expectation: Expectation) -> Iterator[FailedExpectation]:
@@ -123,13 +170,13 @@ class _Checker:
         for privilege in expectation.can:
             yield from self._unable(expectation, found.principals, found.named, privilege)
 
-    def _exists(self, name: str) -> bool:
+    def exists(self, name: str) -> bool:
         """Globs may match nothing; a name that means nobody is a mistake."""
         if name.startswith(GROUP_PREFIX):
             return name.removeprefix(GROUP_PREFIX) in self._table.groups
         return is_glob(name) or name in self._everybody
 
-    def _matching(self, patterns: Iterable[str]) -> Mapping[str, None]:
+    def matching(self, patterns: Iterable[str]) -> Mapping[str, None]:
         """Users and tokens; a group means its members and not their tokens."""
         found: dict[str, None] = {}
         for pattern in patterns:
@@ -197,6 +244,14 @@ class _Checker:
                     login(self._table, principal, self._now),
                     trace_decision(self._table, principal, lacking[0]),
                 )
+
+
+def by_person(principals: Iterable[str]) -> Mapping[str, Sequence[str]]:
+    """User -> that user and its tokens, as far as they are among these."""
+    found: dict[str, list[str]] = {}
+    for who in principals:
+        found.setdefault(owner_of(who) or who, []).append(who)
+    return found
 
 
 def is_glob(text: str) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from reconciler.access.contents import ROOT
 from reconciler.access.evaluate import privileges
-from reconciler.access.expectations.check import ExpectationSubject
+from reconciler.access.expectations.check import ExpectationSubject, by_person
 from reconciler.access.login import Login, login
 from reconciler.access.table import AccessTable
 from reconciler.model.declared import Expectation
@@ -76,6 +77,7 @@ def verdict(
         if probe and not who:
             continue
         logins = {name: Login.ACTIVE if probe else login(table, name, now) for name in who}
+        yield from _together(one, answers, logins, probe)
         wishes = [(name, True) for name in one.expectation.can]
         wishes += [(name, False) for name in one.expectation.cannot]
         for privilege, wanted in wishes:
@@ -97,6 +99,31 @@ def verdict(
             )
 
 
+def _together(
+    one: ExpectationSubject, answers: Answers, logins: Mapping[str, Login], probe: str
+) -> Iterator[VerificationOutcome]:
+    """Whether a person holds privileges that nobody may hold together; asked of all, not tried."""
+    wanted = one.expectation.cannot_both
+    if not wanted or probe:
+        return
+    failed: list[Checkpoint] = []
+    persons = by_person(one.principals)
+    for person, accounts in persons.items():
+        spots = [
+            Checkpoint(who, path)
+            for who in accounts
+            if logins[who] is Login.ACTIVE
+            for path in one.paths
+        ]
+        places = [next((s for s in spots if name in answers[s]), None) for name in wanted]
+        if person != ROOT and all(places):
+            failed += dict.fromkeys(spot for spot in places if spot)
+    text = " and ".join(wanted)
+    yield VerificationOutcome(
+        one.expectation, text, wanted=False, probe=probe, checked=len(persons), failed=tuple(failed)
+    )
+
+
 def _can(state: Login, held: frozenset[str], privilege: str) -> bool:
     return state is Login.ACTIVE and privilege in held
 
@@ -107,7 +134,8 @@ def disagreements(
     """Every answer that is not what we compute."""
     named: dict[Checkpoint, set[str]] = {}
     for one in asked:
-        wished = {*one.expectation.can, *one.expectation.cannot}
+        expected = one.expectation
+        wished = {*expected.can, *expected.cannot, *expected.cannot_both}
         for who in one.principals:
             for path in one.paths:
                 named.setdefault(Checkpoint(who, path), set()).update(wished)

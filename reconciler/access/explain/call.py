@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +12,6 @@ from reconciler.access.table import AccessTable
 from reconciler.pve.acl_paths import normalize_path
 from reconciler.pve.calls.rule import (
     Call,
-    Demand,
     Either,
     Every,
     OnGroups,
@@ -25,6 +24,9 @@ from reconciler.pve.calls.rule import (
     unknown,
 )
 from reconciler.pve.calls.table import demands_of
+
+Held = Callable[[str], Collection[str]]
+"""Path -> the privileges that the caller has there."""
 
 MOST = 4
 """How many alternatives are named before the rest is counted."""
@@ -91,33 +93,47 @@ class CallAnswer:
 
 
 def judge(table: AccessTable, who: str, call: Call, given: Params) -> CallAnswer:
-    """Raises nothing; `given` are the parameters of the path and of the body."""
+    """`given` are the parameters of the path and of the body."""
+
+    def held(path: str) -> Collection[str]:
+        return privileges(table, who, path)
+
+    groups = index_of(table).groups_of.get(given.get("userid", ""), ())
+    return judge_by(held, who, call, given, groups)
+
+
+def judge_by(
+    held: Held, who: str, call: Call, given: Params, groups: Sequence[str] = ()
+) -> CallAnswer:
+    """The same by what `held` says of a path; `groups` are those of the user `userid`."""
     params = dict(given)
     if "userid" in params:
         params["realm-of-userid"] = params["userid"].rpartition("@")[2]
-    judge_one = _Judge(table, who, params).rule
+    judge_one = _Judge(held, who, params, groups).rule
+    task = [
+        _Judge(held, who, one, groups).rule(demand.rule)
+        for demand in call.task
+        if demand.applies(params)
+        for one in _for_each_guest(params)
+    ]
     return CallAnswer(
         call,
         params,
         tuple(dict.fromkeys(judge_one(one.rule) for one in demands_of(call, params))),
-        tuple(rule for demand in call.task for rule in _in_task(demand, table, who, params)),
+        tuple(dict.fromkeys(task)),
         ticket=not call.tokens and split_token(who) is not None,
     )
 
 
-def _in_task(
-    demand: Demand, table: AccessTable, who: str, params: Mapping[str, str]
-) -> Iterator[JudgedRule]:
-    """A list of guests is one rule for each."""
-    if not demand.applies(params):
-        return
-    for vmid in params.get("vmid", "").replace(";", ",").split(",") or [""]:
-        yield _Judge(table, who, {**params, "vmid": vmid.strip()}).rule(demand.rule)
+def _for_each_guest(params: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """A list of guests is one question for each."""
+    for vmid in params.get("vmid", "").replace(";", ",").split(","):
+        yield {**params, "vmid": vmid.strip()}
 
 
 class _Judge:
-    def __init__(self, table: AccessTable, who: str, params: Params) -> None:
-        self._table, self._who, self._params = table, who, params
+    def __init__(self, held: Held, who: str, params: Params, groups: Sequence[str]) -> None:
+        self._held, self._who, self._params, self._groups = held, who, params, groups
 
     def rule(self, rule: Rule) -> JudgedRule:
         if self._who == ROOT:
@@ -138,7 +154,7 @@ class _Judge:
         if waits:
             return JudgedRule(text, None, (), waits)
         normal = normalize_path(path) or path
-        held = privileges(self._table, self._who, normal)
+        held = self._held(normal)
         there = [name in held for name in rule.privileges]
         if any(there) if rule.some else all(there):
             return JudgedRule(text, held=True)
@@ -146,14 +162,8 @@ class _Judge:
         return JudgedRule(text, held=False, way=(Missing(normal, lacking, rule.some),))
 
     def _on_groups(self, rule: OnGroups) -> JudgedRule:
-        user = self._params.get("userid", "")
-        mine = index_of(self._table).groups_of.get(user, ())
-        paths = ("/access/groups", *(f"/access/groups/{group}" for group in mine))
-        held = any(
-            name in privileges(self._table, self._who, path)
-            for path in paths
-            for name in rule.privileges
-        )
+        paths = ("/access/groups", *(f"/access/groups/{group}" for group in self._groups))
+        held = any(name in self._held(path) for path in paths for name in rule.privileges)
         way = () if held else (Missing(paths[0], rule.privileges, some=True),)
         return JudgedRule(self._text(rule), held, way)
 

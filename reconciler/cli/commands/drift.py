@@ -36,7 +36,9 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.spec import Spec
 from reconciler.planning.access_summary import real_paths
 from reconciler.planning.builder import PlanResult
+from reconciler.planning.checks.call_expectations import expected_calls
 from reconciler.planning.checks.expectations import expectations
+from reconciler.planning.checks.separation import separation
 from reconciler.planning.drift import drift_of, remembered
 from reconciler.planning.undeclared import ending, undeclared, without
 from reconciler.planning.unspecified import as_left, to_remember
@@ -148,6 +150,8 @@ def _compare(
             if one.code != EXPECT and not only_about_applying(one)
         ),
         *expectations(planned.before, desired.expectations, paths, moment),
+        *expected_calls(planned.before, desired.calls, moment),
+        *separation(planned.before, desired.expectations, paths, moment),
         *ending(desired, live.state, moment),
     ]
     failing = {*desired.policy.lint.fail, *_as_bad_as(fail_on)}

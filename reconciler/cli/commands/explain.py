@@ -32,11 +32,12 @@ from reconciler.cli.access_source import (
 )
 from reconciler.cli.app import app
 from reconciler.cli.call_explanation import explain_call
-from reconciler.cli.code_pages import is_page, page_of
+from reconciler.cli.code_pages import SYMPTOM, is_page, page_of, symptom_of
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, now
 from reconciler.cli.output import check_formats, show
+from reconciler.cli.subject_explanation import explain_subject, is_subject
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import Blind, ExitStatus
@@ -52,8 +53,9 @@ def explain_command(
         str,
         typer.Argument(
             metavar="WHO|TEXT|CALL|CODE",
-            help='User or token; a pasted "Permission check failed (...)"; a call of the API, as '
-            "'POST /nodes/pve/lxc vmid=100'; or the code of a finding or an error, or exit-status.",
+            help="User, token, group:NAME or role.NAME; a pasted 'Permission check failed (...)'; "
+            "a call of the API, as 'POST /nodes/pve/lxc vmid=100'; symptom, alone or with words; "
+            "the code of a finding or an error; or exit-status.",
             show_default=False,
         ),
     ] = "",
@@ -80,9 +82,15 @@ def explain_command(
         check_formats(common, "page")
         show(common, "page", page_of(subject))
         return ExitStatus.OK
+    if subject == SYMPTOM and path:
+        check_formats(common, "page")
+        show(common, "page", symptom_of(" ".join((path, privilege))))
+        return ExitStatus.OK
     check_sources(from_files=from_files, planned=planned)
     if is_call(subject):
         return explain_call(common, subject, who, from_files=from_files, planned=planned)
+    if is_subject(subject, path):
+        return explain_subject(common, subject, path, from_files=from_files, planned=planned)
     check_formats(common, "explanation")
     question = parse_query(subject, path, privilege, who)
 

@@ -44,7 +44,8 @@ def _limits(one: Limits, other: Limits) -> Limits:
         count=_least(one.delete.count, other.delete.count),
         percent=_least(one.delete.percent, other.delete.percent),
     )
-    return Limits(delete=delete, total=_least(one.total, other.total))
+    archives = min(one.archives, other.archives)
+    return Limits(delete=delete, total=_least(one.total, other.total), archives=archives)
 
 
 def _protected(one: Protected, other: Protected) -> Protected:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from reconciler.access.expectations.call import CallOutcome
 from reconciler.access.expectations.verify import Checkpoint, Disagreement, VerificationOutcome
-from reconciler.model.declared import Expectation
+from reconciler.model.declared import CallExpectation, Expectation
 from reconciler.pve.acl_paths import UNNAMED
 from reconciler.render import junit as ci
 from reconciler.render import markdown as comment
@@ -37,9 +38,10 @@ class Verification:
     asked: str
     outcomes: tuple[VerificationOutcome, ...]
     disagreements: tuple[Disagreement, ...] = ()
-    unknown: tuple[tuple[Expectation, str], ...] = ()
+    unknown: tuple[tuple[Expectation | CallExpectation, str], ...] = ()
     probes: tuple[ProbeResult, ...] = ()
     untried: tuple[str, ...] = ()
+    calls: tuple[CallOutcome, ...] = ()
 
     def holds(self, one: VerificationOutcome) -> bool:
         """What was asked about nobody, since the name means nobody, does not hold."""
@@ -54,6 +56,7 @@ class Verification:
             + sum(one.named for one in self.disagreements)
             + len(self.unknown)
             + sum(bool(probe.refused) for probe in self.probes)
+            + sum(not call.ok for call in self.calls)
         )
 
 
@@ -68,6 +71,8 @@ def outline(done: Verification) -> Document:
         sections.append(Section("Answered otherwise than computed", blocks, "answer"))
     if done.outcomes:
         sections.append(Section("Expectations", tuple(_all(done)), "expectation", spaced=True))
+    if done.calls:
+        sections.append(Section("Calls", tuple(_calls(done.calls)), "call", spaced=True))
     return Document(
         title=_title(done),
         facts=tuple(_facts(done)),
@@ -77,9 +82,9 @@ def outline(done: Verification) -> Document:
 
 
 def _title(done: Verification) -> str:
-    if not done.outcomes and not done.failed:
+    if not done.outcomes and not done.calls and not done.failed:
         return "Nothing is expected: the state files hold no [[expect]]."
-    number = len(done.outcomes)
+    number = len(done.outcomes) + len(done.calls)
     if done.failed:
         among = f" in {count(number, 'check')}" if number else ""
         return f"Not verified: {count(done.failed, 'failure')}{among}."
@@ -107,6 +112,7 @@ def _failures(done: Verification) -> Iterator[Block]:
             TextLine(_failure(*same), Style.ERROR, 2, label=f"{first.expectation.source}  "),
             TextLine(_next(first.failed[0], first.privilege), Style.FAINT, 6, whole=True),
         )
+    yield from (_failed_call(call) for call in done.calls if not call.ok)
     for expectation, name in done.unknown:
         text = f"{name} is not an existing user, token or group"
         yield (TextLine(text, Style.ERROR, 2, label=f"{expectation.source}  "),)
@@ -118,8 +124,44 @@ def _failures(done: Verification) -> Iterator[Block]:
             yield (_disagreement(other, Style.ERROR),)
 
 
+def _failed_call(call: CallOutcome) -> Block:
+    again = shell("pvectl", "explain", call.expectation.title, "--who", call.who)
+    return (
+        TextLine(_call_failure(call), Style.ERROR, 2, label=f"{call.expectation.source}  "),
+        TextLine(again, Style.FAINT, 6, whole=True),
+    )
+
+
+def _call_failure(call: CallOutcome) -> str:
+    one = call.expectation
+    said = f"answered {call.said}" if call.sent else call.said
+    text = f"{call.who}, {one.title}: {said}, but should answer {_expected(one)}"
+    return f"{text}: {one.reason}" if one.reason else text
+
+
+def _expected(one: CallExpectation) -> str:
+    return f"{one.status} with task {one.task}" if one.task else str(one.status)
+
+
+def _calls(calls: Iterable[CallOutcome]) -> Iterator[Block]:
+    for who, made in _by_caller(calls).items():
+        lines = [TextLine(who, Style.STRONG, 2)]
+        for call in made:
+            tone, mark = (Style.CREATE, "+") if call.ok else (Style.DELETE, "-")
+            how = call.said if call.sent else f"not tried: {call.said}"
+            lines.append(TextLine(f"{call.expectation.title}  ({how})", tone, 4, mark))
+        yield tuple(lines)
+
+
+def _by_caller(calls: Iterable[CallOutcome]) -> dict[str, list[CallOutcome]]:
+    found: dict[str, list[CallOutcome]] = {}
+    for call in calls:
+        found.setdefault(call.who, []).append(call)
+    return found
+
+
 def _next(spot: Checkpoint, privilege: str) -> str:
-    return shell("pvectl", "explain", spot.principal, spot.path, privilege)
+    return shell("pvectl", "explain", spot.principal, spot.path, privilege.partition(" and ")[0])
 
 
 def _subject(expectation: Expectation) -> str:
@@ -226,6 +268,12 @@ def _cases(done: Verification) -> Iterator[ci.Case]:
             failure = "asked about nobody"
         note = _next(one.failed[0], one.privilege) if one.failed else one.expectation.reason
         yield ci.Case(name, group, failure, note, one.expectation.source)
+    for call in done.calls:
+        group = "pvectl.verify.called" if call.sent else "pvectl.verify.asked"
+        failure = "" if call.ok else _call_failure(call)
+        note = "" if call.ok else call.expectation.reason
+        title = f"as {call.who}: {call.expectation.title}"
+        yield ci.Case(title, group, failure, note, call.expectation.source)
     for expectation, name in done.unknown:
         text = f"{name} is not an existing user, token or group"
         yield ci.Case(name, "pvectl.verify.names", text, source=expectation.source)
@@ -245,6 +293,19 @@ def json(done: Verification, view: View) -> str:
         "asked": done.asked,
         "failed": done.failed,
         "checks": [_outcome_json(one, ok=done.holds(one)) for one in done.outcomes],
+        "calls": [
+            {
+                "source": str(call.expectation.source),
+                "who": call.who,
+                "call": call.expectation.title,
+                "status": call.expectation.status,
+                "task": call.expectation.task,
+                "ok": call.ok,
+                "said": call.said,
+                "sent": call.sent,
+            }
+            for call in done.calls
+        ],
         "disagreements": [
             {**one.spot._asdict(), "more": list(one.more), "less": list(one.less)}
             for one in done.disagreements

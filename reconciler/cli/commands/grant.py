@@ -1,0 +1,64 @@
+"""pvectl grant: access for a while."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import each_cluster, now
+from reconciler.cli.output import check_formats, info, result
+from reconciler.cli.planning import Allow
+from reconciler.cli.temporary_grants import apply_grant, changed, read_grants
+from reconciler.desired.grants import FILE, Grant, seconds, with_grant
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import ExitStatus, UsageError
+from reconciler.text.humanize import moment
+
+
+@command(app, "grant", Panel.ACCESS, 7)
+def grant(
+    common: CommonOptions,
+    who: Annotated[str, typer.Argument(metavar="WHO", help="User, token, or group:NAME.")],
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="As in PVEVMUser.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="As in /vms/100.")],
+    *,
+    duration: Annotated[str, typer.Option("--for", metavar="TIME", help="As in 30m, 4h or 2d.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept.")],
+    print_: Annotated[
+        bool, typer.Option("--print", help="Print the table for a pull request; change nothing.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
+    ] = False,
+    allow: Allow = None,
+) -> ExitStatus:
+    """Grant a role for a while: `pvectl grant alice@pve PVEVMAdmin /vms/100 --for 4h --reason x`.
+
+    Plans, shows and applies this one grant, and writes it with its end to grants.toml of the state
+    folder. After its end `drift` reports it and `apply` deletes it; `pvectl revoke` ends it early.
+    A token's user gets the same entry. Refused where an expectation or a policy forbids it: then
+    nothing is sent, and grants.toml is as before.
+    """
+    check_formats(common, "plan", "report")
+    if not reason.strip():
+        raise UsageError("--reason is empty", hint='say why: --reason "restore of guest 100"')
+    wanted = Grant(who, role, path, now() + seconds(duration), reason)
+    if print_:
+        result(wanted.table().rstrip("\n"))
+        return ExitStatus.OK
+
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        before = read_grants(cluster)
+        with changed(cluster, before, with_grant(before, wanted)) as keep:
+            ended = apply_grant(common, cluster, settings, wanted, allow, yes=yes)
+            keep.append(ended == ExitStatus.OK)
+        if ended == ExitStatus.OK:
+            info(common, f"until {moment(wanted.expires)}, as {cluster.folder / FILE} says")
+        return ended
+
+    return each_cluster(common, one)

@@ -1,0 +1,72 @@
+"""pvectl revoke: end a temporary grant."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import each_cluster, load_cluster, now
+from reconciler.cli.output import check_formats, info, write_file
+from reconciler.cli.planning import Allow
+from reconciler.cli.temporary_grants import apply_grant, changed, read_grants
+from reconciler.desired.grants import FILE, Grant, grants, with_grant, without
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import ExitStatus, UsageError
+from reconciler.text.shell import shell
+
+
+@command(app, "revoke", Panel.ACCESS, 8)
+def revoke(
+    common: CommonOptions,
+    who: Annotated[str, typer.Argument(metavar="WHO", help="User, token, or group:NAME.")],
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="As in PVEVMUser.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="As in /vms/100.")],
+    *,
+    yes: Annotated[
+        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
+    ] = False,
+    allow: Allow = None,
+) -> ExitStatus:
+    """End a grant of `pvectl grant` now: delete its entries, and take it out of grants.toml.
+
+    Plans, shows and applies just that. A grant that stands in another state file is not touched.
+    """
+    check_formats(common, "plan", "report")
+    asked = Grant(who, role, path, now() - 1, "")
+
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        before = read_grants(cluster)
+        found = next((grant for grant in grants(before) if grant.is_same(asked)), None)
+        if found is None:
+            raise _unknown(asked, before, cluster, settings)
+        ending = found._replace(expires=asked.expires)
+        with changed(cluster, before, with_grant(before, ending)) as keep:
+            ended = apply_grant(common, cluster, settings, ending, allow, yes=yes)
+            keep.append(ended == ExitStatus.OK)
+            if ended == ExitStatus.OK:
+                write_file(cluster.folder / FILE, without(before, found))
+                info(common, f"revoked, and removed from {cluster.folder / FILE}")
+        return ended
+
+    return each_cluster(common, one)
+
+
+def _unknown(asked: Grant, text: str, cluster: ClusterSettings, settings: Settings) -> UsageError:
+    """Where else the grant stands, or which there are."""
+    desired = load_cluster(cluster, settings, strict=False).desired
+    for address, declared in desired.objects.items():
+        if asked.concerns(address):
+            return UsageError(
+                f"{asked.role} on {asked.path} for {asked.who} is declared in {declared.source}",
+                hint=f"delete it there; only grants of {FILE} are revoked",
+            )
+    known = "\n".join(shell("pvectl", "revoke", *one[:3]) for one in grants(text))
+    return UsageError(
+        f"{FILE} has no grant of {asked.role} on {asked.path} for {asked.who}",
+        hint=known or "there is none; `pvectl who-can` and `explain` show what is granted",
+    )

@@ -1,0 +1,77 @@
+"""`pvectl explain WHO`, `group:NAME`, `role.NAME` and `role.NAME role.OTHER`, without a path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.access.explain.subject import Subject, of_group, of_principal, of_role, of_roles
+from reconciler.access.table import AccessTable
+from reconciler.cli.access_query import check_principal
+from reconciler.cli.access_source import view_access
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import each_cluster, load_cluster, now
+from reconciler.cli.output import check_formats, show
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import ExitStatus, FilesInvalid, UsageError
+from reconciler.model.declared import Desired
+from reconciler.render.documents.subject import ExplainedSubject
+from reconciler.render.view import View
+from reconciler.text.shell import shell
+from reconciler.text.suggest import did_you_mean
+
+ROLE, GROUP = "role.", "group:"
+
+
+def is_subject(subject: str, path: str) -> bool:
+    """Whether that asks about somebody or something as a whole, not about a path."""
+    if subject.startswith(ROLE):
+        return not path or path.startswith(ROLE)
+    return not path and (subject.startswith(GROUP) or "@" in subject) and " " not in subject
+
+
+def explain_subject(
+    common: CommonOptions, subject: str, other: str, *, from_files: bool, planned: bool
+) -> ExitStatus:
+    """Raises UsageError for a name that means nothing, with the likely one."""
+    check_formats(common, "subject")
+
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        seen = view_access(cluster, settings, from_files=from_files, planned=planned)
+        told = _told(seen.table, subject, other, _needed(cluster, settings))
+        again = shell("pvectl", "explain", subject, "/vms/100", "VM.Audit")
+        if subject.startswith(ROLE):
+            again = "pvectl report shows who holds which role, and what for"
+        elif subject.startswith(GROUP):
+            again = "pvectl explain MEMBER PATH PRIVILEGE shows what decides"
+        show(common, "subject", ExplainedSubject(told, seen.asked, again), View(now=now()))
+        return ExitStatus.OK
+
+    return each_cluster(common, one)
+
+
+def _told(table: AccessTable, subject: str, other: str, needed: frozenset[str]) -> Subject:
+    if subject.startswith(GROUP):
+        return of_group(table, _known(subject.removeprefix(GROUP), table.groups, "group"), now())
+    if not subject.startswith(ROLE):
+        check_principal(table, subject)
+        return of_principal(table, subject, now())
+    names = [_known(one.removeprefix(ROLE), table.roles, "role") for one in (subject, other) if one]
+    return of_roles(table, *names) if other else of_role(table, names[0], needed)
+
+
+def _known(name: str, known: Iterable[str], kind: str) -> str:
+    names = sorted(known)
+    if name not in names:
+        hint = did_you_mean(name, names) or f"{kind}s: {', '.join(names[:8])}"
+        raise UsageError(f"there is no {kind} '{name}'", hint=hint)
+    return name
+
+
+def _needed(cluster: ClusterSettings, settings: Settings) -> frozenset[str]:
+    """The privileges that expectations ask for; none where the files cannot be read."""
+    try:
+        desired: Desired = load_cluster(cluster, settings).desired
+    except (FilesInvalid, UsageError):
+        return frozenset()
+    return frozenset(name for one in desired.expectations for name in one.can)

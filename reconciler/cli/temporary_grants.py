@@ -1,0 +1,69 @@
+"""What `grant` and `revoke` have in common: grants.toml, and applying one grant of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import connect, here, read_cluster
+from reconciler.cli.output import unwritable, write_file
+from reconciler.cli.planning import carry_out, load_to_plan, make_plan, show_plan
+from reconciler.cli.saved_plan import signed_by, signers
+from reconciler.desired.grants import FILE, Grant
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import ExitStatus
+from reconciler.execution.journal import store
+
+
+def read_grants(cluster: ClusterSettings) -> str:
+    """The text of grants.toml, "" where there is none; raises UsageError."""
+    path = cluster.folder / FILE
+    try:
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        wrong = error if isinstance(error, OSError) else OSError(0, "it is not UTF-8")
+        raise unwritable(str(path), wrong) from None
+
+
+@contextmanager
+def changed(cluster: ClusterSettings, before: str, after: str) -> Iterator[list[bool]]:
+    """grants.toml with other text, and as it was before unless the list gets a True."""
+    path = cluster.folder / FILE
+    write_file(path, after)
+    keep: list[bool] = []
+    try:
+        yield keep
+    finally:
+        if not any(keep):
+            _put_back(path, before)
+
+
+def _put_back(path: Path, before: str) -> None:
+    if before:
+        write_file(path, before)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def apply_grant(
+    common: CommonOptions,
+    cluster: ClusterSettings,
+    settings: Settings,
+    grant: Grant,
+    allow: list[str] | None,
+    *,
+    yes: bool,
+) -> ExitStatus:
+    """Plan, show and apply the entries of one grant, as the files declare them now."""
+    signed_by(None, signers(common, settings))
+    loaded = load_to_plan(cluster, settings)
+    wanted = [str(one) for one in loaded.desired.objects if grant.concerns(one)]
+    with connect(cluster, read_only=False) as api:
+        store.refuse_to_begin(here(cluster, api, keep=True).folder)
+        live = read_cluster(api, loaded.desired)
+        planned = make_plan(loaded, api, live, wanted, allow)
+        show_plan(common, planned)
+        return carry_out(common, cluster, api, planned.plan, None, yes=yes)

@@ -1,0 +1,134 @@
+"""`[[expect]]`: tests of privileges, and of calls of the API."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+
+from reconciler.invalid_value import InvalidValue
+from reconciler.kinds.shared.field_types import Privilege, asked_release
+from reconciler.model.declared import CallExpectation, Expectation
+from reconciler.model.finding import Source
+from reconciler.model.policy import TomlTable
+from reconciler.pve.acl_paths import normalize_path
+
+_GLOB = re.compile(r"[*?]")
+_CALL = re.compile(r"(GET|POST|PUT|DELETE) (/\S*)")
+
+
+def _one_or_several(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _principal(text: str) -> str:
+    if "@" in text or text.startswith("group:") or _GLOB.search(text):
+        return text
+    raise InvalidValue(
+        f"'{text}' is not a valid principal",
+        "write user@realm, user@realm!token, group:NAME for "
+        "members of a group, or a glob such as *@ldap",
+    )
+
+
+def _path(text: str, info: ValidationInfo) -> str:
+    normal = normalize_path(_GLOB.sub("x", text))
+    if normal is None or not (_GLOB.search(text) or asked_release(info).takes_path(normal)):
+        raise InvalidValue(
+            f"'{text}' is no ACL path in Proxmox VE", "write one such as /vms/100, or a glob"
+        )
+    return text if _GLOB.search(text) else normal
+
+
+_Input = str | list[str]
+Principals = Annotated[
+    list[Annotated[str, AfterValidator(_principal)]],
+    BeforeValidator(_one_or_several, json_schema_input_type=_Input),
+]
+Paths = Annotated[
+    list[Annotated[str, AfterValidator(_path)]],
+    BeforeValidator(_one_or_several, json_schema_input_type=_Input),
+]
+Privileges = list[Privilege]
+
+
+class ExpectTable(TomlTable):
+    """[[expect]]"""
+
+    who: Principals = Field(
+        min_length=1, description="user@realm, user@realm!token, group:NAME, a glob, or *"
+    )
+    path: Paths = Field(default=[], description="an ACL path or a glob")
+    paths: Paths = Field(default=[], description="ACL paths or globs")
+    can: Privileges = Field(default=[], description="privileges that each of them has there")
+    cannot: Privileges = Field(default=[], description="privileges that none of them has there")
+    but: Principals = Field(default=[], description="principals that are exempt")
+    cannot_both: Privileges = Field(
+        default=[], description="privileges that no person has together, not even by a token"
+    )
+    call: str = Field(default="", description="or a call of the API: POST /nodes/pve/vzdump")
+    params: dict[str, str | int] = Field(default={}, description="parameters of the call")
+    status: int = Field(default=200, ge=200, le=599, description="status that the call answers")
+    task: str = Field(default="", description="how the exit status of its task begins")
+    harmless: bool = Field(default=False, description="verify may let the call succeed")
+    reason: str = Field(default="", description="why; shown when it fails")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> ExpectTable:
+        if self.call:
+            return self._is_a_call()
+        lonely = self.model_fields_set & {"params", "status", "task", "harmless"}
+        if lonely:
+            raise InvalidValue(f"{min(lonely)} goes with a call", 'write call = "GET /version"')
+        if not (self.path or self.paths):
+            raise InvalidValue("the path is missing", 'write path = "/vms/100" or paths = [...]')
+        if not (self.can or self.cannot or self.cannot_both):
+            raise InvalidValue("nothing is expected", "give can = [...] or cannot = [...]")
+        if len(self.cannot_both) == 1:
+            raise InvalidValue("cannot_both names one privilege", "name two, or write cannot")
+        both = sorted(set(self.can) & set(self.cannot))
+        if both:
+            raise InvalidValue(f"{both[0]} stands in can and in cannot", "decide for one")
+        return self
+
+    def _is_a_call(self) -> ExpectTable:
+        others = self.model_fields_set & {"path", "paths", "can", "cannot", "cannot_both", "but"}
+        if others:
+            raise InvalidValue(f"{min(others)} does not go with a call", "write two [[expect]]")
+        if not _CALL.fullmatch(self.call):
+            raise InvalidValue(
+                f"'{self.call}' is not a call", "write the method and the path: GET /version"
+            )
+        return self
+
+
+def expectation_of(table: ExpectTable, source: Source) -> Expectation:
+    return Expectation(
+        who=tuple(table.who),
+        paths=(*table.path, *table.paths),
+        can=tuple(table.can),
+        cannot=tuple(table.cannot),
+        but=tuple(table.but),
+        source=source,
+        reason=table.reason,
+        cannot_both=tuple(table.cannot_both),
+    )
+
+
+def call_of(table: ExpectTable, source: Source) -> CallExpectation:
+    method, _, path = table.call.partition(" ")
+    return CallExpectation(
+        who=tuple(table.who),
+        method=method,
+        path=path,
+        params=tuple(
+            (name, str(int(value)) if isinstance(value, bool) else str(value))
+            for name, value in table.params.items()
+        ),
+        status=table.status,
+        task=table.task,
+        harmless=table.harmless,
+        source=source,
+        reason=table.reason,
+    )

@@ -1,0 +1,56 @@
+"""Archives that are kept today and that a changed retention would remove."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from reconciler.model.address import Address
+from reconciler.model.finding import Finding, Severity
+from reconciler.planning.checks.allow import refusal
+from reconciler.planning.checks.context import PlanContext
+from reconciler.planning.retention import Loss, losses, storages_concerned
+from reconciler.text.humanize import count, in_prose, moment
+
+LOSES_ARCHIVES = "LOSES_ARCHIVES"
+
+
+def check(context: PlanContext) -> Iterable[Finding]:
+    """A loss within `[limits] archives` is said; one beyond it is refused, job by job."""
+    live, planned, facts = context.live, context.planned, context.facts
+    if not context.changes:
+        return
+    for storage in sorted(storages_concerned(live, planned, facts) & facts.kept.unseen.keys()):
+        why = facts.kept.unseen[storage]
+        yield Finding(
+            "ARCHIVES_NOT_SEEN",
+            Severity.WARNING,
+            f"retention changes on storage {storage}, and which archives go cannot be told: {why}",
+            "grant the privilege, or look at the storage before you apply",
+            Address("storage", storage),
+        )
+    found = losses(live, planned, facts)
+    beyond = sum(len(loss.lost) for loss in found) > context.desired.policy.limits.archives
+    for job in dict.fromkeys(loss.job for loss in found):
+        address = Address("backup", job)
+        message = f"{address} {_words([loss for loss in found if loss.job == job])}"
+        if beyond:
+            yield refusal(LOSES_ARCHIVES, message, f"{LOSES_ARCHIVES}={address}", address)
+        else:
+            yield Finding(LOSES_ARCHIVES, Severity.WARNING, message, address=address)
+
+
+def _words(found: Sequence[Loss]) -> str:
+    """LOSSY: nothing brings an archive back."""
+    number = sum(len(loss.lost) for loss in found)
+    each = in_prose([_guest(loss) for loss in found])
+    return (
+        f"would remove {count(number, 'archive')} at its next run that "
+        f"{'is' if number == 1 else 'are'} kept today, which nothing brings back: {each}"
+    )
+
+
+def _guest(loss: Loss) -> str:
+    stays = (
+        f"the oldest that stays is of {moment(loss.oldest.made)}" if loss.oldest else "none stays"
+    )
+    return f"{len(loss.lost)} of {loss.all} of guest {loss.guest} on {loss.storage} ({stays})"

@@ -1,0 +1,144 @@
+"""Expectations of calls: foreseen by plans, made by `verify` as the token, without any harm."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import ExitStatus
+from reconciler.sandbox.http.direct import SandboxApi
+from tests.cli.in_process import ask, ask_json
+from tests.cli.site import Site
+from tests.support.command import copy_fixture
+from tests.support.pveum import run_lines
+
+TOKEN = "felhom-ctl@pve!ctl"
+STATE = Path(__file__).parents[2] / "state"
+CALL = """
+[[expect]]
+who = "felhom-ctl@pve!ctl"
+call = "{}"
+{}
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """The cluster in which the guest's controller has its token, and a state folder."""
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
+    state = tmp_path / "state"
+    state.mkdir()
+    return copy_fixture("self-backup", tmp_path / "pve"), state
+
+
+def _alone(place: tuple[Path, Path], text: str) -> Path:
+    pve, state = place
+    (state / "calls.toml").write_text(text)
+    settings = f'[target]\nendpoint = "sandbox:{pve}"\ntoken_id = "{TOKEN}"\n'
+    (state / "pvectl.toml").write_text(settings)
+    return state
+
+
+def test_the_seven_calls_from_inside_the_guest(site: Site) -> None:
+    """Over HTTPS, as the token alone: it may read nothing of the access configuration."""
+    for name in ("self-backup.toml", "calls.toml", "backup.toml"):
+        shutil.copy(STATE / name, site.state / name)
+    assert site.run("apply", "--yes").status == ExitStatus.OK
+    secret = (site.state / "secrets" / "felhom-ctl").read_text().strip()
+    site.target(TOKEN, secret)
+    site.env["PVECTL_TOKEN_SECRET"] = secret
+    done = site.run("verify")
+    assert done.status == ExitStatus.OK, done
+    assert f"by {TOKEN} about itself alone" in " ".join(done.out.split())
+    found = json.loads(site.run("verify", "--format", "json").out)
+    assert [(one["ok"], one["sent"]) for one in found["calls"]] == [(True, True)] * 7
+    assert found["calls"][5]["said"] == "200 403 Permission check failed (/vms/9000, VM.Backup)"
+    assert found["calls"][6]["said"] == "200 OK"
+
+
+def test_what_would_succeed_is_not_sent(place: tuple[Path, Path]) -> None:
+    """Wrongly declared as refused, a call that the token may make is never tried."""
+    snapshot = CALL.format(
+        "POST /nodes/localhost/lxc/9001/snapshot", 'params = { snapname = "s1" }\nstatus = 403'
+    )
+    guest = next((place[0] / "nodes").rglob("9001.conf"))
+    before = guest.read_text()
+    found = ask_json("verify", state=_alone(place, snapshot))
+    (call,) = found["calls"]
+    assert (call["ok"], call["sent"]) == (False, False)
+    assert call["said"] == "it is not refused: nothing is missing"
+    assert ask("verify", state=place[1]).status == ExitStatus.REFUSED
+    ask_json("verify", state=_alone(place, snapshot.replace("status = 403", "")))
+    assert guest.read_text() == before
+    _alone(place, snapshot.replace("status = 403", "harmless = true"))
+    assert ask("verify", state=place[1]).status == ExitStatus.OK
+    assert "s1" in guest.read_text()
+
+
+def test_an_unknown_call_that_writes_is_not_sent(place: tuple[Path, Path]) -> None:
+    state = _alone(place, CALL.format("DELETE /nodes/localhost/everything", "status = 501"))
+    (call,) = ask_json("verify", state=state)["calls"]
+    assert (call["ok"], call["sent"]) == (False, False)
+    _alone(place, CALL.format("GET /no/such/path", "status = 501"))
+    assert ask("verify", state=state).status == ExitStatus.OK
+
+
+def test_a_token_that_nothing_concerns_is_told_what_it_lacks(place: tuple[Path, Path]) -> None:
+    state = _alone(place, CALL.format("GET /version", "").replace(TOKEN, "root@pam"))
+    assert ask("verify", state=state).status == ExitStatus.BLIND
+
+
+def test_plans_foresee_calls_and_their_commands_help(place: tuple[Path, Path]) -> None:
+    pve, state = place
+    (state / "a.toml").write_text(
+        CALL.format("POST /nodes/pve/vzdump", 'params = { vmid = 9000, storage = "local" }')
+        + CALL.format("PUT /nodes/pve/qemu/9000/config", "params = { memory = 512 }")
+        + CALL.format("GET /nodes/pve/lxc/9001/config", "status = 403")
+    )
+    refused = ask("plan", on=pve, state=state)
+    assert refused.status == ExitStatus.REFUSED
+    words = " ".join(refused.out.split())
+    assert "its task fails with 403: VM.Backup on /vms/9000 is missing" in words
+    assert "GET /nodes/pve/lxc/9001/config: it is not refused: nothing is missing" in words
+    assert run_lines(SandboxApi(pve), refused.out)
+    again = ask_json("plan", on=pve, state=state)
+    left = [one["message"] for one in again["findings"] if one["code"] == "EXPECT"]
+    assert len(left) == 1
+    assert "not refused" in left[0]
+
+
+def test_nobody_holds_two_privileges_together(tmp_path: Path) -> None:
+    """As user, by a token, or one by each: that is one person."""
+    pve, state = copy_fixture("team", tmp_path / "pve"), tmp_path / "state"
+    state.mkdir()
+    text = '[[expect]]\nwho = "*"\npaths = ["/vms/*", "/storage/*"]\ncannot_both = {}\n'
+    (state / "a.toml").write_text(text.format('["VM.Backup", "Datastore.AllocateSpace"]'))
+    for command in ("plan", "verify", "drift"):
+        done = ask(command, on=pve, state=state)
+        assert done.status == ExitStatus.REFUSED, done
+        words = " ".join(done.out.split())
+        assert "alice@ldap" in words
+        assert "VM.Backup and Datastore.AllocateSpace" in words
+        assert "svc-terraform@pve can" not in words
+        assert "'VM.Backup and" not in words
+    (state / "a.toml").write_text(text.format('["VM.Backup", "Permissions.Modify"]'))
+    assert ask("verify", on=pve, state=state).status == ExitStatus.OK
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('call = "GET version"', "is not a call"),
+        ('call = "GET /version"\ncan = ["VM.Audit"]', "can does not go with a call"),
+        ('path = "/"\nstatus = 403', "status goes with a call"),
+        ('path = "/"\ncannot_both = ["VM.Audit"]', "names one privilege"),
+    ],
+)
+def test_mistakes_are_told(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "a.toml").write_text(f'[[expect]]\nwho = "*"\n{text}\n')
+    told = ask("validate", state=tmp_path)
+    assert told.status == ExitStatus.FILES_INVALID
+    assert said in told.out + told.err

@@ -1,0 +1,134 @@
+"""Temporary access, with the installed command: granted, ended early, ended in time, refused."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from reconciler.errors import ExitStatus
+from tests.cli.site import Site
+
+STATE = """
+[group.ops]
+
+[user."alice@pve"]
+groups = ["ops"]
+
+[user."alice@pve".token.ci]
+secret_to = { file = "secrets/ci" }
+"""
+FOR = ("--for", "4h", "--reason", "restore of guest 100")
+ALICE = ("alice@pve", "PVEVMAdmin", "/vms/100")
+ENTRY = "acl:1:/vms/100:alice@pve:PVEVMAdmin:"
+
+
+@pytest.fixture
+def team(site: Site) -> Site:
+    """Alice, her group and her token are there; nothing is granted."""
+    site.write("a.toml", STATE)
+    assert site.run("apply", "--yes").status == ExitStatus.OK
+    return site
+
+
+def test_a_grant_is_shown_applied_kept_and_revoked(team: Site) -> None:
+    before = team.user_cfg()
+    ended = team.run("grant", *ALICE, *FOR, "--yes")
+    assert ended.status == ExitStatus.OK, ended
+    assert "alice@pve gains" in ended.out
+    assert "grants.toml" in ended.err
+    assert ENTRY in team.user_cfg()
+    (table,) = tomllib.loads((team.state / "grants.toml").read_text())["acl"]
+    assert table["reason"] == "restore of guest 100"
+    assert team.run("plan", "--detailed-exitcode").status == ExitStatus.OK
+    ended = team.run("revoke", *ALICE, "--yes")
+    assert ended.status == ExitStatus.OK, ended
+    assert team.user_cfg() == before
+    assert "acl" not in tomllib.loads((team.state / "grants.toml").read_text())
+    assert team.run("plan", "--detailed-exitcode").status == ExitStatus.OK
+
+
+@pytest.mark.parametrize(
+    ("who", "entries"),
+    [
+        ("group:ops", ["acl:1:/vms/100:@ops:PVEVMAdmin:"]),
+        ("alice@pve!ci", ["acl:1:/vms/100:alice@pve,alice@pve!ci:PVEVMAdmin:"]),
+    ],
+)
+def test_groups_and_tokens_get_grants_too(who: str, entries: list[str], team: Site) -> None:
+    before = team.user_cfg()
+    assert team.run("grant", who, *ALICE[1:], *FOR, "--yes").status == ExitStatus.OK
+    assert all(entry in team.user_cfg() for entry in entries), team.user_cfg()
+    assert team.run("revoke", who, *ALICE[1:], "--yes").status == ExitStatus.OK
+    assert team.user_cfg() == before
+
+
+def test_after_its_end_drift_rings_and_apply_deletes_it(team: Site) -> None:
+    before = team.user_cfg()
+    assert team.run("grant", *ALICE, *FOR, "--yes").status == ExitStatus.OK
+    path = team.state / "grants.toml"
+    (table,) = tomllib.loads(path.read_text())["acl"]
+    path.write_text(path.read_text().replace(f"{table['expires']:%Y}", "2001"))
+    assert team.run("drift").status == ExitStatus.CHANGES
+    assert team.run("apply", "--yes").status == ExitStatus.OK
+    assert team.user_cfg() == before
+
+
+def test_a_second_grant_of_the_same_prolongs_it_and_leaves_others(team: Site) -> None:
+    assert team.run("grant", *ALICE, *FOR, "--yes").status == ExitStatus.OK
+    other = ("alice@pve", "PVEAuditor", "/nodes")
+    assert team.run("grant", *other, *FOR, "--yes").status == ExitStatus.OK
+    text = (team.state / "grants.toml").read_text()
+    again = team.run("grant", *ALICE, "--for", "2d", "--reason", "more", "--yes")
+    assert again.status == ExitStatus.OK, again
+    tables = tomllib.loads((team.state / "grants.toml").read_text())["acl"]
+    assert [one["reason"] for one in tables] == ["restore of guest 100", "more"]
+    assert text.splitlines()[0] == (team.state / "grants.toml").read_text().splitlines()[0]
+
+
+EXPECT = '[[expect]]\nwho = "alice@pve"\npath = "/vms/100"\ncannot = ["VM.Allocate"]\n'
+
+
+def test_what_an_expectation_forbids_changes_nothing(team: Site) -> None:
+    team.write("b.toml", EXPECT)
+    before = team.user_cfg()
+    ended = team.run("grant", *ALICE, *FOR, "--yes")
+    assert ended.status == ExitStatus.REFUSED, ended
+    assert "EXPECT" in ended.out + ended.err
+    assert not (team.state / "grants.toml").exists()
+    assert team.user_cfg() == before
+
+
+def test_declining_and_failing_leave_the_file_as_it_was(team: Site) -> None:
+    assert team.run("grant", *ALICE, *FOR).status == ExitStatus.USAGE  # nobody to ask
+    assert not (team.state / "grants.toml").exists()
+    team.write("grants.toml", "# ours\n")
+    for words in (
+        ("nobody@pve", *ALICE[1:]),
+        (*ALICE[:1], "NoRole", "/vms/100"),
+        (*ALICE[:2], "x"),
+    ):
+        ended = team.run("grant", *words, *FOR, "--yes")
+        assert ended.status in {ExitStatus.FILES_INVALID, ExitStatus.REFUSED}, ended
+        assert (team.state / "grants.toml").read_text() == "# ours\n"
+    assert ENTRY not in team.user_cfg()
+
+
+def test_print_is_for_a_pull_request(team: Site) -> None:
+    ended = team.run("grant", *ALICE, *FOR, "--print")
+    assert ended.status == ExitStatus.OK
+    assert tomllib.loads(ended.out)["acl"][0]["users"] == ["alice@pve"]
+    assert not (team.state / "grants.toml").exists()
+
+
+def test_mistakes_are_told(team: Site) -> None:
+    for length in ("4", "h", "0h", "91d", "-1h", "1w"):
+        ended = team.run("grant", *ALICE, "--for", length, "--reason", "x", "--print")
+        assert (ended.status, "duration" in ended.err) == (ExitStatus.USAGE, True), ended
+    ended = team.run("grant", *ALICE, "--for", "4h", "--reason", " ", "--print")
+    assert (ended.status, "--reason is empty" in ended.err) == (ExitStatus.USAGE, True)
+    ended = team.run("revoke", *ALICE, "--yes")
+    assert (ended.status, "has no grant" in ended.err) == (ExitStatus.USAGE, True)
+    team.write("b.toml", '[[acl]]\nusers=["alice@pve"]\nroles=["PVEVMAdmin"]\npaths=["/vms/100"]\n')
+    ended = team.run("revoke", *ALICE, "--yes")
+    assert (ended.status, "declared in b.toml:1" in ended.err) == (ExitStatus.USAGE, True)

@@ -1,0 +1,128 @@
+"""A plan that changes what is kept says which archives would go, before they are gone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import ExitStatus
+from tests.cli.site import Site
+from tests.support.command import FIXTURES, copy_fixture, sandbox
+
+JOB = """[backup.felhom-nightly]
+comment = "customer guest"
+schedule = "02:30"
+storage = "local"
+compress = "zstd"
+mode = "snapshot"
+guests = [9001]
+keep = KEEP
+"""
+TODAY = "{ daily = 7, weekly = 4 }"
+NARROW = "{ last = 3 }"
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Iterator[Site]:
+    """The cluster of the recordings, with its archives of two months; nothing differs."""
+    folder = copy_fixture("backups", tmp_path / "cluster" / "pve")
+    shutil.copytree(FIXTURES / "backups.run", tmp_path / "cluster" / "pve.run")
+    with sandbox(folder, {"PVECTL_SANDBOX_LOCK_WAIT": "0"}) as served:
+        site = Site(tmp_path, served, {})
+        site.env["PVECTL_HOME"] = str(site.home)
+        site.target()
+        site.write("backup.toml", JOB.replace("KEEP", TODAY))
+        yield site
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def dry_run(site: Site, rules: str) -> set[str]:
+    """What the cluster's own dry run would remove."""
+    from reconciler.model.request import request
+    from reconciler.sandbox.http.direct import SandboxApi
+
+    path = ("nodes", "demo-felhom", "storage", "local", "prunebackups")
+    asked = request("GET", *path, prune_backups=rules)
+    asked = asked._replace(params=(("prune-backups", rules),))
+    rows = SandboxApi(site.cluster.folder).get([asked])[0]
+    return {row["volid"] for row in rows if row["mark"] == "remove"}
+
+
+def test_a_narrower_retention_is_refused_until_it_is_allowed_by_name(saved: Site) -> None:
+    assert saved.run("plan", "--detailed-exitcode").status == ExitStatus.OK
+    saved.write("backup.toml", JOB.replace("KEEP", NARROW))
+    lost = dry_run(saved, "keep-last=3") - dry_run(saved, "keep-daily=7,keep-weekly=4")
+    assert len(lost) > 3
+    refused = saved.run("plan", "--format", "text", "--format", "json=plan.json")
+    assert refused.status == ExitStatus.REFUSED, refused
+    assert f"would remove {len(lost)} archives at its next run that are kept today" in words(
+        refused.out
+    )
+    assert f"{len(lost)} of 16 of guest 9001 on local" in words(refused.out)
+    assert "--allow 'LOSES_ARCHIVES=backup.felhom-nightly'" in refused.out
+    allowed = ("--allow", "LOSES_ARCHIVES=backup.felhom-nightly")
+    planned = saved.run("plan", "--out", "plan.json", *allowed)
+    assert planned.status == ExitStatus.OK, planned
+    assert "(allowed)" in planned.out
+    applied = saved.run("apply", "plan.json", "--yes")
+    assert applied.status == ExitStatus.OK, applied
+
+
+def test_a_saved_plan_is_judged_by_the_archives_of_today(saved: Site) -> None:
+    """More archives than were there when it was planned."""
+    dump = saved.cluster.folder.parent / "pve.run" / "storage" / "local" / "dump"
+    away = saved.folder / "away"
+    shutil.move(dump, away)
+    dump.mkdir()
+    saved.write("backup.toml", JOB.replace("KEEP", NARROW))
+    assert saved.run("plan", "--out", "plan.json").status == ExitStatus.OK
+    shutil.rmtree(dump)
+    shutil.move(away, dump)
+    applied = saved.run("apply", "plan.json", "--yes")
+    assert applied.status == ExitStatus.REFUSED, applied
+    assert "LOSES_ARCHIVES" in applied.err
+
+
+def test_within_the_limit_it_is_only_said(saved: Site) -> None:
+    saved.settings = "[limits]\narchives = 16"
+    saved.target()
+    saved.write("backup.toml", JOB.replace("KEEP", NARROW))
+    ended = saved.run("plan")
+    assert ended.status == ExitStatus.OK, ended
+    assert "LOSES_ARCHIVES" in ended.out
+
+
+def test_the_retention_of_a_storage_counts_for_jobs_without_their_own(saved: Site) -> None:
+    saved.edit("jobs.cfg", "\tprune-backups keep-daily=7,keep-weekly=4\n", "")
+    saved.write("backup.toml", JOB.replace("keep = KEEP\n", ""))
+    assert saved.run("plan", "--detailed-exitcode").status == ExitStatus.OK
+    storage = '[storage.local]\ntype = "dir"\npath = "/var/lib/vz"\n'
+    content = 'content = ["iso", "vztmpl", "backup", "import"]\nkeep = { last = 2 }\n'
+    saved.write("storage.toml", storage + content)
+    ended = saved.run("plan")
+    assert ended.status == ExitStatus.REFUSED, ended
+    assert "backup.felhom-nightly would remove 13 archives" in words(ended.out)
+
+
+def test_wider_retention_loses_nothing(saved: Site) -> None:
+    saved.write("backup.toml", JOB.replace("KEEP", "{ all = true }"))
+    ended = saved.run("plan", "--format", "json")
+    codes = [one["code"] for one in json.loads(ended.out)["findings"]]
+    assert "LOSES_ARCHIVES" not in codes, ended
+
+
+def test_who_cannot_see_the_archives_is_told(saved: Site) -> None:
+    secret = "00000000-0000-4000-8000-00000000000e"
+    saved.give_token("eye@pve!t1", secret, ["acl:1:/:eye@pve,eye@pve!t1:PVEAuditor:"])
+    saved.target("eye@pve!t1", secret)
+    saved.write("backup.toml", JOB.replace("KEEP", NARROW))
+    ended = saved.run("plan")
+    assert "ARCHIVES_NOT_SEEN" in ended.out, ended
+    assert "eye@pve!t1 lacks Datastore.AllocateSpace on /storage/local" in words(ended.out)
