@@ -71,6 +71,21 @@ expect 0 as_guest pvectl backup run felhom-nightly --yes
 expect 4 as_guest pvectl backup run somebody-else --yes
 cp state/backup.toml "$DEMO/state/backup.toml"
 
+title "Has every guest a backup as recent as its jobs promise?"
+expect 2 pvectl backup status  # guest 9000 is in no job
+
+title "Six more nights pass; then somebody wants to keep less"
+dump=$DEMO/pve.run/storage/local/dump
+archive=$(ls "$dump"/*.tar.zst | tail -n 1)
+for day in 1 2 3 4 5 6; do
+    night=$(python3 -c "import datetime as d; print(d.date.today() - d.timedelta($day))")
+    cp "$archive" "$dump/vzdump-lxc-9001-${night//-/_}-02_30_00.tar.zst"
+done
+sed -i.bak 's/keep = .*/keep = { last = 2 }/' "$DEMO/state/backup.toml"
+expect 4 pvectl plan --target 'backup.*'
+cp state/backup.toml "$DEMO/state/backup.toml"
+rm -f "$DEMO/state/backup.toml.bak"
+
 title "Somebody takes the user's half of the pair away behind our back"
 sed -i.bak 's/:felhom-ctl@pve,felhom-ctl@pve!ctl:/:felhom-ctl@pve!ctl:/' "$DEMO/pve/user.cfg"
 rm -f "$DEMO/pve/user.cfg.bak"

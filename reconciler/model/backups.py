@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -153,3 +154,22 @@ class BackupStatus(NamedTuple):
     def alarms(self) -> bool:
         """Whether something is not as the jobs promise, or could not be proven to be."""
         return any(one.state.alarms for one in self.guests) or bool(self.unread)
+
+
+class Week(NamedTuple):
+    """After the runs of `number` weeks: when the archives that one guest then has were made, oldest
+    first, in Unix seconds."""
+
+    number: int
+    until: int
+    held: tuple[int, ...]
+
+
+class Forecast(NamedTuple):
+    """`rules`: name -> how many; none keep everything. `complete`: every week was reached."""
+
+    job: str
+    schedule: str
+    rules: Mapping[str, int]
+    weeks: tuple[Week, ...]
+    complete: bool = True

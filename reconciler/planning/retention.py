@@ -40,7 +40,7 @@ def jobs_of(state: State, facts: Facts) -> dict[str, Job]:
     """The enabled jobs. A job without rules of its own has those of its storage
     (`new` of PVE::VZDump)."""
     return {
-        address.id: Job(storage_of(spec), _rules(spec, state), _guests(spec, state, facts))
+        address.id: Job(storage_of(spec), rules_of_job(spec, state), _guests(spec, state, facts))
         for address, spec in sorted(state.items())
         if isinstance(spec, BackupSpec) and spec.enabled
     }
@@ -82,7 +82,8 @@ def _removed(job: Job, facts: Facts) -> frozenset[str]:
     )
 
 
-def _rules(spec: BackupSpec, state: State) -> Mapping[str, int]:
+def rules_of_job(spec: BackupSpec, state: State) -> Mapping[str, int]:
+    """Its own, or those of its storage; none keep everything."""
     if spec.option("remove") == "0":
         return {}
     storage = state.get(Address("storage", storage_of(spec)))

@@ -111,6 +111,11 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "json": "documents.verification:json",
             "junit": "documents.verification:junit",
         },
+        "retention": {
+            "text": "documents.retention:text",
+            "markdown": "documents.retention:markdown",
+            "json": "documents.retention:json",
+        },
         "backup_status": {
             "text": "documents.backup_status:text",
             "markdown": "documents.backup_status:markdown",

@@ -23,6 +23,8 @@ def site(_served: tuple[Served, Files], tmp_path: Path) -> Site:
     """A cluster just installed, and a state folder that declares nothing yet."""
     served, files = _served
     restore(served.folder, files)
+    for archive in served.folder.with_name("pve.run").glob("storage/*/dump/*"):
+        archive.unlink()
     site = Site(tmp_path, served, files)
     site.env["PVECTL_HOME"] = str(site.home)
     site.target()

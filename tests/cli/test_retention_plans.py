@@ -126,3 +126,21 @@ def test_who_cannot_see_the_archives_is_told(saved: Site) -> None:
     ended = saved.run("plan")
     assert "ARCHIVES_NOT_SEEN" in ended.out, ended
     assert "eye@pve!t1 lacks Datastore.AllocateSpace on /storage/local" in words(ended.out)
+
+
+def test_what_a_job_will_hold_is_drawn_without_network(saved: Site) -> None:
+    saved.target(endpoint="https://127.0.0.1:1")
+    ended = saved.run("explain", "retention", "felhom-nightly")
+    assert ended.status == ExitStatus.OK, ended
+    assert ended.out.startswith("Retention of backup.felhom-nightly\n")
+    assert "keeps  keep-daily=7, keep-weekly=4" in ended.out
+    assert "#######  7 archives, the oldest " in ended.out
+    unknown = saved.run("explain", "retention", "felhom")
+    assert unknown.status == ExitStatus.USAGE
+    assert "declared are: felhom-nightly" in unknown.err
+    missing = saved.run("explain", "retention")
+    assert missing.status == ExitStatus.USAGE
+    assert "pvectl explain retention JOB" in missing.err
+    often = JOB.replace("KEEP", "{ last = 2 }").replace("02:30", "*:*")
+    saved.write("backup.toml", often)
+    assert "runs very often" in saved.run("explain", "retention", "felhom-nightly").out

@@ -430,3 +430,12 @@ def test_an_object_that_vanishes_before_its_deletion_is_no_failure(
     assert done.status == (9 if fails else 0), done
     assert "already gone: role.gone" in done.err
     assert "gone" not in json.dumps(place.get("access", "roles"))
+
+
+@pytest.mark.parametrize(
+    ("issuer", "told"), [("login.example.org", True), ("https://x.org", False)]
+)
+def test_an_issuer_is_a_url(place: Place, issuer: str, *, told: bool) -> None:
+    place.declares(f'[realm.sso]\ntype = "openid"\nissuer_url = "{issuer}"\nclient_id = "pve"\n')
+    assert ("REALM_ISSUER" in place.found()) is told
+    assert ("REALM_ISSUER" in place.said("validate")) is told

@@ -169,6 +169,7 @@ def _run(pve: Path, state: Path, wrong: Path) -> None:
         ("log",),
         ("escalation",),
         ("explain", "E_LOCKED"),
+        ("explain", "retention", MARKER),
         ("explain", who, "/vms/100", "VM.Allocate"),
         ("explain", token, "/vms/100", "VM.Audit"),
         ("explain", f"POST /nodes/{MARKER}/lxc vmid=100 pool={MARKER}", "--who", token),

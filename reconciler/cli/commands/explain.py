@@ -37,6 +37,7 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, now
 from reconciler.cli.output import check_formats, show
+from reconciler.cli.retention_explanation import RETENTION, explain_retention
 from reconciler.cli.subject_explanation import explain_subject, is_subject
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -75,13 +76,16 @@ def explain_command(
 
     Every ACL entry on the way with its effect, and for a missing privilege the smallest grant, for
     a state file and for a shell. With a call of the API: each rule that it asks, and what is
-    missing. With a code: what it means and what to do; without anything: all
-    codes. Exit 0 whatever the answer is; 8 when the caller cannot see enough.
+    missing. With `retention JOB`: which archives a declared backup job will hold in the next
+    weeks. With a code: what it means and what to do; without anything: all codes.
+    Exit 0 whatever the answer is; 8 when the caller cannot see enough.
     """
-    if not path and is_page(subject):
+    if not path and subject != RETENTION and is_page(subject):
         check_formats(common, "page")
         show(common, "page", page_of(subject))
         return ExitStatus.OK
+    if subject == RETENTION:
+        return explain_retention(common, path)
     if subject == SYMPTOM and path:
         check_formats(common, "page")
         show(common, "page", symptom_of(" ".join((path, privilege))))

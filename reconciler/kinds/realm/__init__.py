@@ -273,6 +273,15 @@ def _built_in(name: str, spec: RealmSpec) -> bool:
 
 def _check(name: str, spec: RealmSpec, desired: Mapping[Address, Spec]) -> Iterable[Finding]:
     here = Address("realm", name)
+    issuer = dict(spec.options).get("issuer-url", "https://")
+    if not str(issuer).startswith(("https://", "http://")):
+        yield Finding(
+            "REALM_ISSUER",
+            Severity.WARNING,
+            f"issuer_url of {here} is '{issuer}', which is not a URL: nobody could log in",
+            hint="write it as the provider does, with https://",
+            address=here,
+        )
     for other in sorted(desired):
         rival = desired[other]
         if spec.is_default and isinstance(rival, RealmSpec) and rival.is_default and other < here:

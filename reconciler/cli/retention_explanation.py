@@ -1,0 +1,31 @@
+"""What a declared backup job will hold, for `pvectl explain retention JOB`; without network."""
+
+from __future__ import annotations
+
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import each_cluster, load_cluster, now
+from reconciler.cli.output import check_formats, show
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import ExitStatus, UsageError
+
+RETENTION = "retention"
+
+
+def explain_retention(common: CommonOptions, job: str) -> ExitStatus:
+    """The rules of the job, or of its storage as far as that is declared."""
+    if not job:
+        raise UsageError("retention of which backup job?", hint="pvectl explain retention JOB")
+    check_formats(common, RETENTION)
+    from reconciler.cli.backup_run import declared_job
+    from reconciler.planning.retention import rules_of_job
+    from reconciler.planning.retention_forecast import forecast
+
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        loaded = load_cluster(cluster, settings)
+        spec = declared_job(loaded, job)
+        rules = rules_of_job(spec, loaded.desired.state)
+        show(common, RETENTION, forecast(job, spec.schedule, rules, now()))
+        return ExitStatus.OK
+
+    return each_cluster(common, one)
