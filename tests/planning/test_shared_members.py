@@ -13,7 +13,7 @@ from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
-from reconciler.model.inventory import Facts
+from reconciler.model.inventory import Facts, Guest
 from reconciler.model.policy import Limit, Limits, Policy
 from reconciler.planning.builder import PlanResult, build_plan
 from reconciler.planning.request import PlanRequest
@@ -35,7 +35,7 @@ def planned(folder: Path, text: str, policy: Policy | None = None) -> PlanResult
     desired = load(folder)
     if policy:
         desired = replace(desired, policy=policy)
-    facts = Facts(guests=frozenset({100, 101}))
+    facts = Facts(guests={vmid: Guest(vmid, "", "qemu", "pve") for vmid in (100, 101)})
     return build_plan(desired, LIVE, facts, PlanRequest("pve", "root@pam", NOW))
 
 
