@@ -8,18 +8,10 @@ from typing import NamedTuple, TypeVar
 
 from reconciler.access.contents import PoolMembers, Principal
 from reconciler.access.table import AccessTable
+from reconciler.model.acl_entry import AclEntry
 
 V = TypeVar("V")
 K = TypeVar("K")
-
-
-class EntryKey(NamedTuple):
-    """What identifies an ACL entry; `kind` is user, group or token."""
-
-    path: str
-    kind: str
-    principal: str
-    role: str
 
 
 class Member(NamedTuple):
@@ -43,7 +35,7 @@ class Delta:
     roles: Mapping[str, Sides[frozenset[str]]] = field(default_factory=dict)
     users: Mapping[str, Sides[Principal]] = field(default_factory=dict)
     tokens: Mapping[str, Sides[Principal]] = field(default_factory=dict)
-    entries: Mapping[EntryKey, Sides[bool]] = field(default_factory=dict)
+    entries: Mapping[AclEntry, Sides[bool]] = field(default_factory=dict)
     members: Mapping[Member, Sides[bool]] = field(default_factory=dict)
     pooled: Mapping[Member, Sides[bool]] = field(default_factory=dict)
 
@@ -93,10 +85,10 @@ def apply_delta(table: AccessTable, delta: Delta) -> None:
     _apply_pools(table, delta.pooled)
 
 
-def _apply_entries(table: AccessTable, entries: Mapping[EntryKey, Sides[bool]]) -> None:
+def _apply_entries(table: AccessTable, entries: Mapping[AclEntry, Sides[bool]]) -> None:
     for (path, kind, principal, role), (_, propagate) in entries.items():
         if propagate is None:
-            _remove_entry(table, EntryKey(path, kind, principal, role))
+            _remove_entry(table, AclEntry(path, kind, principal, role))
         else:
             kinds = table.acl.setdefault(path, {})
             kinds.setdefault(kind, {}).setdefault(principal, {})[role] = propagate
@@ -105,7 +97,7 @@ def _apply_entries(table: AccessTable, entries: Mapping[EntryKey, Sides[bool]]) 
             table.index.refresh_entries(path, kind, principal)
 
 
-def _remove_entry(table: AccessTable, key: EntryKey) -> None:
+def _remove_entry(table: AccessTable, key: AclEntry) -> None:
     """Empty levels go with the last entry in them."""
     kinds = table.acl.get(key.path, {})
     holders = kinds.get(key.kind, {})
@@ -151,18 +143,18 @@ def _apply_pools(table: AccessTable, pooled: Mapping[Member, Sides[bool]]) -> No
             table.index.refresh_pool(pool)
 
 
-def entry_keys(table: AccessTable) -> Iterator[EntryKey]:
+def entry_keys(table: AccessTable) -> Iterator[AclEntry]:
     """All entries of a table."""
     for path, kinds in table.acl.items():
         for kind, holders in kinds.items():
             for principal, roles in holders.items():
                 for role in roles:
-                    yield EntryKey(path, kind, principal, role)
+                    yield AclEntry(path, kind, principal, role)
 
 
-def _entries(before: AccessTable, after: AccessTable) -> dict[EntryKey, Sides[bool]]:
+def _entries(before: AccessTable, after: AccessTable) -> dict[AclEntry, Sides[bool]]:
     """Level by level, so that equal parts cost one comparison."""
-    found: dict[EntryKey, Sides[bool]] = {}
+    found: dict[AclEntry, Sides[bool]] = {}
     for path in _unequal(before.acl, after.acl):
         old, new = before.acl.get(path, {}), after.acl.get(path, {})
         for kind in _unequal(old, new):
@@ -170,7 +162,7 @@ def _entries(before: AccessTable, after: AccessTable) -> dict[EntryKey, Sides[bo
             for who in _unequal(old_holders, new_holders):
                 roles = _compared(old_holders.get(who, {}), new_holders.get(who, {}))
                 for role, sides in roles.items():
-                    found[EntryKey(path, kind, who, role)] = sides
+                    found[AclEntry(path, kind, who, role)] = sides
     return found
 
 

@@ -11,7 +11,7 @@ from reconciler.access.index import Index
 
 @dataclass(slots=True)
 class AccessTable(AccessContents):
-    """Filled by the kinds (`Kind.grants`), read by `evaluate`; later changes go through `delta`."""
+    """Filled by the kinds (`Kind.fill_access`), read by `evaluate`, changed by way of `delta`."""
 
     index: Index | None = field(default=None, init=False, repr=False, compare=False)
     """Made by `evaluate` at the first question; forgotten by `add_entry` and `add_members`."""

@@ -9,6 +9,7 @@ from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.access.evaluate import index_of, own_privileges, privileges
 from reconciler.access.index import NO_ACCESS, Flags
 from reconciler.access.table import AccessTable
+from reconciler.model.acl_entry import AclEntry
 from reconciler.pve.acl_paths import chain
 
 
@@ -25,13 +26,18 @@ class EntryEffect(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class TracedEntry:
-    """One ACL entry; `kind` is user, group or token."""
+    """One ACL entry with its propagate flag; `kind` is user, group or token."""
 
     path: str
     kind: str
     principal: str
     role: str
     propagate: bool
+
+    @property
+    def key(self) -> AclEntry:
+        """The entry without its flag."""
+        return AclEntry(self.path, self.kind, self.principal, self.role)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from reconciler.cli.access_source import (
     POOLS,
-    PRINCIPALS,
     AccessView,
 )
+from reconciler.live.reader import DECIDING
 from reconciler.text.suggest import did_you_mean
 
 
 def kinds_for(path: str) -> tuple[str, ...]:
     """Pools, and the right to read them, matter only where their members are."""
-    return (*PRINCIPALS, POOLS) if path.startswith(("/vms/", "/storage/")) else PRINCIPALS
+    return (*DECIDING, POOLS) if path.startswith(("/vms/", "/storage/")) else DECIDING
 
 
 def notes_on(seen: AccessView, path: str, realm: str) -> list[str]:

@@ -17,7 +17,7 @@ from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import UsageError
 from reconciler.kinds import access_table
 from reconciler.kinds.shared.reader import EVERYTHING
-from reconciler.live.reader import Live, read_live
+from reconciler.live.reader import DECIDING, Live, read_live
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
 from reconciler.model.inventory import Facts
@@ -33,7 +33,6 @@ PlannedOption = Annotated[
     bool, typer.Option("--planned", help="As it would be after `pvectl apply` of the state files.")
 ]
 
-PRINCIPALS = ("role", "group", "user", "token", "acl")
 POOLS = "pool"
 """Counts only on guests and storages."""
 
@@ -82,7 +81,7 @@ def view_access(
     *,
     from_files: bool = False,
     planned: bool = False,
-    kinds: Sequence[str] = (*PRINCIPALS, POOLS),
+    kinds: Sequence[str] = (*DECIDING, POOLS),
 ) -> AccessView:
     """The access table of a cluster; raises Blind where the caller cannot see all of it."""
     if from_files:

@@ -226,12 +226,12 @@ def kinds_to_read(desired: Desired) -> dict[str, frozenset[str]]:
     declared_kinds = {address.kind for address in desired.objects}
     wanted: dict[str, frozenset[str]] = {}
     for name, kind in all_kinds().items():
-        if name in whole or gone_kinds & kind.refers_to:
+        if name in whole or gone_kinds & kind.links.refers_to:
             wanted[name] = EVERYTHING
             continue
         ids = frozenset(address.id for address in concerned if address.kind == name)
-        hangs = kind.place.inside in declared_kinds
-        if ids or hangs or not kind.on_demand:
+        hangs = kind.toml.place.inside in declared_kinds
+        if ids or hangs or not kind.reads.lazy:
             wanted[name] = ids
     return wanted
 

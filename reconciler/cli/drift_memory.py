@@ -29,7 +29,7 @@ def recall(path: Path, folder: Path) -> Memory:
     applied = store.applied(folder, memory.time)
     left = dict(memory.left)
     for address, before, after, _ in applied:
-        names = watched(kind_of(address).table)
+        names = watched(kind_of(address).toml.table)
         old = {} if before is None else as_json(before, names)
         new = {} if after is None else as_json(after, names)
         made = {name: value for name, value in new.items() if old.get(name, after) != value}

@@ -133,4 +133,4 @@ def _undo(change: Change) -> str:
     if back.before is not None and back.after is not None:
         text = f"{text}: {in_one_line(back.before, back.after) or 'a secret'}"
     lossy = " (LOSSY: the previous secret cannot be restored)"
-    return text + lossy * (kind.undo(change) is Undo.LOSSY)
+    return text + lossy * (kind.writes.undo(change) is Undo.LOSSY)

@@ -330,7 +330,7 @@ def _answer(runs: Sequence[RunContext]) -> str:
 def _is_irreversible(being_sent: tuple[OutgoingRequest, float] | None) -> bool:
     """Whether the request that is being sent cannot be undone."""
     changes = being_sent[0].changes if being_sent else ()
-    return any(kind_of(change.address).undo(change) is Undo.NONE for change in changes)
+    return any(kind_of(change.address).writes.undo(change) is Undo.NONE for change in changes)
 
 
 def _shout(text: str) -> None:

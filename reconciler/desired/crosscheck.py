@@ -23,11 +23,11 @@ def crosscheck(desired: Desired, *, complete: bool) -> Iterator[Finding]:
     yield from _removed(desired)
     state = desired.state
     for address, spec in state.items():
-        found = kind_of(address).check(address.id, spec, state)
+        found = kind_of(address).checks.declared_object(address.id, spec, state)
         yield from _placed(found, desired)
     if complete:
         for kind in all_kinds().values():
-            yield from _placed(kind.review(desired.objects), desired)
+            yield from _placed(kind.checks.declared_kind(desired.objects), desired)
     yield from _misspelt(desired, complete=complete)
 
 
@@ -85,13 +85,13 @@ def _misspelt(desired: Desired, *, complete: bool) -> Iterator[Finding]:
     known: dict[str, set[str]] = defaultdict(set)
     for address in desired.objects:
         known[address.kind].add(address.id)
-    unknown = [ref for ref in users if ref.id not in kind_of(ref).always]
+    unknown = [ref for ref in users if ref.id not in kind_of(ref).reads.builtin_ids]
     if not complete:
         known.clear()
     if len(unknown) > _MOST_NOTES:
         return
     for ref in unknown:
-        likely = suggest(ref.id, known[ref.kind] | kind_of(ref).always)
+        likely = suggest(ref.id, known[ref.kind] | kind_of(ref).reads.builtin_ids)
         if likely and not _extends(ref.id, likely):
             yield Finding(
                 "UNDECLARED",

@@ -163,7 +163,7 @@ class Directives:
             self.findings.append(too_large(message, hint, one.source))
 
     def _remove(self, address: Address, source: Source) -> None:
-        if address.id in all_kinds()[address.kind].always:
+        if address.id in all_kinds()[address.kind].reads.builtin_ids:
             message = f"{address} belongs to Proxmox VE itself and cannot be removed"
             self.findings.append(_error("BUILT_IN", message, "take it out", address, source))
         elif address in self.removed:
@@ -194,9 +194,13 @@ class Directives:
         gone, again = self.removed.get(old), earlier.get(old)
         problems = (
             (old.kind != new.kind, "cannot become {new}", "a [[moved]] stays within one kind"),
-            (all_kinds()[old.kind].place.array, "has no name that could change", "take it out"),
             (
-                old.id in all_kinds()[old.kind].always,
+                all_kinds()[old.kind].toml.place.array,
+                "has no name that could change",
+                "take it out",
+            ),
+            (
+                old.id in all_kinds()[old.kind].reads.builtin_ids,
                 "belongs to Proxmox VE itself and keeps its name",
                 "take this [[moved]] out",
             ),

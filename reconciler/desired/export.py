@@ -31,7 +31,7 @@ class Exported(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """A table to be written; `parent` and `name` as in `Kind.declare`. `declared`: what it
+    """A table to be written; `parent` and `name` as in `Toml.declare`. `declared`: what it
     declares."""
 
     parent: str
@@ -61,14 +61,14 @@ def export(state: State, release: Release = NEWEST) -> Exported:
             findings.append(table)
             continue
         findings += _left_out(address, spec, table.declared)
-        if table.values or not kind.built_in(address.id, spec):
+        if table.values or not kind.reads.is_builtin(address.id, spec):
             tables[address.kind][table.parent][table.name or address.id] = table.values
     files: dict[str, list[str]] = {}
     for name, kind in all_kinds().items():
-        if not kind.place.inside:
+        if not kind.toml.place.inside:
             text = list(_texts(kind, (), tables, ""))
             if text:
-                files.setdefault(kind.file or f"{name}s.toml", []).extend(text)
+                files.setdefault(kind.toml.file or f"{name}s.toml", []).extend(text)
     return Exported(
         {name: "\n".join(text) for name, text in sorted(files.items())}, tuple(findings)
     )
@@ -118,12 +118,12 @@ def _only_comments(path: Path) -> bool:
 
 def _table(kind: Kind[Any], address: Address, spec: Spec, release: Release) -> _Table | Finding:
     """The table of one object, or why there is none."""
-    parent, name = kind.named(address.id, spec)
+    parent, name = kind.toml.name_of(address.id, spec)
     try:
-        values = kind.export(address.id, spec)
-        kind.check_name(name, parent)
-        table = kind.table.model_validate(values, context=release)
-        declared = {one.id: one.spec for one in kind.declare(name, parent, table)}
+        values = kind.toml.export(address.id, spec)
+        kind.toml.check_name(name, parent)
+        table = kind.toml.table.model_validate(values, context=release)
+        declared = {one.id: one.spec for one in kind.toml.declare(name, parent, table)}
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         why, hint = problem_words(problem)
@@ -160,13 +160,13 @@ def _left_out(address: Address, spec: Spec, declared: Spec) -> Iterator[Finding]
 
 def _texts(kind: Kind[Any], path: tuple[str, ...], tables: _Tables, parent: str) -> Iterator[str]:
     """The tables of a kind below one parent, each followed by those inside of it."""
-    key = (*path, kind.place.key)
+    key = (*path, kind.toml.place.key)
     mine = tables[kind.name].get(parent, {})
-    if kind.place.array:
-        for values in kind.fold(list(mine.values())):
+    if kind.toml.place.array:
+        for values in kind.toml.merge_tables(list(mine.values())):
             yield table_text(key, values, array=True)
         return
-    inner = [other for other in all_kinds().values() if other.place.inside == kind.name]
+    inner = [other for other in all_kinds().values() if other.toml.place.inside == kind.name]
     for name in sorted(mine.keys() | {name for other in inner for name in tables[other.name]}):
         if name in mine:
             yield table_text((*key, name), mine[name])

@@ -109,11 +109,11 @@ class _Load:
         self.findings: list[Finding] = []
         self.broken: set[Address] = set()
         self.repeats: dict[tuple[Source, Source], list[Address]] = {}
-        self.outer = {k.place.key: k for k in all_kinds().values() if not k.place.inside}
+        self.outer = {k.toml.place.key: k for k in all_kinds().values() if not k.toml.place.inside}
         self.nested: dict[str, dict[str, Kind[Any]]] = {name: {} for name in all_kinds()}
         for kind in all_kinds().values():
-            if kind.place.inside:
-                self.nested.setdefault(kind.place.inside, {})[kind.place.key] = kind
+            if kind.toml.place.inside:
+                self.nested.setdefault(kind.toml.place.inside, {})[kind.toml.place.key] = kind
 
     def file(self, path: Path) -> None:
         document, findings = read(path, path.name)
@@ -143,15 +143,15 @@ class _Load:
         self, document: Document, node: PositionNode, kind: Kind[Any], parent: str, data: Any
     ) -> None:
         """All tables of a kind at one place; `parent` is the name of the table around them."""
-        key = kind.place.key
-        form = f"[[{key}]]" if kind.place.array else f"[{key}.NAME]"
+        key = kind.toml.place.key
+        form = f"[[{key}]]" if kind.toml.place.array else f"[{key}.NAME]"
         entries: Iterable[tuple[str | int, Any]]
-        if kind.place.array and isinstance(data, list):
+        if kind.toml.place.array and isinstance(data, list):
             entries = enumerate(data)
-        elif not kind.place.array and isinstance(data, dict):
+        elif not kind.toml.place.array and isinstance(data, dict):
             entries = data.items()
         else:
-            what = "a list of tables" if kind.place.array else "a table of tables"
+            what = "a list of tables" if kind.toml.place.array else "a table of tables"
             found = wrong_type(document, node, f"'{key}'", f"{what}, {form}", data)
             self.findings.append(found._replace(hint=f"write {form}"))
             return
@@ -181,20 +181,20 @@ class _Load:
         for key, inner in inside.items():
             if key in data:
                 self.tables(document, document.child(node, key), inner, name, data[key])
-        if not (own or node.explicit or kind.place.array):
+        if not (own or node.explicit or kind.toml.place.array):
             return
         table, findings = validate(
-            document, node, kind.table, own, others=inside, release=self.release
+            document, node, kind.toml.table, own, others=inside, release=self.release
         )
         self.findings += findings
         source = document.source(node)
         try:
-            kind.check_name(name, parent)
+            kind.toml.check_name(name, parent)
             if table is None:
                 self.broken.add(_meant(kind, name, parent))
                 return
             left = left_alone(table)
-            for declaration in kind.declare(name, parent, table):
+            for declaration in kind.toml.declare(name, parent, table):
                 if not self.has_room(source):
                     return
                 self.add(Address(kind.name, declaration.id), declaration, source, left)

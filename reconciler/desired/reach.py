@@ -161,8 +161,8 @@ def out_of_reach(
 
 def _named(address: Address, declared: Declared) -> Iterable[SecretRef | SecretSink]:
     kind = kind_of(address)
-    sink = kind.sink(Change(address, None, declared.spec, Reason(Cause.MISSING, "")))
-    references = kind.secrets(declared.spec).values()
+    sink = kind.secrets.sink(Change(address, None, declared.spec, Reason(Cause.MISSING, "")))
+    references = kind.secrets.sent(declared.spec).values()
     return [*references, *([sink] if sink is not None else [])]
 
 

@@ -44,18 +44,18 @@ class _Schema(GenerateJsonSchema):
 def schema(release: Release = NEWEST) -> dict[str, Any]:
     """The schema of a state file for this release; one table, or a list, per top-level key."""
     kinds = all_kinds()
-    models: list[type[BaseModel]] = [kind.table for kind in kinds.values()]
+    models: list[type[BaseModel]] = [kind.toml.table for kind in kinds.values()]
     definitions, names = _definitions([*models, *DIRECTIVES.values()])
     for model in models:
         _with_rules(definitions[names[model]], model)
     properties: dict[str, Any] = {}
     for kind in kinds.values():
         for inner in kinds.values():
-            if inner.place.inside == kind.name:
-                table = definitions[names[kind.table]]
-                table.setdefault("properties", {})[inner.place.key] = _place(inner, names)
-        if not kind.place.inside:
-            properties[kind.place.key] = _place(kind, names)
+            if inner.toml.place.inside == kind.name:
+                table = definitions[names[kind.toml.table]]
+                table.setdefault("properties", {})[inner.toml.place.key] = _place(inner, names)
+        if not kind.toml.place.inside:
+            properties[kind.toml.place.key] = _place(kind, names)
     for name, model in DIRECTIVES.items():
         properties[name] = {"type": "array", "items": {"$ref": _ref(names[model])}}
     _with_privileges(definitions, release)
@@ -117,8 +117,8 @@ def _definitions(
 
 
 def _place(kind: Kind[Any], names: Mapping[type[BaseModel], str]) -> dict[str, Any]:
-    table = {"$ref": _ref(names[kind.table])}
-    if kind.place.array:
+    table = {"$ref": _ref(names[kind.toml.table])}
+    if kind.toml.place.array:
         return {"type": "array", "items": table}
     return {"type": "object", "additionalProperties": table}
 

@@ -201,7 +201,7 @@ def _do(run: RunContext, number: int, step: Step, sight: Snapshot) -> None:
 def _left(run: RunContext, number: int, change: Change, sight: Snapshot) -> Change | None:
     """What is left of a change; None when it is applied. Raises Conflict."""
     record = run.state.step(number)
-    sink = kind_of(change.address).sink(change)
+    sink = kind_of(change.address).secrets.sink(change)
     seen = observe(change, sight.state)
     if is_hidden(change) and seen is Observed.BEFORE:
         return None if sink and record.is_delivered else change
@@ -274,7 +274,7 @@ def _past_pivot(run: RunContext) -> str:
         (number, change)
         for number in run.state.announced
         for change in run.steps[number].changes
-        if kind_of(change.address).undo(change) is Undo.NONE
+        if kind_of(change.address).writes.undo(change) is Undo.NONE
     ]
     state = run.look([change for _, change in doubtful]).state if doubtful else {}
     for number, change in doubtful:

@@ -95,7 +95,7 @@ def _inverse(
         run.state.is_overtaken or observe(change, sight.state) is not Observed.PARTIAL
     ):
         return None
-    if kind_of(change.address).undo(change) is Undo.NONE:
+    if kind_of(change.address).writes.undo(change) is Undo.NONE:
         summary = f"{describe_step([change])} cannot be rolled back"
         trouble.append(ApplyNotRestored(summary, hint="pvectl plan shows what differs"))
         return None

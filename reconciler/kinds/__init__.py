@@ -32,7 +32,10 @@ def all_kinds() -> Mapping[str, Kind[Any]]:
         if kind is not None:
             found[kind.name] = kind
     sorter: TopologicalSorter[str] = TopologicalSorter(
-        {name: sorted(found[name].refers_to & found.keys() - {name}) for name in sorted(found)}
+        {
+            name: sorted(found[name].links.refers_to & found.keys() - {name})
+            for name in sorted(found)
+        }
     )
     return {name: found[name] for name in sorter.static_order()}
 
@@ -55,12 +58,12 @@ def specs() -> Mapping[str, type[Spec]]:
 
 def references(address: Address, spec: Spec) -> Iterable[Address]:
     """The objects that `spec` names."""
-    return kind_of(address).references(address.id, spec)
+    return kind_of(address).links.references(address.id, spec)
 
 
 def visible(address: Address, spec: Spec) -> Spec:
     """What Proxmox VE will show of `spec`."""
-    shown: Spec = kind_of(address).visible(spec)
+    shown: Spec = kind_of(address).reads.as_read(spec)
     return shown
 
 
@@ -76,7 +79,7 @@ def access_table(
     `strays` in its pools."""
     table = AccessTable(release=release)
     for address, spec in state.items():
-        kind_of(address).grants(address.id, spec, table)
+        kind_of(address).fill_access(address.id, spec, table)
     for name, (guests, storages) in strays.items():
         pool = table.pools.get(name)
         if pool is not None:
@@ -90,7 +93,7 @@ def access_delta(changes: Iterable[Change]) -> Delta:
     """What changes mean for the permission algorithm."""
     before, after = AccessTable(), AccessTable()
     for change in changes:
-        grants = kind_of(change.address).grants
+        grants = kind_of(change.address).fill_access
         for spec, table in ((change.before, before), (change.after, after)):
             if spec is not None:
                 grants(change.address.id, spec, table)
@@ -99,6 +102,6 @@ def access_delta(changes: Iterable[Change]) -> Delta:
 
 def describe_step(changes: Sequence[Change]) -> str:
     """What one request does, and why: `create role X (declared in access.toml:1, ...)`."""
-    title = kind_of(changes[0].address).title(tuple(changes))
+    title = kind_of(changes[0].address).writes.title(tuple(changes))
     reasons = {change.reason.text for change in changes if change.reason.cause is not Cause.UNDO}
     return f"{title} ({reasons.pop()})" if len(reasons) == 1 else title

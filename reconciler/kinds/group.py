@@ -9,7 +9,18 @@ from pydantic import Field
 
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
-from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.kind import (
+    Alarm,
+    Answers,
+    Checks,
+    Kind,
+    Need,
+    Place,
+    Reading,
+    Toml,
+    Writing,
+    need,
+)
 from reconciler.kinds.shared.answer_shape import LIST, TEXT, WORD, Fields, Rows
 from reconciler.kinds.shared.field_types import NAME, Text, given, quote
 from reconciler.kinds.shared.ungiven import FILE, LEFT
@@ -84,8 +95,8 @@ def _export(name: str, spec: GroupSpec) -> dict[str, Any]:
     return given(comment=spec.comment)
 
 
-def _read(reads: Reads) -> Iterable[tuple[str, GroupSpec]]:
-    for row in reads[GROUPS]:
+def _parse(answers: Answers) -> Iterable[tuple[str, GroupSpec]]:
+    for row in answers[GROUPS]:
         if row["groupid"].startswith(LOCK_PREFIX):
             continue
         yield row["groupid"], GroupSpec(comment=row.get("comment") or "")
@@ -108,12 +119,12 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     yield need("/access/groups", "Group.Allocate")
 
 
-def _grants(name: str, spec: GroupSpec, table: AccessTable) -> None:
+def _fill_access(name: str, spec: GroupSpec, table: AccessTable) -> None:
     del spec
     table.groups.setdefault(name, set())
 
 
-def _weigh(objects: Sequence[tuple[str, GroupSpec]]) -> int:
+def _file_size(objects: Sequence[tuple[str, GroupSpec]]) -> int:
     """The members of the groups are counted with the users."""
     return sum(len(f"group:{name}::{quote(spec.comment)}:\n") for name, spec in objects)
 
@@ -121,18 +132,29 @@ def _weigh(objects: Sequence[tuple[str, GroupSpec]]) -> int:
 KIND = Kind(
     name="group",
     spec=GroupSpec,
-    place=Place("group"),
-    table=GroupTable,
-    check_name=_check_name,
-    declare=_declare,
-    export=_export,
-    lock="user.cfg",
-    reads=(GROUPS,),
-    answers={"/access/groups": Rows(Fields({"groupid": WORD}, {"comment": TEXT, "users": LIST}))},
-    read=_read,
-    sees=(need("/access/groups", "Sys.Audit", "User.Modify", "Group.Allocate", propagated=True),),
-    requests=lambda changes: tuple(_requests(changes)),
-    needs=_needs,
-    grants=_grants,
-    weigh=_weigh,
+    toml=Toml(
+        place=Place("group"),
+        table=GroupTable,
+        declare=_declare,
+        export=_export,
+        check_name=_check_name,
+    ),
+    reads=Reading(
+        requests=(GROUPS,),
+        answer_shapes={
+            "/access/groups": Rows(Fields({"groupid": WORD}, {"comment": TEXT, "users": LIST}))
+        },
+        parse=_parse,
+        needs=(
+            need("/access/groups", "Sys.Audit", "User.Modify", "Group.Allocate", propagated=True),
+        ),
+    ),
+    writes=Writing(
+        lock="user.cfg",
+        requests=lambda changes: tuple(_requests(changes)),
+        needs=_needs,
+        file_size=_file_size,
+    ),
+    checks=Checks(undeclared=Alarm.GRANTED),
+    fill_access=_fill_access,
 )

@@ -8,7 +8,19 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from reconciler.access.table import AccessTable
-from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.kind import (
+    Alarm,
+    Answers,
+    Checks,
+    Kind,
+    Links,
+    Need,
+    Place,
+    Reading,
+    Toml,
+    Writing,
+    need,
+)
 from reconciler.kinds.realm.table import RealmSpec
 from reconciler.kinds.shared.answer_shape import FLAG, ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import Text, changed, flag, given, names
@@ -97,8 +109,8 @@ def _export(name: str, spec: RealmSyncSpec) -> dict[str, Any]:
     return table
 
 
-def _read(reads: Reads) -> Iterable[tuple[str, RealmSyncSpec]]:
-    for row in reads[JOBS]:
+def _parse(answers: Answers) -> Iterable[tuple[str, RealmSyncSpec]]:
+    for row in answers[JOBS]:
         new = row.get("enable-new")
         yield (
             row["id"],
@@ -116,7 +128,7 @@ def _read(reads: Reads) -> Iterable[tuple[str, RealmSyncSpec]]:
         )
 
 
-def _overlay(declared: RealmSyncSpec, live: RealmSyncSpec | None) -> RealmSyncSpec:
+def _merge_with_live(declared: RealmSyncSpec, live: RealmSyncSpec | None) -> RealmSyncSpec:
     if live is None:
         return declared
     schedule = same_schedule(declared.schedule, live.schedule)
@@ -181,14 +193,16 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     yield need("/access/groups", "User.Modify")
 
 
-def _check(name: str, spec: RealmSyncSpec, desired: Mapping[Address, Spec]) -> Iterable[Finding]:
+def _check_declared(
+    name: str, spec: RealmSyncSpec, desired: Mapping[Address, Spec]
+) -> Iterable[Finding]:
     here = Address("realm_sync", name)
     yield from schedule_findings(here, spec.schedule)
     yield from _unsyncable(here, spec, desired)
     yield from id_findings(here, "backup", desired)
 
 
-def _refuse(change: Change, live: State) -> Iterable[Finding]:
+def _check_change(change: Change, live: State) -> Iterable[Finding]:
     if isinstance(change.after, RealmSyncSpec):
         yield from _unsyncable(change.address, change.after, live)
         if change.before is None:
@@ -210,25 +224,36 @@ def _unsyncable(here: Address, spec: RealmSyncSpec, state: State) -> Iterable[Fi
 KIND = Kind(
     name="realm_sync",
     spec=RealmSyncSpec,
-    place=Place("sync", inside="realm"),
-    table=RealmSyncTable,
-    check_name=_check_name,
-    declare=_declare,
-    export=_export,
-    named=lambda name, spec: (spec.realm, name),
-    refers_to=frozenset({"realm"}),
-    lock="jobs.cfg",
-    reads=(JOBS,),
-    answers={"/cluster/jobs/realm-sync": Rows(_JOB)},
-    read=_read,
-    on_demand=True,
-    sees=(need("/", "Sys.Audit"),),
-    overlay=_overlay,
-    references=_realm,
-    owners=_realm,
-    split=_split,
-    requests=lambda changes: tuple(_requests(changes)),
-    needs=_needs,
-    check=_check,
-    refuse=_refuse,
+    toml=Toml(
+        place=Place("sync", inside="realm"),
+        table=RealmSyncTable,
+        declare=_declare,
+        export=_export,
+        check_name=_check_name,
+        name_of=lambda name, spec: (spec.realm, name),
+    ),
+    reads=Reading(
+        requests=(JOBS,),
+        answer_shapes={"/cluster/jobs/realm-sync": Rows(_JOB)},
+        parse=_parse,
+        needs=(need("/", "Sys.Audit"),),
+        lazy=True,
+    ),
+    writes=Writing(
+        lock="jobs.cfg",
+        requests=lambda changes: tuple(_requests(changes)),
+        needs=_needs,
+        split=_split,
+        merge_with_live=_merge_with_live,
+    ),
+    links=Links(
+        refers_to=frozenset({"realm"}),
+        references=_realm,
+        owners=_realm,
+    ),
+    checks=Checks(
+        declared_object=_check_declared,
+        change=_check_change,
+        undeclared=Alarm.ALWAYS,
+    ),
 )

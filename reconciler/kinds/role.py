@@ -9,7 +9,18 @@ from pydantic import Field
 
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
-from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.kind import (
+    Alarm,
+    Answers,
+    Checks,
+    Kind,
+    Need,
+    Place,
+    Reading,
+    Toml,
+    Writing,
+    need,
+)
 from reconciler.kinds.shared.answer_shape import FLAG, LIST, WORD, Fields, Rows
 from reconciler.kinds.shared.field_types import NAME, Privilege, names, split_list
 from reconciler.kinds.shared.ungiven import FILE
@@ -74,17 +85,17 @@ def _export(name: str, spec: RoleSpec) -> dict[str, Any]:
     return {"privileges": list(spec.privileges)}
 
 
-def _read(reads: Reads) -> Iterable[tuple[str, RoleSpec]]:
-    for row in reads[ROLES]:
+def _parse(answers: Answers) -> Iterable[tuple[str, RoleSpec]]:
+    for row in answers[ROLES]:
         if not int(row.get("special") or 0):
             yield row["roleid"], RoleSpec(privileges=split_list(row.get("privs")))
 
 
-def built_in_roles(reads: Reads) -> dict[str, tuple[str, ...]]:
+def built_in_roles(answers: Answers) -> dict[str, tuple[str, ...]]:
     """The roles that this cluster's Proxmox VE defines itself -> their privileges."""
     return {
         row["roleid"]: split_list(row.get("privs"))
-        for row in reads[ROLES]
+        for row in answers[ROLES]
         if int(row.get("special") or 0)
     }
 
@@ -113,30 +124,39 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     yield need("/access", "Sys.Modify")
 
 
-def _grants(name: str, spec: RoleSpec, table: AccessTable) -> None:
+def _fill_access(name: str, spec: RoleSpec, table: AccessTable) -> None:
     table.roles[name] = frozenset(spec.privileges)
 
 
-def _weigh(objects: Sequence[tuple[str, RoleSpec]]) -> int:
+def _file_size(objects: Sequence[tuple[str, RoleSpec]]) -> int:
     return sum(len(f"role:{name}:{','.join(spec.privileges)}:\n") for name, spec in objects)
 
 
 KIND = Kind(
     name="role",
     spec=RoleSpec,
-    place=Place("role"),
-    table=RoleTable,
-    check_name=_check_name,
-    declare=_declare,
-    export=_export,
-    lock="user.cfg",
-    reads=(ROLES,),
-    answers={"/access/roles": Rows(Fields({"roleid": WORD}, {"privs": LIST, "special": FLAG}))},
-    read=_read,
-    requests=lambda changes: tuple(_requests(changes)),
-    undo=_undo,
-    needs=_needs,
-    grants=_grants,
-    weigh=_weigh,
-    always=frozenset(NEWEST.roles),
+    toml=Toml(
+        place=Place("role"),
+        table=RoleTable,
+        declare=_declare,
+        export=_export,
+        check_name=_check_name,
+    ),
+    reads=Reading(
+        requests=(ROLES,),
+        answer_shapes={
+            "/access/roles": Rows(Fields({"roleid": WORD}, {"privs": LIST, "special": FLAG}))
+        },
+        parse=_parse,
+        builtin_ids=frozenset(NEWEST.roles),
+    ),
+    writes=Writing(
+        lock="user.cfg",
+        requests=lambda changes: tuple(_requests(changes)),
+        needs=_needs,
+        undo=_undo,
+        file_size=_file_size,
+    ),
+    checks=Checks(undeclared=Alarm.GRANTED),
+    fill_access=_fill_access,
 )

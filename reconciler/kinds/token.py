@@ -12,7 +12,21 @@ from reconciler.access.contents import Principal
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.group import groups_of, modify_user
-from reconciler.kinds.kind import Kind, Need, Place, Reads, need, plain_title
+from reconciler.kinds.kind import (
+    Alarm,
+    Answers,
+    Checks,
+    Kind,
+    Links,
+    Need,
+    Place,
+    Reading,
+    Secrets,
+    Toml,
+    Writing,
+    need,
+    plain_title,
+)
 from reconciler.kinds.shared.field_types import (
     TOKEN,
     Expiry,
@@ -97,14 +111,14 @@ def _export(name: str, spec: TokenSpec) -> dict[str, Any]:
     return table if spec.privsep else {"privsep": False, **table}
 
 
-def _named(name: str, spec: TokenSpec) -> tuple[str, str]:
+def _name_of(name: str, spec: TokenSpec) -> tuple[str, str]:
     del spec
     user, _, own = name.rpartition("!")
     return user, own
 
 
-def _read(reads: Reads) -> Iterable[tuple[str, TokenSpec]]:
-    for user in reads[USERS]:
+def _parse(answers: Answers) -> Iterable[tuple[str, TokenSpec]]:
+    for user in answers[USERS]:
         for row in user.get("tokens") or ():
             yield (
                 f"{user['userid']}!{row['tokenid']}",
@@ -116,11 +130,11 @@ def _read(reads: Reads) -> Iterable[tuple[str, TokenSpec]]:
             )
 
 
-def _overlay(declared: TokenSpec, live: TokenSpec | None) -> TokenSpec:
-    return declared if live is None else _visible(declared)
+def _merge_with_live(declared: TokenSpec, live: TokenSpec | None) -> TokenSpec:
+    return declared if live is None else _as_read(declared)
 
 
-def _visible(spec: TokenSpec) -> TokenSpec:
+def _as_read(spec: TokenSpec) -> TokenSpec:
     return spec.model_copy(update={"secret_to": None})
 
 
@@ -182,17 +196,17 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     yield modify_user(groups_of(table, user), own=user)
 
 
-def _grants(name: str, spec: TokenSpec, table: AccessTable) -> None:
+def _fill_access(name: str, spec: TokenSpec, table: AccessTable) -> None:
     table.tokens[name] = Principal(expires=spec.expires, privsep=spec.privsep)
 
 
-def _weigh(objects: Sequence[tuple[str, TokenSpec]]) -> int:
+def _file_size(objects: Sequence[tuple[str, TokenSpec]]) -> int:
     return sum(
         len(f"token:{name}:{spec.expires}:1:{quote(spec.comment)}:\n") for name, spec in objects
     )
 
 
-def _review(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
+def _check_kind(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
     """Two tokens whose secrets go to one place: the second would overwrite the first."""
     first: dict[SecretSink, Address] = {}
     for address in sorted(objects):
@@ -211,7 +225,7 @@ def _review(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
             )
 
 
-def _refuse(change: Change, live: State) -> Iterable[Finding]:
+def _check_change(change: Change, live: State) -> Iterable[Finding]:
     """A new token whose secret goes nowhere is of no use to anybody."""
     del live
     new = change.after if change.before is None else None
@@ -228,30 +242,43 @@ def _refuse(change: Change, live: State) -> Iterable[Finding]:
 KIND = Kind(
     name="token",
     spec=TokenSpec,
-    place=Place("token", inside="user"),
-    table=TokenTable,
-    check_name=_check_name,
-    declare=_declare,
-    export=_export,
-    named=_named,
-    refers_to=frozenset({"user"}),
-    lock="user.cfg",
-    reads=(USERS,),
-    answers=ANSWERS,
-    read=_read,
-    sees=(need("/access/groups", "Sys.Audit", "User.Modify", propagated=True),),
-    overlay=_overlay,
-    visible=_visible,
-    references=_owner,
-    drops=frozenset({"acl"}),
-    owners=_owner,
-    requests=lambda changes: tuple(_requests(changes)),
-    sink=_sink,
-    undo=_undo,
-    review=_review,
-    refuse=_refuse,
-    title=_title,
-    needs=_needs,
-    grants=_grants,
-    weigh=_weigh,
+    toml=Toml(
+        place=Place("token", inside="user"),
+        table=TokenTable,
+        declare=_declare,
+        export=_export,
+        check_name=_check_name,
+        name_of=_name_of,
+    ),
+    reads=Reading(
+        requests=(USERS,),
+        answer_shapes=ANSWERS,
+        parse=_parse,
+        needs=(need("/access/groups", "Sys.Audit", "User.Modify", propagated=True),),
+        as_read=_as_read,
+    ),
+    writes=Writing(
+        lock="user.cfg",
+        requests=lambda changes: tuple(_requests(changes)),
+        needs=_needs,
+        merge_with_live=_merge_with_live,
+        undo=_undo,
+        title=_title,
+        file_size=_file_size,
+    ),
+    links=Links(
+        refers_to=frozenset({"user"}),
+        references=_owner,
+        owners=_owner,
+        silently_deletes=frozenset({"acl"}),
+    ),
+    secrets=Secrets(
+        sink=_sink,
+    ),
+    checks=Checks(
+        declared_kind=_check_kind,
+        change=_check_change,
+        undeclared=Alarm.ALWAYS,
+    ),
+    fill_access=_fill_access,
 )

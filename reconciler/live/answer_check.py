@@ -147,7 +147,7 @@ def _routes() -> tuple[_Route, ...]:
 
 
 def _declared() -> Iterator[_Route]:
-    kinds = (kind.answers for kind in all_kinds().values())
+    kinds = (kind.reads.answer_shapes for kind in all_kinds().values())
     for written, shape in {
         k: v for table in (BESIDE_THE_KINDS, *kinds) for k, v in table.items()
     }.items():

@@ -59,7 +59,7 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     weak token means nothing. Requests: two, then the lists and details in parallel.
     """
     names = tuple(dict.fromkeys((*names, *DECIDING)))
-    needs = [need for name in names for need in all_kinds()[name].sees]
+    needs = [need for name in names for need in all_kinds()[name].reads.needs]
     permissions: Permissions = {}
     try:
         version, permissions = api.get([VERSION, PERMISSIONS])
@@ -193,7 +193,7 @@ def _help(actor: str, permissions: Permissions, missing: Iterable[Need]) -> list
 
 def _is_cut(need: Need) -> bool:
     """Whether it is no need of a kind but one place below; those of kinds are on known paths."""
-    kinds = {one for kind in all_kinds().values() for one in kind.sees}
+    kinds = {one for kind in all_kinds().values() for one in kind.reads.needs}
     return need not in kinds
 
 

@@ -82,7 +82,7 @@ def bootstrap(
 def planning_needs(names: Iterable[str]) -> Iterator[Need]:
     """What reading all objects of these kinds needs."""
     for name in names:
-        yield from all_kinds()[name].sees
+        yield from all_kinds()[name].reads.needs
 
 
 def applying_needs(desired: Desired) -> Iterator[Need]:
@@ -94,7 +94,7 @@ def applying_needs(desired: Desired) -> Iterator[Need]:
     state = as_live(desired)
     table = access_table(state)
     for change in _possible(desired, state):
-        yield from kind_of(change.address).needs(change, table)
+        yield from kind_of(change.address).writes.needs(change, table)
 
 
 def _possible(desired: Desired, state: State) -> Iterator[Change]:
@@ -114,7 +114,7 @@ _VANISH = {"pool": "/pool", "storage": "/storage"}
 def vanishing(desired: Desired) -> Mapping[str, str]:
     """Paths on which no entry is safe -> the path above, where it is."""
     declared = desired.state
-    objects = [a for a, spec in declared.items() if not kind_of(a).built_in(a.id, spec)]
+    objects = [a for a, spec in declared.items() if not kind_of(a).reads.is_builtin(a.id, spec)]
     return {
         f"{_VANISH[address.kind]}/{address.id}": _VANISH[address.kind]
         for address in (*objects, *_going(desired))

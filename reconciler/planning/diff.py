@@ -75,10 +75,12 @@ def _place(declared: Declared) -> str:
 def _sending(address: Address, after: Spec, declared: Declared, names: Sequence[str]) -> Spec:
     """The same spec, but it sends these secrets."""
     kind = kind_of(address)
-    if not names or kind.with_secrets is None:
+    if not names or kind.secrets.with_sent is None:
         return after
-    known = kind.secrets(declared.spec)
-    sent: Spec = kind.with_secrets(after, {name: known[name] for name in names if name in known})
+    known = kind.secrets.sent(declared.spec)
+    sent: Spec = kind.secrets.with_sent(
+        after, {name: known[name] for name in names if name in known}
+    )
     return sent
 
 
@@ -117,7 +119,7 @@ class _Work:
         before = self.live.get(address)
         if before is None:
             return
-        if kind_of(address).built_in(address.id, before):
+        if kind_of(address).reads.is_builtin(address.id, before):
             message = f"{address} belongs to Proxmox VE itself and cannot be deleted"
             self._error("BUILT_IN", message, address)
             return
@@ -135,7 +137,7 @@ class _Work:
                 continue
             if address in self.desired.objects and not self._keeps(address, moved.old):
                 continue
-            renamed = kind_of(address).rename(address.id, spec, moved.old, moved.new)
+            renamed = kind_of(address).links.rename(address.id, spec, moved.old, moved.new)
             if renamed is not None:
                 self._rename(address, Address(address.kind, renamed[0]), renamed[1], reason)
         self.delete(moved.old, reason)
@@ -166,7 +168,7 @@ class _Work:
             if (
                 address in self.desired.objects
                 or address in self.changes
-                or kind_of(address).built_in(address.id, spec)
+                or kind_of(address).reads.is_builtin(address.id, spec)
             ):
                 continue
             goes, why = self._fate(address, spec)
@@ -186,7 +188,7 @@ class _Work:
             return True, "not declared, and this kind is managed authoritatively"
         if address.kind == "acl" and self._moved_here(address, spec):
             return False, "not declared; follows a [[moved]] for as long as that is there"
-        for owner in kind_of(address).owners(address.id, spec):
+        for owner in kind_of(address).links.owners(address.id, spec):
             declared = self.desired.objects.get(owner)
             if declared is not None and not 0 < declared.expires <= self.now:
                 return True, f"not declared; belongs to {owner}"
@@ -195,7 +197,7 @@ class _Work:
     def _moved_here(self, address: Address, spec: Spec) -> bool:
         """Whether it is an entry of what a [[moved]] gave another name."""
         ends = {moved.new for moved in self.desired.moved}
-        return any(owner in ends for owner in kind_of(address).owners(address.id, spec))
+        return any(owner in ends for owner in kind_of(address).links.owners(address.id, spec))
 
     def dependents(self) -> None:
         """Take along what names a deleted object, so that each is shown and can be restored."""
@@ -208,7 +210,7 @@ class _Work:
     def members(self) -> None:
         """Undeclared objects that a declared one, which is exact, has among its members."""
         for address, spec in self.live.items():
-            joined = kind_of(address).joined
+            joined = kind_of(address).writes.join_members
             if joined is None or address in self.desired.objects or address in self.changes:
                 continue
             after = joined(address.id, spec, spec, self.desired.objects)
@@ -221,7 +223,7 @@ class _Work:
         sides = {**self.live, **{a: c.after for a, c in self.changes.items()}}
         reached = {address: spec for address, spec in sides.items() if spec is not None}
         for change in sorted(self.changes.values(), key=lambda change: change.address):
-            for other in kind_of(change.address).along(change, reached):
+            for other in kind_of(change.address).writes.coupled_changes(change, reached):
                 here = other.address
                 if other.after is not None:
                     reached[here] = other.after
@@ -250,8 +252,8 @@ class _Work:
                 message = f"{ref} is to be deleted, but {address} is declared and names it"
                 self._error("STILL_USED", message, address)
                 continue
-            rest = kind_of(address).detach(address.id, spec, ref)
-            if rest == spec and ref.kind not in kind_of(address).tolerates:
+            rest = kind_of(address).links.without(address.id, spec, ref)
+            if rest == spec and ref.kind not in kind_of(address).links.may_dangle:
                 message = f"{ref} cannot be deleted: {address} still uses it"
                 self._error("STILL_USED", message, address)
                 continue
@@ -299,7 +301,7 @@ def _required(
     hanging: Mapping[Address, Sequence[Address]],
     live: State,
 ) -> Iterable[Address]:
-    for other in kind_of(change.address).along(change, live):
+    for other in kind_of(change.address).writes.coupled_changes(change, live):
         yield other.address
     if change.after is None:
         yield from hanging.get(change.address, ())

@@ -12,7 +12,7 @@ def goal(desired: Desired, address: Address, live: Spec | None) -> Spec:
     """The spec to reach; raises ValueError for what cannot be reached from `live`."""
     kind = kind_of(address)
     wanted = desired.goal(address, live)
-    if live is not None and kind.joined is not None:
-        wanted = kind.joined(address.id, wanted, live, desired.objects)
-    reached: Spec = kind.overlay(wanted, live)
+    if live is not None and kind.writes.join_members is not None:
+        wanted = kind.writes.join_members(address.id, wanted, live, desired.objects)
+    reached: Spec = kind.writes.merge_with_live(wanted, live)
     return reached

@@ -14,7 +14,7 @@ def as_live(desired: Desired) -> dict[Address, Spec]:
     for address, declared in desired.objects.items():
         kind = kind_of(address)
         try:
-            state[address] = kind.visible(kind.overlay(declared.spec, None))
+            state[address] = kind.reads.as_read(kind.writes.merge_with_live(declared.spec, None))
         except ValueError:
             continue
     return state

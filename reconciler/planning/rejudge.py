@@ -53,7 +53,11 @@ def judge_again(
 def _of_the_system(changes: Iterable[Change]) -> Iterable[Finding]:
     for change in changes:
         before, address = change.before, change.address
-        if change.after is None and before and kind_of(address).built_in(address.id, before):
+        if (
+            change.after is None
+            and before
+            and kind_of(address).reads.is_builtin(address.id, before)
+        ):
             message = f"{address} belongs to Proxmox VE itself and cannot be deleted"
             yield Finding("BUILT_IN", Severity.ERROR, message, address=address)
 
@@ -95,7 +99,7 @@ def _joined(parts: Sequence[Change]) -> Sequence[Change]:
     vanishes = any(part.after is None for part in parts[:-1])
     if net.before == net.after:
         return parts
-    if vanishes and tuple(kind_of(net.address).split(net)) != tuple(parts):
+    if vanishes and tuple(kind_of(net.address).writes.split(net)) != tuple(parts):
         return parts
     return (net,)
 

@@ -27,7 +27,7 @@ def with_restored_dependents(changes: Sequence[Change], live: State) -> tuple[Ch
         dropped = [
             ref
             for ref in references(address, spec)
-            if ref in again and address.kind in kind_of(ref).drops
+            if ref in again and address.kind in kind_of(ref).links.silently_deletes
         ]
         rest = _without(address, spec, dropped)
         own = planned.get(address)
@@ -47,14 +47,14 @@ def kinds_dropped_by(desired: Desired, live: State) -> frozenset[str]:
     found: set[str] = set()
     for address in desired.objects:
         kind, before = kind_of(address), live.get(address)
-        if not kind.drops or before is None:
+        if not kind.links.silently_deletes or before is None:
             continue
         try:
             after = goal(desired, address, before)
         except ValueError:
             continue
         if _is_made_again(Change(address, before, after, Reason(Cause.DIFFERS, ""))):
-            found |= kind.drops
+            found |= kind.links.silently_deletes
     return frozenset(found)
 
 
@@ -62,11 +62,11 @@ def _is_made_again(change: Change) -> bool:
     """Whether Proxmox VE can change it only by a deletion and a creation."""
     if change.before is None or change.after is None:
         return False
-    return any(piece.after is None for piece in kind_of(change.address).split(change))
+    return any(piece.after is None for piece in kind_of(change.address).writes.split(change))
 
 
 def _without(address: Address, spec: Spec, gone: Sequence[Address]) -> Spec | None:
     rest: Spec | None = spec
     for ref in gone:
-        rest = None if rest is None else kind_of(address).detach(address.id, rest, ref)
+        rest = None if rest is None else kind_of(address).links.without(address.id, rest, ref)
     return rest

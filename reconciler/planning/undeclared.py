@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from reconciler.kinds import fingerprint, references
+from reconciler.kinds import fingerprint, kind_of, references
+from reconciler.kinds.kind import Alarm
 from reconciler.model.address import Address
 from reconciler.model.declared import Desired
 from reconciler.model.drift import EXPIRES_SOON, Memory, Undeclared
@@ -12,12 +13,6 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import LeftAlone
 from reconciler.model.policy import Mode, Policy
 from reconciler.model.spec import Spec, State
-
-_ACCESS = frozenset({"acl", "realm", "realm_sync", "token", "user"})
-"""Kinds that let somebody in or give something away by themselves."""
-
-_GRANTED = frozenset({"group", "pool", "role"})
-"""Kinds that do so as soon as an ACL entry names them."""
 
 _DAY = 86400
 
@@ -40,7 +35,8 @@ def undeclared(
     for address in sorted(address for one in kept for address in one.addresses):
         spec, manage = live[address], policy.managed(address.kind)
         now = fingerprint(address, spec)
-        told = address.kind in _ACCESS or (address.kind in _GRANTED and address in granted)
+        alarm = kind_of(address).checks.undeclared
+        told = alarm is Alarm.ALWAYS or (alarm is Alarm.GRANTED and address in granted)
         watched = manage.mode is Mode.WATCH and manage.covers(address)
         meant = manage.excludes(address) or address in own
         acknowledged = memory.acknowledged.get(address) == now

@@ -14,7 +14,7 @@ from reconciler.text.humanize import in_prose
 
 def unread_findings(unread: Iterable[Unread], changes: Sequence[Change] = ()) -> Iterable[Finding]:
     """Each once, with file and line. What keeps a file from being written forbids its `changes`."""
-    written = {kind_of(change.address).lock for change in changes}
+    written = {kind_of(change.address).writes.lock for change in changes}
     for one in unread:
         place = f"{one.file}:{one.line}: Proxmox VE"
         if one.blocks:

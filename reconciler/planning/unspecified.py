@@ -58,7 +58,7 @@ def _known(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 def _open(desired: Desired, address: Address, declared: Declared) -> list[str]:
     if desired.policy.managed(address.kind).unspecified is Unspecified.CLEAR:
         return []
-    return sorted(declared.unspecified & watched(kind_of(address).table))
+    return sorted(declared.unspecified & watched(kind_of(address).toml.table))
 
 
 def as_json(spec: Spec, names: Iterable[str]) -> dict[str, Any]:

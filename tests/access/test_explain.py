@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.access.contents import GROUP, TOKEN, USER, PoolMembers, Principal
-from reconciler.access.delta import Delta, EntryKey, apply_delta
+from reconciler.access.delta import Delta, apply_delta
 from reconciler.access.evaluate import index_of, privileges, roles
 from reconciler.access.explain.explain import explain, parse_refusal, who_can
 from reconciler.access.explain.recommendation import apply_remediation, recommended
@@ -42,7 +42,7 @@ def _applied(table: AccessTable, remedy: Remediation, *, without: object = None)
     for entries, there in ((remedy.remove, False), (remedy.add, True)):
         for entry in entries:
             if entry is not without:
-                key = EntryKey(entry.path, entry.kind, entry.principal, entry.role)
+                key = entry.key
                 sides = (None, entry.propagate) if there else (entry.propagate, None)
                 apply_delta(result, Delta(entries={key: sides}))
     return result

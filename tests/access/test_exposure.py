@@ -16,6 +16,7 @@ from reconciler.access.delta import Delta, apply_delta, difference
 from reconciler.access.table import AccessTable
 from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.user.table import UserSpec
+from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.spec import Spec
@@ -98,9 +99,7 @@ def _ends(*changes: Change) -> tuple[AccessTable, AccessTable]:
     before = AccessTable(users={"ann@pve": Principal()})
     for change in changes:
         if change.before is not None:
-            path, who, role = change.address.id.split("|")
-            kind, _, name = who.partition(":")
-            before.add_entry(path, kind, name, role, propagate=True)
+            before.add_entry(*AclEntry.parse(change.address.id), propagate=True)
     after = before.copy()
     apply_delta(after, access_delta(changes))
     return before, after
@@ -113,7 +112,7 @@ def test_a_role_is_replaced_without_a_moment_of_losing_what_both_give() -> None:
     )
     before, after = _ends(*changes)
     steps = order(changes, ExposureTracker(before, after))
-    assert [step.changes[0].address.id.rpartition("|")[2] for step in steps] == [
+    assert [AclEntry.parse(step.changes[0].address.id).role for step in steps] == [
         "PVEVMAdmin",
         "PVEVMUser",
     ]

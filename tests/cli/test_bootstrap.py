@@ -133,7 +133,7 @@ def worlds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_state_has_every_kind() -> None:
     for name, kind in all_kinds().items():
-        key = f".{kind.place.key}." if kind.place.inside else f"[{kind.place.key}"
+        key = f".{kind.toml.place.key}." if kind.toml.place.inside else f"[{kind.toml.place.key}"
         assert key in STATE, name
 
 

@@ -89,6 +89,8 @@ def test_kinds_lists_every_kind_with_its_keys(tmp_path: Path) -> None:
     words = ended.out.split()
     for name, kind in all_kinds().items():
         assert name in words
-        assert {f"{key}" for key in kind.table.model_fields} <= {one.rstrip(",") for one in words}
+        assert {f"{key}" for key in kind.toml.table.model_fields} <= {
+            one.rstrip(",") for one in words
+        }
     assert "[user.NAME.token.NAME]" in ended.out
     assert max(map(len, ended.out.splitlines())) <= 100

@@ -43,14 +43,14 @@ def _with_secrets(state: Mapping[Address, Spec]) -> str:
         if not list(secrets_of(spec)):
             continue
         kind = kind_of(address)
-        parent, name = kind.named(address.id, spec)
-        values = kind.export(address.id, spec)
-        for parameter, reference in kind.secrets(spec).items():
+        parent, name = kind.toml.name_of(address.id, spec)
+        values = kind.toml.export(address.id, spec)
+        for parameter, reference in kind.secrets.sent(spec).items():
             values[toml_name(parameter)] = reference.model_dump(exclude_none=True)
         if isinstance(spec, TokenSpec) and spec.secret_to is not None:
             values["secret_to"] = spec.secret_to.model_dump(exclude_none=True)
         outer = ("user", parent) if parent else ()
-        tables.append(table_text((*outer, kind.place.key, name), values))
+        tables.append(table_text((*outer, kind.toml.place.key, name), values))
     return "\n".join(tables)
 
 

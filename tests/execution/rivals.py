@@ -68,7 +68,7 @@ def interfere(api: Api, change: Change) -> Made | None:
     theirs = Change(change.address, live, spec, Reason(Cause.DIFFERS, THEIRS))
     secrets = dict.fromkeys(("password", "client-key"), "theirs-theirs")
     try:
-        for request, _ in kind.requests(kind.split(theirs)):
+        for request, _ in kind.writes.requests(kind.writes.split(theirs)):
             api.send(request, secrets)
     except RequestRefused:
         return None

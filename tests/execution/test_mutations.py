@@ -22,7 +22,9 @@ from reconciler.execution.run import context, observation, observer, outcome, se
 from reconciler.execution.run.observation import Observed
 from reconciler.kinds import group
 from reconciler.kinds.group import GroupSpec
+from reconciler.kinds.kind import Kind
 from reconciler.kinds.user.table import UserSpec
+from reconciler.model.address import Address
 from reconciler.planning import builder
 from reconciler.planning.ordering import order
 from tests.execution import (
@@ -224,7 +226,12 @@ def others_count_as_before(patch: Patch) -> None:
 
 def no_halves(patch: Patch) -> None:
     real = observation.kind_of
-    patch.setattr(observation, "kind_of", lambda a: replace(real(a), halfway=lambda _: ()))
+
+    def whole(address: Address) -> Kind[Any]:
+        kind = real(address)
+        return replace(kind, writes=replace(kind.writes, partial_states=lambda _: ()))
+
+    patch.setattr(observation, "kind_of", whole)
 
 
 def always_restored(patch: Patch) -> None:

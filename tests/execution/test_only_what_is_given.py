@@ -30,14 +30,14 @@ ADDITIVE = Policy(manage={kind: Manage(mode=Mode.ADDITIVE) for kind in all_kinds
 
 def open_keys(address: Address) -> list[str]:
     """The fields and options that a file may leave as they are."""
-    table = rules(kind_of(address).table).values()
+    table = rules(kind_of(address).toml.table).values()
     return sorted(one.field for one in table if one.rule in (Rule.LEFT, Rule.WATCHED))
 
 
 def is_possible(address: Address, old: Spec, new: Spec, there: State) -> bool:
     """Whether the object can be changed to the other one without making anything else."""
     named = set(references(address, new))
-    known = all(ref in there or ref.id in kind_of(ref).always for ref in named)
+    known = all(ref in there or ref.id in kind_of(ref).reads.builtin_ids for ref in named)
     return known and getattr(old, "type", "") == getattr(new, "type", "")
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import copy
 import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,36 @@ def _chained(data: bytes) -> bytes | None:
     return b"".join(lines)
 
 
+VALUES: tuple[Any, ...] = (
+    *(None, "", "x", 0, 1, -1, 10**30, 1.5, True, [], {}, [[]], {"a": 1}, "1", "0,1", "a b"),
+    *("../../x", "a|b:c", "\ud800", "\x1b[2J", "a\nb", "=1+1", "<b>", "root@pam", "/", "VM.Audit"),
+)
+
+
+def _altered(answer: Any, program: bytes) -> Any:
+    """Each two bytes: a place in the answer, counted through, and one of VALUES."""
+    for place, value in zip(program[::2], program[1::2], strict=False):
+        places = list(_places(answer))
+        if not places:
+            return copy.deepcopy(VALUES[value % len(VALUES)])
+        within, key = places[place % len(places)]
+        within[key] = copy.deepcopy(VALUES[value % len(VALUES)])
+    return answer
+
+
+def _places(answer: Any) -> Iterator[tuple[Any, Any]]:
+    keys = (
+        list(answer)
+        if isinstance(answer, dict)
+        else range(len(answer))
+        if isinstance(answer, list)
+        else ()
+    )
+    for key in keys:
+        yield answer, key
+        yield from _places(answer[key])
+
+
 READS = (
     "access/acl",
     "access/domains",
@@ -167,15 +198,21 @@ READS = (
 
 
 def answers(data: bytes) -> None:
-    """An answer of the API, to which read its first byte says: refused, or planned with."""
+    """An answer of the API, to which read its first byte says: refused, or planned with.
+
+    What is no JSON chooses places of a recorded answer, and what stands there instead.
+    """
     from reconciler.sandbox.http.direct import SandboxApi
 
-    target = READS[data[0] % len(READS)] if data else READS[0]
-    asked = Request("GET", tuple(target.split("/")))
+    data = data or b"\0"
+    target = READS[data[0] % len(READS)]
     try:
-        answer = json.loads(data[1:])
+        json.loads(data[1:])
     except (ValueError, RecursionError):
-        return
+        recorded = json.loads((CORPUS / "answer" / target.replace("/", "-")).read_bytes()[1:])
+        data = data[:1] + json.dumps(_altered(recorded, data[1:])).encode()
+    asked = Request("GET", tuple(target.split("/")))
+    answer = json.loads(data[1:])
     try:
         check_answer(asked, answer)
     except UnexpectedAnswer:

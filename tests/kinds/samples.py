@@ -26,8 +26,8 @@ SECRETS = {
 def declared(kind: str, name: str, table: Mapping[str, Any], parent: str = "") -> Spec:
     """The spec of one TOML table; raises ValueError (pydantic's included) when it is refused."""
     found = all_kinds()[kind]
-    found.check_name(name, parent)
-    (only,) = found.declare(name, parent, found.table.model_validate(dict(table)))
+    found.toml.check_name(name, parent)
+    (only,) = found.toml.declare(name, parent, found.toml.table.model_validate(dict(table)))
     return only.spec
 
 
@@ -43,7 +43,7 @@ def requests(*changes: Change) -> list[tuple[str, str, dict[str, Any]]]:
 def carried(*changes: Change) -> Sequence[tuple[Request, tuple[Change, ...]]]:
     """The requests with the changes that each of them carries."""
     kind = all_kinds()[changes[0].address.kind]
-    return kind.requests([piece for one in changes for piece in kind.split(one)])
+    return kind.writes.requests([piece for one in changes for piece in kind.writes.split(one)])
 
 
 def fresh_folder(path: Path) -> Path:
@@ -70,18 +70,18 @@ def reach(api: Api, kind: str, name: str, spec: Spec | None) -> Spec | None:
     """Bring one object to what is declared; a second plan is empty, and so is one of its import."""
     found = all_kinds()[kind]
     before = live(api, kind, name)
-    after = None if spec is None else found.overlay(spec, before)
+    after = None if spec is None else found.writes.merge_with_live(spec, before)
     if after != before:
         for request, _ in carried(change(kind, name, before, after)):
             api.send(request, SECRETS)
     seen = live(api, kind, name)
-    wanted = None if after is None else found.visible(after)
+    wanted = None if after is None else found.reads.as_read(after)
     if before is None and wanted is not None:
-        wanted = found.completed(wanted, seen)
+        wanted = found.writes.completed(wanted, seen)
     assert seen == wanted
-    assert spec is None or found.overlay(spec, seen) == seen
+    assert spec is None or found.writes.merge_with_live(spec, seen) == seen
     if seen is not None:
-        parent, own_name = found.named(name, seen)
-        imported = declared(kind, own_name, found.export(name, seen), parent)
-        assert found.overlay(imported, seen) == seen
+        parent, own_name = found.toml.name_of(name, seen)
+        imported = declared(kind, own_name, found.toml.export(name, seen), parent)
+        assert found.writes.merge_with_live(imported, seen) == seen
     return seen

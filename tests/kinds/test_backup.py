@@ -34,7 +34,7 @@ def spec(name: str = "nightly", **table: Any) -> BackupSpec:
 def seen(**row: Any) -> BackupSpec:
     """A job as PVE answers it."""
     jobs = request("GET", "cluster", "backup")
-    ((_, found),) = KIND.read({jobs: [{"id": "nightly", "type": "vzdump", **row}]})
+    ((_, found),) = KIND.reads.parse({jobs: [{"id": "nightly", "type": "vzdump", **row}]})
     assert isinstance(found, BackupSpec)
     return found
 
@@ -129,27 +129,27 @@ def test_old_jobs_with_day_and_time_are_read() -> None:
 
 def test_what_only_root_may_set_stays_and_blocks_what_root_alone_can_do() -> None:
     live = seen(schedule="02:30", storage="local", all=1, script="/hook", dumpdir="/dump")
-    after = KIND.overlay(spec(all=True, comment="x"), live)
+    after = KIND.writes.merge_with_live(spec(all=True, comment="x"), live)
     wanted = change("backup", "nightly", live, after)
     assert put(live, after) == {"comment": "x"}
-    assert [f.code for f in KIND.refuse(wanted, {})] == ["ROOT_ONLY"]
-    assert KIND.undo(change("backup", "nightly", live, None)) is Undo.NONE
+    assert [f.code for f in KIND.checks.change(wanted, {})] == ["ROOT_ONLY"]
+    assert KIND.writes.undo(change("backup", "nightly", live, None)) is Undo.NONE
 
 
 def test_jobs_that_proxmox_named_itself_can_be_declared_but_not_made() -> None:
     name = "3f7ec1c3-df29-45b8-94e1-aca5c15f26e1"
     job = spec(name, all=True)
     made = change("backup", name, None, job)
-    assert [f.code for f in KIND.refuse(made, {})] == ["JOB_ID"]
-    assert KIND.undo(change("backup", name, job, None)) is Undo.NONE
-    assert KIND.undo(change("backup", "nightly", job, None)) is Undo.FULL
+    assert [f.code for f in KIND.checks.change(made, {})] == ["JOB_ID"]
+    assert KIND.writes.undo(change("backup", name, job, None)) is Undo.NONE
+    assert KIND.writes.undo(change("backup", "nightly", job, None)) is Undo.FULL
 
 
 def test_a_job_names_its_storages_and_its_pool() -> None:
     job = spec(pool="dev", fleecing={"enabled": True, "storage": "fast"})
     named = [Address("storage", "fast"), Address("storage", "local"), Address("pool", "dev")]
-    assert list(KIND.references("nightly", job)) == named
-    renamed = KIND.rename("nightly", job, Address("pool", "dev"), Address("pool", "team"))
+    assert list(KIND.links.references("nightly", job)) == named
+    renamed = KIND.links.rename("nightly", job, Address("pool", "dev"), Address("pool", "team"))
     assert renamed is not None
     assert renamed[1].selection == Selection(pool="team")
 
@@ -163,7 +163,7 @@ def test_a_job_names_its_storages_and_its_pool() -> None:
     ],
 )
 def test_schedules_that_nobody_means(schedule: str, code: str) -> None:
-    found = list(KIND.check("nightly", spec(all=True, schedule=schedule), {}))
+    found = list(KIND.checks.declared_object("nightly", spec(all=True, schedule=schedule), {}))
     assert [f.code for f in found] == [code]
 
 
@@ -196,7 +196,9 @@ def test_mistakes_of_a_table(table: dict[str, Any], words: str) -> None:
 
 def storage(**table: Any) -> Spec:
     kind = all_kinds()["storage"]
-    return kind.overlay(declared("storage", "store", {"type": "dir", "path": "/x", **table}), None)
+    return kind.writes.merge_with_live(
+        declared("storage", "store", {"type": "dir", "path": "/x", **table}), None
+    )
 
 
 def survey(**planned: Spec) -> list[str]:
@@ -209,7 +211,7 @@ def survey(**planned: Spec) -> list[str]:
             state[Address("pool", name)] = found
         else:
             state[Address("storage", name)] = found
-    return [finding.code for finding in KIND.survey(state, FACTS)]
+    return [finding.code for finding in KIND.checks.planned_state(state, FACTS)]
 
 
 GOOD = {"content": ["backup"], "keep": {"last": 3}}
@@ -271,6 +273,6 @@ def test_an_exported_job_reads_back() -> None:
         protected=False,
         enabled=False,
     )
-    table = KIND.export("nightly", job)
+    table = KIND.toml.export("nightly", job)
     assert declared("backup", "nightly", table) == job
     assert BackupSpec.model_validate(job.to_json()) == job

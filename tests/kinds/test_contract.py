@@ -105,7 +105,7 @@ class World:
         self.api = SandboxApi(folder)
         self.sample = sample
         for address, spec in sample.around.items():
-            made = all_kinds()[address.kind].overlay(spec, None)
+            made = all_kinds()[address.kind].writes.merge_with_live(spec, None)
             if read(self.api).get(address) is None:
                 send(self.api, change_of(address, None, made))
 
@@ -116,7 +116,7 @@ class World:
     def change(self, wanted: Spec | None) -> Change:
         """From what is there to what is wanted."""
         before = self.live
-        after = None if wanted is None else self.sample.kind.overlay(wanted, before)
+        after = None if wanted is None else self.sample.kind.writes.merge_with_live(wanted, before)
         return change_of(self.sample.address, before, after)
 
     def prepared(self, action: Action) -> Change:
@@ -150,7 +150,7 @@ def test_every_kind_is_complete() -> None:
     shown, manual = examples(), (ROOT / "docs" / "state-files.md").read_text()
     missing = []
     for name, kind in all_kinds().items():
-        place = kind.place
+        place = kind.toml.place
         header = f"[[{place.key}]]" if place.array else f".{place.key}." if place.inside else ""
         needed = {
             f"tests/data/contract/{name}.toml": (SAMPLES / f"{name}.toml").exists(),
@@ -182,7 +182,7 @@ def test_what_is_sent_is_what_is_seen(world: World) -> None:
     for wanted in (world.sample.first, world.sample.second, None, world.sample.second):
         change = world.change(wanted)
         send(world.api, change)
-        seen = None if change.after is None else world.sample.kind.visible(change.after)
+        seen = None if change.after is None else world.sample.kind.reads.as_read(change.after)
         assert world.live == seen
         assert wanted is None or world.change(wanted).after == seen
 
@@ -206,7 +206,7 @@ def test_what_was_exported_declares_the_same(world: World, tmp_path: Path) -> No
     found = load(folder)
     require_valid(found.findings)
     again = found.objects[world.sample.address].spec
-    assert world.sample.kind.overlay(again, world.live) == world.live
+    assert world.sample.kind.writes.merge_with_live(again, world.live) == world.live
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -217,7 +217,7 @@ def test_a_change_can_be_taken_back(action: Action, world: World) -> None:
     assert change.inverse().inverse()[:3] == change[:3]
     send(world.api, change)
     send(world.api, change.inverse())
-    undo = world.sample.kind.undo(change)
+    undo = world.sample.kind.writes.undo(change)
     assert undo in Undo
     if undo is Undo.FULL or action is not Action.DELETE:
         assert world.live == before
@@ -228,8 +228,12 @@ def test_what_a_spec_names_is_declared_or_always_there(sample: Sample) -> None:
     for spec in (sample.first, sample.second):
         for ref in references(sample.address, spec):
             kind = all_kinds()[ref.kind]
-            assert ref.kind in sample.kind.refers_to | {sample.address.kind}
-            known = ref in there or ref.id in kind.always or ref.kind in sample.kind.tolerates
+            assert ref.kind in sample.kind.links.refers_to | {sample.address.kind}
+            known = (
+                ref in there
+                or ref.id in kind.reads.builtin_ids
+                or ref.kind in sample.kind.links.may_dangle
+            )
             assert known or ref.id in {"pve", "local"}
 
 
@@ -239,7 +243,7 @@ def test_needs_are_enough_and_none_is_too_much(
 ) -> None:
     """A token with all of them succeeds; with any one missing it is refused for that."""
     change = world.prepared(action)
-    needs = list(world.sample.kind.needs(change, access_table(read(world.api))))
+    needs = list(world.sample.kind.writes.needs(change, access_table(read(world.api))))
     assert needs
     world.api.send(request("POST", "access", "users", userid="limited@pve"))
     world.api.send(request("POST", "access", "users", "limited@pve", "token", "t1"))

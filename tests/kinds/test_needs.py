@@ -24,7 +24,7 @@ JOB = {"schedule": "02:30", "storage": "local", "guests": [9001]}
 
 
 def spec(kind: str, name: str, table: dict[str, Any], parent: str = "") -> Any:
-    return all_kinds()[kind].overlay(declared(kind, name, table, parent), None)
+    return all_kinds()[kind].writes.merge_with_live(declared(kind, name, table, parent), None)
 
 
 def between(kind: str, name: str, *tables: dict[str, Any] | None, parent: str = "") -> Change:
@@ -93,7 +93,7 @@ def test_needs_are_enough_and_necessary(folder: Path, wanted: Change) -> None:
     if wanted.before is not None:
         send_all(SandboxApi(folder), wanted._replace(before=None, after=wanted.before))
     kind = all_kinds()[wanted.address.kind]
-    needed = [pair for need in kind.needs(wanted, AccessTable()) for pair in need.any_of[0]]
+    needed = [pair for need in kind.writes.needs(wanted, AccessTable()) for pair in need.any_of[0]]
     for number, left_out in enumerate(needed):
         copy = Path(shutil.copytree(folder, folder.with_name(f"without-{number}")))
         with pytest.raises(RequestRefused) as refused:

@@ -74,7 +74,7 @@ def test_a_guest_that_moves_takes_one_request_for_both_pools() -> None:
 
 def test_requests_say_who_moves_and_who_comes() -> None:
     def titles(*changes: Change) -> list[str]:
-        return [KIND.title(pieces) for _, pieces in carried(*changes)]
+        return [KIND.writes.title(pieces) for _, pieces in carried(*changes)]
 
     assert titles(update("a", pool(101), pool()), update("b", None, pool(101, 102))) == [
         "create pool b",
@@ -168,16 +168,18 @@ def test_a_target_that_takes_a_guest_brings_the_pool_that_loses_it() -> None:
 def test_a_guest_in_two_pools_is_a_mistake() -> None:
     source = Source("pools.toml", 1)
     desired = {Address("pool", name): Declared(pool(101), source) for name in ("a", "b")}
-    found = list(KIND.review(desired))
+    found = list(KIND.checks.declared_kind(desired))
     assert [(f.code, str(f.address)) for f in found] == [("POOL_TWICE", "pool.b")]
 
 
 def test_a_member_that_is_hidden_is_taken_out_and_added_again() -> None:
     wanted = update("dev", pool(1), pool(1, 4711))
-    away, again = KIND.remedy(wanted, "update pools failed: VM 4711 is already a pool member")
+    away, again = KIND.writes.fallbacks(
+        wanted, "update pools failed: VM 4711 is already a pool member"
+    )
     assert requests(away) == [("PUT", "/pools", {"poolid": "dev", "vms": "4711", "delete": "1"})]
     assert requests(again) == [("PUT", "/pools", {"poolid": "dev", "vms": "4711"})]
-    assert not KIND.remedy(wanted, "pool 'dev' does not exist")
+    assert not KIND.writes.fallbacks(wanted, "pool 'dev' does not exist")
 
 
 def test_guests_that_do_not_exist_and_grants_on_empty_pools_are_said() -> None:
@@ -188,7 +190,7 @@ def test_guests_that_do_not_exist_and_grants_on_empty_pools_are_said() -> None:
         Address("acl", "/pool/dev|user:a@pve|PVEVMUser"): all_kinds()["acl"].spec(),
     }
     facts = Facts(guests={9000: Guest(9000, "vm", "qemu", "n")}, nodes=("n",))
-    found = [(f.code, str(f.address)) for f in KIND.survey(planned, facts)]
+    found = [(f.code, str(f.address)) for f in KIND.checks.planned_state(planned, facts)]
     assert found == [("NO_SUCH_GUEST", "pool.dev"), ("EMPTY_POOL", "pool.void")]
 
 
@@ -200,4 +202,4 @@ def test_bad_names(name: str) -> None:
 
 def test_an_exported_pool_reads_back() -> None:
     spec = pool(101, comment="c", storages=("local",))
-    assert declared("pool", "dev", KIND.export("dev", spec)) == spec
+    assert declared("pool", "dev", KIND.toml.export("dev", spec)) == spec

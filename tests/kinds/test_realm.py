@@ -30,14 +30,14 @@ def seen(name: str, **answer: Any) -> RealmSpec:
     index = request("GET", "access", "domains")
     detail = request("GET", "access", "domains", name)
     rows = [{"realm": name, "type": answer["type"]}]
-    ((_, found),) = KIND.read({index: rows, detail: answer})
+    ((_, found),) = KIND.reads.parse({index: rows, detail: answer})
     assert isinstance(found, RealmSpec)
     return found
 
 
 def test_what_is_not_declared_is_cleared() -> None:
     live = seen("ldap", **LDAP, comment="old", secure=1, verify=0)
-    after = KIND.overlay(spec("ldap", **LDAP, comment="new"), live)
+    after = KIND.writes.merge_with_live(spec("ldap", **LDAP, comment="new"), live)
     assert requests(change("realm", "ldap", live, after)) == [
         ("PUT", "/access/domains/ldap", {"comment": "new", "delete": "secure"})
     ]
@@ -45,13 +45,13 @@ def test_what_is_not_declared_is_cleared() -> None:
 
 def test_built_in_realms_take_options_and_stay() -> None:
     live = seen("pam", type="pam", comment="Linux PAM standard authentication", plugin="x")
-    assert KIND.overlay(spec("pam"), live) == live
-    after = KIND.overlay(spec("pam", comment="People", default=True), live)
+    assert KIND.writes.merge_with_live(spec("pam"), live) == live
+    after = KIND.writes.merge_with_live(spec("pam", comment="People", default=True), live)
     assert requests(change("realm", "pam", live, after)) == [
         ("PUT", "/access/domains/pam", {"comment": "People", "default": "1"})
     ]
-    assert KIND.built_in("pam", live)
-    assert KIND.always == {"pam", "pve"}
+    assert KIND.reads.is_builtin("pam", live)
+    assert KIND.reads.builtin_ids == {"pam", "pve"}
 
 
 def test_a_new_default_takes_it_from_the_old_one_in_the_same_request() -> None:
@@ -59,7 +59,7 @@ def test_a_new_default_takes_it_from_the_old_one_in_the_same_request() -> None:
     new = spec("rb", **OPENID)
     live: dict[Address, Spec] = {Address("realm", "ra"): old, Address("realm", "rb"): new}
     gains = change("realm", "rb", new, spec("rb", **OPENID, default=True))
-    (loses,) = KIND.along(gains, live)
+    (loses,) = KIND.writes.coupled_changes(gains, live)
     assert loses.address == Address("realm", "ra")
     ((sent, changes),) = carried(gains, loses)
     assert (sent.target, dict(sent.params)) == ("/access/domains/rb", {"default": "1"})
@@ -83,21 +83,25 @@ def test_two_defaults_are_a_mistake() -> None:
         Address("realm", "ra"): spec("ra", **LDAP, default=True),
         Address("realm", "rb"): spec("rb", **OPENID, default=True),
     }
-    found = [f.code for a, s in desired.items() for f in KIND.check(a.id, s, desired)]
+    found = [
+        f.code for a, s in desired.items() for f in KIND.checks.declared_object(a.id, s, desired)
+    ]
     assert found == ["REALM_DEFAULT_TWICE"]
 
 
 def test_passwords_and_client_keys_are_references_and_never_read() -> None:
     table = {**OPENID, "client_key": {"env": "KEY"}}
-    made = KIND.overlay(spec("sso", **table), None)
+    made = KIND.writes.merge_with_live(spec("sso", **table), None)
     ((_, _, params),) = requests(change("realm", "sso", None, made))
     assert params["client-key"] == SecretRef(env="KEY")
     answer = {"type": "openid", "issuer-url": "https://sso.example.com", "client-id": "pve"}
     live = seen("sso", **answer, **{"client-key": "t0psecret"})
     assert "t0psecret" not in str(live)
-    assert KIND.overlay(spec("sso", **table), live) == live == KIND.visible(made)
+    assert (
+        KIND.writes.merge_with_live(spec("sso", **table), live) == live == KIND.reads.as_read(made)
+    )
     without = seen("sso", **answer)
-    after = KIND.overlay(spec("sso", **table), without)
+    after = KIND.writes.merge_with_live(spec("sso", **table), without)
     assert requests(change("realm", "sso", without, after)) == [
         ("PUT", "/access/domains/sso", {"client-key": SecretRef(env="KEY")})
     ]
@@ -106,7 +110,7 @@ def test_passwords_and_client_keys_are_references_and_never_read() -> None:
 def test_a_yubico_key_is_left_alone() -> None:
     live = seen("ldap", **LDAP, tfa="type=yubico,id=1,key=s3cret")
     assert "s3cret" not in str(live)
-    assert KIND.overlay(spec("ldap", **LDAP), live) == live
+    assert KIND.writes.merge_with_live(spec("ldap", **LDAP), live) == live
     with pytest.raises(ValueError, match="tfa holds a secret key"):
         spec("ldap", **LDAP, tfa={"type": "yubico", "id": "1", "key": "k"})
 
@@ -115,10 +119,13 @@ def test_the_type_and_the_username_claim_are_replaced_only_when_allowed() -> Non
     live = seen("sso", type="openid", **{"issuer-url": "https://a", "client-id": "b"})
     table = {"type": "openid", "issuer_url": "https://a", "client_id": "b"}
     wanted = change(
-        "realm", "sso", live, KIND.overlay(spec("sso", **table, username_claim="upn"), live)
+        "realm",
+        "sso",
+        live,
+        KIND.writes.merge_with_live(spec("sso", **table, username_claim="upn"), live),
     )
     user: dict[Address, Spec] = {Address("user", "kim@sso"): all_kinds()["user"].spec()}
-    (finding,) = KIND.refuse(wanted, user)
+    (finding,) = KIND.checks.change(wanted, user)
     assert finding.allow == "REPLACE=realm.sso"
     assert "user.kim@sso" not in finding.message, "Proxmox VE keeps the users of a realm"
     assert [sent[0] for sent in requests(wanted)] == ["DELETE", "POST"]
@@ -126,17 +133,17 @@ def test_the_type_and_the_username_claim_are_replaced_only_when_allowed() -> Non
 
 def test_a_realm_with_a_bind_password_does_not_come_back() -> None:
     bound = seen("ldap", **LDAP, bind_dn="cn=x")
-    assert KIND.undo(change("realm", "ldap", bound, None)) is Undo.NONE
-    assert KIND.undo(change("realm", "ldap", seen("ldap", **LDAP), None)) is Undo.FULL
+    assert KIND.writes.undo(change("realm", "ldap", bound, None)) is Undo.NONE
+    assert KIND.writes.undo(change("realm", "ldap", seen("ldap", **LDAP), None)) is Undo.FULL
 
 
 def test_a_realm_that_proxmox_cannot_read_is_explained() -> None:
     index = request("GET", "access", "domains")
     rows = {index: [{"realm": "rr", "type": None}]}
-    assert KIND.details(rows, frozenset()) == ()
-    ((_, broken),) = KIND.read(rows)
+    assert KIND.reads.details(rows, frozenset()) == ()
+    ((_, broken),) = KIND.reads.parse(rows)
     with pytest.raises(ValueError, match="cannot read this realm"):
-        KIND.overlay(spec("rr", **LDAP), broken)
+        KIND.writes.merge_with_live(spec("rr", **LDAP), broken)
 
 
 @pytest.mark.parametrize(
@@ -193,17 +200,19 @@ def test_a_sync_job_of_another_realm_is_made_anew() -> None:
         "DELETE",
         "POST",
     ]
-    assert list(SYNC.owners("nightly", after)) == [Address("realm", "ad")]
+    assert list(SYNC.links.owners("nightly", after)) == [Address("realm", "ad")]
 
 
 def test_a_backup_job_and_a_sync_job_cannot_have_one_id() -> None:
     job = declared("realm_sync", "nightly", {"schedule": "03:00"}, "ldap")
     backup = declared("backup", "nightly", {"schedule": "03:00", "all": True})
     here, there = Address("realm_sync", "nightly"), Address("backup", "nightly")
-    assert [f.code for f in SYNC.check("nightly", job, {there: backup})] == ["JOB_ID_TWICE"]
+    assert [f.code for f in SYNC.checks.declared_object("nightly", job, {there: backup})] == [
+        "JOB_ID_TWICE"
+    ]
     made = change("realm_sync", "nightly", None, job)
-    assert [f.code for f in SYNC.refuse(made, {there: backup})] == ["JOB_ID_TWICE"]
-    refuse = all_kinds()["backup"].refuse
+    assert [f.code for f in SYNC.checks.change(made, {there: backup})] == ["JOB_ID_TWICE"]
+    refuse = all_kinds()["backup"].checks.change
     found = refuse(change("backup", "nightly", None, backup), {here: job})
     assert [f.code for f in found] == ["JOB_ID_TWICE"]
 
@@ -212,9 +221,11 @@ def test_only_directories_can_be_synced() -> None:
     job = declared("realm_sync", "nightly", {"schedule": "03:00"}, "sso")
     state: dict[Address, Spec] = {Address("realm", "sso"): spec("sso", **OPENID)}
     made = change("realm_sync", "nightly", None, job)
-    assert [f.code for f in SYNC.check("nightly", job, state)] == ["REALM_NOT_SYNCED"]
-    assert [f.code for f in SYNC.refuse(made, state)] == ["REALM_NOT_SYNCED"]
-    assert not list(SYNC.refuse(made, {Address("realm", "sso"): spec("ldap", **LDAP)}))
+    assert [f.code for f in SYNC.checks.declared_object("nightly", job, state)] == [
+        "REALM_NOT_SYNCED"
+    ]
+    assert [f.code for f in SYNC.checks.change(made, state)] == ["REALM_NOT_SYNCED"]
+    assert not list(SYNC.checks.change(made, {Address("realm", "sso"): spec("ldap", **LDAP)}))
 
 
 @pytest.mark.parametrize(

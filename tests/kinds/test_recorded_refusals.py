@@ -102,7 +102,7 @@ def test_every_other_recorded_refusal_cannot_come_up() -> None:
 
 
 def test_a_missing_storage_without_type_is_no_request_but_an_error() -> None:
-    overlay = all_kinds()["storage"].overlay
+    overlay = all_kinds()["storage"].writes.merge_with_live
     with pytest.raises(ValueError, match="does not exist; give it a type"):
         overlay(declared("storage", "x1", {"content": ["backup"]}), None)
 
@@ -112,11 +112,15 @@ def test_a_missing_storage_without_type_is_no_request_but_an_error() -> None:
 )
 def test_a_change_of_a_fixed_option_is_explained_and_refused(table: dict[str, Any]) -> None:
     kind = all_kinds()["storage"]
-    usb = kind.overlay(declared("storage", "usb", {"type": "dir", "path": "/mnt/usb"}), None)
-    wanted = change("storage", "usb", usb, kind.overlay(declared("storage", "usb", table), usb))
+    usb = kind.writes.merge_with_live(
+        declared("storage", "usb", {"type": "dir", "path": "/mnt/usb"}), None
+    )
+    wanted = change(
+        "storage", "usb", usb, kind.writes.merge_with_live(declared("storage", "usb", table), usb)
+    )
     entry = Address("acl", "/storage/usb|user:a@pve|R")
     acl = all_kinds()["acl"].spec()
-    (volumes, finding) = kind.refuse(wanted, {Address("storage", "usb"): usb, entry: acl})
+    (volumes, finding) = kind.checks.change(wanted, {Address("storage", "usb"): usb, entry: acl})
     assert volumes.code == "VOLUMES_STAY"
     assert (finding.code, finding.severity, finding.allow) == (
         "REPLACE",
@@ -124,7 +128,7 @@ def test_a_change_of_a_fixed_option_is_explained_and_refused(table: dict[str, An
         "REPLACE=storage.usb",
     )
     assert str(entry) in finding.message
-    made = [(c.before is None, c.after is None) for c in kind.split(wanted)]
+    made = [(c.before is None, c.after is None) for c in kind.writes.split(wanted)]
     assert made == [(False, True), (True, False)]
 
 
@@ -155,9 +159,11 @@ def test_what_does_not_fit_the_live_type_is_refused_in_the_plan(
     table: dict[str, Any], words: str
 ) -> None:
     kind = all_kinds()["storage"]
-    usb = kind.overlay(declared("storage", "usb", {"type": "dir", "path": "/mnt/usb"}), None)
+    usb = kind.writes.merge_with_live(
+        declared("storage", "usb", {"type": "dir", "path": "/mnt/usb"}), None
+    )
     with pytest.raises(ValueError, match=words):
-        kind.overlay(declared("storage", "usb", table), usb)
+        kind.writes.merge_with_live(declared("storage", "usb", table), usb)
 
 
 @pytest.mark.parametrize(

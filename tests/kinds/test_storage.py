@@ -25,7 +25,7 @@ PBS = {
 
 def seen(**row: Any) -> StorageSpec:
     """A storage as PVE answers it."""
-    ((_, spec),) = KIND.read({STORAGES: [{"storage": "x1", **row}]})
+    ((_, spec),) = KIND.reads.parse({STORAGES: [{"storage": "x1", **row}]})
     assert isinstance(spec, StorageSpec)
     return spec
 
@@ -38,7 +38,7 @@ def spec(name: str, **table: Any) -> StorageSpec:
 
 def test_only_what_is_given_is_managed() -> None:
     live = seen(type="dir", path="/mnt/x", content="iso,backup", nodes="b,a", disable=1)
-    after = KIND.overlay(spec("x1", keep={"last": 3, "weekly": 0}), live)
+    after = KIND.writes.merge_with_live(spec("x1", keep={"last": 3, "weekly": 0}), live)
     assert requests(change("storage", "x1", live, after)) == [
         ("PUT", "/storage/x1", {"prune-backups": "keep-last=3"})
     ]
@@ -47,17 +47,19 @@ def test_only_what_is_given_is_managed() -> None:
 def test_the_order_of_content_and_nodes_says_nothing() -> None:
     live = seen(type="dir", path="/mnt/x", content="iso,backup", nodes="b,a")
     wanted = spec("x1", content=["backup", "iso"], nodes=["a", "b", "a"])
-    assert KIND.overlay(wanted, live) == live
+    assert KIND.writes.merge_with_live(wanted, live) == live
 
 
 def test_what_proxmox_adds_by_itself_is_no_drift() -> None:
     live = seen(type="nfs", server="a", export="/v", path="/mnt/pve/x1", content="images", shared=1)
-    assert KIND.overlay(spec("x1", type="nfs", server="a", export="/v"), live) == live
-    assert KIND.overlay(spec("x1", mkdir=True, disable=False), live) == live
+    assert (
+        KIND.writes.merge_with_live(spec("x1", type="nfs", server="a", export="/v"), live) == live
+    )
+    assert KIND.writes.merge_with_live(spec("x1", mkdir=True, disable=False), live) == live
 
 
 def test_a_new_storage_is_sent_with_its_secrets_by_reference() -> None:
-    after = KIND.overlay(spec("pbs1", **PBS), None)
+    after = KIND.writes.merge_with_live(spec("pbs1", **PBS), None)
     ((method, target, params),) = requests(change("storage", "pbs1", None, after))
     assert (method, target) == ("POST", "/storage")
     assert params == {
@@ -72,33 +74,36 @@ def test_a_new_storage_is_sent_with_its_secrets_by_reference() -> None:
 
 
 def test_a_secret_is_sent_again_only_when_it_was_changed() -> None:
-    live = KIND.visible(KIND.overlay(spec("pbs1", **PBS), None))
-    wanted = KIND.overlay(spec("pbs1", **PBS), live)
+    live = KIND.reads.as_read(KIND.writes.merge_with_live(spec("pbs1", **PBS), None))
+    wanted = KIND.writes.merge_with_live(spec("pbs1", **PBS), live)
     assert wanted == live
-    assert KIND.with_secrets is not None
-    again = KIND.with_secrets(wanted, KIND.secrets(spec("pbs1", **PBS)))
+    assert KIND.secrets.with_sent is not None
+    again = KIND.secrets.with_sent(wanted, KIND.secrets.sent(spec("pbs1", **PBS)))
     rotation = change("storage", "pbs1", live, again)
     assert requests(rotation) == [("PUT", "/storage/pbs1", {"password": SecretRef(env="PBS")})]
-    assert KIND.undo(rotation) is Undo.LOSSY
+    assert KIND.writes.undo(rotation) is Undo.LOSSY
     assert requests(rotation.inverse()) == []
 
 
 def test_a_missing_key_is_set_and_can_be_taken_away_again() -> None:
     live = seen(type="pbs", server="a", datastore="d", content="backup", shared=1)
     wanted = spec("x1", encryption_key={"file": "key"})
-    setting = change("storage", "x1", live, KIND.overlay(wanted, live))
+    setting = change("storage", "x1", live, KIND.writes.merge_with_live(wanted, live))
     assert requests(setting) == [("PUT", "/storage/x1", {"encryption-key": SecretRef(file="key")})]
-    assert KIND.undo(setting) is Undo.FULL
+    assert KIND.writes.undo(setting) is Undo.FULL
     assert requests(setting.inverse()) == [("PUT", "/storage/x1", {"delete": "encryption-key"})]
     keyed = seen(
         type="pbs", server="a", datastore="d", content="backup", **{"encryption-key": "aa:bb"}
     )
-    assert KIND.overlay(wanted, keyed) == keyed
+    assert KIND.writes.merge_with_live(wanted, keyed) == keyed
     clearing = change(
-        "storage", "x1", keyed, KIND.overlay(spec("x1", unset=["encryption_key"]), keyed)
+        "storage",
+        "x1",
+        keyed,
+        KIND.writes.merge_with_live(spec("x1", unset=["encryption_key"]), keyed),
     )
     assert requests(clearing) == [("PUT", "/storage/x1", {"delete": "encryption-key"})]
-    assert KIND.undo(clearing) is Undo.NONE
+    assert KIND.writes.undo(clearing) is Undo.NONE
 
 
 @pytest.mark.parametrize(
@@ -113,20 +118,20 @@ def test_a_missing_key_is_set_and_can_be_taken_away_again() -> None:
     ],
 )
 def test_a_storage_with_a_secret_does_not_come_back(row: dict[str, Any], undo: Undo) -> None:
-    assert KIND.undo(change("storage", "x1", seen(**row), None)) is undo
+    assert KIND.writes.undo(change("storage", "x1", seen(**row), None)) is undo
 
 
 def test_nodes_of_local_are_dropped_as_proxmox_drops_them() -> None:
     wanted = spec("local", content=["iso"], nodes=["pve01"])
     live = seen(type="dir", path="/var/lib/vz", content="iso")
-    assert KIND.overlay(wanted, live) == live
-    (finding,) = KIND.check("local", wanted, {})
+    assert KIND.writes.merge_with_live(wanted, live) == live
+    (finding,) = KIND.checks.declared_object("local", wanted, {})
     assert finding.code == "IGNORED_OPTION"
 
 
 def test_a_replaced_storage_gets_its_secrets_again() -> None:
-    live = KIND.visible(KIND.overlay(spec("pbs1", **PBS), None))
-    after = KIND.overlay(spec("pbs1", **{**PBS, "datastore": "other"}), live)
+    live = KIND.reads.as_read(KIND.writes.merge_with_live(spec("pbs1", **PBS), None))
+    after = KIND.writes.merge_with_live(spec("pbs1", **{**PBS, "datastore": "other"}), live)
     delete, create = requests(change("storage", "pbs1", live, after))
     assert delete == ("DELETE", "/storage/pbs1", {})
     assert create[0] == "POST"
@@ -134,12 +139,12 @@ def test_a_replaced_storage_gets_its_secrets_again() -> None:
 
 
 def test_an_lvm_storage_names_the_storage_below_it() -> None:
-    lvm = KIND.overlay(spec("l1", type="lvm", vgname="vg0", base="san:lun0"), None)
-    assert list(KIND.references("l1", lvm)) == [Address("storage", "san")]
+    lvm = KIND.writes.merge_with_live(spec("l1", type="lvm", vgname="vg0", base="san:lun0"), None)
+    assert list(KIND.links.references("l1", lvm)) == [Address("storage", "san")]
 
 
 def test_a_plan_keeps_references_and_reads_back() -> None:
-    after = KIND.overlay(spec("pbs1", **PBS), None)
+    after = KIND.writes.merge_with_live(spec("pbs1", **PBS), None)
     assert StorageSpec.model_validate(after.to_json()) == after
     assert after.to_json()["secrets"] == {"password": {"env": "PBS"}}
 
@@ -147,9 +152,9 @@ def test_a_plan_keeps_references_and_reads_back() -> None:
 def test_esxi_needs_its_password_only_when_it_is_made() -> None:
     table = {"type": "esxi", "server": "a", "username": "root"}
     with pytest.raises(ValueError, match="needs password"):
-        KIND.overlay(spec("e1", **table), None)
+        KIND.writes.merge_with_live(spec("e1", **table), None)
     live = seen(**table, content="import")
-    assert KIND.overlay(spec("e1", **table), live) == live
+    assert KIND.writes.merge_with_live(spec("e1", **table), live) == live
 
 
 @pytest.mark.parametrize(

@@ -30,14 +30,14 @@ def row(name: str, table: type[BaseModel]) -> str:
 
 def test_the_reference_says_of_each_key_what_becomes_of_it() -> None:
     text = DOCUMENT.read_text()
-    missing = [line for n, k in all_kinds().items() if (line := row(n, k.table)) not in text]
+    missing = [line for n, k in all_kinds().items() if (line := row(n, k.toml.table)) not in text]
     assert not missing, "\n".join(missing)
 
 
 @pytest.mark.parametrize("name", all_kinds())
 def test_the_schema_says_it_too(name: str) -> None:
     definitions = schema()["$defs"]
-    table = all_kinds()[name].table
+    table = all_kinds()[name].toml.table
     for key, one in rules(table).items():
         if one.rule is not Rule.REQUIRED:
             described = definitions[table.__name__]["properties"][key]["description"]
@@ -74,6 +74,6 @@ def test_what_no_empty_value_clears_is_unset_by_name(tmp_path: Path, text: str, 
 
 
 def test_a_table_without_unset_has_nothing_to_check() -> None:
-    check_unset(all_kinds()["user"].table())
+    check_unset(all_kinds()["user"].toml.table())
     with pytest.raises(InvalidValue):
-        check_unset(all_kinds()["realm"].table.model_validate({"unset": ["nothing"]}))
+        check_unset(all_kinds()["realm"].toml.table.model_validate({"unset": ["nothing"]}))

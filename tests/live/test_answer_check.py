@@ -219,8 +219,8 @@ def test_every_recorded_answer_fits() -> None:
 
 def test_every_list_of_a_kind_has_a_shape() -> None:
     for kind in all_kinds().values():
-        for asked in kind.reads:
-            assert f"{asked.target}" in {*kind.answers, *BESIDE_THE_KINDS}, asked
+        for asked in kind.reads.requests:
+            assert f"{asked.target}" in {*kind.reads.answer_shapes, *BESIDE_THE_KINDS}, asked
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_an_imported_cluster_has_nothing_to_do(
     kinds = [
         kind.name
         for kind in all_kinds().values()
-        if all(any(path.startswith(get.target) for path in paths) for get in kind.reads)
+        if all(any(path.startswith(get.target) for path in paths) for get in kind.reads.requests)
     ]
     assert len(kinds) >= 9
     live = read_live(cassette_api(name), kinds, {})

@@ -27,7 +27,7 @@ def needs_of(state: dict[Address, Spec]) -> list[Need]:
         one
         for address, spec in state.items()
         for before, after in ((None, spec), (spec, spec), (spec, None))
-        for one in kind_of(address).needs(Change(address, before, after, reason), table)
+        for one in kind_of(address).writes.needs(Change(address, before, after, reason), table)
     ]
 
 

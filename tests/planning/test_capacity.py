@@ -28,7 +28,9 @@ def test_the_size_of_user_cfg_is_foreseen(shape: str, tmp_path: Path) -> None:
     for address, spec in state.items():
         objects[address.kind].append((address.id, spec))
     foreseen = sum(
-        kind.weigh(objects[name]) for name, kind in kinds.items() if kind.lock == "user.cfg"
+        kind.writes.file_size(objects[name])
+        for name, kind in kinds.items()
+        if kind.writes.lock == "user.cfg"
     )
     size = (folder / "user.cfg").stat().st_size
     assert size * 0.98 <= foreseen <= size * 1.05

@@ -19,6 +19,7 @@ from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user.table import UserSpec
+from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Waiver
 from reconciler.model.finding import Finding, Severity, Source
@@ -281,8 +282,7 @@ def test_an_entry_said_to_do_nothing_can_be_taken_out_without_anybody_noticing(
     for finding in lint(LintContext(state, table, paths=PATHS)):
         if finding.code in ("LINT_NO_EFFECT", "LINT_REPEATS", "LINT_NOACCESS_IDLE"):
             assert finding.address is not None
-            path, who, role = finding.address.id.split("|")
-            kind, _, name = who.partition(":")
+            path, kind, name, role = AclEntry.parse(finding.address.id)
             less = full.copy()
             del less.acl[path][kind][name][role]
             for one in (*USERS, *TOKENS):

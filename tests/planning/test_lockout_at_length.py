@@ -19,6 +19,7 @@ from reconciler.errors import RequestRefused
 from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user.table import UserSpec
+from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan
@@ -88,10 +89,9 @@ def _hangs(address: Address, gone: set[str], kept: Mapping[Address, Spec]) -> bo
     if address.kind == "token":
         return address.id.partition("!")[0] in gone
     if address.kind == "acl":
-        _, who, role = address.id.split("|")
-        kind, _, name = who.partition(":")
-        missing = Address(kind, name) not in kept or name.partition("!")[0] in gone
-        return missing or (role in ROLES and Address("role", role) not in kept)
+        entry = AclEntry.parse(address.id)
+        missing = entry.holder not in kept or entry.principal.partition("!")[0] in gone
+        return missing or (entry.role in ROLES and Address("role", entry.role) not in kept)
     return False
 
 

@@ -184,6 +184,6 @@ def access_state(api: Api) -> dict[Address, Spec]:
     return {
         address: spec
         for address, spec in state.items()
-        if not all_kinds()[address.kind].built_in(address.id, spec)
+        if not all_kinds()[address.kind].reads.is_builtin(address.id, spec)
         and address.id != "root@pam!bootstrap"
     }

@@ -10,7 +10,7 @@ from reconciler.access.analysis.affected import Affected, affected_principals, o
 from reconciler.access.analysis.effects import AccessDifference, names
 from reconciler.access.analysis.equivalence import equivalence_classes
 from reconciler.access.contents import GROUP, TOKEN, USER
-from reconciler.access.delta import Delta, EntryKey
+from reconciler.access.delta import Delta
 from reconciler.access.evaluate import index_of
 from reconciler.access.login import active
 from reconciler.access.path_index import PathIndex
@@ -136,7 +136,7 @@ def _survives(ends: Ends, side: IdentityTrace, path: str, lost: Iterable[str]) -
         if judged.effect is not EntryEffect.DECIDES:
             continue
         given = ends.before.roles[entry.role] & wanted
-        key = EntryKey(entry.path, entry.kind, entry.principal, entry.role)
+        key = entry.key
         gone = (
             key in ends.delta.entries
             or not given <= ends.after.roles.get(entry.role, frozenset())
@@ -236,7 +236,7 @@ def _old_grants(ends: Ends, found: Sequence[AccessDifference]) -> Iterator[Unexp
                 entry
                 for entry in _deciding(decision)
                 if entry.kind == USER
-                and EntryKey(entry.path, USER, user, entry.role) not in ends.delta.entries
+                and entry.key._replace(principal=user) not in ends.delta.entries
             )
         if entries:
             where = ends.paths.ordered(path for one in gains for path in one.cell.paths)

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from reconciler.access.contents import ROOT, TOKEN, USER, Principal, split_token
-from reconciler.access.delta import Delta, EntryKey, Member, Sides, apply_delta
+from reconciler.access.delta import Delta, Member, Sides, apply_delta
 from reconciler.access.escalation.step import FRESH, EscalationStep, Technique
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.explain.explain import deciding
 from reconciler.access.table import AccessTable
 from reconciler.access.trace import trace_decision
+from reconciler.model.acl_entry import AclEntry
 
 
 class Useful(NamedTuple):
@@ -96,12 +97,12 @@ class AttackerState:
         apply_delta(self.table, delta)
         self._done.append(delta)
 
-    def _administrator(self, who: str, path: str) -> Mapping[EntryKey, Sides[bool]]:
+    def _administrator(self, who: str, path: str) -> Mapping[AclEntry, Sides[bool]]:
         """For a token its user gets the entry, too: whoever may grant may grant to both."""
         split = split_token(who)
         named = [(USER, who)] if split is None else [(TOKEN, who), (USER, split[0])]
         return {
-            EntryKey(path, kind, name, "Administrator"): (self._flag(path, kind, name), True)
+            AclEntry(path, kind, name, "Administrator"): (self._flag(path, kind, name), True)
             for kind, name in named
         }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
-from reconciler.access.delta import Delta, EntryKey, apply_delta
+from reconciler.access.delta import Delta, apply_delta
 from reconciler.access.evaluate import own_privileges, roles
 from reconciler.access.explain.call import Missing
 from reconciler.access.explain.remediation import (
@@ -56,7 +56,7 @@ def apply_remediation(table: AccessTable, remedy: Remediation) -> None:
         table.roles[remedy.role.name] = frozenset(remedy.role.privileges)
     for entries, there in ((remedy.remove, False), (remedy.add, True)):
         for entry in entries:
-            key = EntryKey(entry.path, entry.kind, entry.principal, entry.role)
+            key = entry.key
             sides = (None, entry.propagate) if there else (entry.propagate, None)
             apply_delta(table, Delta(entries={key: sides}))
 

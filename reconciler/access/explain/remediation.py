@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
-from reconciler.access.delta import Delta, EntryKey, apply_delta
+from reconciler.access.delta import Delta, apply_delta
 from reconciler.access.evaluate import own_privileges, privileges, roles
 from reconciler.access.index import NO_ACCESS
 from reconciler.access.review.privilege_catalog import breadth
@@ -232,7 +232,7 @@ class _Fix:
         return TracedEntry(self._path, *self._holder(identity), role, propagate=leaf)
 
     def _put(self, entry: TracedEntry, *, there: bool) -> None:
-        key = EntryKey(entry.path, entry.kind, entry.principal, entry.role)
+        key = entry.key
         sides = (None, entry.propagate) if there else (entry.propagate, None)
         apply_delta(self._trial, Delta(entries={key: sides}))
 

@@ -18,6 +18,7 @@ from reconciler.access.review.comparison import (
 )
 from reconciler.access.review.profiles import Holdings, holdings
 from reconciler.access.table import AccessTable
+from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired, Waiver
 from reconciler.model.finding import Finding
@@ -237,17 +238,14 @@ def _grants(
         for kind, holders in sorted(table.acl[path].items()):
             for principal, roles in sorted(holders.items()):
                 for role, propagate in sorted(roles.items()):
-                    name = f"{path}|{kind}:{principal}|{role}"
-                    said = objects.get(Address("acl", name))
+                    entry = AclEntry(path, kind, principal, role)
+                    said = objects.get(entry.address)
                     yield GrantRow(
-                        path,
-                        kind,
-                        principal,
-                        role,
+                        *entry,
                         propagate,
                         str(said.notes.get("reason", "")) if said else "",
                         said.expires if said else 0,
-                        known.is_declared("acl", name),
+                        known.is_declared("acl", str(entry)),
                     )
 
 

@@ -11,7 +11,6 @@ from reconciler.access.escalation.search import escalations
 from reconciler.access.table import AccessTable
 from reconciler.access.trace import EntryEffect, TracedEntry, trace_decision
 from reconciler.cli.access_source import (
-    PRINCIPALS,
     FromFiles,
     PlannedOption,
     check_sources,
@@ -25,6 +24,7 @@ from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
+from reconciler.live.reader import DECIDING
 from reconciler.render.documents.escalation import Ways
 
 
@@ -52,7 +52,7 @@ def escalation(
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         seen = view_access(
-            cluster, settings, from_files=from_files, planned=planned, kinds=PRINCIPALS
+            cluster, settings, from_files=from_files, planned=planned, kinds=DECIDING
         )
         ways = escalations(seen.table)
         meant = frozenset({ROOT, *settings.policy.lockout.break_glass})

@@ -28,13 +28,13 @@ def kinds(common: CommonOptions) -> ExitStatus:
     each that a file does not give."""
     del common
     for name, kind in all_kinds().items():
-        place = kind.place
+        place = kind.toml.place
         outer = f"{place.inside}.NAME." if place.inside else ""
         table = f"[[{place.key}]]" if place.array else f"[{outer}{place.key}.NAME]"
-        summary = (sys.modules[kind.read.__module__].__doc__ or "").splitlines()[0]
+        summary = (sys.modules[kind.reads.parse.__module__].__doc__ or "").splitlines()[0]
         result(f"{name:<11} {table}")
         result(_indented(summary))
-        for rule, keys in by_rule(kind.table).items():
+        for rule, keys in by_rule(kind.toml.table).items():
             result(_indented(f"{_WORDS[rule]}: {', '.join(keys)}", 6))
         result("")
     return ExitStatus.OK

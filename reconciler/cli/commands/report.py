@@ -16,7 +16,7 @@ from reconciler.access.escalation.search import escalations
 from reconciler.access.review.accounts import Age
 from reconciler.access.review.comparison import check
 from reconciler.access.review.review import About, Review, ReviewContext, review
-from reconciler.cli.access_source import POOLS, PRINCIPALS, FromFiles
+from reconciler.cli.access_source import POOLS, FromFiles
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.commit import commit_of
@@ -30,7 +30,7 @@ from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution.secrets.ages import secret_ages
 from reconciler.kinds import access_table
 from reconciler.kinds.shared.reader import EVERYTHING
-from reconciler.live.reader import read_live
+from reconciler.live.reader import DECIDING, read_live
 from reconciler.model.declared import Desired
 from reconciler.model.inventory import Facts
 from reconciler.planning.access_summary import real_paths
@@ -39,7 +39,7 @@ from reconciler.planning.offline import as_live
 from reconciler.render import FORMATS
 from reconciler.render.view import View
 
-KINDS = (*PRINCIPALS, POOLS, "realm")
+KINDS = (*DECIDING, POOLS, "realm")
 
 ENDINGS = {"html": "html", "markdown": "md", "csv": "csv", "json": "json"}
 """Format -> the ending of its file in --out."""

@@ -223,7 +223,9 @@ def settings_keys() -> frozenset[str]:
 def object_keys() -> frozenset[str]:
     """The tables of all other files."""
     kinds = all_kinds().values()
-    return frozenset({kind.place.key for kind in kinds if not kind.place.inside} | set(DIRECTIVES))
+    return frozenset(
+        {kind.toml.place.key for kind in kinds if not kind.toml.place.inside} | set(DIRECTIVES)
+    )
 
 
 def _targets(

@@ -41,7 +41,7 @@ def point_of_no_return(state: RunState, steps: Sequence[Step]) -> str:
     for number in state.announced:
         if state.step(number).was_in_force:
             for change in steps[number].changes:
-                if kind_of(change.address).undo(change) is Undo.NONE:
+                if kind_of(change.address).writes.undo(change) is Undo.NONE:
                     return str(change.address)
     return ""
 

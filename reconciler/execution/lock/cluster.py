@@ -42,7 +42,7 @@ from reconciler.execution.lock.refusals import LEASE, not_finalised, reject_live
 from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import SETTLE, Clock
 from reconciler.kinds.group import GROUPS
-from reconciler.kinds.kind import Reads
+from reconciler.kinds.kind import Answers
 from reconciler.model.api import Api
 from reconciler.model.request import Request, request
 from reconciler.model.run import LockRecord
@@ -103,7 +103,7 @@ class ClusterLock:
         """The reads whose answers `note` wants at the next opportunity."""
         return () if self._is_fresh(LOOK / 2) else (GROUPS,)
 
-    def note(self, answers: Reads, began: float) -> None:
+    def note(self, answers: Answers, began: float) -> None:
         """Take a look from answers that were read from `began` on (Unix seconds); raises Locked."""
         if GROUPS in answers:
             self._check(records_in(answers[GROUPS]), began)

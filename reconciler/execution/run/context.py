@@ -13,7 +13,7 @@ from reconciler.execution.journal.journal import Journal
 from reconciler.execution.journal.replay import reject_broken
 from reconciler.execution.run.observation import dependents
 from reconciler.kinds import all_kinds, kind_of
-from reconciler.kinds.kind import Reads
+from reconciler.kinds.kind import Answers
 from reconciler.kinds.shared.reader import EVERYTHING, Wanted, read_state
 from reconciler.model.address import Address
 from reconciler.model.api import Api
@@ -71,9 +71,9 @@ class Lease(Protocol):
 
     @property
     def questions(self) -> tuple[Request, ...]:
-        """Reads that may go along with others, for `note`."""
+        """Answers that may go along with others, for `note`."""
 
-    def note(self, answers: Reads, began: float) -> None:
+    def note(self, answers: Answers, began: float) -> None:
         """Hear what was read from `began` on (Unix seconds); raises Locked as `renew` does."""
 
 
@@ -94,7 +94,7 @@ class Snapshot(NamedTuple):
     """
 
     state: State
-    answers: Reads
+    answers: Answers
     began: float = 0.0
     read: Wanted = MappingProxyType({})
 
@@ -107,7 +107,7 @@ class Snapshot(NamedTuple):
 
     def digest(self, change: Change) -> str:
         """PVE's digest of the file that holds an object, "" where there is none."""
-        return kind_of(change.address).digest(self.answers, change.address.id)
+        return kind_of(change.address).reads.digest(self.answers, change.address.id)
 
 
 def touched_by(changes: Iterable[Change]) -> Wanted:
@@ -126,7 +126,7 @@ def take_snapshot(api: Api, wanted: Wanted, beside: Iterable[Request] = ()) -> S
 def dependent_kinds(kinds: Iterable[str]) -> Wanted:
     """What has to be read to know all objects that name objects of these kinds."""
     named = set(kinds)
-    return {name: EVERYTHING for name, kind in all_kinds().items() if kind.refers_to & named}
+    return {name: EVERYTHING for name, kind in all_kinds().items() if kind.links.refers_to & named}
 
 
 @dataclass(slots=True)

@@ -35,7 +35,8 @@ def observe(change: Change, state: State) -> Observed:
     if live == left(change, change.after, live):
         return Observed.AFTER
     if any(
-        live == as_shown(change.address, spec) for spec in kind_of(change.address).halfway(change)
+        live == as_shown(change.address, spec)
+        for spec in kind_of(change.address).writes.partial_states(change)
     ):
         return Observed.PARTIAL
     return Observed.CONFLICT
@@ -48,7 +49,7 @@ def left(change: Change, side: Spec | None, live: Spec | None) -> Spec | None:
     makes = change.before is None or change.after is None
     if spec is None or live is None or not makes or type(spec) is not type(live):
         return spec
-    completed: Spec = kind_of(change.address).completed(spec, live)
+    completed: Spec = kind_of(change.address).writes.completed(spec, live)
     return completed
 
 
@@ -76,7 +77,7 @@ def matching_side(
     """
     own = [change for change in changes if change.address == address]
     for change in own:
-        for spec in (change.after, change.before, *kind_of(address).halfway(change)):
+        for spec in (change.after, change.before, *kind_of(address).writes.partial_states(change)):
             if live == left(change, spec, live):
                 return (spec,)
     return ()
@@ -109,7 +110,7 @@ def describe(change: Change, state: State) -> str:
 def created_by_others(change: Change, *, gone_before: bool) -> Conflict:
     """For an object that is as this run wants it, but not by this run; `gone_before`: another run
     came between, so that this one is to be closed first."""
-    if kind_of(change.address).sink(change) is None:
+    if kind_of(change.address).secrets.sink(change) is None:
         return Conflict(
             f"an object was changed concurrently: {change.address} was created by somebody else",
             hint="check it, then run `pvectl plan` again",

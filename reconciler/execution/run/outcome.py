@@ -118,7 +118,7 @@ def _outcome_of_step(step: StepRecord, change: Change) -> Outcome:
         return Outcome.UNKNOWN
     if step.is_complete:
         return Outcome.DONE
-    half = step.was_refused and any(kind_of(change.address).halfway(change))
+    half = step.was_refused and any(kind_of(change.address).writes.partial_states(change))
     return Outcome.UNKNOWN if step.is_touched or half else Outcome.UNTOUCHED
 
 
@@ -203,7 +203,9 @@ def _histories(run: RunState, steps: Sequence[Step]) -> dict[Address, _ObjectHis
             history.after, history.complete = change, complete
             if record.is_touched:
                 history.touched = True
-                history.undo = max(history.undo, kind_of(change.address).undo(change), key=_rank)
+                history.undo = max(
+                    history.undo, kind_of(change.address).writes.undo(change), key=_rank
+                )
             elif record.announced:
                 history.refused.append(change)
     return histories

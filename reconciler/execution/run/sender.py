@@ -52,10 +52,10 @@ def write(
         orders = [OutgoingRequest(number, direction, step.request, step.changes)]
     else:
         kind = kind_of(changes[0].address)
-        pieces = [piece for change in changes for piece in kind.split(change)]
+        pieces = [piece for change in changes for piece in kind.writes.split(change)]
         orders = [
             OutgoingRequest(number, direction, request, carried)
-            for request, carried in kind.requests(pieces)
+            for request, carried in kind.writes.requests(pieces)
         ]
     for position, order in enumerate(orders):
         fresh = sight if position == 0 else run.look(order.changes)
@@ -75,7 +75,7 @@ def _reject_new_dependents(run: RunContext, changes: Sequence[Change], sight: Sn
         other
         for address, others in run.dependents_of(deleted, sight).items()
         for other in others
-        if address not in made & destroyed or other.kind in kind_of(address).drops
+        if address not in made & destroyed or other.kind in kind_of(address).links.silently_deletes
     ]
     if found:
         raise Conflict(
@@ -93,12 +93,12 @@ def _carry_out(run: RunContext, order: OutgoingRequest, sight: Snapshot, *, more
         ways = [
             way
             for change in order.changes
-            for way in kind_of(change.address).remedy(change, refusal.summary)
+            for way in kind_of(change.address).writes.fallbacks(change, refusal.summary)
         ]
         if not ways:
             raise
         for position, way in enumerate(ways):
-            for request, carried in kind_of(way.address).requests([way]):
+            for request, carried in kind_of(way.address).writes.requests([way]):
                 other = OutgoingRequest(order.step, order.direction, request, carried)
                 last = position + 1 == len(ways)
                 _send_until_applied(run, other, run.look(carried), more=more or not last)
@@ -276,7 +276,7 @@ def _may_send_again(failure: PvectlError) -> bool:
 def _deliver(run: RunContext, order: OutgoingRequest, answer: Any) -> None:
     """Deliver the secret in an answer to its sink; it is never stored here."""
     for change in order.changes if _has_sink(order) else ():
-        sink = kind_of(change.address).sink(change)
+        sink = kind_of(change.address).secrets.sink(change)
         if sink is None:
             continue
         _record(run, order, "found")
@@ -295,7 +295,7 @@ def _has_sink(order: OutgoingRequest) -> bool:
     """Whether the answer holds a secret that has to be delivered."""
     if order.direction is Direction.BACK:
         return False
-    return any(kind_of(change.address).sink(change) is not None for change in order.changes)
+    return any(kind_of(change.address).secrets.sink(change) is not None for change in order.changes)
 
 
 def renew_secrets(
@@ -304,11 +304,11 @@ def renew_secrets(
     """Regenerate secrets that were lost before delivery, and deliver the new ones."""
     for change in changes:
         kind = kind_of(change.address)
-        if kind.sink(change) is None:
+        if kind.secrets.sink(change) is None:
             continue
         again = change._replace(before=as_shown(change.address, change.after))
         try:
-            for request, carried in kind.requests([again]):
+            for request, carried in kind.writes.requests([again]):
                 order = OutgoingRequest(number, Direction.FORWARD, request, carried)
                 _send_until_applied(run, order, run.look(carried), more=more)
         except RequestRefused as refusal:
@@ -320,7 +320,7 @@ def renew_secrets(
 def _recreate(run: RunContext, number: int, change: Change, *, more: bool) -> None:
     """Older releases cannot regenerate a secret. The token is new: nothing depends on it yet."""
     for piece in (change.inverse(), change):
-        for request, carried in kind_of(change.address).requests([piece]):
+        for request, carried in kind_of(change.address).writes.requests([piece]):
             order = OutgoingRequest(number, Direction.FORWARD, request, carried)
             deleted = piece.after is None
             _send_until_applied(run, order, run.look(carried), more=more or deleted)

@@ -39,4 +39,4 @@ def _of_run(path: Path) -> Iterator[tuple[str, int]]:
 def _has_new_secret(change: Change) -> bool:
     if change.address.kind != "token" or change.after is None:
         return False
-    return change.before is None or kind_of(change.address).sink(change) is not None
+    return change.before is None or kind_of(change.address).secrets.sink(change) is not None

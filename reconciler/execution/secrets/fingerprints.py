@@ -43,9 +43,9 @@ def secret_references(state: State) -> References:
 
 def _comparable(address: Address, spec: object) -> Mapping[str, SecretRef]:
     kind = kind_of(address)
-    if kind.with_secrets is None:
+    if kind.secrets.with_sent is None:
         return {}
-    return {name: ref for name, ref in kind.secrets(spec).items() if ref.command is None}
+    return {name: ref for name, ref in kind.secrets.sent(spec).items() if ref.command is None}
 
 
 def sent(changes: Iterable[Change]) -> References:

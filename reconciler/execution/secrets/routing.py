@@ -20,7 +20,7 @@ Sinks = Mapping[int, SecretSink]
 
 def token_of(step: Step) -> Address:
     """The object whose new secret the answer to this step holds."""
-    return next(c.address for c in step.changes if kind_of(c.address).sink(c) is not None)
+    return next(c.address for c in step.changes if kind_of(c.address).secrets.sink(c) is not None)
 
 
 def undelivered(run: RunState, steps: Sequence[Step]) -> Mapping[Address, int]:

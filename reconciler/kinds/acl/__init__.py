@@ -10,10 +10,29 @@ from collections.abc import Iterable, Sequence
 
 from reconciler.access.contents import GROUP, TOKEN, USER
 from reconciler.access.table import AccessTable
-from reconciler.kinds.acl.table import AclSpec, AclTable, declare, export, fold, parse_entry, review
-from reconciler.kinds.kind import Kind, Need, Place, Reads
+from reconciler.kinds.acl.table import (
+    AclSpec,
+    AclTable,
+    declare,
+    export,
+    merge_tables,
+    review,
+)
+from reconciler.kinds.kind import (
+    Alarm,
+    Answers,
+    Checks,
+    Kind,
+    Links,
+    Need,
+    Place,
+    Reading,
+    Toml,
+    Writing,
+)
 from reconciler.kinds.shared.answer_shape import FLAG, ID, PATH, WORD, Fields, Rows, one_of
 from reconciler.kinds.shared.field_types import flag, names
+from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Change, Undo
 from reconciler.model.finding import Finding, Severity
@@ -29,17 +48,17 @@ _ENTRY = Fields(
 )
 
 
-def _read(reads: Reads) -> Iterable[tuple[str, AclSpec]]:
+def _parse(answers: Answers) -> Iterable[tuple[str, AclSpec]]:
     flags = (AclSpec(propagate=False), AclSpec(propagate=True))
-    for row in reads[ACL]:
-        name = f"{row['path']}|{row['type']}:{row['ugid']}|{row['roleid']}"
-        yield name, flags[flag(row.get("propagate"), default=True)]
+    for row in answers[ACL]:
+        entry = AclEntry(row["path"], row["type"], row["ugid"], row["roleid"])
+        yield str(entry), flags[flag(row.get("propagate"), default=True)]
 
 
 def _references(name: str, spec: AclSpec) -> Iterable[Address]:
     del spec
-    entry = parse_entry(name)
-    yield Address(entry.kind, entry.principal)
+    entry = AclEntry.parse(name)
+    yield entry.holder
     if not is_built_in(entry.role):
         yield Address("role", entry.role)
     head, _, rest = entry.path[1:].partition("/")
@@ -49,7 +68,7 @@ def _references(name: str, spec: AclSpec) -> Iterable[Address]:
 
 def _rename(name: str, spec: AclSpec, old: Address, new: Address) -> tuple[str, AclSpec] | None:
     """An entry on a path of an old release cannot follow: PVE lets nobody make it."""
-    entry = parse_entry(name)
+    entry = AclEntry.parse(name)
     if old.kind == "role":
         entry = entry._replace(role=new.id)
     elif old.kind == entry.kind:
@@ -62,24 +81,24 @@ def _rename(name: str, spec: AclSpec, old: Address, new: Address) -> tuple[str, 
 def _owners(name: str, spec: AclSpec) -> Iterable[Address]:
     """An entry that no file can declare hangs on nothing, or an imported state would delete it."""
     del spec
-    entry = parse_entry(name)
+    entry = AclEntry.parse(name)
     if check_path(entry.path):
-        yield Address(entry.kind, entry.principal)
+        yield entry.holder
 
 
 def _undo(change: Change) -> Undo:
     """An entry on a path of an old release can be taken away, but not made again."""
-    lasting = change.after is not None or check_path(parse_entry(change.address.id).path)
+    lasting = change.after is not None or check_path(AclEntry.parse(change.address.id).path)
     return Undo.FULL if lasting else Undo.NONE
 
 
-def _refuse(change: Change, live: State) -> Iterable[Finding]:
+def _check_change(change: Change, live: State) -> Iterable[Finding]:
     """PVE keeps entries of users and groups that are gone, but lets nobody take them away.
 
     `live` holds what the plan makes, too: an entry of that kind goes once its user is there.
     """
-    entry = parse_entry(change.address.id)
-    who = Address(entry.kind, entry.principal)
+    entry = AclEntry.parse(change.address.id)
+    who = entry.holder
     if change.after is None and who not in live:
         yield Finding(
             "PRINCIPAL_GONE",
@@ -95,7 +114,7 @@ def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change
     roles: dict[tuple[str, bool, bool], dict[tuple[str, str], list[str]]] = {}
     carried: dict[tuple[str, bool, bool], dict[tuple[str, str], list[Change]]] = {}
     for change in sorted(changes, key=lambda change: change.address):
-        entry = parse_entry(change.address.id)
+        entry = AclEntry.parse(change.address.id)
         delete = change.after is None
         spec = change.before if delete else change.after
         key = (entry.path, delete, not delete and getattr(spec, "propagate", True))
@@ -134,7 +153,7 @@ NAMED = 3
 
 
 def _title(changes: Sequence[Change]) -> str:
-    entries = [parse_entry(change.address.id) for change in changes]
+    entries = [AclEntry.parse(change.address.id) for change in changes]
     verb, towards = _VERBS[changes[0].action]
     roles = " and ".join(names(entry.role for entry in entries))
     who = sorted({(entry.kind, entry.principal) for entry in entries})
@@ -159,7 +178,7 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     An entry that propagates is made only by who holds its privileges with propagation; to take it
     away that is not asked (ACL.pm, update_acl).
     """
-    entry = parse_entry(change.address.id)
+    entry = AclEntry.parse(change.address.id)
     ways: list[tuple[tuple[str, str], ...]] = [((entry.path, "Permissions.Modify"),)]
     head, _, rest = entry.path[1:].partition("/")
     privileges = table.roles.get(entry.role, frozenset())
@@ -171,16 +190,16 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     yield Need(tuple(ways), with_propagate=held if spreads else ())
 
 
-def _grants(name: str, spec: AclSpec, table: AccessTable) -> None:
-    path, kind, principal, role = parse_entry(name)
+def _fill_access(name: str, spec: AclSpec, table: AccessTable) -> None:
+    path, kind, principal, role = AclEntry.parse(name)
     table.add_entry(path, kind, principal, role, propagate=spec.propagate)
 
 
-def _weigh(objects: Sequence[tuple[str, AclSpec]]) -> int:
+def _file_size(objects: Sequence[tuple[str, AclSpec]]) -> int:
     """Principals with exactly the same roles share a line, as PVE writes them."""
     held: dict[tuple[str, bool, str], list[str]] = defaultdict(list)
     for name, spec in objects:
-        entry = parse_entry(name)
+        entry = AclEntry.parse(name)
         held[entry.path, spec.propagate, entry.principal].append(entry.role)
     lines: dict[tuple[str, bool, str], int] = defaultdict(int)
     for (path, propagate, principal), roles in held.items():
@@ -191,28 +210,39 @@ def _weigh(objects: Sequence[tuple[str, AclSpec]]) -> int:
 KIND = Kind(
     name="acl",
     spec=AclSpec,
-    place=Place("acl", array=True),
-    table=AclTable,
-    declare=declare,
-    export=export,
-    refers_to=frozenset({"role", "user", "group", "token", "pool", "storage"}),
-    lock="user.cfg",
-    reads=(ACL,),
-    answers={"/access/acl": Rows(_ENTRY)},
-    read=_read,
-    sees=(Need(((("/access", "Sys.Audit"),),), propagated=False),),
-    references=_references,
-    tolerates=frozenset({"pool", "storage"}),
-    owners=_owners,
-    rename=_rename,
-    refuse=_refuse,
-    undo=_undo,
-    requests=lambda changes: tuple(_requests(changes)),
-    needs=_needs,
-    grants=_grants,
-    weigh=_weigh,
-    title=_title,
-    review=review,
-    fold=fold,
-    file="access.toml",
+    toml=Toml(
+        place=Place("acl", array=True),
+        table=AclTable,
+        declare=declare,
+        export=export,
+        merge_tables=merge_tables,
+        file="access.toml",
+    ),
+    reads=Reading(
+        requests=(ACL,),
+        answer_shapes={"/access/acl": Rows(_ENTRY)},
+        parse=_parse,
+        needs=(Need(((("/access", "Sys.Audit"),),), propagated=False),),
+    ),
+    writes=Writing(
+        lock="user.cfg",
+        requests=lambda changes: tuple(_requests(changes)),
+        needs=_needs,
+        undo=_undo,
+        title=_title,
+        file_size=_file_size,
+    ),
+    links=Links(
+        refers_to=frozenset({"role", "user", "group", "token", "pool", "storage"}),
+        references=_references,
+        owners=_owners,
+        rename=_rename,
+        may_dangle=frozenset({"pool", "storage"}),
+    ),
+    checks=Checks(
+        declared_kind=review,
+        change=_check_change,
+        undeclared=Alarm.ALWAYS,
+    ),
+    fill_access=_fill_access,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from functools import cache
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
@@ -18,6 +17,7 @@ from reconciler.kinds.shared.field_types import NAME, Expiry, asked_release, nam
 from reconciler.kinds.shared.field_types import TOKEN as TOKEN_ID
 from reconciler.kinds.shared.field_types import USER as USER_ID
 from reconciler.kinds.shared.ungiven import DEFAULT, FILE
+from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.declared import Declaration, Declared
 from reconciler.model.finding import Finding, Severity, Source
@@ -29,29 +29,6 @@ from reconciler.pve.release import known_role
 
 class AclSpec(Spec):
     propagate: bool = True
-
-
-class Entry(NamedTuple):
-    """The parts of an entry's id, `PATH|KIND:PRINCIPAL|ROLE`."""
-
-    path: str
-    kind: str
-    principal: str
-    role: str
-
-    def __str__(self) -> str:
-        return f"{self.path}|{self.kind}:{self.principal}|{self.role}"
-
-
-@cache
-def parse_entry(name: str) -> Entry:
-    """The reverse of `str(Entry)`; only the name of a user may hold a `|`. Raises ValueError."""
-    path, _, rest = name.partition("|")
-    who, bar, role = rest.rpartition("|")
-    kind, colon, principal = who.partition(":")
-    if not (bar and colon):
-        raise InvalidValue(f"'{name}' is not an ACL entry", "PATH|KIND:PRINCIPAL|ROLE is expected")
-    return Entry(path, kind, principal, role)
 
 
 _MEANT = {"datacenter": "/", "dc": "/", "cluster": "/", "root": "/", "pools": "/pool"}
@@ -176,18 +153,18 @@ def declare(name: str, parent: str, table: AclTable) -> Iterable[Declaration]:
             f"the table stands for {number:,} entries, more than {MOST:,}",
             "grant to groups instead of users, or to pools instead of single guests",
         )
-    entries = [(f"{kind}:{who}", False) for kind, who in sorted(named)]
-    entries += [(f"{kind}:{who}", True) for kind, who in sorted(derived)]
+    holders = [(kind, who, False) for kind, who in sorted(named)]
+    holders += [(kind, who, True) for kind, who in sorted(derived)]
     for path in names(table.paths):
         for role in names(table.roles):
-            for who, follows in entries:
-                entry = f"{path}|{who}|{role}"
-                yield Declaration(entry, spec, notes, follows, table.expires)
+            for kind, who, follows in holders:
+                entry = AclEntry(path, kind, who, role)
+                yield Declaration(str(entry), spec, notes, follows, table.expires)
 
 
 def export(name: str, spec: AclSpec) -> dict[str, Any]:
     """A table for this one entry alone."""
-    entry = parse_entry(name)
+    entry = AclEntry.parse(name)
     table: dict[str, Any] = {
         "roles": [entry.role],
         "paths": [entry.path],
@@ -209,7 +186,7 @@ class _Grant(NamedTuple):
     alone: bool
 
 
-def fold(tables: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+def merge_tables(tables: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     """Few tables that declare the same entries as these tables of `export`.
 
     A token and its user with the same entry become a pair; then principals with the same roles on
@@ -232,13 +209,13 @@ def fold(tables: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     return [_folded(grant, holders[grant]) for grant in sorted(holders)]
 
 
-def _entry_of(table: Mapping[str, Any]) -> tuple[Entry, bool]:
+def _entry_of(table: Mapping[str, Any]) -> tuple[AclEntry, bool]:
     kind = next(kind for kind in (USER, GROUP, TOKEN) if f"{kind}s" in table)
-    entry = Entry(table["paths"][0], kind, table[f"{kind}s"][0], table["roles"][0])
+    entry = AclEntry(table["paths"][0], kind, table[f"{kind}s"][0], table["roles"][0])
     return entry, table.get("propagate", True)
 
 
-def _of_user(entry: Entry) -> Entry:
+def _of_user(entry: AclEntry) -> AclEntry:
     """The same entry for the user of the token."""
     return entry._replace(kind=USER, principal=entry.principal.rpartition("!")[0])
 
@@ -257,13 +234,15 @@ def _folded(grant: _Grant, holders: Mapping[str, Sequence[str]]) -> dict[str, An
 
 def review(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
     """Grants outside the paths that a role allows, and token grants that give nothing."""
-    entries = [(address, parse_entry(address.id)) for address in objects if address.kind == "acl"]
+    entries = [
+        (address, AclEntry.parse(address.id)) for address in objects if address.kind == "acl"
+    ]
     yield from _outside(entries, objects)
     yield from _without_effect(entries, objects)
 
 
 def _outside(
-    entries: Sequence[tuple[Address, Entry]], objects: Mapping[Address, Declared]
+    entries: Sequence[tuple[Address, AclEntry]], objects: Mapping[Address, Declared]
 ) -> Iterable[Finding]:
     allowed = {
         address.id: declared.notes["allowed_paths"]
@@ -287,18 +266,18 @@ def _outside(
 
 
 def _without_effect(
-    entries: Sequence[tuple[Address, Entry]], objects: Mapping[Address, Declared]
+    entries: Sequence[tuple[Address, AclEntry]], objects: Mapping[Address, Declared]
 ) -> Iterable[Finding]:
     """Privilege-separated tokens whose user has nothing where they are granted something."""
     found: dict[tuple[str, Source], list[Address]] = defaultdict(list)
     table: AccessTable | None = None
     for address, entry in entries:
-        user, token = _of_user(entry), objects.get(Address(TOKEN, entry.principal))
+        user, token = _of_user(entry), objects.get(entry.holder)
         if entry.kind != TOKEN or token is None or entry.role == "NoAccess":
             continue
         separated = getattr(token.spec, "privsep", True) and user.principal != ROOT
-        known = Address(USER, user.principal) in objects
-        if not (separated and known) or Address("acl", str(user)) in objects:
+        known = user.holder in objects
+        if not (separated and known) or user.address in objects:
             continue
         if table is None:
             from reconciler.kinds import access_table
@@ -307,7 +286,7 @@ def _without_effect(
         if not privileges(table, entry.principal, entry.path):
             found[entry.principal, objects[address].source].append(address)
     for (token_id, source), addresses in found.items():
-        first = parse_entry(addresses[0].id)
+        first = AclEntry.parse(addresses[0].id)
         more = f" and {len(addresses) - 1} more" if len(addresses) > 1 else ""
         yield Finding(
             "GRANT_WITHOUT_EFFECT",

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.access.table import AccessTable
+from reconciler.kinds.backup.checks import check_change, check_declared
 from reconciler.kinds.backup.coverage import survey
 from reconciler.kinds.backup.table import (
-    MADE_BY_PVE,
+    MADE_BY_PVE as MADE_BY_PVE,
+)
+from reconciler.kinds.backup.table import (
     BackupSpec,
     BackupTable,
     Selection,
@@ -16,10 +19,23 @@ from reconciler.kinds.backup.table import (
     declare,
     is_creatable,
 )
-from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.kind import (
+    Answers,
+    Checks,
+    Kind,
+    Links,
+    Need,
+    Place,
+    Reading,
+    Toml,
+    Writing,
+    need,
+)
 from reconciler.kinds.shared.answer_shape import FLAG, ID, IDS, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import flag, given
-from reconciler.kinds.shared.jobs import id_findings, same_schedule, schedule_findings
+from reconciler.kinds.shared.jobs import id_findings as id_findings
+from reconciler.kinds.shared.jobs import same_schedule
+from reconciler.kinds.shared.jobs import schedule_findings as schedule_findings
 from reconciler.kinds.shared.options import (
     answered,
     from_answer,
@@ -32,9 +48,11 @@ from reconciler.kinds.shared.options import (
 from reconciler.kinds.shared.section import put_params
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
-from reconciler.model.finding import Finding, Severity
+from reconciler.model.finding import Finding as Finding
+from reconciler.model.finding import Severity as Severity
 from reconciler.model.request import Request, Value, request
-from reconciler.model.spec import Spec, State
+from reconciler.model.spec import Spec as Spec
+from reconciler.model.spec import State as State
 from reconciler.pve.backup_options import ROOT_ONLY, SELECTION, VZDUMP_OPTIONS
 from reconciler.pve.formats import split_list
 from reconciler.pve.parameter_check import parse_properties
@@ -73,8 +91,8 @@ def _export(name: str, spec: BackupSpec) -> dict[str, Any]:
     return table
 
 
-def _read(reads: Reads) -> Iterable[tuple[str, BackupSpec]]:
-    for row in reads[JOBS]:
+def _parse(answers: Answers) -> Iterable[tuple[str, BackupSpec]]:
+    for row in answers[JOBS]:
         values = {
             option: from_answer(param, row[option])
             for option, param in VZDUMP_OPTIONS.items()
@@ -113,7 +131,7 @@ def _ids(text: Any) -> tuple[int, ...]:
     return tuple(sorted({int(part) for part in split_list(str(text or ""))}))
 
 
-def _overlay(declared: BackupSpec, live: BackupSpec | None) -> BackupSpec:
+def _merge_with_live(declared: BackupSpec, live: BackupSpec | None) -> BackupSpec:
     """Options that only root@pam may set stay as they are."""
     if live is None:
         return declared
@@ -253,88 +271,38 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
         yield need(f"/storage/{fleecing}", "Datastore.AllocateSpace")
 
 
-def _check(name: str, spec: BackupSpec, desired: Mapping[Address, Spec]) -> Iterable[Finding]:
-    del desired
-    here = Address("backup", name)
-    yield from schedule_findings(here, spec.schedule)
-    if not (is_creatable(name) or MADE_BY_PVE.fullmatch(name)):
-        yield Finding(
-            "JOB_ID",
-            Severity.WARNING,
-            f"Proxmox VE takes no new job of the id '{name}': {here} must be there already",
-            hint="a new id is a letter, then letters, digits, '_', '-'; at least two characters",
-            address=here,
-        )
-
-
-def _refuse(change: Change, live: State) -> Iterable[Finding]:
-    """What PVE lets nobody do but root@pam in person."""
-    before, after = change.before, change.after
-    if before is None:
-        yield from id_findings(change.address, "realm_sync", live)
-    if isinstance(before, BackupSpec):
-        yield from _renames_others(change.address, live)
-    if before is None and not is_creatable(change.address.id):
-        yield Finding(
-            "JOB_ID",
-            Severity.ERROR,
-            f"{change.address} does not exist, and Proxmox VE refuses such an id for a new job",
-            hint="give it an id that starts with a letter",
-            address=change.address,
-        )
-    if isinstance(before, BackupSpec) and after is not None and before.option("dumpdir"):
-        yield Finding(
-            "ROOT_ONLY",
-            Severity.ERROR,
-            f"{change.address} has the option dumpdir: only root@pam may edit it, not his tokens",
-            hint="take dumpdir away on a node or in the web interface, as root@pam",
-            address=change.address,
-        )
-
-
-def _renames_others(address: Address, live: State) -> Iterable[Finding]:
-    """The id of a job in vzdump.cron is the digest of that file, which a change of one changes for
-    all (Backup.pm, `update_job`). Nothing but the id tells such a job from one that was moved."""
-    digest, colon, _ = address.id.partition(":")
-    others = [
-        str(other)
-        for other in sorted(live)
-        if other.kind == "backup" and other != address and other.id.startswith(f"{digest}:")
-    ]
-    if colon and others and MADE_BY_PVE.fullmatch(address.id):
-        yield Finding(
-            "OLD_JOBS",
-            Severity.WARNING,
-            f"{address} may be in vzdump.cron still: its change moves it to jobs.cfg, and gives "
-            f"{' and '.join(others)} another id",
-            hint=f"apply it alone with --target '{address}', then correct the other ids as "
-            "`pvectl import` shows them",
-            address=address,
-        )
-
-
 KIND = Kind(
     name="backup",
     spec=BackupSpec,
-    place=Place("backup"),
-    table=BackupTable,
-    check_name=check_name,
-    declare=declare,
-    export=_export,
-    refers_to=frozenset({"storage", "pool"}),
-    lock="jobs.cfg",
-    reads=(JOBS,),
-    answers={"/cluster/backup": Rows(_JOB)},
-    read=_read,
-    sees=(need("/", "Sys.Audit"),),
-    overlay=_overlay,
-    references=_references,
-    detach=_still_used,
-    rename=_rename,
-    requests=lambda changes: tuple(_requests(changes)),
-    undo=_undo,
-    needs=_needs,
-    check=_check,
-    refuse=_refuse,
-    survey=survey,
+    toml=Toml(
+        place=Place("backup"),
+        table=BackupTable,
+        declare=declare,
+        export=_export,
+        check_name=check_name,
+    ),
+    reads=Reading(
+        requests=(JOBS,),
+        answer_shapes={"/cluster/backup": Rows(_JOB)},
+        parse=_parse,
+        needs=(need("/", "Sys.Audit"),),
+    ),
+    writes=Writing(
+        lock="jobs.cfg",
+        requests=lambda changes: tuple(_requests(changes)),
+        needs=_needs,
+        merge_with_live=_merge_with_live,
+        undo=_undo,
+    ),
+    links=Links(
+        refers_to=frozenset({"storage", "pool"}),
+        references=_references,
+        without=_still_used,
+        rename=_rename,
+    ),
+    checks=Checks(
+        declared_object=check_declared,
+        planned_state=survey,
+        change=check_change,
+    ),
 )

@@ -10,12 +10,25 @@ from pydantic import Field
 
 from reconciler.access.contents import PoolMembers
 from reconciler.access.table import AccessTable
-from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.kind import (
+    Alarm,
+    Answers,
+    Checks,
+    Kind,
+    Links,
+    Need,
+    Place,
+    Reading,
+    Toml,
+    Writing,
+    need,
+)
 from reconciler.kinds.pool.membership import PoolSpec, pool_requests, pool_title
 from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import Text, given, names, quote
 from reconciler.kinds.shared.reader import ANSWERS, EVERYTHING, RESOURCES
 from reconciler.kinds.shared.ungiven import FILE, LEFT
+from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.declared import Declaration, Declared
@@ -80,22 +93,22 @@ def _detail(name: str) -> Request:
     return request("GET", "pools", poolid=name)
 
 
-def _details(reads: Reads, wanted: frozenset[str]) -> tuple[Request, ...]:
-    there = {row["poolid"] for row in reads[POOLS]}
+def _details(answers: Answers, wanted: frozenset[str]) -> tuple[Request, ...]:
+    there = {row["poolid"] for row in answers[POOLS]}
     return tuple(
         _detail(name) for name in sorted(there if wanted == EVERYTHING else wanted & there)
     )
 
 
-def _read(reads: Reads) -> Iterable[tuple[str, PoolSpec]]:
+def _parse(answers: Answers) -> Iterable[tuple[str, PoolSpec]]:
     """Guests from the list of all resources, storages only of the pools that were asked for."""
     guests: dict[str, list[int]] = {}
-    for row in reads[RESOURCES]:
+    for row in answers[RESOURCES]:
         if row.get("type") in {"qemu", "lxc"} and row.get("pool"):
             guests.setdefault(row["pool"], []).append(int(row["vmid"]))
-    for row in reads[POOLS]:
+    for row in answers[POOLS]:
         name = row["poolid"]
-        detail = reads.get(_detail(name))
+        detail = answers.get(_detail(name))
         yield (
             name,
             PoolSpec(
@@ -115,7 +128,7 @@ def _storages(detail: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     )
 
 
-def _joined(
+def _join_members(
     name: str, goal: PoolSpec, live: PoolSpec, declared: Mapping[Address, Declared]
 ) -> PoolSpec:
     """An additive pool keeps who is in it."""
@@ -125,7 +138,7 @@ def _joined(
     return goal.joined_by(live.guests, live.storages or ())
 
 
-def _overlay(declared: PoolSpec, live: PoolSpec | None) -> PoolSpec:
+def _merge_with_live(declared: PoolSpec, live: PoolSpec | None) -> PoolSpec:
     """Storages stay unknown where nobody asked for them."""
     if live is not None and live.storages is None and not declared.storages:
         return declared.model_copy(update={"storages": None})
@@ -143,7 +156,7 @@ def _references(name: str, spec: PoolSpec) -> Iterable[Address]:
         yield Address("storage", storage)
 
 
-def _detach(name: str, spec: PoolSpec, gone: Address) -> PoolSpec:
+def _without(name: str, spec: PoolSpec, gone: Address) -> PoolSpec:
     """A pool goes only when nothing is in it; a storage simply leaves."""
     del name
     if gone.kind != "storage":
@@ -184,7 +197,7 @@ def _guests(spec: Spec | None) -> set[int]:
     return set(spec.guests) if isinstance(spec, PoolSpec) else set()
 
 
-def _along(change: Change, live: State) -> Iterable[Change]:
+def _coupled_changes(change: Change, live: State) -> Iterable[Change]:
     """The pools in which the new guests are: each of them leaves its own."""
     new = _guests(change.after) - _guests(change.before)
     if not new:
@@ -195,7 +208,7 @@ def _along(change: Change, live: State) -> Iterable[Change]:
             yield Change(address, spec, spec.without(new, ()), reason)
 
 
-def _refuse(change: Change, live: State) -> Iterable[Finding]:
+def _check_change(change: Change, live: State) -> Iterable[Finding]:
     """A guest is taken out of another pool only where the files give the guests of that one."""
     del live
     if change.reason.cause is not Cause.DEPENDENT or change.after is None:
@@ -211,7 +224,7 @@ def _refuse(change: Change, live: State) -> Iterable[Finding]:
         )
 
 
-def _remedy(change: Change, refusal: str) -> Sequence[Change]:
+def _fallbacks(change: Change, refusal: str) -> Sequence[Change]:
     """A member that PVE hides, since its guest or storage was gone: take it out, add it again."""
     spec = change.before
     guest, storage = _HIDDEN_GUEST.search(refusal), _HIDDEN_STORAGE.search(refusal)
@@ -233,11 +246,11 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
         yield need(f"/storage/{storage}", "Datastore.Allocate", "Permissions.Modify")
 
 
-def _grants(name: str, spec: PoolSpec, table: AccessTable) -> None:
+def _fill_access(name: str, spec: PoolSpec, table: AccessTable) -> None:
     table.pools[name] = PoolMembers(frozenset(spec.guests), frozenset(spec.storages or ()))
 
 
-def _weigh(objects: Sequence[tuple[str, PoolSpec]]) -> int:
+def _file_size(objects: Sequence[tuple[str, PoolSpec]]) -> int:
     return sum(
         len(f"pool:{name}:{quote(spec.comment)}:")
         + sum(len(str(vmid)) + 1 for vmid in spec.guests)
@@ -246,7 +259,7 @@ def _weigh(objects: Sequence[tuple[str, PoolSpec]]) -> int:
     )
 
 
-def _review(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
+def _check_kind(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
     """A guest can be in one pool only."""
     pools = {a: declared.spec for a, declared in objects.items() if a.kind == "pool"}
     holders: dict[int, Address] = {}
@@ -264,7 +277,7 @@ def _review(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
                 )
 
 
-def _survey(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
+def _check_planned(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
     """Guests that do not exist, and grants on pools in which nothing is."""
     found = sorted(address for address in planned if address.kind == "pool")
     pools = {a.id: s for a in found if isinstance(s := planned[a], PoolSpec)}
@@ -279,7 +292,7 @@ def _survey(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
                     address=Address("pool", name),
                 )
     granted = {
-        address.id.partition("|")[0].removeprefix("/pool/")
+        AclEntry.parse(address.id).path.removeprefix("/pool/")
         for address in planned
         if address.kind == "acl" and address.id.startswith("/pool/")
     }
@@ -298,35 +311,46 @@ def _survey(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
 KIND = Kind(
     name="pool",
     spec=PoolSpec,
-    place=Place("pool"),
-    table=PoolTable,
-    check_name=_check_name,
-    declare=_declare,
-    export=_export,
-    refers_to=frozenset({"pool", "storage"}),
-    lock="user.cfg",
-    reads=(POOLS, RESOURCES),
-    answers={"/pools": Rows(_POOL), "/pools?poolid": Rows(_WITH_MEMBERS), **ANSWERS},
-    details=_details,
-    read=_read,
-    sees=(
-        need("/pool", "Pool.Audit", propagated=True),
-        need("/vms", "VM.Audit", propagated=True),
+    toml=Toml(
+        place=Place("pool"),
+        table=PoolTable,
+        declare=_declare,
+        export=_export,
+        check_name=_check_name,
     ),
-    joined=_joined,
-    overlay=_overlay,
-    references=_references,
-    detach=_detach,
-    rename=_rename,
-    split=_split,
-    requests=lambda changes: tuple(pool_requests(changes)),
-    needs=_needs,
-    grants=_grants,
-    weigh=_weigh,
-    review=_review,
-    survey=_survey,
-    title=pool_title,
-    refuse=_refuse,
-    along=_along,
-    remedy=_remedy,
+    reads=Reading(
+        requests=(POOLS, RESOURCES),
+        answer_shapes={"/pools": Rows(_POOL), "/pools?poolid": Rows(_WITH_MEMBERS), **ANSWERS},
+        parse=_parse,
+        needs=(
+            need("/pool", "Pool.Audit", propagated=True),
+            need("/vms", "VM.Audit", propagated=True),
+        ),
+        details=_details,
+    ),
+    writes=Writing(
+        lock="user.cfg",
+        requests=lambda changes: tuple(pool_requests(changes)),
+        needs=_needs,
+        split=_split,
+        join_members=_join_members,
+        merge_with_live=_merge_with_live,
+        coupled_changes=_coupled_changes,
+        fallbacks=_fallbacks,
+        title=pool_title,
+        file_size=_file_size,
+    ),
+    links=Links(
+        refers_to=frozenset({"pool", "storage"}),
+        references=_references,
+        without=_without,
+        rename=_rename,
+    ),
+    checks=Checks(
+        declared_kind=_check_kind,
+        planned_state=_check_planned,
+        change=_check_change,
+        undeclared=Alarm.GRANTED,
+    ),
+    fill_access=_fill_access,
 )

@@ -7,7 +7,20 @@ from typing import Any
 
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
-from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.kind import (
+    Alarm,
+    Answers,
+    Checks,
+    Kind,
+    Need,
+    Place,
+    Reading,
+    Secrets,
+    Toml,
+    Writing,
+    need,
+)
+from reconciler.kinds.realm.checks import BROKEN, LOCK, check_declared, check_planned, login_weaker
 from reconciler.kinds.realm.table import (
     SENSITIVE,
     SHOWN,
@@ -22,10 +35,10 @@ from reconciler.kinds.shared.field_types import names
 from reconciler.kinds.shared.options import answered, from_answer, to_param, to_toml, toml_name
 from reconciler.kinds.shared.replace import as_replacement, replacement
 from reconciler.kinds.shared.section import fixed_changes, put_params
-from reconciler.model.address import Address
+from reconciler.model.address import Address as Address
 from reconciler.model.change import Cause, Change, Reason, Undo
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.inventory import Facts
+from reconciler.model.inventory import Facts as Facts
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec, State
@@ -38,7 +51,7 @@ _REALM = Fields({}, {"digest": TEXT, **answered(REALM_OPTIONS)})
 
 def _export(name: str, spec: RealmSpec) -> dict[str, Any]:
     if not spec.type:
-        raise InvalidValue(f"Proxmox VE cannot read realm {name}", _BROKEN)
+        raise InvalidValue(f"Proxmox VE cannot read realm {name}", BROKEN)
     table: dict[str, Any] = {"type": spec.type}
     for option, value in spec.options:
         table[toml_name(option)] = to_toml(REALM_OPTIONS[option], value)
@@ -49,16 +62,16 @@ def _detail(name: str) -> Request:
     return request("GET", "access", "domains", name)
 
 
-def _details(reads: Reads, wanted: frozenset[str]) -> tuple[Request, ...]:
+def _details(answers: Answers, wanted: frozenset[str]) -> tuple[Request, ...]:
     """All of them, since any may be the default; a realm that PVE cannot read has no type."""
     del wanted
-    return tuple(_detail(row["realm"]) for row in reads[REALMS] if row.get("type"))
+    return tuple(_detail(row["realm"]) for row in answers[REALMS] if row.get("type"))
 
 
-def _read(reads: Reads) -> Iterable[tuple[str, RealmSpec]]:
-    for row in reads[REALMS]:
+def _parse(answers: Answers) -> Iterable[tuple[str, RealmSpec]]:
+    for row in answers[REALMS]:
         name, kind = row["realm"], row.get("type") or ""
-        answer = reads.get(_detail(name)) or {}
+        answer = answers.get(_detail(name)) or {}
         values = {
             option: from_answer(param, answer[option])
             for option, param in REALM_OPTIONS.items()
@@ -68,15 +81,12 @@ def _read(reads: Reads) -> Iterable[tuple[str, RealmSpec]]:
         yield name, RealmSpec(type=kind, options=normal(name, values), held=held)
 
 
-_BROKEN = "a required option of it is empty in /etc/pve/domains.cfg: correct it there on a node"
-
-
-def _overlay(declared: RealmSpec, live: RealmSpec | None) -> RealmSpec:
+def _merge_with_live(declared: RealmSpec, live: RealmSpec | None) -> RealmSpec:
     """Secrets are sent when the realm is made, or where PVE shows that one is missing."""
     if live is None:
         return declared
     if not live.type:
-        raise ValueError(f"Proxmox VE cannot read this realm: {_BROKEN}")
+        raise ValueError(f"Proxmox VE cannot read this realm: {BROKEN}")
     if _fixed(live, declared):
         return declared
     missing = {n: ref for n, ref in declared.secrets if n in SHOWN and n not in live.held}
@@ -85,16 +95,16 @@ def _overlay(declared: RealmSpec, live: RealmSpec | None) -> RealmSpec:
     )
 
 
-def _visible(spec: RealmSpec) -> RealmSpec:
+def _as_read(spec: RealmSpec) -> RealmSpec:
     shown = (name for name, _ in spec.secrets if name in SHOWN)
     return spec.model_copy(update={"held": names((*spec.held, *shown)), "secrets": ()})
 
 
-def _secrets(spec: RealmSpec) -> Mapping[str, SecretRef]:
+def _sent_secrets(spec: RealmSpec) -> Mapping[str, SecretRef]:
     return dict(spec.secrets)
 
 
-def _with_secrets(spec: RealmSpec, secrets: Mapping[str, SecretRef]) -> RealmSpec:
+def _with_sent(spec: RealmSpec, secrets: Mapping[str, SecretRef]) -> RealmSpec:
     merged = {**dict(spec.secrets), **secrets}
     return spec.model_copy(update={"secrets": tuple(sorted(merged.items()))})
 
@@ -112,7 +122,7 @@ def _split(change: Change) -> Sequence[Change]:
     return as_replacement(change) if _fixed(change.before, change.after) else (change,)
 
 
-def _refuse(change: Change, live: State) -> Iterable[Finding]:
+def _check_change(change: Change, live: State) -> Iterable[Finding]:
     for address, spec in live.items():
         if isinstance(spec, RealmSpec) and not spec.type:
             yield Finding(
@@ -120,10 +130,10 @@ def _refuse(change: Change, live: State) -> Iterable[Finding]:
                 Severity.ERROR,
                 f"{change.address} cannot change: Proxmox VE cannot read {address}, and refuses "
                 "every change of realms until it can",
-                hint=_BROKEN,
+                hint=BROKEN,
                 address=change.address,
             )
-    yield from _weaker(change)
+    yield from login_weaker(change)
     fixed = _fixed(change.before, change.after)
     if fixed:
         secret = _undo(change._replace(after=None)) is Undo.NONE
@@ -131,48 +141,7 @@ def _refuse(change: Change, live: State) -> Iterable[Finding]:
         yield replacement(change, live, tuple(map(toml_name, fixed)), lost)
 
 
-_PROTECTS = {
-    "mode": "logins are sent as `mode` says by default, without encryption",
-    "secure": "logins are sent without encryption",
-    "tfa": "its users log in without a second factor",
-    "verify": "whoever answers in the server's name is believed",
-}
-"""Options that protect logins -> what holds without them."""
-
-
-def _weaker(change: Change) -> Iterable[Finding]:
-    """Options that are not declared and would be cleared, though they protect the logins."""
-    before, after = change.before, change.after
-    if not (isinstance(before, RealmSpec) and isinstance(after, RealmSpec)):
-        return
-    gone = dict(before.options).keys() - dict(after.options).keys()
-    for option in sorted(gone & _PROTECTS.keys()):
-        yield Finding(
-            "LOGIN_WEAKER",
-            Severity.WARNING,
-            f"{change.address} loses {toml_name(option)}: {_PROTECTS[option]}",
-            hint=f"declare {toml_name(option)} to keep it",
-            address=change.address,
-        )
-
-
-def _survey(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
-    """Realms that PVE cannot read, unless the file itself was seen and says more."""
-    if any(one.blocks and one.file == KIND.lock for one in facts.unread):
-        return
-    for address, spec in planned.items():
-        if isinstance(spec, RealmSpec) and not spec.type:
-            yield Finding(
-                "REALM_UNREADABLE",
-                Severity.WARNING,
-                f"Proxmox VE cannot read {address}: its users cannot log in, and no realm can be "
-                "changed until it can",
-                hint=_BROKEN,
-                address=address,
-            )
-
-
-def _along(change: Change, live: State) -> Iterable[Change]:
+def _coupled_changes(change: Change, live: State) -> Iterable[Change]:
     """Only one realm is the default: the one that was loses it."""
     before, after = change.before, change.after
     was = isinstance(before, RealmSpec) and before.is_default
@@ -266,65 +235,53 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     yield need("/access/realm", "Realm.Allocate")
 
 
-def _built_in(name: str, spec: RealmSpec) -> bool:
+def _is_builtin(name: str, spec: RealmSpec) -> bool:
     del spec
     return name in BUILT_IN_REALMS
 
 
-def _check(name: str, spec: RealmSpec, desired: Mapping[Address, Spec]) -> Iterable[Finding]:
-    here = Address("realm", name)
-    issuer = dict(spec.options).get("issuer-url", "https://")
-    if not str(issuer).startswith(("https://", "http://")):
-        yield Finding(
-            "REALM_ISSUER",
-            Severity.WARNING,
-            f"issuer_url of {here} is '{issuer}', which is not a URL: nobody could log in",
-            hint="write it as the provider does, with https://",
-            address=here,
-        )
-    for other in sorted(desired):
-        rival = desired[other]
-        if spec.is_default and isinstance(rival, RealmSpec) and rival.is_default and other < here:
-            yield Finding(
-                "REALM_DEFAULT_TWICE",
-                Severity.ERROR,
-                f"{other} and {here} are both to be the default, and only one can be",
-                hint="remove default = true from one of them",
-                address=here,
-            )
-
-
-def _digest(reads: Reads, name: str) -> str:
-    return str((reads.get(_detail(name)) or {}).get("digest") or "")
+def _digest(answers: Answers, name: str) -> str:
+    return str((answers.get(_detail(name)) or {}).get("digest") or "")
 
 
 KIND = Kind(
     name="realm",
     spec=RealmSpec,
-    place=Place("realm"),
-    table=RealmTable,
-    check_name=check_name,
-    declare=declare,
-    export=_export,
-    lock="domains.cfg",
-    reads=(REALMS,),
-    answers={"/access/domains": Rows(_LISTED), "/access/domains/{realm}": _REALM},
-    details=_details,
-    read=_read,
-    sees=(need("/access/realm", "Sys.Audit", "Realm.Allocate"),),
-    overlay=_overlay,
-    visible=_visible,
-    split=_split,
-    requests=lambda changes: tuple(_requests(changes)),
-    undo=_undo,
-    needs=_needs,
-    built_in=_built_in,
-    always=frozenset(BUILT_IN_REALMS),
-    check=_check,
-    refuse=_refuse,
-    survey=_survey,
-    along=_along,
-    secrets=_secrets,
-    with_secrets=_with_secrets,
-    digest=_digest,
+    toml=Toml(
+        place=Place("realm"),
+        table=RealmTable,
+        declare=declare,
+        export=_export,
+        check_name=check_name,
+    ),
+    reads=Reading(
+        requests=(REALMS,),
+        answer_shapes={"/access/domains": Rows(_LISTED), "/access/domains/{realm}": _REALM},
+        parse=_parse,
+        needs=(need("/access/realm", "Sys.Audit", "Realm.Allocate"),),
+        details=_details,
+        as_read=_as_read,
+        builtin_ids=frozenset(BUILT_IN_REALMS),
+        is_builtin=_is_builtin,
+        digest=_digest,
+    ),
+    writes=Writing(
+        lock=LOCK,
+        requests=lambda changes: tuple(_requests(changes)),
+        needs=_needs,
+        split=_split,
+        merge_with_live=_merge_with_live,
+        coupled_changes=_coupled_changes,
+        undo=_undo,
+    ),
+    secrets=Secrets(
+        sent=_sent_secrets,
+        with_sent=_with_sent,
+    ),
+    checks=Checks(
+        declared_object=check_declared,
+        planned_state=check_planned,
+        change=_check_change,
+        undeclared=Alarm.ALWAYS,
+    ),
 )

@@ -43,14 +43,16 @@ def read_state(
     raises.
     """
     kinds = [kind for name, kind in all_kinds().items() if name in set(names)]
-    lists = dict.fromkeys([*beside, *(read for kind in kinds for read in kind.reads)])
+    lists = dict.fromkeys([*beside, *(read for kind in kinds for read in kind.reads.requests)])
     answers: dict[Request, Any] = dict(zip(lists, api.get(list(lists)), strict=True))
     details = dict.fromkeys(
         detail
         for kind in kinds
-        for detail in kind.details(answers, wanted.get(kind.name, frozenset()))
+        for detail in kind.reads.details(answers, wanted.get(kind.name, frozenset()))
     )
     if details:
         answers.update(zip(details, api.get(list(details)), strict=True))
-    state = {Address(kind.name, name): spec for kind in kinds for name, spec in kind.read(answers)}
+    state = {
+        Address(kind.name, name): spec for kind in kinds for name, spec in kind.reads.parse(answers)
+    }
     return state, answers

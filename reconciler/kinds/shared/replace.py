@@ -24,7 +24,7 @@ def replacement(change: Change, live: State, fixed: Sequence[str], lost: str = "
     `fixed`: the options that cannot be changed in place; `lost`: what is gone afterwards.
     """
     kind = kind_of(change.address)
-    if change.address.id in kind.always:
+    if change.address.id in kind.reads.builtin_ids:
         return Finding(
             "BUILT_IN",
             Severity.ERROR,
@@ -33,7 +33,7 @@ def replacement(change: Change, live: State, fixed: Sequence[str], lost: str = "
             hint="leave that as it is, and declare another object with what you want",
             address=change.address,
         )
-    drops = kind.drops
+    drops = kind.links.silently_deletes
     named = sorted(
         str(address)
         for address, spec in live.items()

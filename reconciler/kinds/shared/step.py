@@ -19,9 +19,9 @@ from reconciler.model.spec import Spec
 
 def step_of(kind: Kind[Any], request: Request, carried: Sequence[Change]) -> Step:
     """The step of one request: everything but the request follows from its changes."""
-    undo = max((kind.undo(change) for change in carried), key=lambda undo: undo.rank)
-    sink = next(filter(None, map(kind.sink, carried)), None)
-    return Step(request, tuple(carried), kind.lock, undo, sink)
+    undo = max((kind.writes.undo(change) for change in carried), key=lambda undo: undo.rank)
+    sink = next(filter(None, map(kind.secrets.sink, carried)), None)
+    return Step(request, tuple(carried), kind.writes.lock, undo, sink)
 
 
 def misfit(step: Step) -> str:
@@ -35,7 +35,7 @@ def misfit(step: Step) -> str:
     if any(change.address.kind != kind.name for change in step.changes):
         return "it carries changes of several kinds"
     try:
-        given = [step_of(kind, *pair) for pair in kind.requests(step.changes)]
+        given = [step_of(kind, *pair) for pair in kind.writes.requests(step.changes)]
     except (ValueError, KeyError, TypeError, AttributeError):
         return "its changes cannot be sent"
     if len(given) != 1 or given[0].changes != step.changes:

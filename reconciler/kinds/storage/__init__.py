@@ -11,7 +11,19 @@ from typing import Any
 
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
-from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.kind import (
+    Answers,
+    Checks,
+    Kind,
+    Links,
+    Need,
+    Place,
+    Reading,
+    Secrets,
+    Toml,
+    Writing,
+    need,
+)
 from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import names
 from reconciler.kinds.shared.options import (
@@ -60,8 +72,8 @@ def _export(name: str, spec: StorageSpec) -> dict[str, Any]:
     return table
 
 
-def _read(reads: Reads) -> Iterable[tuple[str, StorageSpec]]:
-    for row in reads[STORAGES]:
+def _parse(answers: Answers) -> Iterable[tuple[str, StorageSpec]]:
+    for row in answers[STORAGES]:
         name, kind = row["storage"], row["type"]
         values = {
             option: from_answer(param, row[option])
@@ -72,7 +84,7 @@ def _read(reads: Reads) -> Iterable[tuple[str, StorageSpec]]:
         yield name, StorageSpec(type=kind, options=normal(name, kind, values), held=held)
 
 
-def _overlay(declared: StorageSpec, live: StorageSpec | None) -> StorageSpec:
+def _merge_with_live(declared: StorageSpec, live: StorageSpec | None) -> StorageSpec:
     """Raises ValueError for what cannot be done with a storage of the live type."""
     given = dict(declared.options)
     kind = declared.type or (live.type if live else "")
@@ -112,7 +124,7 @@ def _new(declared: StorageSpec, kind: str, given: Mapping[str, OptionValue]) -> 
     return StorageSpec(type=kind, options=normal("", kind, given), secrets=declared.secrets)
 
 
-def _visible(spec: StorageSpec) -> StorageSpec:
+def _as_read(spec: StorageSpec) -> StorageSpec:
     shown = (name for name, _ in spec.secrets if name in SHOWN_AS_SET)
     return StorageSpec(type=spec.type, options=spec.options, held=names((*spec.held, *shown)))
 
@@ -126,11 +138,11 @@ def _completed(sent: StorageSpec, live: StorageSpec) -> StorageSpec:
     return sent.model_copy(update={"options": options({**own, **dict(sent.options)})})
 
 
-def _secrets(spec: StorageSpec) -> Mapping[str, SecretRef]:
+def _sent_secrets(spec: StorageSpec) -> Mapping[str, SecretRef]:
     return dict(spec.secrets)
 
 
-def _with_secrets(spec: StorageSpec, secrets: Mapping[str, SecretRef]) -> StorageSpec:
+def _with_sent(spec: StorageSpec, secrets: Mapping[str, SecretRef]) -> StorageSpec:
     return spec.model_copy(
         update={"secrets": tuple(sorted({**dict(spec.secrets), **secrets}.items()))}
     )
@@ -164,7 +176,7 @@ def _split(change: Change) -> Sequence[Change]:
     return as_replacement(change) if _fixed(change.before, change.after) else (change,)
 
 
-def _refuse(change: Change, live: State) -> Iterable[Finding]:
+def _check_change(change: Change, live: State) -> Iterable[Finding]:
     fixed = _fixed(change.before, change.after)
     if isinstance(change.before, StorageSpec) and (fixed or change.after is None):
         yield Finding(
@@ -239,12 +251,14 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     yield need("/storage", "Datastore.Allocate")
 
 
-def _built_in(name: str, spec: StorageSpec) -> bool:
+def _is_builtin(name: str, spec: StorageSpec) -> bool:
     del spec
     return name == "local"
 
 
-def _check(name: str, spec: StorageSpec, desired: Mapping[Address, Spec]) -> Iterable[Finding]:
+def _check_declared(
+    name: str, spec: StorageSpec, desired: Mapping[Address, Spec]
+) -> Iterable[Finding]:
     del desired
     for option in spec.ignored:
         yield Finding(
@@ -256,41 +270,53 @@ def _check(name: str, spec: StorageSpec, desired: Mapping[Address, Spec]) -> Ite
         )
 
 
-def _digest(reads: Reads, name: str) -> str:
+def _digest(answers: Answers, name: str) -> str:
     return next(
-        (str(row.get("digest") or "") for row in reads[STORAGES] if row["storage"] == name), ""
+        (str(row.get("digest") or "") for row in answers[STORAGES] if row["storage"] == name), ""
     )
 
 
 KIND = Kind(
     name="storage",
     spec=StorageSpec,
-    place=Place("storage"),
-    table=StorageTable,
-    check_name=check_name,
-    declare=declare,
-    export=_export,
-    refers_to=frozenset({"storage"}),
-    lock="storage.cfg",
-    reads=(STORAGES,),
-    answers={"/storage": Rows(_STORAGE)},
-    read=_read,
-    sees=(need("/storage", "Datastore.Audit", "Datastore.AllocateSpace", propagated=True),),
-    overlay=_overlay,
-    completed=_completed,
-    visible=_visible,
-    references=_references,
-    detach=_keep,
-    drops=frozenset({"acl", "pool"}),
-    split=_split,
-    requests=lambda changes: tuple(_requests(changes)),
-    undo=_undo,
-    needs=_needs,
-    built_in=_built_in,
-    always=frozenset({"local"}),
-    check=_check,
-    refuse=_refuse,
-    secrets=_secrets,
-    with_secrets=_with_secrets,
-    digest=_digest,
+    toml=Toml(
+        place=Place("storage"),
+        table=StorageTable,
+        declare=declare,
+        export=_export,
+        check_name=check_name,
+    ),
+    reads=Reading(
+        requests=(STORAGES,),
+        answer_shapes={"/storage": Rows(_STORAGE)},
+        parse=_parse,
+        needs=(need("/storage", "Datastore.Audit", "Datastore.AllocateSpace", propagated=True),),
+        as_read=_as_read,
+        builtin_ids=frozenset({"local"}),
+        is_builtin=_is_builtin,
+        digest=_digest,
+    ),
+    writes=Writing(
+        lock="storage.cfg",
+        requests=lambda changes: tuple(_requests(changes)),
+        needs=_needs,
+        split=_split,
+        merge_with_live=_merge_with_live,
+        completed=_completed,
+        undo=_undo,
+    ),
+    links=Links(
+        refers_to=frozenset({"storage"}),
+        references=_references,
+        without=_keep,
+        silently_deletes=frozenset({"acl", "pool"}),
+    ),
+    secrets=Secrets(
+        sent=_sent_secrets,
+        with_sent=_with_sent,
+    ),
+    checks=Checks(
+        declared_object=_check_declared,
+        change=_check_change,
+    ),
 )

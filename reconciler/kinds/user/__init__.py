@@ -7,7 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from reconciler.access.contents import Principal
 from reconciler.access.table import AccessTable
 from reconciler.kinds.group import groups_of, modify_user
-from reconciler.kinds.kind import Kind, Need, Place, Reads, need
+from reconciler.kinds.kind import (
+    Alarm,
+    Answers,
+    Checks,
+    Kind,
+    Links,
+    Need,
+    Place,
+    Reading,
+    Secrets,
+    Toml,
+    Writing,
+    need,
+)
 from reconciler.kinds.shared.answer_shape import COUNT, FLAG, ID, LIST, TEXT, Fields, Rows, Shape
 from reconciler.kinds.shared.field_types import (
     changed,
@@ -43,8 +56,8 @@ ANSWERS = {"/access/users": Rows(_USER)}
 """Of the one request that tells of users and tokens."""
 
 
-def _read(reads: Reads) -> Iterable[tuple[str, UserSpec]]:
-    for row in reads[USERS]:
+def _parse(answers: Answers) -> Iterable[tuple[str, UserSpec]]:
+    for row in answers[USERS]:
         yield (
             row["userid"],
             UserSpec(
@@ -60,7 +73,7 @@ def _read(reads: Reads) -> Iterable[tuple[str, UserSpec]]:
         )
 
 
-def _joined(
+def _join_members(
     name: str, goal: UserSpec, live: UserSpec, declared: Mapping[Address, Declared]
 ) -> UserSpec:
     """Memberships as the groups say: additive ones stay, exact ones need a file that names them."""
@@ -78,7 +91,7 @@ def _joined(
     return goal if found == goal.groups else goal.model_copy(update={"groups": found})
 
 
-def _overlay(declared: UserSpec, live: UserSpec | None) -> UserSpec:
+def _merge_with_live(declared: UserSpec, live: UserSpec | None) -> UserSpec:
     if live is None:
         return declared.model_copy(update={"keys": declared.keys or ""})
     keys = declared.keys
@@ -87,7 +100,7 @@ def _overlay(declared: UserSpec, live: UserSpec | None) -> UserSpec:
     return declared.model_copy(update={"keys": keys, "password": None})
 
 
-def _visible(spec: UserSpec) -> UserSpec:
+def _as_read(spec: UserSpec) -> UserSpec:
     return spec.model_copy(update={"keys": keys_fingerprint(spec.keys or ""), "password": None})
 
 
@@ -97,7 +110,7 @@ def _references(name: str, spec: UserSpec) -> Iterable[Address]:
         yield Address("group", group)
 
 
-def _detach(name: str, spec: UserSpec, gone: Address) -> UserSpec | None:
+def _without(name: str, spec: UserSpec, gone: Address) -> UserSpec | None:
     del name
     if gone.kind != "group":
         return spec
@@ -163,18 +176,18 @@ def _undo(change: Change) -> Undo:
     return Undo.NONE if has_secret else Undo.FULL
 
 
-def _secrets(spec: UserSpec) -> Mapping[str, SecretRef]:
+def _sent_secrets(spec: UserSpec) -> Mapping[str, SecretRef]:
     """Only at creation: PVE lets no token change a password."""
     return {} if spec.password is None else {"password": spec.password}
 
 
-def _halfway(change: Change) -> Iterable[UserSpec]:
+def _partial_states(change: Change) -> Iterable[UserSpec]:
     """DELETE disables the account first (User.pm, delete_user), under a lock of its own."""
     if isinstance(change.before, UserSpec) and change.after is None and change.before.enabled:
         yield change.before.model_copy(update={"enabled": False})
 
 
-def _refuse(change: Change, live: State) -> Iterable[Finding]:
+def _check_change(change: Change, live: State) -> Iterable[Finding]:
     """A directory keeps the passwords of its users itself (Auth plugins, `store_password`), and a
     realm may take names that differ in case for one (User.pm, `create_user`)."""
     name, after = change.address.id, change.after
@@ -226,17 +239,17 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
     yield modify_user(member_of, after.groups if sent else ())
 
 
-def _grants(name: str, spec: UserSpec, table: AccessTable) -> None:
+def _fill_access(name: str, spec: UserSpec, table: AccessTable) -> None:
     table.users[name] = Principal(enabled=spec.enabled, expires=spec.expires)
     table.add_members(name, spec.groups)
 
 
-def _built_in(name: str, spec: UserSpec) -> bool:
+def _is_builtin(name: str, spec: UserSpec) -> bool:
     del spec
     return name == "root@pam"
 
 
-def _weigh(objects: Sequence[tuple[str, UserSpec]]) -> int:
+def _file_size(objects: Sequence[tuple[str, UserSpec]]) -> int:
     """A line per user, and the name once more in each of the groups."""
     return sum(
         len(f"user:{name}:{':'.join(map(quote, _params(spec).values()))}:\n".encode())
@@ -247,31 +260,44 @@ def _weigh(objects: Sequence[tuple[str, UserSpec]]) -> int:
 KIND = Kind(
     name="user",
     spec=UserSpec,
-    place=Place("user"),
-    table=UserTable,
-    check_name=check_name,
-    declare=declare,
-    export=export,
-    refers_to=frozenset({"realm", "group"}),
-    lock="user.cfg",
-    reads=(USERS,),
-    answers=ANSWERS,
-    read=_read,
-    sees=(need("/access/groups", "Sys.Audit", "User.Modify", propagated=True),),
-    joined=_joined,
-    overlay=_overlay,
-    visible=_visible,
-    references=_references,
-    detach=_detach,
-    rename=_rename,
-    requests=lambda changes: tuple(_requests(changes)),
-    undo=_undo,
-    secrets=_secrets,
-    halfway=_halfway,
-    refuse=_refuse,
-    needs=_needs,
-    grants=_grants,
-    weigh=_weigh,
-    built_in=_built_in,
-    always=frozenset({"root@pam"}),
+    toml=Toml(
+        place=Place("user"),
+        table=UserTable,
+        declare=declare,
+        export=export,
+        check_name=check_name,
+    ),
+    reads=Reading(
+        requests=(USERS,),
+        answer_shapes=ANSWERS,
+        parse=_parse,
+        needs=(need("/access/groups", "Sys.Audit", "User.Modify", propagated=True),),
+        as_read=_as_read,
+        builtin_ids=frozenset({"root@pam"}),
+        is_builtin=_is_builtin,
+    ),
+    writes=Writing(
+        lock="user.cfg",
+        requests=lambda changes: tuple(_requests(changes)),
+        needs=_needs,
+        join_members=_join_members,
+        merge_with_live=_merge_with_live,
+        partial_states=_partial_states,
+        undo=_undo,
+        file_size=_file_size,
+    ),
+    links=Links(
+        refers_to=frozenset({"realm", "group"}),
+        references=_references,
+        without=_without,
+        rename=_rename,
+    ),
+    secrets=Secrets(
+        sent=_sent_secrets,
+    ),
+    checks=Checks(
+        change=_check_change,
+        undeclared=Alarm.ALWAYS,
+    ),
+    fill_access=_fill_access,
 )

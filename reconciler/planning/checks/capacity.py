@@ -26,7 +26,7 @@ def capacity(planned: State) -> Iterable[Finding]:
     for address, spec in planned.items():
         objects[address.kind].append((address.id, spec))
     for name, kind in all_kinds().items():
-        sizes[kind.lock] += kind.weigh(objects[name])
+        sizes[kind.writes.lock] += kind.writes.file_size(objects[name])
     for file, size in sorted(sizes.items()):
         if size > FILE_LIMIT:
             yield Finding(

@@ -41,4 +41,6 @@ class PlanContext:
 
 def deletes(change: Change) -> bool:
     """Whether the object is deleted, if only to be created again."""
-    return any(part.action is Action.DELETE for part in kind_of(change.address).split(change))
+    return any(
+        part.action is Action.DELETE for part in kind_of(change.address).writes.split(change)
+    )

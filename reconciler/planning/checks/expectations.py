@@ -105,8 +105,7 @@ def _hint(failure: FailedExpectation, trial: AccessTable) -> str:
 
 def _address(failure: FailedExpectation) -> Address | None:
     if failure.entries:
-        entry = failure.entries[0]
-        return Address("acl", f"{entry.path}|{entry.kind}:{entry.principal}|{entry.role}")
+        return failure.entries[0].key.address
     return None
 
 

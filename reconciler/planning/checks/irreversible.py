@@ -22,7 +22,7 @@ def irreversible(steps: Sequence[Step]) -> Iterable[Finding]:
         if step.undo is not Undo.NONE:
             continue
         for change in step.changes:
-            if kind_of(change.address).undo(change) is Undo.NONE:
+            if kind_of(change.address).writes.undo(change) is Undo.NONE:
                 yield refusal(
                     "IRREVERSIBLE",
                     f"{change.action} {change.address} cannot be taken back",

@@ -14,7 +14,7 @@ from reconciler.planning.checks.context import PlanContext
 def check(context: PlanContext) -> Iterable[Finding]:
     yield from refused_by_kind(context.changes, context.live)
     for kind in all_kinds().values():
-        yield from kind.survey(context.planned, context.facts)
+        yield from kind.checks.planned_state(context.planned, context.facts)
 
 
 def refused_by_kind(changes: Sequence[Change], live: State) -> Iterable[Finding]:
@@ -22,4 +22,4 @@ def refused_by_kind(changes: Sequence[Change], live: State) -> Iterable[Finding]
     made = {change.address: change.after for change in changes if change.before is None}
     there = {**live, **{address: spec for address, spec in made.items() if spec is not None}}
     for change in changes:
-        yield from kind_of(change.address).refuse(change, there)
+        yield from kind_of(change.address).checks.change(change, there)

@@ -68,7 +68,7 @@ def undeclared_members(desired: Desired, planned: State) -> Iterable[Finding]:
         if (
             address.kind != "user"
             or address in named
-            or kind_of(address).built_in(address.id, spec)
+            or kind_of(address).reads.is_builtin(address.id, spec)
         ):
             continue
         from_directory = copied(address, realms)

@@ -111,7 +111,7 @@ def _walked(actor: str, steps: Sequence[Step], live: AccessTable) -> _Walk:
 
 def _needed(changes: Iterable[Change], now: AccessTable) -> Iterator[tuple[Need, Address]]:
     for change in changes:
-        for need in kind_of(change.address).needs(change, now):
+        for need in kind_of(change.address).writes.needs(change, now):
             yield need, change.address
 
 

@@ -58,10 +58,10 @@ def _missing(
             continue
         address = change.address
         for ref in references(address, change.after):
-            always = roles if ref.kind == "role" else kind_of(ref).always
+            always = roles if ref.kind == "role" else kind_of(ref).reads.builtin_ids
             if ref in planned or ref.kind not in read or ref.id in always:
                 continue
-            tolerated = ref.kind in kind_of(address).tolerates
+            tolerated = ref.kind in kind_of(address).links.may_dangle
             declared = objects.get(address)
             if ref not in likely:
                 likely[ref] = _likely(ref, planned if len(likely) < MOST_HINTS else {})

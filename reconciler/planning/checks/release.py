@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.kinds.acl.table import parse_entry
 from reconciler.kinds.role import RoleSpec
+from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.finding import Finding, Severity
@@ -76,7 +76,7 @@ def _why_not(change: Change, release: Release, planned: State) -> str:
         )
     if change.address.kind != "acl" or after is None or change.before is not None:
         return ""
-    entry = parse_entry(change.address.id)
+    entry = AclEntry.parse(change.address.id)
     if not release.takes_path(entry.path):
         return f"ACL path {entry.path}"
     known = entry.role in release.roles or Address("role", entry.role) in planned

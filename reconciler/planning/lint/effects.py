@@ -13,7 +13,7 @@ from reconciler.access.analysis.equivalence import equivalence_classes
 from reconciler.access.analysis.impact import known_paths
 from reconciler.access.analysis.path_partition import PathPartition
 from reconciler.access.contents import GROUP, ROOT
-from reconciler.access.delta import Delta, EntryKey, apply_delta
+from reconciler.access.delta import Delta, apply_delta
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.login import all_active
 from reconciler.access.path_index import PathIndex
@@ -77,7 +77,7 @@ def _judge(trying: _Trying, entry: TracedEntry) -> _Verdict:
     who = _concerned(table, entry)
     if not who or entry.role not in table.roles:
         return _Verdict(_Does.UNKNOWN)
-    key = EntryKey(entry.path, entry.kind, entry.principal, entry.role)
+    key = entry.key
     delta = Delta(entries={key: (entry.propagate, None)})
     denies = entry.role == "NoAccess"
     apply_delta(trial, delta)

@@ -9,7 +9,7 @@ from reconciler.access.evaluate import index_of
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, LintContext, Rule
-from reconciler.text.humanize import in_prose
+from reconciler.text.humanize import count, in_prose
 
 MANY = 3
 """From this many guests on, a pool is worth its while."""
@@ -111,7 +111,7 @@ def _grant_ends(scene: LintContext) -> Iterable[Hit]:
         elif left <= month:
             yield Hit(
                 address,
-                f"the grant of {text} expires in {max(1, left // 86400)} days",
+                f"the grant of {text} expires in {count(max(1, left // 86400), 'day')}",
                 "extend it in time, or let it go",
             )
 

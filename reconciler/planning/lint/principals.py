@@ -10,7 +10,7 @@ from reconciler.access.login import Login, login
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, LintContext, Rule
-from reconciler.text.humanize import in_prose
+from reconciler.text.humanize import count, in_prose
 
 _MONTH = 30 * 86400
 
@@ -60,7 +60,7 @@ def _ending(scene: LintContext) -> Iterable[Hit]:
             elif expires and left <= _MONTH:
                 yield Hit(
                     Address(kind, name),
-                    f"{kind} {name} expires in {max(1, left // 86400)} days",
+                    f"{kind} {name} expires in {count(max(1, left // 86400), 'day')}",
                     "extend it in time, or let it go",
                 )
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from reconciler.access.table import AccessTable
 from reconciler.access.trace import TracedEntry
-from reconciler.kinds.acl.table import parse_entry
+from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared
 from reconciler.model.finding import Severity
@@ -46,9 +46,8 @@ class LintContext:
         """The ACL entries, in order."""
         found = {}
         for address in sorted(a for a in self.state if a.kind == "acl"):
-            path, kind, who, role = parse_entry(address.id)
             propagate = bool(getattr(self.state[address], "propagate", True))
-            found[address] = TracedEntry(path, kind, who, role, propagate)
+            found[address] = TracedEntry(*AclEntry.parse(address.id), propagate)
         return found
 
     def ids(self, kind: str) -> list[str]:

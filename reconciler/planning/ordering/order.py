@@ -118,11 +118,11 @@ def _steps(changes: Sequence[Change]) -> Iterable[Step]:
     turns: dict[tuple[str, int], list[Change]] = defaultdict(list)
     for change in sorted(changes, key=lambda change: change.address):
         address = change.address
-        turns[address.kind, times[address]].extend(kind_of(address).split(change))
+        turns[address.kind, times[address]].extend(kind_of(address).writes.split(change))
         times[address] += 1
     for name, kind in all_kinds().items():
         for turn in range(max(times.values(), default=0)):
-            for request, carried in kind.requests(turns.get((name, turn), [])):
+            for request, carried in kind.writes.requests(turns.get((name, turn), [])):
                 yield step_of(kind, request, carried)
 
 

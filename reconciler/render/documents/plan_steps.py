@@ -43,7 +43,7 @@ def _block(step: Step, number: str, remarks: Remarks) -> Block:
     request = f"{step.request.method} {step.request.target}"
     reasons = tuple(dict.fromkeys(change.reason.text for change in step.changes))
     why = TextLine("; ".join([request, *_reason(reasons)]), Style.FAINT, indent)
-    title = kind_of(step.changes[0].address).title(step.changes)
+    title = kind_of(step.changes[0].address).writes.title(step.changes)
     if title == plain_title(step.changes) and len(step.changes) == 1:
         change = step.changes[0]
         head = _subject(change)._replace(label=number, indent=2)

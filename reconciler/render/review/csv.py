@@ -10,6 +10,7 @@ from reconciler.access.contents import TOKEN, USER
 from reconciler.access.review.accounts import Account
 from reconciler.access.review.privilege_catalog import privilege_in_words
 from reconciler.access.review.review import Review
+from reconciler.model.acl_entry import AclEntry
 from reconciler.render.review.labels import TITLES, Places
 from reconciler.render.review.statements import age, expiry
 from reconciler.render.view import View
@@ -62,7 +63,7 @@ def _codes(review: Review) -> dict[str, list[str]]:
     for finding in review.findings:
         address = finding.address
         if address is not None and address.kind in {USER, TOKEN, "acl"}:
-            who = address.id.split("|")[1].partition(":")[2] if "|" in address.id else address.id
+            who = AclEntry.parse(address.id).principal if address.kind == "acl" else address.id
             found.setdefault(who, {})[finding.code] = None
     return {who: list(codes) for who, codes in found.items()}
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
-from reconciler.kinds.acl.table import AclSpec, Entry, parse_entry
+from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user.table import UserSpec
+from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.inventory import Facts
 from reconciler.model.spec import Spec
@@ -33,7 +34,7 @@ def _fields(address: Address) -> str:
     """The part of an id that is written as it is; an entry's id has a colon of its own."""
     if address.kind != "acl":
         return address.id
-    entry = parse_entry(address.id)
+    entry = AclEntry.parse(address.id)
     return f"{entry.path}{entry.principal}{entry.role}"
 
 
@@ -65,11 +66,11 @@ def write_leftovers(folder: Path, objects: Mapping[Address, Spec], facts: Facts)
             pool.vms.update(guests)
             pool.storage.update(storages)
     for address, spec in left:
-        if address.kind == "acl" and parse_entry(address.id).principal == ROOT:
-            _append_entry(folder / "user.cfg", parse_entry(address.id), spec)
+        if address.kind == "acl" and AclEntry.parse(address.id).principal == ROOT:
+            _append_entry(folder / "user.cfg", AclEntry.parse(address.id), spec)
 
 
-def _append_entry(file: Path, entry: Entry, spec: Any) -> None:
+def _append_entry(file: Path, entry: AclEntry, spec: Any) -> None:
     """An entry of root@pam, which PVE reads and drops at the next write."""
     with file.open("a", encoding="utf-8") as text:
         text.write(f"acl:{int(spec.propagate)}:{entry.path}:{entry.principal}:{entry.role}:\n")
@@ -109,7 +110,7 @@ def _pool(cfg: UserConfig, name: str, spec: PoolSpec) -> None:
 
 
 def _entry(cfg: UserConfig, name: str, spec: AclSpec) -> None:
-    entry = parse_entry(name)
+    entry = AclEntry.parse(name)
     node = cfg.node(entry.path)
     holders = {USER: node.users, GROUP: node.groups, TOKEN: node.tokens}[entry.kind]
     holders.setdefault(entry.principal, {})[entry.role] = spec.propagate
