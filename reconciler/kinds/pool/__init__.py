@@ -23,7 +23,7 @@ from reconciler.kinds.kind import (
     Writing,
     need,
 )
-from reconciler.kinds.pool.membership import PoolSpec, pool_requests, pool_title
+from reconciler.kinds.pool.membership import PoolSpec, join_members, pool_requests, pool_title
 from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import Text, given, names, quote
 from reconciler.kinds.shared.reader import ANSWERS, EVERYTHING, RESOURCES
@@ -126,16 +126,6 @@ def _storages(detail: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         for member in row.get("members") or ()
         if member.get("type") == "storage"
     )
-
-
-def _join_members(
-    name: str, goal: PoolSpec, live: PoolSpec, declared: Mapping[Address, Declared]
-) -> PoolSpec:
-    """An additive pool keeps who is in it."""
-    own = declared.get(Address("pool", name))
-    if own is None or own.notes.get("members") != "additive":
-        return goal
-    return goal.joined_by(live.guests, live.storages or ())
 
 
 def _merge_with_live(declared: PoolSpec, live: PoolSpec | None) -> PoolSpec:
@@ -333,7 +323,7 @@ KIND = Kind(
         requests=lambda changes: tuple(pool_requests(changes)),
         needs=_needs,
         split=_split,
-        join_members=_join_members,
+        join_members=join_members,
         merge_with_live=_merge_with_live,
         coupled_changes=_coupled_changes,
         fallbacks=_fallbacks,
