@@ -66,7 +66,7 @@ class MovedTable(TomlTable):
 class WaiveTable(TomlTable):
     """[[waive]]"""
 
-    code: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="the code of the rule")
+    code: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="the code of the warnings or notes")
     address: str = Field(default="*", description="a glob over the addresses of its findings")
     reason: str = Field(min_length=1, description="why it is accepted")
     expires: Expiry = Field(gt=0, description="date from which it waives nothing")
@@ -188,7 +188,7 @@ class Directives:
     def _problem(
         self, move: Moved, earlier: Mapping[Address, Moved], there: set[Address]
     ) -> tuple[str, str] | None:
-        """What forbids a move by itself: message and hint."""
+        """Why a move is invalid: message and hint."""
         old, new, _ = move
         rival = next((m for m in earlier.values() if m.new == new and m.old != old), None)
         gone, again = self.removed.get(old), earlier.get(old)

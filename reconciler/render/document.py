@@ -70,10 +70,12 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document: title, head, lead, findings, sections, and what to do next (`closing`)."""
+    """A document: title, head, what stops it (`urgent`), what comes first (`lead`), findings,
+    sections, what to do next."""
 
     title: str
     facts: tuple[Fact, ...] = ()
+    urgent: tuple[Finding, ...] = ()
     findings: tuple[Finding, ...] = ()
     sections: tuple[Section, ...] = ()
     lead: tuple[Section, ...] = ()

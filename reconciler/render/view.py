@@ -19,6 +19,7 @@ class View:
     further lines about single changes. `next_command`: the command that applies the plan, "" to
     omit it. `unfinished`: an unfinished run blocks it. `prefix`: the state folder relative to the
     root of the repository, for tools that link findings to files.
+    `known`: findings that are no news are shown in full, too.
     """
 
     color: bool = False
@@ -30,3 +31,4 @@ class View:
     next_command: str = ""
     unfinished: bool = False
     prefix: str = ""
+    known: bool = False

@@ -216,7 +216,7 @@ def test_what_does_not_exist_is_pointed_out(tmp_path: Path) -> None:
     folder = copy_fixture("team", tmp_path / "pve")
     (folder / "domains.cfg").unlink()
     told = ask("explain", "alice@ldap", "/", on=folder).out
-    assert "Realm ldap does not exist, so nobody of it can log in." in told
+    assert "Realm ldap does not exist, so none of its users can log in." in told
 
 
 def test_without_a_privilege_everything_that_is_held_is_listed() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.kinds import kind_of, references
+from reconciler.kinds.shared.directory import copied, synchronised
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.declared import Desired
@@ -48,6 +49,9 @@ def dangling_members(
 def undeclared_members(desired: Desired, planned: State) -> Iterable[Finding]:
     """Undeclared members of declared groups: they hold the group's privileges.
 
+    Members whom a directory copies into a group of its own are the normal case, and so are those of
+    a group whose members are additive.
+
     Only in the default mode: in authoritative mode they are changes, and additive mode removes
     nothing.
     """
@@ -56,6 +60,8 @@ def undeclared_members(desired: Desired, planned: State) -> Iterable[Finding]:
     if manage.mode not in (Mode.OWNED, Mode.WATCH) or not groups:
         return
     named = {*desired.objects, *desired.removed, *(moved.old for moved in desired.moved)}
+    realms = synchronised(planned)
+    meant = {ref for ref, one in groups.items() if one.notes.get("members") == "additive"}
     found: dict[Address, list[str]] = {}
     for address, spec in sorted(planned.items()):
         if (
@@ -64,7 +70,14 @@ def undeclared_members(desired: Desired, planned: State) -> Iterable[Finding]:
             or kind_of(address).reads.is_builtin(address.id, spec)
         ):
             continue
-        joined = [ref for ref in references(address, spec) if ref in groups]
+        from_directory = copied(address, realms)
+        joined = [
+            ref
+            for ref in references(address, spec)
+            if ref in groups
+            and ref not in meant
+            and not (from_directory and copied(ref, frozenset({from_directory})))
+        ]
         if joined and manage.covers(address):
             for ref in joined:
                 found.setdefault(ref, []).append(address.id)
@@ -74,8 +87,8 @@ def undeclared_members(desired: Desired, planned: State) -> Iterable[Finding]:
             UNDECLARED_MEMBER,
             Severity.WARNING,
             f"{in_prose(members)} {are} of {group.id}, but not declared",
-            hint="declare the user with its groups, or [[removed]] takes it away; [manage] user = "
-            '{ mode = "authoritative" } takes away all like it, exclude leaves them alone',
+            hint="declare the user with its groups, or use [[removed]]; [manage] user = "
+            '{ exclude = ["*@REALM"] } if members come from a directory',
             address=group,
             source=groups[group].source,
         )

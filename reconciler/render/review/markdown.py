@@ -207,7 +207,7 @@ def _roles(review: Review) -> Iterator[str]:
                 "" if one.built_in else prose(one.owner) or "not given",
                 prose(privilege_in_words(one.privileges)),
                 _codes(one.paths) or "nowhere",
-                _codes(one.holders) or "nobody",
+                _codes(one.holders) or "none",
             )
             for one in review.roles
         ),
