@@ -59,7 +59,7 @@ MISTAKES = {
         '[[acl]]\nroles = ["PVEAuditor"]\npaths = ["/dc"]\nusers = ["a@pve"]\n',
         "3:10",
         "INVALID_VALUE",
-        ("'/dc' is no ACL path", "'/' is meant"),
+        ("'/dc' is not a valid ACL path", "did you mean '/'"),
     ),
     "a role named PVE": Mistake(
         '[role.PVEMine]\nprivileges = ["VM.Audit"]\n',
@@ -74,7 +74,7 @@ MISTAKES = {
         '[user."a@pve".token.t]\n', "1:21", "INVALID_VALUE", ("'t' is not a valid token name",)
     ),
     "a user without realm": Mistake(
-        "[user.alice]\n", "1:7", "INVALID_VALUE", ("names no realm", "alice@pve")
+        "[user.alice]\n", "1:7", "INVALID_VALUE", ("has no realm", "alice@pve")
     ),
     "entries for root@pam": Mistake(
         '[[acl]]\nroles = ["PVEAuditor"]\npaths = ["/"]\nusers = ["root@pam"]\n',

@@ -97,7 +97,7 @@ def test_many_alike_entries_share_a_line_and_a_few_do_not() -> None:
 def test_irreversible_steps_windows_and_sinks_are_marked() -> None:
     text = _text(samples.busy_plan())
     assert "! IRREVERSIBLE: cannot be rolled back" in text
-    assert "! for a moment: automation@pve!pvectl lacks Pool.Audit on /pool/Dev" in text
+    assert "! temporarily: automation@pve!pvectl lacks Pool.Audit on /pool/Dev" in text
     assert "the new secret is stored in file secrets/felhom-ctl" in _text(samples.first_plan())
 
 

@@ -64,7 +64,7 @@ def outline(drift: Drift, view: View) -> Document:
     if known:
         sections.append(collapse.known(known))
     if drift.kept:
-        sections.append(section("Left alone", left_alone(drift.kept)))
+        sections.append(section("Not managed", left_alone(drift.kept)))
     return Document(
         title=f"Drift: {_title(drift)}",
         facts=tuple(facts),

@@ -24,6 +24,12 @@ NEW_WAY_TO_ROOT = "NEW_WAY_TO_ROOT"
 NAMED = 5
 """Number of undeclared objects of a kind that are named."""
 
+_NOUNS = {
+    "acl": ("ACL entry", "ACL entries"),
+    "backup": ("backup job",),
+    "realm_sync": ("realm sync job",),
+}
+
 SHORT = 12
 """Number of digits of a digest shown to people."""
 
@@ -39,7 +45,7 @@ def outline(plan: Plan, view: View) -> Document:
         blocks = step_blocks(plan.steps, view.remarks)
         parts.append(Section("Steps", blocks, unit="step", spaced=True))
     if plan.kept:
-        parts.append(section("Left alone", left_alone(plan.kept)))
+        parts.append(section("Not managed", left_alone(plan.kept)))
     if known:
         parts.append(collapse.known(known))
     return Document(
@@ -87,7 +93,7 @@ def left_alone(kept: Iterable[LeftAlone]) -> list[str]:
     lines = []
     for one in kept:
         names = listed([address.id for address in one.addresses], NAMED)
-        lines.append(f"{count(one.number, f'{one.kind} object')}: {one.why}")
+        lines.append(f"{count(one.number, *_NOUNS.get(one.kind, (one.kind,)))}: {one.why}")
         lines[-1] += f": {names}" if names else ""
     return lines
 
