@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from reconciler.access.any_member import with_any_members
 from reconciler.access.table import AccessTable
 from reconciler.cli.context import Loaded, connect, load_cluster, name_of, read_cluster
 from reconciler.cli.planning import make_plan
@@ -94,7 +95,7 @@ def view_access(
         live = read_live(api, kinds, {POOLS: EVERYTHING})
         return AccessView(
             f"{name_of(cluster, api)} as it is now, seen by {api.actor}",
-            live.table(),
+            with_any_members((live.table(),))[0],
             live.state,
             live.facts,
             api.actor,
@@ -105,7 +106,8 @@ def view_access(
 def _files(loaded: Loaded) -> AccessView:
     state, release = as_live(loaded.desired), loaded.desired.release
     asked = f"the state files in {loaded.cluster.folder} alone; the cluster may hold more"
-    return AccessView(asked, access_table(state, release), state, Facts(pve=release))
+    (table,) = with_any_members((access_table(state, release),))
+    return AccessView(asked, table, state, Facts(pve=release))
 
 
 def look_with_pools(api: Api, desired: Desired) -> Live:

@@ -12,19 +12,30 @@ from reconciler.atomic_write import atomic_write
 from reconciler.execution.journal import store
 from reconciler.execution.private_folder import make
 from reconciler.kinds import fingerprint, kind_of
+from reconciler.kinds.shared.ungiven import watched
 from reconciler.model.address import Address
 from reconciler.model.declared import Desired
 from reconciler.model.drift import Memory
 from reconciler.model.spec import State
+from reconciler.planning.goal import goal
+from reconciler.planning.unspecified import as_json
 
-FORMAT = 2
+FORMAT = 3
 
 
 def recall(path: Path, folder: Path) -> Memory:
     """The memory of the report before, and what was applied since; empty where there is none."""
     memory = _read(path)
     applied = store.applied(folder, memory.time)
-    return replace(memory, baseline={**memory.baseline, **applied})
+    left = dict(memory.left)
+    for address, before, after, _ in applied:
+        names = watched(kind_of(address).toml.table)
+        old = {} if before is None else as_json(before, names)
+        new = {} if after is None else as_json(after, names)
+        made = {name: value for name, value in new.items() if old.get(name, after) != value}
+        left[address] = {**(left.get(address, {}) if after is not None else {}), **made}
+    baseline = {change.address: fingerprint(change.address, change.after) for change in applied}
+    return replace(memory, baseline={**memory.baseline, **baseline}, left=left)
 
 
 def as_committed(old: Desired, live: State, memory: Memory) -> Memory:
@@ -33,9 +44,9 @@ def as_committed(old: Desired, live: State, memory: Memory) -> Memory:
     An object counts as left so where those files would not change it.
     """
     baseline = {}
-    for address, declared in old.objects.items():
+    for address in old.objects:
         try:
-            left = kind_of(address).writes.merge_with_live(declared.spec, live.get(address))
+            left = goal(old, address, live.get(address))
         except ValueError:
             continue
         baseline[address] = fingerprint(address, left)
@@ -50,6 +61,7 @@ def keep(path: Path, memory: Memory) -> None:
         "time": memory.time,
         "differences": list(memory.differences),
         "complete": memory.complete,
+        "left": {str(address): dict(values) for address, values in memory.left.items()},
         **{name: _named(getattr(memory, name)) for name in _DIGESTS},
     }
     make(path.parent)
@@ -75,6 +87,8 @@ def _read(path: Path) -> Memory:
             for name in _DIGESTS
         }
         differences = tuple(map(str, data["differences"]))
-        return Memory(int(data["time"]), differences, complete=bool(data["complete"]), **digests)
+        left = {Address.parse(key): dict(values) for key, values in data["left"].items()}
+        whole = bool(data["complete"])
+        return Memory(int(data["time"]), differences, left=left, complete=whole, **digests)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Memory()

@@ -17,7 +17,7 @@ from reconciler.cli.context import Loaded
 from reconciler.desired.loader import load, require_valid
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
-from reconciler.model.declared import Desired
+from reconciler.model.declared import Declared, Desired
 
 Since = Annotated[
     str | None,
@@ -35,10 +35,14 @@ _BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
 
 
 class Earlier(NamedTuple):
-    """What was declared, and by which commit; "" where this machine remembers it."""
+    """What was declared, and by which commit; "" where this machine remembers it.
+
+    `fresh`: what is declared since then, or otherwise.
+    """
 
     addresses: frozenset[Address] = frozenset()
     since: str = ""
+    fresh: frozenset[Address] = frozenset()
 
 
 NOTHING = Earlier()
@@ -74,16 +78,25 @@ def default_ref(folder: Path, environment: Mapping[str, str]) -> str:
 def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -> Earlier:
     """What was declared at `since`, which must be right; else where this branch began, else when
     this machine last applied or compared the files, as `home` remembers of the cluster."""
+    now = loaded.desired.objects
     if since:
         old = at_commit(loaded, since)
         require_valid(old.findings)
-        return Earlier(frozenset(old.objects), since)
+        return Earlier(frozenset(old.objects), since, _fresh(now, old.objects))
     ref = default_ref(loaded.cluster.folder, os.environ)
+    fresh: frozenset[Address] = frozenset()
     if ref:
-        declared = frozenset(at_commit(loaded, ref).objects)
-        if declared - loaded.desired.objects.keys():
-            return Earlier(declared, ref[:12])
+        old = at_commit(loaded, ref)
+        fresh = _fresh(now, old.objects)
+        if old.objects.keys() - now.keys():
+            return Earlier(frozenset(old.objects), ref[:12], fresh)
     if home is None:
-        return NOTHING
+        return NOTHING._replace(fresh=fresh)
     memory = drift_memory.recall(home / "drift.json", home)
-    return Earlier(frozenset(memory.baseline))
+    if not ref and memory.complete:
+        fresh = frozenset(now.keys() - memory.baseline.keys())
+    return Earlier(frozenset(memory.baseline), "", fresh)
+
+
+def _fresh(now: Mapping[Address, Declared], old: Mapping[Address, Declared]) -> frozenset[Address]:
+    return frozenset(a for a, one in now.items() if a not in old or old[a].spec != one.spec)

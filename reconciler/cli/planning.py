@@ -125,6 +125,7 @@ def make_plan(
         files=files_of(loaded),
         earlier=earlier.addresses,
         since=earlier.since,
+        fresh=earlier.fresh,
     )
     planned = {**live.state, **loaded.desired.state}
     live = with_archives(api, live, planned)
@@ -156,6 +157,7 @@ def show_plan(
     next_command: str = "",
     *,
     unfinished: bool = False,
+    known: bool = False,
     deciding: bool = True,
 ) -> None:
     """The plan in every format that was asked for; `deciding`: raises UsageError where it cannot be
@@ -166,6 +168,7 @@ def show_plan(
         remarks=remarks(planned.plan, dt.datetime.now(dt.UTC)),
         next_command=next_command,
         unfinished=unfinished,
+        known=known,
     )
     write = show if deciding else show_if_possible
     write(common, "plan", planned.plan, view)

@@ -66,7 +66,7 @@ class MovedTable(TomlTable):
 class WaiveTable(TomlTable):
     """[[waive]]"""
 
-    code: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="the code of the rule")
+    code: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="the code of the warnings or notes")
     address: str = Field(default="*", description="a glob over the addresses of its findings")
     reason: str = Field(min_length=1, description="why it is accepted")
     expires: Expiry = Field(gt=0, description="date from which it waives nothing")

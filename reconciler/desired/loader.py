@@ -24,6 +24,7 @@ from reconciler.invalid_value import message_and_hint
 from reconciler.kinds import all_kinds
 from reconciler.kinds.acl.table import MOST
 from reconciler.kinds.kind import Kind
+from reconciler.kinds.shared.ungiven import left_alone
 from reconciler.model.address import Address
 from reconciler.model.declared import Declaration, Declared, Desired
 from reconciler.model.finding import Finding, Severity, Source
@@ -192,10 +193,11 @@ class _Load:
             if table is None:
                 self.broken.add(_meant(kind, name, parent))
                 return
+            left = left_alone(table)
             for declaration in kind.toml.declare(name, parent, table):
                 if not self.has_room(source):
                     return
-                self.add(Address(kind.name, declaration.id), declaration, source)
+                self.add(Address(kind.name, declaration.id), declaration, source, left)
         except ValueError as error:
             self.broken.add(_meant(kind, name, parent))
             message, hint = message_and_hint(error)
@@ -212,10 +214,13 @@ class _Load:
             self.findings.append(too_large(message, hint, source))
         return self.number <= MOST
 
-    def add(self, address: Address, new: Declaration, source: Source) -> None:
-        """Explicit wins over derived; what is derived may repeat; all must say the same."""
-        _, spec, notes, derived, expires, unspecified = new
-        declared = Declared(spec, source, notes, derived, expires, unspecified)
+    def add(self, address: Address, new: Declaration, source: Source, left: frozenset[str]) -> None:
+        """Explicit wins over derived; what is derived may repeat; all must say the same.
+
+        `left`: what the table leaves as it is.
+        """
+        _, spec, notes, derived, expires = new
+        declared = Declared(spec, source, notes, derived, expires, left)
         old = self.objects.get(address)
         if old is None:
             self.objects[address] = declared

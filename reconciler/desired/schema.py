@@ -13,6 +13,7 @@ from reconciler.desired.settings.settings import SETTINGS_FILE
 from reconciler.desired.settings.target import TargetTable
 from reconciler.kinds import all_kinds
 from reconciler.kinds.kind import Kind
+from reconciler.kinds.shared.ungiven import Rule, rules
 from reconciler.model.policy import Policy
 from reconciler.model.trust import Trust
 from reconciler.pve.release import NEWEST, Release
@@ -45,6 +46,8 @@ def schema(release: Release = NEWEST) -> dict[str, Any]:
     kinds = all_kinds()
     models: list[type[BaseModel]] = [kind.toml.table for kind in kinds.values()]
     definitions, names = _definitions([*models, *DIRECTIVES.values()])
+    for model in models:
+        _with_rules(definitions[names[model]], model)
     properties: dict[str, Any] = {}
     for kind in kinds.values():
         for inner in kinds.values():
@@ -57,6 +60,15 @@ def schema(release: Release = NEWEST) -> dict[str, Any]:
         properties[name] = {"type": "array", "items": {"$ref": _ref(names[model])}}
     _with_privileges(definitions, release)
     return _document("State files of pvectl", properties, definitions)
+
+
+def _with_rules(definition: dict[str, Any], model: type[BaseModel]) -> None:
+    """What becomes of a key that is not given, in its description."""
+    for key, one in rules(model).items():
+        if one.rule is not Rule.REQUIRED:
+            described = definition["properties"][key]
+            text = described.get("description", "")
+            described["description"] = f"{text}; not given: {one.rule}".removeprefix("; ")
 
 
 def _with_privileges(node: Any, release: Release) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -22,7 +22,8 @@ from reconciler.kinds.kind import (
     need,
 )
 from reconciler.kinds.shared.answer_shape import LIST, TEXT, WORD, Fields, Rows
-from reconciler.kinds.shared.field_types import NAME, Text, given, quote, unspecified
+from reconciler.kinds.shared.field_types import NAME, Text, given, quote
+from reconciler.kinds.shared.ungiven import FILE, LEFT
 from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
@@ -64,7 +65,13 @@ class GroupSpec(Spec):
 class GroupTable(TomlTable):
     """[group.NAME]"""
 
-    comment: Text = Field(default="", description="free text")
+    comment: Annotated[Text, LEFT] = Field(default="", description="free text")
+    members: Annotated[Literal["additive", "exact"] | None, FILE] = Field(
+        default=None,
+        description="additive: whoever is a member stays one, whatever his `groups` says; exact: "
+        "who is a member in no file is taken out, declared or not; default: as the `groups` of "
+        "each declared user says",
+    )
 
 
 def _check_name(name: str, parent: str) -> None:
@@ -79,9 +86,8 @@ def _check_name(name: str, parent: str) -> None:
 
 def _declare(name: str, parent: str, table: GroupTable) -> Iterable[Declaration]:
     del parent
-    yield Declaration(
-        name, GroupSpec(comment=table.comment), unspecified=unspecified(table, "comment")
-    )
+    notes = {} if table.members is None else {"members": table.members}
+    yield Declaration(name, GroupSpec(comment=table.comment), notes)
 
 
 def _export(name: str, spec: GroupSpec) -> dict[str, Any]:

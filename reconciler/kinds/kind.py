@@ -208,6 +208,8 @@ class Writing(Generic[S]):
     - `requests`: changes -> requests, each with the changes that it carries.
     - `needs` (change, access table at that moment) -> privileges that its request takes.
     - `split`: change -> changes of one request each.
+    - `join_members` (id, goal, live spec, everything declared) -> the goal with what other objects
+      say of its members; asked of undeclared objects, too, with the live spec as goal.
     - `merge_with_live` (declared, live or None) -> the spec to reach; keeps what is not managed.
     - `completed` (spec as it was sent, live spec) -> the spec with what PVE itself added to it when
       it made the object.
@@ -227,6 +229,7 @@ class Writing(Generic[S]):
     requests: Callable[[Sequence[Change]], Sequence[tuple[Request, tuple[Change, ...]]]]
     needs: Callable[[Change, AccessTable], Iterable[Need]]
     split: Callable[[Change], Sequence[Change]] = lambda change: (change,)
+    join_members: Callable[[str, S, S, Mapping[Address, Declared]], S] | None = None
     merge_with_live: Callable[[S, S | None], S] = _as_declared
     completed: Callable[[S, S], S] = _as_declared
     coupled_changes: Callable[[Change, State], Iterable[Change]] = _nothing

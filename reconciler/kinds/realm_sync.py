@@ -27,6 +27,7 @@ from reconciler.kinds.shared.field_types import Text, changed, flag, given, name
 from reconciler.kinds.shared.jobs import Schedule, id_findings, same_schedule, schedule_findings
 from reconciler.kinds.shared.options import without_line_feed
 from reconciler.kinds.shared.replace import as_replacement
+from reconciler.kinds.shared.ungiven import DEFAULT, LEFT, UNSET, WATCHED, Unset, check_unset
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
@@ -61,17 +62,20 @@ class RealmSyncTable(TomlTable):
     """[realm.ID.sync.ID]"""
 
     schedule: Schedule = Field(description="when it runs, such as 'mon..fri 03:00'")
-    scope: Literal["users", "groups", "both"] = "both"
-    enabled: bool = True
-    comment: Annotated[Text, AfterValidator(without_line_feed), Field(max_length=512)] = ""
-    enable_new: bool | None = Field(
+    scope: Annotated[Literal["users", "groups", "both"], WATCHED] = Field(
+        default="both", description="what it copies"
+    )
+    enabled: Annotated[bool, DEFAULT] = Field(default=True, description="false: it never runs")
+    comment: Annotated[Text, AfterValidator(without_line_feed), Field(max_length=512), LEFT] = ""
+    enable_new: Annotated[bool | None, WATCHED] = Field(
         default=None, description="new users may log in at once; else as the realm says"
     )
-    remove_vanished: list[Literal["acl", "properties", "entry"]] | None = Field(
+    remove_vanished: Annotated[list[Literal["acl", "properties", "entry"]] | None, WATCHED] = Field(
         default=None,
         description="what is removed when the directory no longer has an entry; [] is nothing; "
         "else as the realm says",
     )
+    unset: Unset = Field(default=[], description=UNSET)
 
 
 def _check_name(name: str, parent: str) -> None:
@@ -84,9 +88,11 @@ def _check_name(name: str, parent: str) -> None:
 
 
 def _declare(name: str, parent: str, table: RealmSyncTable) -> Iterable[Declaration]:
+    check_unset(table)
     vanished = table.remove_vanished
     chosen = () if vanished is None else names(vanished) or NOTHING
     fields = {**dict(table), "remove_vanished": chosen}
+    del fields["unset"]
     yield Declaration(name, RealmSyncSpec(realm=parent, **fields))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -23,6 +23,7 @@ from reconciler.kinds.kind import (
 )
 from reconciler.kinds.shared.answer_shape import FLAG, LIST, WORD, Fields, Rows
 from reconciler.kinds.shared.field_types import NAME, Privilege, names, split_list
+from reconciler.kinds.shared.ungiven import FILE
 from reconciler.model.change import Change, Undo
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
@@ -43,9 +44,13 @@ class RoleTable(TomlTable):
     """[role.NAME]"""
 
     privileges: list[Privilege] = Field(description="privileges, such as VM.Audit")
-    purpose: str = Field(default="", description="what the role is for; shown in reports")
-    owner: str = Field(default="", description="who answers for it; shown in reports")
-    allowed_paths: list[str] = Field(
+    purpose: Annotated[str, FILE] = Field(
+        default="", description="what the role is for; shown in reports"
+    )
+    owner: Annotated[str, FILE] = Field(
+        default="", description="who answers for it; shown in reports"
+    )
+    allowed_paths: Annotated[list[str], FILE] = Field(
         default=[], description="globs of ACL paths; a grant elsewhere is a finding"
     )
 

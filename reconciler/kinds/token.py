@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from posixpath import normpath
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -36,8 +36,8 @@ from reconciler.kinds.shared.field_types import (
     given,
     quote,
     unix_to_toml,
-    unspecified,
 )
+from reconciler.kinds.shared.ungiven import DEFAULT, FILE, LEFT, WATCHED
 from reconciler.kinds.user import ANSWERS, USERS
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
@@ -65,12 +65,14 @@ class TokenSpec(Spec):
 class TokenTable(TomlTable):
     """[user."NAME@REALM".token.NAME]"""
 
-    privsep: bool = Field(
+    privsep: Annotated[bool, DEFAULT] = Field(
         default=True, description="true: has only what both it and its user are granted"
     )
-    expires: Expiry = Field(default=0, description="date from which the token is refused")
-    comment: Text = ""
-    secret_to: SecretSink | None = Field(
+    expires: Annotated[Expiry, WATCHED] = Field(
+        default=0, description="date from which the token is refused"
+    )
+    comment: Annotated[Text, LEFT] = ""
+    secret_to: Annotated[SecretSink | None, FILE] = Field(
         default=None, description="where the secret goes when the token is made"
     )
 
@@ -85,8 +87,7 @@ def _check_name(name: str, parent: str) -> None:
 
 def _declare(name: str, parent: str, table: TokenTable) -> Iterable[Declaration]:
     _check_place(table.secret_to)
-    kept = unspecified(table, "comment")
-    yield Declaration(f"{parent}!{name}", TokenSpec(**dict(table)), unspecified=kept)
+    yield Declaration(f"{parent}!{name}", TokenSpec(**dict(table)))
 
 
 def _check_place(sink: SecretSink | None) -> None:

@@ -18,8 +18,7 @@ class Declaration(NamedTuple):
 
     `notes` (purpose, owner, reason, ...) never reach Proxmox VE. `derived` objects follow from
     another one (the user's entry of a token pair) and may be declared more than once. After
-    `expires` (Unix seconds, 0 = never) the object counts as removed. `unspecified`: fields
-    of `spec` that the file does not give; on an object that is there they stay as they are.
+    `expires` (Unix seconds, 0 = never) the object counts as removed.
     """
 
     id: str
@@ -27,11 +26,14 @@ class Declaration(NamedTuple):
     notes: Mapping[str, Any] = {}
     derived: bool = False
     expires: int = 0
-    unspecified: frozenset[str] = frozenset()
 
 
 class Declared(NamedTuple):
-    """A declaration and where it stands."""
+    """A declaration and where it stands.
+
+    `unspecified`: fields and options of `spec` that the file does not give; on an object that is
+    there they stay as they are.
+    """
 
     spec: Spec
     source: Source
@@ -92,9 +94,9 @@ class CallExpectation(NamedTuple):
 
 
 class Waiver(NamedTuple):
-    """One `[[waive]]`: findings of one lint rule that are accepted for a while.
+    """One `[[waive]]`: findings of one code that are accepted for a while.
 
-    `code`: of the rule; `address`: a glob over the addresses of its findings; `expires` in Unix
+    `code`: of the findings; `address`: a glob over the addresses of its findings; `expires` in Unix
     seconds, from when on it waives nothing. A waiver without a reason or without an end is a
     mistake in the file.
     """
@@ -143,10 +145,13 @@ class Desired:
         """The declared spec, with what the files do not give as it is in `live`."""
         declared = self.objects[address]
         manage = self.policy.managed(address.kind)
-        if live is None or manage.unspecified is Unspecified.CLEAR:
+        if live is None:
             return declared.spec
-        kept = {name: getattr(live, name) for name in declared.unspecified}
-        return declared.spec.model_copy(update=kept) if kept else declared.spec
+        if manage.unspecified is Unspecified.CLEAR:
+            return declared.spec.as_whole(live)
+        if not declared.unspecified or not declared.spec.keeps(live):
+            return declared.spec
+        return declared.spec.with_parts(live.parts(declared.unspecified))
 
     @property
     def state(self) -> dict[Address, Spec]:

@@ -42,9 +42,12 @@ class DriftItem(NamedTuple):
 
     kind: DriftClass
     change: Change
+    left: tuple[str, ...] = ()
+    """what of it no file gives: fields and options that no plan changes"""
 
     def to_json(self) -> dict[str, Any]:
-        return {"class": self.kind.code, **self.change.to_json()}
+        left = {"not_given": list(self.left)} if self.left else {}
+        return {"class": self.kind.code, **self.change.to_json(), **left}
 
 
 class WayToRoot(NamedTuple):
@@ -89,12 +92,15 @@ class Memory:
 
     `time` in Unix seconds, 0 for none. `differences`: the addresses that it named. `baseline`: how
     each object was left by the last apply, or found in order by a report. `complete`: what is not
-    in the baseline was not there. `undeclared` and `acknowledged`: undeclared objects as they were.
+    in the baseline was not there. `left`: what no file gives and decides access or protection, as
+    it was: object -> field or option -> value in JSON. `undeclared` and `acknowledged`: undeclared
+    objects as they were.
     """
 
     time: int = 0
     differences: tuple[str, ...] = ()
     baseline: Mapping[Address, str] = field(default_factory=dict)
+    left: Mapping[Address, Mapping[str, Any]] = field(default_factory=dict)
     complete: bool = False
     undeclared: Mapping[Address, str] = field(default_factory=dict)
     acknowledged: Mapping[Address, str] = field(default_factory=dict)

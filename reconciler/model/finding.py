@@ -51,7 +51,8 @@ class Finding(NamedTuple):
 
     `allow` is the exact argument of `--allow` that lets a refused plan pass this one finding;
     empty where nothing does. `names`: the undeclared object that `message` is about, for code that
-    goes on from there; no document holds it.
+    goes on from there; no document holds it. `known`: it was there before, and the plan does not
+    touch what it is about.
     """
 
     code: str
@@ -62,6 +63,7 @@ class Finding(NamedTuple):
     source: Source | None = None
     allow: str = ""
     names: Address | None = None
+    known: bool = False
 
     def sort_key(self) -> tuple[int, str, str, int, int, str, str]:
         """Errors first, then by place and address; total."""
@@ -91,6 +93,8 @@ class Finding(NamedTuple):
             data["source"] = self.source._asdict()
         if self.allow:
             data["allow"] = self.allow
+        if self.known:
+            data["known"] = True
         return data
 
     @classmethod
@@ -106,4 +110,5 @@ class Finding(NamedTuple):
             None if address is None else Address.parse(address),
             None if source is None else Source(**source),
             data.get("allow", ""),
+            known=bool(data.get("known", False)),
         )

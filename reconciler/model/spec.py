@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,6 +28,37 @@ class Spec(BaseModel):
     def to_json(self) -> dict[str, Any]:
         """Only what differs from the defaults; parses back with `model_validate`."""
         return self.model_dump(mode="json", exclude_defaults=True)
+
+    def parts(self, names: Iterable[str]) -> dict[str, Any]:
+        """The values of some fields, or of options by PVE's names; None for one that is not set."""
+        own = dict(getattr(self, "options", ()))
+        return {
+            name: getattr(self, name) if name in self._fields() else own.get(name) for name in names
+        }
+
+    @classmethod
+    def _fields(cls) -> frozenset[str]:
+        """An option of some storages is called `options` itself."""
+        return frozenset(cls.model_fields) - {"options"}
+
+    def with_parts(self, parts: Mapping[str, Any]) -> Self:
+        """The same with other values, as `parts` gives them."""
+        fields = {name: value for name, value in parts.items() if name in self._fields()}
+        if len(fields) < len(parts):
+            own = {**dict(getattr(self, "options", ())), **parts}
+            left = {name: v for name, v in own.items() if name not in fields and v is not None}
+            fields["options"] = tuple(sorted(left.items()))
+        return self.model_copy(update=fields) if fields else self
+
+    def keeps(self, live: Spec) -> bool:
+        """Whether what is not given may stay as it is in `live`."""
+        del live
+        return True
+
+    def as_whole(self, live: Spec) -> Self:
+        """What is not given cleared, of kinds whose specs leave that open."""
+        del live
+        return self
 
 
 State = Mapping[Address, Spec]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from reconciler.access.analysis.impact import Impact, impact
+from reconciler.access.any_member import with_any_members
 from reconciler.access.table import AccessTable
 from reconciler.kinds import access_table
 from reconciler.kinds.shared.step import concerned
@@ -23,6 +24,8 @@ from reconciler.planning.checks.allow import allow, passed
 from reconciler.planning.checks.context import PlanContext
 from reconciler.planning.checks.targets import partial
 from reconciler.planning.diff import DiffResult, diff, narrow
+from reconciler.planning.known import told_as_known
+from reconciler.planning.lint import set_aside
 from reconciler.planning.ordering.exposure_tracker import ExposureTracker
 from reconciler.planning.ordering.order import order
 from reconciler.planning.replacement import with_restored_dependents
@@ -39,6 +42,8 @@ class PlanResult(NamedTuple):
     plan: Plan
     before: AccessTable
     after: AccessTable
+    bare: tuple[AccessTable, AccessTable]
+    """the same two without those who stand for the members of empty groups"""
     state: State
     """the live state as it will be"""
     impact: Impact
@@ -82,9 +87,11 @@ def judged(
         steps = order(
             changes, ExposureTracker(before, after, paths, request.now) if changes else None
         )
-    effect = impact(before, after, paths, request.now)
+    one, two = with_any_members((before, after), request.now)
+    filled = (one, two)
+    effect = impact(*filled, paths, request.now)
     context = PlanContext(
-        desired, request, live, planned, facts, changes, steps, before, after, paths, effect
+        desired, request, live, planned, facts, changes, steps, before, after, filled, paths, effect
     )
     findings = [
         *(one for one in desired.findings if one.code != UNDECLARED),
@@ -92,22 +99,24 @@ def judged(
         *unsaved_guests.findings,
         *run_checks(context),
     ]
-    allowed = sorted(allow(findings, request.allowed), key=Finding.sort_key)
+    allowed = allow(findings, request.allowed)
+    kept = set_aside(allowed, desired, request.now, complete=True)
+    told = sorted(told_as_known(kept, changes, request.fresh), key=Finding.sort_key)
     plan = Plan(
         cluster=request.cluster,
         actor=request.actor,
         source=request.source,
         steps=steps,
-        findings=tuple(dict.fromkeys(allowed)),
+        findings=tuple(dict.fromkeys(told)),
         kept=difference.kept,
         seen=tuple((address, live.get(address)) for address in concerned(changes)),
         allowed=request.allowed,
         passed=passed(findings, request.allowed),
         files=request.files,
-        access=access(effect, after, request.now),
+        access=access(effect, filled[1], request.now),
         identity=request.identity,
     )
-    return PlanResult(plan, before, after, planned, effect)
+    return PlanResult(plan, *filled, (before, after), planned, effect)
 
 
 def apply_changes(live: State, changes: Iterable[Change]) -> dict[Address, Spec]:

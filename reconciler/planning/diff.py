@@ -15,6 +15,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import LeftAlone
 from reconciler.model.policy import Mode
 from reconciler.model.spec import Spec, State
+from reconciler.planning.goal import goal
 
 _LEFT = {
     Mode.WATCH: "not declared; watched: drift reports it, nothing deletes it",
@@ -56,6 +57,7 @@ def diff(
     for moved in desired.moved:
         work.move(moved)
     work.undeclared()
+    work.members()
     work.dependents()
     work.along()
     changes = tuple(work.changes[address] for address in sorted(work.changes))
@@ -97,9 +99,7 @@ class _Work:
         """Create or update one declared object."""
         before = self.live.get(address)
         try:
-            after = kind_of(address).writes.merge_with_live(
-                self.desired.goal(address, before), before
-            )
+            after = goal(self.desired, address, before)
         except ValueError as error:
             self._error("CANNOT_REACH", str(error), address)
             return
@@ -207,13 +207,27 @@ class _Work:
             for address in self._naming(gone):
                 self._let_go(address, gone)
 
+    def members(self) -> None:
+        """Undeclared objects that a declared one, which is exact, has among its members."""
+        for address, spec in self.live.items():
+            joined = kind_of(address).writes.join_members
+            if joined is None or address in self.desired.objects or address in self.changes:
+                continue
+            after = joined(address.id, spec, spec, self.desired.objects)
+            if after != spec and not self.desired.policy.managed(address.kind).excludes(address):
+                why = "not declared, and the members of its group are exact"
+                self.changes[address] = Change(address, spec, after, Reason(Cause.UNDECLARED, why))
+
     def along(self) -> None:
         """What requests change besides, as changes of their own, so that they are restorable."""
+        sides = {**self.live, **{a: c.after for a, c in self.changes.items()}}
+        reached = {address: spec for address, spec in sides.items() if spec is not None}
         for change in sorted(self.changes.values(), key=lambda change: change.address):
-            for other in kind_of(change.address).writes.coupled_changes(change, self.live):
-                if other.address in self.desired.objects:
-                    continue
-                self.changes.setdefault(other.address, other)
+            for other in kind_of(change.address).writes.coupled_changes(change, reached):
+                here = other.address
+                if other.after is not None:
+                    reached[here] = other.after
+                self.changes[here] = other._replace(before=self.live.get(here))
 
     def _reached(self, address: Address) -> Spec | None:
         """A live object as it will be, as far as that is known yet."""

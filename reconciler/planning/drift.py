@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from reconciler.kinds import fingerprint, references
 from reconciler.model.address import Address
@@ -20,6 +22,8 @@ from reconciler.model.finding import Finding
 from reconciler.model.plan import Plan
 from reconciler.model.spec import Spec
 
+_NOTHING: Mapping[Address, Iterable[str]] = MappingProxyType({})
+
 
 def drift_of(
     plan: Plan,
@@ -29,11 +33,15 @@ def drift_of(
     undeclared: Sequence[Undeclared] = (),
     roots: Sequence[WayToRoot] = (),
     failing: Iterable[str] = (),
+    left: Mapping[Address, Iterable[str]] = _NOTHING,
 ) -> Drift:
-    """The changes of a plan as drift; `findings` in the place of those of the plan."""
+    """The changes of a plan as drift; `findings` in the place of those of the plan.
+
+    `left`: what the plan takes from memory, since no file gives it (`unspecified.as_left`).
+    """
     known = memory or Memory()
     changes = _merged(plan.changes)
-    found = [DriftItem(_class(one, changes, known), one) for one in changes.values()]
+    found = [_item(one, changes, known, left.get(one.address, ())) for one in changes.values()]
     order = list(DriftClass)
     found.sort(key=lambda one: (order.index(one.kind), one.change.address))
     there = {str(address) for address in changes}
@@ -51,8 +59,37 @@ def drift_of(
     )
 
 
-def remembered(drift: Drift, memory: Memory, declared: Mapping[Address, Spec], now: int) -> Memory:
-    """What the next report has to know; `declared`: as they are in the cluster, where they are.
+def _item(
+    change: Change, changes: Mapping[Address, Change], known: Memory, names: Iterable[str]
+) -> DriftItem:
+    """Where nothing but what no file gives differs, it was changed in the cluster: the memory says
+    how it was."""
+    left = _differing(change, names)
+    before, after = change.before, change.after
+    if left and before is not None and after is not None:
+        alone = before.with_parts(after.parts(left)) == after
+        if alone:
+            return DriftItem(DriftClass.CHANGED, change, left)
+    return DriftItem(_class(change, changes, known), change, left)
+
+
+def _differing(change: Change, names: Iterable[str]) -> tuple[str, ...]:
+    before, after = change.before, change.after
+    if before is None or after is None:
+        return ()
+    old, new = before.parts(names), after.parts(names)
+    return tuple(sorted(name for name in old if old[name] != new[name]))
+
+
+def remembered(
+    drift: Drift,
+    memory: Memory,
+    declared: Mapping[Address, Spec],
+    left: Mapping[Address, Mapping[str, Any]],
+    now: int,
+) -> Memory:
+    """What the next report has to know; `declared`: as they are in the cluster, where they are;
+    `left`: what no file gives (`unspecified.to_remember`).
 
     An object that is as declared was left so; one that differs keeps what was known of it.
     """
@@ -69,6 +106,7 @@ def remembered(drift: Drift, memory: Memory, declared: Mapping[Address, Spec], n
         time=now,
         differences=tuple(sorted(named)),
         baseline=baseline,
+        left=left,
         complete=True,
         undeclared=found,
         acknowledged=kept,

@@ -70,7 +70,7 @@ def _order(steps: Sequence[Step], again: PlanResult, facts: Facts, now: int) -> 
         return
     if not steps:
         return
-    watch = ExposureTracker(again.before, again.after, real_paths(again.state, facts), now)
+    watch = ExposureTracker(*again.bare, real_paths(again.state, facts), now)
     for number, step in enumerate(steps):
         if watch.opens(step) and not step.window:
             yield _disorder(number, steps, "opens a window that the plan does not tell of")

@@ -9,6 +9,7 @@ from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.declared import Desired
 from reconciler.model.spec import Spec, State
+from reconciler.planning.goal import goal
 
 
 def with_restored_dependents(changes: Sequence[Change], live: State) -> tuple[Change, ...]:
@@ -49,7 +50,7 @@ def kinds_dropped_by(desired: Desired, live: State) -> frozenset[str]:
         if not kind.links.silently_deletes or before is None:
             continue
         try:
-            after = kind.writes.merge_with_live(desired.goal(address, before), before)
+            after = goal(desired, address, before)
         except ValueError:
             continue
         if _is_made_again(Change(address, before, after, Reason(Cause.DIFFERS, ""))):

@@ -17,6 +17,7 @@ class PlanRequest:
     last, by object. `identity`: the fingerprint of the cluster's CA, where it is told. `files`:
     SHA-256 of each file of the state folder. `bad_passwords`: users -> why Proxmox VE would refuse
     their password. `earlier`: what the files declared earlier, in the commit `since` if it is one.
+    `fresh`: what they declare since then, or otherwise.
     """
 
     cluster: str
@@ -31,3 +32,4 @@ class PlanRequest:
     files: Mapping[str, str] = field(default_factory=dict)
     earlier: frozenset[Address] = frozenset()
     since: str = ""
+    fresh: frozenset[Address] = frozenset()

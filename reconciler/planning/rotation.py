@@ -68,6 +68,7 @@ def rotate(
         steps,
         table,
         table,
+        (table, table),
         (),
         impact(table, table, (), request.now),
     )

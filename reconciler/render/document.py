@@ -70,10 +70,12 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document: title, head, what comes first (`lead`), findings, sections, what to do next."""
+    """A document: title, head, what stops it (`urgent`), what comes first (`lead`), findings,
+    sections, what to do next."""
 
     title: str
     facts: tuple[Fact, ...] = ()
+    urgent: tuple[Finding, ...] = ()
     findings: tuple[Finding, ...] = ()
     sections: tuple[Section, ...] = ()
     lead: tuple[Section, ...] = ()

@@ -36,7 +36,9 @@ def render(outline: Document) -> str:
     head = [f"### {prose(outline.title)}", *_facts(outline)]
     closing = "\n\n".join(said(line.text) for line in outline.closing).splitlines()
     room = LIMIT - _size(head) - _size(closing) - _RESERVE
-    parts = [head]
+    urgent = list(_findings(outline.urgent, min(room, _SHARE)))
+    room -= _size(urgent)
+    parts = [head, urgent]
     for section in outline.lead:
         part = _section(section, room - _SHARE)
         room -= _size(part)

@@ -31,6 +31,7 @@ _SEVERITIES = {
 def render(outline: Document, *, color: bool = False, width: int = 80) -> str:
     """The whole document, ending with a line feed."""
     parts = [list(_head(outline))]
+    parts += [list(_findings(outline.urgent))] if outline.urgent else []
     parts += [list(_section(section)) for section in outline.lead]
     parts += [list(_findings(outline.findings))] if outline.findings else []
     parts += [list(_section(section)) for section in outline.sections]

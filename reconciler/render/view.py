@@ -19,6 +19,7 @@ class View:
     `remarks`: further lines about single changes. `next_command`: what applies the plan; empty
     where that is not to be said. `unfinished`: an earlier run stands in its way. `prefix`: the
     state folder as seen from the root of the repository, for tools that link findings to files.
+    `known`: findings that are no news are shown in full, too.
     """
 
     color: bool = False
@@ -30,3 +31,4 @@ class View:
     next_command: str = ""
     unfinished: bool = False
     prefix: str = ""
+    known: bool = False

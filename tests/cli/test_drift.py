@@ -326,3 +326,18 @@ def test_a_cluster_that_does_not_answer_is_in_the_report(tmp_path: Path) -> None
     ended = ask("drift", "--format", f"markdown={report}", on=tmp_path / "none", state=state)
     assert ended.status not in {0, 2}
     assert "drift failed" in report.read_text()
+
+
+def test_what_no_file_gives_rings_until_it_is_written_or_accepted(house: House) -> None:
+    """A plan leaves an account alone that somebody switched off by hand, drift does not."""
+    assert house.run("drift").status == ExitStatus.OK
+    house.edit(*ATTACKS["an account switched off"])
+    planned = house.run("plan", "--detailed-exitcode")
+    assert planned.status == ExitStatus.OK, planned
+    for _ in range(2):
+        ended = house.run("drift")
+        assert ended.status == ExitStatus.CHANGES
+        assert "which does not give enabled" in ended.out
+        assert "No plan changes what no file gives" in ended.out
+    assert house.run("drift", "--acknowledge").status == ExitStatus.CHANGES
+    assert house.run("drift").status == ExitStatus.OK

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reconciler.desired.loader import load
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.pool.membership import PoolSpec
-from reconciler.kinds.shared.field_types import unspecified
+from reconciler.kinds.shared.ungiven import left_alone
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user.table import UserSpec, UserTable
 from reconciler.model.address import Address
@@ -67,7 +67,7 @@ VALUES = {
 def test_random_keys_change_nothing_else(live, table):
     before = UserSpec(**live, keys="")
     spec = UserSpec(**table)
-    kept = unspecified(UserTable(**table), *VALUES)
+    kept = left_alone(UserTable(**table))
     desired = Desired(objects={ANNA: Declared(spec, HERE, unspecified=kept)})
     changes = diff(desired, {ANNA: before}, now=1).changes
     after = changes[0].after if changes else before

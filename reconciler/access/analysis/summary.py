@@ -9,6 +9,7 @@ from reconciler.access.analysis.affected import owner_of
 from reconciler.access.analysis.effects import AccessEffect
 from reconciler.access.analysis.impact import Impact
 from reconciler.access.analysis.path_groups import PathGroup, PathGroups
+from reconciler.access.any_member import stands_for
 from reconciler.access.contents import GROUP
 from reconciler.access.evaluate import index_of
 from reconciler.access.index import NO_ACCESS
@@ -29,8 +30,9 @@ class PrincipalGroup(NamedTuple):
     tokens: tuple[str, ...]
 
     def __str__(self) -> str:
-        if self.group:
-            return f"{self.group} ({_count(self.users, self.tokens)})"
+        known = [user for user in self.users if not stands_for(user)]
+        if self.group and (known or not self.users):
+            return f"{self.group} ({_count(known, self.tokens)})"
         return in_prose((*self.users, *self.tokens))
 
 

@@ -244,7 +244,7 @@ def _realms(reached: AttackerState, who: str, useful: frozenset[str]) -> Iterato
     """Domains.pm: Realm.Allocate; users of pam and pve are not kept elsewhere."""
     if reached.holds(who, "Realm.Allocate", "/access/realm"):
         for user in sorted(useful & reached.table.users.keys()):
-            if user.rpartition("@")[2] not in {"pam", "pve"}:
+            if "@" in user and user.rpartition("@")[2] not in {"pam", "pve"}:
                 yield EscalationStep(
                     Technique.TAKE_REALM, who, "Realm.Allocate", "/access/realm", user
                 )

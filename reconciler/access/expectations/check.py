@@ -11,6 +11,7 @@ from typing import NamedTuple
 from reconciler.access.analysis.affected import all_principals, owner_of
 from reconciler.access.analysis.equivalence import EquivalenceClass, equivalence_classes
 from reconciler.access.analysis.impact import known_paths
+from reconciler.access.any_member import granted_groups, stands_for
 from reconciler.access.contents import ROOT
 from reconciler.access.evaluate import privileges
 from reconciler.access.explain.explain import deciding
@@ -145,6 +146,10 @@ class _Checker:
         self._known = known
         self._now = now
         self._everybody = tuple(all_principals(table))
+        granted = granted_groups(table)
+        self._for_globs = tuple(
+            who for who in self._everybody if not stands_for(who) or stands_for(who) in granted
+        )
 
     def asked(self, expectation: Expectation) -> ExpectationSubject:
         names = (*expectation.who, *expectation.but)
@@ -169,7 +174,7 @@ class _Checker:
         """Globs may match nothing; a name that means nobody is a mistake."""
         if name.startswith(GROUP_PREFIX):
             return name.removeprefix(GROUP_PREFIX) in self._table.groups
-        return _is_glob(name) or name in self._everybody
+        return is_glob(name) or name in self._everybody
 
     def matching(self, patterns: Iterable[str]) -> Mapping[str, None]:
         """Users and tokens; a group means its members and not their tokens."""
@@ -178,8 +183,8 @@ class _Checker:
             if pattern.startswith(GROUP_PREFIX):
                 members = self._table.groups.get(pattern.removeprefix(GROUP_PREFIX), ())
                 found.update(dict.fromkeys(sorted(members)))
-            elif _is_glob(pattern):
-                found.update(dict.fromkeys(w for w in self._everybody if _matches(w, pattern)))
+            elif is_glob(pattern):
+                found.update(dict.fromkeys(w for w in self._for_globs if matches(w, pattern)))
             elif pattern in self._everybody:
                 found[pattern] = None
         return found
@@ -187,8 +192,8 @@ class _Checker:
     def _paths(self, patterns: Iterable[str]) -> Mapping[str, None]:
         found: dict[str, None] = {}
         for pattern in patterns:
-            if _is_glob(pattern):
-                found.update(dict.fromkeys(p for p in self._known.paths if _matches(p, pattern)))
+            if is_glob(pattern):
+                found.update(dict.fromkeys(p for p in self._known.paths if matches(p, pattern)))
             else:
                 found[pattern] = None
         return found
@@ -249,10 +254,11 @@ def by_person(principals: Iterable[str]) -> Mapping[str, Sequence[str]]:
     return found
 
 
-def _is_glob(text: str) -> bool:
+def is_glob(text: str) -> bool:
+    """Whether a name in an expectation stands for all that match it."""
     return "*" in text or "?" in text
 
 
-def _matches(text: str, pattern: str) -> bool:
+def matches(text: str, pattern: str) -> bool:
     """Shell-style; `[` stands for itself, and `*` also spans `/`."""
     return fnmatchcase(text, pattern.replace("[", "[[]"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +11,7 @@ import typer
 
 from reconciler.access.analysis.impact import Impact, impact
 from reconciler.access.analysis.summary import summarise
+from reconciler.access.any_member import with_any_members
 from reconciler.access.escalation.search import opened
 from reconciler.access.login import Login
 from reconciler.access.table import AccessTable
@@ -40,9 +41,10 @@ from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.checks.separation import separation
 from reconciler.planning.drift import drift_of, remembered
 from reconciler.planning.undeclared import ending, undeclared, without
+from reconciler.planning.unspecified import as_left, to_remember
 from reconciler.render.documents.plan import only_about_applying
 from reconciler.render.view import View
-from reconciler.text.humanize import in_prose
+from reconciler.text.humanize import count, in_prose
 
 FailOn = Annotated[
     Severity | None,
@@ -51,7 +53,10 @@ FailOn = Annotated[
 
 Acknowledge = Annotated[
     bool,
-    typer.Option("--acknowledge", help="Accept the undeclared objects as they are from now on."),
+    typer.Option(
+        "--acknowledge",
+        help="Accept undeclared objects, and changes of what no file gives, from now on.",
+    ),
 ]
 
 
@@ -77,25 +82,30 @@ def drift(
     check_formats(common, "drift")
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
-        loaded = load_to_plan(cluster, settings)
+        loaded = asked = load_to_plan(cluster, settings)
         with connect(cluster, read_only=True) as api:
             live = _look(common, api, loaded)
-            earlier = earlier_files(loaded, since, here(cluster, api, keep=True).folder)
-            planned = make_plan(loaded, api, live, None, None, earlier)
             folder = here(cluster, api, keep=True).folder
+            last = folder / "drift.json"
+            memory = drift_memory.recall(last, folder)
+            desired, left = as_left(loaded.desired, live.state, memory.left)
+            earlier = earlier_files(asked, since, folder)
+            loaded = loaded._replace(desired=desired)
+            planned = make_plan(loaded, api, live, None, None, earlier)
             actor = api.actor
-        last = folder / "drift.json"
-        memory = drift_memory.recall(last, folder)
         known = memory
         if since:
             known = drift_memory.as_committed(at_commit(loaded, since), live.state, memory)
-        found, view = _compare(loaded, planned, live, known, actor, fail_on)
+        found, view = _compare(loaded, planned, live, known, actor, fail_on, left)
         show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
-        following = remembered(found, memory, _declared(loaded, live), now())
+        open_ = to_remember(asked.desired, live.state, {} if acknowledge else memory.left)
+        following = remembered(found, memory, _declared(loaded, live), open_, now())
         if acknowledge:
             accepted = {one.address: following.undeclared[one.address] for one in found.undeclared}
             following = replace(following, acknowledged=accepted)
-            info(common, f"acknowledged as they are: {len(accepted):,} undeclared objects")
+            changed = sum(bool(one.left) for one in found.differences)
+            what = f"{len(accepted):,} undeclared objects, {count(changed, 'change')} of what no"
+            info(common, f"acknowledged as they are: {what} file gives")
         _keep(common, last, following)
         return found.status
 
@@ -121,19 +131,21 @@ def _compare(
     memory: Memory,
     actor: str,
     fail_on: Severity | None,
+    left: Mapping[Address, tuple[str, ...]],
 ) -> tuple[Drift, View]:
     """The drift, and what it does to access: from what is declared, with what is undeclared and
     known, to the cluster as it is."""
     desired, moment = loaded.desired, now()
     extra = undeclared(planned.plan.kept, live.state, desired.policy, memory, actor)
-    declared, effect = planned.after, planned.impact.inverse()
+    declared, current, effect = planned.after, planned.before, planned.impact.inverse()
     paths = real_paths(live.state, live.facts)
     if any(one.rings for one in extra):
         declared = access_table(without(planned.state, extra), live.facts.pve, live.facts.strays)
-        effect = impact(declared, planned.before, paths, moment)
+        declared, current = with_any_members((declared, planned.before), moment)
+        effect = impact(declared, current, paths, moment)
     findings = [
         *(
-            one
+            one if one.address else one._replace(known=False)
             for one in planned.plan.findings
             if one.code != EXPECT and not only_about_applying(one)
         ),
@@ -150,9 +162,10 @@ def _compare(
         undeclared=extra,
         roots=[
             WayToRoot(one.principals, tuple(map(str, one.steps)), one.sure)
-            for one in opened(declared, planned.before)
+            for one in opened(declared, current)
         ],
         failing=failing,
+        left=left,
     )
     lines = _lines(effect, planned.before, moment)
     return found, View(now=moment, impact=lines, impact_json=effect.to_json())

@@ -14,9 +14,11 @@ from reconciler.cli.context import connect, each_cluster, read_whole_cluster
 from reconciler.cli.output import check_formats, info, show
 from reconciler.desired.export import export, write_files
 from reconciler.desired.loader import require_valid
-from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.directory import leave_to_directory
+from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
+from reconciler.kinds.shared.directory import copied, synchronised
 from reconciler.model.finding import Severity
 from reconciler.planning.unread import stray_findings, unread_findings
 from reconciler.pve.release import Release, known_releases
@@ -33,7 +35,8 @@ def import_state(
     """Write the live state as TOML; planning the result against the same cluster changes nothing.
 
     Nothing is overwritten; a file of comments alone keeps them. Secrets cannot be read and stand in
-    no file.
+    no file. Users and groups of a realm that is synchronised are left to the directory: pvectl.toml
+    gets an `exclude`.
     """
     check_formats(common, "findings")
 
@@ -41,9 +44,14 @@ def import_state(
         require_valid(settings.findings)
         with connect(cluster, read_only=True) as api:
             live = read_whole_cluster(api)
-        exported = export(live.state, live.facts.pve)
-        for path in write_files(exported.files, out or cluster.folder):
+        theirs = synchronised(live.state)
+        own = {a: spec for a, spec in live.state.items() if not copied(a, theirs)}
+        exported = export(own, live.facts.pve)
+        folder = out or cluster.folder
+        for path in write_files(exported.files, folder):
             info(common, f"wrote {path}")
+        if theirs:
+            info(common, leave_to_directory(folder / SETTINGS_FILE, sorted(theirs)))
         _name_the_release(common, cluster, live.facts.pve)
         passed_over = unread_findings(live.facts.unread)
         findings = [*exported.findings, *passed_over, *stray_findings(live.facts.strays)]

@@ -67,6 +67,9 @@ def plan(
     ] = None,
     since: Since = None,
     *,
+    known: Annotated[
+        bool, typer.Option("--known", help="Show the findings that are no news in full, too.")
+    ] = False,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 when there are changes.")
     ] = False,
@@ -100,7 +103,7 @@ def plan(
                 planned = make_plan(loaded, api, live, target, allow, earlier)
                 unfinished = left_unfinished(here(cluster, api).folder)
         command = _next(common, out, against, target, allow)
-        show_plan(common, planned, command, unfinished=unfinished)
+        show_plan(common, planned, command, unfinished=unfinished, known=known)
         if out is not None:
             _save(planned, out, sign)
             blocked = unfinished or plans_only(planned.plan)

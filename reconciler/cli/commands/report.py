@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from reconciler.access.any_member import with_any_members
 from reconciler.access.escalation.search import escalations
 from reconciler.access.review.accounts import Age
 from reconciler.access.review.comparison import check
@@ -114,7 +115,7 @@ def _of_cluster(
     paths = real_paths(live.state, live.facts)
     judged = lint_all(desired or Desired(), live.state, table, paths, about.taken, complete=True)
     beside = ReviewContext(desired, live.facts, ages, earlier, *judged)
-    return review(about, live.state, table, escalations(table), beside)
+    return review(about, live.state, table, escalations(*with_any_members((table,))), beside)
 
 
 def _desired(cluster: ClusterSettings, settings: Settings) -> Desired | None:
@@ -132,7 +133,8 @@ def _of_files(
     about = About("", now(), source=commit_of(cluster.folder))
     judged = lint_all(desired, desired.state, table, (), about.taken, complete=False)
     beside = ReviewContext(desired, Facts(pve=desired.release), {}, earlier, *judged)
-    return review(about, desired.state, table, escalations(table), beside)
+    ways = escalations(*with_any_members((table,)))
+    return review(about, desired.state, table, ways, beside)
 
 
 def _write_all(common: CommonOptions, folder: Path, cluster: str, found: Review) -> None:

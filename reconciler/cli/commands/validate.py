@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from reconciler.access.any_member import with_any_members
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
@@ -22,9 +23,10 @@ from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding, Severity
 from reconciler.planning.builder import UNDECLARED, apply_changes
 from reconciler.planning.checks.expectations import expectations
+from reconciler.planning.checks.idle import idle
 from reconciler.planning.checks.no_longer_declared import no_longer_declared, said
 from reconciler.planning.diff import diff
-from reconciler.planning.lint import lint_declared
+from reconciler.planning.lint import lint_declared, set_aside
 from reconciler.pve.release import Release
 from reconciler.text.humanize import count
 from reconciler.text.suggest import suggest
@@ -55,7 +57,8 @@ def validate(
         wrong = any(finding.severity is Severity.ERROR for finding in desired.findings)
         by_access = [] if wrong else _by_access(desired)
         left = _left(loaded, since)
-        show(common, "findings", [*desired.findings, *by_access, *left, *_passed_over(cluster)])
+        found = [*desired.findings, *by_access, *left, *_passed_over(cluster)]
+        show(common, "findings", [*set_aside(found, desired, now(), complete=False)])
         if wrong:
             return ExitStatus.FILES_INVALID
         if any(finding.severity is Severity.ERROR for finding in by_access):
@@ -113,5 +116,11 @@ def _passed_over(cluster: ClusterSettings) -> list[Finding]:
 def _by_access(desired: Desired) -> list[Finding]:
     """Failing expectations and lint, as far as the files alone tell."""
     table, moment = access_table(desired.state, desired.release), now()
-    failing = expectations(table, desired.expectations, now=moment, complete=False)
-    return [*failing, *lint_declared(desired, desired.state, table, (), moment, complete=False)]
+    (filled,) = with_any_members((table,), moment)
+    failing = expectations(filled, desired.expectations, now=moment, complete=False)
+    nothing = idle(filled, desired.expectations, complete=False)
+    return [
+        *failing,
+        *nothing,
+        *lint_declared(desired, desired.state, table, (), moment, complete=False),
+    ]

@@ -19,9 +19,9 @@ from reconciler.execution.journal.journal import RESERVE, Journal, read_journal
 from reconciler.execution.journal.replay import point_of_no_return, reject_broken
 from reconciler.execution.lock.local import refuse_running
 from reconciler.execution.secrets.routing import as_redirected
-from reconciler.kinds import fingerprint, specs
+from reconciler.kinds import specs
 from reconciler.kinds.shared.step import misfit
-from reconciler.model.address import Address
+from reconciler.model.change import Change
 from reconciler.model.plan import Plan
 from reconciler.model.run import RESTORED, ROLLED_BACK
 from reconciler.model.run_state import OVERTAKEN, RunState
@@ -234,10 +234,10 @@ def _refuse_forged(plan: Plan, path: Path) -> None:
             )
 
 
-def applied(folder: Path, since: float = 0) -> dict[Address, str]:
-    """How the runs that began after `since` (Unix seconds) left each object, as `fingerprint` says
-    it; as far as this machine knows."""
-    left: dict[Address, str] = {}
+def applied(folder: Path, since: float = 0) -> list[Change]:
+    """What the runs that began after `since` (Unix seconds) did to objects, in order, each change
+    as it ended; as far as this machine knows."""
+    left: list[Change] = []
     for path in journals(folder)[-KEPT:]:
         with contextlib.suppress(JournalBroken, JournalFailed):
             events = read_journal(path)
@@ -250,8 +250,8 @@ def applied(folder: Path, since: float = 0) -> dict[Address, str]:
                 for name, became in objects.items():
                     if name in changes and became in _LEFT:
                         change = changes[name]
-                        spec = change.after if became == "done" else change.before
-                        left[change.address] = fingerprint(change.address, spec)
+                        after = change.after if became == "done" else change.before
+                        left.append(change._replace(after=after))
     return left
 
 

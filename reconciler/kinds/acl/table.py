@@ -16,6 +16,7 @@ from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.shared.field_types import NAME, Expiry, asked_release, names
 from reconciler.kinds.shared.field_types import TOKEN as TOKEN_ID
 from reconciler.kinds.shared.field_types import USER as USER_ID
+from reconciler.kinds.shared.ungiven import DEFAULT, FILE
 from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.declared import Declaration, Declared
@@ -106,22 +107,26 @@ class AclTable(TomlTable):
     paths: list[Annotated[str, AfterValidator(_valid_path)]] = Field(
         min_length=1, description="ACL paths, such as /vms/100"
     )
-    users: list[Annotated[str, AfterValidator(_valid_user)]] = Field(
+    users: Annotated[list[Annotated[str, AfterValidator(_valid_user)]], DEFAULT] = Field(
         default=[], description="user ids, such as alice@pve"
     )
-    groups: list[Annotated[str, AfterValidator(_valid_group)]] = Field(
+    groups: Annotated[list[Annotated[str, AfterValidator(_valid_group)]], DEFAULT] = Field(
         default=[], description="names of groups"
     )
-    tokens: list[Annotated[str, AfterValidator(_valid_token)]] = Field(
+    tokens: Annotated[list[Annotated[str, AfterValidator(_valid_token)]], DEFAULT] = Field(
         default=[], description="full ids, such as bot@pve!ci"
     )
-    propagate: bool = Field(default=True, description="also on everything below the path")
-    pair: bool = Field(
+    propagate: Annotated[bool, DEFAULT] = Field(
+        default=True, description="also on everything below the path"
+    )
+    pair: Annotated[bool, DEFAULT] = Field(
         default=True,
         description="give the user of each token the same entry; without it a token has nothing",
     )
-    expires: Expiry = Field(default=0, description="date from which the grant is planned away")
-    reason: str = Field(default="", description="why; shown in plans and reports")
+    expires: Annotated[Expiry, FILE] = Field(
+        default=0, description="date from which the grant is planned away"
+    )
+    reason: Annotated[str, FILE] = Field(default="", description="why; shown in plans and reports")
 
     @model_validator(mode="after")
     def _somebody(self) -> AclTable:

@@ -20,6 +20,14 @@ from reconciler.kinds.shared.options import (
     table_model,
     without_line_feed,
 )
+from reconciler.kinds.shared.ungiven import (
+    DEFAULT,
+    KEEP_RULE,
+    LEFT,
+    UNSET,
+    Unset,
+    check_unset,
+)
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
@@ -89,16 +97,23 @@ class _BackupTable(TomlTable):
 
     instead = _INSTEAD
     schedule: Schedule = Field(description="when it runs, such as 'mon..fri 02:30'")
-    enabled: bool = True
-    comment: Annotated[Text, Field(max_length=512)] = ""
-    guests: list[GuestId] = Field(default=[], description="the guests to back up, by id")
-    pool: str = Field(default="", description="or those of a pool")
-    all: bool = Field(default=False, description="or every guest")
-    exclude: list[GuestId] = Field(default=[], description="with all: but not these")
-    keep: KeepTable | None = Field(default=None, description="which backups stay")
-    repeat_missed: bool = Field(
+    enabled: Annotated[bool, DEFAULT] = Field(default=True, description="false: it never runs")
+    comment: Annotated[Text, Field(max_length=512), LEFT] = ""
+    guests: Annotated[list[GuestId], DEFAULT] = Field(
+        default=[], description="the guests to back up, by id"
+    )
+    pool: Annotated[str, DEFAULT] = Field(default="", description="or those of a pool")
+    all: Annotated[bool, DEFAULT] = Field(default=False, description="or every guest")
+    exclude: Annotated[list[GuestId], DEFAULT] = Field(
+        default=[], description="with all: but not these"
+    )
+    keep: Annotated[KeepTable | None, KEEP_RULE] = Field(
+        default=None, description="which backups stay"
+    )
+    repeat_missed: Annotated[bool, LEFT] = Field(
         default=False, description="run it as soon as possible when it was missed"
     )
+    unset: Unset = Field(default=[], description=UNSET)
 
     @model_validator(mode="after")
     def _one_selection(self) -> _BackupTable:
@@ -111,7 +126,14 @@ class _BackupTable(TomlTable):
         return self
 
 
-BackupTable = table_model(_BackupTable, {name: VZDUMP_OPTIONS[name] for name in PLAIN})
+PROTECTING = frozenset(
+    {"exclude-path", "node", "protected", "prune-backups", "remove", "stdexcludes", "storage"}
+)
+"""Options that decide what is saved, where, and how long it is kept."""
+
+BackupTable = table_model(
+    _BackupTable, {name: VZDUMP_OPTIONS[name] for name in PLAIN}, watched_options=PROTECTING
+)
 
 
 def check_name(name: str, parent: str) -> None:
@@ -137,6 +159,7 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
         complaint = check_format("pve-poolid", table.pool)
         if complaint:
             raise ValueError(complaint.strip())
+    check_unset(table)
     given = given_options(table, PLAIN)
     if table.keep is not None:
         given["prune-backups"] = table.keep.rules()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -23,10 +23,11 @@ from reconciler.kinds.kind import (
     Writing,
     need,
 )
-from reconciler.kinds.pool.membership import PoolSpec, pool_requests, pool_title
+from reconciler.kinds.pool.membership import PoolSpec, join_members, pool_requests, pool_title
 from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
-from reconciler.kinds.shared.field_types import Text, given, names, quote, unspecified
+from reconciler.kinds.shared.field_types import Text, given, names, quote
 from reconciler.kinds.shared.reader import ANSWERS, EVERYTHING, RESOURCES
+from reconciler.kinds.shared.ungiven import FILE, LEFT
 from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
@@ -52,12 +53,13 @@ GuestId = Annotated[int, Field(ge=100, le=999_999_999)]
 class PoolTable(TomlTable):
     """[pool.ID]"""
 
-    comment: Text = Field(default="", description="free text")
-    guests: list[GuestId] = Field(
-        default=[], description="ids of its guests, all of them; left alone where it is not given"
-    )
-    storages: list[str] = Field(
-        default=[], description="its storages, all of them; left alone where it is not given"
+    comment: Annotated[Text, LEFT] = Field(default="", description="free text")
+    guests: Annotated[list[GuestId], LEFT] = Field(default=[], description="ids of its guests")
+    storages: Annotated[list[str], LEFT] = Field(default=[], description="its storages")
+    members: Annotated[Literal["exact", "additive"], FILE] = Field(
+        default="exact",
+        description="exact: guests and storages that are given are all of them; additive: they are "
+        "added, and others stay",
     )
 
 
@@ -78,7 +80,7 @@ def _declare(name: str, parent: str, table: PoolTable) -> Iterable[Declaration]:
     yield Declaration(
         name,
         PoolSpec(comment=table.comment, guests=guests, storages=names(table.storages)),
-        unspecified=unspecified(table, "comment", "guests", "storages"),
+        {"members": table.members} if table.members != "exact" else {},
     )
 
 
@@ -197,7 +199,7 @@ def _coupled_changes(change: Change, live: State) -> Iterable[Change]:
 
 
 def _check_change(change: Change, live: State) -> Iterable[Finding]:
-    """A guest is taken out of another pool only where that one is declared, too."""
+    """A guest is taken out of another pool only where the files give the guests of that one."""
     del live
     if change.reason.cause is not Cause.DEPENDENT or change.after is None:
         return
@@ -205,9 +207,9 @@ def _check_change(change: Change, live: State) -> Iterable[Finding]:
         yield Finding(
             "POOL_TAKEN",
             Severity.ERROR,
-            f"guest {vmid} is in {change.address}, which is not declared, and a guest can be in "
-            "one pool only",
-            hint=f"declare {change.address} without it, and it will be moved",
+            f"guest {vmid} is in {change.address}, where no file takes it out, and a guest can "
+            "be in one pool only",
+            hint=f"declare {change.address} with a list of `guests` without it; then it moves",
             address=change.address,
         )
 
@@ -321,6 +323,7 @@ KIND = Kind(
         requests=lambda changes: tuple(pool_requests(changes)),
         needs=_needs,
         split=_split,
+        join_members=join_members,
         merge_with_live=_merge_with_live,
         coupled_changes=_coupled_changes,
         fallbacks=_fallbacks,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Reason
+from reconciler.model.declared import Declared
 from reconciler.model.request import Request, request
 from reconciler.model.spec import Spec
 
@@ -38,6 +39,16 @@ class PoolSpec(Spec):
                 else self.storages,
             }
         )
+
+
+def join_members(
+    name: str, goal: PoolSpec, live: PoolSpec, declared: Mapping[Address, Declared]
+) -> PoolSpec:
+    """An additive pool keeps who is in it."""
+    own = declared.get(Address("pool", name))
+    if own is None or own.notes.get("members") != "additive":
+        return goal
+    return goal.joined_by(live.guests, live.storages or ())
 
 
 Carried = tuple[Request, tuple[Change, ...]]

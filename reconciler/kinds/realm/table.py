@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
@@ -20,6 +20,7 @@ from reconciler.kinds.shared.options import (
     table_model,
 )
 from reconciler.kinds.shared.section import check_options, check_required, without_defaults
+from reconciler.kinds.shared.ungiven import FILE, UNSET, Unset, check_unset
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
@@ -54,20 +55,31 @@ class RealmSpec(Spec):
     held: tuple[str, ...] = ()
     secrets: Secrets = ()
 
+    def keeps(self, live: Spec) -> bool:
+        """A realm of another type has other options."""
+        return isinstance(live, RealmSpec) and live.type == self.type
+
     @property
     def is_default(self) -> bool:
         """Whether the login page offers this realm first."""
         return ("default", "1") in self.options
 
 
+class _RealmTable(TomlTable):
+    """[realm.NAME]"""
+
+    unset: Unset = Field(default=[], description=UNSET)
+
+
 _TYPE: Any = (
-    Literal[tuple(REALM_TYPES)] | None,
+    Annotated[Literal[tuple(REALM_TYPES)] | None, FILE],
     Field(default=None, description="what the realm asks; pam and pve need not say it"),
 )
 RealmTable = table_model(
-    create_model("RealmTable", __base__=TomlTable, __doc__="[realm.NAME]", type=_TYPE),
+    create_model("RealmTable", __base__=_RealmTable, __doc__=_RealmTable.__doc__, type=_TYPE),
     REALM_OPTIONS,
     SENSITIVE,
+    frozenset(REALM_OPTIONS) - {"comment", "default", "prompt"},
 )
 
 
@@ -85,6 +97,7 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
     """One realm; raises ValueError for what does not fit its type."""
     del parent
     kind = _type(name, table.type)
+    check_unset(table)
     given = given_options(table, _PLAIN)
     secrets = given_secrets(table, SENSITIVE)
     section = REALM_TYPES[kind]

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     Field,
     ValidationInfo,
@@ -121,8 +120,3 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
 def quote(text: object) -> str:
     """How PVE escapes a text in user.cfg; only its length matters here."""
     return urllib.parse.quote(str(text), safe=" !\"#$&'()*+,-./;<=>?@[\\]^_`{|}~")
-
-
-def unspecified(table: BaseModel, *fields: str) -> frozenset[str]:
-    """Those of `fields` that the file does not give."""
-    return frozenset(fields) - table.model_fields_set

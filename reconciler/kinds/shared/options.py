@@ -22,6 +22,7 @@ from pydantic import (
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.shared.answer_shape import NUMBER, OPTION, Shape
 from reconciler.kinds.shared.field_types import plain_text
+from reconciler.kinds.shared.ungiven import FILE, Rule, Ungiven
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.pve.formats import split_list
@@ -137,11 +138,15 @@ def to_toml(param: Param, value: OptionValue) -> Any:
 
 
 def table_model(
-    base: type[TomlTable], table: Mapping[str, Param], secrets: Iterable[str] = ()
+    base: type[TomlTable],
+    table: Mapping[str, Param],
+    secrets: Iterable[str] = (),
+    watched_options: frozenset[str] = frozenset(),
 ) -> type[TomlTable]:
     """`base` with one more field per option that it does not have; absent ones are None.
 
-    Fields hold values in normal form; those named in `secrets` hold references.
+    Fields hold values in normal form; those named in `secrets` hold references. What is not given
+    is left alone; `drift` tells of changes of `watched_options`.
     """
     fields: dict[str, Any] = {}
     secret = frozenset(secrets)
@@ -150,11 +155,13 @@ def table_model(
             continue
         if option in secret:
             fields[toml_name(option)] = (
-                SecretRef | None,
+                Annotated[SecretRef | None, FILE],
                 Field(default=None, description="a secret, by reference"),
             )
         else:
-            fields[toml_name(option)] = (_field(option, param), Field(default=None))
+            rule = Rule.WATCHED if option in watched_options else Rule.LEFT
+            typed = _field(option, param, Ungiven(rule, option))
+            fields[toml_name(option)] = (typed, Field(default=None))
     return create_model(base.__name__.strip("_"), __base__=base, __doc__=base.__doc__, **fields)
 
 
@@ -205,11 +212,11 @@ def keep_to_toml(value: OptionValue) -> dict[str, Any] | str:
     return {name.removeprefix("keep_"): count for name, count in table.items()}
 
 
-def _field(option: str, param: Param) -> Any:
+def _field(option: str, param: Param, rule: Ungiven) -> Any:
     def convert(value: Any) -> OptionValue | None:
         return None if value is None else from_toml(option, param, value)
 
-    return Annotated[_toml_type(param) | None, AfterValidator(convert)]
+    return Annotated[_toml_type(param) | None, AfterValidator(convert), rule]
 
 
 def _toml_type(param: Param) -> Any:

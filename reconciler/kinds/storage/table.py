@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
@@ -28,6 +28,7 @@ from reconciler.kinds.shared.section import (
     check_unset,
     without_defaults,
 )
+from reconciler.kinds.shared.ungiven import FILE, KEEP_RULE, UNSET, Unset
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
@@ -68,6 +69,26 @@ class StorageSpec(Spec):
     ignored: tuple[str, ...] = ()
     own_path: bool = False
 
+    def keeps(self, live: Spec) -> bool:
+        """The overlay does that, once the type is known."""
+        del live
+        return False
+
+    def with_parts(self, parts: Mapping[str, Any]) -> StorageSpec:
+        """What is not set is cleared."""
+        changed = super().with_parts(parts)
+        gone = {name for name, value in parts.items() if value is None}
+        return changed.model_copy(update={"unset": names({*self.unset, *gone})})
+
+    def as_whole(self, live: Spec) -> StorageSpec:
+        """With every option cleared that is not given and can be."""
+        kind = STORAGE_TYPES.get(self.type or getattr(live, "type", ""))
+        if kind is None:
+            return self
+        section = kind.section
+        given = {*dict(self.options), *section.required, *section.fixed, *section.sensitive}
+        return self.model_copy(update={"unset": names({*self.unset, *section.names} - given)})
+
 
 class _StorageTable(TomlTable):
     """[storage.NAME]"""
@@ -76,18 +97,21 @@ class _StorageTable(TomlTable):
         "maxfiles": "it is gone in Proxmox VE 9; write keep = { last = N }",
         "prune_backups": "retention stands in keep = { last = N, weekly = N }",
     }
-    keep: KeepTable | None = Field(default=None, description="which backups stay")
-    unset: list[str] = Field(default=[], description="names of options to clear")
+    keep: Annotated[KeepTable | None, KEEP_RULE] = Field(
+        default=None, description="which backups stay"
+    )
+    unset: Unset = Field(default=[], description=UNSET)
 
 
 _TYPE: Any = (
-    Literal[tuple(STORAGE_TYPES)] | None,
+    Annotated[Literal[tuple(STORAGE_TYPES)] | None, FILE],
     Field(default=None, description="with it, a missing storage is created"),
 )
 StorageTable = table_model(
     create_model("StorageTable", __base__=_StorageTable, __doc__=_StorageTable.__doc__, type=_TYPE),
     {name: param for name, param in STORAGE_OPTIONS.items() if name != "prune-backups"},
     SENSITIVE,
+    frozenset({"content", "disable", "max-protected-backups", "nodes"}),
 )
 
 

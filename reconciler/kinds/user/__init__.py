@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.access.contents import Principal
 from reconciler.access.table import AccessTable
-from reconciler.invalid_value import InvalidValue as InvalidValue
 from reconciler.kinds.group import groups_of, modify_user
 from reconciler.kinds.kind import (
     Alarm,
@@ -24,29 +23,11 @@ from reconciler.kinds.kind import (
 )
 from reconciler.kinds.shared.answer_shape import COUNT, FLAG, ID, LIST, TEXT, Fields, Rows, Shape
 from reconciler.kinds.shared.field_types import (
-    USER as USER,
-)
-from reconciler.kinds.shared.field_types import (
-    Expiry as Expiry,
-)
-from reconciler.kinds.shared.field_types import (
-    Text as Text,
-)
-from reconciler.kinds.shared.field_types import (
     changed,
     flag,
     names,
     quote,
     split_list,
-)
-from reconciler.kinds.shared.field_types import (
-    given as given,
-)
-from reconciler.kinds.shared.field_types import (
-    unix_to_toml as unix_to_toml,
-)
-from reconciler.kinds.shared.field_types import (
-    unspecified as unspecified,
 )
 from reconciler.kinds.user.table import (
     FINGERPRINT,
@@ -59,15 +40,11 @@ from reconciler.kinds.user.table import (
 )
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
-from reconciler.model.declared import Declaration as Declaration
+from reconciler.model.declared import Declared
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.policy import TomlTable as TomlTable
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretRef
-from reconciler.model.spec import Spec as Spec
 from reconciler.model.spec import State
-from reconciler.pve.parameter_check import check_format as check_format
-from reconciler.pve.schema import Secrecy as Secrecy
 
 USERS = request("GET", "access", "users", full=1)
 _TEXTS = ("firstname", "lastname", "email", "comment", "keys")
@@ -94,6 +71,24 @@ def _parse(answers: Answers) -> Iterable[tuple[str, UserSpec]]:
                 keys=keys_fingerprint(row.get("keys") or ""),
             ),
         )
+
+
+def _join_members(
+    name: str, goal: UserSpec, live: UserSpec, declared: Mapping[Address, Declared]
+) -> UserSpec:
+    """Memberships as the groups say: additive ones stay, exact ones need a file that names them."""
+    own = declared.get(Address("user", name))
+    named = set(own.spec.groups) if own is not None and isinstance(own.spec, UserSpec) else set()
+    groups = set(goal.groups)
+    for group in live.groups:
+        table = declared.get(Address("group", group))
+        said = table.notes.get("members") if table is not None else None
+        if said == "additive":
+            groups.add(group)
+        elif said == "exact" and group not in named:
+            groups.discard(group)
+    found = names(groups)
+    return goal if found == goal.groups else goal.model_copy(update={"groups": found})
 
 
 def _merge_with_live(declared: UserSpec, live: UserSpec | None) -> UserSpec:
@@ -285,6 +280,7 @@ KIND = Kind(
         lock="user.cfg",
         requests=lambda changes: tuple(_requests(changes)),
         needs=_needs,
+        join_members=_join_members,
         merge_with_live=_merge_with_live,
         partial_states=_partial_states,
         undo=_undo,

@@ -1,4 +1,4 @@
-"""`[user."NAME@REALM"]`: its spec and its table."""
+"""[user."NAME@REALM"]: what a table may say, and its normal form."""
 
 from __future__ import annotations
 
@@ -16,17 +16,14 @@ from reconciler.kinds.shared.field_types import (
     given,
     names,
     unix_to_toml,
-    unspecified,
 )
+from reconciler.kinds.shared.ungiven import FILE, LEFT, WATCHED
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec
 from reconciler.pve.parameter_check import check_format
 from reconciler.pve.schema import Secrecy
-
-_KEPT = ("firstname", "lastname", "email", "comment")
-"""Left alone where they are not given; the others decide access, and have a managed default."""
 
 SET_ELSEWHERE = "x"
 """What PVE answers for `keys` when the second factors stand in priv/tfa.cfg."""
@@ -64,20 +61,27 @@ def _email(value: str) -> str:
     return value
 
 
+_Keys = Annotated[Text, Field(pattern=r"^[0-9a-zA-Z!=]{0,4096}$")]
+
+
 class UserTable(TomlTable):
     """[user."NAME@REALM"]"""
 
-    enabled: bool = Field(default=True, description="false: cannot log in, nor can the tokens")
-    expires: Expiry = Field(default=0, description="date from which the account is refused")
-    firstname: Annotated[Text, Field(max_length=1024)] = ""
-    lastname: Annotated[Text, Field(max_length=1024)] = ""
-    email: Annotated[Text, Field(max_length=254), AfterValidator(_email)] = ""
-    comment: Annotated[Text, Field(max_length=2048)] = ""
-    groups: list[str] = Field(default=[], description="the groups of which it is a member")
-    keys: Annotated[Text, Field(pattern=r"^[0-9a-zA-Z!=]{0,4096}$")] | None = Field(
-        default=None, description="ids of Yubikeys; left alone where it is not given"
+    enabled: Annotated[bool, WATCHED] = Field(
+        default=True, description="false: cannot log in, nor can the tokens"
     )
-    password: SecretRef | None = Field(
+    expires: Annotated[Expiry, WATCHED] = Field(
+        default=0, description="date from which the account is refused"
+    )
+    firstname: Annotated[Text, Field(max_length=1024), LEFT] = ""
+    lastname: Annotated[Text, Field(max_length=1024), LEFT] = ""
+    email: Annotated[Text, Field(max_length=254), AfterValidator(_email), LEFT] = ""
+    comment: Annotated[Text, Field(max_length=2048), LEFT] = ""
+    groups: Annotated[list[str], WATCHED] = Field(
+        default=[], description="the groups of which it is a member, all of them"
+    )
+    keys: Annotated[_Keys | None, LEFT] = Field(default=None, description="ids of Yubikeys")
+    password: Annotated[SecretRef | None, FILE] = Field(
         default=None, description="by reference; sent when the user is created, never again"
     )
 
@@ -98,7 +102,7 @@ def declare(name: str, parent: str, table: UserTable) -> Iterable[Declaration]:
     del parent
     fields = table.model_dump(exclude={"groups", "password"})
     spec = UserSpec(**fields, groups=names(table.groups), password=table.password)
-    yield Declaration(name, spec, unspecified=unspecified(table, *_KEPT))
+    yield Declaration(name, spec)
 
 
 def export(name: str, spec: UserSpec) -> dict[str, Any]:

@@ -12,4 +12,4 @@ from reconciler.planning.checks.context import PlanContext
 def check(context: PlanContext) -> Iterable[Finding]:
     yield from surprises(context.impact)
     if context.impact.delta:
-        yield from new_ways_to_root(context.before, context.after)
+        yield from new_ways_to_root(*context.filled)

@@ -20,7 +20,8 @@ from reconciler.planning.request import PlanRequest
 class PlanContext:
     """`live` becomes `planned` by `steps`, which carry `changes`.
 
-    `before` and `after`: the same two states for the permission algorithm. `paths`: the ACL paths
+    `before` and `after`: the same two states for the permission algorithm; `filled`: both as if
+    each empty group had a member. `paths`: the ACL paths
     that exist. `impact`: who gains and loses which privileges where.
     """
 
@@ -33,6 +34,7 @@ class PlanContext:
     steps: Sequence[Step]
     before: AccessTable
     after: AccessTable
+    filled: tuple[AccessTable, AccessTable]
     paths: tuple[str, ...]
     impact: Impact
 

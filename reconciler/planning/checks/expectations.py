@@ -27,7 +27,7 @@ _OTHERS = {path: f"anything else below {path.rpartition('/')[0]}" for path in UN
 
 def check(context: PlanContext) -> Iterable[Finding]:
     yield from expectations(
-        context.after, context.desired.expectations, context.paths, context.request.now
+        context.filled[1], context.desired.expectations, context.paths, context.request.now
     )
 
 

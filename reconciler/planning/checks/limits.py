@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from reconciler.kinds.pool.membership import PoolSpec
+from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change
 from reconciler.model.finding import Finding
 from reconciler.model.policy import Policy
-from reconciler.model.spec import State
+from reconciler.model.spec import Spec, State
 from reconciler.planning.checks.allow import refusal
 from reconciler.planning.checks.context import PlanContext, deletes
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
     yield from limits(context.desired.policy, context.changes, context.live)
+    yield from members_out(context.desired.policy, context.changes, context.live)
 
 
 def limits(policy: Policy, changes: Sequence[Change], live: State) -> Iterable[Finding]:
@@ -27,22 +30,54 @@ def limits(policy: Policy, changes: Sequence[Change], live: State) -> Iterable[F
         if deletes(c) and c.reason.cause is not Cause.MOVED and c.address not in back
     )
     there = Counter(address.kind for address in live)
-    limit = policy.limits.delete
     for kind, count in sorted(deleted.items()):
-        reasons = []
-        if limit.count is not None and count > limit.count:
-            reasons.append(f"at most {limit.count} are allowed")
-        if limit.percent is not None and count * 100 > limit.percent * there[kind]:
-            reasons.append(f"at most {limit.percent} % are allowed")
-        if reasons:
-            yield refusal(
-                "LIMIT_DELETE",
-                f"{count} of {there[kind]} {kind} objects would be deleted; [limits] says: "
-                f"{' and '.join(reasons)}",
-                f"LIMIT_DELETE={kind}",
-            )
+        said = _said(policy, count, there[kind])
+        if said:
+            text = f"{count} of {there[kind]} {kind} objects would be deleted; {said}"
+            yield refusal("LIMIT_DELETE", text, f"LIMIT_DELETE={kind}")
     total = policy.limits.total
     changed = len({change.address for change in changes})
     if total is not None and changed > total:
         message = f"{changed} objects would change; at most {total} are allowed"
         yield refusal("LIMIT_TOTAL", message, "LIMIT_TOTAL=all")
+
+
+def members_out(policy: Policy, changes: Sequence[Change], live: State) -> Iterable[Finding]:
+    """Too many guests and storages that leave their pool for no other one; they count as deletions
+    of the kind `member`."""
+    out = sum(len(gone) for gone in leaving(changes).values())
+    there = sum(len(_members(spec)) for address, spec in live.items() if address.kind == "pool")
+    said = _said(policy, out, there) if out else ""
+    if said:
+        text = f"{out} of {there} members of pools would be taken out; {said}"
+        yield refusal("LIMIT_DELETE", text, "LIMIT_DELETE=member")
+
+
+def leaving(changes: Sequence[Change]) -> Mapping[Address, frozenset[int | str]]:
+    """Pool -> guests by id and storages by name that leave it and go into no other pool."""
+    come = {member for change in changes for member in _new(change)}
+    found = {}
+    for change in changes:
+        gone = _members(change.before) - _members(change.after)
+        stay = {member for member in gone if isinstance(member, int)} & come
+        if change.address.kind == "pool" and change.after is not None and gone - stay:
+            found[change.address] = frozenset(gone - stay)
+    return found
+
+
+def _new(change: Change) -> set[int | str]:
+    return _members(change.after) - _members(change.before)
+
+
+def _members(spec: Spec | None) -> set[int | str]:
+    return {*spec.guests, *(spec.storages or ())} if isinstance(spec, PoolSpec) else set()
+
+
+def _said(policy: Policy, count: int, there: int) -> str:
+    """What [limits] says against so many; empty where it allows them."""
+    limit, reasons = policy.limits.delete, []
+    if limit.count is not None and count > limit.count:
+        reasons.append(f"at most {limit.count} are allowed")
+    if limit.percent is not None and count * 100 > limit.percent * there:
+        reasons.append(f"at most {limit.percent} % are allowed")
+    return f"[limits] says: {' and '.join(reasons)}" if reasons else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.kinds import kind_of, references
+from reconciler.kinds.shared.directory import copied, synchronised
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.declared import Desired
@@ -49,6 +50,9 @@ def dangling_members(
 def undeclared_members(desired: Desired, planned: State) -> Iterable[Finding]:
     """Users in declared groups whom no state file names: they hold what the group holds.
 
+    Members whom a directory copies into a group of its own are the normal case, and so are those of
+    a group whose members are additive.
+
     Only in the mode that leaves such users alone without having been told to: those that are
     managed authoritatively are changes, and additive mode takes nothing away.
     """
@@ -57,6 +61,8 @@ def undeclared_members(desired: Desired, planned: State) -> Iterable[Finding]:
     if manage.mode not in (Mode.OWNED, Mode.WATCH) or not groups:
         return
     named = {*desired.objects, *desired.removed, *(moved.old for moved in desired.moved)}
+    realms = synchronised(planned)
+    meant = {ref for ref, one in groups.items() if one.notes.get("members") == "additive"}
     found: dict[Address, list[str]] = {}
     for address, spec in sorted(planned.items()):
         if (
@@ -65,7 +71,14 @@ def undeclared_members(desired: Desired, planned: State) -> Iterable[Finding]:
             or kind_of(address).reads.is_builtin(address.id, spec)
         ):
             continue
-        joined = [ref for ref in references(address, spec) if ref in groups]
+        from_directory = copied(address, realms)
+        joined = [
+            ref
+            for ref in references(address, spec)
+            if ref in groups
+            and ref not in meant
+            and not (from_directory and copied(ref, frozenset({from_directory})))
+        ]
         if joined and manage.covers(address):
             for ref in joined:
                 found.setdefault(ref, []).append(address.id)

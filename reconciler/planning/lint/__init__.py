@@ -10,10 +10,21 @@ from reconciler.model.finding import NOT_BACKED_UP, Finding
 from reconciler.model.spec import State
 from reconciler.planning.lint import effects, grants, principals, roles
 from reconciler.planning.lint.rule import LintContext, Rule
+from reconciler.planning.lint.waive import OTHERS, Waived, waive
 from reconciler.planning.lint.waive import RULES as WAIVER_RULES
-from reconciler.planning.lint.waive import Waived, waive
 
-__all__ = ["RULES", "LintContext", "Rule", "Waived", "lint", "lint_all", "lint_declared", "waive"]
+__all__ = [
+    "RULES",
+    "WAIVABLE",
+    "LintContext",
+    "Rule",
+    "Waived",
+    "lint",
+    "lint_all",
+    "lint_declared",
+    "set_aside",
+    "waive",
+]
 
 RULES: Mapping[str, Rule] = {
     rule.code: rule
@@ -22,6 +33,9 @@ RULES: Mapping[str, Rule] = {
     )
 }
 """Code -> rule; `page` of a rule is what `pvectl explain CODE` shows."""
+
+WAIVABLE = frozenset({*RULES, *OTHERS})
+"""The codes that a `[[waive]]` may name."""
 
 
 def lint(scene: LintContext) -> tuple[Finding, ...]:
@@ -50,7 +64,7 @@ def lint_declared(
     *,
     complete: bool,
 ) -> tuple[Finding, ...]:
-    """What the rules find about declared objects, without what is waived.
+    """What the rules find about declared objects, waived or not.
 
     `state` and `table` hold the declared objects in force; with `complete` also all others. What
     nobody declared is left to the access review.
@@ -63,7 +77,25 @@ def lint_declared(
         if (one.address is None or one.address in desired.objects)
         and not (one.code == "LINT_NO_EFFECT" and one.source in told)
     ]
-    return tuple(_once(waive(own, _of_rules(desired), RULES, now).findings))
+    return tuple(_once(own))
+
+
+def set_aside(
+    findings: Iterable[Finding], desired: Desired, now: int, *, complete: bool
+) -> Iterable[Finding]:
+    """The findings without those that a `[[waive]]` accepts, and with what is wrong with waivers.
+
+    Guests that are not backed up are waived by guest, where they are looked for. `complete`: the
+    cluster was looked at, so that a waiver of what only a cluster shows is known to be idle.
+    """
+    waivers = [one for one in desired.waivers if one.code != NOT_BACKED_UP]
+    judged = waive(findings, waivers, WAIVABLE, now)
+    offline = {one.source for one in waivers if one.code in OTHERS and not complete}
+    yield from (
+        one
+        for one in judged.findings
+        if not (one.code == "WAIVER_UNUSED" and one.source in offline)
+    )
 
 
 def lint_all(
@@ -94,5 +126,5 @@ def _once(findings: Iterable[Finding]) -> Iterable[Finding]:
 
 
 def _of_rules(desired: Desired) -> tuple[Waiver, ...]:
-    """Without those of guests that are not backed up, which `planning.unsaved` looks up."""
-    return tuple(one for one in desired.waivers if one.code != NOT_BACKED_UP)
+    """Those of lint rules, and of what nothing is called."""
+    return tuple(one for one in desired.waivers if one.code not in OTHERS)

@@ -6,12 +6,68 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from reconciler.model.declared import Waiver
-from reconciler.model.finding import NOT_BACKED_UP, Finding, Severity
+from reconciler.model.finding import Finding, Severity
 from reconciler.planning.lint.rule import Hit, LintContext, Rule
 from reconciler.text.suggest import did_you_mean
 
 LINT = "LINT_"
-ONLY_LINT = f"only {NOT_BACKED_UP} and the lint rules, which begin with {LINT}, can be waived"
+NOT_WAIVED = (
+    "no warning or note of that name can be waived (errors never are, nor is what is said of "
+    "waivers, policies and the caller's own privileges)"
+)
+
+OTHERS = frozenset(
+    (
+        "ACTOR_EXPIRES",
+        "ARCHIVES_NOT_SEEN",
+        "BREAK_GLASS",
+        "CANNOT_TAKE_BACK",
+        "EMPTY_POOL",
+        "EXPECT_NOTHING",
+        "EXPIRES_SOON",
+        "FILE_NEARLY_FULL",
+        "FILE_UNWRITABLE",
+        "GRANT_WITHOUT_EFFECT",
+        "IGNORED_OPTION",
+        "JOB_ID",
+        "JOB_ID_TWICE",
+        "KEEPS_EVERYTHING",
+        "LOGIN_WEAKER",
+        "LOSES_ARCHIVES",
+        "LOST_BY_ADDITION",
+        "NEW_WAY_TO_ROOT",
+        "NOT_BACKED_UP",
+        "NOT_FOR_BACKUPS",
+        "NOT_READ",
+        "NOT_THERE",
+        "NO_LONGER_DECLARED",
+        "NO_SUCH_GUEST",
+        "NO_SUCH_STORAGE",
+        "OLD_GRANTS",
+        "OLD_JOBS",
+        "PATH_NOT_ALLOWED",
+        "POOL_LEFT",
+        "REACHES_MORE",
+        "REALM_ISSUER",
+        "REALM_UNREADABLE",
+        "RELEASE_DIFFERS",
+        "SAME_HOUR",
+        "SAVED_ALL_THE_SAME",
+        "SAVES_NOTHING",
+        "SCHEDULE_MINUTES",
+        "SCHEDULE_NEVER",
+        "SECRET_LOST",
+        "STORAGE_DISABLED",
+        "STORAGE_NOT_THERE",
+        "TOKEN_WITH_NOTHING",
+        "UNDECLARED_MEMBER",
+        "UNTESTED_RELEASE",
+        "UNUSED_ALLOW",
+        "VOLUMES_STAY",
+    )
+)
+"""Warnings and notes that no lint rule gives and that can be waived. Those that say how the policy
+was weakened, what a plan leaves out, or what the caller lacks cannot: other code acts on them."""
 
 
 class Waived(NamedTuple):
@@ -53,7 +109,7 @@ def faults(waiver: Waiver, known: Collection[str], now: int, *, used: bool) -> I
     """What is wrong with a waiver itself."""
     what = f"waiver of {waiver.code} for {waiver.address}"
     if waiver.code not in known:
-        why = "there is no rule of that name" if waiver.code.startswith(LINT) else ONLY_LINT
+        why = "there is no rule of that name" if waiver.code.startswith(LINT) else NOT_WAIVED
         message = f"{what}: {why}"
         hint = did_you_mean(waiver.code, known) or "`pvectl explain` lists all codes"
         yield Finding("WAIVER_UNKNOWN", Severity.WARNING, message, hint, source=waiver.source)
@@ -76,9 +132,9 @@ RULES = (
     Rule(
         "WAIVER_UNKNOWN",
         Severity.WARNING,
-        "a waiver for a rule that does not exist",
-        "It waives nothing. The code is mistyped, the rule has gone, or it is the code of another "
-        "finding: only NOT_BACKED_UP and those that begin with LINT_ can be waived.",
+        "a waiver for a code that nothing has, or that cannot be waived",
+        "It waives nothing. The code is mistyped, the rule has gone, or it is the code of an "
+        "error, which is never waived.",
         _found_elsewhere,
     ),
     Rule(

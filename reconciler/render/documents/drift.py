@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from reconciler.model.change import Action, Change
-from reconciler.model.drift import Drift, DriftClass, Undeclared
+from reconciler.model.drift import Drift, DriftClass, DriftItem, Undeclared
 from reconciler.model.field_diff import FieldDifference, differences, fields
+from reconciler.render import collapse, terminal
 from reconciler.render import markdown as comment
-from reconciler.render import terminal
 from reconciler.render.document import (
     Block,
     Document,
@@ -18,13 +18,12 @@ from reconciler.render.document import (
     TextLine,
     labelled,
     section,
-    severities,
 )
-from reconciler.render.documents.plan import UNFINISHED, left_alone
+from reconciler.render.documents.plan import UNFINISHED, found, left_alone, told
 from reconciler.render.documents.plan_steps import TONES, detail_lines, folded, groups
 from reconciler.render.json import document
 from reconciler.render.view import View
-from reconciler.text.humanize import count, listed
+from reconciler.text.humanize import count, in_prose, listed
 
 FORMAT = 2
 
@@ -45,7 +44,7 @@ def outline(drift: Drift, view: View) -> Document:
     if lines:
         lead.append(section("Access, compared with the declared state", lines))
     for kind in DriftClass:
-        changes = [one.change for one in drift.differences if one.kind is kind]
+        changes = [one for one in drift.differences if one.kind is kind]
         alarms = drift.ringing if kind is DriftClass.UNDECLARED else ()
         if changes or alarms:
             blocks = (*map(_undeclared, alarms), *_blocks(changes))
@@ -58,16 +57,19 @@ def outline(drift: Drift, view: View) -> Document:
     facts = [
         Fact("cluster", drift.cluster),
         *([Fact("source", drift.source)] if drift.source else []),
-        Fact("findings", severities(drift.findings)),
+        Fact("findings", found(drift.findings)),
     ]
     sections = []
+    refused, news, known = told(drift.findings, view)
+    if known:
+        sections.append(collapse.known(known))
     if drift.kept:
         sections.append(section("Left alone", left_alone(drift.kept)))
     return Document(
         title=f"Drift: {_title(drift)}",
         facts=tuple(facts),
         lead=tuple(lead),
-        findings=drift.findings,
+        findings=(*refused, *news),
         sections=tuple(sections),
         closing=tuple(_closing(drift, view)),
     )
@@ -116,9 +118,15 @@ def _head(word: str, text: str, action: Action) -> TextLine:
     return TextLine(text, TONES[action], 2, label=word.ljust(_WIDTH))
 
 
-def _blocks(changes: Sequence[Change]) -> Iterable[Block]:
+def _blocks(items: Sequence[DriftItem]) -> Iterable[Block]:
     """One block per object; many that differ in the same way share one."""
-    for group in groups(changes):
+    left = {one.change.address: one.left for one in items if one.left}
+    for one in items:
+        if one.left:
+            gives = f"{one.change.reason.text}, which does not give {in_prose(one.left)}"
+            top = _head("changed", str(one.change.address), one.change.action)
+            yield (top, TextLine(gives, Style.FAINT, 6), *_details(one.change, one.left))
+    for group in groups([one.change for one in items if one.change.address not in left]):
         first = group[0]
         word = _WORDS[first.action]
         if len(group) >= ALIKE:
@@ -131,18 +139,21 @@ def _blocks(changes: Sequence[Change]) -> Iterable[Block]:
             yield (_head(word, str(change.address), change.action), why, *_details(change))
 
 
-def _details(change: Change) -> Iterable[TextLine]:
-    """What is missing, extra, or otherwise than declared."""
+def _details(change: Change, left: Sequence[str] = ()) -> Iterable[TextLine]:
+    """What is missing, extra, or otherwise than declared; `left`: otherwise than it was."""
     if change.before is None or change.after is None:
         return detail_lines(change, 6)
-    told = [(one.name, _told(one)) for one in differences(change.before, change.after)]
+    told = [
+        (one.name, _told(one, "before" if one.name in left else "as declared"))
+        for one in differences(change.before, change.after)
+    ]
     return labelled(told, 6, TONES[Action.UPDATE])
 
 
-def _told(one: FieldDifference) -> str:
-    """`one` leads from the cluster to the files."""
+def _told(one: FieldDifference, then: str) -> str:
+    """`one` leads from the cluster to the files, or to what it was: `then`."""
     if not (one.added or one.removed):
-        return f"{one.before} in the cluster, {one.after} as declared"
+        return f"{one.before} in the cluster, {one.after} {then}"
     parts = [
         f"{word} {listed(items, NAMED)}"
         for word, items in (("missing", one.added), ("extra", one.removed))
@@ -157,7 +168,13 @@ def _closing(drift: Drift, view: View) -> Iterable[TextLine]:
             "Missing: declared, and not in the cluster. Extra: in the cluster, and not declared. "
             "Proxmox VE does not record who changed what."
         )
-    if drift.differences and not view.unfinished:
+    if any(one.left for one in drift.differences):
+        yield TextLine(
+            "No plan changes what no file gives: write it into the file as it is to be, or accept "
+            "it as it is with `pvectl drift --acknowledge`.",
+            Style.STRONG,
+        )
+    if any(not one.left for one in drift.differences) and not view.unfinished:
         yield TextLine(
             "`pvectl plan` and `pvectl apply` restore the declared state; what is meant to stay "
             "is to be declared.",

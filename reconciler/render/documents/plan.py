@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from reconciler.model.change import Action
 from reconciler.model.finding import PARTIAL, UNDECLARED_MEMBER, Finding, Severity
 from reconciler.model.plan import LeftAlone, Plan
+from reconciler.render import collapse, terminal
 from reconciler.render import markdown as comment
-from reconciler.render import terminal
 from reconciler.render.document import Document, Fact, Section, Style, TextLine, section, severities
 from reconciler.render.documents.plan_steps import step_blocks
 from reconciler.render.view import View
@@ -19,6 +20,7 @@ PARTLY = "No changes in what --target names. Other objects differ from the decla
 CROWDED = "No changes. Members of declared groups that no file names stay where they are."
 UNFINISHED = "A previous run is unfinished: run `pvectl status`"
 MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
+NEW_WAY_TO_ROOT = "NEW_WAY_TO_ROOT"
 NAMED = 5
 """Objects of a kind that were left alone and are named in text."""
 
@@ -29,22 +31,55 @@ _VERBS = {Action.CREATE: "to create", Action.UPDATE: "to change", Action.DELETE:
 
 
 def outline(plan: Plan, view: View) -> Document:
-    """Head, findings, effect on access, steps in order, and what to do next."""
+    """Refusals, what is new, the steps in order, what was known before, and what to do next."""
     parts = []
-    if plan.access.lines:
-        parts.append(section("Access", plan.access.lines))
+    lead = (section("Access", plan.access.lines),) if plan.access.lines else ()
+    refused, news, known = told(plan.findings, view)
     if plan.steps:
         blocks = step_blocks(plan.steps, view.remarks)
         parts.append(Section("Steps", blocks, unit="step", spaced=True))
     if plan.kept:
         parts.append(section("Left alone", left_alone(plan.kept)))
+    if known:
+        parts.append(collapse.known(known))
     return Document(
         title=f"Plan: {summary(plan)}",
         facts=tuple(facts(plan)),
-        findings=plan.findings,
+        urgent=refused,
+        lead=lead,
+        findings=news,
         sections=tuple(parts),
         closing=tuple(_closing(plan, view)),
     )
+
+
+class Told(NamedTuple):
+    """Findings by when they are read; what is new is told most urgent first."""
+
+    refused: tuple[Finding, ...]
+    news: tuple[Finding, ...]
+    known: tuple[Finding, ...]
+
+
+def told(findings: Iterable[Finding], view: View) -> Told:
+    """Alike refusals are one; what is known is news where everything is asked for."""
+    found = tuple(findings)
+    errors = [one for one in found if one.severity is Severity.ERROR]
+    others = [one for one in found if one.severity is not Severity.ERROR]
+    fresh = [one for one in others if view.known or not one.known]
+    fresh.sort(key=lambda one: (one.severity.rank, one.code != NEW_WAY_TO_ROOT))
+    return Told(
+        collapse.merged(errors),
+        tuple(fresh),
+        tuple(one for one in others if one.known and not view.known),
+    )
+
+
+def found(findings: Sequence[Finding]) -> str:
+    """`1 error, 2 warnings; 8 known`."""
+    known = sum(one.known for one in findings)
+    new = severities([*collapse.merged(one for one in findings if not one.known)])
+    return f"{new}; {known:,} known" if known else new
 
 
 def left_alone(kept: Iterable[LeftAlone]) -> list[str]:
@@ -73,13 +108,13 @@ def facts(plan: Plan) -> Iterable[Fact]:
     if plan.source:
         yield Fact("source", plan.source)
     yield Fact("digest", plan.digest[:SHORT])
-    yield Fact("findings", severities(plan.findings))
+    yield Fact("findings", found(plan.findings))
     if plan.allowed:
         yield Fact("allowed", ", ".join(plan.allowed))
 
 
 def _closing(plan: Plan, view: View) -> Iterable[TextLine]:
-    refusals = plan.refusals
+    refusals = collapse.merged(plan.refusals)
     if not plan.steps:
         yield _nothing_to_do({finding.code for finding in plan.findings})
     if refusals:

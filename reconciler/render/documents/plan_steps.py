@@ -40,16 +40,15 @@ def step_blocks(steps: Sequence[Step], remarks: Remarks) -> tuple[Block, ...]:
 
 def _block(step: Step, number: str, remarks: Remarks) -> Block:
     indent = len(number) + 2
-    request = f"{step.request.method} {step.request.target}"
     reasons = tuple(dict.fromkeys(change.reason.text for change in step.changes))
-    why = TextLine("; ".join([request, *_reason(reasons)]), Style.FAINT, indent)
+    why = [TextLine(text, Style.FAINT, indent) for text in _reason(reasons)]
     title = kind_of(step.changes[0].address).writes.title(step.changes)
     if title == plain_title(step.changes) and len(step.changes) == 1:
         change = step.changes[0]
         head = _subject(change)._replace(label=number, indent=2)
-        lines = [head, why, *_details(change, indent, remarks)]
+        lines = [head, *why, *_details(change, indent, remarks)]
     else:
-        lines = [TextLine(title, Style.STRONG, 2, label=number), why]
+        lines = [TextLine(title, Style.STRONG, 2, label=number), *why]
         for group in groups(step.changes):
             if len(group) >= ALIKE:
                 lines += folded(group, indent)

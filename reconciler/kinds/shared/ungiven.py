@@ -1,0 +1,102 @@
+"""What becomes of a key that a table does not give: a property of each key, beside its type.
+
+`[manage] KIND = { unspecified = "clear" }` turns the second and third into the
+fourth.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, NamedTuple
+
+from pydantic import BaseModel
+
+from reconciler.invalid_value import InvalidValue
+from reconciler.text.suggest import did_you_mean
+
+
+class Rule(StrEnum):
+    """The value is what the reference says of the key."""
+
+    FILE = "nothing: it concerns the file alone, or is sent once"
+    LEFT = "left alone"
+    """it stays as it is in the cluster; a new object gets the default"""
+    WATCHED = "left alone, and `drift` tells of a change"
+    """the same, of a key that decides access or protection"""
+    DEFAULT = "its default, also against the cluster"
+    """managed, since leaving it alone would hide who may do what, or what is protected"""
+    REQUIRED = "an error"
+
+
+class Ungiven(NamedTuple):
+    """Metadata of a field: `field` is its name in the spec, or PVE's name of the option; empty
+    where it is called as in the table."""
+
+    rule: Rule
+    field: str = ""
+
+
+LEFT = Ungiven(Rule.LEFT)
+WATCHED = Ungiven(Rule.WATCHED)
+DEFAULT = Ungiven(Rule.DEFAULT)
+FILE = Ungiven(Rule.FILE)
+KEEP_RULE = Ungiven(Rule.WATCHED, "prune-backups")
+Unset = Annotated[list[str], FILE]
+UNSET = "names of keys to clear"
+
+
+@cache
+def rules(table: type[BaseModel]) -> dict[str, Ungiven]:
+    """The rule of each key of a table; raises LookupError for a key without one."""
+    found = {}
+    for key, info in table.model_fields.items():
+        own = next((one for one in info.metadata if isinstance(one, Ungiven)), None)
+        if info.is_required():
+            own = Ungiven(Rule.REQUIRED)
+        if own is None:
+            raise LookupError(f"{table.__name__}.{key} does not say what it means if not given")
+        found[key] = own._replace(field=own.field or key)
+    return found
+
+
+def by_rule(table: type[BaseModel]) -> dict[Rule, list[str]]:
+    """The keys of a table by rule, the strictest first."""
+    found: dict[Rule, list[str]] = {}
+    for rule in reversed(Rule):
+        keys = [key for key, one in rules(table).items() if one.rule is rule]
+        if keys:
+            found[rule] = keys
+    return found
+
+
+def left_alone(table: BaseModel) -> frozenset[str]:
+    """The names, in the spec, of what this table leaves as it is: not given, and not unset."""
+    unset = {name.replace("-", "_") for name in getattr(table, "unset", ())}
+    return frozenset(
+        one.field
+        for key, one in rules(type(table)).items()
+        if one.rule in (Rule.LEFT, Rule.WATCHED)
+        and key not in table.model_fields_set
+        and key not in unset
+    )
+
+
+@cache
+def watched(table: type[BaseModel]) -> frozenset[str]:
+    """The names, in the spec, of the keys whose changes `drift` tells though no file gives them."""
+    return frozenset(one.field for one in rules(table).values() if one.rule is Rule.WATCHED)
+
+
+def check_unset(table: BaseModel) -> None:
+    """Raises InvalidValue for a key in `unset` that cannot be cleared by name, or is given."""
+    known = [k for k, one in rules(type(table)).items() if one.rule in (Rule.LEFT, Rule.WATCHED)]
+    for name in getattr(table, "unset", ()):
+        key = name.replace("-", "_")
+        if key in table.model_fields_set:
+            raise InvalidValue(f"{key} is given and unset at the same time", "keep one of them")
+        if key not in known:
+            raise InvalidValue(
+                f"unset names '{name}', which cannot be cleared",
+                did_you_mean(name, known) or f"it may name {', '.join(known)}",
+            )

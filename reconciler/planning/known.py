@@ -1,0 +1,36 @@
+"""Which findings are no news: they were there before, and the plan changes nothing about them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from reconciler.model.address import Address
+from reconciler.model.change import Change
+from reconciler.model.finding import NOT_BACKED_UP, UNDECLARED_MEMBER, Finding, Severity
+
+_OF_THE_CLUSTER = {
+    NOT_BACKED_UP: {"backup", "pool"},
+    "SAVED_ALL_THE_SAME": {"backup", "pool"},
+    "SAME_HOUR": {"backup"},
+    "UNTESTED_RELEASE": set[str](),
+    "RELEASE_DIFFERS": set[str](),
+}
+"""Codes of findings without an address that say how a cluster is -> the kinds that they concern."""
+
+
+def told_as_known(
+    findings: Iterable[Finding], changes: Sequence[Change], fresh: Collection[Address]
+) -> Iterable[Finding]:
+    """The findings, those marked that are neither about what the plan changes nor about `fresh`:
+    what the files declare since the earlier ones, or otherwise. Errors are never known, and nor is
+    what is drift by itself."""
+    news = {*fresh, *(change.address for change in changes)}
+    kinds = {address.kind for address in news}
+    for finding in findings:
+        if finding.severity is Severity.ERROR or finding.code == UNDECLARED_MEMBER:
+            yield finding
+        elif finding.address is not None:
+            yield finding._replace(known=finding.address not in news)
+        else:
+            concerned = _OF_THE_CLUSTER.get(finding.code)
+            yield finding._replace(known=concerned is not None and kinds.isdisjoint(concerned))
