@@ -27,6 +27,7 @@ class ExitStatus(IntEnum):
     UNFINISHED = 11
     NOT_SAVED = 12
     PARTLY_SAVED = 13
+    SECRETS = 14
     USAGE = 64
     HUNG_UP = 129
     INTERRUPTED = 130
@@ -41,6 +42,7 @@ PRECEDENCE: Sequence[ExitStatus] = (
     ExitStatus.UNFINISHED,
     ExitStatus.NOT_SAVED,
     ExitStatus.PARTLY_SAVED,
+    ExitStatus.SECRETS,
     ExitStatus.LOCKED,
     ExitStatus.STALE,
     ExitStatus.REFUSED,
@@ -70,6 +72,7 @@ MEANINGS: Mapping[ExitStatus, str] = {
     ExitStatus.UNFINISHED: "an unfinished journal exists: resume or roll back first",
     ExitStatus.NOT_SAVED: "`backup run` made no archive, or a drill failed",
     ExitStatus.PARTLY_SAVED: "`backup run` saved some of the guests, and others not",
+    ExitStatus.SECRETS: "a secret is missing, or Proxmox VE would refuse it; nothing was sent",
     ExitStatus.USAGE: "wrong usage",
     ExitStatus.HUNG_UP: "hung up (HUP): as before or as declared, verified",
     ExitStatus.INTERRUPTED: "interrupted (INT): as before or as declared, verified",
@@ -89,6 +92,8 @@ class PvectlError(Exception):
         self.summary = summary
         self.hint = hint
         self.findings = tuple(findings)
+        self.step = ""
+        """the step of a plan that it stopped, in words; "" where it was none"""
 
 
 class Bug(PvectlError):
@@ -300,3 +305,11 @@ class SinkFailed(PvectlError):
 
     code = "E_SINK"
     exit_status = ExitStatus.REFUSED
+
+
+class SecretsUnusable(PvectlError):
+    """Secrets that a plan sends are missing, or Proxmox VE would refuse them; `findings` holds all.
+    Nothing was sent."""
+
+    code = "E_SECRETS"
+    exit_status = ExitStatus.SECRETS

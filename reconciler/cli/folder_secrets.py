@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.desired.reach import Reach, how_to_allow
 from reconciler.desired.secrets import resolve
-from reconciler.errors import SinkFailed
+from reconciler.errors import SecretsUnusable, SinkFailed
 from reconciler.execution.secrets import fingerprints
 from reconciler.execution.secrets.delivery import deliver, probe, withdraw
+from reconciler.kinds import kind_of
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
+from reconciler.model.finding import Finding
 from reconciler.model.plan import Step
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.spec import State
+from reconciler.planning.checks.secrets import secret_missing
 
 SHORTEST, LONGEST = 8, 64
 """Characters of a password that Proxmox VE takes (PVE::API2::User, `create_user`)."""
@@ -67,6 +71,25 @@ def bad_passwords(state: State, folder: Path, reach: Reach) -> Mapping[Address, 
     return found
 
 
+def missing_secrets(state: State, folder: Path, reach: Reach) -> Mapping[SecretRef, str]:
+    """Where declared secrets should come from and nothing is; nothing is read for it.
+
+    Empty where a plan may be somebody's proposal (in CI): there no secret is expected.
+    """
+    found: dict[SecretRef, str] = {}
+    if reach.strict:
+        return found
+    for address, spec in state.items():
+        for ref in kind_of(address).secrets.sent(spec).values():
+            if reach.missing(ref, folder):
+                continue
+            if ref.env is not None and not os.environ.get(ref.env):
+                found[ref] = f"the environment variable {ref.env} is not set"
+            elif ref.file is not None and not (folder / ref.file).exists():
+                found[ref] = f"there is no file {ref.file}"
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class FolderSecrets:
     """Relative files count from `folder`. Each reference is resolved once per run.
@@ -86,6 +109,26 @@ class FolderSecrets:
         for _, value in step.request.params:
             if isinstance(value, SecretRef):
                 self.resolve(value)
+
+    def check_all(self, steps: Sequence[Step]) -> None:
+        """The same of all steps; raises SecretsUnusable with every secret that is not there, or
+        SinkFailed for a sink."""
+        failing: list[Finding] = []
+        for step in steps:
+            for reference in dict.fromkeys(
+                value for _, value in step.request.params if isinstance(value, SecretRef)
+            ):
+                try:
+                    self.resolve(reference)
+                except SinkFailed as failure:
+                    failing.append(secret_missing(step, failure.summary, failure.hint))
+        if failing:
+            number = "a secret is" if len(failing) == 1 else f"{len(failing)} secrets are"
+            raise SecretsUnusable(
+                f"{number} missing", hint="nothing was sent", findings=tuple(dict.fromkeys(failing))
+            )
+        for step in steps:
+            self.check(step)
 
     def resolve(self, reference: SecretRef) -> str:
         if reference not in self._known:

@@ -21,7 +21,12 @@ from reconciler.cli.context import (
     read_cluster,
 )
 from reconciler.cli.earlier_files import NOTHING, Earlier, earlier_files
-from reconciler.cli.folder_secrets import FolderSecrets, bad_passwords, changed_secrets
+from reconciler.cli.folder_secrets import (
+    FolderSecrets,
+    bad_passwords,
+    changed_secrets,
+    missing_secrets,
+)
 from reconciler.cli.kept_archives import with_archives
 from reconciler.cli.output import (
     show,
@@ -39,6 +44,7 @@ from reconciler.errors import (
     JournalUnfinished,
     PvectlError,
     Refused,
+    SecretsUnusable,
     StalePlan,
 )
 from reconciler.execution.journal import store
@@ -48,8 +54,10 @@ from reconciler.model.change import Undo
 from reconciler.model.finding import PARTIAL, Finding
 from reconciler.model.plan import Plan
 from reconciler.planning.builder import PlanResult, build_plan
+from reconciler.planning.checks.passwords import PASSWORD_REFUSED
 from reconciler.planning.checks.preflight import MISSING_PRIVILEGE
 from reconciler.planning.checks.references import references_beside_mistakes
+from reconciler.planning.checks.secrets import SECRET_MISSING
 from reconciler.planning.request import PlanRequest
 from reconciler.render.documents.schedule_preview import remarks
 from reconciler.render.view import View
@@ -121,6 +129,9 @@ def make_plan(
         bad_passwords=bad_passwords(
             loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach
         ),
+        missing_secrets=missing_secrets(
+            loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach
+        ),
         identity=place.identity,
         files=files_of(loaded),
         earlier=earlier.addresses,
@@ -176,8 +187,11 @@ def show_plan(
 
 def plan_status(planned: PlanResult, *, detailed: bool) -> ExitStatus:
     """Refused before changes before nothing; what `--target` leaves out differs all the same."""
-    if planned.plan.refusals:
+    refusals = planned.plan.refusals
+    if refusals and not all(one.code == PASSWORD_REFUSED for one in refusals):
         return ExitStatus.REFUSED
+    if refusals or any(one.code == SECRET_MISSING for one in planned.plan.findings):
+        return ExitStatus.SECRETS
     differs = planned.plan.steps or any(one.code == PARTIAL for one in planned.plan.findings)
     return ExitStatus.CHANGES if detailed and differs else ExitStatus.OK
 
@@ -197,6 +211,8 @@ def carry_out(
     signer: str = "",
 ) -> ExitStatus:
     """Apply a plan that was shown, unless it is refused, not the approved one, or not wanted."""
+    if plan.refusals and all(one.code == PASSWORD_REFUSED for one in plan.refusals):
+        raise SecretsUnusable("Proxmox VE would refuse a password", hint="nothing was sent")
     if plan.refusals:
         codes = ", ".join(sorted({finding.code for finding in plan.refusals}))
         raise Refused(f"the plan is refused: {codes}", hint="nothing was sent")

@@ -77,8 +77,7 @@ def execute(
     signer: str = "",
 ) -> ExitStatus:
     """Run a new plan, which `signer` signed; `folder` is the cluster's own."""
-    for step in plan.steps:
-        secrets.check(step)
+    secrets.check_all(plan.steps)
     mine, clock = whoami(api), SystemClock()
 
     def begin() -> Journal:

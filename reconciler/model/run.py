@@ -111,6 +111,7 @@ class RunReport:
             "verified": self.verified,
             "objects": self.objects_json(),
             "failure": None if self.failure is None else self.failure.summary,
+            "failed_step": None if self.failure is None else self.failure.step or None,
             "trouble": [error.summary for error in self.trouble],
             "losses": {str(address): text for address, text in self.losses.items()},
             "secrets": {str(address): text for address, text in self.secrets.items()},

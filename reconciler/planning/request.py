@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model.address import Address
+from reconciler.model.secret import SecretRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class PlanRequest:
     last, by object. `identity`: the fingerprint of the cluster's CA, if known. `files`:
     SHA-256 of each file of the state folder. `bad_passwords`: users -> why Proxmox VE would refuse
     their password. `earlier`: what the files declared earlier, in the commit `since` if it is one.
-    `fresh`: what they declare since then, or otherwise.
+    `fresh`: what they declare since then, or otherwise. `missing_secrets`: references to secrets
+    that are not here -> why.
     """
 
     cluster: str
@@ -28,6 +30,7 @@ class PlanRequest:
     allowed: tuple[str, ...] = ()
     changed_secrets: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
     bad_passwords: Mapping[Address, str] = field(default_factory=dict)
+    missing_secrets: Mapping[SecretRef, str] = field(default_factory=dict)
     identity: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     earlier: frozenset[Address] = frozenset()

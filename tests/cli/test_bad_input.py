@@ -165,12 +165,36 @@ def test_a_sink_that_cannot_be_written_is_found_before_anything_is_sent(
     assert site.untouched
 
 
-def test_a_secret_that_is_not_there_is_found_before_anything_is_sent(site: Site) -> None:
-    site.write("a.toml", '[user."a@pve"]\npassword = { env = "NO_SUCH_VARIABLE" }\n')
-    ended = site.run("apply", "--yes")
-    assert ended.status == ExitStatus.REFUSED
-    assert "NO_SUCH_VARIABLE" in ended.err
+def test_every_secret_that_is_not_there_is_found_before_anything_is_sent(site: Site) -> None:
+    site.write(
+        "a.toml",
+        '[user."a@pve"]\npassword = { env = "NO_SUCH_VARIABLE" }\n'
+        '[user."b@pve"]\npassword = { file = "no-such-file" }\n'
+        '[user."c@pve"]\npassword = { env = "NO_SUCH_EITHER" }\n',
+    )
+    for command in (["plan"], ["apply", "--yes"]):
+        ended = site.run(*command)
+        assert ended.status == ExitStatus.SECRETS
+        for name in ("NO_SUCH_VARIABLE", "no-such-file", "NO_SUCH_EITHER", "a.toml:3"):
+            assert name in ended.out
+    assert "3 secrets are missing" in ended.err
     assert site.untouched
+    assert site.run("plan", "--out", "later.json").status == ExitStatus.OK
+
+
+def test_a_step_that_fails_is_named_with_what_it_sent_and_where_that_is_declared(
+    site: Site,
+) -> None:
+    site.write(
+        "a.toml",
+        '[user."new@pve"]\ncomment = "built by CI"\n\n[user."new@pve".token.ci]\n'
+        'comment = "nightly"\nsecret_to = { command = ["sh", "-c", "exit 1"] }\n',
+    )
+    ended = site.run("apply", "--yes", "--format", "text", "--format", "json=report.json")
+    assert ended.status == ExitStatus.RESTORED
+    said = " ".join(ended.out.split())
+    assert "step 2 of 2: create token new@pve!ci (declared in a.toml:4, not in the clus" in said
+    assert 'comment "nightly"' in said
 
 
 def test_the_token_secret_of_pvectl_itself_is_asked_for(site: Site) -> None:

@@ -92,6 +92,11 @@ def _unfinished(site: Site) -> Ended:
     return site.run("apply", "--yes")
 
 
+def _secrets(site: Site) -> Ended:
+    site.write("a.toml", '[user."new@pve"]\npassword = { env = "NO_SUCH_VARIABLE" }\n')
+    return site.run("apply", "--yes")
+
+
 def _usage(site: Site) -> Ended:
     return site.run("plan", "--no-such-option")
 
@@ -141,6 +146,7 @@ EXAMPLES: dict[ExitStatus, tuple[Callable[[Site], Ended], str]] = {
     ExitStatus.UNFINISHED: (_unfinished, "a previous run is unfinished"),
     ExitStatus.NOT_SAVED: (_not_saved, "will save 1 guest to storage local"),
     ExitStatus.PARTLY_SAVED: (_partly_saved, "will save 2 guests to storage local"),
+    ExitStatus.SECRETS: (_secrets, "a secret is missing"),
     ExitStatus.USAGE: (_usage, "--no-such-option"),
     ExitStatus.HUNG_UP: (_hung_up, "finishing the request, then rolling back"),
     ExitStatus.INTERRUPTED: (_interrupted, ""),

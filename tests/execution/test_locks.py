@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from reconciler.errors import Locked, Refused, RequestRefused, UnknownOutcome, Unreachable
 from reconciler.execution.apply import apply_plan, resume_run
 from reconciler.execution.journal.journal import Journal, read_journal
-from reconciler.execution.lock.cluster import LOOK, ClusterLock, Writer, acquire, one_writer
+from reconciler.execution.lock.cluster import ClusterLock, Writer, acquire, one_writer
+from reconciler.execution.lock.lease import LEASE, LOOK
 from reconciler.execution.lock.local import fences, local_lock, remember_fences
 from reconciler.execution.lock.record import lock_records, unlock
-from reconciler.execution.lock.refusals import LEASE
 from reconciler.execution.run.context import RunContext
 from reconciler.kinds.group import GROUPS, GroupSpec
 from reconciler.model.address import Address

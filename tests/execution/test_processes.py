@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import ExitStatus
-from reconciler.execution.lock.cluster import LOOK
+from reconciler.execution.lock.lease import LEASE, LOOK
 from reconciler.execution.lock.record import lock_records
-from reconciler.execution.lock.refusals import LEASE
 from reconciler.kinds.group import GroupSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Undo

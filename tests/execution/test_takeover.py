@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import ExitStatus
+from reconciler.execution.lock.lease import LEASE
 from reconciler.execution.lock.record import lock_records
-from reconciler.execution.lock.refusals import LEASE
 from reconciler.execution.plan_file import save_plan
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.user.table import UserSpec

@@ -43,6 +43,7 @@ def test_no_payload_is_more_than_text(
     name: str, format_: str, payload: str, shown: Documents
 ) -> None:
     render = FORMATS[name][format_]
+    assert format_ in CHECKS, f"CHECKS below lacks what a payload must not do in {format_}"
     for content in shown[name]:
         harmless = render(poisoned(content, HARMLESS), VIEW)
         CHECKS[format_](render(poisoned(content, PAYLOADS[payload]), VIEW), harmless)

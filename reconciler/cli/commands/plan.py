@@ -77,7 +77,8 @@ def plan(
     """Show what `apply` would do, why, and who gains or loses which privilege.
 
     Sends GET requests only. Exit 0; 2 with --detailed-exitcode when there are changes; 4 when a
-    policy forbids the plan (it is shown all the same).
+    policy forbids the plan (it is shown all the same); 14 when a secret that it sends is missing
+    here, or refused by Proxmox VE (missing ones stop no plan that is saved with --out).
     """
     check_formats(common, "plan")
     if sign is not None and out is None:
@@ -109,7 +110,10 @@ def plan(
             blocked = unfinished or plans_only(planned.plan)
             after = "" if blocked else f"; apply it with: {command}"
             info(common, f"saved: {out}{after}")
-        return plan_status(planned, detailed=detailed_exitcode)
+        status = plan_status(planned, detailed=detailed_exitcode)
+        if status is ExitStatus.SECRETS and out is not None and not planned.plan.refusals:
+            return ExitStatus.CHANGES if detailed_exitcode else ExitStatus.OK
+        return status
 
     return each_cluster(common, one)
 

@@ -30,6 +30,7 @@ from reconciler.errors import (
 )
 from reconciler.execution.journal.journal import Journal
 from reconciler.execution.journal.store import abandon
+from reconciler.execution.lock.lease import LEASE, LOOK, PATIENCE, RESERVED, TRIES
 from reconciler.execution.lock.local import fences, local_lock, remember_fences, this_host
 from reconciler.execution.lock.record import (
     comment,
@@ -38,7 +39,7 @@ from reconciler.execution.lock.record import (
     records_in,
     remove,
 )
-from reconciler.execution.lock.refusals import LEASE, not_finalised, reject_live
+from reconciler.execution.lock.refusals import not_finalised, reject_live
 from reconciler.execution.run.boundary import foreseen
 from reconciler.execution.run.context import SETTLE, Clock
 from reconciler.kinds.group import GROUPS
@@ -47,20 +48,6 @@ from reconciler.model.api import Api
 from reconciler.model.request import Request, request
 from reconciler.model.run import LockRecord
 from reconciler.model.run_state import OVERTAKEN
-
-RESERVED = SETTLE + 15.0
-"""Seconds before the end of the lease in which no request is begun any more: one that was begun
-before has arrived, or never will, when another run may take over."""
-
-LOOK = 5.0
-"""Seconds in which a look at the lock serves: nobody takes over a lease that has not ended, unless
-a person removed the lock."""
-
-TRIES = 3
-"""How often the lock is asked for while others write to user.cfg all the time."""
-
-PATIENCE = 10
-"""How many seconds the lower of two fresh locks waits for the higher one to withdraw."""
 
 
 class Writer(NamedTuple):

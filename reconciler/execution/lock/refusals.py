@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.errors import Locked, PvectlError, Refused, RequestRefused, Unreachable
+from reconciler.execution.lock.lease import LEASE, SKEW
 from reconciler.model.run import LockRecord
-
-LEASE = 300.0
-"""Seconds that a lock lives without being renewed; longer than any single write can take."""
-
-SKEW = 300.0
-"""Seconds by which the clocks of two machines may differ before a lease is no longer believed."""
 
 
 def reject_live(there: Iterable[LockRecord], now: float) -> None:

@@ -17,6 +17,7 @@ from reconciler.errors import (
 )
 from reconciler.execution.journal.replay import open_request
 from reconciler.execution.run.context import LONGEST_PAUSE, SETTLE, RunContext, Snapshot
+from reconciler.execution.run.failed_step import named
 from reconciler.execution.run.observation import (
     Observed,
     as_shown,
@@ -57,9 +58,10 @@ def write(
             OutgoingRequest(number, direction, request, carried)
             for request, carried in kind.writes.requests(pieces)
         ]
-    for position, order in enumerate(orders):
-        fresh = sight if position == 0 else run.look(order.changes)
-        _carry_out(run, order, fresh, more=position + 1 < len(orders))
+    with named(run, number, direction):
+        for position, order in enumerate(orders):
+            fresh = sight if position == 0 else run.look(order.changes)
+            _carry_out(run, order, fresh, more=position + 1 < len(orders))
 
 
 def _reject_new_dependents(run: RunContext, changes: Sequence[Change], sight: Snapshot) -> None:

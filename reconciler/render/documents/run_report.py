@@ -92,7 +92,8 @@ def _cut(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
 
 def _error(error: PvectlError) -> Block:
     hints = (TextLine(text, Style.PLAIN, 4) for text in hint_lines(error.hint))
-    return (TextLine(error.summary, Style.ERROR, 2), *hints)
+    step = [TextLine(error.step, Style.STRONG, 2)] if error.step else []
+    return (*step, TextLine(error.summary, Style.ERROR, 2), *hints)
 
 
 def _remarks(report: RunReport, address: Address, view: View) -> Sequence[str]:

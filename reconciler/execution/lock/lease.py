@@ -1,0 +1,26 @@
+"""How long a lock on a cluster lives, and the other times that go with it; all in seconds."""
+
+from __future__ import annotations
+
+from reconciler.execution.run.context import SETTLE
+
+LEASE = 300.0
+"""A lock lives so long without being renewed; longer than any single write can take."""
+
+SKEW = 300.0
+"""The clocks of two machines may differ so much before a lease is no longer believed."""
+
+RESERVED = SETTLE + 15.0
+"""Before the end of the lease, in which no request is begun any more: one that was begun before has
+arrived, or never will, when another run may take over."""
+
+LOOK = 5.0
+"""In which a look at the lock serves: nobody takes over a lease that has not ended, unless a person
+removed the lock."""
+
+PATIENCE = 10
+"""The lower of two fresh locks waits so long for the higher one to withdraw."""
+
+TRIES = 3
+"""How often, and not how long, the lock is asked for while others write to user.cfg all the time.
+"""

@@ -1,0 +1,36 @@
+"""Secrets that a plan sends and that are not there where it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from reconciler.model.finding import Finding, Severity
+from reconciler.model.plan import Step
+from reconciler.model.secret import SecretRef
+from reconciler.planning.checks.context import PlanContext
+
+SECRET_MISSING = "SECRET_MISSING"  # noqa: S105 - a code
+
+
+def check(context: PlanContext) -> Iterable[Finding]:
+    yield from missing(context.steps, context.request.missing_secrets)
+
+
+def missing(steps: Sequence[Step], known: Mapping[SecretRef, str]) -> Iterable[Finding]:
+    """One for each secret that a step sends and `known` says why it is not there."""
+    for step in steps:
+        for _, value in step.request.params:
+            if isinstance(value, SecretRef) and value in known:
+                yield secret_missing(step, known[value])
+
+
+def secret_missing(step: Step, why: str, hint: str = "") -> Finding:
+    """A warning: the plan may be applied where the secret is."""
+    change = step.changes[0]
+    return Finding(
+        SECRET_MISSING,
+        Severity.WARNING,
+        f"{change.address} needs a secret, and {why} ({change.reason.text})",
+        hint or "`pvectl apply` sends nothing until it is there",
+        change.address,
+    )
