@@ -50,3 +50,15 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert [
         f"{path}: {target}" for path, target in links if not (path.parent / target).exists()
     ] == []
+
+
+def test_documents_wrap_at_a_hundred_columns() -> None:
+    """Tables and code are exempt."""
+    code = re.compile(r"^```.*?^```$", re.M | re.S)
+    long = [
+        f"{path.relative_to(ROOT)}: {line[:60]}"
+        for path in DOCUMENTS
+        for line in code.sub("", path.read_text(encoding="utf-8")).splitlines()
+        if len(line) > 100 and not line.startswith(("|", "    "))
+    ]
+    assert long == []
