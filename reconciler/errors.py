@@ -240,7 +240,7 @@ class RequestRefused(PvectlError):
 
     @property
     def overtaken(self) -> bool:
-        """The file changed after its digest was read, which PVE also does by itself: read again."""
+        """The file changed after its digest was read, possibly by PVE itself: read again."""
         return "detected modified configuration" in self.reason
 
 

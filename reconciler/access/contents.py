@@ -1,4 +1,4 @@
-"""What PVE's permission algorithm looks at: roles, principals, entries, pools; nothing else."""
+"""The input of PVE's permission algorithm: roles, principals, entries, pools."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reconciler.pve.release import NEWEST, Release
 USER, GROUP, TOKEN = "user", "group", "token"
 
 ROOT = "root@pam"
-"""Holds every privilege everywhere; entries for it mean nothing."""
+"""Holds every privilege everywhere; entries for it have no effect."""
 
 _TOKEN_ID = re.compile(
     r"([^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+)!([A-Za-z][A-Za-z0-9.\-_]+)",
@@ -20,7 +20,7 @@ _TOKEN_ID = re.compile(
 
 @lru_cache(maxsize=65536)
 def split_token(principal: str) -> tuple[str, str] | None:
-    """`user@realm!name` -> (`user@realm`, `name`); None for anything that is no token id."""
+    """`user@realm!name` -> (`user@realm`, `name`); None for anything that is not a token ID."""
     match = _TOKEN_ID.fullmatch(principal)
     return (match[1], match[2]) if match else None
 
@@ -36,7 +36,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class PoolMembers:
-    """The direct members of a pool; those of its sub-pools are not among them."""
+    """The direct members of a pool, without those of its sub-pools."""
 
     guests: frozenset[int] = frozenset()
     storages: frozenset[str] = frozenset()
@@ -44,7 +44,7 @@ class PoolMembers:
 
 @dataclass(slots=True)
 class AccessContents:
-    """Every object that decides about access, as one value without anything derived from it."""
+    """All objects that decide access, without derived data."""
 
     roles: dict[str, frozenset[str]] = field(default_factory=dict)
     """role -> privileges; the built-in roles of `release` are always among them"""

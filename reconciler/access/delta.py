@@ -1,4 +1,4 @@
-"""What differs between two tables, as a value, and the cheap way from one to the other."""
+"""The difference between two tables as a value that can be applied cheaply."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Member(NamedTuple):
 
 
 Sides = tuple[V | None, V | None]
-"""(before, after); None stands for absent"""
+"""(before, after); None means absent"""
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """Only what differs. The value of an entry is its propagate flag, that of a member True.
+    """The differences only. The value of an entry is its propagate flag, that of a member True.
 
-    Groups and pools have no contents but their members: an empty one is as good as none.
+    Groups and pools consist of their members only: an empty one equals an absent one.
     """
 
     roles: Mapping[str, Sides[frozenset[str]]] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Delta:
         return any((self.roles, self.users, self.tokens, self.entries, self.members, self.pooled))
 
     def inverse(self) -> Delta:
-        """The way back."""
+        """The reverse delta."""
         return Delta(
             _swapped(self.roles),
             _swapped(self.users),
@@ -55,7 +55,7 @@ class Delta:
 
 
 def difference(before: AccessTable, after: AccessTable) -> Delta:
-    """The delta that makes `after` of `before`."""
+    """The delta that turns `before` into `after`."""
     return Delta(
         _compared(before.roles, after.roles),
         _compared(before.users, after.users),
@@ -69,7 +69,7 @@ def difference(before: AccessTable, after: AccessTable) -> Delta:
 def apply_delta(table: AccessTable, delta: Delta) -> None:
     """Change `table` in place, and its index as far as the delta reaches.
 
-    `apply(table, delta.inverse())` takes it back.
+    `apply(table, delta.inverse())` undoes it.
     """
     _apply_entries(table, delta.entries)
     for member, (_, inside) in delta.members.items():
@@ -98,7 +98,7 @@ def _apply_entries(table: AccessTable, entries: Mapping[AclEntry, Sides[bool]]) 
 
 
 def _remove_entry(table: AccessTable, key: AclEntry) -> None:
-    """Empty levels go with the last entry in them."""
+    """Remove empty levels together with their last entry."""
     kinds = table.acl.get(key.path, {})
     holders = kinds.get(key.kind, {})
     roles = holders.get(key.principal, {})
@@ -112,7 +112,7 @@ def _remove_entry(table: AccessTable, key: AclEntry) -> None:
 
 
 def _apply_roles(table: AccessTable, roles: Mapping[str, Sides[frozenset[str]]]) -> None:
-    """Entries of a role count only while it exists."""
+    """Entries of a role apply only while it exists."""
     known = [role for role in roles if role in table.roles]
     _put(table.roles, roles)
     if table.index is None:

@@ -1,8 +1,8 @@
 """Effective privileges, exactly as Proxmox VE 9 computes them.
 
 PVE source: `roles` of PVE::AccessControl; `permissions`, `get_effective_permissions` of
-PVE::RPCEnvironment. One thing PVE leaves to chance: when two groups of a user give the same role on
-the asked path with different propagate flags, here "propagates" wins; the set of privileges is the
+PVE::RPCEnvironment. PVE leaves one case undefined: when two groups of a user grant the same role on
+the asked path with different propagate flags, "propagates" wins here; the set of privileges is the
 same either way. The mappings that these functions return are shared: do not change them.
 """
 
@@ -17,14 +17,14 @@ _NOTHING: Flags = {}
 
 
 def index_of(table: AccessTable) -> Index:
-    """The table's index, made once."""
+    """The table's index, built once."""
     if table.index is None:
         table.index = Index(table)
     return table.index
 
 
 def roles(table: AccessTable, principal: str, path: str) -> Flags:
-    """The roles that ACL entries give on `path` -> whether they propagate; without pools.
+    """The roles that ACL entries grant on `path` -> propagate flag; without pools.
 
     A token with privilege separation: by its own entries only. Unknown tokens have none.
     """
@@ -58,7 +58,7 @@ def privileges(table: AccessTable, principal: str, path: str) -> Flags:
 
 
 def own_privileges(table: AccessTable, identity: str, path: str) -> Flags:
-    """By the entries and pools of exactly this user or token: no owner, no special root@pam."""
+    """By the entries and pools of exactly this user or token: owner and root@pam are ignored."""
     return _with_pools(index_of(table), identity, path).privileges
 
 
@@ -93,7 +93,7 @@ def effective(table: AccessTable, principal: str) -> dict[str, Flags]:
 
 
 def _identity(index: Index, principal: str) -> str | None:
-    """Whose entries count: the owner for a token without privilege separation; None: nobody's."""
+    """Whose entries apply: the owner's for a token without privilege separation; None: no one's."""
     split = split_token(principal)
     if split is None:
         return principal
@@ -125,7 +125,7 @@ def _with_pools(index: Index, identity: str, path: str) -> RoleSet:
 
 
 def _everywhere(index: Index, identity: str) -> dict[str, RoleSet]:
-    """Members of the same pools are alike, but for those with entries of their own."""
+    """Members of the same pools are equivalent, except those with entries of their own."""
     found = index.spread(identity)
     alone = {path: found.get(path) for path in index.nodes(identity) if path in index.pools_of}
     for (parent, pools), members in index.pooling.alike.items():
@@ -142,7 +142,7 @@ def _everywhere(index: Index, identity: str) -> dict[str, RoleSet]:
 
 
 def _add_pools(index: Index, direct: RoleSet | None, pools: list[RoleSet | None]) -> RoleSet:
-    """NoAccess on the path beats the pools, NoAccess on a pool beats the path."""
+    """NoAccess on the path overrides the pools, NoAccess on a pool overrides the path."""
     given = tuple(pool for pool in pools if pool is not None)
     if not given:
         return direct if direct is not None else index.role_set(_NOTHING)
@@ -158,5 +158,5 @@ def _add_pools(index: Index, direct: RoleSet | None, pools: list[RoleSet | None]
 
 
 def _both(owner: Flags, token: Flags) -> Flags:
-    """What owner and token hold; it propagates when it does on both sides."""
+    """The intersection of owner and token; it propagates if it does on both sides."""
     return {name: owner[name] and flag for name, flag in token.items() if name in owner}

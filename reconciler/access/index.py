@@ -1,4 +1,4 @@
-"""The contents of an AccessTable arranged by principal, so that a question costs a few lookups.
+"""The contents of an AccessTable indexed by principal, so that a query costs a few lookups.
 
 PVE walks from `/` to the asked path and at each node takes the first nonempty selection of: the
 token's entries, the user's entries, those of all its groups; at inner nodes only entries that
@@ -34,7 +34,7 @@ Flags = Mapping[str, bool]
 
 
 class RoleSet:
-    """A set of roles with what they grant; one object per distinct set.
+    """A set of roles with their privileges; one object per distinct set.
 
     `privileges` is replaced when the privileges of one of the roles change.
     """
@@ -82,7 +82,7 @@ class Pooling:
 class Index:
     """Everything here is derived from one table and made when it is first needed.
 
-    Whoever changes the table afterwards calls the `refresh_...` function for what has changed.
+    After changing the table, call the matching `refresh_...` method.
     """
 
     def __init__(self, table: AccessContents) -> None:
@@ -145,7 +145,7 @@ class Index:
             self._sets[key].privileges = self._granted(key)
 
     def refresh_tokens(self) -> None:
-        """Tokens have come or gone."""
+        """Tokens were added or removed."""
         self.__dict__.pop("tokens_of", None)
 
     def refresh_pool(self, pool: str) -> None:
@@ -196,7 +196,7 @@ class Index:
         return self._by_group.get(group, {})
 
     def role_set(self, roles: Flags) -> RoleSet:
-        """The one object for these roles. NoAccess among them takes all others away."""
+        """The shared object for these roles. NoAccess overrides all others."""
         if NO_ACCESS in roles:
             roles = {NO_ACCESS: roles[NO_ACCESS]}
         key = tuple(roles.items())
@@ -228,7 +228,7 @@ class Index:
         return known
 
     def _over(self, own: Mapping[str, Flags], groups: Nodes) -> Nodes:
-        """Own entries beat those of groups at the same node, inner and last each by itself."""
+        """Own entries override those of groups at the same node, inner and last separately."""
         nodes = {}
         for path, roles in own.items():
             node, below = self._node(roles), groups.get(path)
@@ -238,7 +238,7 @@ class Index:
         return nodes
 
     def _groups_nodes(self, groups: tuple[str, ...]) -> Nodes:
-        """A role that two groups have at one path propagates when either of them says so."""
+        """A role that two groups have at one path propagates if either entry does."""
         if not groups:
             return _NOTHING
         known = self._merged.get(groups)

@@ -1,4 +1,4 @@
-"""Whether a principal can log in at all, whatever it is granted."""
+"""Whether a principal can log in, regardless of its grants."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.access.table import AccessTable
 
 
 class Login(StrEnum):
-    """`ACTIVE`, or the first thing that keeps a principal out."""
+    """`ACTIVE`, or the first reason why a principal cannot log in."""
 
     ACTIVE = "active"
     ABSENT = "does not exist"
@@ -51,7 +51,7 @@ def active(table: AccessTable, principal: str, now: int = 0) -> bool:
 
 
 def all_active(table: AccessTable) -> AccessTable:
-    """A copy in which everybody who exists can log in."""
+    """A copy in which every existing principal can log in."""
     copy = table.copy()
     copy.users = {user: Principal() for user in sorted({ROOT, *table.users})}
     copy.tokens = {token: Principal(privsep=its.privsep) for token, its in table.tokens.items()}

@@ -1,4 +1,4 @@
-"""Many ACL paths, arranged so that everything below a path is one slice."""
+"""ACL paths sorted so that everything below a path is one slice."""
 
 from __future__ import annotations
 

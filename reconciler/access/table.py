@@ -1,4 +1,4 @@
-"""Who may do what where, as one value: its contents, and the index that answers questions."""
+"""Access of all principals as one value: its contents, and the index that answers queries."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class AccessTable(AccessContents):
     """Filled by the kinds (`Kind.fill_access`), read by `evaluate`, changed by way of `delta`."""
 
     index: Index | None = field(default=None, init=False, repr=False, compare=False)
-    """Made by `evaluate` at the first question; forgotten by `add_entry` and `add_members`."""
+    """Built by `evaluate` at the first query; discarded by `add_entry` and `add_members`."""
 
     def copy(self) -> AccessTable:
-        """One that can change without changing this one."""
+        """An independent copy."""
         return AccessTable(
             roles=dict(self.roles),
             groups={group: set(members) for group, members in self.groups.items()},

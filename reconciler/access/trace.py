@@ -1,4 +1,4 @@
-"""Which ACL entries decide what somebody may do on a path, and what became of the others."""
+"""Which ACL entries decide a principal's access to a path, and why the others do not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.pve.acl_paths import chain
 
 
 class EntryEffect(StrEnum):
-    """What became of one entry at one asked path."""
+    """The outcome of one entry at one path."""
 
     DECIDES = "decides"
     SHADOWED_DEEPER = "shadowed by a deeper entry"
@@ -42,7 +42,7 @@ class TracedEntry:
 
 @dataclass(frozen=True, slots=True)
 class EntryOutcome:
-    """An entry with its effect. `pool`: it stands on that pool's path and works through it."""
+    """An entry with its effect. `pool`: it is on that pool's path and applies through it."""
 
     entry: TracedEntry
     effect: EntryEffect
@@ -51,7 +51,7 @@ class EntryOutcome:
 
 @dataclass(frozen=True, slots=True)
 class IdentityTrace:
-    """One identity's entries, outermost first, and what it holds by them alone."""
+    """One identity's entries, outermost first, and the privileges that they alone grant."""
 
     principal: str
     entries: tuple[EntryOutcome, ...]
@@ -64,7 +64,7 @@ class Decision:
 
     `sides`: one for a user; for a token with privilege separation the token's own and then, unless
     that is root@pam, its owner's; for a token without it the owner's. None for root@pam itself and
-    for tokens that do not exist. `lost`: what the token's entries give but the owner lacks.
+    for tokens that do not exist. `lost`: granted by the token's entries, but not held by the owner.
     """
 
     principal: str
@@ -101,7 +101,7 @@ def _identities(table: AccessTable, principal: str) -> tuple[str, ...]:
 
 
 def _judge_all(table: AccessTable, identity: str, path: str) -> tuple[EntryOutcome, ...]:
-    """The entries above and at the path, then those that work through pools."""
+    """The entries above and at the path, then those that apply through pools."""
     direct = _judge(table, identity, path)
     through = [
         EntryOutcome(one.entry, one.effect, pool.removeprefix("/pool/"))
@@ -130,7 +130,7 @@ def _cut(judged: list[EntryOutcome], *also: EntryEffect) -> list[EntryOutcome]:
 
 
 def _judge(table: AccessTable, identity: str, path: str) -> list[EntryOutcome]:
-    """Walk from the end: the last node with a selection decides, all before it are shadowed."""
+    """Walk from the end: the last node with a selection decides and shadows all before it."""
     result: list[EntryOutcome] = []
     decided = False
     for place in reversed(chain(path)):
@@ -151,7 +151,7 @@ def _judge(table: AccessTable, identity: str, path: str) -> list[EntryOutcome]:
 def _judge_node(
     table: AccessTable, identity: str, place: str, *, last: bool
 ) -> tuple[list[EntryOutcome], bool]:
-    """The identity's entries at one node, and whether one of them makes a selection there."""
+    """The identity's entries at one node, and whether they form a selection there."""
     judged: list[EntryOutcome] = []
     selected = False
     for kind in (TOKEN, USER, GROUP):

@@ -18,7 +18,7 @@ def kinds_for(path: str) -> tuple[str, ...]:
 def notes_on(seen: AccessView, path: str, realm: str) -> list[str]:
     notes = []
     if seen.realms is not None and realm not in seen.realms:
-        notes.append(f"Realm {realm} does not exist, so nobody of it can log in.")
+        notes.append(f"Realm {realm} does not exist, so none of its users can log in.")
     head, _, name = path[1:].partition("/")
     known = {
         "vms": [str(vmid) for vmid in seen.facts.guests],

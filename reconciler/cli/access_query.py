@@ -174,7 +174,7 @@ def check_privilege(table: AccessTable, name: str) -> None:
 
 
 def check_principal(table: AccessTable, who: str) -> None:
-    """Raises UsageError for a name that means nobody, with the one that was probably meant.
+    """Raises UsageError for a name without principal, with a suggestion.
 
     A name that does not exist but has entries or groups is left to the explanation.
     """

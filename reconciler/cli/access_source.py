@@ -51,8 +51,7 @@ _REALM_TYPES = {
 class AccessView(NamedTuple):
     """`asked` says where that is from; `before` is the table of today where `table` is planned.
 
-    `actor`: who looked, empty for files. `realms`: name -> what checks its logins, or None where
-    that is not known.
+    `actor`: the reader, "" for files. `realms`: name -> what checks its logins, or None if unknown.
     """
 
     asked: str
@@ -65,7 +64,7 @@ class AccessView(NamedTuple):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The ACL paths of all that exists, also without any entry."""
+        """The ACL paths of all existing objects, with or without entries."""
         return real_paths(self.state, self.facts)
 
 

@@ -67,7 +67,7 @@ def run(arguments: Sequence[str]) -> int:
         return ExitStatus.INTERRUPTED
     except BrokenPipeError:
         return _unheard()
-    except SystemExit as end:  # how rich ends a help that nobody reads
+    except SystemExit as end:  # how rich ends a help whose reader has gone
         unheard = isinstance(end.__context__, BrokenPipeError)
         return _unheard() if unheard else int(end.code or 0)
     except Exception as error:
@@ -76,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _unheard() -> int:
-    """Nobody reads the output any more, which is no error."""
+    """The reader of the output has gone, which is not an error."""
     silence(sys.stdout)
     return int(ExitStatus.OK)
 

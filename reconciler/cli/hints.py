@@ -25,7 +25,7 @@ def command_modules() -> Mapping[str, str]:
 
 @cache
 def _named() -> re.Pattern[str]:
-    """A command in a text that does not say yet which cluster it means."""
+    """A command in a message, still without its cluster."""
     verbs = "|".join(sorted(command_modules().keys() - ABOUT_NO_CLUSTER, key=len, reverse=True))
     return re.compile(rf"\bpvectl (?P<verb>{verbs})\b(?![-\w])(?! --(?:state|settings|on) )")
 

@@ -1,4 +1,4 @@
-"""A late answer is talked about, so that nobody takes a run that waits for a dead one."""
+"""Report slow requests, so that a waiting run is not mistaken for a hung one."""
 
 from __future__ import annotations
 

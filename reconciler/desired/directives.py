@@ -188,7 +188,7 @@ class Directives:
     def _problem(
         self, move: Moved, earlier: Mapping[Address, Moved], there: set[Address]
     ) -> tuple[str, str] | None:
-        """What forbids a move by itself: message and hint."""
+        """Why a move is invalid: message and hint."""
         old, new, _ = move
         rival = next((m for m in earlier.values() if m.new == new and m.old != old), None)
         gone, again = self.removed.get(old), earlier.get(old)

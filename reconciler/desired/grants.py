@@ -20,7 +20,7 @@ FILE = "grants.toml"
 _HEAD = "# Temporary grants, written by `pvectl grant`; `pvectl revoke` ends one early.\n"
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 LONGEST = 90 * 86400
-"""Seconds; what is needed for longer is no temporary grant."""
+"""In seconds; a longer grant is not temporary."""
 
 
 class Grant(NamedTuple):

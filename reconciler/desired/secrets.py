@@ -23,7 +23,7 @@ def resolve(
     environ: Mapping[str, str] = os.environ,
     timeout: float = COMMAND_TIMEOUT,
 ) -> str:
-    """The value behind a reference, without the line feed at its end.
+    """The value of a reference, without its final newline.
 
     Paths count from `folder`, where commands run, too; commands run only when they are allowed,
     which is never while planning. Raises SinkFailed, which names the reference and not the value.

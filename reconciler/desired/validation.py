@@ -23,8 +23,8 @@ M = TypeVar("M", bound=BaseModel)
 
 _TYPES = {
     "string_type": "a string",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
+    "bool_type": "a boolean",
+    "bool_parsing": "a boolean",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
     "float_type": "a number",
@@ -115,9 +115,9 @@ def wrong_type(
 def type_name(value: object) -> str:
     """What a TOML value is, in words."""
     if isinstance(value, bool):
-        return "true or false"
+        return "a boolean"
     for kind, name in (
-        (str, "a text"),
+        (str, "a string"),
         (int, "a number"),
         (float, "a number"),
         (Sequence, "a list"),

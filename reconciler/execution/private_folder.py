@@ -18,7 +18,7 @@ def make(folder: Path) -> None:
     for part in reversed((folder, *folder.parents)):
         if not part.exists():
             part.mkdir(MODE, exist_ok=True)
-            part.chmod(MODE)  # a umask may have taken away too much
+            part.chmod(MODE)  # a umask may have removed too much
 
 
 def check(top: Path, folder: Path) -> None:

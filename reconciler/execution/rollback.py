@@ -88,7 +88,7 @@ def _inverse(
     if not ours and record.is_disowned:
         summary = f"{change.address} was created by this run or by another one; which, is unknown"
         trouble.append(
-            Conflict(summary, hint="it was left alone: check it, then run `pvectl plan` again")
+            Conflict(summary, hint="it was not changed: check it, then run `pvectl plan` again")
         )
         return None
     if not ours and (
@@ -103,7 +103,7 @@ def _inverse(
     if not found:
         summary = f"an object was changed concurrently: {describe(change, sight.state)}"
         trouble.append(
-            Conflict(summary, hint="it was left alone: check it, then run `pvectl plan` again")
+            Conflict(summary, hint="it was not changed: check it, then run `pvectl plan` again")
         )
         return None
     return change.inverse()._replace(before=found[0])

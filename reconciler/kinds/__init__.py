@@ -1,4 +1,4 @@
-"""Finds the kinds and ranks them by what they refer to."""
+"""Discovery of the kinds, ordered by their references."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NONE: Mapping[str, Strays] = MappingProxyType({})
 
 @cache
 def all_kinds() -> Mapping[str, Kind[Any]]:
-    """Every module here that has a `KIND`, by name; what is referred to comes first."""
+    """Every module here that has a `KIND`, by name; referenced kinds come first."""
     found: dict[str, Kind[Any]] = {}
     for module in pkgutil.iter_modules(__path__):
         kind = getattr(importlib.import_module(f"{__name__}.{module.name}"), "KIND", None)
@@ -42,7 +42,7 @@ def all_kinds() -> Mapping[str, Kind[Any]]:
 
 @cache
 def rank(name: str) -> int:
-    """Position of a kind in the order of making; deleting goes the other way."""
+    """Position of a kind in creation order; deletion runs in reverse."""
     return list(all_kinds()).index(name)
 
 
@@ -62,20 +62,20 @@ def references(address: Address, spec: Spec) -> Iterable[Address]:
 
 
 def visible(address: Address, spec: Spec) -> Spec:
-    """What Proxmox VE will show of `spec`."""
+    """`spec` as Proxmox VE will show it."""
     shown: Spec = kind_of(address).reads.as_read(spec)
     return shown
 
 
 def fingerprint(address: Address, spec: Spec | None) -> str:
-    """The digest of what Proxmox VE shows of an object; "" where there is none."""
+    """The digest of an object as Proxmox VE shows it; "" if it does not exist."""
     return "" if spec is None else digest(visible(address, spec).to_json())
 
 
 def access_table(
     state: State, release: Release = NEWEST, strays: Mapping[str, Strays] = _NONE
 ) -> AccessTable:
-    """What the permission algorithm needs to know of a state on a cluster of this release, and of
+    """The access table of a state on a cluster of this release, and of
     `strays` in its pools."""
     table = AccessTable(release=release)
     for address, spec in state.items():
@@ -90,7 +90,7 @@ def access_table(
 
 
 def access_delta(changes: Iterable[Change]) -> Delta:
-    """What changes mean for the permission algorithm."""
+    """Changes as a delta of the access table."""
     before, after = AccessTable(), AccessTable()
     for change in changes:
         grants = kind_of(change.address).fill_access
@@ -101,7 +101,7 @@ def access_delta(changes: Iterable[Change]) -> Delta:
 
 
 def describe_step(changes: Sequence[Change]) -> str:
-    """What one request does, and why: `create role X (declared in access.toml:1, ...)`."""
+    """The title of one request and its reason: `create role X (declared in access.toml:1, ...)`."""
     title = kind_of(changes[0].address).writes.title(tuple(changes))
     reasons = {change.reason.text for change in changes if change.reason.cause is not Cause.UNDO}
     return f"{title} ({reasons.pop()})" if len(reasons) == 1 else title

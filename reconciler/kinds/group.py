@@ -1,4 +1,4 @@
-"""Groups of users (/access/groups). Membership stands on the user."""
+"""Groups of users (/access/groups). Membership is a property of the user."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from reconciler.model.run import LOCK_PREFIX
 from reconciler.model.spec import Spec
 
 GROUPS = request("GET", "access", "groups")
-"""Groups of this name are the cluster-wide lock of pvectl itself; never an object, never drift."""
+"""Groups of this name are pvectl's own cluster lock; never an object, never drift."""
 LOCK_NEED = need("/access/groups", "Group.Allocate")
-"""What it takes to hold that lock."""
+"""Privileges needed to hold that lock."""
 
 
 def groups_of(table: AccessTable, user: str) -> tuple[str, ...]:
@@ -45,11 +45,11 @@ def groups_of(table: AccessTable, user: str) -> tuple[str, ...]:
 def modify_user(
     member_of: Sequence[str] | None, named: Sequence[str] | None = None, own: str = ""
 ) -> Need:
-    """User.Modify on /access/groups, or where PVE is content with less (`userid-group`).
+    """User.Modify on /access/groups, or on what PVE accepts instead (`userid-group`).
 
-    That is one of the groups of the user, `member_of`; None for one who is still to be made.
-    `named`: the groups that the request gives him. Who is limited to some groups must give some,
-    and needs each of them; None for requests that know no groups.
+    That is one of the user's groups, `member_of`; None for a new user. `named`: the groups that
+    the request sets. A caller limited to some groups must name at least one, and needs each of
+    them; None for requests without groups.
     """
     ways = [()] if member_of is None else [(group,) for group in member_of]
     if named is not None:
@@ -77,7 +77,9 @@ class GroupTable(TomlTable):
 def _check_name(name: str, parent: str) -> None:
     del parent
     if name.startswith(LOCK_PREFIX):
-        raise ValueError(f"group names that start with {LOCK_PREFIX} are kept for pvectl's lock")
+        raise ValueError(
+            f"group names that start with {LOCK_PREFIX} are reserved for pvectl's lock"
+        )
     if not NAME.fullmatch(name):
         raise InvalidValue(
             f"'{name}' is not a valid group name", "use letters, digits, '.', '-' and '_'"
@@ -125,7 +127,7 @@ def _fill_access(name: str, spec: GroupSpec, table: AccessTable) -> None:
 
 
 def _file_size(objects: Sequence[tuple[str, GroupSpec]]) -> int:
-    """The members of the groups are counted with the users."""
+    """Members of groups are counted with the users."""
     return sum(len(f"group:{name}::{quote(spec.comment)}:\n") for name, spec in objects)
 
 

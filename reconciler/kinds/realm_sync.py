@@ -41,12 +41,12 @@ JOBS = request("GET", "cluster", "jobs", "realm-sync")
 _TEXTS = ("realm", "schedule", "scope", "comment", "remove-vanished")
 _JOB = Fields({"id": ID}, {"enabled": FLAG, "enable-new": FLAG, **dict.fromkeys(_TEXTS, TEXT)})
 NOTHING = ("none",)
-"""What `remove-vanished` says where nothing is to be removed, whatever the realm says."""
+"""The value of `remove-vanished` for removing nothing, whatever the realm says."""
 
 
 class RealmSyncSpec(Spec):
-    """`remove_vanished`: what goes with an entry that the directory no longer has; ("none",) where
-    nothing does. Empty, and None for `enable_new`: what the realm's `sync-defaults-options` say,
+    """`remove_vanished`: what is removed with an entry that the directory no longer has; ("none",)
+    for nothing. Empty, and None for `enable_new`: what the realm's `sync-defaults-options` say,
     then PVE's own default (Realm sync of PVE::API2::Domains)."""
 
     realm: str
@@ -68,12 +68,12 @@ class RealmSyncTable(TomlTable):
     enabled: Annotated[bool, DEFAULT] = Field(default=True, description="false: it never runs")
     comment: Annotated[Text, AfterValidator(without_line_feed), Field(max_length=512), LEFT] = ""
     enable_new: Annotated[bool | None, WATCHED] = Field(
-        default=None, description="new users may log in at once; else as the realm says"
+        default=None, description="enable new users at once; default: as the realm says"
     )
     remove_vanished: Annotated[list[Literal["acl", "properties", "entry"]] | None, WATCHED] = Field(
         default=None,
-        description="what is removed when the directory no longer has an entry; [] is nothing; "
-        "else as the realm says",
+        description="what to remove when the directory no longer has an entry; [] for nothing; "
+        "default: as the realm says",
     )
     unset: Unset = Field(default=[], description=UNSET)
 
@@ -84,7 +84,7 @@ def _check_name(name: str, parent: str) -> None:
     if complaint:
         raise ValueError(complaint.strip())
     if len(name) > 64:
-        raise ValueError(f"the id '{name}' is longer than 64 characters")
+        raise ValueError(f"the ID '{name}' is longer than 64 characters")
 
 
 def _declare(name: str, parent: str, table: RealmSyncTable) -> Iterable[Declaration]:

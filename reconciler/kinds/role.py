@@ -33,7 +33,7 @@ from reconciler.pve.release import NEWEST, is_built_in
 
 ROLES = request("GET", "access", "roles")
 RESERVED = "pve"
-"""How the names of roles begin that Proxmox VE keeps for itself, in any case."""
+"""Prefix of role names that Proxmox VE reserves, in any case."""
 
 
 class RoleSpec(Spec):
@@ -48,7 +48,7 @@ class RoleTable(TomlTable):
         default="", description="what the role is for; shown in reports"
     )
     owner: Annotated[str, FILE] = Field(
-        default="", description="who answers for it; shown in reports"
+        default="", description="who is responsible for it; shown in reports"
     )
     allowed_paths: Annotated[list[str], FILE] = Field(
         default=[], description="globs of ACL paths; a grant elsewhere is a finding"
@@ -60,7 +60,7 @@ def _check_name(name: str, parent: str) -> None:
     if is_built_in(name):
         raise InvalidValue(
             f"role {name} is built into Proxmox VE and cannot be changed",
-            "declare one with another name",
+            "declare a role with another name",
         )
     if name.lower().startswith(RESERVED):
         raise InvalidValue("role names that start with PVE are reserved", f"rename {name}")
@@ -92,7 +92,7 @@ def _parse(answers: Answers) -> Iterable[tuple[str, RoleSpec]]:
 
 
 def built_in_roles(answers: Answers) -> dict[str, tuple[str, ...]]:
-    """The roles that this cluster's Proxmox VE defines itself -> their privileges."""
+    """The built-in roles of this cluster's release -> their privileges."""
     return {
         row["roleid"]: split_list(row.get("privs"))
         for row in answers[ROLES]
@@ -114,7 +114,7 @@ def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change
 
 
 def _undo(change: Change) -> Undo:
-    """PVE reads a hand-written role PVE..., but lets nobody make one (Role.pm, create_role)."""
+    """PVE reads a hand-written role PVE..., but refuses to create one (Role.pm, create_role)."""
     gone = change.after is None and change.address.id.lower().startswith(RESERVED)
     return Undo.NONE if gone else Undo.FULL
 

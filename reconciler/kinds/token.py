@@ -50,10 +50,10 @@ from reconciler.model.spec import Spec, State
 
 
 class TokenSpec(Spec):
-    """`secret_to` is where a newly made secret goes; PVE knows nothing of it.
+    """`secret_to` is the sink of a new secret; PVE does not know it.
 
-    A change of a token that is there to a spec with `secret_to` asks for a new secret: `regenerate`
-    keeps id, entries and expiry (libpve-access-control 9.1.0 and later).
+    Changing an existing token to a spec with `secret_to` requests a new secret: `regenerate` keeps
+    ID, entries and expiry (libpve-access-control 9.1.0 and later).
     """
 
     privsep: bool = True
@@ -66,14 +66,14 @@ class TokenTable(TomlTable):
     """[user."NAME@REALM".token.NAME]"""
 
     privsep: Annotated[bool, DEFAULT] = Field(
-        default=True, description="true: has only what both it and its user are granted"
+        default=True, description="true: limited to what both it and its user are granted"
     )
     expires: Annotated[Expiry, WATCHED] = Field(
         default=0, description="date from which the token is refused"
     )
     comment: Annotated[Text, LEFT] = ""
     secret_to: Annotated[SecretSink | None, FILE] = Field(
-        default=None, description="where the secret goes when the token is made"
+        default=None, description="where to store the secret of a new token"
     )
 
 
@@ -91,11 +91,11 @@ def _declare(name: str, parent: str, table: TokenTable) -> Iterable[Declaration]
 
 
 def _check_place(sink: SecretSink | None) -> None:
-    """A place outside the state folder is meant only where it is written out."""
+    """A path outside the state folder must be absolute."""
     path = (sink.file or sink.env_file or "") if sink else ""
     if path.startswith("~") or normpath(path).split("/")[0] == "..":
         raise InvalidValue(
-            f"secret_to '{path}' leaves the state folder", "write an absolute path if that is meant"
+            f"secret_to '{path}' is outside the state folder", "write an absolute path if intended"
         )
     if path.endswith(".toml"):
         raise InvalidValue(
@@ -172,12 +172,12 @@ def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change
 
 
 def _sink(change: Change) -> SecretSink | None:
-    """Only where the request gives the token a new secret."""
+    """Only if the request gives the token a new secret."""
     return change.after.secret_to if isinstance(change.after, TokenSpec) else None
 
 
 def _undo(change: Change) -> Undo:
-    """A token that is made again has another secret, and a renewed secret kills the old one."""
+    """A recreated token has another secret, and a new secret invalidates the old one."""
     if change.after is None or (change.before is not None and _sink(change) is not None):
         return Undo.NONE
     return Undo.FULL
@@ -186,12 +186,12 @@ def _undo(change: Change) -> Undo:
 def _title(changes: Sequence[Change]) -> str:
     change = changes[0]
     if len(changes) == 1 and change.before is not None and _sink(change) is not None:
-        return f"give token {change.address.id} a new secret"
+        return f"regenerate the secret of token {change.address.id}"
     return plain_title(changes)
 
 
 def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
-    """A user may do as he likes with his own tokens, but not through a token of his."""
+    """Users may manage their own tokens, but not through one of those tokens."""
     user = change.address.id.partition("!")[0]
     yield modify_user(groups_of(table, user), own=user)
 
@@ -219,22 +219,22 @@ def _check_kind(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
                 "SINK_TWICE",
                 Severity.ERROR,
                 f"the secrets of {other.id} and {address.id} both go to {spec.secret_to}",
-                hint="give each token a place of its own",
+                hint="give each token its own secret_to",
                 address=address,
                 source=objects[address].source,
             )
 
 
 def _check_change(change: Change, live: State) -> Iterable[Finding]:
-    """A new token whose secret goes nowhere is of no use to anybody."""
+    """A new token whose secret is not stored is useless."""
     del live
     new = change.after if change.before is None else None
     if isinstance(new, TokenSpec) and new.secret_to is None:
         yield Finding(
             "SECRET_LOST",
             Severity.WARNING,
-            f"the secret of {change.address.id} goes nowhere, and cannot be read again",
-            hint='give it secret_to = { file = "secrets/NAME" }, or make one later: pvectl rotate',
+            f"the secret of {change.address.id} is not stored anywhere, and cannot be read later",
+            hint='set secret_to = { file = "secrets/NAME" }, or create one later: pvectl rotate',
             address=change.address,
         )
 

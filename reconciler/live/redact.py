@@ -36,7 +36,7 @@ _OF_THE_PROTOCOL = frozenset(
 """Headers and tickets, and what logins, users and tokens send and answer."""
 
 SECRET_PARAMS = _OF_THE_PROTOCOL | secret_names(REALM_OPTIONS) | secret_names(STORAGE_OPTIONS)
-"""Parameters, headers and answer fields of the PVE API whose content nobody may see."""
+"""Parameters, headers and answer fields of the PVE API whose content is secret."""
 
 SHORTEST = 4
 """A secret shorter than this is not masked by its value: it would blank out ordinary words."""

@@ -12,7 +12,7 @@ from reconciler.model.address import Address
 class AclEntry(NamedTuple):
     """Who has which role where; `kind` is that of the principal: user, group or token.
 
-    Its text is its id, `PATH|KIND:PRINCIPAL|ROLE`. Whether it propagates is no part of it: Proxmox
+    Its text is its id, `PATH|KIND:PRINCIPAL|ROLE`. The propagate flag is not part of it: Proxmox
     VE keeps one flag for each.
     """
 

@@ -22,7 +22,7 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Raises ValueError for a text without kind or id."""
+        """Raises ValueError for a string without kind or id."""
         kind, dot, name = text.partition(".")
         if not (kind and dot and name):
             raise InvalidValue(

@@ -44,13 +44,13 @@ class Cause(StrEnum):
     UNDECLARED = "undeclared"
     """not declared, inside the managed scope"""
     DEPENDENT = "dependent"
-    """hangs on an object that goes"""
+    """depends on a deleted object"""
     UNDO = "undo"
-    """taken back by a rollback"""
+    """undone by a rollback"""
 
 
 class Reason(NamedTuple):
-    """`text` is what people read: where it is declared, or what it hangs on."""
+    """`text` is for people: where it is declared, or what it depends on."""
 
     cause: Cause
     text: str

@@ -18,7 +18,7 @@ EXPECT = "EXPECT"
 EXPIRES_SOON = "EXPIRES_SOON"
 
 UNKNOWN = "?"
-"""Instead of a digest: nobody knows how the object was left."""
+"""Instead of a digest: the state of the object is unknown."""
 
 
 class DriftClass(StrEnum):
@@ -126,7 +126,7 @@ class Drift:
 
     @property
     def crowded(self) -> int:
-        """How many groups have members that no file names: drift that no plan takes away."""
+        """Number of groups with undeclared members: drift that no plan removes."""
         return self._number(UNDECLARED_MEMBER)
 
     @property

@@ -269,6 +269,6 @@ def _quoted(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """In quotes, with what is no visible character spelled out."""
+    """In quotes, with invisible characters escaped."""
     backslashes = text.replace("\\", "\\\\")
     return clean('"{}"'.format(backslashes.replace('"', '\\"')))

@@ -19,7 +19,7 @@ class Mode(StrEnum):
     ADDITIVE = "additive"
     """nothing is ever deleted"""
     OWNED = "owned"
-    """what hangs on declared objects is deleted: tokens of a declared user, entries of a declared
+    """dependents of declared objects are deleted: tokens of a declared user, entries of a declared
     principal"""
     AUTHORITATIVE = "authoritative"
     """everything undeclared that matches `include` and not `exclude` is deleted"""

@@ -98,13 +98,13 @@ class StepRecord:
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody knows what became of the last request, either way."""
+        """Whether the outcome of the last request is unknown, in either direction."""
         begun_back = self._last_direction is Direction.BACK and self._last in APPLIED
         return self._last in {"intent", "unknown"} or begun_back
 
     @property
     def is_disowned(self) -> bool:
-        """Whether nobody knows if this run or another one made what the step makes."""
+        """Whether it is unknown if this run or another one created the object of the step."""
         return self._last_forward == "disowned"
 
     def add(self, event: Event, interruptions: int) -> str:

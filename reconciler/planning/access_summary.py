@@ -22,7 +22,7 @@ _NAMED = {"storage": "/storage/", "pool": "/pool/", "realm": "/access/realm/"}
 
 
 def real_paths(state: State, facts: Facts) -> tuple[str, ...]:
-    """The ACL paths of all that exists, also without any entry."""
+    """The ACL paths of all existing objects, with or without entries."""
     paths = {f"/vms/{vmid}" for vmid in facts.guests}
     for guests, storages in facts.strays.values():
         paths.update(f"/vms/{vmid}" for vmid in guests)
@@ -34,7 +34,7 @@ def real_paths(state: State, facts: Facts) -> tuple[str, ...]:
 
 
 ROOM = 1_000_000
-"""Characters that a plan spends on its effect; what is more is counted."""
+"""Budget, in characters, of a plan's effect; the rest is only counted."""
 
 
 class _Shared:
@@ -56,7 +56,7 @@ class _Shared:
 
 
 def access(impact: Impact, after: AccessTable, now: int) -> Access:
-    """The whole effect, grouped; logins of new accounts are no news. `now` in Unix seconds."""
+    """The whole effect, grouped, without logins of new accounts. `now` in Unix seconds."""
     shared, effects, size = _Shared(), list[Mapping[str, Any]](), 0
     lines = summarise(impact, after, now)
     for line in lines:
@@ -91,7 +91,7 @@ def _effect(line: Statement, shared: _Shared) -> Mapping[str, Any]:
 
 
 def surprises(impact: Impact) -> Iterable[Finding]:
-    """What a reader of the entries alone would not expect."""
+    """Effects that the ACL entries alone do not suggest."""
     for surprise in impact.surprises:
         who = in_prose(surprise.principals)
         if surprise.code is UnexpectedCause.REACHES_MORE:
@@ -106,7 +106,7 @@ def _by(surprise: UnexpectedAccess) -> str:
 
 
 def new_ways_to_root(before: AccessTable, after: AccessTable) -> Iterable[Finding]:
-    """Everybody who can become root after the plan and could not before, with the first proof."""
+    """Principals that can become root only after the plan, each with its first proof."""
     for way in opened(before, after):
         who = in_prose(way.principals)
         certain = "becomes" if way.sure else "may become"

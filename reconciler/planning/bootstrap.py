@@ -1,4 +1,4 @@
-"""The least that pvectl itself must be granted for a state: to plan it, and to apply it."""
+"""Least-privilege grants that pvectl itself needs to plan and to apply a state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from reconciler.planning.offline import as_live
 from reconciler.pve.acl_paths import chain
 
 PLAN, APPLY = "Plan", "Apply"
-"""What the names of the roles begin with; Proxmox VE keeps names that begin with PVE for itself."""
+"""Prefix of the generated roles; Proxmox VE reserves names that begin with PVE."""
 
 _REASON = Reason(Cause.MISSING, "what if")
 
@@ -36,7 +36,7 @@ class Grant(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """Roles to make and entries to set for `principal`; a token's user gets the same entries."""
+    """Roles to create and entries to set for `principal`; a token's user gets the same entries."""
 
     principal: str
     grants: tuple[Grant, ...]
@@ -45,7 +45,7 @@ class Granted(NamedTuple):
 
 
 def ways_to_root(granted: Granted) -> tuple[Escalation, ...]:
-    """How these grants alone can be turned into all there are."""
+    """How these grants alone can be escalated to root."""
     table = AccessTable(users={ROOT: Principal()})
     user, mark, _ = granted.principal.partition("!")
     table.users[user] = Principal()
@@ -62,9 +62,9 @@ def ways_to_root(granted: Granted) -> tuple[Escalation, ...]:
 def bootstrap(
     needs: Iterable[Need], principal: str, prefix: str, lifted: Mapping[str, str] | None = None
 ) -> Granted:
-    """The least that meets all needs: without any one part of it one of them is not met.
+    """A minimal set of grants that meets all needs: none of them can be left out.
 
-    `lifted`: paths -> where to grant instead what is needed on them.
+    `lifted`: path -> the path to grant on instead.
     """
     cover = _Cover(tuple(dict.fromkeys(needs)), lifted or {})
     cover.reduce()
@@ -80,15 +80,15 @@ def bootstrap(
 
 
 def planning_needs(names: Iterable[str]) -> Iterator[Need]:
-    """What reading all objects of these kinds needs."""
+    """Privileges needed to read all objects of these kinds."""
     for name in names:
         yield from all_kinds()[name].reads.needs
 
 
 def applying_needs(desired: Desired) -> Iterator[Need]:
-    """What it needs to make, change and delete what is declared, and to hold the lock meanwhile.
+    """Privileges needed to create, change and delete what is declared, and to hold the lock.
 
-    To delete as well, since a failed run takes back what it has made.
+    Deleting is included, since a failed run rolls back what it has created.
     """
     yield LOCK_NEED
     state = as_live(desired)
@@ -112,7 +112,7 @@ _VANISH = {"pool": "/pool", "storage": "/storage"}
 
 
 def vanishing(desired: Desired) -> Mapping[str, str]:
-    """Paths on which no entry is safe -> the path above, where it is."""
+    """Paths whose entries may be deleted -> the parent path to grant on instead."""
     declared = desired.state
     objects = [a for a, spec in declared.items() if not kind_of(a).reads.is_builtin(a.id, spec)]
     return {
@@ -123,7 +123,7 @@ def vanishing(desired: Desired) -> Mapping[str, str]:
 
 
 def _going(desired: Desired) -> list[Address]:
-    """Objects of which only the name is known."""
+    """Stand-ins for objects of which only the name is known."""
     return sorted({*desired.removed, *(moved.old for moved in desired.moved)})
 
 
@@ -141,7 +141,7 @@ _Atom = tuple[str, str]
 
 
 class _Cover:
-    """Atoms that are granted, each with whether it propagates, and which needs they meet."""
+    """Granted atoms, each with its propagate flag, and the needs that they meet."""
 
     def __init__(self, needs: tuple[Need, ...], lifted: Mapping[str, str]) -> None:
         self.atoms: dict[_Atom, bool] = {}
@@ -158,7 +158,7 @@ class _Cover:
                 self._of_privilege.setdefault(atom[1], []).append(need)
 
     def reduce(self) -> None:
-        """Leave out what other atoms bring anyway, the innermost first."""
+        """Drop atoms that others imply, the innermost first."""
         for atom in sorted(self.atoms, key=lambda atom: (-len(chain(atom[0])), atom)):
             if not self._is_needed(atom, instead=None):
                 del self.atoms[atom]
@@ -167,11 +167,11 @@ class _Cover:
                 self.atoms[atom] = False
 
     def is_everywhere(self, atom: _Atom) -> bool:
-        """Whether it must hold on all that lies below, whatever else is granted there."""
+        """Whether it must hold on everything below, whatever else is granted there."""
         return any(need.propagated for need in self._mentioned.get(atom, ()))
 
     def relied_on(self) -> Mapping[_Atom, bool]:
-        """What the needs are met by -> whether one of them wants it with the propagate flag."""
+        """Atom that meets a need -> whether a need requires its propagate flag."""
         found: dict[_Atom, bool] = {}
         for need in self._needs:
             for atom in next(way for way in need.any_of if self._meets(way, need)):
@@ -179,9 +179,9 @@ class _Cover:
         return found
 
     def _is_needed(self, atom: _Atom, *, instead: bool | None) -> bool:
-        """Whether something is not met when `atom` is gone, or spreads no longer.
+        """Whether a need is unmet once `atom` is removed or no longer propagates.
 
-        An atom that does not spread matters to needs that name it and to no others.
+        An atom that does not propagate matters only to needs that name it.
         """
         spreads = self.atoms.pop(atom)
         if instead is not None:
@@ -208,9 +208,9 @@ class _Cover:
 
 
 def _grants(cover: _Cover) -> Iterator[Grant]:
-    """An entry takes the place of what is inherited, so it repeats what is needed from above.
+    """An entry replaces what is inherited, so it repeats what is needed from above.
 
-    One that does not propagate does so on its own path only.
+    One that does not propagate replaces it on its own path only.
     """
     spread: dict[str, set[str]] = {}
     alone: dict[str, set[str]] = {}
@@ -218,7 +218,7 @@ def _grants(cover: _Cover) -> Iterator[Grant]:
         (spread if propagate else alone).setdefault(path, set()).add(privilege)
     relied = cover.relied_on()
     below_of: dict[str, set[str]] = defaultdict(set)
-    """privilege -> the paths on or below which it is relied on"""
+    """privilege -> the paths on or below which it is needed"""
     for path, privilege in relied:
         below_of[privilege].update(chain(path))
     for path in sorted({*spread, *alone}):

@@ -33,11 +33,11 @@ from reconciler.planning.request import PlanRequest
 from reconciler.planning.unsaved import unsaved
 
 UNDECLARED = "UNDECLARED"
-"""A name that the files alone cannot judge; here the cluster decides."""
+"""A name that only the cluster can resolve."""
 
 
 class PlanResult(NamedTuple):
-    """A plan, and the two sides of it for everything that explains its effect."""
+    """A plan with the access before and after it, from which its effect is explained."""
 
     plan: Plan
     before: AccessTable
@@ -45,13 +45,13 @@ class PlanResult(NamedTuple):
     bare: tuple[AccessTable, AccessTable]
     """the same two without those who stand for the members of empty groups"""
     state: State
-    """the live state as it will be"""
+    """the live state after the plan"""
     impact: Impact
-    """who gains and who loses which privileges where"""
+    """gained and lost privileges by principal and path"""
 
 
 def build_plan(desired: Desired, live: State, facts: Facts, request: PlanRequest) -> PlanResult:
-    """The plan that turns `live` into `desired`; the same inputs always give the same plan."""
+    """Plan the changes from `live` to `desired`; deterministic."""
     difference = diff(desired, live, now=request.now, changed_secrets=request.changed_secrets)
     changes = difference.changes
     if request.targets:
@@ -71,10 +71,9 @@ def judged(
     changes: Sequence[Change],
     saved: Sequence[Step] = (),
 ) -> PlanResult:
-    """These changes with everything that is to be said about them.
+    """A plan of these changes with all its findings.
 
-    `saved`: the steps that carry them, in the order in which they are to run; put in order here
-    where there are none.
+    `saved`: the steps of a saved plan, in their order; without them, the steps are ordered here.
     """
     planned = apply_changes(live, changes)
     before = access_table(live, facts.pve, facts.strays)
@@ -120,7 +119,7 @@ def judged(
 
 
 def apply_changes(live: State, changes: Iterable[Change]) -> dict[Address, Spec]:
-    """`live` as it looks after the changes."""
+    """`live` after the changes."""
     state = dict(live)
     for change in changes:
         if change.after is None:

@@ -1,4 +1,4 @@
-"""Two states -> what has to change, and what is left alone and why."""
+"""Two states -> what has to change, and what is not managed and why."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def diff(
 ) -> DiffResult:
     """What turns `live` into `desired`; `now` (Unix seconds) decides what has expired.
 
-    `changed_secrets`: parameters of objects that are there whose secret is to be sent again.
+    `changed_secrets`: parameters of existing objects whose secret must be sent again.
 
     Nothing is deleted that was not declared deletable: by [[removed]] or [[moved]], by an expired
-    grant, by the mode of its kind, or because it hangs on such an object.
+    grant, by the mode of its kind, or because it depends on such an object.
     """
     work = _Work(desired, live, now, changed_secrets or {})
     for address, declared in desired.objects.items():
@@ -73,7 +73,7 @@ def _place(declared: Declared) -> str:
 
 
 def _sending(address: Address, after: Spec, declared: Declared, names: Sequence[str]) -> Spec:
-    """The same spec, but it sends these secrets."""
+    """The same spec, sending these secrets."""
     kind = kind_of(address)
     if not names or kind.secrets.with_sent is None:
         return after
@@ -92,7 +92,7 @@ class _Work:
     changed_secrets: Mapping[Address, tuple[str, ...]]
     changes: dict[Address, Change] = field(default_factory=dict)
     kept: dict[Address, str] = field(default_factory=dict)
-    """what nothing wants to change by itself, and why"""
+    """objects without a change, and why"""
     findings: list[Finding] = field(default_factory=list)
 
     def want(self, address: Address, declared: Declared) -> None:
@@ -115,22 +115,22 @@ class _Work:
         self.changes[address] = Change(address, before, after, reason)
 
     def delete(self, address: Address, reason: Reason) -> None:
-        """Delete one object, if it is there and PVE lets it go."""
+        """Delete one object, if it exists and PVE allows it."""
         before = self.live.get(address)
         if before is None:
             return
         if kind_of(address).reads.is_builtin(address.id, before):
-            message = f"{address} belongs to Proxmox VE itself and cannot be deleted"
+            message = f"{address} is built in and cannot be deleted"
             self._error("BUILT_IN", message, address)
             return
         self.changes[address] = Change(address, before, None, reason)
 
     def move(self, moved: Moved) -> None:
-        """The old object goes; what names it and is not declared follows to the new one."""
+        """Delete the old object; undeclared references to it follow to the new one."""
         if moved.old not in self.live:
             return
         place = f"[[moved]] in {moved.source.file}:{moved.source.line}"
-        reason = Reason(Cause.MOVED, f"{place}: it is called {moved.new} now")
+        reason = Reason(Cause.MOVED, f"{place}: renamed to {moved.new}")
         for address in sorted({*self.live, *self.changes}):
             spec = self._reached(address)
             if spec is None or moved.old not in references(address, spec):
@@ -143,9 +143,9 @@ class _Work:
         self.delete(moved.old, reason)
 
     def _rename(self, old: Address, new: Address, spec: Spec, reason: Reason) -> None:
-        """Nothing follows that the next plan would delete as undeclared."""
+        """Leave behind what the next plan would delete as undeclared."""
         if new != old:
-            self.changes.pop(old, None)  # made by a [[moved]] before, on the way
+            self.changes.pop(old, None)  # created by an earlier [[moved]] of the chain
             self.delete(old, reason)
             if new not in self.desired.objects and self._fate(new, spec)[0]:
                 return
@@ -154,16 +154,16 @@ class _Work:
             self.changes[new] = Change(new, self.live.get(new), spec, reason)
 
     def _declares(self, address: Address, ref: Address) -> bool:
-        """Whether the files say that the object names `ref`, or do not leave that open."""
+        """Whether the files decide that the object names `ref`."""
         return address in self.desired.objects and not self._keeps(address, ref)
 
     def _keeps(self, address: Address, ref: Address) -> bool:
-        """Whether a declared object names `ref` only in what the files do not give."""
+        """Whether a declared object names `ref` only in fields that the files leave out."""
         declared = self.desired.objects[address]
         return bool(declared.unspecified) and ref not in references(address, declared.spec)
 
     def undeclared(self) -> None:
-        """Delete what is not declared and lies inside the managed scope; note what is left."""
+        """Delete undeclared objects inside the managed scope; note those that stay."""
         for address, spec in self.live.items():
             if (
                 address in self.desired.objects
@@ -178,7 +178,7 @@ class _Work:
                 self.kept[address] = why
 
     def _fate(self, address: Address, spec: Spec) -> tuple[bool, str]:
-        """Whether an undeclared object goes, and why."""
+        """Whether an undeclared object is deleted, and why."""
         manage = self.desired.policy.managed(address.kind)
         if manage.mode in _LEFT:
             return False, _LEFT[manage.mode]
@@ -187,7 +187,7 @@ class _Work:
         if manage.mode is Mode.AUTHORITATIVE:
             return True, "not declared, and this kind is managed authoritatively"
         if address.kind == "acl" and self._moved_here(address, spec):
-            return False, "not declared; follows a [[moved]] for as long as that is there"
+            return False, "not declared; follows a [[moved]] while that is in the files"
         for owner in kind_of(address).links.owners(address.id, spec):
             declared = self.desired.objects.get(owner)
             if declared is not None and not 0 < declared.expires <= self.now:
@@ -195,12 +195,12 @@ class _Work:
         return False, "not declared, not attached to a declared object"
 
     def _moved_here(self, address: Address, spec: Spec) -> bool:
-        """Whether it is an entry of what a [[moved]] gave another name."""
+        """Whether it is an entry of an object that a [[moved]] renamed."""
         ends = {moved.new for moved in self.desired.moved}
         return any(owner in ends for owner in kind_of(address).links.owners(address.id, spec))
 
     def dependents(self) -> None:
-        """Take along what names a deleted object, so that each is shown and can be restored."""
+        """Also delete references to a deleted object, so that each is shown and can be restored."""
         done: set[Address] = set()
         while gone := {a for a, c in self.changes.items() if c.after is None} - done:
             done |= gone
@@ -219,7 +219,7 @@ class _Work:
                 self.changes[address] = Change(address, spec, after, Reason(Cause.UNDECLARED, why))
 
     def along(self) -> None:
-        """What requests change besides, as changes of their own, so that they are restorable."""
+        """Side effects of requests, as separate changes, so that they can be restored."""
         sides = {**self.live, **{a: c.after for a, c in self.changes.items()}}
         reached = {address: spec for address, spec in sides.items() if spec is not None}
         for change in sorted(self.changes.values(), key=lambda change: change.address):
@@ -230,7 +230,7 @@ class _Work:
                 self.changes[here] = other._replace(before=self.live.get(here))
 
     def _reached(self, address: Address) -> Spec | None:
-        """A live object as it will be, as far as that is known yet."""
+        """A live object after the changes known so far."""
         return self.changes[address].after if address in self.changes else self.live[address]
 
     def _naming(self, gone: set[Address]) -> list[Address]:
@@ -249,7 +249,7 @@ class _Work:
             if spec is None:
                 return
             if self._declares(address, ref):
-                message = f"{ref} is to be deleted, but {address} is declared and names it"
+                message = f"{ref} would be deleted, but {address} is declared and names it"
                 self._error("STILL_USED", message, address)
                 continue
             rest = kind_of(address).links.without(address.id, spec, ref)
@@ -257,7 +257,7 @@ class _Work:
                 message = f"{ref} cannot be deleted: {address} still uses it"
                 self._error("STILL_USED", message, address)
                 continue
-            reason = Reason(Cause.DEPENDENT, f"hangs on {ref}, which is deleted")
+            reason = Reason(Cause.DEPENDENT, f"depends on {ref}, which is deleted")
             self.changes[address] = Change(address, self.live[address], rest, reason)
 
     def _error(self, code: str, message: str, address: Address) -> None:
@@ -267,10 +267,10 @@ class _Work:
 
 
 def narrow(changes: Sequence[Change], patterns: Sequence[str], live: State) -> tuple[Change, ...]:
-    """The changes that match a pattern, and those without which they cannot be done.
+    """The changes that match a pattern, and those that they require.
 
-    These are the creations that they name, what hangs on an object that they delete, and what
-    their requests change besides.
+    These are new objects that they name, dependents of objects that they delete, and side effects
+    of their requests.
     """
     by_address = {change.address: change for change in changes}
     hanging = _hanging(changes)

@@ -1,4 +1,4 @@
-"""The changes of a plan as drift: where each comes from, and what the next report has to know."""
+"""The changes of a plan as drift: the origin of each, and what the next report needs."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def remembered(
     """What the next report has to know; `declared`: as they are in the cluster, where they are;
     `left`: what no file gives (`unspecified.to_remember`).
 
-    An object that is as declared was left so; one that differs keeps what was known of it.
+    An object in sync is recorded as such; one that differs keeps its earlier record.
     """
     open_ = {one.change.address: one.kind for one in drift.differences}
     baseline = dict(memory.baseline)
@@ -123,7 +123,7 @@ def _merged(changes: Iterable[Change]) -> dict[Address, Change]:
 
 
 def _class(change: Change, changes: Mapping[Address, Change], known: Memory) -> DriftClass:
-    """What hangs on an object that goes is of the class of that object."""
+    """Dependents of a deleted object get the class of that object."""
     cause = change.reason.cause
     if cause is Cause.EXPIRED:
         return DriftClass.EXPIRED

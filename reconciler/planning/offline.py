@@ -1,4 +1,4 @@
-"""A desired state in the place of a live one, for plans without a cluster."""
+"""The desired state in place of a live one, for plans without a cluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.model.spec import Spec
 
 
 def as_live(desired: Desired) -> dict[Address, Spec]:
-    """What a fresh cluster would show after `desired` was applied; what cannot be is left out."""
+    """A fresh cluster after `desired` was applied, without what cannot exist."""
     state: dict[Address, Spec] = {}
     for address, declared in desired.objects.items():
         kind = kind_of(address)

@@ -1,4 +1,4 @@
-"""A saved plan, judged once more: by the files, the policy and the cluster of today."""
+"""Check a saved plan again, against the current files, policy and cluster."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from reconciler.planning.request import PlanRequest
 
 
 class Again(NamedTuple):
-    """What forbids a saved plan now, and the objects that today's files want otherwise than it
-    does, and that are not as it wants them already."""
+    """What forbids a saved plan now, and the objects for which the current files ask something
+    else than the plan does and the cluster has."""
 
     refusals: tuple[Finding, ...]
     not_asked_for: tuple[Address, ...]
@@ -34,9 +34,9 @@ class Again(NamedTuple):
 def judge_again(
     saved: Plan, desired: Desired, live: State, facts: Facts, question: PlanRequest
 ) -> Again:
-    """These very steps, with the files and the policy of today.
+    """The same steps under the current files and policy.
 
-    Only what was let pass when the plan was made passes here, each refusal by its exact flag.
+    Only refusals that were allowed when the plan was made are allowed here, each by its exact flag.
     """
     asked = replace(question, allowed=saved.passed, targets=())
     changes = whole(saved.changes)
@@ -58,22 +58,22 @@ def _of_the_system(changes: Iterable[Change]) -> Iterable[Finding]:
             and before
             and kind_of(address).reads.is_builtin(address.id, before)
         ):
-            message = f"{address} belongs to Proxmox VE itself and cannot be deleted"
+            message = f"{address} is built in and cannot be deleted"
             yield Finding("BUILT_IN", Severity.ERROR, message, address=address)
 
 
 def _order(steps: Sequence[Step], again: PlanResult, facts: Facts, now: int) -> Iterable[Finding]:
-    """An order in which a step comes before what it needs, or opens a window that is not told."""
+    """Steps that run before what they need, or open a window that the plan does not report."""
     wrong = misplaced(steps)
     if wrong is not None:
-        yield _disorder(wrong, steps, "comes before what it needs")
+        yield _disorder(wrong, steps, "runs before what it needs")
         return
     if not steps:
         return
     watch = ExposureTracker(*again.bare, real_paths(again.state, facts), now)
     for number, step in enumerate(steps):
         if watch.opens(step) and not step.window:
-            yield _disorder(number, steps, "opens a window that the plan does not tell of")
+            yield _disorder(number, steps, "opens a window that the plan does not report")
         watch.take(step)
 
 
@@ -84,9 +84,9 @@ def _disorder(number: int, steps: Sequence[Step], what: str) -> Finding:
 
 
 def whole(changes: Sequence[Change]) -> tuple[Change, ...]:
-    """The changes of steps as they were before they were parted among requests.
+    """The changes of steps as they were before they were split into requests.
 
-    An object that is taken away and put back has two.
+    An object that is removed and restored has two.
     """
     parts: dict[Address, list[Change]] = {}
     for change in changes:
@@ -105,14 +105,16 @@ def _joined(parts: Sequence[Change]) -> Sequence[Change]:
 
 
 def strangers(steps: Sequence[Step], desired: Desired) -> str:
-    """The first step that takes or delivers a secret where no state file says so; "" for none."""
+    """The first step that reads or stores a secret where no state file says so; "" for none."""
     for number, step in enumerate(steps, 1):
         for change in step.changes:
             declared = desired.objects.get(change.address)
             known = set(secrets_of(declared.spec if declared else None))
             for one in (*secrets_of(change.before), *secrets_of(change.after)):
                 if one not in known:
-                    return f"step {number} ({change.address}) names {one}, which no state file does"
+                    return (
+                        f"step {number} ({change.address}) names {one}, which no state file names"
+                    )
     return ""
 
 

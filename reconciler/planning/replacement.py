@@ -1,4 +1,4 @@
-"""Objects that are deleted and made again, and what Proxmox VE drops on the way."""
+"""Objects that are deleted and recreated, and what Proxmox VE drops with them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from reconciler.planning.goal import goal
 
 
 def with_restored_dependents(changes: Sequence[Change], live: State) -> tuple[Change, ...]:
-    """The same changes, and two more for everything that Proxmox VE would drop in silence with an
-    object that is made again, declared or not: it is taken away before, and put back afterwards.
+    """The same changes, and two more for everything that Proxmox VE would silently drop with a
+    recreated object, declared or not: it is removed before and restored afterwards.
 
     Sorted by address; of two changes of one object the first comes first.
     """
@@ -33,7 +33,7 @@ def with_restored_dependents(changes: Sequence[Change], live: State) -> tuple[Ch
         own = planned.get(address)
         if rest == spec or (own is not None and own.after is None):
             continue
-        reason = Reason(Cause.DEPENDENT, f"hangs on {dropped[0]}, which is made again")
+        reason = Reason(Cause.DEPENDENT, f"depends on {dropped[0]}, which is recreated")
         reached = spec if own is None else own.after
         planned[address] = Change(address, spec, rest, reason)
         if rest != reached:
@@ -42,8 +42,8 @@ def with_restored_dependents(changes: Sequence[Change], live: State) -> tuple[Ch
 
 
 def kinds_dropped_by(desired: Desired, live: State) -> frozenset[str]:
-    """The kinds of which something may be dropped with an object that would be made again: a plan
-    must know all their objects."""
+    """The kinds whose objects may be dropped with a recreated object: a plan must know all of
+    them."""
     found: set[str] = set()
     for address in desired.objects:
         kind, before = kind_of(address), live.get(address)
@@ -59,7 +59,7 @@ def kinds_dropped_by(desired: Desired, live: State) -> frozenset[str]:
 
 
 def _is_made_again(change: Change) -> bool:
-    """Whether Proxmox VE can change it only by a deletion and a creation."""
+    """Whether Proxmox VE can change it only by deleting and recreating it."""
     if change.before is None or change.after is None:
         return False
     return any(piece.after is None for piece in kind_of(change.address).writes.split(change))

@@ -1,4 +1,4 @@
-"""What is to be planned."""
+"""The input of a plan, besides the two states."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from reconciler.model.secret import SecretRef
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What is to be planned: where, by whom (empty: nobody in particular), when, and how far.
+    """Which cluster to plan for, acting principal ("" if unknown), time and scope.
 
-    `targets` are globs over addresses; `allowed` the refusals that the operator lets pass by name.
-    `now` in Unix seconds. `changed_secrets`: parameters whose secret is another one than was sent
-    last, by object. `identity`: the fingerprint of the cluster's CA, where it is told. `files`:
+    `targets`: globs over addresses. `allowed`: refusals that the operator allows by name.
+    `now` in Unix seconds. `changed_secrets`: parameters whose secret differs from the one sent
+    last, by object. `identity`: the fingerprint of the cluster's CA, if known. `files`:
     SHA-256 of each file of the state folder. `bad_passwords`: users -> why Proxmox VE would refuse
     their password. `earlier`: what the files declared earlier, in the commit `since` if it is one.
     `fresh`: what they declare since then, or otherwise. `missing_secrets`: references to secrets

@@ -1,4 +1,4 @@
-"""A new secret for one token, as a plan like any other."""
+"""Plan a new secret for one token."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from reconciler.planning.ordering.order import order
 from reconciler.planning.request import PlanRequest
 
 RENEWS_SINCE = (9, 1)
-"""The first release of Proxmox VE that gives a token a new secret in place."""
+"""The first release of Proxmox VE that can regenerate the secret of a token."""
 
 
 CHECKS = frozenset({"irreversible", "lockout", "preflight", "protected"})
-"""What a rotation may violate: everything but the secret is as before afterwards."""
+"""Checks that apply to a rotation: it changes nothing but the secret."""
 
 
 def rotate(
@@ -39,18 +39,18 @@ def rotate(
     request: PlanRequest,
     policy: Policy,
 ) -> Plan:
-    """The plan that gives a live token a new secret; its ACL entries are as before afterwards.
+    """Plan a new secret for a live token; its ACL entries stay the same.
 
-    It is refused for the token that would carry it out, and where `policy` forbids it. Older
-    releases can only delete the token and make it again, its entries with it.
+    Refused for the acting token itself, and where `policy` forbids it. Older releases can only
+    delete and recreate the token, with its entries.
     """
     spec = live[address]
     renewed = TokenSpec(**{**dict(spec), "secret_to": sink})
-    reason = Reason(Cause.DIFFERS, "a new secret is asked for")
+    reason = Reason(Cause.DIFFERS, "a new secret was requested")
     if _renews(facts.release):
         changes = [Change(address, spec, renewed, reason)]
     else:
-        hanging = Reason(Cause.DEPENDENT, f"hangs on {address}, which is made again")
+        hanging = Reason(Cause.DEPENDENT, f"depends on {address}, which is recreated")
         changes = [Change(address, spec, None, reason), Change(address, None, renewed, reason)]
         for other, entry in sorted(live.items(), key=lambda item: item[0]):
             if address in references(other, entry):
@@ -90,20 +90,20 @@ def rotate(
 
 
 def _of_the_caller(address: Address, actor: str) -> Iterator[Finding]:
-    """Its old secret is dead at once, so that nothing after the rotation could be verified."""
+    """Its old secret is invalid at once, so nothing after the rotation could be verified."""
     if address.id == actor:
         yield Finding(
             "LOCKOUT",
             Severity.ERROR,
-            f"{actor} is the token that pvectl itself uses here: from its rotation on every "
+            f"{actor} is the token that pvectl itself uses here: once it is rotated, every "
             "request of this run would be refused",
-            "rotate it as somebody else, with another token_id in pvectl.toml; or regenerate it in "
-            "the web interface, and put the new secret where pvectl reads it",
+            "rotate it with another token_id in pvectl.toml; or regenerate it in "
+            "the web interface, and store the new secret where pvectl reads it",
             address,
         )
 
 
 def _renews(release: str) -> bool:
-    """Whether this release of Proxmox VE knows `regenerate`; one that is not told does."""
+    """Whether this release of Proxmox VE knows `regenerate`; an unknown release does."""
     found = re.match(r"(\d+)\.(\d+)", release)
     return found is None or (int(found[1]), int(found[2])) >= RENEWS_SINCE

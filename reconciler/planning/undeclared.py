@@ -1,4 +1,4 @@
-"""Undeclared objects that are an alarm, and the cluster as it would be without them."""
+"""Undeclared objects that raise an alarm, and the cluster without them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _DAY = 86400
 def undeclared(
     kept: Iterable[LeftAlone], live: State, policy: Policy, memory: Memory, actor: str
 ) -> tuple[Undeclared, ...]:
-    """What was left alone, in order.
+    """Undeclared objects, in order.
 
-    What `exclude` names, and the token that asks with its user, are no alarm: they are meant.
+    Those that `exclude` names, and the acting token with its user, are intended: no alarm.
     """
     granted = {
         ref
@@ -53,7 +53,7 @@ def undeclared(
 
 
 def without(state: Mapping[Address, Spec], found: Iterable[Undeclared]) -> dict[Address, Spec]:
-    """The state without the undeclared objects that are an alarm, and without what hangs on them.
+    """The state without the undeclared objects that raise an alarm and their dependents.
 
     A declared object that names one of them stays.
     """
@@ -62,7 +62,7 @@ def without(state: Mapping[Address, Spec], found: Iterable[Undeclared]) -> dict[
 
 
 def ending(desired: Desired, live: State, now: int) -> Iterable[Finding]:
-    """Declared logins, tokens and waivers that end within the days of `[alarm]`, or have ended."""
+    """Declared logins, tokens and waivers that expire within the days of `[alarm]`, or have."""
     alarm = desired.policy.alarm
     for address, declared in sorted(desired.objects.items()):
         days = {"user": alarm.logins, "token": alarm.tokens}.get(address.kind)
@@ -85,7 +85,7 @@ def ending(desired: Desired, live: State, now: int) -> Iterable[Finding]:
                 EXPIRES_SOON,
                 Severity.WARNING,
                 f"the waiver of {waiver.code} for {waiver.address} {_when(waiver.expires, now)}",
-                "mend what it waives, or extend it with a reason that still holds",
+                "fix what it waives, or extend it with a reason that still holds",
                 source=waiver.source,
             )
 

@@ -1,4 +1,4 @@
-"""What Proxmox VE passes over in its files, as findings."""
+"""What Proxmox VE skips in its files, as findings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.text.humanize import in_prose
 
 
 def unread_findings(unread: Iterable[Unread], changes: Sequence[Change] = ()) -> Iterable[Finding]:
-    """Each once, with file and line. What keeps a file from being written forbids its `changes`."""
+    """Each once, with file and line. A file that cannot be written blocks its `changes`."""
     written = {kind_of(change.address).writes.lock for change in changes}
     for one in unread:
         place = f"{one.file}:{one.line}: Proxmox VE"
@@ -28,20 +28,20 @@ def unread_findings(unread: Iterable[Unread], changes: Sequence[Change] = ()) ->
             yield Finding(
                 "NOT_READ",
                 Severity.WARNING,
-                f"{place} passes over {one.text}",
-                hint=f"it has no effect, and the next write of {one.file} loses it",
+                f"{place} skips {one.text}",
+                hint=f"it has no effect, and is lost with the next write of {one.file}",
             )
 
 
 def stray_findings(strays: Mapping[str, Strays]) -> Iterable[Finding]:
-    """Members of pools that no file can declare, since they are not there."""
+    """Pool members that no file can declare, since they do not exist."""
     for pool, (guests, storages) in strays.items():
         named = [*(f"guest {vmid}" for vmid in guests), *(f"storage {name}" for name in storages)]
         yield Finding(
             "NOT_IMPORTED",
             Severity.WARNING,
-            f"{in_prose(named)} of pool {pool} {'is' if len(named) == 1 else 'are'} in no file: "
-            "the pool names what is not there",
-            hint="Proxmox VE counts such a member for access all the same; take it out there",
+            f"{in_prose(named)} of pool {pool} {'is' if len(named) == 1 else 'are'} not declared: "
+            "the pool names a guest or storage that does not exist",
+            hint="Proxmox VE still grants access by such a member; remove it from the pool there",
             address=Address("pool", pool),
         )

@@ -1,4 +1,4 @@
-"""Guests that the state files leave out of backups on purpose: `[[no_backup]]`, `[[waive]]`."""
+"""Guests that the state files exempt from backups: `[[no_backup]]`, `[[waive]]`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from reconciler.planning.lint.waive import faults
 
 
 class Unsaved(NamedTuple):
-    """`guests` that are left out, and what is wrong with the tables that say so."""
+    """`guests` that are exempt, and problems of the tables that exempt them."""
 
     guests: frozenset[int]
     findings: tuple[Finding, ...]
 
 
 def unsaved(desired: Desired, planned: State, facts: Facts, now: int) -> Unsaved:
-    """Looked up among the guests of the cluster; `planned` says which pools they will be in."""
+    """Look them up among the guests of the cluster; `planned` says which pools they will be in."""
     guests: set[int] = set()
     findings: list[Finding] = []
     for one in desired.no_backup:
@@ -83,7 +83,7 @@ def _idle(one: NoBackup) -> Finding:
     return Finding(
         "WAIVER_UNUSED",
         Severity.NOTE,
-        "[[no_backup]] names no guest that the cluster has",
+        "[[no_backup]] matches no guest of the cluster",
         "correct it, or delete it",
         source=one.source,
     )

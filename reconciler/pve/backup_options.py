@@ -91,7 +91,7 @@ DELETABLE: frozenset[str] = frozenset(VZDUMP_OPTIONS) | {"comment", "repeat-miss
 """What `delete=` of a job may name."""
 
 ROOT_ONLY: frozenset[str] = frozenset({"dumpdir", "script", "tmpdir", "job-id"})
-"""Options that only root@pam himself may set, not even his tokens."""
+"""Options that only root@pam itself may set, not even its tokens."""
 
 NEEDS_SYS_MODIFY: frozenset[str] = frozenset({"bwlimit", "ionice", "performance"})
 """Options that need Sys.Modify on `/`."""
@@ -109,7 +109,7 @@ def notes_complaint(template: str) -> str | None:
     PVE source: `verify_notes_template` of PVE::VZDump.
     """
     if "\n" in template:
-        return "contains a line feed"
+        return "contains a newline"
     wrong = [
         f"escape sequence '\\{found[1]}' at char {found.end() - 2}"
         for found in re.finditer(r"\\(.)", template)

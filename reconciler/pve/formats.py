@@ -3,7 +3,7 @@
 They serve the embedded PVE, which must answer with these words, and the kinds, which must refuse
 before anything is sent; `parameter_check` picks the one that a name means. PVE
 source: PVE::JSONSchema and the modules that register formats.
-Every complaint ends with a line feed, as PVE's do.
+Every complaint ends with a newline, as PVE's do.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9\-]*[a-zA-Z0-9])?"
 
 
 def split_list(text: str) -> list[str]:
-    """PVE's lists: separated by commas, semicolons, NUL or blanks; empty elements do not count."""
+    """PVE's lists: split at commas, semicolons, NUL or whitespace; empty elements are dropped."""
     return [part for part in re.split(r"[,;\0\s]+", text) if part]
 
 
 def username_complaint(name: str) -> str | None:
-    """`verify_username`: user@realm, 3 to 64 characters, no blank, colon or slash."""
+    """`verify_username`: user@realm, 3 to 64 characters, no whitespace, colon or slash."""
     if name == "0" or len(name) < 3:
         return f"user name '{'' if name == '0' else name}' is too short\n"
     if len(name) > 64:

@@ -154,7 +154,7 @@ _RULES: Mapping[str, Callable[[Mapping[str, str]], str | None]] = {
 
 def _add(found: dict[str, str], path: str, message: str) -> None:
     path = path or "_root"
-    # PVE joins several complaints with a backslash and an n, not with a line feed.
+    # PVE joins several complaints with a backslash and an n, not with a newline.
     found[path] = f"{found[path]}\\n{message}" if path in found else message
 
 

@@ -28,7 +28,7 @@ class Param:
     """One row of a parameter table; lengths in characters, `pattern` matches the whole value.
 
     `requires` names a parameter that must be given with this one. `default_key`: in a property
-    string, the key that a value without a key belongs to. `secret`: nobody may be shown its value.
+    string, the key that a value without a key belongs to. `secret`: its value is never shown.
     """
 
     type: Literal["string", "boolean", "integer", "number", "array"] = "string"

@@ -68,7 +68,7 @@ class SectionType:
 
 
 def section_type(name: str, options: str, table: ParameterTable) -> SectionType:
-    """Read a table row: names separated by blanks, `^` marks a fixed and `!` a required option.
+    """Read a table row: names separated by spaces, `^` marks a fixed and `!` a required option.
 
     `table` says what each of them holds.
     """

@@ -14,7 +14,7 @@ from reconciler.text.humanize import count, listed
 from reconciler.text.shell import shell
 
 _MOST = {Severity.ERROR: 20, Severity.WARNING: 10, Severity.NOTE: 5}
-"""How many of one code are shown; one more is shown rather than counted."""
+"""Number of findings shown per code; a single further one is shown, too."""
 
 _REFUSALS = 6
 """From so many refusals on that are alike, they are one."""
@@ -30,12 +30,12 @@ class Alike(NamedTuple):
     more: int
 
     def __str__(self) -> str:
-        """What stands in the place of those that are not shown."""
-        return f"… and {self.more:,} more of {self.code}; `--format json` holds all of them"
+        """The line in place of those not shown."""
+        return f"… and {self.more:,} more of {self.code}; `--format json` lists all"
 
 
 def alike(findings: Sequence[Finding]) -> Iterator[Alike]:
-    """In the order of the findings, which stand by severity and code."""
+    """In the order of the findings, which are sorted by severity and code."""
     for (severity, code), group in groupby(findings, key=lambda one: (one.severity, one.code)):
         found = tuple(group)
         most = _MOST[severity]

@@ -1,6 +1,6 @@
-"""What a document says, before it is text or Markdown: the same lines for both.
+"""The content of a document, common to terminal and Markdown output.
 
-Texts in an outline are raw; whoever turns it into characters makes them safe.
+Strings in a document are raw; the renderers sanitize them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from reconciler.text.humanize import counts
 
 
 class Style(StrEnum):
-    """How a line is meant."""
+    """The meaning of a line, shown as a colour or an icon."""
 
     PLAIN = "plain"
     STRONG = "strong"
@@ -29,10 +29,10 @@ class Style(StrEnum):
 
 
 class TextLine(NamedTuple):
-    """`mark` stands before the text: `+`, `~`, `-`, `!`.
+    """`mark` precedes the text: `+`, `~`, `-`, `!`.
 
-    `label` comes before the text as well, with the blanks that set it apart. A wrapped text goes on
-    below its own beginning. `indent` counts columns. A `whole` line is never wrapped, so that it
+    `label` also precedes the text, including its padding. Wrapped text is aligned with its own
+    beginning. `indent` counts columns. A `whole` line is never wrapped, so that it
     can be copied into a shell or a file.
     """
 
@@ -57,7 +57,7 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """`unit` is what one block is, for the number of blocks that a reader is spared.
+    """`unit` names one block, for counting the blocks that are not shown.
 
     `spaced`: an empty line between blocks.
     """
@@ -86,19 +86,19 @@ class Document:
 def labelled(
     pairs: Iterable[tuple[str, str]], indent: int, tone: Style = Style.PLAIN
 ) -> list[TextLine]:
-    """One line per pair, the texts below one another."""
+    """One line per pair, the texts aligned."""
     rows = list(pairs)
     width = max((len(label) for label, _ in rows), default=0)
     return [TextLine(text, tone, indent, label=label.ljust(width + 2)) for label, text in rows]
 
 
 def copied(lines: Iterable[str], indent: int) -> Block:
-    """Lines of a file or a shell."""
+    """Lines to copy into a file or a shell."""
     return tuple(TextLine(text, Style.PLAIN, indent, whole=True) for text in lines)
 
 
 def section(title: str, lines: Sequence[str], unit: str = "line") -> Section:
-    """Plain lines; `+`, `~`, `-` or `!` at the start of one is its mark."""
+    """Plain lines; a leading `+`, `~`, `-` or `!` is the mark of a line."""
     return Section(title, tuple((_marked(line),) for line in lines), unit)
 
 

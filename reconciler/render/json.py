@@ -35,7 +35,7 @@ def plan(content: Plan, view: View) -> str:
 
 
 def findings(content: Sequence[Finding], view: View) -> str:
-    """All findings in order, and how many there are of each severity."""
+    """All findings in order, and their number by severity."""
     del view
     ordered = sorted(content, key=Finding.sort_key)
     counts = {str(s): sum(one.severity is s for one in ordered) for s in Severity}

@@ -14,7 +14,7 @@ from reconciler.text.sanitize import clean
 
 
 class Case(NamedTuple):
-    """One test. `failure`: why it failed, empty when it passed; `note`: what else is to be said."""
+    """One test. `failure`: why it failed, "" if it passed; `note`: a further remark."""
 
     name: str
     group: str
@@ -68,7 +68,7 @@ def drift(content: Drift, view: View) -> str:
         for one in content.differences
     )
     undeclared = (
-        Case(str(one.address), "pvectl.drift", "undeclared: it changes access or is watched")
+        Case(str(one.address), "pvectl.drift", "undeclared: changes access, or is watched")
         for one in content.ringing
     )
     return cases("drift", [*differing, *undeclared, *_cases(content.findings)], view)

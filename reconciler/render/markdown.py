@@ -1,4 +1,4 @@
-"""Outlines as a comment on GitHub: whatever the texts hold, they neither format nor notify."""
+"""Documents as GitHub comments: no quoted string can format the text or notify users."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ FOLD = 30
 """A section of more lines than this is folded."""
 
 _SHARE = LIMIT // 3
-"""What findings may take, so that the steps keep the rest."""
+"""Budget of the findings, so that the steps keep the rest."""
 
 _RESERVE = 300
-"""Bytes for what stands around a section: its heading, its fence, what was left out."""
+"""Bytes around a section: its heading, its fence, the count of what was left out."""
 
 WIDTH = 100
 """Columns of a block of code before a reader has to scroll."""
@@ -55,9 +55,9 @@ def render(outline: Document) -> str:
 
 
 def prose(text: str) -> str:
-    """Running text: nothing in it is read as Markdown or HTML, links, or names anybody.
+    """Running text: nothing in it is read as Markdown, HTML, a link or a mention.
 
-    GitHub takes `@name` and `#1` for a person and an issue only where they are one text.
+    GitHub takes `@name` and `#1` for a mention and an issue only if they are one text node.
     """
     return re.sub(f"[@#]|{_ACTIVE.pattern}", _separated, clean(text))
 
@@ -68,7 +68,7 @@ def code(text: str) -> str:
 
 
 def said(text: str) -> str:
-    """Running text in which what stands between backticks is code."""
+    """Running text with code between backticks."""
     parts = text.split("`")
     if len(parts) % 2 == 0:
         return prose(text)
@@ -84,12 +84,12 @@ def _separated(found: re.Match[str]) -> str:
 
 
 def cells(*texts: str) -> str:
-    """A row of a table; the texts are safe already."""
+    """A row of a table; its cells are already escaped."""
     return f"| {' | '.join(texts)} |"
 
 
 def fence(content: Sequence[str], language: str = "") -> list[str]:
-    """A block of code that none of its lines can end."""
+    """A code block with a fence that none of its lines can close."""
     longest = max((len(run) for line in content for run in re.findall("`+", line)), default=0)
     ticks = "`" * max(3, longest + 1)
     return [f"{ticks}{language}", *content, ticks]
@@ -129,7 +129,7 @@ def finding_rows(findings: Sequence[Finding]) -> Iterable[str]:
 
 
 def _rows(findings: Sequence[Finding]) -> Iterable[tuple[str, int]]:
-    """Each row with the number of findings that it stands for."""
+    """Each row with the number of findings that it represents."""
     yield cells("", "Code", "Finding", "Where"), 0
     yield cells("---", "---", "---", "---"), 0
     for one in alike(findings):
@@ -170,7 +170,7 @@ def _folded(section: Section, shown: Sequence[str], more: str) -> list[str]:
 
 
 def _diff(block: Block) -> Iterable[str]:
-    """GitHub paints a line by its first character."""
+    """A line of a diff block: GitHub colours it by its first character."""
     for line in block:
         mark = {"~": "!"}.get(line.mark, line.mark) or " "
         indent = " " * max(line.indent - 2, 0)

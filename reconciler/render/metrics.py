@@ -29,7 +29,9 @@ def plan(content: Plan, view: View) -> str:
     return "".join(
         [
             metric("pvectl_plan_changes", "Changes that the plan holds.", changes),
-            metric("pvectl_plan_requests", "Requests of it.", [((cluster,), len(content.steps))]),
+            metric(
+                "pvectl_plan_requests", "Requests in the plan.", [((cluster,), len(content.steps))]
+            ),
             _findings(cluster, content.findings),
             when("pvectl_plan_timestamp_seconds", cluster, view.now),
             outcome("plan", 0, view.now),
@@ -54,10 +56,14 @@ def drift(content: Drift, view: View) -> str:
             *(
                 metric(f"pvectl_{name}", about, [((cluster,), number)])
                 for name, about, number in (
-                    ("drift_groups", "Groups with members that no file names.", content.crowded),
-                    ("drift_ways_to_root", "Ways to root not declared.", len(content.roots)),
-                    ("expectations_failed", "Expectations that fail now.", content.broken),
-                    ("expiring", "Logins, tokens and waivers that end soon.", content.expiring),
+                    ("drift_groups", "Groups with undeclared members.", content.crowded),
+                    (
+                        "drift_ways_to_root",
+                        "Ways to root that the state files do not declare.",
+                        len(content.roots),
+                    ),
+                    ("expectations_failed", "Expectations that fail.", content.broken),
+                    ("expiring", "Logins, tokens and waivers that expire soon.", content.expiring),
                     ("findings_failed", "Findings that count as a failure.", content.failed),
                     ("drift_exit_status", "0, 2 for drift, 4 for a failure.", content.status),
                 )
@@ -70,14 +76,14 @@ def drift(content: Drift, view: View) -> str:
 
 
 def _undeclared(cluster: tuple[str, str], content: Drift) -> str:
-    """Those that are an alarm, those that somebody acknowledged, and the others."""
+    """Undeclared objects: alarms, acknowledged ones, and others."""
     found = Counter((one.address.kind, _state(one)) for one in content.undeclared)
     samples = [
         ((cluster, ("kind", kind), ("state", state)), found[kind, state])
         for kind in sorted(all_kinds())
         for state in ("alarm", "acknowledged", "left-alone")
     ]
-    return metric("pvectl_drift_undeclared", "Objects that no state file names.", samples)
+    return metric("pvectl_drift_undeclared", "Undeclared objects.", samples)
 
 
 def _state(one: Undeclared) -> str:
@@ -87,12 +93,12 @@ def _state(one: Undeclared) -> str:
 
 
 def outcome(command: str, status: int, now: int) -> str:
-    """Whether a command came to its result, with what it ended, and when."""
+    """Whether a command succeeded, its exit status, and the time."""
     label = ("command", command)
     return "".join(
         [
             metric("pvectl_success", "Whether there is a result.", [((label,), int(not status))]),
-            metric("pvectl_exit_status", "Of a command that failed, else 0.", [((label,), status)]),
+            metric("pvectl_exit_status", "Exit status of the command.", [((label,), status)]),
             when("pvectl_timestamp_seconds", label, now),
         ]
     )
@@ -101,11 +107,11 @@ def outcome(command: str, status: int, now: int) -> str:
 def _findings(cluster: tuple[str, str], findings: Sequence[Finding]) -> str:
     found = Counter(finding.severity for finding in findings)
     samples = [((cluster, ("severity", str(one))), found[one]) for one in Severity]
-    return metric("pvectl_findings", "Findings of the last run.", samples)
+    return metric("pvectl_findings", "Findings by severity.", samples)
 
 
 def when(name: str, cluster: tuple[str, str], now: int) -> str:
-    return metric(name, "When this was seen, in Unix seconds.", [((cluster,), now)])
+    return metric(name, "Time of the observation, in Unix seconds.", [((cluster,), now)])
 
 
 def metric(name: str, about: str, samples: Iterable[Sample]) -> str:

@@ -1,4 +1,4 @@
-"""Findings as SARIF 2.1.0, which code scanning shows beside the lines of the state files."""
+"""Findings as SARIF 2.1.0, which code scanning shows at the lines of the state files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def plan(content: Plan, view: View) -> str:
 
 
 def drift(content: Drift, view: View) -> str:
-    """The findings of a drift report; what drifted has no line in a file."""
+    """The findings of a drift report; drifted objects have no line in a file."""
     return findings(content.findings, view)
 
 
@@ -60,7 +60,7 @@ def _result(finding: Finding, codes: Sequence[str], prefix: str) -> dict[str, An
 
 
 def _location(finding: Finding, prefix: str) -> dict[str, Any]:
-    """Without a place in a file the settings stand for the whole folder: a result needs one."""
+    """A result needs a location: without one in a file, the settings file is used."""
     source = finding.source or Source("pvectl.toml")
     folder = f"{prefix.rstrip('/')}/" if prefix else ""
     uri = quote(folder + source.file, errors="surrogatepass")
@@ -77,7 +77,7 @@ def _location(finding: Finding, prefix: str) -> dict[str, Any]:
 
 
 def _fingerprint(finding: Finding) -> str:
-    """The same finding keeps it when lines move."""
+    """A fingerprint that survives moved lines."""
     file = finding.source.file if finding.source else ""
     return digest([finding.code, file, str(finding.address or ""), clean(finding.message)])
 

@@ -1,4 +1,4 @@
-"""Outlines for a terminal: aligned, wrapped, coloured only when asked."""
+"""Documents for a terminal: aligned, wrapped, coloured only on request."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SEVERITIES = {
 
 
 def render(outline: Document, *, color: bool = False, width: int = 80) -> str:
-    """The whole document, ending with a line feed."""
+    """The whole document, ending with a newline."""
     parts = [list(_head(outline))]
     parts += [list(_findings(outline.urgent))] if outline.urgent else []
     parts += [list(_section(section)) for section in outline.lead]
@@ -40,7 +40,7 @@ def render(outline: Document, *, color: bool = False, width: int = 80) -> str:
 
 
 def lines(content: Iterable[TextLine], *, color: bool = False, width: int = 80) -> str:
-    """Some lines, each ending with a line feed."""
+    """Some lines, each ending with a newline."""
     return "".join(
         f"{text}\n" for line in content for text in _wrapped(line, color=color, width=width)
     )
@@ -80,7 +80,7 @@ def _findings(findings: Sequence[Finding]) -> Iterable[TextLine]:
 
 
 def finding_lines(finding: Finding) -> Iterable[TextLine]:
-    """Code and place, the message below, then what to do."""
+    """Code and place, the message below, then the hint."""
     tone = _SEVERITIES[finding.severity]
     place = str(finding.source or finding.address or "")
     yield TextLine(place, tone, 2, label=f"{finding.code}  ")

@@ -11,14 +11,14 @@ from reconciler.model.address import Address
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How and with what a document is shown; every format takes what it needs of it.
+    """Options of the output; every format uses what it needs.
 
-    `color`: with ANSI colours. `width`: columns of the terminal. `now`: Unix seconds, where an
-    output carries a time. `impact`: lines about what a drift does to access, marked by `+ `, `~ `,
-    `- ` or `! ` at their start; `impact_json`: the effect of a plan or a drift for programs.
-    `remarks`: further lines about single changes. `next_command`: what applies the plan; empty
-    where that is not to be said. `unfinished`: an earlier run stands in its way. `prefix`: the
-    state folder as seen from the root of the repository, for tools that link findings to files.
+    `color`: with ANSI colours. `width`: columns of the terminal. `now`: Unix seconds, for outputs
+    with a time. `impact`: lines about the effect of a drift on access, marked by a leading `+ `,
+    `~ `, `- ` or `! `; `impact_json`: the effect of a plan or a drift for programs. `remarks`:
+    further lines about single changes. `next_command`: the command that applies the plan, "" to
+    omit it. `unfinished`: an unfinished run blocks it. `prefix`: the state folder relative to the
+    root of the repository, for tools that link findings to files.
     `known`: findings that are no news are shown in full, too.
     """
 

@@ -1,4 +1,4 @@
-"""One line of an outline, made safe and cut to a width."""
+"""One line of a document, sanitized and wrapped to a width."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from reconciler.render.document import TextLine
 from reconciler.text.sanitize import clean
 
 _NARROWEST = 24
-"""Columns that a text gets at least, however far it is indented."""
+"""Minimum width of a text, however far it is indented."""
 
 
 class Cut(NamedTuple):
-    """A part of a line: `label` and `text` for the first part, blanks and text for the others."""
+    """A part of a line: `label` and `text` for the first part, padding and text for the others."""
 
     label: str
     text: str
 
 
 def cut(line: TextLine, width: int) -> Iterator[Cut]:
-    """The parts of a line when label and text have `width` columns; long words stay whole."""
+    """Wrap label and text to `width` columns; long words are not broken."""
     text, label = clean(line.text), clean(line.label)
     room = max(width - len(label), _NARROWEST)
     parts = [text]

@@ -322,7 +322,7 @@ def test_who_is_named_but_not_there_is_seen_and_said_to_be_without_effect(tmp_pa
         file.write("group:night:ghost@pve:\nacl:1:/vms:@night:PVEVMUser:\n")
         file.write("acl:1:/storage:spook@pve:PVEDatastoreUser:\n")
     found = ask("report", "--format", "text", "--format", f"json={tmp_path}/r.json", on=folder)
-    said = "2 users named but not there: without effect, until somebody gets the name"
+    said = "2 users named but nonexistent: grants take effect once the name is created"
     assert f"  ! {said}\n      ghost@pve, spook@pve\n" in found.out
     accounts = json.loads((tmp_path / "r.json").read_text())["accounts"]
     told = {one["principal"]: (one["login"], one["marks"], one["groups"]) for one in accounts}

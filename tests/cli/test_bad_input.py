@@ -37,7 +37,7 @@ MISTAKES = {
         '[group.ops]\ncoment = "x"\n', "2:1", "UNKNOWN_KEY", ("'coment'", "did you mean comment")
     ),
     "wrong type": Mistake(
-        '[user."a@pve"]\nenabled = "yes"\n', "2:1", "WRONG_TYPE", ("true or false, not a text",)
+        '[user."a@pve"]\nenabled = "yes"\n', "2:1", "WRONG_TYPE", ("boolean, not a string",)
     ),
     "same object twice": Mistake(
         '[[acl]]\nroles = ["PVEAuditor"]\npaths = ["/"]\nusers = ["a@pve"]\n' * 2
@@ -59,7 +59,7 @@ MISTAKES = {
         '[[acl]]\nroles = ["PVEAuditor"]\npaths = ["/dc"]\nusers = ["a@pve"]\n',
         "3:10",
         "INVALID_VALUE",
-        ("'/dc' is no ACL path", "'/' is meant"),
+        ("'/dc' is not a valid ACL path", "did you mean '/'"),
     ),
     "a role named PVE": Mistake(
         '[role.PVEMine]\nprivileges = ["VM.Audit"]\n',
@@ -74,7 +74,7 @@ MISTAKES = {
         '[user."a@pve".token.t]\n', "1:21", "INVALID_VALUE", ("'t' is not a valid token name",)
     ),
     "a user without realm": Mistake(
-        "[user.alice]\n", "1:7", "INVALID_VALUE", ("names no realm", "alice@pve")
+        "[user.alice]\n", "1:7", "INVALID_VALUE", ("has no realm", "alice@pve")
     ),
     "entries for root@pam": Mistake(
         '[[acl]]\nroles = ["PVEAuditor"]\npaths = ["/"]\nusers = ["root@pam"]\n',
@@ -83,10 +83,13 @@ MISTAKES = {
         ("Proxmox VE drops its entries",),
     ),
     "the comment 0": Mistake(
-        '[group.ops]\ncomment = "0"\n', "2:1", "INVALID_VALUE", ("reads back as empty",)
+        '[group.ops]\ncomment = "0"\n', "2:1", "INVALID_VALUE", ("treats '0' as empty",)
     ),
-    "blanks around a comment": Mistake(
-        '[user."a@pve"]\ncomment = " x"\n', "2:1", "INVALID_VALUE", ("lost in Proxmox VE",)
+    "whitespace around a comment": Mistake(
+        '[user."a@pve"]\ncomment = " x"\n',
+        "2:1",
+        "INVALID_VALUE",
+        ("leading and trailing whitespace",),
     ),
 }
 
@@ -143,7 +146,7 @@ def test_a_token_grant_that_gives_nothing_is_told(site: Site) -> None:
     ended = site.run("plan")
     assert ended.status == ExitStatus.OK
     assert "GRANT_WITHOUT_EFFECT" in ended.out
-    assert "leave out pair = false" in re.sub(r"\s+", " ", ended.out)
+    assert "remove pair = false" in re.sub(r"\s+", " ", ended.out)
 
 
 @pytest.mark.parametrize("sink", ["taken", "taken/below", "/proc/nothing"])
@@ -322,12 +325,12 @@ def test_a_token_that_sees_too_little_is_told_what_it_lacks_and_that_is_enough(s
         assert run_lines(SandboxApi(site.cluster.folder), line)
     seeing = site.run("plan")
     assert seeing.status == ExitStatus.OK, seeing
-    assert "can plan this and not apply it" in seeing.out
+    assert "can plan this but not apply it" in seeing.out
     for needed in ("Sys.Modify on /access", "User.Modify on /access/groups"):
         assert needed in " ".join(seeing.out.split())
     refused = site.run("apply", "--yes")
     assert refused.status == ExitStatus.REFUSED
-    assert "can plan this and not apply it" in refused.err
+    assert "can plan this but not apply it" in refused.err
 
 
 def test_half_of_what_a_token_lacks_is_not_enough(site: Site) -> None:

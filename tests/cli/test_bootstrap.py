@@ -171,11 +171,11 @@ def test_the_other_token_plans_and_is_kept_from_applying(worlds: Path) -> None:
     planned = ask("plan", "--detailed-exitcode", state=state)
     assert planned.status == ExitStatus.CHANGES, planned
     words = " ".join(planned.out.split())
-    assert "ci@pve!plan can plan this and not apply it: Group.Allocate on /access/groups, " in words
+    assert "ci@pve!plan can plan this but not apply it: Group.Allocate on /access/groups, " in words
     assert ask("drift", state=state).status == ExitStatus.CHANGES
     refused = ask("apply", "--yes", state=state)
     assert refused.status == ExitStatus.REFUSED, refused
-    assert "ci@pve!plan can plan this and not apply it" in refused.err
+    assert "ci@pve!plan can plan this but not apply it" in refused.err
     assert files_of(folder) == before
 
 

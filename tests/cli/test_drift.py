@@ -168,9 +168,9 @@ def test_what_is_undeclared_rings_until_somebody_accepts_it_and_again_when_it_ch
 ) -> None:
     house.edit(*ATTACKS["a root"])
     first = house.run("drift")
-    assert "not in the report before" in first.out
+    assert "new since the previous report" in first.out
     again = house.run("drift")
-    assert "known from the report before" in again.out
+    assert "known from the previous report" in again.out
     assert [one.status for one in (first, again)] == [2, 2]
     assert house.run("drift", "--acknowledge").status == ExitStatus.CHANGES
     quiet = house.run("drift")
@@ -187,7 +187,7 @@ def test_a_new_root_rings_in_every_mode_that_leaves_it_alone(house: House, mode:
     assert house.run("drift").status == ExitStatus.CHANGES
     planned = house.run("plan")
     assert "0 to delete" in planned.out or "no changes" in planned.out
-    assert "eve@pve" in planned.out.partition("Left alone")[2]
+    assert "eve@pve" in planned.out.partition("Not managed")[2]
 
 
 def test_a_watched_kind_reports_everything_undeclared(house: House) -> None:

@@ -33,10 +33,10 @@ def test_the_ways_are_found_each_with_the_entry_behind_it() -> None:
     for sentence in (
         "helpdesk@pve holds User.Modify on /access/groups and creates a token of root@pam without "
         "privilege separation by PVEUserAdmin for user helpdesk@pve on /access/groups",
-        "registrar@pve holds Sys.Modify on /access and gives every privilege to role Clerk",
+        "registrar@pve holds Sys.Modify on /access and adds every privilege to role Clerk",
         "operator@pve holds Sys.Console on /nodes",
         "carla@pve by Administrator for group admins on /",
-        "to close it: take out PVEUserAdmin for user helpdesk@pve on /access/groups",
+        "to close it: remove PVEUserAdmin for user helpdesk@pve on /access/groups",
     ):
         assert sentence in words
     for harmless in ("ben@pve", "dev@pve", "auditor@pve"):
@@ -55,12 +55,12 @@ break_glass = ["root@pam!bootstrap", "carla@pve", "helpdesk@pve", "helpdesk@pve!
     (tmp_path / "pvectl.toml").write_text(settings)
     rest = ask("escalation", "--fail", state=tmp_path)
     assert rest.status == ExitStatus.REFUSED
-    assert "Not meant to, but is or can become root: registrar@pve.\n" in rest.out
+    assert "Unintended: registrar@pve can become or already is root.\n" in rest.out
     more = settings.replace('["root', '["registrar@pve", "root')
     (tmp_path / "pvectl.toml").write_text(more)
     meant = ask("escalation", "--fail", state=tmp_path)
     assert meant.status == ExitStatus.OK
-    assert "Nobody is or can become root but those who are meant to." in meant.out
+    assert "No principal is or can become root except the intended ones." in meant.out
 
 
 def test_programs_read_the_same() -> None:

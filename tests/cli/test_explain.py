@@ -30,7 +30,7 @@ def test_alice_of_one_realm_is_not_alice_of_the_other() -> None:
     told = ask("explain", "alice@pve", "/vms/9001", "VM.Audit", on=TEAM)
     assert told.status == ExitStatus.OK
     assert told.out.startswith("No: alice@pve does not have VM.Audit on /vms/9001.\n")
-    assert "alice@ldap, which has VM.Audit there: the same name in another realm" in told.out
+    assert "alice@ldap, which has VM.Audit there: different account, same user name" in told.out
     other = ask("explain", "alice@ldap", "/vms/9001", "VM.PowerMgmt", on=TEAM)
     assert other.out.startswith("Yes: alice@ldap has VM.PowerMgmt on /vms/9001.\n")
     assert "by VMOperatorCustom for user alice@ldap on /vms/9001" in other.out
@@ -64,7 +64,9 @@ def test_every_entry_on_the_way_is_shown_with_its_effect() -> None:
 def test_half_a_pair_says_which_half_is_missing() -> None:
     told = ask("explain", TF_PROD, "/vms/9001", "VM.Audit", on=TEAM)
     words = " ".join(told.out.split())
-    assert "no entry on the way counts for svc-terraform@pve; the token itself has it, but" in words
+    assert (
+        "no entry on the path applies to svc-terraform@pve; the token itself has it, but" in words
+    )
     assert "a token has only what both have" in words
 
 
@@ -112,21 +114,21 @@ def test_what_takes_the_place_of_a_role_is_named(tmp_path: Path) -> None:
 
     assert why("/nodes", "Sys.Audit") == (
         "DENIED",
-        "NoAccess for user alice@ldap on /nodes takes everything away",
+        "NoAccess for user alice@ldap on /nodes denies everything",
     )
     assert why("/storage/nas", "Datastore.Audit") == (
         "SHADOWED_DEEPER",
-        "PVEAuditor for group DevOps on / would give it, but VMOperatorCustom for user alice@ldap "
-        "on /storage is further down and takes precedence",
+        "PVEAuditor for group DevOps on / would grant it, but VMOperatorCustom for user alice@ldap "
+        "on /storage is deeper and takes precedence",
     )
     assert why("/sdn/zones", "SDN.Use") == (
         "NOT_PROPAGATED",
-        "PVESDNUser for user alice@ldap on /sdn would give it, but counts on its own path alone, "
+        "PVESDNUser for user alice@ldap on /sdn would grant it, but applies only to its own path, "
         "not below",
     )
     cause, text = why("/mapping", "Mapping.Use")
     assert cause == "SHADOWED_USER"
-    assert "a user's own entries hide those of its groups" in text
+    assert "a user's own entries override those of its groups" in text
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,7 @@ def test_what_takes_the_place_of_a_role_is_named(tmp_path: Path) -> None:
 def test_a_pasted_refusal_is_answered(pasted: str) -> None:
     told = ask("explain", pasted, "--who", "alice@pve", on=TEAM)
     assert told.out.startswith("No: alice@pve does not have VM.Audit on /vms/9001.\n")
-    assert ("VM.Console would have done as well" in told.out) is ("Console" in pasted)
+    assert ("VM.Console would suffice as well" in told.out) is ("Console" in pasted)
 
 
 def test_of_several_privileges_the_one_that_is_held_counts() -> None:
@@ -214,12 +216,12 @@ def test_what_does_not_exist_is_pointed_out(tmp_path: Path) -> None:
     folder = copy_fixture("team", tmp_path / "pve")
     (folder / "domains.cfg").unlink()
     told = ask("explain", "alice@ldap", "/", on=folder).out
-    assert "Realm ldap does not exist, so nobody of it can log in." in told
+    assert "Realm ldap does not exist, so none of its users can log in." in told
 
 
 def test_without_a_privilege_everything_that_is_held_is_listed() -> None:
     told = ask("explain", "alice@pve", "/vms/9000", on=TEAM).out
-    assert told.startswith("alice@pve has nothing at all on /vms/9000.\n")
+    assert told.startswith("alice@pve has no privileges on /vms/9000.\n")
     told = ask("explain", "root@pam", "/vms/9000", on=TEAM).out
     assert told.startswith("root@pam has every privilege on /vms/9000.\n")
     held = ask_json("explain", "mallory@ldap", "/nodes", on=TEAM)["held"]

@@ -110,7 +110,7 @@ def test_a_snapshot_of_three_nodes_plans_as_the_cluster_does(site: Site, tmp_pat
     site.write("three.toml", _ON_TWO_NODES)
     plans = [site.run("plan", "--on", f"sandbox:{name}") for name in ("three", "copy")]
     assert [plan.status for plan in plans] == [0, 0], plans
-    steps = [plan.out.partition("Steps\n")[2].partition("To do this")[0] for plan in plans]
+    steps = [plan.out.partition("Steps\n")[2].partition("To apply")[0] for plan in plans]
     assert "node-b, node-c" in steps[0]
     assert steps[0] == steps[1]
 

@@ -55,7 +55,7 @@ WAYS = {
         address = "acl./access|token:auto@pve!pvectl|Ops"
         """,
         "(delete acl./access|token:auto@pve!pvectl|Ops) the acting token auto@pve!pvectl would "
-        "lose Permissions.Modify on /access; what decides there is PVEUserAdmin for token "
+        "lose Permissions.Modify on /access; decided there by PVEUserAdmin for token "
         "auto@pve!pvectl on /access and Ops for user auto@pve on /access",
     ),
     "by addition, of an entry further down": (
@@ -67,7 +67,7 @@ WAYS = {
         """,
         "(create acl./vms/9000|user:chief@pve|PVEVMUser) a break-glass principal chief@pve would "
         "lose Datastore.Allocate, Datastore.AllocateSpace, Datastore.AllocateTemplate, "
-        "Datastore.Audit and 33 others on /vms/9000; what decides there is PVEVMUser for user "
+        "Datastore.Audit and 33 others on /vms/9000; decided there by PVEVMUser for user "
         "chief@pve on /vms/9000",
     ),
     "by group membership": (
@@ -82,8 +82,8 @@ WAYS = {
         [role.Ops]
         privileges = ["Group.Allocate", "Permissions.Modify", "Sys.Audit", "User.Modify"]
         """,
-        "(update role.Ops) the acting token auto@pve!pvectl would lose Sys.Modify on /access; what "
-        "decides there is Ops for token auto@pve!pvectl on /access and Ops for user auto@pve on "
+        "(update role.Ops) the acting token auto@pve!pvectl would lose Sys.Modify on /access; "
+        "decided there by Ops for token auto@pve!pvectl on /access and Ops for user auto@pve on "
         "/access",
     ),
     "by disabling the user": (
@@ -158,4 +158,4 @@ def test_a_token_that_will_not_last_for_the_run_is_warned(tmp_path: Path) -> Non
     told = planned(tmp_path, "[group.more]\n", short)
     assert told.status == ExitStatus.OK, told
     assert "ACTOR_EXPIRES" in told.out
-    assert "auto@pve!pvectl can log in for less than a day" in " ".join(told.out.split())
+    assert "auto@pve!pvectl expires in less than a day" in " ".join(told.out.split())

@@ -79,7 +79,7 @@ def test_this_machine_remembers_what_it_applied(house: House) -> None:
     assert CODE not in house.run("plan").out
     (house.state / "a.toml").write_text("")
     told = " ".join(house.run("plan").out.split())
-    assert "the state files declare nothing any more; 2 objects are no longer declared" in told
+    assert "the state files no longer declare anything; 2 objects are no longer declared" in told
 
 
 def test_the_tables_are_written_and_delete_what_left(house: House) -> None:

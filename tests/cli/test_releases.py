@@ -118,7 +118,7 @@ users = ["anna@pve"]
         told = site.run("validate", "--state", "state")
         assert told.status == ExitStatus.FILES_INVALID
         assert "it is in 9.0 and later" in flat(told.out)
-        assert "Proxmox VE 8.4 takes no entry on '/sdn/fabrics/f'" in flat(told.out)
+        assert "Proxmox VE 8.4 accepts no entry on '/sdn/fabrics/f'" in flat(told.out)
         assert site.untouched
 
 

@@ -65,7 +65,7 @@ def test_what_hangs_on_it_is_in_the_plan_and_as_before_afterwards(used: Site) ->
     assert len(before) >= 4
     refused = used.run("apply", "--yes")
     assert refused.status == ExitStatus.REFUSED
-    assert "taken away before and put back" in " ".join(refused.out.split())
+    assert "removed before and restored after" in " ".join(refused.out.split())
     applied = used.run("apply", "--yes", "--allow", FLAG)
     assert applied.status == ExitStatus.OK, applied
     assert "path /mnt/new" in (used.cluster.folder / "storage.cfg").read_text()

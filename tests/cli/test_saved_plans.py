@@ -222,7 +222,7 @@ def test_secrets_come_and_go_only_where_the_state_files_say(
     ended = site.run("apply", path, "--approve", digest)
     assert ended.status == ExitStatus.STALE, ended
     assert f"({wanted}) names " in ended.err
-    assert "which no state file does" in ended.err
+    assert "which no state file names" in ended.err
     assert site.untouched
 
 
@@ -277,7 +277,7 @@ def test_what_a_plan_was_made_from_cannot_be_left_out(site: Site) -> None:
     forge(path, lambda plan: replace(plan, seen=plan.seen[1:]))
     ended = site.run("apply", path)
     assert ended.status == ExitStatus.STALE
-    assert "it does not say how " in ended.err
+    assert "it lacks the state of " in ended.err
     assert site.untouched
 
 
@@ -286,7 +286,7 @@ def test_steps_in_another_order_are_refused(site: Site) -> None:
     forge(path, lambda plan: replace(plan, steps=plan.steps[::-1]))
     ended = site.run("apply", path)
     assert ended.status == ExitStatus.REFUSED, ended
-    assert "error PLAN_ORDER step 1 comes before what it needs" in ended.err
+    assert "error PLAN_ORDER step 1 runs before what it needs" in ended.err
     assert site.untouched
 
 
@@ -376,4 +376,4 @@ def test_a_planted_journal_does_nothing(
 def test_a_journal_shows_where_secrets_go(site: Site) -> None:
     path = _journal(site, lambda plan: with_step(plan, "token.bot@pve!ci", _sink_everywhere))
     shown = " ".join(site.run("show", path).out.split())
-    assert "the new secret goes to the command: sh -c 'touch /tmp/owned'" in shown
+    assert "the new secret is stored in the command: sh -c 'touch /tmp/owned'" in shown

@@ -161,4 +161,4 @@ def test_keys_that_read_back_as_empty_are_refused_in_the_files(odd: Odd) -> None
     odd.declares('[user."k@pve"]\nkeys = "0"\n')
     ended = odd.ask("validate")
     assert ended.status == ExitStatus.FILES_INVALID
-    assert "reads back as empty" in ended.out
+    assert "treats '0' as empty" in ended.out

@@ -62,7 +62,7 @@ def test_a_place_outside_the_state_folder_is_written_out(site: Site, sink: str, 
     site.write("a.toml", TOKEN.format(sink.format(path)))
     refused = site.run("validate")
     assert refused.status == ExitStatus.FILES_INVALID
-    assert "write an absolute path if that is meant" in refused.out + refused.err
+    assert "write an absolute path if intended" in refused.out + refused.err
 
 
 def test_an_absolute_path_is_meant(site: Site) -> None:

@@ -54,7 +54,7 @@ def test_the_story_of_the_pair(demo: Site) -> None:
     planned = demo.run("plan")
     assert planned.status == ExitStatus.REFUSED, planned
     words = " ".join(planned.out.split())
-    assert "the token will be able to do nothing: its user holds none of what" in words
+    assert "the token will have no access: its user holds none of the privileges that" in words
     assert f"expectation: {TOKEN} cannot VM.Backup on /vms/9001, but should be able to" in words
     told = demo.run(*BACKUP, "--planned")
     assert told.out.startswith(f"No: {TOKEN} does not have VM.Backup on /vms/9001.\n")
@@ -69,7 +69,7 @@ def test_the_story_of_the_pair(demo: Site) -> None:
     assert f"there is no user or token '{TOKEN}'" in early.err
     ready = demo.run("plan", "--detailed-exitcode")
     assert ready.status == ExitStatus.CHANGES, ready
-    assert "able to do nothing" not in ready.out
+    assert "will have no access" not in ready.out
     assert demo.run("apply", "--yes").status == ExitStatus.OK
     told = demo.run(*BACKUP)
     assert told.out.startswith(f"Yes: {TOKEN} has VM.Backup on /vms/9001.\n")
@@ -155,7 +155,7 @@ def test_without_expectations_there_is_nothing_to_verify(tmp_path: Path) -> None
     (tmp_path / "a.toml").write_text("[group.ops]\n")
     done = ask("verify", on=FIXTURES / "team", state=tmp_path)
     assert done.status == ExitStatus.OK
-    assert done.out.startswith("Nothing is expected")
+    assert done.out.startswith("Nothing to verify")
 
 
 def test_a_name_that_means_nobody_is_a_failure(tmp_path: Path) -> None:
@@ -198,8 +198,8 @@ def test_an_answer_that_is_not_as_computed_is_a_finding_of_its_own() -> None:
     done = Verification("here", outcomes, (first, second))
     assert done.failed == 2
     shown = FORMATS["verification"]["text"](done, View(width=200))
-    assert "the cluster does not give VM.Audit, other than pvectl computes" in shown
-    assert "the cluster gives also VM.Teleport, other than pvectl computes" in shown
+    assert "the cluster does not grant VM.Audit, unlike pvectl computes" in shown
+    assert "the cluster also grants VM.Teleport, unlike pvectl computes" in shown
 
 
 @dataclass

@@ -171,7 +171,7 @@ def _is_one_or_the_other(plan: Plan, ended: Ended, status: int) -> None:
         plan.is_done()
         return
     assert ended.status == status, ended
-    if "is verified to be as before" in ended.out:
+    if "everything is restored, verified" in ended.out:
         plan.is_undone()
     else:
         plan.is_done()

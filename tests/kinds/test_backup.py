@@ -172,7 +172,7 @@ def test_schedules_that_nobody_means(schedule: str, code: str) -> None:
     [
         ({}, "exactly one"),
         ({"guests": [100], "all": True}, "exactly one"),
-        ({"guests": [100], "exclude": [101]}, "exclude goes with all"),
+        ({"guests": [100], "exclude": [101]}, "exclude is only valid"),
         ({"all": True, "starttime": "22:30"}, "starttime"),
         ({"all": True, "maxfiles": 3}, "maxfiles"),
         ({"all": True, "script": "/x"}, "script"),
@@ -183,7 +183,7 @@ def test_schedules_that_nobody_means(schedule: str, code: str) -> None:
         ({"all": True, "bwlimit": -1}, "minimum value of 0"),
         ({"all": True, "mailto": ["a b@"]}, "email"),
         ({"all": True, "performance": {"max_workers": 300}}, "max-workers"),
-        ({"all": True, "keep": {}}, "empty table"),
+        ({"all": True, "keep": {}}, "keep is empty"),
         ({"all": True, "keep": {"daily": -1}}, "greater than or equal to 0"),
         ({"all": True, "protected": True, "storage": ""}, "storage"),
         ({"pool": "a b"}, "pool name"),

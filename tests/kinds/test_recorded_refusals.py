@@ -139,7 +139,7 @@ def test_a_change_of_a_fixed_option_is_explained_and_refused(table: dict[str, An
         ({"unset": ["foo"]}, "unknown option 'foo'"),
         ({"unset": ["nodes"], "nodes": ["a"]}, "given and unset"),
         ({"type": "cifs", "server": "a", "share": "b", "unset": ["share"]}, "given and unset"),
-        ({"unset": ["password"]}, "nobody can see"),
+        ({"unset": ["password"]}, "cannot be read back"),
     ],
 )
 def test_what_cannot_be_unset_is_refused(table: dict[str, Any], words: str) -> None:
@@ -151,7 +151,7 @@ def test_what_cannot_be_unset_is_refused(table: dict[str, Any], words: str) -> N
     ("table", "words"),
     [
         ({"unset": ["path"]}, "cannot be unset"),
-        ({"vgname": "pve"}, "has no option vgname"),
+        ({"vgname": "pve"}, "does not support the option vgname"),
         ({"content": ["images", "backup", "none"]}, "unable to combine"),
     ],
 )

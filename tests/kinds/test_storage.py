@@ -160,18 +160,24 @@ def test_esxi_needs_its_password_only_when_it_is_made() -> None:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"type": "nfs", "server": "a", "export": "/v", "content_dirs": {"none": "x"}}, "holds no"),
+        (
+            {"type": "nfs", "server": "a", "export": "/v", "content_dirs": {"none": "x"}},
+            "does not hold",
+        ),
         ({"type": "dir", "path": "/a b"}, "illegal path"),
         ({"type": "dir", "path": "/a", "format": "qcow3"}, "enumeration"),
-        ({"type": "zfspool", "pool": "tank", "format": "qcow2"}, "no option format"),
-        ({"type": "cephfs", "format": "raw"}, "no image format"),
+        (
+            {"type": "zfspool", "pool": "tank", "format": "qcow2"},
+            "does not support the option format",
+        ),
+        ({"type": "cephfs", "format": "raw"}, "does not support the image format"),
         ({"type": "dir", "path": "/a", "shraed": True}, "shraed"),
         ({"type": "dir", "path": "relative"}, "absolute path"),
         ({"type": "pbs", "server": "a", "datastore": "d", "password": "plain"}, "SecretRef"),
         ({"type": "nfs", "server": "a", "export": "/v", "options": "a b"}, "invalid options"),
-        ({"type": "nfs", "server": "a", "export": " /v"}, "blanks"),
-        ({"type": "cifs", "server": "a", "share": "s ", "username": "u"}, "blanks"),
-        ({"type": "cifs", "server": "a", "share": "s\nx"}, "line feed"),
+        ({"type": "nfs", "server": "a", "export": " /v"}, "whitespace"),
+        ({"type": "cifs", "server": "a", "share": "s ", "username": "u"}, "whitespace"),
+        ({"type": "cifs", "server": "a", "share": "s\nx"}, "newline"),
     ],
 )
 def test_mistakes_of_a_table(table: dict[str, Any], words: str) -> None:

@@ -229,7 +229,7 @@ def test_every_list_of_a_kind_has_a_shape() -> None:
         (
             "/access/users",
             [{"userid": "a@pve"}, {"userid": "b@pve", "expire": "soon"}],
-            "row 2, `expire`: text instead of a number from 0",
+            "row 2, `expire`: a string instead of a number from 0",
         ),
         ("/access/users", None, "null instead of a list"),
         ("/access/users", [{}], "row 1, `userid` is missing"),
@@ -238,7 +238,7 @@ def test_every_list_of_a_kind_has_a_shape() -> None:
             [{"userid": "a@pve", "tokens": [{"tokenid": "t1", "privsep": 7}]}],
             "row 1, `tokens`, row 1, `privsep`: a number instead of 0 or 1",
         ),
-        ("/access/groups", [{"groupid": "a b"}], "row 1, `groupid`: text instead of a name of"),
+        ("/access/groups", [{"groupid": "a b"}], "row 1, `groupid`: a string instead of a name of"),
         ("/access/permissions", {"/": {"VM.Audit": None}}, "`/`, `VM.Audit`: null instead of"),
         ("/cluster/resources", [{"type": "qemu"}], "row 1, `vmid` is missing"),
         ("/storage", [{"storage": "s", "type": "dir", "nodes": [[]]}], "row 1, `nodes`: a list"),

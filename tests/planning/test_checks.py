@@ -155,7 +155,7 @@ def crowd(*members: str, mode: Mode = Mode.OWNED, exclude: tuple[str, ...] = ())
 def test_a_member_of_a_declared_group_whom_no_file_names_is_said() -> None:
     (said,) = found(crowd("anna@pve", "mallory@pve"), "UNDECLARED_MEMBER")
     assert said.severity is Severity.WARNING
-    assert said.message == "mallory@pve is a member of ops, and in no state file"
+    assert said.message == "mallory@pve is a member of ops, but not declared"
     assert said.source == HERE
     assert found(crowd("anna@pve"), "UNDECLARED_MEMBER") == []
 

@@ -170,7 +170,7 @@ def findings() -> tuple[Finding, ...]:
         Finding(
             "IRREVERSIBLE",
             Severity.ERROR,
-            "delete token.bob@pve!ci cannot be taken back",
+            "delete token.bob@pve!ci cannot be rolled back",
             "to allow just this: --allow 'irreversible=token.bob@pve!ci'",
             Address("token", "bob@pve!ci"),
             allow="irreversible=token.bob@pve!ci",
@@ -188,7 +188,7 @@ def findings() -> tuple[Finding, ...]:
             "NOT_THERE",
             Severity.WARNING,
             "acl./storage/nas|group:night|PVEAuditor names storage.nas, which is neither declared "
-            "nor in the cluster; Proxmox VE accepts that in silence",
+            "nor in the cluster; Proxmox VE accepts that silently",
             "declare storage.nas or correct its name",
             source=Source("access.toml", 44),
         ),

@@ -68,7 +68,7 @@ def test_the_last_line_says_what_to_do() -> None:
         _text(busy, next_command="pvectl apply").splitlines()[-1],
     ]
     assert last[0] == "No changes. The cluster matches the declared state."
-    assert last[1] == "To do this: pvectl apply plan.json"
+    assert last[1] == "To apply: pvectl apply plan.json"
     assert last[2].startswith("Plan refused: fix 2 errors.")
 
 
@@ -76,8 +76,8 @@ def test_who_may_plan_only_is_not_told_to_apply() -> None:
     weak = Finding("MISSING_PRIVILEGE", Severity.WARNING, "cannot apply it")
     plan = replace(samples.first_plan(), findings=(weak,))
     text = " ".join(_text(plan, next_command="pvectl apply").split())
-    assert "To do this" not in text
-    assert f"{samples.ACTOR} may plan only; apply as somebody who has what" in text
+    assert "To apply" not in text
+    assert f"{samples.ACTOR} may only plan; apply with a token that has what" in text
     assert plans_only(plan)
     assert not plans_only(samples.first_plan())
 
@@ -96,9 +96,9 @@ def test_many_alike_entries_share_a_line_and_a_few_do_not() -> None:
 
 def test_irreversible_steps_windows_and_sinks_are_marked() -> None:
     text = _text(samples.busy_plan())
-    assert "! IRREVERSIBLE: no rollback brings it back" in text
-    assert "! for a moment: automation@pve!pvectl lacks Pool.Audit on /pool/Dev" in text
-    assert "the new secret goes to file secrets/felhom-ctl" in _text(samples.first_plan())
+    assert "! IRREVERSIBLE: cannot be rolled back" in text
+    assert "! temporarily: automation@pve!pvectl lacks Pool.Audit on /pool/Dev" in text
+    assert "the new secret is stored in file secrets/felhom-ctl" in _text(samples.first_plan())
 
 
 def test_a_guest_that_changes_its_pool_is_shown_as_a_move() -> None:
@@ -174,7 +174,7 @@ def test_drift_that_went_away_is_named() -> None:
     memory = remembered(before, Memory(), {}, {}, 1)
     after = drift_of(Plan(samples.CLUSTER, samples.ACTOR), memory=memory)
     assert len(after.gone) == len(before.differences)
-    assert "No longer different since the report before" in FORMATS["drift"]["text"](after, View())
+    assert "Resolved since the previous report" in FORMATS["drift"]["text"](after, View())
 
 
 def test_many_alike_findings_are_counted_instead_of_shown() -> None:
@@ -205,7 +205,7 @@ def test_a_long_run_that_went_well_is_not_listed_to_its_end() -> None:
     text = FORMATS["report"]["text"](RunReport("done", done), View())
     assert len(text.splitlines()) < 30
     assert "Done: 500\n" in text
-    assert "and 480 more; `--format json` has all" in text
+    assert "and 480 more; `--format json` lists all" in text
     whole = json.loads(FORMATS["report"]["json"](RunReport("done", done), View()))
     assert len(whole["objects"]) == 500
     stopped = FORMATS["report"]["text"](RunReport("stuck", done, Interrupted("stopped")), View())

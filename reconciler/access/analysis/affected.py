@@ -1,4 +1,4 @@
-"""Whom and what a delta can concern at all, so that nobody else needs to be looked at."""
+"""Principals and paths that a delta can affect."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Affected = Mapping[str, frozenset[str]]
 
 
 class _Spot(NamedTuple):
-    """Entries of a user, group or token, and where they can be felt."""
+    """Entries of a user, group or token, and the paths that they affect."""
 
     kind: str
     who: str
@@ -24,7 +24,7 @@ class _Spot(NamedTuple):
 
 
 def affected_principals(delta: Delta, *tables: AccessTable) -> Affected:
-    """The principals that `delta` may concern, in text order; everybody else is as before.
+    """The principals that `delta` may affect, in text order; no other changes.
 
     `tables`: every table that will be compared, so at least the two ends of the delta.
     """
@@ -45,8 +45,8 @@ def all_principals(*tables: AccessTable) -> Affected:
 def dangling_users(table: AccessTable) -> tuple[str, ...]:
     """Users that groups or entries name and that do not exist, in text order.
 
-    PVE keeps and evaluates what names them (user.cfg; /access/permissions), and nobody can log in
-    as one of them; whoever gets the name has it all at once.
+    PVE keeps and evaluates what names them (user.cfg; /access/permissions), but no one can log in
+    as one of them; a new user of that name holds it all at once.
     """
     named = {member for members in table.groups.values() for member in members}
     for kinds in table.acl.values():
@@ -89,7 +89,7 @@ def _through_pools(delta: Delta, table: AccessTable) -> Iterator[_Spot]:
 
 
 def _principals(spot: _Spot, tables: Sequence[AccessTable]) -> Iterator[str]:
-    """Members for a group, and with each user its tokens, which can never do more than it."""
+    """The members of a group, and the tokens of each user, which never exceed their user."""
     users = [spot.who] if spot.kind == USER else []
     if spot.kind == TOKEN:
         yield spot.who
@@ -102,7 +102,7 @@ def _principals(spot: _Spot, tables: Sequence[AccessTable]) -> Iterator[str]:
 
 
 def _outermost(paths: set[str]) -> Iterator[str]:
-    """Without those that lie below another one."""
+    """Without paths below another one."""
     for path in paths:
         if not any(above in paths for above in chain(path)[:-1]):
             yield path

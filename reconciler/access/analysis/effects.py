@@ -1,4 +1,4 @@
-"""Differences of access as data: who gains and who loses which privileges where."""
+"""Differences of access as data: gained and lost privileges by principal and path."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AccessEffect(NamedTuple):
 
 
 class AccessDifference(NamedTuple):
-    """What one cell gains and loses."""
+    """Gained and lost privileges of one equivalence class."""
 
     cell: EquivalenceClass
     gained: tuple[str, ...]
@@ -43,9 +43,9 @@ def compared(cell: EquivalenceClass) -> AccessDifference:
 
 
 def collect(found: Iterable[AccessDifference], paths: PathIndex) -> tuple[AccessEffect, ...]:
-    """The fewest effects: a pair of principal and path is in one of them at most.
+    """Merge classes into the fewest effects; each pair of principal and path is in at most one.
 
-    `found`: only cells in which something differs.
+    `found`: only classes with a difference.
     """
     places: dict[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for cell, gained, lost in found:

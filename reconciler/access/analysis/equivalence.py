@@ -1,9 +1,9 @@
-"""Who and where is alike: groups principals and paths that get the same answers.
+"""Equivalence classes of principals and paths with identical privileges.
 
 What a principal may do on a path depends on the entries above the path that concern it, and on its
-roles on the pools of which the path is a member. So all paths between two such entries are alike,
-if their pools are, and so are all principals that have no entries of their own and are in the same
-groups. One question per cell is enough to know everything about everybody.
+roles on the pools of which the path is a member. So all paths between two such entries are
+equivalent if their pools are, and so are all principals of the same groups without entries of
+their own. One evaluation per class covers all of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class EquivalenceClass(NamedTuple):
     principals: tuple[str, ...]
     paths: tuple[str, ...]
     held: tuple[Flags, ...]
-    """what they can use, in one table after the other"""
+    """usable privileges, table by table"""
 
 
 def held(table: AccessTable, principal: str, path: str, now: int = 0) -> Flags:
@@ -42,11 +42,11 @@ def equivalence_classes(
     now: int = 0,
     ground: PathPartition | None = None,
 ) -> Iterator[EquivalenceClass]:
-    """Every pair of a touched principal and a path that its roots reach is in exactly one cell.
+    """Every pair of an affected principal and a path that its roots reach is in exactly one class.
 
     Left out: principals that can use nothing in any of the tables. `now` in Unix seconds; with 0
-    nothing counts as expired. `ground`: that of the same tables and paths, made once by whoever
-    asks often; it holds until the members of a pool change.
+    nothing counts as expired. `ground`: the partition of the same tables and paths, for repeated
+    calls; it is valid until the members of a pool change.
     """
     alike: dict[tuple[frozenset[str], tuple[Hashable, ...]], list[str]] = {}
     for principal, roots in touched.items():
@@ -65,7 +65,7 @@ def equivalence_classes(
 
 
 def signature(table: AccessTable, principal: str, now: int = 0) -> Hashable:
-    """Equal for principals that hold the same everywhere; None for those that hold nothing."""
+    """A key equal for principals with identical privileges; None for those without any."""
     index = index_of(table)
     if not active(table, principal, now):
         return None
@@ -84,7 +84,7 @@ def signature(table: AccessTable, principal: str, now: int = 0) -> Hashable:
 
 
 def _identities(tables: Sequence[AccessTable], principal: str) -> tuple[str, ...]:
-    """Whose entries may count in one of the tables."""
+    """Principals whose entries may apply in one of the tables."""
     owner = owner_of(principal)
     if owner is None:
         return (principal,)

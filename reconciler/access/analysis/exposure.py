@@ -1,4 +1,4 @@
-"""What somebody can do between two states that he can do in neither, or cannot though in both."""
+"""Privileges held, or missing, only while a plan is being applied."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ExposureWindow(NamedTuple):
     effects: tuple[AccessEffect, ...]
 
     def __str__(self) -> str:
-        """The first effect in words, and how many others there are."""
+        """The first effect in words, and whether there are more."""
         first = self.effects[0]
         what = [
             f"{verb} {in_prose(privileges)}"
@@ -43,12 +43,12 @@ def exposure_window(
     ground: PathPartition | None = None,
     time: int = 0,
 ) -> ExposureWindow | None:
-    """The window that is open in `now`, a table on the way from `before` to `after`; None: none.
+    """The window open in `now`, a table between `before` and `after`; None if there is none.
 
-    Only what is `touched` is looked at, so it costs little to ask after each step for what the step
-    has touched. `paths`: those of `known_paths`, made once by whoever asks often; so is `ground`,
-    of the three tables, which holds until the members of a pool change. `time` in Unix seconds: who
-    has expired by then holds nothing; with 0 nothing counts as expired.
+    Only what is `touched` is evaluated, so asking after each step is cheap. `paths`: those of
+    `known_paths`, computed once for repeated calls; so is `ground`, the partition of the three
+    tables, which is valid until the members of a pool change. `time` in Unix seconds: principals
+    expired by then hold nothing; with 0 nothing counts as expired.
     """
     where = paths if paths is not None else known_paths((before, after))
     alike = equivalence_classes((before, after, now), touched, where, time, ground)

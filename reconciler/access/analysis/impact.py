@@ -1,4 +1,4 @@
-"""What a change does to access: the difference in effective privileges, not in entries."""
+"""The impact of a change: the difference in effective privileges, not in entries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reconciler.access.table import AccessTable
 
 
 class LoginChange(NamedTuple):
-    """These can log in from now on, or no longer; then they hold nothing."""
+    """Principals that gain or lose the ability to log in; without it they hold nothing."""
 
     principals: tuple[str, ...]
     before: Login
@@ -34,9 +34,9 @@ class LoginChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """Complete: what is not in `effects` stays as it is.
+    """Complete: what is not in `effects` does not change.
 
-    Disabled and expired principals hold nothing. `paths`: every path that was looked at.
+    Disabled and expired principals hold nothing. `paths`: every path evaluated.
     """
 
     effects: tuple[AccessEffect, ...] = ()
@@ -50,7 +50,7 @@ class Impact:
         return of_principal(self.effects, principal)
 
     def inverse(self) -> Impact:
-        """That of the way back, without the surprises, which belong to a direction."""
+        """The impact of a rollback, without surprises, which have a direction."""
         effects = (
             AccessEffect(one.principals, one.paths, one.lost, one.gained) for one in self.effects
         )
@@ -73,11 +73,11 @@ class Impact:
 def impact(
     before: AccessTable, after: AccessTable, paths: Iterable[str] = (), now: int = 0
 ) -> Impact:
-    """Who gains and who loses which privileges where.
+    """Gained and lost privileges by principal and path.
 
-    Looks at the paths that either table names, and at `paths`: whatever else is known to exist,
+    Covers the paths that either table names, and `paths`: whatever else is known to exist,
     such as guests and storages without entries. `now` in Unix seconds; with 0 nothing counts as
-    expired. Only what the difference of the tables can concern is evaluated.
+    expired. Only what the difference of the tables can affect is evaluated.
     """
     delta = difference(before, after)
     where = known_paths((before, after), paths)

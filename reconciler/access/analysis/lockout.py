@@ -1,7 +1,7 @@
-"""Who would be locked out on the way: the acting token, break-glass principals, administrators.
+"""Who would be locked out during a plan: the acting token, break-glass principals, administrators.
 
-Looks at the state after every step, as it is then and as it will be when all that ends soon has
-ended. A rollback passes through the same states, so what holds here holds there.
+Checks the state after every step, both as it is then and once everything that expires soon has
+expired. A rollback passes through the same states, so what holds here holds there.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from reconciler.pve.acl_paths import UNNAMED, path_in_words
 from reconciler.text.humanize import in_prose
 
 EXPIRY_HORIZON = 24 * 3600
-"""In seconds. A saved plan can be applied for that long: what ends by then may end in the run."""
+"""In seconds. A saved plan is valid that long: what expires by then may expire in the run."""
 
 
 class ProtectedAccess(StrEnum):
-    """What must be kept."""
+    """Access that must be kept."""
 
     SELF = "the acting token"
     BREAK_GLASS = "a break-glass principal"
@@ -37,12 +37,12 @@ class ProtectedAccess(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LockoutLoss:
-    """After step `step` (from 0) `principal` has lost something that must be kept.
+    """After step `step` (from 0) `principal` has lost access that must be kept.
 
-    `lost`: privileges on `path`; empty where it can no longer log in, as `login` then says.
-    `decision` tells which entries now decide. For administrators `principal` is empty, `left` tells
-    how many there are still, `wanted` how many there must be, and `gone` who is none any more, each
-    with what keeps it out. `soon`: not at once, but because something ends within a day.
+    `lost`: privileges on `path`; empty if it can no longer log in, which `login` explains.
+    `decision`: the entries that now decide. For administrators `principal` is empty, `left` is
+    their remaining number, `wanted` the required one, and `gone` names the former ones with the
+    reason. `soon`: not at once, but because something expires within a day.
     """
 
     step: int
@@ -77,11 +77,11 @@ def first_loss(
     steps: Iterable[Delta],
     now: int = 0,
 ) -> LockoutLoss | None:
-    """The first loss after any of the steps, which follow each other from `start`; None: no loss.
+    """The first loss after any of the steps, applied in order to `start`; None: no loss.
 
-    `actor`: who applies the plan; empty: nobody in particular. `now` in Unix seconds; a principal
-    that expires by then cannot log in; with 0 nothing counts as expired. Only what `start` gives
-    can be lost: of that which ends soon anyhow only what is there now.
+    `actor`: who applies the plan; "" if unknown. `now` in Unix seconds; a principal that expires
+    by then cannot log in; with 0 nothing counts as expired. Only access held in `start` can be
+    lost; what expires soon anyway counts only until then.
     """
     deltas = list(steps)
     guards = [_Guard(policy, actor, start, now)]
@@ -95,7 +95,7 @@ def first_loss(
 
 
 def _ends_soon(start: AccessTable, deltas: Iterable[Delta], now: int) -> Iterator[bool]:
-    """For everybody who is or will be there."""
+    """For every principal that exists or will exist."""
     for one in (*start.users.values(), *start.tokens.values()):
         yield now < one.expires <= now + EXPIRY_HORIZON
     for delta in deltas:
@@ -106,7 +106,7 @@ def _ends_soon(start: AccessTable, deltas: Iterable[Delta], now: int) -> Iterato
 def administrators(table: AccessTable, now: int = 0) -> tuple[str, ...]:
     """The users that can log in and hold every privilege on `/`.
 
-    Tokens do not count: none does more than its user, and people must be able to come back.
+    Tokens do not count: none exceeds its user, and people must be able to regain access.
     """
     candidates = {ROOT, *_entered_on_top(table)}
     every = table.release.privileges
@@ -114,7 +114,7 @@ def administrators(table: AccessTable, now: int = 0) -> tuple[str, ...]:
 
 
 def _entered_on_top(table: AccessTable) -> Iterator[str]:
-    """Only entries on `/` itself count there."""
+    """Only entries on `/` itself apply there."""
     kinds = table.acl.get("/", {})
     yield from kinds.get("user", {})
     for group in kinds.get("group", {}):
@@ -122,7 +122,7 @@ def _entered_on_top(table: AccessTable) -> Iterator[str]:
 
 
 class _Guard:
-    """The state on the way, and what of the start must not get lost."""
+    """The intermediate state, and the initial access that must be kept."""
 
     def __init__(
         self, policy: Lockout, actor: str, start: AccessTable, now: int, *, soon: bool = False
@@ -139,7 +139,7 @@ class _Guard:
         self._needed = min(policy.administrators, len(self._administrators))
 
     def losses(self, step: int, delta: Delta) -> Iterator[LockoutLoss]:
-        """Take one step, and say what is lost."""
+        """Apply one step; return what is lost."""
         if not delta:
             return
         apply_delta(self._table, delta)

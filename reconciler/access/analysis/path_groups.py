@@ -1,4 +1,4 @@
-"""Many paths as a few areas: a path with everything below it, the guests of a pool."""
+"""Summarize paths as groups: a path with everything below it, the guests of a pool."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import NamedTuple
 from reconciler.access.path_index import PathIndex
 
 EXCEPTIONS = 4
-"""An area has at most this many exceptions, and they are fewer than a quarter of it."""
+"""Maximum number of exceptions of a group, which must be fewer than a quarter of it."""
 
 
 class PathGroup(NamedTuple):
     """`below`: how many known paths below `path` belong to it; those in `but` do not.
 
-    With a `pool` these are `guests` and `storages` of that pool, all that it has, and `path` is the
-    pool's own or empty. Without both it is `path` alone.
+    With a `pool`: all `guests` and `storages` of that pool, and `path` is the pool's own path or
+    "". Without both it is `path` alone.
     """
 
     path: str
@@ -48,7 +48,7 @@ class _Pool(NamedTuple):
 
 
 class PathGroups:
-    """Makes areas of paths. `known`: all paths there are; `members`: of each pool's path."""
+    """Groups paths. `known`: all existing paths; `members`: of each pool's path."""
 
     def __init__(self, known: PathIndex, members: Mapping[str, Sequence[str]]) -> None:
         self._known = known
@@ -62,7 +62,7 @@ class PathGroups:
         ]
 
     def of(self, paths: Sequence[str]) -> tuple[PathGroup, ...]:
-        """These paths as few areas."""
+        """These paths as the fewest groups."""
         known = self._known
         wanted = sorted(map(known.position.__getitem__, paths))
         found: list[PathGroup] = []
@@ -87,7 +87,7 @@ class PathGroups:
         return (*found, *self._by_pools(alone))
 
     def _by_pools(self, rest: dict[str, None]) -> Iterator[PathGroup]:
-        """Pools all of whose guests or storages are among the paths, then what is left."""
+        """Pools whose guests or storages are all among the paths, then the remaining paths."""
         for pool in self._pools:
             guests = _all_or_none(pool.guests, rest)
             storages = _all_or_none(pool.storages, rest)

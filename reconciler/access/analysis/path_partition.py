@@ -1,4 +1,4 @@
-"""Divides paths into parts that are alike for one principal."""
+"""Partition paths into classes that are equivalent for one principal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.access.table import AccessTable
 from reconciler.pve.acl_paths import chain
 
 _PARENTS = ("/vms", "/storage")
-"""Directly below these stand all members of pools."""
+"""Parents of all pool members."""
 
 _Pools = tuple[tuple[str, ...], ...]
 """The pools of a path, in one table after the other"""
@@ -28,7 +28,7 @@ class _Block(NamedTuple):
 
 
 class _Roots(NamedTuple):
-    """Where to look: at and below `paths`, and at the members of `pools`, which lie below them."""
+    """Paths to evaluate: `paths` and everything below, and the members of `pools` below them."""
 
     paths: frozenset[str]
     pools: frozenset[str]
@@ -38,7 +38,7 @@ class _Roots(NamedTuple):
 
 
 class _Layout:
-    """Some paths, and the pools of each in several tables; the same for many questions."""
+    """Paths and the pools of each in several tables; reusable for many evaluations."""
 
     def __init__(self, paths: PathIndex, poolings: tuple[Pooling, ...]) -> None:
         self.paths = paths
@@ -85,7 +85,7 @@ class _Layout:
 
     @cached_property
     def plain(self) -> PathIndex:
-        """The paths that are in no pool in any of the tables."""
+        """The paths that are in no pool of any of the tables."""
         members = {path for block in self._blocks for path in block.paths}
         return PathIndex(path for path in self.paths.paths if path not in members)
 
@@ -106,7 +106,7 @@ def _layout(paths: PathIndex, poolings: tuple[Pooling, ...]) -> _Layout:
 
 
 class PathPartition:
-    """The paths that are looked at in several tables."""
+    """The paths evaluated in several tables."""
 
     def __init__(self, tables: Sequence[AccessTable], paths: PathIndex) -> None:
         self._indexes = [index_of(table) for table in tables]
@@ -158,7 +158,7 @@ class PathPartition:
 
 
 def _around(marks: Sequence[str], paths: PathIndex) -> Iterator[Sequence[str]]:
-    """For each mark what lies below it, but not below another mark; `marks` in path order."""
+    """For each mark the paths below it, but not below another mark; `marks` in path order."""
     open_marks: list[_Around] = []
     for mark in marks:
         start, end = paths.span(mark)
@@ -176,7 +176,7 @@ def _around(marks: Sequence[str], paths: PathIndex) -> Iterator[Sequence[str]]:
 
 
 class _Around:
-    """A mark whose surroundings are being gathered, up to `cursor`."""
+    """A mark whose paths are being collected, up to `cursor`."""
 
     __slots__ = ("cursor", "end", "found")
 

@@ -19,11 +19,11 @@ from reconciler.pve.acl_paths import chain
 from reconciler.text.humanize import SHOWN, in_prose
 
 _LOOKED_AT = 20
-"""Paths of an effect on which it is asked whether a group brings it."""
+"""Number of paths of an effect checked for being caused by a group."""
 
 
 class PrincipalGroup(NamedTuple):
-    """The members of `group` with their tokens; without a group, principals by themselves."""
+    """The members of `group` with their tokens; without a group, individual principals."""
 
     group: str
     users: tuple[str, ...]
@@ -37,7 +37,7 @@ class PrincipalGroup(NamedTuple):
 
 
 class PrivilegeSet(NamedTuple):
-    """Privileges; `role` is one that holds exactly these, where there is one."""
+    """Privileges; `role`: one that holds exactly these, if any."""
 
     privileges: tuple[str, ...]
     role: str = ""
@@ -54,7 +54,7 @@ class PrivilegeSet(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """One sentence: who gains and loses what where. Rights without privileges: none."""
+    """One sentence: who gains and loses which privileges where."""
 
     who: tuple[PrincipalGroup, ...]
     gains: PrivilegeSet
@@ -89,7 +89,7 @@ class Statement(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many principals."""
+        """Number of principals."""
         return sum(len(crowd.users) + len(crowd.tokens) for crowd in self.who)
 
     def to_json(self) -> dict[str, Any]:
@@ -104,10 +104,10 @@ class Statement(NamedTuple):
 
 
 def summarise(impact: Impact, table: AccessTable, now: int = 0) -> tuple[Statement, ...]:
-    """The effects as few sentences, those that concern most principals first.
+    """The effects as few sentences, those with most principals first.
 
-    `table`: where groups and pools are looked up, so the one after the change. Principals that can
-    no longer log in lose everything; `impact.logins` says so, and no line here repeats it.
+    `table`: the table after the change, for groups and pools. Principals that can no longer log in
+    lose everything; `impact.logins` says so, and no line here repeats it.
     """
     out = {who for change in impact.logins if change.after != "active" for who in change.principals}
     named = {key.principal for key in impact.delta.entries if key.kind == GROUP}
@@ -132,7 +132,7 @@ def summarise(impact: Impact, table: AccessTable, now: int = 0) -> tuple[Stateme
 def _groups(table: AccessTable, named: set[str], now: int) -> list[tuple[str, set[str]]]:
     """Groups with their members that can log in, largest first.
 
-    A group of one stands for its member only where the change names the group.
+    A group of one represents its member only if the change names the group.
     """
     found = []
     for group in sorted(table.groups):
@@ -143,13 +143,13 @@ def _groups(table: AccessTable, named: set[str], now: int) -> list[tuple[str, se
 
 
 def _gives(table: AccessTable, group: str, effect: AccessEffect) -> bool:
-    """Whether it is by the group that its members gain; who joins it later then has the same."""
+    """Whether members gain through the group, so that later members gain the same."""
     gained = frozenset(effect.gained)
     return all(gained <= _of_members(table, group, path) for path in effect.paths[:_LOOKED_AT])
 
 
 def _of_members(table: AccessTable, group: str, path: str) -> frozenset[str]:
-    """What a member without entries of its own has by this group alone."""
+    """The privileges of a member without own entries through this group alone."""
     roles = _given(table, group, path)
     if NO_ACCESS not in roles:
         for pool in index_of(table).pools_of.get(path, ()):
@@ -170,7 +170,7 @@ def _given(table: AccessTable, group: str, path: str) -> frozenset[str]:
 def _crowds(
     who: Sequence[str], groups: Iterable[tuple[str, set[str]]]
 ) -> tuple[PrincipalGroup, ...]:
-    """Groups whose members are all concerned, then the others."""
+    """Groups whose members are all affected, then the other principals."""
     rest = {principal for principal in who if owner_of(principal) is None}
     tokens: dict[str, list[str]] = {user: [] for user in sorted(rest)}
     alone = []

@@ -1,4 +1,4 @@
-"""What a reviewer would not expect of a change to access."""
+"""Effects of a change that a reviewer would not expect."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class UnexpectedCause(StrEnum):
     """The stable codes of surprises."""
 
     LOST_BY_ADDITION = "LOST_BY_ADDITION"
-    """something was added, and that takes access away"""
+    """an added entry removes access"""
     TOKEN_WITH_NOTHING = "TOKEN_WITH_NOTHING"  # noqa: S105 - a code, no secret
-    """a token that can log in and do nothing at all"""
+    """a token that can log in but has no access"""
     REACHES_MORE = "REACHES_MORE"
-    """principals that no change names, and that are no members of a group that one names"""
+    """principals that the changes name neither directly nor through a group"""
     OLD_GRANTS = "OLD_GRANTS"
-    """a new user gets what entries gave to that name before it existed"""
+    """a new user inherits entries that existed for its name"""
 
 
 class UnexpectedAccess(NamedTuple):
-    """`entries`: those that take or give it; `why`: one sentence without a full stop."""
+    """`entries`: those that deny or grant it; `why`: one sentence without a full stop."""
 
     code: UnexpectedCause
     principals: tuple[str, ...]
@@ -70,7 +70,7 @@ def entry_json(entry: TracedEntry) -> dict[str, Any]:
 
 
 class Ends(NamedTuple):
-    """Two tables, what differs between them, whom that may concern, where to look, and when."""
+    """Two tables, their difference, affected principals and paths, and the time."""
 
     before: AccessTable
     after: AccessTable
@@ -114,7 +114,7 @@ def _lost_by_addition(ends: Ends, found: Sequence[AccessDifference]) -> Iterator
             ends.paths.ordered(path for one in because for path in one.cell.paths),
             names({name for one in because for name in one.lost}),
             entries,
-            "nothing that gave this access is removed; what is added takes its place",
+            "no entry that grants this access is removed, but an added one overrides it",
         )
 
 
@@ -128,7 +128,7 @@ def _deciding(decision: Decision) -> set[TracedEntry]:
 
 
 def _survives(ends: Ends, side: IdentityTrace, path: str, lost: Iterable[str]) -> bool:
-    """Whether every entry that gave one of the `lost` privileges is still there as it was."""
+    """Whether every entry that granted one of the `lost` privileges is unchanged."""
     wanted = set(lost)
     pools = index_of(ends.after).pools_of.get(path, ())
     for judged in side.entries:
@@ -154,7 +154,7 @@ def _survives(ends: Ends, side: IdentityTrace, path: str, lost: Iterable[str]) -
 def _tokens_with_nothing(
     ends: Ends, found: Sequence[AccessDifference]
 ) -> Iterator[UnexpectedAccess]:
-    """Only for tokens that had something, or that the change itself names."""
+    """Only for tokens that had access, or that the change itself names."""
     named = {key.principal for key in ends.delta.entries if key.kind == TOKEN}
     named.update(ends.delta.tokens)
     losing = {who for one in found if one.lost for who in one.cell.principals}
@@ -162,9 +162,9 @@ def _tokens_with_nothing(
         if owner_of(token) is None or not active(ends.after, token, ends.now):
             continue
         if (token in named or token in losing) and not _holds_anything(ends, token):
-            why = "the token will be able to do nothing"
+            why = "the token will have no access"
             if _has_own_entries(ends.after, token):
-                why += ": its user holds none of what its entries give"
+                why += ": its user holds none of the privileges that its entries grant"
             yield UnexpectedAccess(UnexpectedCause.TOKEN_WITH_NOTHING, (token,), (), (), (), why)
 
 
@@ -247,5 +247,5 @@ def _old_grants(ends: Ends, found: Sequence[AccessDifference]) -> Iterator[Unexp
                 where,
                 gained,
                 tuple(sorted(entries)),
-                "entries for this name were there before the user",
+                "entries for this name existed before the user",
             )

@@ -1,4 +1,4 @@
-"""Who can become root, and by which steps: the closure over single moves, each with its proof."""
+"""Who can become root, and by which steps: the closure over techniques, each with its proof."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from reconciler.access.table import AccessTable
 _TRIGGERS = frozenset(
     {"Permissions.Modify", "Realm.Allocate", "Sys.Console", "Sys.Modify", "User.Modify"}
 )
-"""Without one of these, held on `/` or below /access or /nodes, nobody gets anywhere."""
+"""Every escalation needs one of these, held on `/` or below /access or /nodes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """One way by which each of `principals` becomes root, or, without steps, is root already.
+    """One way by which each of `principals` becomes root; without steps, they already are root.
 
-    In `steps` the first of the principals stands for all of them. Not `sure`: the last step leads
-    through a node's operating system, and whether it succeeds depends on that.
+    In `steps` the first principal represents all of them. Not `sure`: the last step goes through a
+    node's operating system, and its success depends on that.
     """
 
     principals: tuple[str, ...]
@@ -44,7 +44,7 @@ class Escalation:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What makes it another way than others: how it begins."""
+        """The identity of a way: its beginning."""
         return self.steps[0].beginning if self.steps else ()
 
     def to_json(self) -> dict[str, Any]:
@@ -56,9 +56,9 @@ class Escalation:
 
 
 def escalations(table: AccessTable) -> tuple[Escalation, ...]:
-    """All ways to root, one for each beginning; first those who are root already.
+    """All ways to root, one for each beginning; principals that already are root come first.
 
-    Whether somebody is disabled or has expired does not matter here: that is easily undone.
+    Disabled and expired principals are included: that is easily undone.
     Principals whose entries are the same share an escalation.
     """
     work = all_active(table)
@@ -78,9 +78,9 @@ def escalations(table: AccessTable) -> tuple[Escalation, ...]:
 
 
 def opened(before: AccessTable, after: AccessTable) -> tuple[Escalation, ...]:
-    """The ways to root that are there after a change and were not before.
+    """The ways to root that a change opens.
 
-    Whoever was root already opens no new way for itself.
+    Principals that already were root open no new way for themselves.
     """
     if not _concerned(difference(before, after)):
         return ()
@@ -96,7 +96,7 @@ def opened(before: AccessTable, after: AccessTable) -> tuple[Escalation, ...]:
 
 
 def _concerned(delta: Delta) -> bool:
-    """Entries elsewhere, and members of pools, open no way to anybody."""
+    """Entries elsewhere, and members of pools, open no way."""
     return bool(
         delta.roles
         or delta.users
@@ -111,7 +111,7 @@ def _of_root(table: AccessTable) -> set[str]:
 
 
 def _useful(table: AccessTable) -> Useful:
-    """Whose roles in the decisive places lead on, or can be made to."""
+    """Principals whose roles on the decisive paths allow a step, or can be made to."""
     found: set[str] = set()
     groups: set[str] = set()
     placed: set[str] = set()
@@ -149,7 +149,7 @@ def _leads_on(table: AccessTable, role: str) -> bool:
 
 
 class _Search:
-    """Looks for ways on a table of its own; `top`: who holds every privilege on `/` already."""
+    """Searches ways on its own table; `top`: principals that hold every privilege on `/`."""
 
     def __init__(self, table: AccessTable, useful: Useful) -> None:
         self._table = table
@@ -161,7 +161,7 @@ class _Search:
         )
 
     def ways(self, who: str) -> Iterator[tuple[EscalationStep, ...]]:
-        """One for each privilege and path by which somebody can begin."""
+        """One for each privilege and path with which a way can begin."""
         every = self._table.release.privileges
         if who in self._top or privileges(self._table, who, "/").keys() >= every:
             yield ()
@@ -184,7 +184,7 @@ class _Search:
     def _from(
         self, who: str, alike: Sequence[EscalationStep], others: set[tuple[Technique, str, str]]
     ) -> tuple[EscalationStep, ...]:
-        """On from there by moves that only then become open; empty: it does not lead to root."""
+        """Continue with steps that only then become possible; empty: it does not lead to root."""
         reached = AttackerState(self._table, who)
         known = set(others)
         steps: list[EscalationStep] = []
@@ -219,7 +219,7 @@ class _Search:
         return tuple(found)
 
     def _shortened(self, who: str, steps: Sequence[EscalationStep]) -> Sequence[EscalationStep]:
-        """Without every step that is not needed."""
+        """Without unnecessary steps."""
         kept = list(steps)
         for step in reversed(steps):
             without = [one for one in kept if one is not step]
@@ -256,5 +256,5 @@ class _Search:
 
 
 def _what(move: EscalationStep) -> tuple[Technique, str, str]:
-    """Two moves to the same end are one, whoever makes them."""
+    """Steps to the same end are equal, whoever makes them."""
     return move.way, move.target, move.through

@@ -1,4 +1,4 @@
-"""What a step towards root is: who makes it, by which privilege, and what it leads to."""
+"""A step towards root: the actor, the privilege used, and what it leads to."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ class Technique(StrEnum):
     """The stable codes of steps."""
 
     MAKE_TOKEN = "MAKE_TOKEN"  # noqa: S105 - a code, no secret
-    """make a token without privilege separation for another user, or renew one's secret"""
+    """create a token without privilege separation for another user, or regenerate its secret"""
     JOIN_GROUP = "JOIN_GROUP"
-    """put a user of one's own, or one that one looks after, into a group"""
+    """add a user that the actor creates or manages to a group"""
     MAKE_USER = "MAKE_USER"
-    """make a user that entries or groups name although it does not exist"""
+    """create a user that entries or groups already name"""
     EDIT_ROLE = "EDIT_ROLE"
-    """give every privilege to a role that one holds"""
+    """add every privilege to a role that the actor holds"""
     GRANT = "GRANT"
-    """give oneself Administrator on a path"""
+    """grant itself Administrator on a path"""
     TAKE_REALM = "TAKE_REALM"
-    """point a realm at a server of one's own and log in as one of its users"""
+    """point a realm at an own server and log in as one of its users"""
     NODE = "NODE"
     """reach the operating system of a node"""
 
 
 FRESH = "new-in-"
-"""Names of users that somebody makes begin so."""
+"""Prefix of the names of users created on the way."""
 
 
 class EscalationStep(NamedTuple):
-    """`actor` holds `privilege` on `path` by the entries in `proof`, and so gets `target`.
+    """`actor` holds `privilege` on `path` by the entries in `proof`, and thereby gains `target`.
 
     `target`: a user, a group, a role, or a path. `through`: the user that joins the group; the
     group in which a user is made.
@@ -50,9 +50,9 @@ class EscalationStep(NamedTuple):
     def __str__(self) -> str:
         does = {
             Technique.MAKE_TOKEN: f"creates a token of {self.target} without privilege separation",
-            Technique.JOIN_GROUP: f"puts {self._joining} into group {self.target}",
-            Technique.MAKE_USER: f"creates {self.target}, which is named, in group {self.through}",
-            Technique.EDIT_ROLE: f"gives every privilege to role {self.target}, which it holds",
+            Technique.JOIN_GROUP: f"adds {self._joining} to group {self.target}",
+            Technique.MAKE_USER: f"creates {self.target}, already named, in group {self.through}",
+            Technique.EDIT_ROLE: f"adds every privilege to role {self.target}, which it holds",
             Technique.GRANT: f"grants itself Administrator on {self.target}",
             Technique.TAKE_REALM: f"points the realm at its server and logs in as {self.target}",
             Technique.NODE: f"reaches the operating system below {self.target}",
@@ -62,11 +62,11 @@ class EscalationStep(NamedTuple):
     @property
     def _joining(self) -> str:
         fresh = self.through.startswith(FRESH)
-        return "a user of its own" if fresh else f"{self.through}, of which it makes a token,"
+        return "a user of its own" if fresh else f"{self.through}, for which it creates a token,"
 
     @property
     def beginning(self) -> tuple[str, ...]:
-        """Moves that begin alike need the same privilege on the same path for the same end."""
+        """Equal for steps that need the same privilege on the same path for the same end."""
         return (str(self.way), self.privilege, self.path)
 
     def to_json(self) -> dict[str, Any]:

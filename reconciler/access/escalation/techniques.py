@@ -1,7 +1,7 @@
-"""Single steps by which somebody can come to hold more than it was given.
+"""Privilege-escalation techniques that the PVE API permits.
 
-Each is something that PVE's API allows (User.pm, Role.pm, ACL.pm, Domains.pm of
-libpve-access-control), but for the last one, which leads through a node's operating system.
+Sources: User.pm, Role.pm, ACL.pm, Domains.pm of libpve-access-control. Only the last one goes
+through a node's operating system.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from reconciler.model.acl_entry import AclEntry
 
 
 class Useful(NamedTuple):
-    """What in the decisive places leads on.
+    """Principals with roles on the decisive paths.
 
     `acting`: users and tokens, `groups`: groups with roles there. `ghosts`: users that do not exist
-    and have such roles all the same. `placed`: groups with any role there. `own`: user -> its own
+    but have such roles. `placed`: groups with any role there. `own`: user -> its own
     entries there.
     """
 
@@ -35,10 +35,10 @@ class Useful(NamedTuple):
 
 
 _TRIED = 20
-"""How many users that are not alike are tried as new members of a group."""
+"""Number of distinct users tried as new members of a group."""
 
 GRANT_PATHS = ("/", "/access", "/access/groups", "/access/realm", "/nodes")
-"""Where Administrator leads to root; of several that are open, the outermost is enough."""
+"""Paths on which Administrator leads to root; the outermost possible one is enough."""
 
 NODE_PRIVILEGES = ("Sys.Console", "Sys.Modify")
 
@@ -49,7 +49,7 @@ def decisive(path: str) -> bool:
 
 
 class AttackerState:
-    """Who somebody can act as, and the table as its steps have made it. Changes the table."""
+    """The identities that an attacker controls; its steps change the table."""
 
     def __init__(self, table: AccessTable, start: str) -> None:
         self.table = table
@@ -66,7 +66,7 @@ class AttackerState:
         return any(privileges(self.table, who, "/").keys() >= every for who in self.identities)
 
     def take(self, move: EscalationStep) -> None:
-        """What the move leads to."""
+        """Apply a step."""
         if move.way in (Technique.MAKE_TOKEN, Technique.TAKE_REALM):
             self.identities[move.target] = None
         elif move.way is Technique.JOIN_GROUP:
@@ -80,13 +80,13 @@ class AttackerState:
             self._apply(Delta(entries=self._administrator(move.actor, move.target)))
 
     def back(self) -> None:
-        """Make the table what it was."""
+        """Restore the table."""
         for delta in reversed(self._done):
             apply_delta(self.table, delta.inverse())
         self._done.clear()
 
     def _join(self, user: str, group: str) -> None:
-        """A user that is made for that where it does not exist."""
+        """The user of a step, created if it does not exist."""
         self.identities[user] = None
         new = {} if user in self.table.users else {user: (None, Principal())}
         absent = user not in self.table.groups[group]
@@ -98,7 +98,7 @@ class AttackerState:
         self._done.append(delta)
 
     def _administrator(self, who: str, path: str) -> Mapping[AclEntry, Sides[bool]]:
-        """For a token its user gets the entry, too: whoever may grant may grant to both."""
+        """A token's user gets the entry, too: the actor may grant to both."""
         split = split_token(who)
         named = [(USER, who)] if split is None else [(TOKEN, who), (USER, split[0])]
         return {
@@ -111,7 +111,7 @@ class AttackerState:
 
 
 def possible_steps(reached: AttackerState, useful: Useful) -> Iterator[EscalationStep]:
-    """All single steps that are open now, without proof."""
+    """All steps possible now, without proof."""
     for who in tuple(reached.identities):
         yield from _users(reached, who, useful)
         yield from _roles(reached, who)
@@ -121,20 +121,20 @@ def possible_steps(reached: AttackerState, useful: Useful) -> Iterator[Escalatio
 
 
 def proven_steps(reached: AttackerState, move: EscalationStep) -> EscalationStep:
-    """With the entries by which the actor can make the move now."""
+    """The step with the entries that permit it as proof."""
     decision = trace_decision(reached.table, move.actor, move.path)
     return move._replace(proof=deciding(decision, reached.table, move.privilege))
 
 
 def _named(reached: AttackerState, who: str) -> set[str]:
-    """The paths with entries for somebody or, for a token, its user."""
+    """The paths with entries for a principal or, for a token, its user."""
     index = index_of(reached.table)
     split = split_token(who)
     return {*index.nodes(who), *(index.nodes(split[0]) if split else ())}
 
 
 def _groups(reached: AttackerState, who: str, privilege: str) -> list[str]:
-    """The groups on which somebody holds a privilege; those without entries are all alike."""
+    """The groups on which a principal holds a privilege; those without entries are equivalent."""
     named = _named(reached, who)
     others = reached.holds(who, privilege, "/access/groups/-")
     return [
@@ -147,7 +147,7 @@ def _groups(reached: AttackerState, who: str, privilege: str) -> list[str]:
 
 def _users(reached: AttackerState, who: str, useful: Useful) -> Iterator[EscalationStep]:
     """User.pm, `userid-group`: User.Modify on /access/groups counts for every user, on a group for
-    its members; whoever is made or changed may be put into such groups alone."""
+    its members; a created or changed user may be added only to such groups."""
     table = reached.table
     if reached.holds(who, "User.Modify", "/access/groups"):
         yield EscalationStep(Technique.MAKE_TOKEN, who, "User.Modify", "/access/groups", ROOT)
@@ -176,7 +176,7 @@ def _users(reached: AttackerState, who: str, useful: Useful) -> Iterator[Escalat
 
 
 def _filled(reached: AttackerState, who: str) -> list[str]:
-    """Realms in which somebody may make users; none of them needs to exist (User.pm)."""
+    """Realms in which a principal may create users; they need not exist (User.pm)."""
     below = "/access/realm/"
     named = (path for path in sorted(_named(reached, who)) if path.startswith(below))
     return [
@@ -189,9 +189,9 @@ def _filled(reached: AttackerState, who: str) -> list[str]:
 def _joining(
     reached: AttackerState, who: str, controlled: Sequence[str], useful: Useful
 ) -> list[str]:
-    """Existing users that somebody may put into another group, one of those that are alike.
+    """Existing users that a principal may add to another group, one per equivalence class.
 
-    Nobody where he may make users of his own, which have no entries in the way.
+    None if the principal may create users, which have no conflicting entries.
     """
     if _filled(reached, who):
         return []
@@ -226,7 +226,7 @@ def _roles(reached: AttackerState, who: str) -> Iterator[EscalationStep]:
 
 
 def _grants(reached: AttackerState, who: str) -> Iterator[EscalationStep]:
-    """ACL.pm: Permissions.Modify on a path is enough to grant anything there and below."""
+    """ACL.pm: Permissions.Modify on a path suffices to grant anything there and below."""
     open_groups = _groups(reached, who, "Permissions.Modify")
     groups = [f"/access/groups/{group}" for group in open_groups]
     found: list[str] = []
@@ -241,7 +241,7 @@ def _grants(reached: AttackerState, who: str) -> Iterator[EscalationStep]:
 
 
 def _realms(reached: AttackerState, who: str, useful: frozenset[str]) -> Iterator[EscalationStep]:
-    """Domains.pm: Realm.Allocate; users of pam and pve are not kept elsewhere."""
+    """Domains.pm: Realm.Allocate; users of pam and pve are not stored elsewhere."""
     if reached.holds(who, "Realm.Allocate", "/access/realm"):
         for user in sorted(useful & reached.table.users.keys()):
             if "@" in user and user.rpartition("@")[2] not in {"pam", "pve"}:
@@ -251,7 +251,7 @@ def _realms(reached: AttackerState, who: str, useful: frozenset[str]) -> Iterato
 
 
 def _nodes(reached: AttackerState, who: str) -> Iterator[EscalationStep]:
-    """Console, network, certificates, package sources: how far that leads depends on the node."""
+    """Console, network, certificates, package sources: the effect depends on the node."""
     named = sorted(path for path in _named(reached, who) if path.startswith("/nodes/"))
     for path in ("/nodes", *named):
         for privilege in NODE_PRIVILEGES:

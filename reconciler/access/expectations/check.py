@@ -1,4 +1,4 @@
-"""Checks privilege tests against a table."""
+"""Check privilege tests against a table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GROUP_PREFIX = "group:"
 
 
 class BrokenPart(StrEnum):
-    """How an expectation fails."""
+    """The ways in which an expectation fails."""
 
     CANNOT = "cannot, but should be able to"
     CAN = "can, but should not be able to"
@@ -37,8 +37,8 @@ class BrokenPart(StrEnum):
 class FailedExpectation:
     """`principals` break the expectation in the same way on all of `paths`.
 
-    `login`: of the first of them, for what they cannot do. `entries`: what gives the first of them
-    the privilege on the first path, for what they can do. For an unknown name it is in
+    `login`: of the first of them, for missing access. `entries`: the ones that grant the first of
+    them the privilege on the first path, for excess access. For an unknown name it is in
     `principals`, and the rest is empty.
     """
 
@@ -58,11 +58,11 @@ def check(
     paths: Iterable[str] = (),
     now: int = 0,
 ) -> tuple[FailedExpectation, ...]:
-    """Every failing expectation, each privilege by itself.
+    """Every failing expectation, each privilege separately.
 
     `paths`: guests, storages and the like that exist without being named in the table. A glob over
-    paths means those that are known; `cannot` means those, too, that nothing names yet. Disabled
-    and expired principals cannot do anything. root@pam belongs to `*` like everybody else.
+    paths matches known ones; in `cannot` also those that nothing names yet. Disabled and expired
+    principals have no access. root@pam belongs to `*` like any other.
     """
     known = known_paths((table,), (*paths, *UNNAMED))
     checker = _Checker(table, known, now)
@@ -70,9 +70,9 @@ def check(
 
 
 class ExpectationSubject(NamedTuple):
-    """An expectation with all principals and paths that it means, and names that mean nobody.
+    """An expectation with the principals and paths that it matches, and names without principal.
 
-    `can` concerns `named` paths alone, `cannot` also those that stand for what nothing names yet.
+    `can` applies to `named` paths only, `cannot` also to stand-ins for unnamed paths.
     """
 
     expectation: Expectation
@@ -88,7 +88,7 @@ class ExpectationSubject(NamedTuple):
 def expectation_subjects(
     table: AccessTable, expectations: Iterable[Expectation], paths: Iterable[str] = ()
 ) -> tuple[ExpectationSubject, ...]:
-    """Whom and what each expectation means in this table; `paths` as for `check`."""
+    """Resolve each expectation in this table; `paths` as for `check`."""
     checker = _Checker(table, known_paths((table,), (*paths, *UNNAMED)), 0)
     return tuple(checker.asked(one) for one in expectations)
 
@@ -139,7 +139,7 @@ def held_together(
 
 
 class _Checker:
-    """What several expectations have in common."""
+    """Data shared by several expectations."""
 
     def __init__(self, table: AccessTable, known: PathIndex, now: int) -> None:
         self._table = table
@@ -171,13 +171,13 @@ class _Checker:
             yield from self._unable(expectation, found.principals, found.named, privilege)
 
     def exists(self, name: str) -> bool:
-        """Globs may match nothing; a name that means nobody is a mistake."""
+        """Globs may match nothing; a name without principal is a mistake."""
         if name.startswith(GROUP_PREFIX):
             return name.removeprefix(GROUP_PREFIX) in self._table.groups
         return is_glob(name) or name in self._everybody
 
     def matching(self, patterns: Iterable[str]) -> Mapping[str, None]:
-        """Users and tokens; a group means its members and not their tokens."""
+        """Users and tokens; a group stands for its members, not their tokens."""
         found: dict[str, None] = {}
         for pattern in patterns:
             if pattern.startswith(GROUP_PREFIX):
@@ -260,5 +260,5 @@ def is_glob(text: str) -> bool:
 
 
 def matches(text: str, pattern: str) -> bool:
-    """Shell-style; `[` stands for itself, and `*` also spans `/`."""
+    """Shell-style; `[` is literal, and `*` also matches `/`."""
     return fnmatchcase(text, pattern.replace("[", "[[]"))

@@ -1,4 +1,4 @@
-"""Expectations compared with what a cluster itself answers, and that with our own evaluation."""
+"""Compare expectations with the cluster's answers, and those with our own evaluation."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from reconciler.model.declared import Expectation
 
 
 class Checkpoint(NamedTuple):
-    """A question to the cluster: what does this principal have on this path?"""
+    """A query to the cluster: the privileges of a principal on a path."""
 
     principal: str
     path: str
 
 
 Answers = Mapping[Checkpoint, frozenset[str]]
-"""What somebody has there, as /access/permissions tells, whether or not it can log in."""
+"""Privileges as /access/permissions returns them, whether or not the principal can log in."""
 
 
 class VerificationOutcome(NamedTuple):
     """One privilege of one expectation, checked on `checked` pairs of principal and path.
 
-    `wanted`: it is expected to be held. `probe`: the token that asked for itself; empty: the caller
-    asked about everybody. `failed`: where it is otherwise; `why` says more about the first of them.
+    `wanted`: it is expected to be held. `probe`: the token that asked for itself; "": the caller
+    asked about others. `failed`: pairs that fail; `why` explains the first of them.
     """
 
     expectation: Expectation
@@ -41,10 +41,10 @@ class VerificationOutcome(NamedTuple):
 
 
 class Disagreement(NamedTuple):
-    """The cluster says something else than our evaluation of the entries that were read.
+    """The cluster's answer differs from our evaluation of the entries that were read.
 
-    `more`: what only the cluster gives, `less`: what only we would; `named`: an expectation depends
-    on one of these.
+    `more`: granted only by the cluster, `less`: only by our evaluation; `named`: an expectation
+    depends on one of these.
     """
 
     spot: Checkpoint
@@ -54,7 +54,7 @@ class Disagreement(NamedTuple):
 
 
 def checkpoints(asked: Iterable[ExpectationSubject]) -> tuple[Checkpoint, ...]:
-    """All questions that these expectations need, each once."""
+    """All queries that these expectations need, each once."""
     found = {
         Checkpoint(who, path): None for one in asked for who in one.principals for path in one.paths
     }
@@ -68,9 +68,9 @@ def verdict(
     probe: str = "",
     now: int = 0,
 ) -> Iterator[VerificationOutcome]:
-    """With `probe` only what concerns that token, which has just shown that it can log in.
+    """With `probe` only the outcomes of that token, which has just logged in.
 
-    Without it whoever cannot log in at `now` can do nothing.
+    Without it a principal that cannot log in at `now` has no access.
     """
     for one in asked:
         who = tuple(name for name in one.principals if not probe or name == probe)
@@ -131,7 +131,7 @@ def _can(state: Login, held: frozenset[str], privilege: str) -> bool:
 def disagreements(
     table: AccessTable, asked: Iterable[ExpectationSubject], answers: Answers
 ) -> tuple[Disagreement, ...]:
-    """Every answer that is not what we compute."""
+    """Every answer that differs from our evaluation."""
     named: dict[Checkpoint, set[str]] = {}
     for one in asked:
         expected = one.expectation

@@ -1,4 +1,4 @@
-"""Why somebody lacks a privilege on a path, one reason per side that lacks it."""
+"""Why a principal lacks a privilege on a path, one reason per side that lacks it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from reconciler.access.trace import Decision, EntryEffect, EntryOutcome, Identit
 
 
 class DenialCause(StrEnum):
-    """The stable codes of reasons; of several the first one is given."""
+    """The stable codes of reasons; the first that applies is used."""
 
     DENIED = "DENIED"
     """NoAccess decides"""
     SHADOWED_USER = "SHADOWED_USER"
-    """a group's entry would give it, but the user has an entry of its own at the same path"""
+    """a group's entry would grant it, but the user has its own entry at the same path"""
     SHADOWED_DEEPER = "SHADOWED_DEEPER"
-    """an entry would give it, but one further down takes its place"""
+    """an entry would grant it, but a deeper one overrides it"""
     NOT_PROPAGATED = "NOT_PROPAGATED"
-    """an entry would give it, but it counts on its own path only"""
+    """an entry would grant it, but applies only to its own path"""
     ROLES_LACK = "ROLES_LACK"
     """entries decide, and none of their roles holds it"""
     UNKNOWN_ROLE = "UNKNOWN_ROLE"
-    """none counts, and some name roles that do not exist"""
+    """no entry applies, and some name roles that do not exist"""
     NO_ENTRY = "NO_ENTRY"
-    """no entry on the way counts for it"""
+    """no entry on the path applies to it"""
 
 
 class DenialReason(NamedTuple):
     """Why `principal` lacks a privilege by its own entries.
 
-    `would`: the entry that would give it; `deciding`: those that count instead.
+    `would`: the entry that would grant it; `deciding`: those that apply instead.
     """
 
     principal: str
@@ -52,7 +52,7 @@ _SHADOWS = {
 def denial_reasons(
     table: AccessTable, decision: Decision, privilege: str
 ) -> tuple[DenialReason, ...]:
-    """Empty where the privilege is held. A token and its user are two sides: both must hold it."""
+    """Empty if the privilege is held. A token and its user are two sides: both must hold it."""
     return tuple(
         _reason(table, side, privilege)
         for side in decision.sides
@@ -83,7 +83,7 @@ def _reason(table: AccessTable, side: IdentityTrace, privilege: str) -> DenialRe
 def _first(
     table: AccessTable, side: IdentityTrace, privilege: str, effect: EntryEffect | None = None
 ) -> TracedEntry | None:
-    """The innermost entry that would give it."""
+    """The innermost entry that would grant it."""
     found = [
         one.entry
         for one in side.entries
@@ -99,7 +99,7 @@ def _gives(table: AccessTable, judged: EntryOutcome, privilege: str) -> bool:
 def _instead(
     side: IdentityTrace, would: TracedEntry, effect: EntryEffect, deciding: tuple[TracedEntry, ...]
 ) -> tuple[TracedEntry, ...]:
-    """What takes the place of an entry: at the same path, or further down."""
+    """The entries that override an entry, at the same path or deeper."""
     if effect is EntryEffect.SHADOWED_USER:
         return tuple(entry for entry in deciding if entry.path == would.path)
     if effect is EntryEffect.SHADOWED_DEEPER:

@@ -1,4 +1,4 @@
-"""Why somebody may or may not do something, and who may."""
+"""Why a principal may or may not do something, and which principals may."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Explanation:
     `login`: whether it can log in at all. `owner` and `privsep` of a token. `twins`: users of the
     same name in other realms. `groups`: of the user, or of the token's user. `decision`: every
     entry on the way with its effect, and the result. For an asked `privilege` that is missing,
-    `ways` are the grants that would give it, the best first.
+    `ways` are the grants that would provide it, the best first.
     `has_all`: the principal holds every privilege that the cluster has.
     """
 
@@ -49,7 +49,7 @@ class Explanation:
 def explain(
     table: AccessTable, principal: str, path: str, privilege: str = "", now: int = 0
 ) -> Explanation:
-    """`path` in normal form; without `privilege` everything that is held there."""
+    """Explain the access of a principal; `path` in normal form."""
     owner = owner_of(principal)
     user = owner or principal
     record = (table.tokens if owner else table.users).get(principal)
@@ -79,7 +79,7 @@ def twins(table: AccessTable, user: str) -> tuple[str, ...]:
 
 
 class PrivilegeHolder(NamedTuple):
-    """Somebody who holds a privilege, by which entries, and whether it can log in."""
+    """A holder of a privilege, the entries that grant it, and its login state."""
 
     principal: str
     login: Login
@@ -89,9 +89,9 @@ class PrivilegeHolder(NamedTuple):
 def who_can(
     table: AccessTable, privilege: str, path: str, now: int = 0
 ) -> tuple[PrivilegeHolder, ...]:
-    """All users and tokens that hold `privilege` on the normalised `path`; root@pam among them.
+    """All users and tokens that hold `privilege` on the normalised `path`, including root@pam.
 
-    Users that are only named are among them, too: they cannot log in.
+    Users that are only named are included, too: they cannot log in.
     """
     return tuple(
         PrivilegeHolder(
@@ -105,7 +105,7 @@ def who_can(
 
 
 def deciding(decision: Decision, table: AccessTable, privilege: str) -> tuple[TracedEntry, ...]:
-    """The entries that give `privilege`, on both sides of a token."""
+    """The entries that grant `privilege`, on both sides of a token."""
     return tuple(
         dict.fromkeys(
             one.entry
@@ -120,7 +120,7 @@ def deciding(decision: Decision, table: AccessTable, privilege: str) -> tuple[Tr
 class Refusal(NamedTuple):
     """What a "Permission check failed" says: one of `privileges` is missing on `path`.
 
-    PVE leaves `path` empty where several rules would have done.
+    PVE leaves `path` empty if several rules would have sufficed.
     """
 
     path: str

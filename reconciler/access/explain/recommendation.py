@@ -1,4 +1,4 @@
-"""Which of the grants that would help somebody to recommend: the one that allows least."""
+"""Recommend a grant for a missing privilege: the one that allows least."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ def _ways(table: AccessTable, principal: str, path: str, privilege: str) -> Iter
     names = ", ".join(sorted({entry.role for entry in existing.add})) if existing else ""
     wider, leading, _ = breadth(existing.extra if existing else ())
     if existing is not None and wider <= Level.VIEW:
-        more = "adds nothing but rights to see" if existing.extra else "gives nothing else"
-        yield replace(existing, why=f"{names} is there already and {more}")
+        more = "adds only read privileges" if existing.extra else "grants nothing else"
+        yield replace(existing, why=f"{names} already exists and {more}")
     yield replace(only, why=f"A role with {privilege} alone" if only.role else "")
     if existing is not None and wider <= level((privilege,)) and not leading:
-        yield replace(existing, why=f"{names} is there already and gives more")
+        yield replace(existing, why=f"{names} already exists and grants more")
 
 
 def _completed_pair(

@@ -1,4 +1,4 @@
-"""The smallest grant that would give somebody a missing privilege."""
+"""The least-privilege grant that would provide a missing privilege."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from reconciler.access.table import AccessTable
 from reconciler.access.trace import EntryEffect, TracedEntry, trace_decision
 
 _LEAF = re.compile(r"/(?:vms|storage|nodes|access/groups|access/realm)/[^/]+")
-"""Paths below which there is nothing, so that a propagate flag says nothing."""
+"""Paths without children, where the propagate flag has no effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewRole:
-    """A role that would have to be made."""
+    """A role that would have to be created."""
 
     name: str
     privileges: tuple[str, ...]

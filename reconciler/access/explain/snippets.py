@@ -1,4 +1,4 @@
-"""Grants as people write them: `[[acl]]` tables and `pveum` lines."""
+"""Grants as text to paste: `[[acl]]` tables and `pveum` commands."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class _Bundle(NamedTuple):
 
 
 def toml(remedy: Remediation) -> str:
-    """What to add to a state file, and what to take out of it as comments."""
+    """Additions to a state file, and removals as comments."""
     parts = [
-        f"# take out: {entry.role} for {entry.kind} {entry.principal} on {entry.path}\n"
+        f"# remove: {entry.role} for {entry.kind} {entry.principal} on {entry.path}\n"
         for entry in remedy.remove
     ]
     if remedy.role is not None:

@@ -1,4 +1,4 @@
-"""Users and tokens as a reviewer looks at them: who they are, whether they can log in, the risk."""
+"""Users and tokens for a reviewer: identity, login state, risk."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Risk(StrEnum):
 
 
 class Mark(StrEnum):
-    """What a reviewer should look at."""
+    """Marks for a reviewer."""
 
     NODE = "perhaps root through a node"
     NO_PRIVSEP = "no privilege separation"
@@ -69,8 +69,8 @@ class Account(NamedTuple):
     """A user or a token.
 
     `expires`: Unix seconds, of a token or its user, whichever is first; 0 = never. `groups` of a
-    token are those of its user. `twins`: users of the same name in other realms. `age` None: nobody
-    knows. `declared` None: there are no state files. `profile`: number of what it holds.
+    token are those of its user. `twins`: users of the same name in other realms. `age` None:
+    unknown. `declared` None: there are no state files. `profile`: number of what it holds.
     """
 
     principal: str
@@ -93,7 +93,7 @@ class Account(NamedTuple):
     declared: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """What does not apply is left out."""
+        """Fields that do not apply are left out."""
         data: dict[str, Any] = {
             "principal": self.principal,
             "kind": self.kind,
@@ -119,7 +119,7 @@ class Account(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What is known about accounts beside the table.
+    """Further data about accounts.
 
     `state` tells names and comments; `declared` is None without state files; `ages` holds tokens
     whose secret's age is known; `now` in Unix seconds.
@@ -144,8 +144,8 @@ def accounts(
 ) -> tuple[Account, ...]:
     """All users and tokens in text order, each token after its user.
 
-    Users that are only named stand among them: what names them is without effect, until somebody
-    gets the name.
+    Users that are only named are included: their entries have no effect until a user of that name
+    is created.
     """
     risky = _risky(ways)
     twins: dict[str, list[str]] = {}
@@ -172,7 +172,7 @@ def _name(user: str) -> str:
 
 
 def _risky(ways: Iterable[Escalation]) -> dict[str, Risk | None]:
-    """Who is root or can become it; None: only through a node, which may succeed."""
+    """Principals that are root or can become root; None: only through a node, which may fail."""
     found: dict[str, Risk | None] = {}
     for way in ways:
         for who in way.principals:
@@ -213,7 +213,7 @@ def _user(table: AccessTable, known: Known, user: str, alike: Sequence[str]) -> 
 
 
 def _second_factor(fields: Mapping[str, Any], known: Known, realm: str) -> Factor:
-    """PVE shows `x` for keys that are kept elsewhere (User.pm); a realm may ask everybody for one.
+    """PVE shows `x` for keys that are kept elsewhere (User.pm); a realm may require one.
 
     Without any, a realm of an identity provider may ask for one all the same.
     """
@@ -254,7 +254,7 @@ _OUT = {
 
 
 def _marks(account: Account, now: int, *, perhaps: bool) -> Iterator[Mark]:
-    """The worst first. Who holds nothing does no harm, however careless its settings."""
+    """The worst first. Accounts without privileges are harmless, whatever their settings."""
     harmless = account.risk is Risk.NOTHING
     if perhaps:
         yield Mark.NODE

@@ -1,7 +1,7 @@
 """What has changed between two access reviews, from their JSON documents alone.
 
-Rights are compared place by place, so that a pool or a group in the place of single entries is no
-change where everybody holds what they held.
+Privileges are compared place by place: replacing single entries by a pool or a group is not a
+change as long as all principals hold the same.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FORMAT = 1
 
 
 class Changed(NamedTuple):
-    """One fact about a user or token is another one; texts as they stand in the document."""
+    """A changed fact about a user or token; strings as in the document."""
 
     principal: str
     field: str
@@ -53,9 +53,9 @@ class RoleChange(NamedTuple):
 class ReviewComparison(NamedTuple):
     """From the review of `cluster` at `taken` (Unix seconds) to a later one.
 
-    Of new and gone accounts no rights are listed. `ways`: who became able to become root, or no
-    longer can, each with the text of the first step, or "" for who is root itself. `grants`: as in
-    `ROLE for KIND NAME on PATH`.
+    For new and removed accounts no privileges are listed. `ways`: principals that can newly become
+    root, or no longer can, each with the text of the first step, or "" if it is root itself.
+    `grants`: as in `ROLE for KIND NAME on PATH`.
     """
 
     cluster: str
@@ -84,13 +84,13 @@ class ReviewComparison(NamedTuple):
 
 
 def compare_reviews(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> ReviewComparison:
-    """`earlier` has passed `check`; raises ValueError where it is damaged after all."""
+    """`earlier` has passed `check`; raises ValueError if it is damaged nevertheless."""
     with _reading(earlier):
         return _compare(_Side(earlier), _Side(later))
 
 
 def review_snapshot(earlier: Mapping[str, Any]) -> dict[str, Age]:
-    """How old tokens are at least, as an earlier review knew; ValueError for a damaged one."""
+    """Minimum ages of tokens according to an earlier review; ValueError for a damaged one."""
     with _reading(earlier):
         found = {}
         for one in earlier["accounts"]:
@@ -101,7 +101,7 @@ def review_snapshot(earlier: Mapping[str, Any]) -> dict[str, Age]:
 
 
 def check(document: object) -> None:
-    """Raises ValueError when `document` is no review that can be compared by this version."""
+    """Raises ValueError if this version cannot compare `document`."""
     if not isinstance(document, Mapping) or document.get("kind") != "review":
         raise ValueError("this is not an access review")
     if document.get("format") != FORMAT:

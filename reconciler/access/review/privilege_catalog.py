@@ -1,6 +1,6 @@
-"""What privileges mean to people: where each one counts, how much it is, and a few words for it.
+"""Privileges for people: where each one applies, its level, and a short description.
 
-Most privileges count in one sort of place only: Datastore.Audit held on a guest allows nothing. The
+Most privileges apply to one kind of place only: Datastore.Audit held on a guest allows nothing. The
 places are those at which Proxmox VE's API asks for a privilege.
 """
 
@@ -13,17 +13,17 @@ from reconciler.pve.acl_paths import chain
 
 
 class Level(IntEnum):
-    """How much somebody may do with things of one sort."""
+    """The level of access to objects of one sort."""
 
     NONE = 0
     VIEW = 1
     """see settings and status"""
     USE = 2
-    """work with it as it is"""
+    """use it without changing it"""
     MANAGE = 3
-    """change how it is set up"""
+    """change its configuration"""
     CONTROL = 4
-    """make it, destroy it, or pass on rights to it"""
+    """create it, destroy it, or delegate access to it"""
 
     @property
     def word(self) -> str:
@@ -57,13 +57,13 @@ MEANINGS: Mapping[str, tuple[Level, str]] = {
             "Sys.Audit": "see settings and status",
             "Sys.Syslog": "read the system log",
             "VM.Audit": "see",
-            "VM.GuestAgent.Audit": "ask the guest agent",
+            "VM.GuestAgent.Audit": "query the guest agent",
         },
     ),
     **_table(
         Level.USE,
         {
-            "Datastore.AllocateSpace": "put data on it",
+            "Datastore.AllocateSpace": "store data on it",
             "Mapping.Use": "use mapped devices",
             "SDN.Use": "use networks",
             "VM.Backup": "back up and restore",
@@ -102,14 +102,14 @@ MEANINGS: Mapping[str, tuple[Level, str]] = {
         {
             "Datastore.Allocate": "create and delete storages and volumes",
             "Mapping.Modify": "change device mappings",
-            "Permissions.Modify": "hand out any right",
+            "Permissions.Modify": "grant any privilege",
             "Pool.Allocate": "create, change and delete pools",
             "Realm.Allocate": "change where accounts come from",
             "SDN.Allocate": "create and delete networks",
             "Sys.Console": "open a node's console",
             "Sys.Modify": "change system settings",
             "Sys.PowerMgmt": "switch nodes off",
-            "User.Modify": "change users and make tokens for them",
+            "User.Modify": "change users and create tokens for them",
             "VM.Allocate": "create and delete guests",
             "VM.GuestAgent.Unrestricted": "run anything inside",
         },
@@ -124,19 +124,17 @@ _LEADING_ON = frozenset(
 
 
 def least(privileges: Sequence[str]) -> str:
-    """The one that allows least; of equals one that does not lead to others, then the first."""
+    """The least privilege; among equals one that does not lead to others, then the first."""
     return min(privileges, key=lambda name: (_level(name), name in _LEADING_ON))
 
 
 def breadth(privileges: Collection[str]) -> tuple[int, bool, int]:
-    """What orders sets of privileges by how much they allow: what can be done weighs more than how
-    many there are. The first number is the highest `Level`."""
+    """A sort key for sets of privileges: their level outweighs their number."""
     return level(privileges), not _LEADING_ON.isdisjoint(privileges), len(privileges)
 
 
 def _level(name: str) -> Level:
-    """Of a privilege that is not known here: seeing, where its name says so, or else the highest,
-    since nobody can tell."""
+    """Level of an unknown privilege: `SEE` if its name says so, otherwise the highest."""
     if name in MEANINGS:
         return MEANINGS[name][0]
     return Level.VIEW if name.endswith(".Audit") else max(Level)
@@ -159,7 +157,7 @@ _PLACES: Mapping[str, tuple[ResourceType, tuple[str, ...]]] = {
     "/storage": (ResourceType.STORAGES, ("Datastore.", _GRANTING)),
     "/vms": (ResourceType.GUESTS, ("VM.", _GRANTING)),
 }
-"""Where a sort begins, and how the privileges begin that count there and below."""
+"""The root path of a sort, and the prefixes of privileges that apply there and below."""
 
 
 def counting(path: str) -> tuple[ResourceType, tuple[str, ...]] | None:

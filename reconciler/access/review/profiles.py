@@ -1,4 +1,4 @@
-"""What everybody holds, written as briefly as it can be without leaving anything out.
+"""The privileges of all principals, as brief as possible without loss.
 
 For each sort of place: what somebody holds on all of them, and where that differs. A place is an
 ACL path; `PARENT/-` stands for everything below the parent that is not named, `pool:NAME` for the
@@ -40,7 +40,7 @@ ANCHORS = (
     "/vms",
     "/vms/-",
 )
-"""Places that are looked at for everybody."""
+"""Places evaluated for every principal."""
 
 Values = Mapping[str, frozenset[str]]
 """Place -> the privileges held there that count there"""
@@ -77,10 +77,10 @@ class Holdings(NamedTuple):
 
 
 def holdings(table: AccessTable) -> Holdings:
-    """What all users, with root@pam in any case, and tokens hold.
+    """The privileges of all users, always including root@pam, and tokens.
 
-    As if everybody could log in: to enable an account again, or to move its expiry, is easy, and
-    so is to make a user that is only named. Tokens of users that nothing names hold nothing.
+    As if all of them could log in: enabling an account, extending its expiry, or creating a user
+    that is only named is easy. Tokens of users that nothing names hold nothing.
     """
     work = all_active_profiles(table)
     ground = _Ground(work)
@@ -96,7 +96,7 @@ def holdings(table: AccessTable) -> Holdings:
 
 
 def all_active_profiles(table: AccessTable) -> AccessTable:
-    """A copy in which nobody is disabled or has expired, and users that are named exist."""
+    """A copy in which no principal is disabled or expired, and all named users exist."""
     work = table.copy()
     work.users = dict.fromkeys([ROOT, *table.users, *dangling_users(table)], Principal())
     work.tokens = {name: Principal(privsep=token.privsep) for name, token in table.tokens.items()}
@@ -124,7 +124,7 @@ class _Block(NamedTuple):
 
 
 class _Ground:
-    """What is alike for all principals."""
+    """Data shared by all principals."""
 
     def __init__(self, table: AccessTable) -> None:
         self._table = table
@@ -152,7 +152,7 @@ class _Ground:
             yield _Block(parent, pools, tuple(paths), place)
 
     def profile(self, principal: str) -> Profile:
-        """Everything that one principal holds."""
+        """All privileges of one principal."""
         cuts = frozenset(self._cuts(principal))
         values = {
             place: self._held(principal, place) for place in (*ANCHORS, *self._below(sorted(cuts)))

@@ -27,7 +27,7 @@ from reconciler.model.spec import State, digest
 
 
 class GrantRow(NamedTuple):
-    """An ACL entry as it is in force; `expires` (Unix seconds, 0 = never) and `reason` as declared.
+    """A live ACL entry; `expires` (Unix seconds, 0 = never) and `reason` as declared.
 
     `declared` None: there are no state files.
     """
@@ -45,7 +45,7 @@ class GrantRow(NamedTuple):
 class RoleUse(NamedTuple):
     """A role with what the state files say about it and where it is used.
 
-    `privileges` are those in force. `outside`: paths with grants that `allowed_paths` leaves out.
+    `privileges` are the live ones. `outside`: paths with grants that `allowed_paths` excludes.
     `holders`: users, groups and tokens that have entries with it.
     """
 
@@ -79,7 +79,7 @@ class Ending(NamedTuple):
 
 
 class About(NamedTuple):
-    """Where a review comes from. `taken`: Unix seconds; `actor`: who looked, empty for files.
+    """The source of a review. `taken`: Unix seconds; `actor`: the reader, "" for files.
 
     `source`: the commit of the state files, where known.
     """
@@ -92,7 +92,7 @@ class About(NamedTuple):
 
 @dataclass(frozen=True)
 class Review:
-    """Everything that somebody signs for; the same inputs give the same review."""
+    """The content of a review; deterministic."""
 
     about: About
     release: str
@@ -104,7 +104,7 @@ class Review:
     ways: tuple[Escalation, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     findings: tuple[Finding, ...] = ()
-    """what rules object to; in order, without what is waived"""
+    """findings of the rules in order, without waived ones"""
     waived: tuple[tuple[Finding, Waiver], ...] = ()
     endings: tuple[Ending, ...] = ()
     since: ReviewComparison | None = None
@@ -162,11 +162,11 @@ def _waiver_json(waiver: Waiver) -> dict[str, Any]:
 
 
 class ReviewContext(NamedTuple):
-    """What a review takes into account beside the cluster's own state.
+    """Inputs of a review besides the cluster's state.
 
     `desired`: None where there are no state files. `ages`: tokens whose secret's age is known.
-    `earlier`: the JSON document of the review before. `findings` and `waived`: what rules object
-    to, and what of that somebody accepts.
+    `earlier`: the JSON document of the review before. `findings` and `waived`: findings of
+    rules, and those of them that are waived.
     """
 
     desired: Desired | None = None
@@ -221,7 +221,7 @@ def review(
 
 
 def _ages(beside: ReviewContext) -> dict[str, Age]:
-    """A token is at least as old as the review before that names it; what is known wins."""
+    """A token is at least as old as the earlier review that names it; known ages win."""
     found = {} if beside.earlier is None else review_snapshot(beside.earlier)
     for token, age in beside.ages.items():
         known = found.get(token)
@@ -233,7 +233,7 @@ def _ages(beside: ReviewContext) -> dict[str, Age]:
 def _grants(
     table: AccessTable, objects: Mapping[Address, Declared], known: Known
 ) -> Iterator[GrantRow]:
-    """By path, then by whom."""
+    """Sorted by path, then by principal."""
     for path in sorted(table.acl):
         for kind, holders in sorted(table.acl[path].items()):
             for principal, roles in sorted(holders.items()):

@@ -67,7 +67,7 @@ def apply(
     Shows the plan, asks, then sends it step by step; each step is written to a journal before and
     after. A saved plan was reviewed and is applied without a question, unless the files, the policy
     and the cluster of today forbid it. When a step fails everything
-    is taken back and verified. Exit 0 when done; 9 when it failed and everything is as before; 10
+    is rolled back and verified. Exit 0 when done; 9 when it failed and everything is restored; 10
     when a person is needed.
     """
     check_formats(common, "plan", "report")

@@ -160,7 +160,7 @@ def _of_nobody(found: Explanation) -> tuple[str, ...]:
     if found.login is not Login.ABSENT or found.owner or not named:
         return ()
     return (
-        f"What names {found.principal} is without effect while there is no such user, and in "
+        f"Entries for {found.principal} have no effect while the user does not exist, and in "
         "force at once for whoever gets the name.",
     )
 

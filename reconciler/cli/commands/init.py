@@ -28,7 +28,7 @@ endpoint = "{endpoint}"
 {trust}
 
 [manage]
-# "watch" only reports; "additive" never deletes; "owned" (default) also deletes what hangs on
+# "watch" only reports; "additive" never deletes; "owned" (default) also deletes dependents of
 # declared objects; "authoritative" deletes everything undeclared that matches.
 # role = {{ mode = "authoritative", include = ["Team*"] }}
 
@@ -44,7 +44,7 @@ TRUST = """# ca_file = "pve-root-ca.pem"   # a copy of /etc/pve/pve-root-ca.pem,
 USUAL = "automation@pve!pvectl"
 
 
-FIRST = """# What pvectl keeps: objects that are not declared here are left alone.
+FIRST = """# The declared objects: pvectl does not manage any others.
 
 # [role.GuestBackup]
 # privileges = ["VM.Audit", "VM.Backup", "Datastore.AllocateSpace", "Datastore.Audit"]

@@ -96,7 +96,7 @@ def read(path: Path, file: str) -> tuple[Document, list[Finding]]:
 
 
 def _bytes(path: Path) -> bytes:
-    """As much of a file as counts. Raises OSError, also for what is no regular file: a pipe or a
+    """As much of a file as counts. Raises OSError unless it is a regular file: a pipe or a
     device may never end."""
     if not path.is_file():
         if not path.exists():
@@ -107,7 +107,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def parse(text: str, file: str) -> tuple[Document, list[Finding]]:
-    """As `read`, from a text."""
+    """As `read`, from a string."""
     text = text.replace("\r\n", "\n")
     findings: list[Finding] = []
     rest = text
@@ -147,7 +147,7 @@ def _not_utf8(raw: bytes, error: UnicodeDecodeError, file: str) -> Finding:
     column = len(raw[start : error.start].decode("utf-8", "replace")) + 1
     source = Source(file, raw.count(b"\n", 0, error.start) + 1, column)
     utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
-    what = "UTF-16" if utf16 else f"not UTF-8 (byte 0x{raw[error.start]:02x} is no part of it)"
+    what = "UTF-16" if utf16 else f"not UTF-8 (byte 0x{raw[error.start]:02x} is not part of it)"
     return Finding(
         "NOT_UTF8",
         Severity.ERROR,
@@ -165,7 +165,7 @@ _OPEN = ("Unclosed", "Unterminated", 'Expected \'"""\'', "Expected \"'''\"")
 _PLAIN = {
     "Illegal character '\\n'": (
         "the text is not closed on its line",
-        'add the missing quote; a text of several lines stands in """',
+        'add the missing quote; enclose a multi-line string in """',
     ),
     "Unterminated string": ("the text is never closed", "add the missing quotes"),
     "Unclosed array": (

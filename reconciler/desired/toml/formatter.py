@@ -1,6 +1,6 @@
 """TOML as pvectl writes it: new files from values, and existing ones in one layout.
 
-`format_text` changes blanks, quotes and line breaks only; order and comments stay.
+`format_text` changes only whitespace, quotes and line breaks; order and comments stay.
 """
 
 from __future__ import annotations

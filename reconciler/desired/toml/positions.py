@@ -1,6 +1,7 @@
 """Where keys, tables and array elements stand in a TOML text.
 
-The text must be valid TOML with line feeds only: `tomllib` judges, this only finds places. So it
+The text must be valid TOML with `\
+` line ends: `tomllib` judges, this only finds places. So it
 may skip what it does not need to understand; the values themselves come from `tomllib`.
 """
 
@@ -18,7 +19,7 @@ _STRING = r"""
   | '[^'\n]*+'
 """
 _BARE = r"[^\s\[\]{}\"'#,=]++(?:[ ][0-9][^\s\[\]{}\"'#,=]*+)?"
-"""A number, boolean or date; the time of a date may follow after one blank."""
+"""A number, boolean or date; the time of a date may follow after one space."""
 _FLAT = rf"\[(?:[^\[\]{{}}\"'#]++|{_STRING})*+\]"
 """An array without arrays, tables and comments in it."""
 
@@ -49,7 +50,7 @@ class Part(NamedTuple):
 class Statement(NamedTuple):
     """`[a.b]` (brackets = 1), `[[a.b]]` (2) or `a.b = value` (0).
 
-    `start` and `end` enclose it without blanks and comments around; `value` is where the value of
+    `start` and `end` enclose it without whitespace and comments; `value` is where the value of
     an assignment starts.
     """
 

@@ -73,7 +73,7 @@ def _places(rows: Sequence[Row]) -> tuple[list[tuple[str, str]], list[tuple[str,
 
 
 def _answers(api: Api, asked: Sequence[Request]) -> list[Any]:
-    """All at once; where one is refused each by itself, and why in place of the answer."""
+    """All at once; if one is refused each separately, with the reason in place of the answer."""
     try:
         return api.get(asked)
     except (RequestRefused, Unreachable):

@@ -1,4 +1,4 @@
-"""Journals, each holding the hash of the one before: what was changed or taken away is noticed.
+"""Journals, each holding the hash of the one before: changes and removals are detected.
 
 A journal begins with `follows`, the name of the newest journal at that time and the hash of its
 last line. Whoever can write to $PVECTL_HOME can write all of them anew, or take away the newest; a

@@ -233,7 +233,7 @@ def overlaid(state: State, steps: Iterable[Step]) -> State:
 
 
 def verify(change: Change, state: State) -> None:
-    """Raises Conflict unless a change is seen to be in force, as far as it shows."""
+    """Raises Conflict unless a change is visible in the cluster, as far as it shows."""
     seen = observe(change, state)
     if seen is Observed.AFTER or (seen is Observed.BEFORE and is_hidden(change)):
         return

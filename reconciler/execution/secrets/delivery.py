@@ -155,7 +155,7 @@ def _refuse_links(parent: int, name: str, path: Path) -> None:
     if stat.S_ISLNK(mode):
         raise _failed(str(path), "it is a symbolic link, which is not followed")
     if not stat.S_ISREG(mode):
-        raise _failed(str(path), "it is no regular file")
+        raise _failed(str(path), "it is not a regular file")
 
 
 def _read(parent: int, name: str, sink: str) -> str:

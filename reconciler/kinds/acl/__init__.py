@@ -67,7 +67,7 @@ def _references(name: str, spec: AclSpec) -> Iterable[Address]:
 
 
 def _rename(name: str, spec: AclSpec, old: Address, new: Address) -> tuple[str, AclSpec] | None:
-    """An entry on a path of an old release cannot follow: PVE lets nobody make it."""
+    """An entry on a path of an old release cannot be renamed: PVE no longer accepts it."""
     entry = AclEntry.parse(name)
     if old.kind == "role":
         entry = entry._replace(role=new.id)
@@ -79,7 +79,7 @@ def _rename(name: str, spec: AclSpec, old: Address, new: Address) -> tuple[str, 
 
 
 def _owners(name: str, spec: AclSpec) -> Iterable[Address]:
-    """An entry that no file can declare hangs on nothing, or an imported state would delete it."""
+    """An entry that no file can declare has no owner, or an imported state would delete it."""
     del spec
     entry = AclEntry.parse(name)
     if check_path(entry.path):
@@ -87,15 +87,15 @@ def _owners(name: str, spec: AclSpec) -> Iterable[Address]:
 
 
 def _undo(change: Change) -> Undo:
-    """An entry on a path of an old release can be taken away, but not made again."""
+    """An entry on a path of an old release can be deleted, but not recreated."""
     lasting = change.after is not None or check_path(AclEntry.parse(change.address.id).path)
     return Undo.FULL if lasting else Undo.NONE
 
 
 def _check_change(change: Change, live: State) -> Iterable[Finding]:
-    """PVE keeps entries of users and groups that are gone, but lets nobody take them away.
+    """PVE keeps entries of deleted users and groups, but refuses to delete those entries.
 
-    `live` holds what the plan makes, too: an entry of that kind goes once its user is there.
+    `live` includes what the plan creates: such an entry can be deleted once its user exists.
     """
     entry = AclEntry.parse(change.address.id)
     who = entry.holder
@@ -103,8 +103,8 @@ def _check_change(change: Change, live: State) -> Iterable[Finding]:
         yield Finding(
             "PRINCIPAL_GONE",
             Severity.ERROR,
-            f"{change.address} is of {who}, which does not exist: Proxmox VE refuses to delete it",
-            hint=f"declare {who}, so that it is made first, or exclude this entry in [manage]",
+            f"{change.address} belongs to {who}, which does not exist: Proxmox VE cannot delete it",
+            hint=f"declare {who}, so that it is created first, or exclude this entry in [manage]",
             address=change.address,
         )
 
@@ -149,7 +149,7 @@ _VERBS = {
     Action.DELETE: ("revoke", "from"),
 }
 NAMED = 3
-"""How many principals a title names; more are counted."""
+"""Number of principals that a title names; more are counted."""
 
 
 def _title(changes: Sequence[Change]) -> str:
@@ -169,14 +169,14 @@ _MODIFY = {"storage": "Datastore.Allocate", "vms": "VM.Allocate", "pool": "Pool.
 
 
 _BY_MODIFY_ALONE = {"NoAccess", "Permissions.Modify"}
-"""A role, and what makes any other one, that nobody without Permissions.Modify hands out."""
+"""Roles that only a holder of Permissions.Modify may grant."""
 
 
 def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
-    """Permissions.Modify, or the right to hand out or take away what one holds oneself.
+    """Permissions.Modify, or the right to grant or revoke privileges that the caller holds.
 
-    An entry that propagates is made only by who holds its privileges with propagation; to take it
-    away that is not asked (ACL.pm, update_acl).
+    Granting a propagating entry requires its privileges with propagation; revoking it does not
+    (ACL.pm, update_acl).
     """
     entry = AclEntry.parse(change.address.id)
     ways: list[tuple[tuple[str, str], ...]] = [((entry.path, "Permissions.Modify"),)]

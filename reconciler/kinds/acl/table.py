@@ -36,23 +36,23 @@ _MEANT |= {"vm": "/vms", "node": "/nodes", "storages": "/storage", "qemu": "/vms
 
 
 def _valid_path(path: str, info: ValidationInfo) -> str:
-    """The path in normal form; raises ValueError with what is probably meant."""
+    """The path in normal form; raises ValueError with a suggestion."""
     release = asked_release(info)
     normal = normalize_path(path)
     if normal is not None and release.takes_path(normal):
         return normal
     if normal is not None and newest_only(normal):
         raise InvalidValue(
-            f"{release.name} takes no entry on '{path}'",
-            "grant on a path above it, or name the release of the cluster: [target] release",
+            f"{release.name} accepts no entry on '{path}'",
+            "grant on a path above it, or set [target] release to the cluster's release",
         )
     head, slash, rest = path.strip("/").partition("/")
     if head in _MEANT:
         likely = _MEANT[head] + (slash + rest if _MEANT[head] != "/" else "")
-        raise InvalidValue(f"'{path}' is no ACL path in Proxmox VE", f"'{likely}' is meant")
+        raise InvalidValue(f"'{path}' is not a valid ACL path", f"did you mean '{likely}'?")
     raise InvalidValue(
-        f"'{path}' is no ACL path in Proxmox VE",
-        "it knows /, /access, /access/groups/G, /access/realm/R, /nodes/N, /pool/P, "
+        f"'{path}' is not a valid ACL path",
+        "valid paths: /, /access, /access/groups/G, /access/realm/R, /nodes/N, /pool/P, "
         "/storage/S, /vms/ID (from 100), /sdn/..., /mapping/...",
     )
 
@@ -60,7 +60,7 @@ def _valid_path(path: str, info: ValidationInfo) -> str:
 def _valid_role(role: str, info: ValidationInfo) -> str:
     release = asked_release(info)
     if role in release.privileges:
-        raise InvalidValue(f"'{role}' is a privilege, no role", "declare a role that has it")
+        raise InvalidValue(f"'{role}' is a privilege, not a role", "declare a role that has it")
     if not NAME.fullmatch(role):
         raise InvalidValue(
             f"'{role}' is not a valid role name", "use letters, digits, '.', '-' and '_'"
@@ -71,7 +71,7 @@ def _valid_role(role: str, info: ValidationInfo) -> str:
 def _valid_user(user: str) -> str:
     if user == ROOT:
         raise InvalidValue(
-            "root@pam holds every privilege anyway and Proxmox VE drops its entries", "remove it"
+            "root@pam holds every privilege, so Proxmox VE drops its entries", "remove it"
         )
     if TOKEN_ID.fullmatch(user):
         raise InvalidValue(f"'{user}' is a token", "write it under tokens")
@@ -94,49 +94,51 @@ def _valid_token(token: str) -> str:
 
 
 MOST = 100_000
-"""Objects that one table, and a whole state folder, may stand for; user.cfg holds about a tenth of
-that (1 MiB)."""
+"""Maximum number of objects per table and per state folder; user.cfg (1 MiB) holds about a tenth
+of that."""
 
 
 class AclTable(TomlTable):
     """[[acl]]"""
 
     roles: list[Annotated[str, AfterValidator(_valid_role)]] = Field(
-        min_length=1, description="names of roles"
+        min_length=1, description="role names"
     )
     paths: list[Annotated[str, AfterValidator(_valid_path)]] = Field(
         min_length=1, description="ACL paths, such as /vms/100"
     )
     users: Annotated[list[Annotated[str, AfterValidator(_valid_user)]], DEFAULT] = Field(
-        default=[], description="user ids, such as alice@pve"
+        default=[], description="user IDs, such as alice@pve"
     )
     groups: Annotated[list[Annotated[str, AfterValidator(_valid_group)]], DEFAULT] = Field(
-        default=[], description="names of groups"
+        default=[], description="group names"
     )
     tokens: Annotated[list[Annotated[str, AfterValidator(_valid_token)]], DEFAULT] = Field(
-        default=[], description="full ids, such as bot@pve!ci"
+        default=[], description="full token IDs, such as bot@pve!ci"
     )
     propagate: Annotated[bool, DEFAULT] = Field(
-        default=True, description="also on everything below the path"
+        default=True, description="also applies to everything below the path"
     )
     pair: Annotated[bool, DEFAULT] = Field(
         default=True,
-        description="give the user of each token the same entry; without it a token has nothing",
+        description="give the user of each token the same entry; without it a token has no access",
     )
     expires: Annotated[Expiry, FILE] = Field(
-        default=0, description="date from which the grant is planned away"
+        default=0, description="date from which a plan revokes the grant"
     )
     reason: Annotated[str, FILE] = Field(default="", description="why; shown in plans and reports")
 
     @model_validator(mode="after")
     def _somebody(self) -> AclTable:
         if not (self.users or self.groups or self.tokens):
-            raise InvalidValue("a grant to nobody", "give at least one of users, groups, tokens")
+            raise InvalidValue(
+                "[[acl]] has no users, groups or tokens", "give at least one of them"
+            )
         return self
 
 
 def declare(name: str, parent: str, table: AclTable) -> Iterable[Declaration]:
-    """Every entry of the table; those that follow from pairs are derived."""
+    """Every entry of the table; those of token pairs are derived."""
     del name, parent
     spec = AclSpec(propagate=table.propagate)
     notes = {"reason": table.reason} if table.reason else {}
@@ -150,7 +152,7 @@ def declare(name: str, parent: str, table: AclTable) -> Iterable[Declaration]:
     number = len(set(table.paths)) * len(set(table.roles)) * (len(named) + len(derived))
     if number > MOST:
         raise InvalidValue(
-            f"the table stands for {number:,} entries, more than {MOST:,}",
+            f"the table expands to {number:,} entries, more than {MOST:,}",
             "grant to groups instead of users, or to pools instead of single guests",
         )
     holders = [(kind, who, False) for kind, who in sorted(named)]
@@ -163,7 +165,7 @@ def declare(name: str, parent: str, table: AclTable) -> Iterable[Declaration]:
 
 
 def export(name: str, spec: AclSpec) -> dict[str, Any]:
-    """A table for this one entry alone."""
+    """A table for this one entry."""
     entry = AclEntry.parse(name)
     table: dict[str, Any] = {
         "roles": [entry.role],
@@ -178,7 +180,7 @@ def export(name: str, spec: AclSpec) -> dict[str, Any]:
 
 
 class _Grant(NamedTuple):
-    """What a table gives; `alone` marks tokens whose users do not have the same entries."""
+    """Grants of a table; `alone` marks tokens whose users lack the same entries."""
 
     paths: tuple[str, ...]
     roles: tuple[str, ...]
@@ -187,7 +189,7 @@ class _Grant(NamedTuple):
 
 
 def merge_tables(tables: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Few tables that declare the same entries as these tables of `export`.
+    """Merge tables of `export` into few that declare the same entries.
 
     A token and its user with the same entry become a pair; then principals with the same roles on
     the same paths share a table.
@@ -216,7 +218,7 @@ def _entry_of(table: Mapping[str, Any]) -> tuple[AclEntry, bool]:
 
 
 def _of_user(entry: AclEntry) -> AclEntry:
-    """The same entry for the user of the token."""
+    """The same entry for the token's user."""
     return entry._replace(kind=USER, principal=entry.principal.rpartition("!")[0])
 
 
@@ -233,7 +235,7 @@ def _folded(grant: _Grant, holders: Mapping[str, Sequence[str]]) -> dict[str, An
 
 
 def review(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
-    """Grants outside the paths that a role allows, and token grants that give nothing."""
+    """Grants outside a role's allowed_paths, and token grants without effect."""
     entries = [
         (address, AclEntry.parse(address.id)) for address in objects if address.kind == "acl"
     ]
@@ -259,7 +261,7 @@ def _outside(
         yield Finding(
             "PATH_NOT_ALLOWED",
             Severity.WARNING,
-            f"the role {entry.role} is granted on {entry.path}, which its allowed_paths leave out",
+            f"the role {entry.role} is granted on {entry.path}, which its allowed_paths exclude",
             f"allowed: {', '.join(globs)}; correct the grant or the role's allowed_paths",
             address,
         )
@@ -268,7 +270,7 @@ def _outside(
 def _without_effect(
     entries: Sequence[tuple[Address, AclEntry]], objects: Mapping[Address, Declared]
 ) -> Iterable[Finding]:
-    """Privilege-separated tokens whose user has nothing where they are granted something."""
+    """Privilege-separated tokens with a grant where their user has none."""
     found: dict[tuple[str, Source], list[Address]] = defaultdict(list)
     table: AccessTable | None = None
     for address, entry in entries:
@@ -291,9 +293,9 @@ def _without_effect(
         yield Finding(
             "GRANT_WITHOUT_EFFECT",
             Severity.WARNING,
-            f"{first.role} on {first.path}{more} gives {token_id} nothing: its user has no "
+            f"{first.role} on {first.path}{more} gives {token_id} no access: its user has no "
             "privileges there",
-            "leave out pair = false, grant the user the same, or declare the token with "
+            "remove pair = false, grant the user the same, or declare the token with "
             "privsep = false",
             addresses[0],
             source,

@@ -1,4 +1,4 @@
-"""Backup jobs: which guests are saved when, where and how (/cluster/backup)."""
+"""Backup jobs: which guests are backed up when, where and how (/cluster/backup)."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _ids(text: Any) -> tuple[int, ...]:
 
 
 def _merge_with_live(declared: BackupSpec, live: BackupSpec | None) -> BackupSpec:
-    """Options that only root@pam may set stay as they are."""
+    """Keep options that only root@pam may set."""
     if live is None:
         return declared
     kept = {name: value for name, value in live.options if name in ROOT_ONLY}
@@ -157,7 +157,7 @@ def _references(name: str, spec: BackupSpec) -> Iterable[Address]:
 
 
 def _still_used(name: str, spec: BackupSpec, gone: Address) -> BackupSpec:
-    """A job without its storage or pool would save elsewhere, or nothing."""
+    """A job without its storage or pool would back up elsewhere, or nothing."""
     del name, gone
     return spec
 
@@ -218,7 +218,7 @@ def _flat(spec: BackupSpec) -> dict[str, Value]:
 
 
 def _put(before: BackupSpec, after: BackupSpec) -> dict[str, Value]:
-    """A selection is sent as a whole: PVE then drops the way in which guests were chosen before.
+    """A selection is sent as a whole: PVE then drops the earlier selection.
 
     Of the old one only `exclude` must be deleted, and never sent empty: that would make the job
     one for all guests (Backup.pm, update_job).
@@ -246,7 +246,7 @@ def _put(before: BackupSpec, after: BackupSpec) -> dict[str, Value]:
 
 
 def _undo(change: Change) -> Undo:
-    """What only root@pam may set, or an id that PVE made itself, cannot be given again."""
+    """Options reserved to root@pam, and IDs that PVE generated, cannot be restored."""
     if change.after is not None or not isinstance(change.before, BackupSpec):
         return Undo.FULL
     lost = ROOT_ONLY & dict(change.before.options).keys()

@@ -26,14 +26,14 @@ def check_declared(
         yield Finding(
             "JOB_ID",
             Severity.WARNING,
-            f"Proxmox VE takes no new job of the id '{name}': {here} must be there already",
-            hint="a new id is a letter, then letters, digits, '_', '-'; at least two characters",
+            f"Proxmox VE accepts no new job with the ID '{name}', so {here} must already exist",
+            hint="a new ID is a letter, then letters, digits, '_', '-'; at least two characters",
             address=here,
         )
 
 
 def check_change(change: Change, live: State) -> Iterable[Finding]:
-    """What PVE lets nobody do but root@pam in person."""
+    """Changes that PVE reserves to root@pam itself."""
     before, after = change.before, change.after
     if before is None:
         yield from id_findings(change.address, "realm_sync", live)
@@ -43,23 +43,23 @@ def check_change(change: Change, live: State) -> Iterable[Finding]:
         yield Finding(
             "JOB_ID",
             Severity.ERROR,
-            f"{change.address} does not exist, and Proxmox VE refuses such an id for a new job",
-            hint="give it an id that starts with a letter",
+            f"{change.address} does not exist, and Proxmox VE refuses such an ID for a new job",
+            hint="choose an ID that starts with a letter",
             address=change.address,
         )
     if isinstance(before, BackupSpec) and after is not None and before.option("dumpdir"):
         yield Finding(
             "ROOT_ONLY",
             Severity.ERROR,
-            f"{change.address} has the option dumpdir: only root@pam may edit it, not his tokens",
-            hint="take dumpdir away on a node or in the web interface, as root@pam",
+            f"{change.address} has the option dumpdir: only root@pam may edit it, not its tokens",
+            hint="remove dumpdir on a node or in the web interface, as root@pam",
             address=change.address,
         )
 
 
 def _renames_others(address: Address, live: State) -> Iterable[Finding]:
-    """The id of a job in vzdump.cron is the digest of that file, which a change of one changes for
-    all (Backup.pm, `update_job`). Nothing but the id tells such a job from one that was moved."""
+    """The ID of a job in vzdump.cron contains the digest of that file, so a change of one job
+    renames all (Backup.pm, `update_job`). Only by its ID is such a job known from a moved one."""
     digest, colon, _ = address.id.partition(":")
     others = [
         str(other)
@@ -70,9 +70,9 @@ def _renames_others(address: Address, live: State) -> Iterable[Finding]:
         yield Finding(
             "OLD_JOBS",
             Severity.WARNING,
-            f"{address} may be in vzdump.cron still: its change moves it to jobs.cfg, and gives "
-            f"{' and '.join(others)} another id",
-            hint=f"apply it alone with --target '{address}', then correct the other ids as "
+            f"{address} may still be in vzdump.cron: its change moves it to jobs.cfg, and gives "
+            f"{' and '.join(others)} another ID",
+            hint=f"apply it alone with --target '{address}', then correct the other IDs as "
             "`pvectl import` shows them",
             address=address,
         )

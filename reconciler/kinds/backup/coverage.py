@@ -1,4 +1,4 @@
-"""What Proxmox VE accepts of backup jobs in silence, though guests end up without a backup."""
+"""Jobs that Proxmox VE accepts silently, but that leave guests without a backup."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from reconciler.pve.calendar.overlap import same_hour
 from reconciler.pve.calendar.runs import CalendarEvent
 
 _SHOWN = 8
-"""How many guests a finding names."""
+"""Number of guests that a finding names."""
 
 
 class _Job(NamedTuple):
-    """A job with the guests that it saves, as far as they are known."""
+    """A job with the guests that it backs up, as far as they are known."""
 
     address: Address
     spec: BackupSpec
@@ -31,7 +31,7 @@ class _Job(NamedTuple):
 
 
 def survey(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
-    """Looks at all jobs of the planned state, declared or not."""
+    """Findings about all jobs of the planned state, declared or not."""
     jobs = [
         _job(address, spec, planned, facts)
         for address, spec in sorted(planned.items(), key=lambda item: item[0])
@@ -72,41 +72,46 @@ def _storage(job: _Job, planned: Mapping[Address, Spec], facts: Facts) -> Iterab
     name = job.spec.option("storage") or "local"
     storage = planned.get(Address("storage", name))
     if not isinstance(storage, StorageSpec):
-        yield _warn(job, "NO_SUCH_STORAGE", f"saves to storage {name}, which does not exist")
+        yield _warn(job, "NO_SUCH_STORAGE", f"backs up to storage {name}, which does not exist")
         return
     given = dict(storage.options)
     if given.get("disable") == "1":
-        yield _warn(job, "STORAGE_DISABLED", f"saves to storage {name}, which is disabled")
+        yield _warn(job, "STORAGE_DISABLED", f"backs up to storage {name}, which is disabled")
     if "content" in given and "backup" not in given["content"]:
         hint = f'add "backup" to the content of storage {name}'
         yield _warn(
-            job, "NOT_FOR_BACKUPS", f"saves to storage {name}, which takes no backups", hint
+            job,
+            "NOT_FOR_BACKUPS",
+            f"backs up to storage {name}, which does not accept backups",
+            hint,
         )
     nodes = given.get("nodes", ())
     wanted = {facts.guests[vmid].node for vmid in job.guests if vmid in facts.guests}
     wanted |= {job.spec.option("node")} - {""}
     beyond = sorted(wanted - set(nodes)) if nodes else []
     if beyond:
-        text = f"saves to storage {name}, which is not on {', '.join(beyond)}"
+        text = f"backs up to storage {name}, which is not available on {', '.join(beyond)}"
         yield _warn(job, "STORAGE_NOT_THERE", text)
     yield from _retention(job, name, storage)
 
 
 def _retention(job: _Job, name: str, storage: StorageSpec) -> Iterable[Finding]:
-    """A backup server has its own retention; elsewhere a storage fills up without one."""
+    """A backup server has its own retention; any other storage fills up without one."""
     rules = job.spec.option("prune-backups") or dict(storage.options).get("prune-backups", "")
     keeps_all = rules in {"", "keep-all=1"} or job.spec.option("remove") == "0"
     if keeps_all and storage.type != "pbs":
-        text = f"never removes an old backup, so storage {name} fills up"
-        yield _warn(job, "KEEPS_EVERYTHING", text, "write keep = { last = 3 } or the like")
+        text = f"never removes old backups, so storage {name} fills up"
+        yield _warn(job, "KEEPS_EVERYTHING", text, "set a retention, such as keep = { last = 3 }")
 
 
 def _guests(job: _Job, facts: Facts) -> Iterable[Finding]:
     missing = sorted(set(job.spec.selection.guests) - set(facts.guests)) if facts.nodes else []
     if missing:
-        yield _warn(job, "NO_SUCH_GUEST", f"is to save {_list(missing)}, which the cluster lacks")
+        yield _warn(
+            job, "NO_SUCH_GUEST", f"names {_list(missing)}, which the cluster does not have"
+        )
     elif facts.nodes and not job.guests:
-        yield _warn(job, "SAVES_NOTHING", "saves no guest at all")
+        yield _warn(job, "SAVES_NOTHING", "backs up no guest")
 
 
 def _unsaved(jobs: Sequence[_Job], facts: Facts) -> Iterable[Finding]:
@@ -124,8 +129,8 @@ def _unsaved(jobs: Sequence[_Job], facts: Facts) -> Iterable[Finding]:
         yield Finding(
             "SAVED_ALL_THE_SAME",
             Severity.NOTE,
-            f"left out of backups on purpose, and in an enabled job all the same: {_list(both)}",
-            hint="exclude them from the job, or take them out of [[no_backup]]",
+            f"exempt from backups, but in an enabled job: {_list(both)}",
+            hint="exclude them from the job, or remove them from [[no_backup]]",
         )
 
 
@@ -133,8 +138,10 @@ def _same_hour(jobs: Sequence[_Job]) -> Iterable[Finding]:
     for one, other in combinations(jobs, 2):
         both = sorted(one.guests & other.guests)
         if both and one.event and other.event and same_hour(one.event, other.event):
-            text = f"and {other.address} save {_list(both)} in the same hour"
-            yield _warn(one, "SAME_HOUR", text, "a guest cannot be saved twice at once; move one")
+            text = f"and {other.address} back up {_list(both)} in the same hour"
+            yield _warn(
+                one, "SAME_HOUR", text, "a guest cannot have two backups at once; reschedule one"
+            )
 
 
 def _warn(job: _Job, code: str, text: str, hint: str = "") -> Finding:

@@ -1,4 +1,4 @@
-"""A backup job run at once: what is sent to vzdump, and what the caller's rights do not cover."""
+"""Run a backup job now: the vzdump requests, and options that the caller may not set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NEEDS = {
     "ionice": "Sys.Modify",
     "performance": "Sys.Modify",
 }
-"""Options for which the call asks for more (VZDump.pm): retention on the storage, others on /."""
+"""Options that need more privileges (VZDump.pm): retention on the storage, others on /."""
 
 _OF_THE_SCHEDULE = frozenset({"node", "schedule", "starttime", "dow"})
 
@@ -32,7 +32,7 @@ class BackupRun(NamedTuple):
 
 
 def storage_of(spec: BackupSpec) -> str:
-    """Where a job saves; PVE's default where it says nothing."""
+    """The storage of a job; PVE's default if it names none."""
     return spec.option("storage") or "local"
 
 
@@ -44,10 +44,10 @@ def backup_runs(
     *,
     prune: bool = False,
 ) -> list[BackupRun]:
-    """The runs that save what the job would save now; without `prune` nothing is removed.
+    """The runs that back up what the job would back up now; without `prune` nothing is removed.
 
-    A guest that the job names and the caller does not see is asked for on the job's node, or on the
-    only one: the task tells what is missing. `on_root`, `on_storage`: the caller's privileges on
+    A guest that the job names but the caller cannot see is requested on the job's node, or on the
+    only one: the task reports what is missing. `on_root`, `on_storage`: the caller's privileges on
     `/` and on the job's storage.
     """
     options, left_out = _options(spec, on_root, on_storage)

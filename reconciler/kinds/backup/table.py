@@ -44,27 +44,27 @@ from reconciler.pve.schema import ParameterTable
 GuestId = Annotated[int, Field(ge=100, le=999_999_999)]
 
 PLAIN = tuple(sorted(set(VZDUMP_OPTIONS) - set(SELECTION) - ROOT_ONLY - {"prune-backups"}))
-"""Options that stand in the table as they are."""
+"""Options that the table takes unchanged."""
 
 _ID = re.compile(r"[^\s/]+")
 MADE_BY_PVE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40}:[0-9]+")
-"""Ids that PVE gave jobs itself: a UUID, or digest and line of a job that was in vzdump.cron."""
+"""IDs that PVE generated: a UUID, or digest and line of a job that was in vzdump.cron."""
 
 _INSTEAD = {
-    "maxfiles": "it is gone in Proxmox VE 9; write keep = { last = N }",
-    "starttime": 'it is gone; write schedule = "22:30"',
-    "dow": 'it is gone; write schedule = "mon,tue 22:30"',
-    "vmid": "the guests of a job stand in guests = [...]",
-    "prune_backups": "retention stands in keep = { last = N, weekly = N }",
+    "maxfiles": "removed in Proxmox VE 9; write keep = { last = N }",
+    "starttime": 'no longer supported; write schedule = "22:30"',
+    "dow": 'no longer supported; write schedule = "mon,tue 22:30"',
+    "vmid": "write guests = [...]",
+    "prune_backups": "write keep = { last = N, weekly = N }",
 } | {
-    name.replace("-", "_"): "only root@pam himself may set it, not even his tokens; leave it out"
+    name.replace("-", "_"): "only root@pam itself may set it, not even its tokens; remove it"
     for name in sorted(ROOT_ONLY)
 }
 
 
 class Selection(BaseModel):
-    """Which guests a job is for: some, those of a pool, or all but some. One value, since PVE
-    drops the other ways when one is set."""
+    """The guests of a job: some, those of a pool, or all but some. One value, since setting one
+    makes PVE drop the others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -87,7 +87,7 @@ class BackupSpec(Spec):
     options: Options = ()
 
     def option(self, name: str) -> str:
-        """One option as text, "" where it is not set."""
+        """One option as a string, "" if it is not set."""
         value = dict(self.options).get(name, "")
         return value if isinstance(value, str) else ",".join(value)
 
@@ -100,18 +100,18 @@ class _BackupTable(TomlTable):
     enabled: Annotated[bool, DEFAULT] = Field(default=True, description="false: it never runs")
     comment: Annotated[Text, Field(max_length=512), LEFT] = ""
     guests: Annotated[list[GuestId], DEFAULT] = Field(
-        default=[], description="the guests to back up, by id"
+        default=[], description="the guests to back up, by ID"
     )
-    pool: Annotated[str, DEFAULT] = Field(default="", description="or those of a pool")
-    all: Annotated[bool, DEFAULT] = Field(default=False, description="or every guest")
+    pool: Annotated[str, DEFAULT] = Field(default="", description="or: all guests of a pool")
+    all: Annotated[bool, DEFAULT] = Field(default=False, description="or: every guest")
     exclude: Annotated[list[GuestId], DEFAULT] = Field(
-        default=[], description="with all: but not these"
+        default=[], description="with all: except these guests"
     )
     keep: Annotated[KeepTable | None, KEEP_RULE] = Field(
-        default=None, description="which backups stay"
+        default=None, description="retention: how many backups to keep"
     )
     repeat_missed: Annotated[bool, LEFT] = Field(
-        default=False, description="run it as soon as possible when it was missed"
+        default=False, description="run a missed job as soon as possible"
     )
     unset: Unset = Field(default=[], description=UNSET)
 
@@ -122,7 +122,7 @@ class _BackupTable(TomlTable):
         if sum(ways) != 1:
             raise ValueError("give exactly one of guests, pool and all: which guests to back up")
         if self.exclude and not self.all:
-            raise ValueError("exclude goes with all = true only")
+            raise ValueError("exclude is only valid with all = true")
         return self
 
 
@@ -137,10 +137,10 @@ BackupTable = table_model(
 
 
 def check_name(name: str, parent: str) -> None:
-    """Raises ValueError for what cannot be the id of a job.
+    """Raises ValueError for an invalid job ID.
 
-    Jobs that are there may have ids that PVE takes for no new one: those that it made itself (a
-    UUID, or the digest of vzdump.cron and a number), and those that were written by hand.
+    Existing jobs may have IDs that PVE accepts for no new one: those that it generated (a UUID, or
+    the digest of vzdump.cron and a number), and those that were written by hand.
     """
     del parent
     if not _ID.fullmatch(name):
@@ -149,11 +149,11 @@ def check_name(name: str, parent: str) -> None:
             "write a letter, then one or more of letters, digits, '_', '-'",
         )
     if len(name) > 50:
-        raise ValueError(f"the id '{name}' is longer than 50 characters")
+        raise ValueError(f"the ID '{name}' is longer than 50 characters")
 
 
 def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
-    """One job; raises ValueError for what does not fit together."""
+    """One job; raises ValueError for options that contradict each other."""
     del parent
     if table.pool:
         complaint = check_format("pve-poolid", table.pool)
@@ -165,7 +165,7 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
         given["prune-backups"] = table.keep.rules()
     for option in ("notes-template", "protected"):
         if given.get(option, "") not in EMPTY and not given.get("storage"):
-            raise ValueError(f"{option.replace('-', '_')} needs storage to be given as well")
+            raise ValueError(f"{option.replace('-', '_')} also needs storage")
     complaint = notes_complaint(str(given.get("notes-template", "")))
     if complaint:
         raise ValueError(f"notes_template: {complaint}")
@@ -188,5 +188,5 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
 
 
 def is_creatable(name: str) -> bool:
-    """Whether a job of this id can be made; PVE itself makes ids that it refuses from others."""
+    """Whether a job of this ID can be created; PVE generates IDs that it refuses from callers."""
     return check_format("pve-configid", name) is None

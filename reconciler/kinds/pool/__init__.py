@@ -101,7 +101,7 @@ def _details(answers: Answers, wanted: frozenset[str]) -> tuple[Request, ...]:
 
 
 def _parse(answers: Answers) -> Iterable[tuple[str, PoolSpec]]:
-    """Guests from the list of all resources, storages only of the pools that were asked for."""
+    """Guests from the list of all resources, storages only of the pools read in detail."""
     guests: dict[str, list[int]] = {}
     for row in answers[RESOURCES]:
         if row.get("type") in {"qemu", "lxc"} and row.get("pool"):
@@ -129,7 +129,7 @@ def _storages(detail: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def _merge_with_live(declared: PoolSpec, live: PoolSpec | None) -> PoolSpec:
-    """Storages stay unknown where nobody asked for them."""
+    """Storages that were not read stay unknown."""
     if live is not None and live.storages is None and not declared.storages:
         return declared.model_copy(update={"storages": None})
     return declared
@@ -147,7 +147,7 @@ def _references(name: str, spec: PoolSpec) -> Iterable[Address]:
 
 
 def _without(name: str, spec: PoolSpec, gone: Address) -> PoolSpec:
-    """A pool goes only when nothing is in it; a storage simply leaves."""
+    """Only an empty pool can be deleted; a storage is simply removed from it."""
     del name
     if gone.kind != "storage":
         return spec
@@ -164,7 +164,7 @@ def _rename(name: str, spec: PoolSpec, old: Address, new: Address) -> tuple[str,
 
 
 def _split(change: Change) -> Sequence[Change]:
-    """Members go in a request of their own, before the comment is set and others come."""
+    """Members are removed by a separate request, before the comment is set and others are added."""
     before, after = change.before, change.after
     if not isinstance(before, PoolSpec):
         if not isinstance(after, PoolSpec) or not (after.guests or after.storages):
@@ -188,13 +188,13 @@ def _guests(spec: Spec | None) -> set[int]:
 
 
 def _coupled_changes(change: Change, live: State) -> Iterable[Change]:
-    """The pools in which the new guests are: each of them leaves its own."""
+    """The current pools of the new guests: each guest leaves its own."""
     new = _guests(change.after) - _guests(change.before)
     if not new:
         return
     for address, spec in live.items():
         if isinstance(spec, PoolSpec) and address != change.address and new & set(spec.guests):
-            reason = Reason(Cause.DEPENDENT, f"a guest goes to {change.address}")
+            reason = Reason(Cause.DEPENDENT, f"a guest moves to {change.address}")
             yield Change(address, spec, spec.without(new, ()), reason)
 
 
@@ -215,7 +215,7 @@ def _check_change(change: Change, live: State) -> Iterable[Finding]:
 
 
 def _fallbacks(change: Change, refusal: str) -> Sequence[Change]:
-    """A member that PVE hides, since its guest or storage was gone: take it out, add it again."""
+    """A member that PVE hides, since its guest or storage was gone: remove it, add it again."""
     spec = change.before
     guest, storage = _HIDDEN_GUEST.search(refusal), _HIDDEN_STORAGE.search(refusal)
     if not isinstance(spec, PoolSpec) or not (guest or storage):
@@ -225,7 +225,7 @@ def _fallbacks(change: Change, refusal: str) -> Sequence[Change]:
 
 
 def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
-    """Pool.pm: Pool.Allocate on the pool, and `perm-modify` on each member that comes or goes."""
+    """Pool.pm: Pool.Allocate on the pool, and `perm-modify` on each member added or removed."""
     del table
     yield need(f"/pool/{change.address.id}", "Pool.Allocate")
     before = change.before if isinstance(change.before, PoolSpec) else PoolSpec(storages=())
@@ -250,7 +250,7 @@ def _file_size(objects: Sequence[tuple[str, PoolSpec]]) -> int:
 
 
 def _check_kind(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
-    """A guest can be in one pool only."""
+    """A guest can be in only one pool."""
     pools = {a: declared.spec for a, declared in objects.items() if a.kind == "pool"}
     holders: dict[int, Address] = {}
     for here in sorted(pools):
@@ -262,13 +262,13 @@ def _check_kind(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
                     "POOL_TWICE",
                     Severity.ERROR,
                     f"guest {vmid} is declared in {other} and in {here}",
-                    hint="a guest can be in one pool only; remove it from one of them",
+                    hint="a guest can be in only one pool; remove it from one of them",
                     address=here,
                 )
 
 
 def _check_planned(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
-    """Guests that do not exist, and grants on pools in which nothing is."""
+    """Guests that do not exist, and grants on empty pools."""
     found = sorted(address for address in planned if address.kind == "pool")
     pools = {a.id: s for a in found if isinstance(s := planned[a], PoolSpec)}
     for name, spec in pools.items():
@@ -277,7 +277,7 @@ def _check_planned(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Fi
                 yield Finding(
                     "NO_SUCH_GUEST",
                     Severity.ERROR,
-                    f"pool.{name} is to hold guest {vmid}, which the cluster does not have",
+                    f"pool.{name} names guest {vmid}, which the cluster does not have",
                     hint="Proxmox VE would accept it and hide it; remove it from the pool",
                     address=Address("pool", name),
                 )
@@ -292,7 +292,7 @@ def _check_planned(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Fi
             yield Finding(
                 "EMPTY_POOL",
                 Severity.WARNING,
-                f"a grant on /pool/{name} gives nothing: no guest and no storage is in it",
+                f"a grant on /pool/{name} has no effect: the pool is empty",
                 hint="add members, or remove the grant",
                 address=Address("pool", name),
             )

@@ -13,14 +13,14 @@ from reconciler.model.spec import Spec
 
 
 class PoolSpec(Spec):
-    """`storages` is None where nobody asked for them: unknown, not empty."""
+    """`storages` is None if they were not read: unknown, not empty."""
 
     comment: str = ""
     guests: tuple[int, ...] = ()
     storages: tuple[str, ...] | None = ()
 
     def without(self, guests: Collection[int], storages: Collection[str]) -> PoolSpec:
-        """The same pool after these members left."""
+        """The same pool without these members."""
         kept = None if self.storages is None else [s for s in self.storages if s not in storages]
         return self.model_copy(
             update={
@@ -30,7 +30,7 @@ class PoolSpec(Spec):
         )
 
     def joined_by(self, guests: Collection[int], storages: Collection[str]) -> PoolSpec:
-        """The same pool after these members came."""
+        """The same pool with these members added."""
         return self.model_copy(
             update={
                 "guests": tuple(sorted({*self.guests, *guests})),
@@ -55,10 +55,10 @@ Carried = tuple[Request, tuple[Change, ...]]
 
 
 def pool_requests(changes: Sequence[Change]) -> Iterable[Carried]:
-    """Pools are made, then filled, then emptied, then deleted.
+    """Pools are created, then filled, then emptied, then deleted.
 
-    Changes of one pool must follow from one another. The changes that a request carries are those
-    that it makes, so a change may be carried in parts.
+    Changes of one pool must be consecutive. A request carries exactly the changes that it makes, so
+    one change may be split among requests.
     """
     work = _Work()
     for change in changes:
@@ -74,7 +74,7 @@ def pool_requests(changes: Sequence[Change]) -> Iterable[Carried]:
 
 
 def pool_title(changes: Sequence[Change]) -> str:
-    """Says which guests move, where one request changes two pools."""
+    """The title of a request; names the guests that move between two pools."""
     first, *others = changes
     moves = [
         f"{_guests(gone)} from {other.address.id}"
@@ -111,7 +111,7 @@ def _guests(members: set[int | str]) -> str:
 
 @dataclass(slots=True)
 class _Work:
-    """`now` is what the pools look like after the requests so far."""
+    """`now`: the pools after the requests so far."""
 
     now: dict[str, PoolSpec | None] = field(default_factory=dict)
     goal: dict[str, PoolSpec | None] = field(default_factory=dict)
@@ -137,7 +137,7 @@ class _Work:
                 yield post, (self.change(name, made),)
 
     def fill(self, name: str) -> Iterable[Carried]:
-        """Members come, together with a new comment; guests leave the pool where they are."""
+        """Add members, together with a new comment; guests leave their current pool."""
         now, goal = self.now[name], self.goal[name]
         if now is None or goal is None:
             return
@@ -168,7 +168,7 @@ class _Work:
         yield put, tuple(carried)
 
     def empty(self, name: str) -> Iterable[Carried]:
-        """Members that go nowhere, or a comment alone."""
+        """Remove members, or set only a comment."""
         now, goal = self.now[name], self.goal[name]
         if now is None:
             return

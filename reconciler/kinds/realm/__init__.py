@@ -1,4 +1,4 @@
-"""Realms, where users come from (/access/domains): LDAP, Active Directory, OpenID, pam, pve."""
+"""Authentication realms (/access/domains): LDAP, Active Directory, OpenID, pam, pve."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _detail(name: str) -> Request:
 
 
 def _details(answers: Answers, wanted: frozenset[str]) -> tuple[Request, ...]:
-    """All of them, since any may be the default; a realm that PVE cannot read has no type."""
+    """All realms, since any may be the default; a realm that PVE cannot read has no type."""
     del wanted
     return tuple(_detail(row["realm"]) for row in answers[REALMS] if row.get("type"))
 
@@ -82,7 +82,7 @@ def _parse(answers: Answers) -> Iterable[tuple[str, RealmSpec]]:
 
 
 def _merge_with_live(declared: RealmSpec, live: RealmSpec | None) -> RealmSpec:
-    """Secrets are sent when the realm is made, or where PVE shows that one is missing."""
+    """Secrets are sent when the realm is created, or where PVE shows that one is missing."""
     if live is None:
         return declared
     if not live.type:
@@ -142,7 +142,7 @@ def _check_change(change: Change, live: State) -> Iterable[Finding]:
 
 
 def _coupled_changes(change: Change, live: State) -> Iterable[Change]:
-    """Only one realm is the default: the one that was loses it."""
+    """Only one realm is the default: the previous one loses the flag."""
     before, after = change.before, change.after
     was = isinstance(before, RealmSpec) and before.is_default
     if was or not (isinstance(after, RealmSpec) and after.is_default):
@@ -160,7 +160,7 @@ def _not_default(spec: RealmSpec) -> RealmSpec:
 
 
 def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
-    """The request that makes a realm the default takes that from the others as well."""
+    """The request that makes a realm the default also clears the flag of the others."""
     taken: list[Change] = []
     rest: list[Change] = []
     if any(map(_gains_default, changes)):
@@ -208,7 +208,7 @@ def _request(change: Change) -> Iterable[tuple[Request, tuple[Change, ...]]]:
 
 
 def _put(before: RealmSpec, after: RealmSpec) -> dict[str, Value]:
-    """Empty when nothing can be sent: a secret cannot be given back."""
+    """Empty when nothing can be sent: a secret cannot be restored."""
     params, deleted = put_params(dict(before.options), dict(after.options), REALM_OPTIONS)
     known = dict(before.secrets)
     params.update({name: ref for name, ref in after.secrets if known.get(name) != ref})
@@ -219,7 +219,7 @@ def _put(before: RealmSpec, after: RealmSpec) -> dict[str, Value]:
 
 
 def _undo(change: Change) -> Undo:
-    """Passwords and client keys are not kept, so they do not come back."""
+    """Passwords and client keys are not stored, so they cannot be restored."""
     before, after = change.before, change.after
     if not isinstance(before, RealmSpec):
         return Undo.FULL

@@ -15,19 +15,19 @@ from reconciler.model.inventory import Facts
 from reconciler.model.spec import Spec
 
 LOCK = "domains.cfg"
-BROKEN = "a required option of it is empty in /etc/pve/domains.cfg: correct it there on a node"
+BROKEN = "one of its required options is empty in /etc/pve/domains.cfg: correct it there on a node"
 
 _PROTECTS = {
     "mode": "logins are sent as `mode` says by default, without encryption",
     "secure": "logins are sent without encryption",
     "tfa": "its users log in without a second factor",
-    "verify": "whoever answers in the server's name is believed",
+    "verify": "the identity of the server is not verified",
 }
-"""Options that protect logins -> what holds without them."""
+"""Options that protect logins -> the consequence of clearing them."""
 
 
 def login_weaker(change: Change) -> Iterable[Finding]:
-    """Options that are not declared and would be cleared, though they protect the logins."""
+    """Undeclared options that protect logins and would be cleared."""
     before, after = change.before, change.after
     if not (isinstance(before, RealmSpec) and isinstance(after, RealmSpec)):
         return
@@ -43,7 +43,7 @@ def login_weaker(change: Change) -> Iterable[Finding]:
 
 
 def check_planned(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Finding]:
-    """Realms that PVE cannot read, unless the file itself was seen and says more."""
+    """Realms that PVE cannot read, unless the file itself was read and says more."""
     if any(one.blocks and one.file == LOCK for one in facts.unread):
         return
     for address, spec in planned.items():
@@ -77,7 +77,7 @@ def check_declared(
             yield Finding(
                 "REALM_DEFAULT_TWICE",
                 Severity.ERROR,
-                f"{other} and {here} are both to be the default, and only one can be",
+                f"{other} and {here} are both declared as the default; only one can be",
                 hint="remove default = true from one of them",
                 address=here,
             )

@@ -1,4 +1,4 @@
-"""[realm.NAME]: what a table may say, per type of realm, and its normal form."""
+"""[realm.NAME]: its fields per type of realm, and its normal form."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from reconciler.pve.schema import ParameterTable, Secrecy, secret_names
 
 SENSITIVE = names(secret_names(REALM_OPTIONS))
 SHOWN = secret_names(REALM_OPTIONS, Secrecy.ANSWERED)
-"""Secrets that PVE gives away when it is asked, so that it can be seen whether they are there."""
+"""Secrets that PVE returns to a reader, so that their presence is visible."""
 
 _PLAIN = tuple(name for name in REALM_OPTIONS if name not in SENSITIVE)
 
@@ -45,7 +45,7 @@ _PLAIN = tuple(name for name in REALM_OPTIONS if name not in SENSITIVE)
 class RealmSpec(Spec):
     """`options` by PVE's names, in normal form; booleans that equal PVE's default are left out.
 
-    `held`: secrets that PVE shows to be set. `secrets`: those to send.
+    `held`: secrets that are set in PVE. `secrets`: those to send.
     """
 
     option_table: ClassVar[ParameterTable] = REALM_OPTIONS
@@ -73,7 +73,7 @@ class _RealmTable(TomlTable):
 
 _TYPE: Any = (
     Annotated[Literal[tuple(REALM_TYPES)] | None, FILE],
-    Field(default=None, description="what the realm asks; pam and pve need not say it"),
+    Field(default=None, description="type of the realm; optional for pam and pve"),
 )
 RealmTable = table_model(
     create_model("RealmTable", __base__=_RealmTable, __doc__=_RealmTable.__doc__, type=_TYPE),
@@ -84,7 +84,7 @@ RealmTable = table_model(
 
 
 def check_name(name: str, parent: str) -> None:
-    """Raises ValueError for what cannot be the name of a realm."""
+    """Raises ValueError for an invalid realm name."""
     del parent
     complaint = check_format("pve-realm", name)
     if complaint:
@@ -94,7 +94,7 @@ def check_name(name: str, parent: str) -> None:
 
 
 def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
-    """One realm; raises ValueError for what does not fit its type."""
+    """One realm; raises ValueError for options that do not fit its type."""
     del parent
     kind = _type(name, table.type)
     check_unset(table)
@@ -104,13 +104,15 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
     check_options(section, {**given, **dict.fromkeys(secrets, "set")})
     check_required(section, (option for option, value in given.items() if value not in EMPTY))
     if _has_key(given.get("tfa", "")):
-        raise InvalidValue("tfa holds a secret key", "set it in Proxmox VE, pvectl leaves it alone")
+        raise InvalidValue(
+            "tfa holds a secret key", "set it in Proxmox VE; pvectl does not manage it"
+        )
     sent = tuple(sorted(secrets.items()))
     yield Declaration(name, RealmSpec(type=kind, options=normal(name, given), secrets=sent))
 
 
 def normal(name: str, values: Mapping[str, OptionValue]) -> Options:
-    """The options of a realm, without what PVE says by itself."""
+    """The options of a realm, without those that PVE adds."""
     found = without_defaults(values, REALM_OPTIONS, REALM_TRUE_BY_DEFAULT)
     if found.get("comment") == BUILT_IN_REALMS.get(name):
         found.pop("comment", None)
@@ -143,5 +145,5 @@ def _type(name: str, kind: str | None) -> str:
 
 
 def _has_key(tfa: OptionValue) -> bool:
-    """A Yubico key stands in clear in this option; it is left where it is and never shown."""
+    """This option holds a Yubico key in clear text; it is kept and never shown."""
     return isinstance(tfa, str) and "key" in parse_properties("pve-tfa-config", tfa).values

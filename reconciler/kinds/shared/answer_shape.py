@@ -1,7 +1,7 @@
-"""What the answers of Proxmox VE look like, as tables; keys that no table names are ignored.
+"""The shapes of Proxmox VE's answers, as tables; keys that no table names are ignored.
 
-JSON that comes from Perl tells numbers and texts apart by accident: `1` and `"1"` are the same
-here, and a number where text is expected is written out in place.
+JSON from Perl distinguishes numbers and strings by accident: `1` and `"1"` are the same here, and
+a number where a string is expected is converted in place.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _LARGEST = 10**18
 _WORD = re.compile(r"[A-Za-z0-9.\-_]+")
 _IDS = re.compile(r"[0-9]{1,18}([,;\s]+[0-9]{1,18})*")
 
-_TOLD = {
-    bool: "true or false",
+_NAMES = {
+    bool: "a boolean",
     dict: "an object",
     float: "a number with a fraction",
     int: "a number",
     list: "a list",
-    str: "text",
+    str: "a string",
     type(None): "null",
 }
 
@@ -31,12 +31,12 @@ class Shape(Protocol):
     """What a value must be."""
 
     def wrong(self, value: Any) -> str:
-        """What is wrong, after the place of it: `row 3, "expire": text instead of a number`."""
+        """What is wrong, after its place: `row 3, "expire": string instead of a number`."""
 
 
 @dataclass(frozen=True)
 class Single:
-    """A value without parts; `what` says what is expected. `text`: numbers are written out."""
+    """A scalar; `what` says what is expected. `text`: numbers are converted to strings."""
 
     what: str
     fits: Callable[[Any], bool]
@@ -45,14 +45,14 @@ class Single:
     def wrong(self, value: Any) -> str:
         if self.fits(value):
             return ""
-        told = _TOLD.get(type(value), "something else")
-        other = f"{told} that is not" if self.what.startswith(told) else f"{told} instead of"
+        given = _NAMES.get(type(value), "something else")
+        other = f"{given} that is not" if self.what.startswith(given) else f"{given} instead of"
         return f"{other} {self.what}"
 
 
 @dataclass(frozen=True)
 class Fields:
-    """An object. Optional keys may be null, which says the same as absent.
+    """An object. Optional keys may be null, which means absent.
 
     `cases`: further keys by the value of one: `("type", {"qemu": ...})`.
     """
@@ -63,7 +63,7 @@ class Fields:
 
     def wrong(self, value: Any) -> str:
         if not isinstance(value, dict):
-            return f"{_TOLD[type(value)]} instead of an object"
+            return f"{_NAMES[type(value)]} instead of an object"
         for name, shape in self.required.items():
             if name not in value:
                 return f"`{name}` is missing"
@@ -87,7 +87,7 @@ class Rows:
 
     def wrong(self, value: Any) -> str:
         if not isinstance(value, list):
-            return f"{_TOLD[type(value)]} instead of a list"
+            return f"{_NAMES[type(value)]} instead of a list"
         for number, row in enumerate(value, 1):
             if complaint := self.row.wrong(row):
                 return _placed(f"row {number}", complaint)
@@ -102,7 +102,7 @@ class Named:
 
     def wrong(self, value: Any) -> str:
         if not isinstance(value, dict):
-            return f"{_TOLD[type(value)]} instead of an object"
+            return f"{_NAMES[type(value)]} instead of an object"
         for name in value:
             if not _is_name(name):
                 return "a key that is not a name"
@@ -121,14 +121,14 @@ def _wrong(shape: Shape, row: dict[str, Any], name: str) -> str:
 
 
 def _placed(place: str, complaint: str) -> str:
-    """Places are joined by commas; what is wrong follows after a colon."""
+    """Places are joined by commas; the problem follows after a colon."""
     return (
         f"{place}, {complaint}" if complaint.startswith(("row ", "`")) else f"{place}: {complaint}"
     )
 
 
 def _is_text(value: Any) -> bool:
-    """Text that can be written: half a surrogate pair cannot."""
+    """A string that can be encoded: half a surrogate pair cannot."""
     if not isinstance(value, str):
         return False
     return value.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in value)
@@ -149,7 +149,7 @@ def _is_flag(value: Any) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """Text or a number; neither NaN nor an infinite one, which JSON does not know."""
+    """A string or a number; neither NaN nor an infinite one, which JSON does not have."""
     return _is_text(value) or (isinstance(value, int | float) and abs(value) < _LARGEST)
 
 
@@ -160,13 +160,13 @@ def _is_option(value: Any) -> bool:
 
 
 TEXT = Single("text", _is_text, text=True)
-ID = Single("text that can be a name", _is_name, text=True)
+ID = Single("a string that can be a name", _is_name, text=True)
 WORD = Single(
     "a name of letters, digits and .-_",
     lambda value: isinstance(value, str) and _WORD.fullmatch(value) is not None,
     text=True,
 )
-"""What names of groups and roles are in user.cfg (AccessControl.pm)."""
+"""Names of groups and roles in user.cfg (AccessControl.pm)."""
 PATH = Single("an ACL path", lambda value: _is_name(value) and value[0] == "/" and "|" not in value)
 NUMBER = Single("a number without a fraction", _is_number)
 COUNT = Single("a number from 0", lambda value: _is_number(value) and int(value) >= 0)
@@ -178,10 +178,10 @@ LIST = Single(
     text=True,
 )
 IDS = Single(
-    "a list of ids",
+    "a list of IDs",
     lambda value: value == "" or (_is_plain(value) and _IDS.fullmatch(str(value)) is not None),
 )
-OPTION = Single("text, a number, or a list or an object of texts", _is_option)
+OPTION = Single("a string, a number, or a list or an object of strings", _is_option)
 
 
 def one_of(*names: str) -> Single:

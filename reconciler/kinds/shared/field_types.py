@@ -1,4 +1,4 @@
-"""Checks and conversions of single values that several kinds share."""
+"""Checks and conversions of field values that several kinds share."""
 
 from __future__ import annotations
 
@@ -26,17 +26,15 @@ NAME = re.compile(r"[A-Za-z0-9.\-_]+")
 
 
 def plain_text(value: str) -> str:
-    """Text that PVE gives back as it was sent.
+    """A string that PVE returns as it was sent.
 
-    user.cfg takes the value `0` for empty and drops blanks at both ends when it is read
-    (AccessControl.pm, parse_user_config), so both would show as drift without end.
+    user.cfg treats the value `0` as empty and drops whitespace at both ends when it is read
+    (AccessControl.pm, parse_user_config), so both would show as endless drift.
     """
     if value == "0":
-        raise InvalidValue(
-            "the text '0' reads back as empty from Proxmox VE", "write something else"
-        )
+        raise InvalidValue("Proxmox VE treats '0' as empty", "use another value")
     if value != value.strip():
-        raise InvalidValue("blanks at the start or end are lost in Proxmox VE", "remove them")
+        raise InvalidValue("Proxmox VE drops leading and trailing whitespace", "remove it")
     return value
 
 
@@ -53,9 +51,9 @@ def _expiry(value: object) -> object:
 
 
 def unix_to_toml(seconds: int) -> dt.date | dt.datetime | int:
-    """The reverse of an expiry, as people write it: a date where it is midnight UTC.
+    """An expiry as people write it: a date if it is midnight UTC.
 
-    Seconds stay seconds where no date can be written: after the year 9999.
+    Seconds after the year 9999, where there is no date, stay seconds.
     """
     try:
         moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
@@ -94,7 +92,7 @@ def names(items: Iterable[str]) -> tuple[str, ...]:
 
 
 def split_list(text: object) -> tuple[str, ...]:
-    """PVE's comma lists (also `;` and blanks) in normal form; None and "" are empty."""
+    """PVE's comma lists (also `;` and whitespace) in normal form; None and "" are empty."""
     if text is None:
         return ()
     if isinstance(text, list):
@@ -108,7 +106,7 @@ def flag(value: Any, *, default: bool = False) -> bool:
 
 
 def given(**fields: Any) -> dict[str, Any]:
-    """The fields that say something, for export: None, "", () and 0 are left out."""
+    """The fields with a value, for export: None, "", () and 0 are left out."""
     return {key: value for key, value in fields.items() if value not in (None, "", (), 0, [])}
 
 
@@ -118,5 +116,5 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, An
 
 
 def quote(text: object) -> str:
-    """How PVE escapes a text in user.cfg; only its length matters here."""
+    """A string as PVE escapes it in user.cfg; only its length matters here."""
     return urllib.parse.quote(str(text), safe=" !\"#$&'()*+,-./;<=>?@[\\]^_`{|}~")

@@ -20,7 +20,7 @@ _LONG_AGO = dt.datetime(2000, 1, 1)  # noqa: DTZ001 - the event's own clock, wha
 
 
 def valid_schedule(text: str) -> str:
-    """A calendar event without blanks at its ends; raises ValueError with PVE's words."""
+    """A calendar event, trimmed; raises ValueError with PVE's message."""
     event = text.strip()
     if len(event) > _LONGEST:
         raise ValueError(f"value may only be {_LONGEST} characters long")
@@ -29,7 +29,7 @@ def valid_schedule(text: str) -> str:
 
 
 def same_schedule(declared: str, live: str) -> str:
-    """The live text where both say the same in other words, as `2:00` and `02:00` do."""
+    """The live value if both mean the same, as `2:00` and `02:00` do."""
     try:
         events = [replace(parse(text), text="") for text in (declared, live)]
     except ValueError:
@@ -41,7 +41,7 @@ Schedule = Annotated[str, AfterValidator(valid_schedule)]
 
 
 def schedule_findings(address: Address, text: str) -> Iterable[Finding]:
-    """What Proxmox VE accepts, though hardly anybody means it."""
+    """Schedules that Proxmox VE accepts, but that are hardly intended."""
     event = parse(text)
     if event.minute_and_second:
         yield Finding(
@@ -56,20 +56,20 @@ def schedule_findings(address: Address, text: str) -> Iterable[Finding]:
         yield Finding(
             "SCHEDULE_NEVER",
             Severity.WARNING,
-            f"'{text}' of {address} never comes: no year has such a date",
+            f"'{text}' of {address} never runs: no year has such a date",
             hint="correct the date",
             address=address,
         )
 
 
 def id_findings(here: Address, other: str, state: Mapping[Address, Spec]) -> Iterable[Finding]:
-    """All jobs stand in one file, so an id serves once, whatever its kind."""
+    """All jobs share one file, so an ID must be unique across kinds."""
     rival = Address(other, here.id)
     if rival in state:
         yield Finding(
             "JOB_ID_TWICE",
             Severity.ERROR,
-            f"{here} and {rival} have the same id, and Proxmox VE keeps all jobs in one file",
-            hint="give one of them another id",
+            f"{here} and {rival} have the same ID, and Proxmox VE keeps all jobs in one file",
+            hint="give one of them another ID",
             address=here,
         )

@@ -1,8 +1,8 @@
 """Options of section files (storages, realms, jobs): TOML in, Proxmox VE's answers in, one form.
 
-The normal form of a value is text, or a tuple of texts for lists: booleans `0` and `1`, numbers in
-decimal, lists that are sets sorted, property strings in PVE's order. The tables of options are
-those in `reconciler.model`, which the embedded Proxmox VE checks against, too.
+The normal form of a value is a string, or a tuple of strings for lists: booleans `0` and `1`,
+numbers in decimal, lists that are sets sorted, property strings in PVE's order. The tables of
+options are those in `reconciler.pve`, which the embedded Proxmox VE checks against, too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from reconciler.pve.schema import Param, ParameterValue
 OptionValue = str | tuple[str, ...]
 
 EMPTY = ("", ())
-"""Values that say the same as an absent option."""
+"""Values that mean the same as an absent option."""
 
 
 def _pairs(value: object) -> object:
@@ -66,10 +66,10 @@ def options(values: Mapping[str, OptionValue]) -> tuple[tuple[str, OptionValue],
 
 
 def without_line_feed(text: str) -> str:
-    """Raises ValueError for what no section file can hold (SectionConfig.pm)."""
+    """Raises ValueError for values that a section file cannot hold (SectionConfig.pm)."""
     if "\n" in text:
         raise InvalidValue(
-            "a line feed cannot stand in this file", "Proxmox VE keeps one line each"
+            "the value contains a newline", "Proxmox VE stores it on one line: remove the newline"
         )
     return text
 
@@ -80,7 +80,7 @@ def toml_name(option: str) -> str:
 
 
 def is_list(param: Param) -> bool:
-    """Whether the values of an option are lists whose order says nothing."""
+    """Whether the values of an option are lists without significant order."""
     return param.format.endswith("-list")
 
 
@@ -90,7 +90,7 @@ def is_property(param: Param) -> bool:
 
 
 def from_toml(name: str, param: Param, value: Any) -> OptionValue:
-    """A value of a state file; raises ValueError with PVE's words for what PVE would refuse."""
+    """A value of a state file; raises ValueError with PVE's message for what PVE would refuse."""
     found = _normal(param, _written(param, value))
     for text in (found,) if isinstance(found, str) else found:
         without_line_feed(text)
@@ -104,24 +104,24 @@ def from_toml(name: str, param: Param, value: Any) -> OptionValue:
 
 
 def answered(table: Mapping[str, Param]) -> dict[str, Shape]:
-    """What an answer may hold for each option."""
+    """The shape of each option in an answer."""
     return {name: NUMBER if one.type == "integer" else OPTION for name, one in table.items()}
 
 
 def from_answer(param: Param, value: Any) -> OptionValue:
-    """A value as Proxmox VE answered it; what cannot be understood stays as it is."""
+    """A value from an answer of Proxmox VE; one that cannot be parsed stays as it is."""
     if isinstance(value, Mapping):
         value = _assignments(value)
     return _normal(param, value if isinstance(value, list) else _text(value))
 
 
 def to_param(param: Param, value: OptionValue) -> str | tuple[str, ...]:
-    """A value as it is sent: repeated for an array, else one text."""
+    """A value as it is sent: repeated for an array, else one string."""
     return value if param.type == "array" else _joined(value)
 
 
 def to_toml(param: Param, value: OptionValue) -> Any:
-    """The reverse of `from_toml`, as people write it; what PVE would refuse stays text."""
+    """The reverse of `from_toml`, as people write it; values that PVE would refuse stay strings."""
     if not isinstance(value, str):
         return list(value)
     if param.type == "boolean":
@@ -178,7 +178,7 @@ def given_secrets(table: TomlTable, names: Iterable[str]) -> dict[str, SecretRef
 
 
 class KeepTable(TomlTable):
-    """Which backups stay, as in `keep = { last = 3, weekly = 2 }`."""
+    """Retention of backups, as in `keep = { last = 3, weekly = 2 }`."""
 
     all: bool | None = Field(default=None, description="keep every backup; excludes the others")
     last: int | None = Field(default=None, ge=0)
@@ -191,7 +191,7 @@ class KeepTable(TomlTable):
     @model_validator(mode="after")
     def _consistent(self) -> KeepTable:
         if not self.model_fields_set:
-            raise InvalidValue("an empty table keeps nothing in particular", "write { all = true }")
+            raise InvalidValue("keep is empty", "write { all = true } to keep every backup")
         self.rules()
         return self
 
@@ -205,7 +205,7 @@ KEEP = Param(format="prune-backups", optional=True)
 
 
 def keep_to_toml(value: OptionValue) -> dict[str, Any] | str:
-    """The reverse of `KeepTable.rules`; text where these are no rules."""
+    """The reverse of `KeepTable.rules`; the string itself if it has no valid rules."""
     table: dict[str, Any] | str = to_toml(KEEP, value)
     if isinstance(table, str):
         return table
@@ -234,7 +234,7 @@ def _toml_type(param: Param) -> Any:
 
 
 def _written(param: Param, value: Any) -> Any:
-    """A TOML value in the shape that PVE knows."""
+    """A TOML value in the shape that PVE expects."""
     if isinstance(value, Mapping):
         named = {key.replace("_", "-"): text for key, text in value.items()}
         return _assignments(named)
@@ -269,7 +269,7 @@ def _normal_property(param: Param, text: str) -> str:
 
 
 def keep_rules(values: Mapping[str, str]) -> str:
-    """Retention in normal form: what counts nothing is left out, and nothing at all keeps all."""
+    """Retention in normal form: zero counts are left out, and no counts at all keep everything."""
     counted = {name: value for name, value in values.items() if int(value)}
     return render_properties("prune-backups", counted or {"keep-all": "1"}) if values else ""
 

@@ -25,21 +25,21 @@ _ROW = Fields(
     ),
 )
 ANSWERS: Mapping[str, Shape] = {"/cluster/resources": Rows(_ROW)}
-"""What it looks like."""
+"""The shape of its answer."""
 
 Wanted = Mapping[str, frozenset[str]]
-"""Kind -> ids for which more than the lists must be read."""
+"""Kind -> IDs that must be read in detail, not only from lists."""
 
 EVERYTHING = frozenset({"*"})
-"""All ids of a kind."""
+"""All IDs of a kind."""
 
 
 def read_state(
     api: Api, names: Iterable[str], wanted: Wanted, beside: Iterable[Request] = ()
 ) -> tuple[dict[Address, Spec], dict[Request, Any]]:
-    """The objects of the named kinds, and all answers, those to the requests `beside` included.
+    """The objects of the named kinds, and all answers, including those to the requests `beside`.
 
-    Two rounds: the lists of all kinds, then what only single objects tell. Raises what `Api.get`
+    Two rounds: the lists of all kinds, then details of single objects. Raises what `Api.get`
     raises.
     """
     kinds = [kind for name, kind in all_kinds().items() if name in set(names)]

@@ -1,4 +1,4 @@
-"""Changes that Proxmox VE can only do by deleting an object and making it again."""
+"""Changes that require Proxmox VE to delete and recreate an object."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.spec import State
 
 SHOWN = 5
-"""How many of the objects that are taken away and put back are named."""
+"""Number of removed and restored objects that are named."""
 
 
 def as_replacement(change: Change) -> tuple[Change, Change]:
-    """The deletion and the creation."""
+    """The change as a deletion and a creation."""
     return change._replace(after=None), change._replace(before=None)
 
 
 def replacement(change: Change, live: State, fixed: Sequence[str], lost: str = "") -> Finding:
-    """Refuses a replacement unless it is allowed by name, and says what it touches besides.
+    """Refuse a replacement unless it is allowed by name, and say what else it affects.
 
-    `fixed`: the options that cannot be changed in place; `lost`: what is gone afterwards.
+    `fixed`: options that cannot be changed in place; `lost`: what is lost by it.
     """
     kind = kind_of(change.address)
     if change.address.id in kind.reads.builtin_ids:
         return Finding(
             "BUILT_IN",
             Severity.ERROR,
-            f"{change.address} belongs to Proxmox VE itself, which makes it again with its own "
-            f"values as soon as it is deleted: {', '.join(fixed)} cannot be changed",
-            hint="leave that as it is, and declare another object with what you want",
+            f"{change.address} is built in, and Proxmox VE recreates it with its own values when "
+            f"it is deleted: {', '.join(fixed)} cannot be changed",
+            hint="keep its values, and declare another object with yours",
             address=change.address,
         )
     drops = kind.links.silently_deletes
@@ -49,7 +49,7 @@ def replacement(change: Change, live: State, fixed: Sequence[str], lost: str = "
     if lost:
         message += f", and Proxmox VE would drop {lost}"
     if named:
-        message += f"; what hangs on it is taken away before and put back: {shown}"
+        message += f"; its dependents are removed before and restored after: {shown}"
     flag = f"REPLACE={change.address}"
     return Finding(
         "REPLACE",

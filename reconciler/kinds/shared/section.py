@@ -1,4 +1,4 @@
-"""What may be done with the options of one section type: rules that storages and realms share."""
+"""Rules for the options of a section type, shared by storages and realms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check_options(section: SectionType, given: Mapping[str, OptionValue]) -> Non
     for name, value in given.items():
         if name not in section:
             likely = did_you_mean(toml_name(name), map(toml_name, section.names))
-            text = f"type {section.name} has no option {toml_name(name)}"
+            text = f"type {section.name} does not support the option {toml_name(name)}"
             raise InvalidValue(text, likely)
         if name in section.required and value in EMPTY:
             raise ValueError(f"{toml_name(name)} must not be empty: type {section.name} needs it")
@@ -38,7 +38,9 @@ def check_unset(section: SectionType, unset: Iterable[str]) -> None:
     """Raises ValueError for an option that cannot be cleared."""
     for name in unset:
         if name not in section:
-            raise ValueError(f"type {section.name} has no option {toml_name(name)} to unset")
+            raise ValueError(
+                f"{toml_name(name)} cannot be unset: type {section.name} does not support it"
+            )
         if name in section.required:
             raise ValueError(f"{toml_name(name)} cannot be unset: type {section.name} needs it")
         if name in section.fixed:
@@ -48,7 +50,7 @@ def check_unset(section: SectionType, unset: Iterable[str]) -> None:
 def without_defaults(
     values: Mapping[str, OptionValue], table: Mapping[str, Param], true_by_default: frozenset[str]
 ) -> dict[str, OptionValue]:
-    """Without empty values, and without booleans that say what an absent one says."""
+    """Without empty values, and without booleans that equal the default."""
     return {
         name: value
         for name, value in values.items()
@@ -73,7 +75,7 @@ def put_params(
     after: Mapping[str, OptionValue],
     table: Mapping[str, Param],
 ) -> tuple[dict[str, Value], tuple[str, ...]]:
-    """What a PUT sets, and the names that it deletes; both sorted."""
+    """The options that a PUT sets, and the names that it deletes; both sorted."""
     changed: dict[str, Value] = {
         name: to_param(table[name], after[name])
         for name in sorted(after)

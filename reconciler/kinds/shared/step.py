@@ -1,4 +1,4 @@
-"""Steps from requests, and whether a step that was read back is what its changes give."""
+"""Build steps from requests, and verify that a loaded step matches its changes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def step_of(kind: Kind[Any], request: Request, carried: Sequence[Change]) -> Ste
 
 
 def misfit(step: Step) -> str:
-    """What in a step is not what its changes give, in a few words; "" where all of it is.
+    """How a step deviates from its changes, in a few words; "" if it does not.
 
-    A step from a file is sent only when this is empty: it must do what it shows.
+    A step from a file is sent only if this is empty: it must do what it shows.
     """
     if not step.changes:
         return "it carries no change"
@@ -44,13 +44,13 @@ def misfit(step: Step) -> str:
 
 
 def _difference(step: Step, right: Step) -> str:
-    """What differs from what is right; a file keeps no order of parameters."""
+    """How a step differs from the right one; files do not preserve the order of parameters."""
     if right.request.to_json() != step.request.to_json():
         return "its request sends something else than its changes need"
     if right.sink != step.sink:
         return f"its secret goes to {step.sink or 'nowhere'}, not to {right.sink or 'nowhere'}"
     if (right.undo, right.lock) != (step.undo, step.lock):
-        return "it is said to be taken back otherwise than it is"
+        return "its rollback is not the one that its changes need"
     return ""
 
 
@@ -64,21 +64,21 @@ def concerned(changes: Sequence[Change]) -> tuple[Address, ...]:
 
 
 def unseen(plan: Plan) -> str:
-    """What a saved plan leaves out of the objects that it was made from; "" for nothing."""
+    """What a saved plan lacks of the objects that it was made from, in words; "" for nothing."""
     seen = dict(plan.seen)
     missing = [address for address in concerned(plan.changes) if address not in seen]
     if missing:
-        return f"it does not say how {missing[0]} was"
+        return f"it lacks the state of {missing[0]}"
     first: set[Address] = set()
     for change in plan.changes:
         if change.address not in first and change.before != seen[change.address]:
-            return f"it begins with another {change.address} than it was made from"
+            return f"it starts from a different {change.address} than it was made from"
         first.add(change.address)
     return ""
 
 
 def secrets_of(spec: Spec | None) -> Iterator[SecretRef | SecretSink]:
-    """Every place from which this object takes a secret, or to which it delivers one."""
+    """Every place from which this object reads a secret, or in which it stores one."""
     yield from () if spec is None else _secrets_in(spec)
 
 

@@ -1,7 +1,7 @@
-"""Storages and their scope (/storage): what they hold, on which nodes, what is kept.
+"""Storages (/storage): content, nodes and retention.
 
-Only the options that a table gives are managed, the others are left alone; `unset` clears. With
-`type` a missing storage is created.
+Only the options that a table gives are managed; `unset` clears one. With `type` a missing storage
+is created.
 """
 
 from __future__ import annotations
@@ -85,11 +85,11 @@ def _parse(answers: Answers) -> Iterable[tuple[str, StorageSpec]]:
 
 
 def _merge_with_live(declared: StorageSpec, live: StorageSpec | None) -> StorageSpec:
-    """Raises ValueError for what cannot be done with a storage of the live type."""
+    """Raises ValueError for options that the live storage's type does not support."""
     given = dict(declared.options)
     kind = declared.type or (live.type if live else "")
     if not kind:
-        raise InvalidValue("the storage does not exist", "give it a type and it will be created")
+        raise InvalidValue("the storage does not exist", "give it a type to create it")
     if kind in STORAGE_TYPES:
         check_type(kind, given, declared.unset, dict(declared.secrets))
     chosen = declared.own_path and kind in STORAGE_TYPES and STORAGE_TYPES[kind].mounted
@@ -130,7 +130,7 @@ def _as_read(spec: StorageSpec) -> StorageSpec:
 
 
 def _completed(sent: StorageSpec, live: StorageSpec) -> StorageSpec:
-    """With the mount point of a pool and the like, which the plugin finds out itself."""
+    """With options that the plugin sets itself, such as the mount point of a pool."""
     kind = STORAGE_TYPES.get(sent.type)
     if kind is None or live.type != sent.type:
         return sent
@@ -149,7 +149,7 @@ def _with_sent(spec: StorageSpec, secrets: Mapping[str, SecretRef]) -> StorageSp
 
 
 def _references(name: str, spec: StorageSpec) -> Iterable[Address]:
-    """An LVM storage may lie on a volume of another one."""
+    """An LVM storage may be based on a volume of another one."""
     base = dict(spec.options).get("base")
     if isinstance(base, str) and base.partition(":")[0] != name:
         yield Address("storage", base.partition(":")[0])
@@ -182,9 +182,9 @@ def _check_change(change: Change, live: State) -> Iterable[Finding]:
         yield Finding(
             "VOLUMES_STAY",
             Severity.WARNING,
-            f"what lies on {change.address} stays where it is, and Proxmox VE does not know it any "
-            "more: disks of guests, backups, images",
-            hint="move the disks away first, or make sure that nothing is on it: pvesm list "
+            f"the data on {change.address} stays, but Proxmox VE no longer knows it: guest disks, "
+            "backups, images",
+            hint="move the disks first, or make sure that the storage is empty: pvesm list "
             f"{change.address.id}",
             address=change.address,
         )
@@ -211,7 +211,7 @@ def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change
 
 
 def _put(before: StorageSpec, after: StorageSpec) -> dict[str, Value]:
-    """Empty when nothing can be sent: a secret cannot be given back."""
+    """Empty when nothing can be sent: a secret cannot be restored."""
     params, deleted = put_params(dict(before.options), dict(after.options), STORAGE_OPTIONS)
     known = dict(before.secrets)
     params.update({name: ref for name, ref in after.secrets if known.get(name) != ref})
@@ -222,7 +222,7 @@ def _put(before: StorageSpec, after: StorageSpec) -> dict[str, Value]:
 
 
 def _has_secret(spec: Spec | None) -> bool:
-    """Whether PVE keeps something for the storage that it never gives away."""
+    """Whether PVE holds a secret of the storage that cannot be read."""
     if not isinstance(spec, StorageSpec) or spec.type not in STORAGE_TYPES:
         return True
     if spec.held or spec.secrets or spec.type in {"esxi", "pbs"}:
@@ -234,7 +234,7 @@ def _has_secret(spec: Spec | None) -> bool:
 
 
 def _undo(change: Change) -> Undo:
-    """Passwords and keys cannot be read, so they do not come back."""
+    """Passwords and keys cannot be read, so they cannot be restored."""
     before, after = change.before, change.after
     if not isinstance(after, StorageSpec):
         return Undo.NONE if _has_secret(before) else Undo.FULL
@@ -264,7 +264,7 @@ def _check_declared(
         yield Finding(
             "IGNORED_OPTION",
             Severity.WARNING,
-            f"Proxmox VE drops {toml_name(option)} of storage {name}: it is there on every node",
+            f"Proxmox VE drops {toml_name(option)} of storage {name}, which exists on every node",
             hint=f"remove {toml_name(option)}",
             address=Address("storage", name),
         )

@@ -1,4 +1,4 @@
-"""[storage.NAME]: what a table may say, per type of storage, and its normal form."""
+"""[storage.NAME]: its fields per type of storage, and its normal form."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from reconciler.text.suggest import did_you_mean
 
 SENSITIVE = names(secret_names(STORAGE_OPTIONS))
 SHOWN_AS_SET = secret_names(STORAGE_OPTIONS, Secrecy.PRESENCE)
-"""Secrets of which PVE shows that they are there (PBSPlugin.pm, on_add_hook)."""
+"""Secrets whose presence PVE shows (PBSPlugin.pm, on_add_hook)."""
 
 _PATH = re.compile(r"/[-/a-zA-Z0-9_.@]+")
 _PLAIN = tuple(
@@ -53,10 +53,10 @@ _UNSETTABLE = {toml_name(name): name for name in STORAGE_OPTIONS} | {"keep": "pr
 class StorageSpec(Spec):
     """`options` by PVE's names, in normal form; booleans that equal PVE's default are left out.
 
-    `held`: secrets that PVE shows to be set. `secrets`: those to send. A declared spec may lack
-    `type`, holds defaults where they are declared, names in `unset` what is to be cleared and in
-    `ignored` what PVE drops for this storage. `own_path`: its path is the one that PVE chooses
-    itself where it mounts the storage; a live spec leaves it out.
+    `held`: secrets that are set in PVE. `secrets`: those to send. A declared spec may lack
+    `type`, and holds defaults where they are declared; `unset` names options to clear, `ignored`
+    those that PVE drops for this storage. `own_path`: its path is the mount point that PVE chooses;
+    a live spec leaves it out.
     """
 
     option_table: ClassVar[ParameterTable] = STORAGE_OPTIONS
@@ -94,18 +94,18 @@ class _StorageTable(TomlTable):
     """[storage.NAME]"""
 
     instead: ClassVar[Mapping[str, str]] = {
-        "maxfiles": "it is gone in Proxmox VE 9; write keep = { last = N }",
-        "prune_backups": "retention stands in keep = { last = N, weekly = N }",
+        "maxfiles": "removed in Proxmox VE 9; write keep = { last = N }",
+        "prune_backups": "write keep = { last = N, weekly = N }",
     }
     keep: Annotated[KeepTable | None, KEEP_RULE] = Field(
-        default=None, description="which backups stay"
+        default=None, description="retention: how many backups to keep"
     )
     unset: Unset = Field(default=[], description=UNSET)
 
 
 _TYPE: Any = (
     Annotated[Literal[tuple(STORAGE_TYPES)] | None, FILE],
-    Field(default=None, description="with it, a missing storage is created"),
+    Field(default=None, description="type of the storage; if given, a missing storage is created"),
 )
 StorageTable = table_model(
     create_model("StorageTable", __base__=_StorageTable, __doc__=_StorageTable.__doc__, type=_TYPE),
@@ -116,7 +116,7 @@ StorageTable = table_model(
 
 
 def check_name(name: str, parent: str) -> None:
-    """Raises ValueError for what cannot be the id of a storage."""
+    """Raises ValueError for an invalid storage ID."""
     del parent
     complaint = check_format("pve-storage-id", name)
     if complaint:
@@ -124,13 +124,13 @@ def check_name(name: str, parent: str) -> None:
 
 
 def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
-    """One storage; raises ValueError for what does not fit its type."""
+    """One storage; raises ValueError for options that do not fit its type."""
     del parent
     given = given_options(table, _PLAIN)
     if table.keep is not None:
         given["prune-backups"] = table.keep.rules()
     if given.get("content") == ():
-        raise InvalidValue("content must name something", '["none"] takes everything away')
+        raise InvalidValue("content must not be empty", 'write ["none"] for no content')
     unset = {_unsettable(option) for option in table.unset}
     for option in sorted(unset & given.keys()):
         raise ValueError(f"{toml_name(option)} is given and unset at the same time")
@@ -156,7 +156,7 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
 def check_type(
     kind: str, given: Mapping[str, OptionValue], unset: Iterable[str], secrets: Iterable[str]
 ) -> None:
-    """Raises ValueError for what a storage of this type cannot have."""
+    """Raises ValueError for options that a storage of this type cannot have."""
     section = STORAGE_TYPES[kind].section
     check_options(section, {**given, **dict.fromkeys(secrets, "set")})
     check_unset(section, unset)
@@ -164,10 +164,10 @@ def check_type(
     for override in given.get("content-dirs", ()):
         what = override.partition("=")[0]
         if what not in STORAGE_TYPES[kind].content:
-            raise ValueError(f"type {kind} holds no {what}, so it needs no folder for it")
+            raise ValueError(f"type {kind} does not hold {what}, so it needs no folder for it")
     image = given.get("format", "")
     if image not in EMPTY and image not in STORAGE_TYPES[kind].formats:
-        raise ValueError(f"type {kind} has no image format {image}")
+        raise ValueError(f"type {kind} does not support the image format {image}")
     path = given.get("path")
     if STORAGE_TYPES[kind].folder and path is not None and not _PATH.fullmatch(str(path)):
         raise ValueError(f"illegal path for directory storage: {path}")
@@ -178,7 +178,7 @@ def check_type(
 
 
 def check_secrets(kind: str, secrets: Iterable[str]) -> None:
-    """Raises ValueError when a storage of this type cannot be made for want of a secret."""
+    """Raises ValueError if a required secret for a new storage is missing."""
     section = STORAGE_TYPES[kind].section
     needed = {"password"} if kind == "esxi" else section.required & section.sensitive
     if "master-pubkey" in secrets:
@@ -190,10 +190,9 @@ def check_secrets(kind: str, secrets: Iterable[str]) -> None:
 
 
 def normal(name: str, kind: str, values: Mapping[str, OptionValue]) -> Options:
-    """The options of a storage, without what PVE sets by itself; content is always there.
+    """The options of a storage, without those that PVE sets itself; content is always included.
 
-    What `create-base-path` is by default is what the older `mkdir` says (Plugin.pm,
-    `config_aware_base_mkdir`).
+    `create-base-path` defaults to the older `mkdir` (Plugin.pm, `config_aware_base_mkdir`).
     """
     found = without_defaults(values, STORAGE_OPTIONS, STORAGE_TRUE_BY_DEFAULT)
     if values.get("mkdir") == "0" and values.get("create-base-path"):
@@ -230,7 +229,7 @@ def _check_new(
     unset: Iterable[str],
     secrets: Mapping[str, SecretRef],
 ) -> None:
-    """A required secret is only needed when the storage is made, so an import can do without."""
+    """A required secret is only needed to create the storage, so an import works without it."""
     check_type(kind, given, unset, secrets)
     chosen = {"path"} if STORAGE_TYPES[kind].mounted else set()
     section = STORAGE_TYPES[kind].section
@@ -238,7 +237,7 @@ def _check_new(
 
 
 def _check_content(kind: str, content: OptionValue) -> None:
-    """PVE drops unsupported content in silence as long as some is left (Plugin.pm)."""
+    """PVE silently drops unsupported content as long as some remains (Plugin.pm)."""
     for what in content:
         if what not in STORAGE_TYPES[kind].content:
             raise ValueError(f"storage does not support content type '{what}' (type {kind})")
@@ -254,5 +253,5 @@ def _unsettable(option: str) -> str:
         raise InvalidValue(text, likely)
     name = _UNSETTABLE[option]
     if name in SENSITIVE and name not in SHOWN_AS_SET:
-        raise ValueError(f"{option} cannot be unset: nobody can see whether it is there")
+        raise ValueError(f"{option} cannot be unset: it cannot be read back")
     return name

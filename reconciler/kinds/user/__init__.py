@@ -53,7 +53,7 @@ _OF_A_USER: dict[str, Shape] = {"enable": FLAG, "expire": COUNT, "groups": LIST}
 _OF_A_USER |= {"tokens": Rows(_TOKEN), **dict.fromkeys(_TEXTS, TEXT)}
 _USER = Fields({"userid": ID}, _OF_A_USER)
 ANSWERS = {"/access/users": Rows(_USER)}
-"""Of the one request that tells of users and tokens."""
+"""Shape of the answer that lists users and tokens."""
 
 
 def _parse(answers: Answers) -> Iterable[tuple[str, UserSpec]]:
@@ -118,7 +118,7 @@ def _without(name: str, spec: UserSpec, gone: Address) -> UserSpec | None:
 
 
 def _rename(name: str, spec: UserSpec, old: Address, new: Address) -> tuple[str, UserSpec] | None:
-    """The realm is part of the name and stays."""
+    """The realm is part of the name and cannot change."""
     if old.kind != "group":
         return None
     groups = names(new.id if group == old.id else group for group in spec.groups)
@@ -142,7 +142,7 @@ _ABSENT = _params(UserSpec())
 
 
 def _sendable(spec: UserSpec) -> dict[str, Value]:
-    """Without keys of which only the fingerprint is known."""
+    """Without keys known only by fingerprint."""
     params = _params(spec)
     if str(params["keys"]).startswith(FINGERPRINT):
         del params["keys"]
@@ -166,7 +166,7 @@ def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change
 
 
 def _undo(change: Change) -> Undo:
-    """A deleted account is made again, but passwords and second factors cannot be read."""
+    """A deleted account can be recreated, but not its password and second factors."""
     before, after = change.before, change.after
     if not isinstance(before, UserSpec):
         return Undo.FULL
@@ -177,7 +177,7 @@ def _undo(change: Change) -> Undo:
 
 
 def _sent_secrets(spec: UserSpec) -> Mapping[str, SecretRef]:
-    """Only at creation: PVE lets no token change a password."""
+    """Only at creation: PVE does not let a token change a password."""
     return {} if spec.password is None else {"password": spec.password}
 
 
@@ -188,8 +188,8 @@ def _partial_states(change: Change) -> Iterable[UserSpec]:
 
 
 def _check_change(change: Change, live: State) -> Iterable[Finding]:
-    """A directory keeps the passwords of its users itself (Auth plugins, `store_password`), and a
-    realm may take names that differ in case for one (User.pm, `create_user`)."""
+    """A directory stores its users' passwords itself (Auth plugins, `store_password`), and a realm
+    may ignore the case of names (User.pm, `create_user`)."""
     name, after = change.address.id, change.after
     if change.before is not None or not isinstance(after, UserSpec):
         return
@@ -201,9 +201,9 @@ def _check_change(change: Change, live: State) -> Iterable[Finding]:
         yield Finding(
             "PASSWORD_REFUSED",
             Severity.ERROR,
-            f"{change.address} cannot be made with a password: its realm is of type {kind}, and "
-            "the passwords of such a realm are not kept by Proxmox VE",
-            hint="delete password from its table",
+            f"{change.address} cannot be created with a password: Proxmox VE does not store "
+            f"passwords of realms of type {kind}",
+            hint="remove password from its table",
             address=change.address,
         )
 
@@ -215,17 +215,17 @@ def _same_user(address: Address, live: State) -> Iterable[Finding]:
             yield Finding(
                 "SAME_USER",
                 Severity.ERROR,
-                f"{address} cannot be made: its realm ignores case, and {other} is the same user",
-                hint=f"call it {other.id}",
+                f"{address} cannot be created: its realm ignores case, so {other} is the same user",
+                hint=f"name it {other.id}",
                 address=address,
             )
 
 
 def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
-    """User.pm: Realm.AllocateUser to make and delete, and `userid-group`.
+    """User.pm: Realm.AllocateUser to create and delete, and `userid-group`.
 
-    That is User.Modify on /access/groups, or on a group of the user; and then also on each group
-    that the request names, without which PVE lets nobody make or change a user in that way.
+    That is User.Modify on /access/groups, or on a group of the user; in the second case also on
+    each group that the request names.
     """
     name, before, after = change.address.id, change.before, change.after
     if before is None or after is None:

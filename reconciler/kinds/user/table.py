@@ -26,21 +26,21 @@ from reconciler.pve.parameter_check import check_format
 from reconciler.pve.schema import Secrecy
 
 SET_ELSEWHERE = "x"
-"""What PVE answers for `keys` when the second factors stand in priv/tfa.cfg."""
+"""The value of `keys` in answers if the second factors are in priv/tfa.cfg."""
 FINGERPRINT = "sha256:"
 
 
 def keys_fingerprint(keys: str) -> str:
-    """What is known of `keys` in the cluster: old realms keep secrets of second factors there."""
+    """`keys` as read from the cluster: old realms keep secrets of second factors there."""
     if keys in {"", SET_ELSEWHERE} or keys.startswith(FINGERPRINT):
         return keys
     return FINGERPRINT + hashlib.sha256(keys.encode()).hexdigest()
 
 
 class UserSpec(Spec):
-    """`keys` (second factors) is None where left alone, and a fingerprint of what is live.
+    """`keys` (second factors): None if not managed, a fingerprint in live specs.
 
-    `password` only counts at creation.
+    `password` applies only at creation.
     """
 
     enabled: bool = True
@@ -68,7 +68,7 @@ class UserTable(TomlTable):
     """[user."NAME@REALM"]"""
 
     enabled: Annotated[bool, WATCHED] = Field(
-        default=True, description="false: cannot log in, nor can the tokens"
+        default=True, description="false: neither the user nor its tokens can log in"
     )
     expires: Annotated[Expiry, WATCHED] = Field(
         default=0, description="date from which the account is refused"
@@ -82,20 +82,20 @@ class UserTable(TomlTable):
     )
     keys: Annotated[_Keys | None, LEFT] = Field(default=None, description="ids of Yubikeys")
     password: Annotated[SecretRef | None, FILE] = Field(
-        default=None, description="by reference; sent when the user is created, never again"
+        default=None, description="by reference; sent only when the user is created"
     )
 
 
 def check_name(name: str, parent: str) -> None:
     del parent
     if "@" not in name:
-        raise InvalidValue(f"user '{name}' names no realm", f"write {name}@pve or {name}@pam")
+        raise InvalidValue(f"user '{name}' has no realm", f"write {name}@pve or {name}@pam")
     if not USER.fullmatch(name):
         raise InvalidValue(
-            f"'{name}' is not a valid user ID", "write NAME@REALM, without blanks, ':' and '/'"
+            f"'{name}' is not a valid user ID", "write NAME@REALM, without whitespace, ':' and '/'"
         )
     if len(name) > 64:
-        raise InvalidValue(f"user id '{name}' is longer than 64 characters", "shorten it")
+        raise InvalidValue(f"user ID '{name}' is longer than 64 characters", "shorten it")
 
 
 def declare(name: str, parent: str, table: UserTable) -> Iterable[Declaration]:

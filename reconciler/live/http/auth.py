@@ -79,7 +79,7 @@ def clean_secret(actor: str, secret: str) -> str:
         )
     if "!" in actor and not re.fullmatch(r"[!-~]+", secret):
         raise AuthenticationFailed(
-            f"the token secret of {actor} holds blanks or other signs that no secret has",
+            f"the token secret of {actor} contains whitespace or other invalid characters",
             hint="Proxmox VE's secrets look like 01234567-89ab-cdef-0123-456789abcdef",
         )
     return secret

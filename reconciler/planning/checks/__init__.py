@@ -1,4 +1,4 @@
-"""Checks of a plan: what forbids it, or must be known before it is applied.
+"""Checks of a plan: reasons to refuse it, and warnings about it.
 
 Each module here with a `check` is one: (PlanContext) -> findings, never exceptions.
 """

@@ -1,4 +1,4 @@
-"""Refusals, and what an operator allows by name."""
+"""Refusals that an operator may allow by name."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def refusal(code: str, message: str, flag: str, address: Address | None = None) 
 
 
 def allow(findings: Iterable[Finding], allowed: Sequence[str]) -> Iterable[Finding]:
-    """Turn refusals that the operator allows by name into warnings that say so.
+    """Downgrade refusals that the operator allows by name to warnings.
 
-    What is allowed and not found is said: the name may be misspelt, and the refusal still stands.
+    An unused flag is reported: it may be misspelt while the refusal still applies.
     """
     unused = dict.fromkeys(allowed)
     refusals = []
@@ -34,13 +34,13 @@ def allow(findings: Iterable[Finding], allowed: Sequence[str]) -> Iterable[Findi
             refusals += [finding.allow] if finding.allow else []
             yield finding
     for given in unused:
-        hint = did_you_mean(given, refusals) or "take it out; a refusal names the flag it needs"
+        hint = did_you_mean(given, refusals) or "remove it; a refusal names the flag it needs"
         message = f"--allow '{given}' matches nothing in this plan"
         yield Finding("UNUSED_ALLOW", Severity.WARNING, message, hint)
 
 
 def passed(findings: Iterable[Finding], allowed: Sequence[str]) -> tuple[str, ...]:
-    """The exact flags of the refusals that `allowed` lets pass, sorted."""
+    """The exact flags of the refusals that `allowed` permits, sorted."""
     flags = {finding.allow for finding in findings if finding.allow}
     return tuple(sorted(flag for flag in flags if any(_matches(flag, given) for given in allowed)))
 

@@ -44,7 +44,7 @@ def expected_calls(
     for one, who, why, answer in found:
         ways = for_missing(table, who, answer.missing) if one.status != REFUSED else ()
         lines = [line for way in ways for line in pveum(way)]
-        hint = "\n".join(["what would give it:", *lines]) if lines and "missing" in why else ""
+        hint = "\n".join(["to grant it:", *lines]) if lines and "missing" in why else ""
         yield _finding(one, f"expectation: {who}, {one.title}: {why}", hint)
 
 

@@ -1,4 +1,4 @@
-"""Configuration files that would outgrow what the cluster file system accepts."""
+"""Configuration files that would exceed the size limit of the cluster file system."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
 
 
 def capacity(planned: State) -> Iterable[Finding]:
-    """Files that would outgrow what pmxcfs accepts."""
+    """Files that would exceed the size limit of pmxcfs."""
     sizes: Counter[str] = Counter()
     objects: dict[str, list[tuple[str, Spec]]] = {name: [] for name in all_kinds()}
     for address, spec in planned.items():

@@ -1,4 +1,4 @@
-"""What a check may look at: a plan with its two sides, before anybody has seen it."""
+"""What a check may look at: the plan with the state before and after it."""
 
 from __future__ import annotations
 

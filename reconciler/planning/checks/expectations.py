@@ -20,7 +20,7 @@ from reconciler.pve.acl_paths import UNNAMED
 from reconciler.text.humanize import in_prose
 
 SHOWN = 20
-"""For how many paths the commands are written out."""
+"""Number of paths for which commands are written out."""
 
 _OTHERS = {path: f"anything else below {path.rpartition('/')[0]}" for path in UNNAMED}
 
@@ -39,11 +39,11 @@ def expectations(
     *,
     complete: bool = True,
 ) -> Iterable[Finding]:
-    """One finding per failure, with the entry that breaks it or the commands that would mend it,
-    in the order in which findings are shown.
+    """One finding per failure, with the entry that breaks it or the commands that would fix it,
+    in display order.
 
-    `complete`: the table shows the whole cluster. Without that only what entries give to somebody
-    who should not have it is a failure, since what somebody lacks may be granted elsewhere.
+    `complete`: the table shows the whole cluster. Otherwise only excess access is a failure, since
+    missing access may be granted by entries that are not shown.
     """
     trial = table.copy()
     for finding, failure in sorted(
@@ -76,13 +76,15 @@ def _message(failure: FailedExpectation) -> str:
 
 
 def _hint(failure: FailedExpectation, trial: AccessTable) -> str:
-    """`trial` is changed as the commands would change the cluster: each counts on those before."""
+    """`trial` is changed as the commands would change the cluster: each builds on those before."""
     if failure.broken is BrokenPart.UNKNOWN:
-        return "correct the name, or take it out"
+        return "correct the name, or remove it"
     if failure.broken is BrokenPart.CAN:
         given = [entry_text(entry) for entry in failure.entries]
         return (
-            f"given by {in_prose(given)}" if given else "root@pam may do everything; name it in but"
+            f"given by {in_prose(given)}"
+            if given
+            else "root@pam may do everything; add it to `but`"
         )
     (who,) = failure.principals
     if failure.login is not Login.ACTIVE:
@@ -97,10 +99,10 @@ def _hint(failure: FailedExpectation, trial: AccessTable) -> str:
     if left > 0:
         lines.append(f"and likewise on {left:,} more paths, or grant it once further up")
     if not lines and failure.privilege in privileges(trial, who, failure.paths[0]):
-        return "what the findings before name gives this as well"
+        return "the commands of the findings above grant this as well"
     if not lines:
-        return "no grant on that path would give it"
-    return "\n".join(["what would give it:", *lines])
+        return "no grant on that path would provide it"
+    return "\n".join(["to grant it:", *lines])
 
 
 def _address(failure: FailedExpectation) -> Address | None:

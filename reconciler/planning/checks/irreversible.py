@@ -1,4 +1,4 @@
-"""Changes that no rollback undoes."""
+"""Changes that cannot be rolled back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
 
 
 def irreversible(steps: Sequence[Step]) -> Iterable[Finding]:
-    """Changes that no rollback brings back; each is to be allowed by name."""
+    """Changes that cannot be rolled back; each must be allowed by name."""
     for step in steps:
         if step.undo is not Undo.NONE:
             continue
@@ -25,7 +25,7 @@ def irreversible(steps: Sequence[Step]) -> Iterable[Finding]:
             if kind_of(change.address).writes.undo(change) is Undo.NONE:
                 yield refusal(
                     "IRREVERSIBLE",
-                    f"{change.action} {change.address} cannot be taken back",
+                    f"{change.action} {change.address} cannot be rolled back",
                     f"irreversible={change.address}",
                     change.address,
                 )

@@ -1,4 +1,4 @@
-"""What a kind itself refuses or says of a change and of the planned state."""
+"""Findings of the kinds themselves about changes and the planned state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
 
 
 def refused_by_kind(changes: Sequence[Change], live: State) -> Iterable[Finding]:
-    """What a kind itself forbids about a change, such as another value of a fixed option."""
+    """Changes that a kind rejects, such as a new value of a fixed option."""
     made = {change.address: change.after for change in changes if change.before is None}
     there = {**live, **{address: spec for address, spec in made.items() if spec is not None}}
     for change in changes:

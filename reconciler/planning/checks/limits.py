@@ -21,8 +21,8 @@ def check(context: PlanContext) -> Iterable[Finding]:
 
 
 def limits(policy: Policy, changes: Sequence[Change], live: State) -> Iterable[Finding]:
-    """Too many deletions of one kind, or changes at all; what only moves, or is put back, is not
-    counted."""
+    """Too many deletions of one kind, or changes in total; moved and restored objects do not
+    count."""
     back = {change.address for change in changes if change.before is None}
     deleted = Counter(
         c.address.kind

@@ -1,4 +1,4 @@
-"""Plans after some prefix of which somebody who must not be locked out would be."""
+"""Reject plans that lock a protected principal out after any step."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
 def lockout(
     policy: Lockout, actor: str, live: AccessTable, steps: Sequence[Step], now: int
 ) -> Iterable[Finding]:
-    """The first loss, as a refusal that names the step and the entries that then decide."""
+    """The first lockout, as a refusal that names the step and the deciding entries."""
     end = live.copy()
     for step in steps:
         apply_delta(end, access_delta(step.changes))
@@ -66,7 +66,7 @@ def lockout(
 def _unprotected(
     policy: Lockout, live: AccessTable, end: AccessTable, now: int, *, changes: bool
 ) -> Iterable[Finding]:
-    """What [lockout] protects must be there, and stay for as long as nobody says otherwise."""
+    """The principals that [lockout] protects must exist, and must not expire."""
     known = {ROOT, *end.users, *end.tokens}
     for who in policy.break_glass:
         if who not in {*known, *live.users, *live.tokens}:
@@ -81,21 +81,21 @@ def _unprotected(
         last = _expires(end, who)
         if last > now and last != _expires(live, who):
             day = datetime.fromtimestamp(last, UTC).date()
-            text = f"break-glass principal {who} could log in until {day} only"
-            yield _refusal(who, text, "leave out its expiry", changes=changes)
+            text = f"break-glass principal {who} could log in only until {day}"
+            yield _refusal(who, text, "remove its expiry", changes=changes)
     there = len(administrators(end, now))
     if there < policy.administrators:
         yield Finding(
             BREAK_GLASS,
             Severity.WARNING,
-            f"[lockout] wants {policy.administrators} administrators, and there would be {there}: "
+            f"[lockout] requires {policy.administrators} administrators; the plan leaves {there} "
             "users who can log in and hold every privilege on /",
             "grant Administrator on / to more users, or correct the number",
         )
 
 
 def _expires(table: AccessTable, who: str) -> int:
-    """The first end of a token or its user; 0 for none."""
+    """The earlier expiry of a token and its user; 0 for none."""
     user = who.partition("!")[0]
     records = (table.users.get(user), table.tokens.get(who))
     return min((one.expires for one in records if one and one.expires), default=0)
@@ -111,7 +111,7 @@ def _refusal(who: str, message: str, hint: str, *, changes: bool) -> Finding:
 
 
 def _ending(actor: str, live: AccessTable, steps: Sequence[Step], now: int) -> Iterable[Finding]:
-    """The acting token may end before the run does, or before it could be taken back."""
+    """The acting token may expire before the run ends, or before a rollback."""
     if not steps or active(live, actor, now + EXPIRY_HORIZON) or not active(live, actor, now):
         return
     end = live.copy()
@@ -122,14 +122,14 @@ def _ending(actor: str, live: AccessTable, steps: Sequence[Step], now: int) -> I
         yield Finding(
             "ACTOR_EXPIRES",
             Severity.WARNING,
-            f"{actor} can log in for less than a day from now: a run that outlasts it could be "
-            "neither finished nor taken back",
-            hint="renew its expiry first, or apply with another token",
+            f"{actor} expires in less than a day: a run that outlasts it could be "
+            "neither finished nor rolled back",
+            hint="extend its expiry first, or apply with another token",
         )
 
 
 def _because(loss: LockoutLoss) -> str:
-    """The entries that decide instead, if there are any."""
+    """The entries that decide instead, if any."""
     if loss.decision is None:
         return ""
     deciding = [
@@ -138,4 +138,4 @@ def _because(loss: LockoutLoss) -> str:
         for one in side.entries
         if one.effect == "decides"
     ]
-    return f"; what decides there is {' and '.join(deciding)}" if deciding else ""
+    return f"; decided there by {' and '.join(deciding)}" if deciding else ""

@@ -1,4 +1,4 @@
-"""Members of groups that no state file names."""
+"""Group members that no state file names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
 def dangling_members(
     changes: Sequence[Change], known: Mapping[str, tuple[str, ...]]
 ) -> Iterable[Finding]:
-    """Users that would be members of more groups than declared as soon as they are made.
+    """New users that would belong to more groups than declared as soon as they are created.
 
     `known`: users that do not exist -> the groups that name them all the same.
     """
@@ -39,22 +39,21 @@ def dangling_members(
             yield Finding(
                 "GHOST_MEMBER",
                 Severity.ERROR,
-                f"{' and '.join(unwanted)} still names {address.id}, which does not exist: once "
-                "made, it would be a member at once and hold what the group holds",
-                hint=f"declare it with groups = [{every}], apply, and take out then what is not "
-                "meant",
+                f"{' and '.join(unwanted)} still lists {address.id}, which does not exist: once "
+                "created, it would be a member at once and hold the group's privileges",
+                hint=f"declare it with groups = [{every}], apply, then remove what is not meant",
                 address=address,
             )
 
 
 def undeclared_members(desired: Desired, planned: State) -> Iterable[Finding]:
-    """Users in declared groups whom no state file names: they hold what the group holds.
+    """Undeclared members of declared groups: they hold the group's privileges.
 
     Members whom a directory copies into a group of its own are the normal case, and so are those of
     a group whose members are additive.
 
-    Only in the mode that leaves such users alone without having been told to: those that are
-    managed authoritatively are changes, and additive mode takes nothing away.
+    Only in the default mode: in authoritative mode they are changes, and additive mode removes
+    nothing.
     """
     manage = desired.policy.managed("user")
     groups = {ref: one for ref, one in desired.objects.items() if ref.kind == "group"}
@@ -87,9 +86,9 @@ def undeclared_members(desired: Desired, planned: State) -> Iterable[Finding]:
         yield Finding(
             UNDECLARED_MEMBER,
             Severity.WARNING,
-            f"{in_prose(members)} {are} of {group.id}, and in no state file",
-            hint="declare the user with its groups, or [[removed]] takes it away; [manage] user = "
-            '{ mode = "authoritative" } takes away all like it, exclude leaves them alone',
+            f"{in_prose(members)} {are} of {group.id}, but not declared",
+            hint="declare the user with its groups, or use [[removed]]; [manage] user = "
+            '{ exclude = ["*@REALM"] } if members come from a directory',
             address=group,
             source=groups[group].source,
         )

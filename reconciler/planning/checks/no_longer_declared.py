@@ -1,4 +1,4 @@
-"""Objects that left the state files and stay in the cluster, since nothing says to delete them."""
+"""Objects no longer declared that stay in the cluster, since nothing declares them removed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.text.humanize import count, listed
 
 NO_LONGER_DECLARED = "NO_LONGER_DECLARED"
 NAMED = 5
-"""Objects that the message names."""
+"""Number of objects that the message names."""
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
@@ -25,10 +25,10 @@ def check(context: PlanContext) -> Iterable[Finding]:
 def no_longer_declared(
     desired: Desired, earlier: Collection[Address], planned: State
 ) -> list[Address]:
-    """What was declared earlier, is not any more, and is there after the plan; ACL entries last.
+    """Objects declared earlier, not any more, that exist after the plan; ACL entries last.
 
-    What `[manage] exclude` names is left alone on purpose, and a table with a mistake in it has not
-    left the files.
+    Leaves out what `[manage] exclude` names, and tables that are still in the files but have a
+    mistake.
     """
     known = {*desired.objects, *desired.removed, *desired.broken}
     left = (
@@ -47,7 +47,7 @@ def tables(left: Iterable[Address]) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    """As in a basic string of TOML."""
+    """Escape for a basic TOML string."""
     plain = text.replace("\\", "\\\\").replace('"', '\\"')
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in plain)
 
@@ -62,7 +62,7 @@ def said(left: Sequence[Address], desired: Desired, since: str) -> Iterable[Find
         f"stay{'s' * one}: {listed([str(address) for address in left], NAMED)}"
     )
     if not desired.objects:
-        message = f"the state files declare nothing any more; {message}"
+        message = f"the state files no longer declare anything; {message}"
     command = f"pvectl removed --since {since}" if since else "pvectl removed"
     kind = left[0].kind
     lines = [

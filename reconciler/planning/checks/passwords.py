@@ -24,6 +24,6 @@ def bad_passwords(changes: Iterable[Change], known: Mapping[Address, str]) -> It
                 PASSWORD_REFUSED,
                 Severity.ERROR,
                 f"the password of {change.address} is refused: {known[change.address]}",
-                hint="give it another one where its table says that the password is",
+                hint="choose another one, in the place that its table names",
                 address=change.address,
             )

@@ -1,4 +1,4 @@
-"""Lint of what is declared, as it will be."""
+"""Lint rules over the declared objects after the plan."""
 
 from __future__ import annotations
 

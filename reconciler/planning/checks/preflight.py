@@ -1,4 +1,4 @@
-"""Whether who applies a plan may do every step of it, as things stand when its turn comes."""
+"""Check that the acting principal is authorised for each step when it runs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from reconciler.planning.checks.context import PlanContext
 MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
 BOOTSTRAP = "`pvectl bootstrap` prints the `pveum` lines that grant what this state needs"
 ALTERNATIVES = 3
-"""How many ways to meet a need are put in words; there is one for each group of a user."""
+"""Number of alternatives that are spelled out; there is one per group of a user."""
 SHOWN = 20
-"""For how many missing privileges the commands are written out; each costs an evaluation."""
+"""Number of missing privileges with commands written out; each costs an evaluation."""
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
@@ -34,10 +34,10 @@ def check(context: PlanContext) -> Iterable[Finding]:
 
 
 def preflight(actor: str, steps: Sequence[Step], live: AccessTable) -> Iterable[Finding]:
-    """Privileges that the steps need and `actor` does not hold then; each is named once.
+    """Privileges that the steps need and `actor` lacks when they run, each once.
 
-    Who may not even take the cluster's lock is there for planning: that is one warning, not an
-    error for each of them. What only taking back would need is a warning, too.
+    An actor that may not even take the cluster lock is meant for planning: one warning instead of
+    an error each. What only a rollback would need is a warning, too.
     """
     if not steps:
         return
@@ -52,16 +52,15 @@ def preflight(actor: str, steps: Sequence[Step], live: AccessTable) -> Iterable[
         yield Finding(
             MISSING_PRIVILEGE,
             Severity.ERROR,
-            f"{actor} may no longer change {address} when its turn comes: an earlier step takes "
-            f"{ways(need)} away",
-            hint="let it keep that, or make two plans of it",
+            f"{actor} will lose {ways(need)}, needed to change {address}, in an earlier step",
+            hint="keep that grant, or apply in two plans",
             address=address,
         )
     for need, address in walk.back.values():
         yield Finding(
             "CANNOT_TAKE_BACK",
             Severity.WARNING,
-            f"{actor} could not take {address} back if a later step failed: {ways(need)} is "
+            f"{actor} could not roll back {address} if a later step failed: {ways(need)} is "
             "missing then",
             hint=BOOTSTRAP,
             address=address,
@@ -69,7 +68,7 @@ def preflight(actor: str, steps: Sequence[Step], live: AccessTable) -> Iterable[
 
 
 _Noted = dict[tuple[tuple[str, str], ...], tuple[Need, Address]]
-"""What would be asked for -> the first need that it would meet, and the object that has it"""
+"""Privilege to ask for -> the first need that it would meet, and the object that needs it"""
 
 
 def _note(into: _Noted, need: Need, address: Address) -> None:
@@ -78,9 +77,9 @@ def _note(into: _Noted, need: Need, address: Address) -> None:
 
 @dataclass
 class _Walk:
-    """Needs that are not met, each with the first object that has it.
+    """Unmet needs, each with the first object that has it.
 
-    `never`: already before the plan; `taken`: only when their turn comes; `back`: for taking back.
+    `never`: before the plan; `taken`: only once the step runs; `back`: only for a rollback.
     """
 
     never: _Noted = field(default_factory=dict)
@@ -116,7 +115,7 @@ def _needed(changes: Iterable[Change], now: AccessTable) -> Iterator[tuple[Need,
 
 
 def holds(table: AccessTable, actor: str, need: Need) -> bool:
-    """Whether `actor` meets `need` in this state; root's tokens count as PVE counts them."""
+    """Whether `actor` meets `need` in this state; root's tokens are treated as PVE treats them."""
     if actor in (ROOT, need.own):
         return True
     return any(all(_has(table, actor, atom, need) for atom in way) for way in need.any_of)
@@ -140,7 +139,7 @@ def _words(atom: tuple[str, str], need: Need) -> str:
 
 
 def _missing(actor: str, lacking: Mapping[Need, Address], live: AccessTable) -> Iterator[Finding]:
-    """In the order in which they are shown, since each counts on the commands before it."""
+    """In display order, since each builds on the commands before it."""
     trial = live.copy()
     messages = {
         need: f"{actor} may not change {address}: {ways(need)} is missing"
@@ -164,14 +163,14 @@ def _plans_only(actor: str, lacking: Sequence[Need], live: AccessTable) -> Findi
     return Finding(
         MISSING_PRIVILEGE,
         Severity.WARNING,
-        f"{actor} can plan this and not apply it: {named} "
+        f"{actor} can plan this but not apply it: {named} "
         f"{'is' if len(lacking) == 1 else 'are'} missing",
         hint=_granting(actor, lacking[0], live.copy()) if len(lacking) == 1 else BOOTSTRAP,
     )
 
 
 def _granting(actor: str, need: Need, trial: AccessTable) -> str:
-    """The commands that give the first way, as far as it is missing, and keep what is there.
+    """Commands that grant what the first alternative lacks, and keep what is there.
 
     `trial` is changed as they would change the cluster.
     """
@@ -180,4 +179,4 @@ def _granting(actor: str, need: Need, trial: AccessTable) -> str:
         for remedy in recommended(trial, actor, path, privilege)[:1]:
             lines += pveum(remedy)
             apply_remediation(trial, remedy)
-    return "\n".join(["what would give it:", *lines]) if lines else BOOTSTRAP
+    return "\n".join(["to grant it:", *lines]) if lines else BOOTSTRAP

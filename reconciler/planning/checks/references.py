@@ -1,4 +1,4 @@
-"""Objects that are named but do not exist."""
+"""References to objects that do not exist."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from reconciler.pve.release import NEWEST
 from reconciler.text.suggest import did_you_mean
 
 MOST_HINTS = 20
-"""For how many unknown names the likely one is looked for; more are no slips of the pen."""
+"""Number of unknown names that get a suggestion; more are not typing errors."""
 
 BESIDE = frozenset(
     {"CONFLICT", "DUPLICATE", "INVALID_VALUE", "MISSING_KEY", "UNKNOWN_KEY", "WRONG_TYPE"}
 )
-"""Mistakes after which it is still known which objects the files mean."""
+"""Mistakes that do not hide which objects the files declare."""
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
@@ -38,7 +38,7 @@ def missing_references(
     objects: Mapping[Address, Declared],
     roles: Collection[str] = NEWEST.roles.keys(),
 ) -> Iterable[Finding]:
-    """Objects that are named but will not be there; `roles`: the cluster's built-in ones."""
+    """References to objects that will not exist; `roles`: the cluster's built-in ones."""
     for _, finding in _missing(changes, planned, objects, roles):
         yield finding
 
@@ -49,9 +49,9 @@ def _missing(
     objects: Mapping[Address, Declared],
     roles: Collection[str],
 ) -> Iterable[tuple[Address, Finding]]:
-    """The object that is not there, and what is to be said about it."""
+    """The missing object, and the finding about it."""
     read = {address.kind for address in planned} | {"role", "group", "user", "token"}
-    """of kinds without a single object it is not known whether they were read"""
+    """a kind without any object may not have been read"""
     likely: dict[Address, str] = {}
     for change in changes:
         if change.after is None:
@@ -69,7 +69,7 @@ def _missing(
                 "NOT_THERE" if tolerated else "UNKNOWN_REFERENCE",
                 Severity.WARNING if tolerated else Severity.ERROR,
                 f"{address} names {ref}, which is neither declared nor in the cluster"
-                + ("; Proxmox VE accepts that in silence" if tolerated else ""),
+                + ("; Proxmox VE accepts that silently" if tolerated else ""),
                 hint=likely[ref],
                 address=address,
                 source=declared.source if declared else None,
@@ -78,8 +78,8 @@ def _missing(
 
 
 def references_beside_mistakes(desired: Desired, live: State) -> Iterable[Finding]:
-    """Objects that are named and neither in the cluster nor in the files, whose mistakes are
-    `desired.findings`; nothing where a mistake may hide objects."""
+    """References to objects neither in the cluster nor in the files; nothing where one of the
+    mistakes, `desired.findings`, may hide objects."""
     errors = [one for one in desired.findings if one.severity is Severity.ERROR]
     if any(one.code not in BESIDE for one in errors):
         return

@@ -22,7 +22,7 @@ from reconciler.pve.release import (
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
-    """Both are warnings: plans are made with the privileges and roles that the cluster has."""
+    """Both are warnings: plans use the privileges and roles that the cluster has."""
     release = context.facts.pve
     if context.facts.release and not is_tested(release):
         yield Finding(
@@ -47,7 +47,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
 
 
 def _lacking(context: PlanContext) -> Iterable[Finding]:
-    """What the files need and this cluster's Proxmox VE does not have."""
+    """What the files need but this cluster's release lacks."""
     for change in context.changes:
         why = _why_not(change, context.facts.pve, context.planned)
         declared = context.desired.objects.get(change.address)
@@ -62,11 +62,11 @@ def _lacking(context: PlanContext) -> Iterable[Finding]:
             )
 
 
-_HOW = "name the cluster's release in [target] release, so that `pvectl validate` tells"
+_HOW = "set [target] release to the cluster's release, so that `pvectl validate` reports it"
 
 
 def _why_not(change: Change, release: Release, planned: State) -> str:
-    """What the release lacks of what the change makes; empty when nothing."""
+    """What the change needs and the release lacks, in words; "" for nothing."""
     after = change.after
     if isinstance(after, RoleSpec):
         before = getattr(change.before, "privileges", ())

@@ -20,7 +20,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
 
 
 def unmatched_targets(targets: Sequence[str], addresses: Collection[Address]) -> Iterable[Finding]:
-    """Targets that fit none of all objects, declared or live: an empty plan would hide the slip."""
+    """Targets that match no declared or live object: an empty plan would hide the mistake."""
     for target in targets:
         if not any(address.matches(target) for address in addresses):
             yield Finding(
@@ -32,7 +32,7 @@ def unmatched_targets(targets: Sequence[str], addresses: Collection[Address]) ->
 
 
 def partial(every: Sequence[Change], chosen: Sequence[Change]) -> Sequence[Finding]:
-    """What `--target` leaves out, first of all what the chosen changes name."""
+    """What `--target` leaves out, references of the targeted changes first."""
     taken = {change.address for change in chosen}
     rest = [change.address for change in every if change.address not in taken]
     if not rest:
@@ -45,7 +45,7 @@ def partial(every: Sequence[Change], chosen: Sequence[Change]) -> Sequence[Findi
     }
     concerned = [str(address) for address in rest if address in named]
     others = "1 other object differs" if len(rest) == 1 else f"{len(rest)} other objects differ"
-    needed = f", among them what these changes name: {in_prose(concerned)}" if concerned else ""
+    needed = f", including references of these changes: {in_prose(concerned)}" if concerned else ""
     return [
         Finding(
             PARTIAL,

@@ -1,4 +1,4 @@
-"""Sections of the cluster's files that Proxmox VE passes over."""
+"""Sections of the cluster's files that Proxmox VE skips."""
 
 from __future__ import annotations
 

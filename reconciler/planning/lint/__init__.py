@@ -1,4 +1,4 @@
-"""Policy rules over a state: what Proxmox VE allows and somebody will regret."""
+"""Policy rules over a state: what Proxmox VE allows but should be avoided."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def lint_declared(
 ) -> tuple[Finding, ...]:
     """What the rules find about declared objects, waived or not.
 
-    `state` and `table` hold the declared objects in force; with `complete` also all others. What
-    nobody declared is left to the access review.
+    `state` and `table` hold the declared objects; with `complete` also all others. Undeclared
+    objects are left to the access review.
     """
     scene = LintContext(state, table, desired.objects, desired.policy, paths, now, complete)
     told = {one.source for one in desired.findings if one.code == "GRANT_WITHOUT_EFFECT"}
@@ -107,7 +107,7 @@ def lint_all(
     *,
     complete: bool,
 ) -> Waived:
-    """What the rules find about everything in `state`, declared or not, and what of it is waived.
+    """Findings of the rules about all objects in `state`, and which of them are waived.
 
     `complete`: the state is the whole cluster.
     """
@@ -116,7 +116,7 @@ def lint_all(
 
 
 def _once(findings: Iterable[Finding]) -> Iterable[Finding]:
-    """What is said in the same words of several objects of one table is said of the first."""
+    """Report the same message for several objects of one table only for the first."""
     said = set()
     for finding in findings:
         key = (finding.code, finding.message, finding.hint, finding.source)

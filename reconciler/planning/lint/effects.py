@@ -1,4 +1,4 @@
-"""Rules about what entries do: those that do nothing, and those that take away."""
+"""Rules about entries without effect, and entries that deny."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ class _Does(StrEnum):
     NOTHING = "nothing"
     SOMETHING = "something"
     UNKNOWN = "unknown"
-    """to nobody who is known"""
+    """granted to no existing principal"""
 
 
 class _Verdict(NamedTuple):
-    """What an entry does. `repeats`: an entry that gives the same role without it.
+    """The effect of an entry. `repeats`: an entry that grants the same role without it.
 
-    `whom`: one of those that it is for.
+    `whom`: one of its principals.
     """
 
     does: _Does
     whom: str = ""
     repeats: TracedEntry | None = None
     taken: tuple[str, ...] = ()
-    """the privileges that a NoAccess takes away, and from whom"""
+    """the privileges that a NoAccess denies, and to whom"""
     victims: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=1)
 def _verdicts(scene: LintContext) -> Mapping[Address, _Verdict]:
-    """By taking each entry out and looking whether anything changes for anybody."""
+    """Remove each entry in turn and see whether any principal's access changes."""
     entries = scene.entries
     alone = {a: entry for a, entry in entries.items() if _acts_alone(scene.table, entry)}
     found = {a: _Verdict(_Does.SOMETHING, entry.principal) for a, entry in alone.items()}
@@ -103,9 +103,9 @@ def _judge(trying: _Trying, entry: TracedEntry) -> _Verdict:
 
 
 def _acts_alone(table: AccessTable, entry: TracedEntry) -> bool:
-    """Whether all that its user or token has on its path comes from this entry; False: not known.
+    """Whether its user or token has access to its path only by this entry; False: unknown.
 
-    Most entries of a large state are alone, and then nobody needs to be evaluated twice.
+    A shortcut: in a large state most entries are alone, and need no second evaluation.
     """
     index = index_of(table)
     token = index.tokens.get(entry.principal)
@@ -146,7 +146,7 @@ def _idle(scene: LintContext) -> Iterable[Hit]:
         if nothing and entry.role != "NoAccess":
             yield Hit(
                 address,
-                f"{_text(entry)} changes nothing for anybody",
+                f"{_text(entry)} has no effect",
                 f"`{shell('pvectl', 'explain', verdict.whom, entry.path)}` tells what "
                 "decides there; remove the entry, or what shadows it",
             )
@@ -167,8 +167,8 @@ def _denials(scene: LintContext) -> Iterable[Hit]:
         if entry.role == "NoAccess" and verdict.does is _Does.SOMETHING:
             yield Hit(
                 address,
-                f"{_text(entry)} takes {in_prose(verdict.taken)} from {in_prose(verdict.victims)}",
-                "grant less in the first place: a grant that is not there needs no denial",
+                f"{_text(entry)} denies {in_prose(verdict.taken)} to {in_prose(verdict.victims)}",
+                "grant less in the first place, so that nothing needs to be denied",
             )
 
 
@@ -178,8 +178,8 @@ def _idle_denials(scene: LintContext) -> Iterable[Hit]:
         if entry.role == "NoAccess" and verdict.does is _Does.NOTHING and not verdict.repeats:
             yield Hit(
                 address,
-                f"{_text(entry)} denies nothing to anybody",
-                "a deeper entry, or one of the user itself, takes its place; remove it",
+                f"{_text(entry)} denies nothing",
+                "a deeper entry, or one of the user, overrides it; remove it",
             )
 
 
@@ -190,7 +190,7 @@ def _unused_roles(scene: LintContext) -> Iterable[Hit]:
             if role not in used:
                 yield Hit(
                     Address("role", role),
-                    f"role {role} is granted to nobody",
+                    f"role {role} is not granted to anyone",
                     "remove it, or grant it",
                 )
 
@@ -200,26 +200,25 @@ RULES = (
         "LINT_NO_EFFECT",
         Severity.WARNING,
         "an entry without effect",
-        "Taking it out would change nothing for anybody: a deeper entry, an entry of the user "
-        "itself or the missing half of a token pair stands in its way. Whoever made it believes "
-        "that it does something.",
+        "Removing it would change nothing: a deeper entry, an entry of the user itself or the "
+        "missing half of a token pair overrides it. Whoever created it believes that it works.",
         _idle,
     ),
     Rule(
         "LINT_REPEATS",
         Severity.NOTE,
         "an entry that repeats another one",
-        "The same principals hold the same role there through another entry. When one of the two "
-        "is removed, nothing happens, and somebody believes that it did.",
+        "The same principals hold the same role there through another entry. Removing one of the "
+        "two looks like a revocation, but changes nothing.",
         _repeats,
     ),
     Rule(
         "LINT_NOACCESS_HIDES",
         Severity.NOTE,
-        "a NoAccess that takes rights away",
-        "NoAccess takes all other roles of its path away, also those of other groups and of "
-        "pools, and every deeper entry takes its place in turn. It is hard to see from the "
-        "entries what is left. Grant less above instead.",
+        "a NoAccess that denies privileges",
+        "NoAccess overrides all other roles of its path, also those of other groups and of pools, "
+        "and every deeper entry overrides it in turn. What remains is hard to see from the "
+        "entries. Grant less above instead.",
         _denials,
     ),
     Rule(
@@ -232,9 +231,9 @@ RULES = (
     Rule(
         "LINT_UNUSED_ROLE",
         Severity.NOTE,
-        "a role that is granted to nobody",
-        "Its privileges change unseen until somebody grants it and is surprised by what it holds. "
-        "Remove it, or grant it to those for whom it was made.",
+        "a role that is not granted to anyone",
+        "Its privileges change unnoticed until it is granted, and then surprise. Remove it, or "
+        "grant it to those for whom it was created.",
         _unused_roles,
     ),
 )

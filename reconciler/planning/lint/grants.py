@@ -12,7 +12,7 @@ from reconciler.planning.lint.rule import Hit, LintContext, Rule
 from reconciler.text.humanize import count, in_prose
 
 MANY = 3
-"""From this many guests on, a pool is worth its while."""
+"""Number of guests from which a pool is recommended."""
 
 
 def _admin_on_top(scene: LintContext) -> Iterable[Hit]:
@@ -36,12 +36,12 @@ def _direct(scene: LintContext) -> Iterable[Hit]:
         own = groups_of.get(entry.principal, ())
         if same:
             hint = f"make it a member of {in_prose(same)}, which has the same role there"
-            yield Hit(address, f"user {entry.principal} is granted {entry.role} by itself", hint)
+            yield Hit(address, f"user {entry.principal} is granted {entry.role} directly", hint)
         elif own and not index_of(scene.table).tokens_of.get(entry.principal):
             yield Hit(
                 address,
-                f"user {entry.principal} is in {in_prose(own)} and still has entries of its own",
-                "grant to the group; an entry of the user hides all that its groups have there",
+                f"user {entry.principal} is in {in_prose(own)} but has entries of its own as well",
+                "grant to the group; an entry of the user hides everything its groups have there",
             )
 
 
@@ -53,7 +53,7 @@ def _wide(scene: LintContext) -> Iterable[Hit]:
             yield Hit(
                 address,
                 f"{entry.role} for {entry.kind} {entry.principal} reaches everything below "
-                f"{entry.path}, also what is made later",
+                f"{entry.path}, including what is created later",
                 "grant on a pool or on single paths, or set propagate = false",
             )
 
@@ -72,12 +72,12 @@ def _instead_of_a_pool(scene: LintContext) -> Iterable[Hit]:
         pool = next(
             (p for p in sorted(members) if len(members[p]) > 1 and paths >= {*members[p]}), ""
         )
-        hint = f"grant it on {pool} instead" if pool else "put them into a pool and grant it there"
+        hint = f"grant it on {pool} instead" if pool else "add them to a pool and grant it there"
         yield Hit(found[0], f"{kind} {who} holds {role} on {len(found)} guests one by one", hint)
 
 
 def _orphans(scene: LintContext) -> Iterable[Hit]:
-    """Only where the state is the whole cluster: elsewhere things may be declared nowhere."""
+    """Only where the state is the whole cluster: otherwise objects may exist undeclared."""
     if not scene.complete:
         return
     table = scene.table
@@ -107,12 +107,12 @@ def _grant_ends(scene: LintContext) -> Iterable[Hit]:
         left = declared.expires - scene.now
         text = f"{entry.role} for {entry.kind} {entry.principal} on {entry.path}"
         if left <= 0:
-            yield Hit(address, f"the grant of {text} has expired", "take it out of the files")
+            yield Hit(address, f"the grant of {text} has expired", "remove it from the files")
         elif left <= month:
             yield Hit(
                 address,
                 f"the grant of {text} expires in {count(max(1, left // 86400), 'day')}",
-                "extend it in time, or let it go",
+                "extend it in time, or let it expire",
             )
 
 
@@ -120,10 +120,10 @@ RULES = (
     Rule(
         "LINT_ADMIN_ON_TOP",
         Severity.WARNING,
-        "Administrator of everything, given to a person or a token",
-        "Whoever holds Administrator on / is root. Given to a group, the list of those people "
-        "stands in one place, and leaving the group takes it away. A token with it serves "
-        "everybody who gets hold of its secret. Grant a group, or a role with what is needed.",
+        "Administrator of everything, granted to a user or a token",
+        "Administrator on / is as good as root. Granted to a group, its holders are listed in one "
+        "place, and leaving the group revokes it. A token with it serves anyone who obtains its "
+        "secret. Grant it to a group, or grant a role with just what is needed.",
         _admin_on_top,
     ),
     Rule(
@@ -131,42 +131,42 @@ RULES = (
         Severity.NOTE,
         "a grant to a user where a group would do",
         "An entry of a user replaces everything that its groups are granted on the same path and "
-        "above it, so it may take more away than it gives. Entries of groups stay true when people "
+        "above it, so it may remove more than it grants. Entries of groups stay right when people "
         "come and go. Make the user a member of a group, and grant to that.",
         _direct,
     ),
     Rule(
         "LINT_WIDE_GRANT",
         Severity.WARNING,
-        "a grant on everything, or on all guests, that goes down to all below",
-        "With propagation on / or /vms a role also counts for every guest that is made later, by "
-        "anybody. Roles that only read are left alone by this rule. Grant on a pool, or on the "
-        "paths that are meant.",
+        "a propagating grant on everything, or on all guests",
+        "With propagation on / or /vms a role also applies to every guest that is created later. "
+        "Roles that only read are exempt from this rule. Grant on a pool, or on the intended "
+        "paths.",
         _wide,
     ),
     Rule(
         "LINT_POOL_INSTEAD",
         Severity.NOTE,
         f"the same role on {MANY} or more guests one by one",
-        "Entries on single guests are forgotten when a guest is made or moved. A role on a pool "
-        "counts for its members, and for nothing else. Remember that NoAccess on a guest or a pool "
-        "beats the other.",
+        "Entries on single guests are easily forgotten when a guest is created or moved. A role on "
+        "a pool applies to its members only. NoAccess on a guest or on its pool overrides the "
+        "other.",
         _instead_of_a_pool,
     ),
     Rule(
         "LINT_ORPHAN",
         Severity.WARNING,
         "an entry for something that does not exist",
-        "Proxmox VE keeps entries of users, groups and pools that are gone. Whoever is given that "
-        "name later finds the grant waiting. Remove the entry.",
+        "Proxmox VE keeps entries of deleted users, groups and pools. A new object of that name "
+        "inherits the grant. Remove the entry.",
         _orphans,
     ),
     Rule(
         "LINT_GRANT_ENDS",
         Severity.NOTE,
         "a grant that has expired or will within 30 days",
-        "After its `expires` a grant counts as removed, and the next plan takes it away. Take it "
-        "out of the files, or extend it while there is time.",
+        "After its `expires` a grant counts as removed, and the next plan revokes it. Remove it "
+        "from the files, or extend it while there is time.",
         _grant_ends,
     ),
 )

@@ -32,7 +32,7 @@ def _never_expires(scene: LintContext) -> Iterable[Hit]:
             yield Hit(
                 Address("token", token),
                 f"token {token} never expires",
-                "set expires, and make a new secret in time with `pvectl rotate`",
+                "set expires, and create a new secret in time with `pvectl rotate`",
             )
 
 
@@ -61,7 +61,7 @@ def _ending(scene: LintContext) -> Iterable[Hit]:
                 yield Hit(
                     Address(kind, name),
                     f"{kind} {name} expires in {count(max(1, left // 86400), 'day')}",
-                    "extend it in time, or let it go",
+                    "extend it in time, or let it expire",
                 )
 
 
@@ -74,7 +74,7 @@ def _two_realms(scene: LintContext) -> Iterable[Hit]:
             yield Hit(
                 Address("user", users[0]),
                 f"{in_prose(users)} are different accounts",
-                "keep one of them, or rename one, so that nobody grants to the wrong one",
+                "keep one of them, or rename one, so that grants do not go to the wrong one",
             )
 
 
@@ -85,13 +85,14 @@ def _empty_groups(scene: LintContext) -> Iterable[Hit]:
             paths = "1 path" if granted == 1 else f"{granted:,} paths"
             yield Hit(
                 Address("group", group),
-                f"group {group} has no members" + (f", but grants on {paths}" if granted else ""),
+                f"group {group} has no members"
+                + (f", but is granted roles on {paths}" if granted else ""),
                 "remove it, or give it members",
             )
 
 
 def _break_glass(scene: LintContext) -> Iterable[Hit]:
-    """Whoever is to help in need must be able to log in."""
+    """Break-glass principals must be able to log in."""
     if not scene.complete:
         return
     for who in scene.policy.lockout.break_glass:
@@ -100,7 +101,7 @@ def _break_glass(scene: LintContext) -> Iterable[Hit]:
             yield Hit(
                 Address("user" if owner_of(who) is None else "token", who),
                 f"{who} is named in break_glass and cannot log in: {state}",
-                "enable it, or name somebody else in [lockout]",
+                "enable it, or name another in [lockout]",
             )
 
 
@@ -110,7 +111,7 @@ def _of_root(scene: LintContext) -> Iterable[Hit]:
             yield Hit(
                 Address("token", token),
                 f"token {token} belongs to root@pam",
-                "make a user of its own for the purpose, and a token of that user",
+                "create a dedicated user, and a token of that user",
             )
 
 
@@ -119,32 +120,32 @@ RULES = (
         "LINT_PRIVSEP_OFF",
         Severity.WARNING,
         "a token without privilege separation",
-        "Such a token can do all that its user can, now and later, without the password and "
-        "without a second factor. With privilege separation it has what both are granted.",
+        "Such a token can do everything that its user can, now and later, without a password or "
+        "second factor. With privilege separation it is limited to what both are granted.",
         _privsep_off,
     ),
     Rule(
         "LINT_TOKEN_NEVER_EXPIRES",
         Severity.NOTE,
-        "a token without an end",
-        "A secret that leaks is good until somebody notices. With a date it is good until then. "
-        "`pvectl rotate` makes a new secret and keeps all grants.",
+        "a token that never expires",
+        "A leaked secret works until the leak is noticed; with an expiry at most until that date. "
+        "`pvectl rotate` creates a new secret and keeps all grants.",
         _never_expires,
     ),
     Rule(
         "LINT_DEAD_TOKEN",
         Severity.WARNING,
         "a token whose user is disabled, has expired or is gone",
-        "The token is refused, and its secret stays in the cluster: it works again at once when "
-        "the user is enabled. Remove it.",
+        "The token is refused, but stays in the cluster: it works again as soon as the user is "
+        "enabled. Remove it.",
         _dead_tokens,
     ),
     Rule(
         "LINT_LOGIN_ENDS",
         Severity.NOTE,
         "a user or token that has expired or will within 30 days",
-        "From that date on the cluster refuses it, and whatever it does stops. Extend it while "
-        "there is time, or remove it with its grants.",
+        "From that date the cluster refuses it, and whatever uses it stops working. Extend it in "
+        "time, or remove it with its grants.",
         _ending,
     ),
     Rule(
@@ -152,30 +153,30 @@ RULES = (
         Severity.NOTE,
         "the same user name in two realms",
         "alice@pve and alice@ldap are two accounts with separate passwords, groups and grants. "
-        "Grants end up with the wrong one, and disabling one leaves the other.",
+        "Grants easily go to the wrong one, and disabling one leaves the other enabled.",
         _two_realms,
     ),
     Rule(
         "LINT_EMPTY_GROUP",
         Severity.NOTE,
         "a group without members",
-        "Its grants do nothing today, and everything for whoever is put into it tomorrow.",
+        "Its grants have no effect now, but apply in full to the first member added.",
         _empty_groups,
     ),
     Rule(
         "LINT_BREAK_GLASS",
         Severity.WARNING,
         "a break-glass principal that cannot log in",
-        "[lockout] promises that these can always help. One that is disabled, has expired or does "
-        "not exist cannot, and nothing keeps it from staying so.",
+        "[lockout] relies on these in an emergency. One that is disabled, has expired or does not "
+        "exist cannot help.",
         _break_glass,
     ),
     Rule(
         "LINT_TOKEN_OF_ROOT",
         Severity.WARNING,
         "a token of root@pam",
-        "root@pam can do what no role gives. A token of it is as good as its password when "
-        "privilege separation is off, and one step away when it may make tokens.",
+        "root@pam can do what no role grants. Its token is as good as its password when privilege "
+        "separation is off, and one step away when it may create tokens.",
         _of_root,
     ),
 )

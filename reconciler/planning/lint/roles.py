@@ -11,7 +11,7 @@ from reconciler.planning.lint.rule import Hit, LintContext, Rule
 from reconciler.text.humanize import in_prose
 
 ALIKE = 3
-"""Roles with fewer privileges are not compared."""
+"""Smaller roles are not compared."""
 
 
 def _without(note: str, scene: LintContext) -> Iterable[Hit]:
@@ -32,7 +32,7 @@ def _no_owner(scene: LintContext) -> Iterable[Hit]:
 
 
 def _outside(scene: LintContext) -> Iterable[Hit]:
-    """Declared entries are judged when the files are read."""
+    """Declared entries are checked when the files are read."""
     for address, entry in scene.entries.items():
         if address in scene.declared:
             continue
@@ -61,7 +61,7 @@ def _copies(scene: LintContext) -> Iterable[Hit]:
             yield Hit(
                 Address("role", role),
                 f"role {role} {how}",
-                f"use {other}, unless the two are to go separate ways",
+                f"use {other}, unless the two are meant to diverge",
             )
 
 
@@ -70,31 +70,31 @@ RULES = (
         "LINT_ROLE_NO_PURPOSE",
         Severity.NOTE,
         "a role without purpose",
-        "In a year nobody knows any more what it may lose or must keep. The purpose stands in the "
-        "files and in reports; Proxmox VE has no place for it.",
+        "Without it, nobody will know in a year what the role must keep or may lose. The purpose "
+        "is kept in the files and shown in reports; Proxmox VE has no field for it.",
         _no_purpose,
     ),
     Rule(
         "LINT_ROLE_NO_OWNER",
         Severity.NOTE,
         "a role without owner",
-        "Somebody must answer for a role when it is to change. The owner stands in reports.",
+        "Changes to a role need a contact. The owner is shown in reports.",
         _no_owner,
     ),
     Rule(
         "LINT_ROLE_OUTSIDE",
         Severity.WARNING,
         "a role granted outside its allowed paths",
-        "`allowed_paths` says where a role makes sense. A grant elsewhere is a mistake, or the "
-        "list is too short.",
+        "`allowed_paths` says where a role makes sense. Either a grant elsewhere is a mistake, "
+        "or the list is too short.",
         _outside,
     ),
     Rule(
         "LINT_ROLE_COPY",
         Severity.NOTE,
-        "a role that is another one, or nearly",
-        "Roles that differ in one privilege are mixed up, and are corrected one at a time. "
-        "Built-in roles change with Proxmox VE: a copy of one is worth keeping only for that.",
+        "a role equal or nearly equal to another",
+        "Roles that differ in one privilege are easily confused, and fixes reach only one of them. "
+        "Built-in roles change with Proxmox VE: keep a copy only to be independent of that.",
         _copies,
     ),
 )

@@ -1,4 +1,4 @@
-"""What a lint rule is, and what it may look at."""
+"""Lint rules: their type and their input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reconciler.model.spec import State
 
 
 class Hit(NamedTuple):
-    """One thing that a rule objects to."""
+    """One violation of a rule."""
 
     address: Address
     message: str
@@ -27,10 +27,10 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class LintContext:
-    """What is judged: the objects of a state, and the access that they make together.
+    """Input of a rule: the objects of a state, and the access that results from them.
 
-    `declared`: those of the objects that stand in files. `complete`: the state is the whole
-    cluster, so that what is not in it does not exist. `now` in Unix seconds; 0: no time matters.
+    `declared`: the objects that the files declare. `complete`: the state is the whole
+    cluster, so that what is not in it does not exist. `now` in Unix seconds; 0: ignore expiry.
     """
 
     state: State
@@ -55,7 +55,7 @@ class LintContext:
         return sorted(address.id for address in self.state if address.kind == kind)
 
     def is_derived(self, address: Address) -> bool:
-        """Whether it follows from another declaration: the user's half of a token pair."""
+        """Whether it is derived from another declaration: the user's half of a token pair."""
         declared = self.declared.get(address)
         return declared is not None and declared.derived
 

@@ -1,4 +1,4 @@
-"""Findings that somebody accepts for a while, with a reason."""
+"""Findings accepted for a while, with a reason."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ was weakened, what a plan leaves out, or what the caller lacks cannot: other cod
 
 
 class Waived(NamedTuple):
-    """`findings`: those that stay, with what is wrong with the waivers; `waived`: the others."""
+    """`findings`: those not waived, and problems of the waivers; `waived`: the others."""
 
     findings: tuple[Finding, ...]
     waived: tuple[tuple[Finding, Waiver], ...]
@@ -106,7 +106,7 @@ def _covers(waiver: Waiver, finding: Finding) -> bool:
 
 
 def faults(waiver: Waiver, known: Collection[str], now: int, *, used: bool) -> Iterable[Finding]:
-    """What is wrong with a waiver itself."""
+    """Problems of a waiver itself."""
     what = f"waiver of {waiver.code} for {waiver.address}"
     if waiver.code not in known:
         why = "there is no rule of that name" if waiver.code.startswith(LINT) else NOT_WAIVED
@@ -115,11 +115,11 @@ def faults(waiver: Waiver, known: Collection[str], now: int, *, used: bool) -> I
         yield Finding("WAIVER_UNKNOWN", Severity.WARNING, message, hint, source=waiver.source)
     elif waiver.expires <= now:
         message = f"{what} has expired; its reason was: {waiver.reason}"
-        hint = "mend what it waived, or decide anew"
+        hint = "fix what it waived, or extend the waiver"
         yield Finding("WAIVER_EXPIRED", Severity.WARNING, message, hint, source=waiver.source)
     elif not used:
         message = f"{what} waives nothing"
-        yield Finding("WAIVER_UNUSED", Severity.NOTE, message, "take it out", source=waiver.source)
+        yield Finding("WAIVER_UNUSED", Severity.NOTE, message, "remove it", source=waiver.source)
 
 
 def _found_elsewhere(scene: LintContext) -> Iterable[Hit]:
@@ -141,7 +141,7 @@ RULES = (
         "WAIVER_EXPIRED",
         Severity.WARNING,
         "a waiver whose date has passed",
-        "What it accepted for a while is reported again. Mend it, or extend the waiver with a "
+        "What it accepted for a while is reported again. Fix it, or extend the waiver with a "
         "reason that still holds.",
         _found_elsewhere,
     ),
@@ -149,8 +149,8 @@ RULES = (
         "WAIVER_UNUSED",
         Severity.NOTE,
         "a waiver that waives nothing",
-        "What it was made for is mended, or its address matches nothing. Take it out, so that it "
-        "does not hide something new.",
+        "Its finding is fixed, or its address matches nothing. Remove it, so that it does not hide "
+        "something new.",
         _found_elsewhere,
     ),
 )

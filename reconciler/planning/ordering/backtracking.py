@@ -1,4 +1,4 @@
-"""An order without any window, by trying earlier choices otherwise."""
+"""Backtracking search for a step order without privilege exposure."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from reconciler.model.address import Address
 from reconciler.model.plan import Step
 
 Key = tuple[int, int, Address, int]
-"""Stage, rank, address, number: steps that could come next are tried in this order."""
+"""Stage, rank, address, number: ready steps are tried in this order."""
 IRREVERSIBLE = 2
 """The last stage."""
 
 STEPS = 40
 """Longer plans are not searched."""
 TRIES = 2_000
-"""Steps that are tried at most."""
+"""Maximum number of steps tried."""
 EFFORT = 10_000
-"""Principals that are looked at, at most: what a try costs."""
+"""Maximum number of principals evaluated: the cost of a try."""
 
 
 class ExposureCounter(Protocol):
-    """Watches the privileges of everybody while the plan goes forward."""
+    """Tracks the privileges of all principals while the plan proceeds."""
 
     @property
     def effort(self) -> int:
         """A measure of the work done so far."""
 
     def opens(self, step: Step) -> str:
-        """The window that `step` would open if it came next, in words; "" for none."""
+        """The window that `step` would open if it ran next, in words; "" for none."""
 
     def take(self, step: Step) -> None:
-        """`step` comes next."""
+        """Run `step` next."""
 
     def take_back(self, step: Step) -> None:
-        """`step`, the last one taken, which opened nothing, does not come next."""
+        """Undo `step`, the last one run, which opened no window."""
 
 
 def without_exposure(
@@ -44,9 +44,9 @@ def without_exposure(
     before: Mapping[int, set[int]],
     windows: ExposureCounter,
 ) -> tuple[Step, ...] | None:
-    """The first such order; None where there is none, or none was found with the effort allowed.
+    """The first such order; None where there is none, or none was found within the budget.
 
-    `before`: step -> the steps that must come before it. `windows` is as it was when None is given.
+    `before`: step -> the steps that must come before it. Returning None leaves `windows` unchanged.
     """
     if len(steps) > STEPS:
         return None
@@ -67,7 +67,7 @@ class _Search:
         self._tries = TRIES
         self._effort = windows.effort + EFFORT
         self._dead: set[frozenset[int]] = set()
-        """sets of steps after which no order is without a window"""
+        """sets of steps from which every order opens a window"""
         self.path: list[int] = []
 
     def finds(self, done: frozenset[int]) -> bool:
@@ -92,7 +92,7 @@ class _Search:
         return False
 
     def _ready(self, done: frozenset[int]) -> Iterator[int]:
-        """What could come next; an irreversible step never overtakes a reversible one."""
+        """Steps that are ready; an irreversible step never overtakes a reversible one."""
         ready = [
             index
             for index in range(len(self._steps))

@@ -1,4 +1,4 @@
-"""Watches the privileges of everybody while a plan is put in order."""
+"""Tracks the privileges of all principals while a plan is ordered."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _Spot = tuple[str, str]
 class ExposureTracker:
     """The `Windows` of `planning.order`, for the way from `before` to `after`.
 
-    A window that is already open is not held against the steps that follow. `time` in Unix seconds;
-    who has expired by then holds nothing.
+    A window that is already open does not count against later steps. `time` in Unix seconds:
+    principals expired by then hold nothing.
     """
 
     def __init__(
@@ -36,12 +36,12 @@ class ExposureTracker:
         self._ground = PathPartition((before, after, self._now), self._paths)
         self._open: dict[_Spot, tuple[frozenset[str], frozenset[str]]] = {}
         self._seen: tuple[Step, ExposureWindow | None] | None = None
-        """the step that was asked about last, with what it would open"""
+        """the step examined last, with the window that it would open"""
         self.effort = 0
-        """How many principals were looked at so far."""
+        """Number of principals evaluated so far."""
 
     def opens(self, step: Step) -> str:
-        """The window that `step` would open if it came next, in words; "" for none."""
+        """The window that `step` would open if it ran next, in words; "" for none."""
         delta = access_delta(step.changes)
         if not delta:
             return ""
@@ -52,7 +52,7 @@ class ExposureTracker:
         return str(found) if found is not None and self._is_new(found) else ""
 
     def take(self, step: Step) -> None:
-        """`step` comes next."""
+        """Run `step` next."""
         delta = access_delta(step.changes)
         if not delta:
             return
@@ -69,7 +69,7 @@ class ExposureTracker:
             self._open.update(_spots(found))
 
     def take_back(self, step: Step) -> None:
-        """`step`, the last one taken, which opened nothing, does not come next."""
+        """Undo `step`, the last one run, which opened no window."""
         delta = access_delta(step.changes)
         if not delta:
             return
@@ -78,7 +78,7 @@ class ExposureTracker:
             self._ground = PathPartition((self._before, self._after, self._now), self._paths)
 
     def _look(self, delta: Delta) -> ExposureWindow | None:
-        """The window after `delta`, which was applied just now."""
+        """The window after `delta`, which was just applied."""
         reach = affected_principals(delta, self._before, self._after, self._now)
         self.effort += len(reach)
         ground = None if delta.pooled else self._ground

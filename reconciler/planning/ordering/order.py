@@ -1,9 +1,9 @@
-"""Changes and what they refer to -> one total order of requests, or a cycle that is named.
+"""Changes and their references -> one total order of requests, or a named cycle.
 
-Make before use, let go before destroy, irreversible last. Among the steps that could come next,
-the first one is taken that opens no window: after it nobody holds a privilege that he has neither
-before nor after the plan, and nobody lacks one that he has in both. Where there is none, earlier
-choices are tried otherwise (`planning.search`), as far as that is feasible.
+Create before use, detach before delete, irreversible last. Among the ready steps, the first one
+that opens no window is taken: after it no principal holds a privilege that it has neither before
+nor after the plan, and none lacks one that it has in both. Where there is none,
+`ordering.backtracking` reconsiders earlier choices, as far as that is feasible.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from reconciler.planning.ordering.backtracking import (
 )
 
 LOOK_AHEAD = 50
-"""How many ready steps are tried before a window is accepted; keeps large plans linear."""
+"""Number of ready steps tried before a window is accepted; keeps large plans linear."""
 
 
 class Untracked:
-    """No privileges to watch."""
+    """Tracks nothing."""
 
     effort = 0
 
@@ -60,7 +60,7 @@ def order(changes: Sequence[Change], windows: ExposureCounter | None = None) -> 
 def _greedy(
     steps: Sequence[Step], before: Mapping[int, set[int]], windows: ExposureCounter
 ) -> tuple[Step, ...]:
-    """No step is reconsidered; a window that nothing ready avoids is opened and named."""
+    """Never reconsiders a step; a window that no ready step avoids is opened and named."""
     after: dict[int, list[int]] = defaultdict(list)
     missing = [0] * len(steps)
     for later, earlier in before.items():
@@ -85,7 +85,7 @@ def _greedy(
 def _next(
     ready: list[tuple[Key, int]], steps: Sequence[Step], windows: ExposureCounter
 ) -> tuple[int, str]:
-    """Take the first ready step without a window, or else the first one with its window.
+    """Take the first ready step without a window, or else the first step and its window.
 
     An irreversible step never overtakes a reversible one.
     """
@@ -112,7 +112,7 @@ def _next(
 def _steps(changes: Sequence[Change]) -> Iterable[Step]:
     """One step per request, kind by kind.
 
-    An object that is put back after it was taken away has two changes: they share no request.
+    An object that is removed and restored has two changes: they share no request.
     """
     times: Counter[Address] = Counter()
     turns: dict[tuple[str, int], list[Change]] = defaultdict(list)
@@ -127,7 +127,7 @@ def _steps(changes: Sequence[Change]) -> Iterable[Step]:
 
 
 def _key(step: Step, index: int) -> Key:
-    """Stage (0 make or change, 1 delete, IRREVERSIBLE), rank of the kind, address."""
+    """Stage (0 create or change, 1 delete, IRREVERSIBLE), rank of the kind, address."""
     change = step.changes[0]
     position = rank(change.address.kind)
     if step.undo is Undo.NONE:
@@ -147,13 +147,13 @@ def _edges(steps: Sequence[Step]) -> dict[int, set[int]]:
     for index, change in carried:
         named_before, named_after = _named(change, change.before), _named(change, change.after)
         before[index].update(makes[ref] for ref in named_after if ref in makes)
-        # a new grant on a pool that goes: Proxmox VE takes along what is there when it goes
+        # a new grant on a deleted pool: Proxmox VE deletes all entries with the pool
         fresh = (ref for ref in named_after - named_before if ref not in makes)
         before[index].update(destroys[ref] for ref in fresh if ref in destroys)
         for ref in named_before - named_after:
             if ref in destroys:
                 before[destroys[ref]].add(index)
-            elif ref in makes:  # left over from one that was there before: it goes only with it
+            elif ref in makes:  # left over from an earlier object: deleted only with it
                 before[index].add(makes[ref])
         if change.address in last:
             before[index].add(last[change.address])
@@ -162,7 +162,7 @@ def _edges(steps: Sequence[Step]) -> dict[int, set[int]]:
 
 
 def misplaced(steps: Sequence[Step]) -> int | None:
-    """The number, from 0, of a step that runs before one that it needs; None where all is well."""
+    """The number, from 0, of a step that runs before one that it needs; None if there is none."""
     before = _edges(steps)
     return next((n for n in range(len(steps)) if any(e > n for e in before.get(n, ()))), None)
 

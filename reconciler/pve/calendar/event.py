@@ -1,7 +1,7 @@
 """PVE's calendar events as text: what is accepted, and what is refused with which words.
 
 The grammar is that of the crate proxmox-time (`calendar_event.rs`): a single number is a minute;
-`25:00` is minute 25, second 0, since 25 is no hour; a date that no year has is accepted.
+`25:00` is minute 25, second 0, since 25 is not an hour; a date that no year has is accepted.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _weekday(rest: str) -> tuple[int | None, str, str]:
 
 
 def _date(rest: str) -> tuple[dict[str, Field] | None, str]:
-    """`Y-M-D` or `M-D`; the blanks behind it are taken, too."""
+    """`Y-M-D` or `M-D`; consumes trailing whitespace, too."""
     year, month, day = _values(2200, start=0), _values(13, start=1), _values(32, start=1)
     for names, parsers in (
         (("year", "month", "day"), (year, month, day)),
@@ -119,7 +119,7 @@ def _date(rest: str) -> tuple[dict[str, Field] | None, str]:
 
 
 def _time(rest: str) -> tuple[dict[str, Field] | None, str, bool]:
-    """`H:M:S`, `H:M`, `M:S` where the first is no hour, `M`; and whether it was `M:S`."""
+    """`H:M:S`, `H:M`, `M:S` if the first is not an hour, `M`; and whether it was `M:S`."""
     hours, minutes = _values(24, start=0), _values(60, start=0)
     hour: Field | None = None
     found = hours(rest)

@@ -32,7 +32,7 @@ class Self(NamedTuple):
 
 
 class RootOnly(NamedTuple):
-    """Nobody but root@pam in person."""
+    """Only root@pam itself."""
 
 
 class Either(NamedTuple):

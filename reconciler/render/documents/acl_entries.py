@@ -1,4 +1,4 @@
-"""ACL entries, and what became of them, in words."""
+"""ACL entries and their effect, in words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TONES = {
 }
 _FAINT = (Style.FAINT, " ")
 _MOST = 3
-"""How many entries one sentence names."""
+"""Number of entries that one sentence names."""
 
 
 def entry_text(entry: TracedEntry, *, path: bool = True) -> str:
@@ -37,7 +37,7 @@ def entries_text(entries: Sequence[TracedEntry]) -> str:
 
 
 def entry_json(judged: EntryOutcome) -> dict[str, Any]:
-    """One entry on the way with its effect."""
+    """One entry on the path with its effect."""
     entry = judged.entry
     return {
         "path": entry.path,
@@ -51,7 +51,7 @@ def entry_json(judged: EntryOutcome) -> dict[str, Any]:
 
 
 def side_blocks(side: IdentityTrace, privilege: str, giving: frozenset[str]) -> Iterable[Block]:
-    """The entries on the way in columns, outermost first, those through pools at the end.
+    """The entries on the path in columns, outermost first, those through pools at the end.
 
     `giving`: the roles that hold `privilege`.
     """
@@ -75,9 +75,9 @@ def _effect(judged: EntryOutcome, privilege: str, giving: frozenset[str]) -> str
     if judged.effect is EntryEffect.NOT_PROPAGATED:
         text = "does not propagate"
     elif judged.effect is EntryEffect.DECIDES and judged.entry.role == "NoAccess":
-        text = "decides: takes everything away"
+        text = "decides: denies everything"
     elif judged.effect is EntryEffect.DECIDES and privilege:
-        gives = "gives" if judged.entry.role in giving else "does not give"
+        gives = "grants" if judged.entry.role in giving else "does not grant"
         text = f"decides: {gives} {privilege}"
     return f"{text}, through pool {judged.pool}" if judged.pool else text
 
@@ -88,18 +88,18 @@ def reason_text(reason: DenialReason, privilege: str) -> str:
     instead = entries_text(reason.deciding) if reason.deciding else ""
     verb = "does" if len(reason.deciding) == 1 else "do"
     text = {
-        DenialCause.DENIED: f"{instead} takes everything away",
+        DenialCause.DENIED: f"{instead} denies everything",
         DenialCause.ROLES_LACK: f"{who} is decided by {instead}, which {verb} not hold {privilege}",
         DenialCause.UNKNOWN_ROLE: f"the role of {instead} does not exist",
-        DenialCause.NO_ENTRY: f"no entry on the way counts for {who}",
-        DenialCause.NOT_PROPAGATED: "counts on its own path alone, not below",
+        DenialCause.NO_ENTRY: f"no entry on the path applies to {who}",
+        DenialCause.NOT_PROPAGATED: "applies only to its own path, not below",
         DenialCause.SHADOWED_USER: f"{instead} is on the same path, and a user's own entries "
-        "hide those of its groups",
-        DenialCause.SHADOWED_DEEPER: f"{instead} is further down and takes precedence",
+        "override those of its groups",
+        DenialCause.SHADOWED_DEEPER: f"{instead} is deeper and takes precedence",
     }[reason.cause]
     if reason.would is None or reason.cause is DenialCause.DENIED:
         return text
-    return f"{entry_text(reason.would)} would give it, but {text}"
+    return f"{entry_text(reason.would)} would grant it, but {text}"
 
 
 def login_text(login: Login, principal: str) -> str:

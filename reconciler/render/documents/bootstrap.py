@@ -1,4 +1,4 @@
-"""What pvectl itself must be granted, as lines for a shell on a node."""
+"""The grants that pvectl itself needs, as shell commands for a node."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One token, or user, with what it is for. `account`: the lines that make it."""
+    """One token or user with its purpose. `account`: the lines that create it."""
 
     title: str
     principal: str
@@ -38,7 +38,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """`warnings`: what somebody should know before running the lines."""
+    """`warnings`: what to know before running the lines."""
 
     state: str
     parts: tuple[Part, ...]
@@ -53,11 +53,10 @@ def outline(start: Start) -> Document:
         closing=(
             TextLine(
                 "Run the lines as root on a node. `pveum user token add` prints the secret once: "
-                "it goes into PVECTL_TOKEN_SECRET, or where token_secret says."
+                "store it in PVECTL_TOKEN_SECRET, or where token_secret says."
             ),
             TextLine(
-                "A role that is there already from another time: `pveum role modify` instead of "
-                "`pveum role add`."
+                "If a role already exists, use `pveum role modify` instead of `pveum role add`."
             ),
         ),
     )
@@ -66,7 +65,7 @@ def outline(start: Start) -> Document:
 def _warned(warnings: Sequence[str]) -> Iterable[Section]:
     if warnings:
         blocks = tuple((TextLine(text, Style.WARNING, 2, "!"),) for text in warnings)
-        yield Section("Before you do", blocks, "warning")
+        yield Section("Before you start", blocks, "warning")
 
 
 def _section(part: Part) -> Section:

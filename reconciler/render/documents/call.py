@@ -1,4 +1,4 @@
-"""Whether somebody may make a call of the API: the answer, each rule, and what would help."""
+"""Whether a principal may make an API call: the answer, each rule, and grants that help."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def outline(told: ExplainedCall) -> Document:
 def _sections(told: ExplainedCall) -> Iterator[Section]:
     rules = told.answer.rules
     nothing = ((TextLine("nothing but a login", Style.PLAIN, 4),),)
-    yield Section("Checked by the call", tuple(map(_line, rules)) or nothing, "rule")
+    yield Section("Checked by the call itself", tuple(map(_line, rules)) or nothing, "rule")
     if told.answer.task:
         yield Section("Checked by its task only", tuple(map(_line, told.answer.task)), "rule")
     command = login_command(told.who, told.login)
     if command:
-        yield Section("So that it can log in", (copied([command], 2),))
+        yield Section("To let it log in", (copied([command], 2),))
     if told.ways:
         states = [line for way in told.ways for line in (*toml(way).splitlines(), "")][:-1]
         yield Section("Recommended, in a state file", (copied(states, 2),))

@@ -1,4 +1,4 @@
-"""One page about a code: what it means and what to do."""
+"""The page of a code: what it means and what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORMAT = 1
 
 
 class Page(NamedTuple):
-    """`kind`: what sort of thing the code stands for. `rows`: a table, where there is one."""
+    """`kind`: what the code names, such as a finding. `rows`: an optional table."""
 
     code: str
     kind: str

@@ -1,4 +1,4 @@
-"""What differs from the declared state, in words; stable from run to run."""
+"""Drift in words; stable from run to run."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from reconciler.text.humanize import count, in_prose, listed
 FORMAT = 2
 
 ALIKE = 20
-"""From so many objects on that differ in the same way, they share a block."""
+"""Number of objects with the same difference from which they share a block."""
 
 NAMED = 20
-"""Items of a list that are named where they are missing or extra."""
+"""Number of missing or extra list items that are named."""
 
 _WORDS = {Action.CREATE: "missing", Action.UPDATE: "changed", Action.DELETE: "extra"}
 _WIDTH = 9
 
 
 def outline(drift: Drift, view: View) -> Document:
-    """What it does to access, then a section per class, then what is known and stays."""
+    """Effect on access, then a section per class, then known undeclared objects."""
     lead = []
     lines = [*_roots(drift), *view.impact]
     if lines:
@@ -52,7 +52,7 @@ def outline(drift: Drift, view: View) -> Document:
             lead.append(Section(title, blocks, unit="object"))
     if drift.gone:
         gone = tuple((TextLine(text, Style.GOOD, 2),) for text in drift.gone)
-        title = f"No longer different since the report before: {len(gone):,}"
+        title = f"Resolved since the previous report: {len(gone):,}"
         lead.append(Section(title, gone, unit="object"))
     facts = [
         Fact("cluster", drift.cluster),
@@ -64,7 +64,7 @@ def outline(drift: Drift, view: View) -> Document:
     if known:
         sections.append(collapse.known(known))
     if drift.kept:
-        sections.append(section("Left alone", left_alone(drift.kept)))
+        sections.append(section("Not managed", left_alone(drift.kept)))
     return Document(
         title=f"Drift: {_title(drift)}",
         facts=tuple(facts),
@@ -91,7 +91,7 @@ def _title(drift: Drift) -> str:
             parts.append(f"{number:,} {kind.value}")
     if drift.crowded:
         have = count(drift.crowded, "group has", "groups have")
-        parts.append(f"{have} members that no state file names")
+        parts.append(f"{have} undeclared members")
     if drift.expiring:
         parts.append(f"{drift.expiring:,} expiring")
     return ", ".join(parts) or "none"
@@ -108,7 +108,7 @@ def _roots(drift: Drift) -> Iterable[str]:
 
 
 def _undeclared(one: Undeclared) -> Block:
-    known = "not in the report before" if one.new else "known from the report before"
+    known = "new since the previous report" if one.new else "known from the previous report"
     head = _head("extra", str(one.address), Action.DELETE)
     about = labelled(((f.name, f.text) for f in fields(one.spec)), 6, Style.DELETE)
     return (head, TextLine(f"not declared; {known}", Style.FAINT, 6), *about)
@@ -165,7 +165,7 @@ def _told(one: FieldDifference, then: str) -> str:
 def _closing(drift: Drift, view: View) -> Iterable[TextLine]:
     if drift.differences:
         yield TextLine(
-            "Missing: declared, and not in the cluster. Extra: in the cluster, and not declared. "
+            "Missing: declared, but not in the cluster. Extra: in the cluster, but not declared. "
             "Proxmox VE does not record who changed what."
         )
     if any(one.left for one in drift.differences):
@@ -176,19 +176,19 @@ def _closing(drift: Drift, view: View) -> Iterable[TextLine]:
         )
     if any(not one.left for one in drift.differences) and not view.unfinished:
         yield TextLine(
-            "`pvectl plan` and `pvectl apply` restore the declared state; what is meant to stay "
-            "is to be declared.",
+            "`pvectl plan` and `pvectl apply` restore the declared state; declare what is meant "
+            "to stay.",
             Style.STRONG,
         )
     if drift.ringing:
         yield TextLine(
-            "No plan deletes what is undeclared: declare it, remove it with [[removed]], or accept "
-            "it as it is with `pvectl drift --acknowledge`.",
+            "Plans do not delete undeclared objects: declare them, use [[removed]], or accept "
+            "them with `pvectl drift --acknowledge`.",
             Style.STRONG,
         )
     if drift.crowded:
         yield TextLine(
-            "No plan takes members away that no file names (`pvectl explain UNDECLARED_MEMBER`).",
+            "Plans do not remove undeclared members (`pvectl explain UNDECLARED_MEMBER`).",
             Style.STRONG,
         )
     if drift.is_quiet:
@@ -208,7 +208,7 @@ def markdown(drift: Drift, view: View) -> str:
 
 
 def json(drift: Drift, view: View) -> str:
-    """For programs; `impact`: what it does to access."""
+    """For programs; `impact`: its effect on access."""
     extra = {} if view.impact_json is None else {"impact": view.impact_json}
     content = {
         **extra,

@@ -1,4 +1,4 @@
-"""Who can become root, and by which steps, each with its proof."""
+"""Principals that can become root, with the steps and their proofs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from reconciler.text.humanize import count, listed
 
 FORMAT = 1
 _MOST = 6
-"""How many principals one line names."""
+"""Number of principals that one line names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """`ways`: all ways to root; `meant`: who is to be able to; `asked`: where that is from.
+    """`ways`: all ways to root; `meant`: principals intended to; `asked`: the source.
 
-    `proofs`: the entries that make somebody root without a step, by principal.
+    `proofs`: the entries that make a principal root without any step.
     """
 
     ways: tuple[Escalation, ...]
@@ -36,13 +36,13 @@ class Ways:
 
     @property
     def unmeant(self) -> tuple[str, ...]:
-        """Who certainly can, and is not meant to."""
+        """Principals that certainly can, unintended."""
         able = {who for way in self.ways if way.sure for who in way.principals}
         return tuple(sorted(able - self.meant))
 
 
 def outline(found: Ways) -> Document:
-    """Who is root, who can become it for certain, who perhaps can."""
+    """Principals that are root, can certainly become root, or perhaps can."""
     already = [way for way in found.ways if not way.steps]
     certain = [way for way in found.ways if way.steps and way.sure]
     possible = [way for way in found.ways if not way.sure]
@@ -82,7 +82,7 @@ def _title(
         text += f", {_number(certain)} more can become root"
     if possible:
         text += f", {_number(possible)} more may"
-    return f"{text}." if certain or possible else f"{text}, and nobody else can become it."
+    return f"{text}." if certain or possible else f"{text}; no other can become root."
 
 
 def _roots(found: Ways, already: Iterable[Escalation]) -> Iterator[Block]:
@@ -117,11 +117,11 @@ def _way(found: Ways, way: Escalation, tone: Style) -> Block:
 def _proof(step: EscalationStep) -> str:
     if step.proof:
         return f"by {entries_text(step.proof)}"
-    return "by what the steps before have given"
+    return "by privileges gained in earlier steps"
 
 
 def _close(way: Escalation) -> str:
-    """The entries of the first step: what else they give goes with them.
+    """How to close a way: remove the entries of its first step.
 
     A token with privilege separation needs its own and its user's: without either it is closed.
     """
@@ -131,15 +131,15 @@ def _close(way: Escalation) -> str:
     own = [entry for entry in proof if entry.kind == TOKEN]
     others = [entry for entry in proof if entry.kind != TOKEN]
     entries = ", or ".join(entries_text(part) for part in (own, others) if part)
-    return f"take out {entries}, or give a role without {way.steps[0].privilege}"
+    return f"remove {entries}, or grant a role without {way.steps[0].privilege}"
 
 
 def _closing(found: Ways) -> Iterable[TextLine]:
     if found.unmeant:
         names = listed(found.unmeant, _MOST)
-        yield TextLine(f"Not meant to, but is or can become root: {names}.", Style.ERROR)
+        yield TextLine(f"Unintended: {names} can become or already is root.", Style.ERROR)
     else:
-        yield TextLine("Nobody is or can become root but those who are meant to.", Style.GOOD)
+        yield TextLine("No principal is or can become root except the intended ones.", Style.GOOD)
     codes = dict.fromkeys(str(step.way) for way in found.ways for step in way.steps)
     if codes:
         pages = ", ".join(f"`pvectl explain {code}`" for code in codes)

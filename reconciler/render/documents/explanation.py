@@ -1,4 +1,4 @@
-"""Why somebody may or may not do something: the answer first, then what leads to it."""
+"""Why a principal may or may not do something: the answer, then its reasons."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMAT = 1
 
 
 def outline(told: Explained, view: View) -> Document:
-    """The answer in one sentence, why, who that is, every entry on the way, what would help."""
+    """The answer in one sentence, its reason, the identity, all entries on the path, remedies."""
     found = told.found
     sections = [*_ways(told)]
     if not found.privilege or found.allowed:
@@ -50,9 +50,9 @@ def _ways(told: Explained) -> Iterable[Section]:
 
 def _heading(found: Explanation, side: IdentityTrace) -> str:
     if len(found.decision.sides) == 1 and side.principal == found.principal:
-        return f"Entries on the way to {found.path}"
+        return f"Entries on the path {found.path}"
     whose = "the token itself" if side.principal == found.principal else f"its user {found.owner}"
-    return f"Entries on the way to {found.path}: {whose}"
+    return f"Entries on the path {found.path}: {whose}"
 
 
 def _held(found: Explanation) -> Section:
@@ -70,7 +70,7 @@ def _help(told: Explained) -> Iterable[Section]:
         return
     login = login_command(found.principal, found.login)
     if login:
-        yield Section("So that it can log in", (copied([login], 2),))
+        yield Section("To let it log in", (copied([login], 2),))
     if found.privilege in found.decision.privileges or found.login is Login.ABSENT:
         return
     if not found.ways:
@@ -88,17 +88,17 @@ def _help(told: Explained) -> Iterable[Section]:
 
 def _hopeless(found: Explanation) -> str:
     if not check_path(found.path):
-        return f"Proxmox VE takes no ACL entry on {found.path}; grant it further up."
-    return "No entry on this path would give it."
+        return f"Proxmox VE accepts no ACL entry on {found.path}; grant it further up."
+    return "No entry on this path would grant it."
 
 
 def _commands(remedy: Remediation, privilege: str) -> tuple[Block, ...]:
     remarks = []
     if remedy.extra:
         extra = listed(remedy.extra, MOST)
-        remarks.append(f"It gives {extra} as well as {privilege}.")
+        remarks.append(f"It grants {extra} in addition to {privilege}.")
     if remedy.others:
-        remarks.append(f"Other members of {listed(remedy.others, MOST)} feel it, too.")
+        remarks.append(f"It also affects other members of {listed(remedy.others, MOST)}.")
     said = tuple(TextLine(text, Style.WARNING, 2, "!") for text in remarks)
     return (copied(pveum(remedy), 2), said) if said else (copied(pveum(remedy), 2),)
 
@@ -114,7 +114,7 @@ def markdown(told: Explained, view: View) -> str:
 
 
 def json(told: Explained, view: View) -> str:
-    """For programs; `held` is what can be used now, so nothing where the login fails."""
+    """For programs; `held`: privileges usable now, none if the login fails."""
     del view
     found = told.found
     content = {

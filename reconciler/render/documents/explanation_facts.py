@@ -1,4 +1,4 @@
-"""The answer to a question about access in one sentence, and what it rests on."""
+"""The answer to a question about access in one sentence, and its reasons."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.render.view import View
 from reconciler.text.humanize import count, listed, moment
 
 MOST = 6
-"""How many paths or groups are named before the rest is counted."""
+"""Number of paths or groups named before the rest is counted."""
 
 EXPIRES_SOON = 14 * 86400
 """Seconds; an expiry that is nearer is pointed out."""
@@ -24,14 +24,14 @@ EXPIRES_SOON = 14 * 86400
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """An explanation with what surrounds it.
+    """An explanation with its context.
 
-    `asked`: where the answer comes from, in words. `hidden`: why the entries cannot be shown, empty
-    where they are. `giving`: the roles that hold the asked privilege. `or_else`: privileges any of
-    which would have done as well. `elsewhere`: other paths on which it is held. `realm`: what
-    logins of this realm are checked against. `twins`: users of the same name -> whether they hold
-    the privilege. `notes`: what else somebody should know. `before`: the answer today, where the
-    explanation is of the state after a plan.
+    `asked`: the source of the answer, in words. `hidden`: why the entries cannot be shown, "" if
+    they are. `giving`: the roles that hold the asked privilege. `or_else`: privileges that would
+    suffice as well. `elsewhere`: other paths on which it is held. `realm`: what logins of this
+    realm are checked against. `twins`: users of the same name -> whether they hold the privilege.
+    `notes`: further remarks. `before`: the current answer, if the explanation is of the state after
+    a plan.
     """
 
     found: Explanation
@@ -57,23 +57,23 @@ def answer(found: Explanation) -> str:
             return f"Yes: {who} has {found.privilege} on {path}."
         return f"No: {who} does not have {found.privilege} on {path}."
     if found.login is not Login.ACTIVE:
-        return f"{who} {login_text(found.login, who)}, so it can do nothing."
+        return f"{who} {login_text(found.login, who)}, so it has no access."
     number = len(found.decision.privileges)
     if found.has_all:
         return f"{who} has every privilege on {path}."
-    held = count(number, "privilege") if number else "nothing at all"
+    held = count(number, "privilege") if number else "no privileges"
     return f"{who} has {held} on {path}."
 
 
 def usable(found: Explanation) -> tuple[str, ...]:
-    """What it has on the path and can use."""
+    """Its usable privileges on the path."""
     if found.login is not Login.ACTIVE:
         return ()
     return tuple(sorted(found.decision.privileges))
 
 
 def facts(told: Explained, view: View) -> Iterable[Fact]:
-    """Why, and who that is; those without a value are not for showing."""
+    """The reason, and the identity; facts without a value are not shown."""
     found = told.found
     yield Fact("why", _why(told))
     yield Fact("or", _or_else(told))
@@ -86,7 +86,7 @@ def facts(told: Explained, view: View) -> Iterable[Fact]:
     for twin, holds in told.twins.items():
         has = "has" if holds else "does not have"
         what = f", which {has} {found.privilege} there" if found.privilege else ""
-        yield Fact("not", f"{twin}{what}: the same name in another realm is another account")
+        yield Fact("not", f"{twin}{what}: different account, same user name in another realm")
     if told.elsewhere:
         paths = listed(told.elsewhere, MOST)
         yield Fact("elsewhere", f"it has {found.privilege} on {paths}")
@@ -97,7 +97,7 @@ def _why(told: Explained) -> str:
     if told.hidden:
         return told.hidden
     if found.principal == ROOT:
-        return f"{ROOT} has every privilege everywhere; no entry counts for it"
+        return f"{ROOT} has every privilege everywhere; entries do not apply to it"
     if not found.privilege:
         return _why_less(found)
     if found.privilege in found.decision.privileges:
@@ -111,19 +111,19 @@ def _why(told: Explained) -> str:
 
 
 def _half(reason: DenialReason, found: Explanation) -> str:
-    """One side of a pair holds it, the other does not."""
+    """One side of a token pair holds it, the other does not."""
     has, lacks = "the token itself", f"its user {found.owner}"
     if reason.principal == found.principal:
         has, lacks = lacks, "the token itself"
-    return f"{has} has it, but {lacks} does not, and a token has only what both have"
+    return f"{has} has it, but {lacks} does not; a token has only what both have"
 
 
 def _why_less(found: Explanation) -> str:
-    """Without a privilege in question only what a token loses to its user is worth a word."""
+    """If no privilege was asked for, name only those that a token loses because of its user."""
     if not found.decision.lost:
         return ""
     lost = listed(found.decision.lost, MOST)
-    return f"its own entries also give {lost}, which its user {found.owner} lacks there"
+    return f"its own entries also grant {lost}, which its user {found.owner} lacks there"
 
 
 def _given(told: Explained) -> str:
@@ -143,7 +143,7 @@ def _given(told: Explained) -> str:
 def _or_else(told: Explained) -> str:
     if not told.or_else or told.found.allowed:
         return ""
-    return f"{' or '.join(told.or_else)} would have done as well"
+    return f"{' or '.join(told.or_else)} would suffice as well"
 
 
 def _who(told: Explained) -> str:
@@ -158,7 +158,7 @@ def _who(told: Explained) -> str:
     if not found.privsep:
         return f"token of {found.owner} {realm}, without privilege separation: it is its user"
     if found.owner == ROOT:
-        return f"token of {ROOT}, with privilege separation: it has what its own entries give"
+        return f"token of {ROOT}, with privilege separation: it has what its own entries grant"
     return f"token of {found.owner} {realm}, with privilege separation: it has what both have"
 
 

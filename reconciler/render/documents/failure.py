@@ -1,4 +1,4 @@
-"""A command that failed, in the place of its result."""
+"""A failed command, in place of its result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Failure(NamedTuple):
 
     @property
     def all_findings(self) -> tuple[Finding, ...]:
-        """With the error itself, where nothing else says what is wrong."""
+        """The findings, or the error itself if there are none."""
         itself = Finding(self.code, Severity.ERROR, self.summary, self.hint)
         return self.findings or (itself,)
 
@@ -76,7 +76,7 @@ def json(failure: Failure, view: View) -> str:
 
 
 def metrics(failure: Failure, view: View) -> str:
-    """That there is no result."""
+    """Metrics for a missing result."""
     return prometheus.outcome(failure.command, failure.status, view.now)
 
 
@@ -101,7 +101,7 @@ def csv(failure: Failure, view: View) -> str:
 
 
 def html(failure: Failure, view: View) -> str:
-    """A page that holds no review."""
+    """A page in place of the review."""
     content = markup.escape(text(failure, View(width=view.width)))
     title = markup.escape(f"pvectl {failure.command} failed")
     return (

@@ -18,7 +18,7 @@ _TONES = {
     Severity.NOTE: Style.PLAIN,
 }
 _UNWRAPPED = 1_000_000
-"""Editors read one finding per line."""
+"""One finding per line, as editors expect."""
 
 
 def text(findings: Sequence[Finding], view: View) -> str:
@@ -35,7 +35,7 @@ def markdown(findings: Sequence[Finding], view: View) -> str:
 
 
 def error_text(error: PvectlError, *, color: bool = False) -> str:
-    """What happened, what was found, what to do next."""
+    """The error, its findings, and what to do next."""
     content = [
         *_lines(error.findings),
         TextLine(f"error {error.code}: {error.summary}", Style.ERROR),

@@ -1,4 +1,4 @@
-"""A run according to its journal: the state of each step, what happened when, what to do next."""
+"""A run according to its journal: the state of each step, its events, and what to do next."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMAT = 1
 _BACK = {
     StepState.ANNOUNCED: ("rollback sent, outcome unknown", Style.WARNING),
     StepState.DONE: ("rolled back", Style.UPDATE),
-    StepState.IN_FORCE: ("rolled back, as a later read showed", Style.UPDATE),
+    StepState.IN_FORCE: ("rolled back, confirmed by a later read", Style.UPDATE),
     StepState.REFUSED: ("could not be rolled back", Style.ERROR),
 }
 _STATES = {
@@ -34,8 +34,8 @@ _STATES = {
     StepState.BEGUN: ("begun", Style.WARNING),
     StepState.DELIVERED: ("sent, secret delivered", Style.WARNING),
     StepState.DONE: ("done", Style.GOOD),
-    StepState.IN_FORCE: ("done, as a later read showed", Style.WARNING),
-    StepState.UNKNOWN: ("sent, outcome cannot be seen", Style.ERROR),
+    StepState.IN_FORCE: ("done, confirmed by a later read", Style.WARNING),
+    StepState.UNKNOWN: ("sent, outcome unknown", Style.ERROR),
     StepState.DISOWNED: ("done, by this run or another one", Style.WARNING),
     StepState.REFUSED: ("refused", Style.ERROR),
     StepState.SKIPPED: ("already applied", Style.GOOD),
@@ -45,7 +45,7 @@ _UNSURE = ("created, secret possibly not delivered", Style.WARNING)
 
 
 def outline(run: RunState, *, every_event: bool = True) -> Document:
-    """The state of the run, step by step; with `every_event` also the journal itself."""
+    """The state of the run, step by step; with `every_event` also all events."""
     sections = [Section("Steps", tuple((line,) for line in _steps(run)), "step")]
     if every_event:
         sections.append(Section("Events", tuple((line,) for line in _log(run)), "event"))
@@ -95,7 +95,7 @@ def _facts(run: RunState) -> Iterable[Fact]:
 
 
 def number_of_steps(run: RunState) -> int:
-    """How many steps the plan of the run has."""
+    """Number of steps in the plan of the run."""
     return len(_begin(run).get("plan", {}).get("steps", ()))
 
 
@@ -106,7 +106,7 @@ def _is_past_return(run: RunState) -> bool:
 
 
 def _titles(run: RunState) -> Iterable[str]:
-    """What each step does, also where the plan is of another version."""
+    """The title of each step, even if another version made the plan."""
     for step in _begin(run).get("plan", {}).get("steps", ()):
         try:
             read = Step.from_json(step, specs())
@@ -117,12 +117,12 @@ def _titles(run: RunState) -> Iterable[str]:
 
 
 def _secrets(step: Step) -> Iterable[str]:
-    """Where the secrets of a step come from, and where a new one goes."""
+    """The sources of a step's secrets, and the sink of a new one."""
     for name, value in step.request.params:
         if isinstance(value, SecretRef):
             yield f"{name} {value}"
     if step.sink is not None:
-        yield f"the new secret goes to {step.sink}"
+        yield f"the new secret is stored in {step.sink}"
 
 
 def _target(request: Mapping[str, Any]) -> str:

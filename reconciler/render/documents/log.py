@@ -1,4 +1,4 @@
-"""The recorded runs on a cluster, newest first, and whether the record can be relied on."""
+"""The recorded runs on a cluster, newest first, and whether the journals are intact."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def _title(log: RunLog) -> str:
     broken = sum(1 for run in log.runs if run.trouble)
     runs = f"{count(len(log.runs), 'run')} on {log.cluster}"
     if broken:
-        return f"{runs}: the record of {broken:,} cannot be relied on."
+        return f"{runs}: the journal of {broken:,} is not intact."
     if log.missing:
         return f"{runs}: none of them holds {log.missing}."
-    return f"{runs}, newest first; every journal follows from the one before."
+    return f"{runs}, newest first; the chain of journals is intact."
 
 
 def _block(run: LoggedRun) -> Block:
@@ -65,12 +65,12 @@ def _details(run: LoggedRun) -> Iterable[str]:
 
 def _closing(log: RunLog) -> Iterable[TextLine]:
     if log.missing:
-        text = "A run was taken away, or the journals were written anew, since that hash was noted."
+        text = "A run was removed, or the journals were rewritten, since that hash was noted."
         yield TextLine(text, Style.ERROR)
     if log.head:
         yield TextLine(
             f"Head {log.head[:16]}: note it elsewhere; later `pvectl log --head "
-            f"{log.head[:16]}` proves that nothing before it was changed or removed."
+            f"{log.head[:16]}` proves that no earlier run was changed or removed."
         )
 
 

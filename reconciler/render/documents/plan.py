@@ -16,16 +16,22 @@ from reconciler.render.view import View
 from reconciler.text.humanize import count, listed
 
 NO_CHANGES = "No changes. The cluster matches the declared state."
-PARTLY = "No changes in what --target names. Other objects differ from the declared state."
-CROWDED = "No changes. Members of declared groups that no file names stay where they are."
+PARTLY = "No changes in the targeted objects. Other objects differ from the declared state."
+CROWDED = "No changes. Undeclared members of declared groups are not removed."
 UNFINISHED = "A previous run is unfinished: run `pvectl status`"
 MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
 NEW_WAY_TO_ROOT = "NEW_WAY_TO_ROOT"
 NAMED = 5
-"""Objects of a kind that were left alone and are named in text."""
+"""Number of undeclared objects of a kind that are named."""
+
+_NOUNS = {
+    "acl": ("ACL entry", "ACL entries"),
+    "backup": ("backup job",),
+    "realm_sync": ("realm sync job",),
+}
 
 SHORT = 12
-"""How many digits of a digest people see."""
+"""Number of digits of a digest shown to people."""
 
 _VERBS = {Action.CREATE: "to create", Action.UPDATE: "to change", Action.DELETE: "to delete"}
 
@@ -39,7 +45,7 @@ def outline(plan: Plan, view: View) -> Document:
         blocks = step_blocks(plan.steps, view.remarks)
         parts.append(Section("Steps", blocks, unit="step", spaced=True))
     if plan.kept:
-        parts.append(section("Left alone", left_alone(plan.kept)))
+        parts.append(section("Not managed", left_alone(plan.kept)))
     if known:
         parts.append(collapse.known(known))
     return Document(
@@ -83,17 +89,17 @@ def found(findings: Sequence[Finding]) -> str:
 
 
 def left_alone(kept: Iterable[LeftAlone]) -> list[str]:
-    """A line per kind and reason, with the first names; the JSON document holds all."""
+    """A line per kind and reason, with the first names; the JSON document lists all."""
     lines = []
     for one in kept:
         names = listed([address.id for address in one.addresses], NAMED)
-        lines.append(f"{count(one.number, f'{one.kind} object')}: {one.why}")
+        lines.append(f"{count(one.number, *_NOUNS.get(one.kind, (one.kind,)))}: {one.why}")
         lines[-1] += f": {names}" if names else ""
     return lines
 
 
 def summary(plan: Plan) -> str:
-    """`2 to create, 1 to change, 0 to delete`, or that nothing is to be done."""
+    """`2 to create, 1 to change, 0 to delete`, or that there are no changes."""
     if not plan.steps:
         return "no changes"
     numbers = ", ".join(f"{plan.count(action):,} {verb}" for action, verb in _VERBS.items())
@@ -101,7 +107,7 @@ def summary(plan: Plan) -> str:
 
 
 def facts(plan: Plan) -> Iterable[Fact]:
-    """What a plan is for and whose it is; empty ones are left out."""
+    """The cluster and the actor of a plan; empty facts are left out."""
     yield Fact("cluster", plan.cluster)
     if plan.actor:
         yield Fact("actor", plan.actor)
@@ -120,19 +126,19 @@ def _closing(plan: Plan, view: View) -> Iterable[TextLine]:
     if refusals:
         text = f"Plan refused: fix {count(len(refusals), 'error')}. "
         if all(finding.allow for finding in refusals):
-            text += "Correct the state files, or allow what is meant with the flags named above."
+            text += "Correct the state files, or allow what is intended with the flags named above."
         else:
-            text += "Correct what the errors name, then plan again."
+            text += "Correct them, then plan again."
         yield TextLine(text, Style.ERROR)
     elif plans_only(plan):
         who = plan.actor or "This caller"
         text = (
-            f"{who} may plan only; apply as somebody who has what {MISSING_PRIVILEGE} above names. "
+            f"{who} may only plan; apply with a token that has what {MISSING_PRIVILEGE} names. "
             "`pvectl bootstrap` prints how to grant it."
         )
         yield TextLine(text, Style.WARNING)
     elif plan.steps and view.next_command and not view.unfinished:
-        yield TextLine(f"To do this: {view.next_command}", Style.STRONG)
+        yield TextLine(f"To apply: {view.next_command}", Style.STRONG)
     if view.unfinished:
         yield TextLine(UNFINISHED, Style.WARNING)
 
@@ -148,12 +154,12 @@ def _nothing_to_do(codes: Collection[str]) -> TextLine:
 
 
 def plans_only(plan: Plan) -> bool:
-    """Whether who planned lacks what applying needs, and the plan is meant for somebody else."""
+    """Whether the planning actor may not apply, so that the plan is for another one."""
     return any(map(only_about_applying, plan.findings))
 
 
 def only_about_applying(finding: Finding) -> bool:
-    """Whether it says that the caller is there for reading."""
+    """Whether it says that the actor has only read access."""
     return finding.code == MISSING_PRIVILEGE and finding.severity is not Severity.ERROR
 
 

@@ -1,4 +1,4 @@
-"""The steps of a plan as lines: what each does, why, and which fields change how."""
+"""The steps of a plan as lines: title, reason, and changed fields."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ MARKS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
 TONES = {Action.CREATE: Style.CREATE, Action.UPDATE: Style.UPDATE, Action.DELETE: Style.DELETE}
 
 ALIKE = 6
-"""From so many changes of one request on that are alike, they share a line."""
+"""Number of similar changes of one request from which they share a line."""
 
 NAMED = 30
-"""How many of them are named there; the JSON document holds all."""
+"""Number of them named there; the JSON document lists all."""
 
 PARTS = "|"
-"""What separates the parts of an id."""
+"""Separators in an id."""
 
 Remarks = Mapping[Address, Sequence[str]]
-"""What else is worth saying about a change, such as the next runs of a schedule."""
+"""Remarks about a change, such as the next runs of a schedule."""
 
 
 def step_blocks(steps: Sequence[Step], remarks: Remarks) -> tuple[Block, ...]:
@@ -57,7 +57,7 @@ def _block(step: Step, number: str, remarks: Remarks) -> Block:
     lines += (TextLine(text, Style.PLAIN, indent, "~") for text in _moves(step.changes))
     lines += (TextLine(text, Style.WARNING, indent, "!") for text in _marks(step))
     if step.sink is not None:
-        lines.append(TextLine(f"the new secret goes to {step.sink}", Style.PLAIN, indent + 2))
+        lines.append(TextLine(f"the new secret is stored in {step.sink}", Style.PLAIN, indent + 2))
     return tuple(lines)
 
 
@@ -69,15 +69,15 @@ def _reason(reasons: Sequence[str]) -> Iterable[str]:
 
 def _marks(step: Step) -> Iterable[str]:
     if step.undo is Undo.NONE:
-        yield "IRREVERSIBLE: no rollback brings it back"
+        yield "IRREVERSIBLE: cannot be rolled back"
     if step.undo is Undo.LOSSY:
-        yield "LOSSY: a rollback brings back only a part of it"
+        yield "LOSSY: a rollback restores it only in part"
     if step.window:
-        yield f"for a moment: {step.window}"
+        yield f"temporarily: {step.window}"
 
 
 def groups(changes: Sequence[Change]) -> Iterable[list[Change]]:
-    """Changes that do the same to different objects, in the order of the first of each."""
+    """Group changes that do the same to different objects, in order of first occurrence."""
     groups: dict[object, list[Change]] = {}
     for change in changes:
         key = (change.address.kind, change.before, change.after)
@@ -102,7 +102,7 @@ def _details(change: Change, indent: int, remarks: Remarks) -> Iterable[TextLine
 
 
 def detail_lines(change: Change, indent: int) -> Iterable[TextLine]:
-    """The fields of an object that comes or goes, or those that change."""
+    """The fields of a created or deleted object, or those that change."""
     tone = TONES[change.action]
     if change.before is not None and change.after is not None:
         pairs = [(field.name, field.text) for field in differences(change.before, change.after)]
@@ -112,7 +112,7 @@ def detail_lines(change: Change, indent: int) -> Iterable[TextLine]:
 
 
 def folded(changes: Sequence[Change], indent: int) -> Iterable[TextLine]:
-    """`acl./vms/100|*|PVEVMUser`, and below it what stands at the place of the star."""
+    """`acl./vms/100|*|PVEVMUser`, and below it the values of the star."""
     first = changes[0]
     rows = [change.address.id.split(PARTS) for change in changes]
     varying = [
@@ -132,7 +132,7 @@ def folded(changes: Sequence[Change], indent: int) -> Iterable[TextLine]:
 
 
 def _moves(changes: Sequence[Change]) -> Iterable[str]:
-    """What leaves one object and enters another within the same request."""
+    """Items that move from one object to another within the same request."""
     left: dict[tuple[str, str, str], Address] = {}
     came: dict[tuple[str, str, str], Address] = {}
     for change in changes:

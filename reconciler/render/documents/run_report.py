@@ -1,4 +1,4 @@
-"""The end of a run: what became of every object, what went wrong, what to do next."""
+"""The end of a run: the outcome of each object, failures, and what to do next."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from reconciler.text.humanize import hint_lines
 FORMAT = 1
 
 MOST = 20
-"""Objects of one outcome that are named where a run ended as it should."""
+"""Number of objects per outcome that are named after a successful run."""
 
 NOT_ASKED = "The cluster could not be read: outcomes are as recorded in the journal."
 
@@ -39,7 +39,7 @@ _TONES = {
     Outcome.UNTOUCHED: Style.FAINT,
     Outcome.UNKNOWN: Style.ERROR,
 }
-"""The outcomes of an object, in the order in which they are listed."""
+"""The outcomes of an object, in display order."""
 
 
 def losses(steps: Iterable[Step]) -> Mapping[Address, Sequence[str]]:
@@ -54,7 +54,7 @@ def losses(steps: Iterable[Step]) -> Mapping[Address, Sequence[str]]:
 
 
 def outline(report: RunReport, view: View) -> Document:
-    """Trouble first, then the objects by what became of them."""
+    """Failures first, then the objects by outcome."""
     sections = []
     if report.failure is not None:
         sections.append(Section("What stopped it", (_error(report.failure),), unit="error"))
@@ -82,11 +82,11 @@ def outline(report: RunReport, view: View) -> Document:
 
 
 def _cut(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
-    """The first few, and all that carry a remark: where all is well nobody reads thousands."""
+    """The first few, and all with a remark: a successful run needs no long list."""
     if len(blocks) <= MOST + 1:
         return blocks
     shown = (*blocks[:MOST], *(block for block in blocks[MOST:] if len(block) > 1))
-    more = f"… and {len(blocks) - len(shown):,} more; `--format json` has all"
+    more = f"… and {len(blocks) - len(shown):,} more; `--format json` lists all"
     return (*shown, (TextLine(more, Style.FAINT, 2),)) if len(shown) < len(blocks) else blocks
 
 
@@ -110,10 +110,10 @@ def _object(address: Address, tone: Style, remarks: Sequence[str]) -> Block:
     )
 
 
-_NOT_RESTORED = ("Not everything was restored: manual action needed.", Style.ERROR)
+_NOT_RESTORED = ("Not everything was restored: manual action is needed.", Style.ERROR)
 _CLOSED = {
     COMPLETED: ("Completed by another run: all changes verified.", Style.GOOD),
-    ABANDONED: ("Closed: the cluster was left as it is.", Style.WARNING),
+    ABANDONED: ("Closed: the cluster was not changed.", Style.WARNING),
 }
 """Titles of runs that did not go on."""
 
@@ -129,12 +129,12 @@ def _title(report: RunReport) -> tuple[str, Style]:
         return _CLOSED.get(report.outcome, (_applied(len(report.objects)), Style.GOOD))
     if report.restored and report.outcome not in _CLOSED:
         first = "Apply failed" if report.failure else "Rolled back"
-        return f"{first}: everything is verified to be as before.", Style.WARNING
+        return f"{first}: everything is restored, verified.", Style.WARNING
     if report.outcome == STUCK or (report.outcome == STOPPED and report.final):
         first = "Stopped" if isinstance(report.failure, Interrupted) else "Apply failed"
         return f"{first} past the point of no return.", Style.ERROR
     if report.outcome == DONE:
-        return "Applied, but not every object is as declared.", Style.ERROR
+        return "Applied, but some objects differ from the declared state.", Style.ERROR
     if report.outcome == STOPPED:
         return f"Stopped before the {'rollback' if report.back else 'run'} ended.", Style.ERROR
     return _CLOSED.get(report.outcome, _NOT_RESTORED)
@@ -159,7 +159,7 @@ def _next(report: RunReport) -> str:
     if report.outcome == STOPPED and report.back:
         return "Fix the cause, then run `pvectl resume` to finish the rollback."
     if report.outcome == ROLLED_BACK and report.verified and _left_alone(report.trouble):
-        return "Concurrent changes were left alone: run `pvectl plan` to see what differs."
+        return "Concurrent changes were kept: run `pvectl plan` to see what differs."
     return _NEXT.get(
         STUCK if report.outcome == STOPPED and report.final else report.outcome,
         "Check the objects that are done or unknown. Run `pvectl rollback` to try again, "
@@ -168,7 +168,7 @@ def _next(report: RunReport) -> str:
 
 
 def _left_alone(trouble: Sequence[PvectlError]) -> bool:
-    """Whether there is nothing to retry: the run is closed."""
+    """Whether the run is closed: there is nothing to retry."""
     return all(isinstance(error, Conflict) for error in trouble)
 
 

@@ -1,4 +1,4 @@
-"""The next runs of schedules that a plan makes or changes."""
+"""The next runs of schedules that a plan creates or changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The unfinished run of a cluster, with what became of each object, and who holds the lock."""
+"""The unfinished run of a cluster with the outcome of each object, and the lock holders."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def text(found: ClusterStatus, view: View) -> str:
 
 
 def _summary(run: RunState, report: RunReport) -> str:
-    """One line: how far the run came, and what to do."""
+    """One line: how far the run got, and what to do."""
     total = recorded.number_of_steps(run)
     begun = sum(1 for record in run.steps.values() if record.announced or record.is_complete)
     counts = [
@@ -55,24 +55,24 @@ def _summary(run: RunState, report: RunReport) -> str:
 
 
 def _objects(report: RunReport, view: View) -> str:
-    """The sections of a report without its title, which is that of a run that has ended."""
+    """The sections of a report, without its title."""
     whole = run_report.outline(report, view)
-    title = "Objects as they are now" if report.verified else "Objects according to the journal"
+    title = "Objects now" if report.verified else "Objects according to the journal"
     return terminal.render(
         Document(title=title, sections=whole.sections), color=view.color, width=view.width
     )
 
 
 def _left(report: RunReport, journal: str, view: View) -> str:
-    """The objects that a rolled back run could not restore, without the others."""
+    """The objects that a rolled back run could not restore."""
     wrong = tuple(pair for pair in report.objects if pair[1] not in RESTORED)
     lines = tuple((TextLine(str(address), Style.ERROR, 2),) for address, _ in wrong)
     outline = Document(
-        title="The last run was rolled back, and these objects are not as they were before it",
+        title="The last run was rolled back, but these objects were not restored",
         sections=(Section("Not restored", lines, "object"),),
         closing=(
-            TextLine(f"`{shlex.join(('pvectl', 'show', journal))}` says how they were before."),
-            TextLine("Put them right by hand, or run `pvectl plan`, then `pvectl apply`."),
+            TextLine(f"`{shlex.join(('pvectl', 'show', journal))}` shows their earlier state."),
+            TextLine("Correct them by hand, or run `pvectl plan`, then `pvectl apply`."),
         ),
     )
     return terminal.render(outline, color=view.color, width=view.width)
@@ -83,7 +83,7 @@ def _unreachable(why: str, view: View) -> str:
         title="The cluster could not be read",
         closing=(
             TextLine(why, Style.ERROR),
-            TextLine("Whether its lock is held is unknown."),
+            TextLine("It is unknown whether its lock is held."),
         ),
     )
     return terminal.render(outline, color=view.color, width=view.width)
@@ -98,15 +98,15 @@ def _holders(holders: Iterable[LockRecord], view: View) -> str:
 def _holder(holder: LockRecord, now: int) -> TextLine:
     who = f"{holder.owner}, lock {holder.fence} {holder.run}".rstrip()
     if holder.until == float("inf"):
-        return TextLine(f"{who}: unreadable, check it by hand", Style.ERROR, 2)
+        return TextLine(f"{who}: unreadable, check it manually", Style.ERROR, 2)
     if holder.until > now:
         return TextLine(f"{who}: until {moment(int(holder.until))}", Style.WARNING, 2)
-    return TextLine(f"{who}: expired, the next run will take it over", Style.FAINT, 2)
+    return TextLine(f"{who}: expired, the next run takes it over", Style.FAINT, 2)
 
 
 def json(found: ClusterStatus, view: View) -> str:
-    """For programs; `run` is null where no run is unfinished, `locks` where that is unknown, and
-    `left` where no run left anything behind."""
+    """For programs; `run` is null if no run is unfinished, `locks` if unknown, and `left` if no run
+    left objects unrestored."""
     run: dict[str, Any] | None = None
     if found.report is not None:
         run = {"journal": found.journal, **found.report.to_json()}

@@ -1,4 +1,4 @@
-"""Expectations as the cluster answers them: what holds, what does not, what was tried as whom."""
+"""Results of expectations as verified on the cluster, and the tokens they were tried with."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from reconciler.text.shell import shell
 
 FORMAT = 1
 _MOST = 4
-"""How many names one line holds."""
+"""Number of names in one line."""
 
 
 class ProbeResult(NamedTuple):
-    """A token that was tried with its secret; `refused`: why it could not be, empty when it was."""
+    """A token tried with its secret; `refused`: why it could not be, "" if it was."""
 
     token: str
     refused: str = ""
@@ -33,7 +33,7 @@ class ProbeResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """`unknown`: names in expectations that mean nobody. `untried`: tokens without known secret."""
+    """`unknown`: names in expectations without principal. `untried`: tokens of unknown secret."""
 
     asked: str
     outcomes: tuple[VerificationOutcome, ...]
@@ -44,13 +44,13 @@ class Verification:
     calls: tuple[CallOutcome, ...] = ()
 
     def holds(self, one: VerificationOutcome) -> bool:
-        """What was asked about nobody, since the name means nobody, does not hold."""
+        """An expectation about a principal that does not exist does not hold."""
         nobody = not one.checked and any(one.expectation == other for other, _ in self.unknown)
         return not one.failed and not nobody
 
     @property
     def failed(self) -> int:
-        """How many things are not as they should be."""
+        """Number of failures."""
         return (
             sum(bool(one.failed) for one in self.outcomes)
             + sum(one.named for one in self.disagreements)
@@ -61,14 +61,14 @@ class Verification:
 
 
 def outline(done: Verification) -> Document:
-    """Failures first, then every expectation with what was found."""
+    """Failures first, then every expectation with its result."""
     sections = []
     if done.failed:
         sections.append(Section("Not as expected", tuple(_failures(done)), "failure", spaced=True))
     others = [one for one in done.disagreements if not one.named]
     if others:
         blocks = tuple((_disagreement(one, Style.WARNING),) for one in others)
-        sections.append(Section("Answered otherwise than computed", blocks, "answer"))
+        sections.append(Section("Cluster disagrees with the computed privileges", blocks, "answer"))
     if done.outcomes:
         sections.append(Section("Expectations", tuple(_all(done)), "expectation", spaced=True))
     if done.calls:
@@ -83,7 +83,7 @@ def outline(done: Verification) -> Document:
 
 def _title(done: Verification) -> str:
     if not done.outcomes and not done.calls and not done.failed:
-        return "Nothing is expected: the state files hold no [[expect]]."
+        return "Nothing to verify: the state files have no [[expect]]."
     number = len(done.outcomes) + len(done.calls)
     if done.failed:
         among = f" in {count(number, 'check')}" if number else ""
@@ -174,7 +174,7 @@ def _wish(outcome: VerificationOutcome) -> str:
 
 
 def _failure(*outcomes: VerificationOutcome) -> str:
-    """`alice@pve cannot VM.Audit on /vms/100, but should be able to`; all fail in the same way."""
+    """`alice@pve cannot VM.Audit on /vms/100, but should be able to`, for equal failures."""
     first = outcomes[0]
     who = list(dict.fromkeys(spot.principal for spot in first.failed))
     paths = list(dict.fromkeys(_place(spot.path) for spot in first.failed))
@@ -200,12 +200,12 @@ def _disagreement(one: Disagreement, tone: Style) -> TextLine:
 def _differs(one: Disagreement) -> str:
     parts = [
         f"{words} {listed(names, _MOST)}"
-        for words, names in (("gives also", one.more), ("does not give", one.less))
+        for words, names in (("also grants", one.more), ("does not grant", one.less))
         if names
     ]
     return (
         f"{one.spot.principal} on {_place(one.spot.path)}: the cluster {' and '.join(parts)}, "
-        "other than pvectl computes (`pvectl explain DISAGREES`)"
+        "unlike pvectl computes (`pvectl explain DISAGREES`)"
     )
 
 
@@ -234,7 +234,7 @@ def _how(found: Iterable[list[VerificationOutcome]], nobody: str) -> str:
     outcomes = [one for several in found for one in several]
     number = max(one.checked for one in outcomes)
     if not number:
-        return f"  (there is no {nobody})" if nobody else "  (concerns nobody and nothing)"
+        return f"  (there is no {nobody})" if nobody else "  (matches no principal: not tested)"
     parts = [f"{number:,} times"] if number > 1 else []
     if any(one.probe for one in outcomes):
         parts.append("tried" if all(one.probe for one in outcomes) else "asked and tried")
@@ -265,7 +265,7 @@ def _cases(done: Verification) -> Iterator[ci.Case]:
             name = f"as {one.probe}: {name}"
         failure = _failure(one) if one.failed else ""
         if not failure and not done.holds(one):
-            failure = "asked about nobody"
+            failure = "matches no principal: not tested"
         note = _next(one.failed[0], one.privilege) if one.failed else one.expectation.reason
         yield ci.Case(name, group, failure, note, one.expectation.source)
     for call in done.calls:
@@ -280,7 +280,7 @@ def _cases(done: Verification) -> Iterator[ci.Case]:
     for probe in done.probes:
         yield ci.Case(f"{probe.token} logs in", "pvectl.verify.tried", probe.refused)
     for other in done.disagreements:
-        name = f"{other.spot.principal} on {other.spot.path} is as computed"
+        name = f"{other.spot.principal} on {other.spot.path} matches the computed privileges"
         said = _differs(other)
         group = "pvectl.verify.computed"
         yield ci.Case(name, group, said if other.named else "", "" if other.named else said)

@@ -1,4 +1,4 @@
-"""Who has a privilege on a path, and by which entries."""
+"""Principals that have a privilege on a path, and the entries that grant it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Holders:
-    """All holders of `privilege` on `path`; `asked` says where that is from."""
+    """All holders of `privilege` on `path`; `asked` is the source of the answer."""
 
     privilege: str
     path: str
@@ -32,7 +32,7 @@ class Holders:
 
 
 def outline(found: Holders) -> Document:
-    """Users, tokens, then those that could if they were let in."""
+    """Users, tokens, then those that cannot log in now."""
     able = [one for one in found.holders if one.login is Login.ACTIVE]
     users = [one for one in able if split_token(one.principal) is None]
     tokens = [one for one in able if split_token(one.principal) is not None]

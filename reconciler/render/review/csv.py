@@ -39,11 +39,11 @@ HEAD = (
 )
 
 _ACTIVE = ("=", "+", "-", "@", "\t", "\r")
-"""What a cell must not begin with, or a spreadsheet takes it for a formula."""
+"""First characters that make a spreadsheet treat a cell as a formula."""
 
 
 def csv(review: Review, view: View) -> str:
-    """Lists in a cell are separated by semicolons. Accounts that hold nothing have one row, too."""
+    """Lists in a cell are separated by semicolons. Accounts without privileges get a row, too."""
     del view
     places = Places(review)
     out = io.StringIO()
@@ -58,7 +58,7 @@ def csv(review: Review, view: View) -> str:
 
 
 def _codes(review: Review) -> dict[str, list[str]]:
-    """User or token -> the codes of the findings about it or an entry of its own, each once."""
+    """User or token -> the codes of findings about it or its own entries, each once."""
     found: dict[str, dict[str, None]] = {}
     for finding in review.findings:
         address = finding.address
@@ -69,7 +69,7 @@ def _codes(review: Review) -> dict[str, list[str]]:
 
 
 def plain(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """A cell that no spreadsheet treats as a formula."""
     text = clean(text)
     return f"'{text}" if text.lstrip().startswith(_ACTIVE) else text
 

@@ -1,4 +1,4 @@
-"""What the page of a review needs to show its tables, as small as it can be."""
+"""The data of a review page, as compact as possible."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from reconciler.render.review.statements import account_changes, age, expiry
 from reconciler.text.sanitize import clean
 
 SHOWN = 24
-"""So many places of one holding are named; the CSV and the JSON document name all."""
+"""Number of places named per holding; the CSV and the JSON document name all."""
 
 
 class _Texts:
-    """Each text once; everybody else has its number."""
+    """A string table: each string once, referred to by number."""
 
     def __init__(self) -> None:
         self.number: dict[str, int] = {}
@@ -89,7 +89,7 @@ def _profile(review: Review, number: int, places: Places, texts: _Texts) -> list
 
 
 def _account(one: Account, now: int) -> dict[str, Any]:
-    """What is empty is left out."""
+    """Empty values are left out."""
     told = {
         "id": clean(one.principal),
         "realm": clean(one.realm),
@@ -119,7 +119,7 @@ def _account(one: Account, now: int) -> dict[str, Any]:
 
 
 def _grants(review: Review, texts: _Texts) -> dict[str, list[list[Any]]]:
-    """`KIND:NAME` -> path, role, whether it propagates, reason, expiry."""
+    """`KIND:NAME` -> path, role, propagate flag, reason, expiry."""
     found: dict[str, list[list[Any]]] = {}
     for one in review.grants:
         key = f"{one.kind}:{clean(one.principal)}"

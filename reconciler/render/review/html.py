@@ -1,8 +1,8 @@
-"""The access review as one HTML page that needs nothing else: to search, print and sign.
+"""The access review as one self-contained HTML page: to search, print and sign.
 
 `page.html` and `macros.html` are Jinja templates. The page loads nothing and sends nothing: its
-policy allows only its own script and style, by their hash, so that nothing that a cluster holds
-can run in it.
+policy allows only its own script and style, by their hash, so that no string from a cluster can
+run in it.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _MARKS = {"+": "came", "-": "went", "~": "other", "!": "alarm"}
 """Tones of points and marks of changes -> classes of page.css."""
 _LEVELS = (
     (Level.VIEW, "see it"),
-    (Level.USE, "work with it"),
+    (Level.USE, "use it"),
     (Level.MANAGE, "change it"),
-    (Level.CONTROL, "make, destroy, pass on"),
+    (Level.CONTROL, "create, destroy, delegate"),
 )
 _RISKS = tuple((one.name.lower(), one.value) for one in Risk)
 
@@ -57,7 +57,7 @@ class Figure(NamedTuple):
 
 
 def html(review: Review, view: View) -> str:
-    """The page, complete also on paper. Foreign text is cleaned and escaped wherever it stands."""
+    """The page, also complete on paper. All foreign strings are sanitized and escaped."""
     del view
     from markupsafe import Markup  # comes with Jinja
 
@@ -65,7 +65,7 @@ def html(review: Review, view: View) -> str:
     page = _environment().get_template("page.html")
     return page.render(
         policy=_policy(style, script),
-        style=Markup(style),  # noqa: S704 - these three are files of ours, and JSON that ends nothing
+        style=Markup(style),  # noqa: S704 - our own files, and JSON without markup
         script=Markup(script),  # noqa: S704
         data=Markup(_embedded(data(review))),  # noqa: S704
         **_content(review),
@@ -73,7 +73,7 @@ def html(review: Review, view: View) -> str:
 
 
 def _content(review: Review) -> dict[str, Any]:
-    """What the template shows, as values."""
+    """The values of the template."""
     marks = [(one.name.lower(), one.value) for one in Mark]
     return {
         "review": review,
@@ -113,7 +113,7 @@ def _figures(review: Review) -> Iterator[Figure]:
 
 @cache
 def _environment() -> Environment:
-    """Every value is escaped, and before that cleaned; an unknown name is an error."""
+    """Every value is sanitized, then escaped; an unknown name is an error."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     found = Environment(
@@ -138,7 +138,7 @@ def _environment() -> Environment:
 
 
 def _shown(value: object) -> object:
-    """What a template puts out; what is HTML already stays as it is."""
+    """A value as the template prints it; markup stays as it is."""
     return value if hasattr(value, "__html__") else clean(str(value))
 
 
@@ -159,6 +159,6 @@ def _hash(text: str) -> str:
 
 
 def _embedded(content: object) -> str:
-    """JSON inside a script element, which nothing in it can end."""
+    """JSON inside a script element; nothing in it can close the element."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

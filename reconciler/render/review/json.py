@@ -9,6 +9,6 @@ from reconciler.render.view import View
 
 
 def json(review: Review, view: View) -> str:
-    """Complete; the digest is that of everything else."""
+    """The complete review; its digest covers all other fields."""
     del view
     return document("review", FORMAT, {**review.to_json(), "digest": review.digest})

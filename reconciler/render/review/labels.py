@@ -20,7 +20,7 @@ _WHOLE = {
     "/access/groups": "users and groups",
     "/access/realm": "realms",
 }
-"""What everything below a path is called."""
+"""Name of everything below a path."""
 
 _ITSELF = {"/": "the cluster", "/access": "roles"}
 
@@ -43,10 +43,10 @@ TITLES = {
     ResourceType.ACCESS: "Access",
     ResourceType.CLUSTER: "Whole cluster",
 }
-"""The heads of the columns of the matrix, in order."""
+"""The column headers of the matrix, in order."""
 
 SHORT = 2
-"""So many names fit into a cell of the matrix."""
+"""Number of names in a cell of the matrix."""
 
 
 class Part(NamedTuple):
@@ -64,15 +64,15 @@ class Places:
         self._pools = review.holdings.pools
 
     def where(self, holding: Holding, profile: Profile) -> tuple[str, ...]:
-        """Each place of a holding; `profile`: all that its principals hold."""
+        """Each place of a holding; `profile`: everything that its principals hold."""
         return tuple(self._texts(holding.places, profile))
 
     def places(self, places: Sequence[str]) -> tuple[str, ...]:
-        """Places by themselves."""
+        """Places without a holding."""
         return tuple(self._texts(places, ()))
 
     def parts(self, profile: Profile, sort: ResourceType) -> tuple[Part, ...]:
-        """A cell of the matrix: the highest level first, each with a short word for where."""
+        """A cell of the matrix: the highest level first, each with a short name of its places."""
         found: dict[Level, list[str]] = {}
         for holding in profile:
             if holding.sort is sort:
@@ -143,7 +143,7 @@ def _lower(found: Mapping[Level, Sequence[str]], level: Level) -> list[str]:
 
 
 def _has_exceptions(top: str, profile: Profile, own: Iterable[str]) -> bool:
-    """Whether something below `top` is held otherwise than the rest there."""
+    """Whether some place below `top` is held differently from the rest."""
     own = frozenset(own)
     return any(
         place not in own
@@ -154,5 +154,5 @@ def _has_exceptions(top: str, profile: Profile, own: Iterable[str]) -> bool:
 
 
 def shortened(texts: Sequence[str], most: int = 12) -> str:
-    """Some places as one text."""
+    """Some places as one string."""
     return listed(texts, most)

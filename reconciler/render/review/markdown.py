@@ -1,4 +1,4 @@
-"""The access review as a Markdown document, to be kept beside the state files."""
+"""The access review as a Markdown document, to be kept with the state files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from reconciler.render.view import View
 from reconciler.text.humanize import moment
 
 _DIFF = {"~": "!"}
-"""Marks that a `diff` block paints only under another name."""
+"""Marks that a `diff` block colours only under another character."""
 
 
 def markdown(review: Review, view: View) -> str:
@@ -38,7 +38,7 @@ def markdown(review: Review, view: View) -> str:
         *_since(review, places),
         _section("Ways to root", _ways(review)),
         _section("Who can do what", _matrix(review, places)),
-        _section("Rights in detail", _details(review, places)),
+        _section("Privileges in detail", _details(review, places)),
         _section("Tokens", _tokens(review)),
         _section("Users", _users(review)),
         _section("Roles", _roles(review)),
@@ -59,7 +59,7 @@ def _section(head: str, lines: Iterable[str]) -> list[str]:
 
 
 def _rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """A table; its cells are safe already. Nothing without rows."""
+    """A table; its cells are already escaped. Nothing without rows."""
     for number, row in enumerate(rows):
         if not number:
             yield cells(*head)
@@ -94,7 +94,7 @@ def _since(review: Review, places: Places) -> Iterator[list[str]]:
 
 def _ways(review: Review) -> Iterator[str]:
     if not any(way.steps for way in review.ways):
-        yield "Nobody who is not root already can become it."
+        yield "No principal that is not root can become root."
     for way in review.ways:
         if way.steps:
             yield f"- {_codes(way.principals)}{'' if way.sure else ' (perhaps)'}"
@@ -109,7 +109,7 @@ def _matrix(review: Review, places: Places) -> Iterator[str]:
     nothing = [one.principal for one in review.accounts if one.risk is Risk.NOTHING]
     if nothing:
         yield ""
-        yield f"Nothing is held by {_codes(nothing)}."
+        yield f"No privileges: {_codes(nothing)}."
 
 
 def _matrix_rows(review: Review, places: Places) -> Iterator[tuple[str, ...]]:
@@ -126,7 +126,7 @@ def _cell(places: Places, profile: Profile, sort: ResourceType) -> str:
 
 
 def _details(review: Review, places: Places) -> Iterator[str]:
-    """By what is held, since many hold the same."""
+    """Grouped by privileges, since many principals hold the same."""
     holders: dict[int, list[Account]] = {}
     for one in review.accounts:
         holders.setdefault(one.profile, []).append(one)
@@ -161,7 +161,7 @@ def _marks(account: Account) -> str:
 def _tokens(review: Review) -> Iterator[str]:
     now = review.about.taken
     yield from _rows(
-        ("Token", "Privilege separation", "Expires", "Age", "Comment", "To look at"),
+        ("Token", "Privilege separation", "Expires", "Age", "Comment", "To review"),
         (
             (
                 code(one.principal),
@@ -179,7 +179,7 @@ def _tokens(review: Review) -> Iterator[str]:
 
 def _users(review: Review) -> Iterator[str]:
     yield from _rows(
-        ("User", "Name", "Groups", "Login", "Expires", "Second factor", "Comment", "To look at"),
+        ("User", "Name", "Groups", "Login", "Expires", "Second factor", "Comment", "To review"),
         (
             (
                 code(one.principal),
@@ -207,7 +207,7 @@ def _roles(review: Review) -> Iterator[str]:
                 "" if one.built_in else prose(one.owner) or "not given",
                 prose(privilege_in_words(one.privileges)),
                 _codes(one.paths) or "nowhere",
-                _codes(one.holders) or "nobody",
+                _codes(one.holders) or "none",
             )
             for one in review.roles
         ),

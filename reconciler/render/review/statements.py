@@ -1,4 +1,4 @@
-"""What a review says beside its matrix, in sentences that all formats for people share."""
+"""Sentences of a review, shared by all formats for people."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from reconciler.render.review.labels import Places, shortened
 from reconciler.text.humanize import count, moment
 
 DIGEST = 16
-"""Hexadecimal digits of the digest that are shown."""
+"""Number of hexadecimal digits of the digest shown."""
 
 SHOWN = 4
-"""From more privileges on that come or go they are said in words."""
+"""Number of gained or lost privileges above which they are summarized."""
 
 
 class ReviewPoint(NamedTuple):
-    """Something to decide. `names`: whom it concerns; `mark`: the code of a mark or risk."""
+    """A decision to make. `names`: whom it concerns; `mark`: the code of a mark or risk."""
 
     tone: Style
     text: str
@@ -38,7 +38,7 @@ def facts(review: Review) -> Iterator[Fact]:
     if review.release:
         yield Fact("Proxmox VE", review.release)
     yield Fact("taken", moment(about.taken) if about.taken else "unknown")
-    yield Fact("seen by", about.actor or "nobody: from the state files alone")
+    yield Fact("seen by", about.actor or "(state files alone)")
     if about.source:
         yield Fact("source", about.source)
     if review.since is not None:
@@ -49,7 +49,7 @@ def facts(review: Review) -> Iterator[Fact]:
 
 
 def waived(review: Review, waiver: Waiver) -> str:
-    """`2 findings`: what a waiver sets aside."""
+    """`2 findings`: the effect of a waiver."""
     return count(sum(by == waiver for _, by in review.waived), "finding")
 
 
@@ -73,23 +73,23 @@ _MARKS: tuple[tuple[Mark, str, Style, str], ...] = (
     ),
     (Mark.NO_EXPIRY, TOKEN, Style.WARNING, "without expiry"),
     (Mark.NO_SECOND_FACTOR, USER, Style.WARNING, "without a second factor"),
-    (Mark.EXPIRED, "", Style.WARNING, "expired and still there"),
-    (Mark.DISABLED, "", Style.WARNING, "disabled and still there"),
+    (Mark.EXPIRED, "", Style.WARNING, "expired but not removed"),
+    (Mark.DISABLED, "", Style.WARNING, "disabled but not removed"),
     (Mark.OWNERLESS, TOKEN, Style.WARNING, "of users that do not exist"),
     (
         Mark.GHOST,
         USER,
         Style.WARNING,
-        "named but not there: without effect, until somebody gets the name",
+        "named but nonexistent: grants take effect once the name is created",
     ),
     (Mark.SOON, "", Style.PLAIN, "expiring before the next review"),
-    (Mark.TWIN, USER, Style.PLAIN, "of the same name as another one in another realm"),
-    (Mark.UNDECLARED, "", Style.WARNING, "in no state file"),
+    (Mark.TWIN, USER, Style.PLAIN, "with the same name in another realm"),
+    (Mark.UNDECLARED, "", Style.WARNING, "not declared"),
 )
 
 
 def points(review: Review) -> Iterator[ReviewPoint]:
-    """What is to be decided, the worst first."""
+    """Decisions to make, the worst first."""
     for risk, tone, text in _RISKS:
         found = [one for one in review.accounts if one.risk is risk]
         if found:
@@ -113,7 +113,7 @@ def _names(found: Sequence[Account]) -> tuple[str, ...]:
 def _other_points(review: Review) -> Iterator[ReviewPoint]:
     past = [one.subject for one in review.endings if one.kind == "grant" and one.past]
     if past:
-        yield _point(past, "grant", "expired and still in force")
+        yield _point(past, "grant", "expired but still effective")
     outside = [one.role for one in review.roles if one.outside]
     if outside:
         yield _point(outside, "role", "used outside the allowed paths")
@@ -134,7 +134,7 @@ def _point(names: Sequence[str], noun: str, text: str) -> ReviewPoint:
 
 
 def age(account: Account, now: int) -> str:
-    """Of a token's secret."""
+    """The age of a token's secret."""
     return _age(account.age, now) if account.kind == TOKEN else ""
 
 
@@ -166,7 +166,7 @@ _FIELDS: dict[str, tuple[str, Callable[[str], str]]] = {
 
 
 class ChangeLine(NamedTuple):
-    """Something that has changed. `mark`: `+` came, `-` went, `~` changed, `!` to look at."""
+    """A change. `mark`: `+` gained, `-` lost, `~` changed, `!` to review."""
 
     mark: str
     text: str
@@ -178,7 +178,7 @@ class ChangeLine(NamedTuple):
 def changes(
     since: ReviewComparison, places: Places
 ) -> Iterator[tuple[str, tuple[ChangeLine, ...]]]:
-    """What has changed: a heading, and its lines; nothing for a heading without lines."""
+    """The changes: headings with their lines; headings without lines are left out."""
     parts = (
         ("Ways to root", tuple(_ways(since))),
         ("Users and tokens", tuple(_accounts(since))),
@@ -195,13 +195,13 @@ def _came_and_went(new: Sequence[str], gone: Sequence[str]) -> Iterator[ChangeLi
 
 
 def _ways(since: ReviewComparison) -> Iterator[ChangeLine]:
-    """Without a first step somebody is root."""
+    """A way without a first step means being root."""
     for who, step in since.ways_new:
         yield ChangeLine(
             "!", f"{who} can become root now: {step}" if step else f"{who} is root now"
         )
     for who, step in since.ways_gone:
-        closed = f"can no longer become root so: {step}" if step else "is no longer root"
+        closed = f"can no longer become root this way: {step}" if step else "is no longer root"
         yield ChangeLine("-", f"{who} {closed}")
 
 
@@ -236,7 +236,7 @@ def _right(one: RightsChange, places: Places) -> str:
 
 
 def _privileges(names: Sequence[str]) -> str:
-    """By name where they are few."""
+    """By name if they are few."""
     return ", ".join(names) if len(names) <= SHOWN else f"“{privilege_in_words(names)}”"
 
 
@@ -249,7 +249,7 @@ def _roles(since: ReviewComparison) -> Iterator[ChangeLine]:
 
 
 def account_changes(review: Review, places: Places) -> dict[str, list[ChangeLine]]:
-    """Account -> what has changed of it since the review before."""
+    """Account -> its changes since the previous review."""
     found: dict[str, list[ChangeLine]] = {}
     if review.since is not None:
         for who in review.since.accounts_new:

@@ -37,22 +37,22 @@ from reconciler.render.view import View
 from reconciler.text.humanize import listed, moment
 
 NAMED = 6
-"""How many principals a point names; the other formats name all."""
+"""Number of principals that a point names; the other formats name all."""
 
 
 def text(review: Review, view: View) -> str:
-    """Everything but the raw privileges; accounts that hold nothing are only named."""
+    """Everything but the raw privileges; accounts without privileges are only named."""
     return terminal.render(outline(review), color=view.color, width=view.width)
 
 
 def outline(review: Review) -> Document:
-    """The sections in the order in which they are looked at."""
+    """The sections in reading order."""
     places = Places(review)
     return Document(
         title=title(review),
         facts=tuple(facts(review)),
         sections=tuple(part for part in _sections(review, places) if part.blocks),
-        closing=(TextLine("--format html=FILE makes a page to search, print and sign."),),
+        closing=(TextLine("--format html=FILE creates a page to search, print and sign."),),
     )
 
 
@@ -71,7 +71,7 @@ def _sections(review: Review, places: Places) -> Iterator[Section]:
     yield Section("Users and tokens", blocks, spaced=True)
     nothing = [one.principal for one in review.accounts if one.risk is Risk.NOTHING]
     if nothing:
-        yield section("Accounts that hold nothing", (listed(nothing, 40),))
+        yield section("Accounts without privileges", (listed(nothing, 40),))
     yield Section("Roles", tuple(_roles(review)), spaced=True)
     yield Section("Findings", tuple(_findings(review)))
     yield section("Waivers", tuple(_waivers(review)))
