@@ -179,7 +179,7 @@ def test_every_secret_that_is_not_there_is_found_before_anything_is_sent(site: S
             assert name in ended.out
     assert "3 secrets are missing" in ended.err
     assert site.untouched
-    assert site.run("plan", "--out", "later.json").status == ExitStatus.OK
+    assert site.run("plan", "--out", site.folder / "later.json").status == ExitStatus.OK
 
 
 def test_a_step_that_fails_is_named_with_what_it_sent_and_where_that_is_declared(
@@ -190,11 +190,13 @@ def test_a_step_that_fails_is_named_with_what_it_sent_and_where_that_is_declared
         '[user."new@pve"]\ncomment = "built by CI"\n\n[user."new@pve".token.ci]\n'
         'comment = "nightly"\nsecret_to = { command = ["sh", "-c", "exit 1"] }\n',
     )
-    ended = site.run("apply", "--yes", "--format", "text", "--format", "json=report.json")
+    ended = site.run(
+        "apply", "--yes", "--format", "text", "--format", f"json={site.folder}/report.json"
+    )
     assert ended.status == ExitStatus.RESTORED
     said = " ".join(ended.out.split())
     assert "step 2 of 2: create token new@pve!ci (declared in a.toml:4, not in the clus" in said
-    assert 'comment "nightly"' in said
+    assert "with comment nightly the command 'sh'" in said
 
 
 def test_the_token_secret_of_pvectl_itself_is_asked_for(site: Site) -> None:
