@@ -206,7 +206,7 @@ class Directives:
             ),
             (old == new, "is moved to itself", "take this [[moved]] out"),
             (old in there, "is moved away and declared", "delete its table, or this [[moved]]"),
-            (gone, f"is moved here and removed at {gone}", "decide for one of them"),
+            (gone, f"is moved here and removed at {gone}", "keep one of them"),
             (again, f"is moved at {again and again.source}, too", "an object has one new name"),
             (rival, f"becomes {{new}}, as {rival and rival.old} does", "keep one of them"),
         )

@@ -84,12 +84,12 @@ class ExpectTable(TomlTable):
         if not (self.path or self.paths):
             raise InvalidValue("the path is missing", 'write path = "/vms/100" or paths = [...]')
         if not (self.can or self.cannot or self.cannot_both):
-            raise InvalidValue("nothing is expected", "give can = [...] or cannot = [...]")
+            raise InvalidValue("[[expect]] has neither can nor cannot", "give one of them")
         if len(self.cannot_both) == 1:
             raise InvalidValue("cannot_both names one privilege", "name two, or write cannot")
         both = sorted(set(self.can) & set(self.cannot))
         if both:
-            raise InvalidValue(f"{both[0]} stands in can and in cannot", "decide for one")
+            raise InvalidValue(f"{both[0]} is in can and in cannot", "keep one of them")
         return self
 
     def _is_a_call(self) -> ExpectTable:

@@ -142,7 +142,7 @@ def check_fresh(plan: Plan, live: State) -> None:
     if arrived == wanted.keys() and arrived.issuperset(changed):
         raise StalePlan(
             "already applied: the cluster is as this plan wants it",
-            hint="nothing was sent; pvectl plan shows what is left, if anything",
+            hint="nothing was sent; run `pvectl plan` to see what is left to change",
         )
     seen = dict(plan.seen)
     lines = [

@@ -92,7 +92,7 @@ def read_earlier(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        words = "it is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
+        words = "it is not valid JSON" if isinstance(error, json.JSONDecodeError) else str(error)
         raise UsageError(
             f"{path} cannot be compared: {words}",
             hint="give the JSON of an earlier review, as `pvectl report --out DIR` writes it",

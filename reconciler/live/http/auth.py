@@ -95,7 +95,7 @@ def why_refused(actor: str, secret: str) -> str:
         )
     shape = ""
     if not _UUID.fullmatch(secret):
-        shape = "the secret given is no UUID, as all of Proxmox VE's are: it is probably wrong; "
+        shape = "the token secret is not a UUID, so it is probably mistyped; "
     tokens = shell("pveum", "user", "token", "list", user)
     renewed = shell("pveum", "user", "token", "modify", user, token, "--regenerate", "1")
     return (

@@ -34,7 +34,7 @@ _TELLING: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
     ),
     (
         TooLate,
-        "the answer did not come to its end in time",
+        "the answer was not complete in time",
         "check the connection, and `proxy` in [target]",
     ),
     (
