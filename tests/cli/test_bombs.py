@@ -37,7 +37,7 @@ HALF = "".join(
     for n in range(100, 202)
 )
 BOMBS = {
-    "entries": (GRANT, "", "a.toml:1:", "stands for 27,000,000 entries"),
+    "entries": (GRANT, "", "a.toml:1:", "expands to 27,000,000 entries"),
     "many tables": (HALF, "", "a.toml:401:", "more than 100,000 objects from here on"),
     "text": (f'[group.g]\ncomment = "{"${v}" * 1000}"\n', LONG, "a.toml:2:", "more than 1024 KiB"),
     "names": (

@@ -38,7 +38,7 @@ def test_a_token_and_its_user() -> None:
 def test_a_group_and_what_it_is_granted() -> None:
     lines = _lines("group:VM-Operators")
     assert lines["members"] == "alice@ldap, mallory@ldap"
-    assert "/storage/local: see, put data on it" in lines["in words"]
+    assert "/storage/local: see, store data on it" in lines["in words"]
 
 
 def test_a_role_and_what_no_expectation_needs(tmp_path: Path) -> None:

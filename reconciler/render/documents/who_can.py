@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from reconciler.access.analysis.unexpected import entry_json
+from reconciler.access.any_member import stands_for
 from reconciler.access.contents import ROOT, split_token
 from reconciler.access.explain.explain import PrivilegeHolder
 from reconciler.access.login import Login
@@ -33,13 +34,15 @@ class Holders:
 
 def outline(found: Holders) -> Document:
     """Users, tokens, then those that cannot log in now."""
-    able = [one for one in found.holders if one.login is Login.ACTIVE]
+    joining = [one for one in found.holders if stands_for(one.principal)]
+    able = [one for one in found.holders if one.login is Login.ACTIVE and one not in joining]
     users = [one for one in able if split_token(one.principal) is None]
     tokens = [one for one in able if split_token(one.principal) is not None]
-    out = [one for one in found.holders if one.login is not Login.ACTIVE]
+    out = [one for one in found.holders if one.login is not Login.ACTIVE and one not in joining]
     groups = (
         ("Users", users, Style.PLAIN),
         ("Tokens", tokens, Style.PLAIN),
+        ("Whoever becomes a member", joining, Style.PLAIN),
         ("Not now, since they cannot log in", out, Style.FAINT),
     )
     sections = [
