@@ -376,7 +376,7 @@ def test_a_user_put_into_a_declared_group_by_hand_is_drift(site: Site) -> None:
     ended = site.run("drift")
     assert ended.status == ExitStatus.CHANGES
     said = " ".join(ended.out.split())
-    assert "Drift: 1 undeclared, 1 group has members that no state file names" in said
+    assert "Drift: 1 undeclared, 1 group has undeclared members" in said
     assert "mallory@pve is a member of ops, but not declared" in said
     assert "mallory@pve is a member of ops" in " ".join(site.run("plan").out.split())
     assert site.run("explain", "UNDECLARED_MEMBER").status == ExitStatus.OK

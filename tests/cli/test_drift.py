@@ -175,7 +175,7 @@ def test_what_is_undeclared_rings_until_somebody_accepts_it_and_again_when_it_ch
     assert house.run("drift", "--acknowledge").status == ExitStatus.CHANGES
     quiet = house.run("drift")
     assert quiet.status == ExitStatus.OK, quiet
-    assert "1 user object: not declared, not attached to a declared object: eve@pve" in quiet.out
+    assert "1 user: not declared, not attached to a declared object: eve@pve" in quiet.out
     house.edit(USERS, "user:eve@pve:1:0:", "user:eve@pve:1:1993456000:")
     assert house.run("drift").status == ExitStatus.CHANGES
 
