@@ -12,8 +12,6 @@ _OF_THE_CLUSTER = {
     NOT_BACKED_UP: {"backup", "pool"},
     "SAVED_ALL_THE_SAME": {"backup", "pool"},
     "SAME_HOUR": {"backup"},
-    "UNTESTED_RELEASE": set[str](),
-    "RELEASE_DIFFERS": set[str](),
 }
 """Codes of findings without an address that say how a cluster is -> the kinds that they concern."""
 
