@@ -16,16 +16,19 @@ _OF_THE_CLUSTER = {
 """Codes of findings without an address that say how a cluster is -> the kinds that they concern."""
 
 
+_NEVER = frozenset({UNDECLARED_MEMBER, "ARCHIVES_NOT_SEEN", "POOL_LEFT", "POOL_TAKEN"})
+"""Codes of what is drift by itself, and of what a plan does to objects that it does not change."""
+
+
 def told_as_known(
     findings: Iterable[Finding], changes: Sequence[Change], fresh: Collection[Address]
 ) -> Iterable[Finding]:
     """The findings, those marked that are neither about what the plan changes nor about `fresh`:
-    what the files declare since the earlier ones, or otherwise. Errors are never known, and nor is
-    what is drift by itself."""
+    what the files declare since the earlier ones, or otherwise. Errors are never known."""
     news = {*fresh, *(change.address for change in changes)}
     kinds = {address.kind for address in news}
     for finding in findings:
-        if finding.severity is Severity.ERROR or finding.code == UNDECLARED_MEMBER:
+        if finding.severity is Severity.ERROR or finding.code in _NEVER:
             yield finding
         elif finding.address is not None:
             yield finding._replace(known=finding.address not in news)

@@ -77,7 +77,7 @@ def test_entries_left_over_from_a_user_go_once_it_is_there(odd: Odd) -> None:
         "create user.phantom@pve",
         "delete acl./vms/9000|user:phantom@pve|PVEVMUser",
     ]
-    assert "for a moment: phantom@pve would hold" in odd.ask("plan").out
+    assert "temporarily: phantom@pve would hold" in odd.ask("plan").out
     odd.reached()
 
 
