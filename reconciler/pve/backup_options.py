@@ -109,7 +109,7 @@ def notes_complaint(template: str) -> str | None:
     PVE source: `verify_notes_template` of PVE::VZDump.
     """
     if "\n" in template:
-        return "contains a newline"
+        return "contains a line feed"
     wrong = [
         f"escape sequence '\\{found[1]}' at char {found.end() - 2}"
         for found in re.finditer(r"\\(.)", template)

@@ -145,7 +145,7 @@ def test_an_abandoned_run_leaves_the_cluster_as_it_is(place: Site) -> None:
     plan, healthy = lost(place)
     closed = place.run("resume", "--abandon", ahead=2 * AHEAD)
     assert closed.status == ExitStatus.OK, closed
-    assert "Closed: the cluster was left as it is." in closed.out
+    assert "Closed: the cluster was not changed." in closed.out
     untouched(place, healthy)
     assert place.run("status").status == ExitStatus.OK
     plan.clean()

@@ -157,7 +157,7 @@ def test_of_several_refusals_the_first_in_order_is_raised(start, connect):
 
 @pytest.mark.parametrize(
     ("secret", "told"),
-    [(SECRET, "expired"), ("not-a-uuid", "no UUID")],
+    [(SECRET, "expired"), ("not-a-uuid", "not a UUID")],
 )
 def test_a_refused_token_says_what_to_look_at(start, connect, secret, told):
     refused = b"HTTP/1.1 401 Authentication failed!\r\nConnection: close\r\n\r\n"
