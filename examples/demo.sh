@@ -42,10 +42,10 @@ title "The files are checked without any network"
 run pvectl validate
 
 title "What would change, and for whom"
-run pvectl plan
+run pvectl plan --out .demo/plan.json
 
-title "Do it"
-run pvectl apply --yes
+title "Exactly that is applied"
+run pvectl apply .demo/plan.json
 
 title "Nothing is left to do"
 expect 0 pvectl plan --detailed-exitcode
@@ -98,4 +98,9 @@ run pvectl apply --yes
 ask 200 /nodes/demo-felhom/lxc/9001/status/current
 expect 0 pvectl drift
 
-printf '\n%sDone.%s The cluster is in .demo/pve, the state files in .demo/state.\n' "$bold" "$plain"
+printf '\n%sDone.%s The cluster is in .demo/pve, the state files in .demo/state. To go on with them:\n\n' "$bold" "$plain"
+cat <<'TEXT'
+  export PATH="$PWD/.venv/bin:$PATH" PVECTL_STATE=.demo/state PVECTL_ON=sandbox:.demo/pve
+  pvectl who-can VM.Backup /vms/9001      # then change .demo/state/*.toml, and
+  pvectl plan
+TEXT
