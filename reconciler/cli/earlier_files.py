@@ -15,9 +15,12 @@ from reconciler.cli import drift_memory
 from reconciler.cli.commit import files_at, merge_base
 from reconciler.cli.context import Loaded
 from reconciler.desired.loader import load, require_valid
+from reconciler.desired.settings.settings import SETTINGS_FILE, read_settings
+from reconciler.desired.settings.stricter import new_waivers, weakened
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired
+from reconciler.model.finding import Finding
 
 Since = Annotated[
     str | None,
@@ -43,6 +46,8 @@ class Earlier(NamedTuple):
     addresses: frozenset[Address] = frozenset()
     since: str = ""
     fresh: frozenset[Address] = frozenset()
+    weaker: tuple[Finding, ...] = ()
+    """where the settings and the waivers ask for less than they did in that commit"""
 
 
 NOTHING = Earlier()
@@ -82,20 +87,36 @@ def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -
     if since:
         old = at_commit(loaded, since)
         require_valid(old.findings)
-        return Earlier(frozenset(old.objects), since, _fresh(now, old.objects))
+        fresh, weaker = _fresh(now, old.objects), _weaker(loaded, old, since)
+        return Earlier(frozenset(old.objects), since, fresh, weaker)
     ref = default_ref(loaded.cluster.folder, os.environ)
-    fresh: frozenset[Address] = frozenset()
+    fresh, weaker = frozenset(), ()
     if ref:
         old = at_commit(loaded, ref)
         fresh = _fresh(now, old.objects)
+        weaker = _weaker(loaded, old, ref[:12])
         if old.objects.keys() - now.keys():
-            return Earlier(frozenset(old.objects), ref[:12], fresh)
+            return Earlier(frozenset(old.objects), ref[:12], fresh, weaker)
     if home is None:
-        return NOTHING._replace(fresh=fresh)
+        return NOTHING._replace(fresh=fresh, weaker=weaker)
     memory = drift_memory.recall(home / "drift.json", home)
     if not ref and memory.complete:
         fresh = frozenset(now.keys() - memory.baseline.keys())
-    return Earlier(frozenset(memory.baseline), "", fresh)
+    return Earlier(frozenset(memory.baseline), "", fresh, weaker)
+
+
+def _weaker(loaded: Loaded, old: Desired, since: str) -> tuple[Finding, ...]:
+    """How the policy of the files asks for less than in an earlier commit."""
+    found = new_waivers(old.waivers, loaded.desired.waivers, since)
+    content = files_at(loaded.settings.folder, since)
+    if content is None:
+        return tuple(found)
+    with tempfile.TemporaryDirectory() as name:
+        if SETTINGS_FILE in content:
+            (Path(name) / SETTINGS_FILE).write_bytes(content[SETTINGS_FILE])
+        before = read_settings(Path(name)).policy
+    now = read_settings(loaded.settings.folder).policy
+    return (*weakened(before, now, since), *found)
 
 
 def _fresh(now: Mapping[Address, Declared], old: Mapping[Address, Declared]) -> frozenset[Address]:

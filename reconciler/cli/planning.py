@@ -136,6 +136,7 @@ def make_plan(
         files=files_of(loaded),
         earlier=earlier.addresses,
         since=earlier.since,
+        weaker=earlier.weaker,
         fresh=earlier.fresh,
     )
     planned = {**live.state, **loaded.desired.state}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model.address import Address
+from reconciler.model.finding import Finding
 from reconciler.model.secret import SecretRef
 
 
@@ -18,6 +19,7 @@ class PlanRequest:
     last, by object. `identity`: the fingerprint of the cluster's CA, if known. `files`:
     SHA-256 of each file of the state folder. `bad_passwords`: users -> why Proxmox VE would refuse
     their password. `earlier`: what the files declared earlier, in the commit `since` if it is one.
+    `weaker`: where the policy asks for less than it did there.
     `fresh`: what they declare since then, or otherwise. `missing_secrets`: references to secrets
     that are not here -> why.
     """
@@ -35,4 +37,5 @@ class PlanRequest:
     files: Mapping[str, str] = field(default_factory=dict)
     earlier: frozenset[Address] = frozenset()
     since: str = ""
+    weaker: tuple[Finding, ...] = ()
     fresh: frozenset[Address] = frozenset()

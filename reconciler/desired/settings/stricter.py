@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from reconciler.desired.reach import WEAKER_POLICY
-from reconciler.model.finding import Finding, Severity
+from reconciler.model.declared import Waiver
+from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import Alarm, Limit, Limits, Lint, Lockout, Policy, Protected
 
 
@@ -37,6 +38,42 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
         lint=Lint(fail=fail),
     )
     return policy, list(_weaker(policy, proposed, file))
+
+
+def weakened(before: Policy, now: Policy, since: str) -> list[Finding]:
+    """A warning for each table that asks for less than it did in the commit `since`."""
+    tables = {
+        "limits": _limits(before.limits, now.limits) != now.limits,
+        "protected": _protected(before.protected, now.protected) != now.protected,
+        "lockout": _lockout(before.lockout, now.lockout) != now.lockout,
+        "alarm": _alarm(before.alarm, now.alarm) != now.alarm,
+        "lint": not set(before.lint.fail) <= set(now.lint.fail),
+    }
+    found = [
+        _since(f"[{table}] is weaker than at {since}")
+        for table, is_weaker in tables.items()
+        if is_weaker
+    ]
+    kinds = sorted({*before.manage, *now.manage})
+    changed = [kind for kind in kinds if before.managed(kind) != now.managed(kind)]
+    if changed:
+        found.append(_since(f"[manage] differs from that at {since}: {', '.join(changed)}"))
+    return found
+
+
+def new_waivers(before: Iterable[Waiver], now: Iterable[Waiver], since: str) -> list[Finding]:
+    """A warning for each waiver that was not there in the commit `since`, or lasts longer now."""
+    known = {(one.code, one.address): one.expires for one in before}
+    return [
+        _since(f"{one.code} of {one.address} is waived, and was not at {since}", one.source)
+        for one in now
+        if one.expires > known.get((one.code, one.address), -1)
+    ]
+
+
+def _since(message: str, source: Source | None = None) -> Finding:
+    hint = "review it as a change of policy, apart from what it lets pass"
+    return Finding(WEAKER_POLICY, Severity.WARNING, message, hint, source=source)
 
 
 def _limits(one: Limits, other: Limits) -> Limits:

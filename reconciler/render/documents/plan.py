@@ -20,7 +20,8 @@ PARTLY = "No changes in the targeted objects. Other objects differ from the decl
 CROWDED = "No changes. Undeclared members of declared groups are not removed."
 UNFINISHED = "A previous run is unfinished: run `pvectl status`"
 MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
-NEW_WAY_TO_ROOT = "NEW_WAY_TO_ROOT"
+FIRST = frozenset({"NEW_WAY_TO_ROOT", "WEAKER_POLICY"})
+"""Codes of warnings that come before all others."""
 NAMED = 5
 """Number of undeclared objects of a kind that are named."""
 
@@ -73,7 +74,7 @@ def told(findings: Iterable[Finding], view: View) -> Told:
     errors = [one for one in found if one.severity is Severity.ERROR]
     others = [one for one in found if one.severity is not Severity.ERROR]
     fresh = [one for one in others if view.known or not one.known]
-    fresh.sort(key=lambda one: (one.severity.rank, one.code != NEW_WAY_TO_ROOT))
+    fresh.sort(key=lambda one: (one.severity.rank, one.code not in FIRST))
     return Told(
         collapse.merged(errors),
         tuple(fresh),
