@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -311,3 +313,14 @@ def test_tests_name_exit_statuses() -> None:
         if found[1] in known
     ]
     assert wrong == []
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    lines = [*project["dependencies"], *extras["keyring"], *extras["sandbox"]]
+    names = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in lines}
+    declared = {name.replace("-", "_").partition(".")[0] for name in names}
+    imported = {one.name.partition(".")[0] for one in EVERY_IMPORT}
+    foreign = imported - set(sys.stdlib_module_names) - {"reconciler", "compression"}
+    assert foreign == declared
