@@ -16,6 +16,7 @@ from reconciler.pve.acl_paths import normalize_path
 from reconciler.pve.calls.rule import Call, Params
 from reconciler.pve.calls.table import find_call, known_calls
 from reconciler.pve.release import known_privilege
+from reconciler.pve.secret_params import is_secret_param
 from reconciler.text.suggest import did_you_mean, suggest
 
 HEADS = ("/access", "/mapping", "/nodes", "/pool", "/sdn", "/storage", "/vms")
@@ -102,7 +103,10 @@ def is_call(subject: str) -> bool:
 
 
 def parse_call(subject: str, who: str) -> CallQuery:
-    """Raises UsageError for a call that is not known, with those that are like it."""
+    """The call without its secrets, on which no rule depends.
+
+    Raises UsageError for a call that is not known, with those that are like it.
+    """
     found = _CALL.fullmatch(subject.strip())
     assert found is not None  # noqa: S101 - is_call was asked
     method, path, rest = found[1].upper(), found[2], found[3]
@@ -133,6 +137,7 @@ def parse_call(subject: str, who: str) -> CallQuery:
             f"'{wrong[0]}' is not a parameter", hint="write NAME=VALUE, as in vmid=100"
         )
     given = dict(word.split("=", 1) for word in words)
+    given = {name: value for name, value in given.items() if not is_secret_param(name)}
     return CallQuery(who, f"{method} {path}", call, {**given, **params})
 
 

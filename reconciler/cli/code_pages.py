@@ -111,8 +111,7 @@ def _errors() -> Iterator[Page]:
         text = " ".join((error.__doc__ or "").split())
         status = error.exit_status
         meaning = (text,) if error is not PvectlError else (MEANINGS[ExitStatus.BUG],)
-        action = ("The line below the error says what to do next.",)
-        yield Page(error.code, f"error, exit status {int(status)}", meaning, action)
+        yield Page(error.code, f"error, exit status {int(status)}", meaning)
 
 
 def _numbers() -> Iterator[Page]:

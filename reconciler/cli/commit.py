@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from reconciler.model.secret import without_credentials
@@ -21,8 +21,8 @@ _NO_PROPOSED_REPOSITORY = "safe.bareRepository=explicit"
 _ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
 """With these, which hooks get, git would speak of another place than the folder."""
 
-_LINK = "120000"
-"""The mode of a symbolic link in a tree."""
+_FILE = "100"
+"""How the modes of files begin in a tree; links, folders and submodules have others."""
 
 
 _FILTERS = r"^filter\..*\.(clean|smudge|process|required)$"
@@ -97,12 +97,22 @@ def files_at(folder: Path, ref: str) -> dict[str, bytes] | None:
     rows = _committed(folder, ref)
     if rows is None:
         return None
-    found = {}
-    for name, (mode, blob) in rows.items():
-        content = None if mode == _LINK else _git(folder, "cat-file", "blob", blob)
-        if content is not None:
-            found[name] = content
-    return found
+    blobs = {name: blob for name, (mode, blob) in rows.items() if mode.startswith(_FILE)}
+    asked = "".join(f"{blob}\n" for blob in blobs.values()).encode()
+    answer = _git(folder, "cat-file", "--batch", given=asked) if blobs else b""
+    try:
+        return None if answer is None else dict(zip(blobs, _contents(answer), strict=True))
+    except ValueError:  # a blob that a partial clone lacks
+        return None
+
+
+def _contents(answer: bytes) -> Iterator[bytes]:
+    """What `git cat-file --batch` prints of blobs that exist: `NAME blob SIZE`, and the content."""
+    while answer:
+        head, _, rest = answer.partition(b"\n")
+        size = int(head.rpartition(b" ")[2])
+        yield rest[:size]
+        answer = rest[size + 1 :]
 
 
 def merge_base(folder: Path, ref: str) -> str:
@@ -111,8 +121,10 @@ def merge_base(folder: Path, ref: str) -> str:
     return "" if found is None else os.fsdecode(found).strip()
 
 
-def _git(folder: Path, *words: str, settings: Iterable[str] = ()) -> bytes | None:
-    """What git prints; None where it cannot be asked or fails."""
+def _git(
+    folder: Path, *words: str, settings: Iterable[str] = (), given: bytes = b""
+) -> bytes | None:
+    """What git prints, `given` on its standard input; None where it cannot be asked or fails."""
     inherited = without_credentials(os.environ)
     environment = {name: value for name, value in inherited.items() if name not in _ELSEWHERE}
     options = [
@@ -123,7 +135,7 @@ def _git(folder: Path, *words: str, settings: Iterable[str] = ()) -> bytes | Non
     try:
         done = subprocess.run(  # noqa: S603 - the words are ours, the folder and the commit no options
             ["git", "-C", str(folder), *options, *words],  # noqa: S607 - the operator's git
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             env={**environment, "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"},
             timeout=PATIENCE,

@@ -48,12 +48,14 @@ class Earlier(NamedTuple):
     fresh: frozenset[Address] = frozenset()
     weaker: tuple[Finding, ...] = ()
     """where the settings and the waivers ask for less than they did in that commit"""
+    files: Desired | None = None
+    """the files of the commit, where one was looked at"""
 
 
 NOTHING = Earlier()
 
 
-def at_commit(loaded: Loaded, ref: str) -> Desired:
+def _at_commit(loaded: Loaded, ref: str) -> Desired:
     """The state files of a commit, with their mistakes; raises UsageError where git knows none."""
     content = files_at(loaded.cluster.folder, ref)
     if content is None:
@@ -84,39 +86,38 @@ def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -
     """What was declared at `since`, which must be right; else where this branch began, else when
     this machine last applied or compared the files, as `home` remembers of the cluster."""
     now = loaded.desired.objects
-    if since:
-        old = at_commit(loaded, since)
-        require_valid(old.findings)
-        fresh, weaker = _fresh(now, old.objects), _weaker(loaded, old, since)
-        return Earlier(frozenset(old.objects), since, fresh, weaker)
-    ref = default_ref(loaded.cluster.folder, os.environ)
-    fresh, weaker = frozenset(), ()
+    ref = since or default_ref(loaded.cluster.folder, os.environ)
+    found = NOTHING
     if ref:
-        old = at_commit(loaded, ref)
-        fresh = _fresh(now, old.objects)
-        weaker = _weaker(loaded, old, ref[:12])
-        if old.objects.keys() - now.keys():
-            return Earlier(frozenset(old.objects), ref[:12], fresh, weaker)
+        old = _at_commit(loaded, ref)
+        if since:
+            require_valid(old.findings)
+        name = since or ref[:12]
+        weaker = _weaker(loaded, old, ref, name)
+        found = Earlier(frozenset(old.objects), name, _fresh(now, old.objects), weaker, old)
+        if since or old.objects.keys() - now.keys():
+            return found
     if home is None:
-        return NOTHING._replace(fresh=fresh, weaker=weaker)
+        return found._replace(addresses=frozenset(), since="")
     memory = drift_memory.recall(home / "drift.json", home)
+    fresh = found.fresh
     if not ref and memory.complete:
         fresh = frozenset(now.keys() - memory.baseline.keys())
-    return Earlier(frozenset(memory.baseline), "", fresh, weaker)
+    return found._replace(addresses=frozenset(memory.baseline), since="", fresh=fresh)
 
 
-def _weaker(loaded: Loaded, old: Desired, since: str) -> tuple[Finding, ...]:
-    """How the policy of the files asks for less than in an earlier commit."""
-    found = new_waivers(old.waivers, loaded.desired.waivers, since)
-    content = files_at(loaded.settings.folder, since)
-    if content is None:
+def _weaker(loaded: Loaded, old: Desired, ref: str, name: str) -> tuple[Finding, ...]:
+    """How settings and waivers ask for less than at `ref`, which is shown as `name`."""
+    found = new_waivers(old.waivers, loaded.desired.waivers, name)
+    folder = loaded.settings.folder
+    before = (files_at(folder, ref) or {}).get(SETTINGS_FILE, b"")
+    path = folder / SETTINGS_FILE
+    if before == (path.read_bytes() if path.exists() else b""):
         return tuple(found)
-    with tempfile.TemporaryDirectory() as name:
-        if SETTINGS_FILE in content:
-            (Path(name) / SETTINGS_FILE).write_bytes(content[SETTINGS_FILE])
-        before = read_settings(Path(name)).policy
-    now = read_settings(loaded.settings.folder).policy
-    return (*weakened(before, now, since), *found)
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / SETTINGS_FILE).write_bytes(before)
+        policy = read_settings(Path(place)).policy
+    return (*weakened(policy, read_settings(folder).policy, name), *found)
 
 
 def _fresh(now: Mapping[Address, Declared], old: Mapping[Address, Declared]) -> frozenset[Address]:

@@ -216,7 +216,7 @@ def carry_out(
         raise SecretsUnusable("Proxmox VE would refuse a password", hint="nothing was sent")
     if plan.refusals:
         codes = ", ".join(sorted({finding.code for finding in plan.refusals}))
-        raise Refused(f"the plan is refused: {codes}", hint="nothing was sent")
+        raise Refused(f"plan rejected by policy: {codes}", hint="nothing was sent")
     if approve is not None and not _is_approved(plan, approve):
         raise StalePlan(
             f"the plan has the digest {plan.digest[:12]}, not {approve[:12]}",

@@ -64,7 +64,9 @@ def still_fitting(
     if again.refusals:
         codes = ", ".join(sorted({finding.code for finding in again.refusals}))
         raise Refused(
-            f"the plan is refused now: {codes}", hint="nothing was sent", findings=again.refusals
+            f"the saved plan is now rejected by policy: {codes}",
+            hint="nothing was sent",
+            findings=again.refusals,
         )
     return plan
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+
+import typer
 
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, here, read_cluster
-from reconciler.cli.output import unwritable, write_file
+from reconciler.cli.output import info, unwritable, write_file
 from reconciler.cli.planning import carry_out, load_to_plan, make_plan, show_plan
 from reconciler.cli.saved_plan import signed_by, signers
 from reconciler.desired.grants import FILE, Grant
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import ExitStatus
+from reconciler.errors import ExitStatus, PvectlError
 from reconciler.execution.journal import store
 
 
@@ -28,17 +29,35 @@ def read_grants(cluster: ClusterSettings) -> str:
         raise unwritable(str(path), wrong) from None
 
 
-@contextmanager
-def changed(cluster: ClusterSettings, before: str, after: str) -> Iterator[list[bool]]:
-    """grants.toml with other text, and as it was before unless the list gets a True."""
+UNCHANGED = frozenset({ExitStatus.REFUSED, ExitStatus.RESTORED})
+"""How a run ends after which the cluster certainly is as it was."""
+
+
+def with_grants(
+    common: CommonOptions,
+    cluster: ClusterSettings,
+    before: str,
+    after: str,
+    work: Callable[[], ExitStatus],
+) -> ExitStatus:
+    """Do `work` with grants.toml as `after`, and return how it ended.
+
+    The file is as `before` again only where the cluster certainly is: access that may have been
+    granted must not lose its end, and what may have been revoked must not come back.
+    """
     path = cluster.folder / FILE
     write_file(path, after)
-    keep: list[bool] = []
     try:
-        yield keep
-    finally:
-        if not any(keep):
+        ended = work()
+    except (PvectlError, typer.Exit) as error:
+        if getattr(error, "exit_status", ExitStatus.OK) is not ExitStatus.NOT_RESTORED:
             _put_back(path, before)
+        raise
+    if ended in UNCHANGED:
+        _put_back(path, before)
+    elif ended is not ExitStatus.OK:
+        info(common, f"{path} is kept: the change may be in force; see `pvectl status`")
+    return ended
 
 
 def _put_back(path: Path, before: str) -> None:

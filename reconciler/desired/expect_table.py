@@ -13,6 +13,7 @@ from reconciler.model.declared import CallExpectation, Expectation
 from reconciler.model.finding import Source
 from reconciler.model.policy import TomlTable
 from reconciler.pve.acl_paths import normalize_path
+from reconciler.pve.secret_params import is_secret_param
 
 _GLOB = re.compile(r"[*?]")
 _CALL = re.compile(r"(GET|POST|PUT|DELETE) (/\S*)")
@@ -98,7 +99,14 @@ class ExpectTable(TomlTable):
             raise InvalidValue(f"{min(others)} does not go with a call", "write two [[expect]]")
         if not _CALL.fullmatch(self.call):
             raise InvalidValue(
-                f"'{self.call}' is not a call", "write the method and the path: GET /version"
+                "call is not a method and a path",
+                'write call = "POST /nodes/pve/vzdump", and parameters in params',
+            )
+        secret = sorted(filter(is_secret_param, self.params))
+        if secret:
+            raise InvalidValue(
+                f"{secret[0]} is a secret, and no secret belongs in a state file",
+                "leave it out: what is allowed does not depend on it",
             )
         return self
 

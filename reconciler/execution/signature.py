@@ -73,12 +73,13 @@ def signer(plan: Path, raw: bytes, allowed: Path) -> str:
         names = found.stdout.decode("utf-8", "replace").splitlines()
         if found.returncode or not names:
             raise _refused(f"the key that signed {plan} is not listed in {allowed}")
-        words = ("-f", str(allowed), "-I", names[0], "-s", own.name)
+        who = names[0].split(",")[0]  # a line may name several
+        words = ("-f", str(allowed), "-I", who, "-s", own.name)
         done = _keygen("verify", *words, given=raw)
     if done.returncode:
         why = _reason(done)
         raise _refused(f"the signature of {plan} does not hold" + (f" ({why})" if why else ""))
-    return names[0]
+    return who
 
 
 def _keygen(action: str, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:

@@ -9,34 +9,9 @@ import re
 import threading
 from collections.abc import Iterable
 
-from reconciler.pve.realm_options import REALM_OPTIONS
-from reconciler.pve.schema import secret_names
-from reconciler.pve.storage_options import STORAGE_OPTIONS
+from reconciler.pve.secret_params import SECRET_PARAMS
 
 MASK = "REDACTED"
-
-_OF_THE_PROTOCOL = frozenset(
-    {
-        "authorization",
-        "confirmation-password",
-        "cookie",
-        "csrfpreventiontoken",
-        "keys",
-        "otp",
-        "password",
-        "proxy-authorization",
-        "pveauthcookie",
-        "secret",
-        "tfa-challenge",
-        "ticket",
-        "token-secret",
-        "value",
-    }
-)
-"""Headers and tickets, and what logins, users and tokens send and answer."""
-
-SECRET_PARAMS = _OF_THE_PROTOCOL | secret_names(REALM_OPTIONS) | secret_names(STORAGE_OPTIONS)
-"""Parameters, headers and answer fields of the PVE API whose content is secret."""
 
 SHORTEST = 4
 """A secret shorter than this is not masked by its value: it would blank out ordinary words."""
@@ -64,11 +39,6 @@ _PATTERNS = (
     # scheme://user:SECRET@host
     (re.compile(r"(\w://[^\s/:@]*):[^\s/@]+@"), rf"\1:{MASK}@"),
 )
-
-
-def is_secret_param(name: str) -> bool:
-    """Whether the content of this parameter, header or answer field is a secret."""
-    return name.lower().replace("_", "-") in SECRET_PARAMS
 
 
 def redact(text: str) -> str:

@@ -136,7 +136,7 @@ EXAMPLES: dict[ExitStatus, tuple[Callable[[Site], Ended], str]] = {
     ExitStatus.BUG: (_bug, "This is a bug in pvectl"),
     ExitStatus.CHANGES: (_changes, ""),
     ExitStatus.FILES_INVALID: (_files_invalid, ""),
-    ExitStatus.REFUSED: (_refused, "the plan is refused: PROTECTED"),
+    ExitStatus.REFUSED: (_refused, "plan rejected by policy: PROTECTED"),
     ExitStatus.STALE: (_stale, "the cluster has changed since the plan was made"),
     ExitStatus.LOCKED: (_locked, "ci@elsewhere holds the lock"),
     ExitStatus.UNREACHABLE: (_unreachable, "connection refused"),

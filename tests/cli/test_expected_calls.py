@@ -131,7 +131,7 @@ def test_nobody_holds_two_privileges_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('call = "GET version"', "is not a call"),
+        ('call = "GET version"', "call is not a method and a path"),
         ('call = "GET /version"\ncan = ["VM.Audit"]', "can does not go with a call"),
         ('path = "/"\nstatus = 403', "status goes with a call"),
         ('path = "/"\ncannot_both = ["VM.Audit"]', "names one privilege"),
@@ -142,3 +142,24 @@ def test_mistakes_are_told(tmp_path: Path, text: str, said: str) -> None:
     told = ask("validate", state=tmp_path)
     assert told.status == ExitStatus.FILES_INVALID
     assert said in told.out + told.err
+
+
+@pytest.mark.parametrize("name", ["password", "client-key", "encryption_key", "cipassword"])
+def test_no_secret_belongs_into_an_expected_call(name: str, place: tuple[Path, Path]) -> None:
+    """It would stand in the file, in the output of `verify` and in its JUnit report."""
+    state = _alone(place, CALL.format("POST /access/users", f'params = {{ {name} = "c4n4ry" }}'))
+    for words in (("validate",), ("plan",), ("verify",), ("verify", "--format", "junit")):
+        ended = ask(*words, state=state)
+        assert ended.status == ExitStatus.FILES_INVALID, ended
+        assert f"{name} is a secret" in ended.out + ended.err
+        assert "c4n4ry" not in ended.out + ended.err
+
+
+@pytest.mark.parametrize("format_", ["text", "markdown", "json"])
+def test_a_pasted_call_is_explained_without_its_secrets(
+    format_: str, place: tuple[Path, Path]
+) -> None:
+    call = "POST /access/users userid=a@pve password=c4n4ry"
+    told = ask("explain", call, "--who", "root@pam", "--format", format_, on=place[0])
+    assert told.status == ExitStatus.OK, told
+    assert "c4n4ry" not in told.out + told.err

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
+from collections.abc import Callable
 
 import pytest
 
-from reconciler.errors import ExitStatus
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.temporary_grants import with_grants
+from reconciler.desired.settings.settings import read_settings
+from reconciler.errors import ApplyNotRestored, ExitStatus, JournalFailed, Locked, PvectlError
 from tests.cli.site import Site
 
 STATE = """
@@ -132,3 +137,43 @@ def test_mistakes_are_told(team: Site) -> None:
     team.write("b.toml", '[[acl]]\nusers=["alice@pve"]\nroles=["PVEVMAdmin"]\npaths=["/vms/100"]\n')
     ended = team.run("revoke", *ALICE, "--yes")
     assert (ended.status, "declared in b.toml:1" in ended.err) == (ExitStatus.USAGE, True)
+
+
+def kept(site: Site, work: Callable[[], ExitStatus]) -> bool:
+    """Whether grants.toml holds the change after `work`, which applies it."""
+    common = CommonOptions(site.state, None, (), False, True, "text")
+    (cluster,) = read_settings(site.state).select(environ={})
+    path = site.state / "grants.toml"
+    path.write_text("# before\n")
+    with contextlib.suppress(PvectlError):
+        with_grants(common, cluster, "# before\n", "# after\n", work)
+    return path.read_text() == "# after\n"
+
+
+@pytest.mark.parametrize(
+    ("ended", "may_be_in_force"),
+    [
+        (ExitStatus.REFUSED, False),
+        (ExitStatus.RESTORED, False),
+        (ExitStatus.NOT_RESTORED, True),
+        (ExitStatus.INTERRUPTED, True),
+    ],
+)
+def test_access_that_may_be_in_force_keeps_its_end(
+    ended: ExitStatus, may_be_in_force: bool, site: Site
+) -> None:
+    """Nothing granted may stay without its end, nothing revoked be declared again."""
+    assert kept(site, lambda: ended) is may_be_in_force
+
+
+@pytest.mark.parametrize(
+    ("error", "may_be_in_force"),
+    [(Locked, False), (JournalFailed, False), (ApplyNotRestored, True)],
+)
+def test_so_it_does_when_an_error_ends_the_run(
+    error: type[PvectlError], may_be_in_force: bool, site: Site
+) -> None:
+    def work() -> ExitStatus:
+        raise error("it went wrong")
+
+    assert kept(site, work) is may_be_in_force

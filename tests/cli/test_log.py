@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -95,3 +96,41 @@ def test_a_noted_head_is_held_by_later_runs(site: Site, journals: list[Path]) ->
     status, found = log(site, "--head", head)
     assert (status, len(found["runs"])) == (ExitStatus.OK, len(journals) + 1)
     assert found["head"] != head
+
+
+def test_journals_of_a_release_that_did_not_chain_them_are_no_tampering(
+    site: Site, journals: list[Path]
+) -> None:
+    from reconciler.execution.journal.journal import START, read_journal
+    from reconciler.model.spec import canonical
+
+    for path in journals:  # as they were written then
+        lines, before = [], START
+        for number, event in enumerate(read_journal(path)):
+            data = {key: value for key, value in event.data.items() if key != "follows"}
+            body = {"n": number, "event": event.name, "data": data}
+            hashed = hashlib.sha256(before.encode() + canonical(body)).hexdigest()
+            lines.append(canonical({**body, "before": before, "hash": hashed}) + b"\n")
+            before = hashed
+        path.write_bytes(b"".join(lines))
+    site.write("b.toml", "[group.later]\n")
+    assert site.run("apply", "--yes").status == ExitStatus.OK
+    status, found = log(site)
+    assert (status, found["holds"], len(found["runs"])) == (ExitStatus.OK, True, RUNS + 1), found
+
+
+def test_a_journal_that_is_put_between_is_noticed(site: Site, journals: list[Path]) -> None:
+    copy = journals[1].with_name(journals[1].name.replace("Z-", "Z-9"))
+    copy.write_bytes(journals[1].read_bytes())
+    status, found = log(site)
+    assert status == ExitStatus.NOT_RESTORED
+    assert [run["trouble"] for run in found["runs"] if run["trouble"]] == [
+        f"it follows {journals[0].name}, which another journal follows already"
+    ]
+
+
+@pytest.mark.parametrize("head", ["a", "xyz", "g" * 16, "a" * 65])
+def test_what_is_no_hash_proves_nothing(head: str, site: Site, journals: list[Path]) -> None:
+    del journals
+    ended = site.run("log", "--head", head)
+    assert (ended.status, "not a hash of a journal" in ended.err) == (ExitStatus.USAGE, True)

@@ -120,7 +120,7 @@ def test_a_refused_plan_stays_refused_without_its_findings(
     ended = site.run("apply", path, "--approve", digest)
     assert ended.status == ExitStatus.REFUSED, ended
     assert f"error {code} " in ended.err
-    assert "E_REFUSED: the plan is refused now" in ended.err
+    assert "E_REFUSED: the saved plan is now rejected by policy" in ended.err
     assert site.untouched
 
 

@@ -126,3 +126,11 @@ def test_mistakes_are_told(site: Site, signers: Path) -> None:
     ended = site.run("apply", "p.json", "--allowed-signers", signers, env=env)
     assert ended.status in {ExitStatus.USAGE, ExitStatus.REFUSED}
     assert site.untouched
+
+
+def test_a_line_of_allowed_signers_may_name_several(site: Site, signers: Path) -> None:
+    signers.write_text(signers.read_text().replace(REVIEWER, f"{REVIEWER},bob@example.com"))
+    assert site.run("plan", "--out", "p.json", "--sign", "reviewer").status == ExitStatus.OK
+    ended = site.run("apply", "p.json", "--allowed-signers", signers)
+    assert ended.status == ExitStatus.OK, ended
+    assert f"signed by {REVIEWER}\n" in " ".join(ended.out.split(" ")).replace("  ", " ")

@@ -64,8 +64,6 @@ def declared(tables: Mapping[str, Any], folder: Path) -> Mapping[Address, Declar
 
 def sample_of(name: str, tmp_path: Path) -> Sample:
     path = SAMPLES / f"{name}.toml"
-    if not path.exists():
-        pytest.skip(f"there is no {path.name}; another test says so")
     content = tomllib.loads(path.read_text())
     address = Address.parse(content["address"])
     around = declared(content.get("around", {}), tmp_path / "around")
@@ -78,7 +76,7 @@ def sample_of(name: str, tmp_path: Path) -> Sample:
     )
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[name for name in KINDS if (SAMPLES / f"{name}.toml").exists()])
 def sample(request: pytest.FixtureRequest, tmp_path: Path) -> Sample:
     return sample_of(request.param, tmp_path)
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.live.redact import Redactor, is_secret_param, redact
+from reconciler.live.redact import Redactor, redact
+from reconciler.pve.secret_params import is_secret_param
 
 CANARY = "s3cr3t/+ ü'\"x9"
 TICKET = "PVE:root@pam:6B0507D8::p148thSh+pikCKiYsFVjST+YNIsulbhw+kl7Ps7YRFPXtOd5Xau60YW=="

@@ -13,12 +13,12 @@ from reconciler.kinds.realm.table import RealmSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.storage.table import StorageSpec
 from reconciler.kinds.user.table import UserSpec
-from reconciler.live.redact import is_secret_param
 from reconciler.model.field_diff import differences, fields, in_one_line, object_text
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec
 from reconciler.pve.realm_options import REALM_OPTIONS
 from reconciler.pve.schema import ParameterTable, secret_names
+from reconciler.pve.secret_params import is_secret_param
 from reconciler.pve.storage_options import STORAGE_OPTIONS
 
 WORDS = st.sampled_from(["", "a", "b", "0", "1", "x y"])

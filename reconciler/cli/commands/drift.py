@@ -20,7 +20,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, connect, each_cluster, here, now, read_cluster
-from reconciler.cli.earlier_files import Since, at_commit, earlier_files
+from reconciler.cli.earlier_files import Since, earlier_files
 from reconciler.cli.output import check_formats, info, show
 from reconciler.cli.planning import left_unfinished, load_to_plan, make_plan
 from reconciler.desired.settings.settings import Settings
@@ -94,8 +94,8 @@ def drift(
             planned = make_plan(loaded, api, live, None, None, earlier)
             actor = api.actor
         known = memory
-        if since:
-            known = drift_memory.as_committed(at_commit(loaded, since), live.state, memory)
+        if since and earlier.files is not None:
+            known = drift_memory.as_committed(earlier.files, live.state, memory)
         found, view = _compare(loaded, planned, live, known, actor, fail_on, left)
         show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
         open_ = to_remember(asked.desired, live.state, {} if acknowledge else memory.left)

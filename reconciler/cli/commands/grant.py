@@ -12,7 +12,7 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, now
 from reconciler.cli.output import check_formats, info, result
 from reconciler.cli.planning import Allow
-from reconciler.cli.temporary_grants import apply_grant, changed, read_grants
+from reconciler.cli.temporary_grants import apply_grant, read_grants, with_grants
 from reconciler.desired.grants import FILE, Grant, seconds, with_grant
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -54,9 +54,13 @@ def grant(
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         before = read_grants(cluster)
-        with changed(cluster, before, with_grant(before, wanted)) as keep:
-            ended = apply_grant(common, cluster, settings, wanted, allow, yes=yes)
-            keep.append(ended == ExitStatus.OK)
+        ended = with_grants(
+            common,
+            cluster,
+            before,
+            with_grant(before, wanted),
+            lambda: apply_grant(common, cluster, settings, wanted, allow, yes=yes),
+        )
         if ended == ExitStatus.OK:
             info(common, f"until {moment(wanted.expires)}, as {cluster.folder / FILE} says")
         return ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -13,10 +14,13 @@ from reconciler.cli.context import each_cluster
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import ExitStatus
+from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution import identity, private_folder
 from reconciler.execution.journal import store
 from reconciler.execution.journal.chain import read_log
+
+HASH = re.compile(r"[0-9a-f]{16,64}")
+"""As much of a hash as nobody finds again by chance."""
 
 
 @command(app, "log", Panel.RECOVERY, 6)
@@ -38,6 +42,11 @@ def log(
     No network. Exit 10 when the journals are not what was written, else 0.
     """
     check_formats(common, "log")
+    if head and not HASH.fullmatch(head.lower()):
+        raise UsageError(
+            f"'{head}' is not a hash of a journal",
+            hint="give 16 to 64 digits, as `pvectl log` shows",
+        )
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         del settings

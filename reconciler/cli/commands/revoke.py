@@ -12,7 +12,7 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, load_cluster, now
 from reconciler.cli.output import check_formats, info, write_file
 from reconciler.cli.planning import Allow
-from reconciler.cli.temporary_grants import apply_grant, changed, read_grants
+from reconciler.cli.temporary_grants import apply_grant, read_grants, with_grants
 from reconciler.desired.grants import FILE, Grant, grants, with_grant, without
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -45,12 +45,16 @@ def revoke(
         if found is None:
             raise _unknown(asked, before, cluster, settings)
         ending = found._replace(expires=asked.expires)
-        with changed(cluster, before, with_grant(before, ending)) as keep:
-            ended = apply_grant(common, cluster, settings, ending, allow, yes=yes)
-            keep.append(ended == ExitStatus.OK)
-            if ended == ExitStatus.OK:
-                write_file(cluster.folder / FILE, without(before, found))
-                info(common, f"revoked, and removed from {cluster.folder / FILE}")
+        ended = with_grants(
+            common,
+            cluster,
+            before,
+            with_grant(before, ending),
+            lambda: apply_grant(common, cluster, settings, ending, allow, yes=yes),
+        )
+        if ended is ExitStatus.OK:
+            write_file(cluster.folder / FILE, without(before, found))
+            info(common, f"revoked, and removed from {cluster.folder / FILE}")
         return ended
 
     return each_cluster(common, one)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -70,7 +71,8 @@ def sandbox(
         info(common, f"it answers as {served.store.release.name}")
     for line in _tokens(folder, served.url, served.fingerprint):
         info(common, line)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # An exception raised by a handler is lost where Python happens to be in a callback.
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=served.stop).start())
     with contextlib.suppress(KeyboardInterrupt):
         served.serve()
     served.stop()
@@ -87,7 +89,7 @@ def _tokens(folder: Path, url: str, fingerprint: str) -> list[str]:
             f"API tokens: {in_prose(known)}; their secrets are in {secrets}",
             "in another shell:",
             f"  export PVECTL_ENDPOINT={url} PVECTL_FINGERPRINT={fingerprint}",
-            f"  export PVECTL_TOKEN_ID='{known[0]}' PVECTL_TOKEN_SECRET=\"{secret}\"",
+            f"  export PVECTL_TOKEN_ID='{known[0]}' PVECTL_TOKEN_SECRET={secret}",
             "  pvectl import --out state && pvectl plan",
         ]
     return [

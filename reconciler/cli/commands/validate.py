@@ -11,7 +11,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, each_cluster, load_cluster, now
-from reconciler.cli.earlier_files import Since, at_commit, earlier_files
+from reconciler.cli.earlier_files import Since, earlier_files
 from reconciler.cli.output import check_formats, info, show
 from reconciler.cli.release_option import ReleaseOption, asked_release
 from reconciler.desired.settings.settings import Settings
@@ -90,9 +90,9 @@ def _judged(finding: Finding, release: Release) -> Finding:
 def _left(loaded: Loaded, since: str | None) -> Iterable[Finding]:
     """What the files declared earlier and would stay in a cluster that is as they were."""
     earlier = earlier_files(loaded, since)
-    if not earlier.addresses - loaded.desired.objects.keys():
+    if earlier.files is None or not earlier.addresses - loaded.desired.objects.keys():
         return ()
-    old = at_commit(loaded, earlier.since).state
+    old = earlier.files.state
     planned = apply_changes(old, diff(loaded.desired, old, now=now()).changes)
     return said(
         no_longer_declared(loaded.desired, earlier.addresses, planned),

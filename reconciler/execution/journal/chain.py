@@ -39,6 +39,7 @@ def read_log(folder: Path, cluster: str, head: str = "") -> RunLog:
     """Every journal of a folder, verified; `head` is a hash that one of them must hold."""
     runs: list[LoggedRun] = []
     known: dict[str, list[str]] = {}
+    followed: set[str] = set()
     for path in sorted(folder.glob("*.jsonl")):
         try:
             events, hashes = read_chain(path)
@@ -46,28 +47,30 @@ def read_log(folder: Path, cluster: str, head: str = "") -> RunLog:
             events, hashes, trouble = [], [], error.summary
         else:
             first = events[0].data if events else {}
-            trouble = _gap(first.get("follows"), known, first=not runs)
+            trouble = _gap(first.get("follows"), known, followed)
         runs.append(_logged(path.name, events, hashes, trouble))
         known[path.name] = hashes
     held = not head or any(one.startswith(head) for hashes in known.values() for one in hashes)
     return RunLog(cluster, tuple(runs), "" if held else head)
 
 
-def _gap(follows: object, known: Mapping[str, list[str]], *, first: bool) -> str:
-    """Why a journal does not follow from the ones before it; "" where it does.
+def _gap(follows: object, known: Mapping[str, list[str]], followed: set[str]) -> str:
+    """Why a journal does not follow from an earlier one; "" where it does. `followed`: the journals
+    that others follow already.
 
-    One without `follows` was the first, or is of a release that did not chain them.
+    One without `follows` is the first of this machine, of a cluster that was known by several
+    addresses, or of a release that did not chain them.
     """
     if not isinstance(follows, Mapping):
-        chained = any(known.values())
-        return "" if first or not chained else "it does not say which run came before"
+        return ""
     name, wanted = str(follows.get("journal", "")), str(follows.get("hash", ""))
     if name not in known:
         return f"the journal before it, {name}, is missing"
     if known[name] and wanted not in known[name]:
         return f"{name}, the journal before it, was changed or cut since"
-    if name != list(known)[-1]:
-        return f"it follows {name}, not the journal before it"
+    if name in followed:
+        return f"it follows {name}, which another journal follows already"
+    followed.add(name)
     return ""
 
 

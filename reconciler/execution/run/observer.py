@@ -69,7 +69,7 @@ class Observer:
     def before(self, number: int) -> Snapshot:
         """What is known of the objects of a step that is about to be written.
 
-        Raises Conflict where a step behind did not come into force, or did not stay so, and what
+        Raises Conflict where a step behind had no effect, or did not last, and what
         `RunContext.look` raises.
         """
         self._next = self._positions[number]

@@ -29,9 +29,10 @@ from reconciler.live.http.network_errors import TooLarge, connection_lost, expla
 from reconciler.live.http.request_guard import refuse_traps
 from reconciler.live.http.response import Answer, Asked, data_of, outcome_in_doubt
 from reconciler.live.http.tls import TrustContext, trust_context
-from reconciler.live.redact import Redactor, is_secret_param
+from reconciler.live.redact import Redactor
 from reconciler.model.request import Request
 from reconciler.model.target import Target
+from reconciler.pve.secret_params import is_secret_param
 
 CHATTY_LOGGERS = (
     "proxmoxer.core",
