@@ -55,14 +55,8 @@ class Earlier(NamedTuple):
 NOTHING = Earlier()
 
 
-def _at_commit(loaded: Loaded, ref: str) -> Desired:
-    """The state files of a commit, with their mistakes; raises UsageError where git knows none."""
-    content = files_at(loaded.cluster.folder, ref)
-    if content is None:
-        raise UsageError(
-            f"git knows no state files at '{ref}'",
-            hint="--since takes a commit, branch or tag, such as HEAD~1 or origin/main",
-        )
+def _declared(loaded: Loaded, content: Mapping[str, bytes]) -> Desired:
+    """What state files of this content declare, with their mistakes."""
     with tempfile.TemporaryDirectory() as name:
         for file, text in content.items():
             (Path(name) / file).write_bytes(text)
@@ -87,9 +81,15 @@ def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -
     this machine last applied or compared the files, as `home` remembers of the cluster."""
     now = loaded.desired.objects
     ref = since or default_ref(loaded.cluster.folder, os.environ)
+    content = files_at(loaded.cluster.folder, ref) if ref else None
+    if since and content is None:
+        raise UsageError(
+            f"git knows no state files at '{since}'",
+            hint="--since takes a commit, branch or tag, such as HEAD~1 or origin/main",
+        )
     found = NOTHING
-    if ref:
-        old = _at_commit(loaded, ref)
+    if content:  # where there was no state folder yet there is nothing to compare with
+        old = _declared(loaded, content)
         if since:
             require_valid(old.findings)
         name = since or ref[:12]
@@ -97,11 +97,13 @@ def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -
         found = Earlier(frozenset(old.objects), name, _fresh(now, old.objects), weaker, old)
         if since or old.objects.keys() - now.keys():
             return found
+    elif since:
+        return NOTHING._replace(since=since, fresh=frozenset(now))
     if home is None:
         return found._replace(addresses=frozenset(), since="")
     memory = drift_memory.recall(home / "drift.json", home)
     fresh = found.fresh
-    if not ref and memory.complete:
+    if not content and memory.complete:
         fresh = frozenset(now.keys() - memory.baseline.keys())
     return found._replace(addresses=frozenset(memory.baseline), since="", fresh=fresh)
 

@@ -98,3 +98,24 @@ def test_a_new_waiver_is_told_and_waives_no_such_finding(folder: Path) -> None:
     text = (folder / "state" / "b.toml").read_text().replace("NOT_BACKED_UP", "WEAKER_POLICY")
     (folder / "state" / "b.toml").write_text(text)
     assert "WEAKER_POLICY" in planned(folder)
+
+
+def test_a_state_folder_that_is_new_has_nothing_to_compare_with(folder: Path) -> None:
+    new = folder / "state" / "new"
+    new.mkdir()
+    (new / "a.toml").write_text(f"[group.ops]\n{WAIVER}")
+    (folder / "state" / ".gitignore").write_text("new/\n")
+    upstream = ("update-ref", "refs/remotes/origin/HEAD", "HEAD")
+    subprocess.run(["git", "-C", str(folder / "state"), *upstream], check=True)
+    for words in ((), ("--since", "HEAD")):
+        ended = ask("plan", *words, on=folder / "pve", state=new)
+        assert ended.status == ExitStatus.OK, ended
+        assert "WEAKER_POLICY" not in ended.out
+
+
+def test_a_branch_is_compared_with_where_it_began(folder: Path) -> None:
+    upstream = ("update-ref", "refs/remotes/origin/HEAD", "HEAD")
+    subprocess.run(["git", "-C", str(folder / "state"), *upstream], check=True)
+    (folder / "state" / "pvectl.toml").write_text(STRICT.replace("count = 2", "count = 20"))
+    ended = ask("plan", on=folder / "pve", state=folder / "state")
+    assert "[limits] is weaker than at" in ended.out, ended
