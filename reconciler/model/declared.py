@@ -88,6 +88,11 @@ class CallExpectation(NamedTuple):
     reason: str = ""
 
     @property
+    def is_refused_in_task(self) -> bool:
+        """Whether the call is to be answered, and its task to be refused."""
+        return self.task.startswith("403")
+
+    @property
     def title(self) -> str:
         """`POST /nodes/pve/vzdump vmid=100`"""
         return " ".join((self.method, self.path, *(f"{k}={v}" for k, v in self.params)))

@@ -163,3 +163,21 @@ def test_a_pasted_call_is_explained_without_its_secrets(
     told = ask("explain", call, "--who", "root@pam", "--format", format_, on=place[0])
     assert told.status == ExitStatus.OK, told
     assert "c4n4ry" not in told.out + told.err
+
+
+def test_what_must_stay_refused_in_the_task_is_not_offered(place: tuple[Path, Path]) -> None:
+    """Half a pair is gone, so the call fails already; the advice must not open the other guest."""
+    pve, state = place
+    config = pve / "user.cfg"
+    pair = ":felhom-ctl@pve,felhom-ctl@pve!ctl:"
+    assert pair in config.read_text()
+    config.write_text(config.read_text().replace(pair, ":felhom-ctl@pve!ctl:"))
+    call = CALL.format(
+        "POST /nodes/localhost/vzdump",
+        'params = { vmid = 9000, storage = "local" }\ntask = "403 Permission check failed"',
+    )
+    (state / "calls.toml").write_text(call)
+    told = ask("plan", on=pve, state=state).out
+    assert "pveum acl modify /storage/local" in told, told
+    assert "VM.Backup" not in told
+    assert "/vms/9000" not in told

@@ -45,7 +45,7 @@ def foreseen(one: CallExpectation, answer: CallAnswer) -> str:
         return "it is not refused: nothing is missing" if certain else ""
     if one.status != 200:
         return ""
-    expects = one.task.startswith("403")
+    expects = one.is_refused_in_task
     if answer.refused_in_task is not None:
         missing = f"{answer.refused_in_task.text} is missing"
         return "" if expects else f"its task fails with 403: {missing}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -86,10 +86,17 @@ class CallAnswer:
     @property
     def missing(self) -> tuple[Missing, ...]:
         """Everything that would have to be granted, each once."""
-        found = [
-            missing for one in (*self.rules, *self.task) if one.held is False for missing in one.way
-        ]
-        return tuple(dict.fromkeys(found))
+        return _missing((*self.rules, *self.task))
+
+    @property
+    def missing_before_task(self) -> tuple[Missing, ...]:
+        """The same for the call alone, whatever its task then does."""
+        return _missing(self.rules)
+
+
+def _missing(rules: Iterable[JudgedRule]) -> tuple[Missing, ...]:
+    found = (missing for one in rules if one.held is False for missing in one.way)
+    return tuple(dict.fromkeys(found))
 
 
 def judge(table: AccessTable, who: str, call: Call, given: Params) -> CallAnswer:

@@ -42,7 +42,9 @@ def expected_calls(
         lambda who, call, params: judge(table, who, call, params),
     )
     for one, who, why, answer in found:
-        ways = for_missing(table, who, answer.missing) if one.status != REFUSED else ()
+        # A task that is expected to be refused must not be helped along.
+        missing = answer.missing_before_task if one.is_refused_in_task else answer.missing
+        ways = for_missing(table, who, missing) if one.status != REFUSED else ()
         lines = [line for way in ways for line in pveum(way)]
         hint = "\n".join(["to grant it:", *lines]) if lines and "missing" in why else ""
         yield _finding(one, f"expectation: {who}, {one.title}: {why}", hint)
