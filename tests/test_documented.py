@@ -74,7 +74,7 @@ def test_every_kind_has_an_example() -> None:
 
 
 def test_the_man_pages_are_clean_roff(tmp_path: Path) -> None:
-    made = [sys.executable, ROOT / "packaging" / "reference", "--man", tmp_path]
+    made = [sys.executable, str(ROOT / "packaging" / "reference"), "--man", str(tmp_path)]
     assert subprocess.run(made, check=False).returncode == 0
     names = {path.name for path in tmp_path.iterdir()}
     assert {"pvectl.1.gz", "pvectl-plan.1.gz", "pvectl-who-can.1.gz"} <= names
