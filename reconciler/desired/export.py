@@ -23,6 +23,11 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.spec import Spec, State
 from reconciler.pve.release import NEWEST, Release
 
+SCHEMA_FOLDER = ".schema"
+"""Beside the state files: their JSON Schemas, for editors."""
+
+_HEAD = f"#:schema ./{SCHEMA_FOLDER}/state.json\n".encode()
+
 
 class Exported(NamedTuple):
     """Names of files -> their text, and the objects that no file can declare; `addresses`: those
@@ -84,9 +89,10 @@ def export(state: State, release: Release = NEWEST) -> Exported:
 def write_files(files: Mapping[str, str], folder: Path, *, add: bool = False) -> list[Path]:
     """Write the files into `folder`, made if it is missing; returns their paths.
 
-    A file that holds nothing but comments keeps them above what is written; with `add` any file
-    keeps what it holds. Raises UsageError, before anything is written, when another one exists
-    already, and when one cannot be written: then all are as they were.
+    A file that holds nothing but comments keeps them above what is written; a new one begins with
+    the line that leads an editor to the schema; with `add` any file keeps what it holds. Raises
+    UsageError, before anything is written, when another one exists already, and when one cannot be
+    written: then all are as they were.
     """
     paths = {
         _room(folder / name, text) if add else folder / name: text for name, text in files.items()
@@ -103,9 +109,9 @@ def write_files(files: Mapping[str, str], folder: Path, *, add: bool = False) ->
     made: list[Path] = []
     try:
         for path, text in paths.items():
-            old = kept.get(path, b"")
+            old = kept.get(path, _HEAD)
             made.append(path)
-            atomic_write(path, old + b"\n" * bool(old) + text.encode())
+            atomic_write(path, old + b"\n" + text.encode())
     except OSError as error:
         for one in made:
             with suppress(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, here, read_whole_cluster
+from reconciler.cli.editor_schema import write_beside
 from reconciler.cli.output import check_formats, info, show
 from reconciler.desired.adoption import adoption, chosen, with_belongings
 from reconciler.desired.export import export, write_files
@@ -21,7 +23,8 @@ from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
 from reconciler.kinds.shared.directory import copied, synchronised
-from reconciler.model.finding import Severity
+from reconciler.live.reader import Live
+from reconciler.model.finding import Finding, Severity
 from reconciler.planning.unread import stray_findings, unread_findings
 from reconciler.pve.release import Release, known_releases
 
@@ -67,10 +70,10 @@ def import_state(
             found = set(live.state)
             if undeclared:
                 found = called_undeclared(declared, live.state, api, here(cluster, api).folder)
-        found &= chosen(live.state, what) if what else live.state.keys()
         in_steps = bool(what) or undeclared
         if in_steps:
-            found = set(with_belongings(live.state, found))
+            meant = chosen(live.state, what) if what else live.state.keys()
+            found = set(with_belongings(live.state, found & meant))
         theirs = synchronised(live.state)
         left = {address for address in found if copied(address, theirs)}
         taken = adoption(live.state, found - left, declared)
@@ -79,21 +82,26 @@ def import_state(
             check_together(exported.files, folder, cluster, settings)
         for path in write_files(exported.files, folder, add=in_steps):
             info(common, f"{'added to' if in_steps else 'wrote'} {path}")
+        if exported.files:
+            write_beside(folder, live.facts.pve)
         if in_steps:
             for line in account(taken, exported, left):
                 info(common, line)
         elif theirs:
             info(common, leave_to_directory(folder / SETTINGS_FILE, sorted(theirs)))
         _name_the_release(common, cluster, live.facts.pve)
-        passed_over = () if in_steps else unread_findings(live.facts.unread)
-        strays = () if in_steps else stray_findings(live.facts.strays)
-        findings = [*exported.findings, *passed_over, *strays]
+        findings = [*exported.findings, *(() if in_steps else _passed_over(live))]
         if findings:
             show(common, "findings", findings)
         wrong = any(finding.severity is Severity.ERROR for finding in findings)
         return ExitStatus.FILES_INVALID if wrong else ExitStatus.OK
 
     return each_cluster(common, one)
+
+
+def _passed_over(live: Live) -> Iterable[Finding]:
+    yield from unread_findings(live.facts.unread)
+    yield from stray_findings(live.facts.strays)
 
 
 def _name_the_release(common: CommonOptions, cluster: ClusterSettings, found: Release) -> None:
