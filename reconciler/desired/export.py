@@ -22,6 +22,11 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.spec import Spec, State
 from reconciler.pve.release import NEWEST, Release
 
+SCHEMA_FOLDER = ".schema"
+"""Beside the state files: their JSON Schemas, for editors."""
+
+_HEAD = f"#:schema ./{SCHEMA_FOLDER}/state.json\n".encode()
+
 
 class Exported(NamedTuple):
     """Names of files -> their text, and the objects that no file can declare."""
@@ -77,7 +82,8 @@ def export(state: State, release: Release = NEWEST) -> Exported:
 def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
     """Write the files into `folder`, made if it is missing; returns their paths.
 
-    A file that holds nothing but comments keeps them above what is written. Raises UsageError,
+    A file that holds nothing but comments keeps them above what is written; a new one begins with
+    the line that leads an editor to the schema. Raises UsageError,
     before anything is written, when another one exists already, and when one cannot be written:
     then those that were made are gone again.
     """
@@ -94,9 +100,9 @@ def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
     made: list[Path] = []
     try:
         for path, text in paths.items():
-            old = kept.get(path, b"")
+            old = kept.get(path, _HEAD)
             made.append(path)
-            atomic_write(path, old + b"\n" * bool(old) + text.encode())
+            atomic_write(path, old + b"\n" + text.encode())
     except OSError as error:
         for one in made:
             with suppress(OSError):

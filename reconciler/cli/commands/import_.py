@@ -11,6 +11,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, read_whole_cluster
+from reconciler.cli.editor_schema import write_beside
 from reconciler.cli.output import check_formats, info, show
 from reconciler.desired.export import export, write_files
 from reconciler.desired.loader import require_valid
@@ -50,6 +51,7 @@ def import_state(
         folder = out or cluster.folder
         for path in write_files(exported.files, folder):
             info(common, f"wrote {path}")
+        write_beside(folder, live.facts.pve)
         if theirs:
             info(common, leave_to_directory(folder / SETTINGS_FILE, sorted(theirs)))
         _name_the_release(common, cluster, live.facts.pve)
