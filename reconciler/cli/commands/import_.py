@@ -71,9 +71,7 @@ def import_state(
             if undeclared:
                 found = called_undeclared(declared, live.state, api, here(cluster, api).folder)
         in_steps = bool(what) or undeclared
-        if in_steps:
-            meant = chosen(live.state, what) if what else live.state.keys()
-            found = set(with_belongings(live.state, found & meant))
+        found = set(with_belongings(live.state, found & chosen(live.state, what or ["*"])))
         theirs = synchronised(live.state)
         left = {address for address in found if copied(address, theirs)}
         taken = adoption(live.state, found - left, declared)
@@ -93,10 +91,14 @@ def import_state(
         findings = [*exported.findings, *(() if in_steps else _passed_over(live))]
         if findings:
             show(common, "findings", findings)
-        wrong = any(finding.severity is Severity.ERROR for finding in findings)
-        return ExitStatus.FILES_INVALID if wrong else ExitStatus.OK
+        return _status(findings)
 
     return each_cluster(common, one)
+
+
+def _status(findings: Iterable[Finding]) -> ExitStatus:
+    wrong = any(finding.severity is Severity.ERROR for finding in findings)
+    return ExitStatus.FILES_INVALID if wrong else ExitStatus.OK
 
 
 def _passed_over(live: Live) -> Iterable[Finding]:
