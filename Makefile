@@ -42,7 +42,7 @@ faults: $(READY)
 	$(BIN)/pytest -n auto tests/execution tests/planning --faults-at-length
 
 fuzz: $(READY)
-	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check '.[fuzz]'
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --constraint packaging/constraints.txt --editable '.[dev,fuzz]'
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 $(READY): pyproject.toml packaging/constraints.txt
