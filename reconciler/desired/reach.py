@@ -103,6 +103,11 @@ class Reach:
         file = named.file or (named.env_file if isinstance(named, SecretSink) else None)
         return self.outside(base / (file or ""))
 
+    def outside_calls(self, call: str) -> str:
+        """The [trust] line that `verify` needs to make a call, `METHOD PATH`, that may succeed
+        although it changes something; "" where it may be made."""
+        return self._unlisted("calls", call)
+
     @property
     def _limited(self) -> bool:
         return self.strict or self.trust is not None

@@ -79,7 +79,7 @@ def new_waivers(before: Iterable[Waiver], now: Iterable[Waiver], since: str) -> 
 
 def fewer_demands(before: Desired, now: Desired, since: str) -> list[Finding]:
     """A warning where an [[expect]] of the commit `since` is gone or changed, and for each guest
-    that is left out of backups only since then, or for longer."""
+    that is left out of backups, and each call that may write, only since then."""
     kept = {_demand(one) for one in _demands(now)}
     missing = [one for one in _demands(before) if _demand(one) not in kept]
     found = []
@@ -88,6 +88,12 @@ def fewer_demands(before: Desired, now: Desired, since: str) -> list[Finding]:
         listed = ", ".join(str(one.source) for one in missing[:MOST_PLACES])
         more = ", ..." if len(missing) > MOST_PLACES else ""
         found.append(_since(f"{tables} gone or changed since {since}: {listed}{more}"))
+    could = {one.title for one in before.calls if one.harmless}
+    found += [
+        _since(f"`verify` may let {one.title} change something, not so at {since}", one.source)
+        for one in now.calls
+        if one.harmless and one.method != "GET" and one.title not in could
+    ]
     known = {_left_out(one) for one in before.no_backup}
     return found + [
         _since(f"[[no_backup]] leaves out other guests than at {since}, or for longer", one.source)
