@@ -116,9 +116,9 @@ class _CheckedEndpoints(CheckedApi):
         super().__init__(cast("Api", api))
         self._endpoints = api
 
-    def get_everywhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
+    def get_elsewhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
         """An endpoint whose answers are none of Proxmox VE counts as one that does not answer."""
-        found = self._endpoints.get_everywhere(requests)
+        found = self._endpoints.get_elsewhere(requests)
         for endpoint, answers in found.items():
             try:
                 for request, answer in zip(requests, answers, strict=bool(answers)):
