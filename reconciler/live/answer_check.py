@@ -28,6 +28,14 @@ from reconciler.text.shell import shell
 BESIDE_THE_KINDS: Mapping[str, Shape] = {
     **ANSWERS,
     "/access/permissions": Named(Named(BIT)),
+    "/cluster/log": Rows(Fields({}, {"time": COUNT, "user": TEXT, "msg": TEXT})),
+    "/cluster/tasks": Rows(
+        Fields(
+            {"upid": ID},
+            {"starttime": COUNT, "status": TEXT, "type": TEXT, "id": TEXT, "user": TEXT}
+            | {"tokenid": TEXT},
+        )
+    ),
     "/cluster/status": Rows(
         Fields(
             {"type": ID},
