@@ -79,7 +79,7 @@ def apply_grant(
     yes: bool,
 ) -> ExitStatus:
     """Plan, show and apply the entries of one grant, as the files declare them now."""
-    signed_by(None, signers(common, settings))
+    signed_by(None, signers(common, settings), settings.folder)
     loaded = load_to_plan(cluster, settings)
     wanted = [str(one) for one in loaded.desired.objects if grant.concerns(one)]
     with connect(cluster, read_only=False) as api:
