@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import here, load_cluster, now, read_cluster
+from reconciler.cli.context import here, load_cluster, now, read_cluster, with_health
 from reconciler.cli.earlier_files import earlier_files
 from reconciler.cli.kept_archives import with_archives
 from reconciler.cli.output import info
@@ -109,7 +109,7 @@ def _look(api: Api, plan: Plan, desired: Desired) -> Live:
     """What the plan and the files concern; what seems to have changed is read more closely, since
     lists do not tell all of an object."""
     besides = {address.kind: frozenset[str]() for address, _ in plan.seen}
-    live = read_cluster(api, desired, besides)
+    live = with_health(api, read_cluster(api, desired, besides))
     changed = stale(plan, live.state)
     if not changed:
         return live
