@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from reconciler.model.drill import OpenDrill
 from reconciler.model.run import Direction, Event, LockRecord, RunReport
 
 ASKED = "E_ASKED"
@@ -325,3 +326,5 @@ class ClusterStatus(NamedTuple):
     running: str = ""
     unreachable: str = ""
     left: RunReport | None = None
+    drills: tuple[OpenDrill, ...] = ()
+    """restore drills that have not ended"""
