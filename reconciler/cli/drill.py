@@ -25,7 +25,7 @@ from reconciler.execution.journal.store import home
 from reconciler.kinds.shared.reader import RESOURCES
 from reconciler.live.reader import PERMISSIONS, facts_of
 from reconciler.model.api import Api
-from reconciler.model.drill import DrillReport, DrillResult, Verdict
+from reconciler.model.drill import DrillPlan, DrillReport, DrillResult, Verdict
 from reconciler.render.view import View
 from reconciler.text.humanize import count
 
@@ -69,12 +69,24 @@ def _all(
     results: list[DrillResult] = []
     stop: list[int] = []
     mine, clock = runs.whoami(api), runs.SystemClock()
-    for plan, _ in chosen:
+    for plan, _, failure in chosen:
+        if failure:
+            results.append(unreadable(plan, failure, int(clock.now())))
+            store.keep_result(folder, results[-1])
+            continue
         with store.start(folder, plan, mine.owner, mine.run, clock.now()) as journal:
             results.append(one_drill(common, api, journal, base, stop))
         if stop or results[-1].left:
             break
     return conclude(common, place, results, stop)
+
+
+def unreadable(plan: DrillPlan, failure: str, now: int) -> DrillResult:
+    """The result of an archive whose configuration cannot be read: nothing was sent."""
+    archive = plan.archive
+    return DrillResult(
+        plan.guest, archive.volume, archive.made, now, Verdict.FAILED, plan.node, failure=failure
+    )
 
 
 def one_drill(

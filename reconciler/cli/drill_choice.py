@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from reconciler.cli.backup_run import declared_job
 from reconciler.cli.context import Here, Loaded
-from reconciler.errors import Blind, UsageError
+from reconciler.errors import Blind, RequestRefused, UsageError
 from reconciler.execution.backups.survey import Survey
 from reconciler.execution.drills.context import saved_config
 from reconciler.kinds.backup.drill import storage_of_archive
@@ -67,10 +67,11 @@ class Cluster(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """One drill, and the configuration in its archive."""
+    """One drill, and the configuration in its archive; `failure`: why that cannot be read."""
 
     plan: DrillPlan
     saved: GuestConfig
+    failure: str = ""
 
 
 def require_settings(drill: Drill) -> None:
@@ -96,9 +97,20 @@ def choose(
     for guest in _guests(loaded, cluster, known, wanted):
         archive = _archive(cluster, guest, wanted, api.actor)
         node = _node(cluster, archive, guest, drill.storage)
-        saved = saved_config(api, node, archive.volume)
-        found.append(Chosen(_plan(drill, place, archive, node, saved), saved))
+        saved, failure = _saved(api, node, archive)
+        found.append(Chosen(_plan(drill, place, archive, node, saved), saved, failure))
     return found
+
+
+def _saved(api: Api, node: str, archive: Archive) -> tuple[GuestConfig, str]:
+    """The configuration in an archive, or why there is none: a broken archive has failed its drill,
+    and keeps no other from its turn."""
+    try:
+        return saved_config(api, node, archive.volume), ""
+    except RequestRefused as refused:
+        if refused.forbidden:
+            raise
+        return {}, f"the archive holds no configuration that can be read: {refused.reason}"
 
 
 def _guests(
@@ -208,5 +220,6 @@ def tell(chosen: Iterable[Chosen]) -> list[str]:
     return [
         f"  guest {plan.guest}: {plan.archive.volume} to {plan.storage} on {plan.node}, "
         f"network {plan.network}{'' if plan.start else ', not started'}"
-        for plan, _ in chosen
+        for plan, _, failure in chosen
+        if not failure
     ]

@@ -23,7 +23,7 @@ from reconciler.planning.checks.preflight import MISSING_PRIVILEGE, ways
 from reconciler.pve.guest_config import LXC, memory_bytes, only_for_root, volumes, wants_agent
 from reconciler.text.humanize import count, size
 
-IMPOSSIBLE = "DRILL_IMPOSSIBLE"
+DRILL_IMPOSSIBLE = "DRILL_IMPOSSIBLE"
 _THICK = frozenset({"lvm"})
 """Types of storage that take the whole size of a disk at once."""
 
@@ -45,14 +45,14 @@ def require_possible(actor: str, cluster: Cluster, held: Held, chosen: Sequence[
 
 def unchecked(cluster: Cluster, chosen: Iterable[Chosen]) -> list[str]:
     """Nodes whose memory the caller cannot see."""
-    nodes = {plan.node for plan, _ in chosen if plan.start}
+    nodes = {one.plan.node for one in chosen if one.plan.start}
     return [node for node in sorted(nodes) if "maxmem" not in _node(cluster.rows, node)]
 
 
 def _findings(
     actor: str, cluster: Cluster, held: Held, chosen: Sequence[Chosen]
 ) -> Iterator[Finding]:
-    for one in chosen:
+    for one in (one for one in chosen if not one.failure):
         needs = dict.fromkeys(_needs(one, held))
         for need in needs:
             if not _holds(held, need):
@@ -65,7 +65,7 @@ def _findings(
 
 
 def _needs(one: Chosen, held: Held) -> Iterator[Need]:
-    plan, saved = one
+    plan, saved, _ = one
     yield from archive_needs(plan.guest, storage_of_archive(plan.archive.volume), plan.storage)
     yield from guest_needs(plan, plan.ids[0], saved)
     yield from bridge_needs(saved, _zones(held))
@@ -93,7 +93,7 @@ def _for_root(one: Chosen) -> Iterator[Finding]:
 
 
 def _agent(one: Chosen) -> Iterator[Finding]:
-    plan, saved = one
+    plan, saved, _ = one
     asked = plan.start and any(check.agent for check in plan.checks)
     if asked and (plan.kind == LXC or not wants_agent(saved)):
         what = "is a container" if plan.kind == LXC else "says that it has none"
@@ -146,4 +146,4 @@ def _node(rows: Iterable[Row], name: str) -> Row:
 
 
 def _impossible(message: str, hint: str) -> Finding:
-    return Finding(IMPOSSIBLE, Severity.ERROR, message, hint)
+    return Finding(DRILL_IMPOSSIBLE, Severity.ERROR, message, hint)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from reconciler.errors import Interrupted, JournalFailed, PvectlError, RequestRefused
+from reconciler.errors import (
+    Interrupted,
+    JournalFailed,
+    PvectlError,
+    RequestRefused,
+    Unreachable,
+)
 from reconciler.execution.drills.actions import TRIES, act, settle
 from reconciler.execution.drills.context import DrillFailed, DrillRun, is_free, look
 from reconciler.execution.run.boundary import foreseen
@@ -50,7 +56,7 @@ def _remove(run: DrillRun, vmid: int) -> str:
             if sight.running:
                 act(run, "stop", vmid, power_request(there, vmid, "stop"))
             act(run, "destroy", vmid, destroy_request(there, vmid))
-        except (DrillFailed, RequestRefused) as error:
+        except (DrillFailed, RequestRefused, Unreachable) as error:
             why = error.summary
             run.clock.sleep(1.0 + attempt)
     sight = look(run, vmid)

@@ -18,6 +18,7 @@ from reconciler.atomic_write import atomic_write
 from reconciler.errors import JournalBroken, JournalFailed, JournalUnfinished, Locked
 from reconciler.execution.journal.journal import Journal, read_journal
 from reconciler.execution.journal.store import seems_finished
+from reconciler.execution.private_folder import make
 from reconciler.model.drill import Drilled, DrillPlan, DrillResult, OpenDrill
 from reconciler.model.run import Event
 from reconciler.model.spec import canonical
@@ -130,6 +131,7 @@ def keep_result(folder: Path, result: DrillResult) -> None:
     last = result if before is None or result.began >= before.last.began else before.last
     content = {"last": last.to_json(), "good": good.to_json() if good else None}
     try:
+        make(folder)
         atomic_write(path, canonical(content) + b"\n", private=True, follow=False)
     except OSError as error:
         raise JournalFailed(
