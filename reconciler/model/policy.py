@@ -50,10 +50,22 @@ class TomlTable(BaseModel):
 class Manage(TomlTable):
     """How one kind is managed; `include` and `exclude` are globs over ids."""
 
-    mode: Mode = Field(default=Mode.OWNED, strict=False)
-    include: tuple[str, ...] = Field(default=("*",), strict=False)
-    exclude: tuple[str, ...] = Field(default=(), strict=False)
-    unspecified: Unspecified = Field(default=Unspecified.KEEP, strict=False)
+    mode: Mode = Field(
+        default=Mode.OWNED,
+        strict=False,
+        description="what happens to objects that no file declares",
+    )
+    include: tuple[str, ...] = Field(
+        default=("*",), strict=False, description="globs over the names that are managed"
+    )
+    exclude: tuple[str, ...] = Field(
+        default=(), strict=False, description="globs over the names that are left alone"
+    )
+    unspecified: Unspecified = Field(
+        default=Unspecified.KEEP,
+        strict=False,
+        description="what happens to keys that are not given",
+    )
 
     def covers(self, address: Address) -> bool:
         """Whether the id of `address` is inside the managed scope."""
@@ -68,17 +80,23 @@ class Manage(TomlTable):
 class Limit(TomlTable):
     """At most `count` objects, and at most `percent` of those that are there."""
 
-    count: int | None = Field(default=None, ge=0)
-    percent: int | None = Field(default=None, ge=0, le=100)
+    count: int | None = Field(default=None, ge=0, description="objects of a kind")
+    percent: int | None = Field(
+        default=None, ge=0, le=100, description="percent of the objects of a kind"
+    )
 
 
 class Limits(TomlTable):
     """How much one plan may change. Deletes are limited per kind; `total` counts every change;
     `archives` the backups kept today that its retention would remove."""
 
-    delete: Limit = Limit()
-    total: int | None = Field(default=None, ge=0)
-    archives: int = Field(default=0, ge=0)
+    delete: Limit = Field(default=Limit(), description="how many objects a plan may delete")
+    total: int | None = Field(
+        default=None, ge=0, description="how many changes a plan may make in all"
+    )
+    archives: int = Field(
+        default=0, ge=0, description="how many archives, kept today, its retention may remove"
+    )
 
     @field_validator("delete", mode="before")
     @classmethod
@@ -89,8 +107,14 @@ class Limits(TomlTable):
 class Protected(TomlTable):
     """Globs over addresses."""
 
-    never_delete: tuple[str, ...] = Field(default=("user.root@pam",), strict=False)
-    never_change: tuple[str, ...] = Field(default=(), strict=False)
+    never_delete: tuple[str, ...] = Field(
+        default=("user.root@pam",),
+        strict=False,
+        description="globs over addresses that no plan deletes",
+    )
+    never_change: tuple[str, ...] = Field(
+        default=(), strict=False, description="globs over addresses that no plan changes"
+    )
 
 
 class Lockout(TomlTable):
@@ -102,10 +126,18 @@ class Lockout(TomlTable):
     """
 
     keep_self: tuple[str, ...] = Field(
-        default=("Permissions.Modify on /access", "Sys.Modify on /access"), strict=False
+        default=("Permissions.Modify on /access", "Sys.Modify on /access"),
+        strict=False,
+        description="PRIVILEGE on PATH that the acting token keeps",
     )
-    break_glass: tuple[str, ...] = Field(default=("root@pam",), strict=False)
-    administrators: int = Field(default=1, ge=0)
+    break_glass: tuple[str, ...] = Field(
+        default=("root@pam",),
+        strict=False,
+        description="principals that stay enabled and keep all that they have",
+    )
+    administrators: int = Field(
+        default=1, ge=0, description="enabled principals with every privilege on /, at least"
+    )
 
 
 class Alarm(TomlTable):
@@ -114,15 +146,17 @@ class Alarm(TomlTable):
     What has expired is reported until it is extended or removed.
     """
 
-    logins: int = Field(default=14, ge=0)
-    tokens: int = Field(default=14, ge=0)
-    waivers: int = Field(default=14, ge=0)
+    logins: int = Field(default=14, ge=0, description="days before a user expires")
+    tokens: int = Field(default=14, ge=0, description="days before a token expires")
+    waivers: int = Field(default=14, ge=0, description="days before a [[waive]] expires")
 
 
 class Lint(TomlTable):
     """`fail`: codes of findings with which `drift` ends with exit status 4."""
 
-    fail: tuple[str, ...] = Field(default=(), strict=False)
+    fail: tuple[str, ...] = Field(
+        default=(), strict=False, description="codes with which `drift` ends with exit status 4"
+    )
 
 
 class Network(StrEnum):
@@ -143,11 +177,21 @@ class Check(TomlTable):
     on `port`. `command`: one on this machine.
     """
 
-    agent: tuple[str, ...] = Field(default=(), strict=False)
-    tcp: int | None = Field(default=None, ge=1, le=65535)
-    http: str | None = Field(default=None, pattern="^/[!-~]*$")
-    port: int = Field(default=80, ge=1, le=65535)
-    command: tuple[str, ...] = Field(default=(), strict=False)
+    agent: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="a command that the QEMU guest agent runs: ends with 0",
+    )
+    tcp: int | None = Field(
+        default=None, ge=1, le=65535, description="a port that accepts connections"
+    )
+    http: str | None = Field(
+        default=None, pattern="^/[!-~]*$", description="a path that is answered with a status < 400"
+    )
+    port: int = Field(default=80, ge=1, le=65535, description="the port of `http`")
+    command: tuple[str, ...] = Field(
+        default=(), strict=False, description="a command on this machine: ends with 0"
+    )
 
     @model_validator(mode="after")
     def _something(self) -> Check:
@@ -166,7 +210,7 @@ class Check(TomlTable):
 class DrillTarget(TomlTable):
     """[drill.guest.ID] or [drill.tag.TAG]: how restored guests of that id or tag are checked."""
 
-    check: Check
+    check: Check = Field(description="what must succeed")
 
 
 class Drill(TomlTable):
@@ -177,16 +221,26 @@ class Drill(TomlTable):
     one command restores. `every`: how long ago a guest's last good drill may be; "" for ever.
     """
 
-    ids: str = ""
-    storage: str = ""
-    pool: str = ""
-    network: Network = Field(default=Network.DOWN, strict=False)
-    start: bool = True
-    timeout: str = "10m"
-    sample: int = Field(default=3, ge=1)
-    every: str = ""
-    guest: dict[str, DrillTarget] = Field(default_factory=dict)
-    tag: dict[str, DrillTarget] = Field(default_factory=dict)
+    ids: str = Field(default="", description="FIRST-LAST: ids that nothing but drills uses")
+    storage: str = Field(default="", description="where disks are restored to")
+    pool: str = Field(default="", description="a pool that restored guests are put into")
+    network: Network = Field(
+        default=Network.DOWN, strict=False, description="what becomes of the restored network"
+    )
+    start: bool = Field(default=True, description="whether restored guests are started")
+    timeout: str = Field(
+        default="10m", description="how long starting and checking may take: 90s, 10m, 2h"
+    )
+    sample: int = Field(default=3, ge=1, description="how many guests one command restores")
+    every: str = Field(
+        default="", description="a guest without a good drill for so long is reported: 30d"
+    )
+    guest: dict[str, DrillTarget] = Field(
+        default_factory=dict, description="by id: how a guest is checked"
+    )
+    tag: dict[str, DrillTarget] = Field(
+        default_factory=dict, description="by tag: how guests are checked"
+    )
 
     @field_validator("ids")
     @classmethod
@@ -239,13 +293,15 @@ class Drill(TomlTable):
 class Policy(TomlTable):
     """All of it, with careful defaults."""
 
-    manage: dict[str, Manage] = Field(default_factory=dict)
-    limits: Limits = Limits()
-    protected: Protected = Protected()
-    lockout: Lockout = Lockout()
-    alarm: Alarm = Alarm()
-    lint: Lint = Lint()
-    drill: Drill = Drill()
+    manage: dict[str, Manage] = Field(
+        default_factory=dict, description="per kind: what happens to what no file declares"
+    )
+    limits: Limits = Field(default=Limits(), description="how much one plan may change")
+    protected: Protected = Field(default=Protected(), description="what no plan touches")
+    lockout: Lockout = Field(default=Lockout(), description="who keeps which access")
+    alarm: Alarm = Field(default=Alarm(), description="when `drift` tells that something ends")
+    lint: Lint = Field(default=Lint(), description="which findings fail `drift`")
+    drill: Drill = Field(default=Drill(), description="how backups are restored to prove them")
 
     def managed(self, kind: str) -> Manage:
         """How `kind` is managed; `owned` where nothing is said."""

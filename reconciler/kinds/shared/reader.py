@@ -16,7 +16,7 @@ RESOURCES = request("GET", "cluster", "resources")
 """Guests with their pool, nodes and storages: one list for all kinds that need it."""
 
 _GUEST = Fields({"vmid": COUNT}, {"name": TEXT, "node": TEXT, "pool": TEXT, "template": FLAG})
-_NODE = Fields({"node": ID}, {"maxmem": COUNT, "mem": COUNT})
+_NODE = Fields({"node": ID}, {"status": TEXT, "maxmem": COUNT, "mem": COUNT})
 _STORAGE = Fields(
     {"storage": ID, "node": ID},
     {
