@@ -34,6 +34,8 @@ class CommonOptions:
     quiet: bool
     log_format: str
     settings: Path | None = None
+    stdout_is_taken: bool = False
+    """a secret is to go to standard output, and nothing else"""
     written: set[Path] = field(default_factory=set, compare=False)
     """the files of --format that hold the result of this run already"""
 

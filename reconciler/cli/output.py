@@ -14,10 +14,18 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.hints import with_options
 from reconciler.cli.streams import write_err, write_out
 from reconciler.errors import PvectlError, UsageError
+from reconciler.model.plan import Plan
 from reconciler.render import FORMATS
 from reconciler.render.view import View
 from reconciler.text.sanitize import clean
 from reconciler.text.suggest import did_you_mean
+
+
+def beside_secrets(common: CommonOptions, plan: Plan) -> CommonOptions:
+    """The same options; where a secret goes to standard output, everything else goes to standard
+    error, so that a pipe gets the secret alone."""
+    takes = any(step.sink is not None and step.sink.stdout is not None for step in plan.steps)
+    return replace(common, stdout_is_taken=True) if takes else common
 
 
 def check_formats(common: CommonOptions, *documents: str) -> None:
@@ -56,7 +64,9 @@ def show(common: CommonOptions, document: str, content: object, view: View | Non
             text = with_options(text, common.again)
         if text and not text.endswith("\n"):
             text += "\n"
-        if output.file is None:
+        if output.file is None and common.stdout_is_taken:
+            write_err(text)
+        elif output.file is None:
             _print(text)
         else:
             write_file(output.file, text)

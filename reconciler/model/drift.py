@@ -17,6 +17,7 @@ from reconciler.model.spec import Spec
 
 EXPECT = "EXPECT"
 EXPIRES_SOON = "EXPIRES_SOON"
+ROTATION_DUE = "ROTATION_DUE"
 
 UNKNOWN = "?"
 """Instead of a digest: the state of the object is unknown."""
@@ -143,6 +144,11 @@ class Drift:
         return self._number(EXPIRES_SOON)
 
     @property
+    def due(self) -> int:
+        """How many tokens are due for a new secret."""
+        return self._number(ROTATION_DUE)
+
+    @property
     def failed(self) -> int:
         """How many findings besides expectations count as a failure.
 
@@ -178,7 +184,14 @@ class Drift:
     @property
     def is_quiet(self) -> bool:
         """Whether there is nothing that anybody has to look at."""
-        rings = self.differences or self.crowded or self.ringing or self.expiring or self.roots
+        rings = (
+            self.differences
+            or self.crowded
+            or self.ringing
+            or self.expiring
+            or self.roots
+            or self.due
+        )
         return not (rings or self.is_refused)
 
     @property

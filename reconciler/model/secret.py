@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -93,11 +93,11 @@ class SecretRef(BaseModel):
 
 
 class SecretSink(BaseModel):
-    """Where a newly made token secret is delivered: exactly one of the four.
+    """Where a newly made token secret is delivered: exactly one of the five.
 
     `file`: written with mode 0600, relative to the state folder. `command`: gets the secret on
     standard input. `env_file`: the line `variable=SECRET` is set in that file. `keyring`: the name
-    of an entry in the system's keyring.
+    of an entry in the system's keyring. `stdout`: shown once, on a terminal or in a pipe.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -114,12 +114,17 @@ class SecretSink(BaseModel):
     )
     keyring: Place = Field(default=None, description="an entry of the system's keyring")
 
+    stdout: Literal[True] | None = Field(
+        default=None, description="true: printed once, on a terminal or into a pipe"
+    )
+
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        given = (self.file, self.command, self.env_file, self.keyring)
+        given = (self.file, self.command, self.env_file, self.keyring, self.stdout)
         if sum(value is not None for value in given) != 1:
             raise ValueError(
-                'give exactly one of file, command, env_file, keyring, as in { file = "secrets/x" }'
+                "give exactly one of file, command, env_file, keyring, stdout, as in "
+                '{ file = "secrets/x" }'
             )
         if (self.env_file is None) != (self.variable is None):
             raise ValueError(
@@ -134,4 +139,6 @@ class SecretSink(BaseModel):
             return f"variable {self.variable} in {self.env_file}"
         if self.keyring is not None:
             return f"keyring entry {self.keyring}"
+        if self.stdout is not None:
+            return "standard output, once"
         return f"the command: {_spelled(self.command or ())}"

@@ -12,9 +12,10 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, here
-from reconciler.cli.output import check_formats
+from reconciler.cli.output import beside_secrets, check_formats
 from reconciler.cli.planning import (
     Allow,
+    SendSecrets,
     Targets,
     carry_out,
     load_to_plan,
@@ -48,6 +49,7 @@ def apply(
     ] = None,
     target: Targets = None,
     allow: Allow = None,
+    send_secrets: SendSecrets = False,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Refuse a saved plan that other state files have made."),
@@ -71,9 +73,10 @@ def apply(
     when a person is needed.
     """
     check_formats(common, "plan", "report")
-    if file is not None and (target or allow):
+    if file is not None and (target or allow or send_secrets):
         raise UsageError(
-            "a saved plan is applied as it is", hint="give --target, --allow to `plan`"
+            "a saved plan is applied as it is",
+            hint="give --target, --allow, --send-secrets to `plan`",
         )
     if file is None and strict:
         raise UsageError("--strict is for a saved plan", hint="name its file, or leave it out")
@@ -88,7 +91,16 @@ def apply(
                 plan = still_fitting(common, saved, api, cluster, settings, strict=strict)
             else:
                 asks = not yes and approve is None
-                plan = _fresh(common, cluster, settings, api, target, allow, asks=asks)
+                plan = _fresh(
+                    common,
+                    cluster,
+                    settings,
+                    api,
+                    target,
+                    allow,
+                    asks=asks,
+                    send_secrets=send_secrets,
+                )
             asked = yes or saved is not None
             return carry_out(common, cluster, api, plan, approve, yes=asked, signer=signer)
 
@@ -104,12 +116,14 @@ def _fresh(
     allow: list[str] | None,
     *,
     asks: bool,
+    send_secrets: bool,
 ) -> Plan:
     """A new plan, shown: for who is `asks`ed about it, for certain."""
     loaded = load_to_plan(cluster, settings)
     live, earlier = read_to_plan(loaded, api)
-    planned = make_plan(loaded, api, live, targets, allow, earlier)
+    planned = make_plan(loaded, api, live, targets, allow, earlier, send_secrets=send_secrets)
     applied = planned.plan.steps and not planned.plan.refusals
+    common = beside_secrets(common, planned.plan) if applied else common
     show_plan(_for_reading(common) if applied else common, planned, deciding=asks or not applied)
     return planned.plan
 

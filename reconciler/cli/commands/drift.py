@@ -27,6 +27,7 @@ from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import Blind, ExitStatus
 from reconciler.execution.journal import store
+from reconciler.execution.secrets.ages import secret_ages
 from reconciler.kinds import access_table
 from reconciler.kinds.shared.reader import EVERYTHING
 from reconciler.live.reader import Live
@@ -44,6 +45,7 @@ from reconciler.planning.checks.call_expectations import expected_calls
 from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.checks.separation import separation
 from reconciler.planning.drift import drift_of, remembered
+from reconciler.planning.rotation_due import aged, has_any, rotation
 from reconciler.planning.undeclared import ending, undeclared, without
 from reconciler.planning.unspecified import as_left, to_remember
 from reconciler.render.documents.plan import only_about_applying
@@ -99,7 +101,9 @@ def drift(
             known = memory
             if since and earlier.files is not None:
                 known = drift_memory.as_committed(earlier.files, live.state, memory)
-            found, view = _compare(loaded, planned, live, known, api.actor, fail_on, left)
+            ages = secret_ages(folder) if has_any(desired) else {}
+            due = list(rotation(aged(desired, live.state, ages), now()))
+            found, view = _compare(loaded, planned, live, known, api.actor, fail_on, left, due=due)
             if found.concerned:
                 found = replace(found, records=_records(api, live, found, memory, folder))
         show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
@@ -137,9 +141,11 @@ def _compare(
     actor: str,
     fail_on: Severity | None,
     left: Mapping[Address, tuple[str, ...]],
+    *,
+    due: Iterable[Finding],
 ) -> tuple[Drift, View]:
     """The drift, and what it does to access: from what is declared, with what is undeclared and
-    known, to the cluster as it is."""
+    known, to the cluster as it is. `due`: tokens for rotation."""
     desired, moment = loaded.desired, now()
     extra = undeclared(planned.plan.kept, live.state, desired.policy, memory, actor)
     declared, current, effect = planned.after, planned.before, planned.impact.inverse()
@@ -158,6 +164,7 @@ def _compare(
         *expected_calls(planned.before, desired.calls, moment),
         *separation(planned.before, desired.expectations, paths, moment),
         *ending(desired, live.state, moment),
+        *due,
     ]
     failing = {*desired.policy.lint.fail, *_as_bad_as(fail_on)}
     found = drift_of(

@@ -99,6 +99,8 @@ def _title(drift: Drift) -> str:
         parts.append(f"{have} undeclared members")
     if drift.expiring:
         parts.append(f"{drift.expiring:,} expiring")
+    if drift.due:
+        parts.append(f"{drift.due:,} due for rotation")
     return ", ".join(parts) or "none"
 
 
