@@ -107,10 +107,11 @@ def load_cluster(cluster: ClusterSettings, settings: Settings, *, strict: bool =
 
 
 @contextmanager
-def connect(cluster: ClusterSettings, *, read_only: bool) -> Iterator[Api]:
+def connect(cluster: ClusterSettings, *, read_only: bool, plans: bool = False) -> Iterator[Api]:
     """A connection, closed at the end; raises UsageError, Unreachable, SinkFailed.
 
-    No secret is read, and nothing connected, unless somebody but the state folder named the target.
+    `plans`: begins at once to read what every plan reads. No secret is read, and nothing connected,
+    unless somebody but the state folder named the target.
     """
     target = cluster.connection()
     if target.sandbox_folder is not None:
@@ -122,9 +123,12 @@ def connect(cluster: ClusterSettings, *, read_only: bool) -> Iterator[Api]:
     else:
         if cluster.secret is not None:
             require_trusted(cluster)
+        from reconciler.live.ahead import AheadApi, expected
         from reconciler.live.http.client import open_api
 
         api = open_api(target, _credential(cluster, read_only=read_only), read_only=read_only)
+        if plans:
+            api = AheadApi(api, (*known.IDENTIFYING, *expected()))
     try:
         yield checked(api)
     finally:

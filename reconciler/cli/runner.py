@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import getpass
 import os
-import signal
 import socket
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +16,7 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Here
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import info, show_if_possible
+from reconciler.cli.signals import signals
 from reconciler.cli.slow_requests import report_slow_requests
 from reconciler.errors import (
     ApplyNotRestored,
@@ -33,24 +31,22 @@ from reconciler.errors import (
 from reconciler.execution.apply import apply_plan, resume_run, roll_back_run
 from reconciler.execution.journal import store
 from reconciler.execution.journal.journal import Journal
-from reconciler.execution.journal.replay import open_request, point_of_no_return
-from reconciler.execution.lock.cluster import Writer, one_writer
+from reconciler.execution.lock.cluster import Ahead, Writer, one_writer
 from reconciler.execution.overtaken import abandon
 from reconciler.execution.run.context import Progress, RunContext
+from reconciler.execution.run.look import Look, first_look
 from reconciler.execution.secrets import fingerprints
 from reconciler.execution.secrets.routing import Sinks, redirected, undelivered, with_sinks
-from reconciler.kinds import kind_of
 from reconciler.model.address import Address
 from reconciler.model.api import Api
-from reconciler.model.change import Undo
 from reconciler.model.plan import Plan
+from reconciler.model.policy import MAX_STALENESS
 from reconciler.model.run import (
     ABANDONED,
     COMPLETED,
     DONE,
     ROLLED_BACK,
     Outcome,
-    OutgoingRequest,
     RunReport,
 )
 from reconciler.model.run_state import RunState
@@ -68,6 +64,17 @@ class SystemClock:
         time.sleep(seconds)
 
 
+class Pace(NamedTuple):
+    """How old a look may be. `fresh`: seconds, for what a step touches. `free_at`: when the cluster
+    was last seen without any lock (Unix seconds)."""
+
+    fresh: float = MAX_STALENESS
+    free_at: float = float("-inf")
+
+
+USUAL = Pace()
+
+
 def execute(
     common: CommonOptions,
     api: Api,
@@ -75,6 +82,7 @@ def execute(
     plan: Plan,
     secrets: FolderSecrets,
     signer: str = "",
+    pace: Pace = USUAL,
 ) -> ExitStatus:
     """Run a new plan, which `signer` signed; `folder` is the cluster's own."""
     secrets.check_all(plan.steps)
@@ -84,7 +92,7 @@ def execute(
         store.refuse_unfinished(folder)
         return store.start(folder, plan, mine.owner, mine.run, clock.now(), signer)
 
-    return _run(common, api, folder, plan, secrets, begin, apply_plan)
+    return _run(common, api, folder, plan, secrets, begin, apply_plan, pace=pace)
 
 
 class Way(NamedTuple):
@@ -104,6 +112,8 @@ def execute_journal(
     secrets: FolderSecrets,
     declared: Callable[[], Mapping[Address, SecretSink]],
     way: Way,
+    *,
+    pace: Pace,
 ) -> ExitStatus:
     """Continue the run of a journal, or end it.
 
@@ -134,7 +144,7 @@ def execute_journal(
         work = partial(roll_back_run, chosen=way.chosen)
     else:
         work = partial(resume_run, sinks=sinks, chosen=way.chosen)
-    return _run(common, api, place.folder, plan, secrets, go_on, work)
+    return _run(common, api, place.folder, plan, secrets, go_on, work, pace=pace)
 
 
 def _current_sinks(
@@ -179,24 +189,33 @@ def _run(
     secrets: FolderSecrets,
     begin: Callable[[], Journal],
     work: Callable[[RunContext], RunReport],
+    *,
+    pace: Pace,
 ) -> ExitStatus:
     """Hold both locks while `work` runs over the journal that `begin` opens."""
     clock = SystemClock()
     stop: list[int] = []
     runs: list[RunContext] = []
+    first: list[Look] = []
 
     def tell(text: str) -> None:
         info(common, text)
 
+    def begin_to_look() -> None:
+        first.append(first_look(watched, clock, plan.steps))
+
     with (
         signals(stop, runs),
         report_slow_requests(api, tell) as watched,
-        one_writer(watched, clock, whoami(api), folder, begin, tell) as (lock, journal),
+        one_writer(
+            watched, clock, whoami(api), folder, begin, tell, Ahead(pace.free_at, begin_to_look)
+        ) as (lock, journal),
     ):
         for dead in lock.taken_over:
             text = f"took over lock {dead.fence} of {dead.owner} {dead.run}"
             info(common, text.rstrip())
         run = RunContext(watched, plan.steps, journal, clock, secrets, lock, teller(common), stop)
+        run.first, run.fresh = first[0], pace.fresh
         runs.append(run)
         report = replace(work(run), signer=journal.state.signer)
         asked = journal.state.is_requested
@@ -273,66 +292,3 @@ def teller(common: CommonOptions) -> Callable[[Progress], None]:
         info(common, text, step=progress.number, of=progress.total)
 
     return tell
-
-
-@contextmanager
-def signals(stop: list[int], runs: Sequence[RunContext]) -> Iterator[None]:
-    """The first INT, TERM or HUP asks the run to stop; during a rollback it changes nothing. The
-    second one stops at once: the journal says what is left, and a person decides.
-
-    A further HUP does not count: when a terminal closes, kernel, shell and service manager may each
-    send one. With nohup it stays ignored.
-
-    `stop` gets the numbers of the signals; `runs` holds the run once it has begun.
-    """
-
-    def heard(number: int, frame: object) -> None:
-        del frame
-        if number == signal.SIGHUP and stop:
-            return
-        stop.append(number)
-        if len(stop) == 1:
-            _shout(f"{_answer(runs)}; signal again to stop at once")
-            return
-        if any(run.state.is_finished for run in runs):
-            os._exit(128 + number)
-        _shout("stopped at once: `pvectl status` shows what is done, `pvectl resume` finishes it")
-        os._exit(ExitStatus.NOT_RESTORED)
-
-    heeded = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        heeded.append(signal.SIGHUP)
-    before = {number: signal.signal(number, heard) for number in heeded}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _answer(runs: Sequence[RunContext]) -> str:
-    """What the first signal leads to."""
-    if not runs:
-        return "stopping as soon as the lock is released"
-    state, steps = runs[0].state, runs[0].steps
-    if state.is_finished:
-        return "the run has ended"
-    if state.is_rolling_back:
-        return "the rollback continues to its end"
-    if state.is_overtaken:
-        return "finishing the request, then stopping: another run may have written since"
-    if point_of_no_return(state, steps) or _is_irreversible(open_request(state, steps)):
-        return "finishing the request, then stopping: the run cannot be rolled back any more"
-    return "finishing the request, then rolling back"
-
-
-def _is_irreversible(being_sent: tuple[OutgoingRequest, float] | None) -> bool:
-    """Whether the request that is being sent cannot be undone."""
-    changes = being_sent[0].changes if being_sent else ()
-    return any(kind_of(change.address).writes.undo(change) is Undo.NONE for change in changes)
-
-
-def _shout(text: str) -> None:
-    """From a signal handler, which may have interrupted any other output."""
-    with suppress(OSError, ValueError):
-        os.write(sys.stderr.fileno(), f"\n{text}\n".encode())

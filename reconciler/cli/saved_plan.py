@@ -35,8 +35,9 @@ def still_fitting(
     settings: Settings,
     *,
     strict: bool,
-) -> Plan:
-    """The plan, if it fits what is there and the files and the policy of this checkout allow it.
+) -> tuple[Plan, Live]:
+    """The plan and what is there, if it fits that and the files and the policy of this checkout
+    allow it.
 
     Raises StalePlan where it does not fit, Refused with the same findings as `pvectl plan`,
     FilesInvalid. A plan of other files is told of; with `strict` it does not fit.
@@ -68,7 +69,7 @@ def still_fitting(
             hint="nothing was sent",
             findings=again.refusals,
         )
-    return plan
+    return plan, live
 
 
 def signers(common: CommonOptions, settings: Settings) -> Path | None:
@@ -106,7 +107,7 @@ def _look(api: Api, plan: Plan, desired: Desired) -> Live:
     wanted = {kind: frozenset(a.id for a in changed if a.kind == kind) for kind in besides}
     closer = read_live(api, besides, wanted).state
     state = {**live.state, **{a: closer[a] for a in changed if a in closer}}
-    return Live(state, live.facts)
+    return live._replace(state=state)
 
 
 def _changed(plan: Plan, files: dict[str, str]) -> str:

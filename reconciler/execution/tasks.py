@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from reconciler.execution.run.context import Clock
+from reconciler.execution.run.look import Clock
 from reconciler.model.api import Api
 from reconciler.model.request import Request, request
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -37,10 +38,16 @@ Permissions = Mapping[str, Mapping[str, int]]
 
 
 class Live(NamedTuple):
-    """One look at a cluster."""
+    """One look at a cluster.
+
+    `groups`: the answer to `GET /access/groups`, which shows locks as well; `began`: Unix seconds,
+    all of it was read after that.
+    """
 
     state: State
     facts: Facts
+    groups: Sequence[Mapping[str, Any]] = ()
+    began: float = 0.0
 
     def table(self) -> AccessTable:
         """With members of groups that do not exist, which no object of the state can hold."""
@@ -61,6 +68,7 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     names = tuple(dict.fromkeys((*names, *DECIDING)))
     needs = [need for name in names for need in all_kinds()[name].reads.needs]
     permissions: Permissions = {}
+    began = time.time()
     try:
         version, permissions = api.get([VERSION, PERMISSIONS])
         _refuse_blind(api.actor, permissions, unmet(permissions, needs))
@@ -73,7 +81,7 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     facts = replace(facts, ghosts=_ghosts(answers[GROUPS], state), pve=release)
     if isinstance(api, SeesFiles):
         facts = replace(facts, unread=tuple(api.unread()), strays=api.strays())
-    return Live(state, facts)
+    return Live(state, facts, answers[GROUPS], began)
 
 
 def _unreadable(api: Api, refused: RequestRefused, permissions: Permissions) -> Blind:

@@ -41,7 +41,7 @@ class TomlTable(BaseModel):
     """
 
     instead: ClassVar[Mapping[str, str]] = {}
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class Manage(TomlTable):
@@ -116,6 +116,16 @@ class Alarm(TomlTable):
     waivers: int = Field(default=14, ge=0)
 
 
+MAX_STALENESS = 2.0
+"""Seconds: what a request of `apply` touches has been read within them before it is sent."""
+
+
+class Apply(TomlTable):
+    """`max_staleness`: seconds; what a step touches has been read within them before it is sent."""
+
+    max_staleness: float = Field(default=MAX_STALENESS, gt=0, le=10)
+
+
 class Lint(TomlTable):
     """`fail`: codes of findings with which `drift` ends with exit status 4."""
 
@@ -131,6 +141,7 @@ class Policy(TomlTable):
     lockout: Lockout = Lockout()
     alarm: Alarm = Alarm()
     lint: Lint = Lint()
+    apply: Apply = Apply()
 
     def managed(self, kind: str) -> Manage:
         """How `kind` is managed; `owned` where nothing is said."""

@@ -25,7 +25,7 @@ from reconciler.execution.identity import NEW, SAME
 from reconciler.execution.journal import store
 from reconciler.execution.lock.local import running
 from reconciler.execution.lock.record import known_as, lock_records
-from reconciler.execution.run.context import take_snapshot, touched_by
+from reconciler.execution.run.look import take_snapshot, touched_by
 from reconciler.execution.run.outcome import report_from_cluster, report_from_journal
 from reconciler.model.api import Api
 from reconciler.model.run import ROLLED_BACK, STOPPED, Event, LockRecord, RunReport

@@ -1,4 +1,4 @@
-"""[manage], [limits], [protected], [lockout], [alarm] and [lint] of pvectl.toml."""
+"""[manage], [limits], [protected], [lockout], [alarm], [lint] and [apply] of pvectl.toml."""
 
 from __future__ import annotations
 

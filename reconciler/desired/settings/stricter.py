@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from reconciler.desired.reach import WEAKER_POLICY
 from reconciler.model.declared import Waiver
 from reconciler.model.finding import Finding, Severity, Source
-from reconciler.model.policy import Alarm, Limit, Limits, Lint, Lockout, Policy, Protected
+from reconciler.model.policy import Alarm, Apply, Limit, Limits, Lint, Lockout, Policy, Protected
 
 
 def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list[Finding]]:
@@ -36,6 +36,7 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
         lockout=lockout,
         alarm=alarm,
         lint=Lint(fail=fail),
+        apply=_apply(trusted.apply, proposed.apply) if "apply" in given else proposed.apply,
     )
     return policy, list(_weaker(policy, proposed, file))
 
@@ -47,6 +48,7 @@ def weakened(before: Policy, now: Policy, since: str) -> list[Finding]:
         "protected": _protected(before.protected, now.protected) != now.protected,
         "lockout": _lockout(before.lockout, now.lockout) != now.lockout,
         "alarm": _alarm(before.alarm, now.alarm) != now.alarm,
+        "apply": _apply(before.apply, now.apply) != now.apply,
         "lint": not set(before.lint.fail) <= set(now.lint.fail),
     }
     found = [
@@ -106,6 +108,10 @@ def _alarm(one: Alarm, other: Alarm) -> Alarm:
         tokens=max(one.tokens, other.tokens),
         waivers=max(one.waivers, other.waivers),
     )
+
+
+def _apply(one: Apply, other: Apply) -> Apply:
+    return Apply(max_staleness=min(one.max_staleness, other.max_staleness))
 
 
 def _least(*limits: int | None) -> int | None:

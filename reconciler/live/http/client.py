@@ -43,7 +43,8 @@ CHATTY_LOGGERS = (
 )
 """Loggers that may show requests and answers."""
 
-PARALLEL_READS = 12
+PARALLEL_READS = 16
+"""All that a plan reads before it knows any detail, in one round."""
 
 LONGEST_READ = 300.0
 """Seconds after which an answer must have come to its end, however steadily it trickles."""
@@ -296,10 +297,15 @@ def _exchange(
     timeout: tuple[float, float],
     content: Mapping[str, Any],
 ) -> Answer:
-    """Raises TooLarge before an answer fills the memory, which takes a thousandth of it packed."""
-    with session.request(
-        method, url, timeout=timeout, allow_redirects=False, stream=True, **content
-    ) as response:
+    """Raises TooLarge before an answer fills the memory, which takes a thousandth of it packed.
+
+    Straight to the adapter: no redirect is followed and no cookie kept, which is all that the
+    session would add.
+    """
+    prepared = requests.PreparedRequest()
+    prepared.prepare(method=method, url=url, headers=session.headers, **content)
+    adapter = session.get_adapter(url)
+    with adapter.send(prepared, stream=True, timeout=timeout, proxies=session.proxies) as response:
         body = bytearray()
         for piece in response.iter_content(_PIECE):
             body += piece
