@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import here, load_cluster, now, read_cluster
+from reconciler.cli.context import here, load_cluster, now, read_cluster, with_health
+from reconciler.cli.earlier_files import earlier_files
 from reconciler.cli.kept_archives import with_archives
 from reconciler.cli.output import info
 from reconciler.cli.planning import files_of
@@ -58,7 +59,8 @@ def still_fitting(
     changed = _changed(plan, files_of(loaded))
     if changed and strict:
         raise StalePlan(changed, hint=f"{AGAIN}, or leave out --strict")
-    question = PlanRequest(plan.cluster, api.actor, now())
+    earlier = earlier_files(loaded, None, place.folder).addresses
+    question = PlanRequest(plan.cluster, api.actor, now(), earlier=earlier)
     live = with_archives(api, live, apply_changes(live.state, plan.changes))
     again = judge_again(plan, loaded.desired, live.state, live.facts, question)
     _tell(common, changed, again.not_asked_for)
@@ -100,7 +102,7 @@ def _look(api: Api, plan: Plan, desired: Desired) -> Live:
     """What the plan and the files concern; what seems to have changed is read more closely, since
     lists do not tell all of an object."""
     besides = {address.kind: frozenset[str]() for address, _ in plan.seen}
-    live = read_cluster(api, desired, besides)
+    live = with_health(api, read_cluster(api, desired, besides))
     changed = stale(plan, live.state)
     if not changed:
         return live

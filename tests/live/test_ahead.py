@@ -22,6 +22,7 @@ class Server:
 
     actor: str = "root@pam"
     endpoint: str = "https://pve"
+    clock_skew: float | None = None
     failures: list[Exception] = field(default_factory=list)
     rounds: list[tuple[Request, ...]] = field(default_factory=list)
 
@@ -30,6 +31,9 @@ class Server:
         if self.failures:
             raise self.failures.pop(0)
         return [(len(self.rounds), one.target) for one in requests]
+
+    def get_everywhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
+        return {self.endpoint: self.get(requests)}
 
     def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
         del request, secrets
@@ -63,11 +67,18 @@ def test_after_a_write_everything_is_read_anew() -> None:
 
 
 def test_answers_that_nobody_took_in_time_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "KEPT", -1.0)
     server = Server()
-    api = AheadApi(server, (ONE,))
-    monkeypatch.setattr(ahead, "KEPT", 0.0)
-    api.get([ONE])
+    AheadApi(server, (ONE,)).get([ONE])
     assert server.rounds == [(ONE,), (ONE,)]
+
+
+def test_what_is_refused_of_one_round_does_not_touch_the_other() -> None:
+    server = Server(failures=[RequestRefused(403, "Permission check failed")])
+    api = AheadApi(server, (ONE,))
+    assert api.get([ONE]) == [(2, "/one")]
+    both = AheadApi(Server(), (ONE,), (TWO,))
+    assert [target for _, target in both.get([TWO, ONE])] == ["/two", "/one"]
 
 
 def test_a_refused_round_is_asked_again_request_by_request() -> None:

@@ -148,6 +148,8 @@ def _completed(
     cluster: ClusterSettings, proposed: ClusterSettings | None, trust: Trust | None
 ) -> ClusterSettings:
     """A trusted target with the variables, folder and release that the state folder gives it."""
+    if cluster.folder != cluster.root:
+        cluster = replace(cluster, trusted=cluster.trusted | {"folder"})
     if proposed is None:
         return replace(cluster, trust=trust)
     folder = proposed.folder if cluster.folder == cluster.root else cluster.folder
@@ -159,7 +161,7 @@ def _completed(
 def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -> Settings:
     """One settings file. `trusted`: its folder, where it is the trusted one; else `trust` is what
     that one allows."""
-    if not path.exists():
+    if not (path.exists() or path.is_symlink()):
         return Settings(folder, {}, Policy(), trust=trust)
     if trusted is None:
         line = Reach(folder, trust, strict=in_ci()).outside(path)

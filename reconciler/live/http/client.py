@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -101,6 +102,7 @@ class _Caller:
 
     def __init__(self, actor: str, secret: str, clock: Callable[[], float]) -> None:
         self.actor = actor
+        self.clock = clock
         self.hint = why_refused(actor, secret)
         user, _, token = actor.partition("!")
         self.ticket = None if token else Ticket(user, secret, clock)
@@ -136,6 +138,7 @@ class _Link:
         self._reads = _session(target, self._context)
         self._writes = _session(target, self._context)
         self._written = float("-inf")
+        self._skew: float | None = None
         self._base_url = f"{endpoint}/api2/json"
         self._resource = ProxmoxResource(
             base_url=self._base_url, session=self, serializer=_AlreadyRead()
@@ -154,6 +157,11 @@ class _Link:
             "DELETE": self._resource.delete,
         }
         return calls[request.method](*quoted_path(request), **parameters(request, secrets))
+
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds by which the server's clock is ahead, by its last answer; None before that."""
+        return self._skew
 
     def close(self) -> None:
         self._reads.close()
@@ -193,6 +201,9 @@ class _Link:
         return found
 
     def _data_of(self, asked: Asked, answer: Answer) -> Any:
+        sent = _sent_at(answer.date)
+        if sent is not None:
+            self._skew = sent - self._caller.clock()
         if answer.status >= 400:
             answer = answer.masked(self._redactor.redact_known)
         try:
@@ -297,21 +308,26 @@ def _exchange(
     timeout: tuple[float, float],
     content: Mapping[str, Any],
 ) -> Answer:
-    """Raises TooLarge before an answer fills the memory, which takes a thousandth of it packed.
-
-    Straight to the adapter: no redirect is followed and no cookie kept, which is all that the
-    session would add.
-    """
+    """Raises TooLarge before an answer fills the memory, which takes a thousandth of it packed."""
     prepared = requests.PreparedRequest()
     prepared.prepare(method=method, url=url, headers=session.headers, **content)
-    adapter = session.get_adapter(url)
+    adapter = session.get_adapter(url)  # neither redirects nor cookies, which the session adds
     with adapter.send(prepared, stream=True, timeout=timeout, proxies=session.proxies) as response:
         body = bytearray()
         for piece in response.iter_content(_PIECE):
             body += piece
             if len(body) > LARGEST:
                 raise TooLarge
-        return Answer(response.status_code, response.reason or "", bytes(body))
+        date = response.headers.get("Date") or ""
+        return Answer(response.status_code, response.reason or "", bytes(body), date)
+
+
+def _sent_at(date: str) -> float | None:
+    """Unix seconds in the middle of the second that a Date header names."""
+    try:
+        return parsedate_to_datetime(date).timestamp() + 0.5
+    except ValueError:
+        return None
 
 
 def _no_answer(asked: Asked, error: BaseException, addition: str = "") -> Exception:
