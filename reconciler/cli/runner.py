@@ -6,7 +6,7 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,14 +31,17 @@ from reconciler.errors import (
 from reconciler.execution.apply import apply_plan, resume_run, roll_back_run
 from reconciler.execution.journal import store
 from reconciler.execution.journal.journal import Journal
+from reconciler.execution.journal.replay import open_request, point_of_no_return
 from reconciler.execution.lock.cluster import Ahead, Writer, one_writer
 from reconciler.execution.overtaken import abandon
 from reconciler.execution.run.context import Progress, RunContext
 from reconciler.execution.run.look import Look, first_look
 from reconciler.execution.secrets import fingerprints
 from reconciler.execution.secrets.routing import Sinks, redirected, undelivered, with_sinks
+from reconciler.kinds import kind_of
 from reconciler.model.address import Address
 from reconciler.model.api import Api
+from reconciler.model.change import Undo
 from reconciler.model.plan import Plan
 from reconciler.model.policy import MAX_STALENESS
 from reconciler.model.run import (
@@ -47,6 +50,7 @@ from reconciler.model.run import (
     DONE,
     ROLLED_BACK,
     Outcome,
+    OutgoingRequest,
     RunReport,
 )
 from reconciler.model.run_state import RunState
@@ -206,7 +210,7 @@ def _run(
         first.append(first_look(watched, clock, plan.steps))
 
     with (
-        signals(stop, runs),
+        signals(stop, lambda: _answer(runs), lambda: any(run.state.is_finished for run in runs)),
         report_slow_requests(api, tell) as watched,
         one_writer(
             watched, clock, whoami(api), folder, begin, tell, Ahead(pace.free_at, begin_to_look)
@@ -293,3 +297,25 @@ def teller(common: CommonOptions) -> Callable[[Progress], None]:
         info(common, text, step=progress.number, of=progress.total)
 
     return tell
+
+
+def _answer(runs: Sequence[RunContext]) -> str:
+    """What the first signal leads to."""
+    if not runs:
+        return "stopping as soon as the lock is released"
+    state, steps = runs[0].state, runs[0].steps
+    if state.is_finished:
+        return "the run has ended"
+    if state.is_rolling_back:
+        return "the rollback continues to its end"
+    if state.is_overtaken:
+        return "finishing the request, then stopping: another run may have written since"
+    if point_of_no_return(state, steps) or _is_irreversible(open_request(state, steps)):
+        return "finishing the request, then stopping: the run cannot be rolled back any more"
+    return "finishing the request, then rolling back"
+
+
+def _is_irreversible(being_sent: tuple[OutgoingRequest, float] | None) -> bool:
+    """Whether the request that is being sent cannot be undone."""
+    changes = being_sent[0].changes if being_sent else ()
+    return any(kind_of(change.address).writes.undo(change) is Undo.NONE for change in changes)

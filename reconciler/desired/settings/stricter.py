@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from reconciler.desired.reach import WEAKER_POLICY
 from reconciler.model.declared import CallExpectation, Desired, Expectation, NoBackup, Waiver
 from reconciler.model.finding import Finding, Severity, Source
-from reconciler.model.policy import Alarm, Apply, Limit, Limits, Lint, Lockout, Policy, Protected
+from reconciler.model.policy import (
+    Alarm,
+    Apply,
+    Drill,
+    Limit,
+    Limits,
+    Lint,
+    Lockout,
+    Policy,
+    Protected,
+)
 from reconciler.text.humanize import count
+from reconciler.text.period import seconds_of
 
 MOST_PLACES = 5
 """Places that a finding lists."""
@@ -19,8 +31,8 @@ _NOWHERE = Source("")
 def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list[Finding]]:
     """What counts, and a warning for each table of the state folder that is weaker.
 
-    A table that the trusted file does not have is the folder's. [manage] is taken as a whole:
-    what is managed is not a matter of more or less. `file` names the trusted file.
+    A table that the trusted file does not have is the folder's. [manage] and [drill] are taken as
+    a whole: they are not a matter of more or less. `file` names the trusted file.
     """
     given = trusted.model_fields_set
     manage = trusted.manage if "manage" in given else proposed.manage
@@ -34,6 +46,7 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
         _lockout(trusted.lockout, proposed.lockout) if "lockout" in given else proposed.lockout
     )
     alarm = _alarm(trusted.alarm, proposed.alarm) if "alarm" in given else proposed.alarm
+    drill = trusted.drill if "drill" in given else proposed.drill
     fail = _all(trusted.lint.fail, proposed.lint.fail)
     policy = Policy(
         manage=manage,
@@ -43,6 +56,7 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
         alarm=alarm,
         lint=Lint(fail=fail),
         apply=_apply(trusted.apply, proposed.apply) if "apply" in given else proposed.apply,
+        drill=drill,
     )
     return policy, list(_weaker(policy, proposed, file))
 
@@ -56,6 +70,7 @@ def weakened(before: Policy, now: Policy, since: str) -> list[Finding]:
         "alarm": _alarm(before.alarm, now.alarm) != now.alarm,
         "apply": _apply(before.apply, now.apply) != now.apply,
         "lint": not set(before.lint.fail) <= set(now.lint.fail),
+        "drill": _seldom(before.drill) < _seldom(now.drill),
     }
     found = [
         _since(f"[{table}] is weaker than at {since}")
@@ -158,6 +173,11 @@ def _apply(one: Apply, other: Apply) -> Apply:
     return Apply(max_staleness=min(one.max_staleness, other.max_staleness))
 
 
+def _seldom(drill: Drill) -> float:
+    """Seconds within which each guest must be drilled."""
+    return seconds_of(drill.every) if drill.every else math.inf
+
+
 def _least(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
@@ -170,7 +190,7 @@ def _weaker(counts: Policy, proposed: Policy, file: str) -> Iterator[Finding]:
     """The tables that the state folder gives and that do not count as they are there."""
     for table in sorted(proposed.model_fields_set):
         if table != "lint" and getattr(counts, table) != getattr(proposed, table):
-            how = "differs from" if table == "manage" else "is weaker than"
+            how = "differs from" if table in {"manage", "drill"} else "is weaker than"
             message = f"[{table}] of the state folder {how} that of {file}, which counts"
             hint = "make the state folder's at least as strict, or leave it out"
             yield Finding(WEAKER_POLICY, Severity.WARNING, message, hint)
