@@ -73,8 +73,8 @@ class AheadApi:
         found |= self._read([asked for asked in requests if asked not in found])
         return [found[asked] for asked in requests]
 
-    def get_everywhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
-        return self._api.get_everywhere(requests)
+    def get_elsewhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
+        return self._api.get_elsewhere(requests)
 
     def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
         self._rounds = []

@@ -32,8 +32,8 @@ class Server:
             raise self.failures.pop(0)
         return [(len(self.rounds), one.target) for one in requests]
 
-    def get_everywhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
-        return {self.endpoint: self.get(requests)}
+    def get_elsewhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
+        return {"https://other": self.get(requests)}
 
     def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
         del request, secrets
