@@ -1,4 +1,4 @@
-"""The commit of a state folder, and whether its files are those of that commit."""
+"""Read from git the commit of a state folder, and whether its files match that commit."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _FILTERS = r"^filter\..*\.(clean|smudge|process|required)$"
 def commit_of(folder: Path) -> str:
     """The commit that is checked out around a folder, or "".
 
-    Git says so, and whether the state files are others than those of that commit; where it cannot
-    be asked the commit is read from .git. Nobody vouches for files with a filter that no option of
-    git can take away.
+    Asks git, which also tells whether the state files differ from the commit; without git, the
+    commit is read from .git. Files under a filter that no option of git can switch off count as
+    changed.
     """
     for parent in (folder.resolve(), *folder.resolve().parents):
         git = parent / ".git"
@@ -47,11 +47,11 @@ def commit_of(folder: Path) -> str:
 
 
 def _status(folder: Path, filters: Sequence[str]) -> str:
-    """The commit, and whether `*.toml` of the folder are changed, new, ignored or gone; "" where
+    """The commit, and whether `*.toml` of the folder are changed, new, ignored or missing; "" where
     git cannot tell.
 
-    Nothing is written, and no program runs that the repository names: a state folder may be
-    somebody else's proposal.
+    Writes nothing and runs no program that the repository names: a state folder may be an
+    unreviewed proposal.
     """
     rows = _git(
         folder,
@@ -70,13 +70,13 @@ def _status(folder: Path, filters: Sequence[str]) -> str:
 
 
 def _filters(folder: Path) -> list[str]:
-    """The names of all settings of filters."""
+    """The names of all filter settings."""
     names = _git(folder, "config", "--null", "--name-only", "--get-regexp", _FILTERS)
     return [name for name in os.fsdecode(names or b"").split("\0") if name]
 
 
 def _committed(folder: Path, ref: str = "HEAD") -> dict[str, tuple[str, str]] | None:
-    """The `*.toml` of a folder in a commit -> mode and name of the blob; None: not known."""
+    """The `*.toml` of a folder in a commit: name to mode and blob; None where it is not known."""
     rows = _git(folder, "ls-tree", "-z", "--end-of-options", ref)
     if rows is None:
         return None
@@ -90,7 +90,7 @@ def _committed(folder: Path, ref: str = "HEAD") -> dict[str, tuple[str, str]] | 
 
 
 def files_at(folder: Path, ref: str) -> dict[str, bytes] | None:
-    """Name -> content of the state files of a folder in a commit; None where git cannot tell.
+    """The state files of a folder in a commit: name to content; None where git cannot tell.
 
     Links are left out: what they lead to is not a part of the commit's folder.
     """
@@ -107,7 +107,7 @@ def files_at(folder: Path, ref: str) -> dict[str, bytes] | None:
 
 
 def _contents(answer: bytes) -> Iterator[bytes]:
-    """What `git cat-file --batch` prints of blobs that exist: `NAME blob SIZE`, and the content."""
+    """Split the output of `git cat-file --batch`: `NAME blob SIZE`, then the content."""
     while answer:
         head, _, rest = answer.partition(b"\n")
         size = int(head.rpartition(b" ")[2])
@@ -116,7 +116,7 @@ def _contents(answer: bytes) -> Iterator[bytes]:
 
 
 def merge_base(folder: Path, ref: str) -> str:
-    """The commit at which HEAD and `ref`, a full name, parted; "" where git knows none."""
+    """The commit at which HEAD and `ref`, a full name, diverged; "" where git knows none."""
     found = _git(folder, "merge-base", "HEAD", ref)
     return "" if found is None else os.fsdecode(found).strip()
 
@@ -124,7 +124,7 @@ def merge_base(folder: Path, ref: str) -> str:
 def _git(
     folder: Path, *words: str, settings: Iterable[str] = (), given: bytes = b""
 ) -> bytes | None:
-    """What git prints, `given` on its standard input; None where it cannot be asked or fails."""
+    """The output of git with `given` on its standard input; None where git is missing or fails."""
     inherited = without_credentials(os.environ)
     environment = {name: value for name, value in inherited.items() if name not in _ELSEWHERE}
     options = [

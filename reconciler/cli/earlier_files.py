@@ -1,4 +1,6 @@
-"""What the state files declared earlier: in a commit, or when this machine last applied them."""
+"""Load what the state files declared earlier: in a commit, or when this machine last applied
+them.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ Since = Annotated[
     typer.Option(
         "--since",
         metavar="REF",
-        help="Compare with the files of this commit; default: where this branch began.",
+        help="Compare with the files of this commit; by default where this branch began.",
     ),
 ]
 
@@ -38,9 +40,9 @@ _BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
 
 
 class Earlier(NamedTuple):
-    """What was declared, and by which commit; "" where this machine remembers it.
+    """What was declared, and in which commit; "" where this machine remembers it.
 
-    `fresh`: what is declared since then, or otherwise.
+    `fresh`: what has been declared or changed since.
     """
 
     addresses: frozenset[Address] = frozenset()
@@ -56,7 +58,7 @@ NOTHING = Earlier()
 
 
 def _declared(loaded: Loaded, content: Mapping[str, bytes]) -> Desired:
-    """What state files of this content declare, with their mistakes."""
+    """What state files of this content declare, and their mistakes."""
     with tempfile.TemporaryDirectory() as name:
         for file, text in content.items():
             (Path(name) / file).write_bytes(text)
@@ -69,22 +71,24 @@ def _declared(loaded: Loaded, content: Mapping[str, bytes]) -> Desired:
 
 
 def default_ref(folder: Path, environment: Mapping[str, str]) -> str:
-    """The commit at which this branch left the one that it is for, as CI names that one, else
-    origin's default; "" where git knows none."""
+    """The commit at which this branch left its base, as named by CI, else origin's default branch;
+    "" where git knows none.
+    """
     named = (environment.get(name, "") for name in _TARGET_BRANCH)
     target = next((branch for branch in named if _BRANCH.fullmatch(branch)), "HEAD")
     return merge_base(folder, f"refs/remotes/origin/{target}")
 
 
 def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -> Earlier:
-    """What was declared at `since`, which must be right; else where this branch began, else when
-    this machine last applied or compared the files, as `home` remembers of the cluster."""
+    """What was declared at `since`, which must exist; by default where this branch began, otherwise
+    when this machine last applied or compared the files, as `home` remembers for the cluster.
+    """
     now = loaded.desired.objects
     ref = since or default_ref(loaded.cluster.folder, os.environ)
     content = files_at(loaded.cluster.folder, ref) if ref else None
     if since and content is None:
         raise UsageError(
-            f"git knows no state files at '{since}'",
+            f"git has no state files at '{since}'",
             hint="--since takes a commit, branch or tag, such as HEAD~1 or origin/main",
         )
     found = NOTHING
@@ -109,7 +113,7 @@ def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -
 
 
 def _weaker(loaded: Loaded, old: Desired, ref: str, name: str) -> tuple[Finding, ...]:
-    """How settings and waivers ask for less than at `ref`, which is shown as `name`."""
+    """Where settings and waivers are less strict than at `ref`, shown as `name`."""
     found = new_waivers(old.waivers, loaded.desired.waivers, name)
     folder = loaded.settings.folder
     before = (files_at(folder, ref) or {}).get(SETTINGS_FILE, b"")

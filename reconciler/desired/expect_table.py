@@ -37,7 +37,7 @@ def _path(text: str, info: ValidationInfo) -> str:
     normal = normalize_path(_GLOB.sub("x", text))
     if normal is None or not (_GLOB.search(text) or asked_release(info).takes_path(normal)):
         raise InvalidValue(
-            f"'{text}' is no ACL path in Proxmox VE", "write one such as /vms/100, or a glob"
+            f"'{text}' is not a valid ACL path", "write one such as /vms/100, or a glob"
         )
     return text if _GLOB.search(text) else normal
 

@@ -152,7 +152,7 @@ def out_of_reach(
                 yield Finding(
                     OUT_OF_REACH,
                     Severity.ERROR,
-                    f"{_what(named)} is outside what state files may reach",
+                    f"{_what(named)} is outside the folders that state files may use",
                     how_to_allow(line),
                     address,
                     declared.source,

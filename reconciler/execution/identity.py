@@ -159,7 +159,7 @@ def _free(known: Iterable[Known], identity: Identity, endpoints: Sequence[str]) 
 
 
 def _absorb(other: Path, folder: Path) -> None:
-    """Move what was kept by another address: journals, lock numbers, and what is not known here."""
+    """Move the journals, lock numbers and drift memory kept under another address."""
     found = [path for pattern in MOVED for path in other.glob(pattern)]
     if not found:
         return

@@ -112,8 +112,8 @@ def test_one_guest_of_the_job(two_nodes: Site) -> None:
     assert "9001" not in ended.out
     strange = two_nodes.run(*RUN, "--guest", "9000")
     assert strange.status == ExitStatus.USAGE
-    assert "backup job nightly does not save 9000" in strange.err
-    assert "it saves 9001, 9500" in strange.err
+    assert "backup job nightly does not include 9000" in strange.err
+    assert "it includes 9001, 9500" in strange.err
     words = two_nodes.run(*RUN, "--guest", "web", "--guest", "7")
     assert words.status == ExitStatus.USAGE
     assert "not web, 7" in words.err

@@ -296,7 +296,7 @@ def test_roles_that_would_be_deleted_again_are_pointed_out(worlds: Path) -> None
     settings = '[manage]\nrole = "authoritative"\n'
     (worlds / "state" / "pvectl.toml").write_text(settings)
     told = ask("bootstrap", state=worlds / "state")
-    assert 'leave it out: exclude = ["Apply-*", "Plan-*"]' in " ".join(told.out.split())
+    assert 'add exclude = ["Apply-*", "Plan-*"]' in " ".join(told.out.split())
 
 
 @pytest.mark.parametrize("token", ["automation", "automation@pve!x", "a b@pve!token"])

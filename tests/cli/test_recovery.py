@@ -335,7 +335,7 @@ def test_the_way_back_of_a_finished_run_is_listed_before_anybody_is_asked(site: 
     assert ":Anna:" in site.user_cfg()
     again = site.run("rollback", journal, "--yes")
     assert again.status == ExitStatus.OK
-    assert "no change of this run is left; nothing to do" in again.err
+    assert "no change of this run is left to undo" in again.err
 
 
 def test_a_finished_run_that_nothing_takes_back_is_not_asked_about(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""pvectl import: the live state as state files."""
+"""pvectl import: write the live state as state files."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ def import_state(
     common: CommonOptions,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where to write; default: the state folder."),
+        typer.Option(
+            "--out", metavar="DIR", help="The folder to write to; by default the state folder."
+        ),
     ] = None,
 ) -> ExitStatus:
-    """Write the live state as TOML; planning the result against the same cluster changes nothing.
+    """Write the live state as TOML, so that planning it against the same cluster shows no changes.
 
-    Nothing is overwritten; a file of comments alone keeps them. Secrets cannot be read and stand in
-    no file. Users and groups of a realm that is synchronised are left to the directory: pvectl.toml
-    gets an `exclude`.
+    Existing files are not overwritten, except files with nothing but comments, which are kept.
+    Secrets cannot be read, so no file contains any. Users and groups of a synchronised realm are
+    left to the directory: pvectl.toml gets an `exclude` for them.
     """
     check_formats(common, "findings")
 
@@ -64,7 +66,7 @@ def import_state(
 
 
 def _name_the_release(common: CommonOptions, cluster: ClusterSettings, found: Release) -> None:
-    """Files of another release than the settings name would be checked for the wrong one."""
+    """Advise setting [target] release when the settings name another one, or none."""
     if found.version in known_releases() and found.version != cluster.release.version:
         line = f'release = "{found.version}"'
         info(common, f"the cluster runs {found.name}: write {line} in [target] of pvectl.toml")

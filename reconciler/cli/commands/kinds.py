@@ -1,4 +1,4 @@
-"""pvectl kinds: what can be declared."""
+"""pvectl kinds: list what can be declared."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from reconciler.kinds.shared.ungiven import Rule, by_rule
 
 _WORDS = {
     Rule.REQUIRED: "required",
-    Rule.DEFAULT: "not given, the default counts",
-    Rule.WATCHED: "not given, left alone, and `drift` tells of a change",
-    Rule.LEFT: "not given, left alone",
-    Rule.FILE: "of the file alone, or sent once",
+    Rule.DEFAULT: "if omitted, the default applies",
+    Rule.WATCHED: "if omitted, left unchanged; `drift` reports changes",
+    Rule.LEFT: "if omitted, left unchanged",
+    Rule.FILE: "kept in the file only, or sent once",
 }
 
 
 @command(app, "kinds", Panel.FILES, 7)
 def kinds(common: CommonOptions) -> ExitStatus:
-    """List the kinds of objects that can be declared, and the keys of their tables: what becomes of
-    each that a file does not give."""
+    """List the kinds of objects that can be declared and the keys of their tables, by what happens
+    when a key is omitted.
+    """
     del common
     for name, kind in all_kinds().items():
         place = kind.toml.place
@@ -41,7 +42,7 @@ def kinds(common: CommonOptions) -> ExitStatus:
 
 
 def _indented(text: str, further: int = 0) -> str:
-    """Below the table's name, every line after the first `further` in."""
+    """The text below the table's name, continuation lines indented by `further`."""
     indent = " " * 12
     return textwrap.fill(
         text, width(), initial_indent=indent, subsequent_indent=indent + " " * further

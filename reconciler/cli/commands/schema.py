@@ -1,4 +1,4 @@
-"""pvectl schema: a JSON Schema of the state files, for editors."""
+"""pvectl schema: print a JSON Schema of the state files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reconciler.pve.release import NEWEST
 def schema(
     common: CommonOptions,
     settings: Annotated[
-        bool, typer.Option("--settings", help="The schema of pvectl.toml instead.")
+        bool, typer.Option("--settings", help="Print the schema of pvectl.toml instead.")
     ] = False,
     release: ReleaseOption = "",
 ) -> ExitStatus:

@@ -112,7 +112,7 @@ def _privilege_on_path(text: str) -> None:
     privilege_of_any_release(name.strip())
     normal = normalize_path(path.strip())
     if normal is None or not check_path(normal):
-        raise InvalidValue(f"'{path.strip()}' is no ACL path in Proxmox VE", "/ means everything")
+        raise InvalidValue(f"'{path.strip()}' is not a valid ACL path", "/ means everything")
 
 
 def _principal(text: str) -> None:

@@ -175,7 +175,9 @@ def reaching_out(
     for key, path in named.items():
         line = cluster.reach.outside(path) if path is not None and key in data else ""
         if line:
-            message = f"{key} leads to {path}, which is outside what state files may reach"
+            message = (
+                f"{key} leads to {path}, which is outside the folders that state files may use"
+            )
             source = document.source(document.child(node, key))
             yield Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=source)
 
