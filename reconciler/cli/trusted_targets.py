@@ -71,7 +71,7 @@ def confirm(cluster: ClusterSettings, wanted: Destination) -> None:
     """Remember the target; raises UsageError where a proposal could have confirmed itself."""
     if _beside(cluster):
         raise UsageError(
-            f"{home()} lies beside the state files, where a proposal could confirm itself",
+            f"{home()} is next to the state files, where a proposal could confirm itself",
             hint="set PVECTL_HOME to a folder outside the checkout",
         )
     known_targets.remember(home(), wanted)

@@ -1,4 +1,4 @@
-"""Tasks that Proxmox VE runs in the background: followed to their end, judged by their exit status.
+"""Start background tasks of Proxmox VE, follow them, and read their exit status.
 
 A call that starts a task answers 200 even when the task is refused a moment later.
 """
@@ -29,16 +29,16 @@ class TaskEnd(NamedTuple):
 
 
 def start_task(api: Api, asked: Request) -> str:
-    """Send the request; the id of the task that it starts. Raises RequestRefused."""
+    """Send the request; returns the id of the task. Raises RequestRefused."""
     return str(api.send(asked))
 
 
 def follow_task(
     api: Api, node: str, upid: str, clock: Clock, tell: Callable[[str], None]
 ) -> TaskEnd:
-    """Wait for the end of a task; each new line of its log goes to `tell`.
+    """Wait for the end of a task; `tell` gets each new line of its log.
 
-    The node knows its own task also for a caller who may not list tasks.
+    The node shows a caller its own tasks even if it may not list tasks.
     """
     lines: list[str] = []
     pause = 0.1

@@ -126,7 +126,7 @@ def test_a_node_that_is_down_does_not_keep_the_others_from_their_turn(two_nodes:
     ended = two_nodes.run(*RUN, "--format", "text", "--format", "json=run.json")
     assert ended.status == ExitStatus.PARTLY_SAVED, ended
     assert ended.out.startswith("Backup job nightly: 1 of 2 guests saved.\n")
-    assert "second could not be reached; it is not known whether the backup began" in " ".join(
+    assert "second could not be reached; whether the backup started is unknown" in " ".join(
         ended.out.split()
     )
     assert "restored" not in ended.out + ended.err

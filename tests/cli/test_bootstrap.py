@@ -141,7 +141,7 @@ def test_with_exactly_these_grants_it_plans_applies_and_comes_back(worlds: Path)
     state, folder = worlds / "state", worlds / "pve"
     printed = ask("bootstrap", state=state)
     assert printed.status == ExitStatus.OK
-    assert "automation@pve!pvectl will be as good as root" in " ".join(printed.out.split())
+    assert "automation@pve!pvectl will be able to become root" in " ".join(printed.out.split())
     assert run_lines(SandboxApi(folder), printed.out)
     planned = ask("plan", "--detailed-exitcode", state=state)
     assert planned.status == ExitStatus.CHANGES, planned

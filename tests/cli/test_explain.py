@@ -189,7 +189,10 @@ def test_a_refusal_without_a_path_needs_one() -> None:
         (("alice@pve", "/", "--who", "x@pve"), "--who goes with a pasted refusal"),
         (("Permission check failed (/vms/9001, VM.Audit)",), "add --who"),
         (("Permission check failed", "--who", "x@pve"), "ask about the call"),
-        (("403 Permission check failed (user != root@pam)", "--who", "x@pve"), "in person"),
+        (
+            ("403 Permission check failed (user != root@pam)", "--who", "x@pve"),
+            "only root@pam itself",
+        ),
         (
             (
                 "Permission check failed (URI '/access/ticket' not available with API token, "
