@@ -7,18 +7,20 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 
 from reconciler.cli import drift_memory
-from reconciler.cli.commit import files_at, merge_base
+from reconciler.cli.commit import files_at, merge_base, places
 from reconciler.cli.context import Loaded
 from reconciler.desired.loader import load, require_valid
-from reconciler.desired.settings.settings import SETTINGS_FILE, read_settings
-from reconciler.desired.settings.stricter import new_waivers, weakened
+from reconciler.desired.settings.settings import SETTINGS_FILE, Settings, read_settings
+from reconciler.desired.settings.stricter import fewer_demands, new_waivers, weakened
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired
@@ -57,26 +59,23 @@ class Earlier(NamedTuple):
 NOTHING = Earlier()
 
 
-def _declared(loaded: Loaded, content: Mapping[str, bytes]) -> Desired:
-    """What state files of this content declare, and their mistakes."""
-    with tempfile.TemporaryDirectory() as name:
-        for file, text in content.items():
-            (Path(name) / file).write_bytes(text)
-        return load(
-            Path(name),
-            variables=loaded.cluster.variables,
-            settings=loaded.settings,
-            release=loaded.desired.release,
-        )
+class _Commit(NamedTuple):
+    """State files of a commit; `own` and `files`: name -> content, of the state folder and of the
+    cluster's folder, {} where it was not there; `settings` as they were, None: as they are."""
+
+    ref: str
+    own: Mapping[str, bytes]
+    files: Mapping[str, bytes]
+    settings: Settings | None = None
 
 
-def default_ref(folder: Path, environment: Mapping[str, str]) -> str:
+def default_ref(repository: Path, environment: Mapping[str, str]) -> str:
     """The commit at which this branch left its base, as named by CI, else origin's default branch;
     "" where git knows none.
     """
     named = (environment.get(name, "") for name in _TARGET_BRANCH)
     target = next((branch for branch in named if _BRANCH.fullmatch(branch)), "HEAD")
-    return merge_base(folder, f"refs/remotes/origin/{target}")
+    return merge_base(repository, f"refs/remotes/origin/{target}")
 
 
 def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -> Earlier:
@@ -84,20 +83,19 @@ def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -
     when this machine last applied or compared the files, as `home` remembers for the cluster.
     """
     now = loaded.desired.objects
-    ref = since or default_ref(loaded.cluster.folder, os.environ)
-    content = files_at(loaded.cluster.folder, ref) if ref else None
-    if since and content is None:
+    commit = _look_back(loaded, since)
+    if since and commit is None:
         raise UsageError(
             f"git has no state files at '{since}'",
             hint="--since takes a commit, branch or tag, such as HEAD~1 or origin/main",
         )
     found = NOTHING
-    if content:  # where there was no state folder yet there is nothing to compare with
-        old = _declared(loaded, content)
+    if commit and (commit.own or commit.files):  # else there is nothing to compare with
+        old = _declared(loaded, commit)
         if since:
             require_valid(old.findings)
-        name = since or ref[:12]
-        weaker = _weaker(loaded, old, ref, name)
+        name = since or commit.ref[:12]
+        weaker = _weaker(loaded, old, commit.settings, name)
         found = Earlier(frozenset(old.objects), name, _fresh(now, old.objects), weaker, old)
         if since or old.objects.keys() - now.keys():
             return found
@@ -107,23 +105,85 @@ def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -
         return found._replace(addresses=frozenset(), since="")
     memory = drift_memory.recall(home / "drift.json", home)
     fresh = found.fresh
-    if not content and memory.complete:
+    if found is NOTHING and memory.complete:
         fresh = frozenset(now.keys() - memory.baseline.keys())
     return found._replace(addresses=frozenset(memory.baseline), since="", fresh=fresh)
 
 
-def _weaker(loaded: Loaded, old: Desired, ref: str, name: str) -> tuple[Finding, ...]:
-    """Where settings and waivers are less strict than at `ref`, shown as `name`."""
-    found = new_waivers(old.waivers, loaded.desired.waivers, name)
-    folder = loaded.settings.folder
-    before = (files_at(folder, ref) or {}).get(SETTINGS_FILE, b"")
+def _look_back(loaded: Loaded, since: str | None) -> _Commit | None:
+    """The files at `since`, else where this branch began; None where git cannot tell.
+
+    The settings of that time say where the cluster's files were: a proposal may move them as well.
+    """
+    folder, cluster = loaded.settings.folder, loaded.cluster
+    found = _at(folder, since)
+    if found is None:
+        return None
+    ref, own = found
     path = folder / SETTINGS_FILE
-    if before == (path.read_bytes() if path.exists() else b""):
+    settings, then = None, cluster.folder
+    if own.get(SETTINGS_FILE, b"") != (path.read_bytes() if path.exists() else b""):
+        with _written(own) as place:
+            settings = read_settings(place)
+            if "folder" not in cluster.trusted:
+                before = _before(cluster, settings)
+                then = folder / os.path.relpath(before.folder, place) if before else folder
+    if then == folder:
+        return _Commit(ref, own, own, settings)
+    elsewhere = _at(then, since)
+    return _Commit(ref, own, elsewhere[1] if elsewhere else {}, settings)
+
+
+def _at(folder: Path, since: str | None) -> tuple[str, dict[str, bytes]] | None:
+    """A commit and the files of a folder in it, from the first repository around it that has them;
+    {} where none has, None where none knows the commit."""
+    known: tuple[str, dict[str, bytes]] | None = None
+    for place in places(folder):
+        ref = since or default_ref(place.repository, os.environ)
+        content = files_at(place, ref) if ref else None
+        if content:
+            return ref, content
+        if content is not None and known is None:
+            known = ref, content
+    return known
+
+
+def _before(cluster: ClusterSettings, settings: Settings) -> ClusterSettings | None:
+    """The same target in earlier settings."""
+    several = settings.clusters
+    only = next(iter(several.values())) if len(several) == 1 else None
+    return several.get(cluster.name, only)
+
+
+@contextmanager
+def _written(content: Mapping[str, bytes]) -> Iterator[Path]:
+    """A temporary folder with these files."""
+    with tempfile.TemporaryDirectory() as name:
+        for file, text in content.items():
+            (Path(name) / file).write_bytes(text)
+        yield Path(name)
+
+
+def _declared(loaded: Loaded, commit: _Commit) -> Desired:
+    """What the state files of a commit declared, and their mistakes."""
+    before = _before(loaded.cluster, commit.settings) if commit.settings else None
+    variables = {**loaded.cluster.variables, **(before.variables if before else {})}
+    with _written(commit.files) as place:
+        return load(
+            place, variables=variables, settings=loaded.settings, release=loaded.desired.release
+        )
+
+
+def _weaker(
+    loaded: Loaded, old: Desired, settings: Settings | None, name: str
+) -> tuple[Finding, ...]:
+    """Where settings, waivers and expectations are less strict than those of the commit `name`."""
+    found = new_waivers(old.waivers, loaded.desired.waivers, name)
+    found += fewer_demands(old, loaded.desired, name)
+    if settings is None:
         return tuple(found)
-    with tempfile.TemporaryDirectory() as place:
-        (Path(place) / SETTINGS_FILE).write_bytes(before)
-        policy = read_settings(Path(place)).policy
-    return (*weakened(policy, read_settings(folder).policy, name), *found)
+    now = read_settings(loaded.settings.folder).policy
+    return (*weakened(settings.policy, now, name), *found)
 
 
 def _fresh(now: Mapping[Address, Declared], old: Mapping[Address, Declared]) -> frozenset[Address]:

@@ -21,6 +21,7 @@ from reconciler.model.plan import Step
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.spec import State
 from reconciler.planning.checks.secrets import secret_missing
+from reconciler.real_path import real_path
 
 SHORTEST, LONGEST = 8, 64
 """Characters of a password that Proxmox VE takes (PVE::API2::User, `create_user`)."""
@@ -149,7 +150,7 @@ class FolderSecrets:
     def _place(self, reference: SecretRef) -> str:
         if reference.file is None:
             return str(reference)
-        real, root = _path(self.folder, reference.file), self.reach.folder.resolve()
+        real, root = _path(self.folder, reference.file), real_path(self.reach.folder)
         return f"file {real.relative_to(root) if real.is_relative_to(root) else real}"
 
     def _allowed(self, named: SecretRef | SecretSink) -> None:
@@ -157,7 +158,7 @@ class FolderSecrets:
         line = self.reach.missing(named, self.folder)
         if line:
             raise SinkFailed(
-                f"{named} is outside the folders that state files may use", hint=how_to_allow(line)
+                f"{named} is outside what the state files may use", hint=how_to_allow(line)
             )
 
     def probe(self, sink: SecretSink) -> None:
@@ -179,4 +180,4 @@ class FolderSecrets:
 
 
 def _path(folder: Path, name: str) -> Path:
-    return (folder / name).resolve()
+    return real_path(folder / name)

@@ -55,6 +55,7 @@ from reconciler.model.run import (
 )
 from reconciler.model.run_state import RunState
 from reconciler.model.secret import SecretSink
+from reconciler.real_path import real_path
 from reconciler.render.view import View
 
 
@@ -113,7 +114,7 @@ def execute_journal(
     cluster.
     """
     plan, state = store.load(path)
-    kept = path.resolve().parent == place.folder.resolve() and not plan.identity
+    kept = real_path(path).parent == real_path(place.folder) and not plan.identity
     if not kept and not plan.is_for(place.name, place.identity):
         raise StalePlan(
             f"the journal belongs to {plan.cluster}, not to {place.name}",

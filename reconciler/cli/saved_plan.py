@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import here, load_cluster, now, read_cluster
+from reconciler.cli.earlier_files import earlier_files
 from reconciler.cli.kept_archives import with_archives
 from reconciler.cli.output import info
 from reconciler.cli.planning import files_of
@@ -56,8 +57,9 @@ def still_fitting(
     check_fresh(plan, live.state)
     changed = _changed(plan, files_of(loaded))
     if changed and strict:
-        raise StalePlan(changed, hint=f"{AGAIN}, or drop --strict")
-    question = PlanRequest(plan.cluster, api.actor, now())
+        raise StalePlan(changed, hint=f"{AGAIN}, or leave out --strict")
+    earlier = earlier_files(loaded, None, place.folder).addresses
+    question = PlanRequest(plan.cluster, api.actor, now(), earlier=earlier)
     live = with_archives(api, live, apply_changes(live.state, plan.changes))
     again = judge_again(plan, loaded.desired, live.state, live.facts, question)
     _tell(common, changed, again.not_asked_for)

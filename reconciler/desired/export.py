@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -22,12 +23,20 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.spec import Spec, State
 from reconciler.pve.release import NEWEST, Release
 
+SCHEMA_FOLDER = ".schema"
+"""Beside the state files: their JSON Schemas, for editors."""
+
+_HEAD = f"#:schema ./{SCHEMA_FOLDER}/state.json\n".encode()
+
 
 class Exported(NamedTuple):
-    """File names and their content, and the objects that no file can declare."""
+    """File names and their content, and the objects that no file can declare; `addresses`: those
+    that the files declare.
+    """
 
     files: Mapping[str, str]
     findings: tuple[Finding, ...]
+    addresses: frozenset[Address] = frozenset()
 
 
 class _Table(NamedTuple):
@@ -53,6 +62,7 @@ def export(state: State, release: Release = NEWEST) -> Exported:
     """
     tables: _Tables = {name: defaultdict(dict) for name in all_kinds()}
     findings: list[Finding] = []
+    written: set[Address] = set()
     for address in sorted(state):
         kind, spec = all_kinds()[address.kind], state[address]
         table = _table(kind, address, spec, release)
@@ -62,6 +72,7 @@ def export(state: State, release: Release = NEWEST) -> Exported:
         findings += _left_out(address, spec, table.declared)
         if table.values or not kind.reads.is_builtin(address.id, spec):
             tables[address.kind][table.parent][table.name or address.id] = table.values
+            written.add(address)
     files: dict[str, list[str]] = {}
     for name, kind in all_kinds().items():
         if not kind.toml.place.inside:
@@ -69,21 +80,26 @@ def export(state: State, release: Release = NEWEST) -> Exported:
             if text:
                 files.setdefault(kind.toml.file or f"{name}s.toml", []).extend(text)
     return Exported(
-        {name: "\n".join(text) for name, text in sorted(files.items())}, tuple(findings)
+        {name: "\n".join(text) for name, text in sorted(files.items())},
+        tuple(findings),
+        frozenset(written),
     )
 
 
-def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
+def write_files(files: Mapping[str, str], folder: Path, *, add: bool = False) -> list[Path]:
     """Write the files into `folder`, creating it if it is missing; returns their paths.
 
-    Comments are kept above the new content of a file that holds nothing else. Raises UsageError,
-    before anything is written, when a file already exists; when one cannot be written, those
-    already written are removed again.
+    Comments are kept above the new content of a file that holds nothing else; a new file begins
+    with the line that leads an editor to the schema; with `add`, every file keeps its content.
+    Raises UsageError, before anything is written, when another file already exists, and when one
+    cannot be written: all are then restored.
     """
-    paths = {folder / name: text for name, text in files.items()}
+    paths = {
+        _room(folder / name, text) if add else folder / name: text for name, text in files.items()
+    }
     there = [path for path in sorted(paths) if path.exists()]
     full = [path.name for path in there if not _only_comments(path)]
-    if full:
+    if full and not add:
         raise UsageError(
             f"{folder} holds {', '.join(full)} already",
             hint="choose another folder with --out, or move these files away",
@@ -93,9 +109,9 @@ def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
     made: list[Path] = []
     try:
         for path, text in paths.items():
-            old = kept.get(path, b"")
+            old = kept.get(path, _HEAD)
             made.append(path)
-            atomic_write(path, old + b"\n" * bool(old) + text.encode())
+            atomic_write(path, old + b"\n" + text.encode())
     except OSError as error:
         for one in made:
             with suppress(OSError):
@@ -105,6 +121,15 @@ def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
             hint="free some space, or choose another folder with --out",
         ) from None
     return made
+
+
+def _room(path: Path, text: str) -> Path:
+    """The file, or one beside it where TOML does not let both stand in one file."""
+    try:
+        tomllib.loads(f"{path.read_text(encoding='utf-8') if path.exists() else ''}\n{text}")
+    except ValueError:
+        return path.with_stem(f"{path.stem}-imported")
+    return path
 
 
 def _only_comments(path: Path) -> bool:

@@ -20,6 +20,7 @@ from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.trust import Trust
+from reconciler.real_path import real_path
 
 OUT_OF_REACH = "OUT_OF_REACH"
 WEAKER_POLICY = "WEAKER_POLICY"
@@ -30,25 +31,29 @@ def in_ci(environ: Mapping[str, str] = os.environ) -> bool:
     return environ.get("CI", "").strip().lower() not in {"", "0", "false"}
 
 
-def checkout_of(folder: Path) -> Path:
-    """The outermost repository around a folder, all of which one proposal may change; otherwise the
-    folder itself. A home folder under version control is not a checkout of state files.
+def checkouts_of(folder: Path) -> list[Path]:
+    """The repositories around a folder, innermost first. A home folder under version control is not
+    a checkout of state files.
     """
-    aside = {Path(os.environ.get("HOME") or "/").resolve(), Path("/")}
-    found = [
+    aside = {real_path(Path(os.environ.get("HOME") or "/")), Path("/")}
+    return [
         parent
         for parent in (folder, *folder.parents)
-        if (parent / ".git").exists() and parent.resolve() not in aside
+        if (parent / ".git").exists() and real_path(parent) not in aside
     ]
-    return found[-1] if found else folder
+
+
+def checkout_of(folder: Path) -> Path:
+    """The outermost repository around a folder, all of which one proposal may change; without one
+    the folder itself."""
+    return next(reversed(checkouts_of(folder)), folder)
 
 
 def is_proposed(path: Path, folder: Path) -> bool:
-    """Whether a proposal of state files could change the file; the state folder may be a link
-    inside a checkout.
-    """
-    checkouts = {checkout_of(folder.resolve()), checkout_of(folder.absolute()).resolve()}
-    return any(path.resolve().is_relative_to(checkout) for checkout in checkouts)
+    """Whether a file lies where a proposal of state files can change it; the state folder may be a
+    link that a checkout holds."""
+    checkouts = {checkout_of(real_path(folder)), real_path(checkout_of(folder.absolute()))}
+    return any(real_path(path).is_relative_to(checkout) for checkout in checkouts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +68,22 @@ class Reach:
     strict: bool = False
 
     def inside(self, path: Path) -> bool:
-        """Whether a path, with symbolic links resolved, lies in the folder."""
-        return path.resolve().is_relative_to(self.folder.resolve())
+        """Whether a path leads into the folder, symbolic links followed."""
+        return real_path(path).is_relative_to(real_path(self.folder))
 
     def outside(self, path: Path) -> str:
         """The [trust] line that a file or folder would need; "" where it may be used."""
         if self.inside(path) or not self._limited:
             return ""
-        return self._unlisted("files", str(path.resolve()))
+        return self._unlisted("files", str(real_path(path)))
 
     def links_out(self, folder: Path) -> str:
         """The [trust] line for the first link below a folder that leads out of it; "" for none."""
         if not self._limited:
             return ""
-        own = folder.resolve()
+        own = real_path(folder)
         for path in sorted(own.rglob("*")):
-            if path.is_symlink() and not path.resolve().is_relative_to(own):
+            if path.is_symlink() and not real_path(path).is_relative_to(own):
                 line = self.outside(path)
                 if line:
                     return line
@@ -99,6 +104,11 @@ class Reach:
         file = named.file or (named.env_file if isinstance(named, SecretSink) else None)
         return self.outside(base / (file or ""))
 
+    def outside_calls(self, call: str) -> str:
+        """The [trust] line that `verify` needs to make a call, `METHOD PATH`, that may succeed
+        although it changes something; "" where it may be made."""
+        return self._unlisted("calls", call)
+
     @property
     def _limited(self) -> bool:
         return self.strict or self.trust is not None
@@ -114,7 +124,7 @@ class Reach:
 
 def how_to_allow(line: str) -> str:
     """The hint that says where a [trust] line belongs."""
-    return f"to allow it, in the file of --settings, outside the state files: [trust] {line}"
+    return f"allow it in the file of --settings, outside the state files: [trust] {line}"
 
 
 def leads_out(file: str, line: str) -> Finding:
@@ -154,7 +164,7 @@ def out_of_reach(
                 yield Finding(
                     OUT_OF_REACH,
                     Severity.ERROR,
-                    f"{_what(named)} is outside the folders that state files may use",
+                    f"{_what(named)} is outside what the state files may use",
                     how_to_allow(line),
                     address,
                     declared.source,

@@ -9,9 +9,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from reconciler.desired.directives import DIRECTIVES
+from reconciler.desired.option_schema import add_options
 from reconciler.desired.settings.settings import SETTINGS_FILE
 from reconciler.desired.settings.target import TargetTable
-from reconciler.kinds import all_kinds
+from reconciler.kinds import all_kinds, summary
 from reconciler.kinds.kind import Kind
 from reconciler.kinds.shared.ungiven import Rule, rules
 from reconciler.model.policy import Policy
@@ -48,8 +49,11 @@ def schema(release: Release = NEWEST) -> dict[str, Any]:
     kinds = all_kinds()
     models: list[type[BaseModel]] = [kind.toml.table for kind in kinds.values()]
     definitions, names = _definitions([*models, *DIRECTIVES.values()])
-    for model in models:
-        _with_rules(definitions[names[model]], model)
+    for kind in kinds.values():
+        definition = definitions[names[kind.toml.table]]
+        if kind.spec.option_table:
+            add_options(definition, kind.name, kind.spec.option_table)
+        _with_rules(definition, kind.toml.table)
     properties: dict[str, Any] = {}
     for kind in kinds.values():
         for inner in kinds.values():
@@ -59,7 +63,11 @@ def schema(release: Release = NEWEST) -> dict[str, Any]:
         if not kind.toml.place.inside:
             properties[kind.toml.place.key] = _place(kind, names)
     for name, model in DIRECTIVES.items():
-        properties[name] = {"type": "array", "items": {"$ref": _ref(names[model])}}
+        properties[name] = {
+            "type": "array",
+            "items": {"$ref": _ref(names[model])},
+            "description": model.__doc__,
+        }
     _with_privileges(definitions, release)
     return _document("State files of pvectl", properties, definitions)
 
@@ -67,7 +75,7 @@ def schema(release: Release = NEWEST) -> dict[str, Any]:
 def _with_rules(definition: dict[str, Any], model: type[BaseModel]) -> None:
     """Add to the description of each key what happens when it is omitted."""
     for key, one in rules(model).items():
-        if one.rule is not Rule.REQUIRED:
+        if one.rule not in (Rule.REQUIRED, Rule.FILE):
             described = definition["properties"][key]
             text = described.get("description", "")
             described["description"] = f"{text}; not given: {one.rule}".removeprefix("; ")
@@ -101,8 +109,14 @@ def settings_schema() -> dict[str, Any]:
     limits = definitions["Limits"]["properties"]["delete"]
     limits["anyOf"] = [{"type": "integer", "minimum": 0}, {"$ref": limits.pop("$ref")}]
     properties = {
-        "target": {"anyOf": [target, several]},
-        "trust": {"$ref": _ref(names[Trust])},
+        "target": {
+            "anyOf": [target, several],
+            "description": "the cluster, or several by name: [target.NAME]",
+        },
+        "trust": {
+            "$ref": _ref(names[Trust]),
+            "description": "what state files may reach outside; in a file of --settings only",
+        },
         **policy["properties"],
     }
     return _document(SETTINGS_FILE, properties, definitions)
@@ -122,9 +136,10 @@ def _definitions(
 
 def _place(kind: Kind[Any], names: Mapping[type[BaseModel], str]) -> dict[str, Any]:
     table = {"$ref": _ref(names[kind.toml.table])}
+    described = {"description": summary(kind)}
     if kind.toml.place.array:
-        return {"type": "array", "items": table}
-    return {"type": "object", "additionalProperties": table}
+        return {"type": "array", "items": table, **described}
+    return {"type": "object", "additionalProperties": table, **described}
 
 
 def _ref(name: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reconciler.atomic_write import atomic_write
+from reconciler.bounded_read import read_bounded
 from reconciler.errors import StalePlan, UsageError
 from reconciler.execution.run.observation import is_hidden, left
 from reconciler.kinds import specs
@@ -57,7 +58,7 @@ def load_plan(path: Path) -> SavedPlan:
     not a plan.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_bounded(path)
     except OSError as error:
         raise UsageError(
             f"the plan {path} cannot be read: {error.strerror}",

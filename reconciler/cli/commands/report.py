@@ -16,6 +16,7 @@ from reconciler.access.escalation.search import escalations
 from reconciler.access.review.accounts import Age
 from reconciler.access.review.comparison import check
 from reconciler.access.review.review import About, Review, ReviewContext, review
+from reconciler.bounded_read import read_bounded
 from reconciler.cli.access_source import POOLS, FromFiles
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
@@ -87,7 +88,7 @@ def report(
 def read_earlier(path: Path) -> Mapping[str, Any]:
     """The JSON document of an earlier review; raises UsageError for anything else."""
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_bounded(path))
         check(document)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None

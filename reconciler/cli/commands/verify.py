@@ -31,7 +31,7 @@ def verify(
     probing: Annotated[
         bool,
         typer.Option(
-            "--probe/--no-probe", help="Try tokens whose secret can be read on this machine."
+            "--probe/--no-probe", help="Try tokens whose secret can be read here, and make calls."
         ),
     ] = True,
 ) -> ExitStatus:
@@ -39,7 +39,9 @@ def verify(
 
     Asks the cluster what each principal may do on each path, and compares the answer with the
     expectation and with pvectl's own evaluation. Tokens whose secret is available, through
-    `secret_to` or --as, also connect and ask for themselves. Exit 4 when anything differs.
+    `secret_to` or --as, also connect, ask for themselves and make the calls of [[expect]]. A
+    writing call is sent only if the cluster will refuse it, or with `harmless = true`, after a
+    notice. Exit 4 when anything differs.
     """
     check_formats(common, "verification")
 

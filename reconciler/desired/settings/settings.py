@@ -147,7 +147,9 @@ def read_settings(folder: Path, trusted: Path | None = None) -> Settings:
 def _completed(
     cluster: ClusterSettings, proposed: ClusterSettings | None, trust: Trust | None
 ) -> ClusterSettings:
-    """A trusted target with the variables, folder and release that the state folder sets for it."""
+    """A trusted target with the variables, folder and release that the state folder gives it."""
+    if cluster.folder != cluster.root:
+        cluster = replace(cluster, trusted=cluster.trusted | {"folder"})
     if proposed is None:
         return replace(cluster, trust=trust)
     folder = proposed.folder if cluster.folder == cluster.root else cluster.folder
@@ -157,10 +159,9 @@ def _completed(
 
 
 def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -> Settings:
-    """One settings file. `trusted`: its folder, for the trusted file; otherwise `trust` is what
-    that file allows.
-    """
-    if not path.exists():
+    """One settings file. `trusted`: its folder, where it is the trusted one; else `trust` is what
+    that one allows."""
+    if not (path.exists() or path.is_symlink()):
         return Settings(folder, {}, Policy(), trust=trust)
     if trusted is None:
         line = Reach(folder, trust, strict=in_ci()).outside(path)

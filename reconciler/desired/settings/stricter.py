@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from reconciler.desired.reach import WEAKER_POLICY
-from reconciler.model.declared import Waiver
+from reconciler.model.declared import CallExpectation, Desired, Expectation, NoBackup, Waiver
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import Alarm, Limit, Limits, Lint, Lockout, Policy, Protected
+from reconciler.text.humanize import count
+
+MOST_PLACES = 5
+"""Places that a finding lists."""
+
+_NOWHERE = Source("")
 
 
 def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list[Finding]]:
@@ -69,6 +75,44 @@ def new_waivers(before: Iterable[Waiver], now: Iterable[Waiver], since: str) -> 
         for one in now
         if one.expires > known.get((one.code, one.address), -1)
     ]
+
+
+def fewer_demands(before: Desired, now: Desired, since: str) -> list[Finding]:
+    """A warning where an [[expect]] of the commit `since` is gone or changed, and for each guest
+    that is left out of backups, and each call that may write, only since then."""
+    kept = {_demand(one) for one in _demands(now)}
+    missing = [one for one in _demands(before) if _demand(one) not in kept]
+    found = []
+    if missing:
+        tables = count(len(missing), "[[expect]] is", "[[expect]] are")
+        listed = ", ".join(str(one.source) for one in missing[:MOST_PLACES])
+        more = ", ..." if len(missing) > MOST_PLACES else ""
+        found.append(_since(f"{tables} gone or changed since {since}: {listed}{more}"))
+    could = {one.title for one in before.calls if one.harmless}
+    found += [
+        _since(f"`verify` may let {one.title} change something, not so at {since}", one.source)
+        for one in now.calls
+        if one.harmless and one.method != "GET" and one.title not in could
+    ]
+    known = {_left_out(one) for one in before.no_backup}
+    return found + [
+        _since(f"[[no_backup]] leaves out other guests than at {since}, or for longer", one.source)
+        for one in now.no_backup
+        if _left_out(one) not in known
+    ]
+
+
+def _demands(files: Desired) -> list[Expectation | CallExpectation]:
+    return [*files.expectations, *files.calls]
+
+
+def _demand(one: Expectation | CallExpectation) -> object:
+    """What is asked for, whatever the reason and wherever it stands."""
+    return one._replace(reason="", source=_NOWHERE)
+
+
+def _left_out(one: NoBackup) -> NoBackup:
+    return one._replace(reason="", source=_NOWHERE)
 
 
 def _since(message: str, source: Source | None = None) -> Finding:

@@ -90,11 +90,11 @@ class TargetTable(TomlTable):
 class ClusterSettings:
     """One target with its settings; `target` is None where the file names no endpoint.
 
-    `secret`: the source of the token's secret or the user's password. `trusted`: the parts of the
-    connection that the state folder did not decide: names of fields of Target, and "secret".
-    `root`: the state folder, where it differs from `folder`. `base`: where the command of a trusted
-    secret runs. `trust`: what the files may use outside the state folder. `release`: the Proxmox VE
-    release that the files are checked against.
+    `secret` says where the token's secret or the user's password is. `trusted`: what the state
+    folder did not say: names of fields of Target, "secret", "folder". `root`: the state folder,
+    where it is another one than `folder`. `base`: where the command of a trusted secret runs.
+    `trust`: what the files may reach outside the state folder.
+    `release`: of Proxmox VE, for which the files are checked.
     """
 
     name: str
@@ -173,9 +173,7 @@ def reaching_out(
     for key, path in named.items():
         line = cluster.reach.outside(path) if path is not None and key in data else ""
         if line:
-            message = (
-                f"{key} leads to {path}, which is outside the folders that state files may use"
-            )
+            message = f"{key} leads to {path}, which is outside what the state files may use"
             source = document.source(document.child(node, key))
             yield Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=source)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from reconciler.errors import SinkFailed
 from reconciler.execution.secrets.keyring import get_entry, set_entry
 from reconciler.model.secret import SecretSink, without_credentials
+from reconciler.real_path import real_path
 
 COMMAND_TIMEOUT = 60.0
 """Seconds that a command has to take a secret."""
@@ -103,7 +104,7 @@ def read_back(sink: SecretSink, folder: Path, token_id: str) -> str | None:
 def _path(sink: SecretSink, folder: Path) -> Path:
     """The path of the sink; raises SinkFailed for a state file, under whatever name."""
     path = folder / (sink.file or sink.env_file or "")
-    if path.suffix == ".toml" and path.resolve().parent == folder.resolve():
+    if path.suffix == ".toml" and real_path(path).parent == real_path(folder):
         raise _failed(str(path), "it is a state file")
     return path
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from reconciler.access.table import AccessTable
+from reconciler.real_path import real_path
 from reconciler.sandbox.config import usercfg, userfile
 from reconciler.sandbox.config.usercfg import UserConfig
 from reconciler.sandbox.failure import ApiError, died
@@ -42,7 +43,7 @@ class Store:
     def __init__(
         self, folder: Path, lock_wait: float = 0.0, task_time: float = 0.0, version: str = ""
     ) -> None:
-        self.folder = folder.resolve()
+        self.folder = real_path(folder)
         self.version, self.release = answers_of(self.folder, version)
         self.lock_wait = lock_wait
         self.task_time = task_time

@@ -21,6 +21,7 @@ from reconciler.model.inventory import Strays, Unread
 from reconciler.model.request import Request
 from reconciler.model.secret import SecretRef
 from reconciler.pve.schema import ParameterValue
+from reconciler.real_path import real_path
 from reconciler.sandbox.accounts import check_enabled, existing_token
 from reconciler.sandbox.config.storagecfg import storages
 from reconciler.sandbox.config.store import Store
@@ -56,7 +57,7 @@ class SandboxApi:
             )
         settings = settings if settings is not None else Settings.from_environment()
         self._store = Store(folder, settings.lock_wait, settings.task_time)
-        self._folder = folder.resolve()
+        self._folder = real_path(folder)
         self._actor = actor
         self._read_only = read_only
         self._clock = clock
