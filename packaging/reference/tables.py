@@ -89,8 +89,8 @@ def _kind(name: str, kind: Kind[Any], examples: Path) -> str:
 
 
 def _key(key: Key) -> str:
-    lines = [item(f"{title}: {text}") for title, text in _shown(key) if text]
-    return "\n".join([f"### {key.name}", "", sentence(key.meaning), "", *lines])
+    told = "; ".join(f"*{title}* {text}" for title, text in _shown(key) if text)
+    return "\n\n".join([f"### {key.name}", sentence(key.meaning), wrapped(f"{told}.")])
 
 
 def sentence(text: str) -> str:

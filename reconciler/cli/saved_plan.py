@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import here, load_cluster, now, read_cluster
+from reconciler.cli.context import here, load_cluster, now, read_cluster, with_health
 from reconciler.cli.earlier_files import earlier_files
 from reconciler.cli.kept_archives import with_archives
 from reconciler.cli.output import info
@@ -103,7 +103,7 @@ def _look(api: Api, plan: Plan, desired: Desired) -> Live:
     omit some fields.
     """
     besides = {address.kind: frozenset[str]() for address, _ in plan.seen}
-    live = read_cluster(api, desired, besides)
+    live = with_health(api, read_cluster(api, desired, besides))
     changed = stale(plan, live.state)
     if not changed:
         return live

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import connect, here, read_cluster
+from reconciler.cli.context import connect, here, read_cluster, with_health
 from reconciler.cli.output import info, unwritable, write_file
 from reconciler.cli.planning import carry_out, load_to_plan, make_plan, show_plan
 from reconciler.cli.saved_plan import signed_by, signers
@@ -82,7 +82,7 @@ def apply_grant(
     wanted = [str(one) for one in loaded.desired.objects if grant.concerns(one)]
     with connect(cluster, read_only=False) as api:
         store.refuse_to_begin(here(cluster, api, keep=True).folder)
-        live = read_cluster(api, loaded.desired)
+        live = with_health(api, read_cluster(api, loaded.desired))
         planned = make_plan(loaded, api, live, wanted, allow)
         show_plan(common, planned)
         return carry_out(common, cluster, api, planned.plan, None, yes=yes)

@@ -20,7 +20,7 @@ from reconciler.kinds.shared.answer_shape import (
     Shape,
 )
 from reconciler.kinds.shared.reader import ANSWERS
-from reconciler.model.api import Api, SeesFiles
+from reconciler.model.api import Api, SeesEndpoints, SeesFiles
 from reconciler.model.inventory import Strays, Unread
 from reconciler.model.request import Request
 from reconciler.text.shell import shell
@@ -28,6 +28,18 @@ from reconciler.text.shell import shell
 BESIDE_THE_KINDS: Mapping[str, Shape] = {
     **ANSWERS,
     "/access/permissions": Named(Named(BIT)),
+    "/cluster/status": Rows(
+        Fields(
+            {"type": ID},
+            cases=(
+                "type",
+                {
+                    "cluster": Fields({}, {"quorate": FLAG}),
+                    "node": Fields({"name": ID}, {"online": FLAG}),
+                },
+            ),
+        )
+    ),
     "/nodes": Rows(Fields({"node": ID})),
     "/nodes/{node}/certificates/info": Rows(Fields({}, {"filename": TEXT, "fingerprint": TEXT})),
     "/nodes/{node}/storage/{storage}/content": Rows(
@@ -98,8 +110,35 @@ class _CheckedFiles(CheckedApi):
         return self._files.strays()
 
 
+class _CheckedEndpoints(CheckedApi):
+    """The same for a connection over the network."""
+
+    def __init__(self, api: SeesEndpoints) -> None:
+        super().__init__(cast("Api", api))
+        self._endpoints = api
+
+    def get_everywhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
+        """The answers of every endpoint; one that does not answer as Proxmox VE counts as
+        unreachable.
+        """
+        found = self._endpoints.get_everywhere(requests)
+        for endpoint, answers in found.items():
+            try:
+                for request, answer in zip(requests, answers, strict=bool(answers)):
+                    check_answer(request, answer)
+            except UnexpectedAnswer:
+                found[endpoint] = []
+        return found
+
+    @property
+    def clock_skew(self) -> float | None:
+        return self._endpoints.clock_skew
+
+
 def checked(api: Api) -> Api:
     """`api`, with every answer checked."""
+    if isinstance(api, SeesEndpoints):
+        return _CheckedEndpoints(api)
     return _CheckedFiles(api) if isinstance(api, SeesFiles) else CheckedApi(api)
 
 

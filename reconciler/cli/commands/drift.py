@@ -33,6 +33,7 @@ from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.drift import EXPECT, Drift, Memory, WayToRoot
 from reconciler.model.finding import Finding, Severity
+from reconciler.model.health import CODES
 from reconciler.model.spec import Spec
 from reconciler.planning.access_summary import real_paths
 from reconciler.planning.builder import PlanResult
@@ -148,7 +149,7 @@ def _compare(
         *(
             one if one.address else one._replace(known=False)
             for one in planned.plan.findings
-            if one.code != EXPECT and not only_about_applying(one)
+            if one.code not in (EXPECT, *CODES) and not only_about_applying(one)
         ),
         *expectations(planned.before, desired.expectations, paths, moment),
         *expected_calls(planned.before, desired.calls, moment),

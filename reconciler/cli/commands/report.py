@@ -22,7 +22,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.commit import commit_of
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import connect, each_cluster, here, load_cluster, now
+from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, with_health
 from reconciler.cli.output import check_formats, info, show, write_file
 from reconciler.desired.loader import require_valid, state_files
 from reconciler.desired.settings.settings import Settings
@@ -109,9 +109,11 @@ def _of_cluster(
     with connect(cluster, read_only=True) as api:
         place, actor = here(cluster, api), api.actor
         live = read_live(api, KINDS, dict.fromkeys((POOLS, "realm"), EVERYTHING))
+        live = with_health(api, live)
     known = secret_ages(place.folder)
     table = live.table()
-    about = About(place.name, now(), actor, commit_of(cluster.folder) if desired else "")
+    source = commit_of(cluster.folder) if desired else ""
+    about = About(place.name, now(), actor, source, live.facts.health.words)
     ages = {token: Age(moment, exact=True) for token, moment in known.items()}
     paths = real_paths(live.state, live.facts)
     judged = lint_all(desired or Desired(), live.state, table, paths, about.taken, complete=True)

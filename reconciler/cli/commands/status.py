@@ -27,7 +27,9 @@ from reconciler.execution.lock.local import running
 from reconciler.execution.lock.record import known_as, lock_records
 from reconciler.execution.run.context import take_snapshot, touched_by
 from reconciler.execution.run.outcome import report_from_cluster, report_from_journal
+from reconciler.live.health import ask_health
 from reconciler.model.api import Api
+from reconciler.model.health import Health
 from reconciler.model.run import ROLLED_BACK, STOPPED, Event, LockRecord, RunReport
 from reconciler.model.run_state import OVERTAKEN, ClusterStatus, RunState
 from reconciler.render.view import View
@@ -97,8 +99,10 @@ def _read(api: Api, folder: Path) -> ClusterStatus:
     reached: RunReport | None = None
     there: tuple[LockRecord, ...] = ()
     unreachable = ""
+    health: Health | None = None
     try:
         there = tuple(lock_records(api))
+        health = ask_health(api)
         if path and not live and not state.is_unbroken(known_as(there)):
             state.add(Event(OVERTAKEN, {}))
         if journal:
@@ -110,7 +114,9 @@ def _read(api: Api, folder: Path) -> ClusterStatus:
         there, unreachable = (), error.summary
     if ended:
         left = reached if reached and not reached.restored else None
-        return ClusterStatus(str(ended), RunState(), None, there, live, unreachable, left)
+        nothing = RunState()
+        return ClusterStatus(str(ended), nothing, None, there, live, unreachable, left, health)
     if reached and live:  # a secret is on its way, and nothing is to be done about it
         reached = replace(reached, secrets={})
-    return ClusterStatus(str(path or ""), state, reached, there, live, unreachable)
+    found = ClusterStatus(str(path or ""), state, reached, there, live, unreachable)
+    return found._replace(health=health)

@@ -21,7 +21,12 @@ _ROW = Fields(
     {"type": ID},
     cases=(
         "type",
-        {"qemu": _GUEST, "lxc": _GUEST, "node": Fields({"node": ID}), "storage": _STORAGE},
+        {
+            "qemu": _GUEST,
+            "lxc": _GUEST,
+            "node": Fields({"node": ID}, {"status": TEXT}),
+            "storage": _STORAGE,
+        },
     ),
 )
 ANSWERS: Mapping[str, Shape] = {"/cluster/resources": Rows(_ROW)}

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock, Thread
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from reconciler.errors import (
     AuthenticationFailed,
     CertificateNotTrusted,
+    PvectlError,
     RequestRefused,
     Unreachable,
     WriteForbidden,
 )
 from reconciler.model.request import Request
+
+T = TypeVar("T")
 
 
 class Counts(NamedTuple):
@@ -50,6 +53,9 @@ class Link(Protocol):
     def read(self, request: Request) -> Any: ...
 
     def write(self, request: Request, secrets: Mapping[str, str]) -> Any: ...
+
+    @property
+    def clock_skew(self) -> float | None: ...
 
     def close(self) -> None: ...
 
@@ -105,6 +111,23 @@ class ClusterApi:
                 return answers
         raise _all_failed(failures)
 
+    def get_everywhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
+        """Each endpoint's own answers, all endpoints at once; none of one that does not answer."""
+
+        def ask(link: Link) -> list[Any]:
+            try:
+                return [link.read(request) for request in requests]
+            except PvectlError:
+                return []
+
+        answers = _in_parallel(ask, self._links, len(self._links))
+        return {link.endpoint: found for link, found in zip(self._links, answers, strict=True)}
+
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds by which the clock of the endpoint that answers is ahead of this machine's."""
+        return self._links[self._current].clock_skew
+
     def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
         """One write, sent once and to one endpoint; `WriteForbidden` on a read-only connection."""
         self._fixed = True
@@ -125,9 +148,7 @@ class ClusterApi:
         return _in_parallel(link.read, requests, min(self._parallel, len(requests)))
 
 
-def _in_parallel(
-    read: Callable[[Request], Any], requests: Sequence[Request], workers: int
-) -> list[Any]:
+def _in_parallel(read: Callable[[T], Any], requests: Sequence[T], workers: int) -> list[Any]:
     """Run reads in parallel. After a failure nothing new is started, but running requests are
     awaited: one may be an earlier refusal.
 

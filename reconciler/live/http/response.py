@@ -15,7 +15,7 @@ from reconciler.errors import (
     UnknownOutcome,
     Unreachable,
 )
-from reconciler.model.api import unreadable_section
+from reconciler.model.api import refusal_hint
 
 PROXY_HINT = (
     "another server, such as a proxy, answers instead of Proxmox VE: check `endpoint` (port 8006, "
@@ -43,11 +43,14 @@ class Asked(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An answer as received; `reason` as decoded by http.client (ISO 8859-1)."""
+    """An answer as received; `reason` as decoded by http.client (ISO 8859-1); `date`: when the
+    server says it was sent.
+    """
 
     status: int
     reason: str
     body: bytes
+    date: str = ""
 
     def masked(self, mask: Callable[[str], str]) -> Answer:
         """The answer without secrets: Proxmox VE may quote a parameter that it refuses."""
@@ -115,7 +118,7 @@ def _refusal(status: int, reason: str, body: dict[str, Any], asked: Asked) -> Re
         if isinstance(errors, dict)
         else _fields_in(message)
     )
-    hint = unreadable_section(reason or message, asked.what)
+    hint = refusal_hint(reason or message, asked.what)
     if "need proper ticket" in reason:
         hint = TICKET_HINT
     elif "Permission check failed" in reason:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
+from reconciler.model.health import Health
 from reconciler.model.run import RESTORED, LockRecord, Outcome, RunReport
 from reconciler.model.run_state import ClusterStatus, RunState
 from reconciler.render import terminal
@@ -37,6 +38,8 @@ def text(found: ClusterStatus, view: View) -> str:
         parts.append("No unfinished run on this machine.\n")
     if found.holders:
         parts.append(_holders(found.holders, view))
+    if found.health is not None:
+        parts.append(_health(found.health, view))
     if found.unreachable:
         parts.append(_unreachable(found.unreachable, view))
     return "\n".join(parts)
@@ -89,6 +92,15 @@ def _unreachable(why: str, view: View) -> str:
     return terminal.render(outline, color=view.color, width=view.width)
 
 
+def _health(health: Health, view: View) -> str:
+    """One line, or one for each thing that speaks against a change."""
+    wrong = health.troubles
+    lines = [TextLine(one.text, Style.WARNING, 2) for one in wrong]
+    lines += [TextLine(f"{one} does not answer", Style.WARNING, 2) for one in health.silent]
+    head = f"Cluster: {health.words}." if not lines else "Cluster: not as it should be"
+    return terminal.lines([TextLine(head), *lines], color=view.color, width=view.width)
+
+
 def _holders(holders: Iterable[LockRecord], view: View) -> str:
     lines = tuple((_holder(holder, view.now),) for holder in holders)
     outline = Document(title="Locks on the cluster", sections=(Section("Held by", lines, "lock"),))
@@ -128,5 +140,6 @@ def json(found: ClusterStatus, view: View) -> str:
         "running": found.running or None,
         "locks": None if found.unreachable else locks,
         "unreachable": found.unreachable or None,
+        "health": None if found.health is None else found.health.to_json(),
     }
     return document("status", FORMAT, content)
