@@ -13,8 +13,10 @@ from reconciler.kinds.shared.answer_shape import (
     COUNT,
     FLAG,
     ID,
+    NUMBER,
     TEXT,
     Fields,
+    Maybe,
     Named,
     Rows,
     Shape,
@@ -25,6 +27,9 @@ from reconciler.model.inventory import Strays, Unread
 from reconciler.model.request import Request
 from reconciler.text.shell import shell
 
+_INTERFACE = Fields(
+    {}, {"name": TEXT, "ip-addresses": Rows(Fields({"ip-address": TEXT}, {"prefix": COUNT}))}
+)
 BESIDE_THE_KINDS: Mapping[str, Shape] = {
     **ANSWERS,
     "/access/permissions": Named(Named(BIT)),
@@ -56,6 +61,21 @@ BESIDE_THE_KINDS: Mapping[str, Shape] = {
             },
         )
     ),
+    "/cluster/nextid": COUNT,
+    **dict.fromkeys(
+        ("/nodes/{node}/lxc/{vmid}/config", "/nodes/{node}/qemu/{vmid}/config"),
+        Fields({}, {"digest": TEXT, "description": TEXT}),
+    ),
+    **dict.fromkeys(
+        ("/nodes/{node}/lxc/{vmid}/status/current", "/nodes/{node}/qemu/{vmid}/status/current"),
+        Fields({"status": TEXT}),
+    ),
+    "/nodes/{node}/lxc/{vmid}/interfaces": Maybe(Rows(_INTERFACE)),
+    "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces": Fields({"result": Rows(_INTERFACE)}),
+    "/nodes/{node}/qemu/{vmid}/agent/exec-status": Fields(
+        {"exited": FLAG}, {"exitcode": NUMBER, "out-data": TEXT, "err-data": TEXT}
+    ),
+    "/nodes/{node}/vzdump/extractconfig": TEXT,
     "/nodes/{node}/tasks": Rows(
         Fields({"upid": ID}, {"starttime": COUNT, "endtime": COUNT, "status": TEXT, "id": TEXT})
     ),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from reconciler.model.drill import OpenDrill
 from reconciler.model.health import Health
 from reconciler.model.run import Direction, Event, LockRecord, RunReport
 
@@ -327,3 +328,5 @@ class ClusterStatus(NamedTuple):
     unreachable: str = ""
     left: RunReport | None = None
     health: Health | None = None
+    drills: tuple[OpenDrill, ...] = ()
+    """restore drills that have not ended"""

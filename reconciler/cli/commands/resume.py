@@ -30,7 +30,8 @@ def resume(
         typer.Option("--abandon", help="Close the run and leave the cluster as it is."),
     ] = False,
 ) -> ExitStatus:
-    """Finish an interrupted run in the direction it was going: apply or roll back.
+    """Finish an interrupted run in the direction it was going (apply or roll back), or an
+    interrupted restore drill.
 
     What was already applied is read from the cluster; nothing is sent twice. Where another run may
     have written since, this run is closed if everything is as it declared; otherwise exit 11 shows

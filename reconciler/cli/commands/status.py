@@ -12,6 +12,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, here, now
+from reconciler.cli.drill_recovery import open_drills
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -43,6 +44,8 @@ def exit_status(found: ClusterStatus, moment: float) -> ExitStatus:
         return ExitStatus.LOCKED
     if found.report is not None:
         return ExitStatus.UNFINISHED
+    if any(not one.running for one in found.drills):
+        return ExitStatus.UNFINISHED
     if found.unreachable:
         return ExitStatus.UNREACHABLE
     if found.left is not None:
@@ -64,7 +67,8 @@ def status(
         ),
     ] = "",
 ) -> ExitStatus:
-    """Show the unfinished run, if any, the state of each of its objects, and who holds the lock.
+    """Show the unfinished run or restore drill, if any, the state of its objects, and who holds the
+    lock.
 
     Read-only. Where the cluster is unreachable, shows what the journal says. Exit 11 when a run is
     unfinished, 6 when one is running or the lock is held, 7 when the cluster is unreachable, 10
@@ -77,7 +81,8 @@ def status(
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         del settings
         with connect(cluster, read_only=True) as api:
-            found = _read(api, here(cluster, api, moved=cluster_is).folder)
+            place = here(cluster, api, moved=cluster_is)
+            found = _read(api, place.folder)._replace(drills=open_drills(api, place))
         moment = now()
         show(common, "status", found, View(now=moment))
         return exit_status(found, moment)

@@ -7,14 +7,21 @@ outside it (`--settings`), which takes precedence.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from reconciler.desired.directives import DIRECTIVES
-from reconciler.desired.reach import Reach, in_ci, is_proposed, leads_out
+from reconciler.desired.reach import (
+    OUT_OF_REACH,
+    Reach,
+    how_to_allow,
+    in_ci,
+    is_proposed,
+    leads_out,
+)
 from reconciler.desired.settings.policy import read_policy
 from reconciler.desired.settings.stricter import stricter
 from reconciler.desired.settings.target import (
@@ -32,6 +39,7 @@ from reconciler.errors import UsageError
 from reconciler.kinds import all_kinds
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import Policy
+from reconciler.model.secret import SecretRef
 from reconciler.model.target import SANDBOX, Target
 from reconciler.model.trust import Trust
 from reconciler.pve.release import NEWEST
@@ -184,7 +192,19 @@ def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -
         else:
             findings.append(_unknown(document, node, key))
     policy, found = read_policy(document, rest)
+    if trusted is None:
+        found += _commands(document, policy, Reach(folder, trust, strict=in_ci()))
     return Settings(folder, clusters, policy, (*findings, *found), trust)
+
+
+def _commands(document: Document, policy: Policy, reach: Reach) -> Iterator[Finding]:
+    """The commands of drills that a proposal may not run."""
+    for command in policy.drill.commands:
+        line = reach.missing(SecretRef(command=command), reach.folder)
+        if line:
+            message = f"the command '{command[0]}' is outside what state files may reach"
+            source = document.source(document.child(document.root, "drill"))
+            yield Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=source)
 
 
 def _trust(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from reconciler.desired.reach import WEAKER_POLICY
 from reconciler.model.declared import CallExpectation, Desired, Expectation, NoBackup, Waiver
 from reconciler.model.finding import Finding, Severity, Source
-from reconciler.model.policy import Alarm, Limit, Limits, Lint, Lockout, Policy, Protected
+from reconciler.model.policy import Alarm, Drill, Limit, Limits, Lint, Lockout, Policy, Protected
 from reconciler.text.humanize import count
+from reconciler.text.period import seconds_of
 
 MOST_PLACES = 5
 """Places that a finding lists."""
@@ -19,8 +21,8 @@ _NOWHERE = Source("")
 def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list[Finding]]:
     """The effective policy, and a warning for each table of the state folder that is weaker.
 
-    A table that the trusted file lacks is taken from the folder. [manage] is taken as a whole, as
-    it has no order of strictness. `file` names the trusted file.
+    A table that the trusted file lacks is taken from the folder. [manage] and [drill] are taken as
+    a whole, as they have no order of strictness. `file` names the trusted file.
     """
     given = trusted.model_fields_set
     manage = trusted.manage if "manage" in given else proposed.manage
@@ -34,6 +36,7 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
         _lockout(trusted.lockout, proposed.lockout) if "lockout" in given else proposed.lockout
     )
     alarm = _alarm(trusted.alarm, proposed.alarm) if "alarm" in given else proposed.alarm
+    drill = trusted.drill if "drill" in given else proposed.drill
     fail = _all(trusted.lint.fail, proposed.lint.fail)
     policy = Policy(
         manage=manage,
@@ -42,6 +45,7 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
         lockout=lockout,
         alarm=alarm,
         lint=Lint(fail=fail),
+        drill=drill,
     )
     return policy, list(_weaker(policy, proposed, file))
 
@@ -54,6 +58,7 @@ def weakened(before: Policy, now: Policy, since: str) -> list[Finding]:
         "lockout": _lockout(before.lockout, now.lockout) != now.lockout,
         "alarm": _alarm(before.alarm, now.alarm) != now.alarm,
         "lint": not set(before.lint.fail) <= set(now.lint.fail),
+        "drill": _seldom(before.drill) < _seldom(now.drill),
     }
     found = [
         _since(f"[{table}] is weaker than at {since}")
@@ -152,6 +157,11 @@ def _alarm(one: Alarm, other: Alarm) -> Alarm:
     )
 
 
+def _seldom(drill: Drill) -> float:
+    """Seconds within which each guest must be drilled."""
+    return seconds_of(drill.every) if drill.every else math.inf
+
+
 def _least(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
@@ -164,7 +174,7 @@ def _weaker(counts: Policy, proposed: Policy, file: str) -> Iterator[Finding]:
     """The tables of the state folder that are overridden."""
     for table in sorted(proposed.model_fields_set):
         if table != "lint" and getattr(counts, table) != getattr(proposed, table):
-            how = "differs from" if table == "manage" else "is weaker than"
+            how = "differs from" if table in {"manage", "drill"} else "is weaker than"
             message = f"[{table}] of the state folder {how} that of {file}, which counts"
             hint = "make it at least as strict, or remove it"
             yield Finding(WEAKER_POLICY, Severity.WARNING, message, hint)

@@ -86,7 +86,7 @@ def journals(folder: Path) -> list[Path]:
 def unfinished(folder: Path) -> Path | None:
     """The newest journal of an unfinished run; raises JournalBroken, JournalFailed."""
     for path in reversed(journals(folder)):
-        if not _seems_finished(path):
+        if not seems_finished(path):
             state = RunState.of(read_journal(path))
             if state.events and not state.is_finished:
                 return path
@@ -107,7 +107,7 @@ def not_restored(folder: Path) -> Path | None:
     return None
 
 
-def _seems_finished(path: Path) -> bool:
+def seems_finished(path: Path) -> bool:
     """Whether the last line is that of a complete run; reading only that keeps many old journals
     cheap.
     """
