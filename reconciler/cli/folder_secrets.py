@@ -135,7 +135,9 @@ class FolderSecrets:
     def resolve(self, reference: SecretRef) -> str:
         if reference not in self._known:
             self._allowed(reference)
-            self._known[reference] = resolve(reference, self.folder, allow_commands=True)
+            self._known[reference] = resolve(
+                reference, self.folder, allow_commands=True, own=self.own
+            )
         return self._known[reference]
 
     def places(self, references: fingerprints.References) -> fingerprints.Places:
@@ -173,7 +175,7 @@ class FolderSecrets:
 
     def deliver(self, sink: SecretSink, token: str, value: str) -> None:
         self._allowed(sink)
-        deliver(sink, self.folder, token, value)
+        deliver(sink, self.folder, token, value, self.own)
 
     def withdraw(self, sink: SecretSink, token: str) -> None:
         withdraw(sink, self.folder, token)

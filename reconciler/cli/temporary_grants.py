@@ -13,6 +13,7 @@ from reconciler.cli.output import info, unwritable, write_file
 from reconciler.cli.planning import carry_out, load_to_plan, make_plan, show_plan
 from reconciler.cli.saved_plan import signed_by, signers
 from reconciler.desired.grants import FILE, Grant
+from reconciler.desired.reach import require_inside
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, PvectlError
@@ -20,8 +21,9 @@ from reconciler.execution.journal import store
 
 
 def read_grants(cluster: ClusterSettings) -> str:
-    """The text of grants.toml, "" where there is none; raises UsageError."""
+    """The text of grants.toml, "" where there is none; raises UsageError, FilesInvalid."""
     path = cluster.folder / FILE
+    require_inside(cluster.reach, [path])
     try:
         return path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
@@ -77,7 +79,7 @@ def apply_grant(
     yes: bool,
 ) -> ExitStatus:
     """Plan, show and apply the entries of one grant, as the files now declare them."""
-    signed_by(None, signers(common, settings))
+    signed_by(None, signers(common, settings), settings.folder)
     loaded = load_to_plan(cluster, settings)
     wanted = [str(one) for one in loaded.desired.objects if grant.concerns(one)]
     with connect(cluster, read_only=False) as api:

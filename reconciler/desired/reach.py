@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from reconciler.errors import FilesInvalid
 from reconciler.kinds import kind_of
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
@@ -131,6 +132,16 @@ def leads_out(file: str, line: str) -> Finding:
     """The finding for a state file that is a link to another place."""
     message = f"{file} is a link out of the state folder; it is not read"
     return Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=Source(file))
+
+
+def require_inside(reach: Reach, files: Iterable[Path]) -> None:
+    """Raises FilesInvalid for links, among state files to be written, that lead to another place
+    than may be used."""
+    found = [leads_out(path.name, line) for path in files if (line := reach.outside(path))]
+    if found:
+        raise FilesInvalid(
+            "a state file leads elsewhere", hint="nothing was written", findings=tuple(found)
+        )
 
 
 def without_waivers(desired: Desired, trust: Trust | None) -> tuple[Desired, list[Finding]]:
