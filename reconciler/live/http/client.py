@@ -115,10 +115,9 @@ class _Caller:
 class _Link:
     """One endpoint: kept-alive connections for reads, and a separate one for writes.
 
-    A write over a connection that the server is just closing fails in a way that is
-    indistinguishable from one that arrived. The connection for writes is therefore reused only
-    within `REUSED_WITHIN` of the last answer; otherwise a new one is opened, over which a request
-    was certainly not sent if the failure came before the end of the handshake.
+    A write over a connection that the server is just closing fails like one that arrived. The one
+    for writes is therefore reused only within `REUSED_WITHIN` of the last answer; over a new one a
+    request was certainly not sent if it fails before the end of the handshake.
     """
 
     def __init__(
