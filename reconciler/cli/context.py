@@ -231,7 +231,7 @@ def read_cluster(
 
 def with_health(api: Api, live: Live) -> Live:
     """With what every endpoint says of the cluster, since the plan may be applied."""
-    health = with_endpoints(api, live.facts.health)
+    health = with_endpoints(api, live.facts.health, live.facts.release)
     return live._replace(facts=replace(live.facts, health=health))
 
 

@@ -33,6 +33,14 @@ _INTERFACE = Fields(
 BESIDE_THE_KINDS: Mapping[str, Shape] = {
     **ANSWERS,
     "/access/permissions": Named(Named(BIT)),
+    "/cluster/log": Rows(Fields({}, {"time": COUNT, "user": TEXT, "msg": TEXT})),
+    "/cluster/tasks": Rows(
+        Fields(
+            {"upid": ID},
+            {"starttime": COUNT, "status": TEXT, "type": TEXT, "id": TEXT, "user": TEXT}
+            | {"tokenid": TEXT},
+        )
+    ),
     "/cluster/status": Rows(
         Fields(
             {"type": ID},
@@ -137,11 +145,9 @@ class _CheckedEndpoints(CheckedApi):
         super().__init__(cast("Api", api))
         self._endpoints = api
 
-    def get_everywhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
-        """The answers of every endpoint; one that does not answer as Proxmox VE counts as
-        unreachable.
-        """
-        found = self._endpoints.get_everywhere(requests)
+    def get_elsewhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
+        """An endpoint whose answers are none of Proxmox VE counts as one that does not answer."""
+        found = self._endpoints.get_elsewhere(requests)
         for endpoint, answers in found.items():
             try:
                 for request, answer in zip(requests, answers, strict=bool(answers)):

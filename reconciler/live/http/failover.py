@@ -111,8 +111,9 @@ class ClusterApi:
                 return answers
         raise _all_failed(failures)
 
-    def get_everywhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
-        """Each endpoint's own answers, all endpoints at once; none of one that does not answer."""
+    def get_elsewhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
+        """The answers of each endpoint besides the one that is read from, all at once; none of one
+        that does not answer."""
 
         def ask(link: Link) -> list[Any]:
             try:
@@ -120,8 +121,9 @@ class ClusterApi:
             except PvectlError:
                 return []
 
-        answers = _in_parallel(ask, self._links, len(self._links))
-        return {link.endpoint: found for link, found in zip(self._links, answers, strict=True)}
+        others = [link for link in self._links if link.endpoint != self.endpoint]
+        answers = _in_parallel(ask, others, len(others))
+        return {link.endpoint: found for link, found in zip(others, answers, strict=True)}
 
     @property
     def clock_skew(self) -> float | None:
