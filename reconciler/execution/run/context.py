@@ -1,4 +1,4 @@
-"""What a run needs, and how it looks at the cluster."""
+"""The context of a run: its connections, and fresh snapshots of the cluster."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ T = TypeVar("T")
 
 
 class Secrets(Protocol):
-    """The only way in and out for secret values."""
+    """All access to secret values."""
 
     def resolve(self, reference: SecretRef) -> str:
-        """The value behind a reference; raises SinkFailed."""
+        """The value of a reference; raises SinkFailed."""
 
     def probe(self, sink: SecretSink) -> None:
         """Make sure that the sink can take a secret; raises SinkFailed."""
@@ -64,15 +64,16 @@ class Lease(Protocol):
 
     @property
     def questions(self) -> tuple[Request, ...]:
-        """Answers that may go along with others, for `note`."""
+        """Reads that can be sent along with others, for `note`."""
 
     def note(self, answers: Answers, began: float) -> None:
-        """Hear what was read from `began` on (Unix seconds); raises Locked as `renew` does."""
+        """Receive what was read from `began` on (Unix seconds); raises Locked as `renew` does."""
 
 
 class Progress(NamedTuple):
-    """What people see while it runs: the step's number from 1 (0: of no step in particular), of how
-    many, and what happens."""
+    """A progress message: the step's number from 1 (0: no step in particular), the total, and what
+    is happening.
+    """
 
     number: int
     total: int
@@ -81,7 +82,7 @@ class Progress(NamedTuple):
 
 @dataclass(slots=True)
 class RunContext:
-    """What a run needs; `stop` is filled by a signal and looked at between steps."""
+    """The context of a run; a signal sets `stop`, which is checked between steps."""
 
     api: Api
     steps: tuple[Step, ...]
@@ -105,14 +106,14 @@ class RunContext:
 
     @property
     def state(self) -> RunState:
-        """What the journal says so far."""
+        """The state of the run according to its journal."""
         return self.journal.state
 
     def look(self, changes: Iterable[Change], patience: float = SETTLE) -> Snapshot:
         """The live objects of all kinds that these changes touch.
 
-        A cluster that does not answer is asked again for `patience` seconds; then, or when it
-        refuses the caller, Unreachable is raised.
+        An unreachable cluster is retried for `patience` seconds; then, or when it refuses the
+        caller, Unreachable is raised.
         """
         return self.read(touched_by(changes), patience)
 
@@ -126,13 +127,13 @@ class RunContext:
         return self.with_retries(once, patience)
 
     def is_fresh(self, sight: Snapshot) -> bool:
-        """Whether a look is recent enough for a request to be based on it."""
+        """Whether a snapshot is recent enough to base a request on."""
         return 0 <= self.clock.now() - sight.began <= self.fresh
 
     def dependents_of(
         self, addresses: Iterable[Address], sight: Snapshot
     ) -> dict[Address, tuple[Address, ...]]:
-        """The live objects that name each of these: from `sight` where it shows them all."""
+        """The live objects that refer to each of these; from `sight` where it has all of them."""
         named = tuple(addresses)
         wanted = dependent_kinds(address.kind for address in named)
         if not wanted:
@@ -141,7 +142,7 @@ class RunContext:
         return {address: dependents(address, state) for address in named}
 
     def with_retries(self, read: Callable[[], T], patience: float = SETTLE) -> T:
-        """Read; retry while the cluster does not answer, as `look` does."""
+        """Read; retry while the cluster is unreachable, as `look` does."""
         until, pause = self.clock.now() + patience, 1.0
         while True:
             try:
@@ -168,5 +169,5 @@ class RunContext:
         )
 
     def notify(self, number: int, text: str) -> None:
-        """Report what happens to a step."""
+        """Report the progress of a step."""
         self.notify_progress(Progress(number + 1, len(self.steps), text))
