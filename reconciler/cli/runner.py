@@ -75,7 +75,7 @@ def execute(
     secrets: FolderSecrets,
     signer: str = "",
 ) -> ExitStatus:
-    """Run a new plan, which `signer` signed; `folder` is the cluster's own."""
+    """Run a new plan, signed by `signer`; `folder` is that of the cluster."""
     secrets.check_all(plan.steps)
     mine, clock = whoami(api), SystemClock()
 
@@ -87,8 +87,9 @@ def execute(
 
 
 class Way(NamedTuple):
-    """What to do with an unfinished run: continue in its direction, or roll it `back`; `abandon`
-    closes it. `chosen`: a person knows that another run may have come between."""
+    """What to do with an unfinished run: continue it, or roll it `back`; `abandon` closes it.
+    `chosen`: the user knows that another run may have written in between.
+    """
 
     back: bool = False
     chosen: bool = False
@@ -114,7 +115,7 @@ def execute_journal(
     kept = real_path(path).parent == real_path(place.folder) and not plan.identity
     if not kept and not plan.is_for(place.name, place.identity):
         raise StalePlan(
-            f"the journal is of {plan.cluster}, not of {place.name}",
+            f"the journal belongs to {plan.cluster}, not to {place.name}",
             hint="choose the cluster with --on",
         )
     mine, clock = whoami(api), SystemClock()
@@ -143,7 +144,7 @@ def _current_sinks(
     secrets: FolderSecrets,
     declared: Callable[[], Mapping[Address, SecretSink]],
 ) -> Sinks:
-    """Where undelivered secrets should go, if that is elsewhere than the journal says.
+    """Where undelivered secrets go now, if the files name another place than the journal.
 
     Each sink is tried before anything is sent; raises ApplyNotRestored for one that would fail.
     """
@@ -208,7 +209,7 @@ def _run(
 
 
 def _show_report(common: CommonOptions, report: RunReport) -> None:
-    """Show what became of the run. A failure here no longer decides how it ended."""
+    """Show the outcome of the run. A failure to do so does not change its exit status."""
     try:
         view = View(remarks={a: (t,) for a, t in report.losses.items()})
         show_if_possible(common, "report", report, view)
@@ -220,7 +221,7 @@ def _show_report(common: CommonOptions, report: RunReport) -> None:
 def _remember(
     common: CommonOptions, folder: Path, plan: Plan, report: RunReport, secrets: FolderSecrets
 ) -> None:
-    """Keep hashes of the secrets that were sent; without them a later change goes unnoticed."""
+    """Store hashes of the secrets that were sent; without them a later change goes unnoticed."""
     done = {address for address, became in report.objects if became is Outcome.DONE}
     gone = [change.address for change in plan.changes if change.after is None]
     try:
@@ -231,11 +232,11 @@ def _remember(
         fingerprints.remember(folder, values, secrets.places(sent), gone)
     except Exception as error:
         why = error if isinstance(error, OSError | PvectlError) else Bug.of(error)
-        info(common, f"later changes of these secrets will go unnoticed: {why}")
+        info(common, f"later changes to these secrets will not be detected: {why}")
 
 
 def status_of(report: RunReport, stopped: list[int], *, asked: bool) -> ExitStatus:
-    """What a run ends with; `stopped` holds the signals that came in between."""
+    """The exit status of a run; `stopped` holds the signals that arrived meanwhile."""
     if report.outcome in (COMPLETED, ABANDONED):
         return ExitStatus.OK
     if report.outcome == DONE and report.complete:
@@ -248,13 +249,13 @@ def status_of(report: RunReport, stopped: list[int], *, asked: bool) -> ExitStat
 
 
 def whoami(api: Api) -> Writer:
-    """Who holds the lock, for others to see."""
+    """The lock owner that others see."""
     owner = f"{_account()}@{socket.gethostname()} as {api.actor}"
     return Writer(owner, os.environ.get("PVECTL_RUN_URL", ""))
 
 
 def _account() -> str:
-    """The name of the account that runs this; in a container there may be only a number."""
+    """The name of the account that runs this; only a number in some containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -275,7 +276,7 @@ def teller(common: CommonOptions) -> Callable[[Progress], None]:
 
 
 def _answer(runs: Sequence[RunContext]) -> str:
-    """What the first signal leads to."""
+    """What the first signal leads to, in words."""
     if not runs:
         return "stopping as soon as the lock is released"
     state, steps = runs[0].state, runs[0].steps

@@ -53,8 +53,9 @@ class SeesFiles(Protocol):
 class SeesEndpoints(Protocol):
     """A connection over the network, which knows the endpoints of the cluster and their clocks."""
 
-    def get_everywhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
-        """Each endpoint's own answers, all endpoints at once; none of one that does not answer."""
+    def get_elsewhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
+        """The answers of each endpoint besides `endpoint`, all at once; none of one that does not
+        answer."""
 
     @property
     def clock_skew(self) -> float | None:

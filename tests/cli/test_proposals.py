@@ -225,7 +225,7 @@ def test_a_pinned_target_is_not_given_other_secrets(runner: Runner, attacker: At
     }
     ended = runner.run("plan", env=env)
     assert attacker.got_nothing
-    assert "beside them: token_secret" in ended.err
+    assert "next to them, name the target of a secret: token_secret" in ended.err
     assert runner.run("plan", env={**env, "PVECTL_TOKEN_SECRET": CANARY}).status
     assert CANARY.encode() in attacker.node.raw
     assert OTHER.encode() not in attacker.node.raw
@@ -500,7 +500,8 @@ def test_a_link_to_another_folder_does_not_change_what_is_proposed(
     env = {"PVECTL_ENDPOINT": attacker.node.endpoint, "PVECTL_TOKEN_ID": "a@pve!x"}
     more = {"PVECTL_CA_FILE": "ca.pem", "PVECTL_TOKEN_SECRET": CANARY}
     ended = runner.run("plan", env={**env, **more})
-    assert (ended.status, "beside them: ca_file" in ended.err) == (7, True)
+    assert ended.status == ExitStatus.UNREACHABLE
+    assert "next to them, name the target of a secret: ca_file" in ended.err
     assert attacker.got_nothing
 
 
@@ -624,7 +625,7 @@ def test_the_workflow_gives_a_proposal_nothing(
         comment = (folder / "comment.md").read_text()
         if "proxy" in keys:
             assert "E_UNTRUSTED_TARGET" in html.unescape(comment)
-            assert "beside them: proxy" in comment
+            assert "next to them, name the target of a secret: proxy" in comment
         else:
             assert "1 to create" in comment
 
