@@ -1,4 +1,4 @@
-"""pvectl schema: a JSON Schema of the state files, for editors."""
+"""pvectl schema: print a JSON Schema of the state files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from reconciler.text.suggest import did_you_mean
 def schema(
     common: CommonOptions,
     settings: Annotated[
-        bool, typer.Option("--settings", help="The schema of pvectl.toml instead.")
+        bool, typer.Option("--settings", help="Print the schema of pvectl.toml instead.")
     ] = False,
     out: Annotated[
         Path | None,
