@@ -87,4 +87,4 @@ def apply_grant(
         live = with_health(api, read_cluster(api, loaded.desired))
         planned = make_plan(loaded, api, live, wanted, allow)
         show_plan(common, planned)
-        return carry_out(common, cluster, api, planned.plan, None, yes=yes)
+        return carry_out(common, cluster, settings, api, planned.plan, None, yes=yes)
