@@ -1,4 +1,4 @@
-"""pvectl fmt: state files in one layout."""
+"""pvectl fmt: format state files."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from reconciler.text.sanitize import clean
 def fmt(
     common: CommonOptions,
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit 2 when a file would change.")
+        bool, typer.Option("--check", help="Write nothing; exit 2 when a file would change.")
     ] = False,
 ) -> ExitStatus:
-    """Bring the state files into one layout; comments and order stay."""
+    """Format the state files; comments and order are kept."""
     settings = common.state / SETTINGS_FILE
     files = [*state_files(common.state), *([settings] if settings.is_file() else [])]
     require_inside(read_settings(common.state, common.settings).reach, files)
