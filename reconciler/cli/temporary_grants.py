@@ -25,7 +25,7 @@ def read_grants(cluster: ClusterSettings) -> str:
     path = cluster.folder / FILE
     require_inside(cluster.reach, [path])
     try:
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        return path.read_bytes().decode() if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         wrong = error if isinstance(error, OSError) else OSError(0, "it is not UTF-8")
         raise unwritable(str(path), wrong) from None
