@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -54,7 +55,7 @@ def log(
         del settings
         target = cluster.connection()
         if target.sandbox_folder is not None:
-            name = f"{SANDBOX}{real_path(target.sandbox_folder)}"
+            name = f"{SANDBOX}{real_path(Path(target.sandbox_folder))}"
             folder = store.base_of(name)
         else:
             name, folder = target.endpoints[0], identity.folder_offline(target.endpoints)
