@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 
@@ -83,77 +82,6 @@ class BackupReport(NamedTuple):
     @property
     def saved(self) -> int:
         return sum(guest.archive is not None for guest in self.guests)
-
-
-class Freshness(StrEnum):
-    """How a guest stands to what its jobs promise."""
-
-    FRESH = "fresh"
-    STALE = "stale"
-    """a run of its job was due since its newest good archive was made"""
-    NEVER = "never saved"
-    UNKNOWN = "not visible"
-    """the caller may not see the archives of the guest"""
-    NO_JOB = "in no job"
-    LEFT_OUT = "left out on purpose"
-
-    @property
-    def alarms(self) -> bool:
-        return self in {Freshness.STALE, Freshness.NEVER, Freshness.NO_JOB}
-
-
-class GuestBackups(NamedTuple):
-    """One guest: `newest` holds its newest good archive per storage, the newest of all first.
-
-    `due`: when the run of a job began that its newest archive should be of, in Unix seconds, 0
-    where none was due. `total`: how many archives there are. `shrank`: the newest archive of a
-    storage and the one before it, of which it has less than half the size.
-    """
-
-    guest: int
-    name: str
-    node: str
-    state: Freshness
-    jobs: tuple[str, ...] = ()
-    newest: tuple[tuple[str, Archive], ...] = ()
-    total: int = 0
-    due: int = 0
-    shrank: tuple[tuple[Archive, Archive], ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            **self._asdict(),
-            "state": str(self.state),
-            "newest": {storage: archive.to_json() for storage, archive in self.newest},
-            "shrank": [[one.to_json() for one in pair] for pair in self.shrank],
-        }
-
-
-class LastTask(NamedTuple):
-    """The newest backup task of a node: when it began, and how it ended; "" while it runs."""
-
-    node: str
-    began: int
-    ended: str
-    task: str
-
-
-class BackupStatus(NamedTuple):
-    """What can be restored of a cluster. `orphans`: guest that is gone -> its archives.
-
-    `unread`: a storage on a node, and why it could not be listed.
-    """
-
-    cluster: str
-    guests: tuple[GuestBackups, ...]
-    orphans: tuple[tuple[int, tuple[Archive, ...]], ...] = ()
-    tasks: tuple[LastTask, ...] = ()
-    unread: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def alarms(self) -> bool:
-        """Whether something is not as the jobs promise, or could not be proven to be."""
-        return any(one.state.alarms for one in self.guests) or bool(self.unread)
 
 
 class Week(NamedTuple):

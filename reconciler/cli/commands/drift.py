@@ -23,6 +23,7 @@ from reconciler.cli.context import Loaded, connect, each_cluster, here, now, rea
 from reconciler.cli.earlier_files import Since, earlier_files
 from reconciler.cli.output import check_formats, info, show
 from reconciler.cli.planning import left_unfinished, load_to_plan, make_plan
+from reconciler.cli.recoverability import backup_findings
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import Blind, ExitStatus
@@ -75,8 +76,9 @@ def drift(
     from the journals of this machine, from its last report, or from git with --since.
 
     Undeclared objects that change access are drift, whatever the mode, until they are declared,
-    removed or acknowledged. So are members of declared groups whom no file names, and logins,
-    tokens and waivers that end within the days of [alarm].
+    removed or acknowledged. So are members of declared groups whom no file names, logins, tokens
+    and waivers that end within the days of [alarm], and, where backup jobs are declared, guests
+    without a backup since the last run that was due, or without a restore drill in time.
 
     Exit 0 without drift, 2 with drift, 4 when an [[expect]] fails or a finding counts as a failure.
     """
@@ -93,11 +95,12 @@ def drift(
             earlier = earlier_files(asked, since, folder)
             loaded = loaded._replace(desired=desired)
             planned = make_plan(loaded, api, live, None, None, earlier)
+            backups = backup_findings(api, loaded.desired, here(cluster, api))
             actor = api.actor
         known = memory
         if since and earlier.files is not None:
             known = drift_memory.as_committed(earlier.files, live.state, memory)
-        found, view = _compare(loaded, planned, live, known, actor, fail_on, left)
+        found, view = _compare(loaded, planned, live, known, actor, fail_on, left, backups=backups)
         show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
         open_ = to_remember(asked.desired, live.state, {} if acknowledge else memory.left)
         following = remembered(found, memory, _declared(loaded, live), open_, now())
@@ -133,6 +136,8 @@ def _compare(
     actor: str,
     fail_on: Severity | None,
     left: Mapping[Address, tuple[str, ...]],
+    *,
+    backups: tuple[Finding, ...],
 ) -> tuple[Drift, View]:
     """The drift, and what it does to access: from what is declared, with what is undeclared and
     known, to the cluster as it is."""
@@ -154,6 +159,7 @@ def _compare(
         *expected_calls(planned.before, desired.calls, moment),
         *separation(planned.before, desired.expectations, paths, moment),
         *ending(desired, live.state, moment),
+        *backups,
     ]
     failing = {*desired.policy.lint.fail, *_as_bad_as(fail_on)}
     found = drift_of(

@@ -129,7 +129,7 @@ def keep_result(folder: Path, result: DrillResult) -> None:
     before = _read(path)
     good = result if result.verdict.good else before.good if before else None
     last = result if before is None or result.began >= before.last.began else before.last
-    content = {"last": last.to_json(), "good": good.to_json() if good else None}
+    content = Drilled(last, good).to_json()
     try:
         make(folder)
         atomic_write(path, canonical(content) + b"\n", private=True, follow=False)
@@ -156,10 +156,6 @@ def _result_file(folder: Path, guest: int) -> Path:
 
 def _read(path: Path) -> Drilled | None:
     try:
-        data = json.loads(path.read_bytes())
-        good = data["good"]
-        return Drilled(
-            DrillResult.from_json(data["last"]), DrillResult.from_json(good) if good else None
-        )
+        return Drilled.from_json(json.loads(path.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):
         return None
