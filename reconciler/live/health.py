@@ -44,46 +44,41 @@ def health_of(resources: Iterable[Row], status: Iterable[Row] | None, api: Api) 
 def ask_health(api: Api) -> Health:
     """Asked for alone, with every endpoint; raises what `Api.get` raises."""
     try:
-        resources, status = api.get([RESOURCES, STATUS])
+        version, resources, status = api.get([VERSION, RESOURCES, STATUS])
     except RequestRefused:
-        (resources,), status = api.get([RESOURCES]), None
-    return with_endpoints(api, health_of(resources, status, api))
+        (version, resources), status = api.get([VERSION, RESOURCES]), None
+    return with_endpoints(api, health_of(resources, status, api), str(version["version"]))
 
 
-def with_endpoints(api: Api, health: Health) -> Health:
-    """What each further endpoint says of the same: two requests each, all at once."""
+def with_endpoints(api: Api, health: Health, version: str) -> Health:
+    """What each further endpoint says of the same, all at once; `version`: of the one that was
+    asked."""
     if not isinstance(api, SeesEndpoints):
         return health
     asked: list[Request] = [VERSION] if health.quorate is None else [VERSION, STATUS]
-    told = api.get_everywhere(asked)
-    mine = told.pop(api.endpoint, None)
-    if mine is None or not told:
-        return replace(health, skew=api.clock_skew)
+    told = api.get_elsewhere(asked)
     differing = []
     for endpoint, answers in sorted(told.items()):
-        words = in_prose(_differences(mine, answers) or [""]) if answers else ""
+        words = _differences(health, version, answers) if answers else []
         if words:
-            differing.append((endpoint, f"{words}, {api.endpoint} does not"))
+            differing.append((endpoint, f"{in_prose(words)}, {api.endpoint} does not"))
     silent = tuple(sorted(endpoint for endpoint, answers in told.items() if not answers))
-    return replace(health, differing=tuple(differing), silent=silent, skew=api.clock_skew)
+    return replace(health, differing=tuple(differing), silent=silent)
 
 
-def _differences(mine: Sequence[Any], theirs: Sequence[Any]) -> list[str]:
-    """What the other one says and the one that was asked does not."""
+def _differences(mine: Health, version: str, answers: Sequence[Any]) -> list[str]:
+    """What another endpoint says and the one that was asked does not."""
     found = []
-    if mine[0].get("version") != theirs[0].get("version"):
-        found.append(f"runs Proxmox VE {theirs[0].get('version')}")
-    if len(mine) > 1:
-        (quorate, online), (others, up) = (_view(rows) for rows in (mine[1], theirs[1]))
-        if quorate != others:
-            found.append("has quorum" if others else "has no quorum")
-        found += [f"sees {name} online" for name in sorted(up - online)]
-        found += [f"sees {name} offline" for name in sorted(online - up)]
+    if str(answers[0]["version"]) != version:
+        found.append(f"runs Proxmox VE {answers[0]['version']}")
+    if len(answers) > 1:
+        rows = list(answers[1])
+        quorate = any(int(row.get("quorate") or 0) for row in rows if row["type"] == "cluster")
+        if quorate != mine.quorate:
+            found.append("has quorum" if quorate else "has no quorum")
+        there = {name for name, online in mine.nodes if online}
+        nodes = (row for row in rows if row["type"] == "node")
+        theirs = {str(row["name"]) for row in nodes if int(row.get("online") or 0)}
+        found += [f"sees {name} online" for name in sorted(theirs - there)]
+        found += [f"sees {name} offline" for name in sorted(there - theirs)]
     return found
-
-
-def _view(rows: Iterable[Row]) -> tuple[bool, frozenset[str]]:
-    rows = list(rows)
-    quorate = any(int(row.get("quorate") or 0) for row in rows if row.get("type") == "cluster")
-    online = (row for row in rows if row.get("type") == "node" and int(row.get("online") or 0))
-    return quorate, frozenset(str(row["name"]) for row in online)

@@ -1,4 +1,4 @@
-"""Archives of guests, and what became of a backup that was asked for."""
+"""Archives of guests, and the result of running a backup job."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 class Archive(NamedTuple):
     """A backup on a storage, as Proxmox VE lists it.
 
-    `guest` is 0 where the name of the file does not tell it; `made` in Unix seconds, `size` in
-    bytes; `kind` is qemu, lxc or "". `verified`: `ok` or `failed` as a backup server found it, ""
-    where none looked. `renamed`: the name is none that Proxmox VE gives, so retention passes it by.
+    `guest` is 0 where the file name does not contain it; `made` in Unix seconds, `size` in bytes;
+    `kind` is qemu, lxc or "". `verified`: `ok` or `failed` according to a backup server, "" where
+    it was not verified. `renamed`: Proxmox VE did not name it, so retention ignores it.
     """
 
     volume: str
@@ -26,7 +26,7 @@ class Archive(NamedTuple):
 
     @property
     def good(self) -> bool:
-        """Whether something is in it that no backup server found broken."""
+        """Whether it is not empty and no backup server found it corrupt."""
         return self.size > 0 and self.verified != "failed"
 
     def to_json(self) -> dict[str, Any]:
@@ -34,7 +34,7 @@ class Archive(NamedTuple):
 
 
 class SavedGuest(NamedTuple):
-    """What a run made of one guest: an archive, or `failure` says why there is none."""
+    """The result for one guest: an archive, or in `failure` the reason why there is none."""
 
     guest: int
     node: str
@@ -47,10 +47,10 @@ class SavedGuest(NamedTuple):
 
 
 class NodeRun(NamedTuple):
-    """The task of one node. `task` is its UPID, "" where none began.
+    """The task of one node. `task` is its UPID, "" where none was started.
 
-    `ended`: the exit status of the task. `trouble`: why it did not begin or could not be followed;
-    `in_doubt`: it may run all the same. `denied`: a privilege is missing.
+    `ended`: the exit status of the task. `trouble`: why it did not start or could not be followed;
+    `in_doubt`: it may be running nevertheless. `denied`: a privilege is missing.
     """
 
     node: str
@@ -85,8 +85,9 @@ class BackupReport(NamedTuple):
 
 
 class Week(NamedTuple):
-    """After the runs of `number` weeks: when the archives that one guest then has were made, oldest
-    first, in Unix seconds."""
+    """The state after `number` weeks of runs: when the archives of one guest were made, oldest
+    first, in Unix seconds.
+    """
 
     number: int
     until: int
@@ -94,7 +95,9 @@ class Week(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """`rules`: name -> how many; none keep everything. `complete`: every week was reached."""
+    """`rules`: name -> count; without rules everything is kept. `complete`: every week was
+    computed.
+    """
 
     job: str
     schedule: str

@@ -13,7 +13,7 @@ STALE_BACKUP = "STALE_BACKUP"
 
 
 class Freshness(StrEnum):
-    """How a guest stands to what its jobs promise."""
+    """How the backups of a guest compare with what its jobs promise."""
 
     FRESH = "fresh"
     STALE = "stale"
@@ -30,12 +30,13 @@ class Freshness(StrEnum):
 
 
 class GuestBackups(NamedTuple):
-    """One guest: `newest` holds its newest good archive per storage, the newest of all first.
+    """The backups of one guest: `newest` holds the newest good archive of each storage, newest
+    first.
 
-    `due`: when the run of a job began that its newest archive should be of, in Unix seconds, 0
-    where none was due. `total`: how many archives there are. `shrank`: the newest archive of a
-    storage and the one before it, of which it has less than half the size. `drilled`: what is known
-    of its restore drills; `overdue`: a good one is asked for and was not made in time.
+    `due`: the start of the job run that should have made the newest archive, in Unix seconds, 0
+    where none was due. `total`: the number of archives. `shrank`: the newest archive of a storage
+    and the previous one, when it has less than half the size. `drilled`: what is known of its
+    restore drills; `overdue`: there was no good one in time.
     """
 
     guest: int
@@ -61,7 +62,7 @@ class GuestBackups(NamedTuple):
 
 
 class LastTask(NamedTuple):
-    """The newest backup task of a node: when it began, and how it ended; "" while it runs."""
+    """The newest backup task of a node: when it started, and how it ended; "" while it runs."""
 
     node: str
     began: int
@@ -70,7 +71,7 @@ class LastTask(NamedTuple):
 
 
 class BackupStatus(NamedTuple):
-    """What can be restored of a cluster. `orphans`: guest that is gone -> its archives.
+    """What can be restored of a cluster. `orphans`: deleted guest -> its archives.
 
     `unread`: a storage on a node, and why it could not be listed.
     """
@@ -83,6 +84,6 @@ class BackupStatus(NamedTuple):
 
     @property
     def alarms(self) -> bool:
-        """Whether something is not as the jobs promise, or could not be proven to be."""
+        """Whether anything falls short of what the jobs promise, or cannot be verified."""
         rings = any(one.state.alarms or one.overdue for one in self.guests)
         return rings or bool(self.unread)

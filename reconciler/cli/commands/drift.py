@@ -1,4 +1,4 @@
-"""pvectl drift: what differs from the declared state."""
+"""pvectl drift: show how the cluster differs from the declared state."""
 
 from __future__ import annotations
 
@@ -27,14 +27,17 @@ from reconciler.cli.recoverability import backup_findings
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import Blind, ExitStatus
+from reconciler.execution.journal import store
 from reconciler.kinds import access_table
 from reconciler.kinds.shared.reader import EVERYTHING
 from reconciler.live.reader import Live
+from reconciler.live.records import records
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.drift import EXPECT, Drift, Memory, WayToRoot
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.health import CODES
+from reconciler.model.records import OwnRun, Records
 from reconciler.model.spec import Spec
 from reconciler.planning.access_summary import real_paths
 from reconciler.planning.builder import PlanResult
@@ -50,14 +53,14 @@ from reconciler.text.humanize import count, in_prose
 
 FailOn = Annotated[
     Severity | None,
-    typer.Option("--fail-on", help="End with 4 on findings of this severity or worse."),
+    typer.Option("--fail-on", help="Exit 4 on findings of this severity or worse."),
 ]
 
 Acknowledge = Annotated[
     bool,
     typer.Option(
         "--acknowledge",
-        help="Accept undeclared objects, and changes of what no file gives, from now on.",
+        help="Accept undeclared objects and changes of undeclared fields from now on.",
     ),
 ]
 
@@ -69,15 +72,15 @@ def drift(
     fail_on: FailOn = None,
     acknowledge: Acknowledge = False,
 ) -> ExitStatus:
-    """Show what differs between the cluster and the declared state; made for cron.
+    """Show how the cluster differs from the declared state; meant for cron.
 
-    Each difference is classified: changed in the cluster, changed in the files since the last
-    apply, declared and never applied, undeclared, expired grant; what was applied last is known
-    from the journals of this machine, from its last report, or from git with --since.
+    Each difference is classified: changed out of band in the cluster, changed in the files since
+    the last apply, declared but never applied, undeclared, or an expired grant. What was applied
+    last is known from the journals on this machine, from its last report, or from git with --since.
 
     Undeclared objects that change access are drift, whatever the mode, until they are declared,
-    removed or acknowledged. So are members of declared groups whom no file names, logins, tokens
-    and waivers that end within the days of [alarm], and, where backup jobs are declared, guests
+    removed or acknowledged. So are undeclared members of declared groups, logins, tokens and
+    waivers that expire within the days of [alarm], and, where backup jobs are declared, guests
     without a backup since the last run that was due, or without a restore drill in time.
 
     Exit 0 without drift, 2 with drift, 4 when an [[expect]] fails or a finding counts as a failure.
@@ -86,7 +89,7 @@ def drift(
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = asked = load_to_plan(cluster, settings)
-        with connect(cluster, read_only=True) as api:
+        with connect(cluster, read_only=True, plans=True) as api:
             live = _look(common, api, loaded)
             folder = here(cluster, api, keep=True).folder
             last = folder / "drift.json"
@@ -95,12 +98,15 @@ def drift(
             earlier = earlier_files(asked, since, folder)
             loaded = loaded._replace(desired=desired)
             planned = make_plan(loaded, api, live, None, None, earlier)
+            known = memory
+            if since and earlier.files is not None:
+                known = drift_memory.as_committed(earlier.files, live.state, memory)
             backups = backup_findings(api, loaded.desired, here(cluster, api))
-            actor = api.actor
-        known = memory
-        if since and earlier.files is not None:
-            known = drift_memory.as_committed(earlier.files, live.state, memory)
-        found, view = _compare(loaded, planned, live, known, actor, fail_on, left, backups=backups)
+            found, view = _compare(
+                loaded, planned, live, known, api.actor, fail_on, left, backups=backups
+            )
+            if found.concerned:
+                found = replace(found, records=_records(api, live, found, memory, folder))
         show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
         open_ = to_remember(asked.desired, live.state, {} if acknowledge else memory.left)
         following = remembered(found, memory, _declared(loaded, live), open_, now())
@@ -108,8 +114,8 @@ def drift(
             accepted = {one.address: following.undeclared[one.address] for one in found.undeclared}
             following = replace(following, acknowledged=accepted)
             changed = sum(bool(one.left) for one in found.differences)
-            what = f"{len(accepted):,} undeclared objects, {count(changed, 'change')} of what no"
-            info(common, f"acknowledged as they are: {what} file gives")
+            what = f"{len(accepted):,} undeclared objects, {count(changed, 'change')}"
+            info(common, f"acknowledged as they are: {what} of undeclared fields")
         _keep(common, last, following)
         return found.status
 
@@ -117,7 +123,7 @@ def drift(
 
 
 def _look(common: CommonOptions, api: Api, loaded: Loaded) -> Live:
-    """With the realm-sync jobs and all of the realms, since they let people in."""
+    """Read the cluster with its realm-sync jobs and all realms, since both admit users."""
     try:
         return read_cluster(
             api, loaded.desired, {"realm": EVERYTHING, "realm_sync": frozenset[str]()}
@@ -139,8 +145,9 @@ def _compare(
     *,
     backups: tuple[Finding, ...],
 ) -> tuple[Drift, View]:
-    """The drift, and what it does to access: from what is declared, with what is undeclared and
-    known, to the cluster as it is."""
+    """The drift, and its effect on access: from what is declared, plus known undeclared objects, to
+    the live cluster.
+    """
     desired, moment = loaded.desired, now()
     extra = undeclared(planned.plan.kept, live.state, desired.policy, memory, actor)
     declared, current, effect = planned.after, planned.before, planned.impact.inverse()
@@ -178,6 +185,18 @@ def _compare(
     return found, View(now=moment, impact=lines, impact_json=effect.to_json())
 
 
+def _records(api: Api, live: Live, found: Drift, memory: Memory, folder: Path) -> Records:
+    """Who and when, of the differences, as far as Proxmox VE and this machine recorded it."""
+    seen = records(api, live.table(), found.concerned, memory.time, now())
+    own = [
+        OwnRun(str(address), int(moment), owner)
+        for address, (moment, owner) in sorted(store.last_applied(folder).items())
+        if address in found.concerned
+    ]
+    known = frozenset(memory.differences) | {str(address) for address in memory.undeclared}
+    return replace(seen, own=tuple(own), known=known)
+
+
 def _as_bad_as(severity: Severity | None) -> Iterable[str]:
     return (one for one in Severity if severity is not None and one.rank <= severity.rank)
 
@@ -198,8 +217,8 @@ def _declared(loaded: Loaded, live: Live) -> dict[Address, Spec]:
 
 
 def _keep(common: CommonOptions, path: Path, memory: Memory) -> None:
-    """For the next report; without a place to keep it nothing is lost but that."""
+    """Store the report for comparison with the next one; failing to do so is only a warning."""
     try:
         drift_memory.keep(path, memory)
     except OSError:
-        info(common, f"this report cannot be kept for the next one: {path.parent}")
+        info(common, f"cannot store this report for comparison with the next one: {path.parent}")

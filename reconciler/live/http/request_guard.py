@@ -1,4 +1,4 @@
-"""Requests that Proxmox VE accepts and that do harm: the client itself refuses to send them."""
+"""Refuse to send requests that Proxmox VE accepts although they do harm."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NEVER_EMPTY = {
 
 
 def refuse_traps(request: Request) -> None:
-    """Raises `Refused` for the two requests that Proxmox VE should refuse and does not.
+    """Raise `Refused` for the two requests that Proxmox VE should refuse but does not.
 
     An empty required option of a realm or storage makes the object unreadable and blocks every
     later write to its file. An empty `exclude` of a backup job makes it back up all guests.
@@ -33,7 +33,7 @@ def refuse_traps(request: Request) -> None:
             raise Refused(
                 f"{request.method} {request.target} with an empty {harmful[0]} would make the file"
                 " unreadable for Proxmox VE; it was not sent",
-                hint=f"give {harmful[0]} a value; where it is optional, clear it with `delete`",
+                hint=f"set {harmful[0]} to a value; where it is optional, clear it with `delete`",
             )
     if request.path[:2] == ("cluster", "backup") and "exclude" in empty:
         if ("all", "1") in request.params:

@@ -20,7 +20,17 @@ _CLUSTER = "sandbox"
 
 @routes.get("/cluster", everybody)
 def index(_ctx: Context, _params: Params) -> list[dict[str, str]]:
-    names = ("backup", "backup-info", "jobs", "nextid", "options", "resources", "status", "tasks")
+    names = (
+        "backup",
+        "backup-info",
+        "jobs",
+        "log",
+        "nextid",
+        "options",
+        "resources",
+        "status",
+        "tasks",
+    )
     return [{"name": name} for name in names]
 
 
