@@ -271,6 +271,22 @@ SCHEMAS: Mapping[str, Schema] = {
                 )
             ),
             "unreachable": _maybe(_text("why the cluster was not reached")),
+            "drills": _list(
+                _table(
+                    "a restore drill that has not ended",
+                    {
+                        "journal": _text("file"),
+                        "guest": _number("whose archive is restored"),
+                        "archive": _text("the volume"),
+                        "began": _number("Unix seconds"),
+                        "running": _flag("it is alive on this machine"),
+                        "vmids": _list(_number("of a guest"), "ids that it may have used"),
+                        "there": _text("what the cluster has of it, in words"),
+                    },
+                ),
+                "restore drills that have not ended",
+            ),
+            "health": _maybe({"type": "object", "description": "quorum, nodes, clocks"}),
         },
     ),
     "findings": _table(
