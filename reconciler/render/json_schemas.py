@@ -272,21 +272,21 @@ SCHEMAS: Mapping[str, Schema] = {
             ),
             "unreachable": _maybe(_text("why the cluster was not reached")),
             "drills": _list(
-                _table(
-                    "a restore drill that has not ended",
-                    {
-                        "journal": _text("file"),
-                        "guest": _number("whose archive is restored"),
-                        "archive": _text("the volume"),
-                        "began": _number("Unix seconds"),
-                        "running": _flag("it is alive on this machine"),
-                        "vmids": _list(_number("of a guest"), "ids that it may have used"),
-                        "there": _text("what the cluster has of it, in words"),
-                    },
-                ),
-                "restore drills that have not ended",
+                _map(_ANY, "one drill"), "unfinished restore drills, and the guests they left"
             ),
-            "health": _maybe({"type": "object", "description": "quorum, nodes, clocks"}),
+            "health": _maybe(
+                _table(
+                    "of the cluster; null where it was not reached",
+                    {
+                        "quorate": _maybe(_flag("whether the cluster has a quorum")),
+                        "nodes": _map(_ANY, "node -> whether it is online"),
+                        "differing": _map(_ANY, "node -> what it answers differently"),
+                        "silent": _list(_text("node"), "nodes that did not answer"),
+                        "clock_skew": _maybe(_number("seconds, against this machine")),
+                        "troubles": _list(_map(_ANY, "one"), "what a run would be refused for"),
+                    },
+                )
+            ),
         },
     ),
     "findings": _table(
