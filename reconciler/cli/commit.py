@@ -29,10 +29,11 @@ _FILTERS = r"^filter\..*\.(clean|smudge|process|required)$"
 """The settings of a repository that name programs through which `git status` would pass files."""
 
 
-def commit_of(folder: Path) -> str:
+def commit_of(folder: Path, included: Iterable[str] = ()) -> str:
     """The commit that is checked out around a folder, or "".
 
-    Git says so, and whether the state files are others than those of that commit; where it cannot
+    Git says so, and whether the state files, or the files `included` as seen from the folder, are
+    others than those of that commit; where it cannot
     be asked the commit is read from .git. Nobody vouches for files with a filter that no option of
     git can take away.
     """
@@ -42,13 +43,18 @@ def commit_of(folder: Path) -> str:
             filters = _filters(folder)
             if any("=" in name for name in filters):
                 return _head(git) + UNCOMMITTED
-            return _status(folder, filters) or _head(git)
+            inside = [
+                f":(literal){name}"
+                for name in included
+                if (folder / name).resolve().is_relative_to(parent)
+            ]
+            return _status(folder, filters, inside) or _head(git)
     return ""
 
 
-def _status(folder: Path, filters: Sequence[str]) -> str:
-    """The commit, and whether `*.toml` of the folder are changed, new, ignored or gone; "" where
-    git cannot tell.
+def _status(folder: Path, filters: Sequence[str], besides: Sequence[str]) -> str:
+    """The commit, and whether `*.toml` of the folder, or what `besides` names, are changed, new,
+    ignored or gone; "" where git cannot tell.
 
     Nothing is written, and no program runs that the repository names: a state folder may be
     somebody else's proposal.
@@ -56,7 +62,7 @@ def _status(folder: Path, filters: Sequence[str]) -> str:
     rows = _git(
         folder,
         *("status", "--porcelain=v2", "--branch", "-z", "--no-renames", "--untracked-files=all"),
-        *("--ignored=traditional", "--ignore-submodules=all", "--", ":(glob)*.toml"),
+        *("--ignored=traditional", "--ignore-submodules=all", "--", ":(glob)*.toml", *besides),
         settings=[f"{name}={'false' if name.endswith('.required') else ''}" for name in filters],
     )
     commit, changed = "", False
@@ -75,26 +81,30 @@ def _filters(folder: Path) -> list[str]:
     return [name for name in os.fsdecode(names or b"").split("\0") if name]
 
 
-def _committed(folder: Path, ref: str = "HEAD") -> dict[str, tuple[str, str]] | None:
-    """The `*.toml` of a folder in a commit -> mode and name of the blob; None: not known."""
-    rows = _git(folder, "ls-tree", "-z", "--end-of-options", ref)
+def _committed(folder: Path, ref: str, place: str) -> dict[str, tuple[str, str]] | None:
+    """The `*.toml` of a folder in a commit -> mode and name of the blob; None: not known.
+    `place`: of the folder that is meant, as seen from `folder`."""
+    there = [f"{place}/"] if place not in {"", "."} else []
+    rows = _git(folder, "ls-tree", "-z", "--end-of-options", ref, *there)
     if rows is None:
         return None
     found: dict[str, tuple[str, str]] = {}
     for row in os.fsdecode(rows).split("\0"):
-        about, _, name = row.partition("\t")
+        about, _, path = row.partition("\t")
+        name = path.rpartition("/")[2]
         if name.endswith(".toml"):
             mode, _, blob = about.split(" ")
             found[name] = (mode, blob)
     return found
 
 
-def files_at(folder: Path, ref: str) -> dict[str, bytes] | None:
-    """Name -> content of the state files of a folder in a commit; None where git cannot tell.
+def files_at(folder: Path, ref: str, place: str = "") -> dict[str, bytes] | None:
+    """Name -> content of the `*.toml` of a folder in a commit; None where git cannot tell.
 
-    Links are left out: what they lead to is not a part of the commit's folder.
+    `place`: of the folder that is meant, as seen from `folder`. Links are left out: what they
+    lead to is not a part of the commit's folder.
     """
-    rows = _committed(folder, ref)
+    rows = _committed(folder, ref, place)
     if rows is None:
         return None
     blobs = {name: blob for name, (mode, blob) in rows.items() if mode.startswith(_FILE)}

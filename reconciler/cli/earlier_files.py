@@ -14,9 +14,11 @@ import typer
 from reconciler.cli import drift_memory
 from reconciler.cli.commit import files_at, merge_base
 from reconciler.cli.context import Loaded
+from reconciler.desired.files import DISK, SETTINGS_FILE
 from reconciler.desired.loader import load, require_valid
-from reconciler.desired.settings.settings import SETTINGS_FILE, read_settings
+from reconciler.desired.settings.settings import Settings, read_settings
 from reconciler.desired.settings.stricter import new_waivers, weakened
+from reconciler.desired.toml.document import Document, decode
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired
@@ -55,17 +57,63 @@ class Earlier(NamedTuple):
 NOTHING = Earlier()
 
 
-def _declared(loaded: Loaded, content: Mapping[str, bytes]) -> Desired:
-    """What state files of this content declare, with their mistakes."""
-    with tempfile.TemporaryDirectory() as name:
-        for file, text in content.items():
-            (Path(name) / file).write_bytes(text)
-        return load(
-            Path(name),
-            variables=loaded.cluster.variables,
-            settings=loaded.settings,
-            release=loaded.desired.release,
-        )
+class _Commit:
+    """The files of a commit; those outside its repository as they are now."""
+
+    def __init__(self, folder: Path, ref: str) -> None:
+        self.root = folder.resolve()
+        self.ref = ref
+        self.known: dict[str, Mapping[str, bytes] | None] = {}
+
+    def names(self, folder: Path) -> list[str]:
+        content = self._content(folder)
+        return DISK.names(folder) if content is None else sorted(content)
+
+    def read(self, path: Path, file: str) -> tuple[Document, list[Finding]]:
+        content = self._content(path.parent)
+        return DISK.read(path, file) if content is None else decode(content[path.name], file)
+
+    def _content(self, folder: Path) -> Mapping[str, bytes] | None:
+        place = os.path.relpath(folder.resolve(), self.root)
+        if place not in self.known:
+            self.known[place] = files_at(self.root, self.ref, place)
+        return self.known[place]
+
+
+def _settings_at(folder: Path, ref: str) -> Settings | None:
+    """The settings of a commit; None where they are what they are now."""
+    before = (files_at(folder, ref) or {}).get(SETTINGS_FILE, b"")
+    path = folder / SETTINGS_FILE
+    if before == (path.read_bytes() if path.exists() else b""):
+        return None
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / SETTINGS_FILE).write_bytes(before)
+        return read_settings(Path(place))
+
+
+def _variables(loaded: Loaded, old: Settings | None) -> dict[str, object]:
+    """The variables as they were then; those of a trusted settings file as they are now."""
+    now, name = dict(loaded.cluster.variables), loaded.cluster.name
+    if old is None or name not in old.clusters:
+        return now
+    own = read_settings(loaded.settings.folder).clusters
+    proposed = own[name].variables if name in own else {}
+    trusted = {key for key in now if key not in proposed or now[key] != proposed[key]}
+    then = old.clusters[name].variables
+    return now | {key: value for key, value in then.items() if key not in trusted}
+
+
+def _declared(loaded: Loaded, ref: str, settings: Settings | None) -> Desired:
+    """What the state files of a commit declare, with their mistakes. `settings`: of the commit,
+    where they were others."""
+    return load(
+        loaded.cluster.folder,
+        variables=_variables(loaded, settings),
+        places=loaded.cluster.places,
+        settings=loaded.settings,
+        release=loaded.desired.release,
+        files=_Commit(loaded.cluster.folder, ref),
+    )
 
 
 def default_ref(folder: Path, environment: Mapping[str, str]) -> str:
@@ -89,11 +137,12 @@ def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -
         )
     found = NOTHING
     if content:  # where there was no state folder yet there is nothing to compare with
-        old = _declared(loaded, content)
+        settings = _settings_at(loaded.settings.folder, ref)
+        old = _declared(loaded, ref, settings)
         if since:
             require_valid(old.findings)
         name = since or ref[:12]
-        weaker = _weaker(loaded, old, ref, name)
+        weaker = _weaker(loaded, old, settings, name)
         found = Earlier(frozenset(old.objects), name, _fresh(now, old.objects), weaker, old)
         if since or old.objects.keys() - now.keys():
             return found
@@ -108,18 +157,15 @@ def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -
     return found._replace(addresses=frozenset(memory.baseline), since="", fresh=fresh)
 
 
-def _weaker(loaded: Loaded, old: Desired, ref: str, name: str) -> tuple[Finding, ...]:
-    """How settings and waivers ask for less than at `ref`, which is shown as `name`."""
+def _weaker(
+    loaded: Loaded, old: Desired, settings: Settings | None, name: str
+) -> tuple[Finding, ...]:
+    """How settings and waivers ask for less than in the commit shown as `name`."""
     found = new_waivers(old.waivers, loaded.desired.waivers, name)
-    folder = loaded.settings.folder
-    before = (files_at(folder, ref) or {}).get(SETTINGS_FILE, b"")
-    path = folder / SETTINGS_FILE
-    if before == (path.read_bytes() if path.exists() else b""):
+    if settings is None:
         return tuple(found)
-    with tempfile.TemporaryDirectory() as place:
-        (Path(place) / SETTINGS_FILE).write_bytes(before)
-        policy = read_settings(Path(place)).policy
-    return (*weakened(policy, read_settings(folder).policy, name), *found)
+    now = read_settings(loaded.settings.folder).policy
+    return (*weakened(settings.policy, now, name), *found)
 
 
 def _fresh(now: Mapping[Address, Declared], old: Mapping[Address, Declared]) -> frozenset[Address]:

@@ -34,8 +34,9 @@ from reconciler.cli.output import (
 )
 from reconciler.cli.prompt import confirm
 from reconciler.cli.runner import execute
+from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import by_place, fingerprints, require_valid
-from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
+from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import (
     Blind,
@@ -120,7 +121,7 @@ def make_plan(
         cluster=place.name,
         actor=api.actor,
         now=now(),
-        source=commit_of(loaded.cluster.folder),
+        source=commit_of(loaded.cluster.folder, loaded.desired.included),
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
         changed_secrets=changed_secrets(
@@ -146,7 +147,8 @@ def make_plan(
 
 def files_of(loaded: Loaded) -> dict[str, str]:
     """The hashes of the files that a plan of this cluster comes from."""
-    return fingerprints(loaded.cluster.folder, loaded.settings.folder / SETTINGS_FILE)
+    settings = loaded.settings.folder / SETTINGS_FILE
+    return fingerprints(loaded.cluster.folder, loaded.desired.included, settings)
 
 
 def left_unfinished(folder: Path) -> bool:

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from reconciler.desired.directives import DIRECTIVES
-from reconciler.desired.settings.settings import SETTINGS_FILE
+from reconciler.desired.files import SETTINGS_FILE
+from reconciler.desired.includes import EACH, INCLUDE
 from reconciler.desired.settings.target import TargetTable
 from reconciler.kinds import all_kinds
 from reconciler.kinds.kind import Kind
@@ -19,6 +20,7 @@ from reconciler.model.trust import Trust
 from reconciler.pve.release import NEWEST, Release
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_VARIABLE = {"type": "string", "pattern": r"\$\{[^{}]+\}"}
 _REF = "#/$defs/{model}"
 
 
@@ -59,7 +61,48 @@ def schema(release: Release = NEWEST) -> dict[str, Any]:
     for name, model in DIRECTIVES.items():
         properties[name] = {"type": "array", "items": {"$ref": _ref(names[model])}}
     _with_privileges(definitions, release)
+    for definition in definitions.values():
+        _with_variables(definition)
+    properties[INCLUDE] = {
+        "type": "array",
+        "items": {"type": "string", "pattern": r"\.toml$"},
+        "description": "files that are read as well; paths count from this file",
+    }
+    properties[EACH] = {"type": "array", "items": {"$ref": _ref("Each")}}
+    definitions["Each"] = _each(properties)
     return _document("State files of pvectl", properties, definitions)
+
+
+def _each(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """A template: the tables of a state file, and a list under a name of its own."""
+    return {
+        "type": "object",
+        "description": "tables for each value of a list, which they use as ${name}",
+        "properties": dict(properties),
+        "additionalProperties": {
+            "anyOf": [{"type": "array"}, _VARIABLE],
+            "description": "the list of values or records",
+        },
+        "minProperties": 2,
+    }
+
+
+def _with_variables(definition: dict[str, Any]) -> None:
+    """Wherever not every string is accepted, `${name}` is."""
+    for name, one in definition.get("properties", {}).items():
+        definition["properties"][name] = _or_variable(one)
+
+
+def _or_variable(one: dict[str, Any]) -> dict[str, Any]:
+    if "items" in one:
+        one = {**one, "items": _or_variable(one["items"])}
+    about: dict[str, Any] = {k: one[k] for k in ("description", "default") if k in one}
+    rest = {key: value for key, value in one.items() if key not in about}
+    if rest == {"type": "string"} or "additionalProperties" in rest or not rest:
+        return one
+    if "anyOf" not in rest:
+        return {"anyOf": [rest, _VARIABLE], **about}
+    return {**one, "anyOf": [*rest["anyOf"], _VARIABLE]}
 
 
 def _with_rules(definition: dict[str, Any], model: type[BaseModel]) -> None:

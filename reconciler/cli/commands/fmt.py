@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,9 +11,10 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import load_cluster
 from reconciler.cli.output import result, write_file
-from reconciler.desired.loader import state_files
-from reconciler.desired.settings.settings import SETTINGS_FILE
+from reconciler.desired.files import SETTINGS_FILE, state_files
+from reconciler.desired.settings.settings import read_settings
 from reconciler.desired.toml.formatter import format_file
 from reconciler.errors import ExitStatus
 from reconciler.text.sanitize import clean
@@ -24,13 +27,27 @@ def fmt(
         bool, typer.Option("--check", help="Change nothing; exit 2 when a file would change.")
     ] = False,
 ) -> ExitStatus:
-    """Bring the state files into one layout; comments and order stay."""
-    settings = common.state / SETTINGS_FILE
-    files = [*state_files(common.state), *([settings] if settings.is_file() else [])]
-    formatted = {path: format_file(path) for path in files}
+    """Bring the state files into one layout, those that they include too; comments and order
+    stay."""
+    formatted = {path: format_file(path) for path in _files(common)}
     changed = [path for path, (before, after) in formatted.items() if after != before]
     for path in changed:
         result(clean(str(path)))
         if not check:
             write_file(path, formatted[path][1].decode())
     return ExitStatus.CHANGES if check and changed else ExitStatus.OK
+
+
+def _files(common: CommonOptions) -> list[Path]:
+    """The files in the state folder that belong to it or to one of its clusters."""
+    root = common.state
+    settings = root / SETTINGS_FILE
+    found = [*state_files(root), *([settings] if settings.is_file() else [])]
+    read = read_settings(root)
+    for cluster in read.select("all"):
+        if not cluster.reach.inside(cluster.folder) or not cluster.folder.is_dir():
+            continue
+        declared = load_cluster(cluster, read, strict=False).desired
+        found += state_files(cluster.folder)
+        found += [Path(os.path.normpath(cluster.folder / name)) for name in declared.included]
+    return list(dict.fromkeys(path for path in found if read.reach.inside(path)))

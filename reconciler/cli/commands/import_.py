@@ -13,9 +13,10 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, read_whole_cluster
 from reconciler.cli.output import check_formats, info, show
 from reconciler.desired.export import export, write_files
+from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.directory import leave_to_directory
-from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
+from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
 from reconciler.kinds.shared.directory import copied, synchronised

@@ -23,7 +23,8 @@ from reconciler.cli.commit import commit_of
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, here, load_cluster, now
 from reconciler.cli.output import check_formats, info, show, write_file
-from reconciler.desired.loader import require_valid, state_files
+from reconciler.desired.files import state_files
+from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
@@ -110,7 +111,7 @@ def _of_cluster(
         live = read_live(api, KINDS, dict.fromkeys((POOLS, "realm"), EVERYTHING))
     known = secret_ages(place.folder)
     table = live.table()
-    about = About(place.name, now(), actor, commit_of(cluster.folder) if desired else "")
+    about = About(place.name, now(), actor, _commit(cluster, desired))
     ages = {token: Age(moment, exact=True) for token, moment in known.items()}
     paths = real_paths(live.state, live.facts)
     judged = lint_all(desired or Desired(), live.state, table, paths, about.taken, complete=True)
@@ -125,12 +126,16 @@ def _desired(cluster: ClusterSettings, settings: Settings) -> Desired | None:
     return load_cluster(cluster, settings).desired
 
 
+def _commit(cluster: ClusterSettings, desired: Desired | None) -> str:
+    return commit_of(cluster.folder, desired.included) if desired else ""
+
+
 def _of_files(
     cluster: ClusterSettings, settings: Settings, earlier: Mapping[str, Any] | None
 ) -> Review:
     desired = load_cluster(cluster, settings).desired
     table = access_table(as_live(desired), desired.release)
-    about = About("", now(), source=commit_of(cluster.folder))
+    about = About("", now(), source=_commit(cluster, desired))
     judged = lint_all(desired, desired.state, table, (), about.taken, complete=False)
     beside = ReviewContext(desired, Facts(pve=desired.release), {}, earlier, *judged)
     ways = escalations(*with_any_members((table,)))
