@@ -93,14 +93,20 @@ def _settings_at(folder: Path, ref: str) -> Settings | None:
 
 def _variables(loaded: Loaded, old: Settings | None) -> dict[str, object]:
     """The variables as they were then; those of a trusted settings file as they are now."""
-    now, name = dict(loaded.cluster.variables), loaded.cluster.name
-    if old is None or name not in old.clusters:
+    now = dict(loaded.cluster.variables)
+    if old is None:
         return now
-    own = read_settings(loaded.settings.folder).clusters
-    proposed = own[name].variables if name in own else {}
+    proposed = _proposed(loaded.cluster.name, read_settings(loaded.settings.folder))
     trusted = {key for key in now if key not in proposed or now[key] != proposed[key]}
-    then = old.clusters[name].variables
+    then = _proposed(loaded.cluster.name, old)
     return now | {key: value for key, value in then.items() if key not in trusted}
+
+
+def _proposed(name: str, settings: Settings) -> Mapping[str, object]:
+    """The variables of a cluster; the only one may go by another name, as with --on sandbox:."""
+    clusters = settings.clusters
+    found = clusters.get(name) or (next(iter(clusters.values())) if len(clusters) == 1 else None)
+    return found.variables if found else {}
 
 
 def _declared(loaded: Loaded, ref: str, settings: Settings | None) -> Desired:

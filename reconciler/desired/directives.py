@@ -49,14 +49,14 @@ ObjectName = Annotated[str, AfterValidator(_one_object)]
 
 
 class RemovedTable(TomlTable):
-    """[[removed]]"""
+    """An object to delete, and what hangs on it."""
 
     address: ObjectName = Field(description="the object to delete, as in user.bob@pve")
     reason: str = Field(default="", description="why; for readers of the file")
 
 
 class MovedTable(TomlTable):
-    """[[moved]]"""
+    """An object that is called otherwise now."""
 
     old: ObjectName = Field(alias="from", description="the old address, as in group.admins")
     new: ObjectName = Field(alias="to", description="the new address; it must be declared")
@@ -64,7 +64,7 @@ class MovedTable(TomlTable):
 
 
 class WaiveTable(TomlTable):
-    """[[waive]]"""
+    """Warnings and notes that are accepted until a date."""
 
     code: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="the code of the warnings or notes")
     address: str = Field(default="*", description="a glob over the addresses of its findings")
@@ -73,7 +73,7 @@ class WaiveTable(TomlTable):
 
 
 class NoBackupTable(TomlTable):
-    """[[no_backup]]"""
+    """Guests that need no backup."""
 
     guests: list[GuestId] = Field(default=[], description="guests that no job has to save, by id")
     pools: list[str] = Field(default=[], description="or all guests of these pools")

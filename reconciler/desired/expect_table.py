@@ -55,7 +55,7 @@ Privileges = list[Privilege]
 
 
 class ExpectTable(TomlTable):
-    """[[expect]]"""
+    """A test of privileges, or of a call of the API."""
 
     who: Principals = Field(
         min_length=1, description="user@realm, user@realm!token, group:NAME, a glob, or *"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -21,6 +22,11 @@ from reconciler.model.address import Address
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.spec import Spec, State
 from reconciler.pve.release import NEWEST, Release
+
+SCHEMA_FOLDER = ".schema"
+"""Beside the state files: their JSON Schemas, for editors."""
+
+_HEAD = f"#:schema ./{SCHEMA_FOLDER}/state.json\n".encode()
 
 
 class Exported(NamedTuple):
@@ -74,29 +80,31 @@ def export(state: State, release: Release = NEWEST) -> Exported:
     )
 
 
-def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
+def write_files(files: Mapping[str, str], folder: Path, *, add: bool = False) -> list[Path]:
     """Write the files into `folder`, made if it is missing; returns their paths.
 
-    A file that holds nothing but comments keeps them above what is written. Raises UsageError,
-    before anything is written, when another one exists already, and when one cannot be written:
-    then those that were made are gone again.
+    A file that holds nothing but comments keeps them above what is written; a new one begins with
+    the line that leads an editor to the schema. With `add` any file keeps what it holds. Raises
+    UsageError, before anything is written, when another one exists already or what is to be added
+    does not fit, and when one cannot be written: then those that were made are gone again.
     """
     paths = {folder / name: text for name, text in files.items()}
     there = [path for path in sorted(paths) if path.exists()]
     full = [path.name for path in there if not _only_comments(path)]
-    if full:
+    if full and not add:
         raise UsageError(
             f"{folder} holds {', '.join(full)} already",
             hint="name another folder with --out, or move these files away",
         )
     folder.mkdir(parents=True, exist_ok=True)
     kept = {path: path.read_bytes() for path in there}
+    for path in there:
+        _require_room(path, kept[path], paths[path])
     made: list[Path] = []
     try:
         for path, text in paths.items():
-            old = kept.get(path, b"")
             made.append(path)
-            atomic_write(path, old + b"\n" * bool(old) + text.encode())
+            atomic_write(path, _joined(kept.get(path, _HEAD), text))
     except OSError as error:
         for one in made:
             with suppress(OSError):
@@ -106,6 +114,23 @@ def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
             hint="make room there, or name another folder with --out",
         ) from None
     return made
+
+
+def _joined(old: bytes, text: str) -> bytes:
+    """The tables below what the file holds; that stays as it is."""
+    newline = b"\n" if old and not old.endswith(b"\n") else b""
+    return old + newline + b"\n" + text.encode()
+
+
+def _require_room(path: Path, old: bytes, text: str) -> None:
+    """Raises UsageError where the tables do not go below what the file holds."""
+    try:
+        tomllib.loads(_joined(old, text).decode())
+    except ValueError:
+        raise UsageError(
+            f"nothing can be added to {path}",
+            hint="write `[group.NAME]` instead of `group = { NAME = {} }` there, or use --out",
+        ) from None
 
 
 def _only_comments(path: Path) -> bool:

@@ -84,8 +84,8 @@ class Includes:
         pattern = within[-1].parent / name
         problem = _problem(name)
         found = [] if problem else matching(pattern, self.files)
-        own = {self.folder.resolve() / SETTINGS_FILE: "holds the settings"}
-        own |= dict.fromkeys(self._own(), "is read as a state file already")
+        own = dict.fromkeys(self._own(), "is read as a state file already")
+        own[self.folder.resolve() / SETTINGS_FILE] = "holds the settings"
         paths = [path.resolve() for path in found]
         if problem:
             self._wrong(document, place, *problem)

@@ -59,7 +59,7 @@ def load(
     expansion = expand(folder, settings=settings, files=files)
     for document in expansion.documents(variables, places):
         work.document(document)
-    work.findings += expansion.findings
+    work.findings = [*expansion.findings, *_not_following(work.findings, expansion.findings)]
     return work.finish(folder, settings, tuple(expansion.includes.labels))
 
 
@@ -262,7 +262,7 @@ class _Load:
             findings += out_of_reach(desired.objects, settings.reach, folder)
             desired, refused = without_waivers(desired, settings.trust)
             findings += refused
-        return replace(desired, findings=by_place(_of_all_values(_once(findings))))
+        return replace(desired, findings=by_place(_of_all_values(findings)))
 
 
 def _meant(kind: Kind[Any], name: str, parent: str) -> Address:
@@ -270,13 +270,10 @@ def _meant(kind: Kind[Any], name: str, parent: str) -> Address:
     return Address(kind.name, f"{parent}!{name}" if kind.name == "token" else name)
 
 
-def _once(findings: Sequence[Finding]) -> Iterable[Finding]:
-    """Without what follows from an unknown variable at the same place."""
-    unknown = {one.source for one in findings if one.code == "UNKNOWN_VARIABLE"}
-    for one in findings:
-        follows = one.severity is Severity.ERROR and one.source in unknown
-        if one.code == "UNKNOWN_VARIABLE" or not follows:
-            yield one
+def _not_following(findings: Iterable[Finding], first: Iterable[Finding]) -> list[Finding]:
+    """Without the errors at a place where, `first`, a variable could not be filled in."""
+    wrong = {one.source for one in first}
+    return [f for f in findings if f.severity is not Severity.ERROR or f.source not in wrong]
 
 
 def _of_all_values(findings: Iterable[Finding]) -> Iterable[Finding]:

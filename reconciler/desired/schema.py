@@ -11,8 +11,9 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from reconciler.desired.directives import DIRECTIVES
 from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.includes import EACH, INCLUDE
+from reconciler.desired.option_schema import add_options
 from reconciler.desired.settings.target import TargetTable
-from reconciler.kinds import all_kinds
+from reconciler.kinds import all_kinds, summary
 from reconciler.kinds.kind import Kind
 from reconciler.kinds.shared.ungiven import Rule, rules
 from reconciler.model.policy import Policy
@@ -21,6 +22,7 @@ from reconciler.pve.release import NEWEST, Release
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _VARIABLE = {"type": "string", "pattern": r"\$\{[^{}]+\}"}
+_TEMPLATE = "InTemplate"
 _REF = "#/$defs/{model}"
 
 
@@ -48,8 +50,11 @@ def schema(release: Release = NEWEST) -> dict[str, Any]:
     kinds = all_kinds()
     models: list[type[BaseModel]] = [kind.toml.table for kind in kinds.values()]
     definitions, names = _definitions([*models, *DIRECTIVES.values()])
-    for model in models:
-        _with_rules(definitions[names[model]], model)
+    for kind in kinds.values():
+        definition = definitions[names[kind.toml.table]]
+        if kind.spec.option_table:
+            add_options(definition, kind.name, kind.spec.option_table)
+        _with_rules(definition, kind.toml.table)
     properties: dict[str, Any] = {}
     for kind in kinds.values():
         for inner in kinds.values():
@@ -59,16 +64,26 @@ def schema(release: Release = NEWEST) -> dict[str, Any]:
         if not kind.toml.place.inside:
             properties[kind.toml.place.key] = _place(kind, names)
     for name, model in DIRECTIVES.items():
-        properties[name] = {"type": "array", "items": {"$ref": _ref(names[model])}}
+        properties[name] = {
+            "type": "array",
+            "items": {"$ref": _ref(names[model])},
+            "description": model.__doc__,
+        }
     _with_privileges(definitions, release)
+    definitions |= _in_templates(definitions)
     for definition in definitions.values():
-        _with_variables(definition)
+        for name, one in definition.get("properties", {}).items():
+            definition["properties"][name] = _or_variable(one)
     properties[INCLUDE] = {
         "type": "array",
         "items": {"type": "string", "pattern": r"\.toml$"},
         "description": "files that are read as well; paths count from this file",
     }
-    properties[EACH] = {"type": "array", "items": {"$ref": _ref("Each")}}
+    properties[EACH] = {
+        "type": "array",
+        "items": {"$ref": _ref("Each")},
+        "description": "templates: tables that are declared for each value of a list",
+    }
     definitions["Each"] = _each(properties)
     return _document("State files of pvectl", properties, definitions)
 
@@ -78,7 +93,10 @@ def _each(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "description": "tables for each value of a list, which they use as ${name}",
-        "properties": dict(properties),
+        "properties": {
+            name: one if name in {EACH, INCLUDE} else _renamed(one)
+            for name, one in properties.items()
+        },
         "additionalProperties": {
             "anyOf": [{"type": "array"}, _VARIABLE],
             "description": "the list of values or records",
@@ -87,28 +105,51 @@ def _each(properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _with_variables(definition: dict[str, Any]) -> None:
-    """Wherever not every string is accepted, `${name}` is."""
-    for name, one in definition.get("properties", {}).items():
-        definition["properties"][name] = _or_variable(one)
+def _in_templates(definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """The definitions once more, with `${name}` wherever one of some strings is meant. Editors
+    tell the alternatives of a value that is outside of templates more plainly without it."""
+    return {f"{name}{_TEMPLATE}": _with_variables(one) for name, one in definitions.items()}
+
+
+def _with_variables(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_with_variables(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _with_variables(value) for key, value in _renamed_here(node).items()}
+    if node.get("type") == "string" and node.keys() & {"enum", "pattern", "format"}:
+        about = {key: node.pop(key) for key in ("description", "default") if key in node}
+        return {"anyOf": [node, _VARIABLE], **about}
+    return node
+
+
+def _renamed_here(node: dict[str, Any]) -> dict[str, Any]:
+    reference = node.get("$ref")
+    return {**node, "$ref": f"{reference}{_TEMPLATE}"} if isinstance(reference, str) else node
+
+
+def _renamed(node: Any) -> Any:
+    """The same with references to what templates may hold."""
+    if isinstance(node, list):
+        return [_renamed(one) for one in node]
+    if isinstance(node, dict):
+        return {key: _renamed(value) for key, value in _renamed_here(node).items()}
+    return node
 
 
 def _or_variable(one: dict[str, Any]) -> dict[str, Any]:
+    """`${name}` instead of a list, number or boolean."""
     if "items" in one:
         one = {**one, "items": _or_variable(one["items"])}
-    about: dict[str, Any] = {k: one[k] for k in ("description", "default") if k in one}
-    rest = {key: value for key, value in one.items() if key not in about}
-    if rest == {"type": "string"} or "additionalProperties" in rest or not rest:
-        return one
-    if "anyOf" not in rest:
-        return {"anyOf": [rest, _VARIABLE], **about}
-    return {**one, "anyOf": [*rest["anyOf"], _VARIABLE]}
+    if one.get("type") in {"array", "integer", "number", "boolean"} and "enum" not in one:
+        return {**one, "type": [one["type"], "string"], "pattern": _VARIABLE["pattern"]}
+    return one
 
 
 def _with_rules(definition: dict[str, Any], model: type[BaseModel]) -> None:
     """What becomes of a key that is not given, in its description."""
     for key, one in rules(model).items():
-        if one.rule is not Rule.REQUIRED:
+        if one.rule not in (Rule.REQUIRED, Rule.FILE):
             described = definition["properties"][key]
             text = described.get("description", "")
             described["description"] = f"{text}; not given: {one.rule}".removeprefix("; ")
@@ -140,8 +181,14 @@ def settings_schema() -> dict[str, Any]:
     limits = definitions["Limits"]["properties"]["delete"]
     limits["anyOf"] = [{"type": "integer", "minimum": 0}, {"$ref": limits.pop("$ref")}]
     properties = {
-        "target": {"anyOf": [target, several]},
-        "trust": {"$ref": _ref(names[Trust])},
+        "target": {
+            "anyOf": [target, several],
+            "description": "the cluster, or several by name: [target.NAME]",
+        },
+        "trust": {
+            "$ref": _ref(names[Trust]),
+            "description": "what state files may reach outside; in a file of --settings only",
+        },
         **policy["properties"],
     }
     return _document(SETTINGS_FILE, properties, definitions)
@@ -161,9 +208,10 @@ def _definitions(
 
 def _place(kind: Kind[Any], names: Mapping[type[BaseModel], str]) -> dict[str, Any]:
     table = {"$ref": _ref(names[kind.toml.table])}
+    described = {"description": summary(kind)}
     if kind.toml.place.array:
-        return {"type": "array", "items": table}
-    return {"type": "object", "additionalProperties": table}
+        return {"type": "array", "items": table, **described}
+    return {"type": "object", "additionalProperties": table, **described}
 
 
 def _ref(name: str) -> str:

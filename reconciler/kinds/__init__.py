@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from graphlib import TopologicalSorter
@@ -44,6 +45,11 @@ def all_kinds() -> Mapping[str, Kind[Any]]:
 def rank(name: str) -> int:
     """Position of a kind in creation order; deletion runs in reverse."""
     return list(all_kinds()).index(name)
+
+
+def summary(kind: Kind[Any]) -> str:
+    """What its objects are, in a line: that of its module."""
+    return (sys.modules[kind.reads.parse.__module__].__doc__ or "").splitlines()[0]
 
 
 def kind_of(address: Address) -> Kind[Any]:

@@ -66,7 +66,9 @@ class RealmSyncTable(TomlTable):
         default="both", description="what it copies"
     )
     enabled: Annotated[bool, DEFAULT] = Field(default=True, description="false: it never runs")
-    comment: Annotated[Text, AfterValidator(without_line_feed), Field(max_length=512), LEFT] = ""
+    comment: Annotated[Text, AfterValidator(without_line_feed), Field(max_length=512), LEFT] = (
+        Field(default="", description="free text")
+    )
     enable_new: Annotated[bool | None, WATCHED] = Field(
         default=None, description="enable new users at once; default: as the realm says"
     )

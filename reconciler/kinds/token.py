@@ -71,7 +71,7 @@ class TokenTable(TomlTable):
     expires: Annotated[Expiry, WATCHED] = Field(
         default=0, description="date from which the token is refused"
     )
-    comment: Annotated[Text, LEFT] = ""
+    comment: Annotated[Text, LEFT] = Field(default="", description="free text")
     secret_to: Annotated[SecretSink | None, FILE] = Field(
         default=None, description="where to store the secret of a new token"
     )

@@ -47,10 +47,22 @@ class TomlTable(BaseModel):
 class Manage(TomlTable):
     """How one kind is managed; `include` and `exclude` are globs over ids."""
 
-    mode: Mode = Field(default=Mode.OWNED, strict=False)
-    include: tuple[str, ...] = Field(default=("*",), strict=False)
-    exclude: tuple[str, ...] = Field(default=(), strict=False)
-    unspecified: Unspecified = Field(default=Unspecified.KEEP, strict=False)
+    mode: Mode = Field(
+        default=Mode.OWNED,
+        strict=False,
+        description="what happens to objects that no file declares",
+    )
+    include: tuple[str, ...] = Field(
+        default=("*",), strict=False, description="globs over the names that are managed"
+    )
+    exclude: tuple[str, ...] = Field(
+        default=(), strict=False, description="globs over the names that are left alone"
+    )
+    unspecified: Unspecified = Field(
+        default=Unspecified.KEEP,
+        strict=False,
+        description="what happens to keys that are not given",
+    )
 
     def covers(self, address: Address) -> bool:
         """Whether the id of `address` is inside the managed scope."""
@@ -65,17 +77,23 @@ class Manage(TomlTable):
 class Limit(TomlTable):
     """At most `count` objects, and at most `percent` of those that are there."""
 
-    count: int | None = Field(default=None, ge=0)
-    percent: int | None = Field(default=None, ge=0, le=100)
+    count: int | None = Field(default=None, ge=0, description="objects of a kind")
+    percent: int | None = Field(
+        default=None, ge=0, le=100, description="percent of the objects of a kind"
+    )
 
 
 class Limits(TomlTable):
     """How much one plan may change. Deletes are limited per kind; `total` counts every change;
     `archives` the backups kept today that its retention would remove."""
 
-    delete: Limit = Limit()
-    total: int | None = Field(default=None, ge=0)
-    archives: int = Field(default=0, ge=0)
+    delete: Limit = Field(default=Limit(), description="how many objects a plan may delete")
+    total: int | None = Field(
+        default=None, ge=0, description="how many changes a plan may make in all"
+    )
+    archives: int = Field(
+        default=0, ge=0, description="how many archives, kept today, its retention may remove"
+    )
 
     @field_validator("delete", mode="before")
     @classmethod
@@ -86,8 +104,14 @@ class Limits(TomlTable):
 class Protected(TomlTable):
     """Globs over addresses."""
 
-    never_delete: tuple[str, ...] = Field(default=("user.root@pam",), strict=False)
-    never_change: tuple[str, ...] = Field(default=(), strict=False)
+    never_delete: tuple[str, ...] = Field(
+        default=("user.root@pam",),
+        strict=False,
+        description="globs over addresses that no plan deletes",
+    )
+    never_change: tuple[str, ...] = Field(
+        default=(), strict=False, description="globs over addresses that no plan changes"
+    )
 
 
 class Lockout(TomlTable):
@@ -99,10 +123,18 @@ class Lockout(TomlTable):
     """
 
     keep_self: tuple[str, ...] = Field(
-        default=("Permissions.Modify on /access", "Sys.Modify on /access"), strict=False
+        default=("Permissions.Modify on /access", "Sys.Modify on /access"),
+        strict=False,
+        description="PRIVILEGE on PATH that the acting token keeps",
     )
-    break_glass: tuple[str, ...] = Field(default=("root@pam",), strict=False)
-    administrators: int = Field(default=1, ge=0)
+    break_glass: tuple[str, ...] = Field(
+        default=("root@pam",),
+        strict=False,
+        description="principals that stay enabled and keep all that they have",
+    )
+    administrators: int = Field(
+        default=1, ge=0, description="enabled principals with every privilege on /, at least"
+    )
 
 
 class Alarm(TomlTable):
@@ -111,26 +143,30 @@ class Alarm(TomlTable):
     What has expired is reported until it is extended or removed.
     """
 
-    logins: int = Field(default=14, ge=0)
-    tokens: int = Field(default=14, ge=0)
-    waivers: int = Field(default=14, ge=0)
+    logins: int = Field(default=14, ge=0, description="days before a user expires")
+    tokens: int = Field(default=14, ge=0, description="days before a token expires")
+    waivers: int = Field(default=14, ge=0, description="days before a [[waive]] expires")
 
 
 class Lint(TomlTable):
     """`fail`: codes of findings with which `drift` ends with exit status 4."""
 
-    fail: tuple[str, ...] = Field(default=(), strict=False)
+    fail: tuple[str, ...] = Field(
+        default=(), strict=False, description="codes with which `drift` ends with exit status 4"
+    )
 
 
 class Policy(TomlTable):
     """All of it, with careful defaults."""
 
-    manage: dict[str, Manage] = Field(default_factory=dict)
-    limits: Limits = Limits()
-    protected: Protected = Protected()
-    lockout: Lockout = Lockout()
-    alarm: Alarm = Alarm()
-    lint: Lint = Lint()
+    manage: dict[str, Manage] = Field(
+        default_factory=dict, description="per kind: what happens to what no file declares"
+    )
+    limits: Limits = Field(default=Limits(), description="how much one plan may change")
+    protected: Protected = Field(default=Protected(), description="what no plan touches")
+    lockout: Lockout = Field(default=Lockout(), description="who keeps which access")
+    alarm: Alarm = Field(default=Alarm(), description="when `drift` tells that something ends")
+    lint: Lint = Field(default=Lint(), description="which findings fail `drift`")
 
     def managed(self, kind: str) -> Manage:
         """How `kind` is managed; `owned` where nothing is said."""

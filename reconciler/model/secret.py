@@ -64,9 +64,11 @@ class SecretRef(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    env: Place = None
-    file: Place = None
-    command: Program = None
+    env: Place = Field(default=None, description="name of an environment variable")
+    file: Place = Field(default=None, description="a path; it counts from the state folder")
+    command: Program = Field(
+        default=None, description="program and arguments that print the secret; not for plans"
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -92,11 +94,17 @@ class SecretSink(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    file: Place = None
-    command: Program = None
-    env_file: Place = None
-    variable: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    keyring: Place = None
+    file: Place = Field(default=None, description="a path; the file gets mode 0600")
+    command: Program = Field(
+        default=None, description="program and arguments; it gets the secret on standard input"
+    )
+    env_file: Place = Field(default=None, description="a file with lines NAME=VALUE")
+    variable: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="the line of `env_file` that holds the secret",
+    )
+    keyring: Place = Field(default=None, description="an entry of the system's keyring")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,6 +14,11 @@ _NARROWEST = 24
 """Minimum width of a text, however far it is indented."""
 
 
+_COMMAND = re.compile(r"`pvectl [^`]*`")
+_GLUE = "\x00"
+"""In the place of a blank at which no line ends; no clean text holds it."""
+
+
 class Cut(NamedTuple):
     """A part of a line: `label` and `text` for the first part, padding and text for the others."""
 
@@ -21,12 +27,14 @@ class Cut(NamedTuple):
 
 
 def cut(line: TextLine, width: int) -> Iterator[Cut]:
-    """Wrap label and text to `width` columns; long words are not broken."""
+    """Wrap label and text to `width` columns; long words and commands are not broken."""
     text, label = clean(line.text), clean(line.label)
     room = max(width - len(label), _NARROWEST)
     parts = [text]
     if len(text) > room and not line.whole:
-        parts = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+        glued = _COMMAND.sub(lambda found: found[0].replace(" ", _GLUE), text)
+        cuts = textwrap.wrap(glued, room, break_long_words=False, break_on_hyphens=False)
+        parts = [part.replace(_GLUE, " ") for part in cuts] or [""]
     for part in parts:
         yield Cut(label, part)
         label = " " * len(label)

@@ -77,7 +77,7 @@ def test_import_leaves_them_to_the_directory(company: Company, tmp_path: Path) -
     company.edit(*SYNCED)
     imported = company.run("import", "--out", tmp_path / "imported")
     assert imported.status == ExitStatus.OK, imported
-    files = {path.name: path.read_text() for path in (tmp_path / "imported").iterdir()}
+    files = {path.name: path.read_text() for path in (tmp_path / "imported").glob("*.toml")}
     text = "".join(text for name, text in files.items() if name != "pvectl.toml")
     assert "carol@corp" not in text
     assert "[group.operators-corp]" not in text

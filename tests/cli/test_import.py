@@ -13,13 +13,15 @@ def test_a_first_folder_is_made_once(site: Site, tmp_path: Path) -> None:
     made = site.run("init", "--state", "first", "--endpoint", site.cluster.url)
     assert made.status == ExitStatus.OK
     folder = tmp_path / "first"
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = {path.name: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
     assert {"pvectl.toml", "access.toml"} <= before.keys()
     assert site.run("validate", "--state", "first").status == ExitStatus.OK
     assert site.run("fmt", "--check", "--state", "first").status == ExitStatus.OK
     again = site.run("init", "--state", "first")
     assert again.status == ExitStatus.USAGE
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert {
+        path.name: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()
+    } == before
 
 
 def test_what_is_imported_plans_to_no_change(site: Site, tmp_path: Path) -> None:
@@ -35,7 +37,9 @@ def test_what_is_imported_plans_to_no_change(site: Site, tmp_path: Path) -> None
     assert plan.status == ExitStatus.OK, plan
     assert "felhom-ctl@pve!ctl" in (folder / "access.toml").read_text()
     secret = (site.state / "secrets" / "felhom-ctl").read_text().strip()
-    assert not [path for path in folder.iterdir() if secret in path.read_text()]
+    assert not [
+        path for path in folder.rglob("*.*") if path.is_file() and secret in path.read_text()
+    ]
 
 
 def test_an_import_overwrites_nothing(site: Site, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from reconciler.errors import ExitStatus
 from reconciler.kinds import all_kinds
-from tests.support.command import pvectl
+from tests.support.command import copy_fixture, pvectl
 
 LOOSE = """\
 # who may what
@@ -81,6 +84,39 @@ def test_the_schema_takes_what_is_right_and_nothing_else(
     checker = Draft202012Validator(schema)
     assert [error.message for error in checker.iter_errors(tomllib.loads(good))] == []
     assert list(checker.iter_errors(tomllib.loads(bad)))
+
+
+def test_an_editor_finds_the_schemas_beside_the_files(tmp_path: Path) -> None:
+    """Taplo is the engine of Even Better TOML, and of the TOML support of Helix and Neovim."""
+    copy_fixture("team", tmp_path / "pve")
+    for words in (("init", "--endpoint", "sandbox:pve"), ("import",), ("fmt", "--check")):
+        assert pvectl(*words, cwd=tmp_path).status == ExitStatus.OK
+    state = tmp_path / "state"
+    assert lint(state) == (0, "")
+    roles = (state / "roles.toml").read_text()
+    (state / "roles.toml").write_text(roles.replace('"VM.Audit"', '"VM.Monitor"'))
+    status, said = lint(state)
+    assert status != 0
+    assert '"VM.Monitor" is not one of' in said
+    written = [path.read_text() for path in sorted((state / ".schema").iterdir())]
+    out = tmp_path / "again"
+    assert pvectl("schema", "--out", out, cwd=tmp_path).status == ExitStatus.OK
+    assert [path.read_text() for path in sorted(out.iterdir())] == written
+
+
+def lint(folder: Path) -> tuple[int, str]:
+    """Exit status of taplo, and the errors that it finds."""
+    taplo = Path(sys.executable).parent / "taplo"
+    files = sorted(map(str, folder.glob("*.toml")))
+    ended = subprocess.run(
+        [taplo, "lint", "--colors", "never", *files],
+        cwd=folder,
+        env={"RUST_LOG": "warn", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ended.returncode, ended.stdout + ended.stderr.replace("\n", " ").strip()
 
 
 def test_kinds_lists_every_kind_with_its_keys(tmp_path: Path) -> None:

@@ -67,11 +67,29 @@ def test_a_file_is_formatted_and_fits_the_schema(file: Path) -> None:
         ('[user."a@pve".token.t1]\nprivsep = "no"', "user.a@pve.token.t1.privsep"),
         ("[acl]\nroles = []", "acl"),
         ("[rol.R]", ""),
+        ('[backup.b]\nschedule = "1:00"\nmode = "snapshoot"', "backup.b.mode"),
+        ('[backup.b]\nschedule = "1:00"\ncompress = "zip"', "backup.b.compress"),
+        ('[backup.b]\nschedule = "1:00"\nionice = 9', "backup.b.ionice"),
+        ('[storage.s]\ncontent = ["image"]', "storage.s.content"),
+        ("[storage.s]\nbwlimit = { clones = 1 }", "storage.s.bwlimit"),
+        ('[realm.r]\nmode = "tls"', "realm.r.mode"),
     ],
 )
 def test_the_schema_refuses_what_is_wrong(text: str, path: str) -> None:
     errors = Draft202012Validator(schema()).iter_errors(tomllib.loads(text))
     assert path in [".".join(map(str, error.absolute_path)) for error in errors]
+
+
+@pytest.mark.parametrize("wanted", [schema(), settings_schema()], ids=["state", "settings"])
+def test_every_property_is_described(wanted: dict[str, Any]) -> None:
+    tables = {"": wanted, **wanted["$defs"]}
+    rows = [
+        (f"{name}.{key}", one)
+        for name, table in tables.items()
+        for key, one in table.get("properties", {}).items()
+    ]
+    assert len(rows) > 30
+    assert [name for name, one in rows if not one.get("description")] == []
 
 
 def plan(name: str, folder: str, cassette_api: Callable[[str], Api]) -> list[str]:

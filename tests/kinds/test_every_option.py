@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from reconciler.desired.schema import schema
+from reconciler.kinds import all_kinds
 from reconciler.model.api import Api
-from reconciler.pve.backup_options import VZDUMP_OPTIONS
+from reconciler.pve.backup_options import JOB_OPTIONS, VZDUMP_OPTIONS
+from reconciler.pve.option_descriptions import option_descriptions
 from reconciler.pve.realm_options import REALM_OPTIONS, REALM_TYPES
-from reconciler.pve.schema import Param
+from reconciler.pve.schema import Param, ParameterTable, secret_names
 from reconciler.pve.sections import SectionType
 from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_TYPES
 from reconciler.sandbox.http.direct import SandboxApi
@@ -60,6 +64,28 @@ def values(name: str, param: Param) -> list[Any]:
     if param.type == "integer":
         return [(param.minimum or 0) + 3, (param.minimum or 0) + 4]
     return BY_FORMAT.get(param.format, ["first", "second"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"),
+    [("storage", STORAGE_OPTIONS), ("realm", REALM_OPTIONS), ("backup", JOB_OPTIONS)],
+)
+def test_the_schema_takes_every_value_and_describes_every_option(
+    kind: str, table: ParameterTable
+) -> None:
+    assert sorted(option_descriptions(kind)) == sorted(table)
+    checker = Draft202012Validator(schema())
+    secrets, fields = secret_names(table), set(all_kinds()[kind].toml.table.model_fields)
+    for option, param in table.items():
+        name = option.replace("-", "_")
+        if option in secrets or name not in fields - {"exclude"}:
+            continue
+        for value in (*values(option, param), "${variable}"):
+            if value == "${variable}" and not (param.type == "string" and param.enum):
+                continue
+            row = {name: value} | ({"schedule": "1:00"} if kind == "backup" else {})
+            errors = [error.message for error in checker.iter_errors({kind: {"x1": row}})]
+            assert errors == [], (option, value)
 
 
 @pytest.fixture

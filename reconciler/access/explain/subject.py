@@ -27,20 +27,24 @@ def of_principal(table: AccessTable, who: str, now: int = 0) -> Subject:
     user = owner or who
     groups = index_of(table).groups_of.get(user, ())
     entries = list(_entries(table, {(TOKEN if owner else USER, who)}))
-    through = [] if owner else list(_entries(table, {(GROUP, group) for group in groups}))
+    through = list(_entries(table, {(GROUP, group) for group in groups}))
     tokens = sorted(token for token in table.tokens if owner_of(token) == who)
     state = login(table, who, now)
     kind = f"token of {owner}" if owner else "user"
     record = table.tokens.get(who)
     if owner and record is not None:
-        kind += ", with privilege separation" if record.privsep else ", which is its user"
+        kind += (
+            f", with privilege separation: it has what both {owner} and it are granted"
+            if record.privsep
+            else f", without privilege separation: it has all that {owner} has"
+        )
     return Subject(
         f"{who}: {kind}; {'can log in' if state is Login.ACTIVE else state}",
         (
             ("groups", ", ".join(groups) or "none"),
             ("own", _granted(entries) or "no entries"),
-            ("by groups", _granted(through, of_groups=True)),
             ("by its user", _granted(_entries(table, {(USER, user)})) if owner else ""),
+            ("by groups", _granted(through, of_groups=True)),
             ("tokens", ", ".join(tokens)),
         ),
     )

@@ -13,13 +13,16 @@ from pydantic import ValidationError
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.editor_schema import write_beside
 from reconciler.cli.output import info, write_file
 from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.validation import problem_words
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.model.target import SANDBOX, Target
 
-SETTINGS = """# Where the cluster is and what pvectl may do. All settings: docs/settings.md
+SETTINGS = """#:schema ./.schema/settings.json
+
+# Where the cluster is and what pvectl may do. All settings: docs/settings.md
 
 [target]
 endpoint = "{endpoint}"
@@ -44,7 +47,9 @@ TRUST = """# ca_file = "pve-root-ca.pem"   # a copy of /etc/pve/pve-root-ca.pem,
 USUAL = "automation@pve!pvectl"
 
 
-FIRST = """# The declared objects: pvectl does not manage any others.
+FIRST = """#:schema ./.schema/state.json
+
+# The declared objects: pvectl does not manage any others.
 
 # [role.GuestBackup]
 # privileges = ["VM.Audit", "VM.Backup", "Datastore.AllocateSpace", "Datastore.Audit"]
@@ -110,6 +115,7 @@ def init(
     settings = _settings(target, ca_file, folder)
     write_file(folder / SETTINGS_FILE, settings)
     write_file(folder / "access.toml", FIRST)
+    write_beside(folder)
     write_file(folder / ".gitignore", "secrets/\n.env\n*.env\n")
     info(common, f"created {folder}/{SETTINGS_FILE} and {folder}/access.toml")
     if target.token_id and target.sandbox_folder is None:

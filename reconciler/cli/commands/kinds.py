@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 
 from reconciler.cli.app import app
@@ -10,7 +9,7 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import result, width
 from reconciler.errors import ExitStatus
-from reconciler.kinds import all_kinds
+from reconciler.kinds import all_kinds, summary
 from reconciler.kinds.shared.ungiven import Rule, by_rule
 
 _WORDS = {
@@ -31,9 +30,8 @@ def kinds(common: CommonOptions) -> ExitStatus:
         place = kind.toml.place
         outer = f"{place.inside}.NAME." if place.inside else ""
         table = f"[[{place.key}]]" if place.array else f"[{outer}{place.key}.NAME]"
-        summary = (sys.modules[kind.reads.parse.__module__].__doc__ or "").splitlines()[0]
         result(f"{name:<11} {table}")
-        result(_indented(summary))
+        result(_indented(summary(kind)))
         for rule, keys in by_rule(kind.toml.table).items():
             result(_indented(f"{_WORDS[rule]}: {', '.join(keys)}", 6))
         result("")

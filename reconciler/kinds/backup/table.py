@@ -98,7 +98,9 @@ class _BackupTable(TomlTable):
     instead = _INSTEAD
     schedule: Schedule = Field(description="when it runs, such as 'mon..fri 02:30'")
     enabled: Annotated[bool, DEFAULT] = Field(default=True, description="false: it never runs")
-    comment: Annotated[Text, Field(max_length=512), LEFT] = ""
+    comment: Annotated[Text, Field(max_length=512), LEFT] = Field(
+        default="", description="free text"
+    )
     guests: Annotated[list[GuestId], DEFAULT] = Field(
         default=[], description="the guests to back up, by ID"
     )

@@ -181,12 +181,22 @@ class KeepTable(TomlTable):
     """Retention of backups, as in `keep = { last = 3, weekly = 2 }`."""
 
     all: bool | None = Field(default=None, description="keep every backup; excludes the others")
-    last: int | None = Field(default=None, ge=0)
-    hourly: int | None = Field(default=None, ge=0)
-    daily: int | None = Field(default=None, ge=0)
-    weekly: int | None = Field(default=None, ge=0)
-    monthly: int | None = Field(default=None, ge=0)
-    yearly: int | None = Field(default=None, ge=0)
+    last: int | None = Field(default=None, ge=0, description="the newest N archives")
+    hourly: int | None = Field(
+        default=None, ge=0, description="the newest archive of each of the last N hours with one"
+    )
+    daily: int | None = Field(
+        default=None, ge=0, description="the newest archive of each of the last N days with one"
+    )
+    weekly: int | None = Field(
+        default=None, ge=0, description="the newest archive of each of the last N weeks with one"
+    )
+    monthly: int | None = Field(
+        default=None, ge=0, description="the newest archive of each of the last N months with one"
+    )
+    yearly: int | None = Field(
+        default=None, ge=0, description="the newest archive of each of the last N years with one"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> KeepTable:

@@ -73,10 +73,18 @@ class UserTable(TomlTable):
     expires: Annotated[Expiry, WATCHED] = Field(
         default=0, description="date from which the account is refused"
     )
-    firstname: Annotated[Text, Field(max_length=1024), LEFT] = ""
-    lastname: Annotated[Text, Field(max_length=1024), LEFT] = ""
-    email: Annotated[Text, Field(max_length=254), AfterValidator(_email), LEFT] = ""
-    comment: Annotated[Text, Field(max_length=2048), LEFT] = ""
+    firstname: Annotated[Text, Field(max_length=1024), LEFT] = Field(
+        default="", description="first name"
+    )
+    lastname: Annotated[Text, Field(max_length=1024), LEFT] = Field(
+        default="", description="last name"
+    )
+    email: Annotated[Text, Field(max_length=254), AfterValidator(_email), LEFT] = Field(
+        default="", description="e-mail address"
+    )
+    comment: Annotated[Text, Field(max_length=2048), LEFT] = Field(
+        default="", description="free text"
+    )
     groups: Annotated[list[str], WATCHED] = Field(
         default=[], description="the groups of which it is a member, all of them"
     )
