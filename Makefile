@@ -2,6 +2,8 @@
 # make test      the test suite
 # make check     what CI runs: format, lint, types, tests
 # make coverage  the test suite with its coverage, which must not fall
+# make reference docs/reference, from the code
+# make site      the documentation site in .site; broken links are errors
 # make bench     requests, seconds and memory for small and large clusters
 # make faults    the fault injection suite at length
 # make fuzz      every input of a file, a plan, a journal, an answer: SECONDS for each, 600 by default
@@ -13,7 +15,7 @@ BIN    := $(VENV)/bin
 
 SECONDS ?= 600
 
-.PHONY: demo test check coverage bench faults fuzz clean
+.PHONY: demo test check coverage reference site bench faults fuzz clean
 
 demo: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
@@ -22,13 +24,20 @@ test: $(READY)
 	$(BIN)/pytest -n auto
 
 check: $(READY)
-	$(BIN)/ruff format --check reconciler tests
-	$(BIN)/ruff check reconciler tests
+	$(BIN)/ruff format --check reconciler tests packaging
+	$(BIN)/ruff check reconciler tests packaging
 	$(BIN)/mypy
+	$(BIN)/mypy packaging/reference
 	$(BIN)/pytest -n auto
 
 coverage: $(READY)
 	$(BIN)/pytest -n auto --cov --cov-report=term
+
+site: $(READY)
+	packaging/site/build .site
+
+reference: $(READY)
+	$(BIN)/python packaging/reference
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench
@@ -37,7 +46,7 @@ faults: $(READY)
 	$(BIN)/pytest -n auto tests/execution tests/planning --faults-at-length
 
 fuzz: $(READY)
-	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check '.[fuzz]'
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --constraint packaging/constraints.txt --editable '.[dev,fuzz]'
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 $(READY): pyproject.toml packaging/constraints.txt
@@ -47,4 +56,4 @@ $(READY): pyproject.toml packaging/constraints.txt
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) .demo .fuzz build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo .site .fuzz build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

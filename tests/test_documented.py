@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
 from reconciler.cli.hints import command_modules
+from reconciler.desired.loader import load
+from reconciler.desired.toml.formatter import format_text
 from reconciler.errors import ExitStatus
+from reconciler.kinds import all_kinds
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+EXAMPLES = sorted((ROOT / "packaging" / "reference" / "examples").glob("*.toml"))
 NOT_SET_BY_PEOPLE = {"PVECTL_TOKEN"}
 """Given to a sink's command by pvectl itself."""
 
@@ -39,6 +49,42 @@ def test_every_command_is_in_the_readme() -> None:
     assert command_modules().keys() - named == set()
 
 
+def test_the_reference_is_what_the_code_says() -> None:
+    ended = subprocess.run(
+        [sys.executable, ROOT / "packaging" / "reference", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_the_example_of_each_kind_declares_one_and_has_no_findings(
+    example: Path, tmp_path: Path
+) -> None:
+    (tmp_path / example.name).write_bytes(example.read_bytes())
+    found = load(tmp_path)
+    assert [finding.message for finding in found.findings] == []
+    assert example.stem in {address.kind for address in found.objects}
+    assert format_text(example.read_text()) == example.read_text()
+
+
+def test_every_kind_has_an_example() -> None:
+    assert {path.stem for path in EXAMPLES} == all_kinds().keys()
+
+
+def test_the_man_pages_are_clean_roff(tmp_path: Path) -> None:
+    made = [sys.executable, str(ROOT / "packaging" / "reference"), "--man", str(tmp_path)]
+    assert subprocess.run(made, check=False).returncode == 0
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"pvectl.1.gz", "pvectl-plan.1.gz", "pvectl-who-can.1.gz"} <= names
+    for path in tmp_path.iterdir():
+        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+        assert lines[0].startswith(".TH ")
+        assert [one for one in lines if one.startswith(("'", ".")) and one[1:3].islower()] == []
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     links = [
         (path, target)
@@ -50,6 +96,22 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert [
         f"{path}: {target}" for path, target in links if not (path.parent / target).exists()
     ] == []
+
+
+def test_the_site_is_built_and_every_link_leads_somewhere(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [ROOT / "packaging" / "site" / "build", tmp_path / "site"],
+        env={**os.environ, "ZENSICAL": str(Path(sys.executable).parent / "zensical")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (tmp_path / "site" / "docs" / "reference" / "kinds" / "role" / "index.html").is_file()
+    listed = (ROOT / "packaging" / "site" / "zensical.toml").read_text()
+    pages = [str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md")]
+    missing = [page for page in pages if f'"{page}"' not in listed and "decisions/" not in page]
+    assert missing == []
 
 
 def test_documents_wrap_at_a_hundred_columns() -> None:

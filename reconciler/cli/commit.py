@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from reconciler.bounded_read import read_bounded
+from reconciler.desired.reach import checkouts_of
 from reconciler.model.secret import without_credentials
+from reconciler.real_path import real_path
 
 UNCOMMITTED = " + uncommitted changes"
 
@@ -18,8 +23,25 @@ PATIENCE = 5
 _QUIET = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "protocol.allow=never")
 _NO_PROPOSED_REPOSITORY = "safe.bareRepository=explicit"
 
-_ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
-"""With these, which hooks get, git would speak of another place than the folder."""
+_OURS = {
+    "GIT_ALLOW_PROTOCOL": "",  # before git 2.45 a partial clone would be completed over any of them
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+}
+_KEPT = (
+    "GIT_CONFIG_",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+    "GIT_EXEC_PATH",
+)
+"""How the variables of git begin that count: with any other one, such as GIT_DIR that hooks get,
+git would speak of another place than the folder, or take paths for something else."""
+
+_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+
+LARGEST = 16 << 20
+"""Bytes of a file of .git that are read: packed-refs has a line for each branch and tag."""
 
 _FILE = "100"
 """How the modes of files begin in a tree; links, folders and submodules have others."""
@@ -37,7 +59,8 @@ def commit_of(folder: Path, included: Iterable[str] = ()) -> str:
     be asked the commit is read from .git. Nobody vouches for files with a filter that no option of
     git can take away.
     """
-    for parent in (folder.resolve(), *folder.resolve().parents):
+    real = real_path(folder)
+    for parent in (real, *real.parents):
         git = parent / ".git"
         if git.exists():
             filters = _filters(folder)
@@ -46,7 +69,7 @@ def commit_of(folder: Path, included: Iterable[str] = ()) -> str:
             inside = [
                 f":(literal){name}"
                 for name in included
-                if (folder / name).resolve().is_relative_to(parent)
+                if real_path(folder / name).is_relative_to(parent)
             ]
             return _status(folder, filters, inside) or _head(git)
     return ""
@@ -81,39 +104,75 @@ def _filters(folder: Path) -> list[str]:
     return [name for name in os.fsdecode(names or b"").split("\0") if name]
 
 
-def _committed(folder: Path, ref: str, place: str) -> dict[str, tuple[str, str]] | None:
-    """The `*.toml` of a folder in a commit -> mode and name of the blob; None: not known.
-    `place`: of the folder that is meant, as seen from `folder`."""
-    there = [f"{place}/"] if place not in {"", "."} else []
-    rows = _git(folder, "ls-tree", "-z", "--end-of-options", ref, *there)
+class Place(NamedTuple):
+    """A folder in a repository around it; `inside` is its path there, "" for the repository's
+    own folder."""
+
+    repository: Path
+    inside: str
+
+
+def places(folder: Path) -> list[Place]:
+    """A folder in each repository around it: as it is named, then as links lead, each outermost
+    first. A proposal may make a link or a repository of it, but not in what was there before."""
+    named = folder.absolute()
+    if ".." in named.parts:
+        last = len(named.parts) - named.parts[::-1].index("..")
+        named = real_path(Path(*named.parts[:last])).joinpath(*named.parts[last:])
+    return [
+        Place(checkout, "" if path == checkout else path.relative_to(checkout).as_posix())
+        for path in dict.fromkeys((named, real_path(folder)))
+        for checkout in reversed(checkouts_of(path))
+    ]
+
+
+def files_at(place: Place, ref: str) -> dict[str, bytes] | None:
+    """Name -> content of the state files of a folder in a commit, {} where it was not there; None
+    where git cannot tell.
+
+    Links within the commit are followed to the folder; files that are links are left out: what
+    they lead to is not a part of it.
+    """
+    rows = _rows(place, ref)
+    if rows is None:
+        return None
+    blobs = {name: blob for name, (mode, blob) in rows.items() if mode.startswith(_FILE)}
+    asked = "".join(f"{blob}\n" for blob in blobs.values()).encode()
+    answer = _git(place.repository, "cat-file", "--batch", given=asked) if blobs else b""
+    try:
+        return None if answer is None else dict(zip(blobs, _contents(answer), strict=True))
+    except ValueError:  # a blob that a partial clone lacks
+        return None
+
+
+def _rows(place: Place, ref: str) -> dict[str, tuple[str, str]] | None:
+    """The `*.toml` of a folder in a commit -> mode and name of the blob; None: not known."""
+    if not place.inside:
+        return _tree(place.repository, ref)
+    rows = _tree(place.repository, ref, f"{place.inside}/")
+    if rows is None or rows:
+        return rows
+    asked = os.fsencode(f"{ref}:{place.inside}\n")
+    words = ("cat-file", "--batch-check=%(objecttype) %(objectname)", "--follow-symlinks")
+    found = (_git(place.repository, *words, given=asked) or b"").split()
+    if len(found) != len(("tree", "NAME")) or found[0] != b"tree":
+        return rows
+    return _tree(place.repository, found[1].decode())
+
+
+def _tree(repository: Path, ref: str, inside: str = "") -> dict[str, tuple[str, str]] | None:
+    where = [f":(literal){inside}"] if inside else []
+    rows = _git(repository, "ls-tree", "-z", "--end-of-options", ref, *where)
     if rows is None:
         return None
     found: dict[str, tuple[str, str]] = {}
     for row in os.fsdecode(rows).split("\0"):
         about, _, path = row.partition("\t")
-        name = path.rpartition("/")[2]
-        if name.endswith(".toml"):
+        name = path.removeprefix(inside)
+        if name.endswith(".toml") and "/" not in name:
             mode, _, blob = about.split(" ")
             found[name] = (mode, blob)
     return found
-
-
-def files_at(folder: Path, ref: str, place: str = "") -> dict[str, bytes] | None:
-    """Name -> content of the `*.toml` of a folder in a commit; None where git cannot tell.
-
-    `place`: of the folder that is meant, as seen from `folder`. Links are left out: what they
-    lead to is not a part of the commit's folder.
-    """
-    rows = _committed(folder, ref, place)
-    if rows is None:
-        return None
-    blobs = {name: blob for name, (mode, blob) in rows.items() if mode.startswith(_FILE)}
-    asked = "".join(f"{blob}\n" for blob in blobs.values()).encode()
-    answer = _git(folder, "cat-file", "--batch", given=asked) if blobs else b""
-    try:
-        return None if answer is None else dict(zip(blobs, _contents(answer), strict=True))
-    except ValueError:  # a blob that a partial clone lacks
-        return None
 
 
 def _contents(answer: bytes) -> Iterator[bytes]:
@@ -125,9 +184,9 @@ def _contents(answer: bytes) -> Iterator[bytes]:
         answer = rest[size + 1 :]
 
 
-def merge_base(folder: Path, ref: str) -> str:
+def merge_base(repository: Path, ref: str) -> str:
     """The commit at which HEAD and `ref`, a full name, parted; "" where git knows none."""
-    found = _git(folder, "merge-base", "HEAD", ref)
+    found = _git(repository, "merge-base", "HEAD", ref)
     return "" if found is None else os.fsdecode(found).strip()
 
 
@@ -136,7 +195,11 @@ def _git(
 ) -> bytes | None:
     """What git prints, `given` on its standard input; None where it cannot be asked or fails."""
     inherited = without_credentials(os.environ)
-    environment = {name: value for name, value in inherited.items() if name not in _ELSEWHERE}
+    environment = {
+        name: value
+        for name, value in inherited.items()
+        if not name.startswith("GIT_") or name.startswith(_KEPT)
+    }
     options = [
         option
         for setting in (*_QUIET, _NO_PROPOSED_REPOSITORY, *settings)
@@ -147,7 +210,7 @@ def _git(
             ["git", "-C", str(folder), *options, *words],  # noqa: S607 - the operator's git
             input=given,
             capture_output=True,
-            env={**environment, "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"},
+            env=environment | _OURS,
             timeout=PATIENCE,
             check=False,
         )
@@ -161,18 +224,27 @@ def _head(git: Path) -> str:
     (gitrepository-layout(5))."""
     try:
         if git.is_file():
-            git = git.parent / git.read_text().strip().removeprefix("gitdir: ")
-        head = (git / "HEAD").read_text().strip()
+            git = git.parent / _text(git).removeprefix("gitdir: ")
+        head = _text(git / "HEAD")
         if not head.startswith("ref: "):
-            return head
+            return _named(head)
         name = head.removeprefix("ref: ")
         if (git / "commondir").is_file():
-            git = git / (git / "commondir").read_text().strip()
+            git = git / _text(git / "commondir")
         if (git / name).is_file():
-            return (git / name).read_text().strip()
-        for line in (git / "packed-refs").read_text().splitlines():
+            return _named(_text(git / name))
+        for line in _text(git / "packed-refs").splitlines():
             if line.endswith(f" {name}"):
-                return line.split()[0]
-    except OSError:
+                return _named(line.split()[0])
+    except (OSError, ValueError):
         logging.getLogger(__name__).debug("no commit found in %s", git)
     return ""
+
+
+def _text(path: Path) -> str:
+    return read_bounded(path, LARGEST, regular=True).decode().strip()
+
+
+def _named(text: str) -> str:
+    """The name of a commit; "" for anything else, which a link may have led to."""
+    return text if _COMMIT.fullmatch(text) else ""

@@ -49,6 +49,7 @@ def common_options(
         typer.Option(
             "--state",
             envvar="PVECTL_STATE",
+            metavar="DIR",
             help="Folder of desired state.",
             rich_help_panel=PANEL,
         ),

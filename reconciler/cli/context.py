@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from reconciler.execution.journal import store
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import EVERYTHING
 from reconciler.live.answer_check import checked
+from reconciler.live.health import with_endpoints
 from reconciler.live.reader import Live, read_live
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
@@ -215,6 +217,12 @@ def read_cluster(
         wanted |= whole
         live = read_live(api, wanted, wanted)
     return live
+
+
+def with_health(api: Api, live: Live) -> Live:
+    """With what every endpoint says of the cluster, since the plan may be applied."""
+    health = with_endpoints(api, live.facts.health, live.facts.release)
+    return live._replace(facts=replace(live.facts, health=health))
 
 
 def kinds_to_read(desired: Desired) -> dict[str, frozenset[str]]:

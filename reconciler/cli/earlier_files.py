@@ -5,24 +5,27 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 
 from reconciler.cli import drift_memory
-from reconciler.cli.commit import files_at, merge_base
+from reconciler.cli.commit import files_at, merge_base, places
 from reconciler.cli.context import Loaded
 from reconciler.desired.files import DISK, SETTINGS_FILE
 from reconciler.desired.loader import load, require_valid
 from reconciler.desired.settings.settings import Settings, read_settings
-from reconciler.desired.settings.stricter import new_waivers, weakened
+from reconciler.desired.settings.stricter import fewer_demands, new_waivers, weakened
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.desired.toml.document import Document, decode
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Finding
+from reconciler.real_path import real_path
 
 Since = Annotated[
     str | None,
@@ -57,13 +60,133 @@ class Earlier(NamedTuple):
 NOTHING = Earlier()
 
 
-class _Commit:
-    """The files of a commit; those outside its repository as they are now."""
+class _Commit(NamedTuple):
+    """State files of a commit; `own` and `files`: name -> content, of the state folder and of the
+    cluster's folder, {} where it was not there; `settings` as they were, None: as they are.
+    `folder`: of the cluster then."""
 
-    def __init__(self, folder: Path, ref: str) -> None:
-        self.root = folder.resolve()
-        self.ref = ref
-        self.known: dict[str, Mapping[str, bytes] | None] = {}
+    ref: str
+    own: Mapping[str, bytes]
+    files: Mapping[str, bytes]
+    folder: Path
+    settings: Settings | None = None
+
+
+def default_ref(repository: Path, environment: Mapping[str, str]) -> str:
+    """The commit at which this branch left the one that it is for, as CI names that one, else
+    origin's default; "" where git knows none."""
+    named = (environment.get(name, "") for name in _TARGET_BRANCH)
+    target = next((branch for branch in named if _BRANCH.fullmatch(branch)), "HEAD")
+    return merge_base(repository, f"refs/remotes/origin/{target}")
+
+
+def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -> Earlier:
+    """What was declared at `since`, which must be right; else where this branch began, else when
+    this machine last applied or compared the files, as `home` remembers of the cluster."""
+    now = loaded.desired.objects
+    commit = _look_back(loaded, since)
+    if since and commit is None:
+        raise UsageError(
+            f"git knows no state files at '{since}'",
+            hint="--since takes a commit, branch or tag, such as HEAD~1 or origin/main",
+        )
+    found = NOTHING
+    if commit and (commit.own or commit.files):  # else there is nothing to compare with
+        old = _declared(loaded, commit, since)
+        if since:
+            require_valid(old.findings)
+        name = since or commit.ref[:12]
+        weaker = _weaker(loaded, old, commit.settings, name)
+        found = Earlier(frozenset(old.objects), name, _fresh(now, old.objects), weaker, old)
+        if since or old.objects.keys() - now.keys():
+            return found
+    elif since:
+        return NOTHING._replace(since=since, fresh=frozenset(now))
+    if home is None:
+        return found._replace(addresses=frozenset(), since="")
+    memory = drift_memory.recall(home / "drift.json", home)
+    fresh = found.fresh
+    if found is NOTHING and memory.complete:
+        fresh = frozenset(now.keys() - memory.baseline.keys())
+    return found._replace(addresses=frozenset(memory.baseline), since="", fresh=fresh)
+
+
+def _look_back(loaded: Loaded, since: str | None) -> _Commit | None:
+    """The files at `since`, else where this branch began; None where git cannot tell.
+
+    Where the cluster's files are is what the settings said then: a proposal may move them, too.
+    """
+    folder, cluster = loaded.settings.folder, loaded.cluster
+    found = _at(folder, since)
+    if found is None:
+        return None
+    ref, own = found
+    path = folder / SETTINGS_FILE
+    settings, then = None, cluster.folder
+    if own.get(SETTINGS_FILE, b"") != (path.read_bytes() if path.exists() else b""):
+        with _written(own) as place:
+            settings = read_settings(place)
+            if "folder" not in cluster.trusted:
+                before = _before(cluster, settings)
+                then = folder / os.path.relpath(before.folder, place) if before else folder
+    if then == folder:
+        return _Commit(ref, own, own, folder, settings)
+    elsewhere = _at(then, since)
+    return _Commit(ref, own, elsewhere[1] if elsewhere else {}, then, settings)
+
+
+def _at(folder: Path, since: str | None) -> tuple[str, dict[str, bytes]] | None:
+    """A commit and the files of a folder in it, from the first repository around it that has them;
+    {} where none has, None where none knows the commit."""
+    known: tuple[str, dict[str, bytes]] | None = None
+    for place in places(folder):
+        ref = since or default_ref(place.repository, os.environ)
+        content = files_at(place, ref) if ref else None
+        if content:
+            return ref, content
+        if content is not None and known is None:
+            known = ref, content
+    return known
+
+
+def _before(cluster: ClusterSettings, settings: Settings) -> ClusterSettings | None:
+    """The same target in earlier settings."""
+    several = settings.clusters
+    only = next(iter(several.values())) if len(several) == 1 else None
+    return several.get(cluster.name, only)
+
+
+@contextmanager
+def _written(content: Mapping[str, bytes]) -> Iterator[Path]:
+    """A folder with these files, for a while."""
+    with tempfile.TemporaryDirectory() as name:
+        for file, text in content.items():
+            (Path(name) / file).write_bytes(text)
+        yield Path(name)
+
+
+def _declared(loaded: Loaded, commit: _Commit, since: str | None) -> Desired:
+    """What the state files of a commit declared, with their mistakes."""
+    before = _before(loaded.cluster, commit.settings) if commit.settings else None
+    variables = {**loaded.cluster.variables, **(before.variables if before else {})}
+    return load(
+        commit.folder,
+        variables=variables,
+        places=loaded.cluster.places,
+        settings=loaded.settings,
+        release=loaded.desired.release,
+        files=_Then(commit, since),
+    )
+
+
+class _Then:
+    """The files of a commit; those outside of every repository as they are now."""
+
+    def __init__(self, commit: _Commit, since: str | None) -> None:
+        self.since = since
+        self.known: dict[Path, Mapping[str, bytes] | None] = {
+            real_path(commit.folder): commit.files
+        }
 
     def names(self, folder: Path) -> list[str]:
         content = self._content(folder)
@@ -74,100 +197,19 @@ class _Commit:
         return DISK.read(path, file) if content is None else decode(content[path.name], file)
 
     def _content(self, folder: Path) -> Mapping[str, bytes] | None:
-        place = os.path.relpath(folder.resolve(), self.root)
-        if place not in self.known:
-            self.known[place] = files_at(self.root, self.ref, place)
-        return self.known[place]
-
-
-def _settings_at(folder: Path, ref: str) -> Settings | None:
-    """The settings of a commit; None where they are what they are now."""
-    before = (files_at(folder, ref) or {}).get(SETTINGS_FILE, b"")
-    path = folder / SETTINGS_FILE
-    if before == (path.read_bytes() if path.exists() else b""):
-        return None
-    with tempfile.TemporaryDirectory() as place:
-        (Path(place) / SETTINGS_FILE).write_bytes(before)
-        return read_settings(Path(place))
-
-
-def _variables(loaded: Loaded, old: Settings | None) -> dict[str, object]:
-    """The variables as they were then; those of a trusted settings file as they are now."""
-    now = dict(loaded.cluster.variables)
-    if old is None:
-        return now
-    proposed = _proposed(loaded.cluster.name, read_settings(loaded.settings.folder))
-    trusted = {key for key in now if key not in proposed or now[key] != proposed[key]}
-    then = _proposed(loaded.cluster.name, old)
-    return now | {key: value for key, value in then.items() if key not in trusted}
-
-
-def _proposed(name: str, settings: Settings) -> Mapping[str, object]:
-    """The variables of a cluster; the only one may go by another name, as with --on sandbox:."""
-    clusters = settings.clusters
-    found = clusters.get(name) or (next(iter(clusters.values())) if len(clusters) == 1 else None)
-    return found.variables if found else {}
-
-
-def _declared(loaded: Loaded, ref: str, settings: Settings | None) -> Desired:
-    """What the state files of a commit declare, with their mistakes. `settings`: of the commit,
-    where they were others."""
-    return load(
-        loaded.cluster.folder,
-        variables=_variables(loaded, settings),
-        places=loaded.cluster.places,
-        settings=loaded.settings,
-        release=loaded.desired.release,
-        files=_Commit(loaded.cluster.folder, ref),
-    )
-
-
-def default_ref(folder: Path, environment: Mapping[str, str]) -> str:
-    """The commit at which this branch left the one that it is for, as CI names that one, else
-    origin's default; "" where git knows none."""
-    named = (environment.get(name, "") for name in _TARGET_BRANCH)
-    target = next((branch for branch in named if _BRANCH.fullmatch(branch)), "HEAD")
-    return merge_base(folder, f"refs/remotes/origin/{target}")
-
-
-def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -> Earlier:
-    """What was declared at `since`, which must be right; else where this branch began, else when
-    this machine last applied or compared the files, as `home` remembers of the cluster."""
-    now = loaded.desired.objects
-    ref = since or default_ref(loaded.cluster.folder, os.environ)
-    content = files_at(loaded.cluster.folder, ref) if ref else None
-    if since and content is None:
-        raise UsageError(
-            f"git knows no state files at '{since}'",
-            hint="--since takes a commit, branch or tag, such as HEAD~1 or origin/main",
-        )
-    found = NOTHING
-    if content:  # where there was no state folder yet there is nothing to compare with
-        settings = _settings_at(loaded.settings.folder, ref)
-        old = _declared(loaded, ref, settings)
-        if since:
-            require_valid(old.findings)
-        name = since or ref[:12]
-        weaker = _weaker(loaded, old, settings, name)
-        found = Earlier(frozenset(old.objects), name, _fresh(now, old.objects), weaker, old)
-        if since or old.objects.keys() - now.keys():
-            return found
-    elif since:
-        return NOTHING._replace(since=since, fresh=frozenset(now))
-    if home is None:
-        return found._replace(addresses=frozenset(), since="")
-    memory = drift_memory.recall(home / "drift.json", home)
-    fresh = found.fresh
-    if not content and memory.complete:
-        fresh = frozenset(now.keys() - memory.baseline.keys())
-    return found._replace(addresses=frozenset(memory.baseline), since="", fresh=fresh)
+        real = real_path(folder)
+        if real not in self.known:
+            found = _at(real, self.since)
+            self.known[real] = None if found is None else found[1]
+        return self.known[real]
 
 
 def _weaker(
     loaded: Loaded, old: Desired, settings: Settings | None, name: str
 ) -> tuple[Finding, ...]:
-    """How settings and waivers ask for less than in the commit shown as `name`."""
+    """How settings, waivers and expectations ask for less than those of the commit `name`."""
     found = new_waivers(old.waivers, loaded.desired.waivers, name)
+    found += fewer_demands(old, loaded.desired, name)
     if settings is None:
         return tuple(found)
     now = read_settings(loaded.settings.folder).policy

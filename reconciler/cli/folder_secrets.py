@@ -21,6 +21,7 @@ from reconciler.model.plan import Step
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.spec import State
 from reconciler.planning.checks.secrets import secret_missing
+from reconciler.real_path import real_path
 
 SHORTEST, LONGEST = 8, 64
 """Characters of a password that Proxmox VE takes (PVE::API2::User, `create_user`)."""
@@ -133,7 +134,9 @@ class FolderSecrets:
     def resolve(self, reference: SecretRef) -> str:
         if reference not in self._known:
             self._allowed(reference)
-            self._known[reference] = resolve(reference, self.folder, allow_commands=True)
+            self._known[reference] = resolve(
+                reference, self.folder, allow_commands=True, own=self.own
+            )
         return self._known[reference]
 
     def places(self, references: fingerprints.References) -> fingerprints.Places:
@@ -147,7 +150,7 @@ class FolderSecrets:
     def _place(self, reference: SecretRef) -> str:
         if reference.file is None:
             return str(reference)
-        real, root = _path(self.folder, reference.file), self.reach.folder.resolve()
+        real, root = _path(self.folder, reference.file), real_path(self.reach.folder)
         return f"file {real.relative_to(root) if real.is_relative_to(root) else real}"
 
     def _allowed(self, named: SecretRef | SecretSink) -> None:
@@ -170,11 +173,11 @@ class FolderSecrets:
 
     def deliver(self, sink: SecretSink, token: str, value: str) -> None:
         self._allowed(sink)
-        deliver(sink, self.folder, token, value)
+        deliver(sink, self.folder, token, value, self.own)
 
     def withdraw(self, sink: SecretSink, token: str) -> None:
         withdraw(sink, self.folder, token)
 
 
 def _path(folder: Path, name: str) -> Path:
-    return (folder / name).resolve()
+    return real_path(folder / name)

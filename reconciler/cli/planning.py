@@ -19,6 +19,7 @@ from reconciler.cli.context import (
     load_cluster,
     now,
     read_cluster,
+    with_health,
 )
 from reconciler.cli.earlier_files import NOTHING, Earlier, earlier_files
 from reconciler.cli.folder_secrets import (
@@ -103,8 +104,8 @@ def read_to_plan(loaded: Loaded, api: Api, since: str | None = None) -> tuple[Li
         left[kind] = left.get(kind, frozenset()) | {name}
     if left:
         with suppress(Blind):
-            return read_cluster(api, loaded.desired, left), earlier
-    return read_cluster(api, loaded.desired), earlier
+            return with_health(api, read_cluster(api, loaded.desired, left)), earlier
+    return with_health(api, read_cluster(api, loaded.desired)), earlier
 
 
 def make_plan(

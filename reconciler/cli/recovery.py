@@ -12,6 +12,7 @@ import typer
 from reconciler.cli import runner as runs
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, here, load_cluster
+from reconciler.cli.drill_recovery import continue_drills
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import check_formats, info
 from reconciler.cli.prompt import confirm
@@ -24,6 +25,7 @@ from reconciler.errors import (
     FilesInvalid,
     UsageError,
 )
+from reconciler.execution.drills.store import is_drill
 from reconciler.execution.journal import store
 from reconciler.execution.journal.journal import read_journal
 from reconciler.execution.journal.replay import point_of_no_return
@@ -55,6 +57,10 @@ def continue_run(common: CommonOptions, path: Path | None, way: Way) -> ExitStat
             place = here(cluster, api)
             refuse_running(place.folder)
             chosen = path or store.unfinished(place.folder)
+            if chosen is None or (chosen.is_file() and is_drill(chosen)):
+                ended = continue_drills(common, api, place, cluster.folder, path, way)
+                if ended is not None:
+                    return ended
             if chosen is None:
                 for dead in clear(api, place.folder):
                     info(common, f"removed lock {dead.fence} of a dead run")

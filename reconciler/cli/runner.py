@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import getpass
 import os
-import signal
 import socket
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +16,7 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Here
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import info, show_if_possible
+from reconciler.cli.signals import signals
 from reconciler.cli.slow_requests import report_slow_requests
 from reconciler.errors import (
     ApplyNotRestored,
@@ -55,6 +53,7 @@ from reconciler.model.run import (
 )
 from reconciler.model.run_state import RunState
 from reconciler.model.secret import SecretSink
+from reconciler.real_path import real_path
 from reconciler.render.view import View
 
 
@@ -112,7 +111,7 @@ def execute_journal(
     cluster.
     """
     plan, state = store.load(path)
-    kept = path.resolve().parent == place.folder.resolve() and not plan.identity
+    kept = real_path(path).parent == real_path(place.folder) and not plan.identity
     if not kept and not plan.is_for(place.name, place.identity):
         raise StalePlan(
             f"the journal is of {plan.cluster}, not of {place.name}",
@@ -189,7 +188,7 @@ def _run(
         info(common, text)
 
     with (
-        signals(stop, runs),
+        signals(stop, lambda: _answer(runs), lambda: any(run.state.is_finished for run in runs)),
         report_slow_requests(api, tell) as watched,
         one_writer(watched, clock, whoami(api), folder, begin, tell) as (lock, journal),
     ):
@@ -275,41 +274,6 @@ def teller(common: CommonOptions) -> Callable[[Progress], None]:
     return tell
 
 
-@contextmanager
-def signals(stop: list[int], runs: Sequence[RunContext]) -> Iterator[None]:
-    """The first INT, TERM or HUP asks the run to stop; during a rollback it changes nothing. The
-    second one stops at once: the journal says what is left, and a person decides.
-
-    A further HUP does not count: when a terminal closes, kernel, shell and service manager may each
-    send one. With nohup it stays ignored.
-
-    `stop` gets the numbers of the signals; `runs` holds the run once it has begun.
-    """
-
-    def heard(number: int, frame: object) -> None:
-        del frame
-        if number == signal.SIGHUP and stop:
-            return
-        stop.append(number)
-        if len(stop) == 1:
-            _shout(f"{_answer(runs)}; signal again to stop at once")
-            return
-        if any(run.state.is_finished for run in runs):
-            os._exit(128 + number)
-        _shout("stopped at once: `pvectl status` shows what is done, `pvectl resume` finishes it")
-        os._exit(ExitStatus.NOT_RESTORED)
-
-    heeded = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        heeded.append(signal.SIGHUP)
-    before = {number: signal.signal(number, heard) for number in heeded}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _answer(runs: Sequence[RunContext]) -> str:
     """What the first signal leads to."""
     if not runs:
@@ -330,9 +294,3 @@ def _is_irreversible(being_sent: tuple[OutgoingRequest, float] | None) -> bool:
     """Whether the request that is being sent cannot be undone."""
     changes = being_sent[0].changes if being_sent else ()
     return any(kind_of(change.address).writes.undo(change) is Undo.NONE for change in changes)
-
-
-def _shout(text: str) -> None:
-    """From a signal handler, which may have interrupted any other output."""
-    with suppress(OSError, ValueError):
-        os.write(sys.stderr.fileno(), f"\n{text}\n".encode())

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import here, load_cluster, now, read_cluster
+from reconciler.cli.context import here, load_cluster, now, read_cluster, with_health
+from reconciler.cli.earlier_files import earlier_files
 from reconciler.cli.kept_archives import with_archives
 from reconciler.cli.output import info
 from reconciler.cli.planning import files_of
+from reconciler.desired.reach import is_proposed
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import NotSigned, Refused, StalePlan
+from reconciler.errors import NotSigned, Refused, StalePlan, UsageError
 from reconciler.execution.plan_file import AGAIN, SavedPlan, check_fits, check_fresh, stale
 from reconciler.live.reader import Live, read_live
 from reconciler.model.address import Address
@@ -57,7 +59,8 @@ def still_fitting(
     changed = _changed(plan, files_of(loaded))
     if changed and strict:
         raise StalePlan(changed, hint=f"{AGAIN}, or leave out --strict")
-    question = PlanRequest(plan.cluster, api.actor, now())
+    earlier = earlier_files(loaded, None, place.folder).addresses
+    question = PlanRequest(plan.cluster, api.actor, now(), earlier=earlier)
     live = with_archives(api, live, apply_changes(live.state, plan.changes))
     again = judge_again(plan, loaded.desired, live.state, live.facts, question)
     _tell(common, changed, again.not_asked_for)
@@ -79,11 +82,18 @@ def signers(common: CommonOptions, settings: Settings) -> Path | None:
     return common.settings.absolute().parent / named
 
 
-def signed_by(saved: SavedPlan | None, allowed: Path | None) -> str:
+def signed_by(saved: SavedPlan | None, allowed: Path | None, state: Path) -> str:
     """Who signed the plan; "" where nobody asks. Raises NotSigned, also for a plan that is made
-    and applied in one go: nobody can have signed it."""
+    and applied in one go: nobody can have signed it. Raises UsageError where `allowed` lies in the
+    checkout of the folder `state`."""
     if allowed is None:
         return ""
+    if is_proposed(allowed, state):
+        raise UsageError(
+            f"{allowed} lies beside the state files, where whoever proposes a plan could name"
+            " himself",
+            hint="keep it outside the checkout, for example in /etc/pvectl/allowed_signers",
+        )
     if saved is None:
         raise NotSigned(
             "only a signed plan may be applied here",
@@ -99,7 +109,7 @@ def _look(api: Api, plan: Plan, desired: Desired) -> Live:
     """What the plan and the files concern; what seems to have changed is read more closely, since
     lists do not tell all of an object."""
     besides = {address.kind: frozenset[str]() for address, _ in plan.seen}
-    live = read_cluster(api, desired, besides)
+    live = with_health(api, read_cluster(api, desired, besides))
     changed = stale(plan, live.state)
     if not changed:
         return live

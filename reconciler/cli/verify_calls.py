@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from reconciler.access.expectations.call import (
     CallOutcome,
     foreseen,
+    is_refused,
     known_call,
-    may_try,
 )
-from reconciler.access.explain.call import judge_by
+from reconciler.access.explain.call import CallAnswer, judge_by
 from reconciler.cli.runner import SystemClock
+from reconciler.desired.reach import Reach, how_to_allow
 from reconciler.errors import RequestRefused
 from reconciler.execution.tasks import follow_task
 from reconciler.model.api import Api
@@ -19,27 +21,53 @@ from reconciler.model.declared import CallExpectation
 from reconciler.model.request import Request, request
 
 
-def try_calls(api: Api, calls: Iterable[CallExpectation]) -> list[CallOutcome]:
+class Trial(NamedTuple):
+    """What may be tried: with `sending` False nothing. `reach`: which calls may succeed although
+    they write; `tell` is told before each of these."""
+
+    reach: Reach
+    tell: Callable[[str], None]
+    sending: bool = True
+
+
+def try_calls(api: Api, calls: Iterable[CallExpectation], trial: Trial) -> list[CallOutcome]:
     """Make the calls as the caller of `api`, one after the other.
 
     What writes is sent only if the cluster itself says that it will be refused, or if its
-    expectation calls it harmless. Raises what `Api.get` raises but for refusals.
+    expectation calls it harmless and the trial allows it. Raises what `Api.get` raises but for
+    refusals.
     """
-    return [_try(api, one) for one in calls]
+    return [_try(api, one, trial) for one in calls]
 
 
-def _try(api: Api, one: CallExpectation) -> CallOutcome:
+def _try(api: Api, one: CallExpectation, trial: Trial) -> CallOutcome:
     known = known_call(one)
     answer = judge_by(_Held(api), api.actor, *known) if known else None
-    if not may_try(one, answer):
+    left = _why_not(one, answer, trial)
+    if left:
         why = foreseen(one, answer) if answer else "its rules are not known here"
-        said = why or "not sent, since it would change something; nothing is missing for it"
-        return CallOutcome(one, api.actor, not why, said, sent=False)
+        return CallOutcome(one, api.actor, not why, why or left, sent=False)
+    if not is_refused(one, answer):
+        trial.tell(f"{one.source}: a call as {api.actor} that may change something: {one.title}")
     status, said = _send(api, one)
     ok = status == one.status and (not one.task or said.startswith(one.task))
     if ok and not one.task and one.status == 200:
         ok = said in ("", "OK") or said.startswith("WARNINGS")
     return CallOutcome(one, api.actor, ok, f"{status} {said}".strip(), sent=True)
+
+
+def _why_not(one: CallExpectation, answer: CallAnswer | None, trial: Trial) -> str:
+    """Why a call is not made; "" where it is."""
+    if not trial.sending:
+        return "--no-probe was given"
+    if is_refused(one, answer):
+        return ""
+    if one.harmless:
+        line = trial.reach.outside_calls(f"{one.method} {one.path}")
+        return f"it may change something; to allow it, {how_to_allow(line)}" if line else ""
+    if answer is not None and answer.refused_in_task is not None:
+        return "its task may change something before it is refused"
+    return "it would change something; nothing is missing for it"
 
 
 class _Held:

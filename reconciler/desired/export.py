@@ -30,10 +30,12 @@ _HEAD = f"#:schema ./{SCHEMA_FOLDER}/state.json\n".encode()
 
 
 class Exported(NamedTuple):
-    """Names of files -> their text, and the objects that no file can declare."""
+    """Names of files -> their text, and the objects that no file can declare; `addresses`: those
+    that the files declare."""
 
     files: Mapping[str, str]
     findings: tuple[Finding, ...]
+    addresses: frozenset[Address] = frozenset()
 
 
 class _Table(NamedTuple):
@@ -60,6 +62,7 @@ def export(state: State, release: Release = NEWEST) -> Exported:
     """
     tables: _Tables = {name: defaultdict(dict) for name in all_kinds()}
     findings: list[Finding] = []
+    written: set[Address] = set()
     for address in sorted(state):
         kind, spec = all_kinds()[address.kind], state[address]
         table = _table(kind, address, spec, release)
@@ -69,6 +72,7 @@ def export(state: State, release: Release = NEWEST) -> Exported:
         findings += _left_out(address, spec, table.declared)
         if table.values or not kind.reads.is_builtin(address.id, spec):
             tables[address.kind][table.parent][table.name or address.id] = table.values
+            written.add(address)
     files: dict[str, list[str]] = {}
     for name, kind in all_kinds().items():
         if not kind.toml.place.inside:
@@ -76,7 +80,9 @@ def export(state: State, release: Release = NEWEST) -> Exported:
             if text:
                 files.setdefault(kind.toml.file or f"{name}s.toml", []).extend(text)
     return Exported(
-        {name: "\n".join(text) for name, text in sorted(files.items())}, tuple(findings)
+        {name: "\n".join(text) for name, text in sorted(files.items())},
+        tuple(findings),
+        frozenset(written),
     )
 
 
@@ -84,11 +90,13 @@ def write_files(files: Mapping[str, str], folder: Path, *, add: bool = False) ->
     """Write the files into `folder`, made if it is missing; returns their paths.
 
     A file that holds nothing but comments keeps them above what is written; a new one begins with
-    the line that leads an editor to the schema. With `add` any file keeps what it holds. Raises
-    UsageError, before anything is written, when another one exists already or what is to be added
-    does not fit, and when one cannot be written: then those that were made are gone again.
+    the line that leads an editor to the schema; with `add` any file keeps what it holds. Raises
+    UsageError, before anything is written, when another one exists already, and when one cannot be
+    written: then all are as they were.
     """
-    paths = {folder / name: text for name, text in files.items()}
+    paths = {
+        _room(folder / name, text) if add else folder / name: text for name, text in files.items()
+    }
     there = [path for path in sorted(paths) if path.exists()]
     full = [path.name for path in there if not _only_comments(path)]
     if full and not add:
@@ -98,13 +106,12 @@ def write_files(files: Mapping[str, str], folder: Path, *, add: bool = False) ->
         )
     folder.mkdir(parents=True, exist_ok=True)
     kept = {path: path.read_bytes() for path in there}
-    for path in there:
-        _require_room(path, kept[path], paths[path])
     made: list[Path] = []
     try:
         for path, text in paths.items():
+            old = kept.get(path, _HEAD)
             made.append(path)
-            atomic_write(path, _joined(kept.get(path, _HEAD), text))
+            atomic_write(path, old + b"\n" + text.encode())
     except OSError as error:
         for one in made:
             with suppress(OSError):
@@ -116,21 +123,13 @@ def write_files(files: Mapping[str, str], folder: Path, *, add: bool = False) ->
     return made
 
 
-def _joined(old: bytes, text: str) -> bytes:
-    """The tables below what the file holds; that stays as it is."""
-    newline = b"\n" if old and not old.endswith(b"\n") else b""
-    return old + newline + b"\n" + text.encode()
-
-
-def _require_room(path: Path, old: bytes, text: str) -> None:
-    """Raises UsageError where the tables do not go below what the file holds."""
+def _room(path: Path, text: str) -> Path:
+    """The file, or one beside it where TOML does not let both stand in one file."""
     try:
-        tomllib.loads(_joined(old, text).decode())
+        tomllib.loads(f"{path.read_text(encoding='utf-8') if path.exists() else ''}\n{text}")
     except ValueError:
-        raise UsageError(
-            f"nothing can be added to {path}",
-            hint="write `[group.NAME]` instead of `group = { NAME = {} }` there, or use --out",
-        ) from None
+        return path.with_stem(f"{path.stem}-imported")
+    return path
 
 
 def _only_comments(path: Path) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
-from reconciler.desired.toml.document import Document, read
+from reconciler.desired.toml.document import Document, decode, read
 from reconciler.errors import UsageError
 from reconciler.model.finding import Finding
 
@@ -36,10 +37,25 @@ class Disk:
 DISK = Disk()
 
 
+class Besides(Disk):
+    """The files as they are now, and others in their place."""
+
+    def __init__(self, others: Mapping[Path, bytes]) -> None:
+        self.others = {path.resolve(): content for path, content in others.items()}
+
+    def names(self, folder: Path) -> list[str]:
+        own = {path.name for path in self.others if path.parent == folder.resolve()}
+        return sorted({*super().names(folder), *own})
+
+    def read(self, path: Path, file: str) -> tuple[Document, list[Finding]]:
+        content = self.others.get(path.resolve())
+        return super().read(path, file) if content is None else decode(content, file)
+
+
 def state_files(folder: Path, files: Files = DISK) -> list[Path]:
     """The state files of a folder itself, sorted by name: every `*.toml` but pvectl.toml and
     hidden ones. Raises UsageError when there is no such folder."""
-    if not folder.is_dir():
+    if files is DISK and not folder.is_dir():
         raise UsageError(
             f"there is no state folder {folder}",
             hint="`pvectl init` makes one; `--state DIR` names another",

@@ -28,7 +28,7 @@ from reconciler.kinds.acl.table import MOST
 from reconciler.kinds.kind import Kind
 from reconciler.kinds.shared.ungiven import left_alone
 from reconciler.model.address import Address
-from reconciler.model.declared import Declaration, Declared, Desired
+from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import Policy
 from reconciler.pve.release import NEWEST, Release
@@ -199,7 +199,16 @@ class _Load:
             for declaration in kind.toml.declare(name, parent, table):
                 if not self.has_room(source):
                     return
-                self.add(Address(kind.name, declaration.id), declaration, source, left)
+                declared = Declared(
+                    declaration.spec,
+                    source,
+                    declaration.notes,
+                    declaration.derived,
+                    declaration.expires,
+                    left,
+                    not own,
+                )
+                self.add(Address(kind.name, declaration.id), declared)
         except ValueError as error:
             self.broken.add(_meant(kind, name, parent))
             message, hint = message_and_hint(error)
@@ -216,25 +225,21 @@ class _Load:
             self.findings.append(too_large(message, hint, source))
         return self.number <= MOST
 
-    def add(self, address: Address, new: Declaration, source: Source, left: frozenset[str]) -> None:
-        """Explicit wins over derived; what is derived may repeat; all must say the same.
-
-        `left`: what the table leaves as it is.
-        """
-        _, spec, notes, derived, expires = new
-        declared = Declared(spec, source, notes, derived, expires, left)
+    def add(self, address: Address, declared: Declared) -> None:
+        """Explicit wins over derived; what is derived may repeat; all must say the same."""
         old = self.objects.get(address)
         if old is None:
             self.objects[address] = declared
             return
-        if not (old.derived or derived):
-            self.repeats.setdefault((old.source, source), []).append(address)
+        if not (old.derived or declared.derived):
+            self.repeats.setdefault((old.source, declared.source), []).append(address)
             return
-        if old.spec != spec:
+        if old.spec != declared.spec:
             self.findings.append(_differs(address, old, declared))
             return
-        kept = old if derived else declared
-        longest = 0 if 0 in (old.expires, expires) else max(old.expires, expires)
+        kept = old if declared.derived else declared
+        ends = (old.expires, declared.expires)
+        longest = 0 if 0 in ends else max(ends)
         self.objects[address] = kept._replace(expires=longest)
 
     def finish(self, folder: Path, settings: Settings | None, included: tuple[str, ...]) -> Desired:

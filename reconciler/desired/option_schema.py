@@ -24,8 +24,8 @@ def add_options(definition: dict[str, Any], kind: str, table: ParameterTable) ->
         found = definition["properties"].get(toml_name(option))
         if found is None:
             continue
-        text, _, since = described[option]
-        text += f" (since Proxmox VE {since})" if since else ""
+        row = described[option]
+        text = row.text + (f" (since Proxmox VE {row.since})" if row.since else "")
         own = found.get("description", "")
         if not own or param.secret:
             found["description"] = "; ".join(filter(None, (text, own)))

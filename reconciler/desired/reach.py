@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from reconciler.errors import FilesInvalid
 from reconciler.kinds import kind_of
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
@@ -20,6 +21,7 @@ from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.secret import SecretRef, SecretSink
 from reconciler.model.trust import Trust
+from reconciler.real_path import real_path
 
 OUT_OF_REACH = "OUT_OF_REACH"
 WEAKER_POLICY = "WEAKER_POLICY"
@@ -30,23 +32,28 @@ def in_ci(environ: Mapping[str, str] = os.environ) -> bool:
     return environ.get("CI", "").strip().lower() not in {"", "0", "false"}
 
 
-def checkout_of(folder: Path) -> Path:
-    """The outermost repository around a folder, all of which one proposal may change; without one
-    the folder itself. A home folder under version control is not a checkout of state files."""
-    aside = {Path(os.environ.get("HOME") or "/").resolve(), Path("/")}
-    found = [
+def checkouts_of(folder: Path) -> list[Path]:
+    """The repositories around a folder, innermost first. A home folder under version control is
+    not a checkout of state files."""
+    aside = {real_path(Path(os.environ.get("HOME") or "/")), Path("/")}
+    return [
         parent
         for parent in (folder, *folder.parents)
-        if (parent / ".git").exists() and parent.resolve() not in aside
+        if (parent / ".git").exists() and real_path(parent) not in aside
     ]
-    return found[-1] if found else folder
+
+
+def checkout_of(folder: Path) -> Path:
+    """The outermost repository around a folder, all of which one proposal may change; without one
+    the folder itself."""
+    return next(reversed(checkouts_of(folder)), folder)
 
 
 def is_proposed(path: Path, folder: Path) -> bool:
     """Whether a file lies where a proposal of state files can change it; the state folder may be a
     link that a checkout holds."""
-    checkouts = {checkout_of(folder.resolve()), checkout_of(folder.absolute()).resolve()}
-    return any(path.resolve().is_relative_to(checkout) for checkout in checkouts)
+    checkouts = {checkout_of(real_path(folder)), real_path(checkout_of(folder.absolute()))}
+    return any(real_path(path).is_relative_to(checkout) for checkout in checkouts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +69,21 @@ class Reach:
 
     def inside(self, path: Path) -> bool:
         """Whether a path leads into the folder, symbolic links followed."""
-        return path.resolve().is_relative_to(self.folder.resolve())
+        return real_path(path).is_relative_to(real_path(self.folder))
 
     def outside(self, path: Path) -> str:
         """The [trust] line that a file or folder would need; "" where it may be used."""
         if self.inside(path) or not self._limited:
             return ""
-        return self._unlisted("files", str(path.resolve()))
+        return self._unlisted("files", str(real_path(path)))
 
     def links_out(self, folder: Path) -> str:
         """The [trust] line for the first link below a folder that leaves it; "" for none."""
         if not self._limited:
             return ""
-        own = folder.resolve()
+        own = real_path(folder)
         for path in sorted(own.rglob("*")):
-            if path.is_symlink() and not path.resolve().is_relative_to(own):
+            if path.is_symlink() and not real_path(path).is_relative_to(own):
                 line = self.outside(path)
                 if line:
                     return line
@@ -96,6 +103,11 @@ class Reach:
             return self._unlisted("keyrings", named.keyring)
         file = named.file or (named.env_file if isinstance(named, SecretSink) else None)
         return self.outside(base / (file or ""))
+
+    def outside_calls(self, call: str) -> str:
+        """The [trust] line that `verify` needs to make a call, `METHOD PATH`, that may succeed
+        although it changes something; "" where it may be made."""
+        return self._unlisted("calls", call)
 
     @property
     def _limited(self) -> bool:
@@ -119,6 +131,16 @@ def leads_out(file: str, line: str) -> Finding:
     """A state file that is a link to another place."""
     message = f"{file} is a link that leads outside the state folder; it is not read"
     return Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=Source(file))
+
+
+def require_inside(reach: Reach, files: Iterable[Path]) -> None:
+    """Raises FilesInvalid for links, among state files to be written, that lead to another place
+    than may be used."""
+    found = [leads_out(path.name, line) for path in files if (line := reach.outside(path))]
+    if found:
+        raise FilesInvalid(
+            "a state file leads elsewhere", hint="nothing was written", findings=tuple(found)
+        )
 
 
 def without_waivers(desired: Desired, trust: Trust | None) -> tuple[Desired, list[Finding]]:

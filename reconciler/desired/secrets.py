@@ -22,11 +22,13 @@ def resolve(
     allow_commands: bool = False,
     environ: Mapping[str, str] = os.environ,
     timeout: float = COMMAND_TIMEOUT,
+    own: SecretRef | None = None,
 ) -> str:
     """The value of a reference, without its final newline.
 
     Paths count from `folder`, where commands run, too; commands run only when they are allowed,
-    which is never while planning. Raises SinkFailed, which names the reference and not the value.
+    which is never while planning, and without what `own` names in their environment. Raises
+    SinkFailed, which names the reference and not the value.
     """
     if ref.env is not None:
         value = environ.get(ref.env, "")
@@ -45,7 +47,7 @@ def resolve(
             "a secret comes from a command, and commands do not run while planning",
             hint="give it as { env = ... } or { file = ... }",
         )
-    return _text(_run(ref.command or (), folder, timeout), str(ref))
+    return _text(_run(ref.command or (), folder, timeout, own), str(ref))
 
 
 def _read(path: Path) -> bytes:
@@ -60,7 +62,7 @@ def _read(path: Path) -> bytes:
     )
 
 
-def _run(command: Sequence[str], folder: Path, timeout: float) -> bytes:
+def _run(command: Sequence[str], folder: Path, timeout: float, own: SecretRef | None) -> bytes:
     name = command[0] if command else ""
     try:
         done = subprocess.run(  # noqa: S603 - the command stands in the reviewed state files
@@ -69,7 +71,7 @@ def _run(command: Sequence[str], folder: Path, timeout: float) -> bytes:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=without_credentials(os.environ),
+            env=without_credentials(os.environ, own),
             timeout=timeout,
             check=False,
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reconciler.atomic_write import atomic_write
+from reconciler.bounded_read import read_bounded
 from reconciler.errors import StalePlan, UsageError
 from reconciler.execution.run.observation import is_hidden, left
 from reconciler.kinds import specs
@@ -56,7 +57,7 @@ def load_plan(path: Path) -> SavedPlan:
     """Read a plan file; raises StalePlan when it is not as it was saved, UsageError when it cannot
     be read or never was one."""
     try:
-        raw = path.read_bytes()
+        raw = read_bounded(path)
     except OSError as error:
         raise UsageError(
             f"the plan {path} cannot be read: {error.strerror}",

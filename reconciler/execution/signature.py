@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from reconciler.atomic_write import atomic_write
+from reconciler.bounded_read import read_bounded
 from reconciler.errors import NotSigned, UsageError
 from reconciler.model.secret import without_credentials
 
@@ -20,6 +21,9 @@ NAMESPACE = "pvectl-plan"
 
 TIMEOUT = 120.0
 """Seconds for a passphrase to be typed, or a security key to be touched."""
+
+LARGEST_SIGNATURE = 64 * 1024
+"""Bytes; that of an RSA key of 16384 bits has 6 kB."""
 
 PROGRAM = "ssh-keygen"
 
@@ -55,7 +59,7 @@ def signer(plan: Path, raw: bytes, allowed: Path) -> str:
     `allowed` does not list for `pvectl-plan`; UsageError where `allowed` cannot be read.
     """
     try:
-        allowed.read_bytes()
+        read_bounded(allowed)
     except OSError as error:
         raise UsageError(
             f"the allowed signers {allowed} cannot be read: {error.strerror}",
@@ -63,7 +67,7 @@ def signer(plan: Path, raw: bytes, allowed: Path) -> str:
         ) from None
     path = signature_of(plan)
     try:
-        signature = path.read_bytes()
+        signature = read_bounded(path, LARGEST_SIGNATURE, regular=True)
     except OSError:
         raise _refused(f"{plan} is not signed: there is no {path.name} beside it") from None
     with tempfile.NamedTemporaryFile(suffix=".sig") as own:  # not replaced while it is verified

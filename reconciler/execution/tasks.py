@@ -6,8 +6,10 @@ A call that starts a task answers 200 even when the task is refused a moment lat
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
+from reconciler.errors import PvectlError
 from reconciler.execution.run.context import Clock
 from reconciler.model.api import Api
 from reconciler.model.request import Request, request
@@ -34,15 +36,25 @@ def start_task(api: Api, asked: Request) -> str:
 
 
 def follow_task(
-    api: Api, node: str, upid: str, clock: Clock, tell: Callable[[str], None]
+    api: Api,
+    node: str,
+    upid: str,
+    clock: Clock,
+    tell: Callable[[str], None],
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> TaskEnd:
-    """Wait for the end of a task; each new line of its log goes to `tell`.
+    """Wait for the end of a task; each new line of its log goes to `tell`. Once `cancelled`, the
+    task is told to stop, and its end is waited for.
 
     The node knows its own task also for a caller who may not list tasks.
     """
     lines: list[str] = []
-    pause = 0.1
+    pause, told = 0.1, False
     while True:
+        if cancelled() and not told:
+            told = True
+            with suppress(PvectlError):
+                api.send(request("DELETE", "nodes", node, "tasks", upid))
         status = api.get([request("GET", "nodes", node, "tasks", upid, "status")])[0]
         asked = request("GET", "nodes", node, "tasks", upid, "log", start=len(lines), limit=0)
         for row in api.get([asked])[0] or ():

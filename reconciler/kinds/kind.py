@@ -95,6 +95,11 @@ class Place(NamedTuple):
     inside: str = ""
     array: bool = False
 
+    def __str__(self) -> str:
+        """`[role.NAME]`, `[[acl]]`, `[user.NAME.token.NAME]`."""
+        outer = f"{self.inside}.NAME." if self.inside else ""
+        return f"[[{self.key}]]" if self.array else f"[{outer}{self.key}.NAME]"
+
 
 class Alarm(Enum):
     """When an undeclared object is an alarm (`pvectl drift`)."""

@@ -13,21 +13,46 @@ from reconciler.kinds.shared.answer_shape import (
     COUNT,
     FLAG,
     ID,
+    NUMBER,
     TEXT,
     Fields,
+    Maybe,
     Named,
     Rows,
     Shape,
 )
 from reconciler.kinds.shared.reader import ANSWERS
-from reconciler.model.api import Api, SeesFiles
+from reconciler.model.api import Api, SeesEndpoints, SeesFiles
 from reconciler.model.inventory import Strays, Unread
 from reconciler.model.request import Request
 from reconciler.text.shell import shell
 
+_INTERFACE = Fields(
+    {}, {"name": TEXT, "ip-addresses": Rows(Fields({"ip-address": TEXT}, {"prefix": COUNT}))}
+)
 BESIDE_THE_KINDS: Mapping[str, Shape] = {
     **ANSWERS,
     "/access/permissions": Named(Named(BIT)),
+    "/cluster/log": Rows(Fields({}, {"time": COUNT, "user": TEXT, "msg": TEXT})),
+    "/cluster/tasks": Rows(
+        Fields(
+            {"upid": ID},
+            {"starttime": COUNT, "status": TEXT, "type": TEXT, "id": TEXT, "user": TEXT}
+            | {"tokenid": TEXT},
+        )
+    ),
+    "/cluster/status": Rows(
+        Fields(
+            {"type": ID},
+            cases=(
+                "type",
+                {
+                    "cluster": Fields({}, {"quorate": FLAG}),
+                    "node": Fields({"name": ID}, {"online": FLAG}),
+                },
+            ),
+        )
+    ),
     "/nodes": Rows(Fields({"node": ID})),
     "/nodes/{node}/certificates/info": Rows(Fields({}, {"filename": TEXT, "fingerprint": TEXT})),
     "/nodes/{node}/storage/{storage}/content": Rows(
@@ -44,6 +69,21 @@ BESIDE_THE_KINDS: Mapping[str, Shape] = {
             },
         )
     ),
+    "/cluster/nextid": COUNT,
+    **dict.fromkeys(
+        ("/nodes/{node}/lxc/{vmid}/config", "/nodes/{node}/qemu/{vmid}/config"),
+        Fields({}, {"digest": TEXT, "description": TEXT}),
+    ),
+    **dict.fromkeys(
+        ("/nodes/{node}/lxc/{vmid}/status/current", "/nodes/{node}/qemu/{vmid}/status/current"),
+        Fields({"status": TEXT}),
+    ),
+    "/nodes/{node}/lxc/{vmid}/interfaces": Maybe(Rows(_INTERFACE)),
+    "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces": Fields({"result": Rows(_INTERFACE)}),
+    "/nodes/{node}/qemu/{vmid}/agent/exec-status": Fields(
+        {"exited": FLAG}, {"exitcode": NUMBER, "out-data": TEXT, "err-data": TEXT}
+    ),
+    "/nodes/{node}/vzdump/extractconfig": TEXT,
     "/nodes/{node}/tasks": Rows(
         Fields({"upid": ID}, {"starttime": COUNT, "endtime": COUNT, "status": TEXT, "id": TEXT})
     ),
@@ -97,8 +137,33 @@ class _CheckedFiles(CheckedApi):
         return self._files.strays()
 
 
+class _CheckedEndpoints(CheckedApi):
+    """The same in front of a connection over the network."""
+
+    def __init__(self, api: SeesEndpoints) -> None:
+        super().__init__(cast("Api", api))
+        self._endpoints = api
+
+    def get_elsewhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
+        """An endpoint whose answers are none of Proxmox VE counts as one that does not answer."""
+        found = self._endpoints.get_elsewhere(requests)
+        for endpoint, answers in found.items():
+            try:
+                for request, answer in zip(requests, answers, strict=bool(answers)):
+                    check_answer(request, answer)
+            except UnexpectedAnswer:
+                found[endpoint] = []
+        return found
+
+    @property
+    def clock_skew(self) -> float | None:
+        return self._endpoints.clock_skew
+
+
 def checked(api: Api) -> Api:
     """`api`, with every answer compared."""
+    if isinstance(api, SeesEndpoints):
+        return _CheckedEndpoints(api)
     return _CheckedFiles(api) if isinstance(api, SeesFiles) else CheckedApi(api)
 
 

@@ -17,6 +17,7 @@ from reconciler.kinds.kind import Need
 from reconciler.kinds.role import built_in_roles
 from reconciler.kinds.shared.field_types import split_list
 from reconciler.kinds.shared.reader import RESOURCES, Wanted, read_state
+from reconciler.live.health import STATUS, VERSION, health_of
 from reconciler.model.address import Address
 from reconciler.model.api import Api, SeesFiles
 from reconciler.model.inventory import Facts, Guest
@@ -26,7 +27,6 @@ from reconciler.pve.acl_paths import chain
 from reconciler.pve.release import release_of
 from reconciler.text.shell import shell
 
-VERSION = request("GET", "version")
 PERMISSIONS = request("GET", "access", "permissions")
 
 DECIDING = ("role", "group", "user", "token", "acl")
@@ -64,13 +64,15 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     try:
         version, permissions = api.get([VERSION, PERMISSIONS])
         _refuse_blind(api.actor, permissions, unmet(permissions, needs))
-        state, answers = read_state(api, names, wanted, [RESOURCES])
+        about = [STATUS] if "Sys.Audit" in held_on(permissions, "/") else []
+        state, answers = read_state(api, names, wanted, [RESOURCES, *about])
     except RequestRefused as refused:
         raise _unreadable(api, refused, permissions) from refused
     facts = facts_of(version, answers[RESOURCES])
     release = release_of(facts.release, built_in_roles(answers))
     _refuse_blind(api.actor, permissions, _cut_off(access_table(state, release), api.actor, needs))
-    facts = replace(facts, ghosts=_ghosts(answers[GROUPS], state), pve=release)
+    health = health_of(answers[RESOURCES], answers.get(STATUS), api)
+    facts = replace(facts, health=health, ghosts=_ghosts(answers[GROUPS], state), pve=release)
     if isinstance(api, SeesFiles):
         facts = replace(facts, unread=tuple(api.unread()), strays=api.strays())
     return Live(state, facts)

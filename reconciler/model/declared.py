@@ -32,7 +32,7 @@ class Declared(NamedTuple):
     """A declaration and where it stands.
 
     `unspecified`: fields and options of `spec` that the file does not give; on an object that is
-    there they stay as they are.
+    there they stay as they are. `by_name`: the table gives the name alone.
     """
 
     spec: Spec
@@ -41,6 +41,7 @@ class Declared(NamedTuple):
     derived: bool = False
     expires: int = 0
     unspecified: frozenset[str] = frozenset()
+    by_name: bool = False
 
 
 class Moved(NamedTuple):

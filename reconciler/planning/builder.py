@@ -52,7 +52,13 @@ class PlanResult(NamedTuple):
 
 def build_plan(desired: Desired, live: State, facts: Facts, request: PlanRequest) -> PlanResult:
     """Plan the changes from `live` to `desired`; deterministic."""
-    difference = diff(desired, live, now=request.now, changed_secrets=request.changed_secrets)
+    difference = diff(
+        desired,
+        live,
+        now=request.now,
+        changed_secrets=request.changed_secrets,
+        earlier=request.earlier,
+    )
     changes = difference.changes
     if request.targets:
         changes = narrow(changes, request.targets, live)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -38,15 +38,17 @@ def diff(
     *,
     now: int,
     changed_secrets: Mapping[Address, tuple[str, ...]] | None = None,
+    earlier: Collection[Address] = (),
 ) -> DiffResult:
     """What turns `live` into `desired`; `now` (Unix seconds) decides what has expired.
 
-    `changed_secrets`: parameters of existing objects whose secret must be sent again.
+    `changed_secrets`: parameters of existing objects whose secret must be sent again. `earlier`:
+    what the files declared earlier.
 
     Nothing is deleted that was not declared deletable: by [[removed]] or [[moved]], by an expired
     grant, by the mode of its kind, or because it depends on such an object.
     """
-    work = _Work(desired, live, now, changed_secrets or {})
+    work = _Work(desired, live, now, changed_secrets or {}, _owners(desired, live, earlier))
     for address, declared in desired.objects.items():
         if 0 < declared.expires <= now:
             work.delete(address, Reason(Cause.EXPIRED, f"expired; {_place(declared)}"))
@@ -66,6 +68,19 @@ def diff(
         left[address.kind, work.kept[address]].append(address)
     kept = tuple(LeftAlone(*key, len(names), tuple(names)) for key, names in sorted(left.items()))
     return DiffResult(changes, kept, tuple(work.findings))
+
+
+def _owners(
+    desired: Desired, live: State, earlier: Collection[Address]
+) -> frozenset[tuple[Address, str]]:
+    """For each kind the objects to which something belongs that is declared, or was."""
+    named = [(address, declared.spec) for address, declared in desired.objects.items()]
+    named += [(address, live[address]) for address in earlier if address in live]
+    return frozenset(
+        (owner, address.kind)
+        for address, spec in named
+        for owner in kind_of(address).links.owners(address.id, spec)
+    )
 
 
 def _place(declared: Declared) -> str:
@@ -90,6 +105,8 @@ class _Work:
     live: State
     now: int
     changed_secrets: Mapping[Address, tuple[str, ...]]
+    owners: frozenset[tuple[Address, str]]
+    """objects with a kind of which the files declare, or declared earlier, what belongs to them"""
     changes: dict[Address, Change] = field(default_factory=dict)
     kept: dict[Address, str] = field(default_factory=dict)
     """objects without a change, and why"""
@@ -188,10 +205,17 @@ class _Work:
             return True, "not declared, and this kind is managed authoritatively"
         if address.kind == "acl" and self._moved_here(address, spec):
             return False, "not declared; follows a [[moved]] while that is in the files"
+        return self._by_owner(address, spec)
+
+    def _by_owner(self, address: Address, spec: Spec) -> tuple[bool, str]:
+        """The same for what may belong to a declared object."""
         for owner in kind_of(address).links.owners(address.id, spec):
             declared = self.desired.objects.get(owner)
-            if declared is not None and not 0 < declared.expires <= self.now:
-                return True, f"not declared; belongs to {owner}"
+            if declared is None or 0 < declared.expires <= self.now:
+                continue
+            if declared.by_name and (owner, address.kind) not in self.owners:
+                return False, f"not declared; belongs to {owner}, declared by its name alone"
+            return True, f"not declared; belongs to {owner}"
         return False, "not declared, not attached to a declared object"
 
     def _moved_here(self, address: Address, spec: Spec) -> bool:

@@ -40,7 +40,7 @@ def judge_again(
     """
     asked = replace(question, allowed=saved.passed, targets=())
     changes = whole(saved.changes)
-    difference = diff(desired, live, now=asked.now)
+    difference = diff(desired, live, now=asked.now, earlier=asked.earlier)
     again = judged(desired, live, facts, asked, difference, changes, saved.steps)
     refusals = [one for one in again.plan.findings if one.severity is Severity.ERROR]
     refusals += _of_the_system(changes)

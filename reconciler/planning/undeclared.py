@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 from reconciler.kinds import fingerprint, kind_of, references
 from reconciler.kinds.kind import Alarm
 from reconciler.model.address import Address
+from reconciler.model.change import Cause
 from reconciler.model.declared import Desired
 from reconciler.model.drift import EXPIRES_SOON, Memory, Undeclared
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import LeftAlone
 from reconciler.model.policy import Mode, Policy
 from reconciler.model.spec import Spec, State
+from reconciler.planning.diff import diff
 
 _DAY = 86400
 
@@ -50,6 +52,19 @@ def undeclared(
             )
         )
     return tuple(found)
+
+
+def reported(
+    desired: Desired, live: State, memory: Memory, actor: str, now: int
+) -> Iterable[Address]:
+    """What `drift` calls undeclared: what a plan deletes as such, and what raises an alarm."""
+    found = diff(desired, live, now=now)
+    for change in found.changes:
+        if change.reason.cause is Cause.UNDECLARED and change.after is None:
+            yield change.address
+    for one in undeclared(found.kept, live, desired.policy, memory, actor):
+        if one.rings:
+            yield one.address
 
 
 def without(state: Mapping[Address, Spec], found: Iterable[Undeclared]) -> dict[Address, Spec]:

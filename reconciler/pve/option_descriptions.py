@@ -1,4 +1,7 @@
-"""The meaning of each option of storages, realms and backup jobs: `option_descriptions.toml`."""
+"""The meaning of options of storages, realms and jobs, and what keys are called elsewhere.
+
+The data: `option_descriptions.toml`.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,25 @@ from typing import NamedTuple
 
 
 class OptionDescription(NamedTuple):
-    """`label`: the field's name in the web interface, "" where it has none. `since`: the first
-    release that knows the option, "" where every supported one does."""
+    """`text`: what it means, "" where the table of the kind says so itself. `label`: the field's
+    name in the web interface, "" where it has none. `since`: the first release that knows it, ""
+    where every supported one does. `parameter`: its name in the API, "" where it is the key of the
+    row."""
 
-    text: str
+    text: str = ""
     label: str = ""
     since: str = ""
+    parameter: str = ""
 
 
 @cache
 def option_descriptions(kind: str) -> dict[str, OptionDescription]:
-    """PVE's name of each option -> its description; `kind` is storage, realm or backup."""
+    """Name of each option -> its description: PVE's name for a storage, a realm or a backup job,
+    the key of the table for other kinds."""
     text = (files(__package__) / "option_descriptions.toml").read_text(encoding="utf-8")
     return {
-        name: OptionDescription(row["text"], row.get("web", ""), row.get("since", ""))
+        name: OptionDescription(
+            row.get("text", ""), row.get("web", ""), row.get("since", ""), row.get("api", "")
+        )
         for name, row in tomllib.loads(text)[kind].items()
     }

@@ -339,3 +339,31 @@ def test_half_of_what_a_token_lacks_is_not_enough(site: Site) -> None:
     ended = site.run("plan")
     assert ended.status == ExitStatus.BLIND
     assert site.untouched
+
+
+@pytest.mark.parametrize("place", ["b.toml", "pvectl.toml", "ca.pem", "secret"])
+def test_links_in_a_circle_are_files_that_cannot_be_read(place: str, site: Site) -> None:
+    site.write("a.toml", '[user."a@pve"]\npassword = { file = "secret" }\n')
+    site.write("ca.pem", (site.cluster.folder / "pve-root-ca.pem").read_text())
+    site.target(fingerprint=None, ca_file="ca.pem")
+    path = site.state / place
+    path.unlink(missing_ok=True)
+    path.symlink_to(path.name)
+    for command in ("validate", "plan", "apply --yes", "drift"):
+        for env in ({}, {"CI": "true"}):
+            ended = site.run(*command.split(), env=env)
+            assert (ended.status == ExitStatus.OK) <= (place == "secret"), ended
+            assert "E_BUG" not in ended.err
+    assert site.untouched
+
+
+@pytest.mark.parametrize(
+    "command", ["show FILE", "apply FILE", "report --since FILE", "resume FILE", "rollback FILE"]
+)
+def test_a_file_that_is_far_too_large_is_not_read(command: str, site: Site) -> None:
+    """It has a hole, and takes no room on the disk."""
+    with (site.folder / "FILE").open("wb") as file:
+        file.truncate(1 << 40)
+    ended = site.run(*command.split())
+    assert ended.status in {ExitStatus.USAGE, ExitStatus.RESTORED}, ended
+    assert "FILE cannot be read: it is larger than 268,435,456 bytes" in ended.err

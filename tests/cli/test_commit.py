@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.commit import UNCOMMITTED, commit_of
+from reconciler.cli.commit import UNCOMMITTED, commit_of, files_at, places
 
 COMMIT = "5f2b8424a3c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7"
 
@@ -53,6 +54,25 @@ def test_the_commit_around_a_state_folder_is_found(
 
 def test_a_folder_under_no_version_control_has_none(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
+    assert commit_of(tmp_path) == ""
+
+
+@pytest.mark.parametrize("place", ["HEAD", "refs/heads/main", "packed-refs", "commondir"])
+def test_what_is_no_commit_is_not_told(place: str, tmp_path: Path) -> None:
+    """A link of .git may lead to any file of the machine; a pipe never ends."""
+    git, secret = tmp_path / ".git", tmp_path / "secret"
+    secret.write_text("hunter2 refs/heads/main\n")
+    branch(git)
+    if place != "HEAD":
+        (git / "refs" / "heads" / "main").unlink()
+    (git / place).unlink(missing_ok=True)
+    (git / place).symlink_to(secret)
+    assert commit_of(tmp_path) == ""
+    for content in (b"\xff\xfe", b"x" * 100):
+        secret.write_bytes(content)
+        assert commit_of(tmp_path) == ""
+    secret.unlink()
+    os.mkfifo(secret)
     assert commit_of(tmp_path) == ""
 
 
@@ -153,6 +173,53 @@ def test_no_filter_runs_however_it_is_called(name: str, tmp_path: Path) -> None:
     assert commit_of(state).endswith(UNCOMMITTED)
     assert not begun.exists()
     assert (state / ".git" / "index").read_bytes() == index
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("GIT_DIR", "/nowhere"),
+        ("GIT_COMMON_DIR", "/nowhere"),
+        ("GIT_OBJECT_DIRECTORY", "/nowhere"),
+        ("GIT_LITERAL_PATHSPECS", "1"),
+        ("GIT_CONFIG", "/dev/null"),
+    ],
+)
+def test_variables_of_git_do_not_lead_it_elsewhere(
+    variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = tmp_path / "begun"
+    (tmp_path / "a.toml").write_text("[group.a]\n")
+    _git(tmp_path, "init", "--quiet")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "--quiet", "--message", "first")
+    commit = commit_of(tmp_path)
+    _git(tmp_path, "config", "filter.x.clean", f"touch {begun}; cat")
+    (tmp_path / ".gitattributes").write_text("*.toml filter=x\n")
+    (tmp_path / "a.toml").write_text("[group.b]\n")
+    monkeypatch.setenv(variable, value)
+    assert commit_of(tmp_path) == commit + UNCOMMITTED
+    assert not begun.exists()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")
+def test_a_partial_clone_fetches_nothing(tmp_path: Path) -> None:
+    """The file that it lacks would come from wherever, and through whatever, its settings say."""
+    begun = tmp_path / "begun"
+    (tmp_path / "a.toml").write_text("[group.a]\n")
+    _git(tmp_path, "init", "--quiet")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "--quiet", "--message", "first")
+    asked = ["git", "-C", str(tmp_path), "rev-parse", "HEAD:a.toml"]
+    name = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    (tmp_path / ".git" / "objects" / name[:2] / name[2:]).unlink()
+    with (tmp_path / ".git" / "config").open("a") as config:
+        config.write("[core]\n\trepositoryformatversion = 1\n[extensions]\n")
+        config.write('\tpartialclone = origin\n[protocol "ext"]\n\tallow = always\n')
+        config.write(f'[remote "origin"]\n\turl = "ext::touch {begun}"\n\tpromisor = true\n')
+    assert files_at(places(tmp_path)[0], "HEAD") is None
+    assert not begun.exists()
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")

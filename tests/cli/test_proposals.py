@@ -402,6 +402,22 @@ def test_in_ci_no_folder_and_no_link_leads_outside(
         assert (ended.status, "OUT_OF_REACH" in told, "hunter2" in told) == (3, True, False)
 
 
+@pytest.mark.parametrize("command", ["fmt", "fmt --check", "grant", "revoke", "removed --write"])
+def test_in_ci_no_file_is_written_through_a_link(runner: Runner, command: str) -> None:
+    copy_fixture("team", runner.state / "pve")
+    runner.propose(endpoint="sandbox:pve")
+    outside = runner.root / "outside"
+    outside.write_text("[user.hunter2]\n[user.hunter2]\n")
+    name = {"grant": "grants.toml", "revoke": "grants.toml"}.get(command, "b.toml")
+    (runner.state / name).symlink_to(outside)
+    grant = ("alice@ldap", "PVEVMAdmin", "/vms/100")
+    words = {"grant": (*grant, "--for", "4h", "--reason", "x"), "revoke": grant}.get(command, ())
+    ended = runner.run(*command.split(), *words, env={"CI": "true"})
+    told = ended.out + ended.err
+    assert (ended.status, "OUT_OF_REACH" in told, "hunter2" in told) == (3, True, False), ended
+    assert outside.read_text().count("hunter2") == 2
+
+
 def test_in_ci_a_sandbox_shows_nothing_from_elsewhere(runner: Runner) -> None:
     copy_fixture("fresh", runner.state / "pve")
     secrets = runner.root / "credentials"

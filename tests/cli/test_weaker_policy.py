@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,95 @@ def test_a_branch_is_compared_with_where_it_began(folder: Path) -> None:
     (folder / "state" / "pvectl.toml").write_text(STRICT.replace("count = 2", "count = 20"))
     ended = ask("plan", on=folder / "pve", state=folder / "state")
     assert "[limits] is weaker than at" in ended.out, ended
+
+
+EXPECT = '[[expect]]\nwho = ["ann@pve"]\npaths = ["/vms/100"]\ncannot = ["VM.Allocate"]\n'
+CALL = '[[expect]]\nwho = ["ann@pve!t"]\ncall = "GET /version"\nstatus = 200\n'
+WRITES = (
+    '[[expect]]\nwho = "ann@pve!t"\ncall = "POST /nodes/pve/vzdump"\n'
+    "params = { vmid = 100 }\nharmless = true\n"
+)
+NO_BACKUP = '[[no_backup]]\nguests = [100]\nreason = "a lab"\n'
+
+
+def commit(folder: Path, message: str) -> None:
+    who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.invalid")
+    for words in (("add", "--all"), ("commit", "--quiet", "-m", message)):
+        subprocess.run(["git", "-C", str(folder), *who, *words], check=True)
+
+
+def test_an_expectation_that_is_gone_is_told(folder: Path) -> None:
+    place = folder / "state" / "expect.toml"
+    place.write_text(f"{EXPECT}\n{EXPECT.replace('100', '101')}")
+    commit(folder / "state", "second")
+    for text in (
+        EXPECT.replace("[[expect]]", '[[expect]]\nreason = "since then"'),  # the other one is gone
+        f"{EXPECT}\n{EXPECT.replace('100', '101').replace('VM.Allocate', 'VM.Audit')}",
+    ):
+        place.write_text(text)
+        assert "1 [[expect]] is gone or changed since HEAD: expect.toml:6" in planned(folder)
+    place.write_text(f"{EXPECT}\n{EXPECT.replace('100', '101')}\n{WRITES}")
+    assert "`verify` may let POST /nodes/pve/vzdump vmid=100 change something" in planned(folder)
+    place.unlink()
+    assert "2 [[expect]] are gone or changed since HEAD" in planned(folder)
+    place.write_text(f"{EXPECT}\n{EXPECT.replace('100', '101')}\n{CALL}")
+    assert "WEAKER_POLICY" not in planned(folder)
+
+
+def test_guests_left_out_of_backups_are_told(folder: Path) -> None:
+    place = folder / "state" / "b.toml"
+    place.write_text(NO_BACKUP)
+    told = "[[no_backup]] leaves out other guests than at HEAD, or for longer"
+    assert told in planned(folder)
+    commit(folder / "state", "second")
+    assert "WEAKER_POLICY" not in planned(folder)
+    place.write_text(NO_BACKUP.replace("100", "100, 101"))
+    assert told in planned(folder)
+
+
+def moved_behind_a_link(state: Path) -> None:
+    state.rename(state.with_name("elsewhere"))
+    state.symlink_to("elsewhere")
+
+
+def made_a_repository(state: Path) -> None:
+    """As a submodule is: what it calls origin/HEAD is its author's."""
+    subprocess.run(["git", "-C", str(state), "init", "--quiet"], check=True)
+    commit(state, "the proposal's own")
+    upstream = ("update-ref", "refs/remotes/origin/HEAD", "HEAD")
+    subprocess.run(["git", "-C", str(state), *upstream], check=True)
+
+
+def moved_to_another_folder(state: Path) -> None:
+    (state / "sub").mkdir()
+    (state / "a.toml").rename(state / "sub" / "a.toml")
+    text = (state / "pvectl.toml").read_text()
+    (state / "pvectl.toml").write_text(f'[target]\nfolder = "sub"\n{text}')
+
+
+@pytest.mark.parametrize(
+    "move", [moved_behind_a_link, made_a_repository, moved_to_another_folder, None]
+)
+def test_files_that_are_moved_are_compared_all_the_same(
+    move: Callable[[Path], None] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repository around the folder, and its history, are none of the proposal."""
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("GITHUB_BASE_REF", raising=False)
+    checkout, pve = tmp_path / "checkout", copy_fixture("fresh", tmp_path / "pve")
+    state = checkout / "state"
+    state.mkdir(parents=True)
+    (state / "pvectl.toml").write_text(STRICT)
+    (state / "a.toml").write_text('[group.ops]\n[user."ann@pve"]\n')
+    subprocess.run(["git", "-C", str(checkout), "init", "--quiet"], check=True)
+    commit(checkout, "first")
+    upstream = ("update-ref", "refs/remotes/origin/HEAD", "HEAD")
+    subprocess.run(["git", "-C", str(checkout), *upstream], check=True)
+    assert ask("apply", "--yes", on=pve, state=state).status == ExitStatus.OK
+    (state / "pvectl.toml").write_text(STRICT.replace("count = 2", "count = 20"))
+    (state / "a.toml").write_text("[group.ops]\n")
+    if move is not None:
+        move(state)
+    ended = ask("plan", on=pve, state=state)
+    assert "[limits] is weaker than at" in ended.out, ended
+    assert "1 object is no longer declared and stays: user.ann@pve" in " ".join(ended.out.split())

@@ -81,7 +81,7 @@ def apply(
     saved = None if file is None else load_plan(file)
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
-        signer = signed_by(saved, allowed_signers or signers(common, settings))
+        signer = signed_by(saved, allowed_signers or signers(common, settings), settings.folder)
         with connect(cluster, read_only=False) as api:
             store.refuse_to_begin(here(cluster, api, keep=True).folder)
             if saved is not None:

@@ -26,13 +26,17 @@ from reconciler.cli.planning import left_unfinished, load_to_plan, make_plan
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import Blind, ExitStatus
+from reconciler.execution.journal import store
 from reconciler.kinds import access_table
 from reconciler.kinds.shared.reader import EVERYTHING
 from reconciler.live.reader import Live
+from reconciler.live.records import records
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.drift import EXPECT, Drift, Memory, WayToRoot
 from reconciler.model.finding import Finding, Severity
+from reconciler.model.health import CODES
+from reconciler.model.records import OwnRun, Records
 from reconciler.model.spec import Spec
 from reconciler.planning.access_summary import real_paths
 from reconciler.planning.builder import PlanResult
@@ -92,11 +96,12 @@ def drift(
             earlier = earlier_files(asked, since, folder)
             loaded = loaded._replace(desired=desired)
             planned = make_plan(loaded, api, live, None, None, earlier)
-            actor = api.actor
-        known = memory
-        if since and earlier.files is not None:
-            known = drift_memory.as_committed(earlier.files, live.state, memory)
-        found, view = _compare(loaded, planned, live, known, actor, fail_on, left)
+            known = memory
+            if since and earlier.files is not None:
+                known = drift_memory.as_committed(earlier.files, live.state, memory)
+            found, view = _compare(loaded, planned, live, known, api.actor, fail_on, left)
+            if found.concerned:
+                found = replace(found, records=_records(api, live, found, memory, folder))
         show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
         open_ = to_remember(asked.desired, live.state, {} if acknowledge else memory.left)
         following = remembered(found, memory, _declared(loaded, live), open_, now())
@@ -147,7 +152,7 @@ def _compare(
         *(
             one if one.address else one._replace(known=False)
             for one in planned.plan.findings
-            if one.code != EXPECT and not only_about_applying(one)
+            if one.code not in (EXPECT, *CODES) and not only_about_applying(one)
         ),
         *expectations(planned.before, desired.expectations, paths, moment),
         *expected_calls(planned.before, desired.calls, moment),
@@ -169,6 +174,18 @@ def _compare(
     )
     lines = _lines(effect, planned.before, moment)
     return found, View(now=moment, impact=lines, impact_json=effect.to_json())
+
+
+def _records(api: Api, live: Live, found: Drift, memory: Memory, folder: Path) -> Records:
+    """Who and when, of the differences, as far as Proxmox VE and this machine recorded it."""
+    seen = records(api, live.table(), found.concerned, memory.time, now())
+    own = [
+        OwnRun(str(address), int(moment), owner)
+        for address, (moment, owner) in sorted(store.last_applied(folder).items())
+        if address in found.concerned
+    ]
+    known = frozenset(memory.differences) | {str(address) for address in memory.undeclared}
+    return replace(seen, own=tuple(own), known=known)
 
 
 def _as_bad_as(severity: Severity | None) -> Iterable[str]:

@@ -14,6 +14,7 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import load_cluster
 from reconciler.cli.output import result, write_file
 from reconciler.desired.files import SETTINGS_FILE, state_files
+from reconciler.desired.reach import require_inside
 from reconciler.desired.settings.settings import read_settings
 from reconciler.desired.toml.formatter import format_file
 from reconciler.errors import ExitStatus
@@ -29,7 +30,9 @@ def fmt(
 ) -> ExitStatus:
     """Bring the state files into one layout, those that they include too; comments and order
     stay."""
-    formatted = {path: format_file(path) for path in _files(common)}
+    files = _files(common)
+    require_inside(read_settings(common.state, common.settings).reach, files)
+    formatted = {path: format_file(path) for path in files}
     changed = [path for path, (before, after) in formatted.items() if after != before]
     for path in changed:
         result(clean(str(path)))
@@ -39,15 +42,16 @@ def fmt(
 
 
 def _files(common: CommonOptions) -> list[Path]:
-    """The files in the state folder that belong to it or to one of its clusters."""
+    """The files of the state folder and of its clusters, and those that they include in it."""
     root = common.state
     settings = root / SETTINGS_FILE
     found = [*state_files(root), *([settings] if settings.is_file() else [])]
-    read = read_settings(root)
+    read = read_settings(root, common.settings)
     for cluster in read.select("all"):
         if not cluster.reach.inside(cluster.folder) or not cluster.folder.is_dir():
             continue
         declared = load_cluster(cluster, read, strict=False).desired
+        besides = [Path(os.path.normpath(cluster.folder / name)) for name in declared.included]
         found += state_files(cluster.folder)
-        found += [Path(os.path.normpath(cluster.folder / name)) for name in declared.included]
-    return list(dict.fromkeys(path for path in found if read.reach.inside(path)))
+        found += [path for path in besides if read.reach.inside(path)]
+    return list(dict.fromkeys(found))

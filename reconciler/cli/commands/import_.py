@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from reconciler.cli.adoption import account, called_undeclared, check_together, declared_in
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import connect, each_cluster, load_cluster, read_whole_cluster
+from reconciler.cli.context import connect, each_cluster, here, read_whole_cluster
 from reconciler.cli.editor_schema import write_beside
 from reconciler.cli.output import check_formats, info, show
+from reconciler.desired.adoption import adoption, chosen, with_belongings
 from reconciler.desired.export import export, write_files
 from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import require_valid
@@ -22,8 +24,8 @@ from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
 from reconciler.kinds.shared.directory import copied, synchronised
-from reconciler.model.address import Address
-from reconciler.model.finding import Severity
+from reconciler.live.reader import Live
+from reconciler.model.finding import Finding, Severity
 from reconciler.planning.unread import stray_findings, unread_findings
 from reconciler.pve.release import Release, known_releases
 
@@ -31,50 +33,78 @@ from reconciler.pve.release import Release, known_releases
 @command(app, "import", Panel.FILES, 2)
 def import_state(
     common: CommonOptions,
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[WHAT]...",
+            help="A kind, an address or a glob: group, group.DevOps, 'user.*@pve'.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="A new folder for all objects."),
+        typer.Option("--out", metavar="DIR", help="Where to write; default: the state folder."),
     ] = None,
+    *,
+    undeclared: Annotated[
+        bool, typer.Option("--undeclared", help="What `drift` reports as undeclared.")
+    ] = False,
 ) -> ExitStatus:
     """Write the live state as TOML; planning the result against the same cluster changes nothing.
 
-    Into the state folder goes what it does not declare yet, by [[each]] templates and includes
-    neither; what its files hold stays. With --out everything is written to another folder, where
-    nothing is overwritten. Secrets cannot be read and are in no file. Users and groups of a realm
-    that is synchronised are left to the directory: pvectl.toml gets an `exclude`.
+    With WHAT, or --undeclared, only that, together with what belongs to it: the tokens of a user,
+    the entries of a principal. It is added to the files that are there, and what they declare
+    already is left out.
+
+    Nothing is overwritten; a file of comments alone keeps them. Secrets cannot be read and stand in
+    no file. Users and groups of a realm that is synchronised are left to the directory: pvectl.toml
+    gets an `exclude`.
     """
     check_formats(common, "findings")
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         require_valid(settings.findings)
         folder = out or cluster.folder
-        own_folder = folder.resolve() == cluster.folder.resolve()
-        declared: Container[Address] = ()
-        if own_folder and folder.is_dir():
-            declared = load_cluster(cluster, settings).desired.objects
+        declared = declared_in(folder, cluster, settings)
         with connect(cluster, read_only=True) as api:
             live = read_whole_cluster(api)
+            found = set(live.state)
+            if undeclared:
+                found = called_undeclared(declared, live.state, api, here(cluster, api).folder)
+        in_steps = bool(what) or undeclared
+        found = set(with_belongings(live.state, found & chosen(live.state, what or ["*"])))
         theirs = synchronised(live.state)
-        own = {
-            a: spec for a, spec in live.state.items() if a not in declared and not copied(a, theirs)
-        }
-        exported = export(own, live.facts.pve)
-        for path in write_files(exported.files, folder, add=own_folder):
-            info(common, f"wrote {path}")
-        if not exported.files:
-            info(common, f"nothing to import: {folder} declares everything")
-        write_beside(folder, live.facts.pve)
-        if theirs:
+        left = {address for address in found if copied(address, theirs)}
+        taken = adoption(live.state, found - left, declared)
+        exported = export(taken.new, live.facts.pve)
+        if in_steps:
+            check_together(exported.files, folder, cluster, settings)
+        for path in write_files(exported.files, folder, add=in_steps):
+            info(common, f"{'added to' if in_steps else 'wrote'} {path}")
+        if exported.files:
+            write_beside(folder, live.facts.pve)
+        if in_steps:
+            for line in account(taken, exported, left):
+                info(common, line)
+        elif theirs:
             info(common, leave_to_directory(folder / SETTINGS_FILE, sorted(theirs)))
         _name_the_release(common, cluster, live.facts.pve)
-        passed_over = unread_findings(live.facts.unread)
-        findings = [*exported.findings, *passed_over, *stray_findings(live.facts.strays)]
+        findings = [*exported.findings, *(() if in_steps else _passed_over(live))]
         if findings:
             show(common, "findings", findings)
-        wrong = any(finding.severity is Severity.ERROR for finding in findings)
-        return ExitStatus.FILES_INVALID if wrong else ExitStatus.OK
+        return _status(findings)
 
     return each_cluster(common, one)
+
+
+def _status(findings: Iterable[Finding]) -> ExitStatus:
+    wrong = any(finding.severity is Severity.ERROR for finding in findings)
+    return ExitStatus.FILES_INVALID if wrong else ExitStatus.OK
+
+
+def _passed_over(live: Live) -> Iterable[Finding]:
+    yield from unread_findings(live.facts.unread)
+    yield from stray_findings(live.facts.strays)
 
 
 def _name_the_release(common: CommonOptions, cluster: ClusterSettings, found: Release) -> None:

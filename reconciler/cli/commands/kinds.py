@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Annotated
+
+import typer
 
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import result, width
-from reconciler.errors import ExitStatus
+from reconciler.errors import ExitStatus, UsageError
 from reconciler.kinds import all_kinds, summary
 from reconciler.kinds.shared.ungiven import Rule, by_rule
+from reconciler.text.suggest import did_you_mean
 
 _WORDS = {
     Rule.REQUIRED: "required",
@@ -22,20 +26,48 @@ _WORDS = {
 
 
 @command(app, "kinds", Panel.FILES, 7)
-def kinds(common: CommonOptions) -> ExitStatus:
+def kinds(
+    common: CommonOptions,
+    name: Annotated[str, typer.Argument(metavar="[KIND]", help="One of them, key by key.")] = "",
+) -> ExitStatus:
     """List the kinds of objects that can be declared, and the keys of their tables: what becomes of
-    each that a file does not give."""
+    each that a file does not give. With KIND: type, values, default and names of each of its
+    keys."""
     del common
-    for name, kind in all_kinds().items():
-        place = kind.toml.place
-        outer = f"{place.inside}.NAME." if place.inside else ""
-        table = f"[[{place.key}]]" if place.array else f"[{outer}{place.key}.NAME]"
-        result(f"{name:<11} {table}")
+    if name:
+        _one(name)
+        return ExitStatus.OK
+    for one, kind in all_kinds().items():
+        result(f"{one:<11} {kind.toml.place}")
         result(_indented(summary(kind)))
         for rule, keys in by_rule(kind.toml.table).items():
             result(_indented(f"{_WORDS[rule]}: {', '.join(keys)}", 6))
         result("")
     return ExitStatus.OK
+
+
+def _one(name: str) -> None:
+    """Raises UsageError for a kind that there is not."""
+    from reconciler.desired.reference import facts, keys
+
+    kind = all_kinds().get(name)
+    if kind is None:
+        known = f"kinds: {', '.join(sorted(all_kinds()))}"
+        raise UsageError(
+            f"there is no kind '{name}'", hint=did_you_mean(name, all_kinds()) or known
+        )
+    result(f"{kind.toml.place}  {summary(kind)}")
+    for key in keys(kind):
+        required = " (required)" if key.not_given is Rule.REQUIRED else ""
+        result(f"\n{key.name}{required}")
+        result(textwrap.fill(key.meaning, width(), initial_indent="  ", subsequent_indent="  "))
+        for title, text in facts(key):
+            if text:
+                result(
+                    textwrap.fill(
+                        f"{title}: {text}", width(), initial_indent="  ", subsequent_indent="    "
+                    )
+                )
 
 
 def _indented(text: str, further: int = 0) -> str:

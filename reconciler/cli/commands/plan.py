@@ -107,7 +107,7 @@ def plan(
         show_plan(common, planned, command, unfinished=unfinished, known=known)
         if out is not None:
             _save(planned, out, sign)
-            blocked = unfinished or plans_only(planned.plan)
+            blocked = unfinished or plans_only(planned.plan) or planned.plan.refusals
             after = "" if blocked else f"; apply it with: {command}"
             info(common, f"saved: {out}{after}")
         status = plan_status(planned, detailed=detailed_exitcode)

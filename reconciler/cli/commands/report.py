@@ -16,12 +16,13 @@ from reconciler.access.escalation.search import escalations
 from reconciler.access.review.accounts import Age
 from reconciler.access.review.comparison import check
 from reconciler.access.review.review import About, Review, ReviewContext, review
+from reconciler.bounded_read import read_bounded
 from reconciler.cli.access_source import POOLS, FromFiles
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.commit import commit_of
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import connect, each_cluster, here, load_cluster, now
+from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, with_health
 from reconciler.cli.output import check_formats, info, show, write_file
 from reconciler.desired.files import state_files
 from reconciler.desired.loader import require_valid
@@ -88,7 +89,7 @@ def report(
 def read_earlier(path: Path) -> Mapping[str, Any]:
     """The JSON document of a review; raises UsageError for anything else."""
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_bounded(path))
         check(document)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
@@ -109,9 +110,11 @@ def _of_cluster(
     with connect(cluster, read_only=True) as api:
         place, actor = here(cluster, api), api.actor
         live = read_live(api, KINDS, dict.fromkeys((POOLS, "realm"), EVERYTHING))
+        live = with_health(api, live)
     known = secret_ages(place.folder)
     table = live.table()
-    about = About(place.name, now(), actor, _commit(cluster, desired))
+    source = _commit(cluster, desired)
+    about = About(place.name, now(), actor, source, live.facts.health.words)
     ages = {token: Age(moment, exact=True) for token, moment in known.items()}
     paths = real_paths(live.state, live.facts)
     judged = lint_all(desired or Desired(), live.state, table, paths, about.taken, complete=True)

@@ -30,7 +30,8 @@ def resume(
         typer.Option("--abandon", help="Close the run; the cluster stays as it is."),
     ] = False,
 ) -> ExitStatus:
-    """Finish an interrupted run, forward or back, whichever way it was going.
+    """Finish an interrupted run, forward or back, whichever way it was going, or an interrupted
+    restore drill.
 
     What was applied already is read from the cluster; nothing is sent twice. Where another run may
     have written since, this one is closed if everything is as it declared; else exit 11 says what

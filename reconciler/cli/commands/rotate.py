@@ -9,7 +9,15 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, read_cluster
+from reconciler.cli.context import (
+    connect,
+    each_cluster,
+    here,
+    load_cluster,
+    now,
+    read_cluster,
+    with_health,
+)
 from reconciler.cli.output import check_formats, show, show_if_possible
 from reconciler.cli.planning import Allow, carry_out
 from reconciler.desired.settings.settings import Settings
@@ -49,7 +57,7 @@ def rotate(
         with connect(cluster, read_only=False) as api:
             place = here(cluster, api, keep=True)
             store.refuse_to_begin(place.folder)
-            live = read_cluster(api, desired)
+            live = with_health(api, read_cluster(api, desired))
             address = Address("token", token)
             if address not in live.state:
                 raise UsageError(

@@ -15,6 +15,7 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import info
 from reconciler.errors import ExitStatus, UsageError
+from reconciler.real_path import real_path
 from reconciler.text.humanize import in_prose
 from reconciler.text.shell import shell
 
@@ -84,7 +85,7 @@ def _tokens(folder: Path, url: str, fingerprint: str) -> list[str]:
     secrets = folder / "priv" / "token.cfg"
     known = [line.split()[0] for line in _lines(secrets) if line.strip()]
     if known:
-        secret = f"$(sed -n 's/^{known[0]} //p' {shell(str(secrets.resolve()))})"
+        secret = f"$(sed -n 's/^{known[0]} //p' {shell(str(real_path(secrets)))})"
         return [
             f"API tokens: {in_prose(known)}; their secrets are in {secrets}",
             "in another shell:",

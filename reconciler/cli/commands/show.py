@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from reconciler.bounded_read import read_bounded
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
@@ -49,8 +50,10 @@ def show_file(
         raise UsageError(
             f"there is no file {file}", hint="`pvectl show files` shows the state files"
         )
-    with file.open("rb") as opened:
-        first = opened.readline()
+    try:
+        first = read_bounded(file).partition(b"\n")[0]
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from None
     try:
         content = json.loads(first)
         kind = "plan" if is_plan(content) else "journal" if "event" in content else ""

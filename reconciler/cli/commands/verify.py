@@ -29,14 +29,19 @@ def verify(
         ),
     ] = "",
     probing: Annotated[
-        bool, typer.Option("--probe/--no-probe", help="Try tokens whose secret can be read here.")
+        bool,
+        typer.Option(
+            "--probe/--no-probe", help="Try tokens whose secret can be read here, and make calls."
+        ),
     ] = True,
 ) -> ExitStatus:
     """Check every expectation of the state files against the live cluster.
 
     The cluster itself is asked what each principal has on each path, and that is compared with the
     expectation and with what pvectl computes. Tokens whose secret is known, by `secret_to` or
-    --as, also connect and ask for themselves. Exit 4 when something is otherwise.
+    --as, also connect, ask for themselves and make the calls of [[expect]]. What writes is sent
+    only if the cluster will refuse it, or with `harmless = true`, which is told before. Exit 4
+    when something is otherwise.
     """
     check_formats(common, "verification")
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 from pathlib import Path
 
+from reconciler.bounded_read import read_bounded
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import FilesInvalid
 from reconciler.model.secret import SecretRef
 from reconciler.model.trust import Destination, without_password
+from reconciler.real_path import real_path
 
 LARGEST_CA = 1 << 20
 """Bytes of a CA file that are read; the system's whole store is smaller."""
@@ -58,23 +58,16 @@ def _placed(cluster: ClusterSettings) -> SecretRef | None:
     secret = cluster.secret
     if secret is None or secret.file is None:
         return secret
-    return SecretRef(file=str((cluster.folder / secret.file).resolve()))
+    return SecretRef(file=str(real_path(cluster.folder / secret.file)))
 
 
 def _digest(ca_file: Path) -> str:
     """A device or a pipe is not read: the name may be a proposal's."""
     try:
-        descriptor = os.open(ca_file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            content = file.read(LARGEST_CA + 1) if regular else b""
+        content = read_bounded(ca_file, LARGEST_CA, regular=True)
     except OSError as error:
-        why = error.strerror
-    else:
-        if regular and len(content) <= LARGEST_CA:
-            return hashlib.sha256(content).hexdigest()
-        why = "it is too large" if regular else "it is not a regular file"
-    raise FilesInvalid(
-        f"ca_file {ca_file} cannot be used: {why}",
-        hint="it holds certificates in PEM form; the cluster's own is /etc/pve/pve-root-ca.pem",
-    )
+        raise FilesInvalid(
+            f"ca_file {ca_file} cannot be used: {error.strerror}",
+            hint="it holds certificates in PEM form; the cluster's own is /etc/pve/pve-root-ca.pem",
+        ) from None
+    return hashlib.sha256(content).hexdigest()

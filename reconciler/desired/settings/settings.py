@@ -7,7 +7,7 @@ outside it (`--settings`): what that says wins.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,14 @@ from typing import Any
 from reconciler.desired.directives import DIRECTIVES
 from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.includes import EACH, INCLUDE
-from reconciler.desired.reach import Reach, in_ci, is_proposed, leads_out
+from reconciler.desired.reach import (
+    OUT_OF_REACH,
+    Reach,
+    how_to_allow,
+    in_ci,
+    is_proposed,
+    leads_out,
+)
 from reconciler.desired.settings.policy import read_policy
 from reconciler.desired.settings.stricter import stricter
 from reconciler.desired.settings.target import (
@@ -34,6 +41,7 @@ from reconciler.errors import UsageError
 from reconciler.kinds import all_kinds
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import Policy
+from reconciler.model.secret import SecretRef
 from reconciler.model.target import SANDBOX, Target
 from reconciler.model.trust import Trust
 from reconciler.pve.release import NEWEST
@@ -148,6 +156,8 @@ def _completed(
     cluster: ClusterSettings, proposed: ClusterSettings | None, trust: Trust | None
 ) -> ClusterSettings:
     """A trusted target with the variables, folder and release that the state folder gives it."""
+    if cluster.folder != cluster.root:
+        cluster = replace(cluster, trusted=cluster.trusted | {"folder"})
     if proposed is None:
         return replace(cluster, trust=trust)
     folder = proposed.folder if cluster.folder == cluster.root else cluster.folder
@@ -167,7 +177,7 @@ def _completed(
 def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -> Settings:
     """One settings file. `trusted`: its folder, where it is the trusted one; else `trust` is what
     that one allows."""
-    if not path.exists():
+    if not (path.exists() or path.is_symlink()):
         return Settings(folder, {}, Policy(), trust=trust)
     if trusted is None:
         line = Reach(folder, trust, strict=in_ci()).outside(path)
@@ -190,7 +200,19 @@ def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -
         else:
             findings.append(_unknown(document, node, key))
     policy, found = read_policy(document, rest)
+    if trusted is None:
+        found += _commands(document, policy, Reach(folder, trust, strict=in_ci()))
     return Settings(folder, clusters, policy, (*findings, *found), trust)
+
+
+def _commands(document: Document, policy: Policy, reach: Reach) -> Iterator[Finding]:
+    """The commands of drills that a proposal may not run."""
+    for command in policy.drill.commands:
+        line = reach.missing(SecretRef(command=command), reach.folder)
+        if line:
+            message = f"the command '{command[0]}' is outside what state files may reach"
+            source = document.source(document.child(document.root, "drill"))
+            yield Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=source)
 
 
 def _trust(

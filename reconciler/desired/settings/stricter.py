@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from reconciler.desired.reach import WEAKER_POLICY
-from reconciler.model.declared import Waiver
+from reconciler.model.declared import CallExpectation, Desired, Expectation, NoBackup, Waiver
 from reconciler.model.finding import Finding, Severity, Source
-from reconciler.model.policy import Alarm, Limit, Limits, Lint, Lockout, Policy, Protected
+from reconciler.model.policy import Alarm, Drill, Limit, Limits, Lint, Lockout, Policy, Protected
+from reconciler.text.humanize import count
+from reconciler.text.period import seconds_of
+
+MOST_PLACES = 5
+"""Places that a finding lists."""
+
+_NOWHERE = Source("")
 
 
 def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list[Finding]]:
     """What counts, and a warning for each table of the state folder that is weaker.
 
-    A table that the trusted file does not have is the folder's. [manage] is taken as a whole:
-    what is managed is not a matter of more or less. `file` names the trusted file.
+    A table that the trusted file does not have is the folder's. [manage] and [drill] are taken as
+    a whole: they are not a matter of more or less. `file` names the trusted file.
     """
     given = trusted.model_fields_set
     manage = trusted.manage if "manage" in given else proposed.manage
@@ -28,6 +36,7 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
         _lockout(trusted.lockout, proposed.lockout) if "lockout" in given else proposed.lockout
     )
     alarm = _alarm(trusted.alarm, proposed.alarm) if "alarm" in given else proposed.alarm
+    drill = trusted.drill if "drill" in given else proposed.drill
     fail = _all(trusted.lint.fail, proposed.lint.fail)
     policy = Policy(
         manage=manage,
@@ -36,6 +45,7 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
         lockout=lockout,
         alarm=alarm,
         lint=Lint(fail=fail),
+        drill=drill,
     )
     return policy, list(_weaker(policy, proposed, file))
 
@@ -48,6 +58,7 @@ def weakened(before: Policy, now: Policy, since: str) -> list[Finding]:
         "lockout": _lockout(before.lockout, now.lockout) != now.lockout,
         "alarm": _alarm(before.alarm, now.alarm) != now.alarm,
         "lint": not set(before.lint.fail) <= set(now.lint.fail),
+        "drill": _seldom(before.drill) < _seldom(now.drill),
     }
     found = [
         _since(f"[{table}] is weaker than at {since}")
@@ -69,6 +80,44 @@ def new_waivers(before: Iterable[Waiver], now: Iterable[Waiver], since: str) -> 
         for one in now
         if one.expires > known.get((one.code, one.address), -1)
     ]
+
+
+def fewer_demands(before: Desired, now: Desired, since: str) -> list[Finding]:
+    """A warning where an [[expect]] of the commit `since` is gone or changed, and for each guest
+    that is left out of backups, and each call that may write, only since then."""
+    kept = {_demand(one) for one in _demands(now)}
+    missing = [one for one in _demands(before) if _demand(one) not in kept]
+    found = []
+    if missing:
+        tables = count(len(missing), "[[expect]] is", "[[expect]] are")
+        listed = ", ".join(str(one.source) for one in missing[:MOST_PLACES])
+        more = ", ..." if len(missing) > MOST_PLACES else ""
+        found.append(_since(f"{tables} gone or changed since {since}: {listed}{more}"))
+    could = {one.title for one in before.calls if one.harmless}
+    found += [
+        _since(f"`verify` may let {one.title} change something, not so at {since}", one.source)
+        for one in now.calls
+        if one.harmless and one.method != "GET" and one.title not in could
+    ]
+    known = {_left_out(one) for one in before.no_backup}
+    return found + [
+        _since(f"[[no_backup]] leaves out other guests than at {since}, or for longer", one.source)
+        for one in now.no_backup
+        if _left_out(one) not in known
+    ]
+
+
+def _demands(files: Desired) -> list[Expectation | CallExpectation]:
+    return [*files.expectations, *files.calls]
+
+
+def _demand(one: Expectation | CallExpectation) -> object:
+    """What is asked for, whatever the reason and wherever it stands."""
+    return one._replace(reason="", source=_NOWHERE)
+
+
+def _left_out(one: NoBackup) -> NoBackup:
+    return one._replace(reason="", source=_NOWHERE)
 
 
 def _since(message: str, source: Source | None = None) -> Finding:
@@ -108,6 +157,11 @@ def _alarm(one: Alarm, other: Alarm) -> Alarm:
     )
 
 
+def _seldom(drill: Drill) -> float:
+    """Seconds within which each guest must be drilled."""
+    return seconds_of(drill.every) if drill.every else math.inf
+
+
 def _least(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
@@ -120,7 +174,7 @@ def _weaker(counts: Policy, proposed: Policy, file: str) -> Iterator[Finding]:
     """The tables that the state folder gives and that do not count as they are there."""
     for table in sorted(proposed.model_fields_set):
         if table != "lint" and getattr(counts, table) != getattr(proposed, table):
-            how = "differs from" if table == "manage" else "is weaker than"
+            how = "differs from" if table in {"manage", "drill"} else "is weaker than"
             message = f"[{table}] of the state folder {how} that of {file}, which counts"
             hint = "make the state folder's at least as strict, or leave it out"
             yield Finding(WEAKER_POLICY, Severity.WARNING, message, hint)

@@ -93,10 +93,10 @@ class TargetTable(TomlTable):
 class ClusterSettings:
     """One target with what belongs to it; `target` is None where the file names no endpoint.
 
-    `secret` says where the token's secret or the user's password is. `trusted`: what of the
-    connection the state folder did not say: names of fields of Target, and "secret". `root`: the
-    state folder, where it is another one than `folder`. `base`: where the command of a trusted
-    secret runs. `trust`: what the files may reach outside the state folder.
+    `secret` says where the token's secret or the user's password is. `trusted`: what the state
+    folder did not say: names of fields of Target, "secret", "folder". `root`: the state folder,
+    where it is another one than `folder`. `base`: where the command of a trusted secret runs.
+    `trust`: what the files may reach outside the state folder.
     `release`: of Proxmox VE, for which the files are checked. `places`: of the variables.
     """
 

@@ -18,9 +18,11 @@ Row = Mapping[str, Any]
 
 
 class Survey(NamedTuple):
-    """`found`: storage and archive. `unread`: a storage on a node, and why it was not listed."""
+    """`found`: storage and archive, `nodes`: for each of them the node that listed it. `unread`: a
+    storage on a node, and why it was not listed."""
 
     found: tuple[tuple[str, Archive], ...]
+    nodes: tuple[str, ...]
     unread: tuple[tuple[str, str], ...]
     tasks: tuple[LastTask, ...]
     zone: tzinfo
@@ -37,17 +39,20 @@ def survey(api: Api, resources: Iterable[Row]) -> Survey:
     clock = [request("GET", "nodes", nodes[0], "time")] if nodes else []
     answers = _answers(api, [*asked, *about, *clock])
     found: list[tuple[str, Archive]] = []
+    by: list[str] = []
     for (storage, node), answer in zip(places, answers, strict=False):
         if isinstance(answer, str):
             unread.append((f"{storage} on {node}", answer))
         else:
-            found += ((storage, archive) for archive in archives_of(answer))
+            listed = archives_of(answer)
+            found += ((storage, archive) for archive in listed)
+            by += [node] * len(listed)
     told = answers[len(asked) : len(asked) + len(nodes)]
     tasks = [
         _task(node, answer[0]) for node, answer in zip(nodes, told, strict=True) if _has(answer)
     ]
     zone = _zone(answers[-1]) if clock else UTC
-    return Survey(tuple(found), tuple(sorted(unread)), tuple(tasks), zone)
+    return Survey(tuple(found), tuple(by), tuple(sorted(unread)), tuple(tasks), zone)
 
 
 def _places(rows: Sequence[Row]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
+from reconciler.bounded_read import read_bounded
 from reconciler.errors import JournalBroken, JournalFailed
 from reconciler.execution.private_folder import make
 from reconciler.model.run import Event
@@ -135,9 +136,12 @@ def read_chain(path: Path) -> tuple[list[Event], list[str]]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bounded(path)
     except OSError as error:
-        raise _failed(path, error) from None
+        raise JournalFailed(
+            f"the journal {path} cannot be read: {error.strerror}",
+            hint="nothing was sent; `pvectl log` lists the journals of this machine",
+        ) from None
 
 
 def _parse(raw: bytes, path: Path) -> tuple[list[Event], str, int]:

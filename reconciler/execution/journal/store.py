@@ -21,6 +21,7 @@ from reconciler.execution.lock.local import refuse_running
 from reconciler.execution.secrets.routing import as_redirected
 from reconciler.kinds import specs
 from reconciler.kinds.shared.step import misfit
+from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.plan import Plan
 from reconciler.model.run import RESTORED, ROLLED_BACK
@@ -85,7 +86,7 @@ def journals(folder: Path) -> list[Path]:
 def unfinished(folder: Path) -> Path | None:
     """The newest journal of an unfinished run; raises JournalBroken, JournalFailed."""
     for path in reversed(journals(folder)):
-        if not _seems_finished(path):
+        if not seems_finished(path):
             state = RunState.of(read_journal(path))
             if state.events and not state.is_finished:
                 return path
@@ -106,7 +107,7 @@ def not_restored(folder: Path) -> Path | None:
     return None
 
 
-def _seems_finished(path: Path) -> bool:
+def seems_finished(path: Path) -> bool:
     """Judged by the last line only, so that many old journals cost nothing."""
     try:
         with path.open("rb") as file:
@@ -253,6 +254,22 @@ def applied(folder: Path, since: float = 0) -> list[Change]:
                         after = change.after if became == "done" else change.before
                         left.append(change._replace(after=after))
     return left
+
+
+def last_applied(folder: Path) -> dict[Address, tuple[float, str]]:
+    """When this machine last changed each object (Unix seconds), and who ran it; as far as its
+    journals go back."""
+    found: dict[Address, tuple[float, str]] = {}
+    for path in journals(folder)[-KEPT:]:
+        with contextlib.suppress(JournalBroken, JournalFailed):
+            events = read_journal(path)
+            begin = events[0].data if events else {}
+            for event in events:
+                objects = event.data.get("objects", {}) if event.name == "end" else {}
+                for name in (name for name, became in objects.items() if became == "done"):
+                    who = str(begin.get("owner", ""))
+                    found[Address.parse(name)] = (float(begin.get("time", 0)), who)
+    return found
 
 
 _LEFT = frozenset({"done", "undone"})

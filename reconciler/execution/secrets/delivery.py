@@ -18,7 +18,8 @@ from pathlib import Path
 
 from reconciler.errors import SinkFailed
 from reconciler.execution.secrets.keyring import get_entry, set_entry
-from reconciler.model.secret import SecretSink, without_credentials
+from reconciler.model.secret import SecretRef, SecretSink, without_credentials
+from reconciler.real_path import real_path
 
 COMMAND_TIMEOUT = 60.0
 """Seconds that a command has to take a secret."""
@@ -49,15 +50,17 @@ def probe(sink: SecretSink, folder: Path) -> None:
             os.unlink(temporary, dir_fd=parent)
 
 
-def deliver(sink: SecretSink, folder: Path, token_id: str, secret: str) -> None:
+def deliver(
+    sink: SecretSink, folder: Path, token_id: str, secret: str, own: SecretRef | None = None
+) -> None:
     """Hand over the secret of a token; raises SinkFailed.
 
     Files get mode 0600 and appear whole or not at all; folders that are missing are made with mode
     0700; symbolic links are not followed. A command gets the secret on standard input and the
-    token's id in $PVECTL_TOKEN.
+    token's id in $PVECTL_TOKEN, and not what `own` names in its environment.
     """
     if sink.command is not None:
-        _run(sink.command, folder, token_id, secret)
+        _run(sink.command, folder, token_id, secret, own)
     elif sink.keyring is not None:
         set_entry(sink.keyring, token_id, secret)
     else:
@@ -103,7 +106,7 @@ def read_back(sink: SecretSink, folder: Path, token_id: str) -> str | None:
 def _path(sink: SecretSink, folder: Path) -> Path:
     """Raises SinkFailed for a state file, under whatever name."""
     path = folder / (sink.file or sink.env_file or "")
-    if path.suffix == ".toml" and path.resolve().parent == folder.resolve():
+    if path.suffix == ".toml" and real_path(path).parent == real_path(folder):
         raise _failed(str(path), "it is a state file")
     return path
 
@@ -257,7 +260,9 @@ def _executable(name: str, folder: Path) -> None:
         )
 
 
-def _run(command: tuple[str, ...], folder: Path, token_id: str, secret: str) -> None:
+def _run(
+    command: tuple[str, ...], folder: Path, token_id: str, secret: str, own: SecretRef | None
+) -> None:
     try:
         done = subprocess.run(  # noqa: S603 - the command is in the reviewed state files
             command,
@@ -266,7 +271,7 @@ def _run(command: tuple[str, ...], folder: Path, token_id: str, secret: str) -> 
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             timeout=COMMAND_TIMEOUT,
-            env={**without_credentials(os.environ), "PVECTL_TOKEN": token_id},
+            env={**without_credentials(os.environ, own), "PVECTL_TOKEN": token_id},
             start_new_session=True,
             check=False,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -100,6 +101,7 @@ class _Caller:
 
     def __init__(self, actor: str, secret: str, clock: Callable[[], float]) -> None:
         self.actor = actor
+        self.clock = clock
         self.hint = why_refused(actor, secret)
         user, _, token = actor.partition("!")
         self.ticket = None if token else Ticket(user, secret, clock)
@@ -135,6 +137,7 @@ class _Link:
         self._reads = _session(target, self._context)
         self._writes = _session(target, self._context)
         self._written = float("-inf")
+        self._skew: float | None = None
         self._base_url = f"{endpoint}/api2/json"
         self._resource = ProxmoxResource(
             base_url=self._base_url, session=self, serializer=_AlreadyRead()
@@ -153,6 +156,11 @@ class _Link:
             "DELETE": self._resource.delete,
         }
         return calls[request.method](*quoted_path(request), **parameters(request, secrets))
+
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds by which the server's clock is ahead, by its last answer; None before that."""
+        return self._skew
 
     def close(self) -> None:
         self._reads.close()
@@ -192,6 +200,9 @@ class _Link:
         return found
 
     def _data_of(self, asked: Asked, answer: Answer) -> Any:
+        sent = _sent_at(answer.date)
+        if sent is not None:
+            self._skew = sent - self._caller.clock()
         if answer.status >= 400:
             answer = answer.masked(self._redactor.redact_known)
         try:
@@ -305,7 +316,16 @@ def _exchange(
             body += piece
             if len(body) > LARGEST:
                 raise TooLarge
-        return Answer(response.status_code, response.reason or "", bytes(body))
+        date = response.headers.get("Date") or ""
+        return Answer(response.status_code, response.reason or "", bytes(body), date)
+
+
+def _sent_at(date: str) -> float | None:
+    """Unix seconds in the middle of the second that a Date header names."""
+    try:
+        return parsedate_to_datetime(date).timestamp() + 0.5
+    except ValueError:
+        return None
 
 
 def _no_answer(asked: Asked, error: BaseException, addition: str = "") -> Exception:

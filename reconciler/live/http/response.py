@@ -15,7 +15,7 @@ from reconciler.errors import (
     UnknownOutcome,
     Unreachable,
 )
-from reconciler.model.api import unreadable_section
+from reconciler.model.api import refusal_hint
 
 PROXY_HINT = (
     "something between here and Proxmox VE answers instead of it: check `endpoint` (port 8006, no"
@@ -42,11 +42,13 @@ class Asked(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An answer as it came in; `reason` as http.client decodes it (ISO 8859-1)."""
+    """An answer as it came in; `reason` as http.client decodes it (ISO 8859-1); `date`: when it was
+    sent, as the server says."""
 
     status: int
     reason: str
     body: bytes
+    date: str = ""
 
     def masked(self, mask: Callable[[str], str]) -> Answer:
         """The same without secrets: Proxmox VE may quote a parameter that it refuses."""
@@ -112,7 +114,7 @@ def _refusal(status: int, reason: str, body: dict[str, Any], asked: Asked) -> Re
         if isinstance(errors, dict)
         else _fields_in(message)
     )
-    hint = unreadable_section(reason or message, asked.what)
+    hint = refusal_hint(reason or message, asked.what)
     if "need proper ticket" in reason:
         hint = TICKET_HINT
     elif "Permission check failed" in reason:

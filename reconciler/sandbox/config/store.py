@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from reconciler.access.table import AccessTable
+from reconciler.real_path import real_path
 from reconciler.sandbox.config import usercfg, userfile
 from reconciler.sandbox.config.usercfg import UserConfig
 from reconciler.sandbox.failure import ApiError, died
@@ -42,7 +43,7 @@ class Store:
     def __init__(
         self, folder: Path, lock_wait: float = 0.0, task_time: float = 0.0, version: str = ""
     ) -> None:
-        self.folder = folder.resolve()
+        self.folder = real_path(folder)
         self.version, self.release = answers_of(self.folder, version)
         self.lock_wait = lock_wait
         self.task_time = task_time
@@ -79,6 +80,11 @@ class Store:
             return True
         down = self.run_folder / "nodes" / f"{node}.down"
         return node in self.nodes and not down.exists()
+
+    @property
+    def is_quorate(self) -> bool:
+        """Whether more than half of the nodes are up."""
+        return sum(map(self.is_up, self.nodes)) * 2 > len(self.nodes)
 
     @property
     def run_folder(self) -> Path:
@@ -155,6 +161,8 @@ class Store:
         A directory `priv/lock/file-NAME` means that somebody else holds it.
         """
         label = "file-" + name.replace("/", "_").replace(".", "_")
+        if not self.is_quorate:
+            raise died(f"cfs-lock '{label}' error: no quorum!")
         deadline = time.monotonic() + self.lock_wait
         if not self._mutex_is_mine():
             self._wait(label, deadline)

@@ -16,11 +16,12 @@ from reconciler.errors import (
     UsageError,
     WriteForbidden,
 )
-from reconciler.model.api import unreadable_section
+from reconciler.model.api import refusal_hint
 from reconciler.model.inventory import Strays, Unread
 from reconciler.model.request import Request
 from reconciler.model.secret import SecretRef
 from reconciler.pve.schema import ParameterValue
+from reconciler.real_path import real_path
 from reconciler.sandbox.accounts import check_enabled, existing_token
 from reconciler.sandbox.config.storagecfg import storages
 from reconciler.sandbox.config.store import Store
@@ -56,7 +57,7 @@ class SandboxApi:
             )
         settings = settings if settings is not None else Settings.from_environment()
         self._store = Store(folder, settings.lock_wait, settings.task_time)
-        self._folder = folder.resolve()
+        self._folder = real_path(folder)
         self._actor = actor
         self._read_only = read_only
         self._clock = clock
@@ -111,7 +112,7 @@ class SandboxApi:
             reason = error.message.partition("\n")[0]
             if error.status == UNREACHABLE:
                 raise self._unreachable(request, reason) from error
-            hint = unreadable_section(reason, request.target)
+            hint = refusal_hint(reason, request.target)
             refused = RequestRefused(error.status, reason, error.errors, hint=hint)
             refused.asked = f"{request.method} {request.target} at {self.endpoint}"
             raise refused from error

@@ -1,0 +1,201 @@
+"""The pages about state files, settings, findings and exit statuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from reconciler.cli.code_pages import pages as code_pages
+from reconciler.desired.directives import DIRECTIVES
+from reconciler.desired.reference import Key, facts, keys
+from reconciler.desired.schema import schema, settings_schema
+from reconciler.errors import MEANINGS, PRECEDENCE
+from reconciler.kinds import all_kinds, summary
+from reconciler.kinds.kind import Kind
+from reconciler.kinds.shared.ungiven import Rule
+
+MADE = "<!-- Made by `make reference`; change the code instead. -->\n"
+
+
+def page(title: str, *parts: str) -> str:
+    """A page with its parts, one blank line between them."""
+    return "\n\n".join([f"# {title}", MADE.strip(), *parts]) + "\n"
+
+
+def wrapped(text: str, further: str = "") -> str:
+    """Text of one paragraph, at most 100 columns wide; `further` begins each line but the first."""
+    return textwrap.fill(
+        text, 100, subsequent_indent=further, break_on_hyphens=False, break_long_words=False
+    )
+
+
+def item(text: str) -> str:
+    """One item of a list."""
+    return wrapped(f"- {text}", further="  ")
+
+
+def pages(examples: Path) -> dict[str, str]:
+    """Path below docs/reference -> its text."""
+    kinds = {f"kinds/{name}.md": _kind(name, kind, examples) for name, kind in all_kinds().items()}
+    return {
+        "README.md": _contents(),
+        **kinds,
+        "other-tables.md": _directives(),
+        "settings.md": _settings(),
+        "codes.md": _codes(),
+        "exit-statuses.md": _statuses(),
+    }
+
+
+def _contents() -> str:
+    rows = [
+        f"| [`{kind.toml.place}`](kinds/{name}.md) | {summary(kind)} |"
+        for name, kind in all_kinds().items()
+    ]
+    return page(
+        "Reference",
+        wrapped(
+            "Made from the code, so that it is true for the version at hand. `pvectl kinds KIND`, "
+            "`pvectl COMMAND --help` and `pvectl explain CODE` show the same in a terminal."
+        ),
+        "| table | what it declares |\n| --- | --- |\n" + "\n".join(rows),
+        "- [Other tables of a state file](other-tables.md): `[[expect]]`, `[[removed]]`, ...\n"
+        "- [Settings](settings.md): pvectl.toml, key by key\n"
+        "- [Commands](commands.md)\n"
+        "- [Codes](codes.md): every finding, error and symptom\n"
+        "- [Exit statuses](exit-statuses.md)",
+    )
+
+
+def _kind(name: str, kind: Kind[Any], examples: Path) -> str:
+    every = list(keys(kind))
+    required = [key for key in every if key.not_given is Rule.REQUIRED]
+    others = [key for key in every if key.not_given is not Rule.REQUIRED]
+    paths = ", ".join(f"`GET /{'/'.join(one.path)}`" for one in kind.reads.requests)
+    example = (examples / f"{name}.toml").read_text(encoding="utf-8")
+    return page(
+        f"`{kind.toml.place}`",
+        wrapped(summary(kind)),
+        wrapped(f"Its addresses begin with `{name}.`; it is read by {paths}."),
+        f"```toml\n{example}```",
+        *(["## Required keys", *map(_key, required)] if required else []),
+        *(["## Other keys", *map(_key, others)] if others else []),
+    )
+
+
+def _key(key: Key) -> str:
+    told = "; ".join(f"*{title}* {text}" for title, text in _shown(key) if text)
+    return "\n\n".join([f"### {key.name}", sentence(key.meaning), wrapped(f"{told}.")])
+
+
+def sentence(text: str) -> str:
+    """Text of one line in a schema as a sentence."""
+    start = text[:1].upper() if re.match(r"[a-z]+[ ,;]", text) else text[:1]
+    return wrapped(f"{start}{text[1:].rstrip('.')}.") if text else ""
+
+
+def _shown(key: Key) -> Iterator[tuple[str, str]]:
+    code = {"values", "default", "API"}
+    for title, text in facts(key):
+        quoted = ", ".join(f"`{one}`" for one in text.split(", ")) if text else ""
+        yield title, quoted if title in code else text
+
+
+def _directives() -> str:
+    wanted = schema()["$defs"]
+    parts: list[str] = []
+    for name, model in DIRECTIVES.items():
+        parts += [f"## [[{name}]]", wrapped(model.__doc__ or "")]
+        parts += list(_properties(wanted[model.__name__], wanted))
+    return page("Other tables of a state file", *parts)
+
+
+def _settings() -> str:
+    wanted = settings_schema()
+    definitions = wanted["$defs"]
+    parts = [
+        wrapped(
+            "What each of them is for: [settings](../settings.md). The environment variables stand "
+            "there, too."
+        )
+    ]
+    for name, own in wanted["properties"].items():
+        parts += [f"## [{name}]", sentence(own["description"])]
+        table = _definition(own, definitions)
+        parts += list(_properties(table, definitions)) if table else []
+    return page("Settings in pvectl.toml", *parts)
+
+
+def _definition(own: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The table that a property holds, or that each of its tables is."""
+    for one in (own, *own.get("anyOf", ()), own.get("additionalProperties", {})):
+        inner = (one, *one.get("anyOf", ())) if isinstance(one, dict) else ()
+        for branch in inner:
+            name = str(branch.get("$ref", "")).rpartition("/")[2]
+            if "properties" in definitions.get(name, {}):
+                found: Mapping[str, Any] = definitions[name]
+                return found
+    return {}
+
+
+def _properties(table: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[str]:
+    required = table.get("required", ())
+    for name, own in table["properties"].items():
+        lines = [f"### {name}", "", sentence(str(own.get("description", ""))), ""]
+        inner = _definition(own, definitions)
+        if inner and "properties" in inner:
+            lines.append(f"- keys: {', '.join(f'`{key}`' for key in inner['properties'])}")
+        lines.append(item(f"type: {_type(own, definitions)}"))
+        if name in required:
+            lines.append("- required")
+        elif own.get("default") not in (None, "", [], {}) and not inner:
+            lines.append(f"- default: `{json.dumps(own['default'])}`")
+        yield "\n".join(lines)
+
+
+def _type(own: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    name = str(own.get("$ref", "")).rpartition("/")[2]
+    if name:
+        values = definitions[name].get("enum")
+        return (
+            "one of " + ", ".join(f"`{json.dumps(one)}`" for one in values) if values else "table"
+        )
+    if "anyOf" in own:
+        found = [_type(one, definitions) for one in own["anyOf"]]
+        return " or ".join(dict.fromkeys(found))
+    if own.get("type") == "array":
+        return f"list of {_type(own['items'], definitions)}s"
+    if "enum" in own:
+        names = ", ".join(f"`{json.dumps(one)}`" for one in own["enum"])
+        return "privilege" if "VM.Audit" in own["enum"] else f"one of {names}"
+    kind = str(own.get("format") or own.get("type", "any"))
+    return "table" if kind == "object" else kind
+
+
+def _codes() -> str:
+    parts = [wrapped("What `pvectl explain CODE` shows. Exit statuses have a page of their own.")]
+    for code, one in code_pages().items():
+        if code.isdecimal():
+            continue
+        parts += [f"## {code}", wrapped(f"*{one.kind}*"), *map(wrapped, one.meaning)]
+        parts += [wrapped(text) for text in one.action]
+    return page("Codes", *parts)
+
+
+def _statuses() -> str:
+    rows = [f"| {int(status)} | {text} |" for status, text in MEANINGS.items()]
+    order = ", ".join(str(int(status)) for status in PRECEDENCE)
+    return page(
+        "Exit statuses",
+        "| status | what it means |\n| --- | --- |\n" + "\n".join(rows),
+        wrapped(f"Never a count. Where several apply, the first of these is given: {order}."),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit("run `python packaging/reference`")
