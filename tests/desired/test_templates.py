@@ -153,7 +153,7 @@ def test_what_is_shown_declares_the_same(
     """Records, lists in lists and variables, against the same by hand and by `show files`."""
     folder: Path = tmp_path_factory.mktemp("each")
     names = [f"t{number}" for number in range(len(teams))]
-    records = [
+    records: list[dict[str, Any]] = [
         {"name": name, "envs": envs, "say": say, "on": on}
         for name, (envs, say, on) in zip(names, teams, strict=True)
     ]
