@@ -1,9 +1,10 @@
-"""How a command is registered: its place in the help, and what happens around it."""
+"""Registration of commands: their place in the help, and error handling around each."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -15,8 +16,9 @@ from reconciler.errors import ExitStatus
 
 
 class FailureReports:
-    """Writes every `--format NAME=FILE` that holds no result yet when a command fails, so that
-    nobody takes the report of an earlier run for this one."""
+    """When a command fails, writes the error to every `--format NAME=FILE` that holds no result
+    yet, so that the report of an earlier run is not mistaken for this one's.
+    """
 
     def __init__(self, common: CommonOptions, command: str) -> None:
         self._common = common
@@ -71,7 +73,9 @@ def command(
             [p.replace(kind=p.KEYWORD_ONLY) for p in [*own, *shared]], return_annotation=ExitStatus
         )
         run.__annotations__ = {p.name: p.annotation for p in [*own, *shared]}
-        help_text = _unwrapped(function.__doc__ or "")
+        for note in (note for p in own for note in getattr(p.annotation, "__metadata__", ())):
+            note.help = _literal(note.help or "")
+        help_text = _literal(_unwrapped(function.__doc__ or ""))
         app.command(name, help=help_text, rich_help_panel=panel.value)(run)
         order = list(Panel)
         _PLACES[name] = (order.index(panel), place)
@@ -81,8 +85,28 @@ def command(
     return register
 
 
+def with_literal_brackets(app: typer.Typer) -> None:
+    """Make the help of what is registered show `[limits]` as it is; rich would take it for one of
+    its styles. The texts themselves are changed."""
+    infos: dict[int, Any] = {id(made): made for made in app.registered_commands}
+    for made in app.registered_commands:
+        for parameter in inspect.signature(made.callback or (lambda: None)).parameters.values():
+            infos |= {id(one): one for one in getattr(parameter.annotation, "__metadata__", ())}
+    for one in infos.values():
+        if isinstance(getattr(one, "help", None), str):
+            one.help = one.help.replace("\\[", "[").replace("[", "\\[")
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            with_literal_brackets(group.typer_instance)
+
+
 _PLACES: dict[str, tuple[int, int]] = {}
 """Command -> its panel and its position there."""
+
+
+def _literal(text: str) -> str:
+    """The text with `[table]` escaped, which the help would otherwise read as markup."""
+    return re.sub(r"(?<!\\)\[[a-z#/@][^[]*?\]", r"\\\g<0>", text)
 
 
 def _unwrapped(text: str) -> str:

@@ -39,7 +39,7 @@ class CommonOptions:
 
     @property
     def again(self) -> tuple[str, ...]:
-        """The options with which another command means the same files and the same cluster."""
+        """The options with which another command uses the same files and the same cluster."""
         return same_cluster(self.state, self.on, self.settings)
 
 
@@ -60,7 +60,7 @@ def common_options(
             "--settings",
             envvar="PVECTL_SETTINGS",
             metavar="FILE",
-            help="Trusted settings outside the state folder; they win over its pvectl.toml.",
+            help="Trusted settings outside the state folder; they override its pvectl.toml.",
             rich_help_panel=PANEL,
         ),
     ] = None,
@@ -70,7 +70,7 @@ def common_options(
             "--on",
             envvar="PVECTL_ON",
             metavar="TARGET",
-            help="Cluster by its name in pvectl.toml, or sandbox:FOLDER.",
+            help="A cluster of pvectl.toml by name, or sandbox:FOLDER.",
             rich_help_panel=PANEL,
         ),
     ] = None,
@@ -88,13 +88,15 @@ def common_options(
         bool | None,
         typer.Option(
             "--color/--no-color",
-            help="Colour; by default only on a terminal.",
+            help="Colour output; by default only on a terminal.",
             rich_help_panel=PANEL,
         ),
     ] = None,
     quiet: Annotated[
         bool,
-        typer.Option("--quiet", envvar="PVECTL_QUIET", help="No progress.", rich_help_panel=PANEL),
+        typer.Option(
+            "--quiet", envvar="PVECTL_QUIET", help="Hide progress.", rich_help_panel=PANEL
+        ),
     ] = False,
     log_format: Annotated[
         str,
@@ -102,7 +104,7 @@ def common_options(
             "--log-format",
             envvar="PVECTL_LOG_FORMAT",
             metavar="text|json",
-            help="How progress and errors are written to standard error.",
+            help="Format of progress and errors on standard error.",
             rich_help_panel=PANEL,
         ),
     ] = "text",

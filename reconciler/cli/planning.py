@@ -1,4 +1,4 @@
-"""From loaded files and a look at the cluster to a plan that is shown, and on to its run."""
+"""Make a plan from loaded files and a read of the cluster, show it, and apply it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from reconciler.cli.output import (
     show_if_possible,
 )
 from reconciler.cli.prompt import confirm
-from reconciler.cli.runner import execute
+from reconciler.cli.runner import Pace, execute
 from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import by_place, fingerprints, require_valid
 from reconciler.desired.settings.settings import Settings
@@ -50,6 +50,7 @@ from reconciler.errors import (
     StalePlan,
 )
 from reconciler.execution.journal import store
+from reconciler.execution.lock.record import records_in
 from reconciler.live.reader import Live
 from reconciler.model.api import Api
 from reconciler.model.change import Undo
@@ -67,21 +68,24 @@ from reconciler.text.humanize import count, in_prose
 
 Targets = Annotated[
     list[str] | None,
-    typer.Option("--target", metavar="GLOB", help="Only these addresses and what they need."),
+    typer.Option(
+        "--target", metavar="GLOB", help="Plan only these addresses and what they depend on."
+    ),
 ]
 
 
 Allow = Annotated[
     list[str] | None,
     typer.Option(
-        "--allow", metavar="CODE=WHAT", help="Let one refusal pass; the refusal names the flag."
+        "--allow", metavar="CODE=WHAT", help="Allow one refusal; the refusal shows the flag."
     ),
 ]
 
 
 def load_to_plan(cluster: ClusterSettings, settings: Settings, *, offline: bool = False) -> Loaded:
-    """The files of a cluster. Raises FilesInvalid with every mistake, and with the names that
-    nothing has as far as the cluster can be asked now."""
+    """The files of a cluster. Raises FilesInvalid with every mistake, including unknown names as
+    far as the cluster can be asked at this point.
+    """
     loaded = load_cluster(cluster, settings, strict=False)
     desired = loaded.desired
     try:
@@ -97,7 +101,7 @@ def load_to_plan(cluster: ClusterSettings, settings: Settings, *, offline: bool 
 
 
 def read_to_plan(loaded: Loaded, api: Api, since: str | None = None) -> tuple[Live, Earlier]:
-    """The cluster, and what the files declared earlier; of that only as much as the caller sees."""
+    """The live cluster, and what the files declared earlier as far as the caller can see it."""
     earlier = earlier_files(loaded, since, here(loaded.cluster, api).folder)
     left: dict[str, frozenset[str]] = {}
     for kind, name in earlier.addresses - loaded.desired.objects.keys():
@@ -147,15 +151,15 @@ def make_plan(
 
 
 def files_of(loaded: Loaded) -> dict[str, str]:
-    """The hashes of the files that a plan of this cluster comes from."""
+    """The hashes of the files that a plan of this cluster is made from."""
     settings = loaded.settings.folder / SETTINGS_FILE
     return fingerprints(loaded.cluster.folder, loaded.desired.included, settings)
 
 
 def left_unfinished(folder: Path) -> bool:
-    """Whether `apply` would refuse to begin since an earlier run of this machine is not at its end.
+    """Whether `apply` would refuse to start because a previous run of this machine is unfinished.
 
-    A run that goes on at this moment is none of these.
+    A run in progress does not count.
     """
     try:
         store.refuse_to_begin(folder)
@@ -175,8 +179,9 @@ def show_plan(
     known: bool = False,
     deciding: bool = True,
 ) -> None:
-    """The plan in every format that was asked for; `deciding`: raises UsageError where it cannot be
-    written, as nobody would have seen it."""
+    """Show the plan in every requested format; with `deciding`, raises UsageError where it cannot
+    be written, as it could not have been reviewed.
+    """
     view = View(
         now=now(),
         impact_json=planned.impact.to_json(),
@@ -190,7 +195,9 @@ def show_plan(
 
 
 def plan_status(planned: PlanResult, *, detailed: bool) -> ExitStatus:
-    """Refused before changes before nothing; what `--target` leaves out differs all the same."""
+    """The exit status: refused before changes before none; changes outside `--target` count as
+    changes.
+    """
     refusals = planned.plan.refusals
     if refusals and not all(one.code == PASSWORD_REFUSED for one in refusals):
         return ExitStatus.REFUSED
@@ -207,14 +214,18 @@ SHORTEST_DIGEST = 8
 def carry_out(
     common: CommonOptions,
     cluster: ClusterSettings,
+    settings: Settings,
     api: Api,
     plan: Plan,
     approve: str | None,
     *,
     yes: bool,
     signer: str = "",
+    live: Live | None = None,
 ) -> ExitStatus:
-    """Apply a plan that was shown, unless it is refused, not the approved one, or not wanted."""
+    """Apply a plan that was shown, unless it is refused, not the approved one, or not confirmed.
+
+    `live`: the snapshot it was made from."""
     if plan.refusals and all(one.code == PASSWORD_REFUSED for one in plan.refusals):
         raise SecretsUnusable("Proxmox VE would refuse a password", hint="nothing was sent")
     if plan.refusals:
@@ -232,11 +243,14 @@ def carry_out(
             raise Refused(finding.message, hint=finding.hint)
     confirm(_question(plan), yes=yes or approve is not None)
     secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
-    return execute(common, api, here(cluster, api).folder, plan, secrets, signer)
+    free = live is not None and not records_in(live.groups)
+    free_at = live.began if live is not None and free else float("-inf")
+    pace = Pace(settings.policy.apply.max_staleness, free_at)
+    return execute(common, api, here(cluster, api).folder, plan, secrets, signer, pace)
 
 
 def _question(plan: Plan) -> str:
-    """How many changes, to which cluster, and what of it cannot be undone."""
+    """The prompt: how many changes, to which cluster, and what cannot be undone."""
     final = [
         str(change.address)
         for step in plan.steps

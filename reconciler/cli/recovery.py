@@ -1,4 +1,4 @@
-"""What `resume` and `rollback` share: a recorded run is continued or rolled back."""
+"""Shared by `resume` and `rollback`: continue or roll back a recorded run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.cli.drill_recovery import continue_drills
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import check_formats, info
 from reconciler.cli.prompt import confirm
-from reconciler.cli.runner import Way, execute_journal
+from reconciler.cli.runner import Pace, Way, execute_journal
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import (
@@ -29,7 +29,8 @@ from reconciler.execution.drills.store import is_drill
 from reconciler.execution.journal import store
 from reconciler.execution.journal.journal import read_journal
 from reconciler.execution.journal.replay import point_of_no_return
-from reconciler.execution.lock.cluster import clear, lease_ended
+from reconciler.execution.lock.cluster import clear
+from reconciler.execution.lock.lease import lease_ended
 from reconciler.execution.lock.local import refuse_running
 from reconciler.execution.lock.record import known_as, lock_records
 from reconciler.execution.private_folder import check_file
@@ -45,7 +46,7 @@ from reconciler.model.secret import SecretSink
 
 JournalFile = Annotated[
     Path | None,
-    typer.Argument(help="The journal; by default the unfinished one.", show_default=False),
+    typer.Argument(help="A journal; by default the unfinished one.", show_default=False),
 ]
 
 
@@ -81,17 +82,18 @@ def continue_run(common: CommonOptions, path: Path | None, way: Way) -> ExitStat
                 sure = way._replace(chosen=True)
             secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
             declared = partial(_declared_sinks, common, cluster, settings)
-            return execute_journal(common, api, place, chosen, secrets, declared, sure)
+            pace = Pace(settings.policy.apply.max_staleness)
+            return execute_journal(common, api, place, chosen, secrets, declared, sure, pace=pace)
 
     return each_cluster(common, one)
 
 
 def _is_others(common: CommonOptions, api: Api, state: RunState) -> bool:
-    """Whether others may have built upon an unfinished run, which is then reported."""
+    """Whether later runs may depend on an unfinished run, which is then reported instead."""
     if not state.is_unbroken(known_as(lock_records(api))):
         info(common, "another run may have written to this cluster since this one stopped")
     elif state.has_announced and lease_ended(state.last_time, runs.SystemClock().now()):
-        info(common, "this run stopped a while ago; others may rely on its changes")
+        info(common, "this run stopped a while ago; other changes may rely on it")
     else:
         return False
     return True
@@ -100,7 +102,7 @@ def _is_others(common: CommonOptions, api: Api, state: RunState) -> bool:
 def _declared_sinks(
     common: CommonOptions, cluster: ClusterSettings, settings: Settings
 ) -> Mapping[Address, SecretSink]:
-    """Where the state files send the secrets of tokens; none where they cannot be read."""
+    """Where the state files deliver the secrets of tokens; empty where the files cannot be read."""
     try:
         desired = load_cluster(cluster, settings).desired
     except (FilesInvalid, UsageError) as error:
@@ -121,8 +123,9 @@ def confirm_undo(common: CommonOptions, listed: Sequence[str], *, yes: bool) -> 
 
 
 def steps_to_undo(plan: Plan, state: RunState) -> list[str]:
-    """What rolls a recorded run back, in this order, according to its journal; raises
-    ApplyNotRestored where that is impossible."""
+    """The steps that roll a recorded run back, in order, according to its journal; raises
+    ApplyNotRestored where that is impossible.
+    """
     pivot = point_of_no_return(state, plan.steps)
     if pivot:
         raise ApplyNotRestored(

@@ -32,9 +32,10 @@ from reconciler.execution.apply import apply_plan, resume_run, roll_back_run
 from reconciler.execution.journal import store
 from reconciler.execution.journal.journal import Journal
 from reconciler.execution.journal.replay import open_request, point_of_no_return
-from reconciler.execution.lock.cluster import Writer, one_writer
+from reconciler.execution.lock.cluster import Ahead, Writer, one_writer
 from reconciler.execution.overtaken import abandon
 from reconciler.execution.run.context import Progress, RunContext
+from reconciler.execution.run.look import Look, first_look
 from reconciler.execution.secrets import fingerprints
 from reconciler.execution.secrets.routing import Sinks, redirected, undelivered, with_sinks
 from reconciler.kinds import kind_of
@@ -42,6 +43,7 @@ from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Undo
 from reconciler.model.plan import Plan
+from reconciler.model.policy import MAX_STALENESS
 from reconciler.model.run import (
     ABANDONED,
     COMPLETED,
@@ -67,6 +69,17 @@ class SystemClock:
         time.sleep(seconds)
 
 
+class Pace(NamedTuple):
+    """How old a look may be. `fresh`: seconds, for what a step touches. `free_at`: when the cluster
+    was last seen without any lock (Unix seconds)."""
+
+    fresh: float = MAX_STALENESS
+    free_at: float = float("-inf")
+
+
+USUAL = Pace()
+
+
 def execute(
     common: CommonOptions,
     api: Api,
@@ -74,8 +87,9 @@ def execute(
     plan: Plan,
     secrets: FolderSecrets,
     signer: str = "",
+    pace: Pace = USUAL,
 ) -> ExitStatus:
-    """Run a new plan, which `signer` signed; `folder` is the cluster's own."""
+    """Run a new plan, signed by `signer`; `folder` is that of the cluster."""
     secrets.check_all(plan.steps)
     mine, clock = whoami(api), SystemClock()
 
@@ -83,12 +97,13 @@ def execute(
         store.refuse_unfinished(folder)
         return store.start(folder, plan, mine.owner, mine.run, clock.now(), signer)
 
-    return _run(common, api, folder, plan, secrets, begin, apply_plan)
+    return _run(common, api, folder, plan, secrets, begin, apply_plan, pace=pace)
 
 
 class Way(NamedTuple):
-    """What to do with an unfinished run: continue in its direction, or roll it `back`; `abandon`
-    closes it. `chosen`: a person knows that another run may have come between."""
+    """What to do with an unfinished run: continue it, or roll it `back`; `abandon` closes it.
+    `chosen`: the user knows that another run may have written in between.
+    """
 
     back: bool = False
     chosen: bool = False
@@ -103,6 +118,8 @@ def execute_journal(
     secrets: FolderSecrets,
     declared: Callable[[], Mapping[Address, SecretSink]],
     way: Way,
+    *,
+    pace: Pace,
 ) -> ExitStatus:
     """Continue the run of a journal, or end it.
 
@@ -114,7 +131,7 @@ def execute_journal(
     kept = real_path(path).parent == real_path(place.folder) and not plan.identity
     if not kept and not plan.is_for(place.name, place.identity):
         raise StalePlan(
-            f"the journal is of {plan.cluster}, not of {place.name}",
+            f"the journal belongs to {plan.cluster}, not to {place.name}",
             hint="choose the cluster with --on",
         )
     mine, clock = whoami(api), SystemClock()
@@ -133,7 +150,7 @@ def execute_journal(
         work = partial(roll_back_run, chosen=way.chosen)
     else:
         work = partial(resume_run, sinks=sinks, chosen=way.chosen)
-    return _run(common, api, place.folder, plan, secrets, go_on, work)
+    return _run(common, api, place.folder, plan, secrets, go_on, work, pace=pace)
 
 
 def _current_sinks(
@@ -143,7 +160,7 @@ def _current_sinks(
     secrets: FolderSecrets,
     declared: Callable[[], Mapping[Address, SecretSink]],
 ) -> Sinks:
-    """Where undelivered secrets should go, if that is elsewhere than the journal says.
+    """Where undelivered secrets go now, if the files name another place than the journal.
 
     Each sink is tried before anything is sent; raises ApplyNotRestored for one that would fail.
     """
@@ -178,24 +195,33 @@ def _run(
     secrets: FolderSecrets,
     begin: Callable[[], Journal],
     work: Callable[[RunContext], RunReport],
+    *,
+    pace: Pace,
 ) -> ExitStatus:
     """Hold both locks while `work` runs over the journal that `begin` opens."""
     clock = SystemClock()
     stop: list[int] = []
     runs: list[RunContext] = []
+    first: list[Look] = []
 
     def tell(text: str) -> None:
         info(common, text)
 
+    def begin_to_look() -> None:
+        first.append(first_look(watched, clock, plan.steps))
+
     with (
         signals(stop, lambda: _answer(runs), lambda: any(run.state.is_finished for run in runs)),
         report_slow_requests(api, tell) as watched,
-        one_writer(watched, clock, whoami(api), folder, begin, tell) as (lock, journal),
+        one_writer(
+            watched, clock, whoami(api), folder, begin, tell, Ahead(pace.free_at, begin_to_look)
+        ) as (lock, journal),
     ):
         for dead in lock.taken_over:
             text = f"took over lock {dead.fence} of {dead.owner} {dead.run}"
             info(common, text.rstrip())
         run = RunContext(watched, plan.steps, journal, clock, secrets, lock, teller(common), stop)
+        run.first, run.fresh = first[0], pace.fresh
         runs.append(run)
         report = replace(work(run), signer=journal.state.signer)
         asked = journal.state.is_requested
@@ -208,7 +234,7 @@ def _run(
 
 
 def _show_report(common: CommonOptions, report: RunReport) -> None:
-    """Show what became of the run. A failure here no longer decides how it ended."""
+    """Show the outcome of the run. A failure to do so does not change its exit status."""
     try:
         view = View(remarks={a: (t,) for a, t in report.losses.items()})
         show_if_possible(common, "report", report, view)
@@ -220,7 +246,7 @@ def _show_report(common: CommonOptions, report: RunReport) -> None:
 def _remember(
     common: CommonOptions, folder: Path, plan: Plan, report: RunReport, secrets: FolderSecrets
 ) -> None:
-    """Keep hashes of the secrets that were sent; without them a later change goes unnoticed."""
+    """Store hashes of the secrets that were sent; without them a later change goes unnoticed."""
     done = {address for address, became in report.objects if became is Outcome.DONE}
     gone = [change.address for change in plan.changes if change.after is None]
     try:
@@ -231,11 +257,11 @@ def _remember(
         fingerprints.remember(folder, values, secrets.places(sent), gone)
     except Exception as error:
         why = error if isinstance(error, OSError | PvectlError) else Bug.of(error)
-        info(common, f"later changes of these secrets will go unnoticed: {why}")
+        info(common, f"later changes to these secrets will not be detected: {why}")
 
 
 def status_of(report: RunReport, stopped: list[int], *, asked: bool) -> ExitStatus:
-    """What a run ends with; `stopped` holds the signals that came in between."""
+    """The exit status of a run; `stopped` holds the signals that arrived meanwhile."""
     if report.outcome in (COMPLETED, ABANDONED):
         return ExitStatus.OK
     if report.outcome == DONE and report.complete:
@@ -248,13 +274,13 @@ def status_of(report: RunReport, stopped: list[int], *, asked: bool) -> ExitStat
 
 
 def whoami(api: Api) -> Writer:
-    """Who holds the lock, for others to see."""
+    """The lock owner that others see."""
     owner = f"{_account()}@{socket.gethostname()} as {api.actor}"
     return Writer(owner, os.environ.get("PVECTL_RUN_URL", ""))
 
 
 def _account() -> str:
-    """The name of the account that runs this; in a container there may be only a number."""
+    """The name of the account that runs this; only a number in some containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -275,7 +301,7 @@ def teller(common: CommonOptions) -> Callable[[Progress], None]:
 
 
 def _answer(runs: Sequence[RunContext]) -> str:
-    """What the first signal leads to."""
+    """What the first signal leads to, in words."""
     if not runs:
         return "stopping as soon as the lock is released"
     state, steps = runs[0].state, runs[0].steps

@@ -1,4 +1,4 @@
-"""What `grant` and `revoke` have in common: grants.toml, and applying one grant of it."""
+"""Shared by `grant` and `revoke`: edit grants.toml, and apply one grant of it."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def with_grants(
     after: str,
     work: Callable[[], ExitStatus],
 ) -> ExitStatus:
-    """Do `work` with grants.toml as `after`, and return how it ended.
+    """Do `work` with grants.toml as `after`, and return its exit status.
 
-    The file is as `before` again only where the cluster certainly is: access that may have been
-    granted must not lose its end, and what may have been revoked must not come back.
+    The file is restored to `before` only if the cluster is certainly unchanged: a grant that may be
+    in force must keep its expiry, and one that may have been revoked must not return.
     """
     path = cluster.folder / FILE
     write_file(path, after)
@@ -78,7 +78,7 @@ def apply_grant(
     *,
     yes: bool,
 ) -> ExitStatus:
-    """Plan, show and apply the entries of one grant, as the files declare them now."""
+    """Plan, show and apply the entries of one grant, as the files now declare them."""
     signed_by(None, signers(common, settings), settings.folder)
     loaded = load_to_plan(cluster, settings)
     wanted = [str(one) for one in loaded.desired.objects if grant.concerns(one)]
@@ -87,4 +87,4 @@ def apply_grant(
         live = with_health(api, read_cluster(api, loaded.desired))
         planned = make_plan(loaded, api, live, wanted, allow)
         show_plan(common, planned)
-        return carry_out(common, cluster, api, planned.plan, None, yes=yes)
+        return carry_out(common, cluster, settings, api, planned.plan, None, yes=yes)

@@ -1,4 +1,4 @@
-"""Expected calls of the API made as the token that is to make them."""
+"""Make the API calls of expectations as the token that is to make them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from reconciler.model.request import Request, request
 
 
 class Trial(NamedTuple):
-    """What may be tried: with `sending` False nothing. `reach`: which calls may succeed although
-    they write; `tell` is told before each of these."""
+    """What may be tried: nothing with `sending` False. `reach`: which writing calls may succeed;
+    `tell` is called before each of these.
+    """
 
     reach: Reach
     tell: Callable[[str], None]
@@ -33,9 +34,9 @@ class Trial(NamedTuple):
 def try_calls(api: Api, calls: Iterable[CallExpectation], trial: Trial) -> list[CallOutcome]:
     """Make the calls as the caller of `api`, one after the other.
 
-    What writes is sent only if the cluster itself says that it will be refused, or if its
-    expectation calls it harmless and the trial allows it. Raises what `Api.get` raises but for
-    refusals.
+    A writing call is sent only if the cluster itself says that it will be refused, or if its
+    expectation calls it harmless and the trial allows it. Refusals are results; other errors of
+    `Api.get` are raised.
     """
     return [_try(api, one, trial) for one in calls]
 
@@ -64,14 +65,14 @@ def _why_not(one: CallExpectation, answer: CallAnswer | None, trial: Trial) -> s
         return ""
     if one.harmless:
         line = trial.reach.outside_calls(f"{one.method} {one.path}")
-        return f"it may change something; to allow it, {how_to_allow(line)}" if line else ""
+        return f"it may change something; {how_to_allow(line)}" if line else ""
     if answer is not None and answer.refused_in_task is not None:
         return "its task may change something before it is refused"
     return "it would change something; nothing is missing for it"
 
 
 class _Held:
-    """What the caller holds, as the cluster says; each path is asked once."""
+    """The caller's privileges according to the cluster; each path is asked once."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -85,14 +86,14 @@ class _Held:
 
 
 def _send(api: Api, one: CallExpectation) -> tuple[int, str]:
-    """The status, and what was said: the exit status of a task, or why it was refused."""
+    """The status, and the exit status of the task or the reason of a refusal."""
     path = tuple(part for part in one.path.split("/") if part)
     sent = Request(one.method, path, one.params)
     try:
         data = api.get([sent])[0] if one.method == "GET" else api.send(sent)
     except RequestRefused as refused:
         return refused.status, refused.reason
-    except LookupError:  # it was answered; how such an answer looks is not known here
+    except LookupError:  # answered, in a shape that pvectl does not know
         return 200, ""
     upid = str(data)
     if one.method == "GET" or not upid.startswith("UPID:"):

@@ -1,4 +1,4 @@
-"""The expectations of a state asked of its live cluster, and tried as its tokens."""
+"""Check expectations against a live cluster, and as its tokens."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ PROBE_SECRET = "PVECTL_PROBE_SECRET"  # noqa: S105 - the name of a variable
 def verify_expectations(
     common: CommonOptions, loaded: Loaded, probe_as: str, *, probing: bool
 ) -> ExitStatus:
-    """Ask the cluster about everybody, then try each token whose secret is known.
+    """Ask the cluster about every principal, then try each token whose secret is available.
 
-    A caller who sees nothing else asks about itself and makes its own calls; raises Blind where
-    nothing concerns it.
+    A caller that sees nothing else asks about itself and makes its own calls; raises Blind where no
+    expectation concerns it.
     """
     with connect(loaded.cluster, read_only=True) as api:
         try:
@@ -115,7 +115,7 @@ def _of_everybody(
 def _alone(
     common: CommonOptions, loaded: Loaded, api: Api, blind: Blind, *, probing: bool
 ) -> Verification:
-    """What concerns the caller, who may ask about itself only."""
+    """The expectations that concern the caller, which can ask about itself only."""
     who, owner = api.actor, api.actor.partition("!")[0]
     table = AccessTable(users={owner: Principal()}, tokens={who: Principal()})
     listed = api.get([request("GET", "access", "permissions")])[0]
@@ -145,7 +145,7 @@ def _tokens(wanted: tuple[ExpectationSubject, ...]) -> list[str]:
 
 
 def _secrets(loaded: Loaded, tokens: list[str], probe_as: str) -> Mapping[str, str]:
-    """Token -> secret, of those whose sink can be read here, and of the one given by name."""
+    """Token to secret, for tokens whose sink can be read here and for the one given with --as."""
     found = {}
     for token in tokens:
         declared = loaded.desired.objects.get(Address("token", token))
@@ -166,7 +166,7 @@ def _secrets(loaded: Loaded, tokens: list[str], probe_as: str) -> Mapping[str, s
 
 
 def _delivered(cluster: ClusterSettings, sink: SecretSink, token: str) -> str | None:
-    """What a sink holds, where that is the secret of a token: a proposal may name any file."""
+    """The content of a sink, where it is a token secret: a proposal may name any file."""
     if cluster.reach.missing(sink, cluster.folder):
         return None
     try:
@@ -185,7 +185,7 @@ def _try(
     table: AccessTable,
     calls: list[CallExpectation],
 ) -> tuple[ProbeResult, list[VerificationOutcome], list[CallOutcome]]:
-    """Connect as the token, let it ask what it has itself, and make its calls."""
+    """Connect as the token, ask for its own permissions, and make its calls."""
     mine = [spot for spot in checkpoints(wanted) if spot.principal == token]
     try:
         with _connected_as(cluster, token, secret, read_only=not calls) as api:

@@ -58,7 +58,7 @@ def state_files(folder: Path, files: Files = DISK) -> list[Path]:
     if files is DISK and not folder.is_dir():
         raise UsageError(
             f"there is no state folder {folder}",
-            hint="`pvectl init` makes one; `--state DIR` names another",
+            hint="create it with `pvectl init`, or choose another with `--state DIR`",
         )
     return [folder / name for name in files.names(folder) if is_state_file(name)]
 

@@ -1,4 +1,4 @@
-"""A state folder -> everything that it declares, and every mistake in it at once."""
+"""Load a state folder: everything it declares, and every mistake at once."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def load(
     release: Release = NEWEST,
     files: Files = DISK,
 ) -> Desired:
-    """Read every `*.toml` of `folder` but pvectl.toml, and what they include; subfolders and hidden
-    files are not read otherwise.
+    """Read every `*.toml` of `folder` except pvectl.toml, and what they include; other files of
+    subfolders and hidden files are ignored.
 
     Mistakes are findings of the result, sorted by place, together with those of `settings`, whose
-    policy the result carries. `places`: of `variables`. `release`: of Proxmox VE, for which they
-    are checked. `files`: where they are read. Raises UsageError when there is no such folder.
+    policy the result carries. `places`: of `variables`. `release`: the Proxmox VE release to check
+    against. `files`: where they are read. Raises UsageError when there is no such folder.
     """
     work = _Load(release)
     expansion = expand(folder, settings=settings, files=files)
@@ -76,7 +76,9 @@ def _outer_kinds() -> list[Kind[Any]]:
 
 def fingerprints(folder: Path, included: Iterable[str], *others: Path) -> dict[str, str]:
     """SHA-256, in hexadecimal, of each state file of `folder`, of those that they include and of
-    `others`, by name; one that cannot be read, or is not there, is left out."""
+    `others`, by name; missing and
+    unreadable ones are left out.
+    """
     named = {path.name: path for path in (*state_files(folder), *others)}
     found: dict[str, str] = {}
     for name, path in {**named, **{label: folder / label for label in included}}.items():
@@ -96,7 +98,7 @@ def require_valid(findings: Sequence[Finding]) -> None:
 
 
 def by_place(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Sorted as one reads the files; findings without a place come last."""
+    """Findings in the order of the files; those without a place come last."""
 
     def key(finding: Finding) -> tuple[object, ...]:
         source = finding.source or Source("\U0010ffff")
@@ -133,7 +135,7 @@ class _Load:
     def unknown(self, document: Document, node: PositionNode, key: str) -> Finding:
         hint = did_you_mean(key, [*self.outer, *DIRECTIVES, EACH, INCLUDE])
         if key in settings_keys():
-            hint = f"settings stand in {SETTINGS_FILE}; move it there"
+            hint = f"settings belong in {SETTINGS_FILE}; move it there"
         elif not hint:
             hint = f"known tables: {', '.join(sorted([*self.outer, *DIRECTIVES, EACH]))}"
         source = document.source(node)
@@ -144,7 +146,7 @@ class _Load:
     def tables(
         self, document: Document, node: PositionNode, kind: Kind[Any], parent: str, data: Any
     ) -> None:
-        """All tables of a kind at one place; `parent` is the name of the table around them."""
+        """All tables of a kind in one place; `parent` is the name of the enclosing table."""
         key = kind.toml.place.key
         form = f"[[{key}]]" if kind.toml.place.array else f"[{key}.NAME]"
         entries: Iterable[tuple[str | int, Any]]
@@ -174,7 +176,7 @@ class _Load:
         name: str,
         data: dict[str, Any],
     ) -> None:
-        """One table: its object, and the tables of other kinds inside of it.
+        """One table: its object, and the tables of other kinds inside it.
 
         `[user."U".token.T]` alone declares the token, not the user.
         """
@@ -217,7 +219,7 @@ class _Load:
             )
 
     def has_room(self, source: Source) -> bool:
-        """Whether another object may be declared; that none may is said once."""
+        """Whether another object may be declared; exceeding the limit is reported once."""
         self.number += 1
         if self.number == MOST + 1:
             message = f"the state files declare more than {MOST:,} objects from here on"
@@ -226,7 +228,9 @@ class _Load:
         return self.number <= MOST
 
     def add(self, address: Address, declared: Declared) -> None:
-        """Explicit wins over derived; what is derived may repeat; all must say the same."""
+        """Add an object. Explicit wins over derived; a derived one may be repeated; all must be
+        equal.
+        """
         old = self.objects.get(address)
         if old is None:
             self.objects[address] = declared
@@ -271,7 +275,7 @@ class _Load:
 
 
 def _meant(kind: Kind[Any], name: str, parent: str) -> Address:
-    """The object of a table that cannot be read; a token's id begins with its user."""
+    """The object of an unreadable table; a token's id begins with its user."""
     return Address(kind.name, f"{parent}!{name}" if kind.name == "token" else name)
 
 
@@ -309,6 +313,6 @@ def _repeated(first: Source, second: Source, addresses: list[Address]) -> Findin
 
 
 def _differs(address: Address, old: Declared, new: Declared) -> Finding:
-    message = f"{address} is declared otherwise at {old.source}"
-    hint = "both must say the same; an object that follows from a pair has the pair's properties"
+    message = f"{address} is declared differently at {old.source}"
+    hint = "both must be equal; the user's entry of a token pair takes the properties of the pair"
     return Finding("CONFLICT", Severity.ERROR, message, hint, address, new.source)

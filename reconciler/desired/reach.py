@@ -1,7 +1,7 @@
-"""What the files of a state folder may reach outside it.
+"""Limit what the files of a state folder may refer to outside it.
 
-A state folder may be somebody's proposal: what it names is read, run or written only where the
-trusted side allows it, which is [trust] of the file given with --settings.
+A state folder may be an unreviewed proposal: what it names is read, run or written only where the
+trusted side allows it, in [trust] of the file given with --settings.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ def in_ci(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def checkouts_of(folder: Path) -> list[Path]:
-    """The repositories around a folder, innermost first. A home folder under version control is
-    not a checkout of state files."""
+    """The repositories around a folder, innermost first. A home folder under version control is not
+    a checkout of state files.
+    """
     aside = {real_path(Path(os.environ.get("HOME") or "/")), Path("/")}
     return [
         parent
@@ -58,9 +59,9 @@ def is_proposed(path: Path, folder: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What may be named by the files in `folder`: anything inside it, and what `trust` lists.
+    """What the files in `folder` may refer to: anything inside it, and what `trust` lists.
 
-    Without [trust] everything may be named, but nothing outside the folder when `strict`.
+    Without [trust] anything may be named, except outside the folder when `strict`.
     """
 
     folder: Path
@@ -78,7 +79,7 @@ class Reach:
         return self._unlisted("files", str(real_path(path)))
 
     def links_out(self, folder: Path) -> str:
-        """The [trust] line for the first link below a folder that leaves it; "" for none."""
+        """The [trust] line for the first link below a folder that leads out of it; "" for none."""
         if not self._limited:
             return ""
         own = real_path(folder)
@@ -123,13 +124,13 @@ class Reach:
 
 
 def how_to_allow(line: str) -> str:
-    """Where a [trust] line belongs."""
-    return f"outside the state files, in the file of --settings: [trust] {line}"
+    """The hint that says where a [trust] line belongs."""
+    return f"allow it in the file of --settings, outside the state files: [trust] {line}"
 
 
 def leads_out(file: str, line: str) -> Finding:
-    """A state file that is a link to another place."""
-    message = f"{file} is a link that leads outside the state folder; it is not read"
+    """The finding for a state file that is a link to another place."""
+    message = f"{file} is a link out of the state folder; it is not read"
     return Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=Source(file))
 
 
@@ -153,7 +154,7 @@ def without_waivers(desired: Desired, trust: Trust | None) -> tuple[Desired, lis
         Finding(
             WEAKER_POLICY,
             Severity.WARNING,
-            f"the waiver of {waiver.code} counts for nothing: it may not be waived here",
+            f"the waiver of {waiver.code} is ignored: the trusted settings do not allow it",
             how_to_allow(f"waive = [{json.dumps(waiver.code)}]"),
             source=waiver.source,
         )
@@ -166,7 +167,7 @@ def without_waivers(desired: Desired, trust: Trust | None) -> tuple[Desired, lis
 def out_of_reach(
     objects: Mapping[Address, Declared], reach: Reach, base: Path
 ) -> Iterator[Finding]:
-    """What declared objects name and may not."""
+    """Findings for what declared objects name but may not use."""
     for address, declared in objects.items():
         for named in _named(address, declared):
             line = reach.missing(named, base)
@@ -174,7 +175,7 @@ def out_of_reach(
                 yield Finding(
                     OUT_OF_REACH,
                     Severity.ERROR,
-                    f"{_what(named)} is outside what state files may reach",
+                    f"{_what(named)} is outside what the state files may use",
                     how_to_allow(line),
                     address,
                     declared.source,

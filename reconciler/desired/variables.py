@@ -1,4 +1,4 @@
-"""`${name}` in state files: replaced by variables of the target and values of `[[each]]`."""
+"""Replace `${name}` in state files by variables of the target and values of `[[each]]`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ VARIABLE = re.compile(r"\$(\$)?\{([^{}]*)\}")
 def substitute(
     document: Document, variables: Mapping[str, object], room: Room | None = None
 ) -> list[Finding]:
-    """Replace every `${name}` in the texts and names of a file.
+    """Replace every `${name}` in the strings and names of a file.
 
-    A text that is nothing but `${name}` becomes the variable itself, number or list as it may be;
-    inside of a list, a list is laid into it. `${name.key}` is one value of a record. `$${` stands
-    for `${`. Unknown names are findings. `room`: how much may be filled in; by default as much as
-    in one file.
+    A string that is only `${name}` becomes the variable itself, including numbers and lists; inside
+    a list, a list is spliced in. `${name.key}` is one value of a table. `$${` is a literal `${`.
+    Unknown names are findings. `room`: how much may be filled in; default: as in one file.
     """
     if "${" not in document.text:
         return []
@@ -46,7 +45,7 @@ class _Work:
         for key, value in data.items():
             name = self.name(places[key], key) if "${" in key else key
             if name in replaced:
-                message = f"'{name}' stands twice here once its variables are filled in"
+                message = f"'{name}' appears twice here once its variables are filled in"
                 self._error("DUPLICATE", places[key], message, "keep one of them")
             replaced[name] = self.value(places[key], value)
             node.children[name] = places[key]
@@ -87,7 +86,7 @@ class _Work:
         name = match[2]
         found = self.lookup(node, name, match[0])
         if isinstance(found, (list, dict)):
-            message = f"the variable '{name}' is not a single value and cannot be part of a string"
+            message = f"the variable '{name}' is a list or table and cannot be part of a string"
             hint = f'write "{match[0]}" alone'
             if isinstance(found, dict) and found:
                 hint = f"name one of its values: {', '.join(f'${{{name}.{key}}}' for key in found)}"
@@ -114,7 +113,7 @@ class _Work:
         self._error("UNKNOWN_VARIABLE", node, f"unknown variable '{name}'", hint)
 
     def _fits(self, node: PositionNode, name: str, value: Any) -> bool:
-        """Whether there is room for a variable; that there is none is said once."""
+        """Whether a variable fits within the limit; exceeding it is reported once."""
         if name not in self.weights:
             self.weights[name] = weight(value)
         if not self.room.is_exceeded:

@@ -1,4 +1,4 @@
-"""Tasks that Proxmox VE runs in the background: followed to their end, judged by their exit status.
+"""Start background tasks of Proxmox VE, follow them, and read their exit status.
 
 A call that starts a task answers 200 even when the task is refused a moment later.
 """
@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from reconciler.errors import PvectlError
-from reconciler.execution.run.context import Clock
+from reconciler.execution.run.look import Clock
 from reconciler.model.api import Api
 from reconciler.model.request import Request, request
 
@@ -31,7 +31,7 @@ class TaskEnd(NamedTuple):
 
 
 def start_task(api: Api, asked: Request) -> str:
-    """Send the request; the id of the task that it starts. Raises RequestRefused."""
+    """Send the request; returns the id of the task. Raises RequestRefused."""
     return str(api.send(asked))
 
 
@@ -43,10 +43,10 @@ def follow_task(
     tell: Callable[[str], None],
     cancelled: Callable[[], bool] = lambda: False,
 ) -> TaskEnd:
-    """Wait for the end of a task; each new line of its log goes to `tell`. Once `cancelled`, the
-    task is told to stop, and its end is waited for.
+    """Wait for the end of a task; `tell` gets each new line of its log. Once `cancelled`, the task
+    is told to stop, and its end is awaited.
 
-    The node knows its own task also for a caller who may not list tasks.
+    The node shows a caller its own tasks even if it may not list tasks.
     """
     lines: list[str] = []
     pause, told = 0.1, False

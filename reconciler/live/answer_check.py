@@ -1,4 +1,4 @@
-"""Every answer compared with what Proxmox VE sends, before anything else of pvectl sees it."""
+"""Check every answer against the shape that Proxmox VE sends, before it is used."""
 
 from __future__ import annotations
 
@@ -96,8 +96,9 @@ BESIDE_THE_KINDS: Mapping[str, Shape] = {
 
 
 class CheckedApi:
-    """The `Api` in front of another one; `get` raises UnexpectedAnswer for what is no answer of
-    Proxmox VE."""
+    """Wraps an `Api`; `get` raises UnexpectedAnswer for an answer that Proxmox VE would not
+    send.
+    """
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -124,7 +125,7 @@ class CheckedApi:
 
 
 class _CheckedFiles(CheckedApi):
-    """The same in front of a connection that sees the files of the cluster themselves."""
+    """The same for a connection that also reads the files of the cluster."""
 
     def __init__(self, api: SeesFiles) -> None:
         super().__init__(cast("Api", api))
@@ -138,7 +139,7 @@ class _CheckedFiles(CheckedApi):
 
 
 class _CheckedEndpoints(CheckedApi):
-    """The same in front of a connection over the network."""
+    """The same for a connection over the network."""
 
     def __init__(self, api: SeesEndpoints) -> None:
         super().__init__(cast("Api", api))
@@ -161,20 +162,21 @@ class _CheckedEndpoints(CheckedApi):
 
 
 def checked(api: Api) -> Api:
-    """`api`, with every answer compared."""
+    """`api`, with every answer checked."""
     if isinstance(api, SeesEndpoints):
         return _CheckedEndpoints(api)
     return _CheckedFiles(api) if isinstance(api, SeesFiles) else CheckedApi(api)
 
 
 def check_answer(request: Request, answer: Any) -> None:
-    """Raises UnexpectedAnswer with the place of the first thing that is wrong, and no values: they
-    may hold secrets. Raises LookupError for a GET without a shape."""
+    """Raise UnexpectedAnswer with the place of the first mismatch, and no values, which may be
+    secrets. Raises LookupError for a GET without a declared shape.
+    """
     complaint = shape_of(request).wrong(answer)
     if complaint:
         given = [word for name, value in request.params for word in (f"--{name}", str(value))]
         raise UnexpectedAnswer(
-            f"the answer of GET {request.target} is not what Proxmox VE sends: {complaint}",
+            f"the answer of GET {request.target} is not a valid answer of Proxmox VE: {complaint}",
             hint="something between here and Proxmox VE may change its answers: compare with what "
             f"a node tells itself: {shell('pvesh', 'get', request.target, *given)}",
         )
@@ -198,7 +200,7 @@ class _Route(NamedTuple):
 
 
 def shape_of(request: Request) -> Shape:
-    """What the answer of a GET looks like."""
+    """The shape of a GET's answer."""
     for route in _routes():
         if route.fits(request):
             return route.shape
@@ -207,7 +209,7 @@ def shape_of(request: Request) -> Shape:
 
 @cache
 def _routes() -> tuple[_Route, ...]:
-    """Those with a parameter first."""
+    """All routes, those with a parameter first."""
     return tuple(sorted(_declared(), key=lambda route: not route.parameter))
 
 

@@ -44,7 +44,7 @@ class TomlTable(BaseModel):
     """
 
     instead: ClassVar[Mapping[str, str]] = {}
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class Manage(TomlTable):
@@ -149,6 +149,21 @@ class Alarm(TomlTable):
     logins: int = Field(default=14, ge=0, description="days before a user expires")
     tokens: int = Field(default=14, ge=0, description="days before a token expires")
     waivers: int = Field(default=14, ge=0, description="days before a [[waive]] expires")
+
+
+MAX_STALENESS = 2.0
+"""Seconds: what a request of `apply` touches has been read within them before it is sent."""
+
+
+class Apply(TomlTable):
+    """`max_staleness`: seconds; what a step touches has been read within them before it is sent."""
+
+    max_staleness: float = Field(
+        default=MAX_STALENESS,
+        gt=0,
+        le=10,
+        description="seconds: what a step touches has been read within them before it is sent",
+    )
 
 
 class Lint(TomlTable):
@@ -301,6 +316,7 @@ class Policy(TomlTable):
     lockout: Lockout = Field(default=Lockout(), description="who keeps which access")
     alarm: Alarm = Field(default=Alarm(), description="when `drift` tells that something ends")
     lint: Lint = Field(default=Lint(), description="which findings fail `drift`")
+    apply: Apply = Field(default=Apply(), description="how old a look may be")
     drill: Drill = Field(default=Drill(), description="how backups are restored to prove them")
 
     def managed(self, kind: str) -> Manage:

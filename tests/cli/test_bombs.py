@@ -66,7 +66,7 @@ BOMBS = {
         + 'can = ["VM.Audit", "VM.Backup"]\n',
         "",
         "a.toml:1:",
-        "more than 100,000 questions",
+        "more than 100,000 combinations",
     ),
     "templates": (
         "".join(f"[[{'each.' * n}each]]\n" + listed(f"v{n}", ["x"] * 300) for n in range(3))

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.cli.app import app
+from reconciler.cli.hints import command_modules
 from reconciler.errors import ExitStatus
 from reconciler.model.spec import canonical, digest
+from tests.cli.in_process import ask
 from tests.cli.site import ROOT_TOKEN, SELF_BACKUP, Site, clear
 from tests.support.command import PVECTL, environment
 
@@ -160,9 +163,7 @@ def test_a_saved_plan_is_private_and_applied_as_it_is(site: Site) -> None:
     site.write("a.toml", f"{SELF_BACKUP}\n[group.later]\n")
     applied = site.run("apply", "p.json")
     assert applied.status == ExitStatus.OK
-    assert (
-        "warning: the state files are not those that the plan was made from: a.toml" in applied.err
-    )
+    assert "warning: the state files have changed since the plan was made: a.toml" in applied.err
     assert "group:later" not in site.user_cfg()
     assert "role:FelhomSelfBackup:" in site.user_cfg()
     twice = site.run("apply", "p.json")
@@ -177,7 +178,7 @@ def _touched(plan: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("change", "words", "status"),
     [
-        (_touched, "not as it was saved", 5),
+        (_touched, "was altered after it was saved", 5),
         (lambda plan: plan[:100], "was changed, or is of another version", 5),
         (lambda _: b"", "is not a saved plan", 64),
         (lambda _: b"\xff\xfe{}", "is not a saved plan", 64),
@@ -284,7 +285,7 @@ def test_two_folders_in_one_go_get_the_more_important_status(site: Site) -> None
     site.edit("user.cfg", "", "group:ops::north:\n")
     alone = site.run("plan", "--on", "all")
     assert alone.status == ExitStatus.USAGE
-    assert "PVECTL_TOKEN_SECRET counts for one cluster alone" in alone.err
+    assert "PVECTL_TOKEN_SECRET applies to one cluster only" in alone.err
     secret = 'token_secret = { env = "SECRET" }\n'
     site.write("pvectl.toml", "\n".join(target + secret for target in targets))
     site.trust()
@@ -295,6 +296,18 @@ def test_two_folders_in_one_go_get_the_more_important_status(site: Site) -> None
     typo = site.run("plan", "--on", "nroth")
     assert typo.status == ExitStatus.USAGE
     assert "did you mean north" in typo.err
+
+
+@pytest.mark.parametrize("command", sorted(command_modules()))
+def test_help_shows_brackets_as_they_are(command: str) -> None:
+    """`[lockout]` is a table, not a style."""
+    ended = ask(command, "--help")
+    assert ended.status == ExitStatus.OK
+    made = next(one for one in app.registered_commands if one.name == command)
+    wanted = re.findall(r"\[+[a-z]+\]+", (made.callback or command_modules).__doc__ or "")
+    shown = " ".join(ended.out.split())
+    assert [table for table in wanted if table not in shown] == []
+    assert "\\[" not in shown
 
 
 def test_version_and_unknown_commands(site: Site) -> None:

@@ -275,7 +275,7 @@ def test_a_change_in_the_files_is_told_from_one_in_the_cluster(house: House) -> 
     assert _class_of(house) == dict.fromkeys((role, alice, new), "unknown")
     wrong = house.run("drift", "--since", "nowhere")
     assert wrong.status == ExitStatus.USAGE
-    assert "git knows no state files at 'nowhere'" in wrong.err
+    assert "git has no state files at 'nowhere'" in wrong.err
 
 
 def test_the_last_report_knows_what_was_in_order(house: House) -> None:

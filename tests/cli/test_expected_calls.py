@@ -185,8 +185,8 @@ def test_nobody_holds_two_privileges_together(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ('call = "GET version"', "call is not a method and a path"),
-        ('call = "GET /version"\ncan = ["VM.Audit"]', "can does not go with a call"),
-        ('path = "/"\nstatus = 403', "status goes with a call"),
+        ('call = "GET /version"\ncan = ["VM.Audit"]', "can cannot be combined with a call"),
+        ('path = "/"\nstatus = 403', "status needs a call"),
         ('path = "/"\ncannot_both = ["VM.Audit"]', "names one privilege"),
     ],
 )

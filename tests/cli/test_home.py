@@ -90,7 +90,7 @@ def test_links_are_not_followed_and_no_one_else_may_replace_the_folder(tmp_path:
         private_folder.check(top, folder)
     (folder / "lock").unlink()
     top.parent.chmod(0o777)
-    with pytest.raises(UsageError, match="can be written by every account"):
+    with pytest.raises(UsageError, match="is writable by every account"):
         private_folder.check(top, folder)
 
 

@@ -124,7 +124,7 @@ def test_a_proposal_does_not_name_its_own_signers(site: Site, signers: Path) -> 
         ):
             ended = site.run("apply", "p.json", *words, env=env)
             assert ended.status == ExitStatus.USAGE, ended
-            assert "lies beside the state files" in ended.err
+            assert "is next to the state files" in ended.err
     assert site.untouched
 
 

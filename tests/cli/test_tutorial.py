@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.transcript import Reader, blocks, differs
+from tests.support.transcript import blocks, differs, follow_elsewhere
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "tutorial.md"
 
 
 def test_the_tutorial_is_true_word_for_word(tmp_path: Path) -> None:
-    document = tmp_path / "tutorial.md"
-    text = DOCUMENT.read_text()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    text = text.replace("--nodes pve1,pve2", f"--nodes pve1,pve2 --port {port}")
-    document.write_text(text.replace("127.0.0.1:8006", f"127.0.0.1:{port}"))
+    typed = follow_elsewhere(DOCUMENT, Path(sys.executable).parent, tmp_path)
+    assert len(typed) >= 12
     folder = tmp_path / "work"
-    folder.mkdir()
-    own = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8"}
-    reader = Reader(folder, Path(sys.executable).parent, own)
-    try:
-        reader.follow(document)
-    finally:
-        reader.close()
-    assert len(reader.commands) >= 12
     secret = (folder / "state" / "secrets" / "backup").read_text().strip()
     assert secret
     assert not [

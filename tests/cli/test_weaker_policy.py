@@ -95,7 +95,7 @@ def test_settings_that_are_deleted_are_told(folder: Path) -> None:
 
 def test_a_new_waiver_is_told_and_waives_no_such_finding(folder: Path) -> None:
     (folder / "state" / "b.toml").write_text(WAIVER)
-    assert "NOT_BACKED_UP of * is waived, and was not at HEAD" in planned(folder)
+    assert "NOT_BACKED_UP of * is waived, but was not at HEAD" in planned(folder)
     text = (folder / "state" / "b.toml").read_text().replace("NOT_BACKED_UP", "WEAKER_POLICY")
     (folder / "state" / "b.toml").write_text(text)
     assert "WEAKER_POLICY" in planned(folder)

@@ -247,7 +247,7 @@ WRONG = {
     ),
     "a record as a name": (
         '[[each]]\na = [{ name = "x" }]\n[each.group."${a}"]\n',
-        "a.toml:3:13 for a.name = x (a.toml:2:6) WRONG_TYPE the variable 'a' is not a single",
+        "a.toml:3:13 for a.name = x (a.toml:2:6) WRONG_TYPE the variable 'a' is a list or table",
     ),
     "a value that is no name": (
         '[[each]]\na = ["x", "y z"]\n[each.group."${a}"]\n',

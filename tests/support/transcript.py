@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -135,3 +138,29 @@ class Reader:
         self.commands.append(one.command)
         wrong = differs(one.shown, ended.stdout.splitlines())
         assert wrong == "", f"$ {one.command}\n{wrong}\n{ended.stdout}"
+
+
+def follow_elsewhere(document: Path, path: Path, folder: Path) -> list[str]:
+    """Follows `document` in an empty folder with an environment of its own, and the embedded
+    cluster on a free port; returns what was typed."""
+    text = document.read_text(encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    text = text.replace("--nodes pve1,pve2", f"--nodes pve1,pve2 --port {port}")
+    copy = folder / document.name
+    copy.write_text(text.replace("127.0.0.1:8006", f"127.0.0.1:{port}"), encoding="utf-8")
+    work = folder / "work"
+    work.mkdir()
+    own = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
+    reader = Reader(work, path, own)
+    try:
+        reader.follow(copy)
+    finally:
+        reader.close()
+    return reader.commands
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        done = follow_elsewhere(Path(sys.argv[1]), Path(sys.argv[2]).absolute(), Path(temporary))
+    print(f"{sys.argv[1]}: {len(done)} commands, each as it is shown")

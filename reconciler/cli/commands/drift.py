@@ -1,4 +1,4 @@
-"""pvectl drift: what differs from the declared state."""
+"""pvectl drift: show how the cluster differs from the declared state."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ from reconciler.text.humanize import count, in_prose
 
 FailOn = Annotated[
     Severity | None,
-    typer.Option("--fail-on", help="End with 4 on findings of this severity or worse."),
+    typer.Option("--fail-on", help="Exit 4 on findings of this severity or worse."),
 ]
 
 Acknowledge = Annotated[
     bool,
     typer.Option(
         "--acknowledge",
-        help="Accept undeclared objects, and changes of what no file gives, from now on.",
+        help="Accept undeclared objects and changes of undeclared fields from now on.",
     ),
 ]
 
@@ -71,15 +71,15 @@ def drift(
     fail_on: FailOn = None,
     acknowledge: Acknowledge = False,
 ) -> ExitStatus:
-    """Show what differs between the cluster and the declared state; made for cron.
+    """Show how the cluster differs from the declared state; meant for cron.
 
-    Each difference is classified: changed in the cluster, changed in the files since the last
-    apply, declared and never applied, undeclared, expired grant; what was applied last is known
-    from the journals of this machine, from its last report, or from git with --since.
+    Each difference is classified: changed out of band in the cluster, changed in the files since
+    the last apply, declared but never applied, undeclared, or an expired grant. What was applied
+    last is known from the journals on this machine, from its last report, or from git with --since.
 
     Undeclared objects that change access are drift, whatever the mode, until they are declared,
-    removed or acknowledged. So are members of declared groups whom no file names, and logins,
-    tokens and waivers that end within the days of [alarm].
+    removed or acknowledged. So are undeclared members of declared groups, and logins, tokens and
+    waivers that expire within the days of [alarm].
 
     Exit 0 without drift, 2 with drift, 4 when an [[expect]] fails or a finding counts as a failure.
     """
@@ -87,7 +87,7 @@ def drift(
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = asked = load_to_plan(cluster, settings)
-        with connect(cluster, read_only=True) as api:
+        with connect(cluster, read_only=True, plans=True) as api:
             live = _look(common, api, loaded)
             folder = here(cluster, api, keep=True).folder
             last = folder / "drift.json"
@@ -109,8 +109,8 @@ def drift(
             accepted = {one.address: following.undeclared[one.address] for one in found.undeclared}
             following = replace(following, acknowledged=accepted)
             changed = sum(bool(one.left) for one in found.differences)
-            what = f"{len(accepted):,} undeclared objects, {count(changed, 'change')} of what no"
-            info(common, f"acknowledged as they are: {what} file gives")
+            what = f"{len(accepted):,} undeclared objects, {count(changed, 'change')}"
+            info(common, f"acknowledged as they are: {what} of undeclared fields")
         _keep(common, last, following)
         return found.status
 
@@ -118,7 +118,7 @@ def drift(
 
 
 def _look(common: CommonOptions, api: Api, loaded: Loaded) -> Live:
-    """With the realm-sync jobs and all of the realms, since they let people in."""
+    """Read the cluster with its realm-sync jobs and all realms, since both admit users."""
     try:
         return read_cluster(
             api, loaded.desired, {"realm": EVERYTHING, "realm_sync": frozenset[str]()}
@@ -138,8 +138,9 @@ def _compare(
     fail_on: Severity | None,
     left: Mapping[Address, tuple[str, ...]],
 ) -> tuple[Drift, View]:
-    """The drift, and what it does to access: from what is declared, with what is undeclared and
-    known, to the cluster as it is."""
+    """The drift, and its effect on access: from what is declared, plus known undeclared objects, to
+    the live cluster.
+    """
     desired, moment = loaded.desired, now()
     extra = undeclared(planned.plan.kept, live.state, desired.policy, memory, actor)
     declared, current, effect = planned.after, planned.before, planned.impact.inverse()
@@ -208,8 +209,8 @@ def _declared(loaded: Loaded, live: Live) -> dict[Address, Spec]:
 
 
 def _keep(common: CommonOptions, path: Path, memory: Memory) -> None:
-    """For the next report; without a place to keep it nothing is lost but that."""
+    """Store the report for comparison with the next one; failing to do so is only a warning."""
     try:
         drift_memory.keep(path, memory)
     except OSError:
-        info(common, f"this report cannot be kept for the next one: {path.parent}")
+        info(common, f"cannot store this report for comparison with the next one: {path.parent}")

@@ -1,4 +1,4 @@
-"""pvectl fmt: state files in one layout."""
+"""pvectl fmt: format state files."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ from reconciler.text.sanitize import clean
 def fmt(
     common: CommonOptions,
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit 2 when a file would change.")
+        bool, typer.Option("--check", help="Write nothing; exit 2 when a file would change.")
     ] = False,
 ) -> ExitStatus:
-    """Bring the state files into one layout, those that they include too; comments and order
-    stay."""
+    """Format the state files and those that they include; comments and order are kept."""
     files = _files(common)
     require_inside(read_settings(common.state, common.settings).reach, files)
     formatted = {path: format_file(path) for path in files}

@@ -1,4 +1,4 @@
-"""pvectl show: a saved plan, a journal or the state files, offline."""
+"""pvectl show: show a saved plan, a journal or the state files, offline."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def show_file(
     except (ValueError, AttributeError, TypeError, RecursionError):
         kind = "journal" if file.suffix == ".jsonl" else ""
     if not kind:
-        raise UsageError(f"{file} is neither a saved plan nor a journal, or only a part of one")
+        raise UsageError(f"{file} is neither a complete saved plan nor a journal")
     check_formats(common, kind)
     if kind == "journal":
         _show_journal(common, file)

@@ -1,4 +1,4 @@
-"""pvectl status: the unfinished run, what the last one left behind, and who holds the lock."""
+"""pvectl status: show the unfinished run, what the last one left behind, and who holds the lock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from reconciler.execution.identity import NEW, SAME
 from reconciler.execution.journal import store
 from reconciler.execution.lock.local import running
 from reconciler.execution.lock.record import known_as, lock_records
-from reconciler.execution.run.context import take_snapshot, touched_by
+from reconciler.execution.run.look import take_snapshot, touched_by
 from reconciler.execution.run.outcome import report_from_cluster, report_from_journal
 from reconciler.live.health import ask_health
 from reconciler.model.api import Api
@@ -37,7 +37,9 @@ from reconciler.render.view import View
 
 
 def exit_status(found: ClusterStatus, moment: float) -> ExitStatus:
-    """An unfinished run before everything else, unless it is running."""
+    """The exit status: an unfinished run comes before everything else, unless it is still
+    running.
+    """
     if found.running:
         return ExitStatus.LOCKED
     if found.report is not None:
@@ -60,17 +62,17 @@ def status(
         typer.Option(
             "--cluster-is",
             metavar="same|new",
-            help="What a cluster is that shows another CA than before.",
+            help="Whether a cluster whose CA has changed is the same or a new one.",
             show_default=False,
         ),
     ] = "",
 ) -> ExitStatus:
-    """Show the unfinished run or restore drill, if any, what became of it, and who holds the lock.
+    """Show the unfinished run or restore drill, if any, the state of its objects, and who holds the
+    lock.
 
-    Reads only. Where the cluster is unreachable, shows what the journal says. Exit 11 when a run is
-    unfinished, 6 when one is running or the lock is held, 7 when the cluster cannot be asked, 10
-    while objects are not as they were before a run that could not be rolled back completely,
-    else 0.
+    Read-only. Where the cluster is unreachable, shows what the journal says. Exit 11 when a run is
+    unfinished, 6 when one is running or the lock is held, 7 when the cluster is unreachable, 10
+    while objects differ from before a run that could not be rolled back completely, else 0.
     """
     check_formats(common, "status")
     if cluster_is not in ("", SAME, NEW):
@@ -89,7 +91,9 @@ def status(
 
 
 def _read(api: Api, folder: Path) -> ClusterStatus:
-    """Read from the cluster and the newest journal; from the journal where nothing answers."""
+    """Read from the cluster and the newest journal; from the journal alone where the cluster is
+    unreachable.
+    """
     live = running(folder)
     path = store.unfinished(folder)
     ended = None if path or live else store.not_restored(folder)

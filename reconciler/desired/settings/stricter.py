@@ -1,4 +1,4 @@
-"""Two policies -> the stricter one: a state folder may tighten what the trusted side says."""
+"""Combine two policies into the stricter one: a state folder may tighten the trusted settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from collections.abc import Iterable, Iterator
 from reconciler.desired.reach import WEAKER_POLICY
 from reconciler.model.declared import CallExpectation, Desired, Expectation, NoBackup, Waiver
 from reconciler.model.finding import Finding, Severity, Source
-from reconciler.model.policy import Alarm, Drill, Limit, Limits, Lint, Lockout, Policy, Protected
+from reconciler.model.policy import (
+    Alarm,
+    Apply,
+    Drill,
+    Limit,
+    Limits,
+    Lint,
+    Lockout,
+    Policy,
+    Protected,
+)
 from reconciler.text.humanize import count
 from reconciler.text.period import seconds_of
 
@@ -19,10 +29,10 @@ _NOWHERE = Source("")
 
 
 def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list[Finding]]:
-    """What counts, and a warning for each table of the state folder that is weaker.
+    """The effective policy, and a warning for each table of the state folder that is weaker.
 
-    A table that the trusted file does not have is the folder's. [manage] and [drill] are taken as
-    a whole: they are not a matter of more or less. `file` names the trusted file.
+    A table that the trusted file lacks is taken from the folder. [manage] and [drill] are taken as
+    a whole, as they have no order of strictness. `file` names the trusted file.
     """
     given = trusted.model_fields_set
     manage = trusted.manage if "manage" in given else proposed.manage
@@ -45,18 +55,20 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
         lockout=lockout,
         alarm=alarm,
         lint=Lint(fail=fail),
+        apply=_apply(trusted.apply, proposed.apply) if "apply" in given else proposed.apply,
         drill=drill,
     )
     return policy, list(_weaker(policy, proposed, file))
 
 
 def weakened(before: Policy, now: Policy, since: str) -> list[Finding]:
-    """A warning for each table that asks for less than it did in the commit `since`."""
+    """A warning for each table that is less strict than in the commit `since`."""
     tables = {
         "limits": _limits(before.limits, now.limits) != now.limits,
         "protected": _protected(before.protected, now.protected) != now.protected,
         "lockout": _lockout(before.lockout, now.lockout) != now.lockout,
         "alarm": _alarm(before.alarm, now.alarm) != now.alarm,
+        "apply": _apply(before.apply, now.apply) != now.apply,
         "lint": not set(before.lint.fail) <= set(now.lint.fail),
         "drill": _seldom(before.drill) < _seldom(now.drill),
     }
@@ -73,10 +85,10 @@ def weakened(before: Policy, now: Policy, since: str) -> list[Finding]:
 
 
 def new_waivers(before: Iterable[Waiver], now: Iterable[Waiver], since: str) -> list[Finding]:
-    """A warning for each waiver that was not there in the commit `since`, or lasts longer now."""
+    """A warning for each waiver that did not exist in the commit `since`, or lasts longer now."""
     known = {(one.code, one.address): one.expires for one in before}
     return [
-        _since(f"{one.code} of {one.address} is waived, and was not at {since}", one.source)
+        _since(f"{one.code} of {one.address} is waived, but was not at {since}", one.source)
         for one in now
         if one.expires > known.get((one.code, one.address), -1)
     ]
@@ -121,7 +133,7 @@ def _left_out(one: NoBackup) -> NoBackup:
 
 
 def _since(message: str, source: Source | None = None) -> Finding:
-    hint = "review it as a change of policy, apart from what it lets pass"
+    hint = "review it as a policy change, separately from what it allows"
     return Finding(WEAKER_POLICY, Severity.WARNING, message, hint, source=source)
 
 
@@ -157,6 +169,10 @@ def _alarm(one: Alarm, other: Alarm) -> Alarm:
     )
 
 
+def _apply(one: Apply, other: Apply) -> Apply:
+    return Apply(max_staleness=min(one.max_staleness, other.max_staleness))
+
+
 def _seldom(drill: Drill) -> float:
     """Seconds within which each guest must be drilled."""
     return seconds_of(drill.every) if drill.every else math.inf
@@ -171,10 +187,10 @@ def _all(*globs: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _weaker(counts: Policy, proposed: Policy, file: str) -> Iterator[Finding]:
-    """The tables that the state folder gives and that do not count as they are there."""
+    """The tables of the state folder that are overridden."""
     for table in sorted(proposed.model_fields_set):
         if table != "lint" and getattr(counts, table) != getattr(proposed, table):
             how = "differs from" if table in {"manage", "drill"} else "is weaker than"
             message = f"[{table}] of the state folder {how} that of {file}, which counts"
-            hint = "make the state folder's at least as strict, or leave it out"
+            hint = "make it at least as strict, or remove it"
             yield Finding(WEAKER_POLICY, Severity.WARNING, message, hint)

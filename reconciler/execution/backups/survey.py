@@ -1,4 +1,6 @@
-"""Every archive of a cluster, read with one list per storage, and per node where it is local."""
+"""List every archive of a cluster: one request per storage, and per node where the storage is
+local.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,9 @@ class Survey(NamedTuple):
 
 
 def survey(api: Api, resources: Iterable[Row]) -> Survey:
-    """`resources`: the rows of /cluster/resources. What cannot be read is named, and hides nothing
-    else."""
+    """List all archives. `resources`: the rows of /cluster/resources. Unreadable storages are
+    named, and do not hide others.
+    """
     rows = list(resources)
     nodes = sorted(row["node"] for row in rows if row["type"] == "node")
     places, unread = _places(rows)
@@ -56,7 +59,7 @@ def survey(api: Api, resources: Iterable[Row]) -> Survey:
 
 
 def _places(rows: Sequence[Row]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Storage and node for each list that must be read, and the storages that cannot be."""
+    """Storage and node of each list to read, and the storages that cannot be read."""
     shared: dict[str, list[Row]] = {}
     places, unread = [], []
     for row in rows:
@@ -78,7 +81,9 @@ def _places(rows: Sequence[Row]) -> tuple[list[tuple[str, str]], list[tuple[str,
 
 
 def _answers(api: Api, asked: Sequence[Request]) -> list[Any]:
-    """All at once; if one is refused each separately, with the reason in place of the answer."""
+    """Send all requests at once; if one is refused, send each separately and return the reason in
+    place of its answer.
+    """
     try:
         return api.get(asked)
     except (RequestRefused, Unreachable):
@@ -101,7 +106,7 @@ def _task(node: str, row: Row) -> LastTask:
 
 
 def _zone(answer: Any) -> tzinfo:
-    """The clock of a node, which is the one of its schedules."""
+    """The time zone of a node, which its schedules use."""
     try:
         return UTC if isinstance(answer, str) else ZoneInfo(str(answer["timezone"]))
     except (ZoneInfoNotFoundError, ValueError):

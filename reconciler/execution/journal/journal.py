@@ -1,8 +1,8 @@
-"""What was intended and what was seen, on disk before and after each request.
+"""Record each request on disk before it is sent, and its outcome afterwards.
 
 One JSON object per line; each holds the hash of the line before, so that a changed, missing or
-reordered line is noticed. A torn last line is what a crash leaves: it is dropped. No secret is ever
-written: requests hold references, answers are not recorded.
+reordered line is detected. A torn last line is what a crash leaves: it is dropped. No secret is
+ever written: requests hold references, and answers are not recorded.
 """
 
 from __future__ import annotations
@@ -26,9 +26,15 @@ RESERVE = 64 * 1024
 """Bytes kept free beside a journal at least: released when the disk is full, so that a rollback can
 still be recorded."""
 
+UNHURRIED = frozenset({"done", "skipped"})
+"""Events that reach the disk together with the next one, before any other request: without them a
+run goes on from the announcement, by looking."""
+
 
 class Journal:
-    """An append-only file, one per run, and its state. Use `Journal.create` or `Journal.open`."""
+    """The append-only file of one run, and the state it amounts to. Use `Journal.create` or
+    `Journal.open`.
+    """
 
     def __init__(self, path: Path, descriptor: int, events: list[Event], last: str) -> None:
         self.path = path
@@ -39,7 +45,12 @@ class Journal:
         self._descriptor = descriptor
         self._last = last
         self._size = os.lseek(descriptor, 0, os.SEEK_END)
+        """bytes that are on the disk for certain"""
+        self._unsynced = b""
         self._torn = False
+        """the last write failed, and may have left a part of its line"""
+        self._lost = False
+        """the disk refused to keep what is unsynced"""
 
     @classmethod
     def create(cls, path: Path, reserve: int = RESERVE) -> Journal:
@@ -70,33 +81,46 @@ class Journal:
         return cls(path, descriptor, events, last)
 
     def write(self, name: str, **data: Any) -> None:
-        """Append one event; it is on the disk when this returns, else JournalFailed is raised."""
+        """Append one event; it is on the disk when this returns, else JournalFailed is raised.
+
+        An `UNHURRIED` one is with the system by then, and on the disk when the next one is.
+        """
         event = Event(name, data)
         line, hashed = _line(event, len(self.state.events), self._last)
+        sync = name not in UNHURRIED
         try:
-            self._append(line)
+            self._append(line, sync=sync)
         except OSError as first:
             if not _drop_reserve(self.path):
                 raise _failed(self.path, first) from None
             self.disk_full = True
             try:
-                self._append(line)
+                self._append(line, sync=True)
             except OSError as error:
                 raise _failed(self.path, error) from None
         self.state.add(event)
         self._last = hashed
-        self._size += len(line)
 
-    def _append(self, line: bytes) -> None:
-        """What an earlier failure left behind the last good line is cut off first."""
-        if self._torn:
-            os.ftruncate(self._descriptor, self._size)
+    def _append(self, line: bytes, *, sync: bool) -> None:
+        """What an earlier failure left behind the last good line is cut off first; what a disk did
+        not keep is written once more."""
+        good, rest = self._size + len(self._unsynced), line
+        if self._lost:
+            good, rest = self._size, self._unsynced + line
+        if self._lost or self._torn:
+            os.ftruncate(self._descriptor, good)
         self._torn = True
-        rest = line
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
-        os.fsync(self._descriptor)
         self._torn = False
+        if sync:
+            self._lost = True
+            os.fsync(self._descriptor)
+            self._lost = False
+            self._size += len(self._unsynced) + len(line)
+            self._unsynced = b""
+        else:
+            self._unsynced += line
 
     def __enter__(self) -> Self:
         return self
@@ -113,7 +137,7 @@ class Journal:
                 _drop_reserve(self.path)
 
     def discard_if_new(self) -> None:
-        """Remove a journal that holds nothing but its beginning."""
+        """Remove a journal that holds nothing but its first event."""
         if len(self.state.events) <= 1:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -123,7 +147,7 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[Event]:
-    """The events of a journal, without touching it; raises JournalBroken, JournalFailed."""
+    """The events of a journal, read only; raises JournalBroken, JournalFailed."""
     return _parse(_bytes(path), path)[0]
 
 
@@ -157,8 +181,8 @@ def _parse(raw: bytes, path: Path) -> tuple[list[Event], str, int]:
                 break
             raise JournalBroken(
                 f"line {number + 1} of {path.name} does not follow from the line before",
-                hint="the journal was changed or damaged; compare the cluster with the plan by hand"
-                " (`pvectl plan`) before you delete the journal",
+                hint="the journal was altered or damaged; compare the cluster with the plan "
+                "(`pvectl plan`) before you delete the journal",
             )
         events.append(event[0])
         last = event[1]
@@ -167,7 +191,7 @@ def _parse(raw: bytes, path: Path) -> tuple[list[Event], str, int]:
 
 
 def _is_torn(line: bytes) -> bool:
-    """A last line of which only a part reached the disk, as zero bytes in its place show."""
+    """Whether only a part of the last line reached the disk, as zero bytes in its place show."""
     return b"\0" in line
 
 
@@ -178,7 +202,7 @@ def _line(event: Event, number: int, before: str) -> tuple[bytes, str]:
 
 
 def _event(line: bytes, number: int, before: str) -> tuple[Event, str] | None:
-    """None for a line that is not the `number`th one after the hash `before`."""
+    """The `number`th event; None for a line that does not follow the hash `before`."""
     try:
         data = json.loads(line)
         event = Event(data["event"], data["data"])
@@ -193,7 +217,7 @@ def _reserve(path: Path) -> Path:
 
 
 def _write_reserve(path: Path, size: int) -> None:
-    """Random bytes, which no file system packs into fewer. Raises OSError and leaves nothing."""
+    """Write random bytes, which no file system compresses. Raises OSError and leaves nothing."""
     try:
         with _reserve(path).open("wb") as file:
             file.write(os.urandom(size))
@@ -223,6 +247,6 @@ def _sync_folder(folder: Path) -> None:
 
 def _failed(path: Path, error: OSError) -> JournalFailed:
     return JournalFailed(
-        f"the journal {path} cannot be kept: {error.strerror}",
-        hint="nothing is sent without its record; make room or set PVECTL_HOME to another folder",
+        f"cannot write the journal {path}: {error.strerror}",
+        hint="nothing is sent unrecorded; free some space, or set PVECTL_HOME to another folder",
     )

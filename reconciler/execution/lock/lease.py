@@ -1,4 +1,4 @@
-"""How long a lock on a cluster lives, and the other times that go with it; all in seconds."""
+"""The lease of a cluster lock and the times derived from it, in seconds."""
 
 from __future__ import annotations
 
@@ -24,3 +24,8 @@ PATIENCE = 10
 TRIES = 3
 """How often, and not how long, the lock is asked for while others write to user.cfg all the time.
 """
+
+
+def lease_ended(last_time: float, now: float) -> bool:
+    """Whether a run whose last event was then (Unix seconds) has lost its lease for certain."""
+    return now - last_time > LEASE

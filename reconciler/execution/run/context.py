@@ -1,35 +1,38 @@
-"""What a run needs, and how it looks at the cluster."""
+"""The context of a run: its connections, and fresh snapshots of the cluster."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from reconciler.errors import AuthenticationFailed, CertificateNotTrusted, Unreachable
 from reconciler.execution.journal.journal import Journal
 from reconciler.execution.journal.replay import reject_broken
+from reconciler.execution.run.look import (
+    Clock,
+    Look,
+    Snapshot,
+    dependent_kinds,
+    take_snapshot,
+    touched_by,
+)
 from reconciler.execution.run.observation import dependents
-from reconciler.kinds import all_kinds, kind_of
 from reconciler.kinds.kind import Answers
-from reconciler.kinds.shared.reader import EVERYTHING, Wanted, read_state
+from reconciler.kinds.shared.reader import Wanted
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Change
 from reconciler.model.plan import Step
+from reconciler.model.policy import MAX_STALENESS
 from reconciler.model.request import Request
 from reconciler.model.run_state import RunState
 from reconciler.model.secret import SecretRef, SecretSink
-from reconciler.model.spec import State
 
 SETTLE = 75.0
 """Seconds after which a request cannot come into force any more: PVE waits up to 10 s for a lock
 and works up to 60 s under it (Cluster.pm, cfs_lock)."""
-
-FRESH = 2.0
-"""Seconds: what a request touches has been read within them before it is sent."""
 
 LONGEST_PAUSE = 10.0
 """Seconds between two looks at most."""
@@ -37,21 +40,11 @@ LONGEST_PAUSE = 10.0
 T = TypeVar("T")
 
 
-class Clock(Protocol):
-    """The time, so that tests can have their own."""
-
-    def now(self) -> float:
-        """Unix seconds."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-
-
 class Secrets(Protocol):
-    """The only way in and out for secret values."""
+    """All access to secret values."""
 
     def resolve(self, reference: SecretRef) -> str:
-        """The value behind a reference; raises SinkFailed."""
+        """The value of a reference; raises SinkFailed."""
 
     def probe(self, sink: SecretSink) -> None:
         """Make sure that the sink can take a secret; raises SinkFailed."""
@@ -71,67 +64,25 @@ class Lease(Protocol):
 
     @property
     def questions(self) -> tuple[Request, ...]:
-        """Answers that may go along with others, for `note`."""
+        """Reads that can be sent along with others, for `note`."""
 
     def note(self, answers: Answers, began: float) -> None:
-        """Hear what was read from `began` on (Unix seconds); raises Locked as `renew` does."""
+        """Receive what was read from `began` on (Unix seconds); raises Locked as `renew` does."""
 
 
 class Progress(NamedTuple):
-    """What people see while it runs: the step's number from 1 (0: of no step in particular), of how
-    many, and what happens."""
+    """A progress message: the step's number from 1 (0: no step in particular), the total, and what
+    is happening.
+    """
 
     number: int
     total: int
     text: str
 
 
-class Snapshot(NamedTuple):
-    """One look at the cluster: the objects, and the answers that they come from.
-
-    `began`: Unix seconds; all of it was read after that. `read`: kind -> the ids for which more
-    than the lists was read.
-    """
-
-    state: State
-    answers: Answers
-    began: float = 0.0
-    read: Wanted = MappingProxyType({})
-
-    def covers(self, wanted: Wanted) -> bool:
-        """Whether all of that was read."""
-        return all(
-            kind in self.read and (self.read[kind] == EVERYTHING or ids <= self.read[kind])
-            for kind, ids in wanted.items()
-        )
-
-    def digest(self, change: Change) -> str:
-        """PVE's digest of the file that holds an object, "" where there is none."""
-        return kind_of(change.address).reads.digest(self.answers, change.address.id)
-
-
-def touched_by(changes: Iterable[Change]) -> Wanted:
-    """What has to be read of the objects that these changes touch."""
-    wanted: dict[str, set[str]] = {}
-    for change in changes:
-        wanted.setdefault(change.address.kind, set()).add(change.address.id)
-    return {kind: frozenset(found) for kind, found in sorted(wanted.items())}
-
-
-def take_snapshot(api: Api, wanted: Wanted, beside: Iterable[Request] = ()) -> Snapshot:
-    """The live objects of these kinds, once, and the answers to the requests `beside`."""
-    return Snapshot(*read_state(api, wanted, wanted, beside), read=wanted)
-
-
-def dependent_kinds(kinds: Iterable[str]) -> Wanted:
-    """What has to be read to know all objects that name objects of these kinds."""
-    named = set(kinds)
-    return {name: EVERYTHING for name, kind in all_kinds().items() if kind.links.refers_to & named}
-
-
 @dataclass(slots=True)
 class RunContext:
-    """What a run needs; `stop` is filled by a signal and looked at between steps."""
+    """The context of a run; a signal sets `stop`, which is checked between steps."""
 
     api: Api
     steps: tuple[Step, ...]
@@ -141,7 +92,9 @@ class RunContext:
     lease: Lease
     notify_progress: Callable[[Progress], None] = lambda _: None
     stop: list[int] = field(default_factory=list)
-    fresh: float = FRESH
+    first: Look | None = None
+    """a look at what the first steps need, begun before this run has written anything"""
+    fresh: float = MAX_STALENESS
     """seconds within which what a request touches has been read before it is sent"""
     around: Callable[[Callable[[], Any]], Any] = lambda send: send()
     """sends a request; something else may be done meanwhile"""
@@ -153,14 +106,14 @@ class RunContext:
 
     @property
     def state(self) -> RunState:
-        """What the journal says so far."""
+        """The state of the run according to its journal."""
         return self.journal.state
 
     def look(self, changes: Iterable[Change], patience: float = SETTLE) -> Snapshot:
         """The live objects of all kinds that these changes touch.
 
-        A cluster that does not answer is asked again for `patience` seconds; then, or when it
-        refuses the caller, Unreachable is raised.
+        An unreachable cluster is retried for `patience` seconds; then, or when it refuses the
+        caller, Unreachable is raised.
         """
         return self.read(touched_by(changes), patience)
 
@@ -174,13 +127,13 @@ class RunContext:
         return self.with_retries(once, patience)
 
     def is_fresh(self, sight: Snapshot) -> bool:
-        """Whether a look is recent enough for a request to be based on it."""
+        """Whether a snapshot is recent enough to base a request on."""
         return 0 <= self.clock.now() - sight.began <= self.fresh
 
     def dependents_of(
         self, addresses: Iterable[Address], sight: Snapshot
     ) -> dict[Address, tuple[Address, ...]]:
-        """The live objects that name each of these: from `sight` where it shows them all."""
+        """The live objects that refer to each of these; from `sight` where it has all of them."""
         named = tuple(addresses)
         wanted = dependent_kinds(address.kind for address in named)
         if not wanted:
@@ -189,7 +142,7 @@ class RunContext:
         return {address: dependents(address, state) for address in named}
 
     def with_retries(self, read: Callable[[], T], patience: float = SETTLE) -> T:
-        """Read; retry while the cluster does not answer, as `look` does."""
+        """Read; retry while the cluster is unreachable, as `look` does."""
         until, pause = self.clock.now() + patience, 1.0
         while True:
             try:
@@ -216,5 +169,5 @@ class RunContext:
         )
 
     def notify(self, number: int, text: str) -> None:
-        """Report what happens to a step."""
+        """Report the progress of a step."""
         self.notify_progress(Progress(number + 1, len(self.steps), text))

@@ -1,4 +1,6 @@
-"""The `Api` protocol over the network: the only module that imports proxmoxer and requests."""
+"""Implement the `Api` protocol over the network: the only module that imports proxmoxer and
+requests.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ CHATTY_LOGGERS = (
 )
 """Loggers that may show requests and answers."""
 
-PARALLEL_READS = 12
+PARALLEL_READS = 16
+"""All that a plan reads before it knows any detail, in one round."""
 
 LONGEST_READ = 300.0
 """Seconds after which an answer must have come to its end, however steadily it trickles."""
@@ -76,7 +79,7 @@ def open_api(
     """A connection to the cluster that `target` describes; nothing is sent before the first call.
 
     `secret` is the value of the API token or the user's password. A `read_only` connection sends
-    nothing but GET (and the login, with a password). `redactor` learns every secret in use.
+    nothing but GET (and the login, with a password). `redactor` is given every secret in use.
     """
     if target.sandbox_folder is not None:
         raise UsageError(f"{target.endpoints[0]} is a folder, not a server")
@@ -97,7 +100,9 @@ def open_api(
 
 
 class _Caller:
-    """Who asks, shared by all endpoints: a ticket of one node is good on every node."""
+    """The authenticated principal, shared by all endpoints: a ticket of one node is valid on
+    all.
+    """
 
     def __init__(self, actor: str, secret: str, clock: Callable[[], float]) -> None:
         self.actor = actor
@@ -109,12 +114,11 @@ class _Caller:
 
 
 class _Link:
-    """One endpoint: kept-alive connections for reads, and one of its own for writes.
+    """One endpoint: kept-alive connections for reads, and a separate one for writes.
 
-    A write over a connection that the server is just closing fails in a way that cannot be told
-    from one that arrived. So the one for writes is used again only within `REUSED_WITHIN` of the
-    last answer; else a fresh one is opened, over which whatever fails before the handshake has
-    ended was certainly not sent.
+    A write over a connection that the server is just closing fails like one that arrived. The one
+    for writes is therefore reused only within `REUSED_WITHIN` of the last answer; over a new one a
+    request was certainly not sent if it fails before the end of the handshake.
     """
 
     def __init__(
@@ -174,7 +178,7 @@ class _Link:
         data: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> _Good:
-        """proxmoxer's way out. Raises pvectl's own errors, so that proxmoxer sees none."""
+        """Called by proxmoxer to send. Raises pvectl's own errors, so that proxmoxer sees none."""
         reads = method == "GET"
         asked = Asked(self.endpoint, f"{method} {unquote(url.removeprefix(self._base_url))}", reads)
         if self._read_only and not reads:
@@ -219,7 +223,7 @@ class _Link:
         *,
         again: bool = True,
     ) -> Answer:
-        """Sent once more when the server had just closed the kept-alive connection."""
+        """Send a read, once more when the server had just closed the kept-alive connection."""
         timeout = (self._target.connect_timeout, self._target.read_timeout)
         self._tally.add(reads=1)
         try:
@@ -254,7 +258,7 @@ class _Link:
 
 
 class _Good:
-    """What proxmoxer sees of a good answer: `content` goes to its log, so it is the length only."""
+    """A good answer as proxmoxer sees it: `content`, which it logs, is only the length."""
 
     status_code = 200
 
@@ -264,14 +268,14 @@ class _Good:
 
 
 class _AlreadyRead:
-    """proxmoxer's serializer for answers that were parsed when they were judged."""
+    """A proxmoxer serializer for answers that were already parsed."""
 
     def loads(self, good: _Good) -> Any:
         return good.data
 
 
 class _Adapter(HTTPAdapter):
-    """Connections whose certificate one context judges, and nothing else."""
+    """A requests adapter whose connections verify certificates with our context only."""
 
     def __init__(self, context: TrustContext) -> None:
         self._context = context
@@ -308,9 +312,10 @@ def _exchange(
     content: Mapping[str, Any],
 ) -> Answer:
     """Raises TooLarge before an answer fills the memory, which takes a thousandth of it packed."""
-    with session.request(
-        method, url, timeout=timeout, allow_redirects=False, stream=True, **content
-    ) as response:
+    prepared = requests.PreparedRequest()
+    prepared.prepare(method=method, url=url, headers=session.headers, **content)
+    adapter = session.get_adapter(url)  # neither redirects nor cookies, which the session adds
+    with adapter.send(prepared, stream=True, timeout=timeout, proxies=session.proxies) as response:
         body = bytearray()
         for piece in response.iter_content(_PIECE):
             body += piece
@@ -334,7 +339,7 @@ def _no_answer(asked: Asked, error: BaseException, addition: str = "") -> Except
 
 
 def _secrets_in(data: Any) -> Iterator[str]:
-    """However deep the answer is."""
+    """The secrets in an answer, at any depth."""
     waiting = [data]
     while waiting:
         found = waiting.pop()

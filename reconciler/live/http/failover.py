@@ -1,4 +1,4 @@
-"""One cluster behind several endpoints: parallel reads that fail over, writes that never do."""
+"""Reach one cluster through several endpoints: reads in parallel with failover, writes without."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ class Link(Protocol):
 class ClusterApi:
     """The `Api` protocol over one link per endpoint.
 
-    Reads go to one endpoint until it does not answer, then to the next: a set of reads always comes
-    from one endpoint as a whole. The first write fixes the endpoint for good, so that the reads
-    which verify it see the node that did it.
+    Reads go to one endpoint until it stops answering, then to the next: all reads of one call come
+    from the same endpoint. The first write fixes the endpoint for good, so that the reads that
+    verify it see the node that made it.
     """
 
     def __init__(
@@ -151,9 +151,10 @@ class ClusterApi:
 
 
 def _in_parallel(read: Callable[[T], Any], requests: Sequence[T], workers: int) -> list[Any]:
-    """After a failure nothing new is begun, but what runs is awaited: it may be an earlier refusal.
+    """Run reads in parallel. After a failure nothing new is started, but running requests are
+    awaited: one may be an earlier refusal.
 
-    Daemon threads, so that an interrupted run does not wait for a server that hangs.
+    Daemon threads, so that an interrupted run does not wait for a hanging server.
     """
     answers: dict[int, Any] = {}
     errors: dict[int, BaseException] = {}
