@@ -58,7 +58,7 @@ def with_grants(
     if ended in UNCHANGED:
         _put_back(path, before)
     elif ended is not ExitStatus.OK:
-        info(common, f"{path} is kept: the change may be in force; see `pvectl status`")
+        info(common, f"{path} is kept: the change may have been applied; see `pvectl status`")
     return ended
 
 
