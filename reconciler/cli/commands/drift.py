@@ -114,7 +114,7 @@ def drift(
         _keep(common, last, following)
         return found.status
 
-    return each_cluster(common, one)
+    return each_cluster(common, one, at_once=True)
 
 
 def _look(common: CommonOptions, api: Api, loaded: Loaded) -> Live:
