@@ -35,6 +35,7 @@ from reconciler.live.reader import Live
 from reconciler.live.records import records
 from reconciler.model.address import Address
 from reconciler.model.api import Api
+from reconciler.model.declared import Desired
 from reconciler.model.drift import EXPECT, Drift, Memory, WayToRoot
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.health import CODES
@@ -103,9 +104,8 @@ def drift(
             known = memory
             if since and earlier.files is not None:
                 known = drift_memory.as_committed(earlier.files, live.state, memory)
-            ages = secret_ages(folder) if has_any(desired) else {}
             besides = [
-                *rotation(aged(desired, live.state, ages), now()),
+                *_due(desired, live, folder),
                 *backup_findings(api, loaded.desired, here(cluster, api)),
             ]
             found, view = _compare(
@@ -189,6 +189,12 @@ def _compare(
     )
     lines = _lines(effect, planned.before, moment)
     return found, View(now=moment, impact=lines, impact_json=effect.to_json())
+
+
+def _due(desired: Desired, live: Live, folder: Path) -> Iterable[Finding]:
+    """Tokens that are due for a new secret, as far as this machine knows their age."""
+    ages = secret_ages(folder) if has_any(desired) else {}
+    return rotation(aged(desired, live.state, ages), now())
 
 
 def _records(api: Api, live: Live, found: Drift, memory: Memory, folder: Path) -> Records:
