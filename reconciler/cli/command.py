@@ -6,6 +6,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
@@ -66,6 +67,7 @@ def command(
         @functools.wraps(function)
         def run(**given: Any) -> ExitStatus:
             common = common_options(**{key: given.pop(key) for key in list(given) if key in names})
+            common = replace(common, command=name)
             with FailureReports(common, name):
                 return function(common, **given)
 

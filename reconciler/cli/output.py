@@ -12,9 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconciler.atomic_write import atomic_write, try_write
-from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.common_options import CommonOptions, for_target
 from reconciler.cli.hints import with_options
 from reconciler.cli.streams import write_err, write_out
+from reconciler.cli.turn import capturing, current
+from reconciler.cli.turn_summary import note_document
 from reconciler.errors import PvectlError, UsageError
 from reconciler.render import FORMATS
 from reconciler.render.view import View
@@ -33,7 +35,7 @@ def check_formats(common: CommonOptions, *documents: str) -> None:
             )
     for output in common.outputs:
         if output.file is not None:
-            check_file(output.file)
+            check_file(target_file(output.file, "target"))
 
 
 def check_file(path: Path) -> None:
@@ -57,11 +59,18 @@ def show(common: CommonOptions, document: str, content: object, view: View | Non
             text = with_options(text, common.again)
         if text and not text.endswith("\n"):
             text += "\n"
-        if output.file is None:
-            _print(text)
+        turn = current()
+        if for_target(output.file) and output.file is not None:
+            write_file(target_file(output.file, turn.name if turn else ""), text)
+            common.written.add(output.file)
+        elif turn is not None and turn.captured:
+            turn.keep(output.name, output.file, text)
+        elif output.file is None:
+            print_document(text)
         else:
             write_file(output.file, text)
             common.written.add(output.file)
+    note_document(document, content, view)
 
 
 def show_if_possible(
@@ -89,7 +98,14 @@ def write_file(path: Path, text: str, *, private: bool = False) -> None:
         raise unwritable(str(path), error) from None
 
 
-def _print(text: str) -> None:
+def target_file(path: Path, target: str) -> Path:
+    """The file of one target, for a name with `{target}`."""
+    safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in target)
+    return Path(str(path).replace("{target}", safe))
+
+
+def print_document(text: str) -> None:
+    """A result on standard output; raises UsageError where it cannot be written."""
     try:
         write_out(text)
     except OSError as error:
@@ -106,7 +122,11 @@ def unwritable(what: str, error: OSError) -> UsageError:
 
 def result(text: str) -> None:
     """One line of the result on standard output."""
-    _print(text + "\n")
+    turn = capturing()
+    if turn is not None:
+        turn.keep("text", None, text + "\n")
+    else:
+        print_document(text + "\n")
 
 
 def info(common: CommonOptions, text: str, **fields: object) -> None:
@@ -126,6 +146,16 @@ def print_error(
 
     `again`: options that the commands in it need to use the same cluster.
     """
+    write_err(_words(error, as_json=as_json, color=color, again=again))
+
+
+def error_words(common: CommonOptions, error: PvectlError) -> str:
+    """The same as text."""
+    as_json = common.log_format == "json"
+    return _words(error, as_json=as_json, color=common.color, again=common.again)
+
+
+def _words(error: PvectlError, *, as_json: bool, color: bool, again: Sequence[str]) -> str:
     from reconciler.render.documents.findings import error_text
 
     if as_json:
@@ -136,6 +166,5 @@ def print_error(
             "findings": [finding.to_json() for finding in error.findings],
             "exit_status": int(error.exit_status),
         }
-        write_err(json.dumps(content, sort_keys=True) + "\n")
-    else:
-        write_err(with_options(error_text(error, color=color), again))
+        return json.dumps(content, sort_keys=True) + "\n"
+    return with_options(error_text(error, color=color), again)

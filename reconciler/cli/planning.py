@@ -36,8 +36,10 @@ from reconciler.cli.output import (
 )
 from reconciler.cli.prompt import confirm
 from reconciler.cli.runner import Pace, execute
+from reconciler.cli.turn_summary import note_document
+from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import by_place, fingerprints, require_valid
-from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
+from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import (
     Blind,
@@ -126,7 +128,7 @@ def make_plan(
         cluster=place.name,
         actor=api.actor,
         now=now(),
-        source=commit_of(loaded.cluster.folder),
+        source=commit_of(loaded.cluster.folder, loaded.desired.included),
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
         changed_secrets=changed_secrets(
@@ -158,7 +160,8 @@ def make_plan(
 
 def files_of(loaded: Loaded) -> dict[str, str]:
     """The hashes of the files that a plan of this cluster is made from."""
-    return fingerprints(loaded.cluster.folder, loaded.settings.folder / SETTINGS_FILE)
+    settings = loaded.settings.folder / SETTINGS_FILE
+    return fingerprints(loaded.cluster.folder, loaded.desired.included, settings)
 
 
 def left_unfinished(folder: Path) -> bool:
@@ -195,6 +198,7 @@ def show_plan(
         unfinished=unfinished,
         known=known,
     )
+    note_document("plan", planned.plan, view)
     write = show if deciding else show_if_possible
     write(common, "plan", planned.plan, view)
 

@@ -21,10 +21,11 @@ from reconciler.cli.access_source import POOLS, FromFiles
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.commit import commit_of
-from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, with_health
 from reconciler.cli.output import check_formats, info, show, write_file
-from reconciler.desired.loader import require_valid, state_files
+from reconciler.desired.files import state_files
+from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
@@ -78,11 +79,11 @@ def report(
             found = _of_cluster(cluster, settings, earlier)
         show(common, "review", found, View(now=found.about.taken))
         if out is not None:
-            name = cluster.name if common.on == "all" else ""
+            name = cluster.name if means_several(common.on) else ""
             _write_all(common, out, name, found)
         return ExitStatus.OK
 
-    return each_cluster(common, one)
+    return each_cluster(common, one, at_once=True)
 
 
 def read_earlier(path: Path) -> Mapping[str, Any]:
@@ -112,7 +113,7 @@ def _of_cluster(
         live = with_health(api, live)
     known = secret_ages(place.folder)
     table = live.table()
-    source = commit_of(cluster.folder) if desired else ""
+    source = _commit(cluster, desired)
     about = About(place.name, now(), actor, source, live.facts.health.words)
     ages = {token: Age(moment, exact=True) for token, moment in known.items()}
     paths = real_paths(live.state, live.facts)
@@ -128,12 +129,16 @@ def _desired(cluster: ClusterSettings, settings: Settings) -> Desired | None:
     return load_cluster(cluster, settings).desired
 
 
+def _commit(cluster: ClusterSettings, desired: Desired | None) -> str:
+    return commit_of(cluster.folder, desired.included) if desired else ""
+
+
 def _of_files(
     cluster: ClusterSettings, settings: Settings, earlier: Mapping[str, Any] | None
 ) -> Review:
     desired = load_cluster(cluster, settings).desired
     table = access_table(as_live(desired), desired.release)
-    about = About("", now(), source=commit_of(cluster.folder))
+    about = About("", now(), source=_commit(cluster, desired))
     judged = lint_all(desired, desired.state, table, (), about.taken, complete=False)
     beside = ReviewContext(desired, Facts(pve=desired.release), {}, earlier, *judged)
     ways = escalations(*with_any_members((table,)))

@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from reconciler.desired.directives import DIRECTIVES
+from reconciler.desired.files import SETTINGS_FILE
+from reconciler.desired.includes import EACH, INCLUDE
 from reconciler.desired.reach import (
     OUT_OF_REACH,
     Reach,
@@ -23,6 +26,7 @@ from reconciler.desired.reach import (
     leads_out,
 )
 from reconciler.desired.settings.policy import read_policy
+from reconciler.desired.settings.selection import is_glob
 from reconciler.desired.settings.stricter import stricter
 from reconciler.desired.settings.target import (
     ENVIRONMENT,
@@ -44,8 +48,6 @@ from reconciler.model.target import SANDBOX, Target
 from reconciler.model.trust import Trust
 from reconciler.pve.release import NEWEST
 from reconciler.text.suggest import did_you_mean
-
-SETTINGS_FILE = "pvectl.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class Settings:
     def select(
         self, on: str | None = None, environ: Mapping[str, str] = os.environ
     ) -> tuple[ClusterSettings, ...]:
-        """The clusters to work on: the one called `on`, or all with `on="all"`.
+        """The clusters to work on: the one called `on`, those that match the glob `on`, or
+        all with `on="all"`.
 
         Without `on`, the only one. `on` may also be `sandbox:FOLDER`. Environment variables
         override the file when a single cluster is selected. Raises UsageError.
@@ -105,6 +108,14 @@ class Settings:
         names = ", ".join(self.clusters)
         if on == "all":
             return tuple(self.clusters.values()) or (self._nowhere,)
+        if on is not None and is_glob(on):
+            matching = tuple(one for name, one in self.clusters.items() if fnmatchcase(name, on))
+            if not matching:
+                raise UsageError(
+                    f"no target matches '{on}'",
+                    hint=f"{SETTINGS_FILE} has {names}" if names else "add it as [target.NAME]",
+                )
+            return matching
         if on is not None:
             if on not in self.clusters:
                 known = f"{SETTINGS_FILE} has {names}" if names else "add it as [target.NAME]"
@@ -162,8 +173,16 @@ def _completed(
         return replace(cluster, trust=trust)
     folder = proposed.folder if cluster.folder == cluster.root else cluster.folder
     variables = {**proposed.variables, **cluster.variables}
+    places = {**proposed.places, **cluster.places}
     release = proposed.release if cluster.release is NEWEST else cluster.release
-    return replace(cluster, folder=folder, variables=variables, trust=trust, release=release)
+    return replace(
+        cluster,
+        folder=folder,
+        variables=variables,
+        places=places,
+        trust=trust,
+        release=release,
+    )
 
 
 def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -> Settings:
@@ -246,7 +265,8 @@ def object_keys() -> frozenset[str]:
     """The tables of all other files."""
     kinds = all_kinds().values()
     return frozenset(
-        {kind.toml.place.key for kind in kinds if not kind.toml.place.inside} | set(DIRECTIVES)
+        {kind.toml.place.key for kind in kinds if not kind.toml.place.inside}
+        | {*DIRECTIVES, EACH, INCLUDE}
     )
 
 
