@@ -90,7 +90,7 @@ def width() -> int:
 
 
 def write_file(path: Path, text: str, *, private: bool = False) -> None:
-    """Write a file atomically, with mode 0600 if it is `private`; raises UsageError, which says why."""
+    """Write a file atomically, `private` with mode 0600; raises UsageError with the reason."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, text.encode(errors="backslashreplace"), private=private)
