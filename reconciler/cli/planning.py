@@ -28,6 +28,7 @@ from reconciler.cli.folder_secrets import (
     changed_secrets,
     every_secret,
     missing_secrets,
+    open_secrets,
     unknown_secrets,
 )
 from reconciler.cli.kept_archives import with_archives
@@ -156,6 +157,12 @@ def make_plan(
         ),
         missing_secrets=missing_secrets(
             loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach
+        ),
+        open_secrets=open_secrets(
+            loaded.desired.state,
+            loaded.cluster.folder,
+            loaded.cluster.reach,
+            loaded.cluster.secret,
         ),
         identity=place.identity,
         files=files_of(loaded),

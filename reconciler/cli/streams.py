@@ -6,10 +6,13 @@ import contextlib
 import os
 import stat
 import sys
-from typing import TextIO
 
 from reconciler.cli.turn import capturing
 from reconciler.errors import SinkFailed
+
+TYPE_CHECKING = False  # every start imports this module: not typing for it
+if TYPE_CHECKING:
+    from typing import TextIO
 
 
 def prepare() -> None:

@@ -23,7 +23,7 @@ class PlanRequest:
     those of which this machine does not know what was sent last. `weaker`: where the policy asks
     for less than it did there.
     `fresh`: what they declare since then, or otherwise. `missing_secrets`: references to secrets
-    that are not here -> why.
+    that are not here -> why. `open_secrets`: files of secrets that other accounts can read.
     """
 
     cluster: str
@@ -37,6 +37,7 @@ class PlanRequest:
     not_compared: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
     bad_passwords: Mapping[Address, str] = field(default_factory=dict)
     missing_secrets: Mapping[SecretRef, str] = field(default_factory=dict)
+    open_secrets: tuple[str, ...] = ()
     identity: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     earlier: frozenset[Address] = frozenset()
