@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.cli.streams import print_secret, require_reader
+from reconciler.cli.secret_output import print_secret, require_reader
 from reconciler.desired.reach import Reach, how_to_allow
 from reconciler.desired.secrets import resolve
 from reconciler.errors import SecretsUnusable, SinkFailed

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import sys
 
 from reconciler.cli.turn import capturing
-from reconciler.errors import SinkFailed
 
 TYPE_CHECKING = False  # every start imports this module: not typing for it
 if TYPE_CHECKING:
@@ -46,28 +44,6 @@ def write_out(text: str) -> None:
     except OSError:
         silence(sys.stdout)
         raise
-
-
-def require_reader() -> None:
-    """A file would keep the secret, readable by whoever may read it, and without a word."""
-    mode = os.fstat(sys.stdout.fileno()).st_mode
-    if stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not os.isatty(sys.stdout.fileno())):
-        raise SinkFailed(
-            "standard output is neither a terminal nor a pipe: the secret would stay in a file, "
-            "or be lost",
-            hint='use secret_to = { file = "secrets/NAME" }, which gets mode 0600',
-        )
-
-
-def print_secret(secret: str) -> None:
-    """Once, a line of its own; raises SinkFailed where nobody takes it."""
-    try:
-        _write(sys.stdout, f"{secret}\n")
-    except OSError as error:
-        raise SinkFailed(
-            f"the secret cannot be written to standard output: {error.strerror}",
-            hint="see that what reads the pipe keeps reading to its end",
-        ) from None
 
 
 def write_err(text: str) -> None:
