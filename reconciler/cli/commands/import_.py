@@ -17,9 +17,10 @@ from reconciler.cli.editor_schema import write_beside
 from reconciler.cli.output import check_formats, info, show
 from reconciler.desired.adoption import adoption, chosen, with_belongings
 from reconciler.desired.export import export, write_files
+from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.left_to_others import Exclusion, leave_to_others, of_directories
-from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
+from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.desired.terraform import read_terraform_state, write_blocks
 from reconciler.desired.terraform_ownership import Ownership
