@@ -27,6 +27,7 @@ from reconciler.cli.folder_secrets import (
     bad_passwords,
     changed_secrets,
     missing_secrets,
+    open_secrets,
 )
 from reconciler.cli.kept_archives import with_archives
 from reconciler.cli.output import (
@@ -138,6 +139,12 @@ def make_plan(
         ),
         missing_secrets=missing_secrets(
             loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach
+        ),
+        open_secrets=open_secrets(
+            loaded.desired.state,
+            loaded.cluster.folder,
+            loaded.cluster.reach,
+            loaded.cluster.secret,
         ),
         identity=place.identity,
         files=files_of(loaded),

@@ -150,5 +150,6 @@ def _write_all(common: CommonOptions, folder: Path, cluster: str, found: Review)
     which = f"-{re.sub('[^A-Za-z0-9.-]+', '_', cluster)}" if cluster else ""
     for name, ending in ENDINGS.items():
         path = folder / f"access-review{which}-{day}.{ending}"
-        write_file(path, FORMATS["review"][name](found, View(now=found.about.taken)))
+        text = FORMATS["review"][name](found, View(now=found.about.taken))
+        write_file(path, text, private=not path.exists())
         info(common, f"wrote {path}")
