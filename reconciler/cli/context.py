@@ -24,6 +24,7 @@ from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import PRECEDENCE, ExitStatus, PvectlError, Unreachable, UsageError
 from reconciler.execution import identity as known
 from reconciler.execution import private_folder
+from reconciler.execution.drills import store as drill_store
 from reconciler.execution.journal import store
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import EVERYTHING
@@ -144,6 +145,7 @@ def load_cluster(cluster: ClusterSettings, settings: Settings, *, strict: bool =
     desired = load(
         cluster.folder,
         variables=cluster.variables,
+        places=cluster.places,
         settings=settings,
         release=cluster.release,
     )
@@ -253,6 +255,13 @@ def _find(cluster: ClusterSettings, api: Api, *, keep: bool, moved: str) -> Here
     folder = known.folder_of(identity, api.endpoint, target.endpoints, keep=keep, moved=moved)
     _asked[api] = Here(name, identity.ca, folder)
     return _asked[api]
+
+
+def drills_of(place: Here) -> Path:
+    """Where the drills of a cluster are recorded, closed to others."""
+    folder = drill_store.folder_of(place.folder)
+    private_folder.check(store.home(), folder)
+    return folder
 
 
 def read_cluster(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reconciler.cli.secret_output import print_secret, require_reader
 from reconciler.desired.reach import Reach, how_to_allow
 from reconciler.desired.secrets import resolve
 from reconciler.errors import SecretsUnusable, SinkFailed
@@ -51,6 +53,18 @@ def changed_secrets(
     return fingerprints.changed_secrets_of(kept, places, read)
 
 
+def unknown_secrets(state: State, kept: Path) -> Mapping[Address, tuple[str, ...]]:
+    """The secrets of which this machine does not know what was sent last, by object."""
+    return fingerprints.not_compared(kept, fingerprints.secret_references(state))
+
+
+def every_secret(state: State) -> Mapping[Address, tuple[str, ...]]:
+    """Every secret that can be sent to an object that is there, those of commands included."""
+    kinds = ((address, kind_of(address).secrets, spec) for address, spec in state.items())
+    found = {a: tuple(sorted(own.sent(spec))) for a, own, spec in kinds if own.with_sent}
+    return {address: names for address, names in found.items() if names}
+
+
 def bad_passwords(state: State, folder: Path, reach: Reach) -> Mapping[Address, str]:
     """Declared users whose password Proxmox VE would refuse, and why; never the password.
 
@@ -89,6 +103,33 @@ def missing_secrets(state: State, folder: Path, reach: Reach) -> Mapping[SecretR
             elif ref.file is not None and not (folder / ref.file).exists():
                 found[ref] = f"there is no file {ref.file}"
     return found
+
+
+def open_secrets(
+    state: State, folder: Path, reach: Reach, own: SecretRef | None
+) -> tuple[str, ...]:
+    """The files of secrets, that of `own` among them, that every account of this machine can read.
+
+    Nothing is read for it. Where a plan may be somebody's proposal (in CI) only `own` counts.
+    """
+    declared = {
+        ref
+        for address, spec in state.items()
+        for ref in kind_of(address).secrets.sent(spec).values()
+        if not (reach.strict or reach.missing(ref, folder))
+    }
+    files = {_path(folder, ref.file) for ref in (*declared, own) if ref is not None and ref.file}
+    return tuple(sorted(str(file) for file in files if _is_open(file)))
+
+
+def _is_open(file: Path) -> bool:
+    """Whether its own mode lets everybody read a file, and those of its folders reach it."""
+    try:
+        return bool(file.stat().st_mode & stat.S_IROTH) and all(
+            parent.stat().st_mode & stat.S_IXOTH for parent in file.parents
+        )
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +212,17 @@ class FolderSecrets:
                 f"{sink.file} holds the token secret of pvectl itself",
                 hint="name another file in secret_to",
             )
-        probe(sink, self.folder)
+        if sink.stdout is not None:
+            require_reader()
+        else:
+            probe(sink, self.folder)
 
     def deliver(self, sink: SecretSink, token: str, value: str) -> None:
         self._allowed(sink)
-        deliver(sink, self.folder, token, value, self.own)
+        if sink.stdout is not None:
+            print_secret(value)
+        else:
+            deliver(sink, self.folder, token, value, self.own)
 
     def withdraw(self, sink: SecretSink, token: str) -> None:
         withdraw(sink, self.folder, token)

@@ -18,10 +18,18 @@ from reconciler.cli.streams import write_err, write_out
 from reconciler.cli.turn import capturing, current
 from reconciler.cli.turn_summary import note_document
 from reconciler.errors import PvectlError, UsageError
+from reconciler.model.plan import Plan
 from reconciler.render import FORMATS
 from reconciler.render.view import View
 from reconciler.text.sanitize import clean
 from reconciler.text.suggest import did_you_mean
+
+
+def beside_secrets(common: CommonOptions, plan: Plan) -> CommonOptions:
+    """The same options; where a secret goes to standard output, everything else goes to standard
+    error, so that a pipe gets the secret alone."""
+    takes = any(step.sink is not None and step.sink.stdout is not None for step in plan.steps)
+    return replace(common, stdout_is_taken=True) if takes else common
 
 
 def check_formats(common: CommonOptions, *documents: str) -> None:
@@ -62,6 +70,8 @@ def show(common: CommonOptions, document: str, content: object, view: View | Non
         turn = current()
         if turn is not None and turn.captured:
             turn.keep(output.name, output.file, text)
+        elif output.file is None and common.stdout_is_taken:
+            write_err(text)
         elif output.file is None:
             print_document(text)
         else:
@@ -86,11 +96,11 @@ def width() -> int:
     return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
 
 
-def write_file(path: Path, text: str) -> None:
-    """Write a file atomically; raises UsageError with the reason."""
+def write_file(path: Path, text: str, *, private: bool = False) -> None:
+    """Write a file atomically, `private` with mode 0600; raises UsageError with the reason."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, text.encode(errors="backslashreplace"))
+        atomic_write(path, text.encode(errors="backslashreplace"), private=private)
     except OSError as error:
         raise unwritable(str(path), error) from None
 

@@ -26,18 +26,23 @@ from reconciler.cli.folder_secrets import (
     FolderSecrets,
     bad_passwords,
     changed_secrets,
+    every_secret,
     missing_secrets,
+    open_secrets,
+    unknown_secrets,
 )
 from reconciler.cli.kept_archives import with_archives
 from reconciler.cli.output import (
+    beside_secrets,
     show,
     show_if_possible,
 )
 from reconciler.cli.prompt import confirm
 from reconciler.cli.runner import Pace, execute
 from reconciler.cli.turn_summary import note_document
+from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import by_place, fingerprints, require_valid
-from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
+from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import (
     Blind,
@@ -82,6 +87,12 @@ Allow = Annotated[
 ]
 
 
+SendSecrets = Annotated[
+    bool,
+    typer.Option("--send-secrets", help="Send every declared secret, also to what is there."),
+]
+
+
 def load_to_plan(cluster: ClusterSettings, settings: Settings, *, offline: bool = False) -> Loaded:
     """The files of a cluster. Raises FilesInvalid with every mistake, including unknown names as
     far as the cluster can be asked at this point.
@@ -119,24 +130,39 @@ def make_plan(
     targets: list[str] | None,
     allow: list[str] | None,
     earlier: Earlier = NOTHING,
+    *,
+    send_secrets: bool = False,
 ) -> PlanResult:
-    """The plan for a live cluster; `earlier`: what the files declared before."""
+    """The plan for a live cluster; `earlier`: what the files declared before. `send_secrets`: also
+    those that did not change, as far as it is known."""
     place = here(loaded.cluster, api)
+    state = loaded.desired.state
+    changed = changed_secrets(state, loaded.cluster.folder, loaded.cluster.reach, place.folder)
+    again = {
+        address: tuple(name for name in names if name not in changed.get(address, ()))
+        for address, names in (every_secret(state) if send_secrets else {}).items()
+    }
     question = PlanRequest(
         cluster=place.name,
         actor=api.actor,
         now=now(),
-        source=commit_of(loaded.cluster.folder),
+        source=commit_of(loaded.cluster.folder, loaded.desired.included),
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
-        changed_secrets=changed_secrets(
-            loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach, place.folder
-        ),
+        changed_secrets=changed,
+        sent_again=again,
+        not_compared={} if send_secrets else unknown_secrets(state, place.folder),
         bad_passwords=bad_passwords(
             loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach
         ),
         missing_secrets=missing_secrets(
             loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach
+        ),
+        open_secrets=open_secrets(
+            loaded.desired.state,
+            loaded.cluster.folder,
+            loaded.cluster.reach,
+            loaded.cluster.secret,
         ),
         identity=place.identity,
         files=files_of(loaded),
@@ -152,7 +178,8 @@ def make_plan(
 
 def files_of(loaded: Loaded) -> dict[str, str]:
     """The hashes of the files that a plan of this cluster is made from."""
-    return fingerprints(loaded.cluster.folder, loaded.settings.folder / SETTINGS_FILE)
+    settings = loaded.settings.folder / SETTINGS_FILE
+    return fingerprints(loaded.cluster.folder, loaded.desired.included, settings)
 
 
 def left_unfinished(folder: Path) -> bool:
@@ -241,6 +268,7 @@ def carry_out(
     for finding in plan.findings:
         if finding.code == MISSING_PRIVILEGE:
             raise Refused(finding.message, hint=finding.hint)
+    common = beside_secrets(common, plan)
     confirm(_question(plan), yes=yes or approve is not None)
     secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
     free = live is not None and not records_in(live.groups)

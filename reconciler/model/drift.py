@@ -10,13 +10,16 @@ from typing import Any, NamedTuple
 from reconciler.errors import ExitStatus
 from reconciler.model.address import Address
 from reconciler.model.change import Change
+from reconciler.model.drill import NOT_DRILLED
 from reconciler.model.finding import UNDECLARED_MEMBER, Finding
 from reconciler.model.plan import LeftAlone
 from reconciler.model.records import Records
+from reconciler.model.recoverability import STALE_BACKUP
 from reconciler.model.spec import Spec
 
 EXPECT = "EXPECT"
 EXPIRES_SOON = "EXPIRES_SOON"
+ROTATION_DUE = "ROTATION_DUE"
 
 UNKNOWN = "?"
 """Instead of a digest: the state of the object is unknown."""
@@ -143,6 +146,16 @@ class Drift:
         return self._number(EXPIRES_SOON)
 
     @property
+    def due(self) -> int:
+        """How many tokens are due for a new secret."""
+        return self._number(ROTATION_DUE)
+
+    @property
+    def unproven(self) -> int:
+        """Findings that say that backups are stale, or were not restored in time."""
+        return self._number(STALE_BACKUP) + self._number(NOT_DRILLED)
+
+    @property
     def failed(self) -> int:
         """The number of other findings that count as a failure.
 
@@ -178,8 +191,9 @@ class Drift:
     @property
     def is_quiet(self) -> bool:
         """Whether there is nothing to look into."""
-        rings = self.differences or self.crowded or self.ringing or self.expiring or self.roots
-        return not (rings or self.is_refused)
+        differs = self.differences or self.crowded or self.ringing or self.roots
+        late = self.expiring or self.due or self.unproven
+        return not (differs or late or self.is_refused)
 
     @property
     def status(self) -> ExitStatus:

@@ -64,6 +64,12 @@ def drift(content: Drift, view: View) -> str:
                     ),
                     ("expectations_failed", "Expectations that fail.", content.broken),
                     ("expiring", "Logins, tokens and waivers that expire soon.", content.expiring),
+                    ("rotation_due", "Tokens that are due for a new secret.", content.due),
+                    (
+                        "backups_unproven",
+                        "Findings about stale backups, and guests not drilled in time.",
+                        content.unproven,
+                    ),
                     ("findings_failed", "Findings that count as a failure.", content.failed),
                     ("drift_exit_status", "0, 2 for drift, 4 for a failure.", content.status),
                 )

@@ -16,6 +16,9 @@ NOT_WAIVED = (
     "waivers, policies and the caller's own privileges)"
 )
 
+OF_DRIFT = frozenset(("NEVER_SAVED", "NOT_DRILLED", "STALE_BACKUP"))
+"""Codes that no plan has; `drift` sets them aside itself."""
+
 OTHERS = frozenset(
     (
         "ACTOR_EXPIRES",
@@ -37,6 +40,7 @@ OTHERS = frozenset(
         "LOST_BY_ADDITION",
         "NEW_WAY_TO_ROOT",
         "NOT_BACKED_UP",
+        "NEVER_SAVED",
         "NOT_DRILLED",
         "NOT_FOR_BACKUPS",
         "NOT_READ",
@@ -52,12 +56,16 @@ OTHERS = frozenset(
         "REALM_ISSUER",
         "REALM_UNREADABLE",
         "RELEASE_DIFFERS",
+        "ROTATION_DUE",
         "SAME_HOUR",
         "SAVED_ALL_THE_SAME",
         "SAVES_NOTHING",
         "SCHEDULE_MINUTES",
         "SCHEDULE_NEVER",
+        "SECRET_AGE_UNKNOWN",
         "SECRET_LOST",
+        "SECRET_NOT_COMPARED",
+        "STALE_BACKUP",
         "STORAGE_DISABLED",
         "STORAGE_NOT_THERE",
         "TOKEN_WITH_NOTHING",

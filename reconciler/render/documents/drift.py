@@ -63,9 +63,7 @@ def outline(drift: Drift, view: View) -> Document:
     sections = []
     refused, news, known = told(drift.findings, view)
     if drift.records is not None:
-        sections.append(
-            section("Who and when, as far as it is recorded", list(_who_and_when(drift)))
-        )
+        sections.append(section("Who and when, as far as recorded", list(_who_and_when(drift))))
     if known:
         sections.append(collapse.known(known))
     if drift.kept:
@@ -99,6 +97,10 @@ def _title(drift: Drift) -> str:
         parts.append(f"{have} undeclared members")
     if drift.expiring:
         parts.append(f"{drift.expiring:,} expiring")
+    if drift.due:
+        parts.append(f"{drift.due:,} due for rotation")
+    if drift.unproven:
+        parts.append("backups stale or not drilled in time")
     return ", ".join(parts) or "none"
 
 
@@ -123,8 +125,8 @@ def _who_and_when(drift: Drift) -> Iterable[str]:
     if found.unseen:
         yield found.unseen
     yield (
-        "Proxmox VE records no author of such changes, and neither calls of API tokens nor what is "
-        "done in the shell of a node."
+        "Proxmox VE does not record who made such changes, nor the calls of API tokens, nor what "
+        "is done in the shell of a node."
     )
 
 
