@@ -40,6 +40,8 @@ class CommonOptions:
     command: str = ""
     written: set[Path] = field(default_factory=set, compare=False)
     """the files of --format that hold the result of this run already"""
+    stdout_is_taken: bool = False
+    """a secret is to go to standard output, and nothing else"""
 
     @property
     def again(self) -> tuple[str, ...]:

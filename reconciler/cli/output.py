@@ -18,10 +18,18 @@ from reconciler.cli.streams import write_err, write_out
 from reconciler.cli.turn import capturing, current
 from reconciler.cli.turn_summary import note_document
 from reconciler.errors import PvectlError, UsageError
+from reconciler.model.plan import Plan
 from reconciler.render import FORMATS
 from reconciler.render.view import View
 from reconciler.text.sanitize import clean
 from reconciler.text.suggest import did_you_mean
+
+
+def beside_secrets(common: CommonOptions, plan: Plan) -> CommonOptions:
+    """The same options; where a secret goes to standard output, everything else goes to standard
+    error, so that a pipe gets the secret alone."""
+    takes = any(step.sink is not None and step.sink.stdout is not None for step in plan.steps)
+    return replace(common, stdout_is_taken=True) if takes else common
 
 
 def check_formats(common: CommonOptions, *documents: str) -> None:
@@ -60,7 +68,9 @@ def show(common: CommonOptions, document: str, content: object, view: View | Non
         if text and not text.endswith("\n"):
             text += "\n"
         turn = current()
-        if for_target(output.file) and output.file is not None:
+        if output.file is None and common.stdout_is_taken:
+            write_err(text)
+        elif for_target(output.file) and output.file is not None:
             write_file(target_file(output.file, turn.name if turn else ""), text)
             common.written.add(output.file)
         elif turn is not None and turn.captured:
