@@ -326,3 +326,14 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     imported = {one.name.partition(".")[0] for one in EVERY_IMPORT}
     foreign = imported - set(sys.stdlib_module_names) - {"reconciler", "compression"}
     assert foreign == declared
+
+
+def test_links_in_a_circle_stop_no_command() -> None:
+    """`Path.resolve` raises for them; `real_path` does not."""
+    callers = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in sorted(ROOT.rglob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if ".resolve()" in line
+    ]
+    assert callers == []
