@@ -35,6 +35,7 @@ TOP = {"__main__"}
 """Modules of the package itself that start it; they may import everything."""
 
 ONCE = {
+    "apprise": "execution/notices.py",
     "backports": "sandbox/backup/packing.py",
     "cheroot": "sandbox/http/server.py",
     "cryptography": "sandbox/keys.py",

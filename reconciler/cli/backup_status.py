@@ -13,7 +13,7 @@ from reconciler.execution.backups.survey import Survey, survey
 from reconciler.kinds.shared.reader import RESOURCES, read_state
 from reconciler.live.reader import PERMISSIONS, facts_of, held_on
 from reconciler.model.api import Api
-from reconciler.model.backups import BackupStatus, Freshness
+from reconciler.model.backups import BackupStatus
 from reconciler.model.inventory import Facts
 from reconciler.planning import freshness
 from reconciler.planning.unsaved import unsaved
@@ -43,15 +43,12 @@ def backup_status(common: CommonOptions, loaded: Loaded, api: Api) -> ExitStatus
         (*seen.unread, *_silent(held, answers[RESOURCES], seen)),
     )
     show(common, "backup_status", status, View(now=moment))
-    return status_of(status)
+    if loaded.settings.notify:
+        from reconciler.cli import notices
+        from reconciler.render.notice import backup_status as as_notice
 
-
-def status_of(status: BackupStatus) -> ExitStatus:
-    """Stale backups before what the caller cannot see."""
-    if status.alarms:
-        return ExitStatus.CHANGES
-    hidden = any(one.state is Freshness.UNKNOWN for one in status.guests)
-    return ExitStatus.BLIND if hidden else ExitStatus.OK
+        notices.tell(common, as_notice(status), loaded.settings.notify)
+    return status.exit_status
 
 
 def _visible(held: Held, facts: Facts) -> Iterable[int]:

@@ -61,6 +61,8 @@ def each_cluster(
     clusters = settings.select(common.on)
     if len(clusters) == 1:
         return work(clusters[0], settings)
+    if common.is_plugin:
+        raise UsageError("a plugin is about one cluster", hint="choose it with --on NAME")
     file = next((output.file for output in common.outputs if output.file is not None), None)
     if file is not None:
         raise UsageError(f"{file} can hold one cluster only", hint="choose it with --on NAME")

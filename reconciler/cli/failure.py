@@ -14,12 +14,14 @@ from reconciler.render.view import View
 
 
 def write_failure(common: CommonOptions, command: str, error: Exception) -> None:
-    """The error in each file that holds no result of this run; it decides nothing."""
+    """The error in each file that holds no result of this run, and for the reader of a monitoring
+    plugin that said nothing; it decides nothing."""
     if not isinstance(error, PvectlError | OSError):
         error = Bug.of(error)
     known = error if isinstance(error, PvectlError) else UsageError(str(error))
     for output in common.outputs:
-        if output.file is not None and output.file not in common.written:
+        silent = output == ("nagios", None) and not common.plugin
+        if silent or (output.file is not None and output.file not in common.written):
             again = () if output.name in {"text", "markdown"} else common.again
             failure = Failure(
                 command,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconciler.atomic_write import atomic_write, try_write
+from reconciler.bounded_read import read_bounded
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.hints import with_options
 from reconciler.cli.streams import write_err, write_out
@@ -47,10 +48,13 @@ def show(common: CommonOptions, document: str, content: object, view: View | Non
     """Write the result in each format that was asked for and that this document has."""
     prefix = "" if common.state.is_absolute() else common.state.as_posix()
     view = replace(view or View(), color=common.color, width=width(), prefix=prefix)
+    view = replace(view, target=common.on or view.target)
     for output in common.outputs:
         render = FORMATS[document].get(output.name)
         if render is None:
             continue
+        if output.name == "metrics" and output.file is not None:
+            view = replace(view, earlier=_earlier(output.file))
         text = render(content, replace(view, color=False) if output.file else view)
         if output.name in {"text", "markdown"}:
             text = with_options(text, common.again)
@@ -58,6 +62,10 @@ def show(common: CommonOptions, document: str, content: object, view: View | Non
             text += "\n"
         if output.file is None:
             _print(text)
+            if output.name == "nagios":
+                from reconciler.render.nagios import state_of
+
+                common.plugin.append(state_of(text))
         else:
             write_file(output.file, text)
             common.written.add(output.file)
@@ -72,6 +80,14 @@ def show_if_possible(
             show(replace(common, outputs=(output,)), document, content, view)
         except UsageError as error:
             info(common, f"warning: the {document} is not written: {error.summary}")
+
+
+def _earlier(path: Path) -> str:
+    """What a file of metrics holds before it is replaced; "" where that cannot be told."""
+    try:
+        return read_bounded(path, regular=True).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def width() -> int:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from reconciler.errors import ExitStatus
+
 
 class Archive(NamedTuple):
     """A backup on a storage, as Proxmox VE lists it.
@@ -154,6 +156,14 @@ class BackupStatus(NamedTuple):
     def alarms(self) -> bool:
         """Whether something is not as the jobs promise, or could not be proven to be."""
         return any(one.state.alarms for one in self.guests) or bool(self.unread)
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """What `backup status` ends with: stale backups before what the caller cannot see."""
+        if self.alarms:
+            return ExitStatus.CHANGES
+        hidden = any(one.state is Freshness.UNKNOWN for one in self.guests)
+        return ExitStatus.BLIND if hidden else ExitStatus.OK
 
 
 class Week(NamedTuple):

@@ -98,6 +98,11 @@ def drift(
             known = drift_memory.as_committed(earlier.files, live.state, memory)
         found, view = _compare(loaded, planned, live, known, actor, fail_on, left)
         show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
+        if settings.notify:
+            from reconciler.cli import notices
+            from reconciler.render.notice import drift as as_notice
+
+            notices.tell(common, as_notice(found), settings.notify)
         open_ = to_remember(asked.desired, live.state, {} if acknowledge else memory.left)
         following = remembered(found, memory, _declared(loaded, live), open_, now())
         if acknowledge:

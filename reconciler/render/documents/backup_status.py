@@ -11,7 +11,7 @@ from reconciler.render import markdown as comment
 from reconciler.render import terminal
 from reconciler.render.document import Block, Document, Fact, Section, Style, TextLine
 from reconciler.render.json import document
-from reconciler.render.metrics import metric, outcome, when
+from reconciler.render.metrics import metric, outcome
 from reconciler.render.view import View
 from reconciler.text.humanize import count, duration, moment, size
 
@@ -151,8 +151,7 @@ def metrics(status: BackupStatus, view: View) -> str:
         [
             metric(name, "When the newest good archive was made, in Unix seconds.", made),
             metric("pvectl_backup_guests", "Guests by the state of their backups.", states),
-            when("pvectl_backup_timestamp_seconds", cluster, view.now),
-            outcome("backup", 0, view.now),
+            outcome("backup", status.exit_status, view),
         ]
     )
 

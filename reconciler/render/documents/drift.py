@@ -60,23 +60,23 @@ def outline(drift: Drift, view: View) -> Document:
         Fact("findings", found(drift.findings)),
     ]
     sections = []
-    refused, news, known = told(drift.findings, view)
+    refused, fresh, known = told(drift.findings, view)
     if known:
         sections.append(collapse.known(known))
     if drift.kept:
         sections.append(section("Not managed", left_alone(drift.kept)))
     return Document(
-        title=f"Drift: {_title(drift)}",
+        title=f"Drift: {news(drift)}",
         facts=tuple(facts),
         lead=tuple(lead),
-        findings=(*refused, *news),
+        findings=(*refused, *fresh),
         sections=tuple(sections),
         closing=tuple(_closing(drift, view)),
     )
 
 
-def _title(drift: Drift) -> str:
-    """The worst first."""
+def news(drift: Drift) -> str:
+    """What differs in one line, the worst first; `none` without drift."""
     parts = []
     if drift.broken:
         parts.append(count(drift.broken, "expectation fails", "expectations fail"))
