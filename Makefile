@@ -3,6 +3,7 @@
 # make check     what CI runs: format, lint, types, tests
 # make coverage  the test suite with its coverage, which must not fall
 # make reference docs/reference, from the code
+# make site      the documentation site in .site; broken links are errors
 # make bench     requests, seconds and memory for small and large clusters
 # make faults    the fault injection suite at length
 # make fuzz      every input of a file, a plan, a journal, an answer: SECONDS for each, 600 by default
@@ -14,7 +15,7 @@ BIN    := $(VENV)/bin
 
 SECONDS ?= 600
 
-.PHONY: demo test check coverage reference bench faults fuzz clean
+.PHONY: demo test check coverage reference site bench faults fuzz clean
 
 demo: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
@@ -31,6 +32,9 @@ check: $(READY)
 
 coverage: $(READY)
 	$(BIN)/pytest -n auto --cov --cov-report=term
+
+site: $(READY)
+	packaging/site/build .site
 
 reference: $(READY)
 	$(BIN)/python packaging/reference
@@ -52,4 +56,4 @@ $(READY): pyproject.toml packaging/constraints.txt
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) .demo .fuzz build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo .site .fuzz build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -18,12 +18,21 @@ def main() -> None:
         with contextlib.suppress(BrokenPipeError):
             os.write(sys.stdout.fileno(), f"pvectl {__version__}\n".encode())
         return
+    _leave_no_core_dump()
     from reconciler.cli.app import run
 
     status = run(sys.argv[1:])
     finish()
     gc.freeze()  # the process ends: what a large plan left behind needs no last look
     sys.exit(status)
+
+
+def _leave_no_core_dump() -> None:
+    """A crash of the interpreter must not write secrets to the disk; nor one of a child."""
+    import resource
+
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 if __name__ == "__main__":

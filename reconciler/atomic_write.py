@@ -11,6 +11,9 @@ from pathlib import Path
 _OPEN_FILES = ("/dev/fd/", "/dev/std", "/proc/")
 """Names of what a process has open: `/dev/stdout`, `/dev/fd/3`, `/proc/self/fd/3`."""
 
+_MOST_LINKS = 40
+"""Links that lead to a file, one after the other; Linux follows no more."""
+
 _ROOM = 4096
 """Bytes that a trial writes, so that a full disk shows."""
 
@@ -22,6 +25,8 @@ def atomic_write(path: Path, data: bytes, *, private: bool = False, follow: bool
     `follow` False, for folders of pvectl's own, both are replaced. A new file gets the mode that
     the umask leaves, one that is there keeps mode and owner; a `private` file has mode 0600.
     """
+    if follow:
+        _refuse_planted(path)
     if follow and _is_in_place(path):
         _write_in_place(path, data)
         return
@@ -43,6 +48,7 @@ def try_write(path: Path) -> None:
 
     What is not a regular file is not opened: that alone would wake whoever reads from it.
     """
+    _refuse_planted(path)
     if _is_in_place(path):
         if stat.S_ISDIR(path.stat().st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -52,6 +58,26 @@ def try_write(path: Path) -> None:
     path = Path(os.path.realpath(path))
     folder = next(parent for parent in path.parents if parent.exists())
     _write_beside(folder / path.name, b"\0" * _ROOM, 0o600).unlink()
+
+
+def _refuse_planted(path: Path) -> None:
+    """Raise PermissionError for a link or a pipe that another account made in a folder such as
+    /tmp, as Linux does where it opens one itself (fs.protected_symlinks, proc_sys_fs(5))."""
+    for _ in range(_MOST_LINKS):
+        try:
+            found, folder = os.lstat(path), path.parent.stat()
+        except OSError:
+            return
+        shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
+        if (
+            shared
+            and not stat.S_ISREG(found.st_mode)
+            and found.st_uid not in {os.geteuid(), folder.st_uid}
+        ):
+            raise PermissionError(errno.EACCES, "another account made it", str(path))
+        if not stat.S_ISLNK(found.st_mode):
+            return
+        path = path.parent / path.readlink()
 
 
 def _is_in_place(path: Path) -> bool:

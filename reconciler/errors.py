@@ -28,6 +28,7 @@ class ExitStatus(IntEnum):
     NOT_SAVED = 12
     PARTLY_SAVED = 13
     SECRETS = 14
+    NOT_PROVEN = 15
     USAGE = 64
     HUNG_UP = 129
     INTERRUPTED = 130
@@ -42,6 +43,7 @@ PRECEDENCE: Sequence[ExitStatus] = (
     ExitStatus.UNFINISHED,
     ExitStatus.NOT_SAVED,
     ExitStatus.PARTLY_SAVED,
+    ExitStatus.NOT_PROVEN,
     ExitStatus.SECRETS,
     ExitStatus.LOCKED,
     ExitStatus.STALE,
@@ -70,9 +72,11 @@ MEANINGS: Mapping[ExitStatus, str] = {
     ExitStatus.NOT_RESTORED: "apply failed, or was stopped at once by a second signal; restore "
     "incomplete or not verified: a person is needed, and the journal leads on",
     ExitStatus.UNFINISHED: "an unfinished journal exists: resume or roll back first",
-    ExitStatus.NOT_SAVED: "`backup run` made no archive, or a drill failed",
+    ExitStatus.NOT_SAVED: "`backup run` made no archive",
     ExitStatus.PARTLY_SAVED: "`backup run` saved some of the guests, and others not",
     ExitStatus.SECRETS: "a secret is missing, or Proxmox VE would refuse it; nothing was sent",
+    ExitStatus.NOT_PROVEN: "`drill`: an archive could not be restored, started or checked; nothing "
+    "of it is left",
     ExitStatus.USAGE: "wrong usage",
     ExitStatus.HUNG_UP: "hung up (HUP): as before or as declared, verified",
     ExitStatus.INTERRUPTED: "interrupted (INT): as before or as declared, verified",

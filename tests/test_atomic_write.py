@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 import threading
 from pathlib import Path
 
@@ -123,3 +124,33 @@ def test_what_a_process_has_open_is_not_replaced(tmp_path: Path) -> None:
         atomic_write(Path(f"/dev/fd/{opened.fileno()}"), b"said")
     assert (tmp_path / "out").stat().st_ino == inode
     assert (tmp_path / "out").read_text() == "said"
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "link to a link"])
+def test_what_another_account_planted_in_a_shared_folder_is_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root into /tmp, where somebody made a link of the name to a file of root's."""
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    planted = Path(tempfile.gettempdir()) / f"pvectl-{os.getpid()}-{kind.replace(' ', '-')}"
+    name = planted
+    if kind == "pipe":
+        os.mkfifo(planted)
+    else:
+        planted.symlink_to(precious)
+    if kind == "link to a link":
+        name = tmp_path / "own"
+        name.symlink_to(planted)
+    try:
+        atomic_write(tmp_path / "other", b"")  # our own links and files elsewhere are no matter
+        if os.geteuid() == 0:
+            os.chown(planted, 54_321, -1, follow_symlinks=False)
+        else:
+            monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        for work in (lambda: atomic_write(name, b"new"), lambda: try_write(name)):
+            with pytest.raises(PermissionError, match="another account made it"):
+                work()
+    finally:
+        planted.unlink()
+    assert precious.read_text() == "kept"

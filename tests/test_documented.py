@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import subprocess
 import sys
@@ -95,6 +96,22 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert [
         f"{path}: {target}" for path, target in links if not (path.parent / target).exists()
     ] == []
+
+
+def test_the_site_is_built_and_every_link_leads_somewhere(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [ROOT / "packaging" / "site" / "build", tmp_path / "site"],
+        env={**os.environ, "ZENSICAL": str(Path(sys.executable).parent / "zensical")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (tmp_path / "site" / "docs" / "reference" / "kinds" / "role" / "index.html").is_file()
+    listed = (ROOT / "packaging" / "site" / "zensical.toml").read_text()
+    pages = [str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md")]
+    missing = [page for page in pages if f'"{page}"' not in listed and "decisions/" not in page]
+    assert missing == []
 
 
 def test_documents_wrap_at_a_hundred_columns() -> None:

@@ -18,6 +18,7 @@ from reconciler.errors import MEANINGS, PRECEDENCE
 from reconciler.kinds import all_kinds, summary
 from reconciler.kinds.kind import Kind
 from reconciler.kinds.shared.ungiven import Rule
+from reconciler.render.json_schemas import SCHEMAS, schema_of
 
 MADE = "<!-- Made by `make reference`; change the code instead. -->\n"
 
@@ -47,6 +48,7 @@ def pages(examples: Path) -> dict[str, str]:
         **kinds,
         "other-tables.md": _directives(),
         "settings.md": _settings(),
+        "json-documents.md": _documents(),
         "codes.md": _codes(),
         "exit-statuses.md": _statuses(),
     }
@@ -67,6 +69,7 @@ def _contents() -> str:
         "- [Other tables of a state file](other-tables.md): `[[expect]]`, `[[removed]]`, ...\n"
         "- [Settings](settings.md): pvectl.toml, key by key\n"
         "- [Commands](commands.md)\n"
+        "- [JSON documents](json-documents.md): what `--format json` gives\n"
         "- [Codes](codes.md): every finding, error and symptom\n"
         "- [Exit statuses](exit-statuses.md)",
     )
@@ -89,8 +92,8 @@ def _kind(name: str, kind: Kind[Any], examples: Path) -> str:
 
 
 def _key(key: Key) -> str:
-    lines = [item(f"{title}: {text}") for title, text in _shown(key) if text]
-    return "\n".join([f"### {key.name}", "", sentence(key.meaning), "", *lines])
+    told = "; ".join(f"*{title}* {text}" for title, text in _shown(key) if text)
+    return "\n\n".join([f"### {key.name}", sentence(key.meaning), wrapped(f"{told}.")])
 
 
 def sentence(text: str) -> str:
@@ -175,6 +178,40 @@ def _type(own: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         return "privilege" if "VM.Audit" in own["enum"] else f"one of {names}"
     kind = str(own.get("format") or own.get("type", "any"))
     return "table" if kind == "object" else kind
+
+
+def _documents() -> str:
+    parts = [
+        wrapped(
+            "What `--format json` gives, one document on a line. `kind` says which it is; `format` "
+            "rises when a field goes or changes its meaning. Fields may be added at any time. "
+            "`pvectl schema --document NAME` prints the JSON Schema of each."
+        )
+    ]
+    for name in SCHEMAS:
+        found = schema_of(name)
+        rows = [
+            f"| `{field}` | {_kind_of(own)} | {_about(own)} |"
+            for field, own in found["properties"].items()
+        ]
+        parts += [f"## {name}", sentence(found["description"])]
+        parts.append("| field | type | what it is |\n| --- | --- | --- |\n" + "\n".join(rows))
+    return page("JSON documents", *parts)
+
+
+def _kind_of(own: Mapping[str, Any]) -> str:
+    if "anyOf" in own:
+        return " or ".join(_kind_of(one) for one in own["anyOf"])
+    if own.get("type") == "array":
+        return f"list of {_kind_of(own['items'])}s"
+    return str(own.get("type", "text" if "const" in own else "any"))
+
+
+def _about(own: Mapping[str, Any]) -> str:
+    inner = own.get("items", own)
+    inner = next((one for one in own.get("anyOf", ()) if "properties" in one), inner)
+    fields = ", ".join(f"`{name}`" for name in inner.get("properties", ()))
+    return str(own.get("description", "")) + (f": {fields}" if fields else "")
 
 
 def _codes() -> str:

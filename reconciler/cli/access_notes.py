@@ -1,4 +1,4 @@
-"""What an answer about access should mention besides: names that do not exist."""
+"""Notes beside an answer about access: names in the question that do not exist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from reconciler.text.suggest import did_you_mean
 
 
 def kinds_for(path: str) -> tuple[str, ...]:
-    """Pools, and the right to read them, matter only where their members are."""
+    """The kinds to read for an answer. Pools, and the right to read them, matter only on paths of
+    their members.
+    """
     return (*DECIDING, POOLS) if path.startswith(("/vms/", "/storage/")) else DECIDING
 
 

@@ -1,4 +1,4 @@
-"""What somebody asks about access, read with care: names, paths and pasted refusals."""
+"""Parse a question about access: names, paths, API calls and pasted refusals."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ HEADS = ("/access", "/mapping", "/nodes", "/pool", "/sdn", "/storage", "/vms")
 _EXAMPLE = "pvectl explain alice@pve /vms/100 VM.Audit"
 _REFUSED = "Permission check failed"
 _NO_GRANT_HELPS = {
-    "user != root@pam": "this request is for root@pam in person: no grant and no token can do it",
-    "need proper ticket": "tokens cannot do this: log in with a password instead",
+    "user != root@pam": "only root@pam itself may make this request: no grant or token allows it",
+    "need proper ticket": "API tokens may not do this: log in with a password instead",
 }
 """Words in a refusal -> what they mean."""
 _BY_REALM_SYNC = "/access/realm/-"
@@ -32,7 +32,9 @@ _BY_REALM_SYNC = "/access/realm/-"
 
 
 class AccessQuery(NamedTuple):
-    """`privileges`: any of them would do; none: everything that is held there."""
+    """One question. `privileges`: any of them is enough; empty asks for everything that is held on
+    the path.
+    """
 
     who: str
     path: str
@@ -47,7 +49,9 @@ def parse_query(subject: str, path: str, privilege: str, who: str) -> AccessQuer
         raise UsageError("--who goes with a pasted refusal", hint=_EXAMPLE)
     if not path:
         what = (
-            "the path" if "@" in subject else f"'{subject}' is neither a code nor a user; the path"
+            "the path"
+            if "@" in subject
+            else f"'{subject}' is neither a code nor a principal; the path"
         )
         raise UsageError(f"{what} is missing", hint=_EXAMPLE)
     return AccessQuery(subject, parse_path(path), (privilege,) if privilege else ())
@@ -66,13 +70,14 @@ def _pasted(text: str, path: str, who: str) -> AccessQuery:
         )
     if not who:
         raise UsageError(
-            "it does not say who was refused", hint="add --who USER@REALM or --who USER@REALM!TOKEN"
+            "the text does not say who was refused",
+            hint="add --who USER@REALM or --who USER@REALM!TOKEN",
         )
     wanted = refusal.privileges
     if not (path or refusal.path):
         names = " or ".join(wanted)
         raise UsageError(
-            f"Proxmox VE did not say on which path {names} is missing: several would do",
+            f"Proxmox VE did not say on which path {names} is missing: any of several would do",
             hint="add the path, as in: pvectl explain TEXT /pool/Dev --who USER@REALM",
         )
     asked = parse_path(path or refusal.path)
@@ -80,7 +85,7 @@ def _pasted(text: str, path: str, who: str) -> AccessQuery:
         sort = asked.removesuffix("/-").rpartition("/")[2]
         raise UsageError(
             f"the refused request named no {sort}, so Proxmox VE put '-' in its place",
-            hint="send its id along; or ask about a real one: pvectl explain TEXT PATH --who ...",
+            hint="send its id, or ask about one: pvectl explain TEXT PATH --who ...",
         )
     return AccessQuery(who, asked, wanted)
 
@@ -103,9 +108,9 @@ def is_call(subject: str) -> bool:
 
 
 def parse_call(subject: str, who: str) -> CallQuery:
-    """The call without its secrets, on which no rule depends.
+    """The call, without the values of secret parameters, which no rule depends on.
 
-    Raises UsageError for a call that is not known, with those that are like it.
+    Raises UsageError for an unknown call, naming similar ones.
     """
     found = _CALL.fullmatch(subject.strip())
     assert found is not None  # noqa: S101 - is_call was asked
@@ -117,12 +122,15 @@ def parse_call(subject: str, who: str) -> CallQuery:
             f"{one.method} {one.template}" for one in known_calls() if one.template.endswith(tail)
         ]
         hint = (
-            f"did you mean {' or '.join(like[:3])}?" if like else "see the API viewer of your node"
+            f"did you mean {' or '.join(like[:3])}?"
+            if like
+            else "see the API viewer of your node, https://NODE:8006/pve-docs/api-viewer/"
         )
         raise UsageError(f"the rules of {method} {path} are not known here", hint=hint)
     if not who:
         raise UsageError(
-            "it does not say who calls", hint="add --who USER@REALM or --who USER@REALM!TOKEN"
+            "the question does not say who makes the call",
+            hint="add --who USER@REALM or --who USER@REALM!TOKEN",
         )
     call, params = known
     try:
@@ -142,20 +150,22 @@ def parse_call(subject: str, who: str) -> CallQuery:
 
 
 def parse_path(text: str) -> str:
-    """A path in normal form; raises UsageError for what can be none."""
+    """A path in normal form; raises UsageError where the text cannot be one."""
     if re.fullmatch(r"[0-9]+", text):
         raise UsageError(f"'{text}' is not a path", hint=f"did you mean /vms/{text}?")
     path = normalize_path(text)
     if path is None:
         raise UsageError(
-            f"'{text}' is no ACL path", hint="letters, digits and . - _ between slashes: /vms/100"
+            f"'{text}' is not a valid ACL path",
+            hint="letters, digits and . - _ between slashes: /vms/100",
         )
     return path
 
 
 def check_place(table: AccessTable, path: str) -> None:
-    """Raises UsageError for a path that Proxmox VE takes for no entry, with the likely one; unless
-    an entry is there, left by an earlier release, which counts all the same."""
+    """Raise UsageError, with the likely path, for one on which Proxmox VE accepts no entry. An
+    entry left on it by an earlier release still counts, so such a path is accepted.
+    """
     head, slash, rest = path[1:].partition("/")
     if table.release.takes_path(path) or f"/{head}" in HEADS or path in table.acl:
         return
@@ -166,7 +176,7 @@ def check_place(table: AccessTable, path: str) -> None:
     below = sorted(place for place in table.acl if place.startswith(f"{path}/"))
     if below:
         hint += f" There are entries on {', '.join(below)}."
-    raise UsageError(f"Proxmox VE has no path {path}", hint=hint)
+    raise UsageError(f"{path} is not a path of Proxmox VE", hint=hint)
 
 
 def check_privilege(table: AccessTable, name: str) -> None:
@@ -179,7 +189,7 @@ def check_privilege(table: AccessTable, name: str) -> None:
 
 
 def check_principal(table: AccessTable, who: str) -> None:
-    """Raises UsageError for a name without principal, with a suggestion.
+    """Raise UsageError, with a suggestion, for a name that is not a principal.
 
     A name that does not exist but has entries or groups is left to the explanation.
     """
@@ -191,7 +201,7 @@ def check_principal(table: AccessTable, who: str) -> None:
         group = who.removeprefix("group:").removeprefix("@")
         members = sorted(table.groups[group])
         hint = f"ask about a member: {', '.join(members[:5])}" if members else "it has no members"
-        raise UsageError(f"{group} is a group, and groups do nothing themselves", hint=hint)
+        raise UsageError(f"{group} is a group, and only users and tokens make requests", hint=hint)
     raise UsageError(f"there is no user or token '{who}'", hint=_likely(table, who))
 
 

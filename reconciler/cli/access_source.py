@@ -1,4 +1,4 @@
-"""Who may do what, looked up for a question: live, from the files, or as after the plan."""
+"""Load the access table that a question is asked of: live, from the files, or after the plan."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from reconciler.planning.access_summary import real_paths
 from reconciler.planning.offline import as_live
 
 FromFiles = Annotated[
-    bool, typer.Option("--from-files", help="From the state files alone, without any network.")
+    bool, typer.Option("--from-files", help="Use the state files alone, without network access.")
 ]
 PlannedOption = Annotated[
-    bool, typer.Option("--planned", help="As it would be after `pvectl apply` of the state files.")
+    bool, typer.Option("--planned", help="Show access as it would be after `pvectl apply`.")
 ]
 
 POOLS = "pool"
@@ -49,7 +49,8 @@ _REALM_TYPES = {
 
 
 class AccessView(NamedTuple):
-    """`asked` says where that is from; `before` is the table of today where `table` is planned.
+    """An access table. `asked` says where it comes from; `before` is the current table where
+    `table` is planned.
 
     `actor`: the reader, "" for files. `realms`: name -> what checks its logins, or None if unknown.
     """
@@ -69,9 +70,9 @@ class AccessView(NamedTuple):
 
 
 def check_sources(*, from_files: bool, planned: bool) -> None:
-    """Raises UsageError when both are asked for."""
+    """Raise UsageError when both --from-files and --planned are given."""
     if from_files and planned:
-        raise UsageError("--from-files and --planned exclude each other", hint="give one of them")
+        raise UsageError("--from-files and --planned cannot be combined", hint="give one of them")
 
 
 def view_access(
@@ -104,13 +105,15 @@ def view_access(
 
 def _files(loaded: Loaded) -> AccessView:
     state, release = as_live(loaded.desired), loaded.desired.release
-    asked = f"the state files in {loaded.cluster.folder} alone; the cluster may hold more"
+    asked = f"the state files in {loaded.cluster.folder} alone; the cluster may contain more"
     (table,) = with_any_members((access_table(state, release),))
     return AccessView(asked, table, state, Facts(pve=release))
 
 
 def look_with_pools(api: Api, desired: Desired) -> Live:
-    """What a plan reads, and all members of all pools; a plan leaves out those it cannot change."""
+    """Read what a plan reads, and all members of all pools; a plan reads only the pools that it can
+    change.
+    """
     live = read_cluster(api, desired)
     pools = read_live(api, [POOLS], {POOLS: EVERYTHING})
     return Live({**live.state, **pools.state}, live.facts)

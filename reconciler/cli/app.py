@@ -21,8 +21,8 @@ app = typer.Typer(
     help=(
         "Declare, review and keep access and backups of Proxmox VE.\n\n"
         "State files say who may do what; `plan` shows what would change, for whom and why; "
-        "`apply` does it and takes everything back when a step fails; `drift` tells when "
-        "somebody else changed something.\n\n"
+        "`apply` does it and rolls everything back when a step fails; `drift` reports "
+        "out-of-band changes.\n\n"
         "First steps: `pvectl init`, edit state/*.toml, `pvectl plan`, `pvectl apply`."
     ),
     no_args_is_help=True,
@@ -46,7 +46,8 @@ def _version(
 
 
 def _register(arguments: Sequence[str]) -> None:
-    """Import the module of the command that is asked for, which registers it; else all of them.
+    """Import, and so register, the module of the command on the command line; all of them where
+    there is none.
 
     Start-up stays short: a command needs no other one. A module is named as its command is typed,
     with `_` for `-` and behind a Python keyword.
@@ -76,7 +77,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _unheard() -> int:
-    """The reader of the output has gone, which is not an error."""
+    """End quietly: the reader of the output has gone, which is not an error."""
     silence(sys.stdout)
     return int(ExitStatus.OK)
 
@@ -94,7 +95,7 @@ def _failure(error: Exception, arguments: Sequence[str]) -> int:
     return _fail(error, arguments) if isinstance(error, PvectlError) else _bug(error)
 
 
-_PLACE = "check the path or the port, and who may use it"
+_PLACE = "check the path or port, and its permissions"
 
 
 def _words(error: Exception) -> str:

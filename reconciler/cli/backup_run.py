@@ -1,4 +1,4 @@
-"""A declared backup job run at once, for `pvectl backup run JOB`."""
+"""Run a declared backup job now: `pvectl backup run JOB`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run_backup(
     prune: bool,
     yes: bool,
 ) -> ExitStatus:
-    """Ask, run the job on every node, follow the tasks, and say what was saved."""
+    """Confirm, run the job on every node, follow the tasks, and report what was saved."""
     spec = declared_job(loaded, job)
     storage = storage_of(spec)
     resources, on_root, on_storage = api.get(
@@ -53,7 +53,7 @@ def run_backup(
     runs = _only(runs, guests, job) if guests else runs
     if not runs:
         raise Blind(
-            f"backup job {job} would save nothing that {api.actor} can see",
+            f"backup job {job} has no guest that {api.actor} can see",
             hint="grant it VM.Audit on the guests, or check the job's guests and node",
         )
     for option, privilege in sorted(runs[0].left_out.items()):
@@ -66,7 +66,7 @@ def run_backup(
 
 
 def declared_job(loaded: Loaded, job: str) -> BackupSpec:
-    """Raises UsageError for one that the state files do not declare."""
+    """The declared job of that id; raises UsageError where the state files declare none."""
     declared = loaded.desired.objects.get(Address("backup", job))
     if declared is None or not isinstance(declared.spec, BackupSpec):
         jobs = sorted(a.id for a in loaded.desired.objects if a.kind == "backup")
@@ -78,7 +78,7 @@ def declared_job(loaded: Loaded, job: str) -> BackupSpec:
 
 
 def status_of(report: BackupReport) -> ExitStatus:
-    """What a run ends with: an archive that was made stays, whatever else failed."""
+    """The exit status of a run; archives that were made count even when something else failed."""
     if report.saved:
         whole = report.saved == len(report.guests)
         return ExitStatus.OK if whole else ExitStatus.PARTLY_SAVED
@@ -98,8 +98,8 @@ def _only(runs: Sequence[BackupRun], guests: Sequence[int], job: str) -> list[Ba
     strange = [guest for guest in guests if guest not in known]
     if strange:
         raise UsageError(
-            f"backup job {job} does not save {', '.join(map(str, strange))}",
-            hint=f"it saves {listed([str(guest) for guest in known], _MOST) or 'nothing'}",
+            f"backup job {job} does not include {', '.join(map(str, strange))}",
+            hint=f"it includes {listed([str(guest) for guest in known], _MOST) or 'nothing'}",
         )
     kept = []
     for run in runs:

@@ -1,4 +1,4 @@
-"""What can be restored, for `pvectl backup status`."""
+"""Show which guests can be restored: `pvectl backup status`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ Held = Mapping[str, Mapping[str, Any]]
 
 
 def backup_status(common: CommonOptions, loaded: Loaded, api: Api) -> ExitStatus:
-    """Look at every storage, and judge each guest by the jobs of the cluster."""
+    """Read every storage, and compare each guest's archives with what the cluster's jobs
+    promise.
+    """
     moment = now()
     state, answers = read_state(api, ["backup"], {}, [RESOURCES, PERMISSIONS])
     held: Held = answers[PERMISSIONS]
@@ -52,8 +54,10 @@ def backup_status(common: CommonOptions, loaded: Loaded, api: Api) -> ExitStatus
 
 
 def _visible(held: Held, facts: Facts) -> Iterable[int]:
-    """Proxmox VE leaves archives out in silence: of guests without VM.Backup on them, unless the
-    caller has Datastore.Allocate (`check_volume_access` of PVE::Storage)."""
+    """Whether the caller sees the archives of a guest. Proxmox VE silently omits archives of guests
+    on which the caller lacks VM.Backup, unless it has Datastore.Allocate (`check_volume_access` of
+    PVE::Storage).
+    """
     everything = "Datastore.Allocate" in held_on(held, "/storage")
     for vmid in facts.guests:
         if everything or "VM.Backup" in held_on(held, f"/vms/{vmid}"):
@@ -61,7 +65,7 @@ def _visible(held: Held, facts: Facts) -> Iterable[int]:
 
 
 def _silent(held: Held, resources: Iterable[Mapping[str, Any]], seen: Survey) -> Iterable[Any]:
-    """Storages of which nothing is listed, since the caller may only see that they are there."""
+    """Storages whose content is not listed, because the caller may only see that they exist."""
     told = {storage for storage, _ in seen.found} | {
         name.split(" on ")[0] for name, _ in seen.unread
     }

@@ -1,4 +1,4 @@
-"""`pvectl explain 'POST /nodes/pve/lxc vmid=100' --who TOKEN`: may it, and what is missing."""
+"""Explain whether a principal may make an API call: `pvectl explain 'POST /...' --who TOKEN`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reconciler.render.view import View
 def explain_call(
     common: CommonOptions, subject: str, who: str, *, from_files: bool, planned: bool
 ) -> ExitStatus:
-    """Exit 0 whatever the answer is."""
+    """Show each rule of the call and what is missing; exit 0 whatever the answer is."""
     check_formats(common, "call")
     asked = parse_call(subject, who)
 

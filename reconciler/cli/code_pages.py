@@ -21,14 +21,16 @@ _HEADING = re.compile(r"^## (?P<code>\S+)$", re.MULTILINE)
 
 
 def is_page(text: str) -> bool:
-    """Whether that asks for a page; a number is an exit status, nothing the list of all."""
+    """Whether the text names a page: a code, a number (an exit status), or nothing (the list of
+    all).
+    """
     return (
         text in {"", EXIT_STATUS} or text.isdecimal() or _CODE.fullmatch(text.upper()) is not None
     )
 
 
 def page_of(text: str) -> Page:
-    """Raises UsageError for a code that nothing has."""
+    """The page of a code; raises UsageError where no finding or error has that code."""
     if text == EXIT_STATUS:
         return _statuses()
     if text == SYMPTOM:
@@ -47,7 +49,9 @@ def page_of(text: str) -> Page:
 
 
 def symptom_of(words: str) -> Page:
-    """The symptom that is described in these words, as far as words can tell; else all of them."""
+    """The symptom described in these words, as far as it can be recognised; otherwise the list of
+    all.
+    """
     wanted = set(_words(words))
     known = [page for page in pages().values() if page.code.startswith(_SYMPTOM)]
     marks = {
@@ -63,7 +67,7 @@ def _body(page: Page) -> str:
 
 
 def _words(text: str) -> list[str]:
-    """Without those that say nothing, and without endings."""
+    """The words of a text without stop words and endings."""
     found = re.findall(r"[a-z0-9]{3,}", text.lower().replace("_", " "))
     return [word.removesuffix("s") for word in found if word not in _COMMON]
 
@@ -81,7 +85,9 @@ def pages() -> Mapping[str, Page]:
 
 
 def _written() -> Iterator[Page]:
-    """Sections `## CODE` of the Markdown files: kind, meaning, and as last paragraph what to do."""
+    """Sections `## CODE` of the Markdown files: the kind, what it means, and as the last paragraph
+    what to do.
+    """
     folder = files("reconciler") / "pages"
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         _, *parts = _HEADING.split(file.read_text(encoding="utf-8"))
@@ -91,7 +97,7 @@ def _written() -> Iterator[Page]:
 
 
 def _rules() -> Iterator[Page]:
-    """What the lint rules say themselves."""
+    """The pages of the lint rules, from their own docstrings."""
     for rule in RULES.values():
         title = f"{rule.title[:1].upper()}{rule.title[1:]}."
         kind = f"{rule.severity}, a rule about the state files and the cluster"
@@ -103,7 +109,7 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _errors() -> Iterator[Page]:
-    """What the classes say themselves."""
+    """The pages of the error classes, from their own docstrings."""
     waiting = [PvectlError]
     while waiting:
         error = waiting.pop()
@@ -120,7 +126,7 @@ def _numbers() -> Iterator[Page]:
 
 
 def _contents() -> Page:
-    """Every code with the first sentence of its page; the numbers have a table of their own."""
+    """Every code with the first sentence of its page; exit statuses have a table of their own."""
     return Page(
         CONTENTS,
         "what findings, errors and steps to root are called",

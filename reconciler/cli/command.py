@@ -1,9 +1,10 @@
-"""How a command is registered: its place in the help, and what happens around it."""
+"""Registration of commands: their place in the help, and error handling around each."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -18,9 +19,10 @@ PLUGIN_UNKNOWN = 3
 
 
 class FailureReports:
-    """Writes every `--format NAME=FILE` that holds no result yet when a command fails, so that
-    nobody takes the report of an earlier run for this one; a monitoring plugin says it to its
-    reader, who needs no error beside it. `task` is the command with its action, for notices."""
+    """When a command fails, writes the error to every `--format NAME=FILE` that holds no result
+    yet, so that the report of an earlier run is not mistaken for this one's. A monitoring plugin
+    says it on standard output instead. `task` is the command with its action, for notices.
+    """
 
     def __init__(self, common: CommonOptions, command: str, task: str) -> None:
         self._common = common
@@ -91,7 +93,9 @@ def command(
             [p.replace(kind=p.KEYWORD_ONLY) for p in [*own, *shared]], return_annotation=ExitStatus
         )
         run.__annotations__ = {p.name: p.annotation for p in [*own, *shared]}
-        help_text = _unwrapped(function.__doc__ or "")
+        for note in (note for p in own for note in getattr(p.annotation, "__metadata__", ())):
+            note.help = _literal(note.help or "")
+        help_text = _literal(_unwrapped(function.__doc__ or ""))
         app.command(name, help=help_text, rich_help_panel=panel.value)(run)
         order = list(Panel)
         _PLACES[name] = (order.index(panel), place)
@@ -103,6 +107,11 @@ def command(
 
 _PLACES: dict[str, tuple[int, int]] = {}
 """Command -> its panel and its position there."""
+
+
+def _literal(text: str) -> str:
+    """The text with `[table]` escaped, which the help would otherwise read as markup."""
+    return re.sub(r"(?<!\\)\[[a-z#/@][^[]*?\]", r"\\\g<0>", text)
 
 
 def _unwrapped(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The commit of a state folder, and whether its files are those of that commit."""
+"""Read from git the commit of a state folder, and whether its files match that commit."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ _FILTERS = r"^filter\..*\.(clean|smudge|process|required)$"
 def commit_of(folder: Path) -> str:
     """The commit that is checked out around a folder, or "".
 
-    Git says so, and whether the state files are others than those of that commit; where it cannot
-    be asked the commit is read from .git. Nobody vouches for files with a filter that no option of
-    git can take away.
+    Asks git, which also tells whether the state files differ from the commit; without git, the
+    commit is read from .git. Files under a filter that no option of git can switch off count as
+    changed.
     """
     real = real_path(folder)
     for parent in (real, *real.parents):
@@ -70,11 +70,11 @@ def commit_of(folder: Path) -> str:
 
 
 def _status(folder: Path, filters: Sequence[str]) -> str:
-    """The commit, and whether `*.toml` of the folder are changed, new, ignored or gone; "" where
+    """The commit, and whether `*.toml` of the folder are changed, new, ignored or missing; "" where
     git cannot tell.
 
-    Nothing is written, and no program runs that the repository names: a state folder may be
-    somebody else's proposal.
+    Writes nothing and runs no program that the repository names: a state folder may be an
+    unreviewed proposal.
     """
     rows = _git(
         folder,
@@ -93,7 +93,7 @@ def _status(folder: Path, filters: Sequence[str]) -> str:
 
 
 def _filters(folder: Path) -> list[str]:
-    """The names of all settings of filters."""
+    """The names of all filter settings."""
     names = _git(folder, "config", "--null", "--name-only", "--get-regexp", _FILTERS)
     return [name for name in os.fsdecode(names or b"").split("\0") if name]
 
@@ -108,7 +108,8 @@ class Place(NamedTuple):
 
 def places(folder: Path) -> list[Place]:
     """A folder in each repository around it: as it is named, then as links lead, each outermost
-    first. A proposal may make a link or a repository of it, but not in what was there before."""
+    first. A proposal may add a link or a repository, but cannot change what existed before.
+    """
     named = folder.absolute()
     if ".." in named.parts:
         last = len(named.parts) - named.parts[::-1].index("..")
@@ -121,11 +122,10 @@ def places(folder: Path) -> list[Place]:
 
 
 def files_at(place: Place, ref: str) -> dict[str, bytes] | None:
-    """Name -> content of the state files of a folder in a commit, {} where it was not there; None
-    where git cannot tell.
+    """The state files of a folder in a commit: name to content, {} where the folder did not exist;
+    None where git cannot tell.
 
-    Links within the commit are followed to the folder; files that are links are left out: what
-    they lead to is not a part of it.
+    Links within the commit are followed to the folder; files that are links are left out.
     """
     rows = _rows(place, ref)
     if rows is None:
@@ -140,7 +140,7 @@ def files_at(place: Place, ref: str) -> dict[str, bytes] | None:
 
 
 def _rows(place: Place, ref: str) -> dict[str, tuple[str, str]] | None:
-    """The `*.toml` of a folder in a commit -> mode and name of the blob; None: not known."""
+    """The `*.toml` of a folder in a commit: name to mode and blob; None where it is unknown."""
     if not place.inside:
         return _tree(place.repository, ref)
     rows = _tree(place.repository, ref, f"{place.inside}/")
@@ -170,7 +170,7 @@ def _tree(repository: Path, ref: str, inside: str = "") -> dict[str, tuple[str, 
 
 
 def _contents(answer: bytes) -> Iterator[bytes]:
-    """What `git cat-file --batch` prints of blobs that exist: `NAME blob SIZE`, and the content."""
+    """Split the output of `git cat-file --batch`: `NAME blob SIZE`, then the content."""
     while answer:
         head, _, rest = answer.partition(b"\n")
         size = int(head.rpartition(b" ")[2])
@@ -179,7 +179,7 @@ def _contents(answer: bytes) -> Iterator[bytes]:
 
 
 def merge_base(repository: Path, ref: str) -> str:
-    """The commit at which HEAD and `ref`, a full name, parted; "" where git knows none."""
+    """The commit at which HEAD and `ref`, a full name, diverged; "" where git knows none."""
     found = _git(repository, "merge-base", "HEAD", ref)
     return "" if found is None else os.fsdecode(found).strip()
 
@@ -187,7 +187,7 @@ def merge_base(repository: Path, ref: str) -> str:
 def _git(
     folder: Path, *words: str, settings: Iterable[str] = (), given: bytes = b""
 ) -> bytes | None:
-    """What git prints, `given` on its standard input; None where it cannot be asked or fails."""
+    """The output of git with `given` on its standard input; None where git is missing or fails."""
     inherited = without_credentials(os.environ)
     environment = {
         name: value

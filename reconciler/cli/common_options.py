@@ -47,7 +47,7 @@ class CommonOptions:
 
     @property
     def again(self) -> tuple[str, ...]:
-        """The options with which another command means the same files and the same cluster."""
+        """The options with which another command uses the same files and the same cluster."""
         return same_cluster(self.state, self.on, self.settings)
 
 
@@ -68,7 +68,7 @@ def common_options(
             "--settings",
             envvar="PVECTL_SETTINGS",
             metavar="FILE",
-            help="Trusted settings outside the state folder; they win over its pvectl.toml.",
+            help="Trusted settings outside the state folder; they override its pvectl.toml.",
             rich_help_panel=PANEL,
         ),
     ] = None,
@@ -78,7 +78,7 @@ def common_options(
             "--on",
             envvar="PVECTL_ON",
             metavar="TARGET",
-            help="Cluster by its name in pvectl.toml, or sandbox:FOLDER.",
+            help="A cluster of pvectl.toml by name, or sandbox:FOLDER.",
             rich_help_panel=PANEL,
         ),
     ] = None,
@@ -96,13 +96,15 @@ def common_options(
         bool | None,
         typer.Option(
             "--color/--no-color",
-            help="Colour; by default only on a terminal.",
+            help="Colour output; by default only on a terminal.",
             rich_help_panel=PANEL,
         ),
     ] = None,
     quiet: Annotated[
         bool,
-        typer.Option("--quiet", envvar="PVECTL_QUIET", help="No progress.", rich_help_panel=PANEL),
+        typer.Option(
+            "--quiet", envvar="PVECTL_QUIET", help="Hide progress.", rich_help_panel=PANEL
+        ),
     ] = False,
     log_format: Annotated[
         str,
@@ -110,7 +112,7 @@ def common_options(
             "--log-format",
             envvar="PVECTL_LOG_FORMAT",
             metavar="text|json",
-            help="How progress and errors are written to standard error.",
+            help="Format of progress and errors on standard error.",
             rich_help_panel=PANEL,
         ),
     ] = "text",

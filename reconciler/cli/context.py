@@ -1,4 +1,4 @@
-"""From the common options to a loaded state, a connection, and one look at the cluster."""
+"""From the common options to loaded state files, a connection, and one read of the cluster."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from reconciler.execution.journal import store
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import EVERYTHING
 from reconciler.live.answer_check import checked
+from reconciler.live.health import with_endpoints
 from reconciler.live.reader import Live, read_live
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
@@ -52,10 +54,10 @@ def now() -> int:
 def each_cluster(
     common: CommonOptions, work: Callable[[ClusterSettings, Settings], ExitStatus]
 ) -> ExitStatus:
-    """Run `work` on every cluster that is meant; the most important exit status is given.
+    """Run `work` on every selected cluster; returns the most important exit status.
 
-    Of several clusters one that fails does not keep the others from their turn. An interrupted run
-    is the last one, and so is one that leaves a cluster in a state in which a person is needed.
+    When one of several clusters fails, the others still have their turn. An interrupted run ends
+    the sequence, and so does one that leaves a cluster in need of manual intervention.
     """
     settings = read_settings(common.state, common.settings)
     clusters = settings.select(common.on)
@@ -65,7 +67,9 @@ def each_cluster(
         raise UsageError("a plugin is about one cluster", hint="choose it with --on NAME")
     file = next((output.file for output in common.outputs if output.file is not None), None)
     if file is not None:
-        raise UsageError(f"{file} can hold one cluster only", hint="choose it with --on NAME")
+        raise UsageError(
+            f"{file} can hold the result of one cluster only", hint="choose one with --on NAME"
+        )
     results = []
     for number, cluster in enumerate(clusters, 1):
         status = _turn(common, cluster, settings, work)
@@ -74,7 +78,10 @@ def each_cluster(
         results.append(status)
         if status is ExitStatus.NOT_RESTORED and number < len(clusters):
             others = ", ".join(other.name for other in clusters[number:])
-            info(common, f"not begun, since target {cluster.name} needs a person first: {others}")
+            info(
+                common,
+                f"skipped, because target {cluster.name} needs manual intervention first: {others}",
+            )
             break
     return min(results, key=PRECEDENCE.index)
 
@@ -85,7 +92,7 @@ def _turn(
     settings: Settings,
     work: Callable[[ClusterSettings, Settings], ExitStatus],
 ) -> ExitStatus:
-    """The work on one of several clusters; an error is said and becomes its exit status."""
+    """The work on one of several clusters; an error is printed and becomes its exit status."""
     try:
         return work(cluster, settings)
     except PvectlError as error:
@@ -112,7 +119,8 @@ def load_cluster(cluster: ClusterSettings, settings: Settings, *, strict: bool =
 def connect(cluster: ClusterSettings, *, read_only: bool) -> Iterator[Api]:
     """A connection, closed at the end; raises UsageError, Unreachable, SinkFailed.
 
-    No secret is read, and nothing connected, unless somebody but the state folder named the target.
+    Unless the target is confirmed outside the state folder, no secret is read and nothing is
+    connected.
     """
     target = cluster.connection()
     if target.sandbox_folder is not None:
@@ -134,13 +142,15 @@ def connect(cluster: ClusterSettings, *, read_only: bool) -> Iterator[Api]:
 
 
 def _credential(cluster: ClusterSettings, *, read_only: bool) -> str:
-    """Read-only commands run no command of the state folder unless PVECTL_ALLOW_COMMANDS=1."""
+    """The caller's secret. Read-only commands run no command of the state folder unless
+    PVECTL_ALLOW_COMMANDS=1.
+    """
     who = cluster.connection().actor
     if cluster.secret is None:
         unused = os.environ.get(SECRET_VARIABLE)
-        alone = f"{SECRET_VARIABLE} counts for one cluster alone; " if unused else ""
+        alone = f"{SECRET_VARIABLE} applies to one cluster only; " if unused else ""
         raise UsageError(
-            f"the secret of {who} is not given",
+            f"the secret of {who} is not set",
             hint=f"{alone or f'set {SECRET_VARIABLE}, or '}"
             'write token_secret = { file = "..." } in pvectl.toml',
         )
@@ -148,7 +158,7 @@ def _credential(cluster: ClusterSettings, *, read_only: bool) -> str:
     if cluster.secret.command is not None and not may_run:
         raise UsageError(
             f"the secret of {who} comes from a command, and commands do not run while planning",
-            hint=f"set {ALLOW_COMMANDS}=1 to run it, or hold the secret in PVECTL_TOKEN_SECRET",
+            hint=f"set {ALLOW_COMMANDS}=1 to run it, or put the secret into PVECTL_TOKEN_SECRET",
         )
     return resolve(cluster.secret, cluster.base or cluster.folder, allow_commands=may_run)
 
@@ -166,7 +176,7 @@ class Here(NamedTuple):
 
 
 def name_of(cluster: ClusterSettings, api: Api) -> str:
-    """What a cluster is called in plans and journals: its first endpoint, whichever answers."""
+    """The name of a cluster in plans and journals: its first endpoint, whichever one answers."""
     target = cluster.connection()
     return api.endpoint if target.sandbox_folder is not None else target.endpoints[0]
 
@@ -176,7 +186,8 @@ _asked: WeakKeyDictionary[Api, Here] = WeakKeyDictionary()
 
 
 def here(cluster: ClusterSettings, api: Api, *, keep: bool = False, moved: str = "") -> Here:
-    """Which cluster it is, by its CA; one that does not answer is known by its addresses.
+    """The cluster behind a connection, known by its CA; one that does not answer is known by its
+    addresses.
 
     `keep`, `moved`: as for `known.folder_of`. Raises CertificateNotTrusted where the CA is another
     one than before.
@@ -207,7 +218,9 @@ def _find(cluster: ClusterSettings, api: Api, *, keep: bool, moved: str) -> Here
 def read_cluster(
     api: Api, desired: Desired, besides: Mapping[str, frozenset[str]] = MappingProxyType({})
 ) -> Live:
-    """What the state files concern, as it is, and the objects `besides`; raises Blind."""
+    """The live state of everything that the state files concern, and of the objects `besides`;
+    raises Blind.
+    """
     wanted = kinds_to_read(desired)
     wanted |= {kind: wanted.get(kind, frozenset()) | ids for kind, ids in besides.items()}
     live = read_live(api, wanted, wanted)
@@ -218,8 +231,14 @@ def read_cluster(
     return live
 
 
+def with_health(api: Api, live: Live) -> Live:
+    """With what every endpoint says of the cluster, since the plan may be applied."""
+    health = with_endpoints(api, live.facts.health, live.facts.release)
+    return live._replace(facts=replace(live.facts, health=health))
+
+
 def kinds_to_read(desired: Desired) -> dict[str, frozenset[str]]:
-    """The kinds that a plan reads, each with the ids of which it must know more than lists tell."""
+    """The kinds that a plan reads, each with the ids that need more than lists tell."""
     concerned = {*desired.objects, *desired.removed, *(moved.old for moved in desired.moved)}
     gone = {*desired.removed, *(moved.old for moved in desired.moved)}
     policy = desired.policy

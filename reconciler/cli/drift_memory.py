@@ -1,4 +1,4 @@
-"""What the next drift report has to know, kept per cluster."""
+"""Store, per cluster, what the next drift report compares with."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FORMAT = 3
 
 
 def recall(path: Path, folder: Path) -> Memory:
-    """The memory of the report before, and what was applied since; empty where there is none."""
+    """What the previous report found and what was applied since; empty where there is none."""
     memory = _read(path)
     applied = store.applied(folder, memory.time)
     left = dict(memory.left)
@@ -39,7 +39,7 @@ def recall(path: Path, folder: Path) -> Memory:
 
 
 def as_committed(old: Desired, live: State, memory: Memory) -> Memory:
-    """The state files of a commit as what was applied last.
+    """The state files of a commit, taken as what was applied last.
 
     An object counts as left so where those files would not change it.
     """
@@ -54,7 +54,7 @@ def as_committed(old: Desired, live: State, memory: Memory) -> Memory:
 
 
 def keep(path: Path, memory: Memory) -> None:
-    """Write it for the owner alone; raises OSError."""
+    """Write it, readable by its owner only; raises OSError."""
     content = {
         "kind": "drift-memory",
         "format": FORMAT,
@@ -77,7 +77,7 @@ def _named(digests: Mapping[Address, str]) -> dict[str, str]:
 
 
 def _read(path: Path) -> Memory:
-    """Nothing is known from a file that is not there or of another version."""
+    """The stored memory; empty where there is no file, or one of another version."""
     try:
         data: Mapping[str, Any] = json.loads(path.read_bytes())
         if data["format"] != FORMAT or data["kind"] != "drift-memory":

@@ -1,4 +1,6 @@
-"""What the state files declared earlier: in a commit, or when this machine last applied them."""
+"""Load what the state files declared earlier: in a commit, or when this machine last applied
+them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ Since = Annotated[
     typer.Option(
         "--since",
         metavar="REF",
-        help="Compare with the files of this commit; default: where this branch began.",
+        help="Compare with the files of this commit; by default where this branch began.",
     ),
 ]
 
@@ -40,9 +42,9 @@ _BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
 
 
 class Earlier(NamedTuple):
-    """What was declared, and by which commit; "" where this machine remembers it.
+    """What was declared, and in which commit; "" where this machine remembers it.
 
-    `fresh`: what is declared since then, or otherwise.
+    `fresh`: what has been declared or changed since.
     """
 
     addresses: frozenset[Address] = frozenset()
@@ -68,21 +70,23 @@ class _Commit(NamedTuple):
 
 
 def default_ref(repository: Path, environment: Mapping[str, str]) -> str:
-    """The commit at which this branch left the one that it is for, as CI names that one, else
-    origin's default; "" where git knows none."""
+    """The commit at which this branch left its base, as named by CI, else origin's default branch;
+    "" where git knows none.
+    """
     named = (environment.get(name, "") for name in _TARGET_BRANCH)
     target = next((branch for branch in named if _BRANCH.fullmatch(branch)), "HEAD")
     return merge_base(repository, f"refs/remotes/origin/{target}")
 
 
 def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -> Earlier:
-    """What was declared at `since`, which must be right; else where this branch began, else when
-    this machine last applied or compared the files, as `home` remembers of the cluster."""
+    """What was declared at `since`, which must exist; by default where this branch began, otherwise
+    when this machine last applied or compared the files, as `home` remembers for the cluster.
+    """
     now = loaded.desired.objects
     commit = _look_back(loaded, since)
     if since and commit is None:
         raise UsageError(
-            f"git knows no state files at '{since}'",
+            f"git has no state files at '{since}'",
             hint="--since takes a commit, branch or tag, such as HEAD~1 or origin/main",
         )
     found = NOTHING
@@ -109,7 +113,7 @@ def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -
 def _look_back(loaded: Loaded, since: str | None) -> _Commit | None:
     """The files at `since`, else where this branch began; None where git cannot tell.
 
-    Where the cluster's files are is what the settings said then: a proposal may move them, too.
+    The settings of that time say where the cluster's files were: a proposal may move them as well.
     """
     folder, cluster = loaded.settings.folder, loaded.cluster
     found = _at(folder, since)
@@ -153,7 +157,7 @@ def _before(cluster: ClusterSettings, settings: Settings) -> ClusterSettings | N
 
 @contextmanager
 def _written(content: Mapping[str, bytes]) -> Iterator[Path]:
-    """A folder with these files, for a while."""
+    """A temporary folder with these files."""
     with tempfile.TemporaryDirectory() as name:
         for file, text in content.items():
             (Path(name) / file).write_bytes(text)
@@ -161,7 +165,7 @@ def _written(content: Mapping[str, bytes]) -> Iterator[Path]:
 
 
 def _declared(loaded: Loaded, commit: _Commit) -> Desired:
-    """What the state files of a commit declared, with their mistakes."""
+    """What the state files of a commit declared, and their mistakes."""
     before = _before(loaded.cluster, commit.settings) if commit.settings else None
     variables = {**loaded.cluster.variables, **(before.variables if before else {})}
     with _written(commit.files) as place:
@@ -173,7 +177,7 @@ def _declared(loaded: Loaded, commit: _Commit) -> Desired:
 def _weaker(
     loaded: Loaded, old: Desired, settings: Settings | None, name: str
 ) -> tuple[Finding, ...]:
-    """How settings, waivers and expectations ask for less than those of the commit `name`."""
+    """Where settings, waivers and expectations are less strict than those of the commit `name`."""
     found = new_waivers(old.waivers, loaded.desired.waivers, name)
     found += fewer_demands(old, loaded.desired, name)
     if settings is None:

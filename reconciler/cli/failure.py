@@ -1,4 +1,4 @@
-"""What the files of `--format` hold after a command that failed."""
+"""Write the error of a failed command to its `--format` files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from reconciler.render.view import View
 
 
 def write_failure(common: CommonOptions, command: str, error: Exception) -> None:
-    """The error in each file that holds no result of this run, and for the reader of a monitoring
-    plugin that said nothing; it decides nothing."""
+    """Write the error to each file that holds no result of this run, and to the standard output of
+    a monitoring plugin that has none; never changes the exit status.
+    """
     if not isinstance(error, PvectlError | OSError):
         error = Bug.of(error)
     known = error if isinstance(error, PvectlError) else UsageError(str(error))
@@ -35,4 +36,4 @@ def write_failure(common: CommonOptions, command: str, error: Exception) -> None
                 view = View(now=int(time.time()))
                 show(replace(common, outputs=(output,)), "failure", failure, view)
             except UsageError as why:
-                info(common, f"warning: the error is not written: {why.summary}")
+                info(common, f"warning: cannot write the error: {why.summary}")

@@ -1,4 +1,4 @@
-"""The secrets of one state folder: where they come from and where new ones go."""
+"""Read and deliver the secrets that a state folder refers to."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ SHORTEST, LONGEST = 8, 64
 def changed_secrets(
     state: State, folder: Path, reach: Reach, kept: Path
 ) -> Mapping[Address, tuple[str, ...]]:
-    """The secrets of declared objects that are not what was sent last, by object.
+    """The secrets of declared objects that differ from what was last sent, by object.
 
-    `folder` is where their files count from, `kept` where hashes are kept. No command runs, and
-    nothing is read but what this machine has sent for the same object before. A reference that
-    cannot be resolved here counts as unchanged.
+    `folder` is the base of relative files, `kept` holds the hashes. Runs no command, and reads only
+    references that this machine has sent for the same object before. A reference that cannot be
+    resolved here counts as unchanged.
     """
     found = fingerprints.secret_references(state)
 
@@ -52,7 +52,7 @@ def changed_secrets(
 
 
 def bad_passwords(state: State, folder: Path, reach: Reach) -> Mapping[Address, str]:
-    """Declared users -> why Proxmox VE would refuse their password; never the password.
+    """Declared users whose password Proxmox VE would refuse, and why; never the password.
 
     Only files inside the state folder are read, and none where it may be somebody's proposal (in
     CI): planning reads no secret that another place holds.
@@ -73,9 +73,9 @@ def bad_passwords(state: State, folder: Path, reach: Reach) -> Mapping[Address, 
 
 
 def missing_secrets(state: State, folder: Path, reach: Reach) -> Mapping[SecretRef, str]:
-    """Where declared secrets should come from and nothing is; nothing is read for it.
+    """Declared secrets whose source does not exist, without reading any.
 
-    Empty where a plan may be somebody's proposal (in CI): there no secret is expected.
+    Empty where a plan may be an unreviewed proposal (in CI): no secret is expected there.
     """
     found: dict[SecretRef, str] = {}
     if reach.strict:
@@ -93,9 +93,9 @@ def missing_secrets(state: State, folder: Path, reach: Reach) -> Mapping[SecretR
 
 @dataclass(frozen=True, slots=True)
 class FolderSecrets:
-    """Relative files count from `folder`. Each reference is resolved once per run.
+    """Resolves references relative to `folder`, each once per run.
 
-    `reach`: what may be named. `own`: where the secret comes from with which pvectl itself acts.
+    `reach`: what may be named. `own`: the source of the secret that pvectl itself uses.
     """
 
     folder: Path
@@ -112,8 +112,9 @@ class FolderSecrets:
                 self.resolve(value)
 
     def check_all(self, steps: Sequence[Step]) -> None:
-        """The same of all steps; raises SecretsUnusable with every secret that is not there, or
-        SinkFailed for a sink."""
+        """The same for all steps; raises SecretsUnusable with every missing secret, or SinkFailed
+        for a sink.
+        """
         failing: list[Finding] = []
         for step in steps:
             for reference in dict.fromkeys(
@@ -134,12 +135,15 @@ class FolderSecrets:
     def resolve(self, reference: SecretRef) -> str:
         if reference not in self._known:
             self._allowed(reference)
-            self._known[reference] = resolve(reference, self.folder, allow_commands=True)
+            self._known[reference] = resolve(
+                reference, self.folder, allow_commands=True, own=self.own
+            )
         return self._known[reference]
 
     def places(self, references: fingerprints.References) -> fingerprints.Places:
-        """Where secrets are read: a file inside the state folder by its place there, so that
-        another checkout is the same; one outside by its real path."""
+        """The sources of secrets: a file inside the state folder by its relative path, so that
+        another checkout gives the same; one outside by its real path.
+        """
         return {
             address: {name: self._place(reference) for name, reference in own.items()}
             for address, own in references.items()
@@ -152,11 +156,11 @@ class FolderSecrets:
         return f"file {real.relative_to(root) if real.is_relative_to(root) else real}"
 
     def _allowed(self, named: SecretRef | SecretSink) -> None:
-        """Also of what a saved plan or a journal names; raises SinkFailed."""
+        """Check what a state file, saved plan or journal names; raises SinkFailed."""
         line = self.reach.missing(named, self.folder)
         if line:
             raise SinkFailed(
-                f"{named} is outside what state files may reach", hint=how_to_allow(line)
+                f"{named} is outside what the state files may use", hint=how_to_allow(line)
             )
 
     def probe(self, sink: SecretSink) -> None:
@@ -164,14 +168,14 @@ class FolderSecrets:
         own = self.own.file if self.own is not None else None
         if own and sink.file and _path(self.folder, own) == _path(self.folder, sink.file):
             raise SinkFailed(
-                f"{sink.file} holds the secret with which pvectl itself acts",
+                f"{sink.file} holds the token secret of pvectl itself",
                 hint="name another file in secret_to",
             )
         probe(sink, self.folder)
 
     def deliver(self, sink: SecretSink, token: str, value: str) -> None:
         self._allowed(sink)
-        deliver(sink, self.folder, token, value)
+        deliver(sink, self.folder, token, value, self.own)
 
     def withdraw(self, sink: SecretSink, token: str) -> None:
         withdraw(sink, self.folder, token)

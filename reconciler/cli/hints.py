@@ -1,4 +1,4 @@
-"""The commands that messages name are spelled so that they work when they are typed."""
+"""Add --state/--on to quoted commands, so that they work when pasted."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ ABOUT_NO_CLUSTER = frozenset({"explain", "fmt", "init", "kinds", "sandbox", "sch
 
 @cache
 def command_modules() -> Mapping[str, str]:
-    """Command as it is typed -> its module in `cli/commands/`."""
+    """Each command, as typed, and its module in `cli/commands/`."""
     names = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
     return {name.rstrip("_").replace("_", "-"): name for name in names}
 
 
 @cache
 def _named() -> re.Pattern[str]:
-    """A command in a message, still without its cluster."""
+    """Matches a command in a message that does not name its cluster yet."""
     verbs = "|".join(sorted(command_modules().keys() - ABOUT_NO_CLUSTER, key=len, reverse=True))
     return re.compile(rf"\bpvectl (?P<verb>{verbs})\b(?![-\w])(?! --(?:state|settings|on) )")
 
 
 def same_cluster(state: Path, on: str | None, settings: Path | None = None) -> tuple[str, ...]:
-    """The options with which another command means the same files and the same cluster; none for
-    what it would mean anyway."""
+    """The options with which another command uses the same files and the same cluster; none for
+    defaults.
+    """
     files = () if state == Path(_meant("--state") or "state") else ("--state", str(state))
     trusted = "" if settings is None else str(settings)
     more = {"--settings": trusted, "--on": on or ""}
@@ -41,7 +42,7 @@ def same_cluster(state: Path, on: str | None, settings: Path | None = None) -> t
 
 
 def options_given(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The same, from the arguments of a command line."""
+    """The same, read from a command line."""
     found: dict[str, str] = {}
     for position, word in enumerate(arguments):
         name, equals, value = word.partition("=")
@@ -56,12 +57,12 @@ _VARIABLES = {"--state": "PVECTL_STATE", "--on": "PVECTL_ON", "--settings": "PVE
 
 
 def _meant(option: str) -> str:
-    """What the environment gives for an option, for this command and the next one."""
+    """The value of an option from the environment, which this command and the next one share."""
     return os.environ.get(_VARIABLES[option], "")
 
 
 def with_options(text: str, options: Sequence[str]) -> str:
-    """A message whose commands carry these options."""
+    """The message with these options added to its commands."""
     if not options:
         return text
     more = shlex.join(options)

@@ -1,4 +1,4 @@
-"""The archives that a changed retention may reach, read only where a plan changes one."""
+"""Read the archives that a changed retention may remove."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from reconciler.planning.retention import storages_concerned
 
 
 def with_archives(api: Api, live: Live, planned: State) -> Live:
-    """`live` with the archives of the storages on which `planned` changes what is kept.
+    """`live` with the archives of the storages on which `planned` changes the retention.
 
-    No request where it changes nothing.
+    Sends no request where it changes none.
     """
     wanted = storages_concerned(live.state, planned, live.facts)
     if not wanted:

@@ -25,7 +25,7 @@ _FAILURES: Mapping[str, Event] = {
     **dict.fromkeys(
         ("apply", "resume", "rollback", "rotate", "grant", "revoke"), Event.FAILED_APPLY
     ),
-    "backup run": Event.FAILED_BACKUP,
+    **dict.fromkeys(("backup run", "drill"), Event.FAILED_BACKUP),
 }
 """What it is called when a command does not do what was asked."""
 

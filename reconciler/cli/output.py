@@ -1,4 +1,6 @@
-"""The only place that prints: results to standard output, talk and progress to standard error."""
+"""The only place that prints: results to standard output, messages and progress to standard
+error.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,12 @@ from reconciler.text.suggest import did_you_mean
 
 
 def check_formats(common: CommonOptions, *documents: str) -> None:
-    """Refuse, before any work, formats that none of the documents has and files that cannot be
-    written; raises UsageError."""
+    """Refuse unknown formats and unwritable files before any work; raises UsageError."""
     known = {name for document in documents for name in FORMATS[document]}
     for output in common.outputs:
         if output.name not in known:
             raise UsageError(
-                f"format '{output.name}' is not known here",
+                f"format '{output.name}' is not supported by this command",
                 hint=did_you_mean(output.name, known) or f"one of {', '.join(sorted(known))}",
             )
     for output in common.outputs:
@@ -37,7 +38,7 @@ def check_formats(common: CommonOptions, *documents: str) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Refuse a file that cannot be written, before any work; raises UsageError."""
+    """Refuse an unwritable file before any work; raises UsageError."""
     try:
         try_write(path)
     except OSError as error:
@@ -45,7 +46,7 @@ def check_file(path: Path) -> None:
 
 
 def show(common: CommonOptions, document: str, content: object, view: View | None = None) -> None:
-    """Write the result in each format that was asked for and that this document has."""
+    """Write the result in each requested format that this document has."""
     prefix = "" if common.state.is_absolute() else common.state.as_posix()
     view = replace(view or View(), color=common.color, width=width(), prefix=prefix)
     view = replace(view, target=common.on or view.target)
@@ -74,12 +75,12 @@ def show(common: CommonOptions, document: str, content: object, view: View | Non
 def show_if_possible(
     common: CommonOptions, document: str, content: object, view: View | None = None
 ) -> None:
-    """As `show`; what cannot be written is said, and decides nothing."""
+    """As `show`, but a failure to write is only a warning."""
     for output in common.outputs:
         try:
             show(replace(common, outputs=(output,)), document, content, view)
         except UsageError as error:
-            info(common, f"warning: the {document} is not written: {error.summary}")
+            info(common, f"warning: the {document} could not be written: {error.summary}")
 
 
 def _earlier(path: Path) -> str:
@@ -91,12 +92,12 @@ def _earlier(path: Path) -> str:
 
 
 def width() -> int:
-    """Of the terminal; 100 columns where there is none."""
+    """The width of the terminal; 100 columns where there is none."""
     return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
 
 
 def write_file(path: Path, text: str) -> None:
-    """All of a file or nothing; raises UsageError with the reason."""
+    """Write a file atomically; raises UsageError with the reason."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, text.encode(errors="backslashreplace"))
@@ -112,10 +113,10 @@ def _print(text: str) -> None:
 
 
 def unwritable(what: str, error: OSError) -> UsageError:
-    """What to say of an output that cannot be written."""
+    """The error for an output that cannot be written."""
     return UsageError(
         f"{what} cannot be written: {error.strerror or error}",
-        hint="make room there, or name another file with --format NAME=FILE or --out FILE",
+        hint="free some space, or choose another file with --format NAME=FILE or --out FILE",
     )
 
 
@@ -125,7 +126,7 @@ def result(text: str) -> None:
 
 
 def info(common: CommonOptions, text: str, **fields: object) -> None:
-    """One line of talk on standard error; nothing with --quiet."""
+    """One line on standard error; nothing with --quiet."""
     if common.quiet:
         return
     line = with_options(text, common.again)
@@ -137,9 +138,9 @@ def info(common: CommonOptions, text: str, **fields: object) -> None:
 def print_error(
     error: PvectlError, *, as_json: bool, color: bool, again: Sequence[str] = ()
 ) -> None:
-    """An error with its code, hint and findings on standard error.
+    """Print an error with its code, hint and findings on standard error.
 
-    `again`: options that the commands in it need, to mean the same cluster.
+    `again`: options that the commands in it need to use the same cluster.
     """
     from reconciler.render.documents.findings import error_text
 

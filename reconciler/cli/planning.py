@@ -1,4 +1,4 @@
-"""From loaded files and a look at the cluster to a plan that is shown, and on to its run."""
+"""Make a plan from loaded files and a read of the cluster, show it, and apply it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from reconciler.cli.context import (
     load_cluster,
     now,
     read_cluster,
+    with_health,
 )
 from reconciler.cli.earlier_files import NOTHING, Earlier, earlier_files
 from reconciler.cli.folder_secrets import (
@@ -65,21 +66,24 @@ from reconciler.text.humanize import count, in_prose
 
 Targets = Annotated[
     list[str] | None,
-    typer.Option("--target", metavar="GLOB", help="Only these addresses and what they need."),
+    typer.Option(
+        "--target", metavar="GLOB", help="Plan only these addresses and what they depend on."
+    ),
 ]
 
 
 Allow = Annotated[
     list[str] | None,
     typer.Option(
-        "--allow", metavar="CODE=WHAT", help="Let one refusal pass; the refusal names the flag."
+        "--allow", metavar="CODE=WHAT", help="Allow one refusal; the refusal shows the flag."
     ),
 ]
 
 
 def load_to_plan(cluster: ClusterSettings, settings: Settings, *, offline: bool = False) -> Loaded:
-    """The files of a cluster. Raises FilesInvalid with every mistake, and with the names that
-    nothing has as far as the cluster can be asked now."""
+    """The files of a cluster. Raises FilesInvalid with every mistake, including unknown names as
+    far as the cluster can be asked at this point.
+    """
     loaded = load_cluster(cluster, settings, strict=False)
     desired = loaded.desired
     try:
@@ -95,15 +99,15 @@ def load_to_plan(cluster: ClusterSettings, settings: Settings, *, offline: bool 
 
 
 def read_to_plan(loaded: Loaded, api: Api, since: str | None = None) -> tuple[Live, Earlier]:
-    """The cluster, and what the files declared earlier; of that only as much as the caller sees."""
+    """The live cluster, and what the files declared earlier as far as the caller can see it."""
     earlier = earlier_files(loaded, since, here(loaded.cluster, api).folder)
     left: dict[str, frozenset[str]] = {}
     for kind, name in earlier.addresses - loaded.desired.objects.keys():
         left[kind] = left.get(kind, frozenset()) | {name}
     if left:
         with suppress(Blind):
-            return read_cluster(api, loaded.desired, left), earlier
-    return read_cluster(api, loaded.desired), earlier
+            return with_health(api, read_cluster(api, loaded.desired, left)), earlier
+    return with_health(api, read_cluster(api, loaded.desired)), earlier
 
 
 def make_plan(
@@ -145,14 +149,14 @@ def make_plan(
 
 
 def files_of(loaded: Loaded) -> dict[str, str]:
-    """The hashes of the files that a plan of this cluster comes from."""
+    """The hashes of the files that a plan of this cluster is made from."""
     return fingerprints(loaded.cluster.folder, loaded.settings.folder / SETTINGS_FILE)
 
 
 def left_unfinished(folder: Path) -> bool:
-    """Whether `apply` would refuse to begin since an earlier run of this machine is not at its end.
+    """Whether `apply` would refuse to start because a previous run of this machine is unfinished.
 
-    A run that goes on at this moment is none of these.
+    A run in progress does not count.
     """
     try:
         store.refuse_to_begin(folder)
@@ -172,8 +176,9 @@ def show_plan(
     known: bool = False,
     deciding: bool = True,
 ) -> None:
-    """The plan in every format that was asked for; `deciding`: raises UsageError where it cannot be
-    written, as nobody would have seen it."""
+    """Show the plan in every requested format; with `deciding`, raises UsageError where it cannot
+    be written, as it could not have been reviewed.
+    """
     view = View(
         now=now(),
         impact_json=planned.impact.to_json(),
@@ -187,7 +192,9 @@ def show_plan(
 
 
 def plan_status(planned: PlanResult, *, detailed: bool) -> ExitStatus:
-    """Refused before changes before nothing; what `--target` leaves out differs all the same."""
+    """The exit status: refused before changes before none; changes outside `--target` count as
+    changes.
+    """
     refusals = planned.plan.refusals
     if refusals and not all(one.code == PASSWORD_REFUSED for one in refusals):
         return ExitStatus.REFUSED
@@ -211,7 +218,7 @@ def carry_out(
     yes: bool,
     signer: str = "",
 ) -> ExitStatus:
-    """Apply a plan that was shown, unless it is refused, not the approved one, or not wanted."""
+    """Apply a plan that was shown, unless it is refused, not the approved one, or not confirmed."""
     if plan.refusals and all(one.code == PASSWORD_REFUSED for one in plan.refusals):
         raise SecretsUnusable("Proxmox VE would refuse a password", hint="nothing was sent")
     if plan.refusals:
@@ -233,7 +240,7 @@ def carry_out(
 
 
 def _question(plan: Plan) -> str:
-    """How many changes, to which cluster, and what of it cannot be undone."""
+    """The prompt: how many changes, to which cluster, and what cannot be undone."""
     final = [
         str(change.address)
         for step in plan.steps

@@ -1,4 +1,4 @@
-"""Questions that a person answers."""
+"""Ask for confirmation."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from reconciler.errors import ExitStatus, UsageError
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask, unless `yes`. Any other answer than yes ends the command, which is no error; raises
-    UsageError where nobody can answer."""
+    """Ask unless `yes`. An answer other than yes ends the command, which is not an error; raises
+    UsageError where there is no terminal.
+    """
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError(
             "cannot prompt: stdin is not a terminal",
-            hint="pass --yes to go on without confirmation",
+            hint="pass --yes to continue without confirmation",
         )
     write_err(f"\n{question} Type 'yes' to confirm: ")
     if sys.stdin.readline().strip() != "yes":

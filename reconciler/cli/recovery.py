@@ -1,4 +1,4 @@
-"""What `resume` and `rollback` share: a recorded run is continued or rolled back."""
+"""Shared by `resume` and `rollback`: continue or roll back a recorded run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from reconciler.cli import runner as runs
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, here, load_cluster
+from reconciler.cli.drill_recovery import continue_drills
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import check_formats, info
 from reconciler.cli.prompt import confirm
@@ -24,6 +25,7 @@ from reconciler.errors import (
     FilesInvalid,
     UsageError,
 )
+from reconciler.execution.drills.store import is_drill
 from reconciler.execution.journal import store
 from reconciler.execution.journal.journal import read_journal
 from reconciler.execution.journal.replay import point_of_no_return
@@ -43,7 +45,7 @@ from reconciler.model.secret import SecretSink
 
 JournalFile = Annotated[
     Path | None,
-    typer.Argument(help="The journal; by default the unfinished one.", show_default=False),
+    typer.Argument(help="A journal; by default the unfinished one.", show_default=False),
 ]
 
 
@@ -55,6 +57,10 @@ def continue_run(common: CommonOptions, path: Path | None, way: Way) -> ExitStat
             place = here(cluster, api)
             refuse_running(place.folder)
             chosen = path or store.unfinished(place.folder)
+            if chosen is None or (chosen.is_file() and is_drill(chosen)):
+                ended = continue_drills(common, api, place, cluster.folder, path, way)
+                if ended is not None:
+                    return ended
             if chosen is None:
                 for dead in clear(api, place.folder):
                     info(common, f"removed lock {dead.fence} of a dead run")
@@ -81,11 +87,11 @@ def continue_run(common: CommonOptions, path: Path | None, way: Way) -> ExitStat
 
 
 def _is_others(common: CommonOptions, api: Api, state: RunState) -> bool:
-    """Whether others may have built upon an unfinished run, which is then reported."""
+    """Whether later runs may depend on an unfinished run, which is then reported instead."""
     if not state.is_unbroken(known_as(lock_records(api))):
         info(common, "another run may have written to this cluster since this one stopped")
     elif state.has_announced and lease_ended(state.last_time, runs.SystemClock().now()):
-        info(common, "this run stopped a while ago; others may rely on its changes")
+        info(common, "this run stopped a while ago; other changes may rely on it")
     else:
         return False
     return True
@@ -94,7 +100,7 @@ def _is_others(common: CommonOptions, api: Api, state: RunState) -> bool:
 def _declared_sinks(
     common: CommonOptions, cluster: ClusterSettings, settings: Settings
 ) -> Mapping[Address, SecretSink]:
-    """Where the state files send the secrets of tokens; none where they cannot be read."""
+    """Where the state files deliver the secrets of tokens; empty where the files cannot be read."""
     try:
         desired = load_cluster(cluster, settings).desired
     except (FilesInvalid, UsageError) as error:
@@ -115,8 +121,9 @@ def confirm_undo(common: CommonOptions, listed: Sequence[str], *, yes: bool) -> 
 
 
 def steps_to_undo(plan: Plan, state: RunState) -> list[str]:
-    """What rolls a recorded run back, in this order, according to its journal; raises
-    ApplyNotRestored where that is impossible."""
+    """The steps that roll a recorded run back, in order, according to its journal; raises
+    ApplyNotRestored where that is impossible.
+    """
     pivot = point_of_no_return(state, plan.steps)
     if pivot:
         raise ApplyNotRestored(

@@ -1,4 +1,4 @@
-"""`--release`: the release of Proxmox VE that is meant where no cluster is asked."""
+"""`--release`: the release of Proxmox VE to check against when no cluster is asked."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from reconciler.invalid_value import message_and_hint
 from reconciler.pve.release import Release, release_named
 
 ReleaseOption = Annotated[
-    str, typer.Option("--release", metavar="X.Y", help="For this Proxmox VE, as in 9.0.")
+    str,
+    typer.Option(
+        "--release", metavar="X.Y", help="Check against this Proxmox VE release, for example 9.0."
+    ),
 ]
 
 
 def asked_release(text: str) -> Release | None:
-    """None where none is given; raises UsageError for one that is not known."""
+    """The release named; None where none is. Raises UsageError for an unknown one."""
     try:
         return release_named(text) if text else None
     except ValueError as error:

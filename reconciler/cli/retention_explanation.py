@@ -1,4 +1,6 @@
-"""What a declared backup job will hold, for `pvectl explain retention JOB`; without network."""
+"""Forecast the archives of a declared backup job: `pvectl explain retention JOB`; no network
+access.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ RETENTION = "retention"
 
 
 def explain_retention(common: CommonOptions, job: str) -> ExitStatus:
-    """The rules of the job, or of its storage as far as that is declared."""
+    """Show the rules of the job, or of its storage where that is declared, week by week."""
     if not job:
         raise UsageError("retention of which backup job?", hint="pvectl explain retention JOB")
     check_formats(common, RETENTION)

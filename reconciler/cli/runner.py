@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import getpass
 import os
-import signal
 import socket
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +16,7 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Here
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import info, show_if_possible
+from reconciler.cli.signals import signals
 from reconciler.cli.slow_requests import report_slow_requests
 from reconciler.errors import (
     ApplyNotRestored,
@@ -77,7 +75,7 @@ def execute(
     secrets: FolderSecrets,
     signer: str = "",
 ) -> ExitStatus:
-    """Run a new plan, which `signer` signed; `folder` is the cluster's own."""
+    """Run a new plan, signed by `signer`; `folder` is that of the cluster."""
     secrets.check_all(plan.steps)
     mine, clock = whoami(api), SystemClock()
 
@@ -89,8 +87,9 @@ def execute(
 
 
 class Way(NamedTuple):
-    """What to do with an unfinished run: continue in its direction, or roll it `back`; `abandon`
-    closes it. `chosen`: a person knows that another run may have come between."""
+    """What to do with an unfinished run: continue it, or roll it `back`; `abandon` closes it.
+    `chosen`: the user knows that another run may have written in between.
+    """
 
     back: bool = False
     chosen: bool = False
@@ -116,7 +115,7 @@ def execute_journal(
     kept = real_path(path).parent == real_path(place.folder) and not plan.identity
     if not kept and not plan.is_for(place.name, place.identity):
         raise StalePlan(
-            f"the journal is of {plan.cluster}, not of {place.name}",
+            f"the journal belongs to {plan.cluster}, not to {place.name}",
             hint="choose the cluster with --on",
         )
     mine, clock = whoami(api), SystemClock()
@@ -145,7 +144,7 @@ def _current_sinks(
     secrets: FolderSecrets,
     declared: Callable[[], Mapping[Address, SecretSink]],
 ) -> Sinks:
-    """Where undelivered secrets should go, if that is elsewhere than the journal says.
+    """Where undelivered secrets go now, if the files name another place than the journal.
 
     Each sink is tried before anything is sent; raises ApplyNotRestored for one that would fail.
     """
@@ -190,7 +189,7 @@ def _run(
         info(common, text)
 
     with (
-        signals(stop, runs),
+        signals(stop, lambda: _answer(runs), lambda: any(run.state.is_finished for run in runs)),
         report_slow_requests(api, tell) as watched,
         one_writer(watched, clock, whoami(api), folder, begin, tell) as (lock, journal),
     ):
@@ -210,7 +209,7 @@ def _run(
 
 
 def _show_report(common: CommonOptions, report: RunReport) -> None:
-    """Show what became of the run. A failure here no longer decides how it ended."""
+    """Show the outcome of the run. A failure to do so does not change its exit status."""
     try:
         view = View(remarks={a: (t,) for a, t in report.losses.items()})
         show_if_possible(common, "report", report, view)
@@ -222,7 +221,7 @@ def _show_report(common: CommonOptions, report: RunReport) -> None:
 def _remember(
     common: CommonOptions, folder: Path, plan: Plan, report: RunReport, secrets: FolderSecrets
 ) -> None:
-    """Keep hashes of the secrets that were sent; without them a later change goes unnoticed."""
+    """Store hashes of the secrets that were sent; without them a later change goes unnoticed."""
     done = {address for address, became in report.objects if became is Outcome.DONE}
     gone = [change.address for change in plan.changes if change.after is None]
     try:
@@ -233,11 +232,11 @@ def _remember(
         fingerprints.remember(folder, values, secrets.places(sent), gone)
     except Exception as error:
         why = error if isinstance(error, OSError | PvectlError) else Bug.of(error)
-        info(common, f"later changes of these secrets will go unnoticed: {why}")
+        info(common, f"later changes to these secrets will not be detected: {why}")
 
 
 def status_of(report: RunReport, stopped: list[int], *, asked: bool) -> ExitStatus:
-    """What a run ends with; `stopped` holds the signals that came in between."""
+    """The exit status of a run; `stopped` holds the signals that arrived meanwhile."""
     if report.outcome in (COMPLETED, ABANDONED):
         return ExitStatus.OK
     if report.outcome == DONE and report.complete:
@@ -250,13 +249,13 @@ def status_of(report: RunReport, stopped: list[int], *, asked: bool) -> ExitStat
 
 
 def whoami(api: Api) -> Writer:
-    """Who holds the lock, for others to see."""
+    """The lock owner that others see."""
     owner = f"{_account()}@{socket.gethostname()} as {api.actor}"
     return Writer(owner, os.environ.get("PVECTL_RUN_URL", ""))
 
 
 def _account() -> str:
-    """The name of the account that runs this; in a container there may be only a number."""
+    """The name of the account that runs this; only a number in some containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -276,43 +275,8 @@ def teller(common: CommonOptions) -> Callable[[Progress], None]:
     return tell
 
 
-@contextmanager
-def signals(stop: list[int], runs: Sequence[RunContext]) -> Iterator[None]:
-    """The first INT, TERM or HUP asks the run to stop; during a rollback it changes nothing. The
-    second one stops at once: the journal says what is left, and a person decides.
-
-    A further HUP does not count: when a terminal closes, kernel, shell and service manager may each
-    send one. With nohup it stays ignored.
-
-    `stop` gets the numbers of the signals; `runs` holds the run once it has begun.
-    """
-
-    def heard(number: int, frame: object) -> None:
-        del frame
-        if number == signal.SIGHUP and stop:
-            return
-        stop.append(number)
-        if len(stop) == 1:
-            _shout(f"{_answer(runs)}; signal again to stop at once")
-            return
-        if any(run.state.is_finished for run in runs):
-            os._exit(128 + number)
-        _shout("stopped at once: `pvectl status` shows what is done, `pvectl resume` finishes it")
-        os._exit(ExitStatus.NOT_RESTORED)
-
-    heeded = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        heeded.append(signal.SIGHUP)
-    before = {number: signal.signal(number, heard) for number in heeded}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _answer(runs: Sequence[RunContext]) -> str:
-    """What the first signal leads to."""
+    """What the first signal leads to, in words."""
     if not runs:
         return "stopping as soon as the lock is released"
     state, steps = runs[0].state, runs[0].steps
@@ -331,9 +295,3 @@ def _is_irreversible(being_sent: tuple[OutgoingRequest, float] | None) -> bool:
     """Whether the request that is being sent cannot be undone."""
     changes = being_sent[0].changes if being_sent else ()
     return any(kind_of(change.address).writes.undo(change) is Undo.NONE for change in changes)
-
-
-def _shout(text: str) -> None:
-    """From a signal handler, which may have interrupted any other output."""
-    with suppress(OSError, ValueError):
-        os.write(sys.stderr.fileno(), f"\n{text}\n".encode())

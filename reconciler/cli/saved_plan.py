@@ -1,18 +1,19 @@
-"""A saved plan before it is applied: does it fit, and is it still allowed?"""
+"""Check a saved plan before it is applied: it must fit the cluster and still be allowed."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import here, load_cluster, now, read_cluster
+from reconciler.cli.context import here, load_cluster, now, read_cluster, with_health
 from reconciler.cli.earlier_files import earlier_files
 from reconciler.cli.kept_archives import with_archives
 from reconciler.cli.output import info
 from reconciler.cli.planning import files_of
+from reconciler.desired.reach import is_proposed
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import NotSigned, Refused, StalePlan
+from reconciler.errors import NotSigned, Refused, StalePlan, UsageError
 from reconciler.execution.plan_file import AGAIN, SavedPlan, check_fits, check_fresh, stale
 from reconciler.live.reader import Live, read_live
 from reconciler.model.address import Address
@@ -37,10 +38,10 @@ def still_fitting(
     *,
     strict: bool,
 ) -> Plan:
-    """The plan, if it fits what is there and the files and the policy of this checkout allow it.
+    """The plan, if it fits the cluster, and the files and the policy of this checkout allow it.
 
-    Raises StalePlan where it does not fit, Refused with the same findings as `pvectl plan`,
-    FilesInvalid. A plan of other files is told of; with `strict` it does not fit.
+    Raises StalePlan where it does not fit, Refused with the same findings as `pvectl plan`, or
+    FilesInvalid. A plan made from other files causes a warning; with `strict` it does not fit.
     """
     plan = saved.plan
     place = here(cluster, api)
@@ -50,8 +51,8 @@ def still_fitting(
     if foreign:
         raise StalePlan(
             foreign,
-            hint="secrets come from and go to where the files of this checkout say; "
-            f"correct these, or {AGAIN}",
+            hint="this checkout reads or delivers these secrets elsewhere; "
+            f"correct its files, or {AGAIN}",
         )
     live = _look(api, plan, loaded.desired)
     check_fresh(plan, live.state)
@@ -66,7 +67,7 @@ def still_fitting(
     if again.refusals:
         codes = ", ".join(sorted({finding.code for finding in again.refusals}))
         raise Refused(
-            f"the saved plan is now rejected by policy: {codes}",
+            f"saved plan rejected by the current policy: {codes}",
             hint="nothing was sent",
             findings=again.refusals,
         )
@@ -74,18 +75,26 @@ def still_fitting(
 
 
 def signers(common: CommonOptions, settings: Settings) -> Path | None:
-    """The allowed signers that the trusted settings name; None where plans need no signature."""
+    """The allowed signers of the trusted settings; None where plans need no signature."""
     named = settings.trust.signers if settings.trust is not None else ""
     if not named or common.settings is None:
         return None
     return common.settings.absolute().parent / named
 
 
-def signed_by(saved: SavedPlan | None, allowed: Path | None) -> str:
-    """Who signed the plan; "" where nobody asks. Raises NotSigned, also for a plan that is made
-    and applied in one go: nobody can have signed it."""
+def signed_by(saved: SavedPlan | None, allowed: Path | None, state: Path) -> str:
+    """Who signed the plan; "" where no signature is required. Raises NotSigned, also for a plan
+    that is made and applied in one go, which cannot be signed, and UsageError where `allowed` lies
+    in the checkout of the folder `state`.
+    """
     if allowed is None:
         return ""
+    if is_proposed(allowed, state):
+        raise UsageError(
+            f"{allowed} is next to the state files, where whoever proposes a plan could add"
+            " their own key",
+            hint="keep it outside the checkout, for example in /etc/pvectl/allowed_signers",
+        )
     if saved is None:
         raise NotSigned(
             "only a signed plan may be applied here",
@@ -98,10 +107,11 @@ def signed_by(saved: SavedPlan | None, allowed: Path | None) -> str:
 
 
 def _look(api: Api, plan: Plan, desired: Desired) -> Live:
-    """What the plan and the files concern; what seems to have changed is read more closely, since
-    lists do not tell all of an object."""
+    """Read what the plan and the files concern; what seems changed is read in full, since lists
+    omit some fields.
+    """
     besides = {address.kind: frozenset[str]() for address, _ in plan.seen}
-    live = read_cluster(api, desired, besides)
+    live = with_health(api, read_cluster(api, desired, besides))
     changed = stale(plan, live.state)
     if not changed:
         return live
@@ -114,17 +124,22 @@ def _look(api: Api, plan: Plan, desired: Desired) -> Live:
 def _changed(plan: Plan, files: dict[str, str]) -> str:
     """How the files differ from those that the plan was made from; "" where they do not."""
     if not plan.files:
-        return "the plan does not say from which state files it was made"
+        return "the plan does not record the state files it was made from"
     other = [n for n in sorted({*plan.files, *files}) if plan.files.get(n) != files.get(n)]
     if not other:
         return ""
-    return f"the state files are not those that the plan was made from: {', '.join(other)}"
+    return f"the state files have changed since the plan was made: {', '.join(other)}"
 
 
 def _tell(common: CommonOptions, changed: str, others: tuple[Address, ...]) -> None:
-    """Raises StalePlan where the same files give something else."""
+    """Warn that the files have changed; raises StalePlan where unchanged files now give another
+    plan.
+    """
     named = listed([str(address) for address in others], NAMED)
     if others and not changed:
-        raise StalePlan(f"the state files give another plan for {named}", hint=AGAIN)
+        raise StalePlan(f"the state files now give a different plan for {named}", hint=AGAIN)
     if changed:
-        info(common, f"warning: {changed}" + (f"; they want otherwise: {named}" if others else ""))
+        info(
+            common,
+            f"warning: {changed}" + (f"; they now declare otherwise: {named}" if others else ""),
+        )

@@ -18,7 +18,7 @@ PATIENCE = 10.0
 
 
 class _Watched:
-    """An `Api` that keeps what it is asked at the moment, by thread, and since when."""
+    """An `Api` that records, per thread, the request in flight and since when."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -26,7 +26,7 @@ class _Watched:
 
     @property
     def asked(self) -> tuple[str, float] | None:
-        """What has been waited for longest."""
+        """The request that has been in flight for longest."""
         return min(tuple(self._asked.values()), key=lambda asked: asked[1], default=None)
 
     @property
@@ -58,7 +58,7 @@ class _Watched:
 
 @contextmanager
 def report_slow_requests(api: Api, tell: Callable[[str], None]) -> Iterator[Api]:
-    """The same connection; `tell` hears of each request that is not answered in time."""
+    """The same connection; `tell` is called for each request that is slow to answer."""
     watched, ended = _Watched(api), Event()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""A live cluster made again as a folder of the embedded Proxmox VE."""
+"""Copy a live cluster into a folder of the embedded Proxmox VE."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from reconciler.sandbox.http.direct import SandboxApi
 
 
 def copy_cluster(live: Live, folder: Path) -> tuple[int, list[str]]:
-    """Make every object of `live` in the new `folder`; guests are names only.
+    """Create every object of `live` in the new `folder`; of guests only their names.
 
-    Returns how many were made, and what is not in the folder: objects that Proxmox VE refuses to
-    create, and names that Proxmox VE never gives. A cluster may send anything, so names are checked
-    before they become paths or lines. What no Proxmox VE takes again, such as an entry of a user
-    who is gone, is written into user.cfg as it was left there.
+    Returns how many were created, and what was left out: objects that Proxmox VE refuses to create,
+    and names that Proxmox VE never gives. Answers of a cluster are not trusted, so names are
+    checked before they become paths or lines. Leftovers that Proxmox VE would not accept again,
+    such as an entry of a deleted user, are written to user.cfg directly.
 
-    What already stands in a fresh folder (root, built-in realms) is brought to the same values.
+    Objects that a fresh folder already has (root, built-in realms) are updated to the same values.
     """
     unusable = [f"node {node}" for node in live.facts.nodes if not _is("pve-node", node)]
     for node in live.facts.nodes:
@@ -59,7 +59,9 @@ def copy_cluster(live: Live, folder: Path) -> tuple[int, list[str]]:
 
 
 def _sort_lists(file: Path) -> None:
-    """Proxmox VE writes sets in any order; two snapshots of one cluster are to be the same."""
+    """Sort lists, which Proxmox VE writes in any order, so that two snapshots of one cluster are
+    equal.
+    """
     if not file.exists():
         return
     lines = file.read_text().splitlines(keepends=True)
@@ -71,8 +73,9 @@ def _sort_lists(file: Path) -> None:
 
 
 def _renamed_in(api: SandboxApi, folder: Path, live: Live, address: Address) -> bool:
-    """Make a job under another id and give it its own in the file, since PVE takes no new job of
-    the ids that it made itself in earlier releases."""
+    """Create a job under another id and restore its own id in the file, since PVE accepts no new
+    job with the ids that earlier releases generated.
+    """
     spec = live.state[address]
     if address.kind != "backup" or is_creatable(address.id):
         return False
@@ -102,7 +105,7 @@ def _is(format_: str, name: str) -> bool:
 
 
 def _write_guest(folder: Path, guest: Guest) -> list[str]:
-    """One guest's file; returns what of it is left out."""
+    """Write one guest's file; returns what was left out of it."""
     kind = {"qemu": "qemu-server", "lxc": "lxc"}[guest.kind]
     if not (_is("pve-node", guest.node) and _is("pve-vmid", str(guest.vmid))):
         return [f"guest {guest.vmid} on node {guest.node}"]

@@ -1,4 +1,4 @@
-"""Standard streams that may be absent, closed, full, or ASCII only: none of that stops a run."""
+"""Make standard streams safe: absent, closed, full or ASCII-only ones do not stop a run."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TextIO
 
 
 def prepare() -> None:
-    """Make sure of the three streams before anything else is opened.
+    """Prepare the three streams before anything else is opened.
 
-    One that is absent, as after `2>&-`, becomes the null device; else the next file that is opened,
-    such as a journal, would get its number. What an encoding cannot express is written escaped.
+    An absent one, as after `2>&-`, becomes the null device; otherwise the next file that is opened,
+    such as a journal, would get its number. Characters that the encoding lacks are escaped.
     """
     for number in range(3):
         try:
@@ -28,9 +28,9 @@ def prepare() -> None:
 
 
 def write_out(text: str) -> None:
-    """A result on standard output; raises OSError where it cannot be written.
+    """Write a result to standard output; raises OSError where that fails.
 
-    A reader that went away, as in `pvectl plan | head`, is none: nothing more is said.
+    A reader that has gone away, as in `pvectl plan | head`, is not an error: output stops.
     """
     try:
         _write(sys.stdout, text)
@@ -42,7 +42,7 @@ def write_out(text: str) -> None:
 
 
 def write_err(text: str) -> None:
-    """Talk on standard error; where it cannot be written, nothing more is said."""
+    """Write to standard error; if that fails, nothing more is written."""
     try:
         _write(sys.stderr, text)
     except OSError:
@@ -50,7 +50,7 @@ def write_err(text: str) -> None:
 
 
 def finish() -> None:
-    """Write what is left in the buffers; at exit Python would end with 120 for what cannot be."""
+    """Flush the streams; at exit Python would end with 120 where that fails."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -59,7 +59,7 @@ def finish() -> None:
 
 
 def silence(stream: TextIO) -> None:
-    """Whatever is in the stream's buffer, or comes later, goes to the null device."""
+    """Redirect the stream, and what is left in its buffer, to the null device."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), stream.fileno())
 

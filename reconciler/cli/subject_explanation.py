@@ -1,4 +1,6 @@
-"""`pvectl explain WHO`, `group:NAME`, `role.NAME` and `role.NAME role.OTHER`, without a path."""
+"""Explain a whole user, token, group or role, or compare two roles: `pvectl explain WHO` without a
+path.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ ROLE, GROUP = "role.", "group:"
 
 
 def is_subject(subject: str, path: str) -> bool:
-    """Whether that asks about somebody or something as a whole, not about a path."""
+    """Whether the question is about a whole subject rather than a path."""
     if subject.startswith(ROLE):
         return not path or path.startswith(ROLE)
     return not path and (subject.startswith(GROUP) or "@" in subject) and " " not in subject
@@ -33,7 +35,7 @@ def is_subject(subject: str, path: str) -> bool:
 def explain_subject(
     common: CommonOptions, subject: str, other: str, *, from_files: bool, planned: bool
 ) -> ExitStatus:
-    """Raises UsageError for a name that means nothing, with the likely one."""
+    """Show the subject; raises UsageError for an unknown name, with the likely one."""
     check_formats(common, "subject")
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
@@ -41,7 +43,7 @@ def explain_subject(
         told = _told(seen.table, subject, other, _needed(cluster, settings))
         again = shell("pvectl", "explain", subject, "/vms/100", "VM.Audit")
         if subject.startswith(ROLE):
-            again = "pvectl report shows who holds which role, and what for"
+            again = "pvectl report shows who holds which role and why"
         elif subject.startswith(GROUP):
             again = "pvectl explain MEMBER PATH PRIVILEGE shows what decides"
         show(common, "subject", ExplainedSubject(told, seen.asked, again), View(now=now()))
@@ -69,7 +71,7 @@ def _known(name: str, known: Iterable[str], kind: str) -> str:
 
 
 def _needed(cluster: ClusterSettings, settings: Settings) -> frozenset[str]:
-    """The privileges that expectations ask for; none where the files cannot be read."""
+    """The privileges that expectations need; none where the files cannot be read."""
     try:
         desired: Desired = load_cluster(cluster, settings).desired
     except (FilesInvalid, UsageError):

@@ -1,4 +1,4 @@
-"""What `grant` and `revoke` have in common: grants.toml, and applying one grant of it."""
+"""Shared by `grant` and `revoke`: edit grants.toml, and apply one grant of it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 import typer
 
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import connect, here, read_cluster
+from reconciler.cli.context import connect, here, read_cluster, with_health
 from reconciler.cli.output import info, unwritable, write_file
 from reconciler.cli.planning import carry_out, load_to_plan, make_plan, show_plan
 from reconciler.cli.saved_plan import signed_by, signers
 from reconciler.desired.grants import FILE, Grant
+from reconciler.desired.reach import require_inside
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, PvectlError
@@ -20,8 +21,9 @@ from reconciler.execution.journal import store
 
 
 def read_grants(cluster: ClusterSettings) -> str:
-    """The text of grants.toml, "" where there is none; raises UsageError."""
+    """The text of grants.toml, "" where there is none; raises UsageError, FilesInvalid."""
     path = cluster.folder / FILE
+    require_inside(cluster.reach, [path])
     try:
         return path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
@@ -40,10 +42,10 @@ def with_grants(
     after: str,
     work: Callable[[], ExitStatus],
 ) -> ExitStatus:
-    """Do `work` with grants.toml as `after`, and return how it ended.
+    """Do `work` with grants.toml as `after`, and return its exit status.
 
-    The file is as `before` again only where the cluster certainly is: access that may have been
-    granted must not lose its end, and what may have been revoked must not come back.
+    The file is restored to `before` only if the cluster is certainly unchanged: a grant that may be
+    in force must keep its expiry, and one that may have been revoked must not return.
     """
     path = cluster.folder / FILE
     write_file(path, after)
@@ -76,13 +78,13 @@ def apply_grant(
     *,
     yes: bool,
 ) -> ExitStatus:
-    """Plan, show and apply the entries of one grant, as the files declare them now."""
-    signed_by(None, signers(common, settings))
+    """Plan, show and apply the entries of one grant, as the files now declare them."""
+    signed_by(None, signers(common, settings), settings.folder)
     loaded = load_to_plan(cluster, settings)
     wanted = [str(one) for one in loaded.desired.objects if grant.concerns(one)]
     with connect(cluster, read_only=False) as api:
         store.refuse_to_begin(here(cluster, api, keep=True).folder)
-        live = read_cluster(api, loaded.desired)
+        live = with_health(api, read_cluster(api, loaded.desired))
         planned = make_plan(loaded, api, live, wanted, allow)
         show_plan(common, planned)
         return carry_out(common, cluster, api, planned.plan, None, yes=yes)

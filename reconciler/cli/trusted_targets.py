@@ -1,4 +1,4 @@
-"""A secret goes nowhere that a state folder alone names: asked once, and remembered."""
+"""Send no secret to a target that only the state folder names: confirm it once per machine."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ VARIABLES = {
 
 
 def require_trusted(cluster: ClusterSettings) -> None:
-    """Before a secret is read and before anything is connected; raises UntrustedTarget.
+    """Check the target before a secret is read or a connection made; raises UntrustedTarget.
 
-    On a terminal whoever is there is asked, and the answer is remembered.
+    On a terminal the user is asked, and the answer is remembered.
     """
     keys = proposed(cluster)
     if not keys:
@@ -49,7 +49,9 @@ def require_trusted(cluster: ClusterSettings) -> None:
 
 
 def require_within_reach(cluster: ClusterSettings, sandbox: Path) -> None:
-    """A sandbox of the state folder must not show what lies elsewhere; raises UntrustedTarget."""
+    """Refuse a sandbox of the state folder that links to files elsewhere; raises
+    UntrustedTarget.
+    """
     named = "endpoints" in cluster.trusted
     line = "" if named else cluster.reach.outside(sandbox)
     line = line or cluster.reach.links_out(sandbox)
@@ -61,23 +63,25 @@ def require_within_reach(cluster: ClusterSettings, sandbox: Path) -> None:
 
 
 def is_known(cluster: ClusterSettings, wanted: Destination) -> bool:
-    """Whether it was confirmed on this machine."""
+    """Whether the target was confirmed on this machine."""
     return any(one.covers(wanted) for one in known_targets.known(home())) and not _beside(cluster)
 
 
 def confirm(cluster: ClusterSettings, wanted: Destination) -> None:
-    """Remember it; raises UsageError where a proposal could have done so itself."""
+    """Remember the target; raises UsageError where a proposal could have confirmed itself."""
     if _beside(cluster):
         raise UsageError(
-            f"{home()} lies beside the state files, where a proposal could confirm itself",
+            f"{home()} is next to the state files, where a proposal could confirm itself",
             hint="set PVECTL_HOME to a folder outside the checkout",
         )
     known_targets.remember(home(), wanted)
 
 
 def ask(wanted: Destination) -> bool:
-    """Show where the secret would go, and take only 'yes' for yes."""
-    sys.stderr.write("\n".join(["The state files say where a secret goes:", *lines(wanted), ""]))
+    """Show where the secret would go; only 'yes' confirms."""
+    sys.stderr.write(
+        "\n".join(["The state files name this target for a secret:", *lines(wanted), ""])
+    )
     sys.stderr.write(
         "Compare the certificate with what `pvenode cert info` shows on the node.\n"
         f"Trust this from now on, on this machine ({home() / known_targets.FILE})? "
@@ -98,7 +102,7 @@ def lines(wanted: Destination) -> Iterator[str]:
 
 
 def source_of(secret: SecretRef | None) -> str:
-    """Where a secret is read."""
+    """Where a secret comes from, in words."""
     if secret is None:
         return "given from outside the state files"
     if secret.command is not None:
@@ -117,7 +121,7 @@ def _untrusted(keys: tuple[str, ...], wanted: Destination) -> UntrustedTarget:
     told = "; ".join(" ".join(line.split()) for line in lines(shown))
     variables = dict.fromkeys(VARIABLES[key] for key in keys)
     return UntrustedTarget(
-        f"where a secret goes is said by the state files alone, or by files beside them: "
+        f"only the state files, or files next to them, name the target of a secret: "
         f"{', '.join(keys)} ({told}); nothing was sent",
         hint="on your own machine, once: pvectl trust\n"
         f"in CI: set {', '.join(variables)}, or name a settings file outside the checkout in "

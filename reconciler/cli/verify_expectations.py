@@ -1,10 +1,11 @@
-"""The expectations of a state asked of its live cluster, and tried as its tokens."""
+"""Check expectations against a live cluster, and as its tokens."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -27,13 +28,14 @@ from reconciler.access.table import AccessTable
 from reconciler.cli.access_source import look_with_pools
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, connect, name_of, now
-from reconciler.cli.output import show
-from reconciler.cli.verify_calls import try_calls
+from reconciler.cli.output import info, show
+from reconciler.cli.verify_calls import Trial, try_calls
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import Blind, ExitStatus, PvectlError, SinkFailed, UsageError
 from reconciler.execution.secrets.delivery import TOKEN_SECRET, read_back
 from reconciler.kinds import access_table
 from reconciler.kinds.token import TokenSpec
+from reconciler.live.answer_check import checked
 from reconciler.live.permissions import ask
 from reconciler.live.reader import Live
 from reconciler.model.address import Address
@@ -52,24 +54,30 @@ PROBE_SECRET = "PVECTL_PROBE_SECRET"  # noqa: S105 - the name of a variable
 def verify_expectations(
     common: CommonOptions, loaded: Loaded, probe_as: str, *, probing: bool
 ) -> ExitStatus:
-    """Ask the cluster about everybody, then try each token whose secret is known.
+    """Ask the cluster about every principal, then try each token whose secret is available.
 
-    A caller who sees nothing else asks about itself and makes its own calls; raises Blind where
-    nothing concerns it.
+    A caller that sees nothing else asks about itself and makes its own calls; raises Blind where no
+    expectation concerns it.
     """
     with connect(loaded.cluster, read_only=True) as api:
         try:
             live = look_with_pools(api, loaded.desired)
         except Blind as blind:
-            done = _alone(loaded, api, blind)
+            done = _alone(common, loaded, api, blind, probing=probing)
         else:
-            done = _of_everybody(loaded, api, live, probe_as, probing=probing)
+            done = _of_everybody(common, loaded, api, live, probe_as, probing=probing)
     show(common, "verification", done, View())
     return ExitStatus.REFUSED if done.failed else ExitStatus.OK
 
 
 def _of_everybody(
-    loaded: Loaded, api: Api, live: Live, probe_as: str, *, probing: bool
+    common: CommonOptions,
+    loaded: Loaded,
+    api: Api,
+    live: Live,
+    probe_as: str,
+    *,
+    probing: bool,
 ) -> Verification:
     desired = loaded.desired
     table = access_table(live.state, live.facts.pve, live.facts.strays)
@@ -83,7 +91,7 @@ def _of_everybody(
     probes, calls = [], []
     for token, secret in secrets.items():
         mine = [one for one, who in callers.items() if token in who]
-        probe, found, made = _try(loaded.cluster, token, secret, wanted, table, mine)
+        probe, found, made = _try(common, loaded.cluster, token, secret, wanted, table, mine)
         probes.append(probe)
         outcomes += found
         calls += made
@@ -104,8 +112,10 @@ def _of_everybody(
     )
 
 
-def _alone(loaded: Loaded, api: Api, blind: Blind) -> Verification:
-    """What concerns the caller, who may ask about itself only."""
+def _alone(
+    common: CommonOptions, loaded: Loaded, api: Api, blind: Blind, *, probing: bool
+) -> Verification:
+    """The expectations that concern the caller, which can ask about itself only."""
     who, owner = api.actor, api.actor.partition("!")[0]
     table = AccessTable(users={owner: Principal()}, tokens={who: Principal()})
     listed = api.get([request("GET", "access", "permissions")])[0]
@@ -118,8 +128,9 @@ def _alone(loaded: Loaded, api: Api, blind: Blind) -> Verification:
     if not (wanted or calls):
         raise blind
     answers = ask(api, [spot for spot in checkpoints(wanted) if spot.principal == who], listed)
-    with connect(loaded.cluster, read_only=False) as own:
-        made = try_calls(own, calls)
+    with connect(loaded.cluster, read_only=not probing) as own:
+        trial = Trial(loaded.cluster.reach, partial(info, common), probing)
+        made = try_calls(own, calls, trial)
     return Verification(
         f"{name_of(loaded.cluster, api)} as it is now, by {who} about itself alone",
         tuple(verdict(table, wanted, answers, who)),
@@ -134,7 +145,7 @@ def _tokens(wanted: tuple[ExpectationSubject, ...]) -> list[str]:
 
 
 def _secrets(loaded: Loaded, tokens: list[str], probe_as: str) -> Mapping[str, str]:
-    """Token -> secret, of those whose sink can be read here, and of the one given by name."""
+    """Token to secret, for tokens whose sink can be read here and for the one given with --as."""
     found = {}
     for token in tokens:
         declared = loaded.desired.objects.get(Address("token", token))
@@ -155,7 +166,7 @@ def _secrets(loaded: Loaded, tokens: list[str], probe_as: str) -> Mapping[str, s
 
 
 def _delivered(cluster: ClusterSettings, sink: SecretSink, token: str) -> str | None:
-    """What a sink holds, where that is the secret of a token: a proposal may name any file."""
+    """The content of a sink, where it is a token secret: a proposal may name any file."""
     if cluster.reach.missing(sink, cluster.folder):
         return None
     try:
@@ -166,6 +177,7 @@ def _delivered(cluster: ClusterSettings, sink: SecretSink, token: str) -> str | 
 
 
 def _try(
+    common: CommonOptions,
     cluster: ClusterSettings,
     token: str,
     secret: str,
@@ -173,12 +185,12 @@ def _try(
     table: AccessTable,
     calls: list[CallExpectation],
 ) -> tuple[ProbeResult, list[VerificationOutcome], list[CallOutcome]]:
-    """Connect as the token, let it ask what it has itself, and make its calls."""
+    """Connect as the token, ask for its own permissions, and make its calls."""
     mine = [spot for spot in checkpoints(wanted) if spot.principal == token]
     try:
         with _connected_as(cluster, token, secret, read_only=not calls) as api:
             answers = ask(api, mine, index_of(table).listed)
-            made = try_calls(api, calls)
+            made = try_calls(api, calls, Trial(cluster.reach, partial(info, common)))
     except PvectlError as error:
         return ProbeResult(token, error.summary), [], []
     return ProbeResult(token), list(verdict(table, wanted, answers, token)), made
@@ -192,13 +204,13 @@ def _connected_as(
     if target.sandbox_folder is not None:
         from reconciler.sandbox.http.direct import SandboxApi
 
-        yield SandboxApi(Path(target.sandbox_folder), token, read_only=read_only)
+        yield checked(SandboxApi(Path(target.sandbox_folder), token, read_only=read_only))
         return
     from reconciler.live.http.client import open_api
 
     mine = target.model_copy(update={"token_id": token, "username": None})
     api = open_api(mine, secret, read_only=read_only)
     try:
-        yield api
+        yield checked(api)
     finally:
         api.close()

@@ -1,4 +1,4 @@
-"""What the files say about one another: mistakes that no single table shows."""
+"""Check the files against each other, for mistakes that no single table shows."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _MOST_NOTES = 20
 
 
 def crosscheck(desired: Desired, *, complete: bool) -> Iterator[Finding]:
-    """Findings over all files; `complete` is False when some tables could not be read.
+    """Findings across all files; `complete` is False when some tables could not be read.
 
-    Then nothing is said that could follow from their absence.
+    Nothing is then reported that might only follow from their absence.
     """
     yield from _removed(desired)
     state = desired.state
@@ -32,7 +32,7 @@ def crosscheck(desired: Desired, *, complete: bool) -> Iterator[Finding]:
 
 
 def _placed(findings: Iterable[Finding], desired: Desired) -> Iterator[Finding]:
-    """Findings of a kind name the object; the place is added here."""
+    """The findings of a kind, which name the object, with their place in the files."""
     for finding in findings:
         declared = desired.objects.get(finding.address) if finding.address else None
         if finding.source is None and declared is not None:
@@ -42,7 +42,7 @@ def _placed(findings: Iterable[Finding], desired: Desired) -> Iterator[Finding]:
 
 
 def _removed(desired: Desired) -> Iterator[Finding]:
-    """Removed objects that are declared, or named by declared ones."""
+    """Objects in [[removed]] that are also declared, or that declared objects refer to."""
     for address, source in desired.removed.items():
         if address in desired.objects:
             where = desired.objects[address].source
@@ -50,7 +50,7 @@ def _removed(desired: Desired) -> Iterator[Finding]:
                 "REMOVED",
                 Severity.ERROR,
                 f"{address} is removed here and declared at {where}",
-                "take out one of them",
+                "remove one of them",
                 address,
                 source,
             )
@@ -65,17 +65,17 @@ def _removed(desired: Desired) -> Iterator[Finding]:
                     "REMOVED",
                     Severity.ERROR,
                     f"{address} names {ref}, which is removed at {desired.removed[ref]}",
-                    "take out one of them",
+                    "remove one of them",
                     address,
                     declared.source,
                 )
 
 
 def _misspelt(desired: Desired, *, complete: bool) -> Iterator[Finding]:
-    """Names that are not declared but look like declared ones, or like those of Proxmox VE itself;
-    while tables are missing only like the latter.
+    """Undeclared names that resemble declared ones or those of Proxmox VE itself; only the latter
+    while tables are missing.
 
-    Whether they exist is decided against the cluster; this only says what was probably meant.
+    Whether they exist is decided against the cluster; this only suggests what was probably meant.
     """
     users: dict[Address, Address] = {}
     for address, declared in desired.objects.items():
@@ -97,7 +97,7 @@ def _misspelt(desired: Desired, *, complete: bool) -> Iterator[Finding]:
                 "UNDECLARED",
                 Severity.NOTE,
                 f"{users[ref]} names {ref}, which is not declared",
-                f"did you mean {likely}? otherwise it must exist in the cluster already",
+                f"did you mean {likely}? otherwise it must already exist in the cluster",
                 users[ref],
                 desired.objects[users[ref]].source,
                 names=ref,
@@ -105,7 +105,8 @@ def _misspelt(desired: Desired, *, complete: bool) -> Iterator[Finding]:
 
 
 def _extends(name: str, other: str) -> bool:
-    """Whether one of the names is the other with a word more, as `local-lvm` and `local`: that is
-    no slip of the pen."""
+    """Whether one name extends the other by a word, as `local-lvm` and `local`: that is not a
+    typo.
+    """
     longer, shorter = sorted((name, other), key=len, reverse=True)
     return longer.startswith(shorter) and longer[len(shorter) : len(shorter) + 1] in {"-", "_", "."}

@@ -1,4 +1,4 @@
-"""`[[removed]]`, `[[moved]]`, `[[expect]]`, `[[waive]]`, `[[no_backup]]`: beside the objects."""
+"""Read the directives: `[[removed]]`, `[[moved]]`, `[[expect]]`, `[[waive]]`, `[[no_backup]]`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _GLOB = re.compile(r"[*?]")
 
 
 def address_of(text: str) -> str:
-    """An address of a known kind; raises ValueError with what is probably meant."""
+    """An address of a known kind; raises ValueError with the likely one."""
     address = Address.parse(text)
     if address.kind not in all_kinds():
         likely = did_you_mean(address.kind, all_kinds())
@@ -51,14 +51,14 @@ ObjectName = Annotated[str, AfterValidator(_one_object)]
 class RemovedTable(TomlTable):
     """An object to delete, and what hangs on it."""
 
-    address: ObjectName = Field(description="the object to delete, as in user.bob@pve")
+    address: ObjectName = Field(description="the object to delete, for example user.bob@pve")
     reason: str = Field(default="", description="why; for readers of the file")
 
 
 class MovedTable(TomlTable):
     """An object that is called otherwise now."""
 
-    old: ObjectName = Field(alias="from", description="the old address, as in group.admins")
+    old: ObjectName = Field(alias="from", description="the old address, for example group.admins")
     new: ObjectName = Field(alias="to", description="the new address; it must be declared")
     reason: str = Field(default="", description="why; for readers of the file")
 
@@ -69,23 +69,23 @@ class WaiveTable(TomlTable):
     code: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="the code of the warnings or notes")
     address: str = Field(default="*", description="a glob over the addresses of its findings")
     reason: str = Field(min_length=1, description="why it is accepted")
-    expires: Expiry = Field(gt=0, description="date from which it waives nothing")
+    expires: Expiry = Field(gt=0, description="date on which it expires")
 
 
 class NoBackupTable(TomlTable):
     """Guests that need no backup."""
 
-    guests: list[GuestId] = Field(default=[], description="guests that no job has to save, by id")
+    guests: list[GuestId] = Field(default=[], description="ids of guests that need no backup")
     pools: list[str] = Field(default=[], description="or all guests of these pools")
     templates: bool = Field(default=False, description="or every template")
-    reason: str = Field(min_length=1, description="why they are not backed up")
-    expires: Expiry = Field(default=0, description="date from which they are missed again")
+    reason: str = Field(min_length=1, description="why they need no backup")
+    expires: Expiry = Field(default=0, description="date on which it expires")
 
     @model_validator(mode="after")
     def _names_something(self) -> NoBackupTable:
         if not (self.guests or self.pools or self.templates):
             raise InvalidValue(
-                "nothing is left out of backups",
+                "[[no_backup]] names no guests",
                 "give guests = [...], pools = [...] or templates = true",
             )
         return self
@@ -101,7 +101,7 @@ DIRECTIVES: Mapping[str, type[TomlTable]] = {
 
 
 class Directives:
-    """What the files wish for, collected file by file, then judged together."""
+    """The directives of all files, collected file by file and then checked together."""
 
     def __init__(self, release: Release = NEWEST) -> None:
         self.release = release
@@ -149,7 +149,9 @@ class Directives:
                 self.no_backup.append(_no_backup(table, source))
 
     def _expect(self, one: Expectation) -> None:
-        """Each question takes a look at the entries, so their number is bounded."""
+        """Read one [[expect]]. Each question inspects the ACL entries, so their number is
+        limited.
+        """
         before, asked = (
             self.asked,
             len(one.who) * len(one.paths) * len(one.can + one.cannot + one.cannot_both),
@@ -158,23 +160,23 @@ class Directives:
         if self.asked <= MOST:
             self.expectations.append(one)
         elif before <= MOST:
-            message = f"the [[expect]] tables ask more than {MOST:,} questions from here on"
+            message = f"the [[expect]] tables test more than {MOST:,} combinations from here on"
             hint = "use globs, or group:NAME, instead of long lists"
             self.findings.append(too_large(message, hint, one.source))
 
     def _remove(self, address: Address, source: Source) -> None:
         if address.id in all_kinds()[address.kind].reads.builtin_ids:
             message = f"{address} belongs to Proxmox VE itself and cannot be removed"
-            self.findings.append(_error("BUILT_IN", message, "take it out", address, source))
+            self.findings.append(_error("BUILT_IN", message, "remove it", address, source))
         elif address in self.removed:
             message = f"{address} is removed twice"
-            hint = f"it stands at {self.removed[address]} already; keep one of them"
+            hint = f"it is already removed at {self.removed[address]}; keep one of them"
             self.findings.append(_error("DUPLICATE", message, hint, address, source))
         else:
             self.removed[address] = source
 
     def resolve(self, declared: Iterable[Address]) -> tuple[Moved, ...]:
-        """The moves with the last name of each chain as their end; what is wrong is a finding."""
+        """The moves, each chain of them leading to its last name; invalid ones become findings."""
         there = set(declared)
         following: dict[Address, Moved] = {}
         for move in self.moved:
@@ -193,21 +195,21 @@ class Directives:
         rival = next((m for m in earlier.values() if m.new == new and m.old != old), None)
         gone, again = self.removed.get(old), earlier.get(old)
         problems = (
-            (old.kind != new.kind, "cannot become {new}", "a [[moved]] stays within one kind"),
+            (old.kind != new.kind, "cannot become {new}", "an object keeps its kind"),
             (
                 all_kinds()[old.kind].toml.place.array,
-                "has no name that could change",
-                "take it out",
+                "has no name that can be changed",
+                "remove it",
             ),
             (
                 old.id in all_kinds()[old.kind].reads.builtin_ids,
                 "belongs to Proxmox VE itself and keeps its name",
-                "take this [[moved]] out",
+                "remove this [[moved]]",
             ),
-            (old == new, "is moved to itself", "take this [[moved]] out"),
+            (old == new, "is moved to itself", "remove this [[moved]]"),
             (old in there, "is moved away and declared", "delete its table, or this [[moved]]"),
             (gone, f"is moved here and removed at {gone}", "keep one of them"),
-            (again, f"is moved at {again and again.source}, too", "an object has one new name"),
+            (again, f"is moved at {again and again.source}, too", "keep one of them"),
             (rival, f"becomes {{new}}, as {rival and rival.old} does", "keep one of them"),
         )
         for wrong, message, hint in problems:
@@ -224,8 +226,8 @@ class Directives:
         end = move.new
         while end in following:
             if end in seen:
-                message = f"the moves of {move.old} go round in a circle"
-                hint = "take one of them out"
+                message = f"the moves of {move.old} form a cycle"
+                hint = "remove one of them"
                 self.findings.append(_error("MOVED", message, hint, move.old, move.source))
                 return None
             seen.add(end)

@@ -1,4 +1,4 @@
-"""`[[expect]]`: tests of privileges, and of calls of the API."""
+"""Read `[[expect]]`: tests of privileges and of API calls."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _path(text: str, info: ValidationInfo) -> str:
     normal = normalize_path(_GLOB.sub("x", text))
     if normal is None or not (_GLOB.search(text) or asked_release(info).takes_path(normal)):
         raise InvalidValue(
-            f"'{text}' is no ACL path in Proxmox VE", "write one such as /vms/100, or a glob"
+            f"'{text}' is not a valid ACL path", "write one such as /vms/100, or a glob"
         )
     return text if _GLOB.search(text) else normal
 
@@ -62,17 +62,21 @@ class ExpectTable(TomlTable):
     )
     path: Paths = Field(default=[], description="an ACL path or a glob")
     paths: Paths = Field(default=[], description="ACL paths or globs")
-    can: Privileges = Field(default=[], description="privileges that each of them has there")
-    cannot: Privileges = Field(default=[], description="privileges that none of them has there")
+    can: Privileges = Field(default=[], description="privileges that each of them must have there")
+    cannot: Privileges = Field(
+        default=[], description="privileges that none of them may have there"
+    )
     but: Principals = Field(default=[], description="principals that are exempt")
     cannot_both: Privileges = Field(
-        default=[], description="privileges that no person has together, not even by a token"
+        default=[], description="privileges that no user may have together, including by tokens"
     )
     call: str = Field(default="", description="or a call of the API: POST /nodes/pve/vzdump")
     params: dict[str, str | int] = Field(default={}, description="parameters of the call")
-    status: int = Field(default=200, ge=200, le=599, description="status that the call answers")
-    task: str = Field(default="", description="how the exit status of its task begins")
-    harmless: bool = Field(default=False, description="verify may let the call succeed")
+    status: int = Field(default=200, ge=200, le=599, description="expected HTTP status of the call")
+    task: str = Field(default="", description="expected start of the task's exit status")
+    harmless: bool = Field(
+        default=False, description="`verify` may send the call even if it succeeds"
+    )
     reason: str = Field(default="", description="why; shown when it fails")
 
     @model_validator(mode="after")
@@ -81,7 +85,7 @@ class ExpectTable(TomlTable):
             return self._is_a_call()
         lonely = self.model_fields_set & {"params", "status", "task", "harmless"}
         if lonely:
-            raise InvalidValue(f"{min(lonely)} goes with a call", 'write call = "GET /version"')
+            raise InvalidValue(f"{min(lonely)} needs a call", 'write call = "GET /version"')
         if not (self.path or self.paths):
             raise InvalidValue("the path is missing", 'write path = "/vms/100" or paths = [...]')
         if not (self.can or self.cannot or self.cannot_both):
@@ -96,7 +100,9 @@ class ExpectTable(TomlTable):
     def _is_a_call(self) -> ExpectTable:
         others = self.model_fields_set & {"path", "paths", "can", "cannot", "cannot_both", "but"}
         if others:
-            raise InvalidValue(f"{min(others)} does not go with a call", "write two [[expect]]")
+            raise InvalidValue(
+                f"{min(others)} cannot be combined with a call", "write two [[expect]]"
+            )
         if not _CALL.fullmatch(self.call):
             raise InvalidValue(
                 "call is not a method and a path",
@@ -105,8 +111,8 @@ class ExpectTable(TomlTable):
         secret = sorted(filter(is_secret_param, self.params))
         if secret:
             raise InvalidValue(
-                f"{secret[0]} is a secret, and no secret belongs in a state file",
-                "leave it out: what is allowed does not depend on it",
+                f"{secret[0]} is a secret, which must not be in a state file",
+                "leave it out: it does not affect what is allowed",
             )
         return self
 

@@ -1,4 +1,4 @@
-"""A live state -> TOML files that declare exactly this state."""
+"""Export a live state as TOML files that declare exactly that state."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ _HEAD = f"#:schema ./{SCHEMA_FOLDER}/state.json\n".encode()
 
 
 class Exported(NamedTuple):
-    """Names of files -> their text, and the objects that no file can declare; `addresses`: those
-    that the files declare."""
+    """File names and their content, and the objects that no file can declare; `addresses`: those
+    that the files declare.
+    """
 
     files: Mapping[str, str]
     findings: tuple[Finding, ...]
@@ -39,8 +40,7 @@ class Exported(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """A table to be written; `parent` and `name` as in `Toml.declare`. `declared`: what it
-    declares."""
+    """One table of a file; `parent` and `name` as in `Toml.declare`, `declared` the object."""
 
     parent: str
     name: str
@@ -55,10 +55,10 @@ _Tables = dict[str, dict[str, dict[str, dict[str, Any]]]]
 def export(state: State, release: Release = NEWEST) -> Exported:
     """The state as files; loading them declares the same objects.
 
-    `release`: of the cluster, whose privileges and paths the files may name.
-    Left out are what Proxmox VE itself owns and carries nothing of its own, and objects that could
-    not be declared (entries on paths that are no longer valid, for example): each is a finding.
-    Secrets are in no file; tokens that are imported keep the secrets they have.
+    `release`: of the cluster; the files may use its privileges and paths. Omitted are objects of
+    Proxmox VE itself that were not changed, and objects that cannot be declared (such as entries on
+    paths that are no longer valid): each of the latter is a finding. No file contains a secret;
+    imported tokens keep theirs.
     """
     tables: _Tables = {name: defaultdict(dict) for name in all_kinds()}
     findings: list[Finding] = []
@@ -87,12 +87,12 @@ def export(state: State, release: Release = NEWEST) -> Exported:
 
 
 def write_files(files: Mapping[str, str], folder: Path, *, add: bool = False) -> list[Path]:
-    """Write the files into `folder`, made if it is missing; returns their paths.
+    """Write the files into `folder`, creating it if it is missing; returns their paths.
 
-    A file that holds nothing but comments keeps them above what is written; a new one begins with
-    the line that leads an editor to the schema; with `add` any file keeps what it holds. Raises
-    UsageError, before anything is written, when another one exists already, and when one cannot be
-    written: then all are as they were.
+    Comments are kept above the new content of a file that holds nothing else; a new file begins
+    with the line that leads an editor to the schema; with `add`, every file keeps its content.
+    Raises UsageError, before anything is written, when another file already exists, and when one
+    cannot be written: all are then restored.
     """
     paths = {
         _room(folder / name, text) if add else folder / name: text for name, text in files.items()
@@ -102,7 +102,7 @@ def write_files(files: Mapping[str, str], folder: Path, *, add: bool = False) ->
     if full and not add:
         raise UsageError(
             f"{folder} holds {', '.join(full)} already",
-            hint="name another folder with --out, or move these files away",
+            hint="choose another folder with --out, or move these files away",
         )
     folder.mkdir(parents=True, exist_ok=True)
     kept = {path: path.read_bytes() for path in there}
@@ -118,7 +118,7 @@ def write_files(files: Mapping[str, str], folder: Path, *, add: bool = False) ->
                 atomic_write(one, kept[one]) if one in kept else one.unlink(missing_ok=True)
         raise UsageError(
             f"{path} cannot be written: {error.strerror}",
-            hint="make room there, or name another folder with --out",
+            hint="free some space, or choose another folder with --out",
         ) from None
     return made
 
@@ -141,7 +141,7 @@ def _only_comments(path: Path) -> bool:
 
 
 def _table(kind: Kind[Any], address: Address, spec: Spec, release: Release) -> _Table | Finding:
-    """The table of one object, or why there is none."""
+    """The table of one object, or why it cannot be declared."""
     parent, name = kind.toml.name_of(address.id, spec)
     try:
         values = kind.toml.export(address.id, spec)
@@ -156,12 +156,12 @@ def _table(kind: Kind[Any], address: Address, spec: Spec, release: Release) -> _
     else:
         if address.id in declared:
             return _Table(parent, name, values, declared[address.id])
-        why, hint = "its table would declare something else", ""
+        why, hint = "its table would declare a different object", ""
     return Finding(
         "NOT_IMPORTED",
         Severity.WARNING,
         f"{address} is in no file: {why}",
-        hint or "it stays in the cluster as it is; delete or correct it there",
+        hint or "it is left unchanged in the cluster; delete or correct it there",
         address,
     )
 
@@ -177,13 +177,13 @@ def _left_out(address: Address, spec: Spec, declared: Spec) -> Iterator[Finding]
             Severity.WARNING,
             f"{names} of {address} {'is' if len(missing) == 1 else 'are'} in no file: only root@pam"
             " may set it, not even a token of root@pam",
-            "it stays in the cluster as it is, and no plan touches it",
+            "it is left unchanged in the cluster; no plan touches it",
             address,
         )
 
 
 def _texts(kind: Kind[Any], path: tuple[str, ...], tables: _Tables, parent: str) -> Iterator[str]:
-    """The tables of a kind below one parent, each followed by those inside of it."""
+    """The tables of a kind below one parent, each followed by its subtables."""
     key = (*path, kind.toml.place.key)
     mine = tables[kind.name].get(parent, {})
     if kind.toml.place.array:

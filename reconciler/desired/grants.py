@@ -1,6 +1,6 @@
-"""grants.toml: temporary grants, one [[acl]] table each, written by `pvectl grant`.
+"""Read and edit grants.toml: temporary grants, one [[acl]] table each, written by `pvectl grant`.
 
-It is a state file like any other: `plan` and `drift` show a grant that has ended, and `apply`
+It is a state file like any other: `plan` and `drift` show a grant that has expired, and `apply`
 deletes it.
 """
 
@@ -33,7 +33,7 @@ class Grant(NamedTuple):
     reason: str
 
     def is_same(self, other: Grant) -> bool:
-        """Whether both are the same entry, whatever their end."""
+        """Whether both are the same entry, regardless of expiry."""
         return self[:3] == other[:3]
 
     def concerns(self, address: Address) -> bool:
@@ -73,8 +73,8 @@ def seconds(text: str) -> int:
     length = int(found[1]) * _UNITS[found[2]] if found else 0
     if not 0 < length <= LONGEST:
         raise UsageError(
-            f"'{text}' is not a valid duration of a temporary grant",
-            hint="30m, 4h or 2d, at most 90d; declare a lasting grant as [[acl]] in a state file",
+            f"'{text}' is not a valid duration for a temporary grant",
+            hint="30m, 4h or 2d, at most 90d; declare a permanent grant as [[acl]] in a state file",
         )
     return length
 
@@ -86,13 +86,13 @@ def with_grant(text: str, grant: Grant) -> str:
 
 
 def without(text: str, grant: Grant) -> str:
-    """The file without the grant of this entry; everything else stays as it is."""
+    """The file without the grant of this entry; everything else is unchanged."""
     parts = _parts(text)
     return "".join(part for part in parts if not any(grant.is_same(one) for one in _read(part)))
 
 
 def grants(text: str) -> list[Grant]:
-    """Every grant that the file holds, as `pvectl grant` writes them; others are passed over."""
+    """Every grant in the file, in the form that `pvectl grant` writes; other tables are ignored."""
     return [one for part in _parts(text) for one in _read(part)]
 
 

@@ -1,4 +1,4 @@
-"""A state folder -> everything that it declares, and every mistake in it at once."""
+"""Load a state folder: everything it declares, and every mistake at once."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def load(
     settings: Settings | None = None,
     release: Release = NEWEST,
 ) -> Desired:
-    """Read every `*.toml` of `folder` but pvectl.toml; subfolders and hidden files are not read.
+    """Read every `*.toml` of `folder` except pvectl.toml; subfolders and hidden files are ignored.
 
     Mistakes are findings of the result, sorted by place, together with those of `settings`, whose
-    policy the result carries. `release`: of Proxmox VE, for which they are checked. Raises
-    UsageError when there is no such folder.
+    policy the result carries. `release`: the Proxmox VE release to check against. Raises UsageError
+    when there is no such folder.
     """
     work = _Load(variables, release)
     for path in state_files(folder):
@@ -63,15 +63,16 @@ def state_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UsageError(
             f"there is no state folder {folder}",
-            hint="`pvectl init` makes one; `--state DIR` names another",
+            hint="create it with `pvectl init`, or choose another with `--state DIR`",
         )
     found = folder.glob("*.toml")
     return sorted(p for p in found if p.name != SETTINGS_FILE and not p.name.startswith("."))
 
 
 def fingerprints(folder: Path, *others: Path) -> dict[str, str]:
-    """SHA-256, in hexadecimal, of each state file of `folder` and of `others`, by name; one that
-    cannot be read, or is not there, is left out."""
+    """SHA-256, in hexadecimal, of each state file of `folder` and of `others`, by name; missing and
+    unreadable ones are left out.
+    """
     found: dict[str, str] = {}
     for path in (*state_files(folder), *others):
         with contextlib.suppress(OSError):
@@ -90,7 +91,7 @@ def require_valid(findings: Sequence[Finding]) -> None:
 
 
 def by_place(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Sorted as one reads the files; findings without a place come last."""
+    """Findings in the order of the files; those without a place come last."""
 
     def key(finding: Finding) -> tuple[object, ...]:
         source = finding.source or Source("\U0010ffff")
@@ -131,7 +132,7 @@ class _Load:
     def unknown(self, document: Document, node: PositionNode, key: str) -> Finding:
         hint = did_you_mean(key, [*self.outer, *DIRECTIVES])
         if key in settings_keys():
-            hint = f"settings stand in {SETTINGS_FILE}; move it there"
+            hint = f"settings belong in {SETTINGS_FILE}; move it there"
         elif not hint:
             hint = f"known tables: {', '.join(sorted([*self.outer, *DIRECTIVES]))}"
         source = document.source(node)
@@ -142,7 +143,7 @@ class _Load:
     def tables(
         self, document: Document, node: PositionNode, kind: Kind[Any], parent: str, data: Any
     ) -> None:
-        """All tables of a kind at one place; `parent` is the name of the table around them."""
+        """All tables of a kind in one place; `parent` is the name of the enclosing table."""
         key = kind.toml.place.key
         form = f"[[{key}]]" if kind.toml.place.array else f"[{key}.NAME]"
         entries: Iterable[tuple[str | int, Any]]
@@ -172,7 +173,7 @@ class _Load:
         name: str,
         data: dict[str, Any],
     ) -> None:
-        """One table: its object, and the tables of other kinds inside of it.
+        """One table: its object, and the tables of other kinds inside it.
 
         `[user."U".token.T]` alone declares the token, not the user.
         """
@@ -215,7 +216,7 @@ class _Load:
             )
 
     def has_room(self, source: Source) -> bool:
-        """Whether another object may be declared; that none may is said once."""
+        """Whether another object may be declared; exceeding the limit is reported once."""
         self.number += 1
         if self.number == MOST + 1:
             message = f"the state files declare more than {MOST:,} objects from here on"
@@ -224,7 +225,9 @@ class _Load:
         return self.number <= MOST
 
     def add(self, address: Address, declared: Declared) -> None:
-        """Explicit wins over derived; what is derived may repeat; all must say the same."""
+        """Add an object. Explicit wins over derived; a derived one may be repeated; all must be
+        equal.
+        """
         old = self.objects.get(address)
         if old is None:
             self.objects[address] = declared
@@ -268,12 +271,12 @@ class _Load:
 
 
 def _meant(kind: Kind[Any], name: str, parent: str) -> Address:
-    """The object of a table that cannot be read; a token's id begins with its user."""
+    """The object of an unreadable table; a token's id begins with its user."""
     return Address(kind.name, f"{parent}!{name}" if kind.name == "token" else name)
 
 
 def _once(findings: Sequence[Finding]) -> Iterable[Finding]:
-    """Without what follows from an unknown variable at the same place."""
+    """The findings without those that follow from an unknown variable in the same place."""
     unknown = {one.source for one in findings if one.code == "UNKNOWN_VARIABLE"}
     for one in findings:
         follows = one.severity is Severity.ERROR and one.source in unknown
@@ -291,6 +294,6 @@ def _repeated(first: Source, second: Source, addresses: list[Address]) -> Findin
 
 
 def _differs(address: Address, old: Declared, new: Declared) -> Finding:
-    message = f"{address} is declared otherwise at {old.source}"
-    hint = "both must say the same; an object that follows from a pair has the pair's properties"
+    message = f"{address} is declared differently at {old.source}"
+    hint = "both must be equal; the user's entry of a token pair takes the properties of the pair"
     return Finding("CONFLICT", Severity.ERROR, message, hint, address, new.source)

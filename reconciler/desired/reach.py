@@ -1,7 +1,7 @@
-"""What the files of a state folder may reach outside it.
+"""Limit what the files of a state folder may refer to outside it.
 
-A state folder may be somebody's proposal: what it names is read, run or written only where the
-trusted side allows it, which is [trust] of the file given with --settings.
+A state folder may be an unreviewed proposal: what it names is read, run or written only where the
+trusted side allows it, in [trust] of the file given with --settings.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from reconciler.errors import FilesInvalid
 from reconciler.kinds import kind_of
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
@@ -32,9 +33,10 @@ def in_ci(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def checkouts_of(folder: Path) -> list[Path]:
-    """The repositories around a folder, innermost first. A home folder under version control is
-    not a checkout of state files."""
-    aside = {real_path(Path(os.environ.get("HOME") or "/")), Path("/")}
+    """The repositories around a folder, innermost first. A home folder under version control is not
+    a checkout of state files, and neither is /etc with etckeeper.
+    """
+    aside = {real_path(Path(os.environ.get("HOME") or "/")), Path("/"), Path("/etc")}
     return [
         parent
         for parent in (folder, *folder.parents)
@@ -57,9 +59,9 @@ def is_proposed(path: Path, folder: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What may be named by the files in `folder`: anything inside it, and what `trust` lists.
+    """What the files in `folder` may refer to: anything inside it, and what `trust` lists.
 
-    Without [trust] everything may be named, but nothing outside the folder when `strict`.
+    Without [trust] anything may be named, except outside the folder when `strict`.
     """
 
     folder: Path
@@ -77,7 +79,7 @@ class Reach:
         return self._unlisted("files", str(real_path(path)))
 
     def links_out(self, folder: Path) -> str:
-        """The [trust] line for the first link below a folder that leaves it; "" for none."""
+        """The [trust] line for the first link below a folder that leads out of it; "" for none."""
         if not self._limited:
             return ""
         own = real_path(folder)
@@ -103,6 +105,11 @@ class Reach:
         file = named.file or (named.env_file if isinstance(named, SecretSink) else None)
         return self.outside(base / (file or ""))
 
+    def outside_calls(self, call: str) -> str:
+        """The [trust] line that `verify` needs to make a call, `METHOD PATH`, that may succeed
+        although it changes something; "" where it may be made."""
+        return self._unlisted("calls", call)
+
     @property
     def _limited(self) -> bool:
         return self.strict or self.trust is not None
@@ -117,14 +124,24 @@ class Reach:
 
 
 def how_to_allow(line: str) -> str:
-    """Where a [trust] line belongs."""
-    return f"outside the state files, in the file of --settings: [trust] {line}"
+    """The hint that says where a [trust] line belongs."""
+    return f"allow it in the file of --settings, outside the state files: [trust] {line}"
 
 
 def leads_out(file: str, line: str) -> Finding:
-    """A state file that is a link to another place."""
-    message = f"{file} is a link that leads outside the state folder; it is not read"
+    """The finding for a state file that is a link to another place."""
+    message = f"{file} is a link out of the state folder; it is not read"
     return Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=Source(file))
+
+
+def require_inside(reach: Reach, files: Iterable[Path]) -> None:
+    """Raises FilesInvalid for links, among state files to be written, that lead to another place
+    than may be used."""
+    found = [leads_out(path.name, line) for path in files if (line := reach.outside(path))]
+    if found:
+        raise FilesInvalid(
+            "a state file leads elsewhere", hint="nothing was written", findings=tuple(found)
+        )
 
 
 def without_waivers(desired: Desired, trust: Trust | None) -> tuple[Desired, list[Finding]]:
@@ -137,7 +154,7 @@ def without_waivers(desired: Desired, trust: Trust | None) -> tuple[Desired, lis
         Finding(
             WEAKER_POLICY,
             Severity.WARNING,
-            f"the waiver of {waiver.code} counts for nothing: it may not be waived here",
+            f"the waiver of {waiver.code} is ignored: the trusted settings do not allow it",
             how_to_allow(f"waive = [{json.dumps(waiver.code)}]"),
             source=waiver.source,
         )
@@ -150,7 +167,7 @@ def without_waivers(desired: Desired, trust: Trust | None) -> tuple[Desired, lis
 def out_of_reach(
     objects: Mapping[Address, Declared], reach: Reach, base: Path
 ) -> Iterator[Finding]:
-    """What declared objects name and may not."""
+    """Findings for what declared objects name but may not use."""
     for address, declared in objects.items():
         for named in _named(address, declared):
             line = reach.missing(named, base)
@@ -158,7 +175,7 @@ def out_of_reach(
                 yield Finding(
                     OUT_OF_REACH,
                     Severity.ERROR,
-                    f"{_what(named)} is outside what state files may reach",
+                    f"{_what(named)} is outside what the state files may use",
                     how_to_allow(line),
                     address,
                     declared.source,

@@ -1,4 +1,4 @@
-"""A JSON Schema of the state files and the settings, for editors."""
+"""Generate a JSON Schema of the state files and the settings, for editors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ _REF = "#/$defs/{model}"
 
 
 class _Schema(GenerateJsonSchema):
-    """Without what helps no editor: titles of fields, and null, which TOML does not know."""
+    """The schema without what does not help an editor: titles of fields, and null, which TOML
+    lacks.
+    """
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         del schema
@@ -72,7 +74,7 @@ def schema(release: Release = NEWEST) -> dict[str, Any]:
 
 
 def _with_rules(definition: dict[str, Any], model: type[BaseModel]) -> None:
-    """What becomes of a key that is not given, in its description."""
+    """Add to the description of each key what happens when it is omitted."""
     for key, one in rules(model).items():
         if one.rule not in (Rule.REQUIRED, Rule.FILE):
             described = definition["properties"][key]
@@ -81,7 +83,7 @@ def _with_rules(definition: dict[str, Any], model: type[BaseModel]) -> None:
 
 
 def _with_privileges(node: Any, release: Release) -> None:
-    """Wherever a privilege is meant, those of the release."""
+    """Use the privileges of the release wherever one is expected."""
     if isinstance(node, list):
         for one in node:
             _with_privileges(one, release)
@@ -93,8 +95,9 @@ def _with_privileges(node: Any, release: Release) -> None:
 
 
 def settings_schema() -> dict[str, Any]:
-    """The schema of pvectl.toml, and of the file of --settings, which alone may have [trust]
-    and [notify]."""
+    """The schema of pvectl.toml, and of the file of --settings, which is the only one with
+    [trust] and [notify].
+    """
     definitions, names = _definitions([Policy, TargetTable, Trust, Notify])
     policy = definitions.pop(names[Policy])
     target = {"$ref": _ref(names[TargetTable])}

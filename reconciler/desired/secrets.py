@@ -1,4 +1,4 @@
-"""Secrets by reference -> their values, just before they are needed."""
+"""Resolve references to secrets, just before the values are needed."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ def resolve(
     allow_commands: bool = False,
     environ: Mapping[str, str] = os.environ,
     timeout: float = COMMAND_TIMEOUT,
+    own: SecretRef | None = None,
 ) -> str:
     """The value of a reference, without its final newline.
 
-    Paths count from `folder`, where commands run, too; commands run only when they are allowed,
-    which is never while planning. Raises SinkFailed, which names the reference and not the value.
+    Paths are relative to `folder`, which is also where commands run; commands run only when they
+    are allowed, which is never while planning, and without the variable that `own` names in their
+    environment. Raises SinkFailed, which names the reference and not the value.
     """
     if ref.env is not None:
         value = environ.get(ref.env, "")
         if not value:
             raise SinkFailed(
                 f"the environment variable {ref.env} is not set",
-                hint="it should hold the secret; export it before you start pvectl",
+                hint="export it with the secret before running pvectl",
             )
         if any("\ud800" <= sign <= "\udfff" for sign in value):  # bytes that are no text
             raise SinkFailed(f"{ref} is not UTF-8", hint="text with the secret is expected")
@@ -45,7 +47,7 @@ def resolve(
             "a secret comes from a command, and commands do not run while planning",
             hint="give it as { env = ... } or { file = ... }",
         )
-    return _text(_run(ref.command or (), folder, timeout), str(ref))
+    return _text(_run(ref.command or (), folder, timeout, own), str(ref))
 
 
 def _read(path: Path) -> bytes:
@@ -56,11 +58,11 @@ def _read(path: Path) -> bytes:
         why = error.strerror
     raise SinkFailed(
         f"the secret's file {path} cannot be read: {why}",
-        hint="make the file, readable for you only (mode 0600), with nothing in it but the secret",
+        hint="create it with mode 0600 and nothing but the secret in it",
     )
 
 
-def _run(command: Sequence[str], folder: Path, timeout: float) -> bytes:
+def _run(command: Sequence[str], folder: Path, timeout: float, own: SecretRef | None) -> bytes:
     name = command[0] if command else ""
     try:
         done = subprocess.run(  # noqa: S603 - the command stands in the reviewed state files
@@ -69,25 +71,25 @@ def _run(command: Sequence[str], folder: Path, timeout: float) -> bytes:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=without_credentials(os.environ),
+            env=without_credentials(os.environ, own),
             timeout=timeout,
             check=False,
         )
-        why = f"ended with {done.returncode}" if done.returncode else ""
+        why = f"exited with status {done.returncode}" if done.returncode else ""
     except (OSError, ValueError) as error:
         why = f"cannot be started: {getattr(error, 'strerror', 'its arguments are not valid')}"
     except subprocess.TimeoutExpired:
         why = f"took longer than {timeout:g} seconds"
     if why:
         raise SinkFailed(
-            f"the command '{name}' that should print a secret {why}",
-            hint="run it by hand to see what is wrong; it must print the secret and nothing else",
+            f"the command '{name}' that prints the secret {why}",
+            hint="run it manually to see what is wrong; it must print only the secret",
         )
     return done.stdout
 
 
 def _text(raw: bytes, name: str) -> str:
-    """The bytes are never part of an error."""
+    """Decode the bytes, which are never part of an error."""
     value = raw.decode("utf-8", "replace").removesuffix("\n").removesuffix("\r")
     problem = ""
     if not value:

@@ -1,6 +1,7 @@
-"""How much a state folder may hold: far more than Proxmox VE takes, far less than harms a machine.
+"""Limits on the size of a state folder: far above what Proxmox VE accepts, far below what harms a
+machine.
 
-Files may be anybody's proposal, and a few lines can stand for millions of objects.
+Files may come from anyone, and a few lines can expand to millions of objects.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ Path = tuple[Any, ...]
 
 
 def too_large(message: str, hint: str, source: Source) -> Finding:
-    """The finding that something is more than pvectl takes."""
+    """The finding for something above a limit."""
     return Finding("TOO_LARGE", Severity.ERROR, message, hint, source=source)
 
 
@@ -46,7 +47,8 @@ TOO_LONG = "the number does not fit into 64 bits"
 
 def offence(data: Mapping[str, Any]) -> tuple[Path, str] | None:
     """The keys that lead to a value that is nested too deeply or has too many digits, and which of
-    these it is; None for sound data."""
+    these it is; None for valid data.
+    """
     waiting: list[tuple[Any, int, Any]] = [(data, 0, None)]
     while waiting:
         value, depth, path = waiting.pop()
@@ -74,13 +76,13 @@ def _unlinked(path: Any) -> Path:
 
 
 def long_number(text: str) -> int:
-    """The offset of the first number with more digits than Python reads; 0 where none is seen."""
+    """The offset of the first number with more digits than Python reads; 0 where there is none."""
     found = _LONG.search(text)
     return found.start() if found else 0
 
 
 def deepest_bracket(text: str) -> int:
-    """The offset of a bracket where the text is nested more deeply than Python can follow."""
+    """The offset of a bracket where the text is nested more deeply than Python can parse."""
     depth = 0
     for found in re.finditer(r"[\[\]{}]", text):
         depth += 1 if _OPENING.match(found[0]) else -1
@@ -90,7 +92,7 @@ def deepest_bracket(text: str) -> int:
 
 
 def weight(value: Any) -> int:
-    """What a variable counts wherever it is filled in."""
+    """How much a variable counts towards the limit each time it is filled in."""
     total, waiting = 0, [value]
     while waiting:
         one = waiting.pop()

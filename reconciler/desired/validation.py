@@ -1,4 +1,4 @@
-"""One TOML table against the model that describes it; mistakes in plain words, with places."""
+"""Validate a TOML table against its model; report mistakes in plain words, with their place."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _TYPES = {
     "mapping_type": "a table",
     "model_type": "a table",
     "model_attributes_type": "a table",
-    "date_type": "a date, as in 2027-01-31",
-    "datetime_type": "a date with time, as in 2027-01-31T12:00:00Z",
+    "date_type": "a date such as 2027-01-31",
+    "datetime_type": "a date with time such as 2027-01-31T12:00:00Z",
     "none_required": "nothing",
 }
 """pydantic's name of an error -> what was expected."""
@@ -52,7 +52,7 @@ _LIMITS = {
     "too_long": "{field} is too long: at most {max_length} elements",
     "literal_error": "{field} must be one of {expected}",
     "enum": "{field} must be one of {expected}",
-    "string_pattern_mismatch": "{field} has a form that is refused; it must match {pattern}",
+    "string_pattern_mismatch": "{field} is not valid; it must match {pattern}",
     "multiple_of": "{field} must be a multiple of {multiple_of}",
 }
 
@@ -66,10 +66,10 @@ def validate(
     others: Iterable[str] = (),
     release: Release = NEWEST,
 ) -> tuple[M | None, list[Finding]]:
-    """The table as a model, or None and what is wrong with it.
+    """The table as a model, or None and its mistakes.
 
-    `others` are keys that stand in the table as well and are read by somebody else; they serve as
-    suggestions for a misspelt key.
+    `others` are keys of the table that other code reads; they serve as suggestions for a misspelt
+    key.
     """
     try:
         return model.model_validate(dict(data), context=release), []
@@ -80,8 +80,9 @@ def validate(
 
 
 def problem_words(problem: ErrorDetails) -> tuple[str, str]:
-    """What pydantic found, and what to do about it where that is known: in the words of the
-    validator that refused the value, or its own."""
+    """What pydantic found, and what to do about it where known: in the words of the validator that
+    refused the value, or its own.
+    """
     error = problem.get("ctx", {}).get("error")
     if isinstance(error, ValueError):
         return message_and_hint(error)
@@ -89,7 +90,7 @@ def problem_words(problem: ErrorDetails) -> tuple[str, str]:
 
 
 def salvage(model: type[M], data: Mapping[str, Any]) -> M:
-    """The table without its wrong keys, so that what it says otherwise can be checked as well.
+    """The table without its wrong keys, so that the rest can be checked as well.
 
     Only for models without required keys.
     """
@@ -103,7 +104,7 @@ def salvage(model: type[M], data: Mapping[str, Any]) -> M:
 def wrong_type(
     document: Document, node: PositionNode, name: str, expected: str, value: object
 ) -> Finding:
-    """`name` should be `expected` and is something else; the value itself is never shown."""
+    """The finding that `name` must be `expected`; the value itself is never shown."""
     return Finding(
         "WRONG_TYPE",
         Severity.ERROR,
@@ -113,7 +114,7 @@ def wrong_type(
 
 
 def type_name(value: object) -> str:
-    """What a TOML value is, in words."""
+    """The TOML type of a value, in words."""
     if isinstance(value, bool):
         return "a boolean"
     for kind, name in (
@@ -155,7 +156,7 @@ def _dotted(
     data: Mapping[str, Any],
     others: Iterable[str],
 ) -> list[Finding]:
-    """The one finding for `[role.my.role]`, where a name with a dot was meant."""
+    """The one finding for `[role.my.role]`, where a quoted name with a dot was meant."""
     known = {info.alias or key for key, info in model.model_fields.items()} | set(others)
     if len(data) != 1 or not isinstance(next(iter(data.values())), dict) or known & data.keys():
         return []
@@ -165,16 +166,16 @@ def _dotted(
             "UNKNOWN_KEY",
             Severity.ERROR,
             f"unknown key '{name}'",
-            did_you_mean(name, known) or 'a name with a dot is quoted, as in [role."my.role"]',
+            did_you_mean(name, known) or 'quote a name that contains a dot: [role."my.role"]',
             source=document.source(document.child(node, name)),
         )
     ]
 
 
 def _one(problems: Sequence[ErrorDetails]) -> ErrorDetails:
-    """The most telling of several complaints about one value.
+    """The most helpful of several errors about one value.
 
-    Where a value may have one of several forms, pydantic complains once for each of them.
+    Where a value may have one of several forms, pydantic reports one error for each of them.
     """
     deeper = [problem for problem in problems if problem["type"] not in _TYPES]
     return (deeper or problems)[0]
@@ -183,7 +184,7 @@ def _one(problems: Sequence[ErrorDetails]) -> ErrorDetails:
 def _locate(
     document: Document, node: PositionNode, location: Sequence[str | int]
 ) -> tuple[PositionNode, tuple[str | int, ...]]:
-    """The place of an error, and the part of `location` that stands in the file.
+    """The position of an error, and the part of `location` that occurs in the file.
 
     Parts that only pydantic knows (the chosen form of a value) are skipped.
     """
@@ -271,7 +272,7 @@ def _reference_hint(class_name: str) -> str:
 
 
 def _description(model: type[BaseModel], location: Sequence[str | int]) -> str:
-    """What the models say about the key at `location`."""
+    """The model's description of the key at `location`."""
     inner = _model_at(model, location[:-1])
     name = location[-1] if location else ""
     if inner is None or not isinstance(name, str):

@@ -1,4 +1,4 @@
-"""`${name}` in state files: replaced by the variables of the target."""
+"""Replace `${name}` in state files by the variables of the target."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _VARIABLE = re.compile(r"\$(\$)?\{([^{}]*)\}")
 
 
 def substitute(document: Document, variables: Mapping[str, object]) -> list[Finding]:
-    """Replace every `${name}` in the texts and names of a file.
+    """Replace every `${name}` in the strings and names of a file.
 
-    A text that is nothing but `${name}` becomes the variable itself, number or list as it may be;
-    inside of a list, a list is laid into it. `$${` stands for `${`. Unknown names are findings.
+    A string that is only `${name}` becomes the variable itself, including numbers and lists; inside
+    a list, a list is spliced in. `$${` is a literal `${`. Unknown names are findings.
     """
     if "${" not in document.text:
         return []
@@ -42,7 +42,7 @@ class _Work:
         for key, value in data.items():
             name = str(self.text(places[key], key)) if "${" in key else key
             if name in replaced:
-                message = f"'{name}' stands twice here once its variables are filled in"
+                message = f"'{name}' appears twice here once its variables are filled in"
                 self._error("DUPLICATE", places[key], message, "keep one of them")
             replaced[name] = self.value(places[key], value)
             node.children[name] = places[key]
@@ -78,9 +78,7 @@ class _Work:
             return match[0][1:]
         found = self.lookup(node, match[2], match[0])
         if isinstance(found, (list, dict)):
-            message = (
-                f"the variable '{match[2]}' is not a single value and cannot be part of a string"
-            )
+            message = f"the variable '{match[2]}' is a list or table and cannot be part of a string"
             self._error("WRONG_TYPE", node, message, f'write "{match[0]}" alone')
             return match[0]
         return str(found).lower() if isinstance(found, bool) else str(found)
@@ -96,7 +94,7 @@ class _Work:
         return otherwise
 
     def _fits(self, node: PositionNode, name: str) -> bool:
-        """Whether there is room for a variable; that there is none is said once."""
+        """Whether a variable fits within the limit; exceeding it is reported once."""
         if name not in self.weights:
             self.weights[name] = weight(self.variables[name])
         if self.left < 0:
@@ -104,7 +102,7 @@ class _Work:
         self.left -= self.weights[name]
         if self.left < 0:
             message = f"the variables of this file fill in more than {FILLED_IN // 1024} KiB"
-            hint = "name a variable less often, or shorten its value"
+            hint = "use it less often, or shorten its value"
             self.findings.append(too_large(message, hint, self.document.source(node)))
         return self.left >= 0
 

@@ -41,9 +41,9 @@ from reconciler.model.spec import State
 
 
 def apply_plan(run: RunContext) -> RunReport:
-    """Apply the plan, from where its journal ends.
+    """Apply the plan, continuing where its journal ends.
 
-    The report says what became of each object. When a step fails, the run is rolled back, unless
+    The report tells the outcome of each object. When a step fails, the run is rolled back, unless
     an irreversible step was applied: then it can only be finished, and the journal stays open.
     Raises JournalFailed or Locked only when nothing was sent.
     """
@@ -66,8 +66,8 @@ def apply_plan(run: RunContext) -> RunReport:
 def roll_back_run(run: RunContext, *, chosen: bool = False) -> RunReport:
     """Roll a run back on request.
 
-    `chosen`: a person has seen what that undoes, and that another run came between; without it such
-    a run raises JournalUnfinished. Raises ApplyNotRestored after an irreversible change.
+    `chosen`: the user has seen what that undoes, and that another run wrote in between; otherwise
+    such a run raises JournalUnfinished. Raises ApplyNotRestored after an irreversible change.
     """
     try:
         with foreseen():
@@ -101,7 +101,7 @@ def _reject_past_pivot(run: RunContext) -> None:
 
 
 def _forward_again(run: RunContext) -> bool:
-    """Put the run back to where it was before the rollback was requested; whether it had ended."""
+    """Return the run to its state before the rollback was requested, complete or not."""
     ended = [event for event in run.state.events if event.name == "end"]
     run.journal.write("continued", back=False, time=round(run.clock.now(), 3))
     closed = bool(ended) and not ended[-1].data.get("unfinished")
@@ -113,11 +113,11 @@ def _forward_again(run: RunContext) -> bool:
 def resume_run(
     run: RunContext, sinks: Sinks = MappingProxyType({}), *, chosen: bool = False
 ) -> RunReport:
-    """Finish a run in the direction in which it was going; one that has ended stays as it is.
+    """Finish a run in the direction in which it was going; a completed run is left as it is.
 
-    `sinks`: where secrets go from now on, where that differs from the run. A run after which
-    another one wrote is closed when everything is as it wanted; else JournalUnfinished names what
-    differs, unless a person has `chosen` to go on.
+    `sinks`: new destinations for secrets, where they differ from the run's. A run after which
+    another one wrote is closed when everything is as it declared; otherwise JournalUnfinished names
+    what differs, unless the user has `chosen` to continue.
     """
     if run.state.is_finished:
         return report(run, str(run.state.events[-1].data["outcome"]), patience=SETTLE)
@@ -143,10 +143,10 @@ def resume_run(
 
 
 def _forward(run: RunContext) -> State:
-    """Apply every step that is not complete; what a last look at all objects shows.
+    """Apply every step that is not complete; returns a final snapshot of all objects.
 
-    A signal after the last step still rolls everything back, as was announced; where that is
-    impossible, nothing is left to be stopped.
+    A signal after the last step still rolls everything back, as announced; where that is
+    impossible, there is nothing left to stop.
     """
     todo = [number for number in range(len(run.steps)) if not is_complete(run, number)]
     with Observer(run, todo) as observer:
@@ -163,7 +163,7 @@ def _forward(run: RunContext) -> State:
 
 
 def is_complete(run: RunContext, number: int) -> bool:
-    """Whether a step has been applied to its end: by this run, or before it."""
+    """Whether a step has been fully applied, by this run or before it."""
     return run.state.step(number).is_complete
 
 
@@ -174,7 +174,7 @@ def _refuse_to_go_on(run: RunContext, where: str) -> None:
 
 
 def _reject_full_disk(run: RunContext) -> None:
-    """The reserve is for the rollback only."""
+    """Stop on a full disk: the reserve is for the rollback only."""
     if run.journal.disk_full:
         raise JournalFailed(
             "the disk that holds the journal is full",
@@ -183,7 +183,7 @@ def _reject_full_disk(run: RunContext) -> None:
 
 
 def _do(run: RunContext, number: int, step: Step, sight: Snapshot) -> None:
-    """Apply what is left of one step."""
+    """Apply the rest of one step."""
     todo = [left for change in step.changes if (left := _left(run, number, change, sight))]
     if todo:
         run.notify(number, describe_step(step.changes))
@@ -199,7 +199,7 @@ def _do(run: RunContext, number: int, step: Step, sight: Snapshot) -> None:
 
 
 def _left(run: RunContext, number: int, change: Change, sight: Snapshot) -> Change | None:
-    """What is left of a change; None when it is applied. Raises Conflict."""
+    """The rest of a change; None when it is applied. Raises Conflict."""
     record = run.state.step(number)
     sink = kind_of(change.address).secrets.sink(change)
     seen = observe(change, sight.state)
@@ -222,11 +222,11 @@ def _left(run: RunContext, number: int, change: Change, sight: Snapshot) -> Chan
 
 
 def _refuse_incomplete(result: RunReport) -> None:
-    """An object that was changed again before the end counts as a conflict."""
+    """Raise Conflict for an object that was changed again before the end of the run."""
     if result.trouble:
         raise result.trouble[0]
     if not result.verified:
-        raise Unreachable("the cluster did not answer when the changes were to be verified")
+        raise Unreachable("the cluster did not answer while the changes were being verified")
     missing = [str(address) for address, became in result.objects if became is not Outcome.DONE]
     if missing:
         raise Conflict(
@@ -255,7 +255,7 @@ def _failed(run: RunContext, failure: PvectlError) -> RunReport:
 
 
 def _prevents_rollback(run: RunContext, failure: PvectlError) -> bool:
-    """A cluster that is still unreachable cannot be restored either: that is for `resume`."""
+    """Whether the error also prevents a rollback: an unreachable cluster is left to `resume`."""
     if isinstance(failure, Unreachable) and not run.unreachable:
         try:
             run.look(run.steps[0].changes, patience=0.0)

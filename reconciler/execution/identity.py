@@ -1,11 +1,10 @@
-"""Which cluster answers, however its address is written, and where this machine keeps what it knows
-of it.
+"""Identify a cluster by its CA, and keep one folder per cluster on this machine.
 
 A cluster is its own CA (/etc/pve/pve-root-ca.pem, the same on every node for as long as the cluster
-lives) together with its nodes: installations that were copied from one disk have the same CA.
-GET /nodes/localhost/certificates/info and GET /nodes tell both to every token (`user => 'all'`,
-PVE::API2::Certificates and PVE::API2::Nodes). Addresses are aliases that `clusters.json` in
-$PVECTL_HOME keeps, so that the cluster is also known while it does not answer.
+exists) together with its nodes: installations cloned from one disk have the same CA. GET
+/nodes/localhost/certificates/info and GET /nodes return both to every token (`user => 'all'`,
+PVE::API2::Certificates and PVE::API2::Nodes). Addresses are aliases, kept in `clusters.json` in
+$PVECTL_HOME, so that an unreachable cluster is recognised as well.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class Identity(NamedTuple):
 
 
 def identify(api: Api) -> Identity | None:
-    """Who answers; None where it does not tell. Raises Unreachable."""
+    """The identity of the answering cluster; None where it does not tell. Raises Unreachable."""
     try:
         certificates, nodes = api.get([CERTIFICATES, NODES])
     except RequestRefused:
@@ -63,7 +62,7 @@ def _is_root(row: Any) -> bool:
 
 @dataclass(slots=True)
 class Known:
-    """One cluster that this machine has worked on."""
+    """A cluster that this machine has worked on."""
 
     folder: str
     ca: str
@@ -79,7 +78,7 @@ class Known:
 
 
 def folder_offline(endpoints: Sequence[str]) -> Path:
-    """The folder of a cluster that cannot be asked, by any of its addresses."""
+    """The folder of an unreachable cluster, by any of its addresses."""
     known = _read(_index())
     for endpoint in endpoints:
         for one in known:
@@ -93,9 +92,9 @@ def folder_of(
 ) -> Path:
     """The folder of the cluster that answered at `answered`.
 
-    `keep`: something will be kept there. `moved`: whether a cluster with another CA than before is
-    the SAME or a NEW one; without that it raises CertificateNotTrusted. What was kept by address,
-    as earlier releases did, is moved here.
+    `keep`: the folder is about to be used. `moved`: whether a cluster whose CA has changed is the
+    SAME or a NEW one; without it CertificateNotTrusted is raised. Folders that earlier releases
+    named by address are moved here.
     """
     with _alone():
         known = _read(_index())
@@ -129,7 +128,7 @@ def folder_of(
 
 
 def _find(known: Iterable[Known], identity: Identity, answered: str, moved: str) -> Known | None:
-    """The cluster among those that are known; raises CertificateNotTrusted rather than guess."""
+    """The known cluster; raises CertificateNotTrusted rather than guess."""
     for one in known:
         if one.is_of(identity):
             return one
@@ -138,7 +137,7 @@ def _find(known: Iterable[Known], identity: Identity, answered: str, moved: str)
             if moved == SAME or one.ca == identity.ca:
                 return one
             raise CertificateNotTrusted(
-                f"{answered} shows another CA than the cluster that this machine knows there",
+                f"{answered} presents a different CA than the cluster known at this address",
                 hint=f"it was {one.ca}\nit is  {identity.ca}\n"
                 "the same cluster with a new CA: pvectl status --cluster-is same\n"
                 "another cluster at this address: pvectl status --cluster-is new",
@@ -147,7 +146,7 @@ def _find(known: Iterable[Known], identity: Identity, answered: str, moved: str)
 
 
 def _free(known: Iterable[Known], identity: Identity, endpoints: Sequence[str]) -> str:
-    """The name of a new folder: by address, as earlier releases named it, where it is free."""
+    """A name for a new folder: the address, as in earlier releases, where it is unused."""
     taken = {one.folder for one in known}
     names = [base_of(endpoint).name for endpoint in endpoints]
     used = [name for name in names if (home() / "journal" / name).is_dir() and name not in taken]
@@ -159,7 +158,7 @@ def _free(known: Iterable[Known], identity: Identity, endpoints: Sequence[str]) 
 
 
 def _absorb(other: Path, folder: Path) -> None:
-    """Move what was kept by another address: journals, lock numbers, and what is not known here."""
+    """Move the journals, lock numbers and drift memory kept under another address."""
     found = [path for pattern in MOVED for path in other.glob(pattern)]
     if not found:
         return
@@ -177,7 +176,7 @@ def _index() -> Path:
 
 
 def _read(path: Path) -> list[Known]:
-    """Empty where nothing is known; a file that cannot be read counts as none."""
+    """The index of clusters; an unreadable file counts as empty."""
     try:
         content = json.loads(path.read_bytes())
         return [
@@ -190,7 +189,7 @@ def _read(path: Path) -> list[Known]:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """Keep other processes of this home from writing the index; without a home there are none."""
+    """Lock the index against other processes; does nothing where the home does not exist."""
     try:
         descriptor = os.open(home(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:

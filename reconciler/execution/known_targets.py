@@ -1,4 +1,4 @@
-"""Where secrets may go, as confirmed on this machine: $PVECTL_HOME/known-targets.json."""
+"""Remember the targets of secrets confirmed on this machine: $PVECTL_HOME/known-targets.json."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILE = "known-targets.json"
 
 
 def known(home: Path) -> tuple[Destination, ...]:
-    """What was confirmed, oldest first; raises JournalFailed for a file that says nothing."""
+    """The confirmed targets, oldest first; raises JournalFailed for an invalid file."""
     path = home / FILE
     try:
         rows = json.loads(path.read_bytes())
@@ -24,20 +24,21 @@ def known(home: Path) -> tuple[Destination, ...]:
     except OSError as error:
         why = error.strerror or ""
     except (ValueError, KeyError, TypeError, AttributeError):
-        why = "it is not what pvectl wrote"
+        why = "its content is not valid"
     raise JournalFailed(
-        f"{path} cannot be read: {why}", hint="remove it, and confirm again: pvectl trust"
+        f"{path} cannot be read: {why}",
+        hint="remove it, then confirm the target again: pvectl trust",
     )
 
 
 def remember(home: Path, destination: Destination) -> None:
-    """Add one; raises JournalFailed."""
+    """Add a target; raises JournalFailed."""
     old = [one for one in known(home) if not destination.covers(one)]
     _write(home, [*old, destination])
 
 
 def forget(home: Path, endpoints: Sequence[str]) -> tuple[Destination, ...]:
-    """Remove what was confirmed for any of these endpoints, and tell what; raises JournalFailed."""
+    """Remove and return what was confirmed for any of these endpoints; raises JournalFailed."""
     there = known(home)
     gone = tuple(one for one in there if set(one.endpoints) & set(endpoints))
     if gone:
@@ -53,5 +54,5 @@ def _write(home: Path, destinations: Sequence[Destination]) -> None:
     except OSError as error:
         raise JournalFailed(
             f"{home / FILE} cannot be written: {error.strerror}",
-            hint="nothing was sent; make room or set PVECTL_HOME to another folder",
+            hint="nothing was sent; free some space, or set PVECTL_HOME to another folder",
         ) from None

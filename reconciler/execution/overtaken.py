@@ -1,4 +1,4 @@
-"""A run after which another one may have written: it undoes nothing unasked."""
+"""Handle a run after which another one may have written: nothing is undone without confirmation."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from reconciler.model.run_state import OVERTAKEN
 
 
 def ended_elsewhere(run: RunContext, *, chosen: bool) -> RunReport | None:
-    """Close a run that another one has completed, and report it; None where something is left to
-    do, and may be done.
+    """Close and report a run that another one has completed; None where something is left to do,
+    and may be done.
 
-    What a run that has sent nothing finds other than planned counts as another run's work, too.
-    Raises JournalUnfinished where a person has to choose and has not `chosen`.
+    What a run that has sent nothing finds changed also counts as another run's work. Raises
+    JournalUnfinished where a person must choose and has not `chosen`.
     """
     close_open(run)
     result = report(run, COMPLETED, patience=SETTLE)
@@ -41,7 +41,7 @@ def abandon(run: RunContext) -> RunReport:
 
 
 def close(journal: Journal, result: RunReport) -> None:
-    """End a run with what became of its objects."""
+    """End a run, recording the outcome of its objects."""
     journal.write("end", outcome=result.outcome, objects=result.objects_json())
 
 
@@ -56,7 +56,7 @@ def _is_as_planned(run: RunContext) -> bool:
 
 
 def undecided(found: RunReport) -> JournalUnfinished:
-    """The error for a run that another one came after: what differs, and the choices."""
+    """The error for a run after which another one wrote: what differs, and the choices."""
     differing = [str(a) for a, became in found.objects if became is not Outcome.DONE]
     ways = [
         f"not as this run declares it: {', '.join(differing) or 'nothing'}",
@@ -74,8 +74,9 @@ def undecided(found: RunReport) -> JournalUnfinished:
 
 
 def is_for_a_person(run: RunContext, failure: PvectlError) -> bool:
-    """Whether undoing could hit what others made or rely on: after another run came between, or the
-    lease had ended, and where objects were changed while this run was interrupted."""
+    """Whether undoing could affect what others made or rely on: after another run wrote or the
+    lease ended, and where objects were changed while this run was interrupted.
+    """
     if run.state.is_overtaken or run.state.is_late:
         return True
     return run.state.is_resumed and isinstance(failure, Conflict)

@@ -1,4 +1,4 @@
-"""Saved plans: canonical JSON, mode 0600, without secrets; what makes one unusable."""
+"""Save and load plans: canonical JSON, mode 0600, without secrets; reject unusable ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIFETIME = 24 * 3600
 SKEW = 300
 """Seconds by which the clocks of two machines may differ."""
 
-AGAIN = "plan again, review and apply that"
+AGAIN = "plan again, then review and apply the new plan"
 
 
 class SavedPlan(NamedTuple):
@@ -38,7 +38,7 @@ class SavedPlan(NamedTuple):
 
 
 def save_plan(plan: Plan, path: Path, now: int, lifetime: int = LIFETIME) -> None:
-    """Write a plan file, all of it or nothing; raises OSError."""
+    """Write a plan file atomically; raises OSError."""
     content = {
         "kind": "pvectl.plan",
         "plan": plan.to_json(),
@@ -54,8 +54,9 @@ MARKS = (b'{"created":', b'"pvectl.plan"', b'"seal"')
 
 
 def load_plan(path: Path) -> SavedPlan:
-    """Read a plan file; raises StalePlan when it is not as it was saved, UsageError when it cannot
-    be read or never was one."""
+    """Read a plan file; raises StalePlan when it was altered, UsageError when it is unreadable or
+    not a plan.
+    """
     try:
         raw = read_bounded(path)
     except OSError as error:
@@ -75,14 +76,17 @@ def load_plan(path: Path) -> SavedPlan:
             f"{path} cannot be read as a plan: it was changed, or is of another version", hint=AGAIN
         ) from None
     if seal != digest(content) or content["digest"] != plan.digest:
-        raise StalePlan(f"{path} is not as it was saved: its digest does not fit", hint=AGAIN)
+        raise StalePlan(
+            f"{path} was altered after it was saved: its digest does not match", hint=AGAIN
+        )
     _refuse_forged(plan, path)
     return saved
 
 
 def _refuse_forged(plan: Plan, path: Path) -> None:
-    """Whoever can write the file can also compute its digests: what is sent must follow from the
-    changes that are shown."""
+    """Reject a plan whose requests do not follow from the changes shown: whoever can write the file
+    can also compute its digests.
+    """
     for number, step in enumerate(plan.steps, 1):
         why = misfit(step)
         if why:
@@ -90,7 +94,7 @@ def _refuse_forged(plan: Plan, path: Path) -> None:
             raise StalePlan(f"step {number}{name} of {path} is forged: {why}", hint=AGAIN)
     why = unseen(plan)
     if why:
-        raise StalePlan(f"{path} is not as pvectl saves plans: {why}", hint=AGAIN)
+        raise StalePlan(f"{path} is not a plan as pvectl saves it: {why}", hint=AGAIN)
 
 
 def _no_plan(path: Path, raw: bytes) -> UsageError:
@@ -117,7 +121,7 @@ def check_fits(saved: SavedPlan, cluster: str, actor: str, now: int, identity: s
     if saved.created > now + SKEW:
         minutes = (saved.created - now) // 60
         raise StalePlan(
-            f"the plan was made {minutes} minutes in the future",
+            f"the plan is dated {minutes} minutes in the future",
             hint=f"correct the clock of this machine or of the one that planned; {AGAIN}",
         )
     if now >= min(saved.expires, saved.created + LIFETIME):
@@ -126,13 +130,14 @@ def check_fits(saved: SavedPlan, cluster: str, actor: str, now: int, identity: s
 
 
 def stale(plan: Plan, live: State) -> tuple[Address, ...]:
-    """The objects that the plan concerns and that are not as they were."""
+    """The objects of the plan that have changed since."""
     return tuple(address for address, spec in plan.seen if live.get(address) != spec)
 
 
 def check_fresh(plan: Plan, live: State) -> None:
-    """Raises StalePlan when an object that the plan concerns is not as it was; in other words where
-    the plan was applied already."""
+    """Raise StalePlan when an object of the plan has changed; with different words where the plan
+    was already applied.
+    """
     changed = stale(plan, live)
     if not changed:
         return
@@ -142,12 +147,12 @@ def check_fresh(plan: Plan, live: State) -> None:
     arrived = {address for address, spec in wanted.items() if live.get(address) == spec}
     if arrived == wanted.keys() and arrived.issuperset(changed):
         raise StalePlan(
-            "already applied: the cluster is as this plan wants it",
+            "already applied: the cluster is as this plan declares it",
             hint="nothing was sent; run `pvectl plan` to see what is left to change",
         )
     seen = dict(plan.seen)
     lines = [
-        f"{address}: is already as the plan wants it"
+        f"{address}: is already as planned"
         if address in arrived
         else f"{address}: {_since(seen[address], live.get(address))}"
         for address in changed
@@ -158,7 +163,7 @@ def check_fresh(plan: Plan, live: State) -> None:
 
 
 def _since(before: Spec | None, now: Spec | None) -> str:
-    """What became of an object since the plan was made."""
+    """How an object has changed since the plan was made."""
     if before is None or now is None:
         return f"was {object_text(before)}, is {object_text(now)}"
     return in_one_line(before, now)

@@ -14,7 +14,7 @@ HINT = "set PVECTL_HOME to a folder that only you can write to"
 
 
 def make(folder: Path) -> None:
-    """Make a folder and whatever is missing above it, each of them 0700. Raises OSError."""
+    """Create a folder and its missing parents, each with mode 0700. Raises OSError."""
     for part in reversed((folder, *folder.parents)):
         if not part.exists():
             part.mkdir(MODE, exist_ok=True)
@@ -22,10 +22,10 @@ def make(folder: Path) -> None:
 
 
 def check(top: Path, folder: Path) -> None:
-    """Make sure that `top`, and `folder` below it with all that it holds, are this account's own
-    and closed to others; what is not there yet is no matter. Raises UsageError.
+    """Make sure that `top`, and `folder` below it with its content, belong to this account and are
+    closed to others; missing ones are fine. Raises UsageError.
 
-    A link to `top` itself may be made by this account or by root, below it there are none.
+    `top` itself may be a link made by this account or root; below it, links are refused.
     """
     for above in top.parents:
         _refuse_open(above)
@@ -38,7 +38,7 @@ def check(top: Path, folder: Path) -> None:
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise _refusal(part, f"cannot be looked at: {error.strerror}") from None
+            raise _refusal(part, f"cannot be inspected: {error.strerror}") from None
         if not stat.S_ISDIR(found.st_mode):
             raise _refusal(part, "is not a folder")
         _refuse_others(part, found)
@@ -48,23 +48,25 @@ def check(top: Path, folder: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raises UsageError for a file that another account made, and that would be carried out."""
+    """Raise UsageError for a file that belongs to another account, since its content would be
+    executed.
+    """
     owner = path.stat().st_uid
     if owner != os.geteuid():
         raise UsageError(
             f"{path} belongs to user id {owner}, not to {os.geteuid()}, who runs pvectl",
-            hint="whoever writes a journal decides what is sent and run; let its owner resume it",
+            hint="a journal decides what is sent and run, so only its owner may resume it",
         )
 
 
 def _refuse_open(above: Path) -> None:
-    """Whoever can write to a folder above can put another one in the place of ours."""
+    """Raise UsageError for a parent folder in which others could replace ours."""
     try:
         mode = above.stat().st_mode
     except OSError:
         return
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        raise _refusal(above, "can be written by every account")
+        raise _refusal(above, "is writable by every account")
 
 
 def _refuse_others(path: Path, found: os.stat_result) -> None:
@@ -91,4 +93,4 @@ def _entries(part: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _refusal(path: Path, why: str) -> UsageError:
-    return UsageError(f"{path} {why}: nothing is kept or taken from there", hint=HINT)
+    return UsageError(f"{path} {why}: pvectl refuses to use it", hint=HINT)

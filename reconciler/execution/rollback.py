@@ -1,4 +1,4 @@
-"""Roll back the steps of a journal, decided by reading the cluster."""
+"""Roll back the steps of a journal, after reading what is there in the cluster."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BARRIERS = (JournalFailed, Locked, Unreachable)
 def roll_back(run: RunContext, failure: PvectlError | None = None) -> RunReport:
     """Roll back what this run did, last step first, and verify that everything is as before.
 
-    Objects that were changed concurrently stay untouched; what cannot be rolled back is listed.
+    Objects that were changed concurrently are left alone; what cannot be rolled back is listed.
     Raises what prevents every further request: JournalFailed, Locked, Unreachable.
     """
     close_open(run)
@@ -72,23 +72,25 @@ def _undo_step(run: RunContext, number: int, trouble: list[PvectlError]) -> None
 
 
 def is_undone(run: RunContext, number: int) -> bool:
-    """Whether a step has been rolled back to its end."""
+    """Whether a step has been completely rolled back."""
     return run.state.step(number).is_undone
 
 
 def _inverse(
     run: RunContext, number: int, change: Change, sight: Snapshot, trouble: list[PvectlError]
 ) -> Change | None:
-    """The change that undoes one from where it is; None where nothing of this run is there."""
+    """The change that undoes one from its present state; None where there is nothing of this
+    run.
+    """
     live = sight.state.get(change.address)
     record = run.state.step(number)
     ours = record.is_touched
     if live == as_shown(change.address, change.before) or is_hidden(change):
         return None
     if not ours and record.is_disowned:
-        summary = f"{change.address} was created by this run or by another one; which, is unknown"
+        summary = f"{change.address} was created either by this run or by another one"
         trouble.append(
-            Conflict(summary, hint="it was not changed: check it, then run `pvectl plan` again")
+            Conflict(summary, hint="it was left alone: check it, then run `pvectl plan` again")
         )
         return None
     if not ours and (
@@ -103,14 +105,16 @@ def _inverse(
     if not found:
         summary = f"an object was changed concurrently: {describe(change, sight.state)}"
         trouble.append(
-            Conflict(summary, hint="it was not changed: check it, then run `pvectl plan` again")
+            Conflict(summary, hint="it was left alone: check it, then run `pvectl plan` again")
         )
         return None
     return change.inverse()._replace(before=found[0])
 
 
 def _withdraw_secrets(run: RunContext) -> list[PvectlError]:
-    """Remove the secrets of tokens that were rolled back; what could not be removed."""
+    """Remove the secrets of tokens that were rolled back; returns those that could not be
+    removed.
+    """
     failed: list[PvectlError] = []
     for number, step in enumerate(run.steps):
         record = run.state.step(number)

@@ -1,7 +1,8 @@
-"""Who stands behind a saved plan: detached SSH signatures, made and verified by `ssh-keygen -Y`.
+"""Sign and verify saved plans: detached SSH signatures by `ssh-keygen -Y`.
 
 The formats are OpenSSH's own (PROTOCOL.sshsig; "ALLOWED SIGNERS" in ssh-keygen(1)), so that a key,
-an agent or a security key signs as it signs commits. A signature covers the bytes of the file.
+an agent or a security key signs plans as it signs commits. A signature covers the bytes of the
+file.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ PROGRAM = "ssh-keygen"
 
 
 def signature_of(plan: Path) -> Path:
-    """Where the signature of a plan file is kept: beside it, as `ssh-keygen` keeps it."""
+    """The path of a plan file's signature: next to it, where `ssh-keygen` puts it."""
     return plan.with_name(f"{plan.name}.sig")
 
 
@@ -69,7 +70,7 @@ def signer(plan: Path, raw: bytes, allowed: Path) -> str:
     try:
         signature = read_bounded(path, LARGEST_SIGNATURE, regular=True)
     except OSError:
-        raise _refused(f"{plan} is not signed: there is no {path.name} beside it") from None
+        raise _refused(f"{plan} is not signed: there is no {path.name} next to it") from None
     with tempfile.NamedTemporaryFile(suffix=".sig") as own:  # not replaced while it is verified
         own.write(signature)
         own.flush()
@@ -82,12 +83,12 @@ def signer(plan: Path, raw: bytes, allowed: Path) -> str:
         done = _keygen("verify", *words, given=raw)
     if done.returncode:
         why = _reason(done)
-        raise _refused(f"the signature of {plan} does not hold" + (f" ({why})" if why else ""))
+        raise _refused(f"the signature of {plan} is not valid" + (f" ({why})" if why else ""))
     return who
 
 
 def _keygen(action: str, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """`ssh-keygen -Y ACTION`; the question for a passphrase goes to the terminal by itself."""
+    """Run `ssh-keygen -Y ACTION`; a passphrase is prompted for on the terminal."""
     names = () if action == "find-principals" else ("-n", NAMESPACE)
     try:
         return subprocess.run(  # noqa: S603 - the words are ours; files are named by the operator
@@ -105,13 +106,13 @@ def _keygen(action: str, *words: str, given: bytes = b"") -> subprocess.Complete
         ) from None
     except subprocess.TimeoutExpired:
         raise UsageError(
-            f"{PROGRAM} gave no answer within {TIMEOUT:g} seconds",
+            f"{PROGRAM} did not answer within {TIMEOUT:g} seconds",
             hint="unlock the key with `ssh-add`, or touch the security key when it blinks",
         ) from None
 
 
 def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
-    """The last thing that ssh-keygen said."""
+    """The last line that ssh-keygen printed."""
     lines = (done.stderr or done.stdout).decode("utf-8", "replace").splitlines()
     said = [line.strip().rstrip(".\r") for line in lines if line.strip()]
     return said[-1] if said else ""

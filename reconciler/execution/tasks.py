@@ -1,4 +1,4 @@
-"""Tasks that Proxmox VE runs in the background: followed to their end, judged by their exit status.
+"""Start background tasks of Proxmox VE, follow them, and read their exit status.
 
 A call that starts a task answers 200 even when the task is refused a moment later.
 """
@@ -6,8 +6,10 @@ A call that starts a task answers 200 even when the task is refused a moment lat
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
+from reconciler.errors import PvectlError
 from reconciler.execution.run.context import Clock
 from reconciler.model.api import Api
 from reconciler.model.request import Request, request
@@ -29,20 +31,30 @@ class TaskEnd(NamedTuple):
 
 
 def start_task(api: Api, asked: Request) -> str:
-    """Send the request; the id of the task that it starts. Raises RequestRefused."""
+    """Send the request; returns the id of the task. Raises RequestRefused."""
     return str(api.send(asked))
 
 
 def follow_task(
-    api: Api, node: str, upid: str, clock: Clock, tell: Callable[[str], None]
+    api: Api,
+    node: str,
+    upid: str,
+    clock: Clock,
+    tell: Callable[[str], None],
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> TaskEnd:
-    """Wait for the end of a task; each new line of its log goes to `tell`.
+    """Wait for the end of a task; `tell` gets each new line of its log. Once `cancelled`, the task
+    is told to stop, and its end is awaited.
 
-    The node knows its own task also for a caller who may not list tasks.
+    The node shows a caller its own tasks even if it may not list tasks.
     """
     lines: list[str] = []
-    pause = 0.1
+    pause, told = 0.1, False
     while True:
+        if cancelled() and not told:
+            told = True
+            with suppress(PvectlError):
+                api.send(request("DELETE", "nodes", node, "tasks", upid))
         status = api.get([request("GET", "nodes", node, "tasks", upid, "status")])[0]
         asked = request("GET", "nodes", node, "tasks", upid, "log", start=len(lines), limit=0)
         for row in api.get([asked])[0] or ():

@@ -1,4 +1,4 @@
-"""Every answer compared with what Proxmox VE sends, before anything else of pvectl sees it."""
+"""Check every answer against the shape that Proxmox VE sends, before it is used."""
 
 from __future__ import annotations
 
@@ -13,21 +13,46 @@ from reconciler.kinds.shared.answer_shape import (
     COUNT,
     FLAG,
     ID,
+    NUMBER,
     TEXT,
     Fields,
+    Maybe,
     Named,
     Rows,
     Shape,
 )
 from reconciler.kinds.shared.reader import ANSWERS
-from reconciler.model.api import Api, SeesFiles
+from reconciler.model.api import Api, SeesEndpoints, SeesFiles
 from reconciler.model.inventory import Strays, Unread
 from reconciler.model.request import Request
 from reconciler.text.shell import shell
 
+_INTERFACE = Fields(
+    {}, {"name": TEXT, "ip-addresses": Rows(Fields({"ip-address": TEXT}, {"prefix": COUNT}))}
+)
 BESIDE_THE_KINDS: Mapping[str, Shape] = {
     **ANSWERS,
     "/access/permissions": Named(Named(BIT)),
+    "/cluster/log": Rows(Fields({}, {"time": COUNT, "user": TEXT, "msg": TEXT})),
+    "/cluster/tasks": Rows(
+        Fields(
+            {"upid": ID},
+            {"starttime": COUNT, "status": TEXT, "type": TEXT, "id": TEXT, "user": TEXT}
+            | {"tokenid": TEXT},
+        )
+    ),
+    "/cluster/status": Rows(
+        Fields(
+            {"type": ID},
+            cases=(
+                "type",
+                {
+                    "cluster": Fields({}, {"quorate": FLAG}),
+                    "node": Fields({"name": ID}, {"online": FLAG}),
+                },
+            ),
+        )
+    ),
     "/nodes": Rows(Fields({"node": ID})),
     "/nodes/{node}/certificates/info": Rows(Fields({}, {"filename": TEXT, "fingerprint": TEXT})),
     "/nodes/{node}/storage/{storage}/content": Rows(
@@ -44,6 +69,21 @@ BESIDE_THE_KINDS: Mapping[str, Shape] = {
             },
         )
     ),
+    "/cluster/nextid": COUNT,
+    **dict.fromkeys(
+        ("/nodes/{node}/lxc/{vmid}/config", "/nodes/{node}/qemu/{vmid}/config"),
+        Fields({}, {"digest": TEXT, "description": TEXT}),
+    ),
+    **dict.fromkeys(
+        ("/nodes/{node}/lxc/{vmid}/status/current", "/nodes/{node}/qemu/{vmid}/status/current"),
+        Fields({"status": TEXT}),
+    ),
+    "/nodes/{node}/lxc/{vmid}/interfaces": Maybe(Rows(_INTERFACE)),
+    "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces": Fields({"result": Rows(_INTERFACE)}),
+    "/nodes/{node}/qemu/{vmid}/agent/exec-status": Fields(
+        {"exited": FLAG}, {"exitcode": NUMBER, "out-data": TEXT, "err-data": TEXT}
+    ),
+    "/nodes/{node}/vzdump/extractconfig": TEXT,
     "/nodes/{node}/tasks": Rows(
         Fields({"upid": ID}, {"starttime": COUNT, "endtime": COUNT, "status": TEXT, "id": TEXT})
     ),
@@ -56,8 +96,9 @@ BESIDE_THE_KINDS: Mapping[str, Shape] = {
 
 
 class CheckedApi:
-    """The `Api` in front of another one; `get` raises UnexpectedAnswer for what is no answer of
-    Proxmox VE."""
+    """Wraps an `Api`; `get` raises UnexpectedAnswer for an answer that Proxmox VE would not
+    send.
+    """
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -84,7 +125,7 @@ class CheckedApi:
 
 
 class _CheckedFiles(CheckedApi):
-    """The same in front of a connection that sees the files of the cluster themselves."""
+    """The same for a connection that also reads the files of the cluster."""
 
     def __init__(self, api: SeesFiles) -> None:
         super().__init__(cast("Api", api))
@@ -97,19 +138,45 @@ class _CheckedFiles(CheckedApi):
         return self._files.strays()
 
 
+class _CheckedEndpoints(CheckedApi):
+    """The same for a connection over the network."""
+
+    def __init__(self, api: SeesEndpoints) -> None:
+        super().__init__(cast("Api", api))
+        self._endpoints = api
+
+    def get_elsewhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
+        """An endpoint whose answers are none of Proxmox VE counts as one that does not answer."""
+        found = self._endpoints.get_elsewhere(requests)
+        for endpoint, answers in found.items():
+            try:
+                for request, answer in zip(requests, answers, strict=bool(answers)):
+                    check_answer(request, answer)
+            except UnexpectedAnswer:
+                found[endpoint] = []
+        return found
+
+    @property
+    def clock_skew(self) -> float | None:
+        return self._endpoints.clock_skew
+
+
 def checked(api: Api) -> Api:
-    """`api`, with every answer compared."""
+    """`api`, with every answer checked."""
+    if isinstance(api, SeesEndpoints):
+        return _CheckedEndpoints(api)
     return _CheckedFiles(api) if isinstance(api, SeesFiles) else CheckedApi(api)
 
 
 def check_answer(request: Request, answer: Any) -> None:
-    """Raises UnexpectedAnswer with the place of the first thing that is wrong, and no values: they
-    may hold secrets. Raises LookupError for a GET without a shape."""
+    """Raise UnexpectedAnswer with the place of the first mismatch, and no values, which may be
+    secrets. Raises LookupError for a GET without a declared shape.
+    """
     complaint = shape_of(request).wrong(answer)
     if complaint:
         given = [word for name, value in request.params for word in (f"--{name}", str(value))]
         raise UnexpectedAnswer(
-            f"the answer of GET {request.target} is not what Proxmox VE sends: {complaint}",
+            f"the answer of GET {request.target} is not a valid answer of Proxmox VE: {complaint}",
             hint="something between here and Proxmox VE may change its answers: compare with what "
             f"a node tells itself: {shell('pvesh', 'get', request.target, *given)}",
         )
@@ -133,7 +200,7 @@ class _Route(NamedTuple):
 
 
 def shape_of(request: Request) -> Shape:
-    """What the answer of a GET looks like."""
+    """The shape of a GET's answer."""
     for route in _routes():
         if route.fits(request):
             return route.shape
@@ -142,7 +209,7 @@ def shape_of(request: Request) -> Shape:
 
 @cache
 def _routes() -> tuple[_Route, ...]:
-    """Those with a parameter first."""
+    """All routes, those with a parameter first."""
     return tuple(sorted(_declared(), key=lambda route: not route.parameter))
 
 

@@ -1,4 +1,4 @@
-"""What principals have on paths, asked of the cluster itself with few requests."""
+"""Ask the cluster what principals may do on paths, with few requests."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from reconciler.model.request import Request, request
 
 
 def ask(api: Api, spots: Iterable[Checkpoint], listed: Collection[str]) -> Answers:
-    """The answers of /access/permissions; needs Sys.Audit on /access unless one asks for oneself.
+    """The answers of /access/permissions; asking about others needs Sys.Audit on /access.
 
     `listed`: the paths that Proxmox VE lists. Several of them for one principal are one request: a
-    listed path that the answer leaves out is one on which nothing is held.
+    listed path that is missing from the answer grants nothing.
     """
     paths: dict[str, list[str]] = {}
     for spot in dict.fromkeys(spots):

@@ -1,4 +1,6 @@
-"""API -> live state: what the caller may see is checked first, absence is never guessed."""
+"""Read the live state through the API; check first what the caller may see, and never guess
+absence.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ from reconciler.kinds.kind import Need
 from reconciler.kinds.role import built_in_roles
 from reconciler.kinds.shared.field_types import split_list
 from reconciler.kinds.shared.reader import RESOURCES, Wanted, read_state
+from reconciler.live.health import STATUS, VERSION, health_of
 from reconciler.model.address import Address
 from reconciler.model.api import Api, SeesFiles
 from reconciler.model.inventory import Facts, Guest
@@ -26,7 +29,6 @@ from reconciler.pve.acl_paths import chain
 from reconciler.pve.release import release_of
 from reconciler.text.shell import shell
 
-VERSION = request("GET", "version")
 PERMISSIONS = request("GET", "access", "permissions")
 
 DECIDING = ("role", "group", "user", "token", "acl")
@@ -37,13 +39,15 @@ Permissions = Mapping[str, Mapping[str, int]]
 
 
 class Live(NamedTuple):
-    """One look at a cluster."""
+    """A snapshot of a cluster."""
 
     state: State
     facts: Facts
 
     def table(self) -> AccessTable:
-        """With members of groups that do not exist, which no object of the state can hold."""
+        """The access table, including members of groups that do not exist, which the state cannot
+        hold.
+        """
         table = access_table(self.state, self.facts.pve, self.facts.strays)
         for user, groups in self.facts.ghosts.items():
             table.add_members(user, groups)
@@ -51,12 +55,12 @@ class Live(NamedTuple):
 
 
 def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
-    """All objects of the named kinds, and of those that say who may see what.
+    """All objects of the named kinds, and of those that decide visibility.
 
     Raises `Blind` when the caller would see only a part.
 
-    Proxmox VE filters its lists in silence by what the caller may see, so an empty answer of a
-    weak token means nothing. Requests: two, then the lists and details in parallel.
+    Proxmox VE silently filters its lists by what the caller may see, so an empty answer to a weak
+    token means nothing. Requests: two, then the lists and details in parallel.
     """
     names = tuple(dict.fromkeys((*names, *DECIDING)))
     needs = [need for name in names for need in all_kinds()[name].reads.needs]
@@ -64,28 +68,32 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     try:
         version, permissions = api.get([VERSION, PERMISSIONS])
         _refuse_blind(api.actor, permissions, unmet(permissions, needs))
-        state, answers = read_state(api, names, wanted, [RESOURCES])
+        about = [STATUS] if "Sys.Audit" in held_on(permissions, "/") else []
+        state, answers = read_state(api, names, wanted, [RESOURCES, *about])
     except RequestRefused as refused:
         raise _unreadable(api, refused, permissions) from refused
     facts = facts_of(version, answers[RESOURCES])
     release = release_of(facts.release, built_in_roles(answers))
     _refuse_blind(api.actor, permissions, _cut_off(access_table(state, release), api.actor, needs))
-    facts = replace(facts, ghosts=_ghosts(answers[GROUPS], state), pve=release)
+    health = health_of(answers[RESOURCES], answers.get(STATUS), api)
+    facts = replace(facts, health=health, ghosts=_ghosts(answers[GROUPS], state), pve=release)
     if isinstance(api, SeesFiles):
         facts = replace(facts, unread=tuple(api.unread()), strays=api.strays())
     return Live(state, facts)
 
 
 def _unreadable(api: Api, refused: RequestRefused, permissions: Permissions) -> Blind:
-    """A list that Proxmox VE does not give away leaves nothing to decide on."""
+    """The error for a list that Proxmox VE refuses to return."""
     where = refused.asked or api.endpoint
     why = f"{refused.status} {refused.reason}".strip()
     if refused.forbidden:
         refusal = parse_refusal(refused.reason)
         place = refusal.path if refusal and refusal.path else "/"
-        hint = "\n".join(["grant it the right to read:", *grants(api.actor, place, permissions)])
+        hint = "\n".join(["grant it read access:", *grants(api.actor, place, permissions)])
     else:
-        hint = "try again; if it stays, `journalctl -u pvedaemon -u pveproxy` on the node says why"
+        hint = (
+            "try again; if it persists, `journalctl -u pvedaemon -u pveproxy` on the node says why"
+        )
     return Blind(f"{api.actor} cannot see enough to decide: {where} was refused: {why}", hint=hint)
 
 
@@ -93,14 +101,14 @@ def _refuse_blind(actor: str, permissions: Permissions, missing: Sequence[Need])
     if missing:
         raise Blind(
             f"{actor} cannot see enough to decide: {_words(missing)}",
-            hint="\n".join(["grant it the right to read:", *_help(actor, permissions, missing)]),
+            hint="\n".join(["grant it read access:", *_help(actor, permissions, missing)]),
         )
 
 
 def unmet(permissions: Permissions, needs: Iterable[Need]) -> tuple[Need, ...]:
     """The needs that the caller's own permissions do not meet, each once, in order.
 
-    One that is met where it counts and cut off further down is told of the places below.
+    One that is met where it counts but overridden further down is reported for the paths below.
     """
     lacking = [need for need in dict.fromkeys(needs) if not _met(permissions, need)]
     return tuple(dict.fromkeys(one for need in lacking for one in _closer(permissions, need)))
@@ -126,7 +134,9 @@ def _met(permissions: Permissions, need: Need) -> bool:
 
 
 def _holds(permissions: Permissions, path: str, privilege: str, *, below: bool) -> bool:
-    """Held on `path`; with `below` on everything under it too, as far as PVE lists paths."""
+    """Whether a privilege is held on `path`; with `below`, also on everything under it that PVE
+    lists.
+    """
     held = held_on(permissions, path).get(privilege)
     if held is None or not below:
         return held is not None
@@ -139,7 +149,7 @@ def _holds(permissions: Permissions, path: str, privilege: str, *, below: bool) 
 
 
 def held_on(permissions: Permissions, path: str) -> Mapping[str, int]:
-    """What holds on a path; one that is not listed inherits from the nearest that is."""
+    """The privileges on a path; an unlisted path inherits from its nearest listed parent."""
     if path in permissions:
         return permissions[path]
     for above in reversed(chain(path)[:-1]):
@@ -149,10 +159,10 @@ def held_on(permissions: Permissions, path: str) -> Mapping[str, int]:
 
 
 def _cut_off(table: AccessTable, actor: str, needs: Iterable[Need]) -> tuple[Need, ...]:
-    """The needs that an entry further down cuts, with what was read computed as PVE does.
+    """The needs that an entry further down overrides, evaluated as PVE does from what was read.
 
     /access/permissions leaves out the paths on which the caller has nothing, so it cannot tell.
-    Where users or entries are cut off, nothing else can be computed from what is left of them.
+    Where users or entries are hidden, nothing else can be computed from the rest.
     """
     missing = []
     for need in dict.fromkeys(needs):
@@ -168,7 +178,7 @@ def _cut_off(table: AccessTable, actor: str, needs: Iterable[Need]) -> tuple[Nee
 
 
 def _asks_more(other: Need, need: Need) -> bool:
-    """Whether whatever meets `other` meets `need` as well."""
+    """Whether anything that meets `other` also meets `need`."""
     return set(other.any_of) < set(need.any_of)
 
 
@@ -186,13 +196,13 @@ def _words(missing: Iterable[Need]) -> str:
 
 
 def _help(actor: str, permissions: Permissions, missing: Iterable[Need]) -> list[str]:
-    """On top, or where an entry further down takes the place of what is inherited."""
+    """Where to grant: at the top, or where an entry further down overrides what is inherited."""
     places = [need.any_of[0][0][0] if _is_cut(need) else "/" for need in missing]
     return [line for place in dict.fromkeys(places) for line in grants(actor, place, permissions)]
 
 
 def _is_cut(need: Need) -> bool:
-    """Whether it is no need of a kind but one place below; those of kinds are on known paths."""
+    """Whether the need is about one place further down; those of kinds are on known paths."""
     kinds = {one for kind in all_kinds().values() for one in kind.reads.needs}
     return need not in kinds
 
@@ -200,8 +210,8 @@ def _is_cut(need: Need) -> bool:
 def grants(actor: str, path: str, permissions: Permissions) -> list[str]:
     """The `pveum` lines that let `actor` read everything from `path` on.
 
-    A token needs its user's entry, too, unless that is root@pam. Where nothing is left of what
-    reaches down from above, NoAccess has to go first: it wins on its path.
+    A token also needs its user's entry, unless that is root@pam. Where inheritance is blocked,
+    NoAccess has to be removed first, since it wins on its path.
     """
     user, _, token = actor.partition("!")
     holders = [("--users", user)] if user != ROOT else []
@@ -213,7 +223,7 @@ def grants(actor: str, path: str, permissions: Permissions) -> list[str]:
 
 
 def _ghosts(rows: Iterable[Mapping[str, Any]], state: State) -> dict[str, tuple[str, ...]]:
-    """PVE keeps members that do not exist (AccessControl.pm, `parse_user_config`)."""
+    """Group members that do not exist, which PVE keeps (AccessControl.pm, `parse_user_config`)."""
     found: dict[str, list[str]] = {}
     for row in rows:
         for user in split_list(row.get("users") or ""):

@@ -1,4 +1,4 @@
-"""What is secret in logs, errors, recordings and journals, and how it is masked."""
+"""Mask secrets in logs, errors, recordings and journals."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def redact(text: str) -> str:
 
 
 class Redactor(logging.Filter):
-    """Masks what `redact` masks and the secrets that it was told, however they are encoded.
+    """Masks what `redact` masks and the secrets added to it, in any encoding.
 
-    It is a logging filter too, for the loggers of libraries that log what they send.
+    It is also a logging filter, for libraries that log what they send.
     """
 
     def __init__(self, *secrets: str) -> None:
@@ -65,7 +65,7 @@ class Redactor(logging.Filter):
         return "Redactor()"
 
     def add(self, *secrets: str) -> None:
-        """From now on, mask these as well: plain, URL-encoded, escaped, base64 and hex."""
+        """Also mask these secrets: plain, URL-encoded, escaped, base64 and hex."""
         new = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
         with self._lock:
             if new <= self._forms:
@@ -78,12 +78,12 @@ class Redactor(logging.Filter):
         return redact(self.redact_known(text))
 
     def redact_known(self, text: str) -> str:
-        """The text without the secrets that were told; what only looks like one stays."""
+        """The text without the added secrets; what only looks like one is kept."""
         known = self._pattern() if self._forms else None
         return known.sub(MASK, text) if known is not None else text
 
     def _pattern(self) -> re.Pattern[str]:
-        """Compiled when a text has to be masked: that takes longer with each secret."""
+        """The pattern of all secrets, compiled only when a text has to be masked."""
         with self._lock:
             if self._known is None:
                 longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
@@ -100,7 +100,7 @@ class Redactor(logging.Filter):
         return True
 
     def watch(self, loggers: Iterable[str]) -> None:
-        """Mask everything that these loggers log. A filter does not reach child loggers."""
+        """Mask everything that these loggers log. A filter does not apply to child loggers."""
         for name in loggers:
             logging.getLogger(name).addFilter(self)
 
@@ -119,7 +119,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def _spellings(sign: str) -> str:
-    """One sign as it is, percent-encoded (also twice), or escaped as JSON and Python do."""
+    """One character as it is, percent-encoded (also twice), or escaped as JSON and Python do."""
     if sign.isascii() and sign.isalnum():
         return sign
     percent = "".join(f"%(?:25)*(?i:{byte:02X})" for byte in sign.encode())
@@ -130,9 +130,9 @@ def _spellings(sign: str) -> str:
 
 
 def _base64_forms(raw: bytes, offset: int) -> set[str]:
-    """How the bytes look inside a longer base64 text that has `offset` bytes before them.
+    """The bytes inside a longer base64 text in which `offset` bytes precede them.
 
-    Signs that also depend on a neighbour are cut off at both ends.
+    Characters that also depend on a neighbour are cut off at both ends.
     """
     padded = base64.b64encode(bytes(offset) + raw).decode()
     start = (0, 2, 3)[offset]

@@ -49,12 +49,39 @@ class SeesFiles(Protocol):
         """Members of pools that are not there: PVE lists none of them, and counts each."""
 
 
-def unreadable_section(reason: str, path: str) -> str:
-    """Where to look when Proxmox VE cannot write a file, since a section of it cannot be read; ""
-    for another refusal. `path` is that of the request.
+@runtime_checkable
+class SeesEndpoints(Protocol):
+    """A connection over the network, which knows the endpoints of the cluster and their clocks."""
 
-    PVE source: `write_config` of PVE::SectionConfig.
+    def get_elsewhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
+        """The answers of each endpoint besides `endpoint`, all at once; none of one that does not
+        answer."""
+
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds by which the cluster's clock is ahead, by the newest answers."""
+
+
+NO_QUORUM = (
+    "the cluster has no quorum, so /etc/pve is read-only: `pvecm status` on a node shows which "
+    "nodes are missing; bring them back, then go on"
+)
+
+
+def refusal_hint(reason: str, path: str) -> str:
+    """What to do about a refusal that concerns the whole cluster, not the request; "" for another
+    one. `path` is that of the request.
+
+    PVE source: `cfs_lock` and `check_cfs_quorum` of PVE::Cluster, `write_config` of
+    PVE::SectionConfig.
     """
+    if "no quorum" in reason:
+        return NO_QUORUM
+    return _unreadable_section(reason, path)
+
+
+def _unreadable_section(reason: str, path: str) -> str:
+    """Where to look when Proxmox VE cannot write a file, since a section cannot be read."""
     if "unknown section type ''" not in reason:
         return ""
     name = "storage" if "storage" in path else "domains" if "domains" in path else "jobs"

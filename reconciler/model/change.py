@@ -72,7 +72,7 @@ class Change(NamedTuple):
 
     def inverse(self) -> Change:
         """The change that takes this one back."""
-        reason = Reason(Cause.UNDO, f"takes back: {self.action} {self.address}")
+        reason = Reason(Cause.UNDO, f"undoes: {self.action} {self.address}")
         return Change(self.address, self.after, self.before, reason)
 
     def to_json(self) -> dict[str, Any]:

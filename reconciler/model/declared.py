@@ -74,7 +74,7 @@ class Expectation(NamedTuple):
 class CallExpectation(NamedTuple):
     """One `[[expect]]` with a call of the API: how Proxmox VE answers each of `who`.
 
-    `status` is that of the answer. `task`: how the exit status of its task begins; "" where none is
+    `status` is that of the answer. `task`: how the task's exit status must begin; "" where none is
     named. `harmless`: the call may succeed although it writes.
     """
 

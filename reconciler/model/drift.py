@@ -12,6 +12,7 @@ from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.finding import UNDECLARED_MEMBER, Finding
 from reconciler.model.plan import LeftAlone
+from reconciler.model.records import Records
 from reconciler.model.spec import Spec
 
 EXPECT = "EXPECT"
@@ -111,7 +112,8 @@ class Drift:
     """`differences` by class and address; `gone`: addresses that an earlier report still named.
 
     `roots`: ways to root that are open in the cluster and were not as declared. `failing`: codes
-    and severities of findings that the settings or the caller take for a failure.
+    and severities of findings that the settings or the caller take for a failure. `records`: who
+    and when, where anything differs.
     """
 
     cluster: str
@@ -123,6 +125,7 @@ class Drift:
     kept: tuple[LeftAlone, ...] = ()
     roots: tuple[WayToRoot, ...] = ()
     failing: frozenset[str] = frozenset()
+    records: Records | None = None
 
     @property
     def crowded(self) -> int:
@@ -156,6 +159,16 @@ class Drift:
     def ringing(self) -> tuple[Undeclared, ...]:
         """The undeclared objects that are an alarm."""
         return tuple(one for one in self.undeclared if one.rings)
+
+    @property
+    def concerned(self) -> frozenset[Address]:
+        """The objects that are otherwise than declared."""
+        crowded = (one.address for one in self.findings if one.code == UNDECLARED_MEMBER)
+        return frozenset(
+            {one.change.address for one in self.differences}
+            | {one.address for one in self.ringing}
+            | {address for address in crowded if address is not None}
+        )
 
     @property
     def is_refused(self) -> bool:

@@ -8,6 +8,7 @@ from datetime import UTC, tzinfo
 from typing import NamedTuple
 
 from reconciler.model.backups import Archive
+from reconciler.model.health import NOT_ASKED, Health
 from reconciler.pve.release import NEWEST, Release
 
 
@@ -65,6 +66,7 @@ class Facts:
     not there and count for access all the same. `unsaved`: guests that the state
     files leave out of backups on purpose. `release`: the version as the cluster spells it. `pve`:
     its privileges and built-in roles. `kept`: archives that a change of retention may reach.
+    `health`: of the cluster, as far as it was asked.
     """
 
     release: str = ""
@@ -76,3 +78,4 @@ class Facts:
     unsaved: frozenset[int] = frozenset()
     pve: Release = NEWEST
     kept: Kept = NOTHING_SEEN
+    health: Health = NOT_ASKED

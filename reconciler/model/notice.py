@@ -25,7 +25,7 @@ class Event(StrEnum):
     FAILED_APPLY = "failed-apply"
     """`apply` or another command that writes did not do what was asked"""
     FAILED_BACKUP = "failed-backup"
-    """`backup run` did not save every guest"""
+    """`backup run` did not save every guest, or `drill` did not restore one"""
 
 
 class Notify(TomlTable):

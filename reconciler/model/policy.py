@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from reconciler.invalid_value import InvalidValue
 from reconciler.model.address import Address
+from reconciler.text.period import seconds_of
 
 
 class Mode(StrEnum):
@@ -156,6 +159,137 @@ class Lint(TomlTable):
     )
 
 
+class Network(StrEnum):
+    """What becomes of the network of a guest that a drill restores."""
+
+    DOWN = "down"
+    """its interfaces are there, with the cable pulled"""
+    NONE = "none"
+    """it has no interface"""
+    AS_SAVED = "as-saved"
+    """as in the archive, with a new MAC address"""
+
+
+class Check(TomlTable):
+    """What must succeed in a restored guest, or with it, before the drill's timeout: all of it.
+
+    `agent`: a command inside, run by the QEMU guest agent. `tcp`: a port. `http`: a path, asked for
+    on `port`. `command`: one on this machine.
+    """
+
+    agent: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="a command that the QEMU guest agent runs: ends with 0",
+    )
+    tcp: int | None = Field(
+        default=None, ge=1, le=65535, description="a port that accepts connections"
+    )
+    http: str | None = Field(
+        default=None, pattern="^/[!-~]*$", description="a path that is answered with a status < 400"
+    )
+    port: int = Field(default=80, ge=1, le=65535, description="the port of `http`")
+    command: tuple[str, ...] = Field(
+        default=(), strict=False, description="a command on this machine: ends with 0"
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> Check:
+        if not (self.agent or self.tcp or self.http or self.command):
+            raise InvalidValue("the check checks nothing", "give agent, tcp, http or command")
+        if "port" in self.model_fields_set and self.http is None:
+            raise InvalidValue("port is that of http, which is not given", "tcp takes a number")
+        return self
+
+    @property
+    def by_network(self) -> bool:
+        """Whether the guest must be reached over its network."""
+        return self.tcp is not None or self.http is not None
+
+
+class DrillTarget(TomlTable):
+    """[drill.guest.ID] or [drill.tag.TAG]: how restored guests of that id or tag are checked."""
+
+    check: Check = Field(description="what must succeed")
+
+
+class Drill(TomlTable):
+    """How backups are restored to prove that they can be (`pvectl drill`).
+
+    `ids`: which guest ids are the drills' own, FIRST-LAST. `storage`: where disks are restored to.
+    `timeout`: how long a guest may take to start and to pass its checks. `sample`: how many guests
+    one command restores. `every`: how long ago a guest's last good drill may be; "" for ever.
+    """
+
+    ids: str = Field(default="", description="FIRST-LAST: ids that nothing but drills uses")
+    storage: str = Field(default="", description="where disks are restored to")
+    pool: str = Field(default="", description="a pool that restored guests are put into")
+    network: Network = Field(
+        default=Network.DOWN, strict=False, description="what becomes of the restored network"
+    )
+    start: bool = Field(default=True, description="whether restored guests are started")
+    timeout: str = Field(
+        default="10m", description="how long starting and checking may take: 90s, 10m, 2h"
+    )
+    sample: int = Field(default=3, ge=1, description="how many guests one command restores")
+    every: str = Field(
+        default="", description="a guest without a good drill for so long is reported: 30d"
+    )
+    guest: dict[str, DrillTarget] = Field(
+        default_factory=dict, description="by id: how a guest is checked"
+    )
+    tag: dict[str, DrillTarget] = Field(
+        default_factory=dict, description="by tag: how guests are checked"
+    )
+
+    @field_validator("ids")
+    @classmethod
+    def _range(cls, text: str) -> str:
+        found = re.fullmatch(r"([1-9][0-9]{2,8})-([1-9][0-9]{2,8})", text)
+        if text and (found is None or int(found[1]) > int(found[2])):
+            raise InvalidValue(
+                f"'{text}' is not a range of guest ids", 'write FIRST-LAST, as in "9900-9999"'
+            )
+        return text
+
+    @field_validator("timeout", "every")
+    @classmethod
+    def _period(cls, text: str) -> str:
+        if text:
+            seconds_of(text)
+        return text
+
+    @field_validator("guest")
+    @classmethod
+    def _guests(cls, tables: dict[str, DrillTarget]) -> dict[str, DrillTarget]:
+        for name in tables:
+            if not re.fullmatch(r"[1-9][0-9]{2,8}", name):
+                raise InvalidValue(f"'{name}' is not the id of a guest", "[drill.guest.100]")
+        return tables
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Drill:
+        tables = [*self.guest.values(), *self.tag.values()]
+        if any(one.check.by_network for one in tables) and self.network is not Network.AS_SAVED:
+            raise InvalidValue(
+                f'a check by tcp or http cannot reach a guest with network = "{self.network}"',
+                'check with agent or command, or set network = "as-saved"',
+            )
+        return self
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """First and last id; (0, -1) where none is given."""
+        first, _, last = self.ids.partition("-")
+        return (int(first), int(last)) if last else (0, -1)
+
+    @property
+    def commands(self) -> tuple[tuple[str, ...], ...]:
+        """The commands that checks run on this machine."""
+        tables = [*self.guest.values(), *self.tag.values()]
+        return tuple(one.check.command for one in tables if one.check.command)
+
+
 class Policy(TomlTable):
     """All of it, with careful defaults."""
 
@@ -167,6 +301,7 @@ class Policy(TomlTable):
     lockout: Lockout = Field(default=Lockout(), description="who keeps which access")
     alarm: Alarm = Field(default=Alarm(), description="when `drift` tells that something ends")
     lint: Lint = Field(default=Lint(), description="which findings fail `drift`")
+    drill: Drill = Field(default=Drill(), description="how backups are restored to prove them")
 
     def managed(self, kind: str) -> Manage:
         """How `kind` is managed; `owned` where nothing is said."""

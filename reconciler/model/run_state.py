@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from reconciler.model.drill import OpenDrill
+from reconciler.model.health import Health
 from reconciler.model.run import Direction, Event, LockRecord, RunReport
 
 ASKED = "E_ASKED"
@@ -315,7 +317,7 @@ class ClusterStatus(NamedTuple):
     `journal` is the file of the unfinished run, empty where there is none; `running` says what
     writes from this machine at this moment, empty for nothing; `unreachable` why the cluster could
     not be asked, empty where it was. `left`: what a rolled back run could not restore and nobody
-    has put right since; `journal` is then its file.
+    has put right since; `journal` is then its file. `health`: of the cluster, where it was asked.
     """
 
     journal: str
@@ -325,3 +327,6 @@ class ClusterStatus(NamedTuple):
     running: str = ""
     unreachable: str = ""
     left: RunReport | None = None
+    health: Health | None = None
+    drills: tuple[OpenDrill, ...] = ()
+    """restore drills that have not ended"""

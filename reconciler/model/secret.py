@@ -19,9 +19,17 @@ def _spelled(command: tuple[str, ...]) -> str:
     return shlex.join(command)
 
 
-def without_credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for other programs: they have no use for the secret of pvectl's own token."""
-    return {name: value for name, value in environ.items() if name != SECRET_VARIABLE}
+_OWN = frozenset(
+    {SECRET_VARIABLE, "PVECTL_PROBE_SECRET", "PVECTL_PROXY", "PVECTL_SANDBOX_ROOT_PASSWORD"}
+)
+"""Variables of pvectl that hold a secret, or may: a proxy's address may have a password."""
+
+
+def without_credentials(environ: Mapping[str, str], own: SecretRef | None = None) -> dict[str, str]:
+    """The environment for other programs: they have no use for pvectl's own secrets, such as that
+    with which it acts, which `own` names."""
+    hidden = _OWN | {own.env if own is not None else None}
+    return {name: value for name, value in environ.items() if name not in hidden}
 
 
 def _place(value: str | None) -> str | None:

@@ -17,7 +17,8 @@ class Trust(TomlTable):
 
     Globs: `files` over absolute paths (read as secrets, written as sinks, read as state or as a
     sandbox), `env` over variables, `commands` over the first word of a command, `keyrings` over
-    entries, `waive` over codes of lint rules in [[waive]]. None: every one. `signers`: the file of
+    entries, `waive` over codes of lint rules in [[waive]], `calls` over `METHOD PATH` of the calls
+    that `verify` may let succeed although they write. None: every one. `signers`: the file of
     those who may sign plans ("ALLOWED SIGNERS" in ssh-keygen(1)); "" where none need be signed.
     """
 
@@ -35,6 +36,9 @@ class Trust(TomlTable):
     )
     waive: tuple[str, ...] | None = Field(
         default=None, strict=False, description="globs over the codes that [[waive]] may name"
+    )
+    calls: tuple[str, ...] = Field(
+        default=(), strict=False, description="globs over METHOD PATH of calls that may write"
     )
     signers: str = Field(
         default="", description="file of the SSH keys that may sign plans; others are refused"

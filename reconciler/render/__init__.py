@@ -134,6 +134,13 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "json": "documents.backup_run:json",
             "junit": "documents.backup_run:junit",
         },
+        "drill": {
+            "text": "documents.drill:text",
+            "markdown": "documents.drill:markdown",
+            "json": "documents.drill:json",
+            "junit": "documents.drill:junit",
+            "metrics": "documents.drill:metrics",
+        },
         "review": {
             "text": "review.text:text",
             "markdown": "review.markdown:markdown",

@@ -13,6 +13,7 @@ AUTH_DELAY = "PVECTL_SANDBOX_AUTH_DELAY"
 TASK_TIME = "PVECTL_SANDBOX_TASK_TIME"
 REQUEST_TIME = "PVECTL_SANDBOX_REQUEST_TIME"
 ENTRY_TIME = "PVECTL_SANDBOX_ENTRY_TIME"
+CLOCK_AHEAD = "PVECTL_SANDBOX_CLOCK_AHEAD"
 
 _PVE_LOCK_WAIT = 9.95
 
@@ -25,6 +26,7 @@ class Settings:
     `task_time`: what a backup, a restore or a start takes; 0: it is done when the call is answered.
     `request_time` and `entry_time`: what an answer takes at least over HTTPS, and what each ACL
     entry adds to that, since PVE reads all of user.cfg for a request; writes take it one by one.
+    `clock_ahead`: by how much the clock of the nodes is wrong, over HTTPS.
     """
 
     lock_wait: float = _PVE_LOCK_WAIT
@@ -32,6 +34,7 @@ class Settings:
     task_time: float = 0.0
     request_time: float = 0.0
     entry_time: float = 0.0
+    clock_ahead: float = 0.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -42,6 +45,7 @@ class Settings:
             _seconds(environment, TASK_TIME, 0.0),
             _seconds(environment, REQUEST_TIME, 0.0),
             _seconds(environment, ENTRY_TIME, 0.0),
+            _seconds(environment, CLOCK_AHEAD, 0.0),
         )
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 from reconciler.access.contents import split_token
+from reconciler.sandbox.cluster_log import note
 from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError, died
@@ -120,6 +121,7 @@ class Worker:
 def run_task(ctx: Context, kind: str, name: str, work: Callable[[Worker], None]) -> str:
     """Do the work as a task of the caller; its UPID. An error ends the task, not the call."""
     upid = _start(ctx, kind, name)
+    note(ctx.store, ctx.now, upid.owner, f"starting task {upid}")
     marker = _marker(ctx.store, upid)
     descriptor = _hold(marker)
     job = partial(_run, ctx, upid, descriptor, work)
@@ -140,6 +142,7 @@ def _run(ctx: Context, upid: Upid, descriptor: int, work: Callable[[Worker], Non
             worker.log(f"TASK {status}" if _ended_well(status) else f"TASK ERROR: {status}")
     finally:
         _enter(store, upid, ctx.now, status)
+        note(store, ctx.now, upid.owner, f"end task {upid} {status}")
         marker.unlink(missing_ok=True)
         _stop_file(marker).unlink(missing_ok=True)
         os.close(descriptor)

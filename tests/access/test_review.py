@@ -330,5 +330,5 @@ def test_who_is_named_but_not_there_is_seen_and_said_to_be_without_effect(tmp_pa
     assert told["spook@pve"] == ("does not exist", ["ghost"], [])
     why = ask("explain", "ghost@pve", "/vms/100", "VM.Audit", on=folder).out
     assert why.startswith("No: ghost@pve cannot log in: the user does not exist.\n")
-    assert "force at once for whoever gets the name." in " ".join(why.split())
+    assert "apply at once to a new user of that name." in " ".join(why.split())
     assert "ghost@pve  cannot log in" in ask("who-can", "VM.Audit", "/vms/100", on=folder).out

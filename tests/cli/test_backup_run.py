@@ -112,8 +112,8 @@ def test_one_guest_of_the_job(two_nodes: Site) -> None:
     assert "9001" not in ended.out
     strange = two_nodes.run(*RUN, "--guest", "9000")
     assert strange.status == ExitStatus.USAGE
-    assert "backup job nightly does not save 9000" in strange.err
-    assert "it saves 9001, 9500" in strange.err
+    assert "backup job nightly does not include 9000" in strange.err
+    assert "it includes 9001, 9500" in strange.err
     words = two_nodes.run(*RUN, "--guest", "web", "--guest", "7")
     assert words.status == ExitStatus.USAGE
     assert "not web, 7" in words.err
@@ -126,7 +126,7 @@ def test_a_node_that_is_down_does_not_keep_the_others_from_their_turn(two_nodes:
     ended = two_nodes.run(*RUN, "--format", "text", "--format", "json=run.json")
     assert ended.status == ExitStatus.PARTLY_SAVED, ended
     assert ended.out.startswith("Backup job nightly: 1 of 2 guests saved.\n")
-    assert "second could not be reached; it is not known whether the backup began" in " ".join(
+    assert "second could not be reached; whether the backup started is unknown" in " ".join(
         ended.out.split()
     )
     assert "restored" not in ended.out + ended.err

@@ -90,4 +90,4 @@ def test_what_the_caller_cannot_see_is_no_alarm(saved: Site) -> None:
 def test_status_is_about_all_guests(saved: Site) -> None:
     ended = saved.run("backup", "status", "felhom-nightly")
     assert ended.status == ExitStatus.USAGE
-    assert "`backup status` is about all guests" in ended.err
+    assert "`backup status` takes no job: it covers all guests" in ended.err

@@ -203,7 +203,7 @@ def test_the_token_secret_of_pvectl_itself_is_asked_for(site: Site) -> None:
     del site.env["PVECTL_TOKEN_SECRET"]
     ended = site.run("plan")
     assert ended.status == ExitStatus.USAGE
-    assert f"the secret of {ROOT_TOKEN} is not given" in ended.err
+    assert f"the secret of {ROOT_TOKEN} is not set" in ended.err
     assert "PVECTL_TOKEN_SECRET" in ended.err
 
 

@@ -141,7 +141,7 @@ def test_with_exactly_these_grants_it_plans_applies_and_comes_back(worlds: Path)
     state, folder = worlds / "state", worlds / "pve"
     printed = ask("bootstrap", state=state)
     assert printed.status == ExitStatus.OK
-    assert "automation@pve!pvectl will be as good as root" in " ".join(printed.out.split())
+    assert "automation@pve!pvectl will be able to become root" in " ".join(printed.out.split())
     assert run_lines(SandboxApi(folder), printed.out)
     planned = ask("plan", "--detailed-exitcode", state=state)
     assert planned.status == ExitStatus.CHANGES, planned
@@ -296,7 +296,7 @@ def test_roles_that_would_be_deleted_again_are_pointed_out(worlds: Path) -> None
     settings = '[manage]\nrole = "authoritative"\n'
     (worlds / "state" / "pvectl.toml").write_text(settings)
     told = ask("bootstrap", state=worlds / "state")
-    assert 'leave it out: exclude = ["Apply-*", "Plan-*"]' in " ".join(told.out.split())
+    assert 'add exclude = ["Apply-*", "Plan-*"]' in " ".join(told.out.split())
 
 
 @pytest.mark.parametrize("token", ["automation", "automation@pve!x", "a b@pve!token"])

@@ -160,9 +160,7 @@ def test_a_saved_plan_is_private_and_applied_as_it_is(site: Site) -> None:
     site.write("a.toml", f"{SELF_BACKUP}\n[group.later]\n")
     applied = site.run("apply", "p.json")
     assert applied.status == ExitStatus.OK
-    assert (
-        "warning: the state files are not those that the plan was made from: a.toml" in applied.err
-    )
+    assert "warning: the state files have changed since the plan was made: a.toml" in applied.err
     assert "group:later" not in site.user_cfg()
     assert "role:FelhomSelfBackup:" in site.user_cfg()
     twice = site.run("apply", "p.json")
@@ -177,7 +175,7 @@ def _touched(plan: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("change", "words", "status"),
     [
-        (_touched, "not as it was saved", 5),
+        (_touched, "was altered after it was saved", 5),
         (lambda plan: plan[:100], "was changed, or is of another version", 5),
         (lambda _: b"", "is not a saved plan", 64),
         (lambda _: b"\xff\xfe{}", "is not a saved plan", 64),
@@ -284,7 +282,7 @@ def test_two_folders_in_one_go_get_the_more_important_status(site: Site) -> None
     site.edit("user.cfg", "", "group:ops::north:\n")
     alone = site.run("plan", "--on", "all")
     assert alone.status == ExitStatus.USAGE
-    assert "PVECTL_TOKEN_SECRET counts for one cluster alone" in alone.err
+    assert "PVECTL_TOKEN_SECRET applies to one cluster only" in alone.err
     secret = 'token_secret = { env = "SECRET" }\n'
     site.write("pvectl.toml", "\n".join(target + secret for target in targets))
     site.trust()

@@ -97,5 +97,5 @@ def test_settings_with_a_manage_table_are_left_as_they_are(company: Company) -> 
     before = (company.state / "pvectl.toml").read_text()
     imported = company.run("import")
     assert imported.status == ExitStatus.OK, imported
-    assert "has a [manage] table: see that it says" in imported.err
+    assert "has a [manage] table: make sure it contains" in imported.err
     assert (company.state / "pvectl.toml").read_text() == before

@@ -7,11 +7,19 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from reconciler.errors import ExitStatus
+from reconciler.live.reader import read_live
+from reconciler.live.records import records
+from reconciler.model.address import Address
+from reconciler.model.request import request
+from reconciler.sandbox.cluster_log import note
+from reconciler.sandbox.config.store import Store
+from reconciler.sandbox.http.direct import SandboxApi
 from tests.cli.in_process import ask
 from tests.support.command import Ended, copy_fixture
 
@@ -216,8 +224,6 @@ def test_a_failing_expectation_is_the_worst(house: House, tmp_path: Path) -> Non
 
 
 def test_what_ends_soon_rings_by_alarm_and_findings_fail_by_lint(house: House) -> None:
-    import time
-
     soon = int(time.time()) + 5 * 86400 + 3600
     house.edit(
         USERS, "token:svc-terraform@pve!tf-ci:0:1:", f"token:svc-terraform@pve!tf-ci:{soon}:1:"
@@ -269,7 +275,7 @@ def test_a_change_in_the_files_is_told_from_one_in_the_cluster(house: House) -> 
     assert _class_of(house) == dict.fromkeys((role, alice, new), "unknown")
     wrong = house.run("drift", "--since", "nowhere")
     assert wrong.status == ExitStatus.USAGE
-    assert "git knows no state files at 'nowhere'" in wrong.err
+    assert "git has no state files at 'nowhere'" in wrong.err
 
 
 def test_the_last_report_knows_what_was_in_order(house: House) -> None:
@@ -405,3 +411,36 @@ def test_what_no_file_gives_rings_until_it_is_written_or_accepted(house: House) 
         assert "No plan changes what no file gives" in ended.out
     assert house.run("drift", "--acknowledge").status == ExitStatus.CHANGES
     assert house.run("drift").status == ExitStatus.OK
+
+
+def test_who_and_when_as_far_as_it_is_recorded(house: House) -> None:
+    """What cannot be known is said once, and on a quiet cluster nothing is asked."""
+    role = house.state / "more.toml"
+    role.write_text('[role.Mine]\nprivileges = ["VM.Audit"]\n')
+    assert house.run("apply", "--yes").status == ExitStatus.OK
+    assert "Who and when" not in house.run("drift").out
+    moment = int(time.time())
+    note(Store(house.pve), moment, "root@pam", "successful auth for user 'alice@pam'")
+    SandboxApi(house.pve).send(request("POST", "access", "domains", "ldap", "sync", scope="both"))
+    house.edit(USERS, "role:Mine:VM.Audit", "role:Mine:VM.Allocate,VM.Audit")
+    house.edit(USERS, "group:DevOps", "user:new@ldap:1:0::::::\ngroup:DevOps")
+    told = " ".join(house.run("drift").out.split())
+    assert re.search(r"since the previous report, \S+ \S+ UTC: role.Mine, user.new@ldap", told)
+    assert re.search(r"role.Mine: last applied \S+ \S+ UTC by \S+", told)
+    assert re.search(r"task auth-realm-sync ldap, \S+ \S+ UTC, by root@pam: ", told)
+    assert re.search(r"logins since then: alice@pam \(\S+ \S+ UTC\)", told)
+    assert told.count("records no author") == 1
+    recorded = json.loads(house.run("drift", "--format", "json").out)["records"]
+    assert [one["kind"] for one in recorded["tasks"]] == ["auth-realm-sync"]
+
+
+def test_who_may_not_read_logins_is_told_so(house: House) -> None:
+    cfg = "user:audit@pve:1:0::::::\nacl:1:/:audit@pve:PVEAuditor:\n"
+    house.edit(USERS, "group:DevOps", cfg + "group:DevOps")
+    note(Store(house.pve), 100, "root@pam", "successful auth for user 'alice@pam'")
+    for who, seen in (("audit@pve", ()), ("root@pam", ("alice@pam",))):
+        api = SandboxApi(house.pve, who)
+        live = read_live(api, ["user"], {})
+        found = records(api, live.table(), [Address("user", "x@pve")], 50, 200)
+        assert tuple(one.user for one in found.logins) == seen
+        assert ("audit@pve lacks Sys.Syslog on /" in found.unseen) is (not seen)

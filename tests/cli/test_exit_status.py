@@ -131,6 +131,25 @@ def _partly_saved(site: Site) -> Ended:
     return site.run("backup", "run", "nightly", "--yes")
 
 
+DRILL = """
+[drill]
+ids = "9900-9909"
+storage = "local-lvm"
+timeout = "1s"
+
+[drill.guest.9001]
+check = { command = ["false"] }
+"""
+
+
+def _not_proven(site: Site) -> Ended:
+    site.settings = DRILL
+    site.target()
+    site.write("a.toml", JOB.replace(", 9999", ""))
+    assert site.run("backup", "run", "nightly", "--yes").status == ExitStatus.OK
+    return site.run("drill", "--guest", "9001", "--yes")
+
+
 EXAMPLES: dict[ExitStatus, tuple[Callable[[Site], Ended], str]] = {
     ExitStatus.OK: (_ok, ""),
     ExitStatus.BUG: (_bug, "This is a bug in pvectl"),
@@ -146,6 +165,7 @@ EXAMPLES: dict[ExitStatus, tuple[Callable[[Site], Ended], str]] = {
     ExitStatus.UNFINISHED: (_unfinished, "a previous run is unfinished"),
     ExitStatus.NOT_SAVED: (_not_saved, "will save 1 guest to storage local"),
     ExitStatus.PARTLY_SAVED: (_partly_saved, "will save 2 guests to storage local"),
+    ExitStatus.NOT_PROVEN: (_not_proven, "checking: command: false"),
     ExitStatus.SECRETS: (_secrets, "a secret is missing"),
     ExitStatus.USAGE: (_usage, "--no-such-option"),
     ExitStatus.HUNG_UP: (_hung_up, "finishing the request, then rolling back"),

@@ -86,6 +86,59 @@ def test_an_unknown_call_that_writes_is_not_sent(place: tuple[Path, Path]) -> No
     assert ask("verify", state=state).status == ExitStatus.OK
 
 
+VZDUMP = "POST /nodes/localhost/vzdump"
+
+
+@pytest.mark.parametrize("vmid", ["9001 9001", "9001,9000", "9001;9000", "9000\\t9001"])
+def test_what_a_task_might_do_before_it_is_refused_is_not_sent(
+    vmid: str, place: tuple[Path, Path]
+) -> None:
+    """Proxmox VE reads a list; one of its guests may be backed up."""
+    given = f'params = {{ vmid = "{vmid}", storage = "local" }}\ntask = "403"'
+    (call,) = ask_json("verify", state=_alone(place, CALL.format(VZDUMP, given)))["calls"]
+    assert call["sent"] is False, call
+    assert not list(place[0].parent.rglob("vzdump-*9001*log"))
+
+
+def test_the_right_on_a_group_of_the_user_is_not_forgotten(place: tuple[Path, Path]) -> None:
+    """The token may change members of ops; which groups a user has, it may not ask."""
+    config = place[0] / "user.cfg"
+    config.write_text(
+        config.read_text()
+        + "user:bob@pve:1:0::::::\ngroup:ops:bob@pve::\nrole:Changes:User.Modify:\n"
+        + "acl:1:/access/groups/ops:felhom-ctl@pve,felhom-ctl@pve!ctl:Changes:\n"
+    )
+    call = CALL.format("PUT /access/users/bob@pve", "params = { enable = 0 }\nstatus = 403")
+    (made,) = ask_json("verify", state=_alone(place, call))["calls"]
+    assert made["sent"] is False, made
+    assert "user:bob@pve:1:" in config.read_text()
+
+
+def test_a_call_that_may_succeed_is_told_and_may_be_forbidden(
+    place: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = "POST /nodes/localhost/lxc/9001/snapshot"
+    state = _alone(place, CALL.format(call, 'params = { snapname = "s1" }\nharmless = true'))
+    guest = next((place[0] / "nodes").rglob("9001.conf"))
+    before = guest.read_text()
+    for words in (("--no-probe",), ("--settings", tmp_path / "settings.toml")):
+        (tmp_path / "settings.toml").write_text(f'[trust]\nfiles = ["{place[0]}"]\n')
+        done = ask("verify", *words, state=state)
+        assert done.status == ExitStatus.OK, done
+        assert "not tried" in done.out
+        assert guest.read_text() == before
+    assert '[trust] calls = ["POST /nodes/localhost/lxc/9001/snapshot"]' in " ".join(
+        done.out.split()
+    )
+    monkeypatch.setenv("CI", "true")
+    with (tmp_path / "settings.toml").open("a") as file:
+        file.write('calls = ["POST /nodes/*/snapshot"]\n')
+    done = ask("verify", *words, state=state)
+    assert done.status == ExitStatus.OK, done
+    assert f"a call as {TOKEN} that may change something: {call} snapname=s1" in done.err
+    assert "s1" in guest.read_text()
+
+
 def test_a_token_that_nothing_concerns_is_told_what_it_lacks(place: tuple[Path, Path]) -> None:
     state = _alone(place, CALL.format("GET /version", "").replace(TOKEN, "root@pam"))
     assert ask("verify", state=state).status == ExitStatus.BLIND
@@ -132,8 +185,8 @@ def test_nobody_holds_two_privileges_together(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ('call = "GET version"', "call is not a method and a path"),
-        ('call = "GET /version"\ncan = ["VM.Audit"]', "can does not go with a call"),
-        ('path = "/"\nstatus = 403', "status goes with a call"),
+        ('call = "GET /version"\ncan = ["VM.Audit"]', "can cannot be combined with a call"),
+        ('path = "/"\nstatus = 403', "status needs a call"),
         ('path = "/"\ncannot_both = ["VM.Audit"]', "names one privilege"),
     ],
 )

@@ -90,7 +90,7 @@ def test_links_are_not_followed_and_no_one_else_may_replace_the_folder(tmp_path:
         private_folder.check(top, folder)
     (folder / "lock").unlink()
     top.parent.chmod(0o777)
-    with pytest.raises(UsageError, match="can be written by every account"):
+    with pytest.raises(UsageError, match="is writable by every account"):
         private_folder.check(top, folder)
 
 
@@ -119,6 +119,42 @@ def test_the_report_kept_for_the_next_drift_is_for_its_owner_only(site: Site) ->
     assert site.run("drift").status == ExitStatus.OK
     (kept,) = (site.folder / "home").rglob("drift.json")
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_no_core_dump_is_left(site: Site) -> None:
+    """Of pvectl itself, or of a program that gets a secret from it: both have the same limit."""
+    site.write(
+        "a.toml",
+        '[user."a@pve"]\n[user."a@pve".token.tok]\n'
+        f'secret_to = {{ command = ["sh", "-c", "ulimit -c > {site.folder}/limit"] }}\n',
+    )
+    assert site.run("apply", "--yes").status == ExitStatus.OK
+    assert (site.folder / "limit").read_text() == "0\n"
+
+
+def test_programs_get_none_of_our_own_secrets(site: Site) -> None:
+    secret = site.env.pop("PVECTL_TOKEN_SECRET")
+    site.env |= {
+        "OWN": secret,
+        "OTHER": "kept",
+        "PVECTL_PROBE_SECRET": "c4n4ry-1",
+        "PVECTL_PROXY": "none",
+        "PVECTL_SANDBOX_ROOT_PASSWORD": "c4n4ry-2",
+    }
+    text = (site.state / "pvectl.toml").read_text()
+    site.write("pvectl.toml", f'{text}token_secret = {{ env = "OWN" }}\n')
+    site.trust()
+    site.write(
+        "a.toml",
+        '[user."a@pve"]\npassword = { command = ["sh", "-c", "env > ../printed; echo 12345678"] }\n'
+        '[user."a@pve".token.tok]\nsecret_to = { command = ["sh", "-c", "env > ../taken"] }\n',
+    )
+    ended = site.run("apply", "--yes")
+    assert ended.status == ExitStatus.OK, ended
+    for name in ("printed", "taken"):
+        found = (site.folder / name).read_text()
+        assert "OTHER=kept" in found
+        assert not [one for one in (secret, "c4n4ry", "OWN=", "PVECTL_PROXY") if one in found]
 
 
 STATE = """

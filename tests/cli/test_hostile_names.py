@@ -38,7 +38,7 @@ def test_nothing_of_a_lock_reaches_the_terminal_raw(
     assert "eve\\x1b]0;owned\\x07" in said
     assert not [char for char in ESCAPES if char in said]
     if until > 1:
-        assert "ends later than pvectl lets any" in said
+        assert "ends later than pvectl ever sets it" in said
 
 
 def test_names_of_files_are_cleaned(site: Site) -> None:

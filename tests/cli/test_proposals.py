@@ -170,7 +170,7 @@ def test_a_pinned_target_is_not_given_other_secrets(runner: Runner, attacker: At
     }
     ended = runner.run("plan", env=env)
     assert attacker.got_nothing
-    assert "beside them: token_secret" in ended.err
+    assert "next to them, name the target of a secret: token_secret" in ended.err
     assert runner.run("plan", env={**env, "PVECTL_TOKEN_SECRET": CANARY}).status
     assert CANARY.encode() in attacker.node.raw
     assert OTHER.encode() not in attacker.node.raw
@@ -402,6 +402,22 @@ def test_in_ci_no_folder_and_no_link_leads_outside(
         assert (ended.status, "OUT_OF_REACH" in told, "hunter2" in told) == (3, True, False)
 
 
+@pytest.mark.parametrize("command", ["fmt", "fmt --check", "grant", "revoke", "removed --write"])
+def test_in_ci_no_file_is_written_through_a_link(runner: Runner, command: str) -> None:
+    copy_fixture("team", runner.state / "pve")
+    runner.propose(endpoint="sandbox:pve")
+    outside = runner.root / "outside"
+    outside.write_text("[user.hunter2]\n[user.hunter2]\n")
+    name = {"grant": "grants.toml", "revoke": "grants.toml"}.get(command, "b.toml")
+    (runner.state / name).symlink_to(outside)
+    grant = ("alice@ldap", "PVEVMAdmin", "/vms/100")
+    words = {"grant": (*grant, "--for", "4h", "--reason", "x"), "revoke": grant}.get(command, ())
+    ended = runner.run(*command.split(), *words, env={"CI": "true"})
+    told = ended.out + ended.err
+    assert (ended.status, "OUT_OF_REACH" in told, "hunter2" in told) == (3, True, False), ended
+    assert outside.read_text().count("hunter2") == 2
+
+
 def test_in_ci_a_sandbox_shows_nothing_from_elsewhere(runner: Runner) -> None:
     copy_fixture("fresh", runner.state / "pve")
     secrets = runner.root / "credentials"
@@ -429,7 +445,8 @@ def test_a_link_to_another_folder_does_not_change_what_is_proposed(
     env = {"PVECTL_ENDPOINT": attacker.node.endpoint, "PVECTL_TOKEN_ID": "a@pve!x"}
     more = {"PVECTL_CA_FILE": "ca.pem", "PVECTL_TOKEN_SECRET": CANARY}
     ended = runner.run("plan", env={**env, **more})
-    assert (ended.status, "beside them: ca_file" in ended.err) == (7, True)
+    assert ended.status == ExitStatus.UNREACHABLE
+    assert "next to them, name the target of a secret: ca_file" in ended.err
     assert attacker.got_nothing
 
 
@@ -553,7 +570,7 @@ def test_the_workflow_gives_a_proposal_nothing(
         comment = (folder / "comment.md").read_text()
         if "proxy" in keys:
             assert "E_UNTRUSTED_TARGET" in html.unescape(comment)
-            assert "beside them: proxy" in comment
+            assert "next to them, name the target of a secret: proxy" in comment
         else:
             assert "1 to create" in comment
 

@@ -270,7 +270,7 @@ def test_a_stale_plan_names_the_fields_that_differ(site: Site) -> None:
         "error E_STALE: the cluster has changed since the plan was made",
         "  user.anna@pve: expires: never → 2030-03-18; "
         'comment: Anna → "on call: \\\\ \\"x\\""; groups: -ops',
-        "  plan again, review and apply that",
+        "  plan again, then review and apply the new plan",
     ]
 
 
@@ -279,7 +279,7 @@ def test_a_plan_that_was_applied_already_says_so(site: Site) -> None:
     assert site.run("apply", "p.json").status == ExitStatus.OK
     again = site.run("apply", "p.json")
     assert again.status == ExitStatus.STALE
-    assert "E_STALE: already applied: the cluster is as this plan wants it" in again.err
+    assert "E_STALE: already applied: the cluster is as this plan declares it" in again.err
     site.edit("user.cfg", "Anna M.", "by hand")
     assert 'comment: Anna → "by hand"' in site.run("apply", "p.json").err
 
@@ -335,7 +335,7 @@ def test_the_way_back_of_a_finished_run_is_listed_before_anybody_is_asked(site: 
     assert ":Anna:" in site.user_cfg()
     again = site.run("rollback", journal, "--yes")
     assert again.status == ExitStatus.OK
-    assert "no change of this run is left; nothing to do" in again.err
+    assert "no change of this run is left to undo" in again.err
 
 
 def test_a_finished_run_that_nothing_takes_back_is_not_asked_about(site: Site) -> None:

@@ -107,7 +107,7 @@ def test_the_tokens_of_the_readme_may_do_what_it_says(
         (("--new", "lab", "--nodes", "a b"), "not a valid list of nodes"),
         (("--new", "lab", "--nodes", "a,a"), "not a valid list of nodes"),
         (("lab",), "pvectl sandbox --new lab"),
-        ((".", "--nodes", "a"), "--nodes goes with --new"),
+        ((".", "--nodes", "a"), "--nodes needs --new"),
     ],
 )
 def test_mistakes_make_nothing(words: tuple[str, ...], told: str, tmp_path: Path) -> None:

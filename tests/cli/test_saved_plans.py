@@ -120,7 +120,7 @@ def test_a_refused_plan_stays_refused_without_its_findings(
     ended = site.run("apply", path, "--approve", digest)
     assert ended.status == ExitStatus.REFUSED, ended
     assert f"error {code} " in ended.err
-    assert "E_REFUSED: the saved plan is now rejected by policy" in ended.err
+    assert "E_REFUSED: saved plan rejected by the current policy" in ended.err
     assert site.untouched
 
 
@@ -262,13 +262,13 @@ def test_a_planted_change_that_no_file_asks_for_is_refused(site: Site) -> None:
     save_plan(forged, path, int(time.time()))
     ended = site.run("apply", path, "--approve", forged.digest)
     assert ended.status == ExitStatus.STALE, ended
-    assert "the state files give another plan for " in ended.err
+    assert "the state files now give a different plan for " in ended.err
     assert f"user.{EVE}" in ended.err
     assert site.untouched
     save_plan(replace(forged, files={}), path, int(time.time()))
     ended = site.run("apply", path, "--strict")
     assert ended.status == ExitStatus.STALE
-    assert "does not say from which state files it was made" in ended.err
+    assert "does not record the state files it was made from" in ended.err
     assert site.untouched
 
 
@@ -296,11 +296,11 @@ def test_state_files_that_changed_are_told_of_and_refused_on_demand(site: Site) 
     site.write("b.toml", "[group.new]\n")
     strict = site.run("apply", path, "--strict")
     assert strict.status == ExitStatus.STALE
-    assert "not those that the plan was made from: a.toml, b.toml" in strict.err
+    assert "have changed since the plan was made: a.toml, b.toml" in strict.err
     assert site.untouched
     applied = site.run("apply", path)
     assert applied.status == ExitStatus.OK, applied
-    assert "a.toml, b.toml; they want otherwise: group.dev" in applied.err
+    assert "a.toml, b.toml; they now declare otherwise: group.dev" in applied.err
     assert "group:dev:" in site.user_cfg()
 
 

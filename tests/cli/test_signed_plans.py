@@ -111,6 +111,23 @@ def test_settings_can_demand_signatures(site: Site, signers: Path) -> None:
     assert site.run("apply", "p.json", *settings).status == ExitStatus.OK
 
 
+def test_a_proposal_does_not_name_its_own_signers(site: Site, signers: Path) -> None:
+    assert site.run("plan", "--out", "p.json", "--sign", "reviewer").status == ExitStatus.OK
+    for inside in (True, False):
+        place = site.state if inside else site.folder
+        (place / "signers").write_bytes(signers.read_bytes())
+        if not inside:
+            (site.folder / ".git").mkdir()
+        for words, env in (
+            (("--allowed-signers", place / "signers"), {}),
+            ((), {"PVECTL_ALLOWED_SIGNERS": str(place / "signers")}),
+        ):
+            ended = site.run("apply", "p.json", *words, env=env)
+            assert ended.status == ExitStatus.USAGE, ended
+            assert "is next to the state files" in ended.err
+    assert site.untouched
+
+
 def test_mistakes_are_told(site: Site, signers: Path) -> None:
     ended = site.run("plan", "--sign", "reviewer")
     assert (ended.status, "add --out FILE" in ended.err) == (ExitStatus.USAGE, True)

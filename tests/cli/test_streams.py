@@ -82,7 +82,9 @@ def test_a_report_that_standard_output_does_not_take_is_a_warning(site: Site) ->
     assert site.run("plan", "--out", "plan.json").status == ExitStatus.OK
     ended = shell(site, '"$P" apply plan.json >/dev/full')
     assert ended.status == ExitStatus.OK, ended
-    assert "warning: the report is not written: standard output cannot be written" in ended.err
+    assert (
+        "warning: the report could not be written: standard output cannot be written" in ended.err
+    )
     assert is_declared(site)
 
 
@@ -113,7 +115,7 @@ def test_a_report_file_that_goes_away_meanwhile_is_a_warning(site: Site) -> None
     )
     ended = site.run("apply", "--yes", "--format", "json=out/report.json")
     assert ended.status == ExitStatus.OK, ended
-    assert "warning: the report is not written: out/report.json" in ended.err
+    assert "warning: the report could not be written: out/report.json" in ended.err
 
 
 @pytest.mark.parametrize("option", ["--format=json=", "--out="])

@@ -28,7 +28,7 @@ def test_a_file_of_somebody_else_is_not_overwritten(site: Site) -> None:
     site.write("notes", "do not lose this\n")
     refused = site.run("apply", "--yes")
     assert refused.status == ExitStatus.REFUSED, refused
-    assert "notes holds something else than the secret of a token" in refused.err
+    assert "notes contains something other than a token secret" in refused.err
     assert "move the file away, or name another one in secret_to" in refused.err
     assert (site.state / "notes").read_text() == "do not lose this\n"
     assert site.untouched
@@ -51,7 +51,7 @@ def test_the_file_with_pvectls_own_secret_is_no_place_for_another(site: Site) ->
     site.write("a.toml", TOKEN.format('file = "./own"'))
     refused = site.run("apply", "--yes", env={"PVECTL_TOKEN_SECRET": ""})
     assert refused.status == ExitStatus.REFUSED, refused
-    assert "holds the secret with which pvectl itself acts" in refused.err
+    assert "holds the token secret of pvectl itself" in refused.err
     assert (site.state / "own").read_text() == f"{secret}\n"
     assert site.untouched
 
@@ -110,7 +110,7 @@ def _stuck_rotation(site: Site) -> None:
     site.write("a.toml", TOKEN.format(BROKEN))
     stuck = site.run("rotate", "new@pve!t1", "--yes")
     assert stuck.status == ExitStatus.NOT_RESTORED, stuck
-    assert "correct it, or secret_to in the state files" in " ".join(stuck.out.split())
+    assert "correct the command, or secret_to in the state files" in " ".join(stuck.out.split())
     assert "its secret was not delivered" in " ".join(stuck.out.split())
 
 
@@ -125,7 +125,7 @@ def test_a_rotation_goes_on_with_the_sink_that_the_files_say_now(site: Site) -> 
     _stuck_rotation(site)
     again = site.run("resume")
     assert again.status == ExitStatus.NOT_RESTORED, again
-    assert "as the files say now" not in again.err
+    assert "as the files now declare" not in again.err
     site.write("a.toml", TOKEN.format(WORKING))
     resumed = site.run("resume")
     assert resumed.status == ExitStatus.OK, resumed
@@ -164,7 +164,7 @@ def test_a_sink_that_cannot_take_a_secret_is_known_before_one_is_made(site: Site
     before = site.cluster_files()
     refused = site.run("resume")
     assert refused.status == ExitStatus.NOT_RESTORED, refused
-    assert "notes holds something else than the secret of a token" in refused.err
+    assert "notes contains something other than a token secret" in refused.err
     assert "correct secret_to of new@pve!t1 in the state files" in refused.err
     assert (site.state / "notes").read_text() == "do not lose this\n"
     assert site.cluster_files() == before

@@ -378,7 +378,7 @@ def test_entries_of_a_token_without_privilege_separation_are_told_to_be_idle(
 ) -> None:
     place.user_cfg(f"{READER}acl:1:/vms:a@pve!tok:PVEVMAdmin:\n")
     said = place.said("explain", "a@pve!tok", "/vms", "VM.PowerMgmt")
-    assert "its own entries count for nothing: PVEVMAdmin on /vms" in said
+    assert "its own entries have no effect: PVEVMAdmin on /vms" in said
 
 
 def test_create_base_path_goes_by_mkdir(place: Place) -> None:

@@ -119,7 +119,7 @@ def test_a_secret_that_the_cluster_no_longer_takes_is_a_failure(
     secret.unlink()
     untried = ask("verify", state=demo.state)
     assert untried.status == ExitStatus.OK
-    assert f"not tried  {TOKEN}: the secret is not known here" in untried.out
+    assert f"not tried  {TOKEN}: the secret is not available here" in untried.out
     unset = ask("verify", "--as", TOKEN, state=demo.state)
     assert (unset.status, "PVECTL_PROBE_SECRET is not set" in unset.err) == (64, True)
     slip = ask("verify", "--as", "felhom-ctl@pve!ctrl", state=demo.state)

@@ -95,7 +95,7 @@ def test_settings_that_are_deleted_are_told(folder: Path) -> None:
 
 def test_a_new_waiver_is_told_and_waives_no_such_finding(folder: Path) -> None:
     (folder / "state" / "b.toml").write_text(WAIVER)
-    assert "NOT_BACKED_UP of * is waived, and was not at HEAD" in planned(folder)
+    assert "NOT_BACKED_UP of * is waived, but was not at HEAD" in planned(folder)
     text = (folder / "state" / "b.toml").read_text().replace("NOT_BACKED_UP", "WEAKER_POLICY")
     (folder / "state" / "b.toml").write_text(text)
     assert "WEAKER_POLICY" in planned(folder)
@@ -124,6 +124,10 @@ def test_a_branch_is_compared_with_where_it_began(folder: Path) -> None:
 
 EXPECT = '[[expect]]\nwho = ["ann@pve"]\npaths = ["/vms/100"]\ncannot = ["VM.Allocate"]\n'
 CALL = '[[expect]]\nwho = ["ann@pve!t"]\ncall = "GET /version"\nstatus = 200\n'
+WRITES = (
+    '[[expect]]\nwho = "ann@pve!t"\ncall = "POST /nodes/pve/vzdump"\n'
+    "params = { vmid = 100 }\nharmless = true\n"
+)
 NO_BACKUP = '[[no_backup]]\nguests = [100]\nreason = "a lab"\n'
 
 
@@ -143,6 +147,8 @@ def test_an_expectation_that_is_gone_is_told(folder: Path) -> None:
     ):
         place.write_text(text)
         assert "1 [[expect]] is gone or changed since HEAD: expect.toml:6" in planned(folder)
+    place.write_text(f"{EXPECT}\n{EXPECT.replace('100', '101')}\n{WRITES}")
+    assert "`verify` may let POST /nodes/pve/vzdump vmid=100 change something" in planned(folder)
     place.unlink()
     assert "2 [[expect]] are gone or changed since HEAD" in planned(folder)
     place.write_text(f"{EXPECT}\n{EXPECT.replace('100', '101')}\n{CALL}")

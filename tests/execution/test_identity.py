@@ -121,7 +121,7 @@ def test_another_ca_is_told_and_not_guessed(
         for command in (["status"], ["apply", "--yes"], ["resume"], ["drift"], ["plan"]):
             asked = place.run(*command)
             assert asked.status == ExitStatus.UNREACHABLE, (command, asked)
-            assert "shows another CA than the cluster" in asked.err
+            assert "presents a different CA than the cluster" in asked.err
             assert "pvectl status --cluster-is same" in asked.err
         assert place.run("status", "--cluster-is", answer).status == status
         assert place.run("status").status == status

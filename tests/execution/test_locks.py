@@ -430,7 +430,7 @@ def _plant(cluster: World, claim: str, comment: str) -> None:
 def test_a_lock_until_the_year_3000_is_not_believed(cluster: World, clock: TestClock) -> None:
     fields = '{"fence": 7, "owner": "eve", "run": "", "until": 32503680000}'
     _plant(cluster, "7", f"lock of pvectl {fields}".replace(":", "%3A"))
-    with pytest.raises(Locked, match="ends later than pvectl lets any") as caught:
+    with pytest.raises(Locked, match="ends later than pvectl ever sets it") as caught:
         take(cluster, clock, "a")
     assert "pvectl unlock --fence 7" in caught.value.hint
     assert "s more" not in caught.value.summary

@@ -309,7 +309,7 @@ def test_a_plan_that_the_cluster_has_left_behind_is_refused(pair: Plan) -> None:
     assert pair.place.run("apply", str(pair.file)).status == ExitStatus.OK
     refused = pair.place.run("apply", str(pair.file))
     assert refused.status == ExitStatus.STALE, refused
-    assert "already applied: the cluster is as this plan wants it" in refused.err
+    assert "already applied: the cluster is as this plan declares it" in refused.err
     pair.again()
 
 

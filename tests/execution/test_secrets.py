@@ -90,7 +90,7 @@ def test_a_file_that_is_no_secret_is_refused(tmp_path: Path, content: bytes, pro
 @pytest.mark.parametrize(
     ("code", "problem"),
     [
-        ("import sys; print('canary'); sys.exit(3)", "ended with 3"),
+        ("import sys; print('canary'); sys.exit(3)", "exited with status 3"),
         ("import time; print('canary', flush=True); time.sleep(60)", "took longer"),
     ],
 )
@@ -178,7 +178,7 @@ def test_symbolic_links_are_not_followed(tmp_path: Path, step: object) -> None:
 def test_a_place_that_cannot_be_written_is_found_before(tmp_path: Path, file: str) -> None:
     (tmp_path / "there").write_text("a file, no folder")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(SinkFailed, match="no secret can be written"):
+    with pytest.raises(SinkFailed, match="cannot write the secret"):
         probe(SecretSink(file=file), tmp_path)
 
 
@@ -193,7 +193,7 @@ def test_a_command_gets_the_secret_on_standard_input(tmp_path: Path) -> None:
 
 def test_a_command_that_fails_does_not_show_the_secret(tmp_path: Path) -> None:
     sink = SecretSink(command=python("import sys; sys.exit(sys.stdin.read())"))
-    with pytest.raises(SinkFailed, match="ended with 1") as caught:
+    with pytest.raises(SinkFailed, match="exited with status 1") as caught:
         deliver(sink, tmp_path, TOKEN, SECRET)
     assert SECRET not in f"{caught.value!r} {caught.value.hint}"
     assert caught.value.__context__ is None
@@ -236,7 +236,7 @@ def test_the_keyring_holds_the_secret(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("text", ["my notes\n", f"{UUID}\nand more\n", "\n# TODO\n"])
 def test_a_file_that_holds_something_else_is_not_overwritten(tmp_path: Path, text: str) -> None:
     (tmp_path / "x").write_text(text)
-    with pytest.raises(SinkFailed, match="holds something else") as caught:
+    with pytest.raises(SinkFailed, match="contains something other than a token secret") as caught:
         probe(SecretSink(file="x"), tmp_path)
     assert "move the file away" in caught.value.hint
     assert (tmp_path / "x").read_text() == text

@@ -193,7 +193,7 @@ def test_no_answer_leads_to_a_bug(
             if wrong:
                 assert status == ExitStatus.UNREACHABLE
                 assert "E_ANSWER" in said
-                assert f"GET {key[0]} is not what Proxmox VE sends: " in said
+                assert f"GET {key[0]} is not a valid answer of Proxmox VE: " in said
         assert tried
     assert refused > 200
 
@@ -248,7 +248,7 @@ def test_the_place_is_told_and_no_value(target: str, answer: Any, complaint: str
     with pytest.raises(UnexpectedAnswer) as raised:
         check_answer(request("GET", *target.strip("/").split("/")), answer)
     assert raised.value.summary.startswith(
-        f"the answer of GET {target} is not what Proxmox VE sends: {complaint}"
+        f"the answer of GET {target} is not a valid answer of Proxmox VE: {complaint}"
     )
     assert "soon" not in raised.value.summary
     assert f"pvesh get {target}" in raised.value.hint

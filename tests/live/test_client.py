@@ -291,7 +291,7 @@ def test_an_unknown_host_name_is_called_so(connect, monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(Unreachable, match="host name is not known"):
+    with pytest.raises(Unreachable, match="host name cannot be resolved"):
         connect("https://nosuch.invalid").get([VERSION])
 
 

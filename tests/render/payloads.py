@@ -84,6 +84,14 @@ paths = ["/vms/100"]
 can = ["VM.Audit"]
 cannot = ["VM.Allocate"]
 """
+DRILL = f"""
+[drill]
+ids = "9900-9909"
+storage = "local-lvm"
+timeout = "1s"
+[drill.guest.9001]
+check = {{ command = ["sh", "-c", "echo {MARKER} >&2; exit 1"] }}
+"""
 UNDECLARED = (
     f"\nuser:evil-{MARKER}@pve:1:0::::{MARKER}::\n"
     f"group:evil-{MARKER}:evil-{MARKER}@pve:{MARKER}:\n"
@@ -132,6 +140,9 @@ def documents(folder: Path) -> Documents:
     for path, text in ((state, STATE), (wrong, BROKEN)):
         path.mkdir()
         (path / "a.toml").write_text(text)
+    (state / "pvectl.toml").write_text(DRILL)
+    with (pve / "nodes/demo-felhom/lxc/9001.conf").open("a") as file:
+        file.write(f"hookscript: local:snippets/{MARKER}\n")
     environment = {
         "PVECTL_HOME": str(folder / "home"),
         "PVECTL_RUN_URL": f"https://ci.example.com/{MARKER}",
@@ -160,6 +171,7 @@ def _run(pve: Path, state: Path, wrong: Path) -> None:
         archive.with_name(f"{archive.name}.notes").write_text(MARKER)
     ask("backup", "status", on=pve, state=state)
     ask("backup", "run", MARKER, "--yes", on=pve, state=state)
+    ask("drill", "--guest", "9001", "--yes", on=pve, state=state)
     with (pve / "user.cfg").open("a") as file:
         file.write(UNDECLARED)
     for words in (

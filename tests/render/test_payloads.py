@@ -13,9 +13,11 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from markdown_it import MarkdownIt
 
 from reconciler.render import FORMATS
+from reconciler.render.json_schemas import SCHEMAS, schema_of
 from reconciler.render.view import View
 from tests.render.payloads import MARKER, PAYLOADS, Documents, documents, poisoned
 
@@ -47,6 +49,23 @@ def test_no_payload_is_more_than_text(
     for content in shown[name]:
         harmless = render(poisoned(content, HARMLESS), VIEW)
         CHECKS[format_](render(poisoned(content, PAYLOADS[payload]), VIEW), harmless)
+
+
+def test_json_documents_are_as_their_schema_says(shown: Documents) -> None:
+    """And every field that stands in one is described."""
+    met = set()
+    for name, contents in shown.items():
+        for content in contents if "json" in FORMATS[name] else ():
+            found = json.loads(FORMATS[name]["json"](content, VIEW))
+            if found["kind"] not in SCHEMAS:
+                continue
+            schema = schema_of(found["kind"])
+            Draft202012Validator.check_schema(schema)
+            errors = Draft202012Validator(schema).iter_errors(found)
+            assert [error.message for error in errors] == []
+            assert found.keys() - schema["properties"].keys() == set()
+            met.add(found["kind"])
+    assert met == SCHEMAS.keys()
 
 
 def _text(found: str, harmless: str) -> None:
@@ -124,7 +143,8 @@ def _nagios(found: str, harmless: str) -> None:
     first = re.compile(r"PVECTL \S+ (OK|WARNING|CRITICAL|UNKNOWN) - [^|]*( \| ([a-z_-]+=\d+ ?)+)?")
     lines, others = found.split("\n"), harmless.split("\n")
     match, other = first.fullmatch(lines[0]), first.fullmatch(others[0])
-    assert match and other
+    assert match is not None
+    assert other is not None
     assert (match[1], match[2], len(lines)) == (other[1], other[2], len(others))
     assert not any("|" in line for line in lines[1:])
 

@@ -53,13 +53,15 @@ def foreseen(one: CallExpectation, answer: CallAnswer) -> str:
     return "its task is not refused: nothing is missing" if expects and certain else ""
 
 
-def may_try(one: CallExpectation, answer: CallAnswer | None) -> bool:
-    """Whether trying it does no harm: it reads, is certain to be refused, or is allowed to."""
-    if one.method == "GET" or one.harmless:
+def is_refused(one: CallExpectation, answer: CallAnswer | None) -> bool:
+    """Whether a call does no harm since it reads, or is certain to be refused: as a whole, or in
+    its task for each guest that it names."""
+    if one.method == "GET":
         return True
     if answer is None:
         return False
-    return answer.ticket or answer.refused is not None or answer.refused_in_task is not None
+    in_task = bool(answer.task) and all(rule.held is False for rule in answer.task)
+    return answer.ticket or answer.refused is not None or in_task
 
 
 def failing(

@@ -24,6 +24,7 @@ from reconciler.pve.calls.rule import (
     unknown,
 )
 from reconciler.pve.calls.table import demands_of
+from reconciler.pve.formats import split_list
 
 Held = Callable[[str], Collection[str]]
 """Path -> the privileges that the caller has there."""
@@ -110,9 +111,10 @@ def judge(table: AccessTable, who: str, call: Call, given: Params) -> CallAnswer
 
 
 def judge_by(
-    held: Held, who: str, call: Call, given: Params, groups: Sequence[str] = ()
+    held: Held, who: str, call: Call, given: Params, groups: Sequence[str] | None = None
 ) -> CallAnswer:
-    """The same by what `held` says of a path; `groups` are those of the user `userid`."""
+    """The same by what `held` says of a path; `groups` are those of the user `userid`, None where
+    they are not known."""
     params = dict(given)
     if "userid" in params:
         params["realm-of-userid"] = params["userid"].rpartition("@")[2]
@@ -134,12 +136,12 @@ def judge_by(
 
 def _for_each_guest(params: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """A list of guests is one question for each."""
-    for vmid in params.get("vmid", "").replace(";", ",").split(","):
-        yield {**params, "vmid": vmid.strip()}
+    for vmid in split_list(params.get("vmid", "")) or [""]:
+        yield {**params, "vmid": vmid}
 
 
 class _Judge:
-    def __init__(self, held: Held, who: str, params: Params, groups: Sequence[str]) -> None:
+    def __init__(self, held: Held, who: str, params: Params, groups: Sequence[str] | None) -> None:
         self._held, self._who, self._params, self._groups = held, who, params, groups
 
     def rule(self, rule: Rule) -> JudgedRule:
@@ -158,9 +160,9 @@ class _Judge:
     def _perm(self, rule: Perm) -> JudgedRule:
         path = fill(rule.path, self._params)
         text, waits = self._text(rule), unknown(path)
-        if waits:
+        normal = normalize_path(path)
+        if waits or normal is None:  # what is no ACL path is a parameter that is read otherwise
             return JudgedRule(text, None, (), waits)
-        normal = normalize_path(path) or path
         held = self._held(normal)
         there = [name in held for name in rule.privileges]
         if any(there) if rule.some else all(there):
@@ -169,8 +171,11 @@ class _Judge:
         return JudgedRule(text, held=False, way=(Missing(normal, lacking, rule.some),))
 
     def _on_groups(self, rule: OnGroups) -> JudgedRule:
-        paths = ("/access/groups", *(f"/access/groups/{group}" for group in self._groups))
+        groups = self._groups or ()
+        paths = ("/access/groups", *(f"/access/groups/{group}" for group in groups))
         held = any(name in self._held(path) for path in paths for name in rule.privileges)
+        if not held and self._groups is None:
+            return JudgedRule(self._text(rule), None, (), ("userid",))
         way = () if held else (Missing(paths[0], rule.privileges, some=True),)
         return JudgedRule(self._text(rule), held, way)
 

@@ -81,13 +81,14 @@ class Ending(NamedTuple):
 class About(NamedTuple):
     """The source of a review. `taken`: Unix seconds; `actor`: the reader, "" for files.
 
-    `source`: the commit of the state files, where known.
+    `source`: the commit of the state files, where known. `health`: of the cluster, in words.
     """
 
     cluster: str
     taken: int
     actor: str = ""
     source: str = ""
+    health: str = ""
 
 
 @dataclass(frozen=True)

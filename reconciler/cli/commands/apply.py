@@ -1,4 +1,4 @@
-"""pvectl apply: bring the declared state into force; roll back when a step fails."""
+"""pvectl apply: bring the cluster to the declared state; roll back when a step fails."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ from reconciler.model.plan import Plan
 def apply(
     common: CommonOptions,
     file: Annotated[
-        Path | None, typer.Argument(help="A plan saved with `plan --out`.", show_default=False)
+        Path | None, typer.Argument(help="A plan saved by `plan --out`.", show_default=False)
     ] = None,
     *,
     yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
+        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
     ] = False,
     approve: Annotated[
         str | None,
-        typer.Option("--approve", metavar="DIGEST", help="Apply only the plan of this digest."),
+        typer.Option("--approve", metavar="DIGEST", help="Apply only a plan with this digest."),
     ] = None,
     target: Targets = None,
     allow: Allow = None,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="Refuse a saved plan that other state files have made."),
+        typer.Option("--strict", help="Refuse a saved plan that was made from other state files."),
     ] = False,
     allowed_signers: Annotated[
         Path | None,
@@ -64,24 +64,26 @@ def apply(
 ) -> ExitStatus:
     """Bring the cluster to the declared state.
 
-    Shows the plan, asks, then sends it step by step; each step is written to a journal before and
-    after. A saved plan was reviewed and is applied without a question, unless the files, the policy
-    and the cluster of today forbid it. When a step fails everything
-    is rolled back and verified. Exit 0 when done; 9 when it failed and everything is restored; 10
-    when a person is needed.
+    Shows the plan, asks for confirmation, then sends it step by step; each step is recorded in a
+    journal before and after. A saved plan has been reviewed, so it is applied without confirmation
+    unless the files, the policy or the cluster have changed in a way that forbids it. When a step
+    fails, everything is rolled back and verified. Exit 0 when done; 9 when it failed and everything
+    is restored; 10 when manual intervention is needed.
     """
     check_formats(common, "plan", "report")
     if file is not None and (target or allow):
         raise UsageError(
-            "a saved plan is applied as it is", hint="give --target, --allow to `plan`"
+            "a saved plan is applied unchanged", hint="pass --target and --allow to `plan`"
         )
     if file is None and strict:
-        raise UsageError("--strict is for a saved plan", hint="name its file, or leave it out")
+        raise UsageError(
+            "--strict needs a saved plan", hint="name the plan's file, or drop --strict"
+        )
 
     saved = None if file is None else load_plan(file)
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
-        signer = signed_by(saved, allowed_signers or signers(common, settings))
+        signer = signed_by(saved, allowed_signers or signers(common, settings), settings.folder)
         with connect(cluster, read_only=False) as api:
             store.refuse_to_begin(here(cluster, api, keep=True).folder)
             if saved is not None:
@@ -105,7 +107,7 @@ def _fresh(
     *,
     asks: bool,
 ) -> Plan:
-    """A new plan, shown: for who is `asks`ed about it, for certain."""
+    """Make and show a new plan; `asks` whether the user will be asked to confirm it."""
     loaded = load_to_plan(cluster, settings)
     live, earlier = read_to_plan(loaded, api)
     planned = make_plan(loaded, api, live, targets, allow, earlier)
@@ -115,6 +117,6 @@ def _fresh(
 
 
 def _for_reading(common: CommonOptions) -> CommonOptions:
-    """Without the outputs that hold one document only: theirs is the report at the end."""
+    """The outputs except those that hold one document only: they get the report at the end."""
     outputs = (one for one in common.outputs if one.file is None and one.name != "json")
     return replace(common, outputs=tuple(outputs))

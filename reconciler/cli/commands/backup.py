@@ -1,4 +1,4 @@
-"""pvectl backup: what can be restored, and a declared job run now."""
+"""pvectl backup: show which guests can be restored, or run a declared job now."""
 
 from __future__ import annotations
 
@@ -31,32 +31,34 @@ def backup(
     ] = "",
     guest: Annotated[
         list[str] | None,
-        typer.Option("--guest", metavar="ID", help="Only this guest of the job; repeatable."),
+        typer.Option(
+            "--guest", metavar="ID", help="Back up only this guest of the job; repeatable."
+        ),
     ] = None,
     prune: Annotated[
         bool,
-        typer.Option("--prune", help="Let the job's retention remove older archives afterwards."),
+        typer.Option("--prune", help="Then remove older archives by the job's retention."),
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
+        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
     ] = False,
 ) -> ExitStatus:
-    """Tell whether every guest has a recent backup, or run a declared backup job now.
+    """Show whether every guest has a recent backup, or run a declared backup job now.
 
-    `pvectl backup status` reads every storage and shows for each guest its newest good archive, and
-    whether it is as recent as the schedules of its jobs promise; guests in no job; archives of
-    guests that are gone; archives that shrank by more than half. Exit 2 when something is stale or
-    cannot be proven not to be, 8 when the caller cannot see the archives of some guests.
+    `pvectl backup status` reads every storage and shows each guest's newest good archive and
+    whether it is as recent as its jobs promise, guests in no job, archives of deleted guests, and
+    archives that shrank by more than half. Exit 2 when a backup is stale or cannot be proven
+    recent, 8 when the caller cannot see the archives of some guests.
 
-    `pvectl backup run JOB` sends the job's options as far as the caller's rights cover them, on
-    every node that has guests of the job, follows the tasks, and lists the archives that were made.
-    Nothing is removed unless --prune is given. Exit 12 when no guest was saved, 13 when some were
-    and others not, 4 when a privilege is missing, 7 when no node could be reached. What was saved
-    stays in any case.
+    `pvectl backup run JOB` runs the job with the options that the caller is authorised to use, on
+    every node that has guests of the job, follows the tasks, and lists the new archives. Nothing is
+    removed unless --prune is given. Exit 12 when no guest was saved, 13 when some were and others
+    not, 4 when a privilege is missing, 7 when no node could be reached. Archives that were made are
+    kept in any case.
     """
     if action not in ACTIONS:
         raise UsageError(
-            f"'{action}' is nothing that can be done with backups",
+            f"'{action}' is not an action of `pvectl backup`",
             hint=did_you_mean(action, ACTIONS) or "pvectl backup status, or pvectl backup run JOB",
         )
     if action == STATUS:
@@ -78,7 +80,9 @@ def backup(
 
 def _status(common: CommonOptions, *, given: bool) -> ExitStatus:
     if given:
-        raise UsageError("`backup status` is about all guests", hint="pvectl backup status")
+        raise UsageError(
+            "`backup status` takes no job: it covers all guests", hint="pvectl backup status"
+        )
     check_formats(common, "backup_status")
     from reconciler.cli.backup_status import backup_status
 

@@ -1,4 +1,4 @@
-"""pvectl bootstrap: what pvectl itself must be granted."""
+"""pvectl bootstrap: print the roles and grants that pvectl itself needs."""
 
 from __future__ import annotations
 
@@ -40,22 +40,23 @@ PLANNER = "plan"
 def bootstrap_command(
     common: CommonOptions,
     plan_only: Annotated[
-        bool, typer.Option("--plan-only", help="Only what planning needs.")
+        bool, typer.Option("--plan-only", help="Only the token that plans.")
     ] = False,
     token: Annotated[
         str,
         typer.Option(
             "--token",
             metavar="USER@REALM!TOKEN",
-            help="Whom to grant it; by default the token of the settings.",
+            help="The token to grant to; by default the one in the settings.",
             show_default=False,
         ),
     ] = "",
 ) -> ExitStatus:
-    """Print the smallest roles and grants that pvectl needs for this state, as `pveum` lines.
+    """Print the least-privilege roles and grants that pvectl needs for this state, as `pveum`
+    lines.
 
-    One token that only plans, and one that applies as well. From the files alone, without any
-    network; a plan names what is missing all the same.
+    One token that only plans, and one that plans and applies. Computed from the state files,
+    without network access; `pvectl plan` still reports a privilege that is missing in the cluster.
     """
     check_formats(common, "bootstrap")
 
@@ -111,7 +112,9 @@ def _account(principal: str) -> Iterator[str]:
 
 
 def _root(found: Iterable[Granted]) -> Iterator[str]:
-    """With User.Modify on /access/groups, which users and tokens need, that cannot be avoided."""
+    """Ways to root that the grants open. Managing users and tokens needs User.Modify on
+    /access/groups, which makes this unavoidable.
+    """
     for one in found:
         steps = [way.steps[0] for way in ways_to_root(one) if way.steps and way.sure]
         if steps:
@@ -119,13 +122,15 @@ def _root(found: Iterable[Granted]) -> Iterator[str]:
                 f"{step.privilege} on {step.path} (`pvectl explain {step.way}`)" for step in steps
             )
             yield (
-                f"{one.principal} will be as good as root, which this state cannot do without: "
-                f"{how}. Guard its secret like root's password."
+                f"{one.principal} will be able to become root; this state needs that: "
+                f"{how}. Protect its secret like root's password."
             )
 
 
 def _undeclared(found: Iterable[Granted], policy: Policy) -> Iterator[str]:
-    """Kinds that are managed authoritatively would delete what is not declared, this as well."""
+    """Warn of kinds that are managed authoritatively: they would delete the objects made here, as
+    they are undeclared.
+    """
     for kind, globs in (
         (
             "role",
@@ -140,6 +145,6 @@ def _undeclared(found: Iterable[Granted], policy: Policy) -> Iterator[str]:
         if manage.mode is Mode.AUTHORITATIVE and lost:
             quoted = ", ".join(f'"{glob}"' for glob in lost)
             yield (
-                f"[manage] {kind} is authoritative and would delete what is made here; leave it "
-                f"out: exclude = [{quoted}]"
+                f"[manage] {kind} is authoritative and would delete what these lines create; "
+                f"add exclude = [{quoted}]"
             )

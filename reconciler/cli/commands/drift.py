@@ -1,4 +1,4 @@
-"""pvectl drift: what differs from the declared state."""
+"""pvectl drift: show how the cluster differs from the declared state."""
 
 from __future__ import annotations
 
@@ -26,13 +26,17 @@ from reconciler.cli.planning import left_unfinished, load_to_plan, make_plan
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import Blind, ExitStatus
+from reconciler.execution.journal import store
 from reconciler.kinds import access_table
 from reconciler.kinds.shared.reader import EVERYTHING
 from reconciler.live.reader import Live
+from reconciler.live.records import records
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.drift import EXPECT, Drift, Memory, WayToRoot
 from reconciler.model.finding import Finding, Severity
+from reconciler.model.health import CODES
+from reconciler.model.records import OwnRun, Records
 from reconciler.model.spec import Spec
 from reconciler.planning.access_summary import real_paths
 from reconciler.planning.builder import PlanResult
@@ -48,14 +52,14 @@ from reconciler.text.humanize import count, in_prose
 
 FailOn = Annotated[
     Severity | None,
-    typer.Option("--fail-on", help="End with 4 on findings of this severity or worse."),
+    typer.Option("--fail-on", help="Exit 4 on findings of this severity or worse."),
 ]
 
 Acknowledge = Annotated[
     bool,
     typer.Option(
         "--acknowledge",
-        help="Accept undeclared objects, and changes of what no file gives, from now on.",
+        help="Accept undeclared objects and changes of undeclared fields from now on.",
     ),
 ]
 
@@ -67,15 +71,15 @@ def drift(
     fail_on: FailOn = None,
     acknowledge: Acknowledge = False,
 ) -> ExitStatus:
-    """Show what differs between the cluster and the declared state; made for cron.
+    """Show how the cluster differs from the declared state; meant for cron.
 
-    Each difference is classified: changed in the cluster, changed in the files since the last
-    apply, declared and never applied, undeclared, expired grant; what was applied last is known
-    from the journals of this machine, from its last report, or from git with --since.
+    Each difference is classified: changed out of band in the cluster, changed in the files since
+    the last apply, declared but never applied, undeclared, or an expired grant. What was applied
+    last is known from the journals on this machine, from its last report, or from git with --since.
 
     Undeclared objects that change access are drift, whatever the mode, until they are declared,
-    removed or acknowledged. So are members of declared groups whom no file names, and logins,
-    tokens and waivers that end within the days of [alarm].
+    removed or acknowledged. So are undeclared members of declared groups, and logins, tokens and
+    waivers that expire within the days of [alarm].
 
     Exit 0 without drift, 2 with drift, 4 when an [[expect]] fails or a finding counts as a failure.
     """
@@ -92,11 +96,12 @@ def drift(
             earlier = earlier_files(asked, since, folder)
             loaded = loaded._replace(desired=desired)
             planned = make_plan(loaded, api, live, None, None, earlier)
-            actor = api.actor
-        known = memory
-        if since and earlier.files is not None:
-            known = drift_memory.as_committed(earlier.files, live.state, memory)
-        found, view = _compare(loaded, planned, live, known, actor, fail_on, left)
+            known = memory
+            if since and earlier.files is not None:
+                known = drift_memory.as_committed(earlier.files, live.state, memory)
+            found, view = _compare(loaded, planned, live, known, api.actor, fail_on, left)
+            if found.concerned:
+                found = replace(found, records=_records(api, live, found, memory, folder))
         show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
         if settings.notify:
             from reconciler.cli import notices
@@ -109,8 +114,8 @@ def drift(
             accepted = {one.address: following.undeclared[one.address] for one in found.undeclared}
             following = replace(following, acknowledged=accepted)
             changed = sum(bool(one.left) for one in found.differences)
-            what = f"{len(accepted):,} undeclared objects, {count(changed, 'change')} of what no"
-            info(common, f"acknowledged as they are: {what} file gives")
+            what = f"{len(accepted):,} undeclared objects, {count(changed, 'change')}"
+            info(common, f"acknowledged as they are: {what} of undeclared fields")
         _keep(common, last, following)
         return found.status
 
@@ -118,7 +123,7 @@ def drift(
 
 
 def _look(common: CommonOptions, api: Api, loaded: Loaded) -> Live:
-    """With the realm-sync jobs and all of the realms, since they let people in."""
+    """Read the cluster with its realm-sync jobs and all realms, since both admit users."""
     try:
         return read_cluster(
             api, loaded.desired, {"realm": EVERYTHING, "realm_sync": frozenset[str]()}
@@ -138,8 +143,9 @@ def _compare(
     fail_on: Severity | None,
     left: Mapping[Address, tuple[str, ...]],
 ) -> tuple[Drift, View]:
-    """The drift, and what it does to access: from what is declared, with what is undeclared and
-    known, to the cluster as it is."""
+    """The drift, and its effect on access: from what is declared, plus known undeclared objects, to
+    the live cluster.
+    """
     desired, moment = loaded.desired, now()
     extra = undeclared(planned.plan.kept, live.state, desired.policy, memory, actor)
     declared, current, effect = planned.after, planned.before, planned.impact.inverse()
@@ -152,7 +158,7 @@ def _compare(
         *(
             one if one.address else one._replace(known=False)
             for one in planned.plan.findings
-            if one.code != EXPECT and not only_about_applying(one)
+            if one.code not in (EXPECT, *CODES) and not only_about_applying(one)
         ),
         *expectations(planned.before, desired.expectations, paths, moment),
         *expected_calls(planned.before, desired.calls, moment),
@@ -176,6 +182,18 @@ def _compare(
     return found, View(now=moment, impact=lines, impact_json=effect.to_json())
 
 
+def _records(api: Api, live: Live, found: Drift, memory: Memory, folder: Path) -> Records:
+    """Who and when, of the differences, as far as Proxmox VE and this machine recorded it."""
+    seen = records(api, live.table(), found.concerned, memory.time, now())
+    own = [
+        OwnRun(str(address), int(moment), owner)
+        for address, (moment, owner) in sorted(store.last_applied(folder).items())
+        if address in found.concerned
+    ]
+    known = frozenset(memory.differences) | {str(address) for address in memory.undeclared}
+    return replace(seen, own=tuple(own), known=known)
+
+
 def _as_bad_as(severity: Severity | None) -> Iterable[str]:
     return (one for one in Severity if severity is not None and one.rank <= severity.rank)
 
@@ -196,8 +214,8 @@ def _declared(loaded: Loaded, live: Live) -> dict[Address, Spec]:
 
 
 def _keep(common: CommonOptions, path: Path, memory: Memory) -> None:
-    """For the next report; without a place to keep it nothing is lost but that."""
+    """Store the report for comparison with the next one; failing to do so is only a warning."""
     try:
         drift_memory.keep(path, memory)
     except OSError:
-        info(common, f"this report cannot be kept for the next one: {path.parent}")
+        info(common, f"cannot store this report for comparison with the next one: {path.parent}")

@@ -1,4 +1,4 @@
-"""pvectl escalation: who can become root, and by which steps."""
+"""pvectl escalation: show who can become root, and how."""
 
 from __future__ import annotations
 
@@ -37,15 +37,16 @@ def escalation(
         bool,
         typer.Option(
             "--fail",
-            help="Exit 4 when somebody certainly can who is neither root@pam nor named in "
-            "break_glass of the settings.",
+            help="Exit 4 when any principal but root@pam and those in break_glass of the settings "
+            "can certainly become root.",
         ),
     ] = False,
 ) -> ExitStatus:
-    """Show who is root, who can become it, and by which steps, each with the entry behind it.
+    """Show who is root, who can become root and by which steps, and the ACL entry behind each step.
 
-    Disabled and expired accounts count: that is easily undone. Ways through the operating system of
-    a node are called possible, not certain. Exit 0 whatever is found, unless --fail is given.
+    Disabled and expired accounts count, since both are easily undone. Ways through the operating
+    system of a node are reported as possible, not certain. Exit 0 whatever is found, unless --fail
+    is given.
     """
     check_formats(common, "escalation")
     check_sources(from_files=from_files, planned=planned)
@@ -66,7 +67,7 @@ def escalation(
 
 
 def _entries(table: AccessTable, who: str) -> tuple[TracedEntry, ...]:
-    """What decides for somebody on `/`."""
+    """The ACL entries that decide for a principal on `/`."""
     return tuple(
         judged.entry
         for side in trace_decision(table, who, "/").sides

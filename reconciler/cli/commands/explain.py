@@ -1,4 +1,4 @@
-"""pvectl explain: why a principal may or may not do something; what a code means."""
+"""pvectl explain: show why a principal may or may not do something, or what a code means."""
 
 from __future__ import annotations
 
@@ -61,24 +61,25 @@ def explain_command(
         ),
     ] = "",
     path: Annotated[
-        str, typer.Argument(metavar="PATH", help="As in /vms/100.", show_default=False)
+        str, typer.Argument(metavar="PATH", help="For example /vms/100.", show_default=False)
     ] = "",
     privilege: Annotated[
-        str, typer.Argument(metavar="PRIV", help="As in VM.Backup.", show_default=False)
+        str, typer.Argument(metavar="PRIV", help="For example VM.Backup.", show_default=False)
     ] = "",
     who: Annotated[
-        str, typer.Option("--who", metavar="WHO", help="Who got the pasted refusal, or calls.")
+        str,
+        typer.Option("--who", metavar="WHO", help="Who got the pasted refusal, or makes the call."),
     ] = "",
     from_files: FromFiles = False,
     planned: PlannedOption = False,
 ) -> ExitStatus:
-    """Tell why somebody may or may not do something, and what would help.
+    """Explain why a principal may or may not do something, and which grant would allow it.
 
-    Every ACL entry on the way with its effect, and for a missing privilege the smallest grant, for
-    a state file and for a shell. With a call of the API: each rule that it asks, and what is
-    missing. With `retention JOB`: which archives a declared backup job will hold in the next
-    weeks. With a code: what it means and what to do; without anything: all codes.
-    Exit 0 whatever the answer is; 8 when the caller cannot see enough.
+    Shows every ACL entry along the path with its effect and, for a missing privilege, the smallest
+    grant as a state file and as a shell command. For an API call: each rule that it checks, and
+    what is missing. With `retention JOB`: the archives that a declared backup job will keep in the
+    next weeks. With a code: what it means and what to do; without arguments: all codes. Exit 0
+    whatever the answer is; 8 when the caller cannot see enough.
     """
     if not path and subject != RETENTION and is_page(subject):
         check_formats(common, "page")
@@ -148,25 +149,27 @@ def _told(seen: AccessView, question: AccessQuery, moment: int) -> Explained:
 
 
 def _chosen(seen: AccessView, question: AccessQuery) -> str:
-    """Of several privileges that would do the one that is held, or else the least."""
+    """Of several privileges that would do, the one that is held; otherwise the least powerful."""
     held = privileges(seen.table, question.who, question.path)
     given = question.privileges
     return next((name for name in given if name in held), least(given) if given else "")
 
 
 def _of_nobody(found: Explanation) -> tuple[str, ...]:
-    """PVE keeps and evaluates groups and entries of a user that does not exist."""
+    """A note on entries of a user that does not exist, which PVE keeps and evaluates."""
     named = found.groups or any(side.entries for side in found.decision.sides)
     if found.login is not Login.ABSENT or found.owner or not named:
         return ()
     return (
-        f"Entries for {found.principal} have no effect while the user does not exist, and in "
-        "force at once for whoever gets the name.",
+        f"Entries for {found.principal} have no effect while the user does not exist, and apply "
+        "at once to a new user of that name.",
     )
 
 
 def _idle(seen: AccessView, found: Explanation) -> tuple[str, ...]:
-    """Entries of a token that holds what its user holds (`roles` of PVE::AccessControl)."""
+    """A note on entries of a token without privilege separation, which holds what its user holds
+    (`roles` of PVE::AccessControl).
+    """
     if not found.owner or found.privsep:
         return ()
     own = {
@@ -177,13 +180,15 @@ def _idle(seen: AccessView, found: Explanation) -> tuple[str, ...]:
     if not own:
         return ()
     return (
-        f"{found.principal} has no privilege separation, so it holds what its user holds, and its "
-        f"own entries count for nothing: {', '.join(sorted(own))}.",
+        f"{found.principal} has no privilege separation, so it has the privileges of its user, and "
+        f"its own entries have no effect: {', '.join(sorted(own))}.",
     )
 
 
 def _own_answer(cluster: ClusterSettings, question: AccessQuery, blind: Blind) -> Explained:
-    """Whoever sees nothing else may still ask what itself has; raises Blind for all others."""
+    """The answer about the caller itself, which needs no privilege to ask; raises Blind for anyone
+    else.
+    """
     with connect(cluster, read_only=True) as api:
         if api.actor != question.who:
             raise blind
@@ -203,8 +208,8 @@ def _own_answer(cluster: ClusterSettings, question: AccessQuery, blind: Blind) -
                 owner or "",
                 privilege=chosen,
             ),
-            f"{api.endpoint} as it is now, which {api.actor} may ask about itself",
-            hidden="the entries behind it are not to be seen with these rights; "
-            "ask as somebody with PVEAuditor on /",
+            f"{api.endpoint} as it is now; {api.actor} may only ask about itself",
+            hidden="the ACL entries behind it are hidden from this principal; "
+            "ask as one with PVEAuditor on /",
             or_else=tuple(name for name in given if name != chosen),
         )

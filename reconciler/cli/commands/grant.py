@@ -1,4 +1,4 @@
-"""pvectl grant: access for a while."""
+"""pvectl grant: grant a role temporarily."""
 
 from __future__ import annotations
 
@@ -24,25 +24,29 @@ from reconciler.text.humanize import moment
 def grant(
     common: CommonOptions,
     who: Annotated[str, typer.Argument(metavar="WHO", help="User, token, or group:NAME.")],
-    role: Annotated[str, typer.Argument(metavar="ROLE", help="As in PVEVMUser.")],
-    path: Annotated[str, typer.Argument(metavar="PATH", help="As in /vms/100.")],
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="For example PVEVMUser.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="For example /vms/100.")],
     *,
-    duration: Annotated[str, typer.Option("--for", metavar="TIME", help="As in 30m, 4h or 2d.")],
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept.")],
+    duration: Annotated[
+        str, typer.Option("--for", metavar="TIME", help="For example 30m, 4h or 2d.")
+    ],
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="The reason, recorded with the grant.")
+    ],
     print_: Annotated[
-        bool, typer.Option("--print", help="Print the table for a pull request; change nothing.")
+        bool, typer.Option("--print", help="Only print the [[acl]] table, for a pull request.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
+        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
     ] = False,
     allow: Allow = None,
 ) -> ExitStatus:
-    """Grant a role for a while: `pvectl grant alice@pve PVEVMAdmin /vms/100 --for 4h --reason x`.
+    """Grant a role temporarily: `pvectl grant alice@pve PVEVMAdmin /vms/100 --for 4h --reason x`.
 
-    Plans, shows and applies this one grant, and writes it with its end to grants.toml of the state
-    folder. After its end `drift` reports it and `apply` deletes it; `pvectl revoke` ends it early.
-    A token's user gets the same entry. Refused where an expectation or a policy forbids it: then
-    nothing is sent, and grants.toml is as before.
+    Plans, shows and applies this one grant, and records it with its expiry in grants.toml of the
+    state folder. Once it has expired, `drift` reports it and `apply` deletes it; `pvectl revoke`
+    ends it early. A grant to a token is also made to its user. Where an expectation or a policy
+    forbids it, nothing is sent and grants.toml is left unchanged.
     """
     check_formats(common, "plan", "report")
     if not reason.strip():

@@ -1,4 +1,4 @@
-"""pvectl import: the live state as state files."""
+"""pvectl import: write the live state as state files."""
 
 from __future__ import annotations
 
@@ -42,22 +42,24 @@ def import_state(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where to write; default: the state folder."),
+        typer.Option(
+            "--out", metavar="DIR", help="The folder to write to; by default the state folder."
+        ),
     ] = None,
     *,
     undeclared: Annotated[
         bool, typer.Option("--undeclared", help="What `drift` reports as undeclared.")
     ] = False,
 ) -> ExitStatus:
-    """Write the live state as TOML; planning the result against the same cluster changes nothing.
+    """Write the live state as TOML, so that planning it against the same cluster shows no changes.
 
-    With WHAT, or --undeclared, only that, together with what belongs to it: the tokens of a user,
-    the entries of a principal. It is added to the files that are there, and what they declare
-    already is left out.
+    With WHAT or --undeclared, writes only those objects and what belongs to them: the tokens of a
+    user, the entries of a principal. They are added to the existing files; what is already declared
+    is left out.
 
-    Nothing is overwritten; a file of comments alone keeps them. Secrets cannot be read and stand in
-    no file. Users and groups of a realm that is synchronised are left to the directory: pvectl.toml
-    gets an `exclude`.
+    Otherwise existing files are not overwritten; comments in a file without tables are kept.
+    Secrets cannot be read, so no file contains any. Users and groups of a synchronised realm are
+    left to the directory: pvectl.toml gets an `exclude` for them.
     """
     check_formats(common, "findings")
 
@@ -107,7 +109,7 @@ def _passed_over(live: Live) -> Iterable[Finding]:
 
 
 def _name_the_release(common: CommonOptions, cluster: ClusterSettings, found: Release) -> None:
-    """Files of another release than the settings name would be checked for the wrong one."""
+    """Advise setting [target] release when the settings name another one, or none."""
     if found.version in known_releases() and found.version != cluster.release.version:
         line = f'release = "{found.version}"'
         info(common, f"the cluster runs {found.name}: write {line} in [target] of pvectl.toml")

@@ -1,4 +1,4 @@
-"""pvectl init: a first state folder."""
+"""pvectl init: create a state folder."""
 
 from __future__ import annotations
 
@@ -78,17 +78,19 @@ def init(
         str | None,
         typer.Option(
             "--token-id",
-            help=f"Who pvectl is: user@realm!token; {USUAL} unless given, root@pam in a sandbox.",
+            help=f"The API token of pvectl, user@realm!token; by default {USUAL}, in a "
+            "sandbox root@pam.",
         ),
     ] = None,
     fingerprint: Annotated[
-        str | None, typer.Option("--fingerprint", help="SHA-256 of the node's certificate.")
+        str | None,
+        typer.Option("--fingerprint", help="SHA-256 fingerprint of the node's certificate."),
     ] = None,
     ca_file: Annotated[
         str | None, typer.Option("--ca-file", help="A copy of /etc/pve/pve-root-ca.pem.")
     ] = None,
 ) -> ExitStatus:
-    """Make a first state folder; fill it from a live cluster with `pvectl import`."""
+    """Create a state folder; `pvectl import` fills it from a live cluster."""
     folder = common.state
     there = [p.name for p in folder.glob("*.toml")] if folder.is_dir() else []
     if there:
@@ -97,7 +99,7 @@ def init(
             hint="name another one with --state",
         )
     if fingerprint and ca_file:
-        raise UsageError("give --ca-file or --fingerprint, not both")
+        raise UsageError("pass --ca-file or --fingerprint, not both")
     if ca_file and not Path(ca_file).is_file():
         raise UsageError(
             f"there is no file {ca_file}", hint="copy /etc/pve/pve-root-ca.pem of a node"
@@ -127,16 +129,16 @@ def init(
 
 
 def _token(token_id: str) -> Iterator[str]:
-    """How to make the token on a node."""
+    """The `pveum` lines that create the token on a node."""
     user, _, name = token_id.partition("!")
-    yield "on a node, if there is no such token yet (PVEAuditor is enough to plan):"
+    yield "on a node, unless the token exists (the role PVEAuditor is enough to plan):"
     yield f"  pveum user add {user}"
     yield f"  pveum acl modify / --users {user} --roles Administrator"
     yield f"  pveum user token add {user} {name} --privsep 0"
 
 
 def _settings(target: Target, ca_file: str | None, folder: Path) -> str:
-    """The text of pvectl.toml; paths count from the folder that holds it."""
+    """The text of pvectl.toml; relative paths count from its folder."""
     endpoint, sandbox = target.endpoints[0], target.sandbox_folder
     if sandbox is not None and not Path(sandbox).is_absolute():
         endpoint = SANDBOX + os.path.relpath(sandbox, folder)

@@ -1,4 +1,4 @@
-"""pvectl kinds: what can be declared."""
+"""pvectl kinds: list what can be declared."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from reconciler.text.suggest import did_you_mean
 
 _WORDS = {
     Rule.REQUIRED: "required",
-    Rule.DEFAULT: "not given, the default counts",
-    Rule.WATCHED: "not given, left alone, and `drift` tells of a change",
-    Rule.LEFT: "not given, left alone",
-    Rule.FILE: "of the file alone, or sent once",
+    Rule.DEFAULT: "if omitted, the default applies",
+    Rule.WATCHED: "if omitted, left unchanged; `drift` reports changes",
+    Rule.LEFT: "if omitted, left unchanged",
+    Rule.FILE: "kept in the file only, or sent once",
 }
 
 
@@ -30,9 +30,9 @@ def kinds(
     common: CommonOptions,
     name: Annotated[str, typer.Argument(metavar="[KIND]", help="One of them, key by key.")] = "",
 ) -> ExitStatus:
-    """List the kinds of objects that can be declared, and the keys of their tables: what becomes of
-    each that a file does not give. With KIND: type, values, default and names of each of its
-    keys."""
+    """List the kinds of objects that can be declared and the keys of their tables, by what happens
+    when a key is omitted. With KIND: type, values, default and API name of each of its keys.
+    """
     del common
     if name:
         _one(name)
@@ -47,7 +47,7 @@ def kinds(
 
 
 def _one(name: str) -> None:
-    """Raises UsageError for a kind that there is not."""
+    """Show one kind; raises UsageError for an unknown one."""
     from reconciler.desired.reference import facts, keys
 
     kind = all_kinds().get(name)
@@ -71,7 +71,7 @@ def _one(name: str) -> None:
 
 
 def _indented(text: str, further: int = 0) -> str:
-    """Below the table's name, every line after the first `further` in."""
+    """The text below the table's name, continuation lines indented by `further`."""
     indent = " " * 12
     return textwrap.fill(
         text, width(), initial_indent=indent, subsequent_indent=indent + " " * further

@@ -1,4 +1,4 @@
-"""pvectl log: the runs of this machine, and whether their journals are what was written."""
+"""pvectl log: list recorded runs, and check that their journals are intact."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def log(
         typer.Option(
             "--head",
             metavar="HASH",
-            help="A hash noted earlier, which the journals must still hold.",
+            help="Fail unless the journals still contain this hash.",
             show_default=False,
         ),
     ] = "",
 ) -> ExitStatus:
-    """List the runs that this machine recorded: when, by whom, of which plan, signed by whom.
+    """List the runs recorded on this machine: when, by whom, which plan, signed by whom.
 
-    Each journal holds the hash of the one before it: one that was changed, cut or removed is told.
-    No network. Exit 10 when the journals are not what was written, else 0.
+    Each journal holds the hash of the previous one, so one that was altered, truncated or removed
+    is reported. No network access. Exit 10 when the journals are not intact, else 0.
     """
     check_formats(common, "log")
     if head and not HASH.fullmatch(head.lower()):

@@ -1,4 +1,4 @@
-"""pvectl plan: what apply would do."""
+"""pvectl plan: show what apply would do."""
 
 from __future__ import annotations
 
@@ -62,13 +62,15 @@ def plan(
     against: Annotated[
         Path | None,
         typer.Option(
-            "--against", metavar="DIR", help="Compare with another state folder, offline."
+            "--against",
+            metavar="DIR",
+            help="Compare with another state folder instead of the cluster.",
         ),
     ] = None,
     since: Since = None,
     *,
     known: Annotated[
-        bool, typer.Option("--known", help="Show the findings that are no news in full, too.")
+        bool, typer.Option("--known", help="Show known findings in full as well.")
     ] = False,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 when there are changes.")
@@ -77,8 +79,8 @@ def plan(
     """Show what `apply` would do, why, and who gains or loses which privilege.
 
     Sends GET requests only. Exit 0; 2 with --detailed-exitcode when there are changes; 4 when a
-    policy forbids the plan (it is shown all the same); 14 when a secret that it sends is missing
-    here, or refused by Proxmox VE (missing ones stop no plan that is saved with --out).
+    policy forbids the plan (it is still shown); 14 when a secret that it sends is missing on this
+    machine or would be refused by Proxmox VE (with --out, a missing one is no obstacle).
     """
     check_formats(common, "plan")
     if sign is not None and out is None:
@@ -86,10 +88,10 @@ def plan(
     if out is not None:
         check_file(out)
     if out is not None and common.on == "all":
-        raise UsageError("--out saves the plan of one cluster", hint="choose it with --on NAME")
+        raise UsageError("--out saves the plan of one cluster", hint="choose one with --on NAME")
     if out is not None and against is not None:
         raise UsageError(
-            "--out saves a plan that can be applied, and --against compares files alone",
+            "--out saves a plan to apply, but --against only compares files",
             hint="for programs: --format json=FILE",
         )
 
@@ -107,7 +109,7 @@ def plan(
         show_plan(common, planned, command, unfinished=unfinished, known=known)
         if out is not None:
             _save(planned, out, sign)
-            blocked = unfinished or plans_only(planned.plan)
+            blocked = unfinished or plans_only(planned.plan) or planned.plan.refusals
             after = "" if blocked else f"; apply it with: {command}"
             info(common, f"saved: {out}{after}")
         status = plan_status(planned, detailed=detailed_exitcode)
@@ -119,7 +121,9 @@ def plan(
 
 
 def _save(planned: PlanResult, out: Path, key: Path | None) -> None:
-    """The plan, and its signature where there is a key; a signature of an earlier plan goes."""
+    """Write the plan, and its signature where a key is given; removes the signature of an earlier
+    plan.
+    """
     from reconciler.execution.plan_file import save_plan
     from reconciler.execution.signature import sign, signature_of
 
@@ -139,7 +143,7 @@ def _next(
     targets: list[str] | None,
     allowed: list[str] | None,
 ) -> str:
-    """The command that applies the plan that is shown; "" where there is none."""
+    """The command that applies the plan shown; "" where there is none."""
     if against is not None:
         return ""
     if out is not None:

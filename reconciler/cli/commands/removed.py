@@ -1,4 +1,6 @@
-"""pvectl removed: the [[removed]] tables of what left the state files and stays in the cluster."""
+"""pvectl removed: print [[removed]] tables for objects that left the state files but still
+exist.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,11 @@ def removed(
         bool, typer.Option("--write", help=f"Add the tables to {FILE} of the state folder.")
     ] = False,
 ) -> ExitStatus:
-    """Print a [[removed]] table for each object that left the files and is still there.
+    """Print a [[removed]] table for each object that was deleted from the files but still exists.
 
-    A table that is deleted from a state file deletes nothing in the cluster. What the files
-    declared earlier is known from git (--since, or where this branch began), else from what this
-    machine last applied. Nothing is deleted before `apply`.
+    Deleting a table from a state file deletes nothing in the cluster. What the files declared
+    before is known from git (--since, or the point where this branch began), otherwise from what
+    this machine applied last. Nothing is deleted until `apply`.
     """
     check_formats(common, "findings")
 
@@ -45,7 +47,7 @@ def removed(
             planned = make_plan(loaded, api, live, None, None, earlier)
         left = no_longer_declared(loaded.desired, earlier.addresses, planned.state)
         if not left:
-            info(common, "nothing that left the state files is still there")
+            info(common, "nothing to remove: no object that left the state files still exists")
             return ExitStatus.OK
         text = "\n\n".join(tables(left)) + "\n"
         if not write:

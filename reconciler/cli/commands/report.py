@@ -1,4 +1,4 @@
-"""pvectl report: the access review that somebody signs."""
+"""pvectl report: write the access review, to be read and signed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.commit import commit_of
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import connect, each_cluster, here, load_cluster, now
+from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, with_health
 from reconciler.cli.output import check_formats, info, show, write_file
 from reconciler.desired.loader import require_valid, state_files
 from reconciler.desired.settings.settings import Settings
@@ -56,16 +56,16 @@ def report(
     since: Annotated[
         Path | None,
         typer.Option(
-            "--since", metavar="FILE", help="JSON of the review before: show what has changed."
+            "--since", metavar="FILE", help="JSON of an earlier review: show what has changed."
         ),
     ] = None,
     from_files: FromFiles = False,
 ) -> ExitStatus:
-    """Write the access review: who can do what, what is risky, what has changed.
+    """Write the access review: who can do what, what is risky, and what has changed.
 
-    Accounts with effective privileges in words, tokens with age and expiry, roles with purpose and
-    owner, ways to root, waivers, what expires. State files are looked at where there are any. The
-    HTML page needs nothing else: it can be mailed, searched, printed and signed.
+    Lists accounts with their effective privileges in words, tokens with age and expiry, roles with
+    purpose and owner, ways to root, waivers, and what expires soon. Uses the state files where
+    there are any. The HTML page is self-contained: it can be mailed, searched, printed and signed.
     """
     check_formats(common, "review")
     earlier = None if since is None else read_earlier(since)
@@ -86,7 +86,7 @@ def report(
 
 
 def read_earlier(path: Path) -> Mapping[str, Any]:
-    """The JSON document of a review; raises UsageError for anything else."""
+    """The JSON document of an earlier review; raises UsageError for anything else."""
     try:
         document = json.loads(read_bounded(path))
         check(document)
@@ -96,7 +96,7 @@ def read_earlier(path: Path) -> Mapping[str, Any]:
         words = "it is not valid JSON" if isinstance(error, json.JSONDecodeError) else str(error)
         raise UsageError(
             f"{path} cannot be compared: {words}",
-            hint="give the JSON of an earlier review, as `pvectl report --out DIR` writes it",
+            hint="pass the JSON of an earlier review, written by `pvectl report --out DIR`",
         ) from None
     found: Mapping[str, Any] = document
     return found
@@ -109,9 +109,11 @@ def _of_cluster(
     with connect(cluster, read_only=True) as api:
         place, actor = here(cluster, api), api.actor
         live = read_live(api, KINDS, dict.fromkeys((POOLS, "realm"), EVERYTHING))
+        live = with_health(api, live)
     known = secret_ages(place.folder)
     table = live.table()
-    about = About(place.name, now(), actor, commit_of(cluster.folder) if desired else "")
+    source = commit_of(cluster.folder) if desired else ""
+    about = About(place.name, now(), actor, source, live.facts.health.words)
     ages = {token: Age(moment, exact=True) for token, moment in known.items()}
     paths = real_paths(live.state, live.facts)
     judged = lint_all(desired or Desired(), live.state, table, paths, about.taken, complete=True)
@@ -120,7 +122,7 @@ def _of_cluster(
 
 
 def _desired(cluster: ClusterSettings, settings: Settings) -> Desired | None:
-    """What is declared; None where there are no state files, as for somebody who only looks."""
+    """What is declared; None without state files, as for an auditor who only reads the cluster."""
     if not cluster.folder.is_dir() or not state_files(cluster.folder):
         return None
     return load_cluster(cluster, settings).desired

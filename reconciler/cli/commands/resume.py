@@ -23,19 +23,20 @@ def resume(
     journal: JournalFile = None,
     yes: Annotated[
         bool,
-        typer.Option("--yes", help="Continue although another run may have written since."),
+        typer.Option("--yes", help="Continue even if another run may have written since."),
     ] = False,
     abandon: Annotated[
         bool,
-        typer.Option("--abandon", help="Close the run; the cluster stays as it is."),
+        typer.Option("--abandon", help="Close the run and leave the cluster as it is."),
     ] = False,
 ) -> ExitStatus:
-    """Finish an interrupted run, forward or back, whichever way it was going.
+    """Finish an interrupted run in the direction it was going (apply or roll back), or an
+    interrupted restore drill.
 
-    What was applied already is read from the cluster; nothing is sent twice. Where another run may
-    have written since, this one is closed if everything is as it declared; else exit 11 says what
-    differs, and what can be done.
+    What was already applied is read from the cluster; nothing is sent twice. Where another run may
+    have written since, this run is closed if everything is as it declared; otherwise exit 11 shows
+    what differs and what can be done.
     """
     if yes and abandon:
-        raise UsageError("--abandon closes the run, --yes goes on with it", hint="give one of them")
+        raise UsageError("--abandon closes the run, --yes continues it", hint="give one of them")
     return continue_run(common, journal, Way(chosen=yes, abandon=abandon))

@@ -1,4 +1,4 @@
-"""pvectl revoke: end a temporary grant."""
+"""pvectl revoke: end a temporary grant early."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from reconciler.text.shell import shell
 def revoke(
     common: CommonOptions,
     who: Annotated[str, typer.Argument(metavar="WHO", help="User, token, or group:NAME.")],
-    role: Annotated[str, typer.Argument(metavar="ROLE", help="As in PVEVMUser.")],
-    path: Annotated[str, typer.Argument(metavar="PATH", help="As in /vms/100.")],
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="For example PVEVMUser.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="For example /vms/100.")],
     *,
     yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
+        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
     ] = False,
     allow: Allow = None,
 ) -> ExitStatus:
-    """End a grant of `pvectl grant` now: delete its entries, and take it out of grants.toml.
+    """End a grant made by `pvectl grant` now: delete its entries and remove it from grants.toml.
 
-    Plans, shows and applies just that. A grant that stands in another state file is not touched.
+    Plans, shows and applies only that. A grant declared in another state file is not touched.
     """
     check_formats(common, "plan", "report")
     asked = Grant(who, role, path, now() - 1, "")
@@ -61,7 +61,9 @@ def revoke(
 
 
 def _unknown(asked: Grant, text: str, cluster: ClusterSettings, settings: Settings) -> UsageError:
-    """Where else the grant stands, or which there are."""
+    """The error for a grant that is not in grants.toml: where else it is declared, or which grants
+    there are.
+    """
     desired = load_cluster(cluster, settings, strict=False).desired
     for address, declared in desired.objects.items():
         if asked.concerns(address):

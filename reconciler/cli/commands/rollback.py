@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,20 +26,26 @@ def rollback(
     common: CommonOptions,
     journal: JournalFile = None,
     yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
+        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
     ] = False,
 ) -> ExitStatus:
-    """Roll back an interrupted run, and verify that everything is as before.
+    """Roll back an interrupted run, and verify that everything is as before; remove what an
+    interrupted restore drill made.
 
-    With a finished journal: lists what that run did and asks, then undoes it, where the objects are
-    still as it left them.
+    With a completed journal: lists what that run did, asks for confirmation, and undoes it where
+    the objects are still as the run left them.
     """
     check_formats(common, "report")
-    if journal is not None and journal.is_file() and RunState.of(read_journal(journal)).is_finished:
+    if journal is not None and journal.is_file() and _is_finished_run(journal):
         listed = steps_to_undo(*store.load(journal))
         if not listed:
-            info(common, "no change of this run is left; nothing to do")
+            info(common, "no change of this run is left to undo")
             return ExitStatus.OK
         confirm_undo(common, listed, yes=yes)
         yes = True
     return continue_run(common, journal, Way(back=True, chosen=yes))
+
+
+def _is_finished_run(journal: Path) -> bool:
+    events = read_journal(journal)
+    return RunState.of(events).is_finished and "drill" not in events[0].data

@@ -1,4 +1,4 @@
-"""pvectl rotate: a new secret for a token."""
+"""pvectl rotate: give a token a new secret."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, read_cluster
+from reconciler.cli.context import (
+    connect,
+    each_cluster,
+    here,
+    load_cluster,
+    now,
+    read_cluster,
+    with_health,
+)
 from reconciler.cli.output import check_formats, show, show_if_possible
 from reconciler.cli.planning import Allow, carry_out
 from reconciler.desired.settings.settings import Settings
@@ -31,15 +39,15 @@ def rotate(
     common: CommonOptions,
     token: Annotated[str, typer.Argument(metavar="USER@REALM!TOKEN", help="The declared token.")],
     yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
+        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
     ] = False,
     allow: Allow = None,
 ) -> ExitStatus:
-    """Give a token a new secret and deliver that to its `secret_to`; its ACL entries stay.
+    """Give a token a new secret and deliver it to the token's `secret_to`; its ACL entries are
+    kept.
 
-    The old secret stops working at once, and nothing brings it back. What
-    [protected] and [lockout] forbid is refused, and so is the token that pvectl itself uses. Exit
-    status as of `apply`.
+    The old secret stops working at once and cannot be restored. Refused where [protected] or
+    [lockout] forbids it, and for the token that pvectl itself uses. Exit status as for `apply`.
     """
     check_formats(common, "plan", "report")
 
@@ -49,11 +57,11 @@ def rotate(
         with connect(cluster, read_only=False) as api:
             place = here(cluster, api, keep=True)
             store.refuse_to_begin(place.folder)
-            live = read_cluster(api, desired)
+            live = with_health(api, read_cluster(api, desired))
             address = Address("token", token)
             if address not in live.state:
                 raise UsageError(
-                    f"token {token} is not in the cluster", hint="`pvectl apply` makes it"
+                    f"token {token} is not in the cluster", hint="create it with `pvectl apply`"
                 )
             allowed = tuple(allow or ())
             question = PlanRequest(
@@ -71,11 +79,13 @@ def _sink(desired: Desired, token: str) -> SecretSink:
     declared = desired.objects.get(Address("token", token))
     if declared is None or not isinstance(declared.spec, TokenSpec):
         known = [address.id for address in desired.objects if address.kind == "token"]
-        hint = did_you_mean(token, known) or "declare it with secret_to, so that the secret arrives"
+        hint = (
+            did_you_mean(token, known) or "declare it with secret_to, where the secret is delivered"
+        )
         raise UsageError(f"token {token} is not declared", hint=hint)
     if declared.spec.secret_to is None:
         raise UsageError(
             f"token {token} is declared without secret_to",
-            hint='say where the secret is to go: secret_to = { file = "secrets/x" }',
+            hint='say where to deliver the secret: secret_to = { file = "secrets/x" }',
         )
     return declared.spec.secret_to

@@ -1,4 +1,4 @@
-"""pvectl sandbox: the embedded Proxmox VE."""
+"""pvectl sandbox: serve the embedded Proxmox VE."""
 
 from __future__ import annotations
 
@@ -24,29 +24,37 @@ from reconciler.text.shell import shell
 def sandbox(
     common: CommonOptions,
     folder: Annotated[Path, typer.Argument(help="A folder laid out like /etc/pve.")],
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8006,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="TCP port; 0 picks a free one.")
+    ] = 8006,
     release: Annotated[
-        str, typer.Option("--release", metavar="X.Y", help="Answer as this Proxmox VE, as in 8.4.")
+        str,
+        typer.Option(
+            "--release", metavar="X.Y", help="Emulate this Proxmox VE release, for example 8.4."
+        ),
     ] = "",
     new: Annotated[
-        bool, typer.Option("--new", help="Make the folder first: a freshly installed cluster.")
+        bool, typer.Option("--new", help="Create the folder as a freshly installed cluster first.")
     ] = False,
     nodes: Annotated[
         str,
-        typer.Option("--nodes", metavar="NAMES", help="With --new: its nodes, as in pve1,pve2."),
+        typer.Option(
+            "--nodes",
+            metavar="NAMES",
+            help="With --new: names of its nodes, for example pve1,pve2.",
+        ),
     ] = "",
 ) -> ExitStatus:
     """Serve an emulated Proxmox VE API over HTTPS on loopback.
 
-    The folder holds user.cfg, priv/token.cfg, storage.cfg and so on, read and written as Proxmox
-    VE does. Edits by hand are seen at the next request. Stop it with Ctrl-C. To try pvectl out:
-
-    pvectl sandbox --new lab, and in another shell what it prints.
+    The folder holds user.cfg, priv/token.cfg, storage.cfg and so on, read and written as Proxmox VE
+    does; manual edits take effect at the next request. Stop it with Ctrl-C. To try pvectl out, run
+    `pvectl sandbox --new lab`, then, in another shell, the commands that it prints.
     """
     if nodes and not new:
         raise UsageError(
-            "--nodes goes with --new",
-            hint="each folder below FOLDER/nodes is a node of a folder that exists",
+            "--nodes needs --new",
+            hint="an existing folder has a node for each folder in FOLDER/nodes",
         )
     try:
         from reconciler.sandbox.http.server import Sandbox
@@ -64,7 +72,7 @@ def sandbox(
         info(common, f"created {folder}: {fresh.GUESTS}, API token {fresh.TOKEN}")
     elif not folder.is_dir():
         raise UsageError(
-            f"there is no folder {folder}", hint=f"make one: pvectl sandbox --new {folder}"
+            f"there is no folder {folder}", hint=f"create it: pvectl sandbox --new {folder}"
         )
     served = Sandbox(folder, port, Settings.from_environment(), release)
     info(common, f"{served.url} serves {folder}, fingerprint {served.fingerprint}")
@@ -81,7 +89,7 @@ def sandbox(
 
 
 def _tokens(folder: Path, url: str, fingerprint: str) -> list[str]:
-    """What another shell needs to log in with an API token, or how to make one."""
+    """The commands with which another shell uses an API token, or how to create one."""
     secrets = folder / "priv" / "token.cfg"
     known = [line.split()[0] for line in _lines(secrets) if line.strip()]
     if known:

@@ -1,4 +1,4 @@
-"""pvectl show: a saved plan or a journal, offline."""
+"""pvectl show: show a saved plan or a journal, offline."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def show_file(
     except (ValueError, AttributeError, TypeError, RecursionError):
         kind = "journal" if file.suffix == ".jsonl" else ""
     if not kind:
-        raise UsageError(f"{file} is neither a saved plan nor a journal, or only a part of one")
+        raise UsageError(f"{file} is neither a complete saved plan nor a journal")
     check_formats(common, kind)
     if kind == "journal":
         _show_journal(common, file)

@@ -1,4 +1,4 @@
-"""pvectl snapshot: the live state as a folder laid out like /etc/pve."""
+"""pvectl snapshot: save the live state as a folder laid out like /etc/pve."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def snapshot(
     common: CommonOptions,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new folder.")],
 ) -> ExitStatus:
-    """Write the live state as a folder laid out like /etc/pve, without secrets.
+    """Save the live state as a folder laid out like /etc/pve, without secrets.
 
-    It serves as `sandbox:DIR` for plans without credentials, in pull requests from forks for
-    example.
+    `--on sandbox:DIR` plans against it without credentials, for example in pull requests from
+    forks.
     """
     from reconciler.cli.snapshot_folder import copy_cluster
 

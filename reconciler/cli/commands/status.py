@@ -1,4 +1,4 @@
-"""pvectl status: the unfinished run, what the last one left behind, and who holds the lock."""
+"""pvectl status: show the unfinished run, what the last one left behind, and who holds the lock."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, here, now
+from reconciler.cli.drill_recovery import open_drills
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -27,17 +28,23 @@ from reconciler.execution.lock.local import running
 from reconciler.execution.lock.record import known_as, lock_records
 from reconciler.execution.run.context import take_snapshot, touched_by
 from reconciler.execution.run.outcome import report_from_cluster, report_from_journal
+from reconciler.live.health import ask_health
 from reconciler.model.api import Api
+from reconciler.model.health import Health
 from reconciler.model.run import ROLLED_BACK, STOPPED, Event, LockRecord, RunReport
 from reconciler.model.run_state import OVERTAKEN, ClusterStatus, RunState
 from reconciler.render.view import View
 
 
 def exit_status(found: ClusterStatus, moment: float) -> ExitStatus:
-    """An unfinished run before everything else, unless it is running."""
+    """The exit status: an unfinished run comes before everything else, unless it is still
+    running.
+    """
     if found.running:
         return ExitStatus.LOCKED
     if found.report is not None:
+        return ExitStatus.UNFINISHED
+    if any(not one.running for one in found.drills):
         return ExitStatus.UNFINISHED
     if found.unreachable:
         return ExitStatus.UNREACHABLE
@@ -55,17 +62,17 @@ def status(
         typer.Option(
             "--cluster-is",
             metavar="same|new",
-            help="What a cluster is that shows another CA than before.",
+            help="Whether a cluster whose CA has changed is the same or a new one.",
             show_default=False,
         ),
     ] = "",
 ) -> ExitStatus:
-    """Show the unfinished run, if any, what became of each object, and who holds the lock.
+    """Show the unfinished run or restore drill, if any, the state of its objects, and who holds the
+    lock.
 
-    Reads only. Where the cluster is unreachable, shows what the journal says. Exit 11 when a run is
-    unfinished, 6 when one is running or the lock is held, 7 when the cluster cannot be asked, 10
-    while objects are not as they were before a run that could not be rolled back completely,
-    else 0.
+    Read-only. Where the cluster is unreachable, shows what the journal says. Exit 11 when a run is
+    unfinished, 6 when one is running or the lock is held, 7 when the cluster is unreachable, 10
+    while objects differ from before a run that could not be rolled back completely, else 0.
     """
     check_formats(common, "status")
     if cluster_is not in ("", SAME, NEW):
@@ -74,7 +81,8 @@ def status(
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         del settings
         with connect(cluster, read_only=True) as api:
-            found = _read(api, here(cluster, api, moved=cluster_is).folder)
+            place = here(cluster, api, moved=cluster_is)
+            found = _read(api, place.folder)._replace(drills=open_drills(api, place))
         moment = now()
         show(common, "status", found, View(now=moment))
         return exit_status(found, moment)
@@ -83,7 +91,9 @@ def status(
 
 
 def _read(api: Api, folder: Path) -> ClusterStatus:
-    """Read from the cluster and the newest journal; from the journal where nothing answers."""
+    """Read from the cluster and the newest journal; from the journal alone where the cluster is
+    unreachable.
+    """
     live = running(folder)
     path = store.unfinished(folder)
     ended = None if path or live else store.not_restored(folder)
@@ -94,8 +104,10 @@ def _read(api: Api, folder: Path) -> ClusterStatus:
     reached: RunReport | None = None
     there: tuple[LockRecord, ...] = ()
     unreachable = ""
+    health: Health | None = None
     try:
         there = tuple(lock_records(api))
+        health = ask_health(api)
         if path and not live and not state.is_unbroken(known_as(there)):
             state.add(Event(OVERTAKEN, {}))
         if journal:
@@ -107,7 +119,9 @@ def _read(api: Api, folder: Path) -> ClusterStatus:
         there, unreachable = (), error.summary
     if ended:
         left = reached if reached and not reached.restored else None
-        return ClusterStatus(str(ended), RunState(), None, there, live, unreachable, left)
+        nothing = RunState()
+        return ClusterStatus(str(ended), nothing, None, there, live, unreachable, left, health)
     if reached and live:  # a secret is on its way, and nothing is to be done about it
         reached = replace(reached, secrets={})
-    return ClusterStatus(str(path or ""), state, reached, there, live, unreachable)
+    found = ClusterStatus(str(path or ""), state, reached, there, live, unreachable)
+    return found._replace(health=health)

@@ -1,4 +1,4 @@
-"""pvectl trust: confirm, once per machine, where a secret may go."""
+"""pvectl trust: confirm, once per machine, where a secret may be sent."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ def trust(
     common: CommonOptions,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     forget: Annotated[
-        bool, typer.Option("--forget", help="Remove what was confirmed for the endpoints.")
+        bool, typer.Option("--forget", help="Remove the confirmation of this target.")
     ] = False,
     list_: Annotated[
-        bool, typer.Option("--list", help="Show what was confirmed on this machine.")
+        bool, typer.Option("--list", help="List the targets confirmed on this machine.")
     ] = False,
 ) -> ExitStatus:
-    """Confirm where a secret may go, as pvectl.toml says it: endpoint, certificate, proxy, secret.
+    """Confirm where pvectl.toml sends the token's secret: endpoint, certificate, proxy, and source
+    of the secret.
 
-    State files may be somebody's proposal, so what they say alone gets no secret. What is confirmed
-    is remembered on this machine; another endpoint, certificate, proxy or source of the secret is
-    asked for again. No network.
+    State files may be an unreviewed proposal, so they alone cannot decide where a secret goes. The
+    confirmation is remembered on this machine; a different endpoint, certificate, proxy or source
+    has to be confirmed again. No network access.
     """
     if list_:
         for confirmed in known_targets.known(home()):
@@ -53,7 +54,7 @@ def trust(
         elif target.sandbox_folder is not None:
             info(common, "a sandbox gets no secret; nothing to confirm")
         elif not proposed(cluster):
-            info(common, "nothing to confirm: the state files do not say where the secret goes")
+            info(common, "nothing to confirm: the target is not named by the state files")
         elif is_known(cluster, destination(cluster)):
             info(common, "confirmed already")
         else:
@@ -70,8 +71,8 @@ def _confirm(common: CommonOptions, cluster: ClusterSettings, *, yes: bool) -> N
             info(common, line)
     elif not sys.stdin.isatty():
         raise UsageError(
-            "cannot ask: standard input is not a terminal",
-            hint="add --yes when this is right: "
+            "cannot prompt: stdin is not a terminal",
+            hint="if this is right, pass --yes: "
             + "; ".join(" ".join(line.split()) for line in lines(wanted)),
         )
     elif not ask(wanted):

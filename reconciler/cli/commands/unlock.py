@@ -22,9 +22,11 @@ from reconciler.execution.lock.record import unlock as remove_lock
 @command(app, "unlock", Panel.RECOVERY, 4)
 def unlock(
     common: CommonOptions,
-    fence: Annotated[int, typer.Option("--fence", help="The lock's number, from `status`.")],
+    fence: Annotated[
+        int, typer.Option("--fence", help="The fence number of the lock, from `pvectl status`.")
+    ],
 ) -> ExitStatus:
-    """Remove the lock of a run that is dead for certain."""
+    """Remove the lock of a run that is certainly dead."""
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         del settings

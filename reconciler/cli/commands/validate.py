@@ -1,4 +1,4 @@
-"""pvectl validate: the state files alone, without any network."""
+"""pvectl validate: check the state files, without network access."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def validate(
     release: ReleaseOption = "",
     since: Since = None,
 ) -> ExitStatus:
-    """Check the state files: every mistake at once, with file, line and column. No network.
+    """Check the state files: every mistake at once, with file, line and column. No network access.
 
-    Expectations are checked as far as files suffice; of a target `sandbox:FOLDER` also what Proxmox
-    VE would pass over in its files. `--release` tells what an upgrade breaks. Exit 0 when there is
-    no error, 3 with mistakes, 4 when an expectation fails.
+    Expectations are checked as far as the files allow. For a target `sandbox:FOLDER`, also reports
+    what Proxmox VE would ignore in its files. `--release` shows what an upgrade breaks. Exit 0
+    without errors, 3 with mistakes, 4 when an expectation fails.
     """
     check_formats(common, "findings")
     asked = asked_release(release)
@@ -71,8 +71,9 @@ def validate(
 
 
 def _judged(finding: Finding, release: Release) -> Finding:
-    """A name that Proxmox VE keeps for its own roles and that none of them has is a mistake where
-    one of them is all but the same; no cluster is needed to tell."""
+    """Turn an unknown role into a mistake where its name has the reserved form of built-in roles
+    and is close to one of them; no cluster is needed for that.
+    """
     ref = finding.names
     if finding.code != UNDECLARED or ref is None or ref.kind != "role":
         return finding
@@ -88,7 +89,9 @@ def _judged(finding: Finding, release: Release) -> Finding:
 
 
 def _left(loaded: Loaded, since: str | None) -> Iterable[Finding]:
-    """What the files declared earlier and would stay in a cluster that is as they were."""
+    """Findings about objects that the files declared earlier, and that a cluster would still
+    have.
+    """
     earlier = earlier_files(loaded, since)
     if earlier.files is None or not earlier.addresses - loaded.desired.objects.keys():
         return ()
@@ -102,7 +105,7 @@ def _left(loaded: Loaded, since: str | None) -> Iterable[Finding]:
 
 
 def _passed_over(cluster: ClusterSettings) -> list[Finding]:
-    """What Proxmox VE passes over in the files of a target that is itself a folder."""
+    """What Proxmox VE ignores in the files of a target that is itself a folder."""
     folder = cluster.target.sandbox_folder if cluster.target else None
     if folder is None or not (Path(folder) / "user.cfg").is_file():
         return []
@@ -114,7 +117,7 @@ def _passed_over(cluster: ClusterSettings) -> list[Finding]:
 
 
 def _by_access(desired: Desired) -> list[Finding]:
-    """Failing expectations and lint, as far as the files alone tell."""
+    """Failing expectations and lint, as far as the files alone show."""
     table, moment = access_table(desired.state, desired.release), now()
     (filled,) = with_any_members((table,), moment)
     failing = expectations(filled, desired.expectations, now=moment, complete=False)

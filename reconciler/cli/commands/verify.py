@@ -1,4 +1,4 @@
-"""pvectl verify: what the state files promise, asked of the live cluster."""
+"""pvectl verify: check the expectations of the state files against the live cluster."""
 
 from __future__ import annotations
 
@@ -25,18 +25,23 @@ def verify(
         typer.Option(
             "--as",
             metavar="TOKEN",
-            help=f"Try this token as well, with the secret in {PROBE_SECRET}.",
+            help=f"Also try this token, with the secret in {PROBE_SECRET}.",
         ),
     ] = "",
     probing: Annotated[
-        bool, typer.Option("--probe/--no-probe", help="Try tokens whose secret can be read here.")
+        bool,
+        typer.Option(
+            "--probe/--no-probe", help="Try tokens whose secret can be read here, and make calls."
+        ),
     ] = True,
 ) -> ExitStatus:
     """Check every expectation of the state files against the live cluster.
 
-    The cluster itself is asked what each principal has on each path, and that is compared with the
-    expectation and with what pvectl computes. Tokens whose secret is known, by `secret_to` or
-    --as, also connect and ask for themselves. Exit 4 when something is otherwise.
+    Asks the cluster what each principal may do on each path, and compares the answer with the
+    expectation and with pvectl's own evaluation. Tokens whose secret is available, through
+    `secret_to` or --as, also connect, ask for themselves and make the calls of [[expect]]. A
+    writing call is sent only if the cluster will refuse it, or with `harmless = true`, after a
+    notice. Exit 4 when anything differs.
     """
     check_formats(common, "verification")
 

@@ -1,4 +1,4 @@
-"""pvectl who-can: which principals hold a privilege on a path."""
+"""pvectl who-can: list the principals that hold a privilege on a path."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from reconciler.render.documents.who_can import Holders
 @command(app, "who-can", Panel.ACCESS, 2)
 def who_can_command(
     common: CommonOptions,
-    privilege: Annotated[str, typer.Argument(metavar="PRIV", help="As in VM.Backup.")],
-    path: Annotated[str, typer.Argument(metavar="PATH", help="As in /vms/100.")],
+    privilege: Annotated[str, typer.Argument(metavar="PRIV", help="For example VM.Backup.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="For example /vms/100.")],
     from_files: FromFiles = False,
     planned: PlannedOption = False,
 ) -> ExitStatus:
-    """List who has a privilege on a path, and by which entries."""
+    """List who holds a privilege on a path, and through which ACL entries."""
     check_formats(common, "holders")
     check_sources(from_files=from_files, planned=planned)
     if privilege.startswith("/"):

@@ -1,4 +1,6 @@
-"""Where the secret of a cluster would go, and what of that the state folder says by itself."""
+"""Determine where the secret of a cluster would be sent, and which parts only the state folder
+decides.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ PROPOSED = {
 
 
 def proposed(cluster: ClusterSettings) -> tuple[str, ...]:
-    """The keys of [target] on which the secret would depend and that only the state folder says."""
+    """The keys of [target] that decide where the secret goes and that only the state folder
+    sets.
+    """
     target = cluster.connection()
     given = {**target.model_dump(), "secret": cluster.secret}
     names = [name for name in PROPOSED if given[name] and name not in cluster.trusted]
@@ -36,7 +40,7 @@ def proposed(cluster: ClusterSettings) -> tuple[str, ...]:
 
 
 def destination(cluster: ClusterSettings) -> Destination:
-    """Where the secret would go; raises FilesInvalid for a CA file that cannot be read."""
+    """Where the secret would go; raises FilesInvalid for an unreadable CA file."""
     target = cluster.connection()
     if target.fingerprint:
         certificate = f"fingerprint {' '.join(sorted(target.fingerprint))}"
@@ -62,7 +66,9 @@ def _placed(cluster: ClusterSettings) -> SecretRef | None:
 
 
 def _digest(ca_file: Path) -> str:
-    """A device or a pipe is not read: the name may be a proposal's."""
+    """The digest of a CA file. Devices and pipes are not read: the name may come from a
+    proposal.
+    """
     try:
         content = read_bounded(ca_file, LARGEST_CA, regular=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What pvectl.toml says about accounts that a directory makes."""
+"""Exclude directory accounts in pvectl.toml."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _MANAGE = re.compile(r"^\s*\[manage\b", re.M)
 
 
 def leave_to_directory(path: Path, realms: Sequence[str]) -> str:
-    """Add the exclusion of the users and groups of these realms to the settings in `path`, unless
-    they have a [manage] table already; returns what was done, or what is to be added.
+    """Add an exclusion of the users and groups of these realms to the settings in `path`, unless
+    they already have a [manage] table; returns what was done, or what to add.
 
     Raises UsageError when the file cannot be written.
     """
@@ -24,7 +24,7 @@ def leave_to_directory(path: Path, realms: Sequence[str]) -> str:
     try:
         old = path.read_text(encoding="utf-8") if path.exists() else ""
         if _MANAGE.search(old):
-            return f"{path} has a [manage] table: see that it says\n{table}"
+            return f"{path} has a [manage] table: make sure it contains\n{table}"
         text = f"{old.rstrip()}\n\n{table}" if old.strip() else table
         atomic_write(path, text.encode())
     except (OSError, UnicodeDecodeError) as error:
@@ -39,7 +39,7 @@ def _table(realms: Sequence[str]) -> str:
     groups = json.dumps([f"*-{realm}" for realm in realms])
     return (
         "[manage]\n"
-        f"# Users, groups and memberships of {in_prose(realms)} come and go with the directory.\n"
+        f"# Users, groups and memberships of {in_prose(realms)} are managed by the directory.\n"
         f"user = {{ exclude = {users} }}\n"
         f"group = {{ exclude = {groups} }}\n"
     )

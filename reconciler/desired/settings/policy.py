@@ -1,4 +1,4 @@
-"""[manage], [limits], [protected], [lockout], [alarm] and [lint] of pvectl.toml."""
+"""Read [manage], [limits], [protected], [lockout], [alarm] and [lint] of pvectl.toml."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from reconciler.text.suggest import did_you_mean
 
 
 def read_policy(document: Document, data: Mapping[str, Any]) -> tuple[Policy, list[Finding]]:
-    """The policy, as far as it is right, and what is wrong with it."""
+    """The valid part of the policy, and its mistakes."""
     spelt_out = _spelt_out(data)
     policy, findings = validate(document, document.root, Policy, spelt_out)
     findings += _managed(document, _table(spelt_out, "manage"))
@@ -29,7 +29,7 @@ def read_policy(document: Document, data: Mapping[str, Any]) -> tuple[Policy, li
 
 
 def _spelt_out(data: Mapping[str, Any]) -> dict[str, Any]:
-    """`acl = "owned"` is short for `acl = { mode = "owned" }`."""
+    """Expand `acl = "owned"` to `acl = { mode = "owned" }`."""
     manage = data.get("manage")
     if not isinstance(manage, dict):
         return dict(data)
@@ -67,7 +67,7 @@ def _checked(
     check: Callable[[str], None],
     outer: tuple[str, ...] = (),
 ) -> Iterator[Finding]:
-    """What `check` says about each text of the list at `path`."""
+    """The mistakes that `check` finds in the list at `path`."""
     table, key = path
     texts = _table(data, table).get(key)
     for number, text in enumerate(texts if isinstance(texts, list) else ()):
@@ -85,7 +85,7 @@ def _glob_of(kind: str) -> Callable[[str], None]:
         if not glob or glob.startswith(f"{kind}."):
             raise InvalidValue(
                 f"'{glob}' is not a glob over {kind} names",
-                f"write the name alone, without '{kind}.', or * for everything",
+                f"write only the name, without '{kind}.', or * for everything",
             )
 
     return check
@@ -95,13 +95,14 @@ def _addresses(glob: str) -> None:
     kind, dot, name = glob.partition(".")
     if not (dot and name):
         raise InvalidValue(
-            f"'{glob}' is not a valid address", "write KIND.NAME, as in user.root@pam or group.*"
+            f"'{glob}' is not a valid address",
+            "write KIND.NAME, for example user.root@pam or group.*",
         )
     if kind not in all_kinds() and "*" not in kind:
         likely = did_you_mean(kind, all_kinds())
         raise InvalidValue(
             f"there is no kind '{kind}' in '{glob}'",
-            likely or "write KIND.NAME, as in user.root@pam or group.*",
+            likely or "write KIND.NAME, for example user.root@pam or group.*",
         )
 
 
@@ -112,7 +113,7 @@ def _privilege_on_path(text: str) -> None:
     privilege_of_any_release(name.strip())
     normal = normalize_path(path.strip())
     if normal is None or not check_path(normal):
-        raise InvalidValue(f"'{path.strip()}' is no ACL path in Proxmox VE", "/ means everything")
+        raise InvalidValue(f"'{path.strip()}' is not a valid ACL path", "/ means everything")
 
 
 def _principal(text: str) -> None:

@@ -1,20 +1,27 @@
-"""pvectl.toml -> where the clusters are, and what may be done to them.
+"""Read pvectl.toml: the clusters, and the policy for changing them.
 
-Beside that of the state folder, which is a part of each proposal, there may be a trusted one
-outside it (`--settings`): what that says wins.
+Besides the one in the state folder, which is part of each proposal, there may be a trusted one
+outside it (`--settings`), which takes precedence.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from reconciler.desired.directives import DIRECTIVES
-from reconciler.desired.reach import Reach, in_ci, is_proposed, leads_out
+from reconciler.desired.reach import (
+    OUT_OF_REACH,
+    Reach,
+    how_to_allow,
+    in_ci,
+    is_proposed,
+    leads_out,
+)
 from reconciler.desired.settings.policy import read_policy
 from reconciler.desired.settings.stricter import stricter
 from reconciler.desired.settings.target import (
@@ -33,6 +40,7 @@ from reconciler.kinds import all_kinds
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.notice import Notify
 from reconciler.model.policy import Policy, TomlTable
+from reconciler.model.secret import SecretRef
 from reconciler.model.target import SANDBOX, Target
 from reconciler.model.trust import Trust
 from reconciler.pve.release import NEWEST
@@ -45,10 +53,10 @@ _T = TypeVar("_T", bound=TomlTable)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What pvectl.toml says; `folder` is the state folder.
+    """The content of pvectl.toml; `folder` is the state folder.
 
-    `trust`: what the files of the folder may reach outside it, `notify`: who is told of what; both
-    where the trusted side says so.
+    `trust`: what the files of the folder may use outside it; `notify`: who is told of what; both
+    only as the trusted settings say.
     """
 
     folder: Path
@@ -68,8 +76,8 @@ class Settings:
     ) -> tuple[ClusterSettings, ...]:
         """The clusters to work on: the one called `on`, or all with `on="all"`.
 
-        Without `on` it is the only one. `on` may also be `sandbox:FOLDER`. The environment
-        overrides what the file says, as long as one cluster is meant. Raises UsageError.
+        Without `on`, the only one. `on` may also be `sandbox:FOLDER`. Environment variables
+        override the file when a single cluster is selected. Raises UsageError.
         """
         if on is not None and on.startswith(SANDBOX):
             base = next(iter(self.clusters.values())) if len(self.clusters) == 1 else None
@@ -87,7 +95,7 @@ class Settings:
             given = [name for name in ENVIRONMENT if environ.get(name)]
             if given:
                 raise UsageError(
-                    f"{given[0]} is set, but several clusters are meant",
+                    f"{given[0]} is set, but several clusters are selected",
                     hint=f"unset it, or choose one: --on {chosen[0].name}",
                 )
             return chosen
@@ -104,26 +112,26 @@ class Settings:
             return tuple(self.clusters.values()) or (self._nowhere,)
         if on is not None:
             if on not in self.clusters:
-                known = f"{SETTINGS_FILE} knows {names}" if names else "[target.NAME] makes one"
+                known = f"{SETTINGS_FILE} has {names}" if names else "add it as [target.NAME]"
                 raise UsageError(
                     f"there is no target '{on}'", hint=did_you_mean(on, self.clusters) or known
                 )
             return (self.clusters[on],)
         if len(self.clusters) > 1:
             raise UsageError(
-                "several clusters are named in the settings",
+                "the settings name several clusters",
                 hint=f"choose one with --on NAME, or --on all: {names}",
             )
         return tuple(self.clusters.values()) or (self._nowhere,)
 
 
 def read_settings(folder: Path, trusted: Path | None = None) -> Settings:
-    """Read `folder`/pvectl.toml; a missing file means careful defaults and no target.
+    """Read `folder`/pvectl.toml; a missing file means conservative defaults and no target.
 
-    `trusted`: a settings file outside the checkout of the folder. Its targets are the only ones,
-    its other tables may be made stricter by those of the folder and not weaker. Mistakes are
-    findings of the result. Raises UsageError for a trusted file that is not there, or that lies
-    where a proposal could change it.
+    `trusted`: a settings file outside the checkout of the folder. Only its targets are used; its
+    other tables may be tightened by those of the folder, not weakened. Mistakes are findings of the
+    result. Raises UsageError for a trusted file that does not exist, or that a proposal could
+    change.
     """
     if trusted is None:
         return _read(folder / SETTINGS_FILE, folder, None, None)
@@ -133,7 +141,7 @@ def read_settings(folder: Path, trusted: Path | None = None) -> Settings:
         )
     if is_proposed(trusted, folder):
         raise UsageError(
-            f"{trusted} lies beside the state files, where a proposal could change it",
+            f"{trusted} is next to the state files, where a proposal could change it",
             hint="keep it outside the checkout, for example in /etc/pvectl/settings.toml",
         )
     outer = _read(trusted, folder, trusted.absolute().parent, None)
@@ -193,7 +201,19 @@ def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -
         else:
             findings.append(_unknown(document, node, key))
     policy, found = read_policy(document, rest)
+    if trusted is None:
+        found += _commands(document, policy, Reach(folder, trust, strict=in_ci()))
     return Settings(folder, clusters, policy, (*findings, *found), trust, notify)
+
+
+def _commands(document: Document, policy: Policy, reach: Reach) -> Iterator[Finding]:
+    """The commands of drills that a proposal may not run."""
+    for command in policy.drill.commands:
+        line = reach.missing(SecretRef(command=command), reach.folder)
+        if line:
+            message = f"the command '{command[0]}' is outside what state files may reach"
+            source = document.source(document.child(document.root, "drill"))
+            yield Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=source)
 
 
 def _trusted_only(
@@ -208,8 +228,8 @@ def _trusted_only(
     if not isinstance(value, dict):
         return None, [wrong_type(document, node, f"'{key}'", f"a table, [{key}]", value)]
     if not trusted:
-        message = f"[{key}] of the state folder counts for nothing: a proposal could change it"
-        hint = "move it to a file outside the checkout, and name that with --settings"
+        message = f"[{key}] in the state folder is ignored: a proposal could change it"
+        hint = "move it to a file outside the checkout, and pass that with --settings"
         source = document.source(node)
         return None, [Finding("UNTRUSTED_TABLE", Severity.ERROR, message, hint, source=source)]
     return validate(document, node, model, value)
@@ -218,7 +238,7 @@ def _trusted_only(
 def _unknown(document: Document, node: PositionNode, key: str) -> Finding:
     hint = did_you_mean(key, settings_keys())
     if key in object_keys():
-        hint = "objects stand in the other files of the folder; move it there"
+        hint = "objects belong in the other files of the folder; move it there"
     elif not hint:
         hint = f"known tables: {', '.join(sorted(settings_keys()))}"
     return Finding(

@@ -1,14 +1,16 @@
-"""Two policies -> the stricter one: a state folder may tighten what the trusted side says."""
+"""Combine two policies into the stricter one: a state folder may tighten the trusted settings."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from reconciler.desired.reach import WEAKER_POLICY
 from reconciler.model.declared import CallExpectation, Desired, Expectation, NoBackup, Waiver
 from reconciler.model.finding import Finding, Severity, Source
-from reconciler.model.policy import Alarm, Limit, Limits, Lint, Lockout, Policy, Protected
+from reconciler.model.policy import Alarm, Drill, Limit, Limits, Lint, Lockout, Policy, Protected
 from reconciler.text.humanize import count
+from reconciler.text.period import seconds_of
 
 MOST_PLACES = 5
 """Places that a finding lists."""
@@ -17,10 +19,10 @@ _NOWHERE = Source("")
 
 
 def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list[Finding]]:
-    """What counts, and a warning for each table of the state folder that is weaker.
+    """The effective policy, and a warning for each table of the state folder that is weaker.
 
-    A table that the trusted file does not have is the folder's. [manage] is taken as a whole:
-    what is managed is not a matter of more or less. `file` names the trusted file.
+    A table that the trusted file lacks is taken from the folder. [manage] and [drill] are taken as
+    a whole, as they have no order of strictness. `file` names the trusted file.
     """
     given = trusted.model_fields_set
     manage = trusted.manage if "manage" in given else proposed.manage
@@ -34,6 +36,7 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
         _lockout(trusted.lockout, proposed.lockout) if "lockout" in given else proposed.lockout
     )
     alarm = _alarm(trusted.alarm, proposed.alarm) if "alarm" in given else proposed.alarm
+    drill = trusted.drill if "drill" in given else proposed.drill
     fail = _all(trusted.lint.fail, proposed.lint.fail)
     policy = Policy(
         manage=manage,
@@ -42,18 +45,20 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
         lockout=lockout,
         alarm=alarm,
         lint=Lint(fail=fail),
+        drill=drill,
     )
     return policy, list(_weaker(policy, proposed, file))
 
 
 def weakened(before: Policy, now: Policy, since: str) -> list[Finding]:
-    """A warning for each table that asks for less than it did in the commit `since`."""
+    """A warning for each table that is less strict than in the commit `since`."""
     tables = {
         "limits": _limits(before.limits, now.limits) != now.limits,
         "protected": _protected(before.protected, now.protected) != now.protected,
         "lockout": _lockout(before.lockout, now.lockout) != now.lockout,
         "alarm": _alarm(before.alarm, now.alarm) != now.alarm,
         "lint": not set(before.lint.fail) <= set(now.lint.fail),
+        "drill": _seldom(before.drill) < _seldom(now.drill),
     }
     found = [
         _since(f"[{table}] is weaker than at {since}")
@@ -68,10 +73,10 @@ def weakened(before: Policy, now: Policy, since: str) -> list[Finding]:
 
 
 def new_waivers(before: Iterable[Waiver], now: Iterable[Waiver], since: str) -> list[Finding]:
-    """A warning for each waiver that was not there in the commit `since`, or lasts longer now."""
+    """A warning for each waiver that did not exist in the commit `since`, or lasts longer now."""
     known = {(one.code, one.address): one.expires for one in before}
     return [
-        _since(f"{one.code} of {one.address} is waived, and was not at {since}", one.source)
+        _since(f"{one.code} of {one.address} is waived, but was not at {since}", one.source)
         for one in now
         if one.expires > known.get((one.code, one.address), -1)
     ]
@@ -79,7 +84,7 @@ def new_waivers(before: Iterable[Waiver], now: Iterable[Waiver], since: str) -> 
 
 def fewer_demands(before: Desired, now: Desired, since: str) -> list[Finding]:
     """A warning where an [[expect]] of the commit `since` is gone or changed, and for each guest
-    that is left out of backups only since then, or for longer."""
+    that is left out of backups, and each call that may write, only since then."""
     kept = {_demand(one) for one in _demands(now)}
     missing = [one for one in _demands(before) if _demand(one) not in kept]
     found = []
@@ -88,6 +93,12 @@ def fewer_demands(before: Desired, now: Desired, since: str) -> list[Finding]:
         listed = ", ".join(str(one.source) for one in missing[:MOST_PLACES])
         more = ", ..." if len(missing) > MOST_PLACES else ""
         found.append(_since(f"{tables} gone or changed since {since}: {listed}{more}"))
+    could = {one.title for one in before.calls if one.harmless}
+    found += [
+        _since(f"`verify` may let {one.title} change something, not so at {since}", one.source)
+        for one in now.calls
+        if one.harmless and one.method != "GET" and one.title not in could
+    ]
     known = {_left_out(one) for one in before.no_backup}
     return found + [
         _since(f"[[no_backup]] leaves out other guests than at {since}, or for longer", one.source)
@@ -110,7 +121,7 @@ def _left_out(one: NoBackup) -> NoBackup:
 
 
 def _since(message: str, source: Source | None = None) -> Finding:
-    hint = "review it as a change of policy, apart from what it lets pass"
+    hint = "review it as a policy change, separately from what it allows"
     return Finding(WEAKER_POLICY, Severity.WARNING, message, hint, source=source)
 
 
@@ -146,6 +157,11 @@ def _alarm(one: Alarm, other: Alarm) -> Alarm:
     )
 
 
+def _seldom(drill: Drill) -> float:
+    """Seconds within which each guest must be drilled."""
+    return seconds_of(drill.every) if drill.every else math.inf
+
+
 def _least(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
@@ -155,10 +171,10 @@ def _all(*globs: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _weaker(counts: Policy, proposed: Policy, file: str) -> Iterator[Finding]:
-    """The tables that the state folder gives and that do not count as they are there."""
+    """The tables of the state folder that are overridden."""
     for table in sorted(proposed.model_fields_set):
         if table != "lint" and getattr(counts, table) != getattr(proposed, table):
-            how = "differs from" if table == "manage" else "is weaker than"
+            how = "differs from" if table in {"manage", "drill"} else "is weaker than"
             message = f"[{table}] of the state folder {how} that of {file}, which counts"
-            hint = "make the state folder's at least as strict, or leave it out"
+            hint = "make it at least as strict, or remove it"
             yield Finding(WEAKER_POLICY, Severity.WARNING, message, hint)

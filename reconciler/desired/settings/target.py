@@ -1,4 +1,4 @@
-"""[target] tables of pvectl.toml, and the environment variables that override them."""
+"""Read the [target] tables of pvectl.toml, and the environment variables that override them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class TargetTable(TomlTable):
     )
     username: str | None = Field(default=None, description="user@realm, instead of a token")
     password: SecretRef | None = Field(default=None, description="where the user's password is")
-    ca_file: str | None = Field(default=None, description="certificates that are trusted")
+    ca_file: str | None = Field(default=None, description="CA file with the trusted certificates")
     fingerprint: _Texts = Field(
         default=[], description="SHA-256 of the node's certificate, AB:CD:..."
     )
@@ -81,16 +81,14 @@ class TargetTable(TomlTable):
     vars: dict[str, Any] = Field(default={}, description="variables, used as ${name}")
     release: Annotated[str, AfterValidator(_known_release)] | None = Field(
         default=None,
-        description="of Proxmox VE, as in 9.2: what the files are checked for; else the newest",
+        description="release to check the files against, for example 9.2; default: the newest",
     )
-    folder: str | None = Field(
-        default=None, description="the state files of this cluster, in a folder of their own"
-    )
+    folder: str | None = Field(default=None, description="folder of this cluster's state files")
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
-    """One target with what belongs to it; `target` is None where the file names no endpoint.
+    """One target with its settings; `target` is None where the file names no endpoint.
 
     `secret` says where the token's secret or the user's password is. `trusted`: what the state
     folder did not say: names of fields of Target, "secret", "folder". `root`: the state folder,
@@ -116,10 +114,10 @@ class ClusterSettings:
         return Reach(self.root or self.folder, self.trust, strict=in_ci())
 
     def connection(self) -> Target:
-        """Where to connect; raises UsageError when that is said nowhere."""
+        """Where to connect; raises UsageError where no endpoint is configured."""
         if self.target is None:
             raise UsageError(
-                "no cluster is named to work on",
+                "no cluster is configured",
                 hint="write [target] endpoint and token_id in pvectl.toml, or set "
                 "PVECTL_ENDPOINT and PVECTL_TOKEN_ID",
             )
@@ -134,10 +132,10 @@ def read_cluster(
     folder: Path,
     trusted: Path | None = None,
 ) -> tuple[ClusterSettings, list[Finding]]:
-    """One target, as far as it is right, and what is wrong with it.
+    """The valid part of one target, and its mistakes.
 
     `folder` is the state folder; `trusted` the folder of the settings file outside it that names
-    this target, from which its paths count.
+    this target, to which its paths are relative.
     """
     base = folder if trusted is None else trusted
     table, findings = validate(document, node, TargetTable, data)
@@ -175,7 +173,7 @@ def reaching_out(
     for key, path in named.items():
         line = cluster.reach.outside(path) if path is not None and key in data else ""
         if line:
-            message = f"{key} leads to {path}, which is outside what state files may reach"
+            message = f"{key} leads to {path}, which is outside what the state files may use"
             source = document.source(document.child(node, key))
             yield Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=source)
 
@@ -188,15 +186,15 @@ def _misfits(
         return Finding("INVALID_VALUE", Severity.ERROR, message, hint, source=source)
 
     if table.token_secret is not None and table.token_id is None:
-        yield finding("token_secret", "a secret without its token", "give token_id as well")
+        yield finding("token_secret", "a secret without its token", "set token_id as well")
     if table.password is not None and table.username is None:
-        yield finding("password", "a password without its user", "give username as well")
+        yield finding("password", "a password without its user", "set username as well")
     if table.folder is not None and not (folder / table.folder).is_dir():
         message = f"there is no folder '{table.folder}'"
-        yield finding("folder", message, "it is looked for beside pvectl.toml")
+        yield finding("folder", message, "the path is relative to pvectl.toml")
     if table.ca_file is not None and not (base / table.ca_file).is_file():
         message = f"there is no file '{table.ca_file}'"
-        hint = "copy /etc/pve/pve-root-ca.pem of a node there; it is looked for beside pvectl.toml"
+        hint = "copy /etc/pve/pve-root-ca.pem of a node there; the path is relative to pvectl.toml"
         yield finding("ca_file", message, hint)
     for variable in table.vars:
         if not variable.isidentifier():
@@ -236,14 +234,14 @@ def _target(
 
 
 def _located(endpoint: str, folder: Path) -> str:
-    """A sandbox's folder counts from the settings, too."""
+    """The target with a sandbox's folder resolved relative to the settings."""
     if not endpoint.startswith(SANDBOX):
         return endpoint
     return SANDBOX + str(folder / endpoint.removeprefix(SANDBOX))
 
 
 def overridden(cluster: ClusterSettings, environ: Mapping[str, str]) -> ClusterSettings:
-    """The cluster with what the environment says; raises UsageError for a bad value."""
+    """The cluster with the overrides from the environment; raises UsageError for a bad value."""
     given = {name: environ[name].strip() for name in ENVIRONMENT if environ.get(name, "").strip()}
     fields = {ENVIRONMENT[name] for name in given}
     secret = cluster.secret

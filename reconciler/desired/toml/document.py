@@ -1,4 +1,4 @@
-"""TOML files whose tables, keys and elements know where they stand."""
+"""Read TOML files with the position of every table, key and element."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ Key = str | int
 
 @dataclass(slots=True)
 class Document:
-    """One file: its values, and the places of all of them.
+    """One file: its values, and the positions of all of them.
 
-    `complete` is False when a part could not be read; findings tell which.
+    `complete` is False when a part could not be read; the findings say which.
     """
 
     file: str
@@ -43,13 +43,13 @@ class Document:
     _lines: list[int] = field(default_factory=list)
 
     def child(self, node: PositionNode, key: Key) -> PositionNode:
-        """The place of a key or element below `node`; `node` itself where it is not known."""
+        """The position of a key or element below `node`; `node` itself where it is unknown."""
         if node.value >= 0 or node.lines:
             expand(self.text, node)
         return node.children.get(key, node)
 
     def node(self, node: PositionNode, *path: Key) -> PositionNode:
-        """The place at the end of `path`, as far as the path leads."""
+        """The position at the end of `path`, as far as the path exists."""
         for key in path:
             inner = self.child(node, key)
             if inner is node:
@@ -58,7 +58,7 @@ class Document:
         return node
 
     def source(self, node: PositionNode) -> Source:
-        """File, line and column of a place."""
+        """File, line and column of a position."""
         if not self._lines:
             self._lines = [match.start() for match in re.finditer("\n", self.text)]
         line = bisect_left(self._lines, node.at)
@@ -67,10 +67,10 @@ class Document:
 
 
 def read(path: Path, file: str) -> tuple[Document, list[Finding]]:
-    """Read one file; what is wrong with its form comes back as findings.
+    """Read one file; syntax errors are returned as findings.
 
-    A table with a syntax error is left out and the others are kept, so that one slip does not hide
-    the rest. `file` is the name in findings.
+    A table with a syntax error is left out and the others are kept, so that one mistake does not
+    hide the rest. `file` is the name in findings.
     """
     try:
         raw = _bytes(path)
@@ -84,7 +84,7 @@ def read(path: Path, file: str) -> tuple[Document, list[Finding]]:
         return Document(file, "", {}, PositionNode(0), complete=False), [found]
     if len(raw) > LARGEST:
         message = f"the file has more than {LARGEST // 1024 // 1024} MiB"
-        found = too_large(message, "Proxmox VE takes 1 MiB; is it a state file?", Source(file))
+        found = too_large(message, "Proxmox VE accepts 1 MiB; is it a state file?", Source(file))
         return Document(file, "", {}, PositionNode(0), complete=False), [found]
     try:
         text = raw.decode("utf-8-sig")
@@ -96,8 +96,9 @@ def read(path: Path, file: str) -> tuple[Document, list[Finding]]:
 
 
 def _bytes(path: Path) -> bytes:
-    """As much of a file as counts. Raises OSError unless it is a regular file: a pipe or a
-    device may never end."""
+    """The content up to the size limit. Raises OSError unless it is a regular file: a pipe or a
+    device may never end.
+    """
     if not path.is_file():
         if not path.exists():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -136,9 +137,9 @@ def parse(text: str, file: str) -> tuple[Document, list[Finding]]:
 def _nothing(
     text: str, file: str, at: int, why: str, findings: list[Finding]
 ) -> tuple[Document, list[Finding]]:
-    """A file of which nothing counts, since something in it is more than pvectl takes."""
+    """An empty file with one finding, where something exceeds a limit."""
     source = Document(file, text, {}, PositionNode(0)).source(PositionNode(at))
-    found = too_large(why, "Proxmox VE has nothing of the kind; take it out", source)
+    found = too_large(why, "Proxmox VE has no such values; remove it", source)
     return Document(file, "", {}, PositionNode(0), complete=False), [*findings, found]
 
 
@@ -152,7 +153,7 @@ def _not_utf8(raw: bytes, error: UnicodeDecodeError, file: str) -> Finding:
         "NOT_UTF8",
         Severity.ERROR,
         f"the file is {what}",
-        "save it as UTF-8; TOML knows no other encoding",
+        "save it as UTF-8, the only encoding of TOML",
         source=source,
     )
 
@@ -164,10 +165,10 @@ _HEADER = re.compile(
 _OPEN = ("Unclosed", "Unterminated", 'Expected \'"""\'', "Expected \"'''\"")
 _PLAIN = {
     "Illegal character '\\n'": (
-        "the text is not closed on its line",
+        "the string is not closed on its line",
         'add the missing quote; enclose a multi-line string in """',
     ),
-    "Unterminated string": ("the text is never closed", "add the missing quotes"),
+    "Unterminated string": ("the string is never closed", "add the missing quotes"),
     "Unclosed array": (
         "the list is not closed, or a comma is missing in it",
         "look for a missing ] or comma",
@@ -177,12 +178,12 @@ _PLAIN = {
         "look for a missing } or comma; it must end on the line where it starts",
     ),
     "Unescaped '\\' in a string": (
-        "a backslash that stands for itself",
-        "write \\\\, or use single quotes around the text",
+        "a literal backslash",
+        "write \\\\, or use single quotes around the string",
     ),
     "Invalid value": (
         "not a valid value",
-        "texts are quoted, true and false are in small letters, dates look like 2027-01-31",
+        "strings need quotes, true and false are lower case, dates look like 2027-01-31",
     ),
     "Expected '=' after a key in a key/value pair": (
         "'=' is missing after the key",
@@ -190,11 +191,11 @@ _PLAIN = {
     ),
     "Expected ']' at the end of a table declaration": (
         "']' is missing at the end of the table's name",
-        'a name with other characters than letters, digits, - and _ is quoted: ["a@b"]',
+        'quote names with characters other than letters, digits, - and _: ["a@b"]',
     ),
     "Expected newline or end of document after a statement": (
-        "something stands behind the value",
-        "look for a missing quote or comma; each key has a line of its own",
+        "unexpected text after the value",
+        "look for a missing quote or comma; each key needs its own line",
     ),
     "Invalid statement": ("neither a table, a key nor a comment", ""),
 }
@@ -202,7 +203,7 @@ _PLAIN = {
 
 
 def _syntax(text: str, error: str, file: str) -> tuple[Finding, int]:
-    """The finding for a syntax error, and where the statement begins that has it."""
+    """The finding for a syntax error, and where the statement with it begins."""
     place = _PLACE.search(error)
     message = error[: place.start()] if place else error
     at = len(text)
@@ -228,23 +229,23 @@ def _until(text: str, at: int) -> list[Statement]:
 
 
 def _twice(text: str, before: list[Statement], file: str) -> Finding:
-    """The last one of the statements `before` repeats a key or a table; names both places."""
+    """The finding where the last of the statements repeats a key or a table; names both places."""
     document = Document(file, text, {}, PositionNode(0))
     offender = before[-1]
     first = _first(text[: offender.start], before)
     name = ".".join(part.name for part in offender.key)
     message = f"'{name}' is set twice in one table"
     if offender.brackets:
-        message = f"the table [{name}] stands twice in this file"
+        message = f"the table [{name}] appears twice in this file"
     hint = "keep one of them"
     if first is not None:
-        hint = f"it stands in line {document.source(first).line} already; keep one of them"
+        hint = f"it is already in line {document.source(first).line}; keep one of them"
     source = document.source(PositionNode(offender.key[-1].at))
     return Finding("DUPLICATE", Severity.ERROR, message, hint, source=source)
 
 
 def _first(text: str, before: list[Statement]) -> PositionNode | None:
-    """The place of what the last statement repeats; `text` ends where that begins."""
+    """The position of what the last statement repeats; `text` ends where that begins."""
     *earlier, offender = before
     path = [part.name for part in offender.key]
     header = next((s for s in reversed(earlier) if s.brackets), None)

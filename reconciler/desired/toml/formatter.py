@@ -1,6 +1,6 @@
-"""TOML as pvectl writes it: new files from values, and existing ones in one layout.
+"""Write TOML in pvectl's layout: new files from values, and existing files reformatted.
 
-`format_text` changes only whitespace, quotes and line breaks; order and comments stay.
+`format_text` changes only whitespace, quotes and line breaks; order and comments are kept.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def key_text(name: str) -> str:
 
 
 def value_text(value: Any, before: int = 0) -> str:
-    """A value as TOML; a list that does not fit behind `before` columns gets one line each."""
+    """A value as TOML; a list that does not fit after `before` columns gets one line each."""
     if isinstance(value, Mapping):
         inner = ", ".join(f"{key_text(k)} = {value_text(v, _ONE_LINE)}" for k, v in value.items())
         return f"{{ {inner} }}" if inner else "{}"
@@ -65,12 +65,14 @@ def table_text(path: tuple[str, ...], table: Mapping[str, Any], *, array: bool =
 
 
 def format_file(path: Path) -> tuple[bytes, bytes]:
-    """What the file holds, and what it should hold; raises FilesInvalid when it is no TOML."""
+    """The content of the file, and the formatted content; raises FilesInvalid when it is not
+    TOML.
+    """
     document, findings = read(path, path.name)
     if findings:
         raise FilesInvalid(
             f"{path.name} cannot be formatted",
-            hint="correct it first; `pvectl validate` shows all mistakes",
+            hint="fix it first; `pvectl validate` shows all mistakes",
             findings=findings,
         )
     return path.read_bytes(), format_text(document.text).encode()
@@ -79,7 +81,7 @@ def format_file(path: Path) -> tuple[bytes, bytes]:
 def format_text(text: str) -> str:
     """The same TOML in pvectl's layout; `text` must be valid.
 
-    Formatting twice gives the same as formatting once.
+    Formatting is idempotent.
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     data = tomllib.loads(text)
@@ -90,7 +92,7 @@ def format_text(text: str) -> str:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """The lines without regard to blank ones; a statement with its comment is one."""
+    """The lines regardless of blank ones; a statement with its comment is one."""
     end = 0
     line = ""
     for statement in statements(text):
@@ -118,7 +120,7 @@ def _between(line: str, gap: str) -> Iterator[str]:
 
 
 def _laid_out(lines: Iterator[str]) -> Iterator[str]:
-    """One blank line before tables, none doubled, none at the start and the end."""
+    """One blank line before tables; no double ones, none at the start or the end."""
     comments: list[str] = []
     started = blank = False
     for line in lines:

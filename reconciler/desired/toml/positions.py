@@ -1,7 +1,6 @@
-"""Where keys, tables and array elements stand in a TOML text.
+"""Find the position of keys, tables and array elements in a TOML text.
 
-The text must be valid TOML with `\
-` line ends: `tomllib` judges, this only finds places. So it
+The text must be valid TOML with `` line ends: `tomllib` judges, this only finds places. So it
 may skip what it does not need to understand; the values themselves come from `tomllib`.
 """
 
@@ -62,10 +61,10 @@ class Statement(NamedTuple):
 
 
 class PositionNode:
-    """The place of one key or element: `at` is its offset in the text.
+    """The position of one key or element: `at` is its offset in the text.
 
-    `explicit` tells that a header or an assignment of its own made it, where `[a.b]` alone makes
-    `a` in passing. `value` and `lines` are parts of the text that `expand` has yet to look into.
+    `explicit` tells that it has a header or an assignment of its own, where `[a.b]` only implies
+    `a`. `value` and `lines` are parts of the text that `expand` has yet to parse.
     """
 
     __slots__ = ("at", "children", "explicit", "lines", "listed", "value")
@@ -79,14 +78,16 @@ class PositionNode:
         self.children: dict[str | int, PositionNode] = {}
 
     def child(self, name: str | int, at: int) -> PositionNode:
-        """The child of that name, made at `at` where there is none."""
+        """The child of that name, created at `at` where there is none."""
         node = self.children.get(name)
         if node is None:
             node = self.children[name] = PositionNode(at)
         return node
 
     def inner(self) -> PositionNode:
-        """Where the keys of a header go on: the last one of a `[[table]]`, else the node itself."""
+        """The node that the keys of a header belong to: the last one of a `[[table]]`, else the
+        node itself.
+        """
         return self.children[len(self.children) - 1] if self.listed else self
 
 
@@ -118,7 +119,7 @@ def _statement(text: str, start: int) -> Statement | None:
 
 
 def tree(text: str) -> PositionNode:
-    """The places of all tables; `expand` finds those of their keys and inside of values."""
+    """The positions of all tables; `expand` finds those of their keys and values."""
     root = PositionNode(0)
     table = root
     at = _skip(text, 0)
@@ -164,7 +165,7 @@ def _assign(table: PositionNode, statement: Statement) -> None:
 
 
 def expand(text: str, node: PositionNode) -> None:
-    """Add the keys of a table, or what is inside of an inline array or table, as its children."""
+    """Add the keys of a table, or the content of an inline array or table, as children."""
     lines, node.lines = node.lines, []
     for start, end in lines:
         for statement in statements(text, start, end):
@@ -175,7 +176,7 @@ def expand(text: str, node: PositionNode) -> None:
 
 
 def value_end(text: str, at: int) -> int:
-    """The offset just behind the value that starts at `at`."""
+    """The offset just after the value that starts at `at`."""
     simple = _SIMPLE.match(text, at)
     return simple.end() if simple else _inline(text, at, PositionNode(at))
 
@@ -214,7 +215,7 @@ def _table(text: str, at: int, node: PositionNode) -> int:
 
 
 def _key(text: str, at: int) -> tuple[tuple[Part, ...], int]:
-    """A dotted key and the offset behind it; no parts where there is none."""
+    """A dotted key and the offset after it; no parts where there is none."""
     parts: list[Part] = []
     while match := _KEY.match(text, at):
         bare, basic, literal, dot = match.groups()
@@ -231,7 +232,7 @@ def _key(text: str, at: int) -> tuple[tuple[Part, ...], int]:
 
 
 def _unescape(basic: str) -> str:
-    """A key with an escape that TOML does not know stays as it is written."""
+    """The key; an escape that TOML does not know is kept as written."""
     if "\\" not in basic:
         return basic[1:-1]
     try:

@@ -1,4 +1,4 @@
-"""The archives on a storage, read through the API."""
+"""List the archives on a storage through the API."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from reconciler.pve.retention import is_renamed
 
 
 def listing(node: str, storage: str) -> Request:
-    """What lists the archives of a storage as one node sees it."""
+    """The request that lists the archives of a storage as one node sees it."""
     return request("GET", "nodes", node, "storage", storage, "content", content="backup")
 
 
 def archives_on(api: Api, node: str, storage: str) -> list[Archive]:
-    """Oldest first. Proxmox VE leaves out, in silence, the archives of guests of which the caller
-    lacks VM.Backup."""
+    """The archives of a storage, oldest first. Proxmox VE silently omits those of guests on which
+    the caller lacks VM.Backup.
+    """
     return archives_of(api.get([listing(node, storage)])[0])
 
 
 def archives_of(rows: Iterable[Mapping[str, Any]]) -> list[Archive]:
-    """The rows of such a list, oldest first."""
+    """The archives in the rows of such a list, oldest first."""
     found = (_archive(row) for row in rows)
     return sorted(found, key=lambda archive: (archive.made, archive.volume))
 

@@ -1,4 +1,4 @@
-"""A backup job run now: the tasks of all its nodes, each guest judged by what the storage holds."""
+"""Run a backup job now on all its nodes, and judge each guest by the archives on the storage."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _PREFIX = "ERROR: "
 def run_job(
     api: Api, job: str, storage: str, runs: Sequence[BackupRun], clock: Clock, tell: Tell
 ) -> BackupReport:
-    """Start the task of every node, follow them all, and look for what they made.
+    """Start the task of every node, follow them all, and list the archives they made.
 
-    A node that refuses or cannot be reached does not keep the others from their turn.
+    A node that refuses or is unreachable does not stop the others.
     """
     begun = [(run, *_begin(api, run, tell)) for run in runs]
     nodes = [
@@ -39,13 +39,13 @@ def run_job(
 
 
 def _begin(api: Api, run: BackupRun, tell: Tell) -> tuple[NodeRun | None, str]:
-    """What ended before it began, else the task."""
+    """Start the task of a node; returns its result if that failed, else the id of the task."""
     try:
         upid = start_task(api, run.request)
     except RequestRefused as refused:
         return _refused(api.actor, run, refused.reason, denied=refused.forbidden), ""
     except UnknownOutcome as lost:
-        doubt = "it is not known whether the backup began"
+        doubt = "whether the backup started is unknown"
         trouble = f"{run.node} could not be reached; {doubt}: {lost.summary}"
         hint = f"look at the tasks of {run.node} before you run it again"
         return _without(run, trouble, hint, in_doubt=True), ""
@@ -53,7 +53,7 @@ def _begin(api: Api, run: BackupRun, tell: Tell) -> tuple[NodeRun | None, str]:
         trouble = f"{run.node} could not be reached, nothing was started there: {away.summary}"
         return _without(run, trouble, away.hint), ""
     if not upid.startswith("UPID:"):
-        trouble = f"{run.node} had nothing to save"
+        trouble = f"{run.node} had no guest to back up"
         return _without(run, trouble, "the guests may have moved to another node"), ""
     tell(f"{run.node}: started {upid}")
     return None, upid
@@ -72,7 +72,7 @@ def _refused(actor: str, run: BackupRun, reason: str, *, denied: bool) -> NodeRu
 
 
 def denial(actor: str, reason: str) -> tuple[str, str]:
-    """What the caller lacks, and what explains it; empty for any other reason."""
+    """What the caller lacks, and what explains it; empty when the reason is another one."""
     refusal = parse_refusal(reason)
     if refusal is None or not refusal.path or not refusal.privileges:
         return "", ""
@@ -108,7 +108,9 @@ def _follow(
 
 
 def _saved(actor: str, guest: int, node: str, end: TaskEnd, there: Sequence[Archive]) -> SavedGuest:
-    """The log names the archives that were begun; one that is there and did not fail is whole."""
+    """The archives made. The log names those that were started; one that exists and did not fail is
+    complete.
+    """
     reasons = {int(m["guest"]): m["why"] for line in end.log if (m := _FAILED.match(line))}
     begun = {m["name"] for line in end.log if (m := _BEGUN.search(line))}
     mine = (one for one in there if one.guest == guest and _name(one.volume) in begun)
@@ -122,5 +124,5 @@ def _saved(actor: str, guest: int, node: str, end: TaskEnd, there: Sequence[Arch
 
 
 def _name(volume: str) -> str:
-    """The file of an archive; on a backup server what it is called there."""
+    """The file name of an archive, or its name on a backup server."""
     return volume.partition("backup/")[2]

@@ -1,4 +1,6 @@
-"""Every archive of a cluster, read with one list per storage, and per node where it is local."""
+"""List every archive of a cluster: one request per storage, and per node where the storage is
+local.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,20 @@ Row = Mapping[str, Any]
 
 
 class Survey(NamedTuple):
-    """`found`: storage and archive. `unread`: a storage on a node, and why it was not listed."""
+    """`found`: storage and archive, `nodes`: for each of them the node that listed it. `unread`: a
+    storage on a node, and why it was not listed."""
 
     found: tuple[tuple[str, Archive], ...]
+    nodes: tuple[str, ...]
     unread: tuple[tuple[str, str], ...]
     tasks: tuple[LastTask, ...]
     zone: tzinfo
 
 
 def survey(api: Api, resources: Iterable[Row]) -> Survey:
-    """`resources`: the rows of /cluster/resources. What cannot be read is named, and hides nothing
-    else."""
+    """List all archives. `resources`: the rows of /cluster/resources. Unreadable storages are
+    named, and do not hide others.
+    """
     rows = list(resources)
     nodes = sorted(row["node"] for row in rows if row["type"] == "node")
     places, unread = _places(rows)
@@ -37,21 +42,24 @@ def survey(api: Api, resources: Iterable[Row]) -> Survey:
     clock = [request("GET", "nodes", nodes[0], "time")] if nodes else []
     answers = _answers(api, [*asked, *about, *clock])
     found: list[tuple[str, Archive]] = []
+    by: list[str] = []
     for (storage, node), answer in zip(places, answers, strict=False):
         if isinstance(answer, str):
             unread.append((f"{storage} on {node}", answer))
         else:
-            found += ((storage, archive) for archive in archives_of(answer))
+            listed = archives_of(answer)
+            found += ((storage, archive) for archive in listed)
+            by += [node] * len(listed)
     told = answers[len(asked) : len(asked) + len(nodes)]
     tasks = [
         _task(node, answer[0]) for node, answer in zip(nodes, told, strict=True) if _has(answer)
     ]
     zone = _zone(answers[-1]) if clock else UTC
-    return Survey(tuple(found), tuple(sorted(unread)), tuple(tasks), zone)
+    return Survey(tuple(found), tuple(by), tuple(sorted(unread)), tuple(tasks), zone)
 
 
 def _places(rows: Sequence[Row]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Storage and node for each list that must be read, and the storages that cannot be."""
+    """Storage and node of each list to read, and the storages that cannot be read."""
     shared: dict[str, list[Row]] = {}
     places, unread = [], []
     for row in rows:
@@ -73,7 +81,9 @@ def _places(rows: Sequence[Row]) -> tuple[list[tuple[str, str]], list[tuple[str,
 
 
 def _answers(api: Api, asked: Sequence[Request]) -> list[Any]:
-    """All at once; if one is refused each separately, with the reason in place of the answer."""
+    """Send all requests at once; if one is refused, send each separately and return the reason in
+    place of its answer.
+    """
     try:
         return api.get(asked)
     except (RequestRefused, Unreachable):
@@ -96,7 +106,7 @@ def _task(node: str, row: Row) -> LastTask:
 
 
 def _zone(answer: Any) -> tzinfo:
-    """The clock of a node, which is the one of its schedules."""
+    """The time zone of a node, which its schedules use."""
     try:
         return UTC if isinstance(answer, str) else ZoneInfo(str(answer["timezone"]))
     except (ZoneInfoNotFoundError, ValueError):

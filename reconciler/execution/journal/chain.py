@@ -1,8 +1,8 @@
-"""Journals, each holding the hash of the one before: changes and removals are detected.
+"""Chain journals by hash, so that changes and removals are detected.
 
 A journal begins with `follows`, the name of the newest journal at that time and the hash of its
-last line. Whoever can write to $PVECTL_HOME can write all of them anew, or take away the newest; a
-hash that was noted elsewhere (`pvectl log --head HASH`) tells that, too.
+last line. Someone who can write to $PVECTL_HOME could rewrite all of them or remove the newest; a
+hash recorded elsewhere (`pvectl log --head HASH`) detects that, too.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from reconciler.model.run_state import RunState
 
 
 def newest(folder: Path, besides: Path) -> dict[str, str]:
-    """What a new journal follows: `journal` and `hash` of the newest one other than `besides`.
+    """The `journal` and `hash` that a new journal follows: those of the newest one other than
+    `besides`.
 
-    Empty for the first, and for one that cannot be read, which `pvectl log` then tells.
+    Empty for the first journal, and after one that cannot be read, which `pvectl log` then reports.
     """
     before = sorted(path for path in folder.glob("*.jsonl") if path != besides)
     if not before:
@@ -36,7 +37,7 @@ def newest(folder: Path, besides: Path) -> dict[str, str]:
 
 
 def read_log(folder: Path, cluster: str, head: str = "") -> RunLog:
-    """Every journal of a folder, verified; `head` is a hash that one of them must hold."""
+    """Every journal of a folder, verified; `head` is a hash that one of them must contain."""
     runs: list[LoggedRun] = []
     known: dict[str, list[str]] = {}
     followed: set[str] = set()
@@ -56,10 +57,10 @@ def read_log(folder: Path, cluster: str, head: str = "") -> RunLog:
 
 def _gap(follows: object, known: Mapping[str, list[str]], followed: set[str]) -> str:
     """Why a journal does not follow from an earlier one; "" where it does. `followed`: the journals
-    that others follow already.
+    that already have a successor.
 
-    One without `follows` is the first of this machine, of a cluster that was known by several
-    addresses, or of a release that did not chain them.
+    One without `follows` is the first on this machine, belongs to a cluster known by several
+    addresses, or is from a release that did not chain journals.
     """
     if not isinstance(follows, Mapping):
         return ""
@@ -67,7 +68,7 @@ def _gap(follows: object, known: Mapping[str, list[str]], followed: set[str]) ->
     if name not in known:
         return f"the journal before it, {name}, is missing"
     if known[name] and wanted not in known[name]:
-        return f"{name}, the journal before it, was changed or cut since"
+        return f"{name}, the journal before it, was altered or truncated since"
     if name in followed:
         return f"it follows {name}, which another journal follows already"
     followed.add(name)

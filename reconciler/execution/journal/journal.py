@@ -1,8 +1,8 @@
-"""What was intended and what was seen, on disk before and after each request.
+"""Record each request on disk before it is sent, and its outcome afterwards.
 
 One JSON object per line; each holds the hash of the line before, so that a changed, missing or
-reordered line is noticed. A torn last line is what a crash leaves: it is dropped. No secret is ever
-written: requests hold references, answers are not recorded.
+reordered line is detected. A torn last line is what a crash leaves: it is dropped. No secret is
+ever written: requests hold references, and answers are not recorded.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ still be recorded."""
 
 
 class Journal:
-    """An append-only file, one per run, and its state. Use `Journal.create` or `Journal.open`."""
+    """The append-only file of one run, and the state it amounts to. Use `Journal.create` or
+    `Journal.open`.
+    """
 
     def __init__(self, path: Path, descriptor: int, events: list[Event], last: str) -> None:
         self.path = path
@@ -70,7 +72,7 @@ class Journal:
         return cls(path, descriptor, events, last)
 
     def write(self, name: str, **data: Any) -> None:
-        """Append one event; it is on the disk when this returns, else JournalFailed is raised."""
+        """Append one event; it is on disk when this returns, otherwise JournalFailed is raised."""
         event = Event(name, data)
         line, hashed = _line(event, len(self.state.events), self._last)
         try:
@@ -88,7 +90,9 @@ class Journal:
         self._size += len(line)
 
     def _append(self, line: bytes) -> None:
-        """What an earlier failure left behind the last good line is cut off first."""
+        """Write one line, first cutting off what an earlier failure left behind the last good
+        line.
+        """
         if self._torn:
             os.ftruncate(self._descriptor, self._size)
         self._torn = True
@@ -113,7 +117,7 @@ class Journal:
                 _drop_reserve(self.path)
 
     def discard_if_new(self) -> None:
-        """Remove a journal that holds nothing but its beginning."""
+        """Remove a journal that holds nothing but its first event."""
         if len(self.state.events) <= 1:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -123,7 +127,7 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[Event]:
-    """The events of a journal, without touching it; raises JournalBroken, JournalFailed."""
+    """The events of a journal, read only; raises JournalBroken, JournalFailed."""
     return _parse(_bytes(path), path)[0]
 
 
@@ -157,8 +161,8 @@ def _parse(raw: bytes, path: Path) -> tuple[list[Event], str, int]:
                 break
             raise JournalBroken(
                 f"line {number + 1} of {path.name} does not follow from the line before",
-                hint="the journal was changed or damaged; compare the cluster with the plan by hand"
-                " (`pvectl plan`) before you delete the journal",
+                hint="the journal was altered or damaged; compare the cluster with the plan "
+                "(`pvectl plan`) before you delete the journal",
             )
         events.append(event[0])
         last = event[1]
@@ -167,7 +171,7 @@ def _parse(raw: bytes, path: Path) -> tuple[list[Event], str, int]:
 
 
 def _is_torn(line: bytes) -> bool:
-    """A last line of which only a part reached the disk, as zero bytes in its place show."""
+    """Whether only a part of the last line reached the disk, as zero bytes in its place show."""
     return b"\0" in line
 
 
@@ -178,7 +182,7 @@ def _line(event: Event, number: int, before: str) -> tuple[bytes, str]:
 
 
 def _event(line: bytes, number: int, before: str) -> tuple[Event, str] | None:
-    """None for a line that is not the `number`th one after the hash `before`."""
+    """The `number`th event; None for a line that does not follow the hash `before`."""
     try:
         data = json.loads(line)
         event = Event(data["event"], data["data"])
@@ -193,7 +197,7 @@ def _reserve(path: Path) -> Path:
 
 
 def _write_reserve(path: Path, size: int) -> None:
-    """Random bytes, which no file system packs into fewer. Raises OSError and leaves nothing."""
+    """Write random bytes, which no file system compresses. Raises OSError and leaves nothing."""
     try:
         with _reserve(path).open("wb") as file:
             file.write(os.urandom(size))
@@ -223,6 +227,6 @@ def _sync_folder(folder: Path) -> None:
 
 def _failed(path: Path, error: OSError) -> JournalFailed:
     return JournalFailed(
-        f"the journal {path} cannot be kept: {error.strerror}",
-        hint="nothing is sent without its record; make room or set PVECTL_HOME to another folder",
+        f"cannot write the journal {path}: {error.strerror}",
+        hint="nothing is sent unrecorded; free some space, or set PVECTL_HOME to another folder",
     )

@@ -1,4 +1,4 @@
-"""A journal and its plan: the state of the run, and what of it needs the plan."""
+"""Fold a journal into the state of its run, and answer what needs the plan as well."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def replay(events: Iterable[Event], steps: Sequence[Step]) -> RunState:
 
 
 def reject_broken(state: RunState, steps: Sequence[Step]) -> None:
-    """Raises JournalBroken for a state that no run of these steps can reach."""
+    """Raise JournalBroken for a state that no run of these steps can reach."""
     why = state.broken
     beyond = max(state.steps, default=-1)
     if beyond >= len(steps):
@@ -30,14 +30,15 @@ def reject_broken(state: RunState, steps: Sequence[Step]) -> None:
     if why:
         raise JournalBroken(
             f"the journal contradicts itself: {why}",
-            hint="it was changed or damaged; compare the cluster with the plan by hand"
+            hint="it was altered or damaged; compare the cluster with the plan manually"
             " (`pvectl plan`) before you delete the journal",
         )
 
 
 def point_of_no_return(state: RunState, steps: Sequence[Step]) -> str:
     """The first irreversible change whose request was applied, or may have been, according to the
-    journal; "" for none."""
+    journal; "" for none.
+    """
     for number in state.announced:
         if state.step(number).was_in_force:
             for change in steps[number].changes:
@@ -47,8 +48,9 @@ def point_of_no_return(state: RunState, steps: Sequence[Step]) -> str:
 
 
 def open_request(state: RunState, steps: Sequence[Step]) -> tuple[OutgoingRequest, float] | None:
-    """The request that was announced last, if its outcome was never recorded, and when (Unix
-    seconds) it was announced."""
+    """The last announced request, if its outcome was never recorded, and when (Unix seconds) it was
+    announced.
+    """
     event = state.open_intent
     if event is None:
         return None
@@ -61,7 +63,7 @@ def open_request(state: RunState, steps: Sequence[Step]) -> tuple[OutgoingReques
 
 
 def recorded_changes(state: RunState, steps: Sequence[Step], number: int) -> tuple[Change, ...]:
-    """Every change that was announced for a step, those of the plan first."""
+    """Every change announced for a step, those of the plan first."""
     known = specs()
     extra = (Change.from_json(change, known) for change in state.step(number).carried)
     return (*steps[number].changes, *extra)

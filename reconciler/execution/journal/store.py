@@ -1,4 +1,4 @@
-"""Where journals are kept, and which of them is unfinished."""
+"""Find and open journals: where they are kept, and which run is unfinished."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from reconciler.execution.lock.local import refuse_running
 from reconciler.execution.secrets.routing import as_redirected
 from reconciler.kinds import specs
 from reconciler.kinds.shared.step import misfit
+from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.plan import Plan
 from reconciler.model.run import RESTORED, ROLLED_BACK
@@ -41,16 +42,17 @@ KEPT = 50
 
 
 def home(environ: Mapping[str, str] = os.environ) -> Path:
-    """`$PVECTL_HOME`, else the XDG folder for state: ~/.local/state/pvectl. Raises UsageError.
+    """`$PVECTL_HOME`, else the XDG state folder: ~/.local/state/pvectl. Raises UsageError.
 
-    It never depends on the current folder: an unfinished run would not be found from another one.
+    It never depends on the current folder, from which an unfinished run could not be found
+    elsewhere.
     """
     given = environ.get("PVECTL_HOME", "")
     if given:
         if not Path(given).is_absolute():
             raise UsageError(
-                f"PVECTL_HOME is '{given}', which depends on the current folder",
-                hint=f"give an absolute path: PVECTL_HOME={Path(given).absolute()}",
+                f"PVECTL_HOME is '{given}', a relative path",
+                hint=f"use an absolute path: PVECTL_HOME={Path(given).absolute()}",
             )
         return Path(given)
     base = environ.get("XDG_STATE_HOME", "")
@@ -60,7 +62,7 @@ def home(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def _account_home(environ: Mapping[str, str]) -> Path:
-    """HOME, else what the system knows of the account; in a container there may be neither."""
+    """HOME, else the home of the account in the system's database; a container may have neither."""
     if Path(environ.get("HOME", "")).is_absolute():
         return Path(environ["HOME"])
     with contextlib.suppress(KeyError):
@@ -72,20 +74,20 @@ def _account_home(environ: Mapping[str, str]) -> Path:
 
 
 def base_of(endpoint: str) -> Path:
-    """The folder of a cluster's journals and of its lock file, named by an address of it."""
+    """The folder of a cluster's journals and lock file, named by one of its addresses."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "_", endpoint.removeprefix("https://")).strip("_")
     return home() / "journal" / name
 
 
 def journals(folder: Path) -> list[Path]:
-    """Oldest first."""
+    """The journals of a folder, oldest first."""
     return sorted(folder.glob("*.jsonl"))
 
 
 def unfinished(folder: Path) -> Path | None:
     """The newest journal of an unfinished run; raises JournalBroken, JournalFailed."""
     for path in reversed(journals(folder)):
-        if not _seems_finished(path):
+        if not seems_finished(path):
             state = RunState.of(read_journal(path))
             if state.events and not state.is_finished:
                 return path
@@ -93,9 +95,9 @@ def unfinished(folder: Path) -> Path | None:
 
 
 def not_restored(folder: Path) -> Path | None:
-    """The newest journal, if its run was rolled back and left objects otherwise than before.
+    """The newest journal, if its run was rolled back incompletely.
 
-    A later run that ends takes its place. Raises JournalBroken, JournalFailed.
+    A later complete run supersedes it. Raises JournalBroken, JournalFailed.
     """
     for path in journals(folder)[-1:]:
         state = RunState.of(read_journal(path))
@@ -106,8 +108,10 @@ def not_restored(folder: Path) -> Path | None:
     return None
 
 
-def _seems_finished(path: Path) -> bool:
-    """Judged by the last line only, so that many old journals cost nothing."""
+def seems_finished(path: Path) -> bool:
+    """Whether the last line is that of a complete run; reading only that keeps many old journals
+    cheap.
+    """
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - TAIL))
@@ -118,7 +122,7 @@ def _seems_finished(path: Path) -> bool:
 
 
 def refuse_unfinished(folder: Path) -> None:
-    """Raises JournalUnfinished with what to type."""
+    """Raise JournalUnfinished, with the commands to run, where a run is unfinished."""
     path = unfinished(folder)
     if path is not None:
         raise JournalUnfinished(
@@ -140,8 +144,9 @@ def _ways_on(path: Path) -> str:
 
 
 def refuse_to_begin(folder: Path) -> None:
-    """Raises Locked while another run of this machine writes: its journal is unfinished, too, and
-    nobody's to resume; JournalUnfinished for that of a run that is dead."""
+    """Raise Locked while another run of this machine writes (its journal is unfinished as well, but
+    must not be resumed), or JournalUnfinished for a run that is dead.
+    """
     refuse_running(folder)
     try:
         refuse_unfinished(folder)
@@ -153,8 +158,9 @@ def refuse_to_begin(folder: Path) -> None:
 def start(
     folder: Path, plan: Plan, owner: str, run_url: str, now: float, signer: str = ""
 ) -> Journal:
-    """A new journal that begins with the plan, who signed it, and the hash with which the run
-    before it ended; raises JournalFailed."""
+    """A new journal that begins with the plan, its signer, and the last hash of the previous
+    journal; raises JournalFailed.
+    """
     moment = dt.datetime.fromtimestamp(now, dt.UTC)
     path = folder / f"{moment:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.jsonl"
     content = plan.to_json()
@@ -190,7 +196,7 @@ def go_on(path: Path, owner: str, run_url: str, now: float, *, back: bool) -> Jo
 
 
 def abandon(journal: Journal) -> None:
-    """Undo the opening of a journal: a new one is deleted, one that had ended ends again."""
+    """Undo the opening of a journal: delete a new one, close one that was complete."""
     before = list(journal.state.events)
     while before and before[-1].name in OPENED:
         before.pop()
@@ -209,8 +215,9 @@ def load(path: Path) -> tuple[Plan, RunState]:
 
 
 def plan_of(state: RunState, path: Path) -> Plan:
-    """The plan with which a journal begins, its secrets sent where the run sent them last; raises
-    JournalBroken."""
+    """The plan at the beginning of a journal, with the latest destinations of its secrets; raises
+    JournalBroken.
+    """
     try:
         plan = Plan.from_json(state.events[0].data["plan"], specs())
         _refuse_forged(plan, path)
@@ -223,7 +230,7 @@ def plan_of(state: RunState, path: Path) -> Plan:
 
 
 def _refuse_forged(plan: Plan, path: Path) -> None:
-    """A step of a journal does what its changes show, or nothing is done by this journal."""
+    """Raise JournalBroken unless each step does exactly what its changes show."""
     for number, step in enumerate(plan.steps, 1):
         why = misfit(step)
         if why:
@@ -235,8 +242,9 @@ def _refuse_forged(plan: Plan, path: Path) -> None:
 
 
 def applied(folder: Path, since: float = 0) -> list[Change]:
-    """What the runs that began after `since` (Unix seconds) did to objects, in order, each change
-    as it ended; as far as this machine knows."""
+    """What the runs begun after `since` (Unix seconds) changed, in order, each change with its
+    outcome; as far as this machine knows.
+    """
     left: list[Change] = []
     for path in journals(folder)[-KEPT:]:
         with contextlib.suppress(JournalBroken, JournalFailed):
@@ -253,6 +261,22 @@ def applied(folder: Path, since: float = 0) -> list[Change]:
                         after = change.after if became == "done" else change.before
                         left.append(change._replace(after=after))
     return left
+
+
+def last_applied(folder: Path) -> dict[Address, tuple[float, str]]:
+    """When this machine last changed each object (Unix seconds), and who ran it; as far as its
+    journals go back."""
+    found: dict[Address, tuple[float, str]] = {}
+    for path in journals(folder)[-KEPT:]:
+        with contextlib.suppress(JournalBroken, JournalFailed):
+            events = read_journal(path)
+            begin = events[0].data if events else {}
+            for event in events:
+                objects = event.data.get("objects", {}) if event.name == "end" else {}
+                for name in (name for name, became in objects.items() if became == "done"):
+                    who = str(begin.get("owner", ""))
+                    found[Address.parse(name)] = (float(begin.get("time", 0)), who)
+    return found
 
 
 _LEFT = frozenset({"done", "undone"})

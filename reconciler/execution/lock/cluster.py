@@ -1,12 +1,12 @@
 """One writer per cluster: a file lock on this machine, and a lock object in the cluster.
 
 Proxmox VE has no compare-and-swap, but creating a group is atomic (POST /access/groups under the
-cluster-wide lock of user.cfg). A lock is a group `pvectl-lock-CLAIM` whose comment tells owner, run
-and end of the lease. Who has created one reads the list again: if another live lock is there, the
-higher claim withdraws at once and the lower one waits for that. Two holders would each have had to
-read the list before the other one's creation, which is not possible. Only who is sure to hold the
-lock takes a fencing number and writes it into the comment, so the numbers grow from one holder to
-the next.
+cluster-wide lock of user.cfg). A lock is a group `pvectl-lock-CLAIM` whose comment holds owner, run
+and end of the lease. After creating one, a run reads the list again: if another live lock exists,
+the higher claim withdraws at once and the lower one waits for that. Two holders would each have had
+to read the list before the other's creation, which is impossible. Only a run that certainly holds
+the lock takes a fencing number and writes it into the comment, so the numbers grow from one holder
+to the next.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ from reconciler.model.run_state import OVERTAKEN
 
 
 class Writer(NamedTuple):
-    """Who writes, for others to see: a person or an account on a machine, and the URL of the run in
-    CI, if any."""
+    """The holder of a lock as others see it: a person or account on a machine, and the URL of the
+    CI run, if any.
+    """
 
     owner: str
     run: str = ""
@@ -60,10 +61,10 @@ class Writer(NamedTuple):
 
 @dataclass(slots=True)
 class ClusterLock:
-    """A held lock; renew it before each write, release it at the end.
+    """A held lock: renew it before each write, release it at the end.
 
-    It is looked at when the last look is older than `LOOK`. Whoever reads the cluster anyway may
-    send `questions` along and `note` their answers, so that a write need not wait for that.
+    Its state is read again when the last read is older than `LOOK`. Code that reads the cluster
+    anyway may add `questions` and `note` their answers, so that a write need not wait for them.
     """
 
     api: Api
@@ -77,7 +78,7 @@ class ClusterLock:
     """when the last look at the lock began (Unix seconds)"""
 
     def renew(self) -> None:
-        """Make sure that the lock is still ours and lives for another write; raises Locked."""
+        """Make sure that the lock is still held and outlasts another write; raises Locked."""
         if not self._is_fresh(LOOK):
             began = self.clock.now()
             self._check(lock_records(self.api), began)
@@ -87,11 +88,11 @@ class ClusterLock:
 
     @property
     def questions(self) -> tuple[Request, ...]:
-        """The reads whose answers `note` wants at the next opportunity."""
+        """The reads whose answers `note` accepts at the next opportunity."""
         return () if self._is_fresh(LOOK / 2) else (GROUPS,)
 
     def note(self, answers: Answers, began: float) -> None:
-        """Take a look from answers that were read from `began` on (Unix seconds); raises Locked."""
+        """Check the lock in answers read from `began` on (Unix seconds); raises Locked."""
         if GROUPS in answers:
             self._check(records_in(answers[GROUPS]), began)
 
@@ -110,7 +111,7 @@ class ClusterLock:
         self.looked = began
 
     def number(self, known: Iterable[int]) -> int:
-        """Take a number above all known ones, now that no other run can."""
+        """Take a number above all known ones, once no other run can."""
         now = self.clock.now()
         fence = max([int(now * 1000), *known]) + 1
         mine = self.mine._replace(fence=fence, until=now + LEASE)
@@ -123,7 +124,7 @@ class ClusterLock:
         self.api.send(put)
 
     def _extend(self, now: float) -> None:
-        """A failure does no harm while the old lease lasts."""
+        """Extend the lease; a failure is harmless while the old lease lasts."""
         longer = self.mine._replace(until=now + LEASE)
         try:
             self._write(longer)
@@ -137,12 +138,12 @@ class ClusterLock:
         self.mine = longer
 
     def release(self) -> None:
-        """Remove the lock object; an error leaves it to the end of its lease."""
+        """Remove the lock object; on an error it remains until its lease ends."""
         with contextlib.suppress(PvectlError), foreseen():
             remove(self.api, self.mine)
 
     def expire(self) -> None:
-        """End the lease and leave the lock object: while it is there, no other run has written."""
+        """End the lease but keep the lock object: while it exists, no other run has written."""
         with contextlib.suppress(PvectlError):
             self._write(self.mine._replace(until=self.clock.now()))
 
@@ -156,11 +157,11 @@ def one_writer(
     begin: Callable[[], Journal],
     tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[ClusterLock, Journal]]:
-    """Hold both locks, and the journal that `begin` opens; `folder` is the cluster's own.
+    """Hold both locks, and the journal that `begin` opens; `folder` is that of the cluster.
 
-    The journal comes before the lock on the cluster, so that no request is without its record. A
-    new one of which nothing came is gone afterwards. A run that has not come to its end leaves the
-    lock object behind, which blocks nobody: when it goes on, that proves that no other run wrote in
+    The journal comes before the cluster lock, so that no request goes unrecorded; a new one is
+    removed if the lock cannot be taken. An unfinished run leaves the lock object behind, which
+    blocks no other run: when the run is resumed, the object proves that no other run wrote in
     between. Raises Locked, JournalFailed, Refused, and what `begin` raises.
     """
     note = ", ".join(filter(None, (f"since {_moment(clock.now())}", mine.run)))
@@ -183,14 +184,14 @@ def _moment(now: float) -> str:
 
 
 def lease_ended(last_time: float, now: float) -> bool:
-    """Whether a run whose last event was then (Unix seconds) has lost its lease for certain."""
+    """Whether the lease of a run whose last event was then (Unix seconds) has certainly ended."""
     return now - last_time > LEASE
 
 
 def _claim(journal: Journal, mine: LockRecord, there: Iterable[LockRecord], *, late: bool) -> None:
-    """Of a run that goes on: under which number, and whether another one came between.
+    """For a resumed run: its previous number, and whether another run wrote in between.
 
-    `late`: it goes on after its lease had ended.
+    `late`: it is resumed after its lease had ended.
     """
     if not journal.state.has_announced:
         return
@@ -201,7 +202,7 @@ def _claim(journal: Journal, mine: LockRecord, there: Iterable[LockRecord], *, l
 
 
 def _release_or_expire(lock: ClusterLock, journal: Journal) -> None:
-    """Remove the lock, unless it is to prove later that no other run came between."""
+    """Remove the lock, unless it is needed to prove later that no other run wrote in between."""
     state = journal.state
     if state.is_finished or state.is_overtaken or not state.has_announced:
         lock.release()
@@ -226,11 +227,11 @@ def acquire(
     tell: Callable[[str], None] = lambda _: None,
     found: Callable[[LockRecord, Sequence[LockRecord]], None] = lambda _, __: None,
 ) -> ClusterLock:
-    """Take the cluster's lock; raises Locked with the owner, Refused without the right.
+    """Take the cluster lock; raises Locked with the owner, Refused without the privilege.
 
-    `numbers`: the file that keeps the fencing numbers of this machine. Locks whose lease has ended
-    are taken over; so is a live one that was made by a run of this machine, of which the local lock
-    proves that it is dead. `found` hears of the new lock and of those, before they are removed.
+    `numbers`: the file with the fencing numbers of this machine. Locks whose lease has ended are
+    taken over; so is a live lock of a run of this machine that the local lock proves dead. `found`
+    receives the new lock and those, before they are removed.
     """
     now, known = clock.now(), fences(numbers)
     there = lock_records(api)
@@ -258,7 +259,9 @@ def acquire(
 
 
 def _own(there: Iterable[LockRecord], numbers: Path) -> list[LockRecord]:
-    """The locks that runs of this machine made; whoever has the local lock knows them dead."""
+    """The locks made by runs of this machine, which are dead while this process has the local
+    lock.
+    """
     known, host = fences(numbers), this_host()
     return [holder for holder in there if holder.claim in known and holder.host == host]
 
@@ -300,9 +303,9 @@ def _reason(lock: ClusterLock, refused: RequestRefused) -> PvectlError:
 
 
 def _wait_for(lock: ClusterLock) -> None:
-    """The answer was lost; the lock may still come into being."""
+    """Wait for a lock whose creation was not answered."""
     until = lock.clock.now() + SETTLE
-    lock.tell(f"no answer to the request for the lock; reading for up to {SETTLE:g} s")
+    lock.tell(f"no answer to the lock request; checking for up to {SETTLE:g} s")
     while lock.mine.claim not in {holder.claim for holder in lock_records(lock.api)}:
         if lock.clock.now() >= until:
             raise Unreachable("the cluster lock could not be taken: no answer")
@@ -310,9 +313,9 @@ def _wait_for(lock: ClusterLock) -> None:
 
 
 def _confirm(lock: ClusterLock, dead: frozenset[int]) -> None:
-    """Of two locks made at the same moment only one remains; raises Locked in the other run.
+    """Of two locks made at the same moment, keep one; raises Locked in the other run.
 
-    `dead`: claims that do not count although their lease has not ended.
+    `dead`: claims to ignore although their lease has not ended.
     """
     mine = lock.mine.claim
     for _ in range(PATIENCE):

@@ -1,4 +1,4 @@
-"""How long a lock on a cluster lives, and the other times that go with it; all in seconds."""
+"""The lease of a cluster lock and the times derived from it, in seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine keeps about a cluster: who writes here, and the numbers of its locks."""
+"""The local lock of a cluster, and the fencing numbers that this machine has used."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ PROBES, PROBE = 10, 0.02
 
 @contextlib.contextmanager
 def local_lock(folder: Path, note: str = "") -> Iterator[Path]:
-    """One run per cluster on this machine; the system drops it when the process dies.
+    """One run per cluster on this machine; the operating system releases it when the process dies.
 
-    `note` tells others what runs, beside its process id. Yields the file that keeps the fencing
-    numbers of this machine. Raises Locked, JournalFailed.
+    `note` tells others what is running, along with its process id. Yields the file that keeps the
+    fencing numbers of this machine. Raises Locked, JournalFailed.
     """
     try:
         make(folder)
@@ -43,7 +43,7 @@ def local_lock(folder: Path, note: str = "") -> Iterator[Path]:
 
 
 def running(folder: Path) -> str:
-    """What writes to this cluster from this machine now, in words; "" for nothing."""
+    """The run of this machine that is writing to this cluster, in words; "" for none."""
     try:
         descriptor = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -58,7 +58,7 @@ def running(folder: Path) -> str:
 
 
 def refuse_running(folder: Path) -> None:
-    """Raises Locked while another run of this machine writes."""
+    """Raise Locked while another run of this machine writes."""
     note = running(folder)
     if note:
         raise _locked(note)
@@ -87,7 +87,7 @@ def _locked(note: str) -> Locked:
 
 
 def fences(file: Path) -> frozenset[int]:
-    """The last fencing number of this machine, and the claims of its locks that may be there."""
+    """The last fencing number of this machine, and the claims of its locks that may exist."""
     try:
         return frozenset(int(line) for line in file.read_text().splitlines())
     except (OSError, ValueError):
@@ -95,7 +95,7 @@ def fences(file: Path) -> frozenset[int]:
 
 
 def remember_fences(file: Path, numbers: Iterable[int]) -> None:
-    """Keep the numbers, before the lock of the last one is made; raises JournalFailed."""
+    """Store the numbers, before the last one's lock is created; raises JournalFailed."""
     try:
         atomic_write(
             file, "".join(f"{number}\n" for number in numbers).encode(), private=True, follow=False
@@ -105,7 +105,7 @@ def remember_fences(file: Path, numbers: Iterable[int]) -> None:
 
 
 def this_host() -> str:
-    """What tells this machine from others, also from one that was copied from it."""
+    """What distinguishes this machine from others, including its clones."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
     except OSError:
@@ -116,5 +116,5 @@ def this_host() -> str:
 def _failed(folder: Path, error: OSError) -> JournalFailed:
     return JournalFailed(
         f"{folder} cannot be written: {error.strerror}",
-        hint="nothing was sent; make room or set PVECTL_HOME to another folder",
+        hint="nothing was sent; free some space, or set PVECTL_HOME to another folder",
     )

@@ -1,4 +1,4 @@
-"""Lock objects in the cluster: groups that hold who writes, until when, and under which number."""
+"""Read and write lock objects: groups whose comment holds the owner, the lease and the fence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NUMBER = re.compile("[0-9]{1,18}")
 
 
 def comment(holder: LockRecord) -> str:
-    """What the comment of the lock's group holds."""
+    """The comment of the lock's group."""
     fields = {
         "fence": holder.fence,
         "host": holder.host,
@@ -36,7 +36,7 @@ def lock_records(api: Api) -> list[LockRecord]:
 
 
 def records_in(groups: Iterable[Mapping[str, Any]]) -> list[LockRecord]:
-    """The same, in an answer to `GET /access/groups`."""
+    """The same, from an answer to `GET /access/groups`."""
     found = []
     for row in groups:
         number = row["groupid"].removeprefix(LOCK_PREFIX)
@@ -46,12 +46,14 @@ def records_in(groups: Iterable[Mapping[str, Any]]) -> list[LockRecord]:
 
 
 def known_as(there: Iterable[LockRecord]) -> frozenset[int]:
-    """All that these lock objects can be recognised by."""
+    """What identifies these lock objects."""
     return frozenset(number for holder in there for number in (holder.claim, holder.fence))
 
 
 def _parse(claim: int, comment: str) -> LockRecord:
-    """A comment that cannot be read counts as a lock that never ends: a person is to look at it."""
+    """The lock in a comment; an unreadable one counts as a lock that never ends, which a person has
+    to check.
+    """
     unknown = LockRecord(claim, claim, "unknown", "", float("inf"))
     try:
         fields = json.loads(comment[comment.index("{") :])
@@ -70,7 +72,7 @@ def _parse(claim: int, comment: str) -> LockRecord:
 
 
 def remove(api: Api, holder: LockRecord) -> None:
-    """Delete a lock object; one that is gone already is as good."""
+    """Delete a lock object, if it still exists."""
     try:
         api.send(request("DELETE", "access", "groups", holder.group))
     except RequestRefused as refused:
@@ -79,7 +81,7 @@ def remove(api: Api, holder: LockRecord) -> None:
 
 
 def unlock(api: Api, fence: int) -> LockRecord:
-    """Remove one lock by its fencing number; raises Locked when it is not there."""
+    """Remove one lock by its fencing number; raises Locked when it does not exist."""
     for holder in lock_records(api):
         if holder.fence == fence:
             remove(api, holder)

@@ -1,4 +1,4 @@
-"""Why the lock on a cluster cannot be had."""
+"""Errors for a cluster lock that cannot be taken."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from reconciler.model.run import LockRecord
 
 
 def reject_live(there: Iterable[LockRecord], now: float) -> None:
-    """Raises Locked for a lock whose lease has not ended."""
+    """Raise Locked for a lock whose lease has not ended."""
     for holder in there:
         if holder.until > now:
             run = f" ({holder.run})" if holder.run else ""
             unlock = f"pvectl unlock --fence {holder.fence}"
             if holder.until == float("inf"):
                 raise Locked(
-                    f"{holder.owner} holds the lock{run}: what its group {holder.group} says "
-                    "cannot be read",
+                    f"{holder.owner} holds the lock{run}: the comment of its group {holder.group} "
+                    "is unreadable",
                     hint=f"waiting does not help; find out who created it, then run `{unlock}`",
                 )
             if holder.until > now + LEASE + SKEW:
                 raise Locked(
-                    f"there is a lock of {holder.owner}{run} that ends later than pvectl lets any: "
+                    f"the lock of {holder.owner}{run} ends later than pvectl ever sets it: "
                     "it is forged or damaged, or the clock of one machine is wrong",
                     hint=f"waiting does not help; find out who created it, then run `{unlock}`",
                 )
@@ -34,7 +34,7 @@ def reject_live(there: Iterable[LockRecord], now: float) -> None:
 
 
 def not_finalised(mine: LockRecord, actor: str, error: PvectlError) -> PvectlError:
-    """The lock was created but could not be numbered; no other run has it."""
+    """The error for a lock that was created but could not be numbered; no other run holds it."""
     summary = f"the cluster lock could not be finalised: {error.summary}"
     left = f"where `pvectl status` still shows it: pvectl unlock --fence {mine.fence}"
     if isinstance(error, RequestRefused) and error.forbidden:

@@ -1,4 +1,4 @@
-"""Unexpected exceptions become errors like any other at the boundary of a run."""
+"""Turn unexpected exceptions into pvectl errors at the boundary of a run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from reconciler.errors import Bug, PvectlError
 
 @contextmanager
 def foreseen() -> Iterator[None]:
-    """Whatever is raised inside leaves as a PvectlError: an exception of any other class as Bug.
+    """Re-raise everything as a PvectlError; an exception of any other class becomes a Bug.
 
-    Once a request was sent, a run owes the cluster a rollback, whatever went wrong: a mistake in
-    this program, a library, or the machine is no reason to leave things half done.
+    Once a request was sent, the cluster must be rolled back whatever goes wrong: a bug in this
+    program or a library is no reason to leave a change half done.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a run needs, and how it looks at the cluster."""
+"""The context of a run: its connections, and fresh snapshots of the cluster."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class Clock(Protocol):
-    """The time, so that tests can have their own."""
+    """The time; tests use their own."""
 
     def now(self) -> float:
         """Unix seconds."""
@@ -48,10 +48,10 @@ class Clock(Protocol):
 
 
 class Secrets(Protocol):
-    """The only way in and out for secret values."""
+    """All access to secret values."""
 
     def resolve(self, reference: SecretRef) -> str:
-        """The value behind a reference; raises SinkFailed."""
+        """The value of a reference; raises SinkFailed."""
 
     def probe(self, sink: SecretSink) -> None:
         """Make sure that the sink can take a secret; raises SinkFailed."""
@@ -71,15 +71,16 @@ class Lease(Protocol):
 
     @property
     def questions(self) -> tuple[Request, ...]:
-        """Answers that may go along with others, for `note`."""
+        """Reads that can be sent along with others, for `note`."""
 
     def note(self, answers: Answers, began: float) -> None:
-        """Hear what was read from `began` on (Unix seconds); raises Locked as `renew` does."""
+        """Receive what was read from `began` on (Unix seconds); raises Locked as `renew` does."""
 
 
 class Progress(NamedTuple):
-    """What people see while it runs: the step's number from 1 (0: of no step in particular), of how
-    many, and what happens."""
+    """A progress message: the step's number from 1 (0: no step in particular), the total, and what
+    is happening.
+    """
 
     number: int
     total: int
@@ -87,10 +88,10 @@ class Progress(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """One look at the cluster: the objects, and the answers that they come from.
+    """The objects at one moment, and the answers that they were read from.
 
-    `began`: Unix seconds; all of it was read after that. `read`: kind -> the ids for which more
-    than the lists was read.
+    `began`: Unix seconds; everything was read after that. `read`: kind -> the ids that were read in
+    full rather than from lists.
     """
 
     state: State
@@ -99,7 +100,7 @@ class Snapshot(NamedTuple):
     read: Wanted = MappingProxyType({})
 
     def covers(self, wanted: Wanted) -> bool:
-        """Whether all of that was read."""
+        """Whether all of these were read."""
         return all(
             kind in self.read and (self.read[kind] == EVERYTHING or ids <= self.read[kind])
             for kind, ids in wanted.items()
@@ -111,7 +112,7 @@ class Snapshot(NamedTuple):
 
 
 def touched_by(changes: Iterable[Change]) -> Wanted:
-    """What has to be read of the objects that these changes touch."""
+    """The kinds and ids to read for the objects that these changes touch."""
     wanted: dict[str, set[str]] = {}
     for change in changes:
         wanted.setdefault(change.address.kind, set()).add(change.address.id)
@@ -119,19 +120,19 @@ def touched_by(changes: Iterable[Change]) -> Wanted:
 
 
 def take_snapshot(api: Api, wanted: Wanted, beside: Iterable[Request] = ()) -> Snapshot:
-    """The live objects of these kinds, once, and the answers to the requests `beside`."""
+    """Read the live objects of these kinds once, with the answers to the requests `beside`."""
     return Snapshot(*read_state(api, wanted, wanted, beside), read=wanted)
 
 
 def dependent_kinds(kinds: Iterable[str]) -> Wanted:
-    """What has to be read to know all objects that name objects of these kinds."""
+    """The kinds to read to know all objects that refer to objects of these kinds."""
     named = set(kinds)
     return {name: EVERYTHING for name, kind in all_kinds().items() if kind.links.refers_to & named}
 
 
 @dataclass(slots=True)
 class RunContext:
-    """What a run needs; `stop` is filled by a signal and looked at between steps."""
+    """The context of a run; a signal sets `stop`, which is checked between steps."""
 
     api: Api
     steps: tuple[Step, ...]
@@ -153,14 +154,14 @@ class RunContext:
 
     @property
     def state(self) -> RunState:
-        """What the journal says so far."""
+        """The state of the run according to its journal."""
         return self.journal.state
 
     def look(self, changes: Iterable[Change], patience: float = SETTLE) -> Snapshot:
         """The live objects of all kinds that these changes touch.
 
-        A cluster that does not answer is asked again for `patience` seconds; then, or when it
-        refuses the caller, Unreachable is raised.
+        An unreachable cluster is retried for `patience` seconds; then, or when it refuses the
+        caller, Unreachable is raised.
         """
         return self.read(touched_by(changes), patience)
 
@@ -174,13 +175,13 @@ class RunContext:
         return self.with_retries(once, patience)
 
     def is_fresh(self, sight: Snapshot) -> bool:
-        """Whether a look is recent enough for a request to be based on it."""
+        """Whether a snapshot is recent enough to base a request on."""
         return 0 <= self.clock.now() - sight.began <= self.fresh
 
     def dependents_of(
         self, addresses: Iterable[Address], sight: Snapshot
     ) -> dict[Address, tuple[Address, ...]]:
-        """The live objects that name each of these: from `sight` where it shows them all."""
+        """The live objects that refer to each of these; from `sight` where it has all of them."""
         named = tuple(addresses)
         wanted = dependent_kinds(address.kind for address in named)
         if not wanted:
@@ -189,7 +190,7 @@ class RunContext:
         return {address: dependents(address, state) for address in named}
 
     def with_retries(self, read: Callable[[], T], patience: float = SETTLE) -> T:
-        """Read; retry while the cluster does not answer, as `look` does."""
+        """Read; retry while the cluster is unreachable, as `look` does."""
         until, pause = self.clock.now() + patience, 1.0
         while True:
             try:
@@ -216,5 +217,5 @@ class RunContext:
         )
 
     def notify(self, number: int, text: str) -> None:
-        """Report what happens to a step."""
+        """Report the progress of a step."""
         self.notify_progress(Progress(number + 1, len(self.steps), text))

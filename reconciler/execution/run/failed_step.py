@@ -1,4 +1,4 @@
-"""What a step that failed was about, in the words of its plan."""
+"""Name the step that failed, in the words of its plan."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.model.run import Direction
 
 @contextmanager
 def named(run: RunContext, number: int, direction: Direction) -> Iterator[None]:
-    """What fails within says which step it stopped."""
+    """A context manager that adds to an error which step it stopped."""
     try:
         yield
     except PvectlError as failure:
@@ -25,7 +25,7 @@ def named(run: RunContext, number: int, direction: Direction) -> Iterator[None]:
 def _described(run: RunContext, number: int, direction: Direction) -> str:
     """Which step it is, what it does, where that is declared, and what it sends."""
     changes = run.steps[number].changes
-    back = "taking back " if direction is Direction.BACK else ""
+    back = "rolling back " if direction is Direction.BACK else ""
     told = f"{back}step {number + 1} of {len(run.steps)}: {describe_step(changes)}"
     if len(changes) > 1 or direction is Direction.BACK:
         return told

@@ -14,7 +14,7 @@ from reconciler.model.spec import Spec, State
 
 
 class Observed(StrEnum):
-    """How an object looks to a change of it."""
+    """How an object compares with a change of it."""
 
     BEFORE = "before"
     AFTER = "after"
@@ -25,9 +25,9 @@ class Observed(StrEnum):
 
 
 def observe(change: Change, state: State) -> Observed:
-    """What `state` shows of the change; a `CONFLICT` is left alone.
+    """How `state` compares with the change; a `CONFLICT` is left alone.
 
-    A change that does not show (a new password) always looks like `BEFORE`.
+    A change that cannot be observed (a new password) always looks like `BEFORE`.
     """
     live = state.get(change.address)
     if live == left(change, change.before, live):
@@ -43,8 +43,9 @@ def observe(change: Change, state: State) -> Observed:
 
 
 def left(change: Change, side: Spec | None, live: Spec | None) -> Spec | None:
-    """One side of a change as Proxmox VE shows it, with what it adds itself where it makes the
-    object."""
+    """One side of a change as Proxmox VE shows it, including the values it adds when it creates the
+    object.
+    """
     spec = as_shown(change.address, side)
     makes = change.before is None or change.after is None
     if spec is None or live is None or not makes or type(spec) is not type(live):
@@ -59,21 +60,21 @@ def as_shown(address: Address, spec: Spec | None) -> Spec | None:
 
 
 def is_hidden(change: Change) -> bool:
-    """Whether both sides look alike from outside, as with a new password."""
+    """Whether both sides look the same from outside, as with a new password."""
     return as_shown(change.address, change.before) == as_shown(change.address, change.after)
 
 
 def is_applied(changes: Iterable[Change], state: State) -> bool:
-    """Whether all changes are seen to be made; never true of one that does not show."""
+    """Whether all changes are visibly applied; never true of an unobservable one."""
     return all(observe(change, state) is Observed.AFTER for change in changes)
 
 
 def matching_side(
     changes: Sequence[Change], address: Address, live: Spec | None
 ) -> tuple[Spec | None, ...]:
-    """The side of one of these changes, or a state halfway, as which `live` shows an object.
+    """The side of one of these changes, or a partial state, that `live` shows of an object.
 
-    At most one; empty when the object is as none of them would leave it.
+    At most one; empty when the object matches none of them.
     """
     own = [change for change in changes if change.address == address]
     for change in own:
@@ -84,7 +85,7 @@ def matching_side(
 
 
 def dependents(address: Address, state: State) -> tuple[Address, ...]:
-    """The objects that name `address`: Proxmox VE drops or changes them when it goes."""
+    """The objects that refer to `address`: Proxmox VE deletes or changes them with it."""
     return tuple(
         sorted(
             other
@@ -95,8 +96,9 @@ def dependents(address: Address, state: State) -> tuple[Address, ...]:
 
 
 def describe(change: Change, state: State) -> str:
-    """What was planned and what was found, for people; of an object that is there only the fields
-    that differ from how it was when the plan was made."""
+    """What was planned and what was found; for an existing object only the fields that differ from
+    when the plan was made.
+    """
     before, after = (as_shown(change.address, side) for side in (change.before, change.after))
     live = state.get(change.address)
     if before is None:
@@ -108,11 +110,12 @@ def describe(change: Change, state: State) -> str:
 
 
 def created_by_others(change: Change, *, gone_before: bool) -> Conflict:
-    """For an object that is as this run wants it, but not by this run; `gone_before`: another run
-    came between, so that this one is to be closed first."""
+    """The error for an object that is as this run declares it, but was created by another;
+    `gone_before`: another run wrote in between, so this one must be closed first.
+    """
     if kind_of(change.address).secrets.sink(change) is None:
         return Conflict(
-            f"an object was changed concurrently: {change.address} was created by somebody else",
+            f"an object was changed concurrently: {change.address} was created by another client",
             hint="check it, then run `pvectl plan` again",
         )
     secret = f"pvectl rotate '{change.address.id}'"

@@ -1,9 +1,10 @@
-"""One look at the cluster serves many steps: it verifies those behind it, and prepares those ahead.
+"""Share snapshots between steps: each verifies the steps before it and prepares those after it.
 
 What a step touches has been read within `RunContext.fresh` seconds before it is written. Half of
-that time after a look the next one begins in a thread of its own, while requests are sent: a read
-costs Proxmox VE as much as a write where user.cfg is large. What this run wrote since a look began
-is laid over it, so nobody is surprised by himself; such objects are verified by a later look.
+that time after a snapshot the next one starts in a thread of its own, while requests are sent: a
+read costs Proxmox VE as much as a write where user.cfg is large. What this run wrote since a
+snapshot began is laid over it, so that the run does not take its own changes for another's; such
+objects are verified by a later snapshot.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ AHEAD = 8, 500
 
 
 class Observer:
-    """Looks at the cluster for the steps `todo` of a run; a context manager."""
+    """Takes snapshots for the steps `todo` of a run; a context manager."""
 
     def __init__(self, run: RunContext, todo: Sequence[int]) -> None:
         self._run = run
@@ -67,9 +68,9 @@ class Observer:
             self._looking.join()
 
     def before(self, number: int) -> Snapshot:
-        """What is known of the objects of a step that is about to be written.
+        """The state of the objects of a step that is about to be written.
 
-        Raises Conflict where a step behind had no effect, or did not last, and what
+        Raises Conflict where an earlier step had no effect, or did not last, and what
         `RunContext.look` raises.
         """
         self._next = self._positions[number]
@@ -80,7 +81,7 @@ class Observer:
         return self._look(self._scope())
 
     def wrote(self, step: Step) -> None:
-        """A step has been written to its end."""
+        """Record that a step has been completely written."""
         for change in step.changes:
             self._unverified[change.address] = change
         self._written.append(step)
@@ -90,7 +91,7 @@ class Observer:
             self._sight = self._sight._replace(state=overlaid(self._sight.state, [step]))
 
     def at_the_end(self) -> State:
-        """A last look at all objects, which verifies what no look has confirmed yet."""
+        """A final snapshot of all objects, which verifies what none has confirmed yet."""
         everything = [change for step in self._run.steps for change in step.changes]
         return self._look(touched_by(everything)).state
 
@@ -101,10 +102,10 @@ class Observer:
         return self._sight
 
     def _serves(self, sight: Snapshot | None, step: Step) -> bool:
-        """Whether a step may be decided on a look.
+        """Whether a snapshot is enough to decide a step.
 
-        Not where the digest of its file has changed since, and not on an unverified past where
-        there is no way back from the step.
+        Not where the digest of its file has changed since, nor before an irreversible step while
+        earlier steps are unverified.
         """
         if sight is None or not self._run.is_fresh(sight) or not sight.covers(needed_by(step)):
             return False
@@ -117,7 +118,7 @@ class Observer:
         return bool(point_of_no_return(self._run.state, self._run.steps))
 
     def _scope(self) -> Wanted:
-        """What the steps ahead that may come within reach need, and those to be verified."""
+        """What the next steps within reach need, and those to be verified."""
         pace = self._pace()
         least, most = AHEAD
         reach = math.ceil(self._run.fresh / pace) if pace > 0 else most
@@ -125,22 +126,22 @@ class Observer:
         return union([*map(needed_by, ahead), touched_by(self._unverified.values())])
 
     def _beside(self, send: Callable[[], Any]) -> Any:
-        """Send a request of the current step, and begin a look when the last one has grown old."""
+        """Send a request of the current step, and start a snapshot when the last one is old."""
         if self._sight is not None and self._looking is None and self._is_due(self._sight):
             self._looking = _Looking(self._run, self._scope(), dict(self._unverified))
         return send()
 
     def _is_due(self, sight: Snapshot) -> bool:
-        """Whether the look is half as old as it may be, and will not serve to the end."""
+        """Whether the snapshot has used up half its time and will not last to the end."""
         age, left = self._run.clock.now() - sight.began, len(self._steps) - self._next
         return age >= self._run.fresh / 2 and age + left * self._pace() > self._run.fresh
 
     def _pace(self) -> float:
-        """Seconds that a step has taken so far, on the average."""
+        """Average seconds per step so far."""
         return (self._run.clock.now() - self._began) / max(self._next, 1)
 
     def _adopt(self, *, wait: bool) -> None:
-        """Go on with the look that was begun meanwhile, when it has ended."""
+        """Use the snapshot that was started, when it is complete."""
         looking = self._looking
         if looking is None or not (wait or looking.has_ended):
             return
@@ -159,7 +160,7 @@ class Observer:
         self._sight = looking.sight._replace(state=state)
 
     def _verify(self, changes: dict[Address, Change], state: State) -> None:
-        """Check that what was written is there; PVE's 200 alone proves nothing."""
+        """Check that what was written is there; a 200 from PVE alone proves nothing."""
         for address, change in tuple(changes.items()):
             verify(change, state)
             if self._unverified.get(address) is change:
@@ -167,10 +168,10 @@ class Observer:
 
 
 class _Looking:
-    """A look under way in a thread of its own.
+    """A snapshot being taken in a thread of its own.
 
-    `written`: the steps that were written since it began, so that it may show them or not;
-    `unverified`: what had been written before.
+    `written`: the steps written since it began, so that it may or may not show them; `unverified`:
+    what had been written before.
     """
 
     def __init__(self, run: RunContext, wanted: Wanted, unverified: dict[Address, Change]) -> None:
@@ -201,7 +202,9 @@ class _Looking:
 
 
 def needed_by(step: Step) -> Wanted:
-    """What has to be read before a step: its objects, and all that hangs on those that go."""
+    """What must be read before a step: its objects, and the dependents of those that are
+    deleted.
+    """
     gone = {change.address.kind for change in step.changes if change.after is None}
     return union([touched_by(step.changes), dependent_kinds(gone) if gone else NOTHING])
 
@@ -210,7 +213,7 @@ NOTHING: Wanted = MappingProxyType({})
 
 
 def union(parts: Iterable[Wanted]) -> Wanted:
-    """All of what several need."""
+    """The union of several needs."""
     found: dict[str, frozenset[str]] = {}
     for part in parts:
         for kind, ids in part.items():
@@ -220,7 +223,7 @@ def union(parts: Iterable[Wanted]) -> Wanted:
 
 
 def overlaid(state: State, steps: Iterable[Step]) -> State:
-    """A state in which these steps are in force, too."""
+    """A state to which these steps have been applied as well."""
     result: dict[Address, Spec] = dict(state)
     for step in steps:
         for change in step.changes:
@@ -233,7 +236,7 @@ def overlaid(state: State, steps: Iterable[Step]) -> State:
 
 
 def verify(change: Change, state: State) -> None:
-    """Raises Conflict unless a change is visible in the cluster, as far as it shows."""
+    """Raise Conflict unless a change is visible in the cluster, as far as it can be observed."""
     seen = observe(change, state)
     if seen is Observed.AFTER or (seen is Observed.BEFORE and is_hidden(change)):
         return

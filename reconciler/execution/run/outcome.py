@@ -1,4 +1,4 @@
-"""What became of every object of a plan, read from the cluster and the journal."""
+"""Determine the outcome of every object of a plan, from the cluster and the journal."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from reconciler.model.spec import State
 
 @dataclass(slots=True)
 class _ObjectHistory:
-    """An object of a plan: how it was, how it should become, and how far it got.
+    """One object of a plan: its state before, the declared one, and how far it got.
 
-    `refused`: changes of which PVE may have done half although it refused them.
+    `refused`: changes that PVE refused but may have applied in part.
     """
 
     before: Change
@@ -51,12 +51,12 @@ def report(
     patience: float = 0.0,
     seen: State | None = None,
 ) -> RunReport:
-    """Read everything once more and say what became of it; `patience` as for `RunContext.look`.
+    """Read everything once more and report the outcome; `patience` as for `RunContext.look`.
 
-    `seen`: what a look at all of it has shown just now, so that none is needed.
+    `seen`: a snapshot of all of it taken just now, so that none is needed.
 
-    A cluster that did not answer until the run stopped is not asked again: what the journal says
-    is reported, unverified; likewise where reading fails for another reason, which is `trouble`.
+    A cluster that was unreachable when the run stopped is not asked again: the journal's account is
+    reported, unverified; likewise where reading fails for another reason, which is `trouble`.
     """
 
     def see(changes: Sequence[Change]) -> State:
@@ -82,7 +82,7 @@ def report_from_cluster(
     failure: PvectlError | None = None,
     trouble: Sequence[PvectlError] = (),
 ) -> RunReport:
-    """What became of the objects of `steps`; raises what `see` raises."""
+    """The outcome of the objects of `steps`; raises what `see` raises."""
     histories = _histories(run, steps)
     state = see([change for step in steps for change in step.changes])
     objects = {
@@ -99,8 +99,9 @@ def report_from_journal(
     failure: PvectlError | None = None,
     trouble: Sequence[PvectlError] = (),
 ) -> RunReport:
-    """What became of the objects according to the journal alone; only what was being sent is
-    unknown."""
+    """The outcome of the objects according to the journal alone; only what was being sent is
+    unknown.
+    """
     found: dict[Address, set[Outcome]] = {}
     for number, step in enumerate(steps):
         for change in step.changes:
@@ -111,7 +112,7 @@ def report_from_journal(
 
 
 def _outcome_of_step(step: StepRecord, change: Change) -> Outcome:
-    """What became of an object in one step, according to the journal."""
+    """The outcome of an object in one step, according to the journal."""
     if step.is_undone:
         return Outcome.UNDONE if step.is_touched else Outcome.UNTOUCHED
     if step.is_open:
@@ -123,7 +124,7 @@ def _outcome_of_step(step: StepRecord, change: Change) -> Outcome:
 
 
 def _merge_outcomes(steps: set[Outcome]) -> Outcome:
-    """What became of an object over all steps that carry a change of it."""
+    """The outcome of an object over all steps that change it."""
     if steps == {Outcome.UNDONE, Outcome.UNTOUCHED}:
         return Outcome.UNDONE
     return next(iter(steps)) if len(steps) == 1 else Outcome.UNKNOWN
@@ -216,7 +217,7 @@ def _rank(undo: Undo) -> int:
 
 
 def _outcome(history: _ObjectHistory, state: State, *, back: bool) -> Outcome:
-    """Where both ends look alike (a new password) the journal decides."""
+    """The outcome; where both sides look the same (a new password) the journal decides."""
     address = history.before.address
     live = state.get(address)
     was = left(history.before, history.before.before, live)

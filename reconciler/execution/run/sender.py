@@ -1,4 +1,4 @@
-"""One write at a time: announced, sent, settled, recorded."""
+"""Send one write at a time: announce, send, settle, record."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def write(
 ) -> None:
     """Apply changes of one step with as few requests as their kind needs.
 
-    `sight`: the snapshot that the decision was based on. Raises what made it fail: RequestRefused,
-    Conflict, SinkFailed, Unreachable, UnknownOutcome, or what prevents any further write:
-    JournalFailed and Locked.
+    `sight`: the snapshot that the decision was based on. Raises the cause of a failure:
+    RequestRefused, Conflict, SinkFailed, Unreachable, UnknownOutcome, or what prevents any further
+    write: JournalFailed and Locked.
     """
     _reject_new_dependents(run, changes, sight)
     step = run.steps[number]
@@ -65,8 +65,8 @@ def write(
 
 
 def _reject_new_dependents(run: RunContext, changes: Sequence[Change], sight: Snapshot) -> None:
-    """Proxmox VE silently deletes what depends on a deleted object. The plan deletes all that it
-    knew of, so what is there now was created concurrently. Raises Conflict.
+    """Raise Conflict for dependents created concurrently, which Proxmox VE would silently delete
+    with the object; the plan deletes all that it knew of.
 
     An object that is recreated may keep what Proxmox VE leaves alone.
     """
@@ -88,7 +88,7 @@ def _reject_new_dependents(run: RunContext, changes: Sequence[Change], sight: Sn
 
 
 def _carry_out(run: RunContext, order: OutgoingRequest, sight: Snapshot, *, more: bool) -> None:
-    """One request, or the fallback of its kind that leads to the same state."""
+    """Send one request, or the fallback of its kind that leads to the same state."""
     try:
         _send_until_applied(run, order, sight, more=more)
     except RequestRefused as refusal:
@@ -109,7 +109,7 @@ def _carry_out(run: RunContext, order: OutgoingRequest, sight: Snapshot, *, more
 def _send_until_applied(
     run: RunContext, order: OutgoingRequest, sight: Snapshot, *, more: bool
 ) -> None:
-    """Send until it is certain that the request was applied; raises when it will not be."""
+    """Send until the request was certainly applied; raises when it will not be."""
     lost = False
     for attempt in range(1, TRIES + 1):
         try:
@@ -137,7 +137,7 @@ def _send_until_applied(
 
 
 def _send(run: RunContext, order: OutgoingRequest, sight: Snapshot, attempt: int) -> Any:
-    """Announce one request in the journal, make sure of the lock, send it."""
+    """Announce one request in the journal, check the lock, send it."""
     request = order.request
     values = {
         name: run.secrets.resolve(value)
@@ -166,9 +166,9 @@ def _send(run: RunContext, order: OutgoingRequest, sight: Snapshot, attempt: int
 
 
 def _recent(run: RunContext, order: OutgoingRequest, sight: Snapshot) -> Snapshot:
-    """`sight`, or a new look where it is too old by now; raises Conflict where they differ.
+    """`sight`, or a new snapshot where it is too old; raises Conflict where they differ.
 
-    Secrets that come slowly, and a machine that slept, let a look grow old.
+    A snapshot can grow old while a command returns a secret, or while the machine sleeps.
     """
     if run.is_fresh(sight):
         return sight
@@ -189,7 +189,7 @@ def _record(run: RunContext, order: OutgoingRequest, name: str, **data: Any) -> 
 
 
 def _after(run: RunContext, order: OutgoingRequest, failure: PvectlError) -> Snapshot:
-    """What is there after a failure, read for as long as the request may still arrive."""
+    """The state after a failure, read for as long as the request may still arrive."""
     if isinstance(failure, UnknownOutcome):
         run.notify(order.step, f"sent, outcome unknown: {failure.summary}")
         return settle(run, order.changes, run.clock.now(), f"request {order.step + 1}")
@@ -199,7 +199,7 @@ def _after(run: RunContext, order: OutgoingRequest, failure: PvectlError) -> Sna
 
 
 def _record_failure(run: RunContext, order: OutgoingRequest, failure: PvectlError) -> None:
-    """Record `unknown` where the effect of the request cannot be seen."""
+    """Record `unknown` where the effect of the request cannot be observed."""
     if not isinstance(failure, Unreachable):
         in_doubt = isinstance(failure, UnknownOutcome) and any(map(is_hidden, order.changes))
         _record(run, order, "unknown" if in_doubt else "refused", why=failure.summary)
@@ -225,7 +225,7 @@ def settle(run: RunContext, changes: Sequence[Change], since: float, waiting_for
 def _is_ours(order: OutgoingRequest, sight: Snapshot, failure: PvectlError, attempt: int) -> bool:
     """Whether the request was applied although it failed.
 
-    What is there after the very first request was plainly refused was created concurrently.
+    What exists after the very first request was plainly refused was created concurrently.
     """
     doubtful = isinstance(failure, UnknownOutcome) or (
         isinstance(failure, RequestRefused) and failure.lock_timeout
@@ -234,7 +234,7 @@ def _is_ours(order: OutgoingRequest, sight: Snapshot, failure: PvectlError, atte
 
 
 def _has_vanished(order: OutgoingRequest, sight: Snapshot, failure: PvectlError) -> bool:
-    """Whether what was to be deleted is gone by itself: refused, and there no more."""
+    """Whether the object to be deleted no longer exists although the request was refused."""
     deletes = all(change.after is None for change in order.changes)
     return (
         deletes and isinstance(failure, RequestRefused) and is_applied(order.changes, sight.state)
@@ -242,7 +242,7 @@ def _has_vanished(order: OutgoingRequest, sight: Snapshot, failure: PvectlError)
 
 
 def _pass_over(run: RunContext, order: OutgoingRequest, *, more: bool) -> None:
-    """Go on, without the deletion as a change of this run: rollback does not bring it back."""
+    """Continue; the deletion is not a change of this run, so a rollback does not undo it."""
     names = ", ".join(str(change.address) for change in order.changes)
     run.notify(order.step, f"already gone: {names}")
     if order.direction is Direction.BACK:
@@ -254,9 +254,9 @@ def _pass_over(run: RunContext, order: OutgoingRequest, *, more: bool) -> None:
 def _reject_concurrent_change(
     order: OutgoingRequest, sight: Snapshot, failure: PvectlError
 ) -> None:
-    """Raises Conflict where the failure comes from a concurrent change.
+    """Raise Conflict where the failure comes from a concurrent change.
 
-    What PVE refuses to create, and is there, somebody else created since the last look.
+    What PVE refuses to create, but exists, was created concurrently since the last snapshot.
     """
     refused = isinstance(failure, RequestRefused) and not _may_send_again(failure)
     for change in order.changes:
@@ -294,7 +294,7 @@ def _deliver(run: RunContext, order: OutgoingRequest, answer: Any) -> None:
 
 
 def _has_sink(order: OutgoingRequest) -> bool:
-    """Whether the answer holds a secret that has to be delivered."""
+    """Whether the answer holds a secret to deliver."""
     if order.direction is Direction.BACK:
         return False
     return any(kind_of(change.address).secrets.sink(change) is not None for change in order.changes)
@@ -320,7 +320,7 @@ def renew_secrets(
 
 
 def _recreate(run: RunContext, number: int, change: Change, *, more: bool) -> None:
-    """Older releases cannot regenerate a secret. The token is new: nothing depends on it yet."""
+    """Recreate a new token, on which nothing depends yet, where PVE cannot regenerate a secret."""
     for piece in (change.inverse(), change):
         for request, carried in kind_of(change.address).writes.requests([piece]):
             order = OutgoingRequest(number, Direction.FORWARD, request, carried)
@@ -329,9 +329,9 @@ def _recreate(run: RunContext, number: int, change: Change, *, more: bool) -> No
 
 
 def close_open(run: RunContext) -> None:
-    """Wait for a request whose outcome was never recorded, and record what became of it.
+    """Wait for a request whose outcome was never recorded, and record the outcome.
 
-    What is applied may be another run's work if one came between: then it is not claimed.
+    If another run wrote in between, an applied request may be its work and is not claimed.
     """
     found = open_request(run.state, run.steps)
     if found is None:

@@ -1,4 +1,4 @@
-"""When the secrets of tokens were made, as far as the journals on this machine tell."""
+"""Determine when the secrets of tokens were created, from the journals on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.model.run_state import RunState
 
 
 def secret_ages(folder: Path) -> Mapping[str, int]:
-    """Token -> Unix seconds of the run that made it or gave it its present secret."""
+    """Token -> Unix seconds of the run that created it or its present secret."""
     found: dict[str, int] = {}
     for path in journals(folder):
         with contextlib.suppress(JournalBroken, JournalFailed, KeyError, ValueError):

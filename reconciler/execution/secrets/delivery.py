@@ -1,4 +1,4 @@
-"""Delivery of new token secrets: to a file, a command, a line of an env file, the keyring.
+"""Deliver new token secrets: to a file, a command, a line of an env file, or the keyring.
 
 What is written is never shown, logged or kept; errors name the sink only.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from reconciler.errors import SinkFailed
 from reconciler.execution.secrets.keyring import get_entry, set_entry
-from reconciler.model.secret import SecretSink, without_credentials
+from reconciler.model.secret import SecretRef, SecretSink, without_credentials
 from reconciler.real_path import real_path
 
 COMMAND_TIMEOUT = 60.0
@@ -29,10 +29,10 @@ TOKEN_SECRET = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def probe(sink: SecretSink, folder: Path) -> None:
-    """Try the sink without leaving anything behind; raises SinkFailed when it would fail, or when
-    the file holds something else than the secret of a token, which would be lost.
+    """Try the sink without leaving a trace; raises SinkFailed when it would fail, or when the file
+    holds anything but a token secret, which would be overwritten.
 
-    A command is only looked for, not run.
+    A command is only looked up, not run.
     """
     if sink.command is not None:
         _executable(sink.command[0] if sink.command else "", folder)
@@ -50,15 +50,17 @@ def probe(sink: SecretSink, folder: Path) -> None:
             os.unlink(temporary, dir_fd=parent)
 
 
-def deliver(sink: SecretSink, folder: Path, token_id: str, secret: str) -> None:
-    """Hand over the secret of a token; raises SinkFailed.
+def deliver(
+    sink: SecretSink, folder: Path, token_id: str, secret: str, own: SecretRef | None = None
+) -> None:
+    """Deliver the secret of a token; raises SinkFailed.
 
-    Files get mode 0600 and appear whole or not at all; folders that are missing are made with mode
-    0700; symbolic links are not followed. A command gets the secret on standard input and the
-    token's id in $PVECTL_TOKEN.
+    Files get mode 0600 and are written atomically; missing folders are created with mode 0700;
+    symbolic links are not followed. A command gets the secret on standard input and the token's id
+    in $PVECTL_TOKEN, without the variable that `own` names in its environment.
     """
     if sink.command is not None:
-        _run(sink.command, folder, token_id, secret)
+        _run(sink.command, folder, token_id, secret, own)
     elif sink.keyring is not None:
         set_entry(sink.keyring, token_id, secret)
     else:
@@ -66,10 +68,10 @@ def deliver(sink: SecretSink, folder: Path, token_id: str, secret: str) -> None:
 
 
 def withdraw(sink: SecretSink, folder: Path, token_id: str) -> None:
-    """Take back what `deliver` wrote, where that is possible; raises SinkFailed.
+    """Remove what `deliver` wrote, where that is possible; raises SinkFailed.
 
-    What a command did with the secret stays; it is worthless without its token. So does a file that
-    holds something else by now.
+    What a command did with the secret stays; it is worthless without its token. A file whose
+    content was replaced meanwhile stays as well.
     """
     if sink.keyring is not None:
         if get_entry(sink.keyring, token_id) is not None:
@@ -79,7 +81,7 @@ def withdraw(sink: SecretSink, folder: Path, token_id: str) -> None:
 
 
 def _holds_secret(sink: SecretSink, folder: Path, token_id: str) -> bool:
-    """Whether the sink's file is there, and was not replaced."""
+    """Whether the sink's file exists and was not replaced."""
     if sink.command is not None or not _path(sink, folder).exists():
         return False
     held = read_back(sink, folder, token_id) or ""
@@ -87,7 +89,7 @@ def _holds_secret(sink: SecretSink, folder: Path, token_id: str) -> bool:
 
 
 def read_back(sink: SecretSink, folder: Path, token_id: str) -> str | None:
-    """The secret that the sink holds, or None where it holds none or cannot be read."""
+    """The secret that the sink holds; None where it holds none or is unreadable."""
     if sink.keyring is not None:
         return get_entry(sink.keyring, token_id)
     if sink.command is not None or not _path(sink, folder).exists():
@@ -102,7 +104,7 @@ def read_back(sink: SecretSink, folder: Path, token_id: str) -> str | None:
 
 
 def _path(sink: SecretSink, folder: Path) -> Path:
-    """Raises SinkFailed for a state file, under whatever name."""
+    """The path of the sink; raises SinkFailed for a state file, under whatever name."""
     path = folder / (sink.file or sink.env_file or "")
     if path.suffix == ".toml" and real_path(path).parent == real_path(folder):
         raise _failed(str(path), "it is a state file")
@@ -111,7 +113,8 @@ def _path(sink: SecretSink, folder: Path) -> Path:
 
 @contextmanager
 def _parent(path: Path, folder: Path, *, keep: bool) -> Iterator[tuple[int, str]]:
-    """The opened folder of `path` and the file's name; folders made on the way stay if `keep`.
+    """The opened folder of `path` and the file's name; folders created on the way are kept if
+    `keep`.
 
     Below the state folder no symbolic link is followed. Raises SinkFailed.
     """
@@ -171,21 +174,23 @@ def _read(parent: int, name: str, sink: str) -> str:
         return raw.decode()
     except UnicodeDecodeError:
         pass
-    raise _failed(sink, "the file that is there is not UTF-8")
+    raise _failed(sink, "the existing file is not UTF-8")
 
 
 def _refuse_strangers(parent: int, name: str, path: Path) -> None:
-    """An earlier secret of a token may be replaced: where this one goes, that one is dead."""
+    """Raise SinkFailed for a file that holds anything but a token secret. An earlier secret of the
+    token may be replaced: it stops working when this one is issued.
+    """
     text = _read(parent, name, str(path)).strip()
     if text and not TOKEN_SECRET.fullmatch(text):
         raise SinkFailed(
-            f"{path} holds something else than the secret of a token; that would be overwritten",
+            f"{path} contains something other than a token secret, which would be overwritten",
             hint="move the file away, or name another one in secret_to",
         )
 
 
 def _write_new(parent: int, name: str, content: bytes, sink: SecretSink) -> str:
-    """Write a new file beside `name`, mode 0600, owner as before; returns its name."""
+    """Write a new file beside `name`, mode 0600, same owner; returns its name."""
     temporary = f".{name}.{secrets.token_hex(8)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     opened = os.open(temporary, flags, 0o600, dir_fd=parent)
@@ -224,7 +229,7 @@ def _replace(sink: SecretSink, folder: Path, change: Callable[[str], str]) -> No
 
 
 def _with_secret(sink: SecretSink, old: str, secret: str | None) -> str:
-    """The new text of the file; without the secret when it is None."""
+    """The new text of the file; with None, without the secret."""
     if sink.file is not None:
         return "" if secret is None else f"{secret}\n"
     pattern, replaced, lines = _line(sink), False, []
@@ -253,12 +258,14 @@ def _executable(name: str, folder: Path) -> None:
     found = os.access(folder / name, os.X_OK) if "/" in name else shutil.which(name)
     if not found:
         raise SinkFailed(
-            f"the command '{name}' that should take a token's secret is not there",
+            f"the command '{name}' for the token secret was not found",
             hint="install it, or correct secret_to",
         )
 
 
-def _run(command: tuple[str, ...], folder: Path, token_id: str, secret: str) -> None:
+def _run(
+    command: tuple[str, ...], folder: Path, token_id: str, secret: str, own: SecretRef | None
+) -> None:
     try:
         done = subprocess.run(  # noqa: S603 - the command is in the reviewed state files
             command,
@@ -267,25 +274,25 @@ def _run(command: tuple[str, ...], folder: Path, token_id: str, secret: str) -> 
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             timeout=COMMAND_TIMEOUT,
-            env={**without_credentials(os.environ), "PVECTL_TOKEN": token_id},
+            env={**without_credentials(os.environ, own), "PVECTL_TOKEN": token_id},
             start_new_session=True,
             check=False,
         )
-        why = f"ended with {done.returncode}" if done.returncode else ""
+        why = f"exited with status {done.returncode}" if done.returncode else ""
     except (OSError, ValueError) as error:
         why = f"cannot be started: {getattr(error, 'strerror', 'its arguments are not valid')}"
     except subprocess.TimeoutExpired:
         why = f"took longer than {COMMAND_TIMEOUT:g} seconds"
     if why:
         raise SinkFailed(
-            f"the command '{command[0]}' that should take the secret of {token_id} {why}",
-            hint="it gets the secret on standard input and must end with 0; correct it, "
+            f"the command '{command[0]}' for the secret of {token_id} {why}",
+            hint="it receives the secret on stdin and must exit with 0; correct the command, "
             "or secret_to in the state files",
         )
 
 
 def _failed(name: str, why: str) -> SinkFailed:
     return SinkFailed(
-        f"no secret can be written to {name}: {why}",
+        f"cannot write the secret to {name}: {why}",
         hint="correct secret_to, or make the folder writable for the account that runs pvectl",
     )

@@ -1,9 +1,9 @@
-"""Which secrets were sent last, as keyed hashes: so that a changed one is noticed.
+"""Keep keyed hashes of the secrets that were sent, so that a change is detected.
 
-Proxmox VE never tells a password again. After a successful apply a keyed hash (HMAC-SHA256) of each
-secret that was sent is kept in $PVECTL_HOME, with the place where it was read; when planning, the
-same place is read, hashed again and compared. Another place counts as a change and is not read,
-since state files may be somebody's proposal. The key never leaves this machine; both files have
+Proxmox VE never returns a password. After a successful apply a keyed hash (HMAC-SHA256) of each
+secret that was sent is kept in $PVECTL_HOME, with the source it was read from; when planning, the
+same source is read, hashed and compared. A different source counts as a change and is not read,
+since state files may be an unreviewed proposal. The key never leaves this machine; both files have
 mode 0600.
 """
 
@@ -36,7 +36,7 @@ References = Mapping[Address, Mapping[str, SecretRef]]
 
 
 def secret_references(state: State) -> References:
-    """The secrets of these objects that can be compared: those that no command has to print."""
+    """The secrets of these objects that can be compared: those not printed by a command."""
     found = {address: _comparable(address, spec) for address, spec in state.items()}
     return {address: refs for address, refs in found.items() if refs}
 
@@ -54,7 +54,7 @@ def sent(changes: Iterable[Change]) -> References:
 
 
 def remember(folder: Path, values: Values, places: Places, gone: Iterable[Address] = ()) -> None:
-    """Keep what was sent and where it was read; forget objects that are gone. Raises OSError."""
+    """Store what was sent and its source; drop deleted objects. Raises OSError."""
     kept = _read(folder)
     for address in gone:
         kept.pop(str(address), None)
@@ -73,10 +73,10 @@ def remember(folder: Path, values: Values, places: Places, gone: Iterable[Addres
 def changed_secrets_of(
     folder: Path, places: Places, read: Callable[[Address, str], str | None]
 ) -> Mapping[Address, tuple[str, ...]]:
-    """The parameters whose secret is another one than was sent last; unknown ones do not count.
+    """The parameters whose secret differs from what was last sent; unknown ones do not count.
 
-    `read` gives the value of a parameter of an object, or None where it cannot. It is asked only
-    where `places` has the place that was read when the secret was sent.
+    `read` gives the value of a parameter of an object, or None where it cannot. It is called only
+    where `places` has the same source as when the secret was sent.
     """
     kept, key = _read(folder), _read_key(folder)
     if not kept or not key:
@@ -110,8 +110,7 @@ def _file(folder: Path) -> Path:
 
 
 def _read(folder: Path) -> dict[str, dict[str, dict[str, str]]]:
-    """Object -> parameter -> "hash" and "from"; empty where nothing was kept. What cannot be read
-    counts as not kept."""
+    """Object -> parameter -> "hash" and "from"; what is missing or unreadable is left out."""
     try:
         content = json.loads(_file(folder).read_bytes())
         return {
@@ -123,7 +122,7 @@ def _read(folder: Path) -> dict[str, dict[str, dict[str, str]]]:
 
 
 def _read_key(folder: Path) -> bytes:
-    """Empty where there is none."""
+    """The key; empty where there is none."""
     try:
         return (folder / "secrets.key").read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""Entries in the system's keyring, through the optional package `keyring`."""
+"""Read and write the system keyring, through the optional package `keyring`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def set_entry(service: str, user: str, secret: str | None) -> None:
     else:
         return
     raise SinkFailed(
-        f"the keyring does not take the entry {service}: {why}",
+        f"the keyring refused the entry {service}: {why}",
         hint="unlock it, or choose another backend; `keyring diagnose` tells which one is used",
     )
 

@@ -1,4 +1,4 @@
-"""A secret that Proxmox VE quotes in a refusal does not come back that way."""
+"""Mask secrets that Proxmox VE quotes in a refusal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHORTEST_SECRET = 4
 
 
 def masked(refusal: RequestRefused, values: Any) -> RequestRefused:
-    """PVE may quote a parameter that it refuses; a secret must not come back that way."""
+    """The message with secrets masked: PVE may quote a parameter that it refuses."""
 
     def mask(text: str) -> str:
         for value in values:

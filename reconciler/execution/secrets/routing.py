@@ -1,4 +1,4 @@
-"""Where the secrets of a run's tokens go, and their delivery status."""
+"""Where the secrets of a run's tokens are delivered, and whether they have been."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ Sinks = Mapping[int, SecretSink]
 
 
 def token_of(step: Step) -> Address:
-    """The object whose new secret the answer to this step holds."""
+    """The token whose new secret is in the answer to this step."""
     return next(c.address for c in step.changes if kind_of(c.address).secrets.sink(c) is not None)
 
 
 def undelivered(run: RunState, steps: Sequence[Step]) -> Mapping[Address, int]:
-    """The objects whose secret is not known to be delivered, those still to be created included;
-    each with the number of its step."""
+    """The tokens whose secret is not known to be delivered, including those still to be created;
+    each with the number of its step.
+    """
     return {
         token_of(step): number
         for number, step in enumerate(steps)
@@ -36,7 +37,7 @@ def undelivered(run: RunState, steps: Sequence[Step]) -> Mapping[Address, int]:
 def redirected(
     run: RunState, steps: Sequence[Step], declared: Mapping[Address, SecretSink]
 ) -> Sinks:
-    """The undelivered secrets that are to go elsewhere than the run knows."""
+    """The undelivered secrets whose destination differs from the run's."""
     waiting = undelivered(run, steps).items()
     return {
         number: declared[token]
@@ -46,20 +47,21 @@ def redirected(
 
 
 def with_sinks(steps: Sequence[Step], sinks: Sinks) -> tuple[Step, ...]:
-    """The same steps, their secrets sent there."""
+    """The same steps with these destinations for their secrets."""
     return tuple(
         step._replace(sink=sinks.get(number, step.sink)) for number, step in enumerate(steps)
     )
 
 
 def redirection(step: int, sink: SecretSink) -> dict[str, Any]:
-    """What the event says."""
+    """The destinations in the event."""
     return {"step": step, "sink": str(sink), "to": sink.model_dump(exclude_none=True)}
 
 
 def as_redirected(run: RunState, steps: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps of a plan as the run went on with them; raises ValueError or KeyError for an event
-    that cannot be read."""
+    """The steps of a plan with the destinations that the run used last; raises ValueError or
+    KeyError for an unreadable event.
+    """
     sinks = {
         event.step: SecretSink.model_validate(event.data["to"])
         for event in run.events

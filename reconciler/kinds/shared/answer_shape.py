@@ -95,6 +95,16 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Maybe:
+    """Such a value, or null."""
+
+    inner: Shape
+
+    def wrong(self, value: Any) -> str:
+        return "" if value is None else self.inner.wrong(value)
+
+
+@dataclass(frozen=True)
 class Named:
     """An object of any keys, each with such a value."""
 

@@ -16,12 +16,23 @@ RESOURCES = request("GET", "cluster", "resources")
 """Guests with their pool, nodes and storages: one list for all kinds that need it."""
 
 _GUEST = Fields({"vmid": COUNT}, {"name": TEXT, "node": TEXT, "pool": TEXT, "template": FLAG})
-_STORAGE = Fields({"storage": ID, "node": ID}, {"content": TEXT, "shared": FLAG, "status": TEXT})
+_NODE = Fields({"node": ID}, {"status": TEXT, "maxmem": COUNT, "mem": COUNT})
+_STORAGE = Fields(
+    {"storage": ID, "node": ID},
+    {
+        "content": TEXT,
+        "shared": FLAG,
+        "status": TEXT,
+        "plugintype": TEXT,
+        "disk": COUNT,
+        "maxdisk": COUNT,
+    },
+)
 _ROW = Fields(
     {"type": ID},
     cases=(
         "type",
-        {"qemu": _GUEST, "lxc": _GUEST, "node": Fields({"node": ID}), "storage": _STORAGE},
+        {"qemu": _GUEST, "lxc": _GUEST, "node": _NODE, "storage": _STORAGE},
     ),
 )
 ANSWERS: Mapping[str, Shape] = {"/cluster/resources": Rows(_ROW)}

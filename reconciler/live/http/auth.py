@@ -1,4 +1,4 @@
-"""Who asks: the login with a password, its ticket, and what to say when the server says no."""
+"""Authenticate: the login with a password, its ticket, and hints for a refused login."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ class Outgoing(Protocol):
 
 
 class Ticket:
-    """The ticket of a user who logged in with a password; called by requests for each request.
+    """The ticket of a user who logged in with a password; requests calls it for each request.
 
-    `login` sends the form to `/access/ticket` and gives the `data` of the answer. It goes the same
-    way as every other request, so that the certificate is checked before the password is sent.
+    `login` sends the form to `/access/ticket` and returns the `data` of the answer. It uses the
+    same connection as other requests, so that the certificate is checked before the password is
+    sent.
     """
 
     def __init__(self, username: str, password: str, clock: Callable[[], float]) -> None:
@@ -48,7 +49,7 @@ class Ticket:
                 return
             answer = login({"username": self._username, "password": self._password})
             if not isinstance(answer, dict) or not answer.get("ticket"):
-                raise AuthenticationFailed(f"the login of {self._username} brought no ticket")
+                raise AuthenticationFailed(f"the login of {self._username} returned no ticket")
             ticket = str(answer["ticket"])
             if answer.get("NeedTFA") or ticket.startswith("PVE:!tfa!"):
                 raise AuthenticationFailed(
@@ -67,9 +68,9 @@ class Ticket:
 
 
 def clean_secret(actor: str, secret: str) -> str:
-    """Without the line end of a file.
+    """The secret without the newline of a file.
 
-    Refuses what cannot be one before a library shows it in an error: raises `AuthenticationFailed`.
+    Raises `AuthenticationFailed` for an impossible one, before a library shows it in an error.
     """
     secret = secret.rstrip("\r\n")
     if not secret:
@@ -86,7 +87,9 @@ def clean_secret(actor: str, secret: str) -> str:
 
 
 def why_refused(actor: str, secret: str) -> str:
-    """What to look at after a 401; Proxmox VE does not tell a wrong token from an expired one."""
+    """What to check after a 401; Proxmox VE does not distinguish a wrong token from an expired
+    one.
+    """
     user, _, token = actor.partition("!")
     if not token:
         return (
@@ -101,7 +104,7 @@ def why_refused(actor: str, secret: str) -> str:
     return (
         f"{shape}either the secret is wrong, or the token or its user is unknown, disabled or"
         f" expired, which Proxmox VE does not tell apart: `{tokens}` and `pveum"
-        f" user list` on a node show the expiry dates; `{renewed}` makes a new secret"
+        f" user list` on a node show the expiry dates; `{renewed}` creates a new secret"
     )
 
 

@@ -1,10 +1,13 @@
-"""The `Api` protocol over the network: the only module that imports proxmoxer and requests."""
+"""Implement the `Api` protocol over the network: the only module that imports proxmoxer and
+requests.
+"""
 
 from __future__ import annotations
 
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -75,7 +78,7 @@ def open_api(
     """A connection to the cluster that `target` describes; nothing is sent before the first call.
 
     `secret` is the value of the API token or the user's password. A `read_only` connection sends
-    nothing but GET (and the login, with a password). `redactor` learns every secret in use.
+    nothing but GET (and the login, with a password). `redactor` is given every secret in use.
     """
     if target.sandbox_folder is not None:
         raise UsageError(f"{target.endpoints[0]} is a folder, not a server")
@@ -96,10 +99,13 @@ def open_api(
 
 
 class _Caller:
-    """Who asks, shared by all endpoints: a ticket of one node is good on every node."""
+    """The authenticated principal, shared by all endpoints: a ticket of one node is valid on
+    all.
+    """
 
     def __init__(self, actor: str, secret: str, clock: Callable[[], float]) -> None:
         self.actor = actor
+        self.clock = clock
         self.hint = why_refused(actor, secret)
         user, _, token = actor.partition("!")
         self.ticket = None if token else Ticket(user, secret, clock)
@@ -107,12 +113,11 @@ class _Caller:
 
 
 class _Link:
-    """One endpoint: kept-alive connections for reads, and one of its own for writes.
+    """One endpoint: kept-alive connections for reads, and a separate one for writes.
 
-    A write over a connection that the server is just closing fails in a way that cannot be told
-    from one that arrived. So the one for writes is used again only within `REUSED_WITHIN` of the
-    last answer; else a fresh one is opened, over which whatever fails before the handshake has
-    ended was certainly not sent.
+    A write over a connection that the server is just closing fails like one that arrived. The one
+    for writes is therefore reused only within `REUSED_WITHIN` of the last answer; over a new one a
+    request was certainly not sent if it fails before the end of the handshake.
     """
 
     def __init__(
@@ -135,6 +140,7 @@ class _Link:
         self._reads = _session(target, self._context)
         self._writes = _session(target, self._context)
         self._written = float("-inf")
+        self._skew: float | None = None
         self._base_url = f"{endpoint}/api2/json"
         self._resource = ProxmoxResource(
             base_url=self._base_url, session=self, serializer=_AlreadyRead()
@@ -154,6 +160,11 @@ class _Link:
         }
         return calls[request.method](*quoted_path(request), **parameters(request, secrets))
 
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds by which the server's clock is ahead, by its last answer; None before that."""
+        return self._skew
+
     def close(self) -> None:
         self._reads.close()
         self._writes.close()
@@ -166,7 +177,7 @@ class _Link:
         data: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> _Good:
-        """proxmoxer's way out. Raises pvectl's own errors, so that proxmoxer sees none."""
+        """Called by proxmoxer to send. Raises pvectl's own errors, so that proxmoxer sees none."""
         reads = method == "GET"
         asked = Asked(self.endpoint, f"{method} {unquote(url.removeprefix(self._base_url))}", reads)
         if self._read_only and not reads:
@@ -192,6 +203,9 @@ class _Link:
         return found
 
     def _data_of(self, asked: Asked, answer: Answer) -> Any:
+        sent = _sent_at(answer.date)
+        if sent is not None:
+            self._skew = sent - self._caller.clock()
         if answer.status >= 400:
             answer = answer.masked(self._redactor.redact_known)
         try:
@@ -208,7 +222,7 @@ class _Link:
         *,
         again: bool = True,
     ) -> Answer:
-        """Sent once more when the server had just closed the kept-alive connection."""
+        """Send a read, once more when the server had just closed the kept-alive connection."""
         timeout = (self._target.connect_timeout, self._target.read_timeout)
         self._tally.add(reads=1)
         try:
@@ -243,7 +257,7 @@ class _Link:
 
 
 class _Good:
-    """What proxmoxer sees of a good answer: `content` goes to its log, so it is the length only."""
+    """A good answer as proxmoxer sees it: `content`, which it logs, is only the length."""
 
     status_code = 200
 
@@ -253,14 +267,14 @@ class _Good:
 
 
 class _AlreadyRead:
-    """proxmoxer's serializer for answers that were parsed when they were judged."""
+    """A proxmoxer serializer for answers that were already parsed."""
 
     def loads(self, good: _Good) -> Any:
         return good.data
 
 
 class _Adapter(HTTPAdapter):
-    """Connections whose certificate one context judges, and nothing else."""
+    """A requests adapter whose connections verify certificates with our context only."""
 
     def __init__(self, context: TrustContext) -> None:
         self._context = context
@@ -296,7 +310,9 @@ def _exchange(
     timeout: tuple[float, float],
     content: Mapping[str, Any],
 ) -> Answer:
-    """Raises TooLarge before an answer fills the memory, which takes a thousandth of it packed."""
+    """Send and read; raises TooLarge before an answer fills the memory: compressed, it may be a
+    thousandth of its size.
+    """
     with session.request(
         method, url, timeout=timeout, allow_redirects=False, stream=True, **content
     ) as response:
@@ -305,7 +321,16 @@ def _exchange(
             body += piece
             if len(body) > LARGEST:
                 raise TooLarge
-        return Answer(response.status_code, response.reason or "", bytes(body))
+        date = response.headers.get("Date") or ""
+        return Answer(response.status_code, response.reason or "", bytes(body), date)
+
+
+def _sent_at(date: str) -> float | None:
+    """Unix seconds in the middle of the second that a Date header names."""
+    try:
+        return parsedate_to_datetime(date).timestamp() + 0.5
+    except ValueError:
+        return None
 
 
 def _no_answer(asked: Asked, error: BaseException, addition: str = "") -> Exception:
@@ -314,7 +339,7 @@ def _no_answer(asked: Asked, error: BaseException, addition: str = "") -> Except
 
 
 def _secrets_in(data: Any) -> Iterator[str]:
-    """However deep the answer is."""
+    """The secrets in an answer, at any depth."""
     waiting = [data]
     while waiting:
         found = waiting.pop()

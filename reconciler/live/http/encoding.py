@@ -1,4 +1,4 @@
-"""A request as Proxmox VE's server takes it: path segments and parameters."""
+"""Encode requests for Proxmox VE's server: path segments and parameters."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from reconciler.model.secret import SecretRef
 
 
 def quoted_path(request: Request) -> Iterator[str]:
-    """The segments, percent-encoded: proxmoxer joins them as they are.
+    """The percent-encoded segments, which proxmoxer joins unchanged.
 
-    Raises `UsageError` for ids that have no address: Proxmox VE decodes `%2F` before it splits the
-    path, and dots alone would be taken for a step upwards.
+    Raises `UsageError` for ids that cannot be addressed: Proxmox VE decodes `%2F` before it splits
+    the path, and dots alone would go up a level.
     """
     for segment in request.path:
         if segment in ("", ".", "..") or "/" in segment:
@@ -26,7 +26,9 @@ def quoted_path(request: Request) -> Iterator[str]:
 
 
 def parameters(request: Request, secrets: Mapping[str, str]) -> dict[str, str | list[str]]:
-    """The parameters in their order, with secrets filled in; raises `SinkFailed` without one."""
+    """The parameters in their order, with secrets filled in; raises `SinkFailed` for a missing
+    one.
+    """
     return {name: _value(name, value, secrets) for name, value in request.params}
 
 

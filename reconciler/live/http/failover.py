@@ -1,20 +1,23 @@
-"""One cluster behind several endpoints: parallel reads that fail over, writes that never do."""
+"""Reach one cluster through several endpoints: reads in parallel with failover, writes without."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock, Thread
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from reconciler.errors import (
     AuthenticationFailed,
     CertificateNotTrusted,
+    PvectlError,
     RequestRefused,
     Unreachable,
     WriteForbidden,
 )
 from reconciler.model.request import Request
+
+T = TypeVar("T")
 
 
 class Counts(NamedTuple):
@@ -51,15 +54,18 @@ class Link(Protocol):
 
     def write(self, request: Request, secrets: Mapping[str, str]) -> Any: ...
 
+    @property
+    def clock_skew(self) -> float | None: ...
+
     def close(self) -> None: ...
 
 
 class ClusterApi:
     """The `Api` protocol over one link per endpoint.
 
-    Reads go to one endpoint until it does not answer, then to the next: a set of reads always comes
-    from one endpoint as a whole. The first write fixes the endpoint for good, so that the reads
-    which verify it see the node that did it.
+    Reads go to one endpoint until it stops answering, then to the next: all reads of one call come
+    from the same endpoint. The first write fixes the endpoint for good, so that the reads that
+    verify it see the node that made it.
     """
 
     def __init__(
@@ -105,6 +111,25 @@ class ClusterApi:
                 return answers
         raise _all_failed(failures)
 
+    def get_elsewhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
+        """The answers of each endpoint besides the one that is read from, all at once; none of one
+        that does not answer."""
+
+        def ask(link: Link) -> list[Any]:
+            try:
+                return [link.read(request) for request in requests]
+            except PvectlError:
+                return []
+
+        others = [link for link in self._links if link.endpoint != self.endpoint]
+        answers = _in_parallel(ask, others, len(others))
+        return {link.endpoint: found for link, found in zip(others, answers, strict=True)}
+
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds by which the clock of the endpoint that answers is ahead of this machine's."""
+        return self._links[self._current].clock_skew
+
     def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
         """One write, sent once and to one endpoint; `WriteForbidden` on a read-only connection."""
         self._fixed = True
@@ -125,12 +150,11 @@ class ClusterApi:
         return _in_parallel(link.read, requests, min(self._parallel, len(requests)))
 
 
-def _in_parallel(
-    read: Callable[[Request], Any], requests: Sequence[Request], workers: int
-) -> list[Any]:
-    """After a failure nothing new is begun, but what runs is awaited: it may be an earlier refusal.
+def _in_parallel(read: Callable[[T], Any], requests: Sequence[T], workers: int) -> list[Any]:
+    """Run reads in parallel. After a failure nothing new is started, but running requests are
+    awaited: one may be an earlier refusal.
 
-    Daemon threads, so that an interrupted run does not wait for a server that hangs.
+    Daemon threads, so that an interrupted run does not wait for a hanging server.
     """
     answers: dict[int, Any] = {}
     errors: dict[int, BaseException] = {}

@@ -1,4 +1,4 @@
-"""Why no answer came, in plain words, from the errors that the network libraries nest."""
+"""Explain why no answer came, from the nested errors of the network libraries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from http.client import HTTPException, RemoteDisconnected
 
 
 class TooLate(TimeoutError):
-    """An answer that came, but in pieces and without an end in sight."""
+    """An answer that arrived too slowly, with no end in sight."""
 
 
 class TooLarge(HTTPException):
@@ -24,7 +24,7 @@ _TUNNEL = "Tunnel connection failed"
 _TELLING: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str, str], ...] = (
     (
         socket.gaierror,
-        "the host name is not known",
+        "the host name cannot be resolved",
         "check the name in `endpoint` of [target]",
     ),
     (
@@ -34,13 +34,13 @@ _TELLING: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
     ),
     (
         TooLate,
-        "the answer was not complete in time",
+        "the answer took too long to complete",
         "check the connection, and `proxy` in [target]",
     ),
     (
         TooLarge,
-        "the answer is larger than any of Proxmox VE",
-        "check `endpoint` and `proxy` in [target]: something else answers there",
+        "the answer is larger than any that Proxmox VE sends",
+        "check `endpoint` and `proxy` in [target]: another server may answer there",
     ),
     (
         TimeoutError,
@@ -82,7 +82,7 @@ def connection_lost(error: BaseException) -> bool:
 
 
 def explain(error: BaseException) -> tuple[str, str]:
-    """What happened, and what to look at. Never the text of a library: it may show a secret."""
+    """What happened, and what to check. Never the text of a library, which may contain a secret."""
     chain = list(causes(error))
     for cause in chain:
         if isinstance(cause, OSError) and str(cause).startswith(_TUNNEL):
@@ -100,8 +100,9 @@ def explain(error: BaseException) -> tuple[str, str]:
 
 
 def _status(refusal: str) -> str:
-    """The status of a proxy's refusal in our own words: its may repeat what it was sent, its user's
-    password included."""
+    """The status of a proxy's refusal in our own words: its text may repeat the request, including
+    a password.
+    """
     found = re.search(r"\b[1-5][0-9]{2}\b", refusal)
     if found is None:
         return "its answer is not HTTP"

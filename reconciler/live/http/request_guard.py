@@ -1,4 +1,4 @@
-"""Requests that Proxmox VE accepts and that do harm: the client itself refuses to send them."""
+"""Refuse to send requests that Proxmox VE accepts although they do harm."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NEVER_EMPTY = {
 
 
 def refuse_traps(request: Request) -> None:
-    """Raises `Refused` for the two requests that Proxmox VE should refuse and does not.
+    """Raise `Refused` for the two requests that Proxmox VE should refuse but does not.
 
     An empty required option of a realm or storage makes the object unreadable and blocks every
     later write to its file. An empty `exclude` of a backup job makes it back up all guests.

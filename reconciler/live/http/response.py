@@ -1,4 +1,4 @@
-"""What an HTTP answer means: data, a refusal, a failed login, or nothing that can be relied on."""
+"""Interpret an HTTP answer: data, a refusal, a failed login, or nothing reliable."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from reconciler.errors import (
     UnknownOutcome,
     Unreachable,
 )
-from reconciler.model.api import unreadable_section
+from reconciler.model.api import refusal_hint
 
 PROXY_HINT = (
-    "something between here and Proxmox VE answers instead of it: check `endpoint` (port 8006, no"
-    " path) and `proxy` in [target]"
+    "another server, such as a proxy, answers instead of Proxmox VE: check `endpoint` (port 8006, "
+    "no path) and `proxy` in [target]"
 )
-SETTLE_HINT = "Proxmox VE may or may not have done it: read the object again before anything else"
+SETTLE_HINT = (
+    "Proxmox VE may or may not have applied it: read the object before doing anything else"
+)
 FORBIDDEN_HINT = "the answer names path and privilege that the caller lacks there"
 TICKET_HINT = "Proxmox VE refuses API tokens here: set `username` in [target] instead"
 
@@ -32,8 +34,7 @@ _BETWEEN_NODES = range(595, 600)
 class Asked(NamedTuple):
     """The request that an answer belongs to.
 
-    `what` is for people, without parameters. `reads`: it changes nothing, so that losing it is
-    harmless.
+    `what` describes it, without parameters. `reads`: it changes nothing, so losing it is harmless.
     """
 
     endpoint: str
@@ -42,24 +43,29 @@ class Asked(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An answer as it came in; `reason` as http.client decodes it (ISO 8859-1)."""
+    """An answer as received; `reason` as decoded by http.client (ISO 8859-1); `date`: when the
+    server says it was sent.
+    """
 
     status: int
     reason: str
     body: bytes
+    date: str = ""
 
     def masked(self, mask: Callable[[str], str]) -> Answer:
-        """The same without secrets: Proxmox VE may quote a parameter that it refuses."""
+        """The answer without secrets: Proxmox VE may quote a parameter that it refuses."""
         body = mask(self.body.decode("utf-8", "replace")).encode()
         return Answer(self.status, mask(self.reason), body)
 
 
 def outcome_in_doubt(asked: Asked, why: str, *, hint: str) -> PvectlError:
-    """A request without a reliable answer: harmless for a read, an unknown outcome for a write."""
+    """The error for a request without a reliable answer: harmless for a read, an unknown outcome
+    for a write.
+    """
     if asked.reads:
         return Unreachable(f"{asked.endpoint} did not answer {asked.what}: {why}", hint=hint)
     return UnknownOutcome(
-        f"the outcome of {asked.what} at {asked.endpoint} is not known: {why}",
+        f"the outcome of {asked.what} at {asked.endpoint} is unknown: {why}",
         hint=f"{SETTLE_HINT}; {hint}",
     )
 
@@ -96,7 +102,7 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
 
 
 def _refused_by_pve(answer: Answer, body: dict[str, Any] | None) -> bool:
-    """Proxmox VE answers errors with JSON, with nothing, or in very few cases with plain text."""
+    """Proxmox VE's own refusal: its errors are JSON, empty, or in very few cases plain text."""
     if body is not None:
         return "data" in body or "errors" in body or "message" in body
     if answer.status in _FROM_A_PROXY or answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
@@ -112,7 +118,7 @@ def _refusal(status: int, reason: str, body: dict[str, Any], asked: Asked) -> Re
         if isinstance(errors, dict)
         else _fields_in(message)
     )
-    hint = unreadable_section(reason or message, asked.what)
+    hint = refusal_hint(reason or message, asked.what)
     if "need proper ticket" in reason:
         hint = TICKET_HINT
     elif "Permission check failed" in reason:
@@ -123,7 +129,9 @@ def _refusal(status: int, reason: str, body: dict[str, Any], asked: Asked) -> Re
 
 
 def _fields_in(message: str) -> dict[str, str]:
-    """The fields of a 400 that a lock turned into text: `...failed.` and then `name: what`."""
+    """The fields of a 400 that was raised under a lock and so became text: `...failed.` and then
+    `name: what`.
+    """
     first, _, rest = message.partition("\n")
     if not first.endswith("400 Parameter verification failed."):
         return {}
@@ -143,7 +151,9 @@ def _description(answer: Answer, reason: str) -> str:
 
 
 def _text(reason: str) -> str:
-    """PVE writes UTF-8 into the status line, which HTTP libraries read as ISO 8859-1."""
+    """Decode a reason: PVE writes UTF-8 into the status line, which HTTP libraries read as ISO
+    8859-1.
+    """
     try:
         return reason.encode("latin-1").decode("utf-8")
     except UnicodeError:

@@ -1,4 +1,6 @@
-"""Which certificate is trusted, decided inside the handshake: before any byte of a request."""
+"""Decide which certificate is trusted, inside the handshake: before any byte of a request is
+sent.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from reconciler.model.target import Target
 
 ON_THE_NODE = (
     "on the node itself, `openssl x509 -noout -fingerprint -sha256 -in /etc/pve/local/pve-ssl.pem`"
-    " (or pveproxy-ssl.pem in that folder, where it exists) prints the right one"
+    " (or pveproxy-ssl.pem in that folder, where it exists) prints the expected one"
 )
 CA_ON_THE_NODE = "the cluster's own CA is /etc/pve/pve-root-ca.pem on any node"
 
@@ -26,8 +28,9 @@ _WRONG_NAME, _WRONG_ADDRESS = 62, 64
 
 
 class _Bounded(ssl.SSLSocket):
-    """A connection on which an answer must have come to its end at a certain moment: time-outs of
-    sockets begin again with every byte."""
+    """A connection with a deadline for the whole answer: socket time-outs restart with every
+    byte.
+    """
 
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
         context, patience = self.context, self.gettimeout()
@@ -40,11 +43,11 @@ class _Bounded(ssl.SSLSocket):
 
 
 class TrustContext(ssl.SSLContext):
-    """A TLS context that refuses every certificate but the trusted ones, and says why.
+    """A TLS context that refuses every certificate but the trusted ones, and explains why.
 
-    With `pins` (SHA-256 of the leaf certificate) the pin alone decides, else the loaded CAs and
-    the host name do. `trusted_here` tells whether a handshake succeeded in this thread since
-    `begin`; without one, nothing of a request can have been sent over a new connection.
+    With `pins` (SHA-256 of the leaf certificate) the pin alone decides, otherwise the loaded CAs
+    and the host name. `trusted_here` tells whether a handshake succeeded in this thread since
+    `begin`; without one, no part of a request can have been sent over a new connection.
     """
 
     sslsocket_class = _Bounded
@@ -54,15 +57,15 @@ class TrustContext(ssl.SSLContext):
     progress: threading.local
 
     def begin(self) -> None:
-        """Forget this thread's earlier handshakes."""
+        """Forget the earlier handshakes of this thread."""
         self.progress.trusted = False
 
     def allow(self, seconds: float) -> None:
-        """What this thread receives from now on must have come by then."""
+        """Set this thread's deadline for what it receives from now on."""
         self.progress.until = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds that are left of that."""
+        """Seconds until that deadline."""
         return float(getattr(self.progress, "until", float("inf")) - time.monotonic())
 
     @property
@@ -70,7 +73,7 @@ class TrustContext(ssl.SSLContext):
         return bool(getattr(self.progress, "trusted", False))
 
     def wrap_socket(self, sock: socket.socket, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
-        """The handshake, then the pin; raises `CertificateNotTrusted`."""
+        """Do the handshake, then check the pin; raises `CertificateNotTrusted`."""
         peer = sock.getpeername()[:2]
         try:
             tls = super().wrap_socket(sock, *args, **kwargs)
@@ -87,7 +90,7 @@ class TrustContext(ssl.SSLContext):
         return tls
 
     def wrap_bio(self, *_args: Any, **_kwargs: Any) -> ssl.SSLObject:
-        """TLS inside TLS would pass the pin by, so there is none."""
+        """Refuse TLS inside TLS, which would bypass the pin."""
         raise CertificateNotTrusted(
             f"{self.endpoint} cannot be reached through a TLS proxy",
             hint="give the proxy as http://host:port; the connection to the node is TLS either way",
@@ -95,9 +98,9 @@ class TrustContext(ssl.SSLContext):
 
 
 def trust_context(target: Target, endpoint: str) -> TrustContext:
-    """What `target` trusts at `endpoint`; raises `FilesInvalid` for an unreadable CA file.
+    """The trust of `target` at `endpoint`; raises `FilesInvalid` for an unreadable CA file.
 
-    Nothing comes from the environment: SSL_CERT_FILE and SSL_CERT_DIR have no effect.
+    The environment is ignored: SSL_CERT_FILE and SSL_CERT_DIR have no effect.
     """
     context = TrustContext(ssl.PROTOCOL_TLS_CLIENT)
     context.endpoint = endpoint
@@ -120,7 +123,7 @@ def fingerprint_of(certificate: bytes) -> str:
 
 
 def presented_fingerprint(peer: tuple[str, int], name: str | None) -> str | None:
-    """The fingerprint that `peer` presents, from a handshake alone; None when there is none."""
+    """The fingerprint that `peer` presents, from a handshake only; None where there is none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -164,7 +167,7 @@ def _not_pinned(endpoint: str, pins: frozenset[str], presented: str) -> Certific
         f"{endpoint} presents a certificate with the SHA-256 fingerprint {presented},"
         f" expected is {expected}; nothing was sent",
         hint=f"{ON_THE_NODE}: put it into `fingerprint` of [target] if the certificate was"
-        " renewed; if it is not the one presented, somebody stands in between",
+        " renewed; if it differs from the one presented, the connection is being intercepted",
     )
 
 
@@ -174,9 +177,9 @@ def _not_verified(
     shown = f" (SHA-256 fingerprint {presented})" if presented else ""
     reason = error.verify_message.rstrip(".")
     if error.verify_code in (_WRONG_NAME, _WRONG_ADDRESS):
-        hint = "use a name in `endpoint` that stands in the certificate, or `fingerprint`"
+        hint = "use a host name in `endpoint` that the certificate contains, or set `fingerprint`"
     else:
-        hint = f"give `ca_file` in [target]: {CA_ON_THE_NODE}; or `fingerprint`"
+        hint = f"set `ca_file` in [target]: {CA_ON_THE_NODE}; or set `fingerprint`"
     return CertificateNotTrusted(
         f"the certificate of {endpoint}{shown} is not trusted: {reason}; nothing was sent",
         hint=f"{hint}: {ON_THE_NODE}",

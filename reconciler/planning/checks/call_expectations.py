@@ -27,7 +27,7 @@ def expected_calls(
     for one in calls:
         for name in unknown_names(table, one.who):
             message = f"expectation: {name} is not an existing user, token or group"
-            yield _finding(one, message, "correct the name, or take it out")
+            yield _finding(one, message, "correct the name, or remove it")
         for who in who_is_meant(table, one.who) if one.status != REFUSED else ():
             state = login(table, who, now)
             if state is not Login.ACTIVE:

@@ -78,6 +78,6 @@ def _idle(one: Expectation, what: str, *, complete: bool) -> Finding:
         "EXPECT_NOTHING",
         Severity.WARNING if complete else Severity.NOTE,
         f"an expectation tests nothing: {what}",
-        "correct it, or take it out: as it is, it cannot fail",
+        "correct or remove it: as written, it cannot fail",
         source=one.source,
     )

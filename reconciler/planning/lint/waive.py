@@ -37,6 +37,7 @@ OTHERS = frozenset(
         "LOST_BY_ADDITION",
         "NEW_WAY_TO_ROOT",
         "NOT_BACKED_UP",
+        "NOT_DRILLED",
         "NOT_FOR_BACKUPS",
         "NOT_READ",
         "NOT_THERE",

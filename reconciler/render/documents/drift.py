@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from reconciler.model.change import Action, Change
 from reconciler.model.drift import Drift, DriftClass, DriftItem, Undeclared
 from reconciler.model.field_diff import FieldDifference, differences, fields
+from reconciler.model.records import Logins
 from reconciler.render import collapse, terminal
 from reconciler.render import markdown as comment
 from reconciler.render.document import (
@@ -23,7 +24,7 @@ from reconciler.render.documents.plan import UNFINISHED, found, left_alone, told
 from reconciler.render.documents.plan_steps import TONES, detail_lines, folded, groups
 from reconciler.render.json import document
 from reconciler.render.view import View
-from reconciler.text.humanize import count, in_prose, listed
+from reconciler.text.humanize import count, in_prose, listed, moment
 
 FORMAT = 2
 
@@ -61,6 +62,10 @@ def outline(drift: Drift, view: View) -> Document:
     ]
     sections = []
     refused, fresh, known = told(drift.findings, view)
+    if drift.records is not None:
+        sections.append(
+            section("Who and when, as far as it is recorded", list(_who_and_when(drift)))
+        )
     if known:
         sections.append(collapse.known(known))
     if drift.kept:
@@ -95,6 +100,36 @@ def news(drift: Drift) -> str:
     if drift.expiring:
         parts.append(f"{drift.expiring:,} expiring")
     return ", ".join(parts) or "none"
+
+
+def _who_and_when(drift: Drift) -> Iterable[str]:
+    """What was recorded; what cannot be known is said once, at the end."""
+    found = drift.records
+    if found is None:
+        return
+    there = [one.change.address for one in drift.differences]
+    there += [one.address for one in drift.ringing]
+    new = sorted(str(one) for one in there if str(one) not in found.known)
+    if found.since and new:
+        yield f"since the previous report, {moment(found.since)}: {listed(new, NAMED)}"
+    for one in found.own[:NAMED]:
+        yield f"{one.address}: last applied {moment(one.time)} by {one.owner}"
+    for task in found.tasks[:NAMED]:
+        ended = "" if task.status == "OK" else f": {task.status}"
+        yield f"task {task.kind} {task.subject}, {moment(task.time)}, by {task.user}{ended}"
+    if found.logins:
+        names = [f"{one.user} ({_when(one)})" for one in found.logins]
+        yield f"logins since then: {listed(names, NAMED)}"
+    if found.unseen:
+        yield found.unseen
+    yield (
+        "Proxmox VE records no author of such changes, and neither calls of API tokens nor what is "
+        "done in the shell of a node."
+    )
+
+
+def _when(one: Logins) -> str:
+    return moment(one.last) if one.times == 1 else f"{one.times:,} times, last {moment(one.last)}"
 
 
 def _roots(drift: Drift) -> Iterable[str]:
@@ -165,8 +200,7 @@ def _told(one: FieldDifference, then: str) -> str:
 def _closing(drift: Drift, view: View) -> Iterable[TextLine]:
     if drift.differences:
         yield TextLine(
-            "Missing: declared, but not in the cluster. Extra: in the cluster, but not declared. "
-            "Proxmox VE does not record who changed what."
+            "Missing: declared, but not in the cluster. Extra: in the cluster, but not declared."
         )
     if any(one.left for one in drift.differences):
         yield TextLine(
@@ -208,8 +242,10 @@ def markdown(drift: Drift, view: View) -> str:
 
 
 def json(drift: Drift, view: View) -> str:
-    """For programs; `impact`: its effect on access."""
+    """For programs; `impact`: its effect on access; `records`: who and when."""
     extra = {} if view.impact_json is None else {"impact": view.impact_json}
+    if drift.records is not None:
+        extra["records"] = drift.records.to_json()
     content = {
         **extra,
         "cluster": drift.cluster,

@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
+from reconciler.model.drill import OpenDrill
+from reconciler.model.health import Health
 from reconciler.model.run import RESTORED, LockRecord, Outcome, RunReport
 from reconciler.model.run_state import ClusterStatus, RunState
 from reconciler.render import terminal
-from reconciler.render.document import Document, Section, Style, TextLine
+from reconciler.render.document import Block, Document, Section, Style, TextLine
 from reconciler.render.documents import journal as recorded
 from reconciler.render.documents import run_report
 from reconciler.render.json import document
@@ -35,8 +37,12 @@ def text(found: ClusterStatus, view: View) -> str:
         parts.append(_left(found.left, found.journal, view))
     else:
         parts.append("No unfinished run on this machine.\n")
+    if found.drills:
+        parts.append(_drills(found.drills, view))
     if found.holders:
         parts.append(_holders(found.holders, view))
+    if found.health is not None:
+        parts.append(_health(found.health, view))
     if found.unreachable:
         parts.append(_unreachable(found.unreachable, view))
     return "\n".join(parts)
@@ -78,6 +84,34 @@ def _left(report: RunReport, journal: str, view: View) -> str:
     return terminal.render(outline, color=view.color, width=view.width)
 
 
+def _drills(drills: Iterable[OpenDrill], view: View) -> str:
+    """The restore drills that have not ended, with what is there of each."""
+    blocks = tuple(_drill(one) for one in drills)
+    dead = any(not one.running for one in drills)
+    closing = (
+        TextLine(
+            "`pvectl resume` goes on with those that are interrupted; "
+            "`pvectl rollback` removes what they made."
+        ),
+    )
+    outline = Document(
+        title="Restore drills",
+        sections=(Section("Not ended", blocks, "drill"),),
+        closing=closing if dead else (),
+    )
+    return terminal.render(outline, color=view.color, width=view.width)
+
+
+def _drill(one: OpenDrill) -> Block:
+    how = "running" if one.running else "interrupted"
+    text = f"{how}, begun {moment(int(one.began))}: {one.there or 'nothing of it is there'}"
+    tone = Style.PLAIN if one.running else Style.WARNING
+    return (
+        TextLine(text, tone, 2, label=f"guest {one.plan.guest}  "),
+        TextLine(one.journal, Style.FAINT, 4, whole=True),
+    )
+
+
 def _unreachable(why: str, view: View) -> str:
     outline = Document(
         title="The cluster could not be read",
@@ -87,6 +121,15 @@ def _unreachable(why: str, view: View) -> str:
         ),
     )
     return terminal.render(outline, color=view.color, width=view.width)
+
+
+def _health(health: Health, view: View) -> str:
+    """One line, or one for each thing that speaks against a change."""
+    wrong = health.troubles
+    lines = [TextLine(one.text, Style.WARNING, 2) for one in wrong]
+    lines += [TextLine(f"{one} does not answer", Style.WARNING, 2) for one in health.silent]
+    head = f"Cluster: {health.words}." if not lines else "Cluster: not as it should be"
+    return terminal.lines([TextLine(head), *lines], color=view.color, width=view.width)
 
 
 def _holders(holders: Iterable[LockRecord], view: View) -> str:
@@ -126,7 +169,20 @@ def json(found: ClusterStatus, view: View) -> str:
         "run": run,
         "left": None if found.left is None else {"journal": found.journal, **found.left.to_json()},
         "running": found.running or None,
+        "drills": [
+            {
+                "journal": one.journal,
+                "guest": one.plan.guest,
+                "archive": one.plan.archive.volume,
+                "began": int(one.began),
+                "running": one.running,
+                "vmids": list(one.vmids),
+                "there": one.there,
+            }
+            for one in found.drills
+        ],
         "locks": None if found.unreachable else locks,
         "unreachable": found.unreachable or None,
+        "health": None if found.health is None else found.health.to_json(),
     }
     return document("status", FORMAT, content)

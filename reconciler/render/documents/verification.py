@@ -97,7 +97,7 @@ def _facts(done: Verification) -> Iterable[Fact]:
     if tried:
         yield Fact("tried as", listed(tried, _MOST))
     if done.untried:
-        yield Fact("not tried", f"{listed(done.untried, _MOST)}: the secret is not known here")
+        yield Fact("not tried", f"{listed(done.untried, _MOST)}: the secret is not available here")
 
 
 def _failures(done: Verification) -> Iterator[Block]:

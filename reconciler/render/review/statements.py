@@ -38,6 +38,8 @@ def facts(review: Review) -> Iterator[Fact]:
     if review.release:
         yield Fact("Proxmox VE", review.release)
     yield Fact("taken", moment(about.taken) if about.taken else "unknown")
+    if about.health:
+        yield Fact("health", about.health)
     yield Fact("seen by", about.actor or "(state files alone)")
     if about.source:
         yield Fact("source", about.source)

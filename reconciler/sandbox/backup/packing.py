@@ -175,7 +175,10 @@ def _opened(data: bytes) -> tarfile.TarFile:
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     file = tar.extractfile(member)
-    return file.read() if file is not None else b""
+    try:
+        return file.read() if file is not None else b""
+    except tarfile.TarError as error:
+        raise BadArchive("tar: Unexpected EOF in archive") from error
 
 
 def _nobody(member: tarfile.TarInfo) -> tarfile.TarInfo:

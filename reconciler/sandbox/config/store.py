@@ -82,6 +82,11 @@ class Store:
         return node in self.nodes and not down.exists()
 
     @property
+    def is_quorate(self) -> bool:
+        """Whether more than half of the nodes are up."""
+        return sum(map(self.is_up, self.nodes)) * 2 > len(self.nodes)
+
+    @property
     def run_folder(self) -> Path:
         """What runs and what it leaves: tasks, archives, disks, the state of guests."""
         return self.folder.with_name(f"{self.folder.name}.run")
@@ -156,6 +161,8 @@ class Store:
         A directory `priv/lock/file-NAME` means that somebody else holds it.
         """
         label = "file-" + name.replace("/", "_").replace(".", "_")
+        if not self.is_quorate:
+            raise died(f"cfs-lock '{label}' error: no quorum!")
         deadline = time.monotonic() + self.lock_wait
         if not self._mutex_is_mine():
             self._wait(label, deadline)

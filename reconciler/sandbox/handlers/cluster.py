@@ -20,7 +20,17 @@ _CLUSTER = "sandbox"
 
 @routes.get("/cluster", everybody)
 def index(_ctx: Context, _params: Params) -> list[dict[str, str]]:
-    names = ("backup", "backup-info", "jobs", "nextid", "options", "resources", "status", "tasks")
+    names = (
+        "backup",
+        "backup-info",
+        "jobs",
+        "log",
+        "nextid",
+        "options",
+        "resources",
+        "status",
+        "tasks",
+    )
     return [{"name": name} for name in names]
 
 
@@ -96,14 +106,13 @@ def status(ctx: Context, _params: Params) -> list[Row]:
     store, nodes = ctx.store, ctx.store.nodes
     if len(nodes) == 1:
         return [_status_row(store, nodes[0], 0)]
-    up = sum(store.is_up(node) for node in nodes)
     cluster: Row = {
         "type": "cluster",
         "id": "cluster",
         "name": _CLUSTER,
         "nodes": len(nodes),
         "version": len(nodes),
-        "quorate": int(up * 2 > len(nodes)),
+        "quorate": int(store.is_quorate),
     }
     return [cluster, *(_status_row(store, node, at) for at, node in enumerate(nodes, start=1))]
 

@@ -1,4 +1,4 @@
-"""/cluster/tasks, /cluster/jobs, /cluster/backup-info (PVE::API2::Cluster and below)."""
+"""/cluster/tasks, /cluster/log, /cluster/jobs and /cluster/backup-info (PVE::API2::Cluster)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from reconciler.pve.schema import Param
 from reconciler.sandbox.backup.job import selected_guests
 from reconciler.sandbox.checks import everybody, perm, root_only
 from reconciler.sandbox.clock import runs_after, stamp
+from reconciler.sandbox.cluster_log import entries
 from reconciler.sandbox.config.cronfile import cron_jobs
 from reconciler.sandbox.config.jobcfg import BACKUP, jobs
 from reconciler.sandbox.context import Context, Params
@@ -44,6 +45,14 @@ def tasks(ctx: Context, _params: Params) -> list[dict[str, Any]]:
     ]
     rows = [upid.row() for upid in running_tasks(ctx.store)] + rows
     return [row for row in rows if sees_all or row["user"] == ctx.actor]
+
+
+@routes.get("/cluster/log", everybody, {"max": Param(type="integer", minimum=1, optional=True)})
+def log(ctx: Context, params: Params) -> list[dict[str, Any]]:
+    """Everything with Sys.Syslog on `/`, else what the user himself caused."""
+    sees_all = ctx.may("/", ["Sys.Syslog"])
+    rows = [row for row in entries(ctx.store) if sees_all or row["user"] == ctx.actor]
+    return rows[: params.number("max")]
 
 
 @routes.get("/cluster/jobs/schedule-analyze", everybody, _ANALYZE)

@@ -28,6 +28,7 @@ from reconciler.sandbox.checks import (
     on_groups,
     world,
 )
+from reconciler.sandbox.cluster_log import ERROR, note
 from reconciler.sandbox.config.perltext import true
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import ApiError, bad_parameters, died, forbidden
@@ -91,7 +92,10 @@ def login(ctx: Context, params: Params) -> dict[str, Any]:
             answer["ticket"] = new_ticket(ctx, user)
             answer["CSRFPreventionToken"] = new_csrf_token(ctx, user)
     except ApiError as error:
+        failed = f"authentication failure; rhost=127.0.0.1 user={user} msg={str(error).strip()}"
+        note(ctx.store, ctx.now, "root@pam", failed, ERROR)
         raise ApiError("authentication failure\n", 401) from error
+    note(ctx.store, ctx.now, "root@pam", f"successful auth for user '{user}'")
     answer["cap"] = _capabilities(ctx, user)
     return answer
 

@@ -16,7 +16,7 @@ from reconciler.errors import (
     UsageError,
     WriteForbidden,
 )
-from reconciler.model.api import unreadable_section
+from reconciler.model.api import refusal_hint
 from reconciler.model.inventory import Strays, Unread
 from reconciler.model.request import Request
 from reconciler.model.secret import SecretRef
@@ -112,7 +112,7 @@ class SandboxApi:
             reason = error.message.partition("\n")[0]
             if error.status == UNREACHABLE:
                 raise self._unreachable(request, reason) from error
-            hint = unreadable_section(reason, request.target)
+            hint = refusal_hint(reason, request.target)
             refused = RequestRefused(error.status, reason, error.errors, hint=hint)
             refused.asked = f"{request.method} {request.target} at {self.endpoint}"
             raise refused from error

@@ -72,7 +72,11 @@ class Sandbox:
         return answer
 
     def _respond(self, request: Request) -> Answer:
-        return respond(request, lambda actor: Context(self.store, actor))
+        return respond(request, lambda actor: Context(self.store, actor, self.now))
+
+    def now(self) -> float:
+        """Unix seconds by the clock of the nodes."""
+        return time.time() + self.settings.clock_ahead
 
     def _entries(self) -> int:
         nodes = self.store.users().acl.values()
@@ -111,7 +115,7 @@ class _Gateway(Gateway):
         if answer.status >= 400:
             request.close_connection = True
             _drain(request)
-        head = _head(answer, close=request.close_connection)
+        head = _head(answer, sandbox.now(), close=request.close_connection)
         request.sent_headers = True
         request.chunked_write = False
         request.conn.wfile.write(head + answer.body)
@@ -145,8 +149,8 @@ def _drain(request: Any) -> None:
             request.rfile.read(remaining)
 
 
-def _head(answer: Answer, *, close: bool) -> bytes:
-    date = formatdate(usegmt=True)
+def _head(answer: Answer, now: float, *, close: bool) -> bytes:
+    date = formatdate(now, usegmt=True)
     lines = [
         f"HTTP/1.1 {answer.status} {answer.reason}",
         "Cache-Control: max-age=0",

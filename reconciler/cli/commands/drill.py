@@ -1,0 +1,82 @@
+"""pvectl drill: restore backups under other ids, prove that they work, remove them again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.app import app
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import connect, each_cluster, load_cluster
+from reconciler.cli.output import check_formats
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.errors import ExitStatus, UsageError
+
+
+@command(app, "drill", Panel.BACKUP, 2)
+def drill(
+    common: CommonOptions,
+    job: Annotated[
+        str,
+        typer.Argument(
+            metavar="[JOB]", help="Guests of this declared backup job.", show_default=False
+        ),
+    ] = "",
+    guest: Annotated[
+        list[str] | None,
+        typer.Option("--guest", metavar="ID", help="This guest; repeatable."),
+    ] = None,
+    archive: Annotated[
+        str,
+        typer.Option("--archive", metavar="VOLUME", help="This archive.", show_default=False),
+    ] = "",
+    oldest: Annotated[
+        bool, typer.Option("--oldest", help="The oldest archive instead of the newest.")
+    ] = False,
+    sample: Annotated[
+        int,
+        typer.Option(
+            "--sample",
+            metavar="N",
+            help="How many guests; else [drill] sample.",
+            show_default=False,
+        ),
+    ] = 0,
+    yes: Annotated[
+        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
+    ] = False,
+) -> ExitStatus:
+    """Restore backups under other ids, prove that they work, and remove them again.
+
+    Without arguments, or with a JOB, those guests whose last drill is the longest ago. Each archive
+    is restored under a free id of [drill] ids, with a new MAC address and by default without
+    network; its configuration is compared, it is started, checked as [drill] says, timed, stopped,
+    destroyed, and looked for. No other guest is touched. Each step is recorded before it is sent:
+    after a crash `pvectl status` names what is left, `resume` goes on, `rollback` removes it.
+
+    Exit 0 when every archive was proven; 15 when one was not, and nothing of it is left; 10 when
+    something is left and a person is needed; 4 when a privilege, room or memory is missing, 8 when
+    there is no archive to be seen, 11 when an earlier drill is unfinished.
+    """
+    if sum(map(bool, (job, guest, archive))) > 1:
+        raise UsageError("JOB, --guest and --archive exclude each other", hint="give one of them")
+    if archive and oldest:
+        raise UsageError("--archive names the archive, --oldest another one", hint="give one")
+    if sample < 0:
+        raise UsageError("--sample is how many guests, from 1", hint="leave it out, or --sample 3")
+    check_formats(common, "drill")
+    from reconciler.cli.backup_run import check_guests
+    from reconciler.cli.drill import run_drills
+    from reconciler.cli.drill_choice import Wanted
+
+    wanted = Wanted(job, tuple(check_guests(guest or ())), oldest, archive, sample)
+
+    def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        loaded = load_cluster(cluster, settings)
+        with connect(cluster, read_only=False) as api:
+            return run_drills(common, loaded, api, wanted, yes=yes)
+
+    return each_cluster(common, one)

@@ -1,0 +1,165 @@
+"""Where drills are recorded: one journal each, and the last result of each guest.
+
+They lie beside the journals of runs, in `drills/`. A drill changes nothing that a run concerns, so
+neither keeps the other from its turn; two drills at once have different guests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from reconciler.atomic_write import atomic_write
+from reconciler.errors import JournalBroken, JournalFailed, JournalUnfinished, Locked
+from reconciler.execution.journal.journal import Journal, read_journal
+from reconciler.execution.journal.store import seems_finished
+from reconciler.execution.private_folder import make
+from reconciler.model.drill import Drilled, DrillPlan, DrillResult, OpenDrill
+from reconciler.model.run import Event
+from reconciler.model.spec import canonical
+
+
+def folder_of(cluster: Path) -> Path:
+    """`cluster`: the folder of a cluster's journals."""
+    return cluster / "drills"
+
+
+def start(folder: Path, plan: DrillPlan, owner: str, run: str, now: float) -> Journal:
+    """A new journal that begins with the plan; raises JournalFailed."""
+    moment = dt.datetime.fromtimestamp(now, dt.UTC)
+    path = folder / f"{moment:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.jsonl"
+    journal = Journal.create(path)
+    try:
+        journal.write("begin", drill=plan.to_json(), owner=owner, run=run, time=round(now, 3))
+    except JournalFailed:
+        journal.discard_if_new()
+        raise
+    return journal
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Nobody else goes on with this drill meanwhile; the system drops that when the process dies.
+    Raises Locked."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Locked(
+                "this drill is running on this machine right now",
+                hint="wait for it; `pvectl status` shows it",
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_running(path: Path) -> bool:
+    """Whether a process of this machine works on this drill."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def plan_of(events: list[Event], path: Path) -> DrillPlan:
+    """The plan with which a journal begins; raises JournalBroken."""
+    try:
+        return DrillPlan.from_json(events[0].data["drill"])
+    except (IndexError, KeyError, ValueError, TypeError):
+        raise JournalBroken(
+            f"{path.name} does not begin with a drill of this version",
+            hint="use the version of pvectl that wrote it",
+        ) from None
+
+
+def is_drill(path: Path) -> bool:
+    """Whether this is the journal of a drill, and not of a run."""
+    events = read_journal(path)
+    return bool(events) and "drill" in events[0].data
+
+
+def open_drills(folder: Path) -> list[OpenDrill]:
+    """The drills that have not ended, oldest first; raises JournalBroken, JournalFailed."""
+    found = []
+    for path in sorted(folder.glob("*.jsonl")):
+        if seems_finished(path):
+            continue
+        events = read_journal(path)
+        if not events or _has_ended(events):
+            continue
+        asked = [int(one.data["vmid"]) for one in events if one.name == "intent"]
+        began = float(events[0].data.get("time", 0))
+        plan = plan_of(events, path)
+        vmids = tuple(dict.fromkeys(asked))
+        found.append(OpenDrill(str(path), plan, vmids, began, is_running(path)))
+    return found
+
+
+def _has_ended(events: list[Event]) -> bool:
+    return events[-1].name == "end" and not events[-1].data.get("unfinished")
+
+
+def refuse_unfinished(folder: Path) -> None:
+    """Raises JournalUnfinished for a drill that was interrupted: its guest may be there still."""
+    dead = [one for one in open_drills(folder) if not one.running]
+    if dead:
+        ids = ", ".join(str(vmid) for one in dead for vmid in one.vmids) or "none"
+        raise JournalUnfinished(
+            f"a previous drill of guest {dead[0].plan.guest} is unfinished "
+            f"(ids it may have used: {ids})",
+            hint="`pvectl status` shows it; `pvectl resume` finishes it, `pvectl rollback` removes "
+            "what it made",
+        )
+
+
+def keep_result(folder: Path, result: DrillResult) -> None:
+    """For `backup status` and others; the newest one counts. Raises JournalFailed."""
+    path = _result_file(folder, result.guest)
+    before = _read(path)
+    good = result if result.verdict.good else before.good if before else None
+    last = result if before is None or result.began >= before.last.began else before.last
+    content = {"last": last.to_json(), "good": good.to_json() if good else None}
+    try:
+        make(folder)
+        atomic_write(path, canonical(content) + b"\n", private=True, follow=False)
+    except OSError as error:
+        raise JournalFailed(
+            f"{path} cannot be written: {error.strerror}",
+            hint="make room or set PVECTL_HOME to another folder",
+        ) from None
+
+
+def results(folder: Path) -> Mapping[int, Drilled]:
+    """Guest -> what this machine knows of its drills."""
+    found = {}
+    for path in sorted(folder.glob("guest-*.json")):
+        known = _read(path)
+        if known is not None:
+            found[known.last.guest] = known
+    return found
+
+
+def _result_file(folder: Path, guest: int) -> Path:
+    return folder / f"guest-{guest}.json"
+
+
+def _read(path: Path) -> Drilled | None:
+    try:
+        data = json.loads(path.read_bytes())
+        good = data["good"]
+        return Drilled(
+            DrillResult.from_json(data["last"]), DrillResult.from_json(good) if good else None
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,78 @@
+"""Every command line in the documents is one that pvectl takes; every table fits its schema."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from jsonschema import Draft202012Validator
+
+from reconciler.cli import commands
+from reconciler.cli.app import app
+from reconciler.cli.hints import command_modules
+from reconciler.desired.schema import schema, settings_schema
+from tests.desired.test_state_folders import as_json
+from tests.test_documented import DOCUMENTS, ROOT
+
+_BLOCK = re.compile(r"^```(?P<kind>\w*)[^\n]*\n(?P<body>.*?)^```$", re.M | re.S)
+_SHELL = {"", "sh", "bash", "console"}
+_USAGE = re.compile(r"\[OPTIONS\]|\bCOMMAND\b")
+
+
+def blocks(document: Path) -> Iterator[tuple[str, str]]:
+    for found in _BLOCK.finditer(document.read_text(encoding="utf-8")):
+        yield found["kind"], found["body"]
+
+
+def command_lines(document: Path) -> Iterator[str]:
+    """What is typed behind `pvectl`, one command each."""
+    for kind, body in blocks(document):
+        if kind not in _SHELL:
+            continue
+        for line in body.replace("\\\n", " ").splitlines():
+            for part in re.split(r"\s*(?:&&|\|\||;|\|)\s*", line.removeprefix("$ ")):
+                words = re.sub(r"(^|\s)#.*|\s\d?>.*", "", re.sub(r"^(\w+=\S+ )+", "", part.strip()))
+                if words.startswith("pvectl ") and not _USAGE.search(words):
+                    yield words.removeprefix("pvectl ")
+
+
+@cache
+def root() -> Any:
+    for module in command_modules().values():
+        importlib.import_module(f"{commands.__name__}.{module}")
+    return typer.main.get_command(app)
+
+
+LINES = [(path, line) for path in DOCUMENTS for line in command_lines(path)]
+TABLES = [(path, body) for path in DOCUMENTS for kind, body in blocks(path) if kind == "toml"]
+
+
+def test_every_command_line_is_taken() -> None:
+    wrong = []
+    for path, line in LINES:
+        name, *words = shlex.split(line)
+        if name == "--version":
+            continue
+        try:
+            root().commands[name].make_context(name, words)
+        except Exception as error:
+            wrong.append(f"{path.relative_to(ROOT)}: pvectl {line}: {error!r}")
+    assert wrong == []
+    assert len(LINES) > 30
+
+
+@pytest.mark.parametrize(("path", "body"), TABLES, ids=lambda one: getattr(one, "stem", ""))
+def test_every_table_fits_its_schema(path: Path, body: str) -> None:
+    found = as_json(tomllib.loads(body))
+    settings = settings_schema()
+    of_settings = found.keys() <= settings["properties"].keys()
+    errors = Draft202012Validator(settings if of_settings else schema()).iter_errors(found)
+    assert [f"{path.name}: {error.message}" for error in errors] == []
