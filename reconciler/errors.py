@@ -1,4 +1,4 @@
-"""Every error that pvectl raises: a stable code, an exit status, what happened, what to do next."""
+"""All errors of pvectl: a stable code, an exit status, what happened and what to do next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ExitStatus(IntEnum):
-    """What a run of pvectl ends with. Never a count."""
+    """The exit status of a run of pvectl. Never a count."""
 
     OK = 0
     BUG = 1
@@ -64,13 +64,13 @@ MEANINGS: Mapping[ExitStatus, str] = {
     ExitStatus.FILES_INVALID: "files invalid",
     ExitStatus.REFUSED: "refused by policy: limits, protected, lockout, a failed expectation",
     ExitStatus.STALE: "stale or foreign plan",
-    ExitStatus.LOCKED: "locked by somebody else",
+    ExitStatus.LOCKED: "locked by another run",
     ExitStatus.UNREACHABLE: "API unreachable, authentication refused, certificate or "
     "target not trusted",
     ExitStatus.BLIND: "the token cannot see enough to decide",
     ExitStatus.RESTORED: "apply failed; everything restored and verified",
     ExitStatus.NOT_RESTORED: "apply failed, or was stopped at once by a second signal; restore "
-    "incomplete or not verified: a person is needed, and the journal leads on",
+    "incomplete or not verified: manual intervention is needed; `pvectl status` shows what is left",
     ExitStatus.UNFINISHED: "an unfinished journal exists: resume or roll back first",
     ExitStatus.NOT_SAVED: "`backup run` made no archive",
     ExitStatus.PARTLY_SAVED: "`backup run` saved some of the guests, and others not",
@@ -86,7 +86,7 @@ MEANINGS: Mapping[ExitStatus, str] = {
 
 
 class PvectlError(Exception):
-    """What every error of pvectl has: `summary` says what happened, `hint` what to do next."""
+    """The base of all errors: `summary` says what happened, `hint` what to do next."""
 
     code: ClassVar[str] = "E_BUG"
     exit_status: ClassVar[ExitStatus] = ExitStatus.BUG
@@ -101,8 +101,8 @@ class PvectlError(Exception):
 
 
 class Bug(PvectlError):
-    """A mistake in pvectl, told by its place and without values, which may be secrets. One that
-    happens in a run has everything rolled back and verified first, as a refusal has (exit 9 or 10).
+    """A bug in pvectl, reported by its place in the code and without values, which may be secrets.
+    During a run, everything is rolled back and verified first, as for a refusal (exit 9 or 10).
     """
 
     @classmethod
@@ -119,14 +119,16 @@ class Bug(PvectlError):
 
 
 class UsageError(PvectlError):
-    """The command line asks for something that does not exist or does not fit together."""
+    """The command line names something that does not exist, or combines options that exclude each
+    other.
+    """
 
     code = "E_USAGE"
     exit_status = ExitStatus.USAGE
 
 
 class FilesInvalid(PvectlError):
-    """The state folder has mistakes; `findings` holds every one of them."""
+    """The state folder has mistakes; `findings` holds all of them."""
 
     code = "E_FILES"
     exit_status = ExitStatus.FILES_INVALID
@@ -146,22 +148,25 @@ class CycleError(Refused):
 
 
 class StalePlan(PvectlError):
-    """A saved plan does not fit: other cluster, actor, format or digest, expired, or objects
-    changed since."""
+    """A saved plan does not fit: another cluster, actor, format or digest, expired, or objects that
+    have changed since.
+    """
 
     code = "E_STALE"
     exit_status = ExitStatus.STALE
 
 
 class NotSigned(PvectlError):
-    """A saved plan that nobody signed who may: no signature, another file's, or an unknown key."""
+    """A saved plan without a valid signature: unsigned, signed for another file, or by an unknown
+    key.
+    """
 
     code = "E_NOT_SIGNED"
     exit_status = ExitStatus.REFUSED
 
 
 class Locked(PvectlError):
-    """Somebody else is writing to this cluster."""
+    """Another run is writing to this cluster."""
 
     code = "E_LOCKED"
     exit_status = ExitStatus.LOCKED
@@ -181,7 +186,9 @@ class AuthenticationFailed(Unreachable):
 
 
 class UnexpectedAnswer(Unreachable):
-    """An answer is not what Proxmox VE sends: the summary names the request and the place in it."""
+    """An answer that Proxmox VE would not send: the summary names the request and the place in
+    it.
+    """
 
     code = "E_ANSWER"
 
@@ -193,15 +200,16 @@ class CertificateNotTrusted(Unreachable):
 
 
 class UntrustedTarget(Unreachable):
-    """The state folder says where a secret would go, or which one, and nobody outside it did: not
-    the environment, not the file of --settings, and nobody confirmed it on this machine. Nothing
-    was sent, and no secret was read."""
+    """Only the state folder names the target of a secret, or the secret itself: neither the
+    environment nor the file of --settings does, and it was not confirmed on this machine. Nothing
+    was sent, and no secret was read.
+    """
 
     code = "E_UNTRUSTED_TARGET"
 
 
 class Blind(PvectlError):
-    """The token cannot see enough to decide; the hint holds the `pveum` lines that would help."""
+    """The token cannot see enough to decide; the hint holds the `pveum` lines that grant it."""
 
     code = "E_BLIND"
     exit_status = ExitStatus.BLIND
@@ -214,9 +222,9 @@ class WriteForbidden(PvectlError):
 
 
 class RequestRefused(PvectlError):
-    """Proxmox VE answered with an error: `status` and `reason` as on the wire, `errors` per field.
+    """Proxmox VE answered with an error: `status` and `reason` as sent, `errors` per field.
 
-    `forbidden` tells whether a privilege is missing, also where PVE wraps the 403 into a 500.
+    `forbidden` tells whether a privilege is missing, even where PVE wraps the 403 into a 500.
     """
 
     code = "E_REQUEST"
@@ -244,19 +252,19 @@ class RequestRefused(PvectlError):
 
     @property
     def overtaken(self) -> bool:
-        """The file changed after its digest was read, possibly by PVE itself: read again."""
+        """The file changed after its digest was read, possibly by PVE itself: read it again."""
         return "detected modified configuration" in self.reason
 
 
 class UnknownOutcome(PvectlError):
-    """A write was sent and its outcome is not known: time-out, reset, 595 to 599."""
+    """A write was sent and its outcome is unknown: time-out, reset, 595 to 599."""
 
     code = "E_UNKNOWN_OUTCOME"
     exit_status = ExitStatus.NOT_RESTORED
 
 
 class Conflict(PvectlError):
-    """A live object is neither as planned before nor as wanted: somebody else changed it."""
+    """A live object is neither as before nor as declared: it was changed concurrently."""
 
     code = "E_CONFLICT"
     exit_status = ExitStatus.RESTORED
@@ -270,7 +278,7 @@ class ApplyRestored(PvectlError):
 
 
 class ApplyNotRestored(PvectlError):
-    """Apply failed and the restore is incomplete or not verified: a person is needed."""
+    """Apply failed and the restore is incomplete or unverified: manual intervention is needed."""
 
     code = "E_NOT_RESTORED"
     exit_status = ExitStatus.NOT_RESTORED
@@ -284,21 +292,21 @@ class Interrupted(PvectlError):
 
 
 class JournalUnfinished(PvectlError):
-    """An earlier run did not end; `pvectl resume` or `pvectl rollback` first."""
+    """A previous run is unfinished; run `pvectl resume` or `pvectl rollback` first."""
 
     code = "E_UNFINISHED"
     exit_status = ExitStatus.UNFINISHED
 
 
 class JournalBroken(PvectlError):
-    """A journal's hash chain does not hold."""
+    """A journal's hash chain is broken."""
 
     code = "E_JOURNAL"
     exit_status = ExitStatus.NOT_RESTORED
 
 
 class JournalFailed(PvectlError):
-    """A journal cannot be written or read: no request is sent without its record."""
+    """A journal cannot be written or read: no request is sent unrecorded."""
 
     code = "E_JOURNAL_FAILED"
     exit_status = ExitStatus.RESTORED
@@ -312,8 +320,9 @@ class SinkFailed(PvectlError):
 
 
 class SecretsUnusable(PvectlError):
-    """Secrets that a plan sends are missing, or Proxmox VE would refuse them; `findings` holds all.
-    Nothing was sent."""
+    """Secrets that a plan sends are missing or would be refused by Proxmox VE; `findings` holds all
+    of them. Nothing was sent.
+    """
 
     code = "E_SECRETS"
     exit_status = ExitStatus.SECRETS

@@ -1,10 +1,11 @@
-"""Values that cannot be: what is wrong with them, and what to write instead."""
+"""Invalid values: what is wrong with them, and what to write instead."""
 
 from __future__ import annotations
 
 
 class InvalidValue(ValueError):
-    """A value that a file, an option or an argument cannot have; `hint` says what to write instead.
+    """A value that a file, an option or an argument must not have; `hint` says what to write
+    instead.
 
     A ValueError, so that pydantic reports it together with its place.
     """
@@ -16,7 +17,7 @@ class InvalidValue(ValueError):
 
 
 def message_and_hint(error: ValueError) -> tuple[str, str]:
-    """What a ValueError says, and what to do about it where that is known."""
+    """The message of a ValueError, and its hint where there is one."""
     if isinstance(error, InvalidValue):
         return error.message, error.hint
     return str(error), ""

@@ -72,7 +72,7 @@ class AccessView(NamedTuple):
 def check_sources(*, from_files: bool, planned: bool) -> None:
     """Raise UsageError when both --from-files and --planned are given."""
     if from_files and planned:
-        raise UsageError("--from-files and --planned cannot be combined", hint="give one of them")
+        raise UsageError("--from-files and --planned cannot be combined", hint="pass one of them")
 
 
 def view_access(

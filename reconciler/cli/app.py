@@ -63,6 +63,10 @@ def run(arguments: Sequence[str]) -> int:
     gc.set_threshold(100_000)  # a large state is many small values and few cycles
     try:
         _register(arguments)
+        if not {"--help", "-h"}.isdisjoint(arguments):
+            from reconciler.cli.command import with_literal_brackets
+
+            with_literal_brackets(app)
         result = app(args=list(arguments), standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         return ExitStatus.INTERRUPTED

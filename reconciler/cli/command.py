@@ -105,6 +105,21 @@ def command(
     return register
 
 
+def with_literal_brackets(app: typer.Typer) -> None:
+    """Make the help of what is registered show `[limits]` as it is; rich would take it for one of
+    its styles. The texts themselves are changed."""
+    infos: dict[int, Any] = {id(made): made for made in app.registered_commands}
+    for made in app.registered_commands:
+        for parameter in inspect.signature(made.callback or (lambda: None)).parameters.values():
+            infos |= {id(one): one for one in getattr(parameter.annotation, "__metadata__", ())}
+    for one in infos.values():
+        if isinstance(getattr(one, "help", None), str):
+            one.help = one.help.replace("\\[", "[").replace("[", "\\[")
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            with_literal_brackets(group.typer_instance)
+
+
 _PLACES: dict[str, tuple[int, int]] = {}
 """Command -> its panel and its position there."""
 

@@ -116,11 +116,11 @@ def load_cluster(cluster: ClusterSettings, settings: Settings, *, strict: bool =
 
 
 @contextmanager
-def connect(cluster: ClusterSettings, *, read_only: bool) -> Iterator[Api]:
+def connect(cluster: ClusterSettings, *, read_only: bool, plans: bool = False) -> Iterator[Api]:
     """A connection, closed at the end; raises UsageError, Unreachable, SinkFailed.
 
-    Unless the target is confirmed outside the state folder, no secret is read and nothing is
-    connected.
+    `plans`: starts reading at once what every plan reads. Unless the target is confirmed outside
+    the state folder, no secret is read and nothing is connected.
     """
     target = cluster.connection()
     if target.sandbox_folder is not None:
@@ -132,9 +132,12 @@ def connect(cluster: ClusterSettings, *, read_only: bool) -> Iterator[Api]:
     else:
         if cluster.secret is not None:
             require_trusted(cluster)
+        from reconciler.live.ahead import PERHAPS, AheadApi, expected
         from reconciler.live.http.client import open_api
 
-        api = open_api(target, _credential(cluster, read_only=read_only), read_only=read_only)
+        opened = open_api(target, _credential(cluster, read_only=read_only), read_only=read_only)
+        rounds = [(*known.IDENTIFYING, *expected()), PERHAPS] if plans else []
+        api = AheadApi(opened, *rounds)
     try:
         yield checked(api)
     finally:

@@ -34,7 +34,7 @@ from reconciler.cli.output import (
     show_if_possible,
 )
 from reconciler.cli.prompt import confirm
-from reconciler.cli.runner import execute
+from reconciler.cli.runner import Pace, execute
 from reconciler.desired.loader import by_place, fingerprints, require_valid
 from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -49,6 +49,7 @@ from reconciler.errors import (
     StalePlan,
 )
 from reconciler.execution.journal import store
+from reconciler.execution.lock.record import records_in
 from reconciler.live.reader import Live
 from reconciler.model.api import Api
 from reconciler.model.change import Undo
@@ -211,14 +212,18 @@ SHORTEST_DIGEST = 8
 def carry_out(
     common: CommonOptions,
     cluster: ClusterSettings,
+    settings: Settings,
     api: Api,
     plan: Plan,
     approve: str | None,
     *,
     yes: bool,
     signer: str = "",
+    live: Live | None = None,
 ) -> ExitStatus:
-    """Apply a plan that was shown, unless it is refused, not the approved one, or not confirmed."""
+    """Apply a plan that was shown, unless it is refused, not the approved one, or not confirmed.
+
+    `live`: the snapshot it was made from."""
     if plan.refusals and all(one.code == PASSWORD_REFUSED for one in plan.refusals):
         raise SecretsUnusable("Proxmox VE would refuse a password", hint="nothing was sent")
     if plan.refusals:
@@ -236,7 +241,10 @@ def carry_out(
             raise Refused(finding.message, hint=finding.hint)
     confirm(_question(plan), yes=yes or approve is not None)
     secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
-    return execute(common, api, here(cluster, api).folder, plan, secrets, signer)
+    free = live is not None and not records_in(live.groups)
+    free_at = live.began if live is not None and free else float("-inf")
+    pace = Pace(settings.policy.apply.max_staleness, free_at)
+    return execute(common, api, here(cluster, api).folder, plan, secrets, signer, pace)
 
 
 def _question(plan: Plan) -> str:

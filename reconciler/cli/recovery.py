@@ -16,7 +16,7 @@ from reconciler.cli.drill_recovery import continue_drills
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.output import check_formats, info
 from reconciler.cli.prompt import confirm
-from reconciler.cli.runner import Way, execute_journal
+from reconciler.cli.runner import Pace, Way, execute_journal
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import (
@@ -29,7 +29,8 @@ from reconciler.execution.drills.store import is_drill
 from reconciler.execution.journal import store
 from reconciler.execution.journal.journal import read_journal
 from reconciler.execution.journal.replay import point_of_no_return
-from reconciler.execution.lock.cluster import clear, lease_ended
+from reconciler.execution.lock.cluster import clear
+from reconciler.execution.lock.lease import lease_ended
 from reconciler.execution.lock.local import refuse_running
 from reconciler.execution.lock.record import known_as, lock_records
 from reconciler.execution.private_folder import check_file
@@ -81,7 +82,8 @@ def continue_run(common: CommonOptions, path: Path | None, way: Way) -> ExitStat
                 sure = way._replace(chosen=True)
             secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
             declared = partial(_declared_sinks, common, cluster, settings)
-            return execute_journal(common, api, place, chosen, secrets, declared, sure)
+            pace = Pace(settings.policy.apply.max_staleness)
+            return execute_journal(common, api, place, chosen, secrets, declared, sure, pace=pace)
 
     return each_cluster(common, one)
 

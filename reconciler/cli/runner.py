@@ -32,9 +32,10 @@ from reconciler.execution.apply import apply_plan, resume_run, roll_back_run
 from reconciler.execution.journal import store
 from reconciler.execution.journal.journal import Journal
 from reconciler.execution.journal.replay import open_request, point_of_no_return
-from reconciler.execution.lock.cluster import Writer, one_writer
+from reconciler.execution.lock.cluster import Ahead, Writer, one_writer
 from reconciler.execution.overtaken import abandon
 from reconciler.execution.run.context import Progress, RunContext
+from reconciler.execution.run.look import Look, first_look
 from reconciler.execution.secrets import fingerprints
 from reconciler.execution.secrets.routing import Sinks, redirected, undelivered, with_sinks
 from reconciler.kinds import kind_of
@@ -42,6 +43,7 @@ from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Undo
 from reconciler.model.plan import Plan
+from reconciler.model.policy import MAX_STALENESS
 from reconciler.model.run import (
     ABANDONED,
     COMPLETED,
@@ -67,6 +69,17 @@ class SystemClock:
         time.sleep(seconds)
 
 
+class Pace(NamedTuple):
+    """How old a look may be. `fresh`: seconds, for what a step touches. `free_at`: when the cluster
+    was last seen without any lock (Unix seconds)."""
+
+    fresh: float = MAX_STALENESS
+    free_at: float = float("-inf")
+
+
+USUAL = Pace()
+
+
 def execute(
     common: CommonOptions,
     api: Api,
@@ -74,6 +87,7 @@ def execute(
     plan: Plan,
     secrets: FolderSecrets,
     signer: str = "",
+    pace: Pace = USUAL,
 ) -> ExitStatus:
     """Run a new plan, signed by `signer`; `folder` is that of the cluster."""
     secrets.check_all(plan.steps)
@@ -83,7 +97,7 @@ def execute(
         store.refuse_unfinished(folder)
         return store.start(folder, plan, mine.owner, mine.run, clock.now(), signer)
 
-    return _run(common, api, folder, plan, secrets, begin, apply_plan)
+    return _run(common, api, folder, plan, secrets, begin, apply_plan, pace=pace)
 
 
 class Way(NamedTuple):
@@ -104,6 +118,8 @@ def execute_journal(
     secrets: FolderSecrets,
     declared: Callable[[], Mapping[Address, SecretSink]],
     way: Way,
+    *,
+    pace: Pace,
 ) -> ExitStatus:
     """Continue the run of a journal, or end it.
 
@@ -134,7 +150,7 @@ def execute_journal(
         work = partial(roll_back_run, chosen=way.chosen)
     else:
         work = partial(resume_run, sinks=sinks, chosen=way.chosen)
-    return _run(common, api, place.folder, plan, secrets, go_on, work)
+    return _run(common, api, place.folder, plan, secrets, go_on, work, pace=pace)
 
 
 def _current_sinks(
@@ -179,24 +195,33 @@ def _run(
     secrets: FolderSecrets,
     begin: Callable[[], Journal],
     work: Callable[[RunContext], RunReport],
+    *,
+    pace: Pace,
 ) -> ExitStatus:
     """Hold both locks while `work` runs over the journal that `begin` opens."""
     clock = SystemClock()
     stop: list[int] = []
     runs: list[RunContext] = []
+    first: list[Look] = []
 
     def tell(text: str) -> None:
         info(common, text)
 
+    def begin_to_look() -> None:
+        first.append(first_look(watched, clock, plan.steps))
+
     with (
         signals(stop, lambda: _answer(runs), lambda: any(run.state.is_finished for run in runs)),
         report_slow_requests(api, tell) as watched,
-        one_writer(watched, clock, whoami(api), folder, begin, tell) as (lock, journal),
+        one_writer(
+            watched, clock, whoami(api), folder, begin, tell, Ahead(pace.free_at, begin_to_look)
+        ) as (lock, journal),
     ):
         for dead in lock.taken_over:
             text = f"took over lock {dead.fence} of {dead.owner} {dead.run}"
             info(common, text.rstrip())
         run = RunContext(watched, plan.steps, journal, clock, secrets, lock, teller(common), stop)
+        run.first, run.fresh = first[0], pace.fresh
         runs.append(run)
         report = replace(work(run), signer=journal.state.signer)
         asked = journal.state.is_requested

@@ -37,8 +37,8 @@ def still_fitting(
     settings: Settings,
     *,
     strict: bool,
-) -> Plan:
-    """The plan, if it fits the cluster, and the files and the policy of this checkout allow it.
+) -> tuple[Plan, Live]:
+    """The plan and the cluster, if they fit and the files and policy of this checkout allow it.
 
     Raises StalePlan where it does not fit, Refused with the same findings as `pvectl plan`, or
     FilesInvalid. A plan made from other files causes a warning; with `strict` it does not fit.
@@ -71,7 +71,7 @@ def still_fitting(
             hint="nothing was sent",
             findings=again.refusals,
         )
-    return plan
+    return plan, live
 
 
 def signers(common: CommonOptions, settings: Settings) -> Path | None:
@@ -118,7 +118,7 @@ def _look(api: Api, plan: Plan, desired: Desired) -> Live:
     wanted = {kind: frozenset(a.id for a in changed if a.kind == kind) for kind in besides}
     closer = read_live(api, besides, wanted).state
     state = {**live.state, **{a: closer[a] for a in changed if a in closer}}
-    return Live(state, live.facts)
+    return live._replace(state=state)
 
 
 def _changed(plan: Plan, files: dict[str, str]) -> str:

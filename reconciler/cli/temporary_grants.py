@@ -58,7 +58,7 @@ def with_grants(
     if ended in UNCHANGED:
         _put_back(path, before)
     elif ended is not ExitStatus.OK:
-        info(common, f"{path} is kept: the change may be in force; see `pvectl status`")
+        info(common, f"{path} is kept: the change may have been applied; see `pvectl status`")
     return ended
 
 
@@ -87,4 +87,4 @@ def apply_grant(
         live = with_health(api, read_cluster(api, loaded.desired))
         planned = make_plan(loaded, api, live, wanted, allow)
         show_plan(common, planned)
-        return carry_out(common, cluster, api, planned.plan, None, yes=yes)
+        return carry_out(common, cluster, settings, api, planned.plan, None, yes=yes)

@@ -37,7 +37,7 @@ def chosen(live: State, patterns: Sequence[str]) -> frozenset[Address]:
             hint = did_you_mean(pattern, [*all_kinds(), *map(str, sorted(live))])
             raise UsageError(
                 f"'{pattern}' matches nothing in the cluster",
-                hint=hint or "give a kind, an address or a glob: group, group.DevOps, 'user.*@pve'",
+                hint=hint or "name a kind, an address or a glob: group, group.DevOps, 'user.*@pve'",
             )
         found |= matching
     return frozenset(found)

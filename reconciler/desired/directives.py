@@ -86,7 +86,7 @@ class NoBackupTable(TomlTable):
         if not (self.guests or self.pools or self.templates):
             raise InvalidValue(
                 "[[no_backup]] names no guests",
-                "give guests = [...], pools = [...] or templates = true",
+                "set guests = [...], pools = [...] or templates = true",
             )
         return self
 

@@ -88,7 +88,7 @@ def facts(key: Key) -> Iterator[tuple[str, str]]:
     yield "limits", key.limits
     yield "default", key.default
     if key.not_given in (Rule.LEFT, Rule.WATCHED, Rule.DEFAULT):
-        yield "not given", str(key.not_given)
+        yield "if omitted", str(key.not_given)
     yield "types", ", ".join(key.types)
     yield "since", f"Proxmox VE {key.since}" if key.since else ""
     yield "API", key.parameter
@@ -97,7 +97,7 @@ def facts(key: Key) -> Iterator[tuple[str, str]]:
 
 def _meaning(own: Mapping[str, Any]) -> str:
     text: str = own.get("description", "")
-    return text.partition("; not given: ")[0].partition(" (since Proxmox VE")[0]
+    return text.partition("; if omitted: ")[0].partition(" (since Proxmox VE")[0]
 
 
 def _default(own: Mapping[str, Any], usual: object) -> str:

@@ -79,7 +79,7 @@ def _with_rules(definition: dict[str, Any], model: type[BaseModel]) -> None:
         if one.rule not in (Rule.REQUIRED, Rule.FILE):
             described = definition["properties"][key]
             text = described.get("description", "")
-            described["description"] = f"{text}; not given: {one.rule}".removeprefix("; ")
+            described["description"] = f"{text}; if omitted: {one.rule}".removeprefix("; ")
 
 
 def _with_privileges(node: Any, release: Release) -> None:

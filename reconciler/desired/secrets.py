@@ -45,7 +45,7 @@ def resolve(
     if not allow_commands:
         raise SinkFailed(
             "a secret comes from a command, and commands do not run while planning",
-            hint="give it as { env = ... } or { file = ... }",
+            hint="use { env = ... } or { file = ... } instead",
         )
     return _text(_run(ref.command or (), folder, timeout, own), str(ref))
 

@@ -19,7 +19,8 @@ from reconciler.execution.journal.replay import point_of_no_return, recorded_cha
 from reconciler.execution.overtaken import ended_elsewhere, is_for_a_person, undecided
 from reconciler.execution.rollback import roll_back
 from reconciler.execution.run.boundary import foreseen
-from reconciler.execution.run.context import SETTLE, RunContext, Snapshot
+from reconciler.execution.run.context import SETTLE, RunContext
+from reconciler.execution.run.look import Snapshot
 from reconciler.execution.run.observation import (
     Observed,
     created_by_others,

@@ -29,6 +29,8 @@ from reconciler.model.spec import canonical
 
 CERTIFICATES = request("GET", "nodes", "localhost", "certificates", "info")
 NODES = request("GET", "nodes")
+IDENTIFYING = (CERTIFICATES, NODES)
+"""What tells which cluster it is."""
 ROOT_CA = "pve-root-ca.pem"
 
 MOVED = ("*.jsonl", "*.reserve", "secrets.json", "secrets.key", "drift.json")
@@ -48,7 +50,7 @@ class Identity(NamedTuple):
 def identify(api: Api) -> Identity | None:
     """The identity of the answering cluster; None where it does not tell. Raises Unreachable."""
     try:
-        certificates, nodes = api.get([CERTIFICATES, NODES])
+        certificates, nodes = api.get(IDENTIFYING)
     except RequestRefused:
         return None
     cas = [row.get("fingerprint") for row in certificates if _is_root(row)]

@@ -12,7 +12,8 @@ from reconciler.errors import (
 )
 from reconciler.execution.journal.replay import recorded_changes
 from reconciler.execution.run.boundary import foreseen
-from reconciler.execution.run.context import SETTLE, RunContext, Snapshot
+from reconciler.execution.run.context import SETTLE, RunContext
+from reconciler.execution.run.look import Snapshot
 from reconciler.execution.run.observation import (
     Observed,
     as_shown,

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from reconciler.errors import PvectlError
-from reconciler.execution.run.context import Clock
+from reconciler.execution.run.look import Clock
 from reconciler.model.api import Api
 from reconciler.model.request import Request, request
 

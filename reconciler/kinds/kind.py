@@ -184,6 +184,7 @@ class Reading(Generic[S]):
     - `parse`: answers -> (id, spec) of every live object.
     - `needs`: the privileges without which PVE leaves objects out of its answers.
     - `details` (answers so far, ids that are declared) -> further GETs, one per object.
+    - `always_there`: those of them that every cluster answers.
     - `lazy`: read only where the state files concern the kind, declare what it belongs to, or
       delete what it refers to.
     - `as_read`: spec -> what PVE will show of it, without secrets and sinks.
@@ -198,6 +199,7 @@ class Reading(Generic[S]):
     parse: Callable[[Answers], Iterable[tuple[str, S]]]
     needs: tuple[Need, ...] = ()
     details: Callable[[Answers, frozenset[str]], tuple[Request, ...]] = _nothing
+    always_there: tuple[Request, ...] = ()
     lazy: bool = False
     as_read: Callable[[S], S] = _itself
     builtin_ids: frozenset[str] = frozenset()

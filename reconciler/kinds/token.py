@@ -219,7 +219,7 @@ def _check_kind(objects: Mapping[Address, Declared]) -> Iterable[Finding]:
                 "SINK_TWICE",
                 Severity.ERROR,
                 f"the secrets of {other.id} and {address.id} both go to {spec.secret_to}",
-                hint="give each token its own secret_to",
+                hint="use a separate secret_to for each token",
                 address=address,
                 source=objects[address].source,
             )

@@ -4,6 +4,7 @@ absence.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -39,10 +40,16 @@ Permissions = Mapping[str, Mapping[str, int]]
 
 
 class Live(NamedTuple):
-    """A snapshot of a cluster."""
+    """A snapshot of a cluster.
+
+    `groups`: the answer to `GET /access/groups`, which shows locks as well; `began`: Unix seconds,
+    all of it was read after that.
+    """
 
     state: State
     facts: Facts
+    groups: Sequence[Mapping[str, Any]] = ()
+    began: float = 0.0
 
     def table(self) -> AccessTable:
         """The access table, including members of groups that do not exist, which the state cannot
@@ -65,6 +72,7 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     names = tuple(dict.fromkeys((*names, *DECIDING)))
     needs = [need for name in names for need in all_kinds()[name].reads.needs]
     permissions: Permissions = {}
+    began = time.time()
     try:
         version, permissions = api.get([VERSION, PERMISSIONS])
         _refuse_blind(api.actor, permissions, unmet(permissions, needs))
@@ -79,7 +87,7 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     facts = replace(facts, health=health, ghosts=_ghosts(answers[GROUPS], state), pve=release)
     if isinstance(api, SeesFiles):
         facts = replace(facts, unread=tuple(api.unread()), strays=api.strays())
-    return Live(state, facts)
+    return Live(state, facts, answers[GROUPS], began)
 
 
 def _unreadable(api: Api, refused: RequestRefused, permissions: Permissions) -> Blind:

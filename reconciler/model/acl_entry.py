@@ -1,4 +1,4 @@
-"""An ACL entry as one value, and the id and address that it has everywhere."""
+"""An ACL entry as one value, with the id and address that it has everywhere."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from reconciler.model.address import Address
 
 
 class AclEntry(NamedTuple):
-    """Who has which role where; `kind` is that of the principal: user, group or token.
+    """Who has which role on which path; `kind` is that of the principal: user, group or token.
 
-    Its text is its id, `PATH|KIND:PRINCIPAL|ROLE`. The propagate flag is not part of it: Proxmox
-    VE keeps one flag for each.
+    As text it is its id, `PATH|KIND:PRINCIPAL|ROLE`. The propagate flag is not part of the id:
+    Proxmox VE keeps one flag per entry.
     """
 
     path: str
@@ -37,12 +37,10 @@ class AclEntry(NamedTuple):
     @staticmethod
     @cache
     def parse(name: str) -> AclEntry:
-        """The entry of an id; only the name of a user may hold a `|`. Raises ValueError."""
+        """The entry of an id; only a user name may contain a `|`. Raises ValueError."""
         path, _, rest = name.partition("|")
         who, bar, role = rest.rpartition("|")
         kind, colon, principal = who.partition(":")
         if not (bar and colon):
-            raise InvalidValue(
-                f"'{name}' is not an ACL entry", "PATH|KIND:PRINCIPAL|ROLE is expected"
-            )
+            raise InvalidValue(f"'{name}' is not an ACL entry", "write PATH|KIND:PRINCIPAL|ROLE")
         return AclEntry(path, kind, principal, role)

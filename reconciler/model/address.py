@@ -1,4 +1,4 @@
-"""The name of one object: kind and id."""
+"""The address of an object: its kind and id."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Raises ValueError for a string without kind or id."""
+        """The address in a string; raises ValueError without kind or id."""
         kind, dot, name = text.partition(".")
         if not (kind and dot and name):
             raise InvalidValue(
-                f"'{text}' is not a valid address", "KIND.ID is expected, as in user.alice@pve"
+                f"'{text}' is not a valid address", "write KIND.ID, for example user.alice@pve"
             )
         return cls(kind, name)
 
     def matches(self, pattern: str) -> bool:
-        """Shell-style and case-sensitive: `user.*@ldap`, `acl./vms/*`; `[` stands for itself."""
+        """Whether a glob matches, shell-style and case-sensitive: `user.*@ldap`, `acl./vms/*`; `[`
+        is literal.
+        """
         return fnmatchcase(str(self), pattern.replace("[", "[[]"))

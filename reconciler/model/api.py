@@ -1,4 +1,4 @@
-"""What the rest of pvectl may know about a Proxmox VE API, real or embedded."""
+"""The interface to a Proxmox VE API, real or embedded."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Api(Protocol):
 
     @property
     def actor(self) -> str:
-        """Who is asking: `user@realm` or `user@realm!token`."""
+        """The authenticated principal: `user@realm` or `user@realm!token`."""
 
     @property
     def endpoint(self) -> str:
-        """Where the requests go, for people: `https://host:8006` or `sandbox:FOLDER`."""
+        """Where requests go, as displayed: `https://host:8006` or `sandbox:FOLDER`."""
 
     def get(self, requests: Sequence[Request]) -> list[Any]:
         """The `data` of each answer, in order; sent in parallel over kept-alive connections.
@@ -40,13 +40,13 @@ class Api(Protocol):
 
 @runtime_checkable
 class SeesFiles(Protocol):
-    """A connection that sees the files of the cluster themselves, as the embedded one does."""
+    """A connection with access to the files of the cluster, as the embedded one has."""
 
     def unread(self) -> Sequence[Unread]:
-        """What Proxmox VE passes over in them, by file and line."""
+        """What Proxmox VE ignores in the files, with file and line."""
 
     def strays(self) -> Mapping[str, Strays]:
-        """Members of pools that are not there: PVE lists none of them, and counts each."""
+        """Pool members that do not exist: PVE does not list them, but counts them for access."""
 
 
 @runtime_checkable
@@ -69,8 +69,8 @@ NO_QUORUM = (
 
 
 def refusal_hint(reason: str, path: str) -> str:
-    """What to do about a refusal that concerns the whole cluster, not the request; "" for another
-    one. `path` is that of the request.
+    """The hint for a refusal that concerns the whole cluster rather than the request; "" for
+    others. `path` is that of the request.
 
     PVE source: `cfs_lock` and `check_cfs_quorum` of PVE::Cluster, `write_config` of
     PVE::SectionConfig.
@@ -81,7 +81,7 @@ def refusal_hint(reason: str, path: str) -> str:
 
 
 def _unreadable_section(reason: str, path: str) -> str:
-    """Where to look when Proxmox VE cannot write a file, since a section cannot be read."""
+    """The hint where Proxmox VE cannot write a file because it cannot read a section of it."""
     if "unknown section type ''" not in reason:
         return ""
     name = "storage" if "storage" in path else "domains" if "domains" in path else "jobs"

@@ -1,4 +1,4 @@
-"""Archives of guests, and what became of a backup that was asked for."""
+"""Archives of guests, and the result of running a backup job."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from reconciler.errors import ExitStatus
 class Archive(NamedTuple):
     """A backup on a storage, as Proxmox VE lists it.
 
-    `guest` is 0 where the name of the file does not tell it; `made` in Unix seconds, `size` in
-    bytes; `kind` is qemu, lxc or "". `verified`: `ok` or `failed` as a backup server found it, ""
-    where none looked. `renamed`: the name is none that Proxmox VE gives, so retention passes it by.
+    `guest` is 0 where the file name does not contain it; `made` in Unix seconds, `size` in bytes;
+    `kind` is qemu, lxc or "". `verified`: `ok` or `failed` according to a backup server, "" where
+    it was not verified. `renamed`: Proxmox VE did not name it, so retention ignores it.
     """
 
     volume: str
@@ -29,7 +29,7 @@ class Archive(NamedTuple):
 
     @property
     def good(self) -> bool:
-        """Whether something is in it that no backup server found broken."""
+        """Whether it is not empty and no backup server found it corrupt."""
         return self.size > 0 and self.verified != "failed"
 
     def to_json(self) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class Archive(NamedTuple):
 
 
 class SavedGuest(NamedTuple):
-    """What a run made of one guest: an archive, or `failure` says why there is none."""
+    """The result for one guest: an archive, or in `failure` the reason why there is none."""
 
     guest: int
     node: str
@@ -50,10 +50,10 @@ class SavedGuest(NamedTuple):
 
 
 class NodeRun(NamedTuple):
-    """The task of one node. `task` is its UPID, "" where none began.
+    """The task of one node. `task` is its UPID, "" where none was started.
 
-    `ended`: the exit status of the task. `trouble`: why it did not begin or could not be followed;
-    `in_doubt`: it may run all the same. `denied`: a privilege is missing.
+    `ended`: the exit status of the task. `trouble`: why it did not start or could not be followed;
+    `in_doubt`: it may be running nevertheless. `denied`: a privilege is missing.
     """
 
     node: str
@@ -88,7 +88,7 @@ class BackupReport(NamedTuple):
 
 
 class Freshness(StrEnum):
-    """How a guest stands to what its jobs promise."""
+    """How the backups of a guest compare with what its jobs promise."""
 
     FRESH = "fresh"
     STALE = "stale"
@@ -105,11 +105,12 @@ class Freshness(StrEnum):
 
 
 class GuestBackups(NamedTuple):
-    """One guest: `newest` holds its newest good archive per storage, the newest of all first.
+    """The backups of one guest: `newest` holds the newest good archive of each storage, newest
+    first.
 
-    `due`: when the run of a job began that its newest archive should be of, in Unix seconds, 0
-    where none was due. `total`: how many archives there are. `shrank`: the newest archive of a
-    storage and the one before it, of which it has less than half the size.
+    `due`: the start of the job run that should have made the newest archive, in Unix seconds, 0
+    where none was due. `total`: the number of archives. `shrank`: the newest archive of a storage
+    and the previous one, when it has less than half the size.
     """
 
     guest: int
@@ -132,7 +133,7 @@ class GuestBackups(NamedTuple):
 
 
 class LastTask(NamedTuple):
-    """The newest backup task of a node: when it began, and how it ended; "" while it runs."""
+    """The newest backup task of a node: when it started, and how it ended; "" while it runs."""
 
     node: str
     began: int
@@ -141,7 +142,7 @@ class LastTask(NamedTuple):
 
 
 class BackupStatus(NamedTuple):
-    """What can be restored of a cluster. `orphans`: guest that is gone -> its archives.
+    """What can be restored of a cluster. `orphans`: deleted guest -> its archives.
 
     `unread`: a storage on a node, and why it could not be listed.
     """
@@ -154,7 +155,7 @@ class BackupStatus(NamedTuple):
 
     @property
     def alarms(self) -> bool:
-        """Whether something is not as the jobs promise, or could not be proven to be."""
+        """Whether anything falls short of what the jobs promise, or cannot be verified."""
         return any(one.state.alarms for one in self.guests) or bool(self.unread)
 
     @property
@@ -167,8 +168,9 @@ class BackupStatus(NamedTuple):
 
 
 class Week(NamedTuple):
-    """After the runs of `number` weeks: when the archives that one guest then has were made, oldest
-    first, in Unix seconds."""
+    """The state after `number` weeks of runs: when the archives of one guest were made, oldest
+    first, in Unix seconds.
+    """
 
     number: int
     until: int
@@ -176,7 +178,9 @@ class Week(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """`rules`: name -> how many; none keep everything. `complete`: every week was reached."""
+    """`rules`: name -> count; without rules everything is kept. `complete`: every week was
+    computed.
+    """
 
     job: str
     schedule: str

@@ -1,4 +1,4 @@
-"""What happens to one object, as a value."""
+"""The change of one object, as a value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Action(StrEnum):
 
 
 class Undo(StrEnum):
-    """What taking a change back costs: nothing, something, or it cannot be done at all."""
+    """What undoing a change costs: nothing, something, or that it is impossible."""
 
     FULL = "FULL"
     LOSSY = "LOSSY"
@@ -34,7 +34,7 @@ class Cause(StrEnum):
     MISSING = "missing"
     """declared, not in the cluster"""
     DIFFERS = "differs"
-    """declared otherwise than it is"""
+    """differs from its declaration"""
     REMOVED = "removed"
     """named in [[removed]]"""
     MOVED = "moved"
@@ -50,14 +50,14 @@ class Cause(StrEnum):
 
 
 class Reason(NamedTuple):
-    """`text` is for people: where it is declared, or what it depends on."""
+    """Why a change is planned. `text` is displayed: where it is declared, or what it depends on."""
 
     cause: Cause
     text: str
 
 
 class Change(NamedTuple):
-    """`before` -> `after` of one object; None stands for absent, never for both."""
+    """One object from `before` to `after`; None stands for absent, never for both."""
 
     address: Address
     before: Spec | None
@@ -71,7 +71,7 @@ class Change(NamedTuple):
         return Action.DELETE if self.after is None else Action.UPDATE
 
     def inverse(self) -> Change:
-        """The change that takes this one back."""
+        """The change that undoes this one."""
         reason = Reason(Cause.UNDO, f"undoes: {self.action} {self.address}")
         return Change(self.address, self.after, self.before, reason)
 

@@ -1,4 +1,4 @@
-"""What the state files say: objects with their place in the files, and the wishes around them."""
+"""What the state files declare: objects with their place in the files, and the directives."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from reconciler.pve.release import NEWEST, Release
 
 
 class Declaration(NamedTuple):
-    """What a kind makes of one TOML table: an object, and what is kept about it.
+    """What a kind reads from one TOML table: an object, and notes about it.
 
-    `notes` (purpose, owner, reason, ...) never reach Proxmox VE. `derived` objects follow from
-    another one (the user's entry of a token pair) and may be declared more than once. After
+    `notes` (purpose, owner, reason, ...) are never sent to Proxmox VE. `derived` objects follow
+    from another one (the user's entry of a token pair) and may be declared more than once. After
     `expires` (Unix seconds, 0 = never) the object counts as removed.
     """
 
@@ -29,10 +29,10 @@ class Declaration(NamedTuple):
 
 
 class Declared(NamedTuple):
-    """A declaration and where it stands.
+    """A declaration and its place.
 
-    `unspecified`: fields and options of `spec` that the file does not give; on an object that is
-    there they stay as they are. `by_name`: the table gives the name alone.
+    `unspecified`: fields and options of `spec` that the file omits; on an existing object they are
+    left unchanged. `by_name`: the table gives the name alone.
     """
 
     spec: Spec
@@ -45,7 +45,7 @@ class Declared(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """The object `old` is to be called `new` from now on."""
+    """The object `old` is renamed to `new`."""
 
     old: Address
     new: Address
@@ -72,7 +72,7 @@ class Expectation(NamedTuple):
 
 
 class CallExpectation(NamedTuple):
-    """One `[[expect]]` with a call of the API: how Proxmox VE answers each of `who`.
+    """One `[[expect]]` with an API call: how Proxmox VE answers each of `who`.
 
     `status` is that of the answer. `task`: how the task's exit status must begin; "" where none is
     named. `harmless`: the call may succeed although it writes.
@@ -90,7 +90,7 @@ class CallExpectation(NamedTuple):
 
     @property
     def is_refused_in_task(self) -> bool:
-        """Whether the call is to be answered, and its task to be refused."""
+        """Whether the call is accepted and its task refused."""
         return self.task.startswith("403")
 
     @property
@@ -102,9 +102,8 @@ class CallExpectation(NamedTuple):
 class Waiver(NamedTuple):
     """One `[[waive]]`: findings of one code that are accepted for a while.
 
-    `code`: of the findings; `address`: a glob over the addresses of its findings; `expires` in Unix
-    seconds, from when on it waives nothing. A waiver without a reason or without an end is a
-    mistake in the file.
+    `code`: of the findings; `address`: a glob over their addresses; `expires` in Unix seconds. A
+    waiver without a reason or an expiry is a mistake in the file.
     """
 
     code: str
@@ -115,10 +114,10 @@ class Waiver(NamedTuple):
 
 
 class NoBackup(NamedTuple):
-    """One `[[no_backup]]`: guests that are in no backup job on purpose.
+    """One `[[no_backup]]`: guests that deliberately have no backup job.
 
     `guests` by id, those of `pools`, and with `templates` every template. `expires` in Unix
-    seconds, from when on it counts no more; 0 = never.
+    seconds, 0 = never.
     """
 
     guests: tuple[int, ...]
@@ -148,7 +147,7 @@ class Desired:
     calls: tuple[CallExpectation, ...] = ()
 
     def goal(self, address: Address, live: Spec | None) -> Spec:
-        """The declared spec, with what the files do not give as it is in `live`."""
+        """The declared spec, with omitted fields as they are in `live`."""
         declared = self.objects[address]
         manage = self.policy.managed(address.kind)
         if live is None:

@@ -1,4 +1,4 @@
-"""Drift as a value: what differs, since when as far as that is known, and what is undeclared."""
+"""Drift as a value: what differs, since when as far as known, and what is undeclared."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNKNOWN = "?"
 
 
 class DriftClass(StrEnum):
-    """Where a difference comes from, as far as it is known."""
+    """Where a difference comes from, as far as known."""
 
     UNDECLARED = "undeclared"
     CHANGED = "changed in the cluster"
@@ -34,12 +34,12 @@ class DriftClass(StrEnum):
 
     @property
     def code(self) -> str:
-        """For programs."""
+        """The identifier in machine-readable output."""
         return self.name.lower().replace("_", "-")
 
 
 class DriftItem(NamedTuple):
-    """One object: `change` leads from what is there to what is declared."""
+    """One object that differs: `change` leads from the live to the declared state."""
 
     kind: DriftClass
     change: Change
@@ -52,7 +52,7 @@ class DriftItem(NamedTuple):
 
 
 class WayToRoot(NamedTuple):
-    """By which `steps` each of `principals` becomes root; without steps it is root already.
+    """The `steps` by which each of `principals` becomes root; without steps it is root already.
 
     Not `sure`: whether the last step succeeds depends on a node's operating system.
     """
@@ -70,10 +70,10 @@ class WayToRoot(NamedTuple):
 
 
 class Undeclared(NamedTuple):
-    """An object that no file names and no plan deletes.
+    """An object that no file declares and no plan deletes.
 
-    `rings`: it changes access, or its kind is watched, and nobody acknowledged it as it is.
-    `new`: the report before did not name it as it is.
+    `rings`: it changes access, or its kind is watched, and it was not acknowledged in this state.
+    `new`: the previous report did not have it in this state.
     """
 
     address: Address
@@ -89,13 +89,13 @@ class Undeclared(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is known from the report before; digests are those of `kinds.fingerprint`.
+    """What the previous report recorded; digests are those of `kinds.fingerprint`.
 
-    `time` in Unix seconds, 0 for none. `differences`: the addresses that it named. `baseline`: how
-    each object was left by the last apply, or found in order by a report. `complete`: what is not
-    in the baseline was not there. `left`: what no file gives and decides access or protection, as
-    it was: object -> field or option -> value in JSON. `undeclared` and `acknowledged`: undeclared
-    objects as they were.
+    `time` in Unix seconds, 0 for none. `differences`: the addresses that it reported. `baseline`:
+    each object as the last apply left it, or as a report found it in order. `complete`: what the
+    baseline lacks did not exist. `left`: undeclared fields that decide access or protection: object
+    -> field or option -> value in JSON. `undeclared` and `acknowledged`: undeclared objects at that
+    time.
     """
 
     time: int = 0
@@ -129,24 +129,24 @@ class Drift:
 
     @property
     def crowded(self) -> int:
-        """Number of groups with undeclared members: drift that no plan removes."""
+        """The number of groups with undeclared members, drift that no plan removes."""
         return self._number(UNDECLARED_MEMBER)
 
     @property
     def broken(self) -> int:
-        """How many expectations fail in the cluster as it is."""
+        """The number of expectations that fail in the live cluster."""
         return self._number(EXPECT)
 
     @property
     def expiring(self) -> int:
-        """How many logins, tokens and waivers end soon, or have ended."""
+        """The number of logins, tokens and waivers that expire soon or have expired."""
         return self._number(EXPIRES_SOON)
 
     @property
     def failed(self) -> int:
-        """How many findings besides expectations count as a failure.
+        """The number of other findings that count as a failure.
 
-        What would refuse to apply, and may be allowed, says nothing about the cluster.
+        Refusals of a plan, which may be allowed, say nothing about the cluster and do not count.
         """
         return sum(
             finding.code != EXPECT
@@ -162,7 +162,7 @@ class Drift:
 
     @property
     def concerned(self) -> frozenset[Address]:
-        """The objects that are otherwise than declared."""
+        """The objects that differ from their declaration."""
         crowded = (one.address for one in self.findings if one.code == UNDECLARED_MEMBER)
         return frozenset(
             {one.change.address for one in self.differences}
@@ -172,18 +172,18 @@ class Drift:
 
     @property
     def is_refused(self) -> bool:
-        """Whether an expectation fails, or what counts as a failure was found."""
+        """Whether an expectation fails, or a finding counts as a failure."""
         return bool(self.broken or self.failed)
 
     @property
     def is_quiet(self) -> bool:
-        """Whether there is nothing that anybody has to look at."""
+        """Whether there is nothing to look into."""
         rings = self.differences or self.crowded or self.ringing or self.expiring or self.roots
         return not (rings or self.is_refused)
 
     @property
     def status(self) -> ExitStatus:
-        """What `drift` ends with: the worst."""
+        """The exit status of `drift`: the worst that applies."""
         if self.is_refused:
             return ExitStatus.REFUSED
         return ExitStatus.OK if self.is_quiet else ExitStatus.CHANGES

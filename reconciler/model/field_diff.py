@@ -1,7 +1,7 @@
-"""The fields of an object and how they change, in words. Never a secret, only where it is from.
+"""Describe the fields of an object and how they change, in words; never a secret, only its source.
 
-Plans, drift, refusals and saved plans all speak through this module. The options of a spec are read
-by its own `option_table`: what is secret, what is yes or no, what holds several values.
+Plans, drift, refusals and saved plans all use this module. The options of a spec are read by its
+own `option_table`: which are secret, boolean or lists.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PLAIN = re.compile(r"[\w@%+=:,./!*-]+")
 
 
 class Field(NamedTuple):
-    """One field that says something, in words."""
+    """One field with a value other than its default, in words."""
 
     name: str
     text: str
@@ -63,7 +63,7 @@ class FieldDifference(NamedTuple):
 
 @cache
 def fields(spec: Spec) -> tuple[Field, ...]:
-    """What a spec says beyond the defaults, in the order of its model."""
+    """The fields of a spec that differ from the defaults, in the order of its model."""
     usual, words = _defaults(spec), _Words(spec)
     return tuple(
         Field(name, words.of(name, value))
@@ -74,7 +74,7 @@ def fields(spec: Spec) -> tuple[Field, ...]:
 
 @cache
 def differences(before: Spec, after: Spec) -> tuple[FieldDifference, ...]:
-    """The fields that say something else, in the order of the model; every one of them."""
+    """All fields that differ, in the order of the model."""
     old, new, words = _telling(before), _telling(after), _Words(after)
     nested = _nested(before.option_table, old, new)
     found: list[FieldDifference] = []
@@ -87,7 +87,7 @@ def differences(before: Spec, after: Spec) -> tuple[FieldDifference, ...]:
 
 
 def object_text(spec: Spec | None) -> str:
-    """An object in one line, by its fields that say something: `comment "on call", groups ops`."""
+    """An object in one line, by its non-default fields: `comment "on call", groups ops`."""
     if spec is None:
         return "absent"
     return ", ".join(f"{field.name} {field.text}" for field in fields(spec)) or "present"
@@ -143,9 +143,9 @@ def _keys(levels: Iterable[Any]) -> Iterator[str]:
 
 
 def _flat(model: BaseModel) -> dict[str, Any]:
-    """Name -> value; parts of a field and options of a section stand beside the fields.
+    """Name -> value; parts of a field and options of a section are on a level with the fields.
 
-    The sink of a secret is a matter of the step that delivers it.
+    The sink of a secret belongs to the step that delivers it.
     """
     flat: dict[str, Any] = {}
     for name in type(model).model_fields:
@@ -160,12 +160,12 @@ def _flat(model: BaseModel) -> dict[str, Any]:
 
 
 def _telling(spec: Spec) -> dict[str, Any]:
-    """Without what is absent or empty, which is the same."""
+    """The values without absent and empty ones, which are equivalent."""
     return {name: value for name, value in _flat(spec).items() if not _is_empty(value)}
 
 
 def _defaults(model: BaseModel) -> dict[str, Any]:
-    """Name -> the value that says nothing."""
+    """Name -> default value."""
     usual: dict[str, Any] = {}
     for name, info in type(model).model_fields.items():
         value = getattr(model, name)
@@ -201,7 +201,7 @@ def _is_empty(value: Any) -> bool:
 
 
 class _Words:
-    """Values of one kind of spec in words, by what its table and its model say about them."""
+    """Describes values of one kind of spec, using its option table and model."""
 
     def __init__(self, spec: Spec | None = None, *, options: ParameterTable | None = None) -> None:
         self._options = options if spec is None else spec.option_table
@@ -260,7 +260,7 @@ def _hidden_fields(model: type[BaseModel]) -> frozenset[str]:
 
 
 def _quoted(text: str) -> str:
-    """A plain word as it is; anything else in quotes, on one line and without ambiguity."""
+    """A plain word unchanged; anything else quoted, on one line and unambiguous."""
     if len(text) > LONGEST:
         return f"{_escaped(text[:LONGEST] + '…')} ({len(text):,} characters)"
     if _PLAIN.fullmatch(text):

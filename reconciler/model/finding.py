@@ -1,4 +1,4 @@
-"""Everything worth saying that is not a change."""
+"""Findings: everything worth reporting that is not a change."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class Source(NamedTuple):
 class Finding(NamedTuple):
     """A stable `code`, what was found, and what to do about it.
 
-    `allow` is the exact argument of `--allow` that lets a refused plan pass this one finding;
-    empty where nothing does. `names`: the undeclared object that `message` is about, for code that
-    goes on from there; no document holds it. `known`: it was there before, and the plan does not
-    touch what it is about.
+    `allow` is the exact argument of `--allow` that lets a refused plan pass this one finding; empty
+    where nothing does. `names`: the undeclared object that `message` is about, for code that uses
+    it; it is not part of any document. `known`: it existed before, and the plan does not touch its
+    object.
     """
 
     code: str

@@ -1,4 +1,4 @@
-"""What a cluster has that pvectl does not manage, but must know of: guests, nodes, the release."""
+"""What pvectl does not manage but must know of a cluster: guests, nodes, the release."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Guest(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """Something in a file of the cluster that Proxmox VE passes over while it reads the file.
+    """Something in a file of the cluster that Proxmox VE ignores when it reads the file.
 
-    `line` counts from 1; `blocks`: Proxmox VE refuses to write the file as long as it is there.
+    `line` counts from 1; `blocks`: Proxmox VE refuses to write the file until it is removed.
     """
 
     file: str
@@ -36,17 +36,17 @@ class Unread(NamedTuple):
 
 
 class Strays(NamedTuple):
-    """Guests and storages that a pool names and that are not there."""
+    """Guests and storages that a pool names but that do not exist."""
 
     guests: tuple[int, ...] = ()
     storages: tuple[str, ...] = ()
 
 
 class Kept(NamedTuple):
-    """The archives on the storages that a plan concerns, where they had to be looked at.
+    """The archives on the storages that a plan concerns, where they had to be read.
 
-    `unseen`: a storage, and why its archives, or some of them, are not among those. `zone`: of the
-    clock of the nodes, which says what a day is.
+    `unseen`: a storage, and why its archives, or some of them, are missing. `zone`: the time zone
+    of the nodes, which defines a day.
     """
 
     archives: Mapping[str, tuple[Archive, ...]] = {}

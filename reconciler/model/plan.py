@@ -1,4 +1,4 @@
-"""What will be done, in which order, and what was found on the way."""
+"""Plans: the steps in order, and the findings about them."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ class Step(NamedTuple):
 
 
 class LeftAlone(NamedTuple):
-    """Undeclared live objects of one kind that were left alone, and why; `addresses` in order.
+    """Undeclared live objects of one kind that are left alone, and why; `addresses` in order.
 
-    Plans that were saved before they named the objects have the number alone.
+    Plans saved before the addresses were recorded have the number alone.
     """
 
     kind: str
@@ -82,12 +82,12 @@ class LeftAlone(NamedTuple):
 
 
 class Access(NamedTuple):
-    """What a plan does to access, grouped, for whoever reads it; nothing is decided by it.
+    """What a plan does to access, grouped for display; it decides nothing.
 
-    `effects`: who gains and loses which privileges where, the broadest first; `logins`: who can log
-    in from then on, or no longer. Both are JSON objects; `text` says each in words and `mark` is
-    `+`, `-`, `~` or `!`. What several effects have in common stands once in `shared`, and they name
-    its number. `more`: how many effects were too many to be kept.
+    `effects`: who gains and loses which privileges where, the broadest first; `logins`: who can or
+    can no longer log in. Both are JSON objects; `text` describes each and `mark` is `+`, `-`, `~`
+    or `!`. What several effects have in common is in `shared`, and they refer to it by number.
+    `more`: how many effects were too many to keep.
     """
 
     effects: tuple[Mapping[str, Any], ...] = ()
@@ -97,7 +97,7 @@ class Access(NamedTuple):
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """For people, each with its mark."""
+        """The lines to display, each with its mark."""
         said = [f"{one['mark']} {one['text']}" for one in (*self.effects, *self.logins)]
         rest = [f"! and {self.more:,} more; `pvectl plan --format json` has all"]
         return (*said, *(rest if self.more else ()))
@@ -127,12 +127,12 @@ _SAID = ("mark", "text")
 class Plan:
     """Explaining and applying walk the same steps, so a dry run cannot disagree with the real one.
 
-    `cluster` is the endpoint, `identity` the fingerprint of the cluster's CA, "" where it was not
-    told; `actor` who would apply it, `source` the commit of the state folder.
-    `seen` holds exactly the live objects that the plan concerns, as they were (None: absent).
-    `allowed` is what the operator gave; `passed` the exact flags of the refusals that it let pass.
-    `files`: SHA-256, in hexadecimal, of each file of the state folder that the plan was made from.
-    `access` is for its readers; plans that were saved before it existed have none.
+    `cluster` is the endpoint, `identity` the fingerprint of the cluster's CA, "" where it is
+    unknown; `actor` who would apply it, `source` the commit of the state folder. `seen` holds
+    exactly the live objects that the plan concerns, as they were (None: absent). `allowed` is what
+    the operator allowed; `passed` the exact flags of the refusals that this let pass. `files`:
+    SHA-256, in hexadecimal, of each file of the state folder that the plan was made from. `access`
+    is for display; plans saved before it existed have none.
     """
 
     cluster: str
@@ -149,23 +149,23 @@ class Plan:
     identity: str = ""
 
     def is_for(self, cluster: str, identity: str) -> bool:
-        """Whether a cluster is the one of this plan: by its CA, else by its address."""
+        """Whether the plan is for this cluster: by its CA, otherwise by its address."""
         if self.identity and identity:
             return self.identity == identity
         return self.cluster == cluster
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """All changes in the order in which they will happen."""
+        """All changes in the order in which they are applied."""
         return tuple(change for step in self.steps for change in step.changes)
 
     def count(self, action: Action) -> int:
-        """How many changes are of this action."""
+        """The number of changes with this action."""
         return sum(change.action is action for change in self.changes)
 
     @property
     def refusals(self) -> tuple[Finding, ...]:
-        """The findings that forbid to apply it."""
+        """The findings that forbid applying the plan."""
         return tuple(f for f in self.findings if f.severity == "error")
 
     def to_json(self) -> dict[str, Any]:
@@ -220,11 +220,11 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """What a reviewer approves: SHA-256, in hexadecimal, of what is sent where, in which order,
-        of the objects that it was computed from, of what forbids it and of what was allowed.
+        """What a reviewer approves: SHA-256, in hexadecimal, of what is sent where and in which
+        order, of the objects that it was computed from, of what forbids it and of what was allowed.
 
-        Who planned, which commit, and what was found besides do not count: the plan of a pull
-        request is approved, and another token applies it after the merge.
+        The planning actor, the commit and other findings do not count: the plan of a pull request
+        is approved, and another token applies it after the merge.
         """
         whole = self.to_json()
         covered = {name: whole[name] for name in ("steps", "seen", "allowed")}

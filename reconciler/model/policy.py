@@ -1,4 +1,4 @@
-"""What `pvectl.toml` allows: what is managed, how much may change, what must stay."""
+"""The policy in `pvectl.toml`: what is managed, how much may change, and what must not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.text.period import seconds_of
 
 
 class Mode(StrEnum):
-    """What happens to live objects of a kind that are not declared."""
+    """What happens to undeclared live objects of a kind."""
 
     WATCH = "watch"
     """nothing is ever deleted, and `drift` reports everything undeclared"""
@@ -29,22 +29,22 @@ class Mode(StrEnum):
 
 
 class Unspecified(StrEnum):
-    """What happens to a key that a declared object does not give."""
+    """What happens to a key that a declared object omits."""
 
     KEEP = "keep"
-    """it stays as it is in the cluster"""
+    """it keeps its value in the cluster"""
     CLEAR = "clear"
-    """it gets its default: the file is the whole object"""
+    """it is reset to its default: the file is the whole object"""
 
 
 class TomlTable(BaseModel):
     """A table of a TOML file: unknown keys are errors.
 
-    `instead`: keys that people try, and what to do instead.
+    `instead`: keys that people often try, and what to use instead.
     """
 
     instead: ClassVar[Mapping[str, str]] = {}
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class Manage(TomlTable):
@@ -56,15 +56,15 @@ class Manage(TomlTable):
         description="what happens to objects that no file declares",
     )
     include: tuple[str, ...] = Field(
-        default=("*",), strict=False, description="globs over the names that are managed"
+        default=("*",), strict=False, description="globs over the names to manage"
     )
     exclude: tuple[str, ...] = Field(
-        default=(), strict=False, description="globs over the names that are left alone"
+        default=(), strict=False, description="globs over the names to leave alone"
     )
     unspecified: Unspecified = Field(
         default=Unspecified.KEEP,
         strict=False,
-        description="what happens to keys that are not given",
+        description="what happens to omitted keys",
     )
 
     def covers(self, address: Address) -> bool:
@@ -73,12 +73,12 @@ class Manage(TomlTable):
         return included and not self.excludes(address)
 
     def excludes(self, address: Address) -> bool:
-        """Whether `exclude` names it: somebody decided to leave it alone."""
+        """Whether `exclude` matches it: it is deliberately left alone."""
         return any(address.matches(f"{address.kind}.{glob}") for glob in self.exclude)
 
 
 class Limit(TomlTable):
-    """At most `count` objects, and at most `percent` of those that are there."""
+    """At most `count` objects, and at most `percent` of those that exist."""
 
     count: int | None = Field(default=None, ge=0, description="objects of a kind")
     percent: int | None = Field(
@@ -110,10 +110,10 @@ class Protected(TomlTable):
     never_delete: tuple[str, ...] = Field(
         default=("user.root@pam",),
         strict=False,
-        description="globs over addresses that no plan deletes",
+        description="globs over addresses that plans must not delete",
     )
     never_change: tuple[str, ...] = Field(
-        default=(), strict=False, description="globs over addresses that no plan changes"
+        default=(), strict=False, description="globs over addresses that plans must not change"
     )
 
 
@@ -121,27 +121,29 @@ class Lockout(TomlTable):
     """Who must keep which access after every step of a plan and of its rollback.
 
     `keep_self`: `"PRIVILEGE on PATH"` for the acting token. `break_glass`: principals that must
-    stay enabled and keep all that they have. `administrators`: how many enabled principals must
-    at least hold every privilege on `/`.
+    stay enabled and keep all their privileges. `administrators`: the minimum number of enabled
+    principals that hold every privilege on `/`.
     """
 
     keep_self: tuple[str, ...] = Field(
         default=("Permissions.Modify on /access", "Sys.Modify on /access"),
         strict=False,
-        description="PRIVILEGE on PATH that the acting token keeps",
+        description="PRIVILEGE on PATH that the acting token must keep",
     )
     break_glass: tuple[str, ...] = Field(
         default=("root@pam",),
         strict=False,
-        description="principals that stay enabled and keep all that they have",
+        description="principals that must stay enabled and keep all their privileges",
     )
     administrators: int = Field(
-        default=1, ge=0, description="enabled principals with every privilege on /, at least"
+        default=1,
+        ge=0,
+        description="minimum number of enabled principals with every privilege on /",
     )
 
 
 class Alarm(TomlTable):
-    """How many days before its end `drift` reports what is declared, with exit status 2.
+    """How many days before its expiry `drift` reports what is declared, with exit status 2.
 
     What has expired is reported until it is extended or removed.
     """
@@ -149,6 +151,21 @@ class Alarm(TomlTable):
     logins: int = Field(default=14, ge=0, description="days before a user expires")
     tokens: int = Field(default=14, ge=0, description="days before a token expires")
     waivers: int = Field(default=14, ge=0, description="days before a [[waive]] expires")
+
+
+MAX_STALENESS = 2.0
+"""Seconds: what a request of `apply` touches has been read within them before it is sent."""
+
+
+class Apply(TomlTable):
+    """`max_staleness`: seconds; what a step touches has been read within them before it is sent."""
+
+    max_staleness: float = Field(
+        default=MAX_STALENESS,
+        gt=0,
+        le=10,
+        description="seconds: what a step touches has been read within them before it is sent",
+    )
 
 
 class Lint(TomlTable):
@@ -196,9 +213,11 @@ class Check(TomlTable):
     @model_validator(mode="after")
     def _something(self) -> Check:
         if not (self.agent or self.tcp or self.http or self.command):
-            raise InvalidValue("the check checks nothing", "give agent, tcp, http or command")
+            raise InvalidValue("the check has nothing to check", "set agent, tcp, http or command")
         if "port" in self.model_fields_set and self.http is None:
-            raise InvalidValue("port is that of http, which is not given", "tcp takes a number")
+            raise InvalidValue(
+                "port is only for http, which is missing", "to check a port alone, set tcp = NUMBER"
+            )
         return self
 
     @property
@@ -291,18 +310,19 @@ class Drill(TomlTable):
 
 
 class Policy(TomlTable):
-    """All of it, with careful defaults."""
+    """The whole policy, with conservative defaults."""
 
     manage: dict[str, Manage] = Field(
-        default_factory=dict, description="per kind: what happens to what no file declares"
+        default_factory=dict, description="per kind: what happens to undeclared objects"
     )
     limits: Limits = Field(default=Limits(), description="how much one plan may change")
     protected: Protected = Field(default=Protected(), description="what no plan touches")
-    lockout: Lockout = Field(default=Lockout(), description="who keeps which access")
-    alarm: Alarm = Field(default=Alarm(), description="when `drift` tells that something ends")
+    lockout: Lockout = Field(default=Lockout(), description="who must keep which access")
+    alarm: Alarm = Field(default=Alarm(), description="when `drift` reports that something expires")
     lint: Lint = Field(default=Lint(), description="which findings fail `drift`")
+    apply: Apply = Field(default=Apply(), description="how old a look may be")
     drill: Drill = Field(default=Drill(), description="how backups are restored to prove them")
 
     def managed(self, kind: str) -> Manage:
-        """How `kind` is managed; `owned` where nothing is said."""
+        """How `kind` is managed; `owned` by default."""
         return self.manage.get(kind, Manage())

@@ -1,4 +1,4 @@
-"""One HTTP request to Proxmox VE, as a value: shown, saved and compared before it is sent."""
+"""One HTTP request to Proxmox VE as a value, to be shown, saved and compared before it is sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Request(NamedTuple):
 
     @property
     def target(self) -> str:
-        """The path as people read it: `/access/users/felhom-ctl@pve`."""
+        """The path as displayed: `/access/users/felhom-ctl@pve`."""
         return "/" + "/".join(self.path)
 
     def to_json(self) -> dict[str, Any]:

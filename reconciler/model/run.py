@@ -1,4 +1,4 @@
-"""Values of a run: what its journal records, what became of its objects, who holds the lock."""
+"""Values of a run: the events of its journal, the outcome of its objects, and the lock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Direction(StrEnum):
 
 
 class OutgoingRequest(NamedTuple):
-    """One request to be sent: for which step (from 0), which way, and the changes it carries."""
+    """One request to be sent: its step (from 0), its direction, and the changes it carries."""
 
     step: int
     direction: Direction
@@ -51,12 +51,12 @@ class Event(NamedTuple):
 
     @property
     def direction(self) -> Direction:
-        """Events without a direction belong to the way forward."""
+        """The direction of the event; forward where it names none."""
         return Direction.BACK if self.data.get("direction") == "back" else Direction.FORWARD
 
 
 class Outcome(StrEnum):
-    """What became of one object, in the order in which reports list them."""
+    """The outcome of one object, in the order in which reports list them."""
 
     DONE = "done"
     UNDONE = "undone"
@@ -70,13 +70,14 @@ RESTORED = frozenset({Outcome.UNDONE, Outcome.UNTOUCHED})
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """`outcome` in a word; `objects` in the order of the plan, each with what became of it.
+    """The result of a run: `outcome` in a word; `objects` in the order of the plan, each with its
+    outcome.
 
     `failure` is what stopped the run, `trouble` what the rollback could not do, `losses` what it
-    could not restore, by object. `verified`: read from the cluster; else it is what the journal
-    says. `back`: the run is being rolled back; `final`: the irreversible change after which it can
-    only be finished. `secrets`: delivery status of tokens' secrets, where it is not as expected.
-    `signer`: who signed the plan, where signatures were asked for.
+    could not restore, by object. `verified`: read from the cluster; otherwise it is what the
+    journal says. `back`: the run is being rolled back; `final`: the irreversible change after which
+    it can only be finished. `secrets`: delivery status of tokens' secrets, where it is not as
+    expected. `signer`: who signed the plan, where signatures are required.
     """
 
     outcome: str
@@ -92,7 +93,7 @@ class RunReport:
 
     @property
     def restored(self) -> bool:
-        """Whether everything is verified to be as it was before the run."""
+        """Whether everything is verified to be as before the run."""
         known = self.verified and not self.trouble
         return known and all(outcome in RESTORED for _, outcome in self.objects)
 

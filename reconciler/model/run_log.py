@@ -1,4 +1,4 @@
-"""The runs that this machine recorded for a cluster, as `pvectl log` lists them."""
+"""The runs recorded on this machine for a cluster, as `pvectl log` lists them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 class LoggedRun:
     """One run; times in Unix seconds, `ended` 0 where it has not.
 
-    `trouble` says why its journal is not what the run wrote, or does not follow from the one
-    before; "" where all is well. `head` is the hash of its last line.
+    `trouble` says why its journal was altered or does not follow from the previous one; "" where
+    all is well. `head` is the hash of its last line.
     """
 
     name: str
@@ -48,7 +48,9 @@ class LoggedRun:
 
 @dataclass(frozen=True, slots=True)
 class RunLog:
-    """`runs` from the oldest to the newest; `missing` is a noted hash that none of them holds."""
+    """`runs` from the oldest to the newest; `missing` is a recorded hash that none of them
+    contains.
+    """
 
     cluster: str
     runs: tuple[LoggedRun, ...] = ()
@@ -56,7 +58,7 @@ class RunLog:
 
     @property
     def head(self) -> str:
-        """The hash that stands for the whole chain: noted elsewhere, it proves it later."""
+        """The hash of the whole chain: recorded elsewhere, it proves the chain later."""
         return self.runs[-1].head if self.runs else ""
 
     @property

@@ -1,8 +1,8 @@
-"""The state of a run: its journal, folded once, event by event.
+"""The state of a run, folded from its journal event by event.
 
 A request leaves `intent`, and then one of: `done` (applied), `refused` (certainly not applied),
-`found` (applied, as a later read showed), `unknown` (nobody can see whether it was applied),
-`disowned` (applied or not, by this run or by another one that came between: it is not undone).
+`found` (applied, as a later read showed), `unknown` (whether it was applied cannot be observed),
+`disowned` (this run or another one may have applied it: it is not undone).
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ AFTER_END = frozenset({"continued", "rollback", "stuck", "taking", "locked", OVE
 
 
 class StepState(StrEnum):
-    """Where a step of a run stands, by its last event."""
+    """The state of a step, by its last event."""
 
     NOT_BEGUN = "not begun"
     ANNOUNCED = "announced"
     BEGUN = "begun"
     """one of several requests is done"""
-    IN_FORCE = "in force"
+    CONFIRMED = "confirmed"
     DELIVERED = "delivered"
     REFUSED = "refused"
     UNKNOWN = "unknown"
@@ -47,7 +47,7 @@ class StepState(StrEnum):
 
 _STATES = {
     "intent": StepState.ANNOUNCED,
-    "found": StepState.IN_FORCE,
+    "found": StepState.CONFIRMED,
     "delivered": StepState.DELIVERED,
     "refused": StepState.REFUSED,
     "unknown": StepState.UNKNOWN,
@@ -95,7 +95,7 @@ class StepRecord:
 
     @property
     def is_touched(self) -> bool:
-        """Whether it was announced and not every request was refused."""
+        """Whether it was announced and at least one request was not refused."""
         return self.was_in_force or self._last_forward == "intent"
 
     @property
@@ -106,12 +106,13 @@ class StepRecord:
 
     @property
     def is_disowned(self) -> bool:
-        """Whether it is unknown if this run or another one created the object of the step."""
+        """Whether this run or another one may have created the object of the step."""
         return self._last_forward == "disowned"
 
     def add(self, event: Event, interruptions: int) -> str:
-        """Fold one event of this step; `interruptions` counts how often the run went on after a
-        stop. Returns why the event cannot follow the ones before, "" where it can."""
+        """Fold one event of this step; `interruptions` counts how often the run was resumed.
+        Returns why the event cannot follow the earlier ones, "" where it can.
+        """
         why = self._misfit(event)
         self._follow_secret(event, interruptions)
         self._follow_request(event)
@@ -153,7 +154,7 @@ class StepRecord:
         self.is_withdrawn |= name == "withdrawn"
 
     def _follow_secret(self, event: Event, interruptions: int) -> None:
-        """Whether a run stopped while an earlier secret was on its way."""
+        """Track whether a run stopped while an earlier secret was being delivered."""
         if self.is_delivered or event.direction is Direction.BACK:
             return
         if interruptions > self._interruptions:
@@ -174,10 +175,10 @@ _NOTHING = StepRecord()
 
 @dataclass(slots=True)
 class RunState:
-    """What the events of a journal amount to so far; `add` keeps it up to date.
+    """The state that the events of a journal amount to; `add` keeps it up to date.
 
-    `steps` holds the steps, from 0, that have events. `broken` says why the sequence of events is
-    none that a run can write; "" for a good one.
+    `steps` holds the steps, from 0, that have events. `broken` says why no run can write this
+    sequence of events; "" for a valid one.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -249,7 +250,7 @@ class RunState:
         self.last_time = max(self.last_time, float(data.get("time", 0.0)))
 
     def step(self, number: int) -> StepRecord:
-        """What the journal says of one step, also of one that was not begun. Not to be changed."""
+        """The record of one step, including one that has not begun. Must not be changed."""
         return self.steps.get(number, _NOTHING)
 
     @property
@@ -259,7 +260,7 @@ class RunState:
 
     @property
     def touched(self) -> list[int]:
-        """The announced steps of which not every request was refused, in order."""
+        """The announced steps with at least one request that was not refused, in order."""
         return sorted(number for number, record in self.steps.items() if record.is_touched)
 
     @property
@@ -269,12 +270,12 @@ class RunState:
 
     @property
     def signer(self) -> str:
-        """Who signed the plan of the run, as far as that was asked for; "" for nobody."""
+        """Who signed the plan of the run, where signatures were required; "" for none."""
         return str(self.events[0].data.get("signer", "")) if self.events else ""
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run has ended; an `end` that leaves work for a person can be resumed."""
+        """Whether the run has ended; an `end` that leaves work to do can be resumed."""
         if not self.events:
             return False
         last = self.events[-1]
@@ -297,11 +298,11 @@ class RunState:
         return self._ways[-1:] == ("rollback",) or self._ways == ("rollback", "end")
 
     def is_unbroken(self, numbers: Collection[int]) -> bool:
-        """Whether nobody else had the lock on the cluster since this run had it.
+        """Whether this run's lock proves that no other run held the cluster lock since.
 
-        `numbers`: claims and fencing numbers of the lock objects that are there. Whoever takes the
-        lock first removes all that are there, so the run's own one is the proof. A run that has
-        announced nothing has nothing to lose.
+        `numbers`: claims and fencing numbers of the existing lock objects. A run that takes the
+        lock first removes all existing ones, so the presence of this run's own is the proof. A run
+        that has announced nothing has nothing to lose.
         """
         if self.is_overtaken:
             return False

@@ -1,4 +1,6 @@
-"""Where secrets come from and where new ones go; never the secrets themselves."""
+"""References to secrets: where they come from and where new ones go; never the secrets
+themselves.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ SECRET_VARIABLE = "PVECTL_TOKEN_SECRET"  # noqa: S105 - the name of a variable
 
 
 def _spelled(command: tuple[str, ...]) -> str:
-    """Program and arguments, all of them: whoever reviews a plan must see what will run."""
+    """Program and arguments in full: a reviewer must see what will run."""
     return shlex.join(command)
 
 
@@ -26,14 +28,15 @@ _OWN = frozenset(
 
 
 def without_credentials(environ: Mapping[str, str], own: SecretRef | None = None) -> dict[str, str]:
-    """The environment for other programs: they have no use for pvectl's own secrets, such as that
-    with which it acts, which `own` names."""
+    """The environment for other programs, without pvectl's own secrets, such as its token secret,
+    which `own` names.
+    """
     hidden = _OWN | {own.env if own is not None else None}
     return {name: value for name, value in environ.items() if name not in hidden}
 
 
 def _place(value: str | None) -> str | None:
-    """A name that the system can take: of a file, a variable or an entry."""
+    """Check the name of a file, a variable or an entry."""
     if value is not None:
         _refuse_unusable(value)
         if not value:
@@ -45,7 +48,7 @@ def _program(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
     if value is not None:
         if not value or not value[0]:
             raise InvalidValue(
-                "the command is empty", 'write a list, as in ["pass", "show", "pve"]'
+                "the command is empty", 'write a list, for example ["pass", "show", "pve"]'
             )
         for word in value:
             _refuse_unusable(word)
@@ -55,7 +58,7 @@ def _program(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
 def _refuse_unusable(text: str) -> None:
     if "\0" in text or (not text.isascii() and text != text.encode(errors="replace").decode()):
         raise InvalidValue(
-            "it holds a NUL character or one that no file name can hold", "remove that"
+            "it contains a NUL character or one that file names cannot contain", "remove it"
         )
 
 
@@ -73,15 +76,16 @@ class SecretRef(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     env: Place = Field(default=None, description="name of an environment variable")
-    file: Place = Field(default=None, description="a path; it counts from the state folder")
+    file: Place = Field(default=None, description="a path, relative to the state folder")
     command: Program = Field(
-        default=None, description="program and arguments that print the secret; not for plans"
+        default=None,
+        description="program and arguments that print the secret; does not run while planning",
     )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if sum(value is not None for value in (self.env, self.file, self.command)) != 1:
-            raise ValueError('give exactly one of env, file, command, as in { env = "NAME" }')
+            raise ValueError('set exactly one of env, file, command, for example { env = "NAME" }')
         return self
 
     def __str__(self) -> str:
@@ -93,18 +97,18 @@ class SecretRef(BaseModel):
 
 
 class SecretSink(BaseModel):
-    """Where a newly made token secret is delivered: exactly one of the four.
+    """Where a new token secret is delivered: exactly one of the four.
 
-    `file`: written with mode 0600, relative to the state folder. `command`: gets the secret on
+    `file`: written with mode 0600, relative to the state folder. `command`: receives the secret on
     standard input. `env_file`: the line `variable=SECRET` is set in that file. `keyring`: the name
-    of an entry in the system's keyring.
+    of an entry in the system keyring.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: Place = Field(default=None, description="a path; the file gets mode 0600")
     command: Program = Field(
-        default=None, description="program and arguments; it gets the secret on standard input"
+        default=None, description="program and arguments; it receives the secret on standard input"
     )
     env_file: Place = Field(default=None, description="a file with lines NAME=VALUE")
     variable: str | None = Field(
@@ -119,7 +123,7 @@ class SecretSink(BaseModel):
         given = (self.file, self.command, self.env_file, self.keyring)
         if sum(value is not None for value in given) != 1:
             raise ValueError(
-                'give exactly one of file, command, env_file, keyring, as in { file = "secrets/x" }'
+                'set exactly one of file, command, env_file, keyring: { file = "secrets/x" }'
             )
         if (self.env_file is None) != (self.variable is None):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The objects of one side, desired or live, in normal form."""
+"""The objects of one side, declared or live, in normal form."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from reconciler.pve.schema import ParameterTable
 class Spec(BaseModel):
     """The properties of one object in normal form, so that `==` decides whether it changed.
 
-    Normal form: sets as sorted tuples, absent and empty text the same, 0/1 as bool, times in
-    Unix seconds with 0 for never. A field that must not be shown is annotated with a `Secrecy`.
+    Normal form: sets as sorted tuples, absent and empty text equal, 0/1 as bool, times in Unix
+    seconds with 0 for never. A field that must not be shown is annotated with a `Secrecy`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,7 +42,7 @@ class Spec(BaseModel):
         return frozenset(cls.model_fields) - {"options"}
 
     def with_parts(self, parts: Mapping[str, Any]) -> Self:
-        """The same with other values, as `parts` gives them."""
+        """The same spec with other values, as `parts` returns them."""
         fields = {name: value for name, value in parts.items() if name in self._fields()}
         if len(fields) < len(parts):
             own = {**dict(getattr(self, "options", ())), **parts}
@@ -51,12 +51,12 @@ class Spec(BaseModel):
         return self.model_copy(update=fields) if fields else self
 
     def keeps(self, live: Spec) -> bool:
-        """Whether what is not given may stay as it is in `live`."""
+        """Whether omitted fields may keep their value in `live`."""
         del live
         return True
 
     def as_whole(self, live: Spec) -> Self:
-        """What is not given cleared, of kinds whose specs leave that open."""
+        """The spec with omitted fields cleared, for kinds whose specs leave them open."""
         del live
         return self
 
@@ -66,7 +66,7 @@ State = Mapping[Address, Spec]
 
 
 def canonical(value: Any) -> bytes:
-    """JSON with sorted keys and no white space: the same value always gives the same bytes."""
+    """JSON with sorted keys and no whitespace: the same value always gives the same bytes."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode(errors="surrogatepass")
 

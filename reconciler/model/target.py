@@ -1,4 +1,4 @@
-"""Where a cluster is, who asks, and what makes its certificate trusted; never a secret."""
+"""The connection to a cluster: endpoint, principal and trust; never a secret."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Target(BaseModel):
     """One cluster, as `[target]` in pvectl.toml describes it.
 
     `endpoints` are `https://host:port` in normal form, or one `sandbox:FOLDER`. Exactly one of
-    `token_id` (`user@realm!token`) and `username` (`user@realm`) says who asks; a sandbox needs
-    neither. `ca_file` or `fingerprint` (SHA-256 of the node's own certificate; several, when there
-    are several nodes) says what is trusted, else the system's trust store does: checking cannot be
-    switched off. A `proxy` is used only when it is given here. Timeouts are seconds; a write waits
-    for longer than PVE may hold a lock (10 s) and work under it (60 s).
+    `token_id` (`user@realm!token`) and `username` (`user@realm`) is set; a sandbox needs neither.
+    `ca_file` or `fingerprint` (SHA-256 of the node's own certificate; several for several nodes)
+    decides what is trusted, otherwise the system's trust store: verification cannot be disabled. A
+    `proxy` is used only when it is set here. Timeouts are in seconds; for a write they exceed the
+    time that PVE may wait for a lock (10 s) and work under it (60 s).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -39,7 +39,7 @@ class Target(BaseModel):
 
     @property
     def actor(self) -> str:
-        """Who asks: the token id or the user; empty for a sandbox without either."""
+        """The token id or the user; empty for a sandbox without either."""
         return self.token_id or self.username or ""
 
     @property
@@ -60,9 +60,9 @@ class Target(BaseModel):
             item if item.startswith(SANDBOX) else _normal_endpoint(item) for item in value
         )
         if len(normal) > 1 and any(item.startswith(SANDBOX) for item in normal):
-            raise ValueError("a sandbox:FOLDER endpoint stands alone")
+            raise ValueError("a sandbox:FOLDER endpoint cannot be combined with others")
         if len(set(normal)) != len(normal):
-            raise ValueError("the same endpoint is given twice")
+            raise ValueError("the same endpoint appears twice")
         return normal
 
     @field_validator("fingerprint")
@@ -75,7 +75,7 @@ class Target(BaseModel):
     def _token_id(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[^\s:/!]+@[^\s:/!@]+![^\s:/!=]+", value):
             raise InvalidValue(
-                "a token id looks like user@realm!token", "the secret stands elsewhere"
+                "a token id looks like user@realm!token", "set the secret in token_secret"
             )
         return value
 
@@ -83,7 +83,7 @@ class Target(BaseModel):
     @classmethod
     def _username(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[^\s:/!]+@[^\s:/!@]+", value):
-            raise ValueError("a user name needs its realm, as in root@pam")
+            raise ValueError("a user name needs its realm, for example root@pam")
         return value
 
     @field_validator("proxy")
@@ -103,9 +103,9 @@ class Target(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.ca_file is not None and self.fingerprint:
-            raise ValueError("give ca_file or fingerprint, not both")
+            raise ValueError("set ca_file or fingerprint, not both")
         if self.token_id is not None and self.username is not None:
-            raise ValueError("give token_id or username, not both")
+            raise ValueError("set token_id or username, not both")
         if self.sandbox_folder is None and not self.actor:
             raise ValueError("token_id or username is missing")
         return self
@@ -118,7 +118,7 @@ def normal_fingerprint(text: str) -> str:
     """
     digits = re.sub(r"[\s:]", "", text.rpartition("=")[2]).upper()
     if re.fullmatch(r"[0-9A-F]{40}", digits):
-        raise InvalidValue("this is a SHA-1 fingerprint", "the SHA-256 one is needed (32 bytes)")
+        raise InvalidValue("this is a SHA-1 fingerprint", "use the SHA-256 one (32 bytes)")
     if not re.fullmatch(r"[0-9A-F]{64}", digits):
         raise ValueError("a SHA-256 fingerprint has 32 bytes, written AB:CD:...")
     return ":".join(digits[at : at + 2] for at in range(0, 64, 2))
@@ -135,7 +135,7 @@ def _normal_endpoint(text: str) -> str:
     if parts.scheme != "https":
         raise ValueError(f"an endpoint looks like https://host:{DEFAULT_PORT} or sandbox:FOLDER")
     if parts.username is not None or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError(f"an endpoint holds host and port only: https://host:{DEFAULT_PORT}")
+        raise ValueError(f"an endpoint contains host and port only:  https://host:{DEFAULT_PORT}")
     host = parts.hostname or ""
     if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", host):
         raise ValueError("the host of the endpoint is not a valid host name or address")

@@ -1,4 +1,4 @@
-"""What an administrator trusts: where a secret may go, and what state files may reach."""
+"""What the administrator trusts: where a secret may go, and what state files may use."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class Trust(TomlTable):
 
 
 class Destination(NamedTuple):
-    """Where a secret goes and which one: what an administrator confirms as a whole.
+    """Where a secret goes, and which one: what an administrator confirms as a whole.
 
     `certificate` says what makes the server's certificate trusted: pinned fingerprints, the SHA-256
-    of a CA file's content, or the system's store. `username` is empty for a token. `secret` is None
-    where the secret is given from outside the state folder.
+    of a CA file's content, or the system store. `username` is empty for a token. `secret` is None
+    where the secret is given outside the state folder.
     """
 
     endpoints: tuple[str, ...]
@@ -60,7 +60,7 @@ class Destination(NamedTuple):
     secret: SecretRef | None = None
 
     def covers(self, other: Destination) -> bool:
-        """Whether whoever confirmed this one has confirmed `other` with it."""
+        """Whether confirming this destination confirms `other` as well."""
         return (
             set(other.endpoints) <= set(self.endpoints)
             and other[1:4] == self[1:4]

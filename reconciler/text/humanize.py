@@ -1,4 +1,4 @@
-"""Numbers, moments and lists as people read them."""
+"""Format numbers, times and lists for display."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def counts(pairs: Iterable[tuple[int, str]]) -> str:
-    """`1 error, 2 warnings`; what counts nothing is left out."""
+    """`1 error, 2 warnings`; zero counts are left out."""
     return ", ".join(count(number, noun) for number, noun in pairs if number)
 
 
 def moment(seconds: float) -> str:
-    """Unix seconds as a date where that is midnight UTC, else with the time of day, UTC."""
+    """Unix seconds as a date where that is midnight UTC, otherwise with the time of day, UTC."""
     try:
         found = datetime.fromtimestamp(int(seconds), UTC)
     except (OverflowError, ValueError, OSError):
@@ -31,19 +31,19 @@ def moment(seconds: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """The time of day, UTC, of Unix seconds that this program wrote."""
+    """The time of day (UTC) of Unix seconds that this program wrote."""
     return f"{datetime.fromtimestamp(int(seconds), UTC):%H:%M:%S}"
 
 
 def listed(items: Sequence[str], most: int) -> str:
-    """All items, or the first `most` and how many more there are."""
+    """All items, or the first `most` and the number of others."""
     if len(items) <= most:
         return ", ".join(items)
     return f"{', '.join(items[:most])} and {len(items) - most:,} more"
 
 
 def in_prose(items: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`; from more than five on the rest is counted."""
+    """`a`, `a and b`, `a, b and c`; beyond five the rest is counted."""
     if len(items) > SHOWN + 1:
         return f"{', '.join(items[:SHOWN])} and {len(items) - SHOWN} others"
     *most, last = items
@@ -51,7 +51,7 @@ def in_prose(items: Sequence[str]) -> str:
 
 
 def hint_lines(hint: str) -> list[str]:
-    """A hint may hold commands, each on a line of its own."""
+    """The lines of a hint, which may contain commands, each on its own line."""
     return hint.split("\n") if hint else []
 
 

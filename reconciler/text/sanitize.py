@@ -1,4 +1,4 @@
-"""Foreign text made safe to show: nothing in it can steer a terminal or hide."""
+"""Make foreign text safe to display: nothing in it can control a terminal or hide."""
 
 from __future__ import annotations
 

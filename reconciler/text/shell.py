@@ -1,4 +1,4 @@
-"""Commands that work when they are pasted into a shell."""
+"""Quote commands so that they can be pasted into a shell."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import shlex
 
 
 def shell(*words: str) -> str:
-    """One command for a shell; a `!` is quoted, too, which bash would take for its history."""
+    """One command, quoted for a shell; also a `!`, which bash would expand from its history."""
     return shlex.join(words)

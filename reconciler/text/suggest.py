@@ -1,4 +1,4 @@
-"""The word that was probably meant."""
+"""Suggest the word that was probably meant."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ LIKE = 0.65
 
 
 def suggest(name: str, candidates: Iterable[str], likeness: float = LIKE) -> str:
-    """The candidate that is most like `name`, or "" when none is like it enough to be offered.
+    """The candidate most similar to `name`, or "" when none is similar enough.
 
-    A candidate that differs in case only always wins; of several equally good ones the first in
+    A candidate that differs only in case always wins; of several equally good ones the first in
     alphabetical order is taken.
     """
     known = sorted(set(candidates) - {name})

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.cli.app import app
+from reconciler.cli.hints import command_modules
 from reconciler.errors import ExitStatus
 from reconciler.model.spec import canonical, digest
+from tests.cli.in_process import ask
 from tests.cli.site import ROOT_TOKEN, SELF_BACKUP, Site, clear
 from tests.support.command import PVECTL, environment
 
@@ -293,6 +296,18 @@ def test_two_folders_in_one_go_get_the_more_important_status(site: Site) -> None
     typo = site.run("plan", "--on", "nroth")
     assert typo.status == ExitStatus.USAGE
     assert "did you mean north" in typo.err
+
+
+@pytest.mark.parametrize("command", sorted(command_modules()))
+def test_help_shows_brackets_as_they_are(command: str) -> None:
+    """`[lockout]` is a table, not a style."""
+    ended = ask(command, "--help")
+    assert ended.status == ExitStatus.OK
+    made = next(one for one in app.registered_commands if one.name == command)
+    wanted = re.findall(r"\[+[a-z]+\]+", (made.callback or command_modules).__doc__ or "")
+    shown = " ".join(ended.out.split())
+    assert [table for table in wanted if table not in shown] == []
+    assert "\\[" not in shown
 
 
 def test_version_and_unknown_commands(site: Site) -> None:

@@ -194,7 +194,7 @@ check = { }
         "down",
         "'soon' is not a period",
         "'sample' must be at least 1",
-        "the check checks nothing",
+        "the check has nothing to check",
     ):
         assert words in ended.out, (words, ended.out)
     assert "pvectl.toml:6" in ended.out
@@ -325,7 +325,7 @@ def test_the_command_line_chooses(one: Lab) -> None:
         (("--archive", "local:backup/no"), ExitStatus.USAGE, "there is no archive local:backup/no"),
         (("nightli",), ExitStatus.USAGE, "did you mean nightly?"),
         (("--guest", "9500"), ExitStatus.BLIND, "no good archive of guest 9500 can be seen"),
-        (("nightly", "--guest", "9001"), ExitStatus.USAGE, "exclude each other"),
+        (("nightly", "--guest", "9001"), ExitStatus.USAGE, "cannot be combined"),
         (("--sample", "-1"), ExitStatus.USAGE, "--sample is how many guests"),
     ):
         ended = one.drill(*arguments)

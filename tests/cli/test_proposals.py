@@ -16,7 +16,9 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from reconciler.cli.hints import command_modules
 from reconciler.errors import ExitStatus
+from tests.cli.in_process import ask
 from tests.cli.site import ROOT_TOKEN, Site
 from tests.support.command import PVECTL, Ended, copy_fixture, environment, pvectl, trust
 from tests.support.network import Certificate, Node, Proxy, make_certificate
@@ -143,6 +145,59 @@ def test_no_command_sends_a_secret_there(runner: Runner, attacker: Attacker, com
     ended = runner.run(*command.split(), env={"PVECTL_TOKEN_SECRET": CANARY, "CI": "1"})
     assert attacker.got_nothing
     assert (ended.status, "E_UNTRUSTED_TARGET" in ended.err) == (7, True)
+
+
+WORDS = {
+    "apply": "--yes",
+    "backup": "run job --yes",
+    "drill": "job",
+    "escalation": "--from a@pve",
+    "explain": "a@pve /vms/100",
+    "grant": "a@pve PVEAuditor / --for 4h --reason x --yes",
+    "import": "--out new",
+    "revoke": "a@pve PVEAuditor / --yes",
+    "rollback": "--yes",
+    "rotate": "a@pve!tok --yes",
+    "show": "none.json",
+    "snapshot": "--out new",
+    "trust": "--yes",
+    "unlock": "--fence 1",
+    "verify": "--as a@pve!tok",
+    "who-can": "VM.Audit /",
+}
+"""Command -> its arguments, where it needs some."""
+
+
+@pytest.mark.parametrize("command", sorted(set(command_modules()) - {"sandbox"}))
+def test_every_command_keeps_the_secret(
+    command: str, runner: Runner, attacker: Attacker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of tomorrow, too; what the files declare would make each of them connect."""
+    runner.propose(**attacker.target, token_id="a@pve!tok")
+    (runner.state / "secrets").mkdir()
+    (runner.state / "secrets" / "tok").write_text(CANARY)
+    (runner.state / "secrets" / "tok").chmod(0o600)
+    (runner.state / "a.toml").write_text(
+        '[user."a@pve"]\n[user."a@pve".token.tok]\nsecret_to = { file = "secrets/tok" }\n'
+        '[backup.job]\nstorage = "local"\nschedule = "daily"\nall = true\n'
+        '[[expect]]\nwho = "a@pve!tok"\ncall = "GET /version"\n'
+    )
+    (runner.state / "grants.toml").write_text(
+        '[[acl]]\nusers = ["a@pve"]\nroles = ["PVEAuditor"]\npaths = ["/"]\n'
+        "expires = 2099-01-01T00:00:00Z\n"
+    )
+    monkeypatch.chdir(runner.state.parent)
+    for name, value in {
+        "CI": "true",
+        "PVECTL_HOME": str(runner.home),
+        "PVECTL_TOKEN_SECRET": CANARY,
+        "PVECTL_PROBE_SECRET": CANARY,
+    }.items():
+        monkeypatch.setenv(name, value)
+    ended = ask(command, *WORDS.get(command, "").split())
+    assert attacker.got_nothing, ended
+    assert "Traceback" not in ended.err
+    assert CANARY not in ended.out + ended.err
 
 
 def test_a_pinned_endpoint_is_not_intercepted(runner: Runner, attacker: Attacker) -> None:

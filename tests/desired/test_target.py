@@ -45,7 +45,7 @@ def test_fingerprints_may_be_written_in_any_usual_way(text):
         ({"endpoints": "https://a b"}, "not a valid host name"),
         ({"endpoints": ()}, "at least 1"),
         ({"endpoints": ("https://a", "https://A:8006")}, "twice"),
-        ({"endpoints": ("https://a", "sandbox:x")}, "alone"),
+        ({"endpoints": ("https://a", "sandbox:x")}, "cannot be combined"),
         ({"token_id": None}, "token_id or username is missing"),
         ({"username": "root@pam"}, "not both"),
         ({"token_id": None, "username": "root"}, "realm"),

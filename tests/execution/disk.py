@@ -71,9 +71,17 @@ def quite_full(at: int, folder: Path) -> Callable[[str, int], int]:
 
 
 def unsynced(at: int, folder: Path) -> Callable[[str, int], int]:
-    """The disk does not take write `at`, and is well again afterwards."""
+    """The disk does not take write `at` when it is to keep it, and is well again afterwards."""
     del folder
-    return lambda what, number: errno.EIO if what == "fsync" and number == at else 0
+    came: list[int] = []
+
+    def broken(what: str, number: int) -> int:
+        if what != "fsync" or number < at or came:
+            return 0
+        came.append(number)
+        return errno.EIO
+
+    return broken
 
 
 def read_only(at: int, folder: Path) -> Callable[[str, int], int]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from reconciler.errors import Conflict, RequestRefused
 from reconciler.execution.journal.journal import read_journal
-from reconciler.execution.run.context import FRESH
 from reconciler.kinds import kind_of, references, visible
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
@@ -15,6 +14,7 @@ from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Cause, Change, Reason
+from reconciler.model.policy import MAX_STALENESS
 from reconciler.model.request import Request
 from reconciler.model.run import DONE, ROLLED_BACK, STUCK, Direction, Event, Outcome, RunReport
 from reconciler.model.spec import Spec
@@ -75,7 +75,7 @@ def interfere(api: Api, change: Change) -> Made | None:
     return (look(api).get(change.address),)
 
 
-LATER = FRESH + 0.5
+LATER = MAX_STALENESS + 0.5
 """Seconds after which a run looks again before it sends anything."""
 
 

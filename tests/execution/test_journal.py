@@ -109,3 +109,30 @@ def test_room_is_kept_while_a_run_lasts_and_given_back_at_its_end(tmp_path: Path
         assert len(set(kept.read_bytes())) > 200
         journal.write("end", outcome="done", objects={})
     assert [path.name for path in tmp_path.iterdir()] == ["j.jsonl"]
+
+
+def test_what_a_disk_did_not_keep_is_written_once_more(tmp_path: Path) -> None:
+    faults = disk.Disk(disk.unsynced(3, tmp_path))
+    with disk.journals_on(faults), Journal.create(tmp_path / "j.jsonl") as journal:
+        for step in range(3):
+            journal.write("intent", step=step, direction="forward", time=1.0)
+            journal.write("done", step=step, direction="forward")
+    assert faults.failed == 1
+    assert [event.step for event in read_journal(journal.path)] == [0, 0, 1, 1, 2, 2]
+
+
+def test_an_outcome_goes_to_the_disk_with_the_next_announcement(tmp_path: Path) -> None:
+    synced: list[int] = []
+
+    def note(what: str, number: int) -> int:
+        synced.extend([number] if what == "fsync" else [])
+        return 0
+
+    faults = disk.Disk(note)
+    with disk.journals_on(faults), Journal.create(tmp_path / "j.jsonl") as journal:
+        synced.clear()
+        journal.write("intent", step=0, direction="forward", time=1.0)
+        journal.write("done", step=0, direction="forward")
+        assert len(read_journal(journal.path)) == 2
+        journal.write("intent", step=1, direction="forward", time=1.0)
+    assert synced == [1, 3]

@@ -451,7 +451,7 @@ MUTATIONS = (
     ),
     Mutation(
         "own writes are taken for a rival's",
-        instead((observer, "overlaid"), of=lambda state, _: state),
+        instead((observer, "lay_over"), of=lambda *_: None),
         on_the_pair(plain),
     ),
     Mutation(

@@ -38,7 +38,7 @@ STATES: dict[str, tuple[list[Event], StepState]] = {
     "nothing": ([], StepState.NOT_BEGUN),
     "sent": ([intent(0)], StepState.ANNOUNCED),
     "one of two": ([intent(0), event("done", 0, more=True)], StepState.BEGUN),
-    "seen later": ([intent(0), event("found", 0)], StepState.IN_FORCE),
+    "seen later": ([intent(0), event("found", 0)], StepState.CONFIRMED),
     "refused": ([intent(0), event("refused", 0)], StepState.REFUSED),
     "unseen": ([intent(0), event("unknown", 0)], StepState.UNKNOWN),
     "done": ([intent(0), event("done", 0)], StepState.DONE),

@@ -136,7 +136,7 @@ def test_answers_that_make_no_sense_any_more_stop_the_run_as_silence_does(
     there, plan = ready
     report, path = run(plan, CheckedApi(Garbling(there.api, 2, 10**6)))
     assert isinstance(report.failure, UnexpectedAnswer)
-    assert "is not what Proxmox VE sends: null instead of a list" in report.failure.summary
+    assert "is not a valid answer of Proxmox VE: null instead of a list" in report.failure.summary
     assert not report.verified
     assert plan.resume(path).complete
 

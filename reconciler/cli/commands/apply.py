@@ -11,7 +11,7 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import connect, each_cluster, here
+from reconciler.cli.context import Loaded, connect, each_cluster, here
 from reconciler.cli.output import check_formats
 from reconciler.cli.planning import (
     Allow,
@@ -28,6 +28,7 @@ from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution.journal import store
 from reconciler.execution.plan_file import load_plan
+from reconciler.live.reader import Live
 from reconciler.model.api import Api
 from reconciler.model.plan import Plan
 
@@ -84,36 +85,41 @@ def apply(
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         signer = signed_by(saved, allowed_signers or signers(common, settings), settings.folder)
-        with connect(cluster, read_only=False) as api:
-            store.refuse_to_begin(here(cluster, api, keep=True).folder)
+        with connect(cluster, read_only=False, plans=True) as api:
             if saved is not None:
-                plan = still_fitting(common, saved, api, cluster, settings, strict=strict)
+                store.refuse_to_begin(here(cluster, api, keep=True).folder)
+                plan, live = still_fitting(common, saved, api, cluster, settings, strict=strict)
             else:
+                try:
+                    loaded = load_to_plan(cluster, settings)
+                finally:
+                    store.refuse_to_begin(here(cluster, api, keep=True).folder)
                 asks = not yes and approve is None
-                plan = _fresh(common, cluster, settings, api, target, allow, asks=asks)
+                plan, live = _fresh(common, loaded, api, target, allow, asks=asks)
             asked = yes or saved is not None
-            return carry_out(common, cluster, api, plan, approve, yes=asked, signer=signer)
+            return carry_out(
+                common, cluster, settings, api, plan, approve, yes=asked, signer=signer, live=live
+            )
 
     return each_cluster(common, one)
 
 
 def _fresh(
     common: CommonOptions,
-    cluster: ClusterSettings,
-    settings: Settings,
+    loaded: Loaded,
     api: Api,
     targets: list[str] | None,
     allow: list[str] | None,
     *,
     asks: bool,
-) -> Plan:
-    """Make and show a new plan; `asks` whether the user will be asked to confirm it."""
-    loaded = load_to_plan(cluster, settings)
+) -> tuple[Plan, Live]:
+    """Make and show a new plan, and the snapshot it was made from; `asks` whether the user will be
+    asked to confirm it."""
     live, earlier = read_to_plan(loaded, api)
     planned = make_plan(loaded, api, live, targets, allow, earlier)
     applied = planned.plan.steps and not planned.plan.refusals
     show_plan(_for_reading(common) if applied else common, planned, deciding=asks or not applied)
-    return planned.plan
+    return planned.plan, live
 
 
 def _for_reading(common: CommonOptions) -> CommonOptions:

@@ -87,7 +87,7 @@ def drift(
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = asked = load_to_plan(cluster, settings)
-        with connect(cluster, read_only=True) as api:
+        with connect(cluster, read_only=True, plans=True) as api:
             live = _look(common, api, loaded)
             folder = here(cluster, api, keep=True).folder
             last = folder / "drift.json"

@@ -62,9 +62,9 @@ def drill(
     there is no archive to be seen, 11 when an earlier drill is unfinished.
     """
     if sum(map(bool, (job, guest, archive))) > 1:
-        raise UsageError("JOB, --guest and --archive exclude each other", hint="give one of them")
+        raise UsageError("JOB, --guest and --archive cannot be combined", hint="pass one of them")
     if archive and oldest:
-        raise UsageError("--archive names the archive, --oldest another one", hint="give one")
+        raise UsageError("--archive and --oldest cannot be combined", hint="pass one of them")
     if sample < 0:
         raise UsageError("--sample is how many guests, from 1", hint="leave it out, or --sample 3")
     check_formats(common, "drill")

@@ -45,7 +45,7 @@ def log(
     if head and not HASH.fullmatch(head.lower()):
         raise UsageError(
             f"'{head}' is not a hash of a journal",
-            hint="give 16 to 64 digits, as `pvectl log` shows",
+            hint="pass 16 to 64 digits, as shown by `pvectl log`",
         )
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:

@@ -101,7 +101,7 @@ def plan(
         if against is not None:
             planned = _offline(loaded, against, common.settings, target, allow)
         else:
-            with connect(cluster, read_only=True) as api:
+            with connect(cluster, read_only=True, plans=True) as api:
                 live, earlier = read_to_plan(loaded, api, since)
                 planned = make_plan(loaded, api, live, target, allow, earlier)
                 unfinished = left_unfinished(here(cluster, api).folder)

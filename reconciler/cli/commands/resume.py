@@ -38,5 +38,5 @@ def resume(
     what differs and what can be done.
     """
     if yes and abandon:
-        raise UsageError("--abandon closes the run, --yes continues it", hint="give one of them")
+        raise UsageError("--abandon closes the run, --yes continues it", hint="pass one of them")
     return continue_run(common, journal, Way(chosen=yes, abandon=abandon))

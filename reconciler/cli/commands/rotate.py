@@ -70,7 +70,7 @@ def rotate(
             plan = plan_rotation(address, sink, live.state, live.facts, question, desired.policy)
             write = show_if_possible if yes else show
             write(common, "plan", plan, View())
-            return carry_out(common, cluster, api, plan, None, yes=yes)
+            return carry_out(common, cluster, settings, api, plan, None, yes=yes)
 
     return each_cluster(common, one)
 

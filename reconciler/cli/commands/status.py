@@ -26,7 +26,7 @@ from reconciler.execution.identity import NEW, SAME
 from reconciler.execution.journal import store
 from reconciler.execution.lock.local import running
 from reconciler.execution.lock.record import known_as, lock_records
-from reconciler.execution.run.context import take_snapshot, touched_by
+from reconciler.execution.run.look import take_snapshot, touched_by
 from reconciler.execution.run.outcome import report_from_cluster, report_from_journal
 from reconciler.live.health import ask_health
 from reconciler.model.api import Api

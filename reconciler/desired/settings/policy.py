@@ -1,4 +1,4 @@
-"""Read [manage], [limits], [protected], [lockout], [alarm] and [lint] of pvectl.toml."""
+"""Read [manage], [limits], [protected], [lockout], [alarm], [lint] and [apply] of pvectl.toml."""
 
 from __future__ import annotations
 

@@ -8,7 +8,17 @@ from collections.abc import Iterable, Iterator
 from reconciler.desired.reach import WEAKER_POLICY
 from reconciler.model.declared import CallExpectation, Desired, Expectation, NoBackup, Waiver
 from reconciler.model.finding import Finding, Severity, Source
-from reconciler.model.policy import Alarm, Drill, Limit, Limits, Lint, Lockout, Policy, Protected
+from reconciler.model.policy import (
+    Alarm,
+    Apply,
+    Drill,
+    Limit,
+    Limits,
+    Lint,
+    Lockout,
+    Policy,
+    Protected,
+)
 from reconciler.text.humanize import count
 from reconciler.text.period import seconds_of
 
@@ -45,6 +55,7 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
         lockout=lockout,
         alarm=alarm,
         lint=Lint(fail=fail),
+        apply=_apply(trusted.apply, proposed.apply) if "apply" in given else proposed.apply,
         drill=drill,
     )
     return policy, list(_weaker(policy, proposed, file))
@@ -57,6 +68,7 @@ def weakened(before: Policy, now: Policy, since: str) -> list[Finding]:
         "protected": _protected(before.protected, now.protected) != now.protected,
         "lockout": _lockout(before.lockout, now.lockout) != now.lockout,
         "alarm": _alarm(before.alarm, now.alarm) != now.alarm,
+        "apply": _apply(before.apply, now.apply) != now.apply,
         "lint": not set(before.lint.fail) <= set(now.lint.fail),
         "drill": _seldom(before.drill) < _seldom(now.drill),
     }
@@ -155,6 +167,10 @@ def _alarm(one: Alarm, other: Alarm) -> Alarm:
         tokens=max(one.tokens, other.tokens),
         waivers=max(one.waivers, other.waivers),
     )
+
+
+def _apply(one: Apply, other: Apply) -> Apply:
+    return Apply(max_staleness=min(one.max_staleness, other.max_staleness))
 
 
 def _seldom(drill: Drill) -> float:

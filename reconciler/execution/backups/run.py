@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from reconciler.access.explain.explain import parse_refusal
 from reconciler.errors import RequestRefused, UnknownOutcome, Unreachable
 from reconciler.execution.backups.archives import archives_on
-from reconciler.execution.run.context import Clock
+from reconciler.execution.run.look import Clock
 from reconciler.execution.tasks import TaskEnd, follow_task, start_task
 from reconciler.kinds.backup.run import BackupRun
 from reconciler.model.api import Api

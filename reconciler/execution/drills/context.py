@@ -18,7 +18,8 @@ from reconciler.errors import (
 )
 from reconciler.execution.drills.state import DrillState
 from reconciler.execution.journal.journal import Journal
-from reconciler.execution.run.context import LONGEST_PAUSE, SETTLE, Clock
+from reconciler.execution.run.context import LONGEST_PAUSE, SETTLE
+from reconciler.execution.run.look import Clock
 from reconciler.kinds.shared.reader import RESOURCES
 from reconciler.model.api import Api
 from reconciler.model.drill import DrillPlan

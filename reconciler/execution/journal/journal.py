@@ -26,6 +26,10 @@ RESERVE = 64 * 1024
 """Bytes kept free beside a journal at least: released when the disk is full, so that a rollback can
 still be recorded."""
 
+UNHURRIED = frozenset({"done", "skipped"})
+"""Events that reach the disk together with the next one, before any other request: without them a
+run goes on from the announcement, by looking."""
+
 
 class Journal:
     """The append-only file of one run, and the state it amounts to. Use `Journal.create` or
@@ -41,7 +45,12 @@ class Journal:
         self._descriptor = descriptor
         self._last = last
         self._size = os.lseek(descriptor, 0, os.SEEK_END)
+        """bytes that are on the disk for certain"""
+        self._unsynced = b""
         self._torn = False
+        """the last write failed, and may have left a part of its line"""
+        self._lost = False
+        """the disk refused to keep what is unsynced"""
 
     @classmethod
     def create(cls, path: Path, reserve: int = RESERVE) -> Journal:
@@ -72,35 +81,46 @@ class Journal:
         return cls(path, descriptor, events, last)
 
     def write(self, name: str, **data: Any) -> None:
-        """Append one event; it is on disk when this returns, otherwise JournalFailed is raised."""
+        """Append one event; it is on the disk when this returns, else JournalFailed is raised.
+
+        An `UNHURRIED` one is with the system by then, and on the disk when the next one is.
+        """
         event = Event(name, data)
         line, hashed = _line(event, len(self.state.events), self._last)
+        sync = name not in UNHURRIED
         try:
-            self._append(line)
+            self._append(line, sync=sync)
         except OSError as first:
             if not _drop_reserve(self.path):
                 raise _failed(self.path, first) from None
             self.disk_full = True
             try:
-                self._append(line)
+                self._append(line, sync=True)
             except OSError as error:
                 raise _failed(self.path, error) from None
         self.state.add(event)
         self._last = hashed
-        self._size += len(line)
 
-    def _append(self, line: bytes) -> None:
-        """Write one line, first cutting off what an earlier failure left behind the last good
-        line.
-        """
-        if self._torn:
-            os.ftruncate(self._descriptor, self._size)
+    def _append(self, line: bytes, *, sync: bool) -> None:
+        """What an earlier failure left behind the last good line is cut off first; what a disk did
+        not keep is written once more."""
+        good, rest = self._size + len(self._unsynced), line
+        if self._lost:
+            good, rest = self._size, self._unsynced + line
+        if self._lost or self._torn:
+            os.ftruncate(self._descriptor, good)
         self._torn = True
-        rest = line
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
-        os.fsync(self._descriptor)
         self._torn = False
+        if sync:
+            self._lost = True
+            os.fsync(self._descriptor)
+            self._lost = False
+            self._size += len(self._unsynced) + len(line)
+            self._unsynced = b""
+        else:
+            self._unsynced += line
 
     def __enter__(self) -> Self:
         return self

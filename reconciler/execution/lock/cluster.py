@@ -30,7 +30,7 @@ from reconciler.errors import (
 )
 from reconciler.execution.journal.journal import Journal
 from reconciler.execution.journal.store import abandon
-from reconciler.execution.lock.lease import LEASE, LOOK, PATIENCE, RESERVED, TRIES
+from reconciler.execution.lock.lease import LEASE, LOOK, PATIENCE, RESERVED, TRIES, lease_ended
 from reconciler.execution.lock.local import fences, local_lock, remember_fences, this_host
 from reconciler.execution.lock.record import (
     comment,
@@ -41,7 +41,8 @@ from reconciler.execution.lock.record import (
 )
 from reconciler.execution.lock.refusals import not_finalised, reject_live
 from reconciler.execution.run.boundary import foreseen
-from reconciler.execution.run.context import SETTLE, Clock
+from reconciler.execution.run.context import SETTLE
+from reconciler.execution.run.look import Clock
 from reconciler.kinds.group import GROUPS
 from reconciler.kinds.kind import Answers
 from reconciler.model.api import Api
@@ -148,6 +149,21 @@ class ClusterLock:
             self._write(self.mine._replace(until=self.clock.now()))
 
 
+class Ahead(NamedTuple):
+    """What spares a run waiting for its lock.
+
+    `free_at`: when a look that showed no lock at all began (Unix seconds); it serves as the first
+    of the two looks for as long as a look at the lock does. `held` is called as soon as nobody else
+    can write, before the lock has its number: what is read from then on is read under the lock.
+    """
+
+    free_at: float = float("-inf")
+    held: Callable[[], None] = lambda: None
+
+
+NOTHING_AHEAD = Ahead()
+
+
 @contextlib.contextmanager
 def one_writer(
     api: Api,
@@ -156,6 +172,7 @@ def one_writer(
     folder: Path,
     begin: Callable[[], Journal],
     tell: Callable[[str], None] = lambda _: None,
+    ahead: Ahead = NOTHING_AHEAD,
 ) -> Iterator[tuple[ClusterLock, Journal]]:
     """Hold both locks, and the journal that `begin` opens; `folder` is that of the cluster.
 
@@ -168,7 +185,8 @@ def one_writer(
     with local_lock(folder, note) as numbers, begin() as journal:
         late = lease_ended(journal.state.previous_time, clock.now())
         try:
-            lock = acquire(api, clock, mine, numbers, tell, partial(_claim, journal, late=late))
+            found = partial(_claim, journal, late=late)
+            lock = acquire(api, clock, mine, numbers, tell, found, ahead)
         except BaseException:
             abandon(journal)
             raise
@@ -181,11 +199,6 @@ def one_writer(
 
 def _moment(now: float) -> str:
     return f"{dt.datetime.fromtimestamp(now, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def lease_ended(last_time: float, now: float) -> bool:
-    """Whether the lease of a run whose last event was then (Unix seconds) has certainly ended."""
-    return now - last_time > LEASE
 
 
 def _claim(journal: Journal, mine: LockRecord, there: Iterable[LockRecord], *, late: bool) -> None:
@@ -226,6 +239,7 @@ def acquire(
     numbers: Path,
     tell: Callable[[str], None] = lambda _: None,
     found: Callable[[LockRecord, Sequence[LockRecord]], None] = lambda _, __: None,
+    ahead: Ahead = NOTHING_AHEAD,
 ) -> ClusterLock:
     """Take the cluster lock; raises Locked with the owner, Refused without the privilege.
 
@@ -234,7 +248,7 @@ def acquire(
     receives the new lock and those, before they are removed.
     """
     now, known = clock.now(), fences(numbers)
-    there = lock_records(api)
+    there = [] if 0 <= now - ahead.free_at < LOOK else lock_records(api)
     own = frozenset(holder.claim for holder in _own(there, numbers))
     reject_live([h for h in there if h.claim not in own], now)
     claim = max([int(now * 1000), *known, *(holder.claim for holder in there)]) + 1
@@ -243,6 +257,7 @@ def acquire(
     lock = ClusterLock(api, clock, mine, tuple(there), tell)
     _create(lock)
     _confirm(lock, own)
+    ahead.held()
     try:
         found(mine, there)
         for dead in there:

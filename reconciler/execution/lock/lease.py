@@ -24,3 +24,8 @@ PATIENCE = 10
 TRIES = 3
 """How often, and not how long, the lock is asked for while others write to user.cfg all the time.
 """
+
+
+def lease_ended(last_time: float, now: float) -> bool:
+    """Whether a run whose last event was then (Unix seconds) has lost its lease for certain."""
+    return now - last_time > LEASE

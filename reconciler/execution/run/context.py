@@ -5,46 +5,39 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from reconciler.errors import AuthenticationFailed, CertificateNotTrusted, Unreachable
 from reconciler.execution.journal.journal import Journal
 from reconciler.execution.journal.replay import reject_broken
+from reconciler.execution.run.look import (
+    Clock,
+    Look,
+    Snapshot,
+    dependent_kinds,
+    take_snapshot,
+    touched_by,
+)
 from reconciler.execution.run.observation import dependents
-from reconciler.kinds import all_kinds, kind_of
 from reconciler.kinds.kind import Answers
-from reconciler.kinds.shared.reader import EVERYTHING, Wanted, read_state
+from reconciler.kinds.shared.reader import Wanted
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.change import Change
 from reconciler.model.plan import Step
+from reconciler.model.policy import MAX_STALENESS
 from reconciler.model.request import Request
 from reconciler.model.run_state import RunState
 from reconciler.model.secret import SecretRef, SecretSink
-from reconciler.model.spec import State
 
 SETTLE = 75.0
 """Seconds after which a request cannot come into force any more: PVE waits up to 10 s for a lock
 and works up to 60 s under it (Cluster.pm, cfs_lock)."""
 
-FRESH = 2.0
-"""Seconds: what a request touches has been read within them before it is sent."""
-
 LONGEST_PAUSE = 10.0
 """Seconds between two looks at most."""
 
 T = TypeVar("T")
-
-
-class Clock(Protocol):
-    """The time; tests use their own."""
-
-    def now(self) -> float:
-        """Unix seconds."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
 
 
 class Secrets(Protocol):
@@ -87,49 +80,6 @@ class Progress(NamedTuple):
     text: str
 
 
-class Snapshot(NamedTuple):
-    """The objects at one moment, and the answers that they were read from.
-
-    `began`: Unix seconds; everything was read after that. `read`: kind -> the ids that were read in
-    full rather than from lists.
-    """
-
-    state: State
-    answers: Answers
-    began: float = 0.0
-    read: Wanted = MappingProxyType({})
-
-    def covers(self, wanted: Wanted) -> bool:
-        """Whether all of these were read."""
-        return all(
-            kind in self.read and (self.read[kind] == EVERYTHING or ids <= self.read[kind])
-            for kind, ids in wanted.items()
-        )
-
-    def digest(self, change: Change) -> str:
-        """PVE's digest of the file that holds an object, "" where there is none."""
-        return kind_of(change.address).reads.digest(self.answers, change.address.id)
-
-
-def touched_by(changes: Iterable[Change]) -> Wanted:
-    """The kinds and ids to read for the objects that these changes touch."""
-    wanted: dict[str, set[str]] = {}
-    for change in changes:
-        wanted.setdefault(change.address.kind, set()).add(change.address.id)
-    return {kind: frozenset(found) for kind, found in sorted(wanted.items())}
-
-
-def take_snapshot(api: Api, wanted: Wanted, beside: Iterable[Request] = ()) -> Snapshot:
-    """Read the live objects of these kinds once, with the answers to the requests `beside`."""
-    return Snapshot(*read_state(api, wanted, wanted, beside), read=wanted)
-
-
-def dependent_kinds(kinds: Iterable[str]) -> Wanted:
-    """The kinds to read to know all objects that refer to objects of these kinds."""
-    named = set(kinds)
-    return {name: EVERYTHING for name, kind in all_kinds().items() if kind.links.refers_to & named}
-
-
 @dataclass(slots=True)
 class RunContext:
     """The context of a run; a signal sets `stop`, which is checked between steps."""
@@ -142,7 +92,9 @@ class RunContext:
     lease: Lease
     notify_progress: Callable[[Progress], None] = lambda _: None
     stop: list[int] = field(default_factory=list)
-    fresh: float = FRESH
+    first: Look | None = None
+    """a look at what the first steps need, begun before this run has written anything"""
+    fresh: float = MAX_STALENESS
     """seconds within which what a request touches has been read before it is sent"""
     around: Callable[[Callable[[], Any]], Any] = lambda send: send()
     """sends a request; something else may be done meanwhile"""

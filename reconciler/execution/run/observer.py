@@ -11,20 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from threading import Thread
-from types import MappingProxyType
 from typing import Any, Self
 
-from reconciler.errors import Conflict, PvectlError, Unreachable
+from reconciler.errors import Conflict, Unreachable
 from reconciler.execution.journal.replay import point_of_no_return
-from reconciler.execution.run.boundary import foreseen
-from reconciler.execution.run.context import (
-    RunContext,
-    Snapshot,
-    dependent_kinds,
-    take_snapshot,
-    touched_by,
-)
+from reconciler.execution.run.context import RunContext
+from reconciler.execution.run.look import MOST, Look, Snapshot, needed_by, touched_by, union
 from reconciler.execution.run.observation import (
     Observed,
     as_shown,
@@ -32,14 +24,14 @@ from reconciler.execution.run.observation import (
     is_hidden,
     observe,
 )
-from reconciler.kinds.shared.reader import EVERYTHING, Wanted
+from reconciler.kinds.shared.reader import Wanted
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
 from reconciler.model.plan import Step
 from reconciler.model.spec import Spec, State
 
-AHEAD = 8, 500
-"""How many steps a look prepares at least and at most."""
+LEAST = 8
+"""How many steps a look prepares at least."""
 
 
 class Observer:
@@ -52,11 +44,13 @@ class Observer:
         self._next = 0
         self._began = run.clock.now()
         self._sight: Snapshot | None = None
+        self._state: dict[Address, Spec] = {}
+        """what `_sight` shows, with the steps written since laid over it"""
         self._written: list[Step] = []
         """steps that were written since the look began, or while it did"""
         self._unverified: dict[Address, Change] = {}
         """the last change of each object that no look has confirmed"""
-        self._looking: _Looking | None = None
+        self._looking: Look | None = run.first if self._unwritten() else None
 
     def __enter__(self) -> Self:
         self._run.around = self._beside
@@ -88,7 +82,7 @@ class Observer:
         if self._looking is not None:
             self._looking.written.append(step)
         if self._sight is not None:
-            self._sight = self._sight._replace(state=overlaid(self._sight.state, [step]))
+            lay_over(self._state, [step])
 
     def at_the_end(self) -> State:
         """A final snapshot of all objects, which verifies what none has confirmed yet."""
@@ -96,9 +90,16 @@ class Observer:
         return self._look(touched_by(everything)).state
 
     def _look(self, wanted: Wanted) -> Snapshot:
-        self._written = []
-        self._sight = self._run.read(wanted)
-        self._verify(self._unverified, self._sight.state)
+        sight = self._run.read(wanted)
+        self._verify(self._unverified, sight.state)
+        return self._go_by(sight, [])
+
+    def _go_by(self, sight: Snapshot, written: list[Step]) -> Snapshot:
+        """Decide the next steps on a look, with what was `written` since it began laid over it."""
+        self._written = written
+        self._state = dict(sight.state)
+        lay_over(self._state, written)
+        self._sight = sight._replace(state=self._state)
         return self._sight
 
     def _serves(self, sight: Snapshot | None, step: Step) -> bool:
@@ -114,22 +115,29 @@ class Observer:
             return False
         return not self._unverified or step.undo is not Undo.NONE or self._has_no_way_back()
 
+    def _unwritten(self) -> bool:
+        """Whether nothing of this run has been sent yet, so that a look of before it counts."""
+        return not self._run.state.has_announced
+
     def _has_no_way_back(self) -> bool:
         return bool(point_of_no_return(self._run.state, self._run.steps))
 
     def _scope(self) -> Wanted:
         """What the next steps within reach need, and those to be verified."""
         pace = self._pace()
-        least, most = AHEAD
-        reach = math.ceil(self._run.fresh / pace) if pace > 0 else most
-        ahead = self._steps[self._next :][: min(max(reach, least), most)]
+        reach = math.ceil(self._run.fresh / pace) if pace > 0 else MOST
+        ahead = self._steps[self._next :][: min(max(reach, LEAST), MOST)]
         return union([*map(needed_by, ahead), touched_by(self._unverified.values())])
 
     def _beside(self, send: Callable[[], Any]) -> Any:
         """Send a request of the current step, and start a snapshot when the last one is old."""
         if self._sight is not None and self._looking is None and self._is_due(self._sight):
-            self._looking = _Looking(self._run, self._scope(), dict(self._unverified))
+            self._looking = self._begin(self._scope())
         return send()
+
+    def _begin(self, wanted: Wanted) -> Look:
+        run = self._run
+        return Look(run.api, run.clock, wanted, run.lease.questions, dict(self._unverified))
 
     def _is_due(self, sight: Snapshot) -> bool:
         """Whether the snapshot has used up half its time and will not last to the end."""
@@ -152,12 +160,10 @@ class Observer:
         if looking.sight is None:  # the next look waits for the cluster
             return
         self._run.lease.note(looking.sight.answers, looking.sight.began)
-        self._written = looking.written
         own = {change.address for step in looking.written for change in step.changes}
         seen = {a: change for a, change in looking.unverified.items() if a not in own}
         self._verify(seen, looking.sight.state)
-        state = overlaid(looking.sight.state, looking.written)
-        self._sight = looking.sight._replace(state=state)
+        self._go_by(looking.sight, looking.written)
 
     def _verify(self, changes: dict[Address, Change], state: State) -> None:
         """Check that what was written is there; a 200 from PVE alone proves nothing."""
@@ -167,72 +173,15 @@ class Observer:
                 del self._unverified[address]
 
 
-class _Looking:
-    """A snapshot being taken in a thread of its own.
-
-    `written`: the steps written since it began, so that it may or may not show them; `unverified`:
-    what had been written before.
-    """
-
-    def __init__(self, run: RunContext, wanted: Wanted, unverified: dict[Address, Change]) -> None:
-        self.sight: Snapshot | None = None
-        self.failure: PvectlError | None = None
-        self.written: list[Step] = []
-        self.unverified = unverified
-        self._run, self._wanted = run, wanted
-        self._beside = run.lease.questions
-        self._began = run.clock.now()
-        self._thread = Thread(target=self._work, name="pvectl-look", daemon=True)
-        self._thread.start()
-
-    @property
-    def has_ended(self) -> bool:
-        return not self._thread.is_alive()
-
-    def join(self) -> None:
-        self._thread.join()
-
-    def _work(self) -> None:
-        try:
-            with foreseen():
-                sight = take_snapshot(self._run.api, self._wanted, self._beside)
-                self.sight = sight._replace(began=self._began)
-        except PvectlError as failure:
-            self.failure = failure
-
-
-def needed_by(step: Step) -> Wanted:
-    """What must be read before a step: its objects, and the dependents of those that are
-    deleted.
-    """
-    gone = {change.address.kind for change in step.changes if change.after is None}
-    return union([touched_by(step.changes), dependent_kinds(gone) if gone else NOTHING])
-
-
-NOTHING: Wanted = MappingProxyType({})
-
-
-def union(parts: Iterable[Wanted]) -> Wanted:
-    """The union of several needs."""
-    found: dict[str, frozenset[str]] = {}
-    for part in parts:
-        for kind, ids in part.items():
-            both = found.get(kind, frozenset()) | ids
-            found[kind] = EVERYTHING if both >= EVERYTHING else both
-    return found
-
-
-def overlaid(state: State, steps: Iterable[Step]) -> State:
-    """A state to which these steps have been applied as well."""
-    result: dict[Address, Spec] = dict(state)
+def lay_over(state: dict[Address, Spec], steps: Iterable[Step]) -> None:
+    """Bring these steps into force in a state."""
     for step in steps:
         for change in step.changes:
             shown = as_shown(change.address, change.after)
             if shown is None:
-                result.pop(change.address, None)
+                state.pop(change.address, None)
             else:
-                result[change.address] = shown
-    return result
+                state[change.address] = shown
 
 
 def verify(change: Change, state: State) -> None:

@@ -16,8 +16,9 @@ from reconciler.errors import (
     Unreachable,
 )
 from reconciler.execution.journal.replay import open_request
-from reconciler.execution.run.context import LONGEST_PAUSE, SETTLE, RunContext, Snapshot
+from reconciler.execution.run.context import LONGEST_PAUSE, SETTLE, RunContext
 from reconciler.execution.run.failed_step import named
+from reconciler.execution.run.look import Snapshot
 from reconciler.execution.run.observation import (
     Observed,
     as_shown,
@@ -66,13 +67,14 @@ def write(
 
 def _reject_new_dependents(run: RunContext, changes: Sequence[Change], sight: Snapshot) -> None:
     """Raise Conflict for dependents created concurrently, which Proxmox VE would silently delete
-    with the object; the plan deletes all that it knew of.
-
-    An object that is recreated may keep what Proxmox VE leaves alone.
+    with the object; the plan deletes all that it knew of. A recreated object may keep what
+    Proxmox VE leaves alone.
     """
+    deleted = [change.address for change in changes if change.after is None]
+    if not deleted:
+        return
     made = {c.address for step in run.steps for c in step.changes if c.before is None}
     destroyed = {c.address for step in run.steps for c in step.changes if c.after is None}
-    deleted = [change.address for change in changes if change.after is None]
     found = [
         other
         for address, others in run.dependents_of(deleted, sight).items()
@@ -81,7 +83,7 @@ def _reject_new_dependents(run: RunContext, changes: Sequence[Change], sight: Sn
     ]
     if found:
         raise Conflict(
-            f"created concurrently: {', '.join(map(str, found))}, which would be deleted with "
+            f"created concurrently: {', '.join(map(str, found))}, which would go with "
             f"{', '.join(map(str, deleted))}",
             hint="nothing was deleted: check it, then run `pvectl plan` again",
         )

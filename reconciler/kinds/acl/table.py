@@ -121,7 +121,7 @@ class AclTable(TomlTable):
     )
     pair: Annotated[bool, DEFAULT] = Field(
         default=True,
-        description="give the user of each token the same entry; without it a token has no access",
+        description="also grant it to the user of each token; otherwise the token has no access",
     )
     expires: Annotated[Expiry, FILE] = Field(
         default=0, description="date from which a plan revokes the grant"
@@ -132,7 +132,7 @@ class AclTable(TomlTable):
     def _somebody(self) -> AclTable:
         if not (self.users or self.groups or self.tokens):
             raise InvalidValue(
-                "[[acl]] has no users, groups or tokens", "give at least one of them"
+                "[[acl]] has no users, groups or tokens", "name at least one of them"
             )
         return self
 

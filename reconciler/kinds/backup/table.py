@@ -122,7 +122,7 @@ class _BackupTable(TomlTable):
         without_line_feed(self.comment)
         ways = [bool(self.guests), bool(self.pool), self.all]
         if sum(ways) != 1:
-            raise ValueError("give exactly one of guests, pool and all: which guests to back up")
+            raise ValueError("set exactly one of guests, pool and all: which guests to back up")
         if self.exclude and not self.all:
             raise ValueError("exclude is only valid with all = true")
         return self

@@ -260,6 +260,7 @@ KIND = Kind(
         parse=_parse,
         needs=(need("/access/realm", "Sys.Audit", "Realm.Allocate"),),
         details=_details,
+        always_there=tuple(map(_detail, sorted(BUILT_IN_REALMS))),
         as_read=_as_read,
         builtin_ids=frozenset(BUILT_IN_REALMS),
         is_builtin=_is_builtin,

@@ -70,6 +70,6 @@ def id_findings(here: Address, other: str, state: Mapping[Address, Spec]) -> Ite
             "JOB_ID_TWICE",
             Severity.ERROR,
             f"{here} and {rival} have the same ID, and Proxmox VE keeps all jobs in one file",
-            hint="give one of them another ID",
+            hint="use another ID for one of them",
             address=here,
         )

@@ -20,9 +20,9 @@ class Rule(StrEnum):
     """The value is what the reference says of the key."""
 
     FILE = "nothing: it concerns the file alone, or is sent once"
-    LEFT = "left alone"
-    """it stays as it is in the cluster; a new object gets the default"""
-    WATCHED = "left alone, and `drift` tells of a change"
+    LEFT = "left unchanged"
+    """it keeps its value in the cluster; a new object gets the default"""
+    WATCHED = "left unchanged; `drift` reports changes"
     """the same, of a key that decides access or protection"""
     DEFAULT = "its default, also against the cluster"
     """managed, since leaving it alone would hide who may do what, or what is protected"""
@@ -55,7 +55,7 @@ def rules(table: type[BaseModel]) -> dict[str, Ungiven]:
         if info.is_required():
             own = Ungiven(Rule.REQUIRED)
         if own is None:
-            raise LookupError(f"{table.__name__}.{key} does not say what it means if not given")
+            raise LookupError(f"{table.__name__}.{key} does not say what it means if omitted")
         found[key] = own._replace(field=own.field or key)
     return found
 

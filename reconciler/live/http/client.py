@@ -46,7 +46,8 @@ CHATTY_LOGGERS = (
 )
 """Loggers that may show requests and answers."""
 
-PARALLEL_READS = 12
+PARALLEL_READS = 16
+"""All that a plan reads before it knows any detail, in one round."""
 
 LONGEST_READ = 300.0
 """Seconds after which an answer must have come to its end, however steadily it trickles."""
@@ -310,12 +311,11 @@ def _exchange(
     timeout: tuple[float, float],
     content: Mapping[str, Any],
 ) -> Answer:
-    """Send and read; raises TooLarge before an answer fills the memory: compressed, it may be a
-    thousandth of its size.
-    """
-    with session.request(
-        method, url, timeout=timeout, allow_redirects=False, stream=True, **content
-    ) as response:
+    """Raises TooLarge before an answer fills the memory, which takes a thousandth of it packed."""
+    prepared = requests.PreparedRequest()
+    prepared.prepare(method=method, url=url, headers=session.headers, **content)
+    adapter = session.get_adapter(url)  # neither redirects nor cookies, which the session adds
+    with adapter.send(prepared, stream=True, timeout=timeout, proxies=session.proxies) as response:
         body = bytearray()
         for piece in response.iter_content(_PIECE):
             body += piece

@@ -33,7 +33,7 @@ def refuse_traps(request: Request) -> None:
             raise Refused(
                 f"{request.method} {request.target} with an empty {harmful[0]} would make the file"
                 " unreadable for Proxmox VE; it was not sent",
-                hint=f"give {harmful[0]} a value; where it is optional, clear it with `delete`",
+                hint=f"set {harmful[0]} to a value; where it is optional, clear it with `delete`",
             )
     if request.path[:2] == ("cluster", "backup") and "exclude" in empty:
         if ("all", "1") in request.params:

@@ -93,7 +93,7 @@ class TrustContext(ssl.SSLContext):
         """Refuse TLS inside TLS, which would bypass the pin."""
         raise CertificateNotTrusted(
             f"{self.endpoint} cannot be reached through a TLS proxy",
-            hint="give the proxy as http://host:port; the connection to the node is TLS either way",
+            hint="set the proxy as http://host:port; the connection to the node is TLS either way",
         )
 
 

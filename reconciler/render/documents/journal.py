@@ -25,7 +25,7 @@ FORMAT = 1
 _BACK = {
     StepState.ANNOUNCED: ("rollback sent, outcome unknown", Style.WARNING),
     StepState.DONE: ("rolled back", Style.UPDATE),
-    StepState.IN_FORCE: ("rolled back, confirmed by a later read", Style.UPDATE),
+    StepState.CONFIRMED: ("rolled back, confirmed by a later read", Style.UPDATE),
     StepState.REFUSED: ("could not be rolled back", Style.ERROR),
 }
 _STATES = {
@@ -34,7 +34,7 @@ _STATES = {
     StepState.BEGUN: ("begun", Style.WARNING),
     StepState.DELIVERED: ("sent, secret delivered", Style.WARNING),
     StepState.DONE: ("done", Style.GOOD),
-    StepState.IN_FORCE: ("done, confirmed by a later read", Style.WARNING),
+    StepState.CONFIRMED: ("done, confirmed by a later read", Style.WARNING),
     StepState.UNKNOWN: ("sent, outcome unknown", Style.ERROR),
     StepState.DISOWNED: ("done, by this run or another one", Style.WARNING),
     StepState.REFUSED: ("refused", Style.ERROR),
@@ -143,7 +143,7 @@ def _steps(run: RunState) -> Iterable[TextLine]:
 def _state(step: StepRecord, *, has_secret: bool) -> tuple[str, Style]:
     if step.direction is Direction.BACK and step.state in _BACK:
         return _BACK[step.state]
-    if has_secret and step.state is StepState.IN_FORCE:
+    if has_secret and step.state is StepState.CONFIRMED:
         return _UNSURE
     return _STATES[step.state]
 

@@ -1,0 +1,117 @@
+"""Reads that will be wanted, begun before they are asked for, all in one round."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from threading import Thread
+from typing import Any, Protocol
+
+from reconciler.errors import RequestRefused, Unreachable
+from reconciler.kinds import all_kinds
+from reconciler.kinds.shared.reader import RESOURCES
+from reconciler.live.health import STATUS, VERSION
+from reconciler.live.reader import PERMISSIONS
+from reconciler.model.api import Api, SeesEndpoints
+from reconciler.model.request import Request
+
+KEPT = 10.0
+"""Seconds after which an answer that nobody has asked for is read anew."""
+
+PERHAPS = (STATUS,)
+"""What not every caller may read, so that a refusal is no reason to ask for all the rest again."""
+
+
+def expected() -> tuple[Request, ...]:
+    """What every plan reads: whoever asks, what it may see, and the lists of all kinds."""
+    kinds = [kind.reads for kind in all_kinds().values() if not kind.reads.lazy]
+    lists = [request for reads in kinds for request in (*reads.requests, *reads.always_there)]
+    return tuple(dict.fromkeys((VERSION, PERMISSIONS, RESOURCES, *lists)))
+
+
+class NetworkApi(Api, SeesEndpoints, Protocol):
+    """A connection over the network."""
+
+
+class AheadApi:
+    """An `Api` in front of another one, which begins to read some `rounds` of requests at once.
+
+    Each of these answers is given once, and not after a write or `KEPT` seconds. Where a round was
+    refused as a whole, each of its requests is sent again when it is asked for; what else went
+    wrong is told to the first who asks.
+    """
+
+    def __init__(self, api: NetworkApi, *rounds: Sequence[Request]) -> None:
+        self._api = api
+        self._rounds = [_Round(api, requests) for requests in rounds]
+        self._until = time.monotonic() + KEPT
+
+    @property
+    def actor(self) -> str:
+        return self._api.actor
+
+    @property
+    def endpoint(self) -> str:
+        return self._api.endpoint
+
+    @property
+    def clock_skew(self) -> float | None:
+        return self._api.clock_skew
+
+    def get(self, requests: Sequence[Request]) -> list[Any]:
+        """Answers of a round where they are wanted for the first time, and of new requests."""
+        if time.monotonic() > self._until:
+            self._rounds = []
+        rounds = {asked: one for asked in requests for one in self._rounds if asked in one.waiting}
+        found = self._read([asked for asked in requests if asked not in rounds])
+        for asked, one in rounds.items():
+            try:
+                found |= one.take(asked)
+            except Unreachable:
+                self._rounds.remove(one)
+                raise
+        found |= self._read([asked for asked in requests if asked not in found])
+        return [found[asked] for asked in requests]
+
+    def get_elsewhere(self, requests: Sequence[Request]) -> dict[str, list[Any]]:
+        return self._api.get_elsewhere(requests)
+
+    def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
+        self._rounds = []
+        return self._api.send(request, secrets)
+
+    def close(self) -> None:
+        self._api.close()
+
+    def _read(self, requests: Sequence[Request]) -> dict[Request, Any]:
+        return dict(zip(requests, self._api.get(requests), strict=True)) if requests else {}
+
+
+class _Round:
+    """Reads in a thread of their own; `waiting`: those that nobody has taken yet."""
+
+    def __init__(self, api: Api, requests: Sequence[Request]) -> None:
+        self.waiting = set(requests)
+        self._api = api
+        self._requests = tuple(requests)
+        self._answers: dict[Request, Any] = {}
+        self._failure: Unreachable | None = None
+        self._thread = Thread(target=self._work, name="pvectl-ahead", daemon=True)
+        self._thread.start()
+
+    def take(self, request: Request) -> dict[Request, Any]:
+        """The answer, as soon as the round has ended; none where it was refused."""
+        self._thread.join()
+        self.waiting.discard(request)
+        if self._failure is not None:
+            raise self._failure
+        return {request: self._answers[request]} if request in self._answers else {}
+
+    def _work(self) -> None:
+        try:
+            answers = self._api.get(self._requests)
+            self._answers = dict(zip(self._requests, answers, strict=True))
+        except RequestRefused:
+            pass
+        except Unreachable as failure:
+            self._failure = failure
