@@ -347,7 +347,7 @@ def test_metrics_of_a_failed_run_tell_when_one_succeeded_last(house: House, tmp_
     path.write_text(path.read_text().replace(str(good["timestamp_seconds"]), "1700000000"))
     (house.state / "wrong.toml").write_text("nonsense = 1\n")
     for _ in range(2):
-        assert house.run("drift", "--format", f"metrics={path}").status == 3
+        assert house.run("drift", "--format", f"metrics={path}").status == ExitStatus.FILES_INVALID
         failed = _samples(path, "drift")
         assert (failed["success"], failed["exit_status"]) == (0, 3)
         assert failed["last_success_timestamp_seconds"] == 1_700_000_000
