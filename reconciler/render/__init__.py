@@ -141,6 +141,10 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "junit": "documents.drill:junit",
             "metrics": "documents.drill:metrics",
         },
+        "graph": {
+            name: f"documents.graph:{name}"
+            for name in ("text", "markdown", "mermaid", "dot", "svg", "json")
+        },
         "review": {
             "text": "review.text:text",
             "markdown": "review.markdown:markdown",

@@ -125,6 +125,7 @@ _STEP = _table(
     },
 )
 
+_RECORD = _map(_ANY, "one record; `time` and `last` in Unix seconds")
 _FINDINGS = _list(FINDING, "in order")
 _KEPT = _list(LEFT_ALONE, "undeclared and left alone")
 _CLUSTER = _text("endpoint")
@@ -213,7 +214,19 @@ SCHEMAS: Mapping[str, Schema] = {
             "gone": _list(_text("address"), "differences of the report before that are resolved"),
             "findings": _FINDINGS,
         },
-        {"impact": {"description": "the effect on access in full, per principal and path"}},
+        {
+            "impact": {"description": "the effect on access in full, per principal and path"},
+            "records": _table(
+                "who and when, as far as it is recorded",
+                {
+                    "since": _maybe(_number("time of the report before, Unix seconds")),
+                    "tasks": _list(_RECORD, "tasks that may have made a difference"),
+                    "logins": _list(_RECORD, "who has logged in since"),
+                    "applied": _list(_RECORD, "what this machine applied, and who ran it"),
+                    "unseen": _maybe(_text("why logins are not known")),
+                },
+            ),
+        },
     ),
     "report": _table(
         "how an `apply`, `resume` or `rollback` ended",

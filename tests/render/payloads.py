@@ -187,6 +187,7 @@ def _run(pve: Path, state: Path, wrong: Path) -> None:
         ("explain", f"POST /nodes/{MARKER}/lxc vmid=100 pool={MARKER}", "--who", token),
         ("explain", who),
         ("who-can", "VM.Audit", "/vms/100"),
+        ("graph",),
     ):
         ask(*words, on=pve, state=state)
     for journal in Path("home/journal").glob("*/*.jsonl"):

@@ -179,6 +179,25 @@ def _html(found: str, harmless: str) -> None:
     assert "<img" not in found
 
 
+def _mermaid(found: str, harmless: str) -> None:
+    """As many lines of the same shape; inside quotes only what Mermaid reads as text."""
+    assert len(found.splitlines()) == len(harmless.splitlines())
+    for line in found.splitlines():
+        outside, quoted = re.subn(r'"[A-Za-z0-9 ._/@!,+()#;-]*"', "", line)
+        assert re.fullmatch(r"[A-Za-z0-9 \[\]|>.-]*", outside), (line, quoted)
+
+
+def _dot(found: str, harmless: str) -> None:
+    assert all(line.isprintable() for line in found.splitlines())
+    assert len(found.splitlines()) == len(harmless.splitlines())
+
+    def shapes(text: str) -> Counter[str]:
+        outside = (re.sub(r'"(?:[^"\\]|\\.)*"', "", line) for line in text.splitlines())
+        return Counter(re.sub(r"\bn\d+", "n", line) for line in outside)
+
+    assert shapes(found) == shapes(harmless)
+
+
 CHECKS: dict[str, Callable[[str, str], None]] = {
     "text": _text,
     "markdown": _markdown,
@@ -189,4 +208,7 @@ CHECKS: dict[str, Callable[[str, str], None]] = {
     "nagios": _nagios,
     "csv": _csv,
     "html": _html,
+    "mermaid": _mermaid,
+    "dot": _dot,
+    "svg": _xml,
 }
