@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,13 @@ def test_documents_wrap_at_a_hundred_columns() -> None:
         if len(line) > 100 and not line.startswith(("|", "    "))
     ]
     assert long == []
+
+
+def test_every_dependency_has_a_tested_version() -> None:
+    """Of every extra, too: an SBOM and an audit of other versions would say nothing."""
+    project = tomllib.loads(_text("pyproject.toml"))["project"]
+    wanted = (project["dependencies"], *project["optional-dependencies"].values())
+    needed = {re.split(r"[>=;\[ ]", one)[0].lower() for some in wanted for one in some} - {"pvectl"}
+    pinned = re.findall(r"^([\w.-]+)==", _text("packaging/constraints.txt"), re.M)
+    known = {name.lower().replace("_", "-") for name in pinned}
+    assert {name for name in needed if name.replace("_", "-") not in known} == set()

@@ -25,7 +25,7 @@ def read_grants(cluster: ClusterSettings) -> str:
     path = cluster.folder / FILE
     require_inside(cluster.reach, [path])
     try:
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        return path.read_bytes().decode() if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         wrong = error if isinstance(error, OSError) else OSError(0, "it is not UTF-8")
         raise unwritable(str(path), wrong) from None
@@ -48,25 +48,26 @@ def with_grants(
     in force must keep its expiry, and one that may have been revoked must not return.
     """
     path = cluster.folder / FILE
+    kept = before if path.exists() else None
     write_file(path, after)
     try:
         ended = work()
     except (PvectlError, typer.Exit) as error:
         if getattr(error, "exit_status", ExitStatus.OK) is not ExitStatus.NOT_RESTORED:
-            _put_back(path, before)
+            _put_back(path, kept)
         raise
     if ended in UNCHANGED:
-        _put_back(path, before)
+        _put_back(path, kept)
     elif ended is not ExitStatus.OK:
         info(common, f"{path} is kept: the change may have been applied; see `pvectl status`")
     return ended
 
 
-def _put_back(path: Path, before: str) -> None:
-    if before:
-        write_file(path, before)
-    else:
+def _put_back(path: Path, before: str | None) -> None:
+    if before is None:
         path.unlink(missing_ok=True)
+    else:
+        write_file(path, before)
 
 
 def apply_grant(

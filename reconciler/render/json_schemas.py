@@ -271,6 +271,22 @@ SCHEMAS: Mapping[str, Schema] = {
                 )
             ),
             "unreachable": _maybe(_text("why the cluster was not reached")),
+            "drills": _list(
+                _map(_ANY, "one drill"), "unfinished restore drills, and the guests they left"
+            ),
+            "health": _maybe(
+                _table(
+                    "of the cluster; null where it was not reached",
+                    {
+                        "quorate": _maybe(_flag("whether the cluster has a quorum")),
+                        "nodes": _map(_ANY, "node -> whether it is online"),
+                        "differing": _map(_ANY, "node -> what it answers differently"),
+                        "silent": _list(_text("node"), "nodes that did not answer"),
+                        "clock_skew": _maybe(_number("seconds, against this machine")),
+                        "troubles": _list(_map(_ANY, "one"), "what a run would be refused for"),
+                    },
+                )
+            ),
         },
     ),
     "findings": _table(

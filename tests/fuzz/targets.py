@@ -197,8 +197,24 @@ READS = (
 )
 
 
+READING = (
+    ("plan",),
+    ("drift",),
+    ("report",),
+    ("status",),
+    ("verify",),
+    ("backup", "status"),
+    ("escalation",),
+    ("explain", "root@pam", "/vms/9001"),
+    ("who-can", "VM.Audit", "/"),
+    ("import", "--out", "NEW"),
+)
+"""Commands that read; each with its own part of the answers."""
+
+
 def answers(data: bytes) -> None:
-    """An answer of the API, to which read its first byte says: refused, or planned with.
+    """An answer of the API, to which read its first byte says, and in which command: refused, or
+    worked with.
 
     What is no JSON chooses places of a recorded answer, and what stands there instead.
     """
@@ -206,6 +222,7 @@ def answers(data: bytes) -> None:
 
     data = data or b"\0"
     target = READS[data[0] % len(READS)]
+    words = READING[data[0] // len(READS) % len(READING)]
     try:
         json.loads(data[1:])
     except (ValueError, RecursionError):
@@ -226,7 +243,39 @@ def answers(data: bytes) -> None:
         ]
 
     with mock.patch.object(SandboxApi, "get", get):
-        _command("plan", "--state", str(folder / "state"), "--on", f"sandbox:{folder / 'pve'}")
+        shutil.rmtree(folder / "new", ignore_errors=True)
+        given = [word.replace("NEW", str(folder / "new")) for word in words]
+        _command(*given, "--state", str(folder / "state"), "--on", f"sandbox:{folder / 'pve'}")
+
+
+def reviews(data: bytes) -> None:
+    """The JSON of an access review, compared with the cluster as it is.
+
+    What is no JSON chooses places of a review, and what stands there instead.
+    """
+    folder = _folder()
+    target = f"sandbox:{folder / 'pve'}"
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        review = json.loads((CORPUS / "review" / "self-backup").read_bytes())
+        data = json.dumps(_altered(review, data)).encode()
+    with _holding(folder / "review.json", data) as path:
+        _command("report", "--since", str(path), "--on", target)
+
+
+def grants(data: bytes) -> None:
+    """A grants.toml, as `revoke` and a second `grant` read it; nothing is granted."""
+    folder = _folder()
+    on = ("--state", str(folder / "state"), "--on", f"sandbox:{folder / 'pve'}")
+    with _holding(folder / "state" / "grants.toml", data) as path:
+        _command("grant", *GRANT, "--for", "4h", "--reason", "x", *on)
+        if path.read_bytes() != data:
+            raise Failed("grants.toml is another one although nothing was granted")
+        _command("revoke", *GRANT, *on)
+
+
+GRANT = ("ctl@pve", "PVEAuditor", "/vms/9001")
 
 
 def refusals(data: bytes) -> None:
@@ -246,5 +295,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "journal": journals,
     "answer": answers,
     "refusal": refusals,
+    "review": reviews,
+    "grants": grants,
 }
 """Name -> what is done with the bytes; each has a folder of that name in `corpus/`."""
