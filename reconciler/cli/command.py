@@ -6,6 +6,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
@@ -79,6 +80,7 @@ def command(
         @functools.wraps(function)
         def run(**given: Any) -> int:
             common = common_options(**{key: given.pop(key) for key in list(given) if key in names})
+            common = replace(common, command=name)
             task = f"{name} {given['action']}" if "action" in given else name
             with FailureReports(common, name, task):
                 status = function(common, **given)

@@ -11,6 +11,8 @@ from typing import Annotated, NamedTuple
 import typer
 
 from reconciler.cli.hints import same_cluster
+from reconciler.cli.turn import capturing
+from reconciler.desired.settings.selection import is_glob
 from reconciler.errors import UsageError
 
 PANEL = "Common options"
@@ -34,6 +36,8 @@ class CommonOptions:
     quiet: bool
     log_format: str
     settings: Path | None = None
+    jobs: int = 8
+    command: str = ""
     written: set[Path] = field(default_factory=set, compare=False)
     """the files of --format that hold the result of this run already"""
     plugin: list[int] = field(default_factory=list, compare=False)
@@ -48,7 +52,8 @@ class CommonOptions:
     @property
     def again(self) -> tuple[str, ...]:
         """The options with which another command uses the same files and the same cluster."""
-        return same_cluster(self.state, self.on, self.settings)
+        turn = capturing()
+        return same_cluster(self.state, turn.name if turn else self.on, self.settings)
 
 
 def common_options(
@@ -78,7 +83,8 @@ def common_options(
             "--on",
             envvar="PVECTL_ON",
             metavar="TARGET",
-            help="A cluster of pvectl.toml by name, or sandbox:FOLDER.",
+            help="A cluster of pvectl.toml by name, all of them (all), those that match a GLOB, or "
+            "sandbox:FOLDER.",
             rich_help_panel=PANEL,
         ),
     ] = None,
@@ -92,6 +98,17 @@ def common_options(
             rich_help_panel=PANEL,
         ),
     ] = None,
+    *,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            envvar="PVECTL_JOBS",
+            min=1,
+            help="How many clusters at once, with --on all or GLOB.",
+            rich_help_panel=PANEL,
+        ),
+    ] = 8,
     color: Annotated[
         bool | None,
         typer.Option(
@@ -123,9 +140,19 @@ def common_options(
     plain = bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()
     outputs = tuple(_output(text) for text in format_ or ["text"])
     colored = not plain if color is None else color
-    return CommonOptions(state, on, outputs, colored, quiet, log_format, settings)
+    return CommonOptions(state, on, outputs, colored, quiet, log_format, settings, jobs)
 
 
 def _output(text: str) -> Output:
     name, _, file = text.partition("=")
     return Output(name, Path(file) if file else None)
+
+
+def for_target(file: Path | None) -> bool:
+    """Whether a file is one per target: its name has `{target}`."""
+    return file is not None and "{target}" in str(file)
+
+
+def means_several(on: str | None) -> bool:
+    """Whether `--on` may select more than one cluster."""
+    return on == "all" or (on is not None and is_glob(on))

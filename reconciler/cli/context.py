@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +12,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.common_options import CommonOptions, for_target
 from reconciler.cli.output import info, print_error
+from reconciler.cli.rollout import WELL, Rollout, in_waves
 from reconciler.cli.trusted_targets import require_trusted, require_within_reach
+from reconciler.cli.turn import Turn, taking
 from reconciler.desired.loader import load, require_valid
 from reconciler.desired.secrets import resolve
 from reconciler.desired.settings.settings import Settings, read_settings
@@ -22,6 +24,7 @@ from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import PRECEDENCE, ExitStatus, PvectlError, Unreachable, UsageError
 from reconciler.execution import identity as known
 from reconciler.execution import private_folder
+from reconciler.execution.drills import store as drill_store
 from reconciler.execution.journal import store
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import EVERYTHING
@@ -52,9 +55,16 @@ def now() -> int:
 
 
 def each_cluster(
-    common: CommonOptions, work: Callable[[ClusterSettings, Settings], ExitStatus]
+    common: CommonOptions,
+    work: Callable[[ClusterSettings, Settings], ExitStatus],
+    *,
+    at_once: bool = False,
+    rollout: Rollout | None = None,
 ) -> ExitStatus:
     """Run `work` on every selected cluster; returns the most important exit status.
+
+    `at_once`: several clusters have their turn at the same time, and their results are put
+    together. `rollout`: they are changed, in the waves of [rollout].
 
     When one of several clusters fails, the others still have their turn. An interrupted run ends
     the sequence, and so does one that leaves a cluster in need of manual intervention.
@@ -62,26 +72,51 @@ def each_cluster(
     settings = read_settings(common.state, common.settings)
     clusters = settings.select(common.on)
     if len(clusters) == 1:
-        return work(clusters[0], settings)
+        with taking(Turn(clusters[0].name)):
+            return work(clusters[0], settings)
     if common.is_plugin:
         raise UsageError("a plugin is about one cluster", hint="choose it with --on NAME")
+    waves = [clusters]
+    if rollout is not None:
+        waves = in_waves(clusters, settings.policy.rollout.waves)
+    if at_once:
+        from reconciler.cli.fleet import on_fleet
+
+        return on_fleet(common, waves, settings, work, rollout)
+    return _one_by_one(common, waves, settings, work, rollout)
+
+
+def _one_by_one(
+    common: CommonOptions,
+    waves: Sequence[Sequence[ClusterSettings]],
+    settings: Settings,
+    work: Callable[[ClusterSettings, Settings], ExitStatus],
+    rollout: Rollout | None,
+) -> ExitStatus:
+    """One cluster after the other, each with its own output."""
     file = next((output.file for output in common.outputs if output.file is not None), None)
-    if file is not None:
+    if file is not None and not for_target(file):
         raise UsageError(
-            f"{file} can hold the result of one cluster only", hint="choose one with --on NAME"
+            f"{file} can hold the result of one cluster only",
+            hint="choose one with --on NAME, or write {target} in the name of the file",
         )
-    results = []
-    for number, cluster in enumerate(clusters, 1):
-        status = _turn(common, cluster, settings, work)
-        if status not in PRECEDENCE:
-            return status
-        results.append(status)
-        if status is ExitStatus.NOT_RESTORED and number < len(clusters):
-            others = ", ".join(other.name for other in clusters[number:])
-            info(
-                common,
-                f"skipped, because target {cluster.name} needs manual intervention first: {others}",
-            )
+    results: list[ExitStatus] = []
+    left = [cluster.name for wave in waves for cluster in wave]
+    for wave in waves:
+        for cluster in wave:
+            left.remove(cluster.name)
+            status = _turn(common, cluster, settings, work)
+            if status not in PRECEDENCE:
+                return status
+            results.append(status)
+            if status is ExitStatus.NOT_RESTORED and left:
+                why = f"because target {cluster.name} needs manual intervention first"
+                info(common, f"skipped, {why}: {', '.join(left)}")
+                return min(results, key=PRECEDENCE.index)
+        bad = [status for status in results if status not in WELL]
+        if bad and left and rollout is not None and not rollout.keep_going:
+            why = "because this wave did not end well (--continue goes on all the same)"
+            info(common, f"skipped, {why}: {', '.join(left)}")
             break
     return min(results, key=PRECEDENCE.index)
 
@@ -94,7 +129,8 @@ def _turn(
 ) -> ExitStatus:
     """The work on one of several clusters; an error is printed and becomes its exit status."""
     try:
-        return work(cluster, settings)
+        with taking(Turn(cluster.name)):
+            return work(cluster, settings)
     except PvectlError as error:
         info(common, f"target {cluster.name}:")
         as_json = common.log_format == "json"
@@ -216,6 +252,13 @@ def _find(cluster: ClusterSettings, api: Api, *, keep: bool, moved: str) -> Here
     folder = known.folder_of(identity, api.endpoint, target.endpoints, keep=keep, moved=moved)
     _asked[api] = Here(name, identity.ca, folder)
     return _asked[api]
+
+
+def drills_of(place: Here) -> Path:
+    """Where the drills of a cluster are recorded, closed to others."""
+    folder = drill_store.folder_of(place.folder)
+    private_folder.check(store.home(), folder)
+    return folder
 
 
 def read_cluster(

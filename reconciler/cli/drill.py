@@ -8,20 +8,18 @@ from pathlib import Path
 
 from reconciler.cli import runner as runs
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import Here, Loaded, here, now
+from reconciler.cli.context import Here, Loaded, drills_of, here, now
 from reconciler.cli.drill_choice import Chosen, Cluster, Wanted, choose, require_settings, tell
 from reconciler.cli.drill_preflight import require_possible, unchecked
 from reconciler.cli.output import info, show_if_possible
 from reconciler.cli.prompt import confirm
 from reconciler.cli.signals import signals
 from reconciler.errors import ApplyNotRestored, ExitStatus, JournalFailed
-from reconciler.execution import private_folder
 from reconciler.execution.backups.survey import survey
 from reconciler.execution.drills import store
 from reconciler.execution.drills.context import DrillRun, PatientApi
 from reconciler.execution.drills.run import carry_out
 from reconciler.execution.journal.journal import Journal
-from reconciler.execution.journal.store import home
 from reconciler.kinds.shared.reader import RESOURCES
 from reconciler.live.reader import PERMISSIONS, facts_of
 from reconciler.model.api import Api
@@ -40,7 +38,8 @@ def run_drills(
     store.refuse_unfinished(folder)
     resources, held = api.get([RESOURCES, PERMISSIONS])
     cluster = Cluster(resources, facts_of({}, resources), survey(api, resources))
-    chosen = choose(api, loaded, place, cluster, store.results(folder), wanted)
+    known = store.results(folder)
+    chosen = choose(api, loaded, place, cluster, known, wanted, lambda text: info(common, text))
     require_possible(api.actor, cluster, held, chosen)
     for node in unchecked(cluster, chosen):
         info(common, f"the memory of {node} is not checked: Sys.Audit on /nodes/{node} is missing")
@@ -49,13 +48,6 @@ def run_drills(
         info(common, line)
     confirm("Run it now?", yes=yes)
     return _all(common, api, place, loaded.cluster.folder, folder, chosen)
-
-
-def drills_of(place: Here) -> Path:
-    """The folder of the drills of a cluster, closed to others."""
-    folder = store.folder_of(place.folder)
-    private_folder.check(home(), folder)
-    return folder
 
 
 def _all(

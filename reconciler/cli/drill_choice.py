@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.cli.backup_run import declared_job
@@ -31,6 +31,12 @@ SETTINGS = """write in pvectl.toml, with ids that no other guest will ever have:
 ids = "9900-9999"
 storage = "local-lvm"
 """
+
+
+_SEEING = (
+    "`pvectl backup status` shows who has one; to see it takes VM.Backup on the guest, "
+    "Datastore.Audit and Datastore.AllocateSpace on the storage"
+)
 
 
 class Wanted(NamedTuple):
@@ -90,11 +96,12 @@ def choose(
     cluster: Cluster,
     known: Mapping[int, Drilled],
     wanted: Wanted,
+    warn: Callable[[str], None],
 ) -> list[Chosen]:
-    """The drills in order; raises UsageError, Blind."""
+    """The drills in order; `warn` hears of guests that are left out. Raises UsageError, Blind."""
     drill = loaded.desired.policy.drill
     found = []
-    for guest in _guests(loaded, cluster, known, wanted):
+    for guest in _guests(loaded, cluster, known, wanted, warn):
         archive = _archive(cluster, guest, wanted, api.actor)
         node = _node(cluster, archive, guest, drill.storage)
         saved, failure = _saved(api, node, archive)
@@ -114,7 +121,11 @@ def _saved(api: Api, node: str, archive: Archive) -> tuple[GuestConfig, str]:
 
 
 def _guests(
-    loaded: Loaded, cluster: Cluster, known: Mapping[int, Drilled], wanted: Wanted
+    loaded: Loaded,
+    cluster: Cluster,
+    known: Mapping[int, Drilled],
+    wanted: Wanted,
+    warn: Callable[[str], None],
 ) -> list[int]:
     """Those named, or the next ones of the job, or of all jobs that the files declare."""
     if wanted.archive:
@@ -130,13 +141,13 @@ def _guests(
         chosen = {guest for job in jobs for guest in _of_job(job, cluster.facts)}
         lacking = sorted(chosen - saved)
         saved &= chosen
-        if not saved and lacking:
-            raise Blind(
-                f"no good archive of guest {listed(list(map(str, lacking)), 8)} can be seen",
-                hint="pvectl backup status",
-            )
+        if lacking:
+            words = f"no good archive of guest {listed(list(map(str, lacking)), 8)} can be seen"
+            if not saved:
+                raise Blind(words, hint=_SEEING)
+            warn(f"{words}: left out")
     if not saved:
-        raise Blind("there is no archive to restore that can be seen", hint="pvectl backup status")
+        raise Blind("there is no archive to restore that can be seen", hint=_SEEING)
     return sampled(saved, known, wanted.sample or drill.sample)
 
 
@@ -169,8 +180,7 @@ def _archive(cluster: Cluster, guest: int, wanted: Wanted, actor: str) -> Archiv
     if archive is None:
         raise Blind(
             f"no good archive of guest {guest} can be seen",
-            hint=f"it may have none (`pvectl backup status`), or {actor} lacks VM.Backup on "
-            f"/vms/{guest} or Datastore.AllocateSpace on the storage",
+            hint=f"{_SEEING}, for {actor} on /vms/{guest} and the storage",
         )
     return archive
 
@@ -190,7 +200,8 @@ def _node(cluster: Cluster, archive: Archive, guest: int, storage: str) -> str:
             return node
     raise UsageError(
         f"storage {storage} is not available on {listed(nodes, 4)}, where {archive.volume} is",
-        hint="correct [drill] storage, or enable it there",
+        hint=f"correct [drill] storage, enable it there, or grant Datastore.Audit on "
+        f"/storage/{storage}",
     )
 
 

@@ -56,7 +56,7 @@ def _findings(
         needs = dict.fromkeys(_needs(one, held))
         for need in needs:
             if not _holds(held, need):
-                yield Finding(MISSING_PRIVILEGE, Severity.ERROR, f"{actor} lacks {ways(need)}")
+                yield Finding(MISSING_PRIVILEGE, Severity.ERROR, f"{actor} lacks {_asked(need)}")
         if actor != ROOT:
             yield from _for_root(one)
         yield from _agent(one)
@@ -80,6 +80,11 @@ def _zones(held: Held) -> list[tuple[str, str]]:
 
 def _holds(held: Held, need: Need) -> bool:
     return any(all(name in held_on(held, path) for path, name in way) for way in need.any_of)
+
+
+def _asked(need: Need) -> str:
+    """The first alternative, in words."""
+    return ways(need._replace(any_of=need.any_of[:1]))
 
 
 def _for_root(one: Chosen) -> Iterator[Finding]:

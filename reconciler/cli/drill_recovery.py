@@ -6,8 +6,8 @@ from pathlib import Path
 
 from reconciler.cli import runner as runs
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import Here
-from reconciler.cli.drill import conclude, drills_of, one_drill
+from reconciler.cli.context import Here, drills_of
+from reconciler.cli.drill import conclude, one_drill
 from reconciler.cli.output import info
 from reconciler.cli.runner import Way
 from reconciler.errors import ExitStatus, PvectlError

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.hints import with_options
+from reconciler.cli.output import target_name
 from reconciler.cli.streams import write_err
 from reconciler.desired.secrets import resolve
 from reconciler.desired.settings.settings import read_settings
@@ -29,6 +30,9 @@ _FAILURES: Mapping[str, Event] = {
 }
 """What it is called when a command does not do what was asked."""
 
+_RESULTS = {ExitStatus.OK, ExitStatus.CHANGES, ExitStatus.REFUSED}
+"""What a command that only looks ends with when it has seen everything."""
+
 
 def tell(common: CommonOptions, notice: Notice, notify: Notify | None, task: str = "") -> None:
     """Send a notice, if somebody is to be told. What goes wrong is a warning and decides nothing,
@@ -38,7 +42,7 @@ def tell(common: CommonOptions, notice: Notice, notify: Notify | None, task: str
         return
     run = os.environ.get("PVECTL_RUN_URL", "")
     notice = notice._replace(lines=(*notice.lines, *[clean(run)] * bool(run)))
-    about = f"{common.state.absolute()} {common.on or ''} {task}"
+    about = f"{common.state.absolute()} {target_name(common)} {task}"
     try:
         failed = send(home(), about, notice, urls(common, notify))
     except (PvectlError, OSError) as error:
@@ -68,10 +72,10 @@ def tell_failure(common: CommonOptions, task: str, error: Exception) -> None:
 
 
 def tell_status(common: CommonOptions, task: str, status: ExitStatus) -> None:
-    """A command ended with a status; of one that only looks, any status is a result."""
+    """A command ended with a status."""
     if task not in _FAILURES:
         return
-    fails = _FAILURES[task] is not Event.FAILED_CHECK and status is not ExitStatus.OK
+    fails = status not in (_RESULTS if _FAILURES[task] is Event.FAILED_CHECK else {ExitStatus.OK})
     what = f"exit status {int(status)}"
     lines = ["`pvectl explain exit-status` says what it means, `pvectl status` what to do."]
     _tell_end(common, task, status, what if fails else "", lines if fails else ())

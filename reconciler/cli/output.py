@@ -13,9 +13,11 @@ from pathlib import Path
 
 from reconciler.atomic_write import atomic_write, try_write
 from reconciler.bounded_read import read_bounded
-from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.common_options import CommonOptions, Output, for_target, means_several
 from reconciler.cli.hints import with_options
 from reconciler.cli.streams import write_err, write_out
+from reconciler.cli.turn import capturing, current
+from reconciler.cli.turn_summary import note_document
 from reconciler.errors import PvectlError, UsageError
 from reconciler.render import FORMATS
 from reconciler.render.view import View
@@ -34,7 +36,7 @@ def check_formats(common: CommonOptions, *documents: str) -> None:
             )
     for output in common.outputs:
         if output.file is not None:
-            check_file(output.file)
+            check_file(target_file(output.file, "target"))
 
 
 def check_file(path: Path) -> None:
@@ -49,27 +51,45 @@ def show(common: CommonOptions, document: str, content: object, view: View | Non
     """Write the result in each requested format that this document has."""
     prefix = "" if common.state.is_absolute() else common.state.as_posix()
     view = replace(view or View(), color=common.color, width=width(), prefix=prefix)
-    view = replace(view, target=common.on or view.target)
+    view = replace(view, target=target_name(common))
     for output in common.outputs:
         render = FORMATS[document].get(output.name)
         if render is None:
             continue
-        if output.name == "metrics" and output.file is not None:
-            view = replace(view, earlier=_earlier(output.file))
-        text = render(content, replace(view, color=False) if output.file else view)
+        file = _file_of(output)
+        if output.name == "metrics" and file is not None:
+            view = replace(view, earlier=_earlier(file))
+        text = render(content, replace(view, color=False) if file else view)
         if output.name in {"text", "markdown"}:
             text = with_options(text, common.again)
         if text and not text.endswith("\n"):
             text += "\n"
-        if output.file is None:
-            _print(text)
-            if output.name == "nagios":
-                from reconciler.render.nagios import state_of
+        _deliver(common, output, text)
+    note_document(document, content, view)
 
-                common.plugin.append(state_of(text))
-        else:
-            write_file(output.file, text)
-            common.written.add(output.file)
+
+def _file_of(output: Output) -> Path | None:
+    """Where it is written; a name with `{target}` is one per target."""
+    if output.file is None or not for_target(output.file):
+        return output.file
+    turn = current()
+    return target_file(output.file, turn.name if turn else "")
+
+
+def _deliver(common: CommonOptions, output: Output, text: str) -> None:
+    """Write a document, or keep it where several clusters have their turn at once."""
+    file, turn = _file_of(output), capturing()
+    if turn is not None and (file is None or not for_target(output.file)):
+        turn.keep(output.name, output.file, text)
+    elif file is not None and output.file is not None:
+        write_file(file, text)
+        common.written.add(output.file)
+    else:
+        print_document(text)
+        if output.name == "nagios":
+            from reconciler.render.nagios import state_of
+
+            common.plugin.append(state_of(text))
 
 
 def show_if_possible(
@@ -91,6 +111,14 @@ def _earlier(path: Path) -> str:
         return ""
 
 
+def target_name(common: CommonOptions) -> str:
+    """What metrics and notices call the cluster of this run."""
+    turn = current()
+    if turn is not None and turn.name and (turn.captured or means_several(common.on)):
+        return turn.name
+    return common.on or "default"
+
+
 def width() -> int:
     """The width of the terminal; 100 columns where there is none."""
     return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
@@ -105,7 +133,14 @@ def write_file(path: Path, text: str) -> None:
         raise unwritable(str(path), error) from None
 
 
-def _print(text: str) -> None:
+def target_file(path: Path, target: str) -> Path:
+    """The file of one target, for a name with `{target}`."""
+    safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in target)
+    return Path(str(path).replace("{target}", safe))
+
+
+def print_document(text: str) -> None:
+    """A result on standard output; raises UsageError where it cannot be written."""
     try:
         write_out(text)
     except OSError as error:
@@ -122,7 +157,11 @@ def unwritable(what: str, error: OSError) -> UsageError:
 
 def result(text: str) -> None:
     """One line of the result on standard output."""
-    _print(text + "\n")
+    turn = capturing()
+    if turn is not None:
+        turn.keep("text", None, text + "\n")
+    else:
+        print_document(text + "\n")
 
 
 def info(common: CommonOptions, text: str, **fields: object) -> None:
@@ -142,6 +181,16 @@ def print_error(
 
     `again`: options that the commands in it need to use the same cluster.
     """
+    write_err(_words(error, as_json=as_json, color=color, again=again))
+
+
+def error_words(common: CommonOptions, error: PvectlError) -> str:
+    """The same as text."""
+    as_json = common.log_format == "json"
+    return _words(error, as_json=as_json, color=common.color, again=common.again)
+
+
+def _words(error: PvectlError, *, as_json: bool, color: bool, again: Sequence[str]) -> str:
     from reconciler.render.documents.findings import error_text
 
     if as_json:
@@ -152,6 +201,5 @@ def print_error(
             "findings": [finding.to_json() for finding in error.findings],
             "exit_status": int(error.exit_status),
         }
-        write_err(json.dumps(content, sort_keys=True) + "\n")
-    else:
-        write_err(with_options(error_text(error, color=color), again))
+        return json.dumps(content, sort_keys=True) + "\n"
+    return with_options(error_text(error, color=color), again)

@@ -35,6 +35,7 @@ from reconciler.cli.output import (
 )
 from reconciler.cli.prompt import confirm
 from reconciler.cli.runner import Pace, execute
+from reconciler.cli.turn_summary import note_document
 from reconciler.desired.loader import by_place, fingerprints, require_valid
 from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -188,6 +189,7 @@ def show_plan(
         unfinished=unfinished,
         known=known,
     )
+    note_document("plan", planned.plan, view)
     write = show if deciding else show_if_possible
     write(common, "plan", planned.plan, view)
 

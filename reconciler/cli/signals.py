@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from threading import Event
 
 from reconciler.errors import ExitStatus
 
@@ -38,6 +40,43 @@ def signals(
         _shout("stopped at once: `pvectl status` shows what is done, `pvectl resume` finishes it")
         os._exit(ExitStatus.NOT_RESTORED)
 
+    if threading.current_thread() is not threading.main_thread():
+        _LISTENING.append(heard)
+        try:
+            yield
+        finally:
+            _LISTENING.remove(heard)
+        return
+    with _heeded(heard):
+        yield
+
+
+_LISTENING: list[Callable[[int, object], None]] = []
+"""What runs in other threads than the main one, which alone hears signals."""
+
+
+@contextmanager
+def passed_on(halt: Event) -> Iterator[None]:
+    """Pass the first signal on to all runs in threads, and set `halt`; the second one stops all of
+    them at once."""
+
+    def heard(number: int, frame: object) -> None:
+        if halt.is_set() and number == signal.SIGHUP:
+            return
+        if halt.is_set():
+            _shout("stopped at once: `pvectl status --on all` shows what is done")
+            os._exit(ExitStatus.NOT_RESTORED)
+        halt.set()
+        for one in tuple(_LISTENING):
+            one(number, frame)
+
+    with _heeded(heard):
+        yield
+
+
+@contextmanager
+def _heeded(heard: Callable[[int, object], None]) -> Iterator[None]:
+    """Handle INT, TERM and HUP for a while; with nohup, HUP stays ignored."""
     heeded = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         heeded.append(signal.SIGHUP)

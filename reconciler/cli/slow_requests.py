@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from threading import Event, Thread, get_ident
 from typing import Any, TypeVar
 
@@ -67,7 +68,7 @@ def report_slow_requests(api: Api, tell: Callable[[str], None]) -> Iterator[Api]
             if asked is not None and (since := time.monotonic() - asked[1]) >= PATIENCE:
                 tell(f"no answer to {asked[0]} for {since:.0f} s; still waiting")
 
-    thread = Thread(target=watch, name="pvectl-delays", daemon=True)
+    thread = Thread(target=copy_context().run, args=(watch,), name="pvectl-delays", daemon=True)
     thread.start()
     try:
         yield watched

@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TextIO
 
+from reconciler.cli.turn import capturing
+
 
 def prepare() -> None:
     """Prepare the three streams before anything else is opened.
@@ -42,7 +44,14 @@ def write_out(text: str) -> None:
 
 
 def write_err(text: str) -> None:
-    """Write to standard error; if that fails, nothing more is written."""
+    """Messages on standard error; nothing more is written once that fails.
+
+    With several clusters at once each line names its own.
+    """
+    turn = capturing()
+    if turn is not None:
+        lines = (f"{turn.name}: {line}\n" for line in text.splitlines() if line.strip())
+        text = "".join(lines)
     try:
         _write(sys.stderr, text)
     except OSError:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from reconciler.cli.turn import capturing
 from reconciler.desired.reach import how_to_allow, in_ci, is_proposed
 from reconciler.desired.settings.destination import destination, proposed
 from reconciler.desired.settings.target import ClusterSettings
@@ -40,7 +41,7 @@ def require_trusted(cluster: ClusterSettings) -> None:
     wanted = destination(cluster)
     if is_known(cluster, wanted):
         return
-    if sys.stdin.isatty() and sys.stderr.isatty() and not in_ci():
+    if sys.stdin.isatty() and sys.stderr.isatty() and not in_ci() and capturing() is None:
         if not ask(wanted):
             raise UntrustedTarget("not confirmed", hint="nothing was sent")
         confirm(cluster, wanted)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any, NamedTuple
-
-from reconciler.errors import ExitStatus
 
 
 class Archive(NamedTuple):
@@ -85,86 +82,6 @@ class BackupReport(NamedTuple):
     @property
     def saved(self) -> int:
         return sum(guest.archive is not None for guest in self.guests)
-
-
-class Freshness(StrEnum):
-    """How the backups of a guest compare with what its jobs promise."""
-
-    FRESH = "fresh"
-    STALE = "stale"
-    """a run of its job was due since its newest good archive was made"""
-    NEVER = "never saved"
-    UNKNOWN = "not visible"
-    """the caller may not see the archives of the guest"""
-    NO_JOB = "in no job"
-    LEFT_OUT = "left out on purpose"
-
-    @property
-    def alarms(self) -> bool:
-        return self in {Freshness.STALE, Freshness.NEVER, Freshness.NO_JOB}
-
-
-class GuestBackups(NamedTuple):
-    """The backups of one guest: `newest` holds the newest good archive of each storage, newest
-    first.
-
-    `due`: the start of the job run that should have made the newest archive, in Unix seconds, 0
-    where none was due. `total`: the number of archives. `shrank`: the newest archive of a storage
-    and the previous one, when it has less than half the size.
-    """
-
-    guest: int
-    name: str
-    node: str
-    state: Freshness
-    jobs: tuple[str, ...] = ()
-    newest: tuple[tuple[str, Archive], ...] = ()
-    total: int = 0
-    due: int = 0
-    shrank: tuple[tuple[Archive, Archive], ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            **self._asdict(),
-            "state": str(self.state),
-            "newest": {storage: archive.to_json() for storage, archive in self.newest},
-            "shrank": [[one.to_json() for one in pair] for pair in self.shrank],
-        }
-
-
-class LastTask(NamedTuple):
-    """The newest backup task of a node: when it started, and how it ended; "" while it runs."""
-
-    node: str
-    began: int
-    ended: str
-    task: str
-
-
-class BackupStatus(NamedTuple):
-    """What can be restored of a cluster. `orphans`: deleted guest -> its archives.
-
-    `unread`: a storage on a node, and why it could not be listed.
-    """
-
-    cluster: str
-    guests: tuple[GuestBackups, ...]
-    orphans: tuple[tuple[int, tuple[Archive, ...]], ...] = ()
-    tasks: tuple[LastTask, ...] = ()
-    unread: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def alarms(self) -> bool:
-        """Whether anything falls short of what the jobs promise, or cannot be verified."""
-        return any(one.state.alarms for one in self.guests) or bool(self.unread)
-
-    @property
-    def exit_status(self) -> ExitStatus:
-        """What `backup status` ends with: stale backups before what the caller cannot see."""
-        if self.alarms:
-            return ExitStatus.CHANGES
-        hidden = any(one.state is Freshness.UNKNOWN for one in self.guests)
-        return ExitStatus.BLIND if hidden else ExitStatus.OK
 
 
 class Week(NamedTuple):

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 from reconciler.errors import ExitStatus
 from reconciler.model.address import Address
 from reconciler.model.change import Change
+from reconciler.model.drill import NOT_DRILLED
 from reconciler.model.finding import UNDECLARED_MEMBER, Finding
 from reconciler.model.plan import LeftAlone
 from reconciler.model.records import Records
+from reconciler.model.recoverability import STALE_BACKUP
 from reconciler.model.spec import Spec
 
 EXPECT = "EXPECT"
@@ -143,6 +145,11 @@ class Drift:
         return self._number(EXPIRES_SOON)
 
     @property
+    def unproven(self) -> int:
+        """Findings that say that backups are stale, or were not restored in time."""
+        return self._number(STALE_BACKUP) + self._number(NOT_DRILLED)
+
+    @property
     def failed(self) -> int:
         """The number of other findings that count as a failure.
 
@@ -179,7 +186,7 @@ class Drift:
     def is_quiet(self) -> bool:
         """Whether there is nothing to look into."""
         rings = self.differences or self.crowded or self.ringing or self.expiring or self.roots
-        return not (rings or self.is_refused)
+        return not (rings or self.unproven or self.is_refused)
 
     @property
     def status(self) -> ExitStatus:

@@ -163,6 +163,17 @@ class Drilled(NamedTuple):
     last: DrillResult
     good: DrillResult | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        return {"last": self.last.to_json(), "good": self.good.to_json() if self.good else None}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Drilled:
+        """The reverse; raises TypeError, ValueError, KeyError."""
+        good = data["good"]
+        return cls(
+            DrillResult.from_json(data["last"]), DrillResult.from_json(good) if good else None
+        )
+
 
 class OpenDrill(NamedTuple):
     """A drill that has not ended. `vmids`: ids that it may hold a guest under; `running`: now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -168,6 +168,17 @@ class Apply(TomlTable):
     )
 
 
+class Rollout(TomlTable):
+    """`waves`: globs over the names of targets; `apply` on several targets begins a wave when all
+    of the one before ended well. Targets that no wave names come last."""
+
+    waves: tuple[Annotated[tuple[str, ...], Field(strict=False)], ...] = Field(
+        default=(("*",),),
+        strict=False,
+        description="globs over targets: each wave begins when the one before ended well",
+    )
+
+
 class Lint(TomlTable):
     """`fail`: codes of findings with which `drift` ends with exit status 4."""
 
@@ -321,6 +332,7 @@ class Policy(TomlTable):
     alarm: Alarm = Field(default=Alarm(), description="when `drift` reports that something expires")
     lint: Lint = Field(default=Lint(), description="which findings fail `drift`")
     apply: Apply = Field(default=Apply(), description="how old a look may be")
+    rollout: Rollout = Field(default=Rollout(), description="which targets `apply` takes first")
     drill: Drill = Field(default=Drill(), description="how backups are restored to prove them")
 
     def managed(self, kind: str) -> Manage:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reconciler.model.backups import Archive
 from reconciler.model.drill import NOT_DRILLED, Drilled
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import Check, Drill
-from reconciler.text.humanize import count, duration, listed
+from reconciler.model.recoverability import STALE_BACKUP, BackupStatus, Freshness, GuestBackups
+from reconciler.text.humanize import count, duration, listed, moment
 from reconciler.text.period import seconds_of
 
 _SHOWN = 8
@@ -38,6 +39,41 @@ def newest(archives: Sequence[Archive], *, oldest: bool = False) -> Archive | No
     if not good:
         return None
     return good[0] if oldest else good[-1]
+
+
+def with_drills(
+    guests: Iterable[GuestBackups], known: Mapping[int, Drilled], drill: Drill, now: int
+) -> Iterator[GuestBackups]:
+    """Each guest with what is known of its drills; those that a job saves are to be drilled in
+    time."""
+    for one in guests:
+        late = overdue([one.guest], known, drill, now) if one.jobs else {}
+        yield one._replace(drilled=known.get(one.guest), overdue=bool(late))
+
+
+def findings(status: BackupStatus, drill: Drill, now: int) -> Iterable[Finding]:
+    """What `drift` says about backups. A guest that was never saved may be one of a new job."""
+    stale = [one for one in status.guests if one.state is Freshness.STALE]
+    if stale:
+        names = [f"{one.guest} (due {moment(one.due)})" for one in stale]
+        yield Finding(
+            STALE_BACKUP,
+            Severity.WARNING,
+            f"{count(len(stale), 'guest')} without a backup since the last run that was due: "
+            f"{listed(names, _SHOWN)}",
+            hint="pvectl backup status",
+        )
+    never = [str(one.guest) for one in status.guests if one.state is Freshness.NEVER]
+    if never:
+        yield Finding(
+            "NEVER_SAVED",
+            Severity.NOTE,
+            f"in an enabled backup job, and never saved: guest {listed(never, _SHOWN)}",
+            hint="pvectl backup status",
+        )
+    known = {one.guest: one.drilled for one in status.guests if one.drilled is not None}
+    late = overdue((one.guest for one in status.guests if one.overdue), known, drill, now)
+    yield from not_drilled(late, drill, now)
 
 
 def overdue(

@@ -8,8 +8,9 @@ from itertools import pairwise
 
 from reconciler.kinds.backup.run import is_saved_by
 from reconciler.kinds.backup.table import BackupSpec
-from reconciler.model.backups import Archive, Freshness, GuestBackups
+from reconciler.model.backups import Archive
 from reconciler.model.inventory import Facts, Guest
+from reconciler.model.recoverability import Freshness, GuestBackups
 from reconciler.model.spec import State
 from reconciler.pve.calendar.event import parse
 from reconciler.pve.calendar.runs import CalendarEvent, runs

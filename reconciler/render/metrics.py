@@ -65,6 +65,11 @@ def drift(content: Drift, view: View) -> str:
                     ),
                     ("expectations_failed", "Expectations that fail.", content.broken),
                     ("expiring", "Logins, tokens and waivers that expire soon.", content.expiring),
+                    (
+                        "backups_unproven",
+                        "Findings about stale backups, and guests not drilled in time.",
+                        content.unproven,
+                    ),
                     ("findings_failed", "Findings that count as a failure.", content.failed),
                 )
             ),

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from reconciler.model.backups import BackupStatus, Freshness
 from reconciler.model.drift import Drift, DriftClass
+from reconciler.model.recoverability import BackupStatus, Freshness
 from reconciler.render.documents.drift import news
 from reconciler.render.notice import backup_lines, drift_lines, shortened
 from reconciler.render.view import View
@@ -50,6 +50,7 @@ def drift(content: Drift, view: View) -> str:
         "expectations_failed": content.broken,
         "findings_failed": content.failed,
         "expiring": content.expiring,
+        "backups_unproven": content.unproven,
     }
     told = "no drift" if content.is_quiet else news(content)
     return _output("DRIFT", state, f"{content.cluster}: {told}", data, drift_lines(content))
@@ -65,6 +66,9 @@ def backup_status(content: BackupStatus, view: View) -> str:
         state = State.UNKNOWN
     data = {one.name.lower(): number[one] for one in Freshness}
     parts = [f"{number[one]:,} {one}" for one in Freshness if number[one]]
+    late = sum(one.overdue for one in content.guests)
+    data["drills_overdue"] = late
+    parts += [f"{late:,} not restored in time"] * bool(late)
     parts += [f"{count(len(content.unread), 'storage')} not read"] * bool(content.unread)
     guests = f"{content.cluster}: {count(len(content.guests), 'guest')}"
     told = f"{guests}: {', '.join(parts) or 'none'}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reconciler.kinds import fingerprint
-from reconciler.model.backups import BackupStatus
 from reconciler.model.drift import EXPECT, EXPIRES_SOON, Drift
+from reconciler.model.drill import NOT_DRILLED
 from reconciler.model.finding import UNDECLARED_MEMBER, Finding
 from reconciler.model.notice import Event, Notice
+from reconciler.model.recoverability import STALE_BACKUP, BackupStatus
 from reconciler.render.documents.drift import news
 from reconciler.text.humanize import count
 from reconciler.text.sanitize import clean
@@ -29,7 +31,7 @@ def drift(content: Drift) -> Notice:
             f"{one.change.address} {fingerprint(one.change.address, one.change.before)}"
             for one in content.differences
         ),
-        *(f"{one.code} {one.address}" for one in _counted(content)),
+        *map(_fact, _counted(content)),
     )
     return Notice(
         Event.DRIFT,
@@ -51,9 +53,15 @@ def drift_lines(content: Drift) -> Iterator[str]:
         yield f"{item.change.address}: {item.kind}"
 
 
+def _fact(one: Finding) -> str:
+    """What a finding is about, without what changes from day to day."""
+    about = one.address or one.source or re.sub(r" \([^)]*\)", "", one.message)
+    return f"{one.code} {about}"
+
+
 def _counted(content: Drift) -> Iterator[Finding]:
     """The findings on which the exit status depends."""
-    counted = {EXPECT, EXPIRES_SOON, UNDECLARED_MEMBER}
+    counted = {EXPECT, EXPIRES_SOON, NOT_DRILLED, STALE_BACKUP, UNDECLARED_MEMBER}
     for one in content.findings:
         fails = not one.allow and not content.failing.isdisjoint((one.code, one.severity))
         if fails or one.code in counted:
@@ -66,11 +74,14 @@ def backup_status(content: BackupStatus) -> Notice:
     if not content.alarms:
         return Notice(Event.STALE_BACKUP, (), f"pvectl: every guest on {name} is backed up again")
     alarms = [one for one in content.guests if one.state.alarms]
+    late = [one for one in content.guests if one.overdue]
     facts = (
         *(f"{one.guest} {one.state}" for one in alarms),
+        *(f"{one.guest} drill" for one in late),
         *(f"storage {place}" for place, _ in content.unread),
     )
     parts = [f"{count(len(alarms), 'guest')} without a recent backup"] * bool(alarms)
+    parts += [f"{count(len(late), 'guest')} not restored in time"] * bool(late)
     parts += [f"{count(len(content.unread), 'storage')} not read"] * bool(content.unread)
     return Notice(
         Event.STALE_BACKUP,
@@ -87,6 +98,8 @@ def backup_lines(content: BackupStatus) -> Iterator[str]:
     for one in content.guests:
         if one.state.alarms:
             yield f"guest {one.guest}: {one.state}"
+        if one.overdue:
+            yield f"guest {one.guest}: no good restore drill in time"
 
 
 def shortened(lines: list[str]) -> tuple[str, ...]:

@@ -18,11 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from reconciler.errors import ExitStatus
+from reconciler.model.request import request
+from reconciler.sandbox.http.direct import SandboxApi
+from tests.cli.in_process import ask
 from tests.cli.site import Site, files_of
+from tests.execution.drilling import make
 from tests.execution.size import some
 from tests.support.command import PVECTL, Ended, copy_fixture, environment, sandbox
+from tests.support.pveum import pveum, run_lines
 
 NODE = "demo-felhom"
 DRILL = """
@@ -57,9 +63,6 @@ class Lab:
         self.site.target()
 
     def api(self, method: str, path: str, **params: str) -> Any:
-        from reconciler.model.request import request
-        from reconciler.sandbox.http.direct import SandboxApi
-
         api = SandboxApi(self.pve, "root@pam")
         asked = request(method, *path.strip("/").split("/"), **params)
         return api.get([asked])[0] if method == "GET" else api.send(asked)
@@ -197,7 +200,7 @@ check = { }
         "the check has nothing to check",
     ):
         assert words in ended.out, (words, ended.out)
-    assert "pvectl.toml:6" in ended.out
+    assert "pvectl.toml:7:1: error" in ended.out
     one.settings(DRILL + "[drill.guest.9001]\ncheck = { tcp = 5432 }\n")
     assert 'cannot reach a guest with network = "down"' in one.site.run("validate").out
 
@@ -437,3 +440,190 @@ def test_two_at_once(slow: Lab) -> None:
         out, err = process.communicate()
         assert process.returncode == 0, (out, err)
     assert slow.guests() == before
+
+
+def test_a_guest_that_was_not_drilled_in_time_is_reported(one: Lab) -> None:
+    one.settings(DRILL + CHECKED.replace("[drill.guest", 'every = "30d"\n[drill.guest'))
+    assert one.site.run("apply", "--yes").status == ExitStatus.OK
+    assert one.drill("--guest", "9000").status == ExitStatus.OK
+    formats = ("text", "json=s.json", "junit=s.xml", "metrics=s.prom")
+    words = [word for name in formats for word in ("--format", name)]
+    ended = one.site.run("backup", "status", *words)
+    assert ended.status == ExitStatus.CHANGES, ended
+    assert ended.out.startswith("Backups of 2 guests: 2 fresh, 1 drill overdue.\n")
+    assert "restore drill: proven " in ended.out
+    assert "restore drill: never, and one is overdue" in ended.out
+    told = json.loads((one.site.folder / "s.json").read_text())["guests"]
+    assert [(row["overdue"], bool(row["drilled"])) for row in told] == [
+        (False, True),
+        (True, False),
+    ]
+    suite = ET.parse(one.site.folder / "s.xml").getroot()[0]  # noqa: S314 - our own file
+    assert (suite.get("tests"), suite.get("failures")) == ("4", "1")
+    metrics = (one.site.folder / "s.prom").read_text()
+    assert 'pvectl_drill_good{cluster="' in metrics
+    assert f'pvectl_drills_overdue{{cluster="{one.site.cluster.url}"}} 1' in metrics
+    drift = one.site.run("drift")
+    assert drift.status == ExitStatus.CHANGES, drift
+    assert "1 guest had no good restore drill within 30d: 9001 (never)" in drift.out
+    assert "pvectl drill --guest 9001" in drift.out
+    waiver = '[[waive]]\ncode = "NOT_DRILLED"\nreason = "moving"\nexpires = 2037-01-01\n'
+    one.site.write("waive.toml", waiver)
+    assert "NOT_DRILLED" not in one.site.run("drift").out.partition("Not managed")[0]
+    (one.site.state / "waive.toml").unlink()
+
+
+def test_a_stale_backup_is_drift(one: Lab) -> None:
+    assert one.site.run("apply", "--yes").status == ExitStatus.OK
+    for path in (one.run / "storage/local/dump").iterdir():
+        path.unlink()
+    ended = one.site.run("drift")
+    assert "NEVER_SAVED" in ended.out
+    assert "backups stale" not in ended.out
+    old = one.run / "storage/local/dump/vzdump-lxc-9001-2026_01_01-02_30_00.tar"
+    old.write_bytes(bytes(2048))
+    ended = one.site.run("drift", "--format", "text", "--format", "metrics=m.prom")
+    assert ended.status == ExitStatus.CHANGES, ended
+    assert "1 guest without a backup since the last run that was due: 9001 (due " in ended.out
+    assert "pvectl_backups_unproven{" in (one.site.folder / "m.prom").read_text()
+
+
+TOKEN = "automation@pve!drill"
+WAYS = {
+    "pool": 'pool = "drills"\n',
+    "not started": 'pool = "drills"\nstart = false\n',
+    "as saved": 'pool = "drills"\nnetwork = "as-saved"\n',
+}
+
+
+def _fresh(folder: Path, way: str) -> tuple[Path, Path]:
+    """A cluster with archives, and a state folder for it."""
+    place = make(folder)
+    state = folder / "state"
+    state.mkdir()
+    (state / "backup.toml").write_text(JOB)
+    (state / "pvectl.toml").write_text(f"{DRILL}{WAYS[way]}{CHECKED}")
+    return place.pve.folder, state
+
+
+def _as(token: str, pve: Path) -> str:
+    return f'[target]\nendpoint = "sandbox:{pve}"\ntoken_id = "{token}"\n'
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_smallest_grants_are_enough(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `bootstrap --for drill` prints lets its token drill both guests, and nothing else."""
+    pve, state = _fresh(tmp_path, way)
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
+    printed = ask("bootstrap", "--for", "drill", state=state)
+    assert printed.status == ExitStatus.OK, printed
+    assert run_lines(SandboxApi(pve), printed.out)
+    settings = (state / "pvectl.toml").read_text()
+    (state / "pvectl.toml").write_text(_as(TOKEN, pve) + settings)
+    before = files_of(pve / "nodes")
+    ended = ask("drill", "--yes", state=state)
+    assert ended.status == ExitStatus.OK, ended.out
+    assert "2 archives restored; nothing is left" in ended.out
+    assert "not checked" not in ended.err
+    assert files_of(pve / "nodes") == before
+
+
+def test_each_privilege_that_is_missing_is_named_before_anything_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that Proxmox VE would miss in its task only. All of them at once."""
+    pve, state = _fresh(tmp_path, "pool")
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
+    lines = run_lines(SandboxApi(pve), ask("bootstrap", "--for", "drill", state=state).out)
+    settings = (state / "pvectl.toml").read_text()
+    (state / "pvectl.toml").write_text(_as(TOKEN, pve) + settings)
+    before = files_of(pve)
+    for line in lines:
+        words = line.split()
+        if words[:3] != ["pveum", "acl", "modify"]:
+            continue
+        path = words[3]
+        api = SandboxApi(pve)
+        pveum(api, line.replace("acl modify", "acl delete").rpartition(" --propagate")[0])
+        ended = ask("drill", "--yes", state=state)
+        told = " ".join((ended.out + ended.err).split())
+        if path == "/nodes":
+            assert ended.status == ExitStatus.OK
+            assert "the memory of demo-felhom is not checked: Sys.Audit on /nodes" in told
+        elif ended.status == ExitStatus.OK:
+            assert f"no good archive of guest {path[-4:]} can be seen: left out" in told
+        else:
+            assert ended.status in {ExitStatus.REFUSED, ExitStatus.BLIND, ExitStatus.USAGE}, ended
+            named = path.replace("/localnetwork", "") in told or "local-lvm" in told
+            assert named or ended.status == ExitStatus.BLIND, (path, told)
+            assert "restoring" not in ended.err
+        pveum(api, line)
+    assert files_of(pve)["user.cfg"] == before["user.cfg"]
+    role = next(line for line in lines if "role add Drill-pool-drills" in line)
+    names = role.partition("--privs ")[2].strip("'").split()
+    api = SandboxApi(pve)
+    for name in names:
+        rest = " ".join(one for one in names if one != name)
+        api.send(request("PUT", "access", "roles", "Drill-pool-drills", privs=rest))
+        ended = ask("drill", "--yes", state=state)
+        assert ended.status == ExitStatus.REFUSED, (name, ended)
+        assert f"{TOKEN} lacks {name} on /pool/drills" in ended.err, (name, ended)
+    api.send(request("PUT", "access", "roles", "Drill-pool-drills", privs=""))
+    ended = ask("drill", "--yes", state=state)
+    assert all(name in ended.err for name in names)
+    assert "--for drill` prints the `pveum` lines" in ended.err
+
+
+def test_the_smallest_grants_for_backups_are_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pve, state = _fresh(tmp_path, "pool")
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
+    lines = run_lines(SandboxApi(pve), ask("bootstrap", "--for", "backup", state=state).out)
+    (state / "pvectl.toml").write_text(_as("automation@pve!backup", pve))
+    time.sleep(1)
+    ended = ask("backup", "run", "nightly", "--yes", state=state)
+    assert ended.status == ExitStatus.OK, ended
+    api = SandboxApi(pve)
+    for line in (one for one in lines if one.startswith("pveum acl modify")):
+        pveum(api, line.replace("acl modify", "acl delete").rpartition(" --propagate")[0])
+        assert ask("backup", "run", "nightly", "--yes", state=state).status != ExitStatus.OK
+        pveum(api, line)
+
+
+def test_bootstrap_for_drills_says_what_it_lacks(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "backup.toml").write_text(JOB)
+    assert "[drill] says nothing about ids" in ask("bootstrap", "--for", "drill", state=state).err
+    (state / "pvectl.toml").write_text('[drill]\nids = "9000-9999"\nstorage = "s"\n')
+    ended = ask("bootstrap", "--for", "drill", state=state)
+    assert ended.status == ExitStatus.USAGE
+    assert 'set pool = "drills"' in ended.err
+    (state / "backup.toml").write_text("")
+    ended = ask("bootstrap", "--for", "backup", state=state)
+    assert "the files declare no enabled backup job" in ended.err
+
+
+def test_the_monthly_job_of_the_examples(one: Lab) -> None:
+    """Its commands as they are written, against a cluster."""
+    example = Path(__file__).parents[2] / "examples" / "ci" / "drill.yml"
+    steps = yaml.safe_load(example.read_text())["jobs"]["drill"]["steps"]
+    drill, status = (step["run"] for step in steps if "run" in step)
+    folder = one.site.folder
+    env = {**environment(one.site.env), "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
+    env["PATH"] = f"{Path(PVECTL).parent}:{env['PATH']}"
+    for script in (drill, status):
+        done = subprocess.run(
+            ["bash", "-e", "-c", script],
+            cwd=folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done
+    assert "Restore drill: 2 archives restored" in (folder / "summary.md").read_text()
+    assert (folder / "drill.xml").exists()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.model.backups import Freshness
+from reconciler.model.recoverability import Freshness
 from reconciler.render import FORMATS
 from reconciler.render.view import View
 from tests.render.payloads import documents

@@ -9,8 +9,9 @@ import pytest
 
 from reconciler.kinds.backup.table import BackupSpec, Selection
 from reconciler.model.address import Address
-from reconciler.model.backups import Archive, Freshness, GuestBackups
+from reconciler.model.backups import Archive
 from reconciler.model.inventory import Facts, Guest
+from reconciler.model.recoverability import Freshness, GuestBackups
 from reconciler.planning.freshness import last_due, orphans, survey
 
 NOW = int(datetime(2026, 11, 28, 12, 0, tzinfo=UTC).timestamp())

@@ -43,10 +43,14 @@ def _request(command: str, ids: list[str], given: Iterable[tuple[str, str]]) -> 
         return Request("PUT", ("access", "acl"), (("path", ids[0]), *options))
     if command == "acl delete":
         return Request("PUT", ("access", "acl"), (("path", ids[0]), *options, ("delete", "1")))
-    if command == "role add":
-        return Request("POST", ("access", "roles"), (("roleid", ids[0]), *options))
-    if command == "user add":
-        return Request("POST", ("access", "users"), (("userid", ids[0]), *options))
+    made = {
+        "role add": (("access", "roles"), "roleid"),
+        "user add": (("access", "users"), "userid"),
+        "pool add": (("pools",), "poolid"),
+    }
+    if command in made:
+        path, name = made[command]
+        return Request("POST", path, ((name, ids[0]), *options))
     if command == "user modify":
         return Request("PUT", ("access", "users", *ids), options)
     method = {"user token add": "POST", "user token modify": "PUT"}[command]

@@ -10,7 +10,7 @@ import typer
 
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
-from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import Loaded, connect, each_cluster, here
 from reconciler.cli.output import check_formats
 from reconciler.cli.planning import (
@@ -22,6 +22,7 @@ from reconciler.cli.planning import (
     read_to_plan,
     show_plan,
 )
+from reconciler.cli.rollout import Rollout
 from reconciler.cli.saved_plan import signed_by, signers, still_fitting
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -62,6 +63,10 @@ def apply(
             help="Apply only a plan signed by one of these SSH keys.",
         ),
     ] = None,
+    go_on: Annotated[
+        bool,
+        typer.Option("--continue", help="Begin the next wave of [rollout] whatever happened."),
+    ] = False,
 ) -> ExitStatus:
     """Bring the cluster to the declared state.
 
@@ -101,7 +106,9 @@ def apply(
                 common, cluster, settings, api, plan, approve, yes=asked, signer=signer, live=live
             )
 
-    return each_cluster(common, one)
+    if saved is not None and means_several(common.on):
+        raise UsageError("a saved plan is for one cluster", hint="choose it with --on NAME")
+    return each_cluster(common, one, at_once=yes, rollout=Rollout(go_on))
 
 
 def _fresh(

@@ -84,7 +84,7 @@ def _status(common: CommonOptions, *, given: bool) -> ExitStatus:
             "`backup status` takes no job: it covers all guests", hint="pvectl backup status"
         )
     check_formats(common, "backup_status")
-    from reconciler.cli.backup_status import backup_status
+    from reconciler.cli.recoverability import backup_status
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)

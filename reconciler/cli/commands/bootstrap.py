@@ -12,6 +12,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, each_cluster, kinds_to_read, load_cluster
+from reconciler.cli.drill_choice import require_settings
 from reconciler.cli.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -28,10 +29,15 @@ from reconciler.planning.bootstrap import (
     vanishing,
     ways_to_root,
 )
+from reconciler.planning.duties import drilling_needs, saving_needs
 from reconciler.render.documents.bootstrap import Part, Start
 from reconciler.text.shell import shell
+from reconciler.text.suggest import did_you_mean
 
 DEFAULT = "automation@pve!pvectl"
+DUTIES = {"backup": "To run backup jobs", "drill": "To run restore drills"}
+"""What --for takes -> the title of what is granted for it."""
+
 PLANNER = "plan"
 """What the token is called that only plans, when another one applies."""
 
@@ -51,29 +57,70 @@ def bootstrap_command(
             show_default=False,
         ),
     ] = "",
+    duty: Annotated[
+        str,
+        typer.Option(
+            "--for",
+            metavar="backup|drill",
+            help="What else the token is for: to run backup jobs, or restore drills.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> ExitStatus:
     """Print the least-privilege roles and grants that pvectl needs for this state, as `pveum`
     lines.
 
-    One token that only plans, and one that plans and applies. Computed from the state files,
-    without network access; `pvectl plan` still reports a privilege that is missing in the cluster.
+    One token that only plans, and one that plans and applies; with --for one that only runs the
+    declared backup jobs (`backup run`), or only restores their archives (`drill`). Computed from
+    the state files, without network access; `pvectl plan` and `pvectl drill` still report a
+    privilege that is missing in the cluster.
     """
     check_formats(common, "bootstrap")
+    if duty and duty not in DUTIES:
+        raise UsageError(
+            f"--for is backup or drill, not '{duty}'", hint=did_you_mean(duty, DUTIES) or ""
+        )
+    if duty and plan_only:
+        raise UsageError("--plan-only and --for exclude each other", hint="give one of them")
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)
-        show(common, "bootstrap", _start(loaded, token, plan_only=plan_only))
+        start = _for(loaded, token, duty) if duty else _start(loaded, token, plan_only=plan_only)
+        show(common, "bootstrap", start)
         return ExitStatus.OK
 
     return each_cluster(common, one)
 
 
-def _start(loaded: Loaded, token: str, *, plan_only: bool) -> Start:
-    actor = token or (loaded.cluster.target.actor if loaded.cluster.target else "") or DEFAULT
+def _for(loaded: Loaded, token: str, duty: str) -> Start:
+    """One token that does nothing else; by default one of its own."""
+    actor = _checked(token or f"automation@pve!{duty}")
+    desired = loaded.desired
+    if duty == "drill":
+        require_settings(desired.policy.drill)
+        granted = bootstrap(drilling_needs(desired), actor, "Drill")
+    else:
+        granted = bootstrap(saving_needs(desired), actor, "Backup")
+    pool = desired.policy.drill.pool if duty == "drill" else ""
+    lines = list(_account(actor))
+    if pool and Address("pool", pool) not in desired.objects:
+        lines.append(shell("pveum", "pool", "add", pool))
+    part = Part(DUTIES[duty], actor, tuple(lines), granted.roles, granted.entries)
+    warnings = [*_root([granted]), *_undeclared([granted], desired.policy)]
+    return Start(str(loaded.cluster.folder), (part,), tuple(warnings))
+
+
+def _checked(actor: str) -> str:
     if "@" not in actor or ("!" in actor and split_token(actor) is None):
         raise UsageError(
             f"'{actor}' is neither a user nor a token", hint=f"as in --token '{DEFAULT}'"
         )
+    return actor
+
+
+def _start(loaded: Loaded, token: str, *, plan_only: bool) -> Start:
+    target = loaded.cluster.target
+    actor = _checked(token or (target.actor if target else "") or DEFAULT)
     reads = tuple(planning_needs(kinds_to_read(loaded.desired)))
     if plan_only:
         granted = [("To plan", bootstrap(reads, actor, PLAN))]

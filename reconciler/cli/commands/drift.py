@@ -23,6 +23,7 @@ from reconciler.cli.context import Loaded, connect, each_cluster, here, now, rea
 from reconciler.cli.earlier_files import Since, earlier_files
 from reconciler.cli.output import check_formats, info, show
 from reconciler.cli.planning import left_unfinished, load_to_plan, make_plan
+from reconciler.cli.recoverability import backup_findings
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import Blind, ExitStatus
@@ -78,8 +79,9 @@ def drift(
     last is known from the journals on this machine, from its last report, or from git with --since.
 
     Undeclared objects that change access are drift, whatever the mode, until they are declared,
-    removed or acknowledged. So are undeclared members of declared groups, and logins, tokens and
-    waivers that expire within the days of [alarm].
+    removed or acknowledged. So are undeclared members of declared groups, logins, tokens and
+    waivers that expire within the days of [alarm], and, where backup jobs are declared, guests
+    without a backup since the last run that was due, or without a restore drill in time.
 
     Exit 0 without drift, 2 with drift, 4 when an [[expect]] fails or a finding counts as a failure.
     """
@@ -99,7 +101,10 @@ def drift(
             known = memory
             if since and earlier.files is not None:
                 known = drift_memory.as_committed(earlier.files, live.state, memory)
-            found, view = _compare(loaded, planned, live, known, api.actor, fail_on, left)
+            backups = backup_findings(api, loaded.desired, here(cluster, api))
+            found, view = _compare(
+                loaded, planned, live, known, api.actor, fail_on, left, backups=backups
+            )
             if found.concerned:
                 found = replace(found, records=_records(api, live, found, memory, folder))
         show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
@@ -119,7 +124,7 @@ def drift(
         _keep(common, last, following)
         return found.status
 
-    return each_cluster(common, one)
+    return each_cluster(common, one, at_once=True)
 
 
 def _look(common: CommonOptions, api: Api, loaded: Loaded) -> Live:
@@ -142,6 +147,8 @@ def _compare(
     actor: str,
     fail_on: Severity | None,
     left: Mapping[Address, tuple[str, ...]],
+    *,
+    backups: tuple[Finding, ...],
 ) -> tuple[Drift, View]:
     """The drift, and its effect on access: from what is declared, plus known undeclared objects, to
     the live cluster.
@@ -164,6 +171,7 @@ def _compare(
         *expected_calls(planned.before, desired.calls, moment),
         *separation(planned.before, desired.expectations, paths, moment),
         *ending(desired, live.state, moment),
+        *backups,
     ]
     failing = {*desired.policy.lint.fail, *_as_bad_as(fail_on)}
     found = drift_of(

@@ -63,7 +63,7 @@ def escalation(
         show(common, "escalation", found)
         return ExitStatus.REFUSED if fail and found.unmeant else ExitStatus.OK
 
-    return each_cluster(common, one)
+    return each_cluster(common, one, at_once=True)
 
 
 def _entries(table: AccessTable, who: str) -> tuple[TracedEntry, ...]:

@@ -10,7 +10,7 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.commit import commit_of
-from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import (
     Loaded,
     connect,
@@ -35,6 +35,7 @@ from reconciler.cli.planning import (
     read_to_plan,
     show_plan,
 )
+from reconciler.cli.turn_summary import note_declared
 from reconciler.desired.loader import load, require_valid
 from reconciler.desired.settings.settings import Settings, read_settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -87,7 +88,7 @@ def plan(
         raise UsageError("--sign signs the plan that --out saves", hint="add --out FILE")
     if out is not None:
         check_file(out)
-    if out is not None and common.on == "all":
+    if out is not None and means_several(common.on):
         raise UsageError("--out saves the plan of one cluster", hint="choose one with --on NAME")
     if out is not None and against is not None:
         raise UsageError(
@@ -105,6 +106,7 @@ def plan(
                 live, earlier = read_to_plan(loaded, api, since)
                 planned = make_plan(loaded, api, live, target, allow, earlier)
                 unfinished = left_unfinished(here(cluster, api).folder)
+        note_declared(loaded.desired.state)
         command = _next(common, out, against, target, allow)
         show_plan(common, planned, command, unfinished=unfinished, known=known)
         if out is not None:
@@ -117,7 +119,7 @@ def plan(
             return ExitStatus.CHANGES if detailed_exitcode else ExitStatus.OK
         return status
 
-    return each_cluster(common, one)
+    return each_cluster(common, one, at_once=True)
 
 
 def _save(planned: PlanResult, out: Path, key: Path | None) -> None:

@@ -21,7 +21,7 @@ from reconciler.cli.access_source import POOLS, FromFiles
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.commit import commit_of
-from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, with_health
 from reconciler.cli.output import check_formats, info, show, write_file
 from reconciler.desired.loader import require_valid, state_files
@@ -78,11 +78,11 @@ def report(
             found = _of_cluster(cluster, settings, earlier)
         show(common, "review", found, View(now=found.about.taken))
         if out is not None:
-            name = cluster.name if common.on == "all" else ""
+            name = cluster.name if means_several(common.on) else ""
             _write_all(common, out, name, found)
         return ExitStatus.OK
 
-    return each_cluster(common, one)
+    return each_cluster(common, one, at_once=True)
 
 
 def read_earlier(path: Path) -> Mapping[str, Any]:

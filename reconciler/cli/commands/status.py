@@ -87,7 +87,7 @@ def status(
         show(common, "status", found, View(now=moment))
         return exit_status(found, moment)
 
-    return each_cluster(common, one)
+    return each_cluster(common, one, at_once=True)
 
 
 def _read(api: Api, folder: Path) -> ClusterStatus:

@@ -49,4 +49,4 @@ def verify(
         loaded = load_cluster(cluster, settings)
         return verify_expectations(common, loaded, probe_as, probing=probing)
 
-    return each_cluster(common, one)
+    return each_cluster(common, one, at_once=True)

@@ -1,4 +1,4 @@
-"""Read [manage], [limits], [protected], [lockout], [alarm], [lint] and [apply] of pvectl.toml."""
+"""Read the tables of pvectl.toml that say what may be done, such as [manage] and [limits]."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from reconciler.desired.reach import (
     leads_out,
 )
 from reconciler.desired.settings.policy import read_policy
+from reconciler.desired.settings.selection import is_glob
 from reconciler.desired.settings.stricter import stricter
 from reconciler.desired.settings.target import (
     ENVIRONMENT,
@@ -74,7 +76,8 @@ class Settings:
     def select(
         self, on: str | None = None, environ: Mapping[str, str] = os.environ
     ) -> tuple[ClusterSettings, ...]:
-        """The clusters to work on: the one called `on`, or all with `on="all"`.
+        """The clusters to work on: the one called `on`, those that match the glob `on`, or
+        all with `on="all"`.
 
         Without `on`, the only one. `on` may also be `sandbox:FOLDER`. Environment variables
         override the file when a single cluster is selected. Raises UsageError.
@@ -110,6 +113,14 @@ class Settings:
         names = ", ".join(self.clusters)
         if on == "all":
             return tuple(self.clusters.values()) or (self._nowhere,)
+        if on is not None and is_glob(on):
+            matching = tuple(one for name, one in self.clusters.items() if fnmatchcase(name, on))
+            if not matching:
+                raise UsageError(
+                    f"no target matches '{on}'",
+                    hint=f"{SETTINGS_FILE} has {names}" if names else "add it as [target.NAME]",
+                )
+            return matching
         if on is not None:
             if on not in self.clusters:
                 known = f"{SETTINGS_FILE} has {names}" if names else "add it as [target.NAME]"

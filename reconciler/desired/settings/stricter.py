@@ -31,8 +31,9 @@ _NOWHERE = Source("")
 def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list[Finding]]:
     """The effective policy, and a warning for each table of the state folder that is weaker.
 
-    A table that the trusted file lacks is taken from the folder. [manage] and [drill] are taken as
-    a whole, as they have no order of strictness. `file` names the trusted file.
+    A table that the trusted file lacks is taken from the folder. [manage], [rollout] and
+    [drill] are taken as a whole, as they have no order of strictness. `file` names the
+    trusted file.
     """
     given = trusted.model_fields_set
     manage = trusted.manage if "manage" in given else proposed.manage
@@ -46,6 +47,7 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
         _lockout(trusted.lockout, proposed.lockout) if "lockout" in given else proposed.lockout
     )
     alarm = _alarm(trusted.alarm, proposed.alarm) if "alarm" in given else proposed.alarm
+    rollout = trusted.rollout if "rollout" in given else proposed.rollout
     drill = trusted.drill if "drill" in given else proposed.drill
     fail = _all(trusted.lint.fail, proposed.lint.fail)
     policy = Policy(
@@ -56,6 +58,7 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
         alarm=alarm,
         lint=Lint(fail=fail),
         apply=_apply(trusted.apply, proposed.apply) if "apply" in given else proposed.apply,
+        rollout=rollout,
         drill=drill,
     )
     return policy, list(_weaker(policy, proposed, file))

@@ -13,7 +13,8 @@ from reconciler.errors import RequestRefused, Unreachable
 from reconciler.execution.backups.archives import archives_of, listing
 from reconciler.kinds.shared.field_types import split_list
 from reconciler.model.api import Api
-from reconciler.model.backups import Archive, LastTask
+from reconciler.model.backups import Archive
+from reconciler.model.recoverability import LastTask
 from reconciler.model.request import Request, request
 
 Row = Mapping[str, Any]

@@ -145,7 +145,11 @@ def look_at(api: Api, plan: DrillPlan, events: Iterable[Event], vmid: int) -> Si
     """The same, for a drill that does not go on."""
     state = DrillState.of(events)
     found = _at(api, plan, state, plan, vmid)
-    if found.there or is_free(api, vmid):
+    if found.there and not found.hidden:
+        return found
+    if is_free(api, vmid):
+        return GONE
+    if found.hidden:
         return found
     for row in api.get([RESOURCES])[0]:
         if row["type"] in (LXC, QEMU) and int(row["vmid"]) == vmid:

@@ -11,6 +11,7 @@ import datetime as dt
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,10 +19,14 @@ from reconciler.atomic_write import atomic_write
 from reconciler.errors import JournalBroken, JournalFailed, JournalUnfinished, Locked
 from reconciler.execution.journal.journal import Journal, read_journal
 from reconciler.execution.journal.store import seems_finished
+from reconciler.execution.lock.local import PROBE, PROBES
 from reconciler.execution.private_folder import make
 from reconciler.model.drill import Drilled, DrillPlan, DrillResult, OpenDrill
 from reconciler.model.run import Event
 from reconciler.model.spec import canonical
+
+JUST_NOW = 1.0
+"""Seconds for which a journal counts as new."""
 
 
 def folder_of(cluster: Path) -> Path:
@@ -48,27 +53,42 @@ def held(path: Path) -> Iterator[None]:
     Raises Locked."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _taken(descriptor):
             raise Locked(
                 "this drill is running on this machine right now",
                 hint="wait for it; `pvectl status` shows it",
-            ) from None
+            )
         yield
     finally:
         os.close(descriptor)
 
 
+def _taken(descriptor: int) -> bool:
+    """Whoever only asks holds it for a moment."""
+    for _ in range(PROBES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(PROBE)
+        else:
+            return True
+    return False
+
+
 def is_running(path: Path) -> bool:
-    """Whether a process of this machine works on this drill."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
+    """Whether a process of this machine works on this drill; one that has just begun takes the lock
+    a moment after it made the file."""
+    for _ in range(PROBES):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        if time.time() - path.stat().st_mtime > JUST_NOW:
+            return False
+        time.sleep(PROBE)
     return False
 
 
@@ -129,7 +149,7 @@ def keep_result(folder: Path, result: DrillResult) -> None:
     before = _read(path)
     good = result if result.verdict.good else before.good if before else None
     last = result if before is None or result.began >= before.last.began else before.last
-    content = {"last": last.to_json(), "good": good.to_json() if good else None}
+    content = Drilled(last, good).to_json()
     try:
         make(folder)
         atomic_write(path, canonical(content) + b"\n", private=True, follow=False)
@@ -156,10 +176,6 @@ def _result_file(folder: Path, guest: int) -> Path:
 
 def _read(path: Path) -> Drilled | None:
     try:
-        data = json.loads(path.read_bytes())
-        good = data["good"]
-        return Drilled(
-            DrillResult.from_json(data["last"]), DrillResult.from_json(good) if good else None
-        )
+        return Drilled.from_json(json.loads(path.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):
         return None

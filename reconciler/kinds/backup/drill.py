@@ -175,7 +175,13 @@ def archive_needs(guest: int, archives: str, storage: str) -> Iterator[Need]:
     """To read the archive of a guest, and to restore it to a storage."""
     yield one_of(f"/vms/{guest}", "VM.Backup")
     for name in dict.fromkeys((archives, storage)):
-        yield one_of(f"/storage/{name}", "Datastore.AllocateSpace")
+        yield from storage_needs(name)
+
+
+def storage_needs(storage: str) -> Iterator[Need]:
+    """To see that it is there (/cluster/resources), and to use it."""
+    for name in ("Datastore.Audit", "Datastore.AllocateSpace"):
+        yield one_of(f"/storage/{storage}", name)
 
 
 def bridge_needs(saved: GuestConfig, zones: Sequence[tuple[str, str]]) -> Iterator[Need]:

@@ -10,7 +10,7 @@ from reconciler.model.finding import NOT_BACKED_UP, Finding
 from reconciler.model.spec import State
 from reconciler.planning.lint import effects, grants, principals, roles
 from reconciler.planning.lint.rule import LintContext, Rule
-from reconciler.planning.lint.waive import OTHERS, Waived, waive
+from reconciler.planning.lint.waive import OF_DRIFT, OTHERS, Waived, waive
 from reconciler.planning.lint.waive import RULES as WAIVER_RULES
 
 __all__ = [
@@ -88,7 +88,8 @@ def set_aside(
     Guests that are not backed up are waived by guest, where they are looked for. `complete`: the
     cluster was looked at, so that a waiver of what only a cluster shows is known to be idle.
     """
-    waivers = [one for one in desired.waivers if one.code != NOT_BACKED_UP]
+    elsewhere = {NOT_BACKED_UP, *OF_DRIFT}
+    waivers = [one for one in desired.waivers if one.code not in elsewhere]
     judged = waive(findings, waivers, WAIVABLE, now)
     offline = {one.source for one in waivers if one.code in OTHERS and not complete}
     yield from (

@@ -16,6 +16,9 @@ NOT_WAIVED = (
     "waivers, policies and the caller's own privileges)"
 )
 
+OF_DRIFT = frozenset(("NEVER_SAVED", "NOT_DRILLED", "STALE_BACKUP"))
+"""Codes that no plan has; `drift` sets them aside itself."""
+
 OTHERS = frozenset(
     (
         "ACTOR_EXPIRES",
@@ -37,6 +40,7 @@ OTHERS = frozenset(
         "LOST_BY_ADDITION",
         "NEW_WAY_TO_ROOT",
         "NOT_BACKED_UP",
+        "NEVER_SAVED",
         "NOT_DRILLED",
         "NOT_FOR_BACKUPS",
         "NOT_READ",
@@ -58,6 +62,7 @@ OTHERS = frozenset(
         "SCHEDULE_MINUTES",
         "SCHEDULE_NEVER",
         "SECRET_LOST",
+        "STALE_BACKUP",
         "STORAGE_DISABLED",
         "STORAGE_NOT_THERE",
         "TOKEN_WITH_NOTHING",

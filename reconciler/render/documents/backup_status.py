@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from reconciler.model.backups import Archive, BackupStatus, Freshness, GuestBackups
+from reconciler.model.backups import Archive
+from reconciler.model.recoverability import BackupStatus, Freshness, GuestBackups
 from reconciler.render import junit as ci
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
 from reconciler.render.document import Block, Document, Fact, Section, Style, TextLine
+from reconciler.render.documents.drill import samples, seconds
 from reconciler.render.json import document
 from reconciler.render.metrics import metric, outcome
 from reconciler.render.view import View
@@ -57,6 +59,9 @@ def _title(status: BackupStatus) -> str:
     """`Backups: 3 guests fresh, 1 stale, 1 in no job.`"""
     number = Counter(one.state for one in status.guests)
     parts = [f"{number[state]:,} {state}" for state in Freshness if number[state]]
+    late = sum(one.overdue for one in status.guests)
+    if late:
+        parts.append(f"{count(late, 'drill')} overdue")
     if status.unread:
         parts.append(f"{count(len(status.unread), 'storage')} not read")
     return f"Backups of {count(len(status.guests), 'guest')}: {', '.join(parts) or 'none'}."
@@ -77,7 +82,22 @@ def _guest(one: GuestBackups, now: int) -> Block:
         TextLine(f"{storage}: {_archive(archive, now)}", Style.PLAIN, 4)
         for storage, archive in one.newest
     ]
+    if one.drilled is not None or one.overdue:
+        tone = Style.ERROR if one.overdue else Style.PLAIN
+        lines.append(TextLine(f"restore drill: {_drill(one, now)}", tone, 4))
     return tuple(lines)
+
+
+def _drill(one: GuestBackups, now: int) -> str:
+    """`proven 3 d ago, in 1 min 52 s`."""
+    if one.drilled is None:
+        return "never, and one is overdue"
+    last, good = one.drilled
+    late = ", overdue" * one.overdue
+    if last.verdict.good:
+        return f"{last.verdict} {_ago(last.began, now)}, in {seconds(last.total)}{late}"
+    before = f"; the last good one {_ago(good.began, now)}" if good else "; never a good one"
+    return f"failed {_ago(last.began, now)}: {last.failure}{before}{late}"
 
 
 def _promise(one: GuestBackups) -> str:
@@ -132,6 +152,12 @@ def _cases(status: BackupStatus) -> Iterable[ci.Case]:
     for one in status.guests:
         failure = f"{one.state}: {_promise(one)}" if one.state.alarms else ""
         yield ci.Case(f"guest {one.guest}", "pvectl.backups", failure, str(one.state))
+        if one.drilled is not None or one.overdue:
+            words = "overdue" if one.overdue else ""
+            bad = one.drilled is not None and not one.drilled.last.verdict.good
+            told = one.drilled.last.failure if bad and one.drilled else words
+            note = one.drilled.last.archive if one.drilled else ""
+            yield ci.Case(f"drill of guest {one.guest}", "pvectl.drills", told, note)
     for place, why in status.unread:
         yield ci.Case(f"storage {place}", "pvectl.backups", why)
 
@@ -151,6 +177,12 @@ def metrics(status: BackupStatus, view: View) -> str:
         [
             metric(name, "When the newest good archive was made, in Unix seconds.", made),
             metric("pvectl_backup_guests", "Guests by the state of their backups.", states),
+            samples(status.cluster, [one.drilled.last for one in status.guests if one.drilled]),
+            metric(
+                "pvectl_drills_overdue",
+                "Guests without a good restore drill in time.",
+                [((cluster,), sum(one.overdue for one in status.guests))],
+            ),
             outcome("backup", status.exit_status, view),
         ]
     )

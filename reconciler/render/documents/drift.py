@@ -99,6 +99,8 @@ def news(drift: Drift) -> str:
         parts.append(f"{have} undeclared members")
     if drift.expiring:
         parts.append(f"{drift.expiring:,} expiring")
+    if drift.unproven:
+        parts.append("backups stale or not drilled in time")
     return ", ".join(parts) or "none"
 
 

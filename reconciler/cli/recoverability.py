@@ -1,4 +1,4 @@
-"""Show which guests can be restored: `pvectl backup status`."""
+"""Which guests can be restored, for `pvectl backup status`, `drift` and `report`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import Loaded, here, now
+from reconciler.cli.context import Here, Loaded, drills_of, here, now
 from reconciler.cli.output import show
 from reconciler.errors import ExitStatus
 from reconciler.execution.backups.survey import Survey, survey
+from reconciler.execution.drills import store
 from reconciler.kinds.shared.reader import RESOURCES, read_state
 from reconciler.live.reader import PERMISSIONS, facts_of, held_on
 from reconciler.model.api import Api
-from reconciler.model.backups import BackupStatus
+from reconciler.model.declared import Desired
+from reconciler.model.finding import Finding
 from reconciler.model.inventory import Facts
+from reconciler.model.recoverability import BackupStatus
 from reconciler.planning import freshness
+from reconciler.planning.drills import findings, with_drills
+from reconciler.planning.lint.waive import OF_DRIFT, waive
 from reconciler.planning.unsaved import unsaved
 from reconciler.render.view import View
 
@@ -27,23 +32,7 @@ def backup_status(common: CommonOptions, loaded: Loaded, api: Api) -> ExitStatus
     promise.
     """
     moment = now()
-    state, answers = read_state(api, ["backup"], {}, [RESOURCES, PERMISSIONS])
-    held: Held = answers[PERMISSIONS]
-    facts = facts_of({}, answers[RESOURCES])
-    out = unsaved(loaded.desired, state, facts, moment).guests
-    facts = Facts(facts.release, facts.guests, facts.nodes, unsaved=out)
-    seen = survey(api, answers[RESOURCES])
-    guests = freshness.survey(
-        state, facts, seen.found, frozenset(_visible(held, facts)), moment, seen.zone
-    )
-    gone = freshness.orphans(facts, seen.found)
-    status = BackupStatus(
-        here(loaded.cluster, api).name,
-        tuple(guests),
-        tuple(gone.items()),
-        seen.tasks,
-        (*seen.unread, *_silent(held, answers[RESOURCES], seen)),
-    )
+    status = look_at_backups(api, loaded.desired, here(loaded.cluster, api), moment)
     show(common, "backup_status", status, View(now=moment))
     if loaded.settings.notify:
         from reconciler.cli import notices
@@ -51,6 +40,40 @@ def backup_status(common: CommonOptions, loaded: Loaded, api: Api) -> ExitStatus
 
         notices.tell(common, as_notice(status), loaded.settings.notify)
     return status.exit_status
+
+
+def look_at_backups(api: Api, desired: Desired, place: Here, moment: int) -> BackupStatus:
+    """Each storage is read once, or once per node where it is local; drills are those that this
+    machine knows."""
+    state, answers = read_state(api, ["backup"], {}, [RESOURCES, PERMISSIONS])
+    held: Held = answers[PERMISSIONS]
+    facts = facts_of({}, answers[RESOURCES])
+    out = unsaved(desired, state, facts, moment).guests
+    facts = Facts(facts.release, facts.guests, facts.nodes, unsaved=out)
+    seen = survey(api, answers[RESOURCES])
+    guests = freshness.survey(
+        state, facts, seen.found, frozenset(_visible(held, facts)), moment, seen.zone
+    )
+    gone = freshness.orphans(facts, seen.found)
+    known = store.results(drills_of(place))
+    return BackupStatus(
+        place.name,
+        tuple(with_drills(guests, known, desired.policy.drill, moment)),
+        tuple(gone.items()),
+        seen.tasks,
+        (*seen.unread, *_silent(held, answers[RESOURCES], seen)),
+    )
+
+
+def backup_findings(api: Api, desired: Desired, place: Here) -> tuple[Finding, ...]:
+    """Stale backups and late drills, where the files declare backup jobs; but for waived ones."""
+    if not any(address.kind == "backup" for address in desired.objects):
+        return ()
+    moment = now()
+    status = look_at_backups(api, desired, place, moment)
+    found = list(findings(status, desired.policy.drill, moment))
+    waivers = [one for one in desired.waivers if one.code in OF_DRIFT]
+    return waive(found, waivers, OF_DRIFT, moment).findings
 
 
 def _visible(held: Held, facts: Facts) -> Iterable[int]:
