@@ -15,7 +15,7 @@ from tests.support.command import FIXTURES, copy_fixture, sandbox
 
 RUN = ("backup", "run", "felhom-nightly", "--yes")
 JOB = '[backup.felhom-nightly]\nschedule = "02:30"\nstorage = "local"\nguests = [9001]\n'
-_DATA = "fresh=1 stale=0 never=0 unknown=0 no_job=0 left_out=1"
+_DATA = "fresh=1 stale=0 never=0 unknown=0 no_job=0 left_out=1 drills_overdue=0"
 LEFT_OUT = '[[no_backup]]\nguests = [9000]\nreason = "rebuilt from scratch each night"\n'
 
 
