@@ -11,7 +11,8 @@ from reconciler.cli import drift_memory
 from reconciler.cli.context import now
 from reconciler.desired.adoption import Adoption
 from reconciler.desired.export import Exported, write_files
-from reconciler.desired.loader import load, require_valid, state_files
+from reconciler.desired.files import Besides, state_files
+from reconciler.desired.loader import load, require_valid
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import FilesInvalid
@@ -30,7 +31,13 @@ def declared_in(folder: Path, cluster: ClusterSettings, settings: Settings) -> D
     """What the files of a folder declare, nothing where there is none; raises FilesInvalid."""
     if not folder.is_dir():
         return Desired(policy=settings.policy)
-    found = load(folder, variables=cluster.variables, settings=settings, release=cluster.release)
+    found = load(
+        folder,
+        variables=cluster.variables,
+        places=cluster.places,
+        settings=settings,
+        release=cluster.release,
+    )
     require_valid(found.findings)
     return found
 
@@ -51,7 +58,14 @@ def check_together(
         for path in state_files(folder) if folder.is_dir() else ():
             shutil.copyfile(path, trial / path.name)
         write_files(files, trial, add=True)
-        found = load(trial, variables=cluster.variables, release=cluster.release)
+        merged = {folder / path.name: path.read_bytes() for path in trial.glob("*.toml")}
+    found = load(
+        folder,
+        variables=cluster.variables,
+        places=cluster.places,
+        release=cluster.release,
+        files=Besides(merged),
+    )
     try:
         require_valid(found.findings)
     except FilesInvalid as wrong:

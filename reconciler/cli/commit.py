@@ -51,12 +51,12 @@ _FILTERS = r"^filter\..*\.(clean|smudge|process|required)$"
 """The settings of a repository that name programs through which `git status` would pass files."""
 
 
-def commit_of(folder: Path) -> str:
+def commit_of(folder: Path, included: Iterable[str] = ()) -> str:
     """The commit that is checked out around a folder, or "".
 
-    Asks git, which also tells whether the state files differ from the commit; without git, the
-    commit is read from .git. Files under a filter that no option of git can switch off count as
-    changed.
+    Asks git, which also tells whether the state files, or the files `included` as seen from the
+    folder, differ from the commit; without git, the commit is read from .git. Files under a filter
+    that no option of git can switch off count as changed.
     """
     real = real_path(folder)
     for parent in (real, *real.parents):
@@ -65,13 +65,18 @@ def commit_of(folder: Path) -> str:
             filters = _filters(folder)
             if any("=" in name for name in filters):
                 return _head(git) + UNCOMMITTED
-            return _status(folder, filters) or _head(git)
+            inside = [
+                f":(literal){name}"
+                for name in included
+                if real_path(folder / name).is_relative_to(parent)
+            ]
+            return _status(folder, filters, inside) or _head(git)
     return ""
 
 
-def _status(folder: Path, filters: Sequence[str]) -> str:
-    """The commit, and whether `*.toml` of the folder are changed, new, ignored or missing; "" where
-    git cannot tell.
+def _status(folder: Path, filters: Sequence[str], besides: Sequence[str]) -> str:
+    """The commit, and whether `*.toml` of the folder, or the files `besides`, are changed, new,
+    ignored or missing; "" where git cannot tell.
 
     Writes nothing and runs no program that the repository names: a state folder may be an
     unreviewed proposal.
@@ -79,7 +84,7 @@ def _status(folder: Path, filters: Sequence[str]) -> str:
     rows = _git(
         folder,
         *("status", "--porcelain=v2", "--branch", "-z", "--no-renames", "--untracked-files=all"),
-        *("--ignored=traditional", "--ignore-submodules=all", "--", ":(glob)*.toml"),
+        *("--ignored=traditional", "--ignore-submodules=all", "--", ":(glob)*.toml", *besides),
         settings=[f"{name}={'false' if name.endswith('.required') else ''}" for name in filters],
     )
     commit, changed = "", False

@@ -143,6 +143,7 @@ def load_cluster(cluster: ClusterSettings, settings: Settings, *, strict: bool =
     desired = load(
         cluster.folder,
         variables=cluster.variables,
+        places=cluster.places,
         settings=settings,
         release=cluster.release,
     )

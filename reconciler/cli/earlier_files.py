@@ -17,14 +17,17 @@ import typer
 from reconciler.cli import drift_memory
 from reconciler.cli.commit import files_at, merge_base, places
 from reconciler.cli.context import Loaded
+from reconciler.desired.files import DISK, SETTINGS_FILE
 from reconciler.desired.loader import load, require_valid
-from reconciler.desired.settings.settings import SETTINGS_FILE, Settings, read_settings
+from reconciler.desired.settings.settings import Settings, read_settings
 from reconciler.desired.settings.stricter import fewer_demands, new_waivers, weakened
 from reconciler.desired.settings.target import ClusterSettings
+from reconciler.desired.toml.document import Document, decode
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Finding
+from reconciler.real_path import real_path
 
 Since = Annotated[
     str | None,
@@ -61,11 +64,13 @@ NOTHING = Earlier()
 
 class _Commit(NamedTuple):
     """State files of a commit; `own` and `files`: name -> content, of the state folder and of the
-    cluster's folder, {} where it was not there; `settings` as they were, None: as they are."""
+    cluster's folder, {} where it was not there; `settings` as they were, None: as they are.
+    `folder`: of the cluster then."""
 
     ref: str
     own: Mapping[str, bytes]
     files: Mapping[str, bytes]
+    folder: Path
     settings: Settings | None = None
 
 
@@ -91,7 +96,7 @@ def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -
         )
     found = NOTHING
     if commit and (commit.own or commit.files):  # else there is nothing to compare with
-        old = _declared(loaded, commit)
+        old = _declared(loaded, commit, since)
         if since:
             require_valid(old.findings)
         name = since or commit.ref[:12]
@@ -129,9 +134,9 @@ def _look_back(loaded: Loaded, since: str | None) -> _Commit | None:
                 before = _before(cluster, settings)
                 then = folder / os.path.relpath(before.folder, place) if before else folder
     if then == folder:
-        return _Commit(ref, own, own, settings)
+        return _Commit(ref, own, own, folder, settings)
     elsewhere = _at(then, since)
-    return _Commit(ref, own, elsewhere[1] if elsewhere else {}, settings)
+    return _Commit(ref, own, elsewhere[1] if elsewhere else {}, then, settings)
 
 
 def _at(folder: Path, since: str | None) -> tuple[str, dict[str, bytes]] | None:
@@ -164,14 +169,43 @@ def _written(content: Mapping[str, bytes]) -> Iterator[Path]:
         yield Path(name)
 
 
-def _declared(loaded: Loaded, commit: _Commit) -> Desired:
+def _declared(loaded: Loaded, commit: _Commit, since: str | None) -> Desired:
     """What the state files of a commit declared, and their mistakes."""
     before = _before(loaded.cluster, commit.settings) if commit.settings else None
     variables = {**loaded.cluster.variables, **(before.variables if before else {})}
-    with _written(commit.files) as place:
-        return load(
-            place, variables=variables, settings=loaded.settings, release=loaded.desired.release
-        )
+    return load(
+        commit.folder,
+        variables=variables,
+        places=loaded.cluster.places,
+        settings=loaded.settings,
+        release=loaded.desired.release,
+        files=_Then(commit, since),
+    )
+
+
+class _Then:
+    """The files of a commit; those outside of every repository as they are now."""
+
+    def __init__(self, commit: _Commit, since: str | None) -> None:
+        self.since = since
+        self.known: dict[Path, Mapping[str, bytes] | None] = {
+            real_path(commit.folder): commit.files
+        }
+
+    def names(self, folder: Path) -> list[str]:
+        content = self._content(folder)
+        return DISK.names(folder) if content is None else sorted(content)
+
+    def read(self, path: Path, file: str) -> tuple[Document, list[Finding]]:
+        content = self._content(path.parent)
+        return DISK.read(path, file) if content is None else decode(content[path.name], file)
+
+    def _content(self, folder: Path) -> Mapping[str, bytes] | None:
+        real = real_path(folder)
+        if real not in self.known:
+            found = _at(real, self.since)
+            self.known[real] = None if found is None else found[1]
+        return self.known[real]
 
 
 def _weaker(

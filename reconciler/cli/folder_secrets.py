@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,6 +90,33 @@ def missing_secrets(state: State, folder: Path, reach: Reach) -> Mapping[SecretR
             elif ref.file is not None and not (folder / ref.file).exists():
                 found[ref] = f"there is no file {ref.file}"
     return found
+
+
+def open_secrets(
+    state: State, folder: Path, reach: Reach, own: SecretRef | None
+) -> tuple[str, ...]:
+    """The files of secrets, that of `own` among them, that every account of this machine can read.
+
+    Nothing is read for it. Where a plan may be somebody's proposal (in CI) only `own` counts.
+    """
+    declared = {
+        ref
+        for address, spec in state.items()
+        for ref in kind_of(address).secrets.sent(spec).values()
+        if not (reach.strict or reach.missing(ref, folder))
+    }
+    files = {_path(folder, ref.file) for ref in (*declared, own) if ref is not None and ref.file}
+    return tuple(sorted(str(file) for file in files if _is_open(file)))
+
+
+def _is_open(file: Path) -> bool:
+    """Whether its own mode lets everybody read a file, and those of its folders reach it."""
+    try:
+        return bool(file.stat().st_mode & stat.S_IROTH) and all(
+            parent.stat().st_mode & stat.S_IXOTH for parent in file.parents
+        )
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

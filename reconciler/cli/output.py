@@ -124,11 +124,11 @@ def width() -> int:
     return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
 
 
-def write_file(path: Path, text: str) -> None:
-    """Write a file atomically; raises UsageError with the reason."""
+def write_file(path: Path, text: str, *, private: bool = False) -> None:
+    """Write a file atomically, `private` with mode 0600; raises UsageError with the reason."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, text.encode(errors="backslashreplace"))
+        atomic_write(path, text.encode(errors="backslashreplace"), private=private)
     except OSError as error:
         raise unwritable(str(path), error) from None
 

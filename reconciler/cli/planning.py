@@ -27,6 +27,7 @@ from reconciler.cli.folder_secrets import (
     bad_passwords,
     changed_secrets,
     missing_secrets,
+    open_secrets,
 )
 from reconciler.cli.kept_archives import with_archives
 from reconciler.cli.output import (
@@ -36,8 +37,9 @@ from reconciler.cli.output import (
 from reconciler.cli.prompt import confirm
 from reconciler.cli.runner import Pace, execute
 from reconciler.cli.turn_summary import note_document
+from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import by_place, fingerprints, require_valid
-from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
+from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import (
     Blind,
@@ -126,7 +128,7 @@ def make_plan(
         cluster=place.name,
         actor=api.actor,
         now=now(),
-        source=commit_of(loaded.cluster.folder),
+        source=commit_of(loaded.cluster.folder, loaded.desired.included),
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
         changed_secrets=changed_secrets(
@@ -137,6 +139,12 @@ def make_plan(
         ),
         missing_secrets=missing_secrets(
             loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach
+        ),
+        open_secrets=open_secrets(
+            loaded.desired.state,
+            loaded.cluster.folder,
+            loaded.cluster.reach,
+            loaded.cluster.secret,
         ),
         identity=place.identity,
         files=files_of(loaded),
@@ -152,7 +160,8 @@ def make_plan(
 
 def files_of(loaded: Loaded) -> dict[str, str]:
     """The hashes of the files that a plan of this cluster is made from."""
-    return fingerprints(loaded.cluster.folder, loaded.settings.folder / SETTINGS_FILE)
+    settings = loaded.settings.folder / SETTINGS_FILE
+    return fingerprints(loaded.cluster.folder, loaded.desired.included, settings)
 
 
 def left_unfinished(folder: Path) -> bool:

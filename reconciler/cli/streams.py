@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TextIO
 
 from reconciler.cli.turn import capturing
+
+TYPE_CHECKING = False  # every start imports this module: not typing for it
+if TYPE_CHECKING:
+    from typing import TextIO
 
 
 def prepare() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from pathlib import Path
+
+TYPE_CHECKING = False  # every start imports this module: neither typing nor pathlib for it
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
-@dataclass
 class Turn:
     """The work on one cluster.
 
@@ -19,15 +20,16 @@ class Turn:
     `status` is None for a cluster that was not started.
     """
 
-    name: str
-    captured: bool = False
-    documents: dict[tuple[str, Path | None], list[str]] = field(default_factory=dict)
-    errors: list[str] = field(default_factory=list)
-    changes: int | None = None
-    findings: str = ""
-    access: str = ""
-    declared: dict[str, str] = field(default_factory=dict)
-    status: int | None = None
+    def __init__(self, name: str, *, captured: bool = False) -> None:
+        self.name = name
+        self.captured = captured
+        self.documents: dict[tuple[str, Path | None], list[str]] = {}
+        self.errors: list[str] = []
+        self.changes: int | None = None
+        self.findings = ""
+        self.access = ""
+        self.declared: dict[str, str] = {}
+        self.status: int | None = None
 
     def keep(self, name: str, file: Path | None, text: str) -> None:
         """Keep a document until all clusters have had their turn."""

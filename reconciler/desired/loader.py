@@ -12,14 +12,16 @@ from typing import Any
 
 from reconciler.desired.crosscheck import crosscheck
 from reconciler.desired.directives import DIRECTIVES, Directives
-from reconciler.desired.reach import leads_out, out_of_reach, without_waivers
-from reconciler.desired.settings.settings import SETTINGS_FILE, Settings, settings_keys
+from reconciler.desired.expansion import Expansion, Place
+from reconciler.desired.files import DISK, SETTINGS_FILE, Files, state_files
+from reconciler.desired.includes import EACH, INCLUDE
+from reconciler.desired.reach import out_of_reach, without_waivers
+from reconciler.desired.settings.settings import Settings, settings_keys
 from reconciler.desired.size_limits import too_large
-from reconciler.desired.toml.document import Document, read
+from reconciler.desired.toml.document import Document
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import validate, wrong_type
-from reconciler.desired.variables import substitute
-from reconciler.errors import FilesInvalid, UsageError
+from reconciler.errors import FilesInvalid
 from reconciler.invalid_value import message_and_hint
 from reconciler.kinds import all_kinds
 from reconciler.kinds.acl.table import MOST
@@ -30,53 +32,58 @@ from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import Policy
 from reconciler.pve.release import NEWEST, Release
+from reconciler.text.humanize import count
 from reconciler.text.suggest import did_you_mean
 
 _NONE: Mapping[str, object] = MappingProxyType({})
+_NOWHERE: Mapping[str, Place] = MappingProxyType({})
 
 
 def load(
     folder: Path,
     *,
     variables: Mapping[str, object] = _NONE,
+    places: Mapping[str, Place] = _NOWHERE,
     settings: Settings | None = None,
     release: Release = NEWEST,
+    files: Files = DISK,
 ) -> Desired:
-    """Read every `*.toml` of `folder` except pvectl.toml; subfolders and hidden files are ignored.
+    """Read every `*.toml` of `folder` except pvectl.toml, and what they include; other files of
+    subfolders and hidden files are ignored.
 
     Mistakes are findings of the result, sorted by place, together with those of `settings`, whose
-    policy the result carries. `release`: the Proxmox VE release to check against. Raises UsageError
-    when there is no such folder.
+    policy the result carries. `places`: of `variables`. `release`: the Proxmox VE release to check
+    against. `files`: where they are read. Raises UsageError when there is no such folder.
     """
-    work = _Load(variables, release)
-    for path in state_files(folder):
-        line = settings.reach.outside(path) if settings is not None else ""
-        if line:
-            work.findings.append(leads_out(path.name, line))
-        else:
-            work.file(path)
-    return work.finish(folder, settings)
+    work = _Load(release)
+    expansion = expand(folder, settings=settings, files=files)
+    for document in expansion.documents(variables, places):
+        work.document(document)
+    work.findings = [*expansion.findings, *_not_following(work.findings, expansion.findings)]
+    return work.finish(folder, settings, tuple(expansion.includes.labels))
 
 
-def state_files(folder: Path) -> list[Path]:
-    """The files that `load` reads, sorted by name."""
-    if not folder.is_dir():
-        raise UsageError(
-            f"there is no state folder {folder}",
-            hint="create it with `pvectl init`, or choose another with `--state DIR`",
-        )
-    found = folder.glob("*.toml")
-    return sorted(p for p in found if p.name != SETTINGS_FILE and not p.name.startswith("."))
+def expand(folder: Path, *, settings: Settings | None = None, files: Files = DISK) -> Expansion:
+    """What a state folder comes to once its includes are read and its templates expanded."""
+    tables = {k.toml.place.key: k.toml.place.array for k in _outer_kinds()}
+    tables |= dict.fromkeys(DIRECTIVES, True)
+    return Expansion(folder, tables, settings.reach if settings is not None else None, files)
 
 
-def fingerprints(folder: Path, *others: Path) -> dict[str, str]:
-    """SHA-256, in hexadecimal, of each state file of `folder` and of `others`, by name; missing and
+def _outer_kinds() -> list[Kind[Any]]:
+    return [kind for kind in all_kinds().values() if not kind.toml.place.inside]
+
+
+def fingerprints(folder: Path, included: Iterable[str], *others: Path) -> dict[str, str]:
+    """SHA-256, in hexadecimal, of each state file of `folder`, of those that they include and of
+    `others`, by name; missing and
     unreadable ones are left out.
     """
+    named = {path.name: path for path in (*state_files(folder), *others)}
     found: dict[str, str] = {}
-    for path in (*state_files(folder), *others):
+    for name, path in {**named, **{label: folder / label for label in included}}.items():
         with contextlib.suppress(OSError):
-            found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
 
@@ -101,25 +108,21 @@ def by_place(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 class _Load:
-    def __init__(self, variables: Mapping[str, object], release: Release) -> None:
+    def __init__(self, release: Release) -> None:
         self.release = release
-        self.variables = variables
         self.number = 0
         self.objects: dict[Address, Declared] = {}
         self.wishes = Directives(release)
         self.findings: list[Finding] = []
         self.broken: set[Address] = set()
         self.repeats: dict[tuple[Source, Source], list[Address]] = {}
-        self.outer = {k.toml.place.key: k for k in all_kinds().values() if not k.toml.place.inside}
+        self.outer = {kind.toml.place.key: kind for kind in _outer_kinds()}
         self.nested: dict[str, dict[str, Kind[Any]]] = {name: {} for name in all_kinds()}
         for kind in all_kinds().values():
             if kind.toml.place.inside:
                 self.nested.setdefault(kind.toml.place.inside, {})[kind.toml.place.key] = kind
 
-    def file(self, path: Path) -> None:
-        document, findings = read(path, path.name)
-        self.findings += findings
-        self.findings += substitute(document, self.variables)
+    def document(self, document: Document) -> None:
         for key, value in document.data.items():
             node = document.child(document.root, key)
             if key in DIRECTIVES:
@@ -130,11 +133,11 @@ class _Load:
                 self.findings.append(self.unknown(document, node, key))
 
     def unknown(self, document: Document, node: PositionNode, key: str) -> Finding:
-        hint = did_you_mean(key, [*self.outer, *DIRECTIVES])
+        hint = did_you_mean(key, [*self.outer, *DIRECTIVES, EACH, INCLUDE])
         if key in settings_keys():
             hint = f"settings belong in {SETTINGS_FILE}; move it there"
         elif not hint:
-            hint = f"known tables: {', '.join(sorted([*self.outer, *DIRECTIVES]))}"
+            hint = f"known tables: {', '.join(sorted([*self.outer, *DIRECTIVES, EACH]))}"
         source = document.source(node)
         return Finding(
             "UNKNOWN_TABLE", Severity.ERROR, f"unknown table '{key}'", hint, None, source
@@ -243,7 +246,7 @@ class _Load:
         longest = 0 if 0 in ends else max(ends)
         self.objects[address] = kept._replace(expires=longest)
 
-    def finish(self, folder: Path, settings: Settings | None) -> Desired:
+    def finish(self, folder: Path, settings: Settings | None, included: tuple[str, ...]) -> Desired:
         for (first, second), addresses in self.repeats.items():
             self.findings.append(_repeated(first, second, addresses))
         moved = self.wishes.resolve(self.objects)
@@ -259,6 +262,7 @@ class _Load:
             policy=settings.policy if settings else Policy(),
             release=self.release,
             broken=frozenset(self.broken),
+            included=included,
         )
         valid = not any(finding.severity is Severity.ERROR for finding in self.findings)
         findings = [*self.findings, *crosscheck(desired, complete=valid)]
@@ -267,7 +271,7 @@ class _Load:
             findings += out_of_reach(desired.objects, settings.reach, folder)
             desired, refused = without_waivers(desired, settings.trust)
             findings += refused
-        return replace(desired, findings=by_place(_once(findings)))
+        return replace(desired, findings=by_place(_of_all_values(findings)))
 
 
 def _meant(kind: Kind[Any], name: str, parent: str) -> Address:
@@ -275,13 +279,25 @@ def _meant(kind: Kind[Any], name: str, parent: str) -> Address:
     return Address(kind.name, f"{parent}!{name}" if kind.name == "token" else name)
 
 
-def _once(findings: Sequence[Finding]) -> Iterable[Finding]:
-    """The findings without those that follow from an unknown variable in the same place."""
-    unknown = {one.source for one in findings if one.code == "UNKNOWN_VARIABLE"}
+def _not_following(findings: Iterable[Finding], first: Iterable[Finding]) -> list[Finding]:
+    """Without the errors at a place where, `first`, a variable could not be filled in."""
+    wrong = {one.source for one in first}
+    return [f for f in findings if f.severity is not Severity.ERROR or f.source not in wrong]
+
+
+def _of_all_values(findings: Iterable[Finding]) -> Iterable[Finding]:
+    """What is said of several values of one template is said once."""
+    found: dict[Finding, list[Finding]] = {}
     for one in findings:
-        follows = one.severity is Severity.ERROR and one.source in unknown
-        if one.code == "UNKNOWN_VARIABLE" or not follows:
-            yield one
+        key = one._replace(source=one.source._replace(each="")) if one.source else one
+        found.setdefault(key, []).append(one)
+    for first, *more in found.values():
+        if not more or first.source is None or not first.source.each:
+            yield first
+            yield from more
+            continue
+        each = f"{first.source.each} and {count(len(more), 'more value')}"
+        yield first._replace(source=first.source._replace(each=each))
 
 
 def _repeated(first: Source, second: Source, addresses: list[Address]) -> Finding:
@@ -290,7 +306,10 @@ def _repeated(first: Source, second: Source, addresses: list[Address]) -> Findin
     more = f" and {len(addresses) - 1} more" if len(addresses) > 1 else ""
     verb = "are" if more else "is"
     message = f"{address}{more} {verb} declared twice, here and at {first}"
-    return Finding("DUPLICATE", Severity.ERROR, message, "keep one of them", address, second)
+    hint = "keep one of them"
+    if first[:3] == second[:3]:
+        hint = "use the variable of [[each]] in its name, or move the table out of [[each]]"
+    return Finding("DUPLICATE", Severity.ERROR, message, hint, address, second)
 
 
 def _differs(address: Address, old: Declared, new: Declared) -> Finding:

@@ -9,8 +9,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from reconciler.desired.directives import DIRECTIVES
+from reconciler.desired.files import SETTINGS_FILE
+from reconciler.desired.includes import EACH, INCLUDE
 from reconciler.desired.option_schema import add_options
-from reconciler.desired.settings.settings import SETTINGS_FILE
 from reconciler.desired.settings.target import TargetTable
 from reconciler.kinds import all_kinds, summary
 from reconciler.kinds.kind import Kind
@@ -21,6 +22,8 @@ from reconciler.model.trust import Trust
 from reconciler.pve.release import NEWEST, Release
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_VARIABLE = {"type": "string", "pattern": r"\$\{[^{}]+\}"}
+_TEMPLATE = "InTemplate"
 _REF = "#/$defs/{model}"
 
 
@@ -70,7 +73,80 @@ def schema(release: Release = NEWEST) -> dict[str, Any]:
             "description": model.__doc__,
         }
     _with_privileges(definitions, release)
+    definitions |= _in_templates(definitions)
+    for definition in definitions.values():
+        for name, one in definition.get("properties", {}).items():
+            definition["properties"][name] = _or_variable(one)
+    properties[INCLUDE] = {
+        "type": "array",
+        "items": {"type": "string", "pattern": r"\.toml$"},
+        "description": "files that are read as well; paths count from this file",
+    }
+    properties[EACH] = {
+        "type": "array",
+        "items": {"$ref": _ref("Each")},
+        "description": "templates: tables that are declared for each value of a list",
+    }
+    definitions["Each"] = _each(properties)
     return _document("State files of pvectl", properties, definitions)
+
+
+def _each(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """A template: the tables of a state file, and a list under a name of its own."""
+    return {
+        "type": "object",
+        "description": "tables for each value of a list, which they use as ${name}",
+        "properties": {
+            name: one if name in {EACH, INCLUDE} else _renamed(one)
+            for name, one in properties.items()
+        },
+        "additionalProperties": {
+            "anyOf": [{"type": "array"}, _VARIABLE],
+            "description": "the list of values or records",
+        },
+        "minProperties": 2,
+    }
+
+
+def _in_templates(definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """The definitions once more, with `${name}` wherever one of some strings is meant. Editors
+    tell the alternatives of a value that is outside of templates more plainly without it."""
+    return {f"{name}{_TEMPLATE}": _with_variables(one) for name, one in definitions.items()}
+
+
+def _with_variables(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_with_variables(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _with_variables(value) for key, value in _renamed_here(node).items()}
+    if node.get("type") == "string" and node.keys() & {"enum", "pattern", "format"}:
+        about = {key: node.pop(key) for key in ("description", "default") if key in node}
+        return {"anyOf": [node, _VARIABLE], **about}
+    return node
+
+
+def _renamed_here(node: dict[str, Any]) -> dict[str, Any]:
+    reference = node.get("$ref")
+    return {**node, "$ref": f"{reference}{_TEMPLATE}"} if isinstance(reference, str) else node
+
+
+def _renamed(node: Any) -> Any:
+    """The same with references to what templates may hold."""
+    if isinstance(node, list):
+        return [_renamed(one) for one in node]
+    if isinstance(node, dict):
+        return {key: _renamed(value) for key, value in _renamed_here(node).items()}
+    return node
+
+
+def _or_variable(one: dict[str, Any]) -> dict[str, Any]:
+    """`${name}` instead of a list, number or boolean."""
+    if "items" in one:
+        one = {**one, "items": _or_variable(one["items"])}
+    if one.get("type") in {"array", "integer", "number", "boolean"} and "enum" not in one:
+        return {**one, "type": [one["type"], "string"], "pattern": _VARIABLE["pattern"]}
+    return one
 
 
 def _with_rules(definition: dict[str, Any], model: type[BaseModel]) -> None:

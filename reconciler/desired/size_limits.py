@@ -24,6 +24,15 @@ MOST_SLIPS = 100
 FILLED_IN = 1024 * 1024
 """Characters that the variables of one file may fill in; each list element and key counts, too."""
 
+EXPANDED = 8 * 1024 * 1024
+"""The same for everything that the templates of a folder stand for, what is filled in included."""
+
+MOST_VALUES = 10_000
+"""How often templates are expanded: a nested one counts for each value of those around it."""
+
+MOST_INCLUDED = 1000
+"""Files that are included."""
+
 ELEMENT = 16
 """What an element counts beside its characters."""
 
@@ -39,6 +48,39 @@ Path = tuple[Any, ...]
 def too_large(message: str, hint: str, source: Source) -> Finding:
     """The finding for something above a limit."""
     return Finding("TOO_LARGE", Severity.ERROR, message, hint, source=source)
+
+
+class Room:
+    """What is left of a limit; that it is exceeded is told once."""
+
+    def __init__(self, size: int, message: str, hint: str) -> None:
+        self.left = size
+        self.message = message
+        self.hint = hint
+
+    @classmethod
+    def of_variables(cls) -> Room:
+        """For the variables of one file."""
+        message = f"the variables of this file fill in more than {FILLED_IN // 1024} KiB"
+        return cls(FILLED_IN, message, "use it less often, or shorten its value")
+
+    @classmethod
+    def of_templates(cls) -> Room:
+        """For the templates of a folder."""
+        message = f"the [[each]] templates expand to more than {EXPANDED // 1024 // 1024} MiB"
+        return cls(EXPANDED, message, "shorten the list or the template; was a nested list meant?")
+
+    def take(self, size: int, source: Source) -> Finding | None:
+        """Take this much; the finding where that is too much for the first time."""
+        before, self.left = self.left, min(self.left, self.left - size)
+        if before >= 0 > self.left:
+            return too_large(self.message, self.hint, source)
+        return None
+
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether more was taken than there was."""
+        return self.left < 0
 
 
 TOO_DEEP = f"lists and tables are more than {DEEPEST} deep here"

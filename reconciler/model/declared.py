@@ -145,6 +145,8 @@ class Desired:
     broken: frozenset[Address] = frozenset()
     """objects that are not among `objects` since their tables have mistakes"""
     calls: tuple[CallExpectation, ...] = ()
+    included: tuple[str, ...] = ()
+    """the files that others include, as seen from the state folder"""
 
     def goal(self, address: Address, live: Spec | None) -> Spec:
         """The declared spec, with omitted fields as they are in `live`."""

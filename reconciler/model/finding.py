@@ -32,18 +32,36 @@ class Severity(StrEnum):
 
 
 class Source(NamedTuple):
-    """A place in a state file; `file` relative to the state folder, line and column from 1."""
+    """A place in a state file; `file` relative to the state folder, line and column from 1.
+
+    `each`: in a template, the value that it was expanded for and the place of that value, as in
+    `team = red (teams.toml:2:9)`.
+    """
 
     file: str
     line: int = 0
     column: int = 0
+    each: str = ""
 
     def __str__(self) -> str:
         if not self.line:
             return self.file
-        return (
-            f"{self.file}:{self.line}:{self.column}" if self.column else f"{self.file}:{self.line}"
-        )
+        column = f":{self.column}" if self.column else ""
+        return f"{self.file}:{self.line}{column}{self._value}"
+
+    @property
+    def in_line(self) -> str:
+        """The place without the column."""
+        return f"{self.file}:{self.line}{self._value}"
+
+    @property
+    def _value(self) -> str:
+        return f" for {self.each}" if self.each else ""
+
+    def to_json(self) -> dict[str, Any]:
+        """`each` is left out where it is empty."""
+        data = self._asdict()
+        return data if self.each else {key: data[key] for key in ("file", "line", "column")}
 
 
 class Finding(NamedTuple):
@@ -65,7 +83,7 @@ class Finding(NamedTuple):
     names: Address | None = None
     known: bool = False
 
-    def sort_key(self) -> tuple[int, str, str, int, int, str, str]:
+    def sort_key(self) -> tuple[int, str, str, int, int, str, str, str]:
         """Errors first, then by place and address; total."""
         source = self.source or Source("")
         return (
@@ -74,6 +92,7 @@ class Finding(NamedTuple):
             source.file,
             source.line,
             source.column,
+            source.each,
             str(self.address or ""),
             self.message,
         )
@@ -90,7 +109,7 @@ class Finding(NamedTuple):
         if self.address is not None:
             data["address"] = str(self.address)
         if self.source is not None:
-            data["source"] = self.source._asdict()
+            data["source"] = self.source.to_json()
         if self.allow:
             data["allow"] = self.allow
         if self.known:

@@ -55,7 +55,7 @@ def diff(
         else:
             work.want(address, declared)
     for address, source in desired.removed.items():
-        work.delete(address, Reason(Cause.REMOVED, f"[[removed]] in {source.file}:{source.line}"))
+        work.delete(address, Reason(Cause.REMOVED, f"[[removed]] in {source.in_line}"))
     for moved in desired.moved:
         work.move(moved)
     work.undeclared()
@@ -84,7 +84,7 @@ def _owners(
 
 
 def _place(declared: Declared) -> str:
-    return f"declared in {declared.source.file}:{declared.source.line}"
+    return f"declared in {declared.source.in_line}"
 
 
 def _sending(address: Address, after: Spec, declared: Declared, names: Sequence[str]) -> Spec:
@@ -146,7 +146,7 @@ class _Work:
         """Delete the old object; undeclared references to it follow to the new one."""
         if moved.old not in self.live:
             return
-        place = f"[[moved]] in {moved.source.file}:{moved.source.line}"
+        place = f"[[moved]] in {moved.source.in_line}"
         reason = Reason(Cause.MOVED, f"{place}: renamed to {moved.new}")
         for address in sorted({*self.live, *self.changes}):
             spec = self._reached(address)

@@ -21,7 +21,7 @@ class PlanRequest:
     their password. `earlier`: what the files declared earlier, in the commit `since` if it is one.
     `weaker`: where the policy asks for less than it did there.
     `fresh`: what they declare since then, or otherwise. `missing_secrets`: references to secrets
-    that are not here -> why.
+    that are not here -> why. `open_secrets`: files of secrets that other accounts can read.
     """
 
     cluster: str
@@ -33,6 +33,7 @@ class PlanRequest:
     changed_secrets: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
     bad_passwords: Mapping[Address, str] = field(default_factory=dict)
     missing_secrets: Mapping[SecretRef, str] = field(default_factory=dict)
+    open_secrets: tuple[str, ...] = ()
     identity: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     earlier: frozenset[Address] = frozenset()

@@ -79,7 +79,7 @@ def known(findings: Sequence[Finding]) -> Section:
     width = max(map(len, groups), default=0)
     blocks = [(_line(code.ljust(width), found),) for code, found in sorted(groups.items())]
     whole = TextLine(
-        "in full: `pvectl plan --known`; those of the files: `pvectl validate`", indent=2
+        "details: `pvectl plan --known`; of the state files alone: `pvectl validate`", indent=2
     )
     title = count(len(findings), "known finding")
     return Section(title, (*blocks, (whole,)), unit="rule")

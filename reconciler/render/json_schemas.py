@@ -75,7 +75,10 @@ FINDING = _table(
         "source": _table(
             "where in the files",
             {"file": _text("relative to the state folder"), "line": _number("from 1")},
-            {"column": _number("from 1")},
+            {
+                "column": _number("from 1"),
+                "each": _text("in a template: the value that it is expanded for, and its place"),
+            },
         ),
         "allow": _text("what --allow takes to let it pass"),
         "known": _flag("no news: it was there before"),

@@ -134,7 +134,7 @@ def test_a_grant_on_everything_names_only_the_exceptions() -> None:
     assert lines[0].endswith("on /vms, /vms/100 and /vms/102")
     guests = [f"/vms/{guest}" for guest in range(200, 220)]
     lines = [str(line) for line in summarise(impact(before, after, guests), after)]
-    assert lines[0].endswith("on /vms and all below but /vms/101")
+    assert lines[0].endswith("on /vms and all below except /vms/101")
 
 
 def test_access_lost_by_an_addition_is_a_surprise_that_names_the_entry() -> None:

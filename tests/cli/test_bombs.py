@@ -66,7 +66,33 @@ BOMBS = {
         + 'can = ["VM.Audit", "VM.Backup"]\n',
         "",
         "a.toml:1:",
-        "more than 100,000 questions",
+        "more than 100,000 combinations",
+    ),
+    "templates": (
+        "".join(f"[[{'each.' * n}each]]\n" + listed(f"v{n}", ["x"] * 300) for n in range(3))
+        + "[each.each.each.group.g]\n",
+        "",
+        "a.toml:5:",
+        "more than 10,000 times from here on",
+    ),
+    "a long template": (
+        "[[each]]\n"
+        + listed("v", [str(n) for n in range(9000)])
+        + f'[each.group."g${{v}}"]\ncomment = "{"x" * 5000}"\n',
+        "",
+        "a.toml:1:",
+        "more than 8 MiB",
+    ),
+    "a long value": (
+        "[[each]]\n"
+        + listed("v", ["x" * 50_000] * 10)
+        + "[each.group.g]\n"
+        + 'comment = "'
+        + "${v}" * 5000
+        + '"\n',
+        "",
+        "a.toml:4:",
+        "more than 8 MiB",
     ),
     "slips": ("[group.g]\nx = \n" * 5000, "", "a.toml:2:", "not a valid value"),
 }

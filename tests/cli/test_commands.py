@@ -44,6 +44,13 @@ def test_help_is_broken_by_the_terminal_alone(site: Site) -> None:
     assert all(len(line) > 60 for line in said[at : at + 2])
 
 
+@pytest.mark.parametrize(("words", "shown"), [("drift", "[[expect]]"), ("rotate", "[lockout]")])
+def test_help_shows_tables_in_brackets_rather_than_taking_them_for_markup(
+    words: str, shown: str, site: Site
+) -> None:
+    assert shown in site.run(words, "--help").out
+
+
 def test_several_formats_at_once(site: Site) -> None:
     site.write("a.toml", SELF_BACKUP)
     ended = site.run("plan", "--format", "markdown", "--format", "json=out/plan.json")

@@ -429,7 +429,7 @@ def test_who_and_when_as_far_as_it_is_recorded(house: House) -> None:
     assert re.search(r"role.Mine: last applied \S+ \S+ UTC by \S+", told)
     assert re.search(r"task auth-realm-sync ldap, \S+ \S+ UTC, by root@pam: ", told)
     assert re.search(r"logins since then: alice@pam \(\S+ \S+ UTC\)", told)
-    assert told.count("records no author") == 1
+    assert told.count("does not record who") == 1
     recorded = json.loads(house.run("drift", "--format", "json").out)["records"]
     assert [one["kind"] for one in recorded["tasks"]] == ["auth-realm-sync"]
 

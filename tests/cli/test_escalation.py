@@ -55,7 +55,7 @@ break_glass = ["root@pam!bootstrap", "carla@pve", "helpdesk@pve", "helpdesk@pve!
     (tmp_path / "pvectl.toml").write_text(settings)
     rest = ask("escalation", "--fail", state=tmp_path)
     assert rest.status == ExitStatus.REFUSED
-    assert "Unintended: registrar@pve can become or already is root.\n" in rest.out
+    assert "Unintended: registrar@pve is root, or can become it.\n" in rest.out
     more = settings.replace('["root', '["registrar@pve", "root')
     (tmp_path / "pvectl.toml").write_text(more)
     meant = ask("escalation", "--fail", state=tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import tempfile
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -119,6 +120,49 @@ def test_the_report_kept_for_the_next_drift_is_for_its_owner_only(site: Site) ->
     assert site.run("drift").status == ExitStatus.OK
     (kept,) = (site.folder / "home").rglob("drift.json")
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_a_secret_that_everybody_can_read_is_told(site: Site) -> None:
+    """Its own mode and those of all folders above decide; pytest's own are closed."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        outside = Path(name)
+        (outside / "token").write_text(site.env.pop("PVECTL_TOKEN_SECRET"))
+        (outside / "pw").write_text("a long password\n")
+        site.write(
+            "pvectl.toml",
+            (site.state / "pvectl.toml").read_text()
+            + f'token_secret = {{ file = "{outside}/token" }}\n',
+        )
+        site.trust()
+        site.write("a.toml", f'[user."a@pve"]\npassword = {{ file = "{outside}/pw" }}\n')
+        for mode, folder, told in (
+            (0o644, 0o755, True),
+            (0o600, 0o755, False),
+            (0o644, 0o700, False),
+        ):
+            (outside / "token").chmod(mode)
+            (outside / "pw").chmod(mode)
+            outside.chmod(folder)
+            ended = site.run("plan")
+            assert ended.status == ExitStatus.OK, ended
+            for file in ("token", "pw"):
+                words = f"every account of this machine can read the secret in {outside}/{file}"
+                assert (words in " ".join(ended.out.split())) is told
+                assert (f"chmod 600 {outside}/{file}" in ended.out) is told
+
+
+def test_reviews_are_for_whoever_made_them(site: Site) -> None:
+    before = os.umask(0)
+    try:
+        assert site.run("report", "--out", "reviews").status == ExitStatus.OK
+    finally:
+        os.umask(before)
+    found = list((site.folder / "reviews").iterdir())
+    assert {stat.S_IMODE(path.stat().st_mode) for path in found} == {0o600}
+    for path in found:
+        path.chmod(0o640)
+    assert site.run("report", "--out", "reviews").status == ExitStatus.OK
+    assert {stat.S_IMODE(path.stat().st_mode) for path in found} == {0o640}, "as somebody made it"
 
 
 def test_no_core_dump_is_left(site: Site) -> None:

@@ -50,6 +50,15 @@ def test_nothing_recorded(site: Site) -> None:
     assert (ended.status, "No run on https://" in ended.out) == (ExitStatus.OK, True)
 
 
+def test_runs_on_a_sandbox_are_found_under_any_spelling_of_its_folder(site: Site) -> None:
+    site.write("a.toml", "[group.g]\n")
+    (site.folder / "cluster").symlink_to(site.cluster.folder)
+    sandbox = ("--on", "sandbox:state/../cluster")
+    assert site.run("apply", "--yes", *sandbox).status == ExitStatus.OK
+    ended = site.run("log", *sandbox)
+    assert (ended.status, "1 run on sandbox:" in ended.out) == (ExitStatus.OK, True), ended
+
+
 def test_a_failed_and_an_unfinished_run_are_told(site: Site, journals: list[Path]) -> None:
     last = journals[-1]
     lines = last.read_bytes().splitlines(keepends=True)

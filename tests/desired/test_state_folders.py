@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import load
 from reconciler.desired.schema import schema, settings_schema
-from reconciler.desired.settings.settings import SETTINGS_FILE, read_settings
+from reconciler.desired.settings.settings import read_settings
 from reconciler.desired.toml.formatter import format_text
 from reconciler.live.reader import read_live
 from reconciler.model.api import Api

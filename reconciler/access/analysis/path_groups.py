@@ -34,7 +34,7 @@ class PathGroup(NamedTuple):
                 f"pool {self.pool} and its {text}" if self.path else f"{text} of pool {self.pool}"
             )
         text = f"{self.path} and all below" if self.below else self.path
-        return f"{text} but {', '.join(self.but)}" if self.but else text
+        return f"{text} except {', '.join(self.but)}" if self.but else text
 
 
 def _counted(number: int, name: str) -> str:

@@ -159,7 +159,7 @@ class Review:
 
 
 def _waiver_json(waiver: Waiver) -> dict[str, Any]:
-    return {**waiver._asdict(), "source": waiver.source._asdict()}
+    return {**waiver._asdict(), "source": waiver.source.to_json()}
 
 
 class ReviewContext(NamedTuple):

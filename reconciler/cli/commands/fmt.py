@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,10 +11,11 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import load_cluster
 from reconciler.cli.output import result, write_file
-from reconciler.desired.loader import state_files
+from reconciler.desired.files import SETTINGS_FILE, state_files
 from reconciler.desired.reach import require_inside
-from reconciler.desired.settings.settings import SETTINGS_FILE, read_settings
+from reconciler.desired.settings.settings import read_settings
 from reconciler.desired.toml.formatter import format_file
 from reconciler.errors import ExitStatus
 from reconciler.text.sanitize import clean
@@ -25,9 +28,8 @@ def fmt(
         bool, typer.Option("--check", help="Write nothing; exit 2 when a file would change.")
     ] = False,
 ) -> ExitStatus:
-    """Format the state files; comments and order are kept."""
-    settings = common.state / SETTINGS_FILE
-    files = [*state_files(common.state), *([settings] if settings.is_file() else [])]
+    """Format the state files and those that they include; comments and order are kept."""
+    files = _files(common)
     require_inside(read_settings(common.state, common.settings).reach, files)
     formatted = {path: format_file(path) for path in files}
     changed = [path for path, (before, after) in formatted.items() if after != before]
@@ -36,3 +38,19 @@ def fmt(
         if not check:
             write_file(path, formatted[path][1].decode())
     return ExitStatus.CHANGES if check and changed else ExitStatus.OK
+
+
+def _files(common: CommonOptions) -> list[Path]:
+    """The files of the state folder and of its clusters, and those that they include in it."""
+    root = common.state
+    settings = root / SETTINGS_FILE
+    found = [*state_files(root), *([settings] if settings.is_file() else [])]
+    read = read_settings(root, common.settings)
+    for cluster in read.select("all"):
+        if not cluster.reach.inside(cluster.folder) or not cluster.folder.is_dir():
+            continue
+        declared = load_cluster(cluster, read, strict=False).desired
+        besides = [Path(os.path.normpath(cluster.folder / name)) for name in declared.included]
+        found += state_files(cluster.folder)
+        found += [path for path in besides if read.reach.inside(path)]
+    return list(dict.fromkeys(found))

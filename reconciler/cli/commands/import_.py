@@ -17,9 +17,10 @@ from reconciler.cli.editor_schema import write_beside
 from reconciler.cli.output import check_formats, info, show
 from reconciler.desired.adoption import adoption, chosen, with_belongings
 from reconciler.desired.export import export, write_files
+from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.directory import leave_to_directory
-from reconciler.desired.settings.settings import SETTINGS_FILE, Settings
+from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
 from reconciler.kinds.shared.directory import copied, synchronised

@@ -15,7 +15,7 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.editor_schema import write_beside
 from reconciler.cli.output import info, write_file
-from reconciler.desired.settings.settings import SETTINGS_FILE
+from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.validation import problem_words
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.model.target import SANDBOX, Target

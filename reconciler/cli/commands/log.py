@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,8 @@ from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution import identity, private_folder
 from reconciler.execution.journal import store
 from reconciler.execution.journal.chain import read_log
+from reconciler.model.target import SANDBOX
+from reconciler.real_path import real_path
 
 HASH = re.compile(r"[0-9a-f]{16,64}")
 """As much of a hash as nobody finds again by chance."""
@@ -52,7 +55,8 @@ def log(
         del settings
         target = cluster.connection()
         if target.sandbox_folder is not None:
-            name, folder = target.endpoints[0], store.base_of(target.endpoints[0])
+            name = f"{SANDBOX}{real_path(Path(target.sandbox_folder))}"
+            folder = store.base_of(name)
         else:
             name, folder = target.endpoints[0], identity.folder_offline(target.endpoints)
         private_folder.check(store.home(), folder)

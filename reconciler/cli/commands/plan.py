@@ -166,6 +166,7 @@ def _offline(
     other = load(
         against,
         variables=loaded.cluster.variables,
+        places=loaded.cluster.places,
         settings=settings,
         release=loaded.desired.release,
     )
@@ -174,7 +175,7 @@ def _offline(
         cluster=str(against),
         actor="",
         now=now(),
-        source=commit_of(loaded.cluster.folder),
+        source=commit_of(loaded.cluster.folder, loaded.desired.included),
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
     )

@@ -24,7 +24,8 @@ from reconciler.cli.commit import commit_of
 from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, with_health
 from reconciler.cli.output import check_formats, info, show, write_file
-from reconciler.desired.loader import require_valid, state_files
+from reconciler.desired.files import state_files
+from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
@@ -112,7 +113,7 @@ def _of_cluster(
         live = with_health(api, live)
     known = secret_ages(place.folder)
     table = live.table()
-    source = commit_of(cluster.folder) if desired else ""
+    source = _commit(cluster, desired)
     about = About(place.name, now(), actor, source, live.facts.health.words)
     ages = {token: Age(moment, exact=True) for token, moment in known.items()}
     paths = real_paths(live.state, live.facts)
@@ -128,12 +129,16 @@ def _desired(cluster: ClusterSettings, settings: Settings) -> Desired | None:
     return load_cluster(cluster, settings).desired
 
 
+def _commit(cluster: ClusterSettings, desired: Desired | None) -> str:
+    return commit_of(cluster.folder, desired.included) if desired else ""
+
+
 def _of_files(
     cluster: ClusterSettings, settings: Settings, earlier: Mapping[str, Any] | None
 ) -> Review:
     desired = load_cluster(cluster, settings).desired
     table = access_table(as_live(desired), desired.release)
-    about = About("", now(), source=commit_of(cluster.folder))
+    about = About("", now(), source=_commit(cluster, desired))
     judged = lint_all(desired, desired.state, table, (), about.taken, complete=False)
     beside = ReviewContext(desired, Facts(pve=desired.release), {}, earlier, *judged)
     ways = escalations(*with_any_members((table,)))
@@ -145,5 +150,6 @@ def _write_all(common: CommonOptions, folder: Path, cluster: str, found: Review)
     which = f"-{re.sub('[^A-Za-z0-9.-]+', '_', cluster)}" if cluster else ""
     for name, ending in ENDINGS.items():
         path = folder / f"access-review{which}-{day}.{ending}"
-        write_file(path, FORMATS["review"][name](found, View(now=found.about.taken)))
+        text = FORMATS["review"][name](found, View(now=found.about.taken))
+        write_file(path, text, private=not path.exists())
         info(common, f"wrote {path}")

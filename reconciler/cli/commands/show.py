@@ -1,4 +1,4 @@
-"""pvectl show: show a saved plan or a journal, offline."""
+"""pvectl show: show a saved plan, a journal or the state files, offline."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from reconciler.bounded_read import read_bounded
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import now
-from reconciler.cli.output import check_formats, show
+from reconciler.cli.context import each_cluster, load_cluster, now
+from reconciler.cli.output import check_formats, result, show
+from reconciler.desired.loader import expand
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import (
     ExitStatus,
     UsageError,
@@ -24,16 +27,29 @@ from reconciler.model.run_state import RunState
 from reconciler.render.documents.schedule_preview import remarks
 from reconciler.render.view import View
 
+FILES = "files"
+"""What stands for the state files in place of a file's name."""
+
 
 @command(app, "show", Panel.RECOVERY, 5)
 def show_file(
-    common: CommonOptions, file: Annotated[Path, typer.Argument(help="A saved plan or a journal.")]
+    common: CommonOptions,
+    file: Annotated[
+        Path, typer.Argument(help="A saved plan, a journal, or `files` for the state files.")
+    ],
 ) -> ExitStatus:
-    """Show a saved plan or a journal, offline."""
+    """Show a saved plan or a journal, or with `files` the state files as one plain TOML file.
+
+    In that, [[each]] templates are expanded, includes are read and variables filled in.
+    """
+    if str(file) == FILES:
+        return each_cluster(common, _show_files)
     from reconciler.execution.plan_file import is_plan, load_plan
 
     if not file.is_file():
-        raise UsageError(f"there is no file {file}")
+        raise UsageError(
+            f"there is no file {file}", hint="`pvectl show files` shows the state files"
+        )
     try:
         first = read_bounded(file).partition(b"\n")[0]
     except OSError as error:
@@ -52,6 +68,16 @@ def show_file(
         plan = load_plan(file).plan
         notes = remarks(plan, dt.datetime.fromtimestamp(now(), dt.UTC))
         show(common, "plan", plan, View(now=now(), remarks=notes))
+    return ExitStatus.OK
+
+
+def _show_files(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+    from reconciler.desired.plain import plain_text
+
+    load_cluster(cluster, settings)
+    expansion = expand(cluster.folder, settings=settings)
+    text = plain_text(expansion.documents(cluster.variables, cluster.places))
+    result(text.rstrip("\n") or "# nothing is declared")
     return ExitStatus.OK
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from reconciler.desired.directives import DIRECTIVES
+from reconciler.desired.files import SETTINGS_FILE
+from reconciler.desired.includes import EACH, INCLUDE
 from reconciler.desired.reach import (
     OUT_OF_REACH,
     Reach,
@@ -47,8 +49,6 @@ from reconciler.model.target import SANDBOX, Target
 from reconciler.model.trust import Trust
 from reconciler.pve.release import NEWEST
 from reconciler.text.suggest import did_you_mean
-
-SETTINGS_FILE = "pvectl.toml"
 
 _T = TypeVar("_T", bound=TomlTable)
 
@@ -178,8 +178,16 @@ def _completed(
         return replace(cluster, trust=trust)
     folder = proposed.folder if cluster.folder == cluster.root else cluster.folder
     variables = {**proposed.variables, **cluster.variables}
+    places = {**proposed.places, **cluster.places}
     release = proposed.release if cluster.release is NEWEST else cluster.release
-    return replace(cluster, folder=folder, variables=variables, trust=trust, release=release)
+    return replace(
+        cluster,
+        folder=folder,
+        variables=variables,
+        places=places,
+        trust=trust,
+        release=release,
+    )
 
 
 def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -> Settings:
@@ -271,7 +279,8 @@ def object_keys() -> frozenset[str]:
     """The tables of all other files."""
     kinds = all_kinds().values()
     return frozenset(
-        {kind.toml.place.key for kind in kinds if not kind.toml.place.inside} | set(DIRECTIVES)
+        {kind.toml.place.key for kind in kinds if not kind.toml.place.inside}
+        | {*DIRECTIVES, EACH, INCLUDE}
     )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
+from reconciler.desired.expansion import Place
 from reconciler.desired.reach import OUT_OF_REACH, Reach, how_to_allow, in_ci, is_proposed
 from reconciler.desired.toml.document import Document
 from reconciler.desired.toml.positions import PositionNode
@@ -94,7 +95,7 @@ class ClusterSettings:
     folder did not say: names of fields of Target, "secret", "folder". `root`: the state folder,
     where it is another one than `folder`. `base`: where the command of a trusted secret runs.
     `trust`: what the files may reach outside the state folder.
-    `release`: of Proxmox VE, for which the files are checked.
+    `release`: of Proxmox VE, for which the files are checked. `places`: of the variables.
     """
 
     name: str
@@ -102,6 +103,7 @@ class ClusterSettings:
     target: Target | None = None
     secret: SecretRef | None = None
     variables: Mapping[str, object] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
     trusted: frozenset[str] = frozenset()
     root: Path | None = None
     base: Path | None = None
@@ -152,6 +154,7 @@ def read_cluster(
         target,
         secret,
         table.vars,
+        {name: Place(document, document.node(node, "vars", name)) for name in table.vars},
         trusted=frozenset() if trusted is None else EVERYTHING,
         root=folder,
         base=trusted,

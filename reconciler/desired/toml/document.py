@@ -7,7 +7,8 @@ import os
 import re
 import tomllib
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ Key = str | int
 class Document:
     """One file: its values, and the positions of all of them.
 
-    `complete` is False when a part could not be read; the findings say which.
+    `complete` is False when a part could not be read; the findings say which. `each`: as in Source,
+    where the document is a part of a file that is expanded for one value.
     """
 
     file: str
@@ -40,7 +42,8 @@ class Document:
     data: dict[str, Any]
     root: PositionNode
     complete: bool = True
-    _lines: list[int] = field(default_factory=list)
+    each: str = ""
+    _lines: list[int] | None = None
 
     def child(self, node: PositionNode, key: Key) -> PositionNode:
         """The position of a key or element below `node`; `node` itself where it is unknown."""
@@ -59,11 +62,23 @@ class Document:
 
     def source(self, node: PositionNode) -> Source:
         """File, line and column of a position."""
-        if not self._lines:
+        lines = self._line_ends()
+        line = bisect_left(lines, node.at)
+        start = lines[line - 1] + 1 if line else 0
+        return Source(self.file, line + 1, node.at - start + 1, self.each)
+
+    def _line_ends(self) -> list[int]:
+        if self._lines is None:
             self._lines = [match.start() for match in re.finditer("\n", self.text)]
-        line = bisect_left(self._lines, node.at)
-        start = self._lines[line - 1] + 1 if line else 0
-        return Source(self.file, line + 1, node.at - start + 1)
+        return self._lines
+
+    def part(
+        self, node: PositionNode, data: dict[str, Any], each: str, without: Iterable[Key] = ()
+    ) -> Document:
+        """The table at `node` as a document, with `data` as its values and places that may be
+        changed without changing those of this one."""
+        root = node.copy(frozenset(without))
+        return Document(self.file, self.text, data, root, self.complete, each, self._line_ends())
 
 
 def read(path: Path, file: str) -> tuple[Document, list[Finding]]:
@@ -82,6 +97,11 @@ def read(path: Path, file: str) -> tuple[Document, list[Finding]]:
             source=Source(file),
         )
         return Document(file, "", {}, PositionNode(0), complete=False), [found]
+    return decode(raw, file)
+
+
+def decode(raw: bytes, file: str) -> tuple[Document, list[Finding]]:
+    """As `read`, from the content of a file."""
     if len(raw) > LARGEST:
         message = f"the file has more than {LARGEST // 1024 // 1024} MiB"
         found = too_large(message, "Proxmox VE accepts 1 MiB; is it a state file?", Source(file))

@@ -84,6 +84,15 @@ class PositionNode:
             node = self.children[name] = PositionNode(at)
         return node
 
+    def copy(self, without: frozenset[str | int] = frozenset()) -> PositionNode:
+        """The same places once more; of its own keys those of `without` are left out."""
+        twin = PositionNode(self.at, value=self.value)
+        twin.explicit, twin.listed, twin.lines = self.explicit, self.listed, list(self.lines)
+        twin.children = {
+            name: node.copy() for name, node in self.children.items() if name not in without
+        }
+        return twin
+
     def inner(self) -> PositionNode:
         """The node that the keys of a header belong to: the last one of a `[[table]]`, else the
         node itself.

@@ -76,7 +76,7 @@ def _valid_user(user: str) -> str:
     if TOKEN_ID.fullmatch(user):
         raise InvalidValue(f"'{user}' is a token", "write it under tokens")
     if not USER_ID.fullmatch(user):
-        raise InvalidValue(f"'{user}' is not a valid user ID", "NAME@REALM is expected")
+        raise InvalidValue(f"'{user}' is not a valid user ID", "write NAME@REALM")
     return user
 
 

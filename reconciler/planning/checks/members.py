@@ -87,8 +87,8 @@ def undeclared_members(desired: Desired, planned: State) -> Iterable[Finding]:
             UNDECLARED_MEMBER,
             Severity.WARNING,
             f"{in_prose(members)} {are} of {group.id}, but not declared",
-            hint="declare the user with its groups, or use [[removed]]; [manage] user = "
-            '{ exclude = ["*@REALM"] } if members come from a directory',
+            hint="declare the user with its groups, or use [[removed]]\n"
+            'members from a directory: [manage] user = { exclude = ["*@REALM"] }',
             address=group,
             source=groups[group].source,
         )

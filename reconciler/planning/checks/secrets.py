@@ -1,4 +1,4 @@
-"""Secrets that a plan sends and that are not there where it was made."""
+"""Secrets that a plan sends and that are not there where it was made, or that others can read."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Step
 from reconciler.model.secret import SecretRef
 from reconciler.planning.checks.context import PlanContext
+from reconciler.text.shell import shell
 
 SECRET_MISSING = "SECRET_MISSING"  # noqa: S105 - a code
 
 
+SECRET_READABLE = "SECRET_READABLE"  # noqa: S105 - a code
+
+
 def check(context: PlanContext) -> Iterable[Finding]:
     yield from missing(context.steps, context.request.missing_secrets)
+    for file in context.request.open_secrets:
+        message = f"every account of this machine can read the secret in {file}"
+        hint = f"{shell('chmod', '600', file)}; change the secret if others work on this machine"
+        yield Finding(SECRET_READABLE, Severity.WARNING, message, hint)
 
 
 def missing(steps: Sequence[Step], known: Mapping[SecretRef, str]) -> Iterable[Finding]:

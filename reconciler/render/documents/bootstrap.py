@@ -48,7 +48,7 @@ class Start:
 def outline(start: Start) -> Document:
     """Warnings first, then each token with its lines."""
     return Document(
-        title=f"What pvectl needs for the state in {start.state}",
+        title=f"What pvectl needs for the state files in {start.state}",
         sections=(*_warned(start.warnings), *(_section(part) for part in start.parts)),
         closing=(
             TextLine(

@@ -63,9 +63,7 @@ def outline(drift: Drift, view: View) -> Document:
     sections = []
     refused, fresh, known = told(drift.findings, view)
     if drift.records is not None:
-        sections.append(
-            section("Who and when, as far as it is recorded", list(_who_and_when(drift)))
-        )
+        sections.append(section("Who and when, as far as recorded", list(_who_and_when(drift))))
     if known:
         sections.append(collapse.known(known))
     if drift.kept:
@@ -125,8 +123,8 @@ def _who_and_when(drift: Drift) -> Iterable[str]:
     if found.unseen:
         yield found.unseen
     yield (
-        "Proxmox VE records no author of such changes, and neither calls of API tokens nor what is "
-        "done in the shell of a node."
+        "Proxmox VE does not record who made such changes, nor the calls of API tokens, nor what "
+        "is done in the shell of a node."
     )
 
 

@@ -61,7 +61,8 @@ def outline(found: Ways) -> Document:
         facts=(
             Fact("asked", found.asked),
             Fact(
-                "meant", f"{listed(sorted(found.meant), _MOST)} (root@pam, [lockout] break_glass)"
+                "intended",
+                f"{listed(sorted(found.meant), _MOST)} (root@pam, [lockout] break_glass)",
             ),
         ),
         sections=tuple(sections),
@@ -103,7 +104,7 @@ def _root_proof(principal: str, entries: Sequence[TracedEntry]) -> str:
 
 def _way(found: Ways, way: Escalation, tone: Style) -> Block:
     who = listed(way.principals, _MOST)
-    meant = " (meant to)" if set(way.principals) <= found.meant else ""
+    meant = " (intended)" if set(way.principals) <= found.meant else ""
     lines = [TextLine(f"{who}, in {count(len(way.steps), 'step')}{meant}", tone, 2)]
     for number, step in enumerate(way.steps, 1):
         lines.append(TextLine(str(step), Style.PLAIN, 4, label=f"{number}. "))
@@ -137,7 +138,8 @@ def _close(way: Escalation) -> str:
 def _closing(found: Ways) -> Iterable[TextLine]:
     if found.unmeant:
         names = listed(found.unmeant, _MOST)
-        yield TextLine(f"Unintended: {names} can become or already is root.", Style.ERROR)
+        are = "is" if len(found.unmeant) == 1 else "are"
+        yield TextLine(f"Unintended: {names} {are} root, or can become it.", Style.ERROR)
     else:
         yield TextLine("No principal is or can become root except the intended ones.", Style.GOOD)
     codes = dict.fromkeys(str(step.way) for way in found.ways for step in way.steps)

@@ -61,7 +61,7 @@ def _held(found: Explanation) -> Section:
         text = f"all {len(held)} privileges"
     else:
         text = ", ".join(held) or "nothing"
-    return Section(f"What it has on {found.path}", ((TextLine(text, Style.PLAIN, 2),),))
+    return Section(f"Effective privileges on {found.path}", ((TextLine(text, Style.PLAIN, 2),),))
 
 
 def _help(told: Explained) -> Iterable[Section]:

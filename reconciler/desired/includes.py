@@ -1,0 +1,145 @@
+"""`include = [...]`: which files are read besides those of the state folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reconciler.desired.files import SETTINGS_FILE, Files, matching
+from reconciler.desired.reach import OUT_OF_REACH, Reach, how_to_allow, leads_out
+from reconciler.desired.size_limits import MOST_INCLUDED, too_large
+from reconciler.desired.toml.document import Document
+from reconciler.desired.toml.positions import PositionNode
+from reconciler.desired.validation import wrong_type
+from reconciler.model.finding import Finding, Severity
+
+INCLUDE = "include"
+EACH = "each"
+
+DEEPEST_INCLUDE = 10
+"""Files that include each other in a row."""
+
+
+@dataclass(slots=True)
+class Includes:
+    """The files of one reading; each is read once, however often it is named."""
+
+    folder: Path
+    reach: Reach | None
+    files: Files
+    findings: list[Finding] = field(default_factory=list)
+    included: dict[Path, Document] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> list[str]:
+        """The included files as seen from the state folder, sorted."""
+        return sorted(map(self._label, self.included))
+
+    def state_file(self, path: Path) -> Document | None:
+        """A file of the state folder itself, unless it leads where it may not."""
+        line = self.reach.outside(path) if self.reach is not None else ""
+        if line:
+            self.findings.append(leads_out(path.name, line))
+            return None
+        document, findings = self.files.read(path, path.name)
+        self.findings += findings
+        return document
+
+    def named(
+        self, document: Document, names: Any, within: Sequence[Path]
+    ) -> Iterator[tuple[Path, Document]]:
+        """The files that `include = names` of a document means. `within`: those that include
+        each other down to this one."""
+        node = document.child(document.root, INCLUDE)
+        if not isinstance(names, list):
+            what = 'a list, as in include = ["baseline/*.toml"]'
+            self.findings.append(wrong_type(document, node, f"'{INCLUDE}'", what, names))
+            return
+        for number, name in enumerate(names):
+            place = document.child(node, number)
+            if not isinstance(name, str):
+                what = f"element {number + 1} of '{INCLUDE}'"
+                self.findings.append(wrong_type(document, place, what, "a string", name))
+                continue
+            for path in self._paths(document, place, name, within):
+                if len(within) > DEEPEST_INCLUDE:
+                    message = f"files include each other more than {DEEPEST_INCLUDE} deep"
+                    self._wrong(document, place, message, "include them from fewer files")
+                elif path in within:
+                    way = [*within[within.index(path) :], path]
+                    message = "files include each other in a circle: " + " -> ".join(
+                        self._label(one) for one in way
+                    )
+                    self._wrong(document, place, message, "take one of these includes out")
+                elif self._read(document, place, path):
+                    yield path, self.included[path]
+
+    def _paths(
+        self, document: Document, place: PositionNode, name: str, within: Sequence[Path]
+    ) -> list[Path]:
+        """The real paths of what one name stands for; what is wrong with it is a finding."""
+        pattern = within[-1].parent / name
+        problem = _problem(name)
+        found = [] if problem else matching(pattern, self.files)
+        own = dict.fromkeys(self._own(), "is read as a state file already")
+        own[self.folder.resolve() / SETTINGS_FILE] = "holds the settings"
+        paths = [path.resolve() for path in found]
+        if problem:
+            self._wrong(document, place, *problem)
+        elif not found:
+            message = f"no file is called {self._label(pattern)}"
+            self._wrong(document, place, message, "paths count from the file that names them")
+        for path in paths:
+            if path in own:
+                message = f"{self._label(path)} {own[path]}"
+                hint = "keep what is included in a folder of its own, such as baseline/"
+                self._wrong(document, place, message, hint)
+        return [path for path in paths if path not in own]
+
+    def _own(self) -> list[Path]:
+        return [self.folder.resolve() / name for name in self.files.names(self.folder)]
+
+    def _read(self, document: Document, place: PositionNode, path: Path) -> bool:
+        """Whether an included file may be read, and is."""
+        if path in self.included:
+            return True
+        label = self._label(path)
+        line = self.reach.outside(path) if self.reach is not None else ""
+        source = document.source(place)
+        if line:
+            message = f"{label} is outside what state files may reach; it is not read"
+            self.findings.append(
+                Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=source)
+            )
+            return False
+        if len(self.included) >= MOST_INCLUDED:
+            message = f"more than {MOST_INCLUDED} files are included"
+            self.findings.append(too_large(message, "merge some of them", source))
+            return False
+        self.included[path], findings = self.files.read(path, label)
+        self.findings += findings
+        return True
+
+    def _label(self, path: Path) -> str:
+        """How findings call a file: as seen from the state folder."""
+        return Path(os.path.relpath(path, self.folder.resolve())).as_posix()
+
+    def _wrong(self, document: Document, place: PositionNode, message: str, hint: str) -> None:
+        source = document.source(place)
+        self.findings.append(Finding("INCLUDE", Severity.ERROR, message, hint, source=source))
+
+
+def _problem(name: str) -> tuple[str, str] | None:
+    """What is wrong with the name itself."""
+    if "${" in name:
+        return "variables do not count in the paths of include", "write the path as it is"
+    if not name.endswith(".toml"):
+        return f"'{name}' is not a TOML file", 'name files, as in include = ["baseline/*.toml"]'
+    if name.startswith("~"):
+        return f"'{name}' would be another file for everybody", "write an absolute path"
+    if any(sign in str(Path(name).parent) for sign in "*?["):
+        return f"'{name}' has a glob in a folder's name", "use * and ? in the file's name only"
+    return None
