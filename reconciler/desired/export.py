@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -52,10 +53,15 @@ _Tables = dict[str, dict[str, dict[str, dict[str, Any]]]]
 """kind -> name of the enclosing table -> name -> values"""
 
 
-def export(state: State, release: Release = NEWEST) -> Exported:
+def export(
+    state: State,
+    release: Release = NEWEST,
+    beside: Mapping[Address, Mapping[str, Any]] = MappingProxyType({}),
+) -> Exported:
     """The state as files; loading them declares the same objects.
 
-    `release`: of the cluster; the files may use its privileges and paths. Omitted are objects of
+    `beside`: keys that concern the file alone, by object. `release`: of the cluster; the files may
+    use its privileges and paths. Omitted are objects of
     Proxmox VE itself that were not changed, and objects that cannot be declared (such as entries on
     paths that are no longer valid): each of the latter is a finding. No file contains a secret;
     imported tokens keep theirs.
@@ -71,7 +77,8 @@ def export(state: State, release: Release = NEWEST) -> Exported:
             continue
         findings += _left_out(address, spec, table.declared)
         if table.values or not kind.reads.is_builtin(address.id, spec):
-            tables[address.kind][table.parent][table.name or address.id] = table.values
+            values = {**table.values, **beside.get(address, {})}
+            tables[address.kind][table.parent][table.name or address.id] = values
             written.add(address)
     files: dict[str, list[str]] = {}
     for name, kind in all_kinds().items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -19,10 +19,12 @@ from reconciler.desired.adoption import adoption, chosen, with_belongings
 from reconciler.desired.export import export, write_files
 from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import require_valid
-from reconciler.desired.settings.directory import leave_to_directory
+from reconciler.desired.settings.left_to_others import Exclusion, leave_to_others, of_directories
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import ExitStatus
+from reconciler.desired.terraform import read_terraform_state, write_blocks
+from reconciler.desired.terraform_ownership import Ownership
+from reconciler.errors import ExitStatus, UsageError
 from reconciler.kinds.shared.directory import copied, synchronised
 from reconciler.live.reader import Live
 from reconciler.model.finding import Finding, Severity
@@ -51,6 +53,22 @@ def import_state(
     undeclared: Annotated[
         bool, typer.Option("--undeclared", help="What `drift` reports as undeclared.")
     ] = False,
+    from_terraform: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-terraform",
+            metavar="TFSTATE",
+            help="Leave to Terraform what this state owns (provider bpg/proxmox).",
+        ),
+    ] = None,
+    take_over: Annotated[
+        Path | None,
+        typer.Option(
+            "--take-over",
+            metavar="FILE.tf",
+            help="Take it over instead; Terraform's `removed` blocks are written to this file.",
+        ),
+    ] = None,
 ) -> ExitStatus:
     """Write the live state as TOML, so that planning it against the same cluster shows no changes.
 
@@ -63,6 +81,7 @@ def import_state(
     left to the directory: pvectl.toml gets an `exclude` for them.
     """
     check_formats(common, "findings")
+    owned = _owned(from_terraform, take_over)
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         require_valid(settings.findings)
@@ -77,8 +96,8 @@ def import_state(
         found = set(with_belongings(live.state, found & chosen(live.state, what or ["*"])))
         theirs = synchronised(live.state)
         left = {address for address in found if copied(address, theirs)}
-        taken = adoption(live.state, found - left, declared)
-        exported = export(taken.new, live.facts.pve)
+        taken = adoption(live.state, found - left - set(owned.left(live.state)), declared)
+        exported = export(owned.reduced(taken.new), live.facts.pve, owned.beside(taken.new))
         if in_steps:
             check_together(exported.files, folder, cluster, settings)
         for path in write_files(exported.files, folder, add=in_steps):
@@ -88,8 +107,10 @@ def import_state(
         if in_steps:
             for line in account(taken, exported, left):
                 info(common, line)
-        elif theirs:
-            info(common, leave_to_directory(folder / SETTINGS_FILE, sorted(theirs)))
+        else:
+            others = [of_directories(sorted(theirs))] if theirs else []
+            _leave(common, folder, [*others, *owned.exclusions(live.state)])
+        _hand_over(common, owned, take_over)
         _name_the_release(common, cluster, live.facts.pve)
         findings = [*exported.findings, *(() if in_steps else _passed_over(live))]
         if findings:
@@ -97,6 +118,30 @@ def import_state(
         return _status(findings)
 
     return each_cluster(common, one)
+
+
+def _owned(path: Path | None, take_over: Path | None) -> Ownership:
+    """Raises UsageError for options that do not fit, and for a file that is no state."""
+    if path is None:
+        if take_over is not None:
+            raise UsageError(
+                "--take-over needs --from-terraform", hint="name the state: terraform.tfstate"
+            )
+        return Ownership()
+    if take_over is not None and take_over.exists():
+        raise UsageError(f"{take_over} exists already", hint="name a new file")
+    return Ownership(read_terraform_state(path), taken_over=take_over is not None)
+
+
+def _leave(common: CommonOptions, folder: Path, others: Sequence[Exclusion]) -> None:
+    if others:
+        info(common, leave_to_others(folder / SETTINGS_FILE, others))
+
+
+def _hand_over(common: CommonOptions, owned: Ownership, take_over: Path | None) -> None:
+    if take_over is not None:
+        write_blocks(owned.state, take_over)
+        info(common, f"wrote {take_over}: add it to Terraform's files, run `terraform apply`")
 
 
 def _status(findings: Iterable[Finding]) -> ExitStatus:
