@@ -108,11 +108,7 @@ def drift(
             if found.concerned:
                 found = replace(found, records=_records(api, live, found, memory, folder))
         show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
-        if settings.notify:
-            from reconciler.cli import notices
-            from reconciler.render.notice import drift as as_notice
-
-            notices.tell(common, as_notice(found), settings.notify)
+        _tell(common, settings, found)
         open_ = to_remember(asked.desired, live.state, {} if acknowledge else memory.left)
         following = remembered(found, memory, _declared(loaded, live), open_, now())
         if acknowledge:
@@ -125,6 +121,15 @@ def drift(
         return found.status
 
     return each_cluster(common, one, at_once=True)
+
+
+def _tell(common: CommonOptions, settings: Settings, found: Drift) -> None:
+    """Whoever is to be told of a change."""
+    if settings.notify:
+        from reconciler.cli import notices
+        from reconciler.render.notice import drift as as_notice
+
+        notices.tell(common, as_notice(found), settings.notify)
 
 
 def _look(common: CommonOptions, api: Api, loaded: Loaded) -> Live:
