@@ -42,6 +42,8 @@ class CommonOptions:
     """the files of --format that hold the result of this run already"""
     plugin: list[int] = field(default_factory=list, compare=False)
     """the exit status of a monitoring plugin, once one was shown"""
+    stdout_is_taken: bool = False
+    """a secret is to go to standard output, and nothing else"""
 
     @property
     def is_plugin(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reconciler.cli.secret_output import print_secret, require_reader
 from reconciler.desired.reach import Reach, how_to_allow
 from reconciler.desired.secrets import resolve
 from reconciler.errors import SecretsUnusable, SinkFailed
@@ -50,6 +51,18 @@ def changed_secrets(
 
     places = FolderSecrets(folder, reach).places(found)
     return fingerprints.changed_secrets_of(kept, places, read)
+
+
+def unknown_secrets(state: State, kept: Path) -> Mapping[Address, tuple[str, ...]]:
+    """The secrets of which this machine does not know what was sent last, by object."""
+    return fingerprints.not_compared(kept, fingerprints.secret_references(state))
+
+
+def every_secret(state: State) -> Mapping[Address, tuple[str, ...]]:
+    """Every secret that can be sent to an object that is there, those of commands included."""
+    kinds = ((address, kind_of(address).secrets, spec) for address, spec in state.items())
+    found = {a: tuple(sorted(own.sent(spec))) for a, own, spec in kinds if own.with_sent}
+    return {address: names for address, names in found.items() if names}
 
 
 def bad_passwords(state: State, folder: Path, reach: Reach) -> Mapping[Address, str]:
@@ -199,11 +212,17 @@ class FolderSecrets:
                 f"{sink.file} holds the token secret of pvectl itself",
                 hint="name another file in secret_to",
             )
-        probe(sink, self.folder)
+        if sink.stdout is not None:
+            require_reader()
+        else:
+            probe(sink, self.folder)
 
     def deliver(self, sink: SecretSink, token: str, value: str) -> None:
         self._allowed(sink)
-        deliver(sink, self.folder, token, value, self.own)
+        if sink.stdout is not None:
+            print_secret(value)
+        else:
+            deliver(sink, self.folder, token, value, self.own)
 
     def withdraw(self, sink: SecretSink, token: str) -> None:
         withdraw(sink, self.folder, token)

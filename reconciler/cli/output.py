@@ -19,10 +19,18 @@ from reconciler.cli.streams import write_err, write_out
 from reconciler.cli.turn import capturing, current
 from reconciler.cli.turn_summary import note_document
 from reconciler.errors import PvectlError, UsageError
+from reconciler.model.plan import Plan
 from reconciler.render import FORMATS
 from reconciler.render.view import View
 from reconciler.text.sanitize import clean
 from reconciler.text.suggest import did_you_mean
+
+
+def beside_secrets(common: CommonOptions, plan: Plan) -> CommonOptions:
+    """The same options; where a secret goes to standard output, everything else goes to standard
+    error, so that a pipe gets the secret alone."""
+    takes = any(step.sink is not None and step.sink.stdout is not None for step in plan.steps)
+    return replace(common, stdout_is_taken=True) if takes else common
 
 
 def check_formats(common: CommonOptions, *documents: str) -> None:
@@ -79,7 +87,9 @@ def _file_of(output: Output) -> Path | None:
 def _deliver(common: CommonOptions, output: Output, text: str) -> None:
     """Write a document, or keep it where several clusters have their turn at once."""
     file, turn = _file_of(output), capturing()
-    if turn is not None and (file is None or not for_target(output.file)):
+    if file is None and common.stdout_is_taken:
+        write_err(text)
+    elif turn is not None and (file is None or not for_target(output.file)):
         turn.keep(output.name, output.file, text)
     elif file is not None and output.file is not None:
         write_file(file, text)

@@ -26,11 +26,14 @@ from reconciler.cli.folder_secrets import (
     FolderSecrets,
     bad_passwords,
     changed_secrets,
+    every_secret,
     missing_secrets,
     open_secrets,
+    unknown_secrets,
 )
 from reconciler.cli.kept_archives import with_archives
 from reconciler.cli.output import (
+    beside_secrets,
     show,
     show_if_possible,
 )
@@ -84,6 +87,12 @@ Allow = Annotated[
 ]
 
 
+SendSecrets = Annotated[
+    bool,
+    typer.Option("--send-secrets", help="Send every declared secret, also to what is there."),
+]
+
+
 def load_to_plan(cluster: ClusterSettings, settings: Settings, *, offline: bool = False) -> Loaded:
     """The files of a cluster. Raises FilesInvalid with every mistake, including unknown names as
     far as the cluster can be asked at this point.
@@ -121,9 +130,18 @@ def make_plan(
     targets: list[str] | None,
     allow: list[str] | None,
     earlier: Earlier = NOTHING,
+    *,
+    send_secrets: bool = False,
 ) -> PlanResult:
-    """The plan for a live cluster; `earlier`: what the files declared before."""
+    """The plan for a live cluster; `earlier`: what the files declared before. `send_secrets`: also
+    those that did not change, as far as it is known."""
     place = here(loaded.cluster, api)
+    state = loaded.desired.state
+    changed = changed_secrets(state, loaded.cluster.folder, loaded.cluster.reach, place.folder)
+    again = {
+        address: tuple(name for name in names if name not in changed.get(address, ()))
+        for address, names in (every_secret(state) if send_secrets else {}).items()
+    }
     question = PlanRequest(
         cluster=place.name,
         actor=api.actor,
@@ -131,9 +149,9 @@ def make_plan(
         source=commit_of(loaded.cluster.folder, loaded.desired.included),
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
-        changed_secrets=changed_secrets(
-            loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach, place.folder
-        ),
+        changed_secrets=changed,
+        sent_again=again,
+        not_compared={} if send_secrets else unknown_secrets(state, place.folder),
         bad_passwords=bad_passwords(
             loaded.desired.state, loaded.cluster.folder, loaded.cluster.reach
         ),
@@ -250,6 +268,7 @@ def carry_out(
     for finding in plan.findings:
         if finding.code == MISSING_PRIVILEGE:
             raise Refused(finding.message, hint=finding.hint)
+    common = beside_secrets(common, plan)
     confirm(_question(plan), yes=yes or approve is not None)
     secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
     free = live is not None and not records_in(live.groups)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Here
 from reconciler.cli.folder_secrets import FolderSecrets
-from reconciler.cli.output import info, show_if_possible
+from reconciler.cli.output import beside_secrets, info, show_if_possible
 from reconciler.cli.signals import signals
 from reconciler.cli.slow_requests import report_slow_requests
 from reconciler.errors import (
@@ -128,6 +128,7 @@ def execute_journal(
     cluster.
     """
     plan, state = store.load(path)
+    common = beside_secrets(common, plan)
     kept = real_path(path).parent == real_path(place.folder) and not plan.identity
     if not kept and not plan.is_for(place.name, place.identity):
         raise StalePlan(

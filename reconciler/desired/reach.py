@@ -102,6 +102,8 @@ class Reach:
             return self._unlisted("env", named.env) if listed else ""
         if isinstance(named, SecretSink) and named.keyring is not None:
             return self._unlisted("keyrings", named.keyring)
+        if isinstance(named, SecretSink) and named.stdout is not None:
+            return ""
         file = named.file or (named.env_file if isinstance(named, SecretSink) else None)
         return self.outside(base / (file or ""))
 

@@ -29,6 +29,7 @@ from reconciler.kinds.kind import (
 )
 from reconciler.kinds.shared.field_types import (
     TOKEN,
+    Age,
     Expiry,
     Text,
     changed,
@@ -47,6 +48,9 @@ from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretSink
 from reconciler.model.spec import Spec, State
+
+ROTATE_AFTER = "rotate_after"
+"""Among the notes of a declared token: the age of its secret, in seconds, from which it is due."""
 
 
 class TokenSpec(Spec):
@@ -75,6 +79,10 @@ class TokenTable(TomlTable):
     secret_to: Annotated[SecretSink | None, FILE] = Field(
         default=None, description="where to store the secret of a new token"
     )
+    rotate_after: Annotated[Age, FILE] = Field(
+        default=0,
+        description='the age from which its secret is due for a new one, as in "90d"; kept here',
+    )
 
 
 def _check_name(name: str, parent: str) -> None:
@@ -87,7 +95,10 @@ def _check_name(name: str, parent: str) -> None:
 
 def _declare(name: str, parent: str, table: TokenTable) -> Iterable[Declaration]:
     _check_place(table.secret_to)
-    yield Declaration(f"{parent}!{name}", TokenSpec(**dict(table)))
+    values = dict(table)
+    age = values.pop(ROTATE_AFTER)
+    notes = {ROTATE_AFTER: age} if age else {}
+    yield Declaration(f"{parent}!{name}", TokenSpec(**values), notes)
 
 
 def _check_place(sink: SecretSink | None) -> None:

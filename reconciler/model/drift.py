@@ -19,6 +19,7 @@ from reconciler.model.spec import Spec
 
 EXPECT = "EXPECT"
 EXPIRES_SOON = "EXPIRES_SOON"
+ROTATION_DUE = "ROTATION_DUE"
 
 UNKNOWN = "?"
 """Instead of a digest: the state of the object is unknown."""
@@ -145,6 +146,11 @@ class Drift:
         return self._number(EXPIRES_SOON)
 
     @property
+    def due(self) -> int:
+        """How many tokens are due for a new secret."""
+        return self._number(ROTATION_DUE)
+
+    @property
     def unproven(self) -> int:
         """Findings that say that backups are stale, or were not restored in time."""
         return self._number(STALE_BACKUP) + self._number(NOT_DRILLED)
@@ -185,8 +191,9 @@ class Drift:
     @property
     def is_quiet(self) -> bool:
         """Whether there is nothing to look into."""
-        rings = self.differences or self.crowded or self.ringing or self.expiring or self.roots
-        return not (rings or self.unproven or self.is_refused)
+        differs = self.differences or self.crowded or self.ringing or self.roots
+        late = self.expiring or self.due or self.unproven
+        return not (differs or late or self.is_refused)
 
     @property
     def status(self) -> ExitStatus:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from reconciler.model.address import Address
 
+SECRET_NOT_COMPARED = "SECRET_NOT_COMPARED"  # noqa: S105 - a code
 UNDECLARED_MEMBER = "UNDECLARED_MEMBER"
 """The code that says of a group who is in it without being declared: drift, though no change."""
 

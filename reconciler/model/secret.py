@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -97,11 +97,11 @@ class SecretRef(BaseModel):
 
 
 class SecretSink(BaseModel):
-    """Where a new token secret is delivered: exactly one of the four.
+    """Where a new token secret is delivered: exactly one of the five.
 
     `file`: written with mode 0600, relative to the state folder. `command`: receives the secret on
     standard input. `env_file`: the line `variable=SECRET` is set in that file. `keyring`: the name
-    of an entry in the system keyring.
+    of an entry in the system keyring. `stdout`: printed once, on a terminal or into a pipe.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -118,12 +118,17 @@ class SecretSink(BaseModel):
     )
     keyring: Place = Field(default=None, description="an entry of the system's keyring")
 
+    stdout: Literal[True] | None = Field(
+        default=None, description="true: printed once, on a terminal or into a pipe"
+    )
+
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        given = (self.file, self.command, self.env_file, self.keyring)
+        given = (self.file, self.command, self.env_file, self.keyring, self.stdout)
         if sum(value is not None for value in given) != 1:
             raise ValueError(
-                'set exactly one of file, command, env_file, keyring: { file = "secrets/x" }'
+                "set exactly one of file, command, env_file, keyring, stdout: "
+                '{ file = "secrets/x" }'
             )
         if (self.env_file is None) != (self.variable is None):
             raise ValueError(
@@ -138,4 +143,6 @@ class SecretSink(BaseModel):
             return f"variable {self.variable} in {self.env_file}"
         if self.keyring is not None:
             return f"keyring entry {self.keyring}"
+        if self.stdout is not None:
+            return "standard output, once"
         return f"the command: {_spelled(self.command or ())}"

@@ -57,6 +57,7 @@ def build_plan(desired: Desired, live: State, facts: Facts, request: PlanRequest
         live,
         now=request.now,
         changed_secrets=request.changed_secrets,
+        sent_again=request.sent_again,
         earlier=request.earlier,
     )
     changes = difference.changes

@@ -38,17 +38,19 @@ def diff(
     *,
     now: int,
     changed_secrets: Mapping[Address, tuple[str, ...]] | None = None,
+    sent_again: Mapping[Address, tuple[str, ...]] | None = None,
     earlier: Collection[Address] = (),
 ) -> DiffResult:
     """What turns `live` into `desired`; `now` (Unix seconds) decides what has expired.
 
-    `changed_secrets`: parameters of existing objects whose secret must be sent again. `earlier`:
-    what the files declared earlier.
+    `changed_secrets`: parameters of existing objects whose secret must be sent again, `sent_again`:
+    those for which somebody asks it. `earlier`: what the files declared earlier.
 
     Nothing is deleted that was not declared deletable: by [[removed]] or [[moved]], by an expired
     grant, by the mode of its kind, or because it depends on such an object.
     """
-    work = _Work(desired, live, now, changed_secrets or {}, _owners(desired, live, earlier))
+    owners = _owners(desired, live, earlier)
+    work = _Work(desired, live, now, changed_secrets or {}, sent_again or {}, owners)
     for address, declared in desired.objects.items():
         if 0 < declared.expires <= now:
             work.delete(address, Reason(Cause.EXPIRED, f"expired; {_place(declared)}"))
@@ -105,6 +107,7 @@ class _Work:
     live: State
     now: int
     changed_secrets: Mapping[Address, tuple[str, ...]]
+    sent_again: Mapping[Address, tuple[str, ...]]
     owners: frozenset[tuple[Address, str]]
     """objects with a kind of which the files declare, or declared earlier, what belongs to them"""
     changes: dict[Address, Change] = field(default_factory=dict)
@@ -121,11 +124,13 @@ class _Work:
             self._error("CANNOT_REACH", str(error), address)
             return
         renewed = self.changed_secrets.get(address, ()) if before is not None else ()
-        after = _sending(address, after, declared, renewed)
+        again = self.sent_again.get(address, ()) if before is not None else ()
+        after = _sending(address, after, declared, (*renewed, *again))
         if before is None:
             reason = Reason(Cause.MISSING, f"{_place(declared)}, not in the cluster")
         elif after != before:
             why = f"; its {' and '.join(renewed)} was changed" if renewed else ""
+            why += f"; its {' and '.join(again)} is sent again" if again else ""
             reason = Reason(Cause.DIFFERS, _place(declared) + why)
         else:
             return

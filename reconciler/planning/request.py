@@ -19,7 +19,9 @@ class PlanRequest:
     last, by object. `identity`: the fingerprint of the cluster's CA, if known. `files`:
     SHA-256 of each file of the state folder. `bad_passwords`: users -> why Proxmox VE would refuse
     their password. `earlier`: what the files declared earlier, in the commit `since` if it is one.
-    `weaker`: where the policy asks for less than it did there.
+    `sent_again`: parameters whose secret is to be sent whether it differs or not; `not_compared`:
+    those of which this machine does not know what was sent last. `weaker`: where the policy asks
+    for less than it did there.
     `fresh`: what they declare since then, or otherwise. `missing_secrets`: references to secrets
     that are not here -> why. `open_secrets`: files of secrets that other accounts can read.
     """
@@ -31,6 +33,8 @@ class PlanRequest:
     targets: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     changed_secrets: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
+    sent_again: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
+    not_compared: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
     bad_passwords: Mapping[Address, str] = field(default_factory=dict)
     missing_secrets: Mapping[SecretRef, str] = field(default_factory=dict)
     open_secrets: tuple[str, ...] = ()

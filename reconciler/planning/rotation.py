@@ -1,9 +1,9 @@
-"""Plan a new secret for one token."""
+"""Plan new secrets for tokens."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from reconciler.access.analysis.impact import impact
 from reconciler.kinds import access_table, references
@@ -32,30 +32,22 @@ CHECKS = frozenset({"irreversible", "lockout", "preflight", "protected"})
 
 
 def rotate(
-    address: Address,
-    sink: SecretSink,
+    tokens: Mapping[Address, SecretSink],
     live: State,
     facts: Facts,
     request: PlanRequest,
     policy: Policy,
 ) -> Plan:
-    """Plan a new secret for a live token; its ACL entries stay the same.
+    """Plan a new secret for each of these live tokens; their ACL entries stay the same.
 
     Refused for the acting token itself, and where `policy` forbids it. Older releases can only
     delete and recreate the token, with its entries.
     """
-    spec = live[address]
-    renewed = TokenSpec(**{**dict(spec), "secret_to": sink})
-    reason = Reason(Cause.DIFFERS, "a new secret was requested")
-    if _renews(facts.release):
-        changes = [Change(address, spec, renewed, reason)]
-    else:
-        hanging = Reason(Cause.DEPENDENT, f"depends on {address}, which is recreated")
-        changes = [Change(address, spec, None, reason), Change(address, None, renewed, reason)]
-        for other, entry in sorted(live.items(), key=lambda item: item[0]):
-            if address in references(other, entry):
-                changes.append(Change(other, entry, None, hanging))
-                changes.append(Change(other, None, entry, hanging))
+    changes = [
+        change
+        for address, sink in sorted(tokens.items(), key=lambda item: item[0])
+        for change in _changes(address, sink, live, facts.release)
+    ]
     steps = order(changes)
     table = access_table(live, facts.pve)
     context = PlanContext(
@@ -72,8 +64,9 @@ def rotate(
         (),
         impact(table, table, (), request.now),
     )
-    findings = [*_of_the_caller(address, request.actor), *run_checks(context, CHECKS)]
-    allowed = (f"irreversible={address}", *request.allowed)
+    own = (finding for address in tokens for finding in _of_the_caller(address, request.actor))
+    findings = [*own, *run_checks(context, CHECKS)]
+    allowed = (*(f"irreversible={address}" for address in sorted(tokens)), *request.allowed)
     asked = dict.fromkeys(allow(findings, allowed))
     concerned = sorted({change.address for change in changes})
     return Plan(
@@ -87,6 +80,22 @@ def rotate(
         identity=request.identity,
         passed=passed(findings, allowed),
     )
+
+
+def _changes(address: Address, sink: SecretSink, live: State, release: str) -> Iterator[Change]:
+    spec = live[address]
+    renewed = TokenSpec(**{**dict(spec), "secret_to": sink})
+    reason = Reason(Cause.DIFFERS, "a new secret was requested")
+    if _renews(release):
+        yield Change(address, spec, renewed, reason)
+        return
+    hanging = Reason(Cause.DEPENDENT, f"depends on {address}, which is recreated")
+    yield Change(address, spec, None, reason)
+    yield Change(address, None, renewed, reason)
+    for other, entry in sorted(live.items(), key=lambda item: item[0]):
+        if address in references(other, entry):
+            yield Change(other, entry, None, hanging)
+            yield Change(other, None, entry, hanging)
 
 
 def _of_the_caller(address: Address, actor: str) -> Iterator[Finding]:

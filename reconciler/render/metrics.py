@@ -65,6 +65,7 @@ def drift(content: Drift, view: View) -> str:
                     ),
                     ("expectations_failed", "Expectations that fail.", content.broken),
                     ("expiring", "Logins, tokens and waivers that expire soon.", content.expiring),
+                    ("rotation_due", "Tokens that are due for a new secret.", content.due),
                     (
                         "backups_unproven",
                         "Findings about stale backups, and guests not drilled in time.",

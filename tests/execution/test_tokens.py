@@ -183,7 +183,7 @@ def rotation(cluster: World, release: str) -> Bench:
     question = PlanRequest(cluster.api.endpoint, "root@pam", NOW)
     live = look(cluster.api)
     facts = Facts(release=release)
-    made = Bench(cluster, rotate(TOKEN, SINK, live, facts, question, Policy()))
+    made = Bench(cluster, rotate({TOKEN: SINK}, live, facts, question, Policy()))
     assert first.plan.steps == ()
     assert not made.plan.refusals
     return made

@@ -12,9 +12,10 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import Loaded, connect, each_cluster, here
-from reconciler.cli.output import check_formats
+from reconciler.cli.output import beside_secrets, check_formats
 from reconciler.cli.planning import (
     Allow,
+    SendSecrets,
     Targets,
     carry_out,
     load_to_plan,
@@ -50,6 +51,7 @@ def apply(
     ] = None,
     target: Targets = None,
     allow: Allow = None,
+    send_secrets: SendSecrets = False,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Refuse a saved plan that was made from other state files."),
@@ -77,9 +79,10 @@ def apply(
     is restored; 10 when manual intervention is needed.
     """
     check_formats(common, "plan", "report")
-    if file is not None and (target or allow):
+    if file is not None and (target or allow or send_secrets):
         raise UsageError(
-            "a saved plan is applied unchanged", hint="pass --target and --allow to `plan`"
+            "a saved plan is applied unchanged",
+            hint="pass --target, --allow and --send-secrets to `plan`",
         )
     if file is None and strict:
         raise UsageError(
@@ -100,7 +103,9 @@ def apply(
                 finally:
                     store.refuse_to_begin(here(cluster, api, keep=True).folder)
                 asks = not yes and approve is None
-                plan, live = _fresh(common, loaded, api, target, allow, asks=asks)
+                plan, live = _fresh(
+                    common, loaded, api, target, allow, asks=asks, send_secrets=send_secrets
+                )
             asked = yes or saved is not None
             return carry_out(
                 common, cluster, settings, api, plan, approve, yes=asked, signer=signer, live=live
@@ -119,12 +124,14 @@ def _fresh(
     allow: list[str] | None,
     *,
     asks: bool,
+    send_secrets: bool,
 ) -> tuple[Plan, Live]:
     """Make and show a new plan, and the snapshot it was made from; `asks` whether the user will be
     asked to confirm it."""
     live, earlier = read_to_plan(loaded, api)
-    planned = make_plan(loaded, api, live, targets, allow, earlier)
+    planned = make_plan(loaded, api, live, targets, allow, earlier, send_secrets=send_secrets)
     applied = planned.plan.steps and not planned.plan.refusals
+    common = beside_secrets(common, planned.plan) if applied else common
     show_plan(_for_reading(common) if applied else common, planned, deciding=asks or not applied)
     return planned.plan, live
 

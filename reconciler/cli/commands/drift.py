@@ -28,12 +28,14 @@ from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import Blind, ExitStatus
 from reconciler.execution.journal import store
+from reconciler.execution.secrets.ages import secret_ages
 from reconciler.kinds import access_table
 from reconciler.kinds.shared.reader import EVERYTHING
 from reconciler.live.reader import Live
 from reconciler.live.records import records
 from reconciler.model.address import Address
 from reconciler.model.api import Api
+from reconciler.model.declared import Desired
 from reconciler.model.drift import EXPECT, Drift, Memory, WayToRoot
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.health import CODES
@@ -45,6 +47,7 @@ from reconciler.planning.checks.call_expectations import expected_calls
 from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.checks.separation import separation
 from reconciler.planning.drift import drift_of, remembered
+from reconciler.planning.rotation_due import aged, has_any, rotation
 from reconciler.planning.undeclared import ending, undeclared, without
 from reconciler.planning.unspecified import as_left, to_remember
 from reconciler.render.documents.plan import only_about_applying
@@ -101,9 +104,12 @@ def drift(
             known = memory
             if since and earlier.files is not None:
                 known = drift_memory.as_committed(earlier.files, live.state, memory)
-            backups = backup_findings(api, loaded.desired, here(cluster, api))
+            besides = [
+                *_due(desired, live, folder),
+                *backup_findings(api, loaded.desired, here(cluster, api)),
+            ]
             found, view = _compare(
-                loaded, planned, live, known, api.actor, fail_on, left, backups=backups
+                loaded, planned, live, known, api.actor, fail_on, left, besides=besides
             )
             if found.concerned:
                 found = replace(found, records=_records(api, live, found, memory, folder))
@@ -153,10 +159,10 @@ def _compare(
     fail_on: Severity | None,
     left: Mapping[Address, tuple[str, ...]],
     *,
-    backups: tuple[Finding, ...],
+    besides: Iterable[Finding],
 ) -> tuple[Drift, View]:
     """The drift, and its effect on access: from what is declared, plus known undeclared objects, to
-    the live cluster.
+    the live cluster. `besides`: findings about backups and tokens.
     """
     desired, moment = loaded.desired, now()
     extra = undeclared(planned.plan.kept, live.state, desired.policy, memory, actor)
@@ -176,7 +182,7 @@ def _compare(
         *expected_calls(planned.before, desired.calls, moment),
         *separation(planned.before, desired.expectations, paths, moment),
         *ending(desired, live.state, moment),
-        *backups,
+        *besides,
     ]
     failing = {*desired.policy.lint.fail, *_as_bad_as(fail_on)}
     found = drift_of(
@@ -193,6 +199,12 @@ def _compare(
     )
     lines = _lines(effect, planned.before, moment)
     return found, View(now=moment, impact=lines, impact_json=effect.to_json())
+
+
+def _due(desired: Desired, live: Live, folder: Path) -> Iterable[Finding]:
+    """Tokens that are due for a new secret, as far as this machine knows their age."""
+    ages = secret_ages(folder) if has_any(desired) else {}
+    return rotation(aged(desired, live.state, ages), now())
 
 
 def _records(api: Api, live: Live, found: Drift, memory: Memory, folder: Path) -> Records:

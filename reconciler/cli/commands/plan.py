@@ -27,6 +27,7 @@ from reconciler.cli.output import (
 )
 from reconciler.cli.planning import (
     Allow,
+    SendSecrets,
     Targets,
     left_unfinished,
     load_to_plan,
@@ -70,6 +71,7 @@ def plan(
     ] = None,
     since: Since = None,
     *,
+    send_secrets: SendSecrets = False,
     known: Annotated[
         bool, typer.Option("--known", help="Show known findings in full as well.")
     ] = False,
@@ -104,10 +106,12 @@ def plan(
         else:
             with connect(cluster, read_only=True, plans=True) as api:
                 live, earlier = read_to_plan(loaded, api, since)
-                planned = make_plan(loaded, api, live, target, allow, earlier)
+                planned = make_plan(
+                    loaded, api, live, target, allow, earlier, send_secrets=send_secrets
+                )
                 unfinished = left_unfinished(here(cluster, api).folder)
         note_declared(loaded.desired.state)
-        command = _next(common, out, against, target, allow)
+        command = _next(common, out, against, target, allow, send_secrets=send_secrets)
         show_plan(common, planned, command, unfinished=unfinished, known=known)
         if out is not None:
             _save(planned, out, sign)
@@ -144,6 +148,8 @@ def _next(
     against: Path | None,
     targets: list[str] | None,
     allowed: list[str] | None,
+    *,
+    send_secrets: bool,
 ) -> str:
     """The command that applies the plan shown; "" where there is none."""
     if against is not None:
@@ -152,7 +158,8 @@ def _next(
         return shell("pvectl", "apply", *common.again, str(out))
     chosen = (word for target in targets or () for word in ("--target", target))
     passed = (word for flag in allowed or () for word in ("--allow", flag))
-    return shell("pvectl", "apply", *common.again, *chosen, *passed)
+    more = ("--send-secrets",) if send_secrets else ()
+    return shell("pvectl", "apply", *common.again, *chosen, *passed, *more)
 
 
 def _offline(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,26 +19,40 @@ from reconciler.cli.context import (
     read_cluster,
     with_health,
 )
-from reconciler.cli.output import check_formats, show, show_if_possible
+from reconciler.cli.output import beside_secrets, check_formats, info, show, show_if_possible
 from reconciler.cli.planning import Allow, carry_out
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution.journal import store
+from reconciler.execution.secrets.ages import secret_ages
 from reconciler.kinds.token import TokenSpec
+from reconciler.live.reader import Live
 from reconciler.model.address import Address
 from reconciler.model.declared import Desired
 from reconciler.model.secret import SecretSink
 from reconciler.planning.request import PlanRequest
 from reconciler.planning.rotation import rotate as plan_rotation
+from reconciler.planning.rotation_due import aged
 from reconciler.render.view import View
+from reconciler.text.shell import shell
 from reconciler.text.suggest import did_you_mean
 
 
 @command(app, "rotate", Panel.OTHER, 2)
 def rotate(
     common: CommonOptions,
-    token: Annotated[str, typer.Argument(metavar="USER@REALM!TOKEN", help="The declared token.")],
+    token: Annotated[
+        str,
+        typer.Argument(
+            metavar="[USER@REALM!TOKEN]", help="The declared token.", show_default=False
+        ),
+    ] = "",
+    *,
+    due: Annotated[
+        bool,
+        typer.Option("--due", help="All whose secret is older than `rotate_after` says."),
+    ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
     ] = False,
@@ -47,19 +62,28 @@ def rotate(
     kept.
 
     The old secret stops working at once and cannot be restored. Refused where [protected] or
-    [lockout] forbids it, and for the token that pvectl itself uses. Exit status as for `apply`.
+    [lockout] forbids it, and for the token that pvectl itself uses. The age of a secret is known
+    from the journals of this machine. Exit status as for `apply`.
     """
     check_formats(common, "plan", "report")
+    if bool(token) == due:
+        raise UsageError(
+            "name one token, or all that are due",
+            hint="pvectl rotate 'USER@REALM!TOKEN', or pvectl rotate --due",
+        )
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         desired = load_cluster(cluster, settings).desired
-        sink = _sink(desired, token)
+        tokens = {} if due else {Address("token", token): _sink(desired, token)}
         with connect(cluster, read_only=False) as api:
             place = here(cluster, api, keep=True)
             store.refuse_to_begin(place.folder)
             live = with_health(api, read_cluster(api, desired))
-            address = Address("token", token)
-            if address not in live.state:
+            if due:
+                tokens = _due(common, desired, live, place.folder, api.actor)
+            if not tokens:
+                return ExitStatus.OK
+            if not tokens.keys() <= live.state.keys():
                 raise UsageError(
                     f"token {token} is not in the cluster", hint="create it with `pvectl apply`"
                 )
@@ -67,12 +91,29 @@ def rotate(
             question = PlanRequest(
                 place.name, api.actor, now(), allowed=allowed, identity=place.identity
             )
-            plan = plan_rotation(address, sink, live.state, live.facts, question, desired.policy)
+            plan = plan_rotation(tokens, live.state, live.facts, question, desired.policy)
             write = show_if_possible if yes else show
-            write(common, "plan", plan, View())
+            write(beside_secrets(common, plan), "plan", plan, View())
             return carry_out(common, cluster, settings, api, plan, None, yes=yes)
 
     return each_cluster(common, one)
+
+
+def _due(
+    common: CommonOptions, desired: Desired, live: Live, folder: Path, actor: str
+) -> dict[Address, SecretSink]:
+    """The tokens that are due, with their sinks; those that cannot be rotated here are named."""
+    found = list(aged(desired, live.state, secret_ages(folder)))
+    for unknown in (one for one in found if not one.made):
+        name = shell("pvectl", "rotate", unknown.address.id)
+        info(common, f"the age of {unknown.address} is not known on this machine: {name}")
+    due = [one.address for one in found if one.is_due(now())]
+    if any(address.id == actor for address in due):
+        info(common, f"left out: {actor} is the token that pvectl itself uses")
+    others = {a: _sink(desired, a.id) for a in due if a.id != actor}
+    if not others:
+        info(common, "no token is due for rotation")
+    return others
 
 
 def _sink(desired: Desired, token: str) -> SecretSink:

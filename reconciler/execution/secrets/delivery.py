@@ -70,9 +70,11 @@ def deliver(
 def withdraw(sink: SecretSink, folder: Path, token_id: str) -> None:
     """Remove what `deliver` wrote, where that is possible; raises SinkFailed.
 
-    What a command did with the secret stays; it is worthless without its token. A file whose
-    content was replaced meanwhile stays as well.
+    What a command did with the secret stays, and so does what was printed; it is worthless without
+    its token. A file whose content was replaced meanwhile stays as well.
     """
+    if sink.stdout is not None:
+        return
     if sink.keyring is not None:
         if get_entry(sink.keyring, token_id) is not None:
             set_entry(sink.keyring, token_id, None)
@@ -92,7 +94,7 @@ def read_back(sink: SecretSink, folder: Path, token_id: str) -> str | None:
     """The secret that the sink holds; None where it holds none or is unreadable."""
     if sink.keyring is not None:
         return get_entry(sink.keyring, token_id)
-    if sink.command is not None or not _path(sink, folder).exists():
+    if sink.command is not None or sink.stdout is not None or not _path(sink, folder).exists():
         return None
     with _parent(_path(sink, folder), folder, keep=False) as (parent, name):
         text = _read(parent, name, str(sink))

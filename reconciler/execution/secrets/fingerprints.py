@@ -100,6 +100,16 @@ def changed_secrets_of(
     return {address: names for address, names in found.items() if names}
 
 
+def not_compared(folder: Path, references: References) -> Mapping[Address, tuple[str, ...]]:
+    """The parameters of which it is not kept here what was sent last."""
+    kept = _read(folder) if _read_key(folder) else {}
+    found = {
+        address: tuple(sorted(own.keys() - kept.get(str(address), {}).keys()))
+        for address, own in references.items()
+    }
+    return {address: names for address, names in found.items() if names}
+
+
 def _hash(key: bytes, address: Address, name: str, value: str) -> str:
     message = canonical([str(address), name, value])
     return hmac.new(key, message, hashlib.sha256).hexdigest()

@@ -70,6 +70,21 @@ Expiry = Annotated[
 ]
 
 
+def _age(value: object) -> object:
+    """`90d` -> seconds."""
+    found = re.fullmatch(r"([1-9][0-9]{0,3})d", value) if isinstance(value, str) else None
+    if found is None:
+        raise InvalidValue("a number of days is expected", 'write it as in "90d"')
+    return int(found[1]) * 86400
+
+
+Age = Annotated[
+    int,
+    BeforeValidator(_age),
+    WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,3}d$"}),
+]
+
+
 def asked_release(info: ValidationInfo) -> Release:
     """The release that a table is written for: the context in which it is validated."""
     return info.context if isinstance(info.context, Release) else NEWEST

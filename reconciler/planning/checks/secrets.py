@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from reconciler.model.finding import Finding, Severity
+from reconciler.model.finding import SECRET_NOT_COMPARED, Finding, Severity
 from reconciler.model.plan import Step
 from reconciler.model.secret import SecretRef
 from reconciler.planning.checks.context import PlanContext
@@ -18,6 +18,18 @@ SECRET_READABLE = "SECRET_READABLE"  # noqa: S105 - a code
 
 def check(context: PlanContext) -> Iterable[Finding]:
     yield from missing(context.steps, context.request.missing_secrets)
+    for address, names in sorted(context.request.not_compared.items()):
+        if address in context.live:
+            declared = context.desired.objects[address]
+            yield Finding(
+                SECRET_NOT_COMPARED,
+                Severity.NOTE,
+                f"the {' and '.join(names)} of {address} could not be compared with the cluster: "
+                "this machine has not sent it, and Proxmox VE does not tell it",
+                "to send it: add --send-secrets; from then on this machine notices a change",
+                address,
+                declared.source,
+            )
     for file in context.request.open_secrets:
         message = f"every account of this machine can read the secret in {file}"
         hint = f"{shell('chmod', '600', file)}; change the secret if others work on this machine"

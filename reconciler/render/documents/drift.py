@@ -97,6 +97,8 @@ def news(drift: Drift) -> str:
         parts.append(f"{have} undeclared members")
     if drift.expiring:
         parts.append(f"{drift.expiring:,} expiring")
+    if drift.due:
+        parts.append(f"{drift.due:,} due for rotation")
     if drift.unproven:
         parts.append("backups stale or not drilled in time")
     return ", ".join(parts) or "none"

@@ -6,7 +6,13 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from reconciler.model.change import Action
-from reconciler.model.finding import PARTIAL, UNDECLARED_MEMBER, Finding, Severity
+from reconciler.model.finding import (
+    PARTIAL,
+    SECRET_NOT_COMPARED,
+    UNDECLARED_MEMBER,
+    Finding,
+    Severity,
+)
 from reconciler.model.plan import LeftAlone, Plan
 from reconciler.render import collapse, terminal
 from reconciler.render import markdown as comment
@@ -17,6 +23,9 @@ from reconciler.text.humanize import count, listed
 
 NO_CHANGES = "No changes. The cluster matches the declared state."
 PARTLY = "No changes in the targeted objects. Other objects differ from the declared state."
+NOT_COMPARED = (
+    "No changes in what can be compared; secrets could not be: `pvectl plan --send-secrets`"
+)
 CROWDED = "No changes. Undeclared members of declared groups are not removed."
 UNFINISHED = "A previous run is unfinished: run `pvectl status`"
 MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
@@ -147,6 +156,8 @@ def _closing(plan: Plan, view: View) -> Iterable[TextLine]:
 def _nothing_to_do(codes: Collection[str]) -> TextLine:
     if PARTIAL in codes:
         return TextLine(PARTLY, Style.WARNING)
+    if SECRET_NOT_COMPARED in codes:
+        return TextLine(NOT_COMPARED, Style.WARNING)
     return (
         TextLine(CROWDED, Style.WARNING)
         if UNDECLARED_MEMBER in codes

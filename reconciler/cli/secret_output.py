@@ -1,0 +1,32 @@
+"""A secret on standard output, once: for a terminal or a pipe."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+from reconciler.errors import SinkFailed
+
+
+def require_reader() -> None:
+    """A file would keep the secret, readable by whoever may read it, and without a word."""
+    mode = os.fstat(sys.stdout.fileno()).st_mode
+    if stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not os.isatty(sys.stdout.fileno())):
+        raise SinkFailed(
+            "standard output is neither a terminal nor a pipe: the secret would stay in a file, "
+            "or be lost",
+            hint='use secret_to = { file = "secrets/NAME" }, which gets mode 0600',
+        )
+
+
+def print_secret(secret: str) -> None:
+    """Once, a line of its own; raises SinkFailed where nobody takes it."""
+    try:
+        sys.stdout.write(f"{secret}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        raise SinkFailed(
+            f"the secret cannot be written to standard output: {error.strerror}",
+            hint="see that what reads the pipe keeps reading to its end",
+        ) from None
