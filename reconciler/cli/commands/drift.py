@@ -113,8 +113,7 @@ def drift(
             )
             if found.concerned:
                 found = replace(found, records=_records(api, live, found, memory, folder))
-        show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
-        _tell(common, settings, found)
+        _report(common, settings, found, replace(view, unfinished=left_unfinished(folder)))
         open_ = to_remember(asked.desired, live.state, {} if acknowledge else memory.left)
         following = remembered(found, memory, _declared(loaded, live), open_, now())
         if acknowledge:
@@ -129,8 +128,9 @@ def drift(
     return each_cluster(common, one, at_once=True)
 
 
-def _tell(common: CommonOptions, settings: Settings, found: Drift) -> None:
-    """Whoever is to be told of a change."""
+def _report(common: CommonOptions, settings: Settings, found: Drift, view: View) -> None:
+    """Show it, and tell whoever is to know of a change."""
+    show(common, "drift", found, view)
     if settings.notify:
         from reconciler.cli import notices
         from reconciler.render.notice import drift as as_notice
