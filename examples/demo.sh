@@ -59,6 +59,8 @@ title "What the files expect, asked of the cluster and tried as the token itself
 expect 0 pvectl verify
 
 title "The guest's own token runs its backup; the one of another guest is refused by the task"
+disks=$DEMO/pve.run/storage/local-lvm/images
+mkdir -p "$disks/vm-9001-disk-0/etc" && echo alive > "$disks/vm-9001-disk-0/etc/sentinel"
 cat >> "$DEMO/state/backup.toml" <<'TOML'
 
 [backup.somebody-else]
@@ -70,6 +72,18 @@ TOML
 expect 0 as_guest pvectl backup run felhom-nightly --yes
 expect 4 as_guest pvectl backup run somebody-else --yes
 cp state/backup.toml "$DEMO/state/backup.toml"
+
+title "Does the backup come back to life? Restored under another id, checked, removed"
+cat >> "$DEMO/state/pvectl.toml" <<TOML
+
+[drill]
+ids = "9900-9999"
+storage = "local-lvm"
+
+[drill.guest.9001]
+check = { command = ["sh", "-c", "grep -qx alive '$disks'/vm-\$PVECTL_DRILL_ID-disk-0/etc/sentinel"] }
+TOML
+expect 0 pvectl drill --guest 9001 --yes --quiet
 
 title "Has every guest a backup as recent as its jobs promise?"
 expect 2 pvectl backup status  # guest 9000 is in no job

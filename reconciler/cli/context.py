@@ -290,6 +290,7 @@ def kinds_to_read(desired: Desired) -> dict[str, frozenset[str]]:
     gone = {*desired.removed, *(moved.old for moved in desired.moved)}
     policy = desired.policy
     whole = {name for name in all_kinds() if policy.managed(name).mode is Mode.AUTHORITATIVE}
+    whole |= {glob.kind for glob in desired.removed_globs}
     gone_kinds = whole | {address.kind for address in gone}
     declared_kinds = {address.kind for address in desired.objects}
     wanted: dict[str, frozenset[str]] = {}

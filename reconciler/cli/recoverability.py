@@ -8,7 +8,7 @@ from typing import Any
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Here, Loaded, drills_of, here, now
 from reconciler.cli.output import show
-from reconciler.errors import ExitStatus
+from reconciler.errors import ExitStatus, RequestRefused
 from reconciler.execution.backups.survey import Survey, survey
 from reconciler.execution.drills import store
 from reconciler.kinds.shared.reader import RESOURCES, read_state
@@ -74,6 +74,14 @@ def backup_findings(api: Api, desired: Desired, place: Here) -> tuple[Finding, .
     found = list(findings(status, desired.policy.drill, moment))
     waivers = [one for one in desired.waivers if one.code in OF_DRIFT]
     return waive(found, waivers, OF_DRIFT, moment).findings
+
+
+def backups_if_visible(api: Api, desired: Desired, place: Here) -> BackupStatus | None:
+    """For a report whose reader may not be meant to see backups; None where jobs are hidden."""
+    try:
+        return look_at_backups(api, desired, place, now())
+    except RequestRefused:
+        return None
 
 
 def _visible(held: Held, facts: Facts) -> Iterable[int]:

@@ -30,6 +30,7 @@ from reconciler.render.review.statements import (
     expiry,
     facts,
     points,
+    recoverability,
     title,
     waived,
 )
@@ -76,6 +77,11 @@ def _sections(review: Review, places: Places) -> Iterator[Section]:
     yield Section("Findings", tuple(_findings(review)))
     yield section("Waivers", tuple(_waivers(review)))
     yield section("Expired or expiring before the next review", tuple(map(ending, review.endings)))
+    guests = tuple(
+        (TextLine(one.text, Style.ERROR if one.bad else Style.PLAIN, 2),)
+        for one in recoverability(review)
+    )
+    yield Section("Recoverability", guests, "guest")
 
 
 def _points(review: Review) -> Iterator[Block]:
