@@ -13,7 +13,7 @@ from pathlib import Path
 
 from reconciler.atomic_write import atomic_write, try_write
 from reconciler.bounded_read import read_bounded
-from reconciler.cli.common_options import CommonOptions, Output, for_target, means_several
+from reconciler.cli.common_options import CommonOptions, Output, means_several
 from reconciler.cli.hints import with_options
 from reconciler.cli.streams import write_err, write_out
 from reconciler.cli.turn import capturing, current
@@ -43,7 +43,7 @@ def check_formats(common: CommonOptions, *documents: str) -> None:
                 hint=did_you_mean(output.name, known) or f"one of {', '.join(sorted(known))}",
             )
     for output in common.outputs:
-        if output.file is not None:
+        if output.file is not None and capturing() is None:
             check_file(target_file(output.file, "target"))
 
 
@@ -78,22 +78,20 @@ def show(common: CommonOptions, document: str, content: object, view: View | Non
 
 def _file_of(output: Output) -> Path | None:
     """Where it is written; a name with `{target}` is one per target."""
-    if output.file is None or not for_target(output.file):
-        return output.file
     turn = current()
-    return target_file(output.file, turn.name if turn else "")
+    return output.file and target_file(output.file, turn.name if turn else "")
 
 
 def _deliver(common: CommonOptions, output: Output, text: str) -> None:
     """Write a document, or keep it where several clusters have their turn at once."""
     file, turn = _file_of(output), capturing()
-    if file is None and common.stdout_is_taken:
-        write_err(text)
-    elif turn is not None and (file is None or not for_target(output.file)):
+    if turn is not None:
         turn.keep(output.name, output.file, text)
     elif file is not None and output.file is not None:
         write_file(file, text)
         common.written.add(output.file)
+    elif common.stdout_is_taken:
+        write_err(text)
     else:
         print_document(text)
         if output.name == "nagios":
