@@ -39,6 +39,7 @@ ONCE = {
     "cheroot": "sandbox/http/server.py",
     "cryptography": "sandbox/keys.py",
     "deepdiff": "model/field_diff.py",
+    "distributed": "cli/fleet_dask.py",
     "jinja2": "render/review/html.py",
     "markupsafe": "render/review/html.py",
     "keyring": "execution/secrets/keyring.py",
@@ -319,6 +320,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     lines = [*project["dependencies"], *extras["keyring"], *extras["sandbox"]]
+    lines += extras["dask"]
     names = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in lines}
     declared = {name.replace("-", "_").partition(".")[0] for name in names}
     imported = {one.name.partition(".")[0] for one in EVERY_IMPORT}

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconciler.atomic_write import atomic_write, try_write
-from reconciler.cli.common_options import CommonOptions, for_target
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.hints import with_options
 from reconciler.cli.streams import write_err, write_out
 from reconciler.cli.turn import capturing, current
@@ -42,7 +42,7 @@ def check_formats(common: CommonOptions, *documents: str) -> None:
                 hint=did_you_mean(output.name, known) or f"one of {', '.join(sorted(known))}",
             )
     for output in common.outputs:
-        if output.file is not None:
+        if output.file is not None and capturing() is None:
             check_file(target_file(output.file, "target"))
 
 
@@ -68,17 +68,14 @@ def show(common: CommonOptions, document: str, content: object, view: View | Non
         if text and not text.endswith("\n"):
             text += "\n"
         turn = current()
-        if output.file is None and common.stdout_is_taken:
-            write_err(text)
-        elif for_target(output.file) and output.file is not None:
-            write_file(target_file(output.file, turn.name if turn else ""), text)
-            common.written.add(output.file)
-        elif turn is not None and turn.captured:
+        if turn is not None and turn.captured:
             turn.keep(output.name, output.file, text)
+        elif output.file is None and common.stdout_is_taken:
+            write_err(text)
         elif output.file is None:
             print_document(text)
         else:
-            write_file(output.file, text)
+            write_file(target_file(output.file, turn.name if turn else ""), text)
             common.written.add(output.file)
     note_document(document, content, view)
 

@@ -70,6 +70,12 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "text": "documents.status:text",
             "json": "documents.status:json",
         },
+        "targets": {
+            "text": "documents.targets:text",
+            "json": "documents.targets:json",
+            "github-matrix": "documents.targets:github",
+            "gitlab-matrix": "documents.targets:gitlab",
+        },
         "page": {
             "text": "documents.code_page:text",
             "markdown": "documents.code_page:markdown",

@@ -197,5 +197,7 @@ CHECKS: dict[str, Callable[[str, str], None]] = {
     "html": _html,
     "mermaid": _mermaid,
     "dot": _dot,
+    "github-matrix": _json,
+    "gitlab-matrix": _json,
     "svg": _xml,
 }
