@@ -95,7 +95,7 @@ storage = "local-lvm"
 [drill.guest.9001]
 check = { command = ["sh", "-c", "grep -qx alive '$disks'/vm-\$PVECTL_DRILL_ID-disk-0/etc/sentinel"] }
 TOML
-expect 0 pvectl drill --guest 9001 --yes --quiet
+expect 0 6 pvectl drill --guest 9001 --yes --quiet
 
 title "Has every guest a backup as recent as its jobs promise?"
 expect 2 1 pvectl backup status  # guest 9000 is in no job

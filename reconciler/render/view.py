@@ -19,7 +19,8 @@ class View:
     further lines about single changes. `next_command`: the command that applies the plan, "" to
     omit it. `unfinished`: an unfinished run blocks it. `prefix`: the state folder relative to the
     root of the repository, for tools that link findings to files.
-    `known`: findings that are no news are shown in full, too.
+    `known`: findings that are no news are shown in full, too. `target`: the cluster as `--on` names
+    it. `earlier`: what the file held that the document replaces; metrics only.
     """
 
     color: bool = False
@@ -32,3 +33,5 @@ class View:
     unfinished: bool = False
     prefix: str = ""
     known: bool = False
+    target: str = "default"
+    earlier: str = ""
