@@ -189,6 +189,11 @@ def merge_base(repository: Path, ref: str) -> str:
     return "" if found is None else os.fsdecode(found).strip()
 
 
+def is_shallow(repository: Path) -> bool:
+    """Whether a clone holds the last commits only."""
+    return _git(repository, "rev-parse", "--is-shallow-repository") == b"true\n"
+
+
 def _git(
     folder: Path, *words: str, settings: Iterable[str] = (), given: bytes = b""
 ) -> bytes | None:

@@ -15,7 +15,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from reconciler.cli import drift_memory
-from reconciler.cli.commit import files_at, merge_base, places
+from reconciler.cli.commit import files_at, is_shallow, merge_base, places
 from reconciler.cli.context import Loaded
 from reconciler.desired.files import DISK, SETTINGS_FILE
 from reconciler.desired.loader import load, require_valid
@@ -26,7 +26,7 @@ from reconciler.desired.toml.document import Document, decode
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired
-from reconciler.model.finding import Finding
+from reconciler.model.finding import Finding, Severity
 from reconciler.real_path import real_path
 
 Since = Annotated[
@@ -40,6 +40,12 @@ Since = Annotated[
 
 _TARGET_BRANCH = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
 """Where GitHub, Forgejo and GitLab name the branch that a pull request is for."""
+
+_BASE_COMMIT = "CI_MERGE_REQUEST_DIFF_BASE_SHA"
+"""Where GitLab gives the commit at which the two parted."""
+
+NO_MERGE_BASE = "NO_MERGE_BASE"
+"""The code that says that nothing could be compared with."""
 
 _BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
 
@@ -78,9 +84,35 @@ def default_ref(repository: Path, environment: Mapping[str, str]) -> str:
     """The commit at which this branch left its base, as named by CI, else origin's default branch;
     "" where git knows none.
     """
+    base = environment.get(_BASE_COMMIT, "")
+    if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", base):
+        found = merge_base(repository, base)
+        if found:
+            return found
+    return merge_base(repository, f"refs/remotes/origin/{_target(environment) or 'HEAD'}")
+
+
+def _target(environment: Mapping[str, str]) -> str:
+    """The branch that this one is for, as CI names it."""
     named = (environment.get(name, "") for name in _TARGET_BRANCH)
-    target = next((branch for branch in named if _BRANCH.fullmatch(branch)), "HEAD")
-    return merge_base(repository, f"refs/remotes/origin/{target}")
+    return next((branch for branch in named if _BRANCH.fullmatch(branch)), "")
+
+
+def _no_merge_base(folder: Path, environment: Mapping[str, str]) -> tuple[Finding, ...]:
+    """That CI is on a pull request, but its clone does not hold the commit where that began."""
+    target, around = _target(environment), places(folder)
+    if not (target or environment.get(_BASE_COMMIT)) or not around:
+        return ()
+    branch = target or "the target branch"
+    message = f"the commit where this branch left {branch} is not in this clone"
+    if is_shallow(around[0].repository):
+        message += ", which is shallow"
+    message += ": objects that left the state files, and a weaker policy, are not reported"
+    hint = (
+        "fetch the history: `fetch-depth: 0` in actions/checkout, `GIT_DEPTH: 0` in GitLab CI, or"
+        f"\n`git fetch --unshallow origin {target}`"
+    )
+    return (Finding(NO_MERGE_BASE, Severity.WARNING, message, hint.rstrip()),)
 
 
 def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -> Earlier:
@@ -106,11 +138,13 @@ def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -
             return found
     elif since:
         return NOTHING._replace(since=since, fresh=frozenset(now))
+    if commit is None:
+        found = NOTHING._replace(weaker=_no_merge_base(loaded.settings.folder, os.environ))
     if home is None:
         return found._replace(addresses=frozenset(), since="")
     memory = drift_memory.recall(home / "drift.json", home)
     fresh = found.fresh
-    if found is NOTHING and memory.complete:
+    if found.files is None and memory.complete:
         fresh = frozenset(now.keys() - memory.baseline.keys())
     return found._replace(addresses=frozenset(memory.baseline), since="", fresh=fresh)
 

@@ -60,7 +60,8 @@ def with_belongings(live: State, found: Iterable[Address]) -> frozenset[Address]
 def adoption(live: State, found: Collection[Address], desired: Desired) -> Adoption:
     """What of these the files do not declare yet, so that nothing is declared twice."""
     there = desired.objects.keys() | desired.broken
-    deleted = {*desired.removed, *(moved.old for moved in desired.moved)}
+    deleted = {address for address in live if desired.removes(address)}
+    deleted |= {*desired.removed, *(moved.old for moved in desired.moved)}
     leaving = with_belongings(live, deleted)
     return Adoption(
         {address: live[address] for address in sorted(found) if address not in there | leaving},

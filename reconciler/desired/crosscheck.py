@@ -54,17 +54,18 @@ def _removed(desired: Desired) -> Iterator[Finding]:
                 address,
                 source,
             )
-    if not desired.removed:
+    if not (desired.removed or desired.removed_globs):
         return
     said = set()
     for address, declared in desired.objects.items():
         for ref in references(address, declared.spec):
-            if ref in desired.removed and (ref, declared.source) not in said:
+            gone = None if ref.id in kind_of(ref).reads.builtin_ids else desired.removes(ref)
+            if gone is not None and (ref, declared.source) not in said:
                 said.add((ref, declared.source))
                 yield Finding(
                     "REMOVED",
                     Severity.ERROR,
-                    f"{address} names {ref}, which is removed at {desired.removed[ref]}",
+                    f"{address} names {ref}, which is removed at {gone}",
                     "remove one of them",
                     address,
                     declared.source,

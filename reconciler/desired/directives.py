@@ -45,13 +45,24 @@ def _one_object(text: str) -> str:
     return address_of(text)
 
 
+def _some_objects(text: str) -> str:
+    kind, name = Address.parse(address_of(text))
+    if not name.strip("*?"):
+        hint = f'name a part of it, or write [manage] {kind} = "authoritative" in pvectl.toml'
+        raise InvalidValue(f"'{text}' would delete every {kind} that is not declared", hint)
+    return text
+
+
 ObjectName = Annotated[str, AfterValidator(_one_object)]
 
 
 class RemovedTable(TomlTable):
     """An object to delete, and what hangs on it."""
 
-    address: ObjectName = Field(description="the object to delete, for example user.bob@pve")
+    address: Annotated[str, AfterValidator(_some_objects)] = Field(
+        description="the object to delete, for example user.bob@pve; with * and ? all that match"
+        " and are not declared, for example pool.blue*"
+    )
     reason: str = Field(default="", description="why; for readers of the file")
 
 
@@ -106,6 +117,7 @@ class Directives:
     def __init__(self, release: Release = NEWEST) -> None:
         self.release = release
         self.removed: dict[Address, Source] = {}
+        self.globs: dict[Address, Source] = {}
         self.moved: list[Moved] = []
         self.expectations: list[Expectation] = []
         self.calls: list[CallExpectation] = []
@@ -168,12 +180,14 @@ class Directives:
         if address.id in all_kinds()[address.kind].reads.builtin_ids:
             message = f"{address} belongs to Proxmox VE itself and cannot be removed"
             self.findings.append(_error("BUILT_IN", message, "remove it", address, source))
-        elif address in self.removed:
+            return
+        known = self.globs if _GLOB.search(address.id) else self.removed
+        if address in known:
             message = f"{address} is removed twice"
-            hint = f"it is already removed at {self.removed[address]}; keep one of them"
+            hint = f"it is already removed at {known[address]}; keep one of them"
             self.findings.append(_error("DUPLICATE", message, hint, address, source))
         else:
-            self.removed[address] = source
+            known[address] = source
 
     def resolve(self, declared: Iterable[Address]) -> tuple[Moved, ...]:
         """The moves, each chain of them leading to its last name; invalid ones become findings."""

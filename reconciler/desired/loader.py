@@ -254,6 +254,7 @@ class _Load:
         desired = Desired(
             objects=self.objects,
             removed=self.wishes.removed,
+            removed_globs=self.wishes.globs,
             moved=moved,
             expectations=tuple(self.wishes.expectations),
             calls=tuple(self.wishes.calls),

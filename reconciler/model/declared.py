@@ -145,8 +145,19 @@ class Desired:
     broken: frozenset[Address] = frozenset()
     """objects that are not among `objects` since their tables have mistakes"""
     calls: tuple[CallExpectation, ...] = ()
+    removed_globs: Mapping[Address, Source] = field(default_factory=dict)
+    """what [[removed]] names with * or ?: a kind, and a glob over its ids"""
     included: tuple[str, ...] = ()
     """the files that others include, as seen from the state folder"""
+
+    def removes(self, address: Address) -> Source | None:
+        """Where [[removed]] names an object; what is declared is never matched by a glob."""
+        if address in self.removed:
+            return self.removed[address]
+        if address in self.objects or address in self.broken:
+            return None
+        globs = self.removed_globs.items()
+        return next((source for glob, source in globs if address.matches(str(glob))), None)
 
     def goal(self, address: Address, live: Spec | None) -> Spec:
         """The declared spec, with omitted fields as they are in `live`."""

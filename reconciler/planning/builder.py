@@ -28,6 +28,7 @@ from reconciler.planning.known import told_as_known
 from reconciler.planning.lint import set_aside
 from reconciler.planning.ordering.exposure_tracker import ExposureTracker
 from reconciler.planning.ordering.order import order
+from reconciler.planning.removed_globs import with_matching
 from reconciler.planning.replacement import with_restored_dependents
 from reconciler.planning.request import PlanRequest
 from reconciler.planning.unsaved import unsaved
@@ -52,6 +53,7 @@ class PlanResult(NamedTuple):
 
 def build_plan(desired: Desired, live: State, facts: Facts, request: PlanRequest) -> PlanResult:
     """Plan the changes from `live` to `desired`; deterministic."""
+    desired = with_matching(desired, live)
     difference = diff(
         desired,
         live,

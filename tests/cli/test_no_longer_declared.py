@@ -101,3 +101,89 @@ def test_what_is_excluded_stays_on_purpose(house: House) -> None:
     (house.state / "a.toml").write_text(OPS)
     (house.state / "pvectl.toml").write_text('[manage]\nuser = { exclude = ["bob@pve"] }\n')
     assert CODE not in house.run("plan").out
+
+
+GLOB = '[[removed]]\naddress = "group.team-*"\n'
+
+
+def test_a_glob_deletes_what_matches_and_is_not_declared(house: House) -> None:
+    """Neither what is declared nor what is excluded."""
+    names = ("team-a", "team-b", "team-kept", "other")
+    (house.state / "a.toml").write_text("".join(f"[group.{name}]\n" for name in names))
+    assert house.run("apply", "--yes").status == ExitStatus.OK
+    (house.state / "a.toml").write_text("[group.team-a]\n" + GLOB)
+    (house.state / "pvectl.toml").write_text('[manage]\ngroup = { exclude = ["team-kept"] }\n')
+    plan = house.run("plan")
+    assert "0 to create, 0 to change, 1 to delete" in plan.out, plan
+    assert "[[removed]] in a.toml:2" in plan.out
+    told = " ".join(plan.out.split())
+    assert "3 objects are no longer declared and stay: group.ops, group.other, user.bob" in told
+    assert house.run("apply", "--yes").status == ExitStatus.OK
+    assert "team-b" not in (house.pve / "user.cfg").read_text()
+    assert all(f"group:{name}:" in (house.pve / "user.cfg").read_text() for name in names[2:])
+    assert house.run("plan", "--detailed-exitcode").status == ExitStatus.OK
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[[removed]]\naddress = "group.*"\n', "would delete every group that is not declared"),
+        ('[[removed]]\naddress = "*.x"\n', "there is no kind '*'"),
+        (GLOB + GLOB, "group.team-* is removed twice"),
+        (
+            GLOB + '[[acl]]\nroles = ["PVEAdmin"]\npaths = ["/"]\ngroups = ["team-x"]\n',
+            "names group.team-x, which is removed at a.toml:1",
+        ),
+    ],
+)
+def test_a_glob_that_means_too_much_is_refused(house: House, text: str, said: str) -> None:
+    (house.state / "a.toml").write_text(text)
+    ended = house.run("plan")
+    assert ended.status == ExitStatus.FILES_INVALID
+    assert said in ended.err
+
+
+@needs_git
+def test_a_merge_request_of_gitlab_names_its_base(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.commit()
+    words = ["git", "-C", str(house.state), "rev-parse", "HEAD"]
+    base = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    monkeypatch.setenv("CI_MERGE_REQUEST_DIFF_BASE_SHA", base)
+    (house.state / "a.toml").write_text(OPS)
+    house.git("commit", "--quiet", "--all", "--message", "second")
+    assert CODE in house.run("validate").out
+
+
+@needs_git
+@pytest.mark.parametrize("variable", ["GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME"])
+def test_a_shallow_clone_says_what_it_lacks(
+    house: House, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.commit()
+    (house.state / "a.toml").write_text(OPS)
+    house.git("commit", "--quiet", "--all", "--message", "second")
+    shallow = tmp_path / "shallow"
+    words = ("git", "clone", "--quiet", "--depth=1", f"file://{house.state}", str(shallow))
+    subprocess.run(words, check=True)
+    shutil.rmtree(house.state)
+    shallow.rename(house.state)
+    assert "NO_MERGE_BASE" not in house.run("validate").out
+    monkeypatch.setenv(variable, "release/9")
+    for command in ("validate", "plan"):
+        told = " ".join(house.run(command).out.split())
+        assert "left release/9 is not in this clone, which is shallow" in told
+        assert "`git fetch --unshallow origin release/9`" in told
+
+
+@needs_git
+def test_apply_compares_with_a_commit_as_plan_does(house: House) -> None:
+    house.commit()
+    (house.state / "a.toml").write_text(OPS)
+    assert "1 object is no longer declared" in " ".join(
+        house.run("apply", "--yes", "--since", "HEAD").out.split()
+    )
+    assert house.run("plan", "--out", house.state / "p.json").status == ExitStatus.OK
+    saved = house.run("apply", house.state / "p.json", "--since", "HEAD")
+    assert saved.status == ExitStatus.USAGE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -12,6 +12,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import Loaded, connect, each_cluster, here
+from reconciler.cli.earlier_files import Since
 from reconciler.cli.output import beside_secrets, check_formats
 from reconciler.cli.planning import (
     Allow,
@@ -51,6 +52,7 @@ def apply(
     ] = None,
     target: Targets = None,
     allow: Allow = None,
+    since: Since = None,
     send_secrets: SendSecrets = False,
     strict: Annotated[
         bool,
@@ -79,10 +81,10 @@ def apply(
     is restored; 10 when manual intervention is needed.
     """
     check_formats(common, "plan", "report")
-    if file is not None and (target or allow or send_secrets):
+    if file is not None and (target or allow or since or send_secrets):
         raise UsageError(
             "a saved plan is applied unchanged",
-            hint="pass --target, --allow and --send-secrets to `plan`",
+            hint="pass --target, --allow, --since and --send-secrets to `plan`",
         )
     if file is None and strict:
         raise UsageError(
@@ -103,9 +105,8 @@ def apply(
                 finally:
                     store.refuse_to_begin(here(cluster, api, keep=True).folder)
                 asks = not yes and approve is None
-                plan, live = _fresh(
-                    common, loaded, api, target, allow, asks=asks, send_secrets=send_secrets
-                )
+                asked_for = _Asked(target, allow, since, send_secrets)
+                plan, live = _fresh(common, loaded, api, asked_for, asks=asks)
             asked = yes or saved is not None
             return carry_out(
                 common, cluster, settings, api, plan, approve, yes=asked, signer=signer, live=live
@@ -116,20 +117,29 @@ def apply(
     return each_cluster(common, one, at_once=yes, rollout=Rollout(go_on))
 
 
+class _Asked(NamedTuple):
+    """The options that decide what a new plan holds."""
+
+    targets: list[str] | None
+    allow: list[str] | None
+    since: str | None
+    send_secrets: bool
+
+
 def _fresh(
     common: CommonOptions,
     loaded: Loaded,
     api: Api,
-    targets: list[str] | None,
-    allow: list[str] | None,
+    asked: _Asked,
     *,
     asks: bool,
-    send_secrets: bool,
 ) -> tuple[Plan, Live]:
     """Make and show a new plan, and the snapshot it was made from; `asks` whether the user will be
     asked to confirm it."""
-    live, earlier = read_to_plan(loaded, api)
-    planned = make_plan(loaded, api, live, targets, allow, earlier, send_secrets=send_secrets)
+    live, earlier = read_to_plan(loaded, api, asked.since)
+    planned = make_plan(
+        loaded, api, live, asked.targets, asked.allow, earlier, send_secrets=asked.send_secrets
+    )
     applied = planned.plan.steps and not planned.plan.refusals
     common = beside_secrets(common, planned.plan) if applied else common
     show_plan(_for_reading(common) if applied else common, planned, deciding=asks or not applied)

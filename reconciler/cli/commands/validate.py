@@ -11,7 +11,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, each_cluster, load_cluster, now
-from reconciler.cli.earlier_files import Since, earlier_files
+from reconciler.cli.earlier_files import NO_MERGE_BASE, Since, earlier_files
 from reconciler.cli.output import check_formats, info, show
 from reconciler.cli.release_option import ReleaseOption, asked_release
 from reconciler.desired.settings.settings import Settings
@@ -27,6 +27,7 @@ from reconciler.planning.checks.idle import idle
 from reconciler.planning.checks.no_longer_declared import no_longer_declared, said
 from reconciler.planning.diff import diff
 from reconciler.planning.lint import lint_declared, set_aside
+from reconciler.planning.removed_globs import with_matching
 from reconciler.pve.release import Release
 from reconciler.text.humanize import count
 from reconciler.text.suggest import suggest
@@ -93,15 +94,14 @@ def _left(loaded: Loaded, since: str | None) -> Iterable[Finding]:
     have.
     """
     earlier = earlier_files(loaded, since)
+    yield from (one for one in earlier.weaker if one.code == NO_MERGE_BASE)
     if earlier.files is None or not earlier.addresses - loaded.desired.objects.keys():
-        return ()
+        return
     old = earlier.files.state
-    planned = apply_changes(old, diff(loaded.desired, old, now=now()).changes)
-    return said(
-        no_longer_declared(loaded.desired, earlier.addresses, planned),
-        loaded.desired,
-        earlier.since,
-    )
+    desired = with_matching(loaded.desired, old)
+    planned = apply_changes(old, diff(desired, old, now=now()).changes)
+    left = no_longer_declared(desired, earlier.addresses, planned)
+    yield from said(left, loaded.desired, earlier.since)
 
 
 def _passed_over(cluster: ClusterSettings) -> list[Finding]:

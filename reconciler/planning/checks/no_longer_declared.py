@@ -30,12 +30,13 @@ def no_longer_declared(
     Leaves out what `[manage] exclude` names, and tables that are still in the files but have a
     mistake.
     """
-    known = {*desired.objects, *desired.removed, *desired.broken}
+    known = {*desired.objects, *desired.broken}
     left = (
         address
         for address in earlier
         if address not in known
         and address in planned
+        and desired.removes(address) is None
         and not desired.policy.managed(address.kind).excludes(address)
     )
     return sorted(left, key=lambda address: (address.kind == "acl", address))
