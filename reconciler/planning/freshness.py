@@ -92,14 +92,20 @@ def _judged(
 
 
 def _shrunk(found: Found) -> Iterable[tuple[Archive, Archive]]:
-    """The newest archive of a storage and the one before it, where it has less than half of it."""
+    """The newest archive of a storage and the previous one, where it has less than half its size,
+    and not because it alone is compressed."""
     by_storage: dict[str, list[Archive]] = {}
     for storage, archive in found:
         by_storage.setdefault(storage, []).append(archive)
     for archives in by_storage.values():
-        pairs = list(pairwise(sorted(archives, key=lambda one: one.made)))
-        if pairs and pairs[-1][1].size * 2 < pairs[-1][0].size:
-            yield pairs[-1][1], pairs[-1][0]
+        for older, newer in list(pairwise(sorted(archives, key=lambda one: one.made)))[-1:]:
+            now_compressed = _is_plain(older) and not _is_plain(newer)
+            if newer.size * 2 < older.size and not now_compressed:
+                yield newer, older
+
+
+def _is_plain(archive: Archive) -> bool:
+    return archive.volume.endswith((".tar", ".vma"))
 
 
 def orphans(facts: Facts, found: Found) -> Mapping[int, tuple[Archive, ...]]:

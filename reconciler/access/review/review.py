@@ -23,6 +23,7 @@ from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired, Waiver
 from reconciler.model.finding import Finding
 from reconciler.model.inventory import Facts
+from reconciler.model.recoverability import BackupStatus
 from reconciler.model.spec import State, digest
 
 
@@ -109,6 +110,7 @@ class Review:
     waived: tuple[tuple[Finding, Waiver], ...] = ()
     endings: tuple[Ending, ...] = ()
     since: ReviewComparison | None = None
+    backups: BackupStatus | None = None
     guests: Mapping[str, str] = field(default_factory=dict)
     """ACL path -> name"""
 
@@ -153,6 +155,7 @@ class Review:
                 for finding, waiver in self.waived
             ],
             "endings": [one._asdict() for one in self.endings],
+            "recoverability": self.backups and [one.to_json() for one in self.backups.guests],
             "since": None if self.since is None else self.since.to_json(),
             "guests": dict(self.guests),
         }
@@ -167,7 +170,8 @@ class ReviewContext(NamedTuple):
 
     `desired`: None where there are no state files. `ages`: tokens whose secret's age is known.
     `earlier`: the JSON document of the review before. `findings` and `waived`: findings of
-    rules, and those of them that are waived.
+    rules, and those of them that are waived. `backups`: what can be restored; None where that was
+    not looked at.
     """
 
     desired: Desired | None = None
@@ -176,6 +180,7 @@ class ReviewContext(NamedTuple):
     earlier: Mapping[str, Any] | None = None
     findings: tuple[Finding, ...] = ()
     waived: tuple[tuple[Finding, Waiver], ...] = ()
+    backups: BackupStatus | None = None
 
 
 def review(
@@ -211,6 +216,7 @@ def review(
         waivers=tuple(waivers),
         findings=beside.findings,
         waived=beside.waived,
+        backups=beside.backups,
         endings=tuple(sorted(_endings(everybody, grants, waivers, about.taken), key=_by_date)),
         guests={
             f"/vms/{vmid}": guest.name for vmid, guest in beside.facts.guests.items() if guest.name

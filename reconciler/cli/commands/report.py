@@ -24,6 +24,7 @@ from reconciler.cli.commit import commit_of
 from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, with_health
 from reconciler.cli.output import check_formats, info, show, write_file
+from reconciler.cli.recoverability import backups_if_visible
 from reconciler.desired.files import state_files
 from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.settings import Settings
@@ -69,6 +70,11 @@ def report(
     there are any. The HTML page is self-contained: it can be mailed, searched, printed and signed.
     """
     check_formats(common, "review")
+    if out is not None and common.executor:
+        raise UsageError(
+            "--out writes on the machine that does the work",
+            hint="with --executor: --format 'html=review-{target}.html'",
+        )
     earlier = None if since is None else read_earlier(since)
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
@@ -111,6 +117,7 @@ def _of_cluster(
         place, actor = here(cluster, api), api.actor
         live = read_live(api, KINDS, dict.fromkeys((POOLS, "realm"), EVERYTHING))
         live = with_health(api, live)
+        backups = backups_if_visible(api, desired or Desired(), place)
     known = secret_ages(place.folder)
     table = live.table()
     source = _commit(cluster, desired)
@@ -118,7 +125,7 @@ def _of_cluster(
     ages = {token: Age(moment, exact=True) for token, moment in known.items()}
     paths = real_paths(live.state, live.facts)
     judged = lint_all(desired or Desired(), live.state, table, paths, about.taken, complete=True)
-    beside = ReviewContext(desired, live.facts, ages, earlier, *judged)
+    beside = ReviewContext(desired, live.facts, ages, earlier, *judged, backups)
     return review(about, live.state, table, escalations(*with_any_members((table,))), beside)
 
 

@@ -23,7 +23,14 @@ from reconciler.render.collapse import alike
 from reconciler.render.document import Style
 from reconciler.render.review.data import data, realms
 from reconciler.render.review.labels import Places
-from reconciler.render.review.statements import changes, ending, facts, points, waived
+from reconciler.render.review.statements import (
+    changes,
+    ending,
+    facts,
+    points,
+    recoverability,
+    waived,
+)
 from reconciler.render.view import View
 from reconciler.text.humanize import count, hint_lines, listed, moment
 from reconciler.text.sanitize import clean
@@ -82,6 +89,7 @@ def _content(review: Review) -> dict[str, Any]:
         "facts": [fact for fact in facts(review) if fact.name not in {"cluster", "content"}],
         "figures": list(_figures(review)),
         "points": list(points(review)),
+        "backups": recoverability(review),
         "tones": _TONES,
         "risk_codes": {code for code, _ in _RISKS},
         "ways": [way for way in review.ways if way.steps],

@@ -18,6 +18,7 @@ from reconciler.render.review.statements import (
     expiry,
     facts,
     points,
+    recoverability,
     title,
     waived,
 )
@@ -47,6 +48,13 @@ def markdown(review: Review, view: View) -> str:
         _section(
             "Expired or expiring before the next review",
             [f"- {prose(ending(one))}" for one in review.endings],
+        ),
+        _section(
+            "Recoverability",
+            [
+                f"- {'**' if one.bad else ''}{prose(one.text)}{'**' if one.bad else ''}"
+                for one in recoverability(review)
+            ],
         ),
         _section("Sign-off", _sign_off()),
     )

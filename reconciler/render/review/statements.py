@@ -11,9 +11,10 @@ from reconciler.access.review.comparison import Changed, ReviewComparison, Right
 from reconciler.access.review.privilege_catalog import privilege_in_words
 from reconciler.access.review.review import Ending, Review
 from reconciler.model.declared import Waiver
+from reconciler.model.recoverability import GuestBackups
 from reconciler.render.document import Fact, Style
 from reconciler.render.review.labels import Places, shortened
-from reconciler.text.humanize import count, moment
+from reconciler.text.humanize import count, duration, moment
 
 DIGEST = 16
 """Number of hexadecimal digits of the digest shown."""
@@ -156,6 +157,41 @@ def ending(one: Ending) -> str:
     """`user bob@pve: expired on 2026-01-01`."""
     verb = "expired" if one.past else "expires"
     return f"{one.kind} {one.subject}: {verb} on {moment(one.expires)}"
+
+
+class Recoverable(NamedTuple):
+    """One guest of the section "Recoverability". `bad`: its backups fall short."""
+
+    text: str
+    bad: bool
+
+
+def recoverability(review: Review) -> list[Recoverable]:
+    """Every guest, those first whose backups are stale or not proven in time."""
+    guests = review.backups.guests if review.backups is not None else ()
+    found = [
+        Recoverable(_recoverable(one, review.about.taken), one.state.alarms or one.overdue)
+        for one in guests
+    ]
+    return sorted(found, key=lambda one: not one.bad)
+
+
+def _recoverable(one: GuestBackups, taken: int) -> str:
+    """`guest 101 (db): fresh, saved 8 h ago on nas; restored 3 d ago, in 1 min 52 s`."""
+    name = f" ({one.name})" if one.name else ""
+    saved = ""
+    if one.newest:
+        storage, archive = one.newest[0]
+        saved = f", saved {duration(max(0, taken - archive.made))} ago on {storage}"
+    drill = "never drilled"
+    if one.drilled is not None:
+        last, good = one.drilled
+        ago = duration(max(0, taken - last.began))
+        drill = f"restored {ago} ago, in {duration(round(last.total))}"
+        if not last.verdict.good:
+            drill = f"drill failed {ago} ago{'' if good else ', never a good one'}"
+    late = " (overdue)" if one.overdue else ""
+    return f"guest {one.guest}{name}: {one.state}{saved}; {drill}{late}"
 
 
 _FIELDS: dict[str, tuple[str, Callable[[str], str]]] = {

@@ -30,6 +30,7 @@ from reconciler.render.review.statements import (
     expiry,
     facts,
     points,
+    recoverability,
     title,
     waived,
 )
@@ -76,6 +77,11 @@ def _sections(review: Review, places: Places) -> Iterator[Section]:
     yield Section("Findings", tuple(_findings(review)))
     yield section("Waivers", tuple(_waivers(review)))
     yield section("Expired or expiring before the next review", tuple(map(ending, review.endings)))
+    guests = tuple(
+        (TextLine(one.text, Style.ERROR if one.bad else Style.PLAIN, 2),)
+        for one in recoverability(review)
+    )
+    yield Section("Recoverability", guests, "guest")
 
 
 def _points(review: Review) -> Iterator[Block]:
@@ -163,9 +169,10 @@ def _findings(review: Review) -> Iterator[Block]:
             yield (TextLine(str(one), Style.FAINT, 2),)
 
 
-def _waivers(review: Review) -> Iterator[str]:
+def _waivers(review: Review) -> Iterator[str | tuple[str, str]]:
     for one in review.waivers:
         past = review.about.taken and one.expires <= review.about.taken
         until = f"{'expired on' if past else 'until'} {moment(one.expires)}"
         what = f"{one.code} {one.address}, {waived(review, one)}"
-        yield f"{'! ' if past else ''}{what}: {one.reason}, {until}"
+        text = f"{what}: {one.reason}, {until}"
+        yield ("!", text) if past else text
