@@ -43,7 +43,7 @@ def words(ended: Ended) -> str:
     return " ".join((ended.out + ended.err).split())
 
 
-def assert_settled(site: Site, drift: ExitStatus = ExitStatus.OK) -> Ended:
+def assert_settled(site: Site, drift: int = ExitStatus.OK) -> Ended:
     """No plan, no apply that writes, and the drift that is expected; returns its report."""
     before = site.cluster_files()
     plan = site.run("plan", "--detailed-exitcode")
