@@ -16,6 +16,7 @@ from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import type_name, wrong_type
 from reconciler.desired.variables import substitute
 from reconciler.model.finding import Finding, Severity, Source
+from reconciler.real_path import real_path
 from reconciler.text.sanitize import clean
 from reconciler.text.suggest import did_you_mean
 
@@ -81,7 +82,7 @@ class Expansion:
             document = self.includes.state_file(path)
             if document is not None:
                 yield from self._expand(
-                    document, replace(scope, within=(self.folder.resolve() / path.name,))
+                    document, replace(scope, within=(real_path(self.folder) / path.name,))
                 )
         self.findings += self.includes.findings
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from reconciler.desired.toml.document import Document, decode, read
 from reconciler.errors import UsageError
 from reconciler.model.finding import Finding
+from reconciler.real_path import real_path
 
 SETTINGS_FILE = "pvectl.toml"
 
@@ -41,14 +42,14 @@ class Besides(Disk):
     """The files as they are now, and others in their place."""
 
     def __init__(self, others: Mapping[Path, bytes]) -> None:
-        self.others = {path.resolve(): content for path, content in others.items()}
+        self.others = {real_path(path): content for path, content in others.items()}
 
     def names(self, folder: Path) -> list[str]:
-        own = {path.name for path in self.others if path.parent == folder.resolve()}
+        own = {path.name for path in self.others if path.parent == real_path(folder)}
         return sorted({*super().names(folder), *own})
 
     def read(self, path: Path, file: str) -> tuple[Document, list[Finding]]:
-        content = self.others.get(path.resolve())
+        content = self.others.get(real_path(path))
         return super().read(path, file) if content is None else decode(content, file)
 
 

@@ -15,6 +15,7 @@ from reconciler.desired.toml.document import Document
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import wrong_type
 from reconciler.model.finding import Finding, Severity
+from reconciler.real_path import real_path
 
 INCLUDE = "include"
 EACH = "each"
@@ -83,10 +84,12 @@ class Includes:
         """The real paths of what one name stands for; what is wrong with it is a finding."""
         pattern = within[-1].parent / name
         problem = _problem(name)
+        if not problem and self._is_out_of_reach(document, place, pattern):
+            return []  # not even which files there are
         found = [] if problem else matching(pattern, self.files)
         own = dict.fromkeys(self._own(), "is read as a state file already")
-        own[self.folder.resolve() / SETTINGS_FILE] = "holds the settings"
-        paths = [path.resolve() for path in found]
+        own[real_path(self.folder) / SETTINGS_FILE] = "holds the settings"
+        paths = [real_path(path) for path in found]
         if problem:
             self._wrong(document, place, *problem)
         elif not found:
@@ -100,20 +103,14 @@ class Includes:
         return [path for path in paths if path not in own]
 
     def _own(self) -> list[Path]:
-        return [self.folder.resolve() / name for name in self.files.names(self.folder)]
+        return [real_path(self.folder) / name for name in self.files.names(self.folder)]
 
     def _read(self, document: Document, place: PositionNode, path: Path) -> bool:
         """Whether an included file may be read, and is."""
         if path in self.included:
             return True
-        label = self._label(path)
-        line = self.reach.outside(path) if self.reach is not None else ""
-        source = document.source(place)
-        if line:
-            message = f"{label} is outside what state files may reach; it is not read"
-            self.findings.append(
-                Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=source)
-            )
+        label, source = self._label(path), document.source(place)
+        if self._is_out_of_reach(document, place, path):
             return False
         if len(self.included) >= MOST_INCLUDED:
             message = f"more than {MOST_INCLUDED} files are included"
@@ -123,9 +120,20 @@ class Includes:
         self.findings += findings
         return True
 
+    def _is_out_of_reach(self, document: Document, place: PositionNode, path: Path) -> bool:
+        """Whether state files may not name a file; that is a finding then."""
+        line = self.reach.outside(path) if self.reach is not None else ""
+        if line:
+            message = f"{self._label(path)} is outside what state files may reach; it is not read"
+            source = document.source(place)
+            self.findings.append(
+                Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=source)
+            )
+        return bool(line)
+
     def _label(self, path: Path) -> str:
         """How findings call a file: as seen from the state folder."""
-        return Path(os.path.relpath(path, self.folder.resolve())).as_posix()
+        return Path(os.path.relpath(path, real_path(self.folder))).as_posix()
 
     def _wrong(self, document: Document, place: PositionNode, message: str, hint: str) -> None:
         source = document.source(place)

@@ -473,6 +473,18 @@ def test_in_ci_no_file_is_written_through_a_link(runner: Runner, command: str) -
     assert outside.read_text().count("hunter2") == 2
 
 
+@pytest.mark.parametrize("name", ["there.toml", "none.toml", "*.toml"])
+def test_in_ci_an_include_does_not_tell_which_files_there_are(runner: Runner, name: str) -> None:
+    runner.propose(endpoint="https://x", token_id="a@pve!x")
+    (runner.root / "there.toml").write_text("hunter2 = 1\n")
+    (runner.state / "a.toml").write_text(f'include = ["../../{name}"]\n')
+    for command in ("validate", "plan", "show files"):
+        ended = runner.run(*command.split(), env={"CI": "true", "PVECTL_TOKEN_SECRET": CANARY})
+        told = ended.out + ended.err
+        assert (ended.status, "OUT_OF_REACH" in told, "hunter2" in told) == (3, True, False), ended
+        assert ("there.toml" in told) is (name == "there.toml")
+
+
 def test_in_ci_a_sandbox_shows_nothing_from_elsewhere(runner: Runner) -> None:
     copy_fixture("fresh", runner.state / "pve")
     secrets = runner.root / "credentials"
