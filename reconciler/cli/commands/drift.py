@@ -223,7 +223,7 @@ def _as_bad_as(severity: Severity | None) -> Iterable[str]:
     return (one for one in Severity if severity is not None and one.rank <= severity.rank)
 
 
-def _lines(effect: Impact, table: AccessTable, moment: int) -> list[str]:
+def _lines(effect: Impact, table: AccessTable, moment: int) -> list[str | tuple[str, str]]:
     """Who has gained and lost what, most privileges first."""
     said = sorted(summarise(effect, table, moment), key=lambda one: -len(one.gains.privileges))
     logins = [
@@ -231,7 +231,7 @@ def _lines(effect: Impact, table: AccessTable, moment: int) -> list[str]:
         for one in effect.logins
         if one.before is not Login.ABSENT
     ]
-    return [*(one.in_past() for one in said), *logins]
+    return [*((one.mark, one.in_past()) for one in said), *logins]
 
 
 def _declared(loaded: Loaded, live: Live) -> dict[Address, Spec]:
