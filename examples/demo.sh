@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 DEMO=$PWD/.demo
-rm -rf "$DEMO" && mkdir -p "$DEMO"
+rm -rf "$DEMO" && mkdir -p "$DEMO/output"
 cp -r examples/fresh-pve "$DEMO/pve"
 cp -r state "$DEMO/state"
 
@@ -16,9 +16,22 @@ echo "root@pam!bootstrap $bootstrap" > "$DEMO/pve/priv/token.cfg"
 
 bold=""; plain=""
 if [ -t 1 ]; then bold=$(tput bold 2>/dev/null || true); plain=$(tput sgr0 2>/dev/null || true); fi
-title() { printf '\n%s== %s%s\n\n' "$bold" "$*" "$plain"; }
-run() { printf '%s$ %s%s\n' "$bold" "$*" "$plain"; "$@"; }
-expect() { # expect STATUS COMMAND...
+title() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
+number=0
+run() { # run LINES COMMAND...: shows the first lines of what it prints; `make demo ALL=1` shows all
+    local lines=$1 status=0 file; shift
+    number=$((number + 1)); file=.demo/output/$(printf %02d $number).txt
+    printf '%s$ %s%s\n' "$bold" "$*" "$plain"
+    "$@" > "$file" 2>&1 || status=$?
+    if [ -n "${ALL:-}" ] || [ "$(wc -l < "$file")" -le $((lines + 1)) ]; then
+        cat "$file"
+    else
+        head -n "$lines" "$file"
+        printf '  ... %s\n' "$(($(wc -l < "$file") - lines)) more lines in $file"
+    fi
+    return $status
+}
+expect() { # expect STATUS LINES COMMAND...
     local want=$1 status=0; shift
     run "$@" || status=$?
     [ "$status" = "$want" ] || { echo "exit status $status, $want was expected" >&2; exit 1; }
@@ -39,24 +52,23 @@ as_guest() { PVECTL_TOKEN_ID='felhom-ctl@pve!ctl' PVECTL_TOKEN_SECRET=$(cat "$SE
 ask() { python3 examples/ask.py "$PVECTL_ENDPOINT" "$DEMO/pve/pve-root-ca.pem" 'felhom-ctl@pve!ctl' "$SECRET" "$@"; }
 
 title "The files are checked without any network"
-run pvectl validate
+run 3 pvectl validate
 
 title "What would change, and for whom"
-run pvectl plan --out .demo/plan.json
+run 10 pvectl plan --out .demo/plan.json
 
 title "Exactly that is applied"
-run pvectl apply .demo/plan.json
+run 1 pvectl apply .demo/plan.json --quiet
 
-title "Nothing is left to do"
-expect 0 pvectl plan --detailed-exitcode
+expect 0 1 pvectl plan --detailed-exitcode
 
 title "The new token went to its file; it reaches its own guest and no other"
-run ls -l .demo/state/secrets
+run 3 ls -l .demo/state/secrets
 ask 200 /nodes/demo-felhom/lxc/9001/status/current
 ask 403 /nodes/demo-felhom/qemu/9000/status/current
 
 title "What the files expect, asked of the cluster and tried as the token itself"
-expect 0 pvectl verify
+expect 0 2 pvectl verify
 
 title "The guest's own token runs its backup; the one of another guest is refused by the task"
 disks=$DEMO/pve.run/storage/local-lvm/images
@@ -69,8 +81,8 @@ storage = "local"
 guests = [9000]
 keep = { last = 1 }
 TOML
-expect 0 as_guest pvectl backup run felhom-nightly --yes
-expect 4 as_guest pvectl backup run somebody-else --yes
+expect 0 1 as_guest pvectl backup run felhom-nightly --yes --quiet
+expect 4 6 as_guest pvectl backup run somebody-else --yes --quiet
 cp state/backup.toml "$DEMO/state/backup.toml"
 
 title "Does the backup come back to life? Restored under another id, checked, removed"
@@ -83,10 +95,10 @@ storage = "local-lvm"
 [drill.guest.9001]
 check = { command = ["sh", "-c", "grep -qx alive '$disks'/vm-\$PVECTL_DRILL_ID-disk-0/etc/sentinel"] }
 TOML
-expect 0 pvectl drill --guest 9001 --yes --quiet
+expect 0 6 pvectl drill --guest 9001 --yes --quiet
 
 title "Has every guest a backup as recent as its jobs promise?"
-expect 2 pvectl backup status  # guest 9000 is in no job
+expect 2 1 pvectl backup status  # guest 9000 is in no job
 
 title "Six more nights pass; then somebody wants to keep less"
 dump=$DEMO/pve.run/storage/local/dump
@@ -96,7 +108,7 @@ for day in 1 2 3 4 5 6; do
     cp "$archive" "$dump/vzdump-lxc-9001-${night//-/_}-02_30_00.tar.zst"
 done
 sed -i.bak 's/keep = .*/keep = { last = 2 }/' "$DEMO/state/backup.toml"
-expect 4 pvectl plan --target 'backup.*'
+expect 4 12 pvectl plan --target 'backup.*'
 cp state/backup.toml "$DEMO/state/backup.toml"
 rm -f "$DEMO/state/backup.toml.bak"
 
@@ -104,13 +116,13 @@ title "Somebody takes the user's half of the pair away behind our back"
 sed -i.bak 's/:felhom-ctl@pve,felhom-ctl@pve!ctl:/:felhom-ctl@pve!ctl:/' "$DEMO/pve/user.cfg"
 rm -f "$DEMO/pve/user.cfg.bak"
 ask 403 /nodes/demo-felhom/lxc/9001/status/current
-run pvectl explain 'felhom-ctl@pve!ctl' /vms/9001 VM.Backup
-expect 4 pvectl drift  # an [[expect]] fails, too
+run 3 pvectl explain 'felhom-ctl@pve!ctl' /vms/9001 VM.Backup
+expect 4 8 pvectl drift  # an [[expect]] fails, too
 
 title "Mend it"
-run pvectl apply --yes
+run 1 pvectl apply --yes --quiet
 ask 200 /nodes/demo-felhom/lxc/9001/status/current
-expect 0 pvectl drift
+expect 0 1 pvectl drift
 
 printf '\n%sDone.%s The cluster is in .demo/pve, the state files in .demo/state. To go on with them:\n\n' "$bold" "$plain"
 cat <<'TEXT'

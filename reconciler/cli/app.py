@@ -7,13 +7,14 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from reconciler.cli import commands
 from reconciler.cli.hints import command_modules
 from reconciler.cli.streams import silence, write_err, write_out
+from reconciler.cli.turn import COMMAND_LINE
 from reconciler.errors import Bug, ExitStatus, PvectlError, UsageError
 
 app = typer.Typer(
@@ -58,16 +59,22 @@ def _register(arguments: Sequence[str]) -> None:
         importlib.import_module(f"{commands.__name__}.{module}")
 
 
+def call(arguments: Sequence[str]) -> Any:
+    """Run one command; raises what goes wrong."""
+    _register(arguments)
+    if not {"--help", "-h"}.isdisjoint(arguments):
+        from reconciler.cli.command import with_literal_brackets
+
+        with_literal_brackets(app)
+    return app(args=list(arguments), standalone_mode=False)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command; every error becomes a message and an exit status."""
     gc.set_threshold(100_000)  # a large state is many small values and few cycles
     try:
-        _register(arguments)
-        if not {"--help", "-h"}.isdisjoint(arguments):
-            from reconciler.cli.command import with_literal_brackets
-
-            with_literal_brackets(app)
-        result = app(args=list(arguments), standalone_mode=False)
+        COMMAND_LINE[:] = arguments
+        result = call(arguments)
     except (KeyboardInterrupt, typer.Abort):
         return ExitStatus.INTERRUPTED
     except BrokenPipeError:

@@ -37,11 +37,20 @@ class CommonOptions:
     log_format: str
     settings: Path | None = None
     jobs: int = 8
+    executor: str = ""
     command: str = ""
     written: set[Path] = field(default_factory=set, compare=False)
     """the files of --format that hold the result of this run already"""
+    plugin: list[int] = field(default_factory=list, compare=False)
+    """the exit status of a monitoring plugin, once one was shown"""
     stdout_is_taken: bool = False
     """a secret is to go to standard output, and nothing else"""
+
+    @property
+    def is_plugin(self) -> bool:
+        """Whether a monitoring system reads standard output and takes the exit status for its own
+        states."""
+        return any(output == ("nagios", None) for output in self.outputs)
 
     @property
     def again(self) -> tuple[str, ...]:
@@ -103,6 +112,16 @@ def common_options(
             rich_help_panel=PANEL,
         ),
     ] = 8,
+    executor: Annotated[
+        str,
+        typer.Option(
+            "--executor",
+            envvar="PVECTL_EXECUTOR",
+            metavar="dask=ADDRESS",
+            help="With --on all or GLOB: the workers of this dask scheduler do the work.",
+            rich_help_panel=PANEL,
+        ),
+    ] = "",
     color: Annotated[
         bool | None,
         typer.Option(
@@ -131,10 +150,14 @@ def common_options(
     """The arguments as one value; raises UsageError."""
     if log_format not in {"text", "json"}:
         raise UsageError(f"--log-format '{log_format}' is not known", hint="text or json")
+    if executor and not (executor.startswith("dask=") and executor.partition("=")[2]):
+        raise UsageError(
+            f"--executor '{executor}' is not known", hint="--executor dask=tcp://HOST:8786"
+        )
     plain = bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()
     outputs = tuple(_output(text) for text in format_ or ["text"])
     colored = not plain if color is None else color
-    return CommonOptions(state, on, outputs, colored, quiet, log_format, settings, jobs)
+    return CommonOptions(state, on, outputs, colored, quiet, log_format, settings, jobs, executor)
 
 
 def _output(text: str) -> Output:

@@ -16,7 +16,7 @@ from reconciler.cli.common_options import CommonOptions, for_target
 from reconciler.cli.output import info, print_error
 from reconciler.cli.rollout import WELL, Rollout, in_waves
 from reconciler.cli.trusted_targets import require_trusted, require_within_reach
-from reconciler.cli.turn import Turn, taking
+from reconciler.cli.turn import Turn, capturing, taking
 from reconciler.desired.loader import load, require_valid
 from reconciler.desired.secrets import resolve
 from reconciler.desired.settings.settings import Settings, read_settings
@@ -71,9 +71,15 @@ def each_cluster(
     """
     settings = read_settings(common.state, common.settings)
     clusters = settings.select(common.on)
+    if len(clusters) == 1 and (turn := capturing()) is not None:  # sent here by another machine
+        from reconciler.cli.take import take
+
+        return ExitStatus(take(common, clusters[0], turn, settings, work).status or ExitStatus.OK)
     if len(clusters) == 1:
         with taking(Turn(clusters[0].name)):
             return work(clusters[0], settings)
+    if common.is_plugin:
+        raise UsageError("a plugin is about one cluster", hint="choose it with --on NAME")
     waves = [clusters]
     if rollout is not None:
         waves = in_waves(clusters, settings.policy.rollout.waves)

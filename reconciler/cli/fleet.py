@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, nullcontext
 from threading import Event
 
-import typer
-
 from reconciler.cli.common_options import CommonOptions, Output, for_target
-from reconciler.cli.hints import with_options
-from reconciler.cli.output import error_words, info, print_document, show, write_file
+from reconciler.cli.output import info, print_document, target_file, write_file
 from reconciler.cli.rollout import WELL, Rollout
 from reconciler.cli.signals import passed_on
 from reconciler.cli.streams import write_err
-from reconciler.cli.turn import Turn, taking
+from reconciler.cli.take import Work, take
+from reconciler.cli.turn import Turn
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import PRECEDENCE, Bug, ExitStatus, PvectlError, UsageError
+from reconciler.errors import PRECEDENCE, ExitStatus, UsageError
 from reconciler.render import fleet as documents
-from reconciler.render.documents.failure import Failure
 from reconciler.render.fleet import Fleet, Row
-from reconciler.render.view import View
 from reconciler.text.humanize import in_prose, listed
 
 MOST = 10
 """Targets that are named."""
 
-Work = Callable[[ClusterSettings, Settings], ExitStatus]
+Submit = Callable[[ClusterSettings], Future[Turn]]
 Waves = Sequence[Sequence[ClusterSettings]]
 
 
@@ -52,86 +47,63 @@ def on_fleet(
     _refuse_formats(common)
     turns = [Turn(cluster.name, captured=True) for wave in waves for cluster in wave]
     halt = Event()
-    left = iter(turns)
-    with passed_on(halt) if writes else nullcontext():
+    begun = 0
+    listening = passed_on(halt) if writes else nullcontext()
+    with _submitter(common, settings, work, writes=writes) as submit, listening:
         for number, wave in enumerate(waves, 1):
-            mine = [next(left) for _ in wave]
-            with ThreadPoolExecutor(max_workers=common.jobs) as executor:
-                _run_wave(executor, common, wave, mine, settings, work, halt, writes=writes)
-            bad = [turn.name for turn in mine if turn.status not in WELL]
-            if (bad and not keep_going and number < len(waves)) or halt.is_set():
-                rest = [turn.name for turn in left]
-                _say_stopped(common, number, bad, rest)
+            ended = _run_wave(submit, common.jobs, wave, halt, writes=writes)
+            turns[begun : begun + len(wave)] = ended
+            begun += len(wave)
+            bad = [turn.name for turn in ended if turn.status not in WELL]
+            if (bad and not keep_going) or halt.is_set():
+                _say_stopped(common, number, bad, [turn.name for turn in turns[begun:]])
                 break
     _show(common, turns)
     return _worst(turns)
 
 
+@contextmanager
+def _submitter(
+    common: CommonOptions, settings: Settings, work: Work, *, writes: bool
+) -> Iterator[Submit]:
+    """What begins the turn of a cluster: in a thread, or on another machine."""
+    if common.executor:
+        from reconciler.cli.fleet_dask import dask_workers
+
+        with dask_workers(common, writes=writes) as submit:
+            yield submit
+        return
+
+    def in_thread(cluster: ClusterSettings) -> Future[Turn]:
+        turn = Turn(cluster.name, captured=True)
+        return threads.submit(take, common, cluster, turn, settings, work)
+
+    with ThreadPoolExecutor(max_workers=common.jobs) as threads:
+        yield in_thread
+
+
 def _run_wave(
-    executor: Executor,
-    common: CommonOptions,
-    wave: Sequence[ClusterSettings],
-    turns: Sequence[Turn],
-    settings: Settings,
-    work: Work,
-    halt: Event,
-    *,
-    writes: bool,
-) -> None:
-    """Wait for every cluster of a wave."""
-
-    def one(cluster: ClusterSettings, turn: Turn) -> None:
-        if halt.is_set():
-            return
-        _take(common, cluster, turn, settings, work)
-        status = turn.status
-        if writes and (status not in PRECEDENCE or status == ExitStatus.NOT_RESTORED):
-            halt.set()
-
-    futures = [
-        executor.submit(one, cluster, turn) for cluster, turn in zip(wave, turns, strict=True)
-    ]
+    submit: Submit, jobs: int, wave: Sequence[ClusterSettings], halt: Event, *, writes: bool
+) -> list[Turn]:
+    """The turn of each cluster, `jobs` at a time; none begins once `halt` is set."""
+    turns = [Turn(cluster.name, captured=True) for cluster in wave]
+    waiting = list(enumerate(wave))
+    running: dict[Future[Turn], int] = {}
     try:
-        for future in futures:
-            future.result()
-    except KeyboardInterrupt:  # whoever only reads leaves nothing behind
+        while running or (waiting and not halt.is_set()):
+            while waiting and len(running) < jobs and not halt.is_set():
+                number, cluster = waiting.pop(0)
+                running[submit(cluster)] = number
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                number = running.pop(future)
+                turns[number] = turn = future.result()
+                needs_a_person = turn.status == ExitStatus.NOT_RESTORED
+                if writes and (turn.status not in PRECEDENCE or needs_a_person):
+                    halt.set()
+    except KeyboardInterrupt:  # only of a command that reads, which leaves nothing behind
         sys.stdout.flush()
         os._exit(ExitStatus.INTERRUPTED)
-
-
-def _take(
-    common: CommonOptions, cluster: ClusterSettings, turn: Turn, settings: Settings, work: Work
-) -> None:
-    """One turn; an error is kept and becomes the exit status."""
-    with taking(turn):
-        try:
-            turn.status = work(cluster, settings)
-        except typer.Exit as end:
-            turn.status = end.exit_code
-        except Exception as error:
-            known = error if isinstance(error, PvectlError) else Bug.of(error)
-            turn.status = known.exit_status
-            turn.errors.append(error_words(common, known))
-            turn.findings = turn.findings or known.code
-            _keep_failure(common, turn, known)
-
-
-def _keep_failure(common: CommonOptions, turn: Turn, error: PvectlError) -> None:
-    """The error in place of each document that the target does not have."""
-    again = common.again
-    failure = Failure(
-        common.command,
-        error.code,
-        int(error.exit_status),
-        with_options(error.summary, again),
-        with_options(error.hint, again),
-        error.findings,
-    )
-    for output in common.outputs:
-        if (output.name, output.file) not in turn.documents and (
-            output.file is not None or output.name != "text"
-        ):
-            show(replace(common, outputs=(output,)), "failure", failure, View())
+    return turns
 
 
 def _refuse_formats(common: CommonOptions) -> None:
@@ -156,7 +128,9 @@ def _show(common: CommonOptions, turns: Sequence[Turn]) -> None:
     """One document per format and file that holds all clusters; then what went wrong."""
     rows = [_row(turn) for turn in turns]
     for output in common.outputs:
-        if not for_target(output.file):
+        if for_target(output.file):
+            _write_each(common, output, turns)
+        else:
             _show_one(common, output, turns, rows)
     if all(output.file is not None or output.name != "text" for output in common.outputs):
         for row in documents.summary_text(rows).splitlines():
@@ -167,6 +141,15 @@ def _show(common: CommonOptions, turns: Sequence[Turn]) -> None:
             said.setdefault(text, []).append(turn.name)
     for text, names in said.items():
         write_err(f"{'target' if len(names) == 1 else 'targets'} {listed(names, MOST)}:\n{text}")
+
+
+def _write_each(common: CommonOptions, output: Output, turns: Sequence[Turn]) -> None:
+    """A file per target; its name has a place for that."""
+    for turn in turns:
+        texts = turn.documents.get((output.name, output.file))
+        if texts and output.file is not None:
+            write_file(target_file(output.file, turn.name), texts[-1])
+            common.written.add(output.file)
 
 
 def _show_one(

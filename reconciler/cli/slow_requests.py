@@ -9,7 +9,7 @@ from contextvars import copy_context
 from threading import Event, Thread, get_ident
 from typing import Any, TypeVar
 
-from reconciler.model.api import Api
+from reconciler.model.api import Api, ForwardingApi
 from reconciler.model.request import Request
 
 T = TypeVar("T")
@@ -18,25 +18,17 @@ PATIENCE = 10.0
 """Seconds without an answer after which, and then each time, that is said."""
 
 
-class _Watched:
+class _Watched(ForwardingApi):
     """An `Api` that records, per thread, the request in flight and since when."""
 
     def __init__(self, api: Api) -> None:
-        self._api = api
+        super().__init__(api)
         self._asked: dict[int, tuple[str, float]] = {}
 
     @property
     def asked(self) -> tuple[str, float] | None:
         """The request that has been in flight for longest."""
         return min(tuple(self._asked.values()), key=lambda asked: asked[1], default=None)
-
-    @property
-    def actor(self) -> str:
-        return self._api.actor
-
-    @property
-    def endpoint(self) -> str:
-        return self._api.endpoint
 
     def get(self, requests: Sequence[Request]) -> list[Any]:
         what = f"GET {requests[0].target}" if requests else ""
@@ -45,9 +37,6 @@ class _Watched:
     def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
         words = f"{request.method} {request.target}"
         return self._noting(words, self._api.send, request, secrets)
-
-    def close(self) -> None:
-        self._api.close()
 
     def _noting(self, what: str, call: Callable[..., T], *arguments: Any) -> T:
         self._asked[get_ident()] = (what, time.monotonic())

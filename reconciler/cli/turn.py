@@ -36,6 +36,9 @@ class Turn:
         self.documents.setdefault((name, file), []).append(text)
 
 
+COMMAND_LINE: list[str] = []
+"""The arguments of this process, for machines that do a part of its work."""
+
 _CURRENT: ContextVar[Turn | None] = ContextVar("turn", default=None)
 
 

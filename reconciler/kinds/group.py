@@ -14,6 +14,7 @@ from reconciler.kinds.kind import (
     Answers,
     Checks,
     Kind,
+    Links,
     Need,
     Place,
     Reading,
@@ -157,6 +158,7 @@ KIND = Kind(
         needs=_needs,
         file_size=_file_size,
     ),
+    links=Links(acl_parent="/access/groups"),
     checks=Checks(undeclared=Alarm.GRANTED),
     fill_access=_fill_access,
 )

@@ -261,6 +261,8 @@ class Links(Generic[S]):
       cannot follow a [[moved]].
     - `silently_deletes`: kinds of which PVE drops, without a word, what names an object of this
       kind when that is deleted to be made again.
+    - `acl_parent`: the path below which its objects have an ACL path: `/pool` for `/pool/NAME`.
+    - `entries_vanish`: PVE deletes the ACL entries on that path together with the object.
     - `may_dangle`: kinds that its specs may name although the object does not exist: PVE works with
       it, and a finding says so.
     """
@@ -271,6 +273,8 @@ class Links(Generic[S]):
     without: Callable[[str, S, Address], S | None] = _goes_too
     rename: Callable[[str, S, Address, Address], tuple[str, S] | None] = lambda *_: None
     silently_deletes: frozenset[str] = frozenset()
+    acl_parent: str = ""
+    entries_vanish: bool = False
     may_dangle: frozenset[str] = frozenset()
 
 

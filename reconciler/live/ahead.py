@@ -12,7 +12,7 @@ from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import RESOURCES
 from reconciler.live.health import STATUS, VERSION
 from reconciler.live.reader import PERMISSIONS
-from reconciler.model.api import Api, SeesEndpoints
+from reconciler.model.api import Api, ForwardingApi, SeesEndpoints
 from reconciler.model.request import Request
 
 KEPT = 10.0
@@ -33,7 +33,7 @@ class NetworkApi(Api, SeesEndpoints, Protocol):
     """A connection over the network."""
 
 
-class AheadApi:
+class AheadApi(ForwardingApi):
     """An `Api` in front of another one, which begins to read some `rounds` of requests at once.
 
     Each of these answers is given once, and not after a write or `KEPT` seconds. Where a round was
@@ -42,17 +42,10 @@ class AheadApi:
     """
 
     def __init__(self, api: NetworkApi, *rounds: Sequence[Request]) -> None:
-        self._api = api
+        super().__init__(api)
+        self._api: NetworkApi = api
         self._rounds = [_Round(api, requests) for requests in rounds]
         self._until = time.monotonic() + KEPT
-
-    @property
-    def actor(self) -> str:
-        return self._api.actor
-
-    @property
-    def endpoint(self) -> str:
-        return self._api.endpoint
 
     @property
     def clock_skew(self) -> float | None:
@@ -79,9 +72,6 @@ class AheadApi:
     def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
         self._rounds = []
         return self._api.send(request, secrets)
-
-    def close(self) -> None:
-        self._api.close()
 
     def _read(self, requests: Sequence[Request]) -> dict[Request, Any]:
         return dict(zip(requests, self._api.get(requests), strict=True)) if requests else {}

@@ -22,13 +22,19 @@ from reconciler.kinds.shared.answer_shape import (
     Shape,
 )
 from reconciler.kinds.shared.reader import ANSWERS
-from reconciler.model.api import Api, SeesEndpoints, SeesFiles
+from reconciler.model.api import Api, ForwardingApi, SeesEndpoints, SeesFiles
 from reconciler.model.inventory import Strays, Unread
 from reconciler.model.request import Request
 from reconciler.text.shell import shell
 
 _INTERFACE = Fields(
-    {}, {"name": TEXT, "ip-addresses": Rows(Fields({"ip-address": TEXT}, {"prefix": COUNT}))}
+    {},
+    {
+        "name": TEXT,
+        "inet": TEXT,
+        "inet6": TEXT,
+        "ip-addresses": Rows(Fields({"ip-address": TEXT}, {"prefix": COUNT})),
+    },
 )
 BESIDE_THE_KINDS: Mapping[str, Shape] = {
     **ANSWERS,
@@ -95,33 +101,16 @@ BESIDE_THE_KINDS: Mapping[str, Shape] = {
 """What is read beside the lists of the kinds."""
 
 
-class CheckedApi:
+class CheckedApi(ForwardingApi):
     """Wraps an `Api`; `get` raises UnexpectedAnswer for an answer that Proxmox VE would not
     send.
     """
-
-    def __init__(self, api: Api) -> None:
-        self._api = api
-
-    @property
-    def actor(self) -> str:
-        return self._api.actor
-
-    @property
-    def endpoint(self) -> str:
-        return self._api.endpoint
 
     def get(self, requests: Sequence[Request]) -> list[Any]:
         answers = self._api.get(requests)
         for request, answer in zip(requests, answers, strict=True):
             check_answer(request, answer)
         return answers
-
-    def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
-        return self._api.send(request, secrets)
-
-    def close(self) -> None:
-        self._api.close()
 
 
 class _CheckedFiles(CheckedApi):

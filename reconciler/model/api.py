@@ -38,6 +38,30 @@ class Api(Protocol):
         """Close all connections."""
 
 
+class ForwardingApi:
+    """Passes everything on to another `Api`; the base of wrappers, which override some of it."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    @property
+    def actor(self) -> str:
+        return self._api.actor
+
+    @property
+    def endpoint(self) -> str:
+        return self._api.endpoint
+
+    def get(self, requests: Sequence[Request]) -> list[Any]:
+        return self._api.get(requests)
+
+    def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
+        return self._api.send(request, secrets)
+
+    def close(self) -> None:
+        self._api.close()
+
+
 @runtime_checkable
 class SeesFiles(Protocol):
     """A connection with access to the files of the cluster, as the embedded one has."""

@@ -96,10 +96,10 @@ class Access(NamedTuple):
     more: int = 0
 
     @property
-    def lines(self) -> tuple[str, ...]:
-        """The lines to display, each with its mark."""
-        said = [f"{one['mark']} {one['text']}" for one in (*self.effects, *self.logins)]
-        rest = [f"! and {self.more:,} more; `pvectl plan --format json` has all"]
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """The lines to display: mark and text."""
+        said = [(one["mark"], one["text"]) for one in (*self.effects, *self.logins)]
+        rest = [("!", f"and {self.more:,} more; `pvectl plan --format json` has all")]
         return (*said, *(rest if self.more else ()))
 
     def to_json(self) -> dict[str, Any]:

@@ -12,13 +12,12 @@ from reconciler.access.analysis.unexpected import UnexpectedAccess, UnexpectedCa
 from reconciler.access.escalation.search import Escalation, opened
 from reconciler.access.login import Login
 from reconciler.access.table import AccessTable
+from reconciler.kinds import all_kinds
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.inventory import Facts
 from reconciler.model.plan import Access
 from reconciler.model.spec import State
 from reconciler.text.humanize import in_prose
-
-_NAMED = {"storage": "/storage/", "pool": "/pool/", "realm": "/access/realm/"}
 
 
 def real_paths(state: State, facts: Facts) -> tuple[str, ...]:
@@ -28,8 +27,8 @@ def real_paths(state: State, facts: Facts) -> tuple[str, ...]:
         paths.update(f"/vms/{vmid}" for vmid in guests)
         paths.update(f"/storage/{storage}" for storage in storages)
     paths.update(f"/nodes/{node}" for node in facts.nodes)
-    paths.update(_NAMED[address.kind] + address.id for address in state if address.kind in _NAMED)
-    paths.update(f"/access/groups/{a.id}" for a in state if a.kind == "group")
+    parents = {name: kind.links.acl_parent for name, kind in all_kinds().items()}
+    paths.update(f"{parents[a.kind]}/{a.id}" for a in state if parents[a.kind])
     return tuple(sorted(paths))
 
 

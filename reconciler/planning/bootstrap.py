@@ -107,18 +107,14 @@ def _possible(desired: Desired, state: State) -> Iterator[Change]:
         yield Change(address, nothing_known, None, _REASON)
 
 
-_VANISH = {"pool": "/pool", "storage": "/storage"}
-"""Proxmox VE deletes the entries on the path of such an object together with the object."""
-
-
 def vanishing(desired: Desired) -> Mapping[str, str]:
     """Paths whose entries may be deleted -> the parent path to grant on instead."""
     declared = desired.state
     objects = [a for a, spec in declared.items() if not kind_of(a).reads.is_builtin(a.id, spec)]
     return {
-        f"{_VANISH[address.kind]}/{address.id}": _VANISH[address.kind]
+        f"{links.acl_parent}/{address.id}": links.acl_parent
         for address in (*objects, *_going(desired))
-        if address.kind in _VANISH
+        if (links := kind_of(address).links).entries_vanish
     }
 
 

@@ -39,6 +39,7 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "sarif": "sarif:drift",
             "junit": "junit:drift",
             "metrics": "metrics:drift",
+            "nagios": "nagios:drift",
         },
         "findings": {
             "text": "documents.findings:text",
@@ -48,8 +49,11 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "junit": "junit:findings",
         },
         "failure": {
-            name: f"documents.failure:{name}"
-            for name in ("text", "markdown", "json", "metrics", "sarif", "junit", "csv", "html")
+            **{
+                name: f"documents.failure:{name}"
+                for name in ("text", "markdown", "json", "metrics", "sarif", "junit", "csv", "html")
+            },
+            "nagios": "nagios:failure",
         },
         "report": {
             "text": "documents.run_report:text",
@@ -69,6 +73,12 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
         "status": {
             "text": "documents.status:text",
             "json": "documents.status:json",
+        },
+        "targets": {
+            "text": "documents.targets:text",
+            "json": "documents.targets:json",
+            "github-matrix": "documents.targets:github",
+            "gitlab-matrix": "documents.targets:gitlab",
         },
         "page": {
             "text": "documents.code_page:text",
@@ -122,6 +132,7 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "json": "documents.backup_status:json",
             "junit": "documents.backup_status:junit",
             "metrics": "documents.backup_status:metrics",
+            "nagios": "nagios:backup_status",
         },
         "backup_run": {
             "text": "documents.backup_run:text",

@@ -97,9 +97,10 @@ def copied(lines: Iterable[str], indent: int) -> Block:
     return tuple(TextLine(text, Style.PLAIN, indent, whole=True) for text in lines)
 
 
-def section(title: str, lines: Sequence[str], unit: str = "line") -> Section:
-    """Plain lines; a leading `+`, `~`, `-` or `!` is the mark of a line."""
-    return Section(title, tuple((_marked(line),) for line in lines), unit)
+def section(title: str, lines: Sequence[str | tuple[str, str]], unit: str = "line") -> Section:
+    """A section of plain lines, and of lines with a mark: (`+`, `~`, `-` or `!`, text)."""
+    made = (marked_line(*line) if isinstance(line, tuple) else _plain(line) for line in lines)
+    return Section(title, tuple((line,) for line in made), unit)
 
 
 _TONES = {"+": Style.CREATE, "~": Style.UPDATE, "-": Style.DELETE, "!": Style.WARNING}
@@ -110,12 +111,8 @@ def marked_line(mark: str, text: str) -> TextLine:
     return TextLine(text, _TONES[mark], 2, mark)
 
 
-def _marked(text: str) -> TextLine:
-    mark, blank, rest = text[:1], text[1:2], text[2:]
-    if mark in _TONES and blank == " ":
-        return marked_line(mark, rest)
-    stripped = text.lstrip(" ")
-    return TextLine(stripped, Style.PLAIN, 2 + len(text) - len(stripped))
+def _plain(text: str) -> TextLine:
+    return TextLine(text, Style.PLAIN, 2)
 
 
 def severities(findings: Sequence[Finding]) -> str:

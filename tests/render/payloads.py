@@ -194,6 +194,10 @@ def _run(pve: Path, state: Path, wrong: Path) -> None:
         ask("show", journal)
         journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
     ask("status", on=pve, state=state)
+    targets = state.parent / "targets"
+    targets.mkdir()
+    (targets / "pvectl.toml").write_text(f'[target."{MARKER}"]\nendpoint = "sandbox:{MARKER}"\n')
+    ask("targets", state=targets)
 
 
 def poisoned(value: Any, payload: str, marker: str = MARKER) -> Any:

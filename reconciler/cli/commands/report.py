@@ -70,6 +70,11 @@ def report(
     there are any. The HTML page is self-contained: it can be mailed, searched, printed and signed.
     """
     check_formats(common, "review")
+    if out is not None and common.executor:
+        raise UsageError(
+            "--out writes on the machine that does the work",
+            hint="with --executor: --format 'html=review-{target}.html'",
+        )
     earlier = None if since is None else read_earlier(since)
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +21,7 @@ from reconciler.execution.journal.journal import Journal
 from reconciler.execution.run.context import LONGEST_PAUSE, SETTLE
 from reconciler.execution.run.look import Clock
 from reconciler.kinds.shared.reader import RESOURCES
-from reconciler.model.api import Api
+from reconciler.model.api import Api, ForwardingApi
 from reconciler.model.drill import DrillPlan
 from reconciler.model.request import Request, request
 from reconciler.model.run import Event
@@ -34,19 +34,12 @@ class DrillFailed(PvectlError):
     code = "E_DRILL"
 
 
-class PatientApi:
+class PatientApi(ForwardingApi):
     """The `Api` in front of another one that reads again while the cluster does not answer."""
 
     def __init__(self, api: Api, clock: Clock, tell: Callable[[str], None]) -> None:
-        self._api, self._clock, self._tell = api, clock, tell
-
-    @property
-    def actor(self) -> str:
-        return self._api.actor
-
-    @property
-    def endpoint(self) -> str:
-        return self._api.endpoint
+        super().__init__(api)
+        self._clock, self._tell = clock, tell
 
     def get(self, requests: Sequence[Request]) -> list[Any]:
         until, pause = self._clock.now() + SETTLE, 1.0
@@ -61,12 +54,6 @@ class PatientApi:
                 self._tell(f"no answer ({error.summary}); asking again")
             self._clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-
-    def send(self, request: Request, secrets: Mapping[str, str] | None = None) -> Any:
-        return self._api.send(request, secrets)
-
-    def close(self) -> None:
-        self._api.close()
 
 
 @dataclass(slots=True)

@@ -335,6 +335,8 @@ KIND = Kind(
         references=_references,
         without=_without,
         rename=_rename,
+        acl_parent="/pool",
+        entries_vanish=True,
     ),
     checks=Checks(
         declared_kind=_check_kind,

@@ -12,6 +12,7 @@ from reconciler.kinds.kind import (
     Answers,
     Checks,
     Kind,
+    Links,
     Need,
     Place,
     Reading,
@@ -275,6 +276,7 @@ KIND = Kind(
         coupled_changes=_coupled_changes,
         undo=_undo,
     ),
+    links=Links(acl_parent="/access/realm"),
     secrets=Secrets(
         sent=_sent_secrets,
         with_sent=_with_sent,

@@ -310,6 +310,8 @@ KIND = Kind(
         references=_references,
         without=_keep,
         silently_deletes=frozenset({"acl", "pool"}),
+        acl_parent="/storage",
+        entries_vanish=True,
     ),
     secrets=Secrets(
         sent=_sent_secrets,

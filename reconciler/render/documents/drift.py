@@ -41,7 +41,7 @@ _WIDTH = 9
 def outline(drift: Drift, view: View) -> Document:
     """Effect on access, then a section per class, then known undeclared objects."""
     lead = []
-    lines = [*_roots(drift), *view.impact]
+    lines: list[str | tuple[str, str]] = [*_roots(drift), *view.impact]
     if lines:
         lead.append(section("Access, compared with the declared state", lines))
     for kind in DriftClass:
@@ -61,7 +61,7 @@ def outline(drift: Drift, view: View) -> Document:
         Fact("findings", found(drift.findings)),
     ]
     sections = []
-    refused, news, known = told(drift.findings, view)
+    refused, fresh, known = told(drift.findings, view)
     if drift.records is not None:
         sections.append(section("Who and when, as far as recorded", list(_who_and_when(drift))))
     if known:
@@ -69,17 +69,17 @@ def outline(drift: Drift, view: View) -> Document:
     if drift.kept:
         sections.append(section("Not managed", left_alone(drift.kept)))
     return Document(
-        title=f"Drift: {_title(drift)}",
+        title=f"Drift: {news(drift)}",
         facts=tuple(facts),
         lead=tuple(lead),
-        findings=(*refused, *news),
+        findings=(*refused, *fresh),
         sections=tuple(sections),
         closing=tuple(_closing(drift, view)),
     )
 
 
-def _title(drift: Drift) -> str:
-    """The worst first."""
+def news(drift: Drift) -> str:
+    """What differs in one line, the worst first; `none` without drift."""
     parts = []
     if drift.broken:
         parts.append(count(drift.broken, "expectation fails", "expectations fail"))
@@ -134,14 +134,14 @@ def _when(one: Logins) -> str:
     return moment(one.last) if one.times == 1 else f"{one.times:,} times, last {moment(one.last)}"
 
 
-def _roots(drift: Drift) -> Iterable[str]:
+def _roots(drift: Drift) -> Iterable[tuple[str, str]]:
     for way in drift.roots:
         who = listed(way.principals, NAMED)
         if not way.steps:
-            yield f"! {who}: has become root, with every privilege on /"
+            yield "!", f"{who}: has become root, with every privilege on /"
             continue
         certain = "can become root" if way.sure else "may be able to become root"
-        yield f"! {who}: {certain}: {', then '.join(way.steps)}"
+        yield "!", f"{who}: {certain}: {', then '.join(way.steps)}"
 
 
 def _undeclared(one: Undeclared) -> Block:

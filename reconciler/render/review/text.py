@@ -169,9 +169,10 @@ def _findings(review: Review) -> Iterator[Block]:
             yield (TextLine(str(one), Style.FAINT, 2),)
 
 
-def _waivers(review: Review) -> Iterator[str]:
+def _waivers(review: Review) -> Iterator[str | tuple[str, str]]:
     for one in review.waivers:
         past = review.about.taken and one.expires <= review.about.taken
         until = f"{'expired on' if past else 'until'} {moment(one.expires)}"
         what = f"{one.code} {one.address}, {waived(review, one)}"
-        yield f"{'! ' if past else ''}{what}: {one.reason}, {until}"
+        text = f"{what}: {one.reason}, {until}"
+        yield ("!", text) if past else text
