@@ -22,7 +22,7 @@ POST /nodes/demo-felhom/vzdump vmid=9001 storage=local
 POST /nodes/demo-felhom/lxc/9001/snapshot snapname=s1
 """
 LOG = """\
-::1 - ci@pve!t [29/11/2026:10:00:01 +0] "GET /api2/json/nodes/n/lxc/9001/status/current HTTP/1.1" 200 1
+::1 - ci@pve!t [29/11/2026:10:00:01 +0] "GET /api2/json/nodes/n/lxc/9001/pending HTTP/1.1" 200 1
 ::1 - ci@pve!t [29/11/2026:10:00:02 +0] "GET /api2/json/cluster/status HTTP/1.1" 403 13
 ::1 - ci@pve!t [29/11/2026:10:00:03 +0] "GET /api2/json/strange/thing HTTP/1.1" 200 13
 ::1 - root@pam [29/11/2026:10:00:04 +0] "GET /pve2/css/ext6-pve.css HTTP/1.1" 200 13
