@@ -49,7 +49,9 @@ def look_at_backups(api: Api, desired: Desired, place: Here, moment: int) -> Bac
     held: Held = answers[PERMISSIONS]
     facts = facts_of({}, answers[RESOURCES])
     out = unsaved(desired, state, facts, moment).guests
-    facts = Facts(facts.release, facts.guests, facts.nodes, unsaved=out)
+    first, last = desired.policy.drill.range
+    kept = {vmid: one for vmid, one in facts.guests.items() if not first <= vmid <= last}
+    facts = Facts(facts.release, kept, facts.nodes, unsaved=out)
     seen = survey(api, answers[RESOURCES])
     guests = freshness.survey(
         state, facts, seen.found, frozenset(_visible(held, facts)), moment, seen.zone
