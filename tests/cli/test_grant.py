@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import tomllib
 from collections.abc import Callable
 
@@ -41,6 +42,9 @@ def test_a_grant_is_shown_applied_kept_and_revoked(team: Site) -> None:
     ended = team.run("grant", *ALICE, *FOR, "--yes")
     assert ended.status == ExitStatus.OK, ended
     assert "alice@pve gains" in ended.out
+    told = " ".join(ended.out.split())
+    assert re.search(r"; until \S+ \d\d:\d\d\S* UTC; reason: restore of guest 100", told)
+    assert re.search(r"expires in (4 h|3 h 59 min)", told)
     assert "grants.toml" in ended.err
     assert ENTRY in team.user_cfg()
     (table,) = tomllib.loads((team.state / "grants.toml").read_text())["acl"]
