@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a freshly installed Proxmox VE (embedded) to the declared state, and back there after a
-# change behind its back. Everything lives in .demo/ and is made anew each time.
+# change out of band. Everything lives in .demo/ and is recreated each time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -95,7 +95,7 @@ storage = "local-lvm"
 [drill.guest.9001]
 check = { command = ["sh", "-c", "grep -qx alive '$disks'/vm-\$PVECTL_DRILL_ID-disk-0/etc/sentinel"] }
 TOML
-expect 0 pvectl drill --guest 9001 --yes --quiet
+expect 0 6 pvectl drill --guest 9001 --yes --quiet
 
 title "Has every guest a backup as recent as its jobs promise?"
 expect 2 1 pvectl backup status  # guest 9000 is in no job

@@ -15,27 +15,40 @@ import typer
 from reconciler.cli.common_options import CommonOptions, common_options
 from reconciler.errors import ExitStatus
 
+PLUGIN_UNKNOWN = 3
+"""What a monitoring plugin ends with that came to no result."""
+
 
 class FailureReports:
     """When a command fails, writes the error to every `--format NAME=FILE` that holds no result
-    yet, so that the report of an earlier run is not mistaken for this one's.
+    yet, so that the report of an earlier run is not mistaken for this one's. A monitoring plugin
+    says it on standard output instead. `task` is the command with its action, for notices.
     """
 
-    def __init__(self, common: CommonOptions, command: str) -> None:
+    def __init__(self, common: CommonOptions, command: str, task: str) -> None:
         self._common = common
         self._command = command
+        self._task = task
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
-    ) -> None:
+    ) -> bool:
         del kind, trace
-        if isinstance(error, Exception) and any(one.file for one in self._common.outputs):
+        common = self._common
+        if not isinstance(error, Exception):
+            return False
+        if common.is_plugin or any(one.file for one in common.outputs):
             from reconciler.cli.failure import write_failure
 
-            write_failure(self._common, self._command, error)
+            write_failure(common, self._command, error)
+        if common.settings is not None:
+            from reconciler.cli.notices import tell_failure
+
+            tell_failure(common, self._task, error)
+        return bool(common.plugin)
 
 
 class Panel(Enum):
@@ -65,11 +78,18 @@ def command(
         names = {parameter.name for parameter in shared}
 
         @functools.wraps(function)
-        def run(**given: Any) -> ExitStatus:
+        def run(**given: Any) -> int:
             common = common_options(**{key: given.pop(key) for key in list(given) if key in names})
             common = replace(common, command=name)
-            with FailureReports(common, name):
-                return function(common, **given)
+            task = f"{name} {given['action']}" if "action" in given else name
+            with FailureReports(common, name, task):
+                status = function(common, **given)
+                if common.settings is not None:
+                    from reconciler.cli.notices import tell_status
+
+                    tell_status(common, task, status)
+                return max(common.plugin) if common.plugin else status
+            return PLUGIN_UNKNOWN
 
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [p.replace(kind=p.KEYWORD_ONLY) for p in [*own, *shared]], return_annotation=ExitStatus

@@ -41,8 +41,16 @@ class CommonOptions:
     command: str = ""
     written: set[Path] = field(default_factory=set, compare=False)
     """the files of --format that hold the result of this run already"""
+    plugin: list[int] = field(default_factory=list, compare=False)
+    """the exit status of a monitoring plugin, once one was shown"""
     stdout_is_taken: bool = False
     """a secret is to go to standard output, and nothing else"""
+
+    @property
+    def is_plugin(self) -> bool:
+        """Whether a monitoring system reads standard output and takes the exit status for its own
+        states."""
+        return any(output == ("nagios", None) for output in self.outputs)
 
     @property
     def again(self) -> tuple[str, ...]:

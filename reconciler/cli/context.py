@@ -78,6 +78,8 @@ def each_cluster(
     if len(clusters) == 1:
         with taking(Turn(clusters[0].name)):
             return work(clusters[0], settings)
+    if common.is_plugin:
+        raise UsageError("a plugin is about one cluster", hint="choose it with --on NAME")
     waves = [clusters]
     if rollout is not None:
         waves = in_waves(clusters, settings.policy.rollout.waves)

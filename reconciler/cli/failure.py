@@ -14,14 +14,15 @@ from reconciler.render.view import View
 
 
 def write_failure(common: CommonOptions, command: str, error: Exception) -> None:
-    """Write the error to each file that holds no result of this run; never changes the exit
-    status.
+    """Write the error to each file that holds no result of this run, and to the standard output of
+    a monitoring plugin that has none; never changes the exit status.
     """
     if not isinstance(error, PvectlError | OSError):
         error = Bug.of(error)
     known = error if isinstance(error, PvectlError) else UsageError(str(error))
     for output in common.outputs:
-        if output.file is not None and output.file not in common.written:
+        silent = output == ("nagios", None) and not common.plugin
+        if silent or (output.file is not None and output.file not in common.written):
             again = () if output.name in {"text", "markdown"} else common.again
             failure = Failure(
                 command,

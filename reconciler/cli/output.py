@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconciler.atomic_write import atomic_write, try_write
-from reconciler.cli.common_options import CommonOptions
+from reconciler.bounded_read import read_bounded
+from reconciler.cli.common_options import CommonOptions, Output, means_several
 from reconciler.cli.hints import with_options
 from reconciler.cli.streams import write_err, write_out
 from reconciler.cli.turn import capturing, current
@@ -58,26 +59,45 @@ def show(common: CommonOptions, document: str, content: object, view: View | Non
     """Write the result in each requested format that this document has."""
     prefix = "" if common.state.is_absolute() else common.state.as_posix()
     view = replace(view or View(), color=common.color, width=width(), prefix=prefix)
+    view = replace(view, target=target_name(common))
     for output in common.outputs:
         render = FORMATS[document].get(output.name)
         if render is None:
             continue
-        text = render(content, replace(view, color=False) if output.file else view)
+        file = _file_of(output)
+        if output.name == "metrics" and file is not None:
+            view = replace(view, earlier=_earlier(file))
+        text = render(content, replace(view, color=False) if file else view)
         if output.name in {"text", "markdown"}:
             text = with_options(text, common.again)
         if text and not text.endswith("\n"):
             text += "\n"
-        turn = current()
-        if turn is not None and turn.captured:
-            turn.keep(output.name, output.file, text)
-        elif output.file is None and common.stdout_is_taken:
-            write_err(text)
-        elif output.file is None:
-            print_document(text)
-        else:
-            write_file(target_file(output.file, turn.name if turn else ""), text)
-            common.written.add(output.file)
+        _deliver(common, output, text)
     note_document(document, content, view)
+
+
+def _file_of(output: Output) -> Path | None:
+    """Where it is written; a name with `{target}` is one per target."""
+    turn = current()
+    return output.file and target_file(output.file, turn.name if turn else "")
+
+
+def _deliver(common: CommonOptions, output: Output, text: str) -> None:
+    """Write a document, or keep it where several clusters have their turn at once."""
+    file, turn = _file_of(output), capturing()
+    if turn is not None:
+        turn.keep(output.name, output.file, text)
+    elif file is not None and output.file is not None:
+        write_file(file, text)
+        common.written.add(output.file)
+    elif common.stdout_is_taken:
+        write_err(text)
+    else:
+        print_document(text)
+        if output.name == "nagios":
+            from reconciler.render.nagios import state_of
+
+            common.plugin.append(state_of(text))
 
 
 def show_if_possible(
@@ -89,6 +109,22 @@ def show_if_possible(
             show(replace(common, outputs=(output,)), document, content, view)
         except UsageError as error:
             info(common, f"warning: the {document} could not be written: {error.summary}")
+
+
+def _earlier(path: Path) -> str:
+    """What a file of metrics holds before it is replaced; "" where that cannot be told."""
+    try:
+        return read_bounded(path, regular=True).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def target_name(common: CommonOptions) -> str:
+    """What metrics and notices call the cluster of this run."""
+    turn = current()
+    if turn is not None and turn.name and (turn.captured or means_several(common.on)):
+        return turn.name
+    return common.on or "default"
 
 
 def width() -> int:

@@ -17,7 +17,7 @@ from reconciler.model.api import Api
 from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding
 from reconciler.model.inventory import Facts
-from reconciler.model.recoverability import BackupStatus, Freshness
+from reconciler.model.recoverability import BackupStatus
 from reconciler.planning import freshness
 from reconciler.planning.drills import findings, with_drills
 from reconciler.planning.lint.waive import OF_DRIFT, waive
@@ -34,7 +34,12 @@ def backup_status(common: CommonOptions, loaded: Loaded, api: Api) -> ExitStatus
     moment = now()
     status = look_at_backups(api, loaded.desired, here(loaded.cluster, api), moment)
     show(common, "backup_status", status, View(now=moment))
-    return status_of(status)
+    if loaded.settings.notify:
+        from reconciler.cli import notices
+        from reconciler.render.notice import backup_status as as_notice
+
+        notices.tell(common, as_notice(status), loaded.settings.notify)
+    return status.exit_status
 
 
 def look_at_backups(api: Api, desired: Desired, place: Here, moment: int) -> BackupStatus:
@@ -44,7 +49,9 @@ def look_at_backups(api: Api, desired: Desired, place: Here, moment: int) -> Bac
     held: Held = answers[PERMISSIONS]
     facts = facts_of({}, answers[RESOURCES])
     out = unsaved(desired, state, facts, moment).guests
-    facts = Facts(facts.release, facts.guests, facts.nodes, unsaved=out)
+    first, last = desired.policy.drill.range
+    kept = {vmid: one for vmid, one in facts.guests.items() if not first <= vmid <= last}
+    facts = Facts(facts.release, kept, facts.nodes, unsaved=out)
     seen = survey(api, answers[RESOURCES])
     guests = freshness.survey(
         state, facts, seen.found, frozenset(_visible(held, facts)), moment, seen.zone
@@ -77,14 +84,6 @@ def backups_if_visible(api: Api, desired: Desired, place: Here) -> BackupStatus 
         return look_at_backups(api, desired, place, now())
     except RequestRefused:
         return None
-
-
-def status_of(status: BackupStatus) -> ExitStatus:
-    """The exit status: a stale backup comes before guests that the caller cannot see."""
-    if status.alarms:
-        return ExitStatus.CHANGES
-    hidden = any(one.state is Freshness.UNKNOWN for one in status.guests)
-    return ExitStatus.BLIND if hidden else ExitStatus.OK
 
 
 def _visible(held: Held, facts: Facts) -> Iterable[int]:

@@ -187,6 +187,11 @@ class Expansion:
         hint."""
         unknown = next((name for name in names if isinstance(table[name], dict)), "")
         if not unknown and len(names) > 1:
+            lists = [name for name in names if isinstance(table[name], list)]
+            if len(lists) == 1:
+                other = next(name for name in names if name not in lists)
+                hint = "put it into a table below, or make it a key of the values: records"
+                return other, f"'{other}' is neither a table nor the list of [[each]]", hint
             unknown = next((name for name in names if did_you_mean(name, self._known)), "")
         if unknown:
             hint = did_you_mean(unknown, self._known) or f"a list is written {FORM}"

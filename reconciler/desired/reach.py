@@ -34,9 +34,9 @@ def in_ci(environ: Mapping[str, str] = os.environ) -> bool:
 
 def checkouts_of(folder: Path) -> list[Path]:
     """The repositories around a folder, innermost first. A home folder under version control is not
-    a checkout of state files.
+    a checkout of state files, and neither is /etc with etckeeper.
     """
-    aside = {real_path(Path(os.environ.get("HOME") or "/")), Path("/")}
+    aside = {real_path(Path(os.environ.get("HOME") or "/")), Path("/"), Path("/etc")}
     return [
         parent
         for parent in (folder, *folder.parents)

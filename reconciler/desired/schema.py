@@ -16,6 +16,7 @@ from reconciler.desired.settings.target import TargetTable
 from reconciler.kinds import all_kinds, summary
 from reconciler.kinds.kind import Kind
 from reconciler.kinds.shared.ungiven import Rule, rules
+from reconciler.model.notice import Notify
 from reconciler.model.policy import Policy
 from reconciler.model.trust import Trust
 from reconciler.pve.release import NEWEST, Release
@@ -171,9 +172,9 @@ def _with_privileges(node: Any, release: Release) -> None:
 
 def settings_schema() -> dict[str, Any]:
     """The schema of pvectl.toml, and of the file of --settings, which is the only one with
-    [trust].
+    [trust] and [notify].
     """
-    definitions, names = _definitions([Policy, TargetTable, Trust])
+    definitions, names = _definitions([Policy, TargetTable, Trust, Notify])
     policy = definitions.pop(names[Policy])
     target = {"$ref": _ref(names[TargetTable])}
     several = {"type": "object", "additionalProperties": target}
@@ -192,6 +193,10 @@ def settings_schema() -> dict[str, Any]:
         "trust": {
             "$ref": _ref(names[Trust]),
             "description": "what state files may reach outside; in a file of --settings only",
+        },
+        "notify": {
+            "$ref": _ref(names[Notify]),
+            "description": "who is told of what; in a file of --settings only",
         },
         **policy["properties"],
     }

@@ -28,7 +28,13 @@ from reconciler.model.request import Request
 from reconciler.text.shell import shell
 
 _INTERFACE = Fields(
-    {}, {"name": TEXT, "ip-addresses": Rows(Fields({"ip-address": TEXT}, {"prefix": COUNT}))}
+    {},
+    {
+        "name": TEXT,
+        "inet": TEXT,
+        "inet6": TEXT,
+        "ip-addresses": Rows(Fields({"ip-address": TEXT}, {"prefix": COUNT})),
+    },
 )
 BESIDE_THE_KINDS: Mapping[str, Shape] = {
     **ANSWERS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from reconciler.errors import ExitStatus
 from reconciler.model.backups import Archive
 from reconciler.model.drill import Drilled
 
@@ -87,3 +88,12 @@ class BackupStatus(NamedTuple):
         """Whether anything falls short of what the jobs promise, or cannot be verified."""
         rings = any(one.state.alarms or one.overdue for one in self.guests)
         return rings or bool(self.unread)
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """What `backup status` ends with: a stale backup comes before guests that the caller cannot
+        see."""
+        if self.alarms:
+            return ExitStatus.CHANGES
+        hidden = any(one.state is Freshness.UNKNOWN for one in self.guests)
+        return ExitStatus.BLIND if hidden else ExitStatus.OK

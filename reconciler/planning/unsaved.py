@@ -1,4 +1,5 @@
-"""Guests that the state files exempt from backups: `[[no_backup]]`, `[[waive]]`."""
+"""Guests that the state files exempt from backups: `[[no_backup]]`, `[[waive]]`, and those of
+restore drills."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class Unsaved(NamedTuple):
 
 def unsaved(desired: Desired, planned: State, facts: Facts, now: int) -> Unsaved:
     """Look them up among the guests of the cluster; `planned` says which pools they will be in."""
-    guests: set[int] = set()
+    first, last = desired.policy.drill.range
+    guests = {vmid for vmid in facts.guests if first <= vmid <= last}
     findings: list[Finding] = []
     for one in desired.no_backup:
         if 0 < one.expires <= now:

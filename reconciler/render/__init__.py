@@ -31,6 +31,7 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "sarif": "sarif:plan",
             "junit": "junit:plan",
             "metrics": "metrics:plan",
+            "codequality": "codequality:plan",
         },
         "drift": {
             "text": "documents.drift:text",
@@ -39,6 +40,7 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "sarif": "sarif:drift",
             "junit": "junit:drift",
             "metrics": "metrics:drift",
+            "nagios": "nagios:drift",
         },
         "findings": {
             "text": "documents.findings:text",
@@ -46,10 +48,15 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "json": "json:findings",
             "sarif": "sarif:findings",
             "junit": "junit:findings",
+            "codequality": "codequality:findings",
         },
         "failure": {
-            name: f"documents.failure:{name}"
-            for name in ("text", "markdown", "json", "metrics", "sarif", "junit", "csv", "html")
+            **{
+                name: f"documents.failure:{name}"
+                for name in ("text", "markdown", "json", "metrics", "sarif", "junit", "csv", "html")
+            },
+            "nagios": "nagios:failure",
+            "codequality": "codequality:failure",
         },
         "report": {
             "text": "documents.run_report:text",
@@ -128,6 +135,7 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "json": "documents.backup_status:json",
             "junit": "documents.backup_status:junit",
             "metrics": "documents.backup_status:metrics",
+            "nagios": "nagios:backup_status",
         },
         "backup_run": {
             "text": "documents.backup_run:text",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from reconciler.errors import ExitStatus
 from reconciler.kinds import all_kinds
 from reconciler.model.change import Action
 from reconciler.model.drift import Drift, DriftClass, Undeclared
@@ -33,8 +35,7 @@ def plan(content: Plan, view: View) -> str:
                 "pvectl_plan_requests", "Requests in the plan.", [((cluster,), len(content.steps))]
             ),
             _findings(cluster, content.findings),
-            when("pvectl_plan_timestamp_seconds", cluster, view.now),
-            outcome("plan", 0, view.now),
+            outcome("plan", ExitStatus.REFUSED if content.refusals else ExitStatus.OK, view),
         ]
     )
 
@@ -71,12 +72,10 @@ def drift(content: Drift, view: View) -> str:
                         content.unproven,
                     ),
                     ("findings_failed", "Findings that count as a failure.", content.failed),
-                    ("drift_exit_status", "0, 2 for drift, 4 for a failure.", content.status),
                 )
             ),
             _findings(cluster, content.findings),
-            when("pvectl_drift_timestamp_seconds", cluster, view.now),
-            outcome("drift", 0, view.now),
+            outcome("drift", content.status, view),
         ]
     )
 
@@ -98,26 +97,39 @@ def _state(one: Undeclared) -> str:
     return "acknowledged" if one.acknowledged else "left-alone"
 
 
-def outcome(command: str, status: int, now: int) -> str:
-    """Whether a command succeeded, its exit status, and the time."""
-    label = ("command", command)
-    return "".join(
-        [
-            metric("pvectl_success", "Whether there is a result.", [((label,), int(not status))]),
-            metric("pvectl_exit_status", "Exit status of the command.", [((label,), status)]),
-            when("pvectl_timestamp_seconds", label, now),
-        ]
+def outcome(command: str, status: int, view: View, *, failed: bool = False) -> str:
+    """Whether a command came to a result, its exit status, and when it did so last.
+
+    The same names and labels whether it `failed` or not, so that one alert rule covers both.
+    """
+    labels = (("target", view.target),)
+    last = _last_success(command, view.earlier) if failed else view.now
+    samples = (
+        ("success", "1 when the last run came to a result, 0 when it failed.", int(not failed)),
+        ("exit_status", "Exit status of the last run.", int(status)),
+        ("timestamp_seconds", "When the last run was, in Unix seconds.", view.now),
+        (LAST_SUCCESS, "When a run last came to a result, in Unix seconds; 0: never.", last),
     )
+    return "".join(
+        metric(f"pvectl_{command}_{name}", about, [(labels, value)])
+        for name, about, value in samples
+    )
+
+
+LAST_SUCCESS = "last_success_timestamp_seconds"
+
+
+def _last_success(command: str, earlier: str) -> int:
+    """What the metrics of the run before say; 0 where they say nothing."""
+    name = f"pvectl_{command}_{LAST_SUCCESS}"
+    found = re.search(rf"^{name}\{{.*\}} (\d{{1,12}})$", earlier, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def _findings(cluster: tuple[str, str], findings: Sequence[Finding]) -> str:
     found = Counter(finding.severity for finding in findings)
     samples = [((cluster, ("severity", str(one))), found[one]) for one in Severity]
     return metric("pvectl_findings", "Findings by severity.", samples)
-
-
-def when(name: str, cluster: tuple[str, str], now: int) -> str:
-    return metric(name, "Time of the observation, in Unix seconds.", [((cluster,), now)])
 
 
 def metric(name: str, about: str, samples: Iterable[Sample]) -> str:

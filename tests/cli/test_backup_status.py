@@ -15,6 +15,7 @@ from tests.support.command import FIXTURES, copy_fixture, sandbox
 
 RUN = ("backup", "run", "felhom-nightly", "--yes")
 JOB = '[backup.felhom-nightly]\nschedule = "02:30"\nstorage = "local"\nguests = [9001]\n'
+_DATA = "fresh=1 stale=0 never=0 unknown=0 no_job=0 left_out=1 drills_overdue=0"
 LEFT_OUT = '[[no_backup]]\nguests = [9000]\nreason = "rebuilt from scratch each night"\n'
 
 
@@ -49,7 +50,11 @@ def test_from_stale_to_fresh(saved: Site) -> None:
     assert fresh.out.startswith("Backups of 2 guests: 1 fresh, 1 left out on purpose.\n")
     assert "last backup  demo-felhom  " in fresh.out
     assert ": OK\n" in fresh.out
+    plugin = saved.run("backup", "status", "--format", "nagios")
+    assert (plugin.status, plugin.out.partition(" - ")[0]) == (0, "PVECTL BACKUP OK")
+    assert plugin.out.rstrip().endswith(": 2 guests: 1 fresh, 1 left out on purpose | " + _DATA)
     metrics = (saved.folder / "m.prom").read_text()
+    assert 'pvectl_backup_success{target="default"} 1' in metrics
     assert 'pvectl_backup_guests{cluster="' in metrics
     assert 'guest="9001",storage="local"} ' in metrics
 

@@ -320,10 +320,74 @@ def test_every_report_is_written_when_the_files_are_wrong(
     for name in ("text", "json", "markdown", "sarif", "junit"):
         assert "wrong.toml" in written[name]
         assert "nonsense" in written[name]
-    assert f'pvectl_success{{command="{command}"}} 0' in written["metrics"]
+    assert _samples(reports["metrics"], command)["success"] == 0
+    assert _samples(reports["metrics"], command)["last_success_timestamp_seconds"] == 0
     (house.state / "wrong.toml").unlink()
     assert house.run(command, *given).status == ExitStatus.OK
-    assert f'pvectl_success{{command="{command}"}} 1' in reports["metrics"].read_text()
+    assert _samples(reports["metrics"], command)["success"] == 1
+
+
+def _samples(path: Path, command: str) -> dict[str, int]:
+    """What every run writes about itself."""
+    names = "success|exit_status|timestamp_seconds|last_success_timestamp_seconds"
+    found = re.findall(
+        rf"^pvectl_{command}_({names})\{{target=\"[^\"]+\"\}} (\d+)$", path.read_text(), re.M
+    )
+    assert len(found) == 4, path.read_text()
+    return {name: int(value) for name, value in found}
+
+
+def test_metrics_of_a_failed_run_tell_when_one_succeeded_last(house: House, tmp_path: Path) -> None:
+    path = tmp_path / "pvectl.prom"
+    house.edit(*ATTACKS["a root"])
+    assert house.run("drift", "--format", f"metrics={path}").status == ExitStatus.CHANGES
+    good = _samples(path, "drift")
+    assert good["exit_status"] == ExitStatus.CHANGES
+    assert good["last_success_timestamp_seconds"] == good["timestamp_seconds"] > 1_700_000_000
+    path.write_text(path.read_text().replace(str(good["timestamp_seconds"]), "1700000000"))
+    (house.state / "wrong.toml").write_text("nonsense = 1\n")
+    for _ in range(2):
+        assert house.run("drift", "--format", f"metrics={path}").status == ExitStatus.FILES_INVALID
+        failed = _samples(path, "drift")
+        assert (failed["success"], failed["exit_status"]) == (0, 3)
+        assert failed["last_success_timestamp_seconds"] == 1_700_000_000
+        assert failed["timestamp_seconds"] > 1_700_000_000
+
+
+@pytest.mark.parametrize(
+    ("attack", "status", "state"),
+    [
+        ("", 0, "OK - "),
+        ("a root", 2, "CRITICAL - "),
+        ("a comment", 1, "WARNING - "),
+        ("wrong files", 3, "UNKNOWN - E_FILES: "),
+    ],
+)
+def test_a_monitoring_plugin_ends_with_the_states_of_its_kind(
+    house: House, attack: str, status: int, state: str
+) -> None:
+    if attack == "wrong files":
+        (house.state / "wrong.toml").write_text("nonsense = 1\n")
+    elif attack == "a comment":
+        house.edit(USERS, "::contractor:", "::manager:")
+    elif attack:
+        house.edit(*ATTACKS[attack])
+    ended = house.run("drift", "--format", "nagios", "--quiet")
+    assert (ended.status, ended.err) == (status, "")
+    first, *more = ended.out.splitlines()
+    assert first.startswith(f"PVECTL DRIFT {state}")
+    assert (" | differences=" in first) is (status != 3)
+    assert bool(more) is bool(status)
+
+
+def test_a_plugin_is_about_one_cluster(house: House) -> None:
+    two = "".join(f'[target.{name}]\nendpoint = "sandbox:{house.pve}"\n' for name in "ab")
+    (house.state / "pvectl.toml").write_text(two)
+    ended = ask("drift", "--format", "nagios", "--on", "all", state=house.state)
+    assert (ended.status, ended.out.splitlines()[0]) == (
+        3,
+        "PVECTL DRIFT UNKNOWN - E_USAGE: a plugin is about one cluster",
+    )
 
 
 def test_a_cluster_that_does_not_answer_is_in_the_report(tmp_path: Path) -> None:

@@ -479,6 +479,19 @@ def test_a_guest_that_was_not_drilled_in_time_is_reported(one: Lab) -> None:
     (one.site.state / "waive.toml").unlink()
 
 
+def test_a_restored_guest_is_no_guest_without_a_backup(one: Lab) -> None:
+    """While a drill runs, or when it left something."""
+    conf = one.pve / f"nodes/{NODE}/lxc"
+    (conf / "9902.conf").write_text((conf / "9001.conf").read_text())
+    try:
+        ended = one.site.run("backup", "status")
+        plan = one.site.run("plan", "--known")
+    finally:
+        (conf / "9902.conf").unlink()
+    assert "9902" not in ended.out
+    assert "9902" not in plan.out
+
+
 def test_a_stale_backup_is_drift(one: Lab) -> None:
     assert one.site.run("apply", "--yes").status == ExitStatus.OK
     for path in (one.run / "storage/local/dump").iterdir():
@@ -633,3 +646,33 @@ def test_the_monthly_job_of_the_examples(one: Lab) -> None:
         assert done.returncode == 0, done
     assert "Restore drill: 2 archives restored" in (folder / "summary.md").read_text()
     assert (folder / "drill.xml").exists()
+
+
+def test_archives_of_a_backup_server_and_of_two_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is restored on the node of its guest."""
+    pve = copy_fixture("fresh", tmp_path / "pve")
+    other = pve / "nodes" / "second" / "lxc"
+    other.mkdir(parents=True)
+    config = (pve / f"nodes/{NODE}/lxc/9001.conf").read_text()
+    (other / "9500.conf").write_text(config.replace("9001", "9500").replace("90:01", "95:00"))
+    server = "\npbs: safe\n\tdatastore d\n\tserver 127.0.0.1\n\tcontent backup\n\tusername u@pbs\n"
+    (pve / "storage.cfg").write_text((pve / "storage.cfg").read_text() + server)
+    state = tmp_path / "state"
+    state.mkdir()
+    job = JOB.replace('"local"', '"safe"').replace("9000, 9001", "9001, 9500")
+    (state / "backup.toml").write_text(job)
+    (state / "pvectl.toml").write_text(DRILL)
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
+    assert ask("backup", "run", "nightly", "--yes", on=pve, state=state).status == ExitStatus.OK
+    before = files_of(pve / "nodes")
+    ended = ask("drill", "nightly", "--yes", "--format", "json", on=pve, state=state)
+    assert ended.status == ExitStatus.OK, ended
+    rows = json.loads(ended.out)["results"]
+    assert [(row["guest"], row["node"], row["verdict"]) for row in rows] == [
+        (9001, NODE, "proven"),
+        (9500, "second", "proven"),
+    ]
+    assert all(row["archive"].startswith("safe:backup/ct/") for row in rows)
+    assert files_of(pve / "nodes") == before

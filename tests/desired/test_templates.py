@@ -211,6 +211,10 @@ WRONG = {
         '[[each]]\na = ["x"]\nb = ["y"]\n[each.group."${a}"]\n',
         "a.toml:3:1 EACH [[each]] has several lists: a, b",
     ),
+    "a value beside the list": (
+        '[[each]]\na = ["x"]\nvmid = 100\n[each.group.g]\n',
+        "a.toml:3:1 EACH 'vmid' is neither a table nor the list of [[each]]",
+    ),
     "no tables": ('[[each]]\na = ["x"]\n', "a.toml:1:3 EACH [[each]] has no tables to expand"),
     "a table's name": (
         '[[each]]\npool = ["x"]\n[each.group.a]\n',

@@ -419,3 +419,31 @@ def test_rivals_lose_nothing(place: Place, guest: int, rival: str) -> None:
         place.resume(back=True)
         assert place.clean, (at, result)
         count("drill among rivals")
+
+
+def test_what_the_original_uses_of_its_node_is_left_out(place: Place) -> None:
+    """Otherwise a restored container would write into the folders of the original."""
+    conf = place.pve.folder / f"nodes/{NODE}/lxc/{CT}.conf"
+    conf.write_text(conf.read_text() + "mp0: /srv/data,mp=/data\nhookscript: local:snippets/h.pl\n")
+    for path in (place.pve.run / "storage/local/dump").glob(f"*-{CT}-*"):
+        path.unlink()
+    upid = place.pve.post(f"/nodes/{NODE}/vzdump", vmid=str(CT), storage="local")
+    assert place.pve.ended(upid) == "OK"
+    place.begun = place.world()
+    seen: list[dict[str, Any]] = []
+
+    def watch(number: int, request: Any, send: Any) -> Any:
+        del number
+        if request.path[-1] == "start":
+            seen.append(config_of(place, 9900))
+        return send()
+
+    result = place.drill(Counting(place.api(), watch), CT)
+    assert result.verdict is Verdict.PROVEN, result
+    assert result.notes == (
+        "mp0 was left out: the original uses /srv/data,mp=/data",
+        f"its hook script local:snippets/h.pl runs on {NODE} for the restored guest, too",
+    )
+    assert result.differences == ()
+    assert "mp0" not in seen[0]
+    _ended(place, [result])

@@ -52,7 +52,7 @@ def change(
 def plan(
     changes: Iterable[Change], findings: Sequence[Finding] = (), kept: Sequence[LeftAlone] = ()
 ) -> Plan:
-    said = tuple({"mark": line[0], "text": line[2:]} for line in IMPACT)
+    said = tuple({"mark": mark, "text": text} for mark, text in IMPACT)
     return Plan(
         CLUSTER,
         ACTOR,
@@ -197,9 +197,9 @@ def findings() -> tuple[Finding, ...]:
 
 
 IMPACT = (
-    "+ felhom-ctl@pve!ctl gains VM.Audit, VM.Backup, VM.Snapshot on /vms/9001",
-    "- group night loses VM.Console on 3 guests below /pool/Dev",
-    "! alice@ldap ends with nothing: the account is switched off",
+    ("+", "felhom-ctl@pve!ctl gains VM.Audit, VM.Backup, VM.Snapshot on /vms/9001"),
+    ("-", "group night loses VM.Console on 3 guests below /pool/Dev"),
+    ("!", "alice@ldap ends with nothing: the account is switched off"),
 )
 
 HOSTILE = (

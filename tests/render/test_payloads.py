@@ -137,6 +137,18 @@ def _metrics(found: str, harmless: str) -> None:
     assert len(found.split("\n")) == len(harmless.split("\n"))
 
 
+def _nagios(found: str, harmless: str) -> None:
+    """The same state, and one `|`: no text becomes performance data or another line."""
+    _text(found, harmless)
+    first = re.compile(r"PVECTL \S+ (OK|WARNING|CRITICAL|UNKNOWN) - [^|]*( \| ([a-z_-]+=\d+ ?)+)?")
+    lines, others = found.split("\n"), harmless.split("\n")
+    match, other = first.fullmatch(lines[0]), first.fullmatch(others[0])
+    assert match is not None
+    assert other is not None
+    assert (match[1], match[2], len(lines)) == (other[1], other[2], len(others))
+    assert not any("|" in line for line in lines[1:])
+
+
 def _csv(found: str, harmless: str) -> None:
     def rows(text: str) -> list[list[str]]:
         return list(csv.reader(io.StringIO(text, newline="")))
@@ -191,8 +203,10 @@ CHECKS: dict[str, Callable[[str, str], None]] = {
     "markdown": _markdown,
     "json": _json,
     "sarif": _json,
+    "codequality": _json,
     "junit": _xml,
     "metrics": _metrics,
+    "nagios": _nagios,
     "csv": _csv,
     "html": _html,
     "mermaid": _mermaid,

@@ -113,7 +113,7 @@ def drift(
             )
             if found.concerned:
                 found = replace(found, records=_records(api, live, found, memory, folder))
-        show(common, "drift", found, replace(view, unfinished=left_unfinished(folder)))
+        _report(common, settings, found, replace(view, unfinished=left_unfinished(folder)))
         open_ = to_remember(asked.desired, live.state, {} if acknowledge else memory.left)
         following = remembered(found, memory, _declared(loaded, live), open_, now())
         if acknowledge:
@@ -126,6 +126,16 @@ def drift(
         return found.status
 
     return each_cluster(common, one, at_once=True)
+
+
+def _report(common: CommonOptions, settings: Settings, found: Drift, view: View) -> None:
+    """Show it, and tell whoever is to know of a change."""
+    show(common, "drift", found, view)
+    if settings.notify:
+        from reconciler.cli import notices
+        from reconciler.render.notice import drift as as_notice
+
+        notices.tell(common, as_notice(found), settings.notify)
 
 
 def _look(common: CommonOptions, api: Api, loaded: Loaded) -> Live:
@@ -213,7 +223,7 @@ def _as_bad_as(severity: Severity | None) -> Iterable[str]:
     return (one for one in Severity if severity is not None and one.rank <= severity.rank)
 
 
-def _lines(effect: Impact, table: AccessTable, moment: int) -> list[str]:
+def _lines(effect: Impact, table: AccessTable, moment: int) -> list[str | tuple[str, str]]:
     """Who has gained and lost what, most privileges first."""
     said = sorted(summarise(effect, table, moment), key=lambda one: -len(one.gains.privileges))
     logins = [
@@ -221,7 +231,7 @@ def _lines(effect: Impact, table: AccessTable, moment: int) -> list[str]:
         for one in effect.logins
         if one.before is not Login.ABSENT
     ]
-    return [*(one.in_past() for one in said), *logins]
+    return [*((one.mark, one.in_past()) for one in said), *logins]
 
 
 def _declared(loaded: Loaded, live: Live) -> dict[Address, Spec]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from reconciler.desired.directives import DIRECTIVES
 from reconciler.desired.files import SETTINGS_FILE
@@ -42,19 +42,23 @@ from reconciler.desired.validation import validate, wrong_type
 from reconciler.errors import UsageError
 from reconciler.kinds import all_kinds
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.policy import Policy
+from reconciler.model.notice import Notify
+from reconciler.model.policy import Policy, TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.model.target import SANDBOX, Target
 from reconciler.model.trust import Trust
 from reconciler.pve.release import NEWEST
 from reconciler.text.suggest import did_you_mean
 
+_T = TypeVar("_T", bound=TomlTable)
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The content of pvectl.toml; `folder` is the state folder.
 
-    `trust`: what the files of the folder may use outside it, as allowed by the trusted settings.
+    `trust`: what the files of the folder may use outside it; `notify`: who is told of what; both
+    only as the trusted settings say.
     """
 
     folder: Path
@@ -62,6 +66,7 @@ class Settings:
     policy: Policy
     findings: tuple[Finding, ...] = ()
     trust: Trust | None = None
+    notify: Notify | None = None
 
     @property
     def reach(self) -> Reach:
@@ -160,7 +165,7 @@ def read_settings(folder: Path, trusted: Path | None = None) -> Settings:
             for name, cluster in outer.clusters.items()
         }
     findings = (*outer.findings, *own.findings, *weaker)
-    return Settings(folder, clusters, policy, findings, outer.trust)
+    return Settings(folder, clusters, policy, findings, outer.trust, outer.notify)
 
 
 def _completed(
@@ -196,6 +201,7 @@ def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -
             return Settings(folder, {}, Policy(), (leads_out(path.name, line),), trust)
     document, findings = read(path, SETTINGS_FILE if trusted is None else str(path))
     clusters: dict[str, ClusterSettings] = {}
+    notify: Notify | None = None
     rest = {}
     for key, value in document.data.items():
         node = document.child(document.root, key)
@@ -203,8 +209,11 @@ def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -
             clusters, found = _targets(document, node, value, folder, trusted, trust)
             findings += found
         elif key == "trust":
-            own, found = _trust(document, node, value, trusted=trusted is not None)
-            trust = own or trust
+            own, found = _trusted_only(document, node, key, value, Trust, trusted is not None)
+            trust = own or (Trust() if trusted is not None else trust)
+            findings += found
+        elif key == "notify":
+            notify, found = _trusted_only(document, node, key, value, Notify, trusted is not None)
             findings += found
         elif key in settings_keys():
             rest[key] = value
@@ -213,7 +222,7 @@ def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -
     policy, found = read_policy(document, rest)
     if trusted is None:
         found += _commands(document, policy, Reach(folder, trust, strict=in_ci()))
-    return Settings(folder, clusters, policy, (*findings, *found), trust)
+    return Settings(folder, clusters, policy, (*findings, *found), trust, notify)
 
 
 def _commands(document: Document, policy: Policy, reach: Reach) -> Iterator[Finding]:
@@ -226,18 +235,23 @@ def _commands(document: Document, policy: Policy, reach: Reach) -> Iterator[Find
             yield Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=source)
 
 
-def _trust(
-    document: Document, node: PositionNode, value: Any, *, trusted: bool
-) -> tuple[Trust | None, list[Finding]]:
+def _trusted_only(
+    document: Document,
+    node: PositionNode,
+    key: str,
+    value: Any,
+    model: type[_T],
+    trusted: bool,  # noqa: FBT001
+) -> tuple[_T | None, list[Finding]]:
+    """A table that counts in the trusted file alone."""
     if not isinstance(value, dict):
-        return Trust(), [wrong_type(document, node, "'trust'", "a table, [trust]", value)]
+        return None, [wrong_type(document, node, f"'{key}'", f"a table, [{key}]", value)]
     if not trusted:
-        message = "[trust] in the state folder is ignored: a proposal could change it"
+        message = f"[{key}] in the state folder is ignored: a proposal could change it"
         hint = "move it to a file outside the checkout, and pass that with --settings"
         source = document.source(node)
         return None, [Finding("UNTRUSTED_TABLE", Severity.ERROR, message, hint, source=source)]
-    table, findings = validate(document, node, Trust, value)
-    return table or Trust(), findings
+    return validate(document, node, model, value)
 
 
 def _unknown(document: Document, node: PositionNode, key: str) -> Finding:
@@ -258,7 +272,7 @@ def _unknown(document: Document, node: PositionNode, key: str) -> Finding:
 @cache
 def settings_keys() -> frozenset[str]:
     """The tables of pvectl.toml."""
-    return frozenset({"target", "trust", *Policy.model_fields})
+    return frozenset({"target", "trust", "notify", *Policy.model_fields})
 
 
 def object_keys() -> frozenset[str]:

@@ -78,7 +78,7 @@ def settle(run: DrillRun) -> bool:
 def _arrived(run: DrillRun, data: Any) -> str:
     """The task that a request has started, waited for as long as it may still come; "" for none."""
     until = float(data["time"]) + SETTLE
-    pause = 0.2
+    pause, told = 0.2, False
     while True:
         for row in _tasks(run, data["action"], int(data["vmid"])):
             if row["upid"] not in data["known"] and _is_callers(run, str(row["upid"])):
@@ -86,6 +86,10 @@ def _arrived(run: DrillRun, data: Any) -> str:
         now = run.clock.now()
         if not float(data["time"]) <= now < until:
             return ""
+        if not told:
+            told = True
+            left = f"{until - now:.0f} s"
+            run.tell(f"the request to {data['action']} may still arrive: waiting up to {left}")
         run.clock.sleep(min(pause, until - now))
         pause = min(pause * 2, 5.0)
 

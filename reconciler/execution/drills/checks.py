@@ -6,8 +6,9 @@ import http.client
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
+from typing import Any
 
 from reconciler.errors import RequestRefused, UnknownOutcome, Unreachable
 from reconciler.execution.drills.context import DrillFailed, DrillRun
@@ -126,14 +127,18 @@ def addresses(run: DrillRun) -> list[str]:
     else:
         asked = request("GET", *path, "agent", "network-get-interfaces")
         rows = run.api.get([asked])[0]["result"]
-    found = [
-        ip_address(str(one["ip-address"]))
-        for row in rows
-        if row.get("name") != "lo"
-        for one in row.get("ip-addresses") or ()
-    ]
+    found = [ip_address(text) for row in rows if row.get("name") != "lo" for text in _listed(row)]
     usable = [one for one in found if not one.is_link_local]
     return [str(one) for one in sorted(usable, key=lambda one: one.version)]
+
+
+def _listed(row: Mapping[str, Any]) -> list[str]:
+    """Releases before 9 list those of a container as `inet` and `inet6`, one of each."""
+    rows = row.get("ip-addresses")
+    if rows is None:
+        texts = (row.get(key) for key in ("inet", "inet6"))
+        return [str(text).partition("/")[0] for text in texts if text]
+    return [str(one["ip-address"]) for one in rows]
 
 
 def _any(run: DrillRun, attempt: Callable[[str], str]) -> str:

@@ -132,6 +132,11 @@ def _compare(run: DrillRun, sight: Sight) -> None:
     gone = left_out(plan.kind, saved)
     for option in gone:
         run.record("note", text=f"{option} was left out: the original uses {saved[option]}")
+    if plan.start and saved.get("hookscript"):
+        words = (
+            f"its hook script {saved['hookscript']} runs on {plan.node} for the restored guest, too"
+        )
+        run.record("note", text=words)
     found = differences(plan.kind, saved, sight.config, left_out=frozenset(gone))
     rows = [{"option": key, "saved": a, "restored": b} for key, a, b in found]
     run.record("compared", differences=rows)

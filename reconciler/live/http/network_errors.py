@@ -34,7 +34,7 @@ _TELLING: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
     ),
     (
         TooLate,
-        "the answer took too long to complete",
+        "the answer did not complete in time",
         "check the connection, and `proxy` in [target]",
     ),
     (

@@ -13,7 +13,7 @@ from reconciler.render import terminal
 from reconciler.render.document import Block, Document, Fact, Section, Style, TextLine
 from reconciler.render.documents.drill import samples, seconds
 from reconciler.render.json import document
-from reconciler.render.metrics import metric, outcome, when
+from reconciler.render.metrics import metric, outcome
 from reconciler.render.view import View
 from reconciler.text.humanize import count, duration, moment, size
 
@@ -183,8 +183,7 @@ def metrics(status: BackupStatus, view: View) -> str:
                 "Guests without a good restore drill in time.",
                 [((cluster,), sum(one.overdue for one in status.guests))],
             ),
-            when("pvectl_backup_timestamp_seconds", cluster, view.now),
-            outcome("backup", 0, view.now),
+            outcome("backup", status.exit_status, view),
         ]
     )
 

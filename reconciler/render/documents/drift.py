@@ -61,7 +61,7 @@ def outline(drift: Drift, view: View) -> Document:
         Fact("findings", found(drift.findings)),
     ]
     sections = []
-    refused, news, known = told(drift.findings, view)
+    refused, fresh, known = told(drift.findings, view)
     if drift.records is not None:
         sections.append(section("Who and when, as far as recorded", list(_who_and_when(drift))))
     if known:
@@ -69,17 +69,17 @@ def outline(drift: Drift, view: View) -> Document:
     if drift.kept:
         sections.append(section("Not managed", left_alone(drift.kept)))
     return Document(
-        title=f"Drift: {_title(drift)}",
+        title=f"Drift: {news(drift)}",
         facts=tuple(facts),
         lead=tuple(lead),
-        findings=(*refused, *news),
+        findings=(*refused, *fresh),
         sections=tuple(sections),
         closing=tuple(_closing(drift, view)),
     )
 
 
-def _title(drift: Drift) -> str:
-    """The worst first."""
+def news(drift: Drift) -> str:
+    """What differs in one line, the worst first; `none` without drift."""
     parts = []
     if drift.broken:
         parts.append(count(drift.broken, "expectation fails", "expectations fail"))

@@ -126,7 +126,7 @@ def _cases(results: Sequence[DrillResult]) -> Iterator[ci.Case]:
 def metrics(report: DrillReport, view: View) -> str:
     """The times of each guest's drill, and whether it was good."""
     status = 10 if report.left else 15 if report.failed else 0
-    return samples(report.cluster, report.results) + outcome("drill", status, view.now)
+    return samples(report.cluster, report.results) + outcome("drill", status, view)
 
 
 def samples(cluster: str, results: Sequence[DrillResult]) -> str:

@@ -77,7 +77,7 @@ def json(failure: Failure, view: View) -> str:
 
 def metrics(failure: Failure, view: View) -> str:
     """Metrics for a missing result."""
-    return prometheus.outcome(failure.command, failure.status, view.now)
+    return prometheus.outcome(failure.command, failure.status, view, failed=True)
 
 
 def sarif(failure: Failure, view: View) -> str:

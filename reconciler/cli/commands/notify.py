@@ -1,0 +1,48 @@
+"""pvectl notify: try where notices go."""
+
+from __future__ import annotations
+
+from reconciler.cli.app import app
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.notices import urls
+from reconciler.cli.output import info
+from reconciler.desired.loader import require_valid
+from reconciler.desired.settings.settings import read_settings
+from reconciler.errors import ExitStatus, SinkFailed, UsageError
+from reconciler.execution.notices import deliver, split
+from reconciler.model.notice import Event, Notice
+from reconciler.text.humanize import count
+
+_TEST = Notice(
+    Event.DRIFT,
+    ("test",),
+    "pvectl: this is a test",
+    ("Notices of pvectl arrive here. Nothing has changed.",),
+)
+
+
+@command(app, "notify", Panel.OTHER, 4)
+def notify(common: CommonOptions) -> ExitStatus:
+    """Send a test notice to every URL of [notify], which the file of --settings holds.
+
+    It changes nothing of what is remembered: the next change of state is told all the same.
+    """
+    settings = read_settings(common.state, common.settings)
+    require_valid(settings.findings)
+    if settings.notify is None:
+        raise UsageError(
+            "nobody is to be told: the trusted settings have no [notify]",
+            hint='write [notify] urls = { file = "notify-urls" } into a file outside the state '
+            "folder, and name that with --settings",
+        )
+    addresses = split(urls(common, settings.notify))
+    failed = [number for number, url in enumerate(addresses, 1) if not deliver(url, _TEST)]
+    if failed:
+        raise SinkFailed(
+            f"the notice did not reach URL {', '.join(map(str, failed))} of [notify]",
+            hint="compare it with https://github.com/caronc/apprise/wiki, and try it with "
+            "`apprise --verbose --body test URL`",
+        )
+    info(common, f"sent to {count(len(addresses), 'URL')}: {', '.join(settings.notify.on)}")
+    return ExitStatus.OK
