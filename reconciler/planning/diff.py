@@ -227,7 +227,7 @@ class _Work:
             declared = self.desired.objects.get(owner)
             if declared is None or 0 < declared.expires <= self.now:
                 continue
-            if declared.by_name and (owner, address.kind) not in self.owners:
+            if declared.by_name and owner in self.live and (owner, address.kind) not in self.owners:
                 return False, f"not declared; belongs to {owner}, declared by its name alone"
             return True, f"not declared; belongs to {owner}"
         return False, "not declared, not attached to a declared object"
