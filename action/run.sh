@@ -10,7 +10,8 @@ if [ -n "${SETTINGS:-}" ]; then
 fi
 export PVECTL_STATE=$STATE PVECTL_RUN_URL=$RUN_URL
 show=(--format text --format "markdown=$results/result.md" --format "json=$results/result.json")
-if [ -n "${ALLOW:-}" ] && [ -f "$ALLOW" ]; then
+# A link would have the lines of another file shown as unused.
+if [ -n "${ALLOW:-}" ] && [ -f "$ALLOW" ] && [ ! -L "$ALLOW" ] && [ ! -L "$(dirname "$ALLOW")" ]; then
   while read -r line || [ -n "$line" ]; do
     case $line in '' | '#'*) ;; *) allow+=(--allow "$line") ;; esac
   done < "$ALLOW"

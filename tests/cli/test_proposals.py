@@ -7,6 +7,7 @@ import html
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import yaml
 
 from reconciler.cli.hints import command_modules
 from reconciler.errors import ExitStatus
@@ -654,12 +656,17 @@ def test_the_comment_says_what_is_wrong_and_a_line_of_the_file_allows_a_refusal(
     assert "nonsense" in (folder / "comment.md").read_text()
     assert "wrong.toml" in (folder / "result.sarif").read_text()
     (runner.state / "wrong.toml").unlink()
+    allow = runner.state.parent / ".github" / "pvectl-allow"
+    allow.parent.mkdir()
+    (folder / "outside").write_text(OTHER)
+    allow.symlink_to(folder / "outside")
+    ended = sh(job.script, folder, {**env, **job.env})
+    assert OTHER not in ended.stdout + ended.stderr + (folder / "comment.md").read_text()
+    allow.unlink()
     settings = Path(job.env["PVECTL_SETTINGS"])
     settings.write_text("[protected]\nnever_change = ['group.ops']\n")
     ended = sh(job.script, folder, {**env, **job.env})
     assert (ended.returncode, "PROTECTED" in (folder / "comment.md").read_text()) == (4, True)
-    allow = runner.state.parent / ".github" / "pvectl-allow"
-    allow.parent.mkdir()
     allow.write_text("# until the move is done\n\nPROTECTED=group.ops\n")
     ended = sh(job.script, folder, {**env, **job.env})
     assert ended.returncode == ExitStatus.OK, ended
@@ -690,3 +697,95 @@ def test_cron_gives_a_change_nothing(
     ended = sh(command, runner.root, {"PATH": path, "AWS_SECRET_ACCESS_KEY": OTHER, **places})
     assert attacker.got_nothing
     assert "group.ops" in ended.stdout
+
+
+CURL = """#!/bin/sh
+case "$*" in
+  *POST*) for word; do case $word in *@/*) cp "${word#*@}" FOLDER/comment.md ;; esac; done ;;
+  *) echo '[]' ;;
+esac
+"""
+
+
+def gitlab_jobs(values: Mapping[str, str]) -> Iterator[tuple[str, Job]]:
+    """The jobs of the component, with the variables that GitLab and the project set."""
+    spec, content = yaml.safe_load_all((EXAMPLES / "gitlab" / "pvectl.yml").read_text())
+    inputs = spec["spec"]["inputs"]
+    shared = content.pop(".pvectl")["variables"]
+    for name, job in content.items():
+        assert job["extends"] == ".pvectl"
+        assert {"stage", "rules", "script"} <= job.keys()
+        variables = {**shared, **job.get("variables", {})}
+        env = {
+            key: str(value).replace("$[[ inputs.state ]]", inputs["state"]["default"])
+            for key, value in variables.items()
+        }
+        scope = job.get("environment", {}).get("name", "")
+        secret = values if scope else {}
+        yield name, Job("set -eo pipefail\n" + "\n".join(job["script"]), {**env, **secret})
+
+
+def forges(site: Site, secret: str, folder: Path) -> Iterator[tuple[str, str, Job]]:
+    """Every other set-up: forge, name of the job, the job."""
+    values = {
+        "PVECTL_ENDPOINT": site.cluster.url,
+        "PVECTL_FINGERPRINT": site.cluster.fingerprint,
+        "PVECTL_TOKEN_ID": ROOT_TOKEN,
+        "PVECTL_TOKEN_SECRET": secret,
+    }
+    for name, job in gitlab_jobs({**values, "CI_API_V4_URL": "https://x", "CI_PROJECT_ID": "1"}):
+        yield "gitlab", name, job
+    known = {f"vars.{name}": value for name, value in values.items()} | {
+        "vars.PVECTL_PROPOSE_TOKEN_ID": ROOT_TOKEN,
+        "secrets.PVECTL_TOKEN_SECRET": secret,
+        "secrets.PVECTL_PROPOSE_TOKEN_SECRET": secret,
+    }
+    for name, job in jobs(EXAMPLES / "forgejo" / "pvectl.yml", known):
+        yield "forgejo", name, job
+    text = (EXAMPLES / "jenkins" / "Jenkinsfile").read_text()
+    lines = re.findall(r"sh \'\'\'(.*?)\'\'\'", text)
+    assert len(lines) == 4
+    yield "jenkins", "all", Job("\n".join(f"({line}) || true" for line in lines), values)
+
+
+@pytest.mark.parametrize("what", ["the token's secret", "the whole environment", "the way there"])
+@pytest.mark.parametrize("forge", ["gitlab", "forgejo", "jenkins"])
+def test_no_forge_gives_a_proposal_anything(
+    runner: Runner,
+    attacker: Attacker,
+    site: Site,
+    ci: tuple[Path, dict[str, str]],
+    forge: str,
+    what: str,
+) -> None:
+    folder, env = ci
+    keys, _ = STEALS.get(what, ({"proxy": f"http://127.0.0.1:{attacker.proxy.port}"}, {}))
+    who = {} if "username" in keys else {"token_id": "a@pve!x"}
+    runner.propose(**attacker.target, **who, **keys)
+    checkout = runner.state.parent
+    copy_fixture("fresh", checkout / "snapshot")
+    curl = folder / "tools" / "curl"
+    curl.write_text(CURL.replace("FOLDER", str(folder)))
+    curl.chmod(0o755)
+    (folder / "settings.toml").write_text("[trust]\n")
+    places = {"PVECTL_SETTINGS": str(folder / "settings.toml"), "PVECTL_HOME": str(runner.home)}
+    ran = 0
+    for of, name, job in forges(site, site.env["PVECTL_TOKEN_SECRET"], folder):
+        if of != forge:
+            continue
+        ran += 1
+        given = {**env, **job.env, "CI_PROJECT_DIR": str(checkout)}
+        given |= {key: place for key, place in places.items() if given.get(key)}
+        where = folder if given.get("PVECTL_STATE", "").startswith("proposal") else checkout
+        ended = sh(job.script, where, given)
+        assert attacker.got_nothing, (name, ended)
+        if name == "pvectl-fork":
+            assert "PVECTL_TOKEN_SECRET" not in job.env
+            assert (ended.returncode, "1 to create" in ended.stdout) == (0, True), ended
+        if name in {"propose", "pvectl-propose"}:
+            comment = (folder / "comment.md").read_text()
+            assert "<!-- pvectl -->" in comment
+            said = "E_UNTRUSTED_TARGET" if "proxy" in keys else "1 to create"
+            assert said in html.unescape(comment), ended
+    assert ran
+    assert ("group:ops" in site.user_cfg()) is ("proxy" not in keys)
