@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -53,6 +53,11 @@ GuestId = Annotated[int, Field(ge=100, le=999_999_999)]
 class PoolTable(TomlTable):
     """[pool.ID]"""
 
+    instead: ClassVar[Mapping[str, str]] = {
+        "vms": "write guests = [...]",
+        "vmids": "write guests = [...]",
+        "storage": "write storages = [...]",
+    }
     comment: Annotated[Text, LEFT] = Field(default="", description="free text")
     guests: Annotated[list[GuestId], LEFT] = Field(default=[], description="ids of its guests")
     storages: Annotated[list[str], LEFT] = Field(default=[], description="its storages")
