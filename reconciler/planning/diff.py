@@ -16,6 +16,7 @@ from reconciler.model.plan import LeftAlone
 from reconciler.model.policy import Mode
 from reconciler.model.spec import Spec, State
 from reconciler.planning.goal import goal
+from reconciler.text.humanize import moment
 
 _LEFT = {
     Mode.WATCH: "not declared; watched: drift reports it, nothing deletes it",
@@ -89,6 +90,13 @@ def _place(declared: Declared) -> str:
     return f"declared in {declared.source.in_line}"
 
 
+def _terms(declared: Declared) -> str:
+    """Until when a grant is declared, and what for: a reviewer signs that as well."""
+    until = f"; until {moment(declared.expires)}" if declared.expires else ""
+    purpose = declared.notes.get("reason", "")
+    return until + (f"; reason: {purpose}" if purpose else "")
+
+
 def _sending(address: Address, after: Spec, declared: Declared, names: Sequence[str]) -> Spec:
     """The same spec, sending these secrets."""
     kind = kind_of(address)
@@ -127,11 +135,12 @@ class _Work:
         again = self.sent_again.get(address, ()) if before is not None else ()
         after = _sending(address, after, declared, (*renewed, *again))
         if before is None:
-            reason = Reason(Cause.MISSING, f"{_place(declared)}, not in the cluster")
+            why = f"{_place(declared)}, not in the cluster{_terms(declared)}"
+            reason = Reason(Cause.MISSING, why)
         elif after != before:
             why = f"; its {' and '.join(renewed)} was changed" if renewed else ""
             why += f"; its {' and '.join(again)} is sent again" if again else ""
-            reason = Reason(Cause.DIFFERS, _place(declared) + why)
+            reason = Reason(Cause.DIFFERS, _place(declared) + why + _terms(declared))
         else:
             return
         self.changes[address] = Change(address, before, after, reason)

@@ -76,7 +76,11 @@ def test_accounts_are_told_by_risk_and_what_to_look_at(wrong: Review) -> None:
     assert Mark.NO_PRIVSEP in bot.marks
     assert Mark.NO_EXPIRY not in bot.marks  # it ends with its user
     assert bot.expires == eve.expires
-    assert _account(wrong, "old@pve").marks == (Mark.EXPIRED, Mark.UNDECLARED)
+    assert _account(wrong, "old@pve").marks == (
+        Mark.NO_SECOND_FACTOR,
+        Mark.EXPIRED,
+        Mark.UNDECLARED,
+    )
     assert _account(wrong, "alice@ldap").twins == ("alice@pve",)
     assert _account(wrong, "root@pam!bootstrap").risk is Risk.ROOT
 

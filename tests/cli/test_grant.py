@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import tomllib
 from collections.abc import Callable
 
@@ -41,6 +42,9 @@ def test_a_grant_is_shown_applied_kept_and_revoked(team: Site) -> None:
     ended = team.run("grant", *ALICE, *FOR, "--yes")
     assert ended.status == ExitStatus.OK, ended
     assert "alice@pve gains" in ended.out
+    told = " ".join(ended.out.split())
+    assert re.search(r"; until \S+ \d\d:\d\d\S* UTC; reason: restore of guest 100", told)
+    assert re.search(r"expires in (4 h|3 h 59 min)", told)
     assert "grants.toml" in ended.err
     assert ENTRY in team.user_cfg()
     (table,) = tomllib.loads((team.state / "grants.toml").read_text())["acl"]
@@ -177,3 +181,23 @@ def test_so_it_does_when_an_error_ends_the_run(
         raise error("it went wrong")
 
     assert kept(site, work) is may_be_in_force
+
+
+def test_a_table_that_a_killed_grant_left_is_shown_and_taken_out(team: Site) -> None:
+    """Killed before its first request, or between its rollback and its end."""
+    before = team.user_cfg()
+    table = team.run("grant", *ALICE, *FOR, "--print").out
+    team.write("grants.toml", f"# ours\r\n\r\n{table}")
+    assert "1 to create" in team.run("plan").out
+    ended = team.run("revoke", *ALICE, "--yes")
+    assert ended.status == ExitStatus.OK, ended
+    assert (team.state / "grants.toml").read_bytes() == b"# ours\r\n\r\n"
+    assert team.user_cfg() == before
+
+
+@pytest.mark.parametrize("text", ["", "# ours\r\n"])
+def test_a_refused_grant_leaves_the_very_bytes(team: Site, text: str) -> None:
+    team.write("b.toml", EXPECT)
+    team.write("grants.toml", text)
+    assert team.run("grant", *ALICE, *FOR, "--yes").status == ExitStatus.REFUSED
+    assert (team.state / "grants.toml").read_bytes() == text.encode()

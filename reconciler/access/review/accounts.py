@@ -254,16 +254,16 @@ _OUT = {
 
 
 def _marks(account: Account, now: int, *, perhaps: bool) -> Iterator[Mark]:
-    """The worst first. Accounts without privileges are harmless, whatever their settings."""
-    harmless = account.risk is Risk.NOTHING
+    """The worst first. An account that holds nothing today counts as well: it may log in."""
     if perhaps:
         yield Mark.NODE
-    if account.kind == TOKEN and not harmless:
+    if account.kind == TOKEN:
         if not account.privsep:
             yield Mark.NO_PRIVSEP
         if not account.expires:
             yield Mark.NO_EXPIRY
-    if account.kind == USER and account.second_factor is Factor.NONE and not harmless:
+    named_only = account.risk is Risk.NOTHING and account.login is Login.ABSENT
+    if account.kind == USER and account.second_factor is Factor.NONE and not named_only:
         yield Mark.NO_SECOND_FACTOR
     if account.login in _OUT:
         yield _OUT[account.login]

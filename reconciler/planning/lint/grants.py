@@ -9,7 +9,7 @@ from reconciler.access.evaluate import index_of
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, LintContext, Rule
-from reconciler.text.humanize import count, in_prose
+from reconciler.text.humanize import count, duration, in_prose
 
 MANY = 3
 """Number of guests from which a pool is recommended."""
@@ -111,7 +111,8 @@ def _grant_ends(scene: LintContext) -> Iterable[Hit]:
         elif left <= month:
             yield Hit(
                 address,
-                f"the grant of {text} expires in {count(max(1, left // 86400), 'day')}",
+                f"the grant of {text} expires in "
+                + (count(left // 86400, "day") if left >= 86400 else duration(left)),
                 "extend it in time, or let it expire",
             )
 

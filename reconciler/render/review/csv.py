@@ -6,7 +6,7 @@ import csv as table
 import io
 from collections.abc import Iterator
 
-from reconciler.access.contents import TOKEN, USER
+from reconciler.access.contents import GROUP, TOKEN, USER
 from reconciler.access.review.accounts import Account
 from reconciler.access.review.privilege_catalog import privilege_in_words
 from reconciler.access.review.review import Review
@@ -31,6 +31,7 @@ HEAD = (
     "to look at",
     "declared",
     "findings",
+    "entries",
     "area",
     "level",
     "where",
@@ -52,9 +53,21 @@ def csv(review: Review, view: View) -> str:
     codes = _codes(review)
     for account in review.accounts:
         said = "; ".join(codes.get(account.principal, ()))
-        who = tuple(map(plain, (*_who(account, review.about.taken), said)))
+        behind = "; ".join(_entries(account, review))
+        who = tuple(map(plain, (*_who(account, review.about.taken), said, behind)))
         writer.writerows((*who, *what) for what in _what(account, review, places))
     return out.getvalue()
+
+
+def _entries(account: Account, review: Review) -> Iterator[str]:
+    """What is behind its rights: its own entries, those of its groups, those of its user."""
+    holders = {(account.kind, account.principal), *((GROUP, name) for name in account.groups)}
+    if account.kind == TOKEN:
+        holders.add((USER, account.owner))
+    for one in review.grants:
+        if (one.kind, one.principal) in holders:
+            own = one.principal == account.principal
+            yield f"{one.role} on {one.path}" + ("" if own else f" by {one.kind} {one.principal}")
 
 
 def _codes(review: Review) -> dict[str, list[str]]:

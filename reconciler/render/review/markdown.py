@@ -42,7 +42,9 @@ def markdown(review: Review, view: View) -> str:
         _section("Privileges in detail", _details(review, places)),
         _section("Tokens", _tokens(review)),
         _section("Users", _users(review)),
+        _section("Groups", _groups(review)),
         _section("Roles", _roles(review)),
+        _section("Entries", _entries(review)),
         _section("Findings", finding_rows(review.findings)),
         _section("Waivers", _waivers(review)),
         _section(
@@ -201,6 +203,30 @@ def _users(review: Review) -> Iterator[str]:
             )
             for one in review.accounts
             if one.kind != TOKEN
+        ),
+    )
+
+
+def _groups(review: Review) -> Iterator[str]:
+    rows = ((code(g.group), prose(g.comment), _codes(g.members) or "none") for g in review.groups)
+    yield from _rows(("Group", "Comment", "Members"), rows)
+
+
+def _entries(review: Review) -> Iterator[str]:
+    """What is behind each right."""
+    yield from _rows(
+        ("Path", "Role", "Granted to", "And below", "Until", "Reason", "Declared"),
+        (
+            (
+                code(one.path),
+                code(one.role),
+                f"{one.kind} {code(one.principal)}",
+                "yes" if one.propagate else "no",
+                expiry(one.expires) if one.expires else "",
+                prose(one.reason),
+                {None: "", True: "yes", False: "**no**"}[one.declared],
+            )
+            for one in review.grants
         ),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from reconciler.access.contents import TOKEN, USER
-from reconciler.access.review.accounts import Account, Age, Mark, Risk
+from reconciler.access.review.accounts import REVIEW_PERIOD, Account, Age, Mark, Risk
 from reconciler.access.review.comparison import Changed, ReviewComparison, RightsChange
 from reconciler.access.review.privilege_catalog import privilege_in_words
 from reconciler.access.review.review import Ending, Review
@@ -42,6 +42,8 @@ def facts(review: Review) -> Iterator[Fact]:
     if about.health:
         yield Fact("health", about.health)
     yield Fact("seen by", about.actor or "(state files alone)")
+    if about.taken:
+        yield Fact("next review", moment((about.taken + REVIEW_PERIOD) // 86400 * 86400))
     if about.source:
         yield Fact("source", about.source)
     if review.since is not None:
