@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a freshly installed Proxmox VE (embedded) to the declared state, and back there after a
-# change behind its back. Everything lives in .demo/ and is made anew each time.
+# change out of band. Everything lives in .demo/ and is recreated each time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

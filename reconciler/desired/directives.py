@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from reconciler.desired.expect_table import ExpectTable, call_of, expectation_of
+from reconciler.desired.expect_table import ExpectTable, call_of, expectations_of
 from reconciler.desired.size_limits import too_large
 from reconciler.desired.toml.document import Document
 from reconciler.desired.validation import validate, wrong_type
@@ -152,7 +152,7 @@ class Directives:
                 if table.call:
                     self.calls.append(call_of(table, source))
                 else:
-                    self._expect(expectation_of(table, source))
+                    self._expect(expectations_of(table, source))
             elif isinstance(table, WaiveTable):
                 self.waivers.append(
                     Waiver(table.code, table.address, table.reason, table.expires, source)
@@ -160,17 +160,17 @@ class Directives:
             elif isinstance(table, NoBackupTable):
                 self.no_backup.append(_no_backup(table, source))
 
-    def _expect(self, one: Expectation) -> None:
+    def _expect(self, tests: tuple[Expectation, ...]) -> None:
         """Read one [[expect]]. Each question inspects the ACL entries, so their number is
         limited.
         """
-        before, asked = (
-            self.asked,
-            len(one.who) * len(one.paths) * len(one.can + one.cannot + one.cannot_both),
+        one, before = tests[0], self.asked
+        self.asked += sum(
+            len(test.who) * len(test.paths) * len(test.can + test.cannot + test.cannot_both)
+            for test in tests
         )
-        self.asked += asked
         if self.asked <= MOST:
-            self.expectations.append(one)
+            self.expectations += tests
         elif before <= MOST:
             message = f"the [[expect]] tables test more than {MOST:,} combinations from here on"
             hint = "use globs, or group:NAME, instead of long lists"

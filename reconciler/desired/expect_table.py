@@ -5,8 +5,16 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
+from reconciler.desired.expect_packs import PACKS
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.shared.field_types import Privilege, asked_release
 from reconciler.model.declared import CallExpectation, Expectation
@@ -14,6 +22,7 @@ from reconciler.model.finding import Source
 from reconciler.model.policy import TomlTable
 from reconciler.pve.acl_paths import normalize_path
 from reconciler.pve.secret_params import is_secret_param
+from reconciler.text.suggest import did_you_mean
 
 _GLOB = re.compile(r"[*?]")
 _CALL = re.compile(r"(GET|POST|PUT|DELETE) (/\S*)")
@@ -54,6 +63,19 @@ Paths = Annotated[
 Privileges = list[Privilege]
 
 
+def _pack(name: str) -> str:
+    if name and name not in PACKS:
+        raise InvalidValue(
+            f"there is no pack '{name}'", did_you_mean(name, PACKS) or f"one of {', '.join(PACKS)}"
+        )
+    return name
+
+
+PackName = Annotated[
+    str, AfterValidator(_pack), WithJsonSchema({"type": "string", "enum": sorted(PACKS)})
+]
+
+
 class ExpectTable(TomlTable):
     """A test of privileges, or of a call of the API."""
 
@@ -70,6 +92,9 @@ class ExpectTable(TomlTable):
     cannot_both: Privileges = Field(
         default=[], description="privileges that no user may have together, including by tokens"
     )
+    pack: PackName = Field(
+        default="", description="or a pack of both, by the sort of account: auditors, backup, ..."
+    )
     call: str = Field(default="", description="or a call of the API: POST /nodes/pve/vzdump")
     params: dict[str, str | int] = Field(default={}, description="parameters of the call")
     status: int = Field(default=200, ge=200, le=599, description="expected HTTP status of the call")
@@ -83,6 +108,8 @@ class ExpectTable(TomlTable):
     def _says_something(self) -> ExpectTable:
         if self.call:
             return self._is_a_call()
+        if self.pack:
+            return self._is_a_pack()
         lonely = self.model_fields_set & {"params", "status", "task", "harmless"}
         if lonely:
             raise InvalidValue(f"{min(lonely)} needs a call", 'write call = "GET /version"')
@@ -97,8 +124,20 @@ class ExpectTable(TomlTable):
             raise InvalidValue(f"{both[0]} is in can and in cannot", "keep one of them")
         return self
 
+    def _is_a_pack(self) -> ExpectTable:
+        others = self.model_fields_set & _TESTS
+        if others:
+            raise InvalidValue(
+                f"{min(others)} cannot be combined with a pack", "write two [[expect]]"
+            )
+        if PACKS[self.pack].can and not (self.path or self.paths):
+            raise InvalidValue(
+                "the path is missing", f'the pack {self.pack} needs one: path = "/pool/Dev"'
+            )
+        return self
+
     def _is_a_call(self) -> ExpectTable:
-        others = self.model_fields_set & {"path", "paths", "can", "cannot", "cannot_both", "but"}
+        others = self.model_fields_set & {*_TESTS, "path", "paths", "but", "pack"}
         if others:
             raise InvalidValue(
                 f"{min(others)} cannot be combined with a call", "write two [[expect]]"
@@ -117,7 +156,22 @@ class ExpectTable(TomlTable):
         return self
 
 
-def expectation_of(table: ExpectTable, source: Source) -> Expectation:
+_TESTS = frozenset({"can", "cannot", "cannot_both"})
+
+
+def expectations_of(table: ExpectTable, source: Source) -> tuple[Expectation, ...]:
+    """One, or those of a pack: on its paths, and on / what such an account never should have."""
+    one = _expectation(table, source)
+    if not table.pack:
+        return (one,)
+    pack = PACKS[table.pack]
+    reason = table.reason or f"{table.pack}: {pack.about}"
+    there = one._replace(can=pack.can, cannot=pack.cannot, reason=reason)
+    top = one._replace(paths=("/",), can=(), cannot=pack.never, reason=reason)
+    return (there, top) if one.paths and (pack.can or pack.cannot) else (top,)
+
+
+def _expectation(table: ExpectTable, source: Source) -> Expectation:
     return Expectation(
         who=tuple(table.who),
         paths=(*table.path, *table.paths),

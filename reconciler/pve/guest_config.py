@@ -27,10 +27,11 @@ _HOST_DEVICES = {
 }
 _SPICE = re.compile(r"(?:host=)?spice(?:,|$)")
 _CHANGED = re.compile(
-    r"description|digest|lock|meta|name|hostname|onboot|parent|protection|smbios1|snaptime|"
+    r"cipassword|description|digest|lock|meta|name|hostname|onboot|parent|protection|smbios1|snaptime|"
     r"template|unused\d+|vmgenid|vmstate|lxc"
 )
-"""What a drill or a restore sets itself, so that it says nothing about the archive."""
+"""What a drill or a restore sets itself, so that it says nothing about the archive; and a secret,
+which the API masks."""
 
 
 def parse_config(text: str) -> dict[str, str]:

@@ -31,6 +31,7 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "sarif": "sarif:plan",
             "junit": "junit:plan",
             "metrics": "metrics:plan",
+            "codequality": "codequality:plan",
         },
         "drift": {
             "text": "documents.drift:text",
@@ -47,6 +48,7 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "json": "json:findings",
             "sarif": "sarif:findings",
             "junit": "junit:findings",
+            "codequality": "codequality:findings",
         },
         "failure": {
             **{
@@ -54,6 +56,7 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
                 for name in ("text", "markdown", "json", "metrics", "sarif", "junit", "csv", "html")
             },
             "nagios": "nagios:failure",
+            "codequality": "codequality:failure",
         },
         "report": {
             "text": "documents.run_report:text",

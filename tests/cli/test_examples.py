@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 
 from reconciler.errors import ExitStatus
 from tests.support.command import pvectl
+from tests.support.workflows import OWN
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDERS = [ROOT / "state", *sorted(f.parent for f in ROOT.glob("examples/*/pvectl.toml"))]
@@ -33,13 +35,38 @@ def test_an_example_works(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_workflow_applies_the_plan_that_was_approved() -> None:
-    jobs = yaml.safe_load((ROOT / "examples" / "ci" / "github-actions.yml").read_text())["jobs"]
-    commands = {name: [step.get("run", "") for step in job["steps"]] for name, job in jobs.items()}
-    assert any("--out plan.json" in command for command in commands["plan"])
+    path = ROOT / "examples" / "ci" / "github" / "apply.yml"
+    jobs = yaml.safe_load(path.read_text())["jobs"]
+    given = {
+        name: [step["with"] for step in job["steps"] if step["uses"].startswith(OWN)]
+        for name, job in jobs.items()
+    }
+    assert given["plan"] == [{"plan": "plan.json", "allow": ".github/pvectl-allow"}]
+    assert given["apply"] == [{"command": "apply", "plan": "plan.json"}]
     assert jobs["apply"]["needs"] == "plan"
     assert jobs["apply"]["environment"]
-    (applying,) = [command for command in commands["apply"] if command]
-    assert applying.startswith("pvectl apply plan.json")
+
+
+def test_workflows_are_clean() -> None:
+    places = ["action", ".github", *(str(path) for path in workflows())]
+    done = subprocess.run(
+        [Path(sys.executable).parent / "zizmor", "--offline", "--quiet", *places],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith("No findings to report.")
+
+
+def workflows() -> list[Path]:
+    folder = ROOT / "examples" / "ci"
+    return [
+        path
+        for path in sorted(folder.rglob("*.yml"))
+        if "jobs:\n" in path.read_text() and "runs-on:" in path.read_text()
+    ]
 
 
 @pytest.mark.parametrize(("status", "mailed"), [(0, ""), (2, "Drift\nfailed\n")])

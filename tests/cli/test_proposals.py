@@ -7,6 +7,7 @@ import html
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from tests.cli.in_process import ask
 from tests.cli.site import ROOT_TOKEN, Site
 from tests.support.command import PVECTL, Ended, copy_fixture, environment, pvectl, trust
 from tests.support.network import Certificate, Node, Proxy, make_certificate
+from tests.support.workflows import Job, jobs
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "ci"
 CANARY = "11aa22bb-33cc-44dd-55ee-66ff77aa88bb"
@@ -547,38 +549,26 @@ def test_waivers_count_where_they_are_accepted(runner: Runner) -> None:
 # ---- the shipped examples
 
 
-class Job(NamedTuple):
-    """What a CI job runs, and its environment, as the example file says."""
-
-    script: str
-    env: dict[str, str]
-
-
-def github_jobs(site: Site, secret: str) -> Iterator[tuple[str, Job]]:
-    """The jobs of the workflow, with the values that the repository's environments hold."""
+def github_jobs(site: Site, secret: str, folder: Path) -> Iterator[tuple[str, Job]]:
+    """The jobs of the workflows, with the values that the repository's environments hold."""
     known = {
         "vars.PVECTL_ENDPOINT": site.cluster.url,
         "vars.PVECTL_FINGERPRINT": site.cluster.fingerprint,
         "vars.PVECTL_TOKEN_ID": ROOT_TOKEN,
-        "vars.PVECTL_PLAN_TOKEN_ID": ROOT_TOKEN,
         "secrets.PVECTL_TOKEN_SECRET": secret,
-        "secrets.PVECTL_PLAN_TOKEN_SECRET": secret,
         "github.event.number": "7",
         "github.repository": "acme/pve",
         "github.event.pull_request.head.sha": "0" * 40,
         "github.token": "t",
+        "github.workspace": str(folder),
     }
-
-    def filled(text: str) -> str:
-        for name, value in known.items():
-            text = text.replace(f"${{{{ {name} }}}}", value)
-        return text
-
-    workflow = yaml.safe_load((EXAMPLES / "github-actions.yml").read_text())
-    for name, job in workflow["jobs"].items():
-        steps = [filled(step["run"]) for step in job["steps"] if "run" in step]
-        script = "\n".join(f"(set -e\n{step}\n)" for step in steps)
-        yield name, Job(script, {key: filled(value) for key, value in job["env"].items()})
+    settings = folder / "settings.toml"
+    settings.write_text("[trust]\n")
+    for path in sorted((EXAMPLES / "github").glob("*.yml"), reverse=True):
+        for name, job in jobs(path, known):
+            places = {"PVECTL_SETTINGS": str(settings), "PVECTL_HOME": str(folder / "machine")}
+            own = {key: place for key, place in places.items() if key in job.env}
+            yield name, Job(job.script, {**job.env, **own})
 
 
 @pytest.fixture
@@ -588,7 +578,10 @@ def ci(runner: Runner, tmp_path: Path) -> tuple[Path, dict[str, str]]:
     tools.mkdir()
     temporary.mkdir()
     gh = tools / "gh"
-    gh.write_text(f'#!/bin/sh\nfor last; do :; done\ncp "$last" {tmp_path}/comment.md\n')
+    gh.write_text(
+        f'#!/bin/sh\nfor last; do :; done\ncase $1 in pr) cp "$last" {tmp_path}/comment.md ;;\n'
+        f'*) echo "${{last#sarif=}}" | base64 -d | gunzip > {tmp_path}/result.sarif ;; esac\n'
+    )
     gh.chmod(0o755)
     (tmp_path / "proposal").symlink_to(runner.state.parent)
     return (
@@ -607,7 +600,7 @@ def ci(runner: Runner, tmp_path: Path) -> tuple[Path, dict[str, str]]:
 
 def sh(script: str, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["/bin/sh", "-c", script],
+        ["bash", "-c", script],
         cwd=cwd,
         env=environment(env),
         capture_output=True,
@@ -628,18 +621,55 @@ def test_the_workflow_gives_a_proposal_nothing(
     keys, _ = STEALS.get(what, ({"proxy": f"http://127.0.0.1:{attacker.proxy.port}"}, {}))
     who = {} if "username" in keys else {"token_id": "a@pve!x"}
     runner.propose(**attacker.target, **who, **keys)
-    for name, job in github_jobs(site, site.env["PVECTL_TOKEN_SECRET"]):
-        where = folder if "PVECTL_STATE" in job.env else runner.state.parent
+    copy_fixture("fresh", folder / "base" / "snapshot")
+    found = set()
+    for name, job in github_jobs(site, site.env["PVECTL_TOKEN_SECRET"], folder):
+        found.add(name)
+        where = folder if name in {"propose", "fork"} else runner.state.parent
         ended = sh(job.script, where, {**env, **job.env})
         assert attacker.got_nothing, (name, ended)
+        if name == "fork":
+            assert "PVECTL_TOKEN_SECRET" not in job.env
+            assert (ended.returncode, "1 to create" in ended.stdout) == (0, True), ended
         if name != "propose":
             continue
         comment = (folder / "comment.md").read_text()
+        assert json.loads((folder / "result.sarif").read_text())["version"] == "2.1.0"
         if "proxy" in keys:
             assert "E_UNTRUSTED_TARGET" in html.unescape(comment)
             assert "next to them, name the target of a secret: proxy" in comment
         else:
             assert "1 to create" in comment
+    assert found == {"propose", "fork", "plan", "apply", "drift"}
+
+
+def test_the_comment_says_what_is_wrong_and_a_line_of_the_file_allows_a_refusal(
+    runner: Runner, site: Site, ci: tuple[Path, dict[str, str]]
+) -> None:
+    folder, env = ci
+    runner.propose(endpoint="https://x", token_id="a@pve!x")
+    found = dict(github_jobs(site, site.env["PVECTL_TOKEN_SECRET"], folder))
+    job = found["propose"]
+    (runner.state / "wrong.toml").write_text('[user."x@pve"]\nnonsense = 1\n')
+    ended = sh(job.script, folder, {**env, **job.env})
+    assert ended.returncode == ExitStatus.FILES_INVALID
+    assert "nonsense" in (folder / "comment.md").read_text()
+    assert "wrong.toml" in (folder / "result.sarif").read_text()
+    (runner.state / "wrong.toml").unlink()
+    allow = runner.state.parent / ".github" / "pvectl-allow"
+    allow.parent.mkdir()
+    (folder / "outside").write_text(OTHER)
+    allow.symlink_to(folder / "outside")
+    ended = sh(job.script, folder, {**env, **job.env})
+    assert OTHER not in ended.stdout + ended.stderr + (folder / "comment.md").read_text()
+    allow.unlink()
+    settings = Path(job.env["PVECTL_SETTINGS"])
+    settings.write_text("[protected]\nnever_change = ['group.ops']\n")
+    ended = sh(job.script, folder, {**env, **job.env})
+    assert (ended.returncode, "PROTECTED" in (folder / "comment.md").read_text()) == (4, True)
+    allow.write_text("# until the move is done\n\nPROTECTED=group.ops\n")
+    ended = sh(job.script, folder, {**env, **job.env})
+    assert ended.returncode == ExitStatus.OK, ended
 
 
 @pytest.mark.parametrize("what", [*STEALS, "the way there"])
@@ -667,3 +697,95 @@ def test_cron_gives_a_change_nothing(
     ended = sh(command, runner.root, {"PATH": path, "AWS_SECRET_ACCESS_KEY": OTHER, **places})
     assert attacker.got_nothing
     assert "group.ops" in ended.stdout
+
+
+CURL = """#!/bin/sh
+case "$*" in
+  *POST*) for word; do case $word in *@/*) cp "${word#*@}" FOLDER/comment.md ;; esac; done ;;
+  *) echo '[]' ;;
+esac
+"""
+
+
+def gitlab_jobs(values: Mapping[str, str]) -> Iterator[tuple[str, Job]]:
+    """The jobs of the component, with the variables that GitLab and the project set."""
+    spec, content = yaml.safe_load_all((EXAMPLES / "gitlab" / "pvectl.yml").read_text())
+    inputs = spec["spec"]["inputs"]
+    shared = content.pop(".pvectl")["variables"]
+    for name, job in content.items():
+        assert job["extends"] == ".pvectl"
+        assert {"stage", "rules", "script"} <= job.keys()
+        variables = {**shared, **job.get("variables", {})}
+        env = {
+            key: str(value).replace("$[[ inputs.state ]]", inputs["state"]["default"])
+            for key, value in variables.items()
+        }
+        scope = job.get("environment", {}).get("name", "")
+        secret = values if scope else {}
+        yield name, Job("set -eo pipefail\n" + "\n".join(job["script"]), {**env, **secret})
+
+
+def forges(site: Site, secret: str, folder: Path) -> Iterator[tuple[str, str, Job]]:
+    """Every other set-up: forge, name of the job, the job."""
+    values = {
+        "PVECTL_ENDPOINT": site.cluster.url,
+        "PVECTL_FINGERPRINT": site.cluster.fingerprint,
+        "PVECTL_TOKEN_ID": ROOT_TOKEN,
+        "PVECTL_TOKEN_SECRET": secret,
+    }
+    for name, job in gitlab_jobs({**values, "CI_API_V4_URL": "https://x", "CI_PROJECT_ID": "1"}):
+        yield "gitlab", name, job
+    known = {f"vars.{name}": value for name, value in values.items()} | {
+        "vars.PVECTL_PROPOSE_TOKEN_ID": ROOT_TOKEN,
+        "secrets.PVECTL_TOKEN_SECRET": secret,
+        "secrets.PVECTL_PROPOSE_TOKEN_SECRET": secret,
+    }
+    for name, job in jobs(EXAMPLES / "forgejo" / "pvectl.yml", known):
+        yield "forgejo", name, job
+    text = (EXAMPLES / "jenkins" / "Jenkinsfile").read_text()
+    lines = re.findall(r"sh \'\'\'(.*?)\'\'\'", text)
+    assert len(lines) == 4
+    yield "jenkins", "all", Job("\n".join(f"({line}) || true" for line in lines), values)
+
+
+@pytest.mark.parametrize("what", ["the token's secret", "the whole environment", "the way there"])
+@pytest.mark.parametrize("forge", ["gitlab", "forgejo", "jenkins"])
+def test_no_forge_gives_a_proposal_anything(
+    runner: Runner,
+    attacker: Attacker,
+    site: Site,
+    ci: tuple[Path, dict[str, str]],
+    forge: str,
+    what: str,
+) -> None:
+    folder, env = ci
+    keys, _ = STEALS.get(what, ({"proxy": f"http://127.0.0.1:{attacker.proxy.port}"}, {}))
+    who = {} if "username" in keys else {"token_id": "a@pve!x"}
+    runner.propose(**attacker.target, **who, **keys)
+    checkout = runner.state.parent
+    copy_fixture("fresh", checkout / "snapshot")
+    curl = folder / "tools" / "curl"
+    curl.write_text(CURL.replace("FOLDER", str(folder)))
+    curl.chmod(0o755)
+    (folder / "settings.toml").write_text("[trust]\n")
+    places = {"PVECTL_SETTINGS": str(folder / "settings.toml"), "PVECTL_HOME": str(runner.home)}
+    ran = 0
+    for of, name, job in forges(site, site.env["PVECTL_TOKEN_SECRET"], folder):
+        if of != forge:
+            continue
+        ran += 1
+        given = {**env, **job.env, "CI_PROJECT_DIR": str(checkout)}
+        given |= {key: place for key, place in places.items() if given.get(key)}
+        where = folder if given.get("PVECTL_STATE", "").startswith("proposal") else checkout
+        ended = sh(job.script, where, given)
+        assert attacker.got_nothing, (name, ended)
+        if name == "pvectl-fork":
+            assert "PVECTL_TOKEN_SECRET" not in job.env
+            assert (ended.returncode, "1 to create" in ended.stdout) == (0, True), ended
+        if name in {"propose", "pvectl-propose"}:
+            comment = (folder / "comment.md").read_text()
+            assert "<!-- pvectl -->" in comment
+            said = "E_UNTRUSTED_TARGET" if "proxy" in keys else "1 to create"
+            assert said in html.unescape(comment), ended
+    assert ran
+    assert ("group:ops" in site.user_cfg()) is ("proxy" not in keys)

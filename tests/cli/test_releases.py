@@ -87,7 +87,7 @@ def test_an_8_4_cluster_is_imported_for_itself_and_judged_for_9_0(tmp_path: Path
         assert "Plan: no changes" in site.run("plan", "--state", "state").out
         upgraded = site.run("validate", "--state", "state", "--release", "9.0")
         assert upgraded.status == ExitStatus.FILES_INVALID
-        assert "roles.toml:2:" in flat(upgraded.out)
+        assert "roles.toml:4:" in flat(upgraded.out)
         assert "VM.Monitor is gone in Proxmox VE 9" in flat(upgraded.out)
         assert "VM.GuestAgent" in flat(upgraded.out)
 

@@ -116,6 +116,7 @@ def test_what_a_restore_changes_by_itself_is_no_difference() -> None:
         "onboot": "0",
         "smbios1": "uuid=another",
         "digest": "1234",
+        "cipassword": "**********",
     }
     del restored["scsi1"]
     assert differences(QEMU, saved, restored) == []

@@ -203,6 +203,7 @@ CHECKS: dict[str, Callable[[str, str], None]] = {
     "markdown": _markdown,
     "json": _json,
     "sarif": _json,
+    "codequality": _json,
     "junit": _xml,
     "metrics": _metrics,
     "nagios": _nagios,
