@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from reconciler.errors import UsageError
@@ -44,7 +45,8 @@ def check(top: Path, folder: Path) -> None:
         _refuse_others(part, found)
         _close(part, found)
         for entry in _entries(part):
-            _refuse_others(Path(entry.path), entry.stat(follow_symlinks=False))
+            with suppress(FileNotFoundError):  # another run has just put it in its place
+                _refuse_others(Path(entry.path), entry.stat(follow_symlinks=False))
 
 
 def check_file(path: Path) -> None:

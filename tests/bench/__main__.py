@@ -18,11 +18,12 @@ from reconciler.access.review.review import About, ReviewContext, review
 from reconciler.access.table import AccessTable
 from reconciler.render import FORMATS
 from reconciler.render.view import View
-from tests.bench.applied import large_cluster, many_objects
+from tests.bench.applied import MEASURED, large_cluster, many_objects
 from tests.bench.clusters import ROOT_TOKEN, declare_cluster, make_cluster, write_settings
 from tests.bench.controllers import ROLE, controllers
 from tests.bench.large_table import large_table
 from tests.bench.measure import requests, seconds, took
+from tests.bench.scales import drift_of, slope
 from tests.support.command import sandbox, secret_of, trust
 
 RUNS = 5
@@ -43,7 +44,7 @@ class Row(NamedTuple):
         return self.limit is not None and self.figure > self.limit
 
     def __str__(self) -> str:
-        whole = self.unit in {"", "requests"}
+        whole = self.unit == "requests" or (not self.unit and self.figure == int(self.figure))
         figure = f"{self.figure:,.0f}" if whole else f"{self.figure:,.2f}"
         line = f"{self.what:<66} {figure:>8} {self.unit:<9}"
         if self.limit is None:
@@ -157,13 +158,38 @@ def _reviews() -> Iterator[Row]:
 
 def _applies(folder: Path) -> Iterator[Row]:
     """Beside the same writes, one after the other, on a server that takes PVE's time."""
+    few = min((many_objects(folder / f"many-{n}") for n in range(3)), key=lambda one: one.ratio)
     for what, measured in (
-        ("apply on a small cluster", many_objects(folder / "many")),
+        ("apply on a small cluster, 6 ms for a request", few),
+        ("the same, 50 ms for a request", many_objects(folder / "slow", MEASURED)),
         ("apply on 5,000 ACL entries", large_cluster(folder / "crowded")),
     ):
         yield Row(f"{what}: {measured.writes} writes", measured.applied, "s")
         yield Row("  those writes alone, over one connection", measured.raw, "s")
         yield Row("  ratio", measured.ratio, "times", 1.15)
+
+
+def _scales(folder: Path) -> Iterator[Row]:
+    """Nothing grows faster than what it is about."""
+    plans = []
+    for entries in (1000, 5000, 10_000):
+        with _served(folder / f"entries-{entries}", controllers(entries // 4)) as (state, env):
+            one = took(RUNS, "plan", "--state", state, env=env)
+        plans.append(one)
+        yield Row(f"plan on {entries:,} entries: pvectl's own CPU time", one.cpu, "s")
+        yield Row("  peak memory", one.peak, "MB")
+    yield Row("  slope of the CPU time", slope(plans[0].cpu, plans[-1].cpu, 10), "", 1.2)
+    yield Row("  slope of the memory", slope(plans[0].peak, plans[-1].peak, 10), "", 1.2)
+    (single,) = drift_of(folder / "one", 1, 8)
+    some, alone = drift_of(folder / "some", 30, 8, 1)
+    (many,) = drift_of(folder / "fleet", 300, 8)
+    for scale in (single, some, many):
+        yield Row(f"drift --on all: {scale.number} clusters", scale.seconds, "s")
+        yield Row("  peak memory", scale.peak, "MB")
+    yield Row("  slope of the time", slope(some.seconds, many.seconds, 10), "", 1.2)
+    yield Row("  slope of the memory", slope(some.peak, many.peak, 10), "", 1.2)
+    yield Row("  30 clusters with --jobs 1", alone.seconds, "s")
+    yield Row("  the time of --jobs 8, as a part of that", some.seconds / alone.seconds, "", 0.25)
 
 
 def _rows(folder: Path) -> Iterable[Row]:
@@ -173,6 +199,7 @@ def _rows(folder: Path) -> Iterable[Row]:
     (folder / "writes").mkdir()
     yield from _writes(folder / "writes")
     yield from _applies(folder)
+    yield from _scales(folder)
     yield from _evaluator()
     yield from _reviews()
 

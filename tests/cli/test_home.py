@@ -6,6 +6,8 @@ import os
 import re
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -249,3 +251,21 @@ def test_what_is_on_the_disk_is_documented_with_its_mode(site: Site) -> None:
         seen.add(pattern)
     assert known.keys() - seen == {"journal/*/*.reserve"}, "there only while a run lasts"
     assert stat.S_IMODE((site.state / "secrets" / "tok").stat().st_mode) == 0o600
+
+
+def test_a_file_that_goes_while_the_folder_is_checked_is_no_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the temporary file of another run does when it takes the place of the old one."""
+    (tmp_path / "clusters.json.new").touch()
+    scandir = os.scandir
+
+    @contextmanager
+    def late(part: Path) -> Iterator[list[os.DirEntry[str]]]:
+        with scandir(part) as found:
+            entries = list(found)
+        (tmp_path / "clusters.json.new").unlink()
+        yield entries
+
+    monkeypatch.setattr(os, "scandir", late)
+    private_folder.check(tmp_path, tmp_path)

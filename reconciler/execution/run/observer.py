@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
-from reconciler.errors import Conflict, Unreachable
+from reconciler.errors import Conflict, RequestRefused, Unreachable
 from reconciler.execution.journal.replay import point_of_no_return
 from reconciler.execution.run.context import RunContext
 from reconciler.execution.run.look import MOST, Look, Snapshot, needed_by, touched_by, union
@@ -149,13 +149,18 @@ class Observer:
         return (self._run.clock.now() - self._began) / max(self._next, 1)
 
     def _adopt(self, *, wait: bool) -> None:
-        """Use the snapshot that was started, when it is complete."""
+        """Use the snapshot that was started, when it is complete.
+
+        One that was refused may have met an object between its list and its details, just when a
+        step deleted it: the next one, with nothing sent beside it, tells.
+        """
         looking = self._looking
         if looking is None or not (wait or looking.has_ended):
             return
         looking.join()
         self._looking = None
-        if looking.failure is not None and not isinstance(looking.failure, Unreachable):
+        passing = isinstance(looking.failure, Unreachable | RequestRefused)
+        if looking.failure is not None and not passing:
             raise looking.failure
         if looking.sight is None:  # the next look waits for the cluster
             return

@@ -22,6 +22,8 @@ from reconciler.sandbox.settings import Settings
 ADDRESS = "127.0.0.1"
 _THREADS = 16
 """Answers at once: more than a client asks for, since some of them may wait for their time."""
+_WAITING = 128
+"""Connections that wait to be accepted; one more would be tried again after a second."""
 _DRAINED = 16 * BODY_LIMIT
 """Bytes of a refused body that are read all the same: the client then sees the answer."""
 
@@ -98,6 +100,7 @@ def running(folder: Path, port: int = 0, settings: Settings | None = None) -> It
 
 class _Server(HTTPServer):
     sandbox: Sandbox
+    request_queue_size = _WAITING
 
     def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:  # noqa: FBT001, FBT002 - cheroot's
         """Says nothing: clients that hang up or speak no TLS are not worth a line."""
