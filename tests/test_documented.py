@@ -38,6 +38,14 @@ def test_every_variable_is_in_the_settings() -> None:
     assert read - documented - of_the_sandbox == set()
 
 
+def test_every_folder_and_module_of_the_package_is_in_the_architecture() -> None:
+    package = ROOT / "reconciler"
+    own = [path.name for path in package.glob("*.py") if not path.name.startswith("__")]
+    folders = [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
+    manual = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert [name for name in (*own, *folders) if f"`{name}`" not in manual] == []
+
+
 def test_every_exit_status_is_in_the_readme() -> None:
     (paragraph,) = re.findall(r"^Exit status: (.+?)\n\n", _text("README.md"), re.M | re.S)
     named = {int(number) for number in re.findall(r"\b\d{1,3}\b", paragraph)}

@@ -24,6 +24,7 @@ from reconciler.kinds.shared.reader import RESOURCES
 from reconciler.live.reader import PERMISSIONS, facts_of
 from reconciler.model.api import Api
 from reconciler.model.drill import DrillPlan, DrillReport, DrillResult, Verdict
+from reconciler.model.policy import Drill
 from reconciler.render.view import View
 from reconciler.text.humanize import count
 
@@ -43,11 +44,24 @@ def run_drills(
     require_possible(api.actor, cluster, held, chosen)
     for node in unchecked(cluster, chosen):
         info(common, f"the memory of {node} is not checked: Sys.Audit on /nodes/{node} is missing")
+    _tell_of_others(common, loaded.desired.policy.drill, cluster)
     info(common, f"Will restore {count(len(chosen), 'archive')} and remove what it restored:")
     for line in tell(chosen):
         info(common, line)
     confirm("Run it now?", yes=yes)
     return _all(common, api, place, loaded.cluster.folder, folder, chosen)
+
+
+def _tell_of_others(common: CommonOptions, drill: Drill, cluster: Cluster) -> None:
+    """Guests in the drills' own ids: this machine knows nothing of what another one has left."""
+    first, last = drill.range
+    for vmid, guest in sorted(cluster.facts.guests.items()):
+        if first <= vmid <= last:
+            info(
+                common,
+                f"guest {vmid} ({guest.name or 'without a name'}) has an id of the drills: another "
+                "drill is running, or one has left it; it is not touched",
+            )
 
 
 def _all(

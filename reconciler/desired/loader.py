@@ -134,6 +134,9 @@ class _Load:
 
     def unknown(self, document: Document, node: PositionNode, key: str) -> Finding:
         hint = did_you_mean(key, [*self.outer, *DIRECTIVES, EACH, INCLUDE])
+        for outer, inside in self.nested.items():
+            if key in inside:
+                hint = f"it is declared inside of its {outer}: [{outer}.NAME.{key}.NAME]"
         if key in settings_keys():
             hint = f"settings belong in {SETTINGS_FILE}; move it there"
         elif not hint:

@@ -241,7 +241,10 @@ def _unknown(
     known = [info.alias or key for key, info in inner.model_fields.items()] if inner else []
     known += others if not outer else ()
     instead = inner.instead if inner and issubclass(inner, TomlTable) else {}
-    hint = instead.get(str(name)) or did_you_mean(str(name), known)
+    spelt = str(name).replace("-", "_")
+    hint = instead.get(spelt, "") or did_you_mean(str(name), known)
+    if not hint and spelt in known:
+        hint = f"did you mean {spelt}?"
     if not hint and known:
         hint = f"known keys: {', '.join(sorted(known))}"
     source = document.source(node)

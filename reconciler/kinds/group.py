@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
@@ -63,15 +63,26 @@ class GroupSpec(Spec):
     comment: str = ""
 
 
+def _no_list(value: object) -> object:
+    if isinstance(value, list):
+        raise InvalidValue(
+            "the members of a group are declared on the users",
+            '[user."alice@pve"] groups = ["GROUP"]; members is "additive" or "exact"',
+        )
+    return value
+
+
 class GroupTable(TomlTable):
     """[group.NAME]"""
 
     comment: Annotated[Text, LEFT] = Field(default="", description="free text")
-    members: Annotated[Literal["additive", "exact"] | None, FILE] = Field(
-        default=None,
-        description="additive: whoever is a member stays one, whatever his `groups` says; exact: "
-        "who is a member in no file is taken out, declared or not; default: as the `groups` of "
-        "each declared user says",
+    members: Annotated[Literal["additive", "exact"] | None, BeforeValidator(_no_list), FILE] = (
+        Field(
+            default=None,
+            description="additive: whoever is a member stays one, whatever his `groups` says; "
+            "exact: who is a member in no file is taken out, declared or not; default: as the "
+            "`groups` of each declared user says",
+        )
     )
 
 

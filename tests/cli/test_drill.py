@@ -348,6 +348,8 @@ def test_no_free_id_is_no_reason_to_touch_a_guest(one: Lab) -> None:
     ended = one.drill("--guest", "9001")
     assert ended.status == ExitStatus.NOT_PROVEN, ended
     assert "no id from 9000 to 9001 is free" in ended.out
+    assert "guest 9001 (demo-ct) has an id of the drills" in ended.err
+    assert "it is not touched" in ended.err
 
 
 # What takes time: the node's tasks do, so that a drill can be met while it runs.

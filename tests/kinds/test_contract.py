@@ -35,6 +35,7 @@ from tests.kinds.samples import SECRETS, fresh_folder
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = Path(__file__).parents[1] / "data" / "contract"
+REFERENCE = ROOT / "packaging" / "reference" / "examples"
 ACTOR = "limited@pve!t1"
 KINDS = list(all_kinds())
 ACTIONS = list(Action)
@@ -146,6 +147,7 @@ def examples() -> Mapping[str, str]:
 def test_every_kind_is_complete() -> None:
     """Lists what is missing, for all kinds at once."""
     shown, manual = examples(), (ROOT / "docs" / "state-files.md").read_text()
+    described = tomllib.loads((ROOT / "reconciler/pve/option_descriptions.toml").read_text())
     missing = []
     for name, kind in all_kinds().items():
         place = kind.toml.place
@@ -155,6 +157,8 @@ def test_every_kind_is_complete() -> None:
             f"a table of kind {name} in a folder of examples/": name in shown,
             f"a table of kind {name} in docs/state-files.md": (header or f"[{place.key}.")
             in manual,
+            f"packaging/reference/examples/{name}.toml": (REFERENCE / f"{name}.toml").exists(),
+            f"[{name}] in reconciler/pve/option_descriptions.toml": name in described,
         }
         missing += [what for what, there in needed.items() if not there]
     assert missing == []

@@ -22,7 +22,7 @@ def drill(
     job: Annotated[
         str,
         typer.Argument(
-            metavar="[JOB]", help="Guests of this declared backup job.", show_default=False
+            metavar="JOB", help="Guests of this declared backup job.", show_default=False
         ),
     ] = "",
     guest: Annotated[

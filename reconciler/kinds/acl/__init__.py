@@ -32,10 +32,12 @@ from reconciler.kinds.kind import (
 )
 from reconciler.kinds.shared.answer_shape import FLAG, ID, PATH, WORD, Fields, Rows, one_of
 from reconciler.kinds.shared.field_types import flag, names
+from reconciler.kinds.shared.known_nodes import unknown_nodes
 from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Change, Undo
 from reconciler.model.finding import Finding, Severity
+from reconciler.model.inventory import Facts
 from reconciler.model.request import Request, Value, request
 from reconciler.model.spec import State
 from reconciler.pve.acl_paths import check_path
@@ -207,6 +209,14 @@ def _file_size(objects: Sequence[tuple[str, AclSpec]]) -> int:
     return sum(len(f"acl:1:{path}::{roles}:\n") + size for (path, _, roles), size in lines.items())
 
 
+def _check_nodes(state: State, facts: Facts) -> Iterable[Finding]:
+    """An entry on a node that is not there grants nothing, until there is one of that name."""
+    for address in state:
+        if address.kind == "acl" and address.id.startswith("/nodes/"):
+            path = address.id.partition("|")[0]
+            yield from unknown_nodes(address, path.split("/")[2:3], facts)
+
+
 KIND = Kind(
     name="acl",
     spec=AclSpec,
@@ -241,6 +251,7 @@ KIND = Kind(
     ),
     checks=Checks(
         declared_kind=review,
+        planned_state=_check_nodes,
         change=_check_change,
         undeclared=Alarm.ALWAYS,
     ),

@@ -36,6 +36,7 @@ from reconciler.kinds.shared.field_types import flag, given
 from reconciler.kinds.shared.jobs import id_findings as id_findings
 from reconciler.kinds.shared.jobs import same_schedule
 from reconciler.kinds.shared.jobs import schedule_findings as schedule_findings
+from reconciler.kinds.shared.known_nodes import unknown_nodes
 from reconciler.kinds.shared.options import (
     answered,
     from_answer,
@@ -50,6 +51,7 @@ from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
 from reconciler.model.finding import Finding as Finding
 from reconciler.model.finding import Severity as Severity
+from reconciler.model.inventory import Facts
 from reconciler.model.request import Request, Value, request
 from reconciler.model.spec import Spec as Spec
 from reconciler.model.spec import State as State
@@ -271,6 +273,13 @@ def _needs(change: Change, table: AccessTable) -> Iterable[Need]:
         yield need(f"/storage/{fleecing}", "Datastore.AllocateSpace")
 
 
+def _check_state(state: State, facts: Facts) -> Iterable[Finding]:
+    yield from survey(state, facts)
+    for address, spec in state.items():
+        if isinstance(spec, BackupSpec) and spec.option("node"):
+            yield from unknown_nodes(address, [spec.option("node")], facts)
+
+
 KIND = Kind(
     name="backup",
     spec=BackupSpec,
@@ -302,7 +311,7 @@ KIND = Kind(
     ),
     checks=Checks(
         declared_object=check_declared,
-        planned_state=survey,
+        planned_state=_check_state,
         change=check_change,
     ),
 )

@@ -13,6 +13,7 @@ from reconciler.kinds.shared.field_types import Text
 from reconciler.kinds.shared.jobs import Schedule
 from reconciler.kinds.shared.options import (
     EMPTY,
+    KEPT_BY_UNIT,
     KeepTable,
     Options,
     given_options,
@@ -56,6 +57,8 @@ _INSTEAD = {
     "dow": 'no longer supported; write schedule = "mon,tue 22:30"',
     "vmid": "write guests = [...]",
     "prune_backups": "write keep = { last = N, weekly = N }",
+    "vms": "write guests = [...]",
+    **KEPT_BY_UNIT,
 } | {
     name.replace("-", "_"): "only root@pam itself may set it, not even its tokens; remove it"
     for name in sorted(ROOT_ONLY)

@@ -23,7 +23,7 @@ from reconciler.kinds.kind import (
     Writing,
     need,
 )
-from reconciler.kinds.pool.membership import PoolSpec, join_members, pool_requests, pool_title
+from reconciler.kinds.pool.membership import HINT, PoolSpec, join_members, pool_requests, pool_title
 from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import Text, given, names, quote
 from reconciler.kinds.shared.reader import ANSWERS, EVERYTHING, RESOURCES
@@ -53,6 +53,7 @@ GuestId = Annotated[int, Field(ge=100, le=999_999_999)]
 class PoolTable(TomlTable):
     """[pool.ID]"""
 
+    instead = HINT
     comment: Annotated[Text, LEFT] = Field(default="", description="free text")
     guests: Annotated[list[GuestId], LEFT] = Field(default=[], description="ids of its guests")
     storages: Annotated[list[str], LEFT] = Field(default=[], description="its storages")

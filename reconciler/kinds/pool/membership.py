@@ -11,6 +11,13 @@ from reconciler.model.declared import Declared
 from reconciler.model.request import Request, request
 from reconciler.model.spec import Spec
 
+HINT: Mapping[str, str] = {
+    "vms": "write guests = [...]",
+    "vmids": "write guests = [...]",
+    "storage": "write storages = [...]",
+}
+"""Keys that people try -> what to write."""
+
 
 class PoolSpec(Spec):
     """`storages` is None if they were not read: unknown, not empty."""

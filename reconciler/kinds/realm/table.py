@@ -68,6 +68,7 @@ class RealmSpec(Spec):
 class _RealmTable(TomlTable):
     """[realm.NAME]"""
 
+    instead: ClassVar[Mapping[str, str]] = {"server": 'write server1 = "..."'}
     unset: Unset = Field(default=[], description=UNSET)
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated
 
 from pydantic import AfterValidator
 
+from reconciler.invalid_value import InvalidValue
 from reconciler.model.address import Address
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.spec import Spec
 from reconciler.pve.calendar.event import parse
 
 _LONGEST = 128
+
+_CRON = re.compile(r"(?:[0-9*/,-]+\s+){4}\S+|@\w+")
 
 _LONG_AGO = dt.datetime(2000, 1, 1)  # noqa: DTZ001 - the event's own clock, whatever its zone
 
@@ -24,7 +28,13 @@ def valid_schedule(text: str) -> str:
     event = text.strip()
     if len(event) > _LONGEST:
         raise ValueError(f"value may only be {_LONGEST} characters long")
-    parse(event)
+    try:
+        parse(event)
+    except ValueError as error:
+        if not _CRON.fullmatch(event):
+            raise
+        hint = "this looks like cron: write calendar events, such as '02:30' or 'mon..fri 22:00'"
+        raise InvalidValue(str(error), hint) from None
     return event
 
 

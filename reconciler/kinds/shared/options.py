@@ -211,6 +211,12 @@ class KeepTable(TomlTable):
         return from_toml("prune-backups", KEEP, given)
 
 
+KEPT_BY_UNIT: Mapping[str, str] = {
+    f"keep_{unit}": f"write keep = {{ {unit} = N }}" for unit in KeepTable.model_fields
+}
+"""Keys that people try instead of `keep`."""
+
+
 KEEP = Param(format="prune-backups", optional=True)
 
 

@@ -26,6 +26,7 @@ from reconciler.kinds.kind import (
 )
 from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import names
+from reconciler.kinds.shared.known_nodes import unknown_nodes
 from reconciler.kinds.shared.options import (
     OptionValue,
     answered,
@@ -52,6 +53,7 @@ from reconciler.kinds.storage.table import (
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
 from reconciler.model.finding import Finding, Severity
+from reconciler.model.inventory import Facts
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec, State
@@ -276,6 +278,14 @@ def _digest(answers: Answers, name: str) -> str:
     )
 
 
+def _check_nodes(state: State, facts: Facts) -> Iterable[Finding]:
+    for address, spec in state.items():
+        if isinstance(spec, StorageSpec):
+            listed = dict(spec.options).get("nodes", ())
+            nodes = listed.split(",") if isinstance(listed, str) else listed
+            yield from unknown_nodes(address, nodes, facts)
+
+
 KIND = Kind(
     name="storage",
     spec=StorageSpec,
@@ -319,6 +329,7 @@ KIND = Kind(
     ),
     checks=Checks(
         declared_object=_check_declared,
+        planned_state=_check_nodes,
         change=_check_change,
     ),
 )

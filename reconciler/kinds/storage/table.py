@@ -12,6 +12,7 @@ from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.shared.field_types import names
 from reconciler.kinds.shared.options import (
     EMPTY,
+    KEPT_BY_UNIT,
     KeepTable,
     Options,
     OptionValue,
@@ -96,6 +97,7 @@ class _StorageTable(TomlTable):
     instead: ClassVar[Mapping[str, str]] = {
         "maxfiles": "removed in Proxmox VE 9; write keep = { last = N }",
         "prune_backups": "write keep = { last = N, weekly = N }",
+        **KEPT_BY_UNIT,
     }
     keep: Annotated[KeepTable | None, KEEP_RULE] = Field(
         default=None, description="retention: how many backups to keep"

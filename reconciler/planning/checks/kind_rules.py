@@ -12,6 +12,12 @@ from reconciler.planning.checks.context import PlanContext
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
+    for finding in _found(context):
+        declared = context.desired.objects.get(finding.address) if finding.address else None
+        yield finding._replace(source=finding.source or (declared.source if declared else None))
+
+
+def _found(context: PlanContext) -> Iterable[Finding]:
     yield from refused_by_kind(context.changes, context.live)
     for kind in all_kinds().values():
         yield from kind.checks.planned_state(context.planned, context.facts)

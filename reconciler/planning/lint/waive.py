@@ -34,6 +34,7 @@ OTHERS = frozenset(
         "IGNORED_OPTION",
         "JOB_ID",
         "JOB_ID_TWICE",
+        "UNKNOWN_NODE",
         "KEEPS_EVERYTHING",
         "LOGIN_WEAKER",
         "LOSES_ARCHIVES",
