@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from reconciler.errors import RequestRefused, UnknownOutcome, Unreachable
 from reconciler.execution.drills.context import DrillFailed, DrillRun
@@ -120,7 +121,8 @@ def _inside(run: DrillRun, command: Sequence[str], until: float) -> str:
 
 
 def addresses(run: DrillRun) -> list[str]:
-    """Where the guest can be reached, IPv4 first; those of the loopback interface do not count."""
+    """Where the guest can be reached, IPv4 first. A loopback address is that of the machine that
+    asks, whatever its interface is called: it counts only for a cluster on this machine."""
     path = guest_path(run.plan, run.state.vmid)
     if run.plan.kind == LXC:
         rows = run.api.get([request("GET", *path, "interfaces")])[0] or []
@@ -128,7 +130,8 @@ def addresses(run: DrillRun) -> list[str]:
         asked = request("GET", *path, "agent", "network-get-interfaces")
         rows = run.api.get([asked])[0]["result"]
     found = [ip_address(text) for row in rows if row.get("name") != "lo" for text in _listed(row)]
-    usable = [one for one in found if not one.is_link_local]
+    here = urlsplit(run.api.endpoint).hostname in {"127.0.0.1", "::1", "localhost"}
+    usable = [one for one in found if not one.is_link_local and (here or not one.is_loopback)]
     return [str(one) for one in sorted(usable, key=lambda one: one.version)]
 
 
