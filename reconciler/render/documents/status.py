@@ -16,7 +16,7 @@ from reconciler.render.documents import journal as recorded
 from reconciler.render.documents import run_report
 from reconciler.render.json import document
 from reconciler.render.view import View
-from reconciler.text.humanize import moment
+from reconciler.text.humanize import count, moment
 
 FORMAT = 1
 
@@ -57,7 +57,8 @@ def _summary(run: RunState, report: RunReport) -> str:
         for outcome in Outcome
         if any(became is outcome for _, became in report.objects)
     ]
-    return f"Stopped at step {begun:,} of {total:,}: {', '.join(counts)}; run `pvectl resume`."
+    objects = f"of {count(len(report.objects), 'object')}, {', '.join(counts)}"
+    return f"Stopped at step {begun:,} of {total:,}: {objects}; run `pvectl resume`."
 
 
 def _objects(report: RunReport, view: View) -> str:
