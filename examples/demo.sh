@@ -119,7 +119,7 @@ ask 403 /nodes/demo-felhom/lxc/9001/status/current
 run 3 pvectl explain 'felhom-ctl@pve!ctl' /vms/9001 VM.Backup
 expect 4 8 pvectl drift  # an [[expect]] fails, too
 
-title "Mend it"
+title "Put it right"
 run 1 pvectl apply --yes --quiet
 ask 200 /nodes/demo-felhom/lxc/9001/status/current
 expect 0 1 pvectl drift

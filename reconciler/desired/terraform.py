@@ -45,7 +45,7 @@ class TerraformState:
 
 
 def read_terraform_state(path: Path) -> TerraformState:
-    """Raises UsageError for a file that is no state, or holds nothing of the provider."""
+    """Raises UsageError for a file that is not a state, or holds nothing of the provider."""
     try:
         if path.stat().st_size > LARGEST:
             raise UsageError(f"{path} is larger than any Terraform state", hint="name another file")
@@ -57,7 +57,7 @@ def read_terraform_state(path: Path) -> TerraformState:
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(
-            f"{path} is no Terraform state of version 4",
+            f"{path} is not a Terraform state of version 4",
             hint="`terraform state pull > terraform.tfstate` writes one; an encrypted state has to "
             "be decrypted first",
         ) from None

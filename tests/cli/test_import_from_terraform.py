@@ -146,14 +146,14 @@ def test_it_can_be_taken_over_without_destroying_anything(built: Site) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "is no Terraform state of version 4"),
-        ('{"version": 3, "resources": []}', "is no Terraform state of version 4"),
-        ('{"version": 4, "resources": [{"type": 1}]}', "is no Terraform state of version 4"),
+        ("", "is not a Terraform state of version 4"),
+        ('{"version": 3, "resources": []}', "is not a Terraform state of version 4"),
+        ('{"version": 4, "resources": [{"type": 1}]}', "is not a Terraform state of version 4"),
         ('{"version": 4, "encrypted_data": "x"}', "has to be decrypted first"),
         ('{"version": 4, "resources": []}', "has no resource of the provider bpg/proxmox"),
         (
             json.dumps({"version": 4, "resources": [resource("proxmox_acl", "}\nevil {", {})]}),
-            "is no Terraform state of version 4",
+            "is not a Terraform state of version 4",
         ),
     ],
 )

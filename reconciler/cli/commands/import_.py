@@ -121,7 +121,7 @@ def import_state(
 
 
 def _owned(path: Path | None, take_over: Path | None) -> Ownership:
-    """Raises UsageError for options that do not fit, and for a file that is no state."""
+    """Raises UsageError for options that do not fit, and for a file that is not a state."""
     if path is None:
         if take_over is not None:
             raise UsageError(
