@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.atomic_write import atomic_write
+from reconciler.bounded_read import read_bounded
 from reconciler.errors import UsageError
 from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
@@ -47,9 +48,7 @@ class TerraformState:
 def read_terraform_state(path: Path) -> TerraformState:
     """Raises UsageError for a file that is not a state, or holds nothing of the provider."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise UsageError(f"{path} is larger than any Terraform state", hint="name another file")
-        found = _parsed(json.loads(path.read_bytes()))
+        found = _parsed(json.loads(read_bounded(path, LARGEST, regular=True)))
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read: {error.strerror}",

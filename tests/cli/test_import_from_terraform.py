@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,13 @@ def test_what_is_no_state_is_told(site: Site, content: str, said: str) -> None:
     assert ended.status == ExitStatus.USAGE
     assert said in ended.err
     assert not (site.folder / "new").exists()
+
+
+def test_a_pipe_is_not_waited_for(site: Site) -> None:
+    os.mkfifo(site.folder / "x.tfstate")
+    ended = site.run("import", "--out", "new", "--from-terraform", "x.tfstate")
+    assert ended.status == ExitStatus.USAGE
+    assert "cannot be read: it is not a regular file" in ended.err
 
 
 def test_files_of_terraform_are_not_overwritten(built: Site) -> None:

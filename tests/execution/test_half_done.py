@@ -13,6 +13,7 @@ from reconciler.execution.journal.journal import read_journal
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
+from reconciler.model.api import ForwardingApi
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.plan import Plan
 from reconciler.model.request import Request
@@ -234,20 +235,13 @@ def test_a_lock_that_is_busy_for_too_long_ends_the_run(deletion: Bench) -> None:
     is_as_before(deletion.world, deletion.before)
 
 
-class Away:
+class Away(ForwardingApi):
     """The cluster cannot be reached for some seconds after the first request."""
 
     def __init__(self, plan: Bench, seconds: float) -> None:
-        self._api, self._clock, self._seconds = plan.world.api, plan.clock, seconds
+        super().__init__(plan.world.api)
+        self._clock, self._seconds = plan.clock, seconds
         self._until = 0.0
-
-    @property
-    def actor(self) -> str:
-        return self._api.actor
-
-    @property
-    def endpoint(self) -> str:
-        return self._api.endpoint
 
     def get(self, requests: Any) -> Any:
         if self._clock.now() < self._until:
@@ -260,6 +254,3 @@ class Away:
         if not self._until:
             self._until = self._clock.now() + self._seconds
         return self._api.send(request, secrets)
-
-    def close(self) -> None:
-        self._api.close()
