@@ -44,6 +44,7 @@ OTHERS = frozenset(
         "NEVER_SAVED",
         "NOT_DRILLED",
         "NOT_FOR_BACKUPS",
+        "NOT_IN_RELEASE",
         "NOT_READ",
         "NOT_THERE",
         "NO_LONGER_DECLARED",
