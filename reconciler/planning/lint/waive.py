@@ -58,6 +58,7 @@ OTHERS = frozenset(
         "REALM_ISSUER",
         "REALM_UNREADABLE",
         "RELEASE_DIFFERS",
+        "RETENTION_DIFFERS",
         "ROTATION_DUE",
         "SAME_HOUR",
         "SAVED_ALL_THE_SAME",
