@@ -73,7 +73,7 @@ MEANINGS: Mapping[ExitStatus, str] = {
     "incomplete or not verified: manual intervention is needed; `pvectl status` shows what is left",
     ExitStatus.UNFINISHED: "an unfinished journal exists: resume or roll back first",
     ExitStatus.NOT_SAVED: "`backup run` made no archive",
-    ExitStatus.PARTLY_SAVED: "`backup run` saved some of the guests, and others not",
+    ExitStatus.PARTLY_SAVED: "`backup run` backed up only some of the guests",
     ExitStatus.SECRETS: "a secret is missing, or Proxmox VE would refuse it; nothing was sent",
     ExitStatus.NOT_PROVEN: "`drill`: an archive could not be restored, started or checked; nothing "
     "of it is left",

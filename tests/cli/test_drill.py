@@ -140,12 +140,12 @@ def test_the_round_trip(one: Lab) -> None:
     ended = one.drill(*(word for name in formats for word in ("--format", name)), **env)
     assert ended.status == ExitStatus.OK, ended
     print(ended.out)  # the table with our times: pytest -rP
-    assert ended.out.startswith("Restore drill: 2 archives restored; nothing is left.\n")
-    assert "Will restore 2 archives and remove what it restored:" in ended.err
+    assert ended.out.startswith("Restore drill: 2 archives restored; nothing left behind.\n")
+    assert "Will restore 2 archives and remove them afterwards:" in ended.err
     done = json.loads((one.site.folder / "d.json").read_text())
     assert [(row["guest"], row["verdict"], row["vmid"]) for row in done["results"]] == [
-        (9000, "proven", 9900),
-        (9001, "proven", 9900),
+        (9000, "passed", 9900),
+        (9001, "passed", 9900),
     ]
     for row in done["results"]:
         assert (row["differences"], row["left"], row["failure"]) == ([], [], "")
@@ -173,7 +173,7 @@ def test_nothing_runs_without_a_yes_or_without_settings(one: Lab) -> None:
     one.settings("")
     ended = one.drill()
     assert ended.status == ExitStatus.USAGE
-    assert "[drill] says nothing about ids and storage" in ended.err
+    assert "[drill] does not set ids and storage" in ended.err
     assert 'ids = "9900-9999"' in ended.err
 
 
@@ -232,7 +232,7 @@ def test_what_does_not_work_is_said_and_removed(
     (one.run / f"storage/local-lvm/images/vm-{guest}-disk-0/etc/sandbox.json").unlink()
     ended = one.drill("--guest", guest)
     assert ended.status == ExitStatus.NOT_PROVEN, ended
-    assert ended.out.startswith("Restore drill: 1 archive failed; nothing is left.\n")
+    assert ended.out.startswith("Restore drill: 1 archive failed; nothing left behind.\n")
     assert words in " ".join(ended.out.split())
 
 
@@ -241,8 +241,10 @@ def test_a_broken_archive_fails_and_the_next_one_is_restored_all_the_same(one: L
     archive.write_bytes(archive.read_bytes()[:300])
     ended = one.drill()
     assert ended.status == ExitStatus.NOT_PROVEN, ended
-    assert ended.out.startswith("Restore drill: 1 archive restored, 1 failed; nothing is left.\n")
-    assert "the archive holds no configuration that can be read" in " ".join(ended.out.split())
+    assert ended.out.startswith(
+        "Restore drill: 1 archive restored, 1 failed; nothing left behind.\n"
+    )
+    assert "the configuration in the archive cannot be read" in " ".join(ended.out.split())
 
 
 def test_what_stands_in_the_way_is_told_before_anything_is_sent(one: Lab) -> None:
@@ -256,8 +258,8 @@ def test_what_stands_in_the_way_is_told_before_anything_is_sent(one: Lab) -> Non
         free.unlink()
         memory.unlink()
     assert ended.status == ExitStatus.REFUSED, ended
-    assert "storage local-lvm on demo-felhom has 10 B left" in ended.err
-    assert "node demo-felhom has 953.7 MiB of memory free, and guest 9000 may use" in ended.err
+    assert "storage local-lvm on demo-felhom has 10 B free" in ended.err
+    assert "node demo-felhom has 953.7 MiB of memory free, but guest 9000 may use" in ended.err
     assert "guest 9001 may use" not in ended.err
     one.settings(DRILL.replace("local-lvm", "local"))
     ended = one.drill()
@@ -273,7 +275,7 @@ def test_an_agent_check_needs_an_agent(one: Lab) -> None:
     one.settings(DRILL + '[drill.guest.9001]\ncheck = { agent = ["true"] }\n')
     ended = one.drill("--guest", "9001")
     assert ended.status == ExitStatus.REFUSED
-    assert "by its QEMU guest agent, and is a container" in ended.err
+    assert "needs its QEMU guest agent for the check, but is a container" in ended.err
 
 
 class _Health(BaseHTTPRequestHandler):
@@ -325,9 +327,13 @@ def test_the_command_line_chooses(one: Lab) -> None:
     assert ended.status == ExitStatus.OK, ended
     assert volume in ended.err
     for arguments, status, words in (
-        (("--archive", "local:backup/no"), ExitStatus.USAGE, "there is no archive local:backup/no"),
+        (
+            ("--archive", "local:backup/no"),
+            ExitStatus.USAGE,
+            "no archive local:backup/no of a guest is visible",
+        ),
         (("nightli",), ExitStatus.USAGE, "did you mean nightly?"),
-        (("--guest", "9500"), ExitStatus.BLIND, "no good archive of guest 9500 can be seen"),
+        (("--guest", "9500"), ExitStatus.BLIND, "no good archive is visible of guest 9500"),
         (("nightly", "--guest", "9001"), ExitStatus.USAGE, "cannot be combined"),
         (("--sample", "-1"), ExitStatus.USAGE, "--sample is how many guests"),
     ):
@@ -347,8 +353,8 @@ def test_no_free_id_is_no_reason_to_touch_a_guest(one: Lab) -> None:
     one.settings(DRILL.replace("9900-9903", "9000-9001"))
     ended = one.drill("--guest", "9001")
     assert ended.status == ExitStatus.NOT_PROVEN, ended
-    assert "no id from 9000 to 9001 is free" in ended.out
-    assert "guest 9001 (demo-ct) has an id of the drills" in ended.err
+    assert "no free id from 9000 to 9001" in ended.out
+    assert "guest 9001 (demo-ct) has an id reserved for drills" in ended.err
     assert "it is not touched" in ended.err
 
 
@@ -387,7 +393,7 @@ def _wait_for(process: subprocess.Popen[str], words: str) -> None:
 KILLED = [
     (words, way, good)
     for words in ("as guest 9900", "starting guest", "removing guest")
-    for way, good in (("resume", "proven"), ("rollback", "stopped"))
+    for way, good in (("resume", "passed"), ("rollback", "stopped"))
 ]
 
 
@@ -423,7 +429,7 @@ def test_a_signal_removes_what_is_there(slow: Lab) -> None:
     out, err = process.communicate()
     assert process.returncode == ExitStatus.INTERRUPTED, (out, err)
     assert "stopping, and removing the restored guest" in err
-    assert "nothing is left" in out
+    assert "nothing left behind" in out
     assert slow.guests() == before
 
 
@@ -453,8 +459,8 @@ def test_a_guest_that_was_not_drilled_in_time_is_reported(one: Lab) -> None:
     ended = one.site.run("backup", "status", *words)
     assert ended.status == ExitStatus.CHANGES, ended
     assert ended.out.startswith("Backups of 2 guests: 2 fresh, 1 drill overdue.\n")
-    assert "restore drill: proven " in ended.out
-    assert "restore drill: never, and one is overdue" in ended.out
+    assert "restore drill: passed " in ended.out
+    assert "restore drill: never; overdue" in ended.out
     told = json.loads((one.site.folder / "s.json").read_text())["guests"]
     assert [(row["overdue"], bool(row["drilled"])) for row in told] == [
         (False, True),
@@ -505,7 +511,7 @@ def test_a_stale_backup_is_drift(one: Lab) -> None:
     old.write_bytes(bytes(2048))
     ended = one.site.run("drift", "--format", "text", "--format", "metrics=m.prom")
     assert ended.status == ExitStatus.CHANGES, ended
-    assert "1 guest without a backup since the last run that was due: 9001 (due " in ended.out
+    assert "1 guest without a backup since the last scheduled run: 9001 (due " in ended.out
     assert "pvectl_backups_unproven{" in (one.site.folder / "m.prom").read_text()
 
 
@@ -546,7 +552,7 @@ def test_the_smallest_grants_are_enough(
     before = files_of(pve / "nodes")
     ended = ask("drill", "--yes", state=state)
     assert ended.status == ExitStatus.OK, ended.out
-    assert "2 archives restored; nothing is left" in ended.out
+    assert "2 archives restored; nothing left behind" in ended.out
     assert "not checked" not in ended.err
     assert files_of(pve / "nodes") == before
 
@@ -574,7 +580,7 @@ def test_each_privilege_that_is_missing_is_named_before_anything_is_sent(
             assert ended.status == ExitStatus.OK
             assert "the memory of demo-felhom is not checked: Sys.Audit on /nodes" in told
         elif ended.status == ExitStatus.OK:
-            assert f"no good archive of guest {path[-4:]} can be seen: left out" in told
+            assert f"no good archive is visible of guest {path[-4:]}: skipped" in told
         else:
             assert ended.status in {ExitStatus.REFUSED, ExitStatus.BLIND, ExitStatus.USAGE}, ended
             named = path.replace("/localnetwork", "") in told or "local-lvm" in told
@@ -618,7 +624,7 @@ def test_bootstrap_for_drills_says_what_it_lacks(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()
     (state / "backup.toml").write_text(JOB)
-    assert "[drill] says nothing about ids" in ask("bootstrap", "--for", "drill", state=state).err
+    assert "[drill] does not set ids" in ask("bootstrap", "--for", "drill", state=state).err
     (state / "pvectl.toml").write_text('[drill]\nids = "9000-9999"\nstorage = "s"\n')
     ended = ask("bootstrap", "--for", "drill", state=state)
     assert ended.status == ExitStatus.USAGE
@@ -673,8 +679,8 @@ def test_archives_of_a_backup_server_and_of_two_nodes(
     assert ended.status == ExitStatus.OK, ended
     rows = json.loads(ended.out)["results"]
     assert [(row["guest"], row["node"], row["verdict"]) for row in rows] == [
-        (9001, NODE, "proven"),
-        (9500, "second", "proven"),
+        (9001, NODE, "passed"),
+        (9500, "second", "passed"),
     ]
     assert all(row["archive"].startswith("safe:backup/ct/") for row in rows)
     assert files_of(pve / "nodes") == before

@@ -66,7 +66,10 @@ def grant(
             lambda: apply_grant(common, cluster, settings, wanted, allow, yes=yes),
         )
         if ended == ExitStatus.OK:
-            info(common, f"until {moment(wanted.expires)}, as {cluster.folder / FILE} says")
+            info(
+                common,
+                f"granted until {moment(wanted.expires)}, as declared in {cluster.folder / FILE}",
+            )
         return ended
 
     return each_cluster(common, one)

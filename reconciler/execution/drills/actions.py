@@ -41,7 +41,7 @@ def act(run: DrillRun, action: str, vmid: int, asked: Request) -> bool:
                 continue
             raise
         except UnknownOutcome as lost:
-            run.tell(f"no answer ({lost.summary}); looking for what became of it")
+            run.tell(f"no answer ({lost.summary}); checking whether it arrived")
             return settle(run)
         except Unreachable as away:
             run.record("refused", why=away.summary)

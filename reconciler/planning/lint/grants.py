@@ -41,7 +41,7 @@ def _direct(scene: LintContext) -> Iterable[Hit]:
             yield Hit(
                 address,
                 f"user {entry.principal} is in {in_prose(own)} but has entries of its own as well",
-                "grant to the group; an entry of the user hides everything its groups have there",
+                "grant to the group; an entry for the user overrides those of its groups there",
             )
 
 
