@@ -263,8 +263,8 @@ def test_what_stands_in_the_way_is_told_before_anything_is_sent(one: Lab) -> Non
     assert "guest 9001 may use" not in ended.err
     one.settings(DRILL.replace("local-lvm", "local"))
     ended = one.drill()
-    assert "storage local takes no images" in ended.err
-    assert "storage local takes no rootdir" in ended.err
+    assert "storage local does not accept images" in ended.err
+    assert "storage local does not accept rootdir" in ended.err
     one.settings(DRILL.replace("local-lvm", "nosuch"))
     ended = one.drill()
     assert ended.status == ExitStatus.USAGE
@@ -335,7 +335,7 @@ def test_the_command_line_chooses(one: Lab) -> None:
         (("nightli",), ExitStatus.USAGE, "did you mean nightly?"),
         (("--guest", "9500"), ExitStatus.BLIND, "no good archive is visible of guest 9500"),
         (("nightly", "--guest", "9001"), ExitStatus.USAGE, "cannot be combined"),
-        (("--sample", "-1"), ExitStatus.USAGE, "--sample is how many guests"),
+        (("--sample", "-1"), ExitStatus.USAGE, "--sample must be at least 1"),
     ):
         ended = one.drill(*arguments)
         assert ended.status == status, ended
@@ -473,7 +473,7 @@ def test_a_guest_that_was_not_drilled_in_time_is_reported(one: Lab) -> None:
     assert f'pvectl_drills_overdue{{cluster="{one.site.cluster.url}"}} 1' in metrics
     drift = one.site.run("drift")
     assert drift.status == ExitStatus.CHANGES, drift
-    assert "1 guest had no good restore drill within 30d: 9001 (never)" in drift.out
+    assert "1 guest without a successful restore drill within 30d: 9001 (never)" in drift.out
     assert "pvectl drill --guest 9001" in drift.out
     report = one.site.run("report", "--format", "markdown", "--format", "json=r.json")
     assert "## Recoverability\n\n- **guest 9001 (demo-ct): fresh, saved " in report.out

@@ -171,7 +171,7 @@ def test_what_a_job_will_hold_is_drawn_without_network(saved: Site) -> None:
     assert "#######  7 archives, the oldest " in ended.out
     unknown = saved.run("explain", "retention", "felhom")
     assert unknown.status == ExitStatus.USAGE
-    assert "declared are: felhom-nightly" in unknown.err
+    assert "declared jobs: felhom-nightly" in unknown.err
     missing = saved.run("explain", "retention")
     assert missing.status == ExitStatus.USAGE
     assert "pvectl explain retention JOB" in missing.err

@@ -147,7 +147,7 @@ def _idle(scene: LintContext) -> Iterable[Hit]:
             yield Hit(
                 address,
                 f"{_text(entry)} has no effect",
-                f"`{shell('pvectl', 'explain', verdict.whom, entry.path)}` tells what "
+                f"`{shell('pvectl', 'explain', verdict.whom, entry.path)}` shows what "
                 "decides there; remove the entry, or what shadows it",
             )
 
