@@ -39,12 +39,14 @@ from reconciler.model.declared import Desired
 from reconciler.model.drift import EXPECT, Drift, Memory, WayToRoot
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.health import CODES
+from reconciler.model.policy_rule import is_of_rule
 from reconciler.model.records import OwnRun, Records
 from reconciler.model.spec import Spec
 from reconciler.planning.access_summary import real_paths
 from reconciler.planning.builder import PlanResult
 from reconciler.planning.checks.call_expectations import expected_calls
 from reconciler.planning.checks.expectations import expectations
+from reconciler.planning.checks.own_rules import kept_rules
 from reconciler.planning.checks.separation import separation
 from reconciler.planning.drift import drift_of, remembered
 from reconciler.planning.rotation_due import aged, has_any, rotation
@@ -176,11 +178,14 @@ def _compare(
         *(
             one if one.address else one._replace(known=False)
             for one in planned.plan.findings
-            if one.code not in (EXPECT, *CODES) and not only_about_applying(one)
+            if one.code not in (EXPECT, *CODES)
+            and not only_about_applying(one)
+            and not is_of_rule(one.code)
         ),
         *expectations(planned.before, desired.expectations, paths, moment),
         *expected_calls(planned.before, desired.calls, moment),
         *separation(planned.before, desired.expectations, paths, moment),
+        *kept_rules(desired, live.state, planned.before, paths, moment),
         *ending(desired, live.state, moment),
         *besides,
     ]
