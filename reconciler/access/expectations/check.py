@@ -9,7 +9,11 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from reconciler.access.analysis.affected import all_principals, owner_of
-from reconciler.access.analysis.equivalence import EquivalenceClass, equivalence_classes
+from reconciler.access.analysis.equivalence import (
+    EquivalenceClass,
+    equivalence_classes,
+    granted_anywhere,
+)
 from reconciler.access.analysis.impact import known_paths
 from reconciler.access.any_member import granted_groups, stands_for
 from reconciler.access.explain.explain import deciding
@@ -129,8 +133,8 @@ class ExpectationChecker:
         found = self.asked(expectation)
         for name in found.unknown:
             yield FailedExpectation(expectation, BrokenPart.UNKNOWN, (name,))
-        for privilege in expectation.cannot:
-            yield from self._able(expectation, found.principals, found.paths, privilege)
+        if expectation.cannot:
+            yield from self._able(expectation, found.principals, found.paths)
         for privilege in expectation.can:
             yield from self._unable(expectation, found.principals, found.named, privilege)
 
@@ -170,20 +174,31 @@ class ExpectationChecker:
         )
 
     def _able(
-        self, expectation: Expectation, who: Iterable[str], paths: Iterable[str], privilege: str
+        self, expectation: Expectation, who: Iterable[str], paths: Iterable[str]
     ) -> Iterator[FailedExpectation]:
-        for cell in self.cells(who, paths):
-            if privilege in cell.held[0]:
-                decision = trace_decision(self._table, cell.principals[0], cell.paths[0])
-                yield FailedExpectation(
-                    expectation,
-                    BrokenPart.CAN,
-                    cell.principals,
-                    cell.paths,
-                    privilege,
-                    decision=decision,
-                    entries=deciding(decision, self._table, privilege),
+        """In the order of the privileges."""
+        failed: dict[str, list[FailedExpectation]] = {name: [] for name in expectation.cannot}
+        some = frozenset(expectation.cannot)
+        holders = [one for one in who if not some.isdisjoint(granted_anywhere(self._table, one))]
+        for cell in self.cells(holders, paths):
+            held = [name for name in failed if name in cell.held[0]]
+            if not held:
+                continue
+            decision = trace_decision(self._table, cell.principals[0], cell.paths[0])
+            for privilege in held:
+                failed[privilege].append(
+                    FailedExpectation(
+                        expectation,
+                        BrokenPart.CAN,
+                        cell.principals,
+                        cell.paths,
+                        privilege,
+                        decision=decision,
+                        entries=deciding(decision, self._table, privilege),
+                    )
                 )
+        for failures in failed.values():
+            yield from failures
 
     def _unable(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from reconciler.access.analysis.equivalence import EquivalenceClass
+from reconciler.access.analysis.equivalence import EquivalenceClass, granted_anywhere
 from reconciler.access.analysis.impact import known_paths
 from reconciler.access.contents import ROOT
 from reconciler.access.expectations.check import (
@@ -47,12 +47,21 @@ def held_together(
     checker = ExpectationChecker(table, known_paths((table,), (*paths, *UNNAMED)), now)
     for one in wanted:
         subject = checker.asked(one)
+        holders = _possible(table, subject.principals, frozenset(one.cannot_both))
         cells = [
             cell
-            for cell in checker.cells(subject.principals, subject.paths)
+            for cell in checker.cells(holders, subject.paths)
             if not cell.held[0].keys().isdisjoint(one.cannot_both)
         ]
         yield from (_on_one_path if on_one_path else _anywhere)(subject, cells)
+
+
+def _possible(table: AccessTable, principals: Iterable[str], both: frozenset[str]) -> Iterator[str]:
+    """The accounts of persons to whom entries grant all of them, wherever that is."""
+    granted = {who: both & granted_anywhere(table, who) for who in principals}
+    for accounts in by_person(granted).values():
+        if both <= frozenset().union(*(granted[who] for who in accounts)):
+            yield from (who for who in accounts if granted[who])
 
 
 def _anywhere(

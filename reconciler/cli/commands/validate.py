@@ -27,9 +27,9 @@ from reconciler.planning.checks.idle import idle
 from reconciler.planning.checks.no_longer_declared import no_longer_declared, said
 from reconciler.planning.diff import diff
 from reconciler.planning.lint import LintContext, lint_declared, set_aside
+from reconciler.planning.lint.own import broken_rules
+from reconciler.planning.lint.own.idle import idle_rules
 from reconciler.planning.removed_globs import with_matching
-from reconciler.planning.rules import broken_rules
-from reconciler.planning.rules.idle import idle_rules
 from reconciler.pve.release import Release
 from reconciler.text.humanize import count
 from reconciler.text.suggest import suggest

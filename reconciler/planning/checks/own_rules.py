@@ -10,10 +10,10 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy_rule import is_of_rule
 from reconciler.model.spec import State
 from reconciler.planning.checks.context import PlanContext
+from reconciler.planning.lint.own import broken_rules
+from reconciler.planning.lint.own.idle import idle_rules
 from reconciler.planning.lint.rule import LintContext
 from reconciler.planning.lint.waive import waive
-from reconciler.planning.rules import broken_rules
-from reconciler.planning.rules.idle import idle_rules
 
 _NOT_BY_THIS = "\nit was so before and nothing of it is declared, so the plan is not refused for it"
 

@@ -9,8 +9,8 @@ from reconciler.access.evaluate import index_of
 from reconciler.access.trace import TracedEntry
 from reconciler.model.address import Address
 from reconciler.model.policy_rule import PolicyRule
+from reconciler.planning.lint.own.breach import Breach, any_of
 from reconciler.planning.lint.rule import LintContext
-from reconciler.planning.rules.breach import Breach, any_of
 from reconciler.text.humanize import in_prose
 
 _NO_ACCESS = "NoAccess"

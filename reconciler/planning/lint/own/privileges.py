@@ -12,8 +12,8 @@ from reconciler.access.table import AccessTable
 from reconciler.access.trace import TracedEntry, trace_decision
 from reconciler.model.address import Address
 from reconciler.model.policy_rule import PolicyRule
+from reconciler.planning.lint.own.breach import Breach, address_of, as_expectation
 from reconciler.planning.lint.rule import LintContext
-from reconciler.planning.rules.breach import Breach, address_of, as_expectation
 from reconciler.pve.acl_paths import UNNAMED, path_in_words
 from reconciler.text.humanize import in_prose
 

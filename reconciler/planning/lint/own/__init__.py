@@ -8,9 +8,9 @@ from dataclasses import replace
 from reconciler.access.any_member import with_any_members
 from reconciler.model.finding import Finding, Source
 from reconciler.model.policy_rule import PolicyRule
+from reconciler.planning.lint.own import grants, objects, privileges
+from reconciler.planning.lint.own.breach import Breach
 from reconciler.planning.lint.rule import LintContext
-from reconciler.planning.rules import grants, objects, privileges
-from reconciler.planning.rules.breach import Breach
 
 _FINDERS: Mapping[str, Callable[[PolicyRule, LintContext], Iterable[Breach]]] = {
     "exclusive": privileges.exclusive,

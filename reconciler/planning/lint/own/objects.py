@@ -8,8 +8,8 @@ from reconciler.access.analysis.affected import owner_of
 from reconciler.access.contents import ROOT
 from reconciler.model.address import Address
 from reconciler.model.policy_rule import PolicyRule
+from reconciler.planning.lint.own.breach import Breach, any_of
 from reconciler.planning.lint.rule import LintContext
-from reconciler.planning.rules.breach import Breach, any_of
 from reconciler.text.humanize import in_prose, moment
 
 _DAY = 86400

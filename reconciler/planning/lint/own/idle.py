@@ -10,8 +10,8 @@ from reconciler.access.expectations.check import is_glob
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy_rule import IDLE_RULE, PolicyRule
 from reconciler.planning.checks.idle import is_nowhere
+from reconciler.planning.lint.own.breach import any_of
 from reconciler.planning.lint.rule import LintContext
-from reconciler.planning.rules.breach import any_of
 from reconciler.pve.acl_paths import UNNAMED
 from reconciler.text.suggest import did_you_mean
 
@@ -25,9 +25,9 @@ def idle_rules(rules: Iterable[PolicyRule], scene: LintContext) -> Iterator[Find
     rules = tuple(rules)
     if not rules:
         return
-    everybody = [*all_principals(scene.table), *(f"group:{name}" for name in scene.table.groups)]
     known = (*known_paths((scene.table,), scene.paths).paths, *UNNAMED)
     for rule in rules:
+        everybody = _everybody(rule, scene)
         for text, hint in (
             *_unmatched(rule, everybody, scene),
             *_exempt(rule, everybody),
@@ -49,14 +49,22 @@ _Told = Iterator[tuple[str, str]]
 """What is wrong, and what was probably meant."""
 
 
+def _everybody(rule: PolicyRule, scene: LintContext) -> list[str]:
+    """All whom such a rule may mean."""
+    if rule.lifetime or rule.privsep:
+        return scene.ids("token")
+    return [*all_principals(scene.table), *(f"group:{name}" for name in scene.table.groups)]
+
+
 def _unmatched(rule: PolicyRule, everybody: Sequence[str], scene: LintContext) -> _Told:
     """Names without anybody; of kinds of objects `but` names something else."""
     names = rule.who if rule.comment_on else (*rule.who, *rule.but)
     where = "the cluster" if scene.complete else "the state files"
+    what = "no token" if rule.lifetime or rule.privsep else "nobody"
     for name in dict.fromkeys(names):
-        if not any_of(name, everybody) and not any(any_of(who, (name,)) for who in everybody):
+        if not any(any_of(who, (name,)) for who in everybody):
             hint = "" if is_glob(name) else did_you_mean(name, everybody)
-            yield f"'{name}' matches nobody in {where}", hint
+            yield f"'{name}' matches {what} in {where}", hint
 
 
 def _exempt(rule: PolicyRule, everybody: Sequence[str]) -> _Told:
