@@ -26,7 +26,7 @@ NOW = 1_795_491_600
 DAY = 86400
 PATHS = ("/vms/100", "/vms/101", "/storage/local", "/pool/web")
 A, B = "VM.Backup", "VM.Allocate"
-ROLES = {"role.A": RoleSpec(privileges=(A,)), "role.B": RoleSpec(privileges=(B,))}
+ROLES: dict[str, Spec] = {"role.A": RoleSpec(privileges=(A,)), "role.B": RoleSpec(privileges=(B,))}
 
 
 def scene(objects: dict[str, Spec], *declared: str, complete: bool = True) -> LintContext:
@@ -54,9 +54,13 @@ def addresses(findings: tuple[Finding, ...]) -> list[str]:
     return [str(one.address) for one in findings]
 
 
-ANN = {"user.ann@pve": UserSpec()}
-OPS = {"group.ops": GroupSpec(), "user.ann@pve": UserSpec(groups=("ops",))}
-CI = {"user.ci@pve": UserSpec(), "token.ci@pve!aa": TokenSpec(), "token.ci@pve!bb": TokenSpec()}
+ANN: dict[str, Spec] = {"user.ann@pve": UserSpec()}
+OPS: dict[str, Spec] = {"group.ops": GroupSpec(), "user.ann@pve": UserSpec(groups=("ops",))}
+CI: dict[str, Spec] = {
+    "user.ci@pve": UserSpec(),
+    "token.ci@pve!aa": TokenSpec(),
+    "token.ci@pve!bb": TokenSpec(),
+}
 
 
 @pytest.mark.parametrize(
@@ -160,7 +164,10 @@ def test_forbidden_privileges() -> None:
     exempt = forbidden._replace(but=("group:ops", "ci@pve!*"))
     assert addresses(found(objects, exempt)) == ["user.ci@pve"]
     assert not found(objects, rule(forbidden=(A,), paths=("/storage/*",)))
-    root = {"user.root@pam": UserSpec(), "token.root@pam!xx": TokenSpec(privsep=False)}
+    root: dict[str, Spec] = {
+        "user.root@pam": UserSpec(),
+        "token.root@pam!xx": TokenSpec(privsep=False),
+    }
     (finding,) = found(root, forbidden)
     assert finding.address == Address("token", "root@pam!xx")
     assert "token of root@pam" in finding.hint
@@ -220,13 +227,13 @@ def test_tokens_are_separated() -> None:
 
 
 def test_users_of_some_realms() -> None:
-    objects = {**ANN, "user.root@pam": UserSpec(), "user.x@corp-a": UserSpec()}
+    objects: dict[str, Spec] = {**ANN, "user.root@pam": UserSpec(), "user.x@corp-a": UserSpec()}
     assert addresses(found(objects, rule(realms=("corp-*",)))) == ["user.ann@pve"]
     assert not found(objects, rule(realms=("corp-*",), but=("ann@*",)))
 
 
 def test_comments() -> None:
-    objects = {
+    objects: dict[str, Spec] = {
         "user.root@pam": UserSpec(),
         "user.ann@pve": UserSpec(comment="on call"),
         "user.bob@pve": UserSpec(),
