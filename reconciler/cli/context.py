@@ -15,9 +15,10 @@ from weakref import WeakKeyDictionary
 from reconciler.cli.common_options import CommonOptions, for_target
 from reconciler.cli.output import info, print_error
 from reconciler.cli.rollout import WELL, Rollout, in_waves
+from reconciler.cli.state_files import load_for, other_release
 from reconciler.cli.trusted_targets import require_trusted, require_within_reach
 from reconciler.cli.turn import Turn, capturing, taking
-from reconciler.desired.loader import load, require_valid
+from reconciler.desired.loader import require_valid
 from reconciler.desired.secrets import resolve
 from reconciler.desired.settings.settings import Settings, read_settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -144,15 +145,9 @@ def _turn(
 
 def load_cluster(cluster: ClusterSettings, settings: Settings, *, strict: bool = True) -> Loaded:
     """The files of a cluster; with `strict` raises FilesInvalid with every mistake."""
-    desired = load(
-        cluster.folder,
-        variables=cluster.variables,
-        places=cluster.places,
-        settings=settings,
-        release=cluster.release,
-    )
+    desired = load_for(cluster, settings, cluster.release)
     if strict:
-        require_valid(desired.findings)
+        require_valid(desired.findings, other_release(cluster, settings, desired))
     return Loaded(cluster, settings, desired)
 
 

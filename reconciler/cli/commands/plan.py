@@ -43,7 +43,7 @@ from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.model.inventory import Facts
 from reconciler.planning.builder import PlanResult, build_plan
-from reconciler.planning.offline import as_live
+from reconciler.planning.offline import as_live, without_archives
 from reconciler.planning.request import PlanRequest
 from reconciler.render.documents.plan import plans_only
 from reconciler.text.shell import shell
@@ -169,6 +169,11 @@ def _offline(
     targets: list[str] | None,
     allow: list[str] | None,
 ) -> PlanResult:
+    if (against / "user.cfg").is_file():
+        raise UsageError(
+            f"{against} is a snapshot of a cluster, not a state folder",
+            hint=f"plan against it with: {shell('pvectl', 'plan', '--on', f'sandbox:{against}')}",
+        )
     settings = read_settings(against, trusted)
     other = load(
         against,
@@ -186,4 +191,5 @@ def _offline(
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
     )
-    return build_plan(loaded.desired, as_live(other), Facts(pve=loaded.desired.release), question)
+    live, facts = as_live(other), Facts(pve=loaded.desired.release)
+    return build_plan(loaded.desired, live, without_archives(loaded.desired, live, facts), question)
