@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from reconciler.errors import ExitStatus
 from reconciler.model.address import Address
-from reconciler.model.change import Change
+from reconciler.model.change import Action, Change
 from reconciler.model.drill import NOT_DRILLED
 from reconciler.model.finding import UNDECLARED_MEMBER, Finding, Severity
 from reconciler.model.plan import LeftAlone
@@ -33,13 +33,21 @@ class DriftClass(StrEnum):
     CHANGED = "changed in the cluster"
     CHANGED_IN_FILES = "changed in the files since the last apply"
     NEVER_APPLIED = "declared and never applied"
-    UNKNOWN = "different, and what was applied last is not known"
+    UNKNOWN = "of unknown origin"
     EXPIRED = "expired grant"
 
     @property
     def code(self) -> str:
         """The identifier in machine-readable output."""
         return self.name.lower().replace("_", "-")
+
+
+DIFFERENCES: Mapping[Action, str] = {
+    Action.CREATE: "missing",
+    Action.UPDATE: "changed",
+    Action.DELETE: "extra",
+}
+"""What an action of a plan says about the cluster, seen from the files."""
 
 
 class DriftItem(NamedTuple):
@@ -52,7 +60,13 @@ class DriftItem(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         left = {"not_given": list(self.left)} if self.left else {}
-        return {"class": self.kind.code, **self.change.to_json(), **left}
+        state = {"class": self.kind.code, "difference": self.difference}
+        return {**state, **self.change.to_json(), **left}
+
+    @property
+    def difference(self) -> str:
+        """How the cluster differs from the files: `missing`, `changed` or `extra`."""
+        return DIFFERENCES[self.change.action]
 
 
 class WayToRoot(NamedTuple):
