@@ -9,7 +9,7 @@ import pytest
 from reconciler.kinds import access_table
 from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.group import GroupSpec
-from reconciler.kinds.pool import PoolSpec
+from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user.table import UserSpec

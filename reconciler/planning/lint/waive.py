@@ -148,7 +148,7 @@ RULES = (
     Rule(
         "WAIVER_UNKNOWN",
         Severity.WARNING,
-        "a waiver for a code that nothing has, or that cannot be waived",
+        "a waiver for a code that does not exist or cannot be waived",
         "It waives nothing. The code is mistyped, the rule has gone, or it is the code of an "
         "error, which is never waived.",
         _found_elsewhere,
@@ -164,7 +164,7 @@ RULES = (
     Rule(
         "WAIVER_UNUSED",
         Severity.NOTE,
-        "a waiver that waives nothing",
+        "a waiver that matches no finding",
         "Its finding is fixed, or its address matches nothing. Remove it, so that it does not hide "
         "something new.",
         _found_elsewhere,
