@@ -18,6 +18,7 @@ from reconciler.cli.rollout import WELL, Rollout, in_waves
 from reconciler.cli.state_files import load_for, other_release
 from reconciler.cli.trusted_targets import require_trusted, require_within_reach
 from reconciler.cli.turn import Turn, capturing, taking
+from reconciler.desired.files import DISK, Files
 from reconciler.desired.loader import require_valid
 from reconciler.desired.secrets import resolve
 from reconciler.desired.settings.settings import Settings, read_settings
@@ -143,9 +144,11 @@ def _turn(
         return error.exit_status
 
 
-def load_cluster(cluster: ClusterSettings, settings: Settings, *, strict: bool = True) -> Loaded:
+def load_cluster(
+    cluster: ClusterSettings, settings: Settings, *, strict: bool = True, files: Files = DISK
+) -> Loaded:
     """The files of a cluster; with `strict` raises FilesInvalid with every mistake."""
-    desired = load_for(cluster, settings, cluster.release)
+    desired = load_for(cluster, settings, cluster.release, files)
     if strict:
         require_valid(desired.findings, other_release(cluster, settings, desired))
     return Loaded(cluster, settings, desired)
