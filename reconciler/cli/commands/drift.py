@@ -12,7 +12,7 @@ import typer
 from reconciler.access.analysis.impact import Impact, impact
 from reconciler.access.analysis.summary import summarise
 from reconciler.access.any_member import with_any_members
-from reconciler.access.escalation.search import opened
+from reconciler.access.escalation.search import Escalation, opened
 from reconciler.access.login import Login
 from reconciler.access.table import AccessTable
 from reconciler.cli import drift_memory
@@ -190,14 +190,11 @@ def _compare(
         memory=memory,
         findings=sorted(findings, key=Finding.sort_key),
         undeclared=extra,
-        roots=[
-            WayToRoot(one.principals, tuple(map(str, one.steps)), one.sure)
-            for one in opened(declared, current)
-        ],
+        roots=_roots(opened(declared, current)),
         failing=failing,
         left=left,
     )
-    lines = _lines(effect, planned.before, moment)
+    lines = _lines(effect, planned.before, moment, found.roots)
     return found, View(now=moment, impact=lines, impact_json=effect.to_json())
 
 
@@ -223,9 +220,27 @@ def _as_bad_as(severity: Severity | None) -> Iterable[str]:
     return (one for one in Severity if severity is not None and one.rank <= severity.rank)
 
 
-def _lines(effect: Impact, table: AccessTable, moment: int) -> list[str | tuple[str, str]]:
-    """Who has gained and lost what, most privileges first."""
-    said = sorted(summarise(effect, table, moment), key=lambda one: -len(one.gains.privileges))
+def _roots(ways: Iterable[Escalation]) -> list[WayToRoot]:
+    """The ways to root; who is root already without any step is in one."""
+    found = [WayToRoot(one.principals, tuple(map(str, one.steps)), one.sure) for one in ways]
+    already = sorted(who for one in found if not one.steps for who in one.principals)
+    first = [WayToRoot(tuple(already), (), sure=True)] if already else []
+    return [*first, *(one for one in found if one.steps)]
+
+
+def _lines(
+    effect: Impact, table: AccessTable, moment: int, roots: Iterable[WayToRoot]
+) -> list[str | tuple[str, str]]:
+    """Who has gained and lost what, most privileges first; not once more who has become root."""
+    already = {who for one in roots if not one.steps for who in one.principals}
+    said = sorted(
+        (
+            one
+            for one in summarise(effect, table, moment)
+            if not (one.is_everything and already.issuperset(one.principals))
+        ),
+        key=lambda one: -len(one.gains.privileges),
+    )
     logins = [
         f"{in_prose(one.principals)}: {one.after} in the cluster, {one.before} as declared"
         for one in effect.logins

@@ -138,7 +138,8 @@ def _roots(drift: Drift) -> Iterable[tuple[str, str]]:
     for way in drift.roots:
         who = listed(way.principals, NAMED)
         if not way.steps:
-            yield "!", f"{who}: has become root, with every privilege on /"
+            has = "has" if len(way.principals) == 1 else "have"
+            yield "!", f"{who}: {has} become root, with every privilege on /"
             continue
         certain = "can become root" if way.sure else "may be able to become root"
         yield "!", f"{who}: {certain}: {', then '.join(way.steps)}"
