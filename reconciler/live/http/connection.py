@@ -8,13 +8,12 @@ followed, and nothing is taken from the environment.
 from __future__ import annotations
 
 import base64
-import http.client
 import select
 import zlib
 from collections import deque
 from collections.abc import Mapping
 from http.client import HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from reconciler.live.http.network_errors import TooLarge
@@ -51,7 +50,7 @@ class Connections:
         self._host, self._port = place.hostname or "", place.port or _PORT
         self._proxy = urlsplit(proxy) if proxy is not None else None
         self._context = context
-        self._idle: deque[HTTPSConnection] = deque()
+        self._idle: deque[_Connection] = deque()
 
     def exchange(self, outgoing: Outgoing, timeout: tuple[float, float]) -> Answer:
         """Send one request and read its answer; `timeout`: seconds to connect, and to wait for
@@ -78,7 +77,7 @@ class Connections:
         while self._idle:
             self._idle.pop().close()
 
-    def _take(self) -> HTTPSConnection | None:
+    def _take(self) -> _Connection | None:
         """The one that was used last, unless the server has closed it meanwhile."""
         while self._idle:
             try:
@@ -90,11 +89,11 @@ class Connections:
             connection.close()
         return None
 
-    def _open(self, timeout: float) -> HTTPSConnection:
+    def _open(self, timeout: float) -> _Connection:
         host, port = self._host, self._port
         if self._proxy is not None:
             host, port = self._proxy.hostname or "", self._proxy.port or _PORT
-        connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=self._context)
+        connection = _Connection(host, port, timeout=timeout, context=self._context)
         if self._proxy is not None:
             inside = f"[{self._host}]" if ":" in self._host else self._host
             connection.set_tunnel(inside, self._port, self._proxy_headers())
@@ -116,7 +115,30 @@ class Connections:
         return (self._proxy.username, self._proxy.password) if self._proxy else (None, None)
 
 
-def _is_readable(connection: HTTPSConnection) -> bool:
+class _Connection(HTTPSConnection):
+    """Sends head and body of a request in one piece, so that the server wakes up once."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pieces: list[bytes] | None = None
+
+    def send(self, data: Any) -> None:
+        if self._pieces is None:
+            super().send(data)
+        else:
+            self._pieces.append(data)
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        pieces: list[bytes] = []
+        self._pieces = pieces
+        try:
+            super().request(*args, **kwargs)
+        finally:
+            self._pieces = None
+        super().send(b"".join(pieces))
+
+
+def _is_readable(connection: _Connection) -> bool:
     """Whether something arrived that nobody asked for: the end of the connection, as a rule."""
     waiting = select.poll()
     waiting.register(connection.sock, select.POLLIN)
