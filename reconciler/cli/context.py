@@ -142,17 +142,12 @@ def _turn(
 
 def load_cluster(cluster: ClusterSettings, settings: Settings, *, strict: bool = True) -> Loaded:
     """The files of a cluster; with `strict` raises FilesInvalid with every mistake."""
-    from reconciler.desired.loader import load, require_valid
+    from reconciler.cli.state_files import load_for, other_release
+    from reconciler.desired.loader import require_valid
 
-    desired = load(
-        cluster.folder,
-        variables=cluster.variables,
-        places=cluster.places,
-        settings=settings,
-        release=cluster.release,
-    )
+    desired = load_for(cluster, settings, cluster.release)
     if strict:
-        require_valid(desired.findings)
+        require_valid(desired.findings, other_release(cluster, settings, desired))
     return Loaded(cluster, settings, desired)
 
 

@@ -8,10 +8,12 @@ from reconciler.cli.commit import commit_of
 from reconciler.cli.context import Loaded, now
 from reconciler.desired.loader import load, require_valid
 from reconciler.desired.settings.settings import read_settings
+from reconciler.errors import UsageError
 from reconciler.model.inventory import Facts
 from reconciler.planning.builder import PlanResult, build_plan
-from reconciler.planning.offline import as_live
+from reconciler.planning.offline import as_live, without_archives
 from reconciler.planning.request import PlanRequest
+from reconciler.text.shell import shell
 
 
 def plan_between(
@@ -21,7 +23,13 @@ def plan_between(
     targets: list[str] | None,
     allow: list[str] | None,
 ) -> PlanResult:
-    """What turns what the folder `against` declares into what is loaded; raises FilesInvalid."""
+    """What turns what the folder `against` declares into what is loaded; raises FilesInvalid,
+    UsageError."""
+    if (against / "user.cfg").is_file():
+        raise UsageError(
+            f"{against} is a snapshot of a cluster, not a state folder",
+            hint=f"plan against it with: {shell('pvectl', 'plan', '--on', f'sandbox:{against}')}",
+        )
     settings = read_settings(against, trusted)
     other = load(
         against,
@@ -39,4 +47,5 @@ def plan_between(
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
     )
-    return build_plan(loaded.desired, as_live(other), Facts(pve=loaded.desired.release), question)
+    live, facts = as_live(other), Facts(pve=loaded.desired.release)
+    return build_plan(loaded.desired, live, without_archives(loaded.desired, live, facts), question)

@@ -36,6 +36,7 @@ from reconciler.cli.output import (
 )
 from reconciler.cli.prompt import confirm
 from reconciler.cli.runner import Pace, execute
+from reconciler.cli.state_files import other_release
 from reconciler.cli.turn_summary import note_document
 from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import by_place, fingerprints, require_valid
@@ -75,15 +76,16 @@ def load_to_plan(cluster: ClusterSettings, settings: Settings, *, offline: bool 
     """
     loaded = load_cluster(cluster, settings, strict=False)
     desired = loaded.desired
+    hint = other_release(cluster, settings, desired)
     try:
-        require_valid(desired.findings)
+        require_valid(desired.findings, hint)
     except FilesInvalid:
         if offline:
             raise
         unknown: list[Finding] = []
         with suppress(PvectlError), connect(cluster, read_only=True) as api:
             unknown += references_beside_mistakes(desired, read_cluster(api, desired).state)
-        require_valid(by_place([*desired.findings, *unknown]))
+        require_valid(by_place([*desired.findings, *unknown]), hint)
     return loaded
 
 

@@ -20,7 +20,8 @@ from reconciler.kinds.shared.field_types import Privilege, asked_release
 from reconciler.model.declared import CallExpectation, Expectation
 from reconciler.model.finding import Source
 from reconciler.model.policy import TomlTable
-from reconciler.pve.acl_paths import normalize_path
+from reconciler.pve.acl_paths import check_path_of_any_release, normalize_path
+from reconciler.pve.release import NotInRelease
 from reconciler.pve.secret_params import is_secret_param
 from reconciler.text.suggest import did_you_mean
 
@@ -43,8 +44,10 @@ def _principal(text: str) -> str:
 
 
 def _path(text: str, info: ValidationInfo) -> str:
-    normal = normalize_path(_GLOB.sub("x", text))
-    if normal is None or not (_GLOB.search(text) or asked_release(info).takes_path(normal)):
+    normal, release = normalize_path(_GLOB.sub("x", text)), asked_release(info)
+    if normal is None or not (_GLOB.search(text) or release.takes_path(normal)):
+        if normal is not None and check_path_of_any_release(normal):
+            raise NotInRelease(f"{release.name} has no ACL path {normal}", "name a path above it")
         raise InvalidValue(
             f"'{text}' is not a valid ACL path", "write one such as /vms/100, or a glob"
         )

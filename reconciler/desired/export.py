@@ -147,13 +147,23 @@ def _only_comments(path: Path) -> bool:
     return all(line.strip() == "" or line.lstrip().startswith("#") for line in lines)
 
 
+class _Answering(Release):
+    """The release of a cluster, which has every option that it answers: packages are updated
+    before the number of the release changes."""
+
+    def knows(self, since: str) -> bool:
+        del since
+        return True
+
+
 def _table(kind: Kind[Any], address: Address, spec: Spec, release: Release) -> _Table | Finding:
     """The table of one object, or why it cannot be declared."""
     parent, name = kind.toml.name_of(address.id, spec)
     try:
         values = kind.toml.export(address.id, spec)
         kind.toml.check_name(name, parent)
-        table = kind.toml.table.model_validate(values, context=release)
+        answering = _Answering(release.version, release.roles)
+        table = kind.toml.table.model_validate(values, context=answering)
         declared = {one.id: one.spec for one in kind.toml.declare(name, parent, table)}
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]

@@ -16,6 +16,7 @@ from reconciler.desired.expansion import Expansion, Place
 from reconciler.desired.files import DISK, SETTINGS_FILE, Files, state_files
 from reconciler.desired.includes import EACH, INCLUDE
 from reconciler.desired.reach import out_of_reach, without_waivers
+from reconciler.desired.settings.policy import not_in_release
 from reconciler.desired.settings.settings import Settings, settings_keys
 from reconciler.desired.size_limits import too_large
 from reconciler.desired.toml.document import Document
@@ -87,13 +88,15 @@ def fingerprints(folder: Path, included: Iterable[str], *others: Path) -> dict[s
     return found
 
 
-def require_valid(findings: Sequence[Finding]) -> None:
+def require_valid(findings: Sequence[Finding], hint: str = "") -> None:
     """Raise FilesInvalid when errors are among the findings; it carries all of them."""
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if errors:
         number = "one mistake" if len(errors) == 1 else f"{len(errors)} mistakes"
         raise FilesInvalid(
-            f"the state files have {number}", hint="nothing was sent", findings=findings
+            f"the state files have {number}",
+            hint="; ".join(filter(None, ("nothing was sent", hint))),
+            findings=findings,
         )
 
 
@@ -272,6 +275,7 @@ class _Load:
         findings = [*self.findings, *crosscheck(desired, complete=valid)]
         if settings is not None:
             findings += settings.findings
+            findings += not_in_release(settings.kept, self.release)
             findings += out_of_reach(desired.objects, settings.reach, folder)
             desired, refused = without_waivers(desired, settings.trust)
             findings += refused

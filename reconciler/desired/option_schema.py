@@ -7,6 +7,7 @@ from typing import Any
 from reconciler.kinds.shared.options import is_property, toml_name
 from reconciler.pve.option_descriptions import option_descriptions
 from reconciler.pve.property_strings import PROPERTY_STRINGS
+from reconciler.pve.release import Release
 from reconciler.pve.schema import Param, ParameterTable
 from reconciler.pve.storage_formats import CONTENT_TYPES, ISCSI_PROVIDERS
 
@@ -17,15 +18,21 @@ _ITEMS = {"pve-storage-content-list": CONTENT_TYPES}
 _VALUES = {"iscsiprovider": ISCSI_PROVIDERS}
 
 
-def add_options(definition: dict[str, Any], kind: str, table: ParameterTable) -> None:
-    """Completes the properties of a table that are options: their meaning, values and limits."""
+def add_options(
+    definition: dict[str, Any], kind: str, table: ParameterTable, release: Release
+) -> None:
+    """Completes the properties of a table that are options: their meaning, values and limits.
+    Options that the release does not know are left out."""
     described = option_descriptions(kind)
     for option, param in table.items():
         found = definition["properties"].get(toml_name(option))
         if found is None:
             continue
-        row = described[option]
-        text = row.text + (f" (since Proxmox VE {row.since})" if row.since else "")
+        if not release.knows(param.since):
+            del definition["properties"][toml_name(option)]
+            continue
+        text = described[option].text
+        text += f" (since Proxmox VE {param.since})" if param.since else ""
         own = found.get("description", "")
         if not own or param.secret:
             found["description"] = "; ".join(filter(None, (text, own)))

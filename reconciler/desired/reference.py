@@ -29,7 +29,7 @@ class Key(NamedTuple):
     """One key of a table. `type`: as TOML has it, such as "list of strings". `values`: what it may
     be, as literals; `limits`: in words, such as "0 to 8". `default`: as TOML, "" where there is
     none. `parameter` and `label`: its name in the API and in the web interface, "" where it has
-    none. `since`: the first release that knows it, "" for every supported one. `types`: the types
+    none. `since`: the first release that knows it, "" for every known one. `types`: the types
     of storage or realm that have it; empty where all have, or there are none."""
 
     name: str
@@ -69,7 +69,7 @@ def keys(kind: Kind[Any]) -> Iterator[Key]:
             limits=_limits(own),
             parameter=described.parameter or option,
             label=described.label,
-            since=described.since,
+            since=kind.spec.option_table[option].since if option in kind.spec.option_table else "",
             types=_types(kind.name, option),
         )
 
@@ -131,7 +131,8 @@ def _type(own: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
         elif branch.get("type") == "integer" and "date" in words:
             continue
         else:
-            words.append(str(branch.get("type", "string")))
+            named = branch.get("type", "string")
+            words.append(str(named[0] if isinstance(named, list) else named))
     return " or ".join(dict.fromkeys(words))
 
 

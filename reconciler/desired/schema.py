@@ -56,7 +56,7 @@ def schema(release: Release = NEWEST) -> dict[str, Any]:
     for kind in kinds.values():
         definition = definitions[names[kind.toml.table]]
         if kind.spec.option_table:
-            add_options(definition, kind.name, kind.spec.option_table)
+            add_options(definition, kind.name, kind.spec.option_table, release)
         _with_rules(definition, kind.toml.table)
     properties: dict[str, Any] = {}
     for kind in kinds.values():
@@ -152,8 +152,8 @@ def _or_variable(one: dict[str, Any]) -> dict[str, Any]:
 def _with_rules(definition: dict[str, Any], model: type[BaseModel]) -> None:
     """Add to the description of each key what happens when it is omitted."""
     for key, one in rules(model).items():
-        if one.rule not in (Rule.REQUIRED, Rule.FILE):
-            described = definition["properties"][key]
+        described = definition["properties"].get(key)
+        if described is not None and one.rule not in (Rule.REQUIRED, Rule.FILE):
             text = described.get("description", "")
             described["description"] = f"{text}; if omitted: {one.rule}".removeprefix("; ")
 

@@ -13,10 +13,10 @@ from pydantic_core import ErrorDetails
 from reconciler.desired.toml.document import Document
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.invalid_value import message_and_hint
-from reconciler.model.finding import Finding, Severity
+from reconciler.model.finding import NOT_IN_RELEASE, Finding, Severity
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef, SecretSink
-from reconciler.pve.release import NEWEST, Release
+from reconciler.pve.release import NEWEST, NotInRelease, Release
 from reconciler.text.suggest import did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
@@ -87,6 +87,11 @@ def problem_words(problem: ErrorDetails) -> tuple[str, str]:
     if isinstance(error, ValueError):
         return message_and_hint(error)
     return str(error or problem["msg"]), ""
+
+
+def code_of(error: object) -> str:
+    """The code of a finding about a value that was refused with this error."""
+    return NOT_IN_RELEASE if isinstance(error, NotInRelease) else "INVALID_VALUE"
 
 
 def salvage(model: type[M], data: Mapping[str, Any]) -> M:
@@ -220,6 +225,7 @@ def _finding(
         hint = _reference_hint(context.get("class_name", ""))
     elif kind in {"value_error", "assertion_error"}:
         message, hint = problem_words(problem)
+        code = code_of(context.get("error"))
     elif kind == "too_short":
         message, hint = f"{field} is empty", _description(model, problem["loc"])
     elif kind in _LIMITS:

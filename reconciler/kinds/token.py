@@ -57,7 +57,7 @@ class TokenSpec(Spec):
     """`secret_to` is the sink of a new secret; PVE does not know it.
 
     Changing an existing token to a spec with `secret_to` requests a new secret: `regenerate` keeps
-    ID, entries and expiry (libpve-access-control 9.1.0 and later).
+    ID, entries and expiry (Proxmox VE 9.2 and later: libpve-access-control 9.1.0).
     """
 
     privsep: bool = True

@@ -19,6 +19,9 @@ PARTIAL = "PARTIAL"
 NOT_BACKED_UP = "NOT_BACKED_UP"
 """The code that says which guests no backup job saves."""
 
+NOT_IN_RELEASE = "NOT_IN_RELEASE"
+"""The code of what is asked for and the release of Proxmox VE does not have."""
+
 
 class Severity(StrEnum):
     """`ERROR` stops the run, `WARNING` and `NOTE` do not."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from reconciler.access.analysis.impact import impact
@@ -22,9 +21,11 @@ from reconciler.planning.checks.allow import allow, passed
 from reconciler.planning.checks.context import PlanContext
 from reconciler.planning.ordering.order import order
 from reconciler.planning.request import PlanRequest
+from reconciler.pve.release import Release
 
-RENEWS_SINCE = (9, 1)
-"""The first release of Proxmox VE that can regenerate the secret of a token."""
+RENEWS_SINCE = "9.2"
+"""The first release of Proxmox VE that can regenerate the secret of a token: it shipped
+libpve-access-control 9.1.1, and 9.1 shipped 9.0.4, which cannot."""
 
 
 CHECKS = frozenset({"irreversible", "lockout", "preflight", "protected"})
@@ -46,7 +47,7 @@ def rotate(
     changes = [
         change
         for address, sink in sorted(tokens.items(), key=lambda item: item[0])
-        for change in _changes(address, sink, live, facts.release)
+        for change in _changes(address, sink, live, facts.pve)
     ]
     steps = order(changes)
     table = access_table(live, facts.pve)
@@ -82,11 +83,11 @@ def rotate(
     )
 
 
-def _changes(address: Address, sink: SecretSink, live: State, release: str) -> Iterator[Change]:
+def _changes(address: Address, sink: SecretSink, live: State, release: Release) -> Iterator[Change]:
     spec = live[address]
     renewed = TokenSpec(**{**dict(spec), "secret_to": sink})
     reason = Reason(Cause.DIFFERS, "a new secret was requested")
-    if _renews(release):
+    if release.knows(RENEWS_SINCE):
         yield Change(address, spec, renewed, reason)
         return
     hanging = Reason(Cause.DEPENDENT, f"depends on {address}, which is recreated")
@@ -110,9 +111,3 @@ def _of_the_caller(address: Address, actor: str) -> Iterator[Finding]:
             "the web interface, and store the new secret where pvectl reads it",
             address,
         )
-
-
-def _renews(release: str) -> bool:
-    """Whether this release of Proxmox VE knows `regenerate`; an unknown release does."""
-    found = re.match(r"(\d+)\.(\d+)", release)
-    return found is None or (int(found[1]), int(found[2])) >= RENEWS_SINCE

@@ -76,7 +76,7 @@ def _known(version: str) -> re.Pattern[str]:
     return re.compile("|".join(form for first, end, form in _GRAMMAR if first <= number < end))
 
 
-def newest_only(path: str) -> bool:
+def check_path_of_any_release(path: str) -> bool:
     """Whether some release takes the path, though perhaps not the one that is asked."""
     return any(re.fullmatch(form, path) for _, _, form in _GRAMMAR)
 

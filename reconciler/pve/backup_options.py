@@ -1,4 +1,8 @@
-"""The options of backup jobs and of vzdump itself (PVE::VZDump::Common, PVE::Jobs::VZDump)."""
+"""The options of backup jobs and of vzdump itself (PVE::VZDump::Common, PVE::Jobs::VZDump).
+
+Since when there is an option: the git history of pve-guest-common, at the version that each release
+shipped.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from reconciler.pve.sections import (
     formatted,
     integer,
     section_type,
+    since,
     string,
 )
 
@@ -24,7 +29,7 @@ VZDUMP_OPTIONS: ParameterTable = {
     "dumpdir": STRING,
     "exclude": formatted("pve-vmid-list"),
     "exclude-path": Param(type="array", optional=True),
-    "fleecing": formatted("backup-fleecing"),
+    "fleecing": since("8.2", formatted("backup-fleecing")),
     "ionice": integer(0, 8),
     "lockwait": integer(0),
     "mailnotification": choice("always", "failure"),
@@ -32,8 +37,8 @@ VZDUMP_OPTIONS: ParameterTable = {
     "mode": choice("snapshot", "suspend", "stop"),
     "node": formatted("pve-node"),
     "notes-template": Param(max_length=1024, requires="storage", optional=True),
-    "notification-mode": choice("auto", "legacy-sendmail", "notification-system"),
-    "pbs-change-detection-mode": choice("legacy", "data", "metadata"),
+    "notification-mode": since("8.1", choice("auto", "legacy-sendmail", "notification-system")),
+    "pbs-change-detection-mode": since("8.3", choice("legacy", "data", "metadata")),
     "performance": formatted("backup-performance"),
     "pigz": integer(),
     "pool": STRING,

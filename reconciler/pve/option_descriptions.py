@@ -13,13 +13,11 @@ from typing import NamedTuple
 
 class OptionDescription(NamedTuple):
     """`text`: what it means, "" where the table of the kind says so itself. `label`: the field's
-    name in the web interface, "" where it has none. `since`: the first release that knows it, ""
-    where every supported one does. `parameter`: its name in the API, "" where it is the key of the
-    row."""
+    name in the web interface, "" where it has none. `parameter`: its name in the API, "" where it
+    is the key of the row."""
 
     text: str = ""
     label: str = ""
-    since: str = ""
     parameter: str = ""
 
 
@@ -29,8 +27,6 @@ def option_descriptions(kind: str) -> dict[str, OptionDescription]:
     the key of the table for other kinds."""
     text = (files(__package__) / "option_descriptions.toml").read_text(encoding="utf-8")
     return {
-        name: OptionDescription(
-            row.get("text", ""), row.get("web", ""), row.get("since", ""), row.get("api", "")
-        )
+        name: OptionDescription(row.get("text", ""), row.get("web", ""), row.get("api", ""))
         for name, row in tomllib.loads(text)[kind].items()
     }

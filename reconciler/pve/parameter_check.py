@@ -38,10 +38,11 @@ def errors(
     """name -> PVE's complaint, for everything that does not fit; empty when all does.
 
     `path` stands before the names when the table is that of a property string. `release` says
-    which privileges there are.
+    which privileges and parameters there are.
     """
     found: dict[str, str] = {}
     prefix = f"{path}." if path else ""
+    table = {name: param for name, param in table.items() if release.knows(param.since)}
     for name, param in table.items():
         if name not in given:
             if not param.optional:

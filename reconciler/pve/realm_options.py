@@ -1,4 +1,8 @@
-"""The options of realms and realm-sync jobs (PVE::Auth::*, PVE::Jobs::RealmSync, PVE 9)."""
+"""The options of realms and realm-sync jobs (PVE::Auth::*, PVE::Jobs::RealmSync, PVE 9).
+
+Since when there is an option: the git history of pve-access-control, at the version that each
+release shipped.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from reconciler.pve.sections import (
     matching,
     secret,
     section_type,
+    since,
     string,
 )
 
@@ -27,7 +32,7 @@ SYNC_REMOVE_VANISHED = matching(VANISHED)
 
 REALM_OPTIONS: ParameterTable = {
     "acr-values": _URI_TEXT,
-    "audiences": _URI_TEXT,
+    "audiences": since("9.2", _URI_TEXT),
     "autocreate": BOOLEAN,
     "base_dn": string(256),
     "bind_dn": string(256),
@@ -45,15 +50,15 @@ REALM_OPTIONS: ParameterTable = {
     "group_dn": string(256),
     "group_filter": string(2048),
     "group_name_attr": formatted("ldap-simple-attr", max_length=256),
-    "groups-autocreate": BOOLEAN,
-    "groups-claim": matching(r"[A-Za-z0-9\.\-_]+", max_length=256),
-    "groups-overwrite": BOOLEAN,
+    "groups-autocreate": since("8.4", BOOLEAN),
+    "groups-claim": since("8.4", matching(r"[A-Za-z0-9\.\-_]+", max_length=256)),
+    "groups-overwrite": since("8.4", BOOLEAN),
     "issuer-url": string(256),
     "mode": choice("ldap", "ldaps", "ldap+starttls"),
     "password": secret(Secrecy.KEPT),
     "port": integer(1, 65535),
     "prompt": matching(r"(?:none|login|consent|select_account|\S+)"),
-    "query-userinfo": BOOLEAN,
+    "query-userinfo": since("8.4", BOOLEAN),
     "scopes": STRING,
     "secure": BOOLEAN,
     "server1": formatted("address", max_length=256),

@@ -14,8 +14,13 @@ from functools import cache
 from importlib import resources
 
 from reconciler.invalid_value import InvalidValue
-from reconciler.pve.acl_paths import check_path
+from reconciler.pve.acl_paths import check_path, check_path_of_any_release, normalize_path
 from reconciler.text.suggest import did_you_mean
+
+
+class NotInRelease(InvalidValue):
+    """What another release of Proxmox VE has, but not the one that was asked for."""
+
 
 SUPPORTED = ("9.0", "9.1", "9.2")
 """The releases that this version is tested with, oldest first."""
@@ -41,6 +46,11 @@ class Release:
     def takes_path(self, path: str) -> bool:
         """Whether a new ACL entry may stand on the normalised path."""
         return check_path(path, self.version)
+
+    def knows(self, since: str) -> bool:
+        """Whether it has what came with the release `since`, "" for what all have. A cluster that
+        tells no version is like the newest."""
+        return not since or not self.version or _number(self.version) >= _number(since)
 
 
 @cache
@@ -97,16 +107,24 @@ def known_privilege(name: str, release: Release = NEWEST) -> str:
         likely = did_you_mean(name, release.privileges)
         raise InvalidValue(f"unknown privilege '{name}'", likely or "names look like VM.Audit")
     if name in REPLACEMENTS and _number(having[-1]) < _number(release.version):
-        raise InvalidValue(f"the privilege {name} is gone in Proxmox VE 9", REPLACEMENTS[name])
-    raise InvalidValue(f"{release.name} has no privilege {name}", f"it is in {_span(having)}")
+        raise NotInRelease(f"the privilege {name} is gone in Proxmox VE 9", REPLACEMENTS[name])
+    raise NotInRelease(f"{release.name} has no privilege {name}", f"it is in {_span(having)}")
 
 
 def known_role(name: str, release: Release) -> str:
     """The name; raises ValueError for a built-in role that this release lacks."""
     if is_built_in(name) and name not in release.roles:
         having = [version for version, one in known_releases().items() if name in one.roles]
-        raise InvalidValue(f"{release.name} has no role {name}", f"it is in {_span(having)}")
+        raise NotInRelease(f"{release.name} has no role {name}", f"it is in {_span(having)}")
     return name
+
+
+def known_option(name: str, since: str, release: Release) -> None:
+    """Raises NotInRelease for a key of a state file that came with `since`, later than this."""
+    if not release.knows(since):
+        raise NotInRelease(
+            f"{release.name} does not know {name}", f"it is in {since} and later; remove it"
+        )
 
 
 def privilege_of_any_release(name: str) -> str:
@@ -114,6 +132,16 @@ def privilege_of_any_release(name: str) -> str:
     if any(name in one.privileges for one in known_releases().values()):
         return name
     return known_privilege(name)
+
+
+def require_in_release(text: str, release: Release) -> None:
+    """Raises NotInRelease for a `PRIVILEGE on PATH` of [lockout] that this release lacks."""
+    name, _, path = (part.strip() for part in text.partition(" on "))
+    if name not in release.privileges:
+        known_privilege(name, release)
+    normal = normalize_path(path)
+    if normal and check_path_of_any_release(normal) and not release.takes_path(normal):
+        raise NotInRelease(f"{release.name} has no ACL path {normal}", "name a path above it")
 
 
 def _span(versions: list[str]) -> str:

@@ -29,6 +29,7 @@ class Param:
 
     `requires` names a parameter that must be given with this one. `default_key`: in a property
     string, the key that a value without a key belongs to. `secret`: its value is never shown.
+    `since`: the first release that has it, as in `9.1`; empty where all known ones do.
     """
 
     type: Literal["string", "boolean", "integer", "number", "array"] = "string"
@@ -43,6 +44,7 @@ class Param:
     requires: str = ""
     default_key: bool = False
     secret: Secrecy | None = None
+    since: str = ""
 
 
 ParameterTable = Mapping[str, Param]

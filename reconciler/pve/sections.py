@@ -7,7 +7,7 @@ kinds, which check before anything is sent, and by the embedded PVE, which answe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.pve.schema import Param, ParameterTable, Secrecy, secret_names
 
@@ -37,6 +37,11 @@ def choice(*values: str) -> Param:
 
 def matching(pattern: str, *, max_length: int | None = None) -> Param:
     return Param(pattern=pattern, max_length=max_length, optional=True)
+
+
+def since(release: str, param: Param) -> Param:
+    """An option that earlier releases refuse as unknown."""
+    return replace(param, since=release)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""The options of storages, all 14 types (PVE::Storage::Plugin and the plugins, PVE 9)."""
+"""The options of storages, all 14 types (PVE::Storage::Plugin and the plugins, PVE 9).
+
+Since when there is an option: the git history of pve-storage, at the version that each release
+shipped.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from reconciler.pve.sections import (
     matching,
     secret,
     section_type,
+    since,
     string,
 )
 
@@ -28,8 +33,8 @@ STORAGE_OPTIONS: ParameterTable = {
     "comstar_tg": STRING,
     "content": formatted("pve-storage-content-list"),
     "content-dirs": formatted("pve-dir-override-list"),
-    "create-base-path": BOOLEAN,
-    "create-subdirs": BOOLEAN,
+    "create-base-path": since("8.0", BOOLEAN),
+    "create-subdirs": since("8.0", BOOLEAN),
     "data-pool": STRING,
     "datastore": STRING,
     "disable": BOOLEAN,
@@ -64,15 +69,15 @@ STORAGE_OPTIONS: ParameterTable = {
     "prune-backups": formatted("prune-backups"),
     "saferemove": BOOLEAN,
     "saferemove-stepsize": Param(
-        type="integer", enum=("1", "2", "4", "8", "16", "32"), optional=True
+        type="integer", enum=("1", "2", "4", "8", "16", "32"), optional=True, since="9.1"
     ),
     "saferemove_throughput": STRING,
     "server": formatted("pve-storage-server"),
     "share": STRING,
     "shared": BOOLEAN,
-    "skip-cert-verification": BOOLEAN,
+    "skip-cert-verification": since("8.2", BOOLEAN),
     "smbversion": choice("default", "2.0", "2.1", "3", "3.0", "3.11"),
-    "snapshot-as-volume-chain": BOOLEAN,
+    "snapshot-as-volume-chain": since("9.0", BOOLEAN),
     "sparse": BOOLEAN,
     "subdir": formatted("pve-storage-path"),
     "tagged_only": BOOLEAN,
@@ -80,7 +85,7 @@ STORAGE_OPTIONS: ParameterTable = {
     "thinpool": formatted("pve-storage-vgname"),
     "username": STRING,
     "vgname": formatted("pve-storage-vgname"),
-    "zfs-base-path": formatted("pve-storage-path"),
+    "zfs-base-path": since("9.0", formatted("pve-storage-path")),
 }
 """Every option that some type has; `storage`, `type`, `delete` and `digest` are not options."""
 

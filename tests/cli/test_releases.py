@@ -49,6 +49,9 @@ def cluster(tmp_path: Path, release: str = "", **answers: object) -> Iterator[Si
         yield site
 
 
+CHAINED: dict[str, ParameterValue | None] = {"path": "/srv/c", "snapshot-as-volume-chain": "1"}
+
+
 def flat(text: str) -> str:
     """Without the line breaks of a terminal."""
     return " ".join(text.split())
@@ -105,13 +108,22 @@ privileges = ["VM.GuestAgent.Audit"]
 roles = ["agents"]
 paths = ["/sdn/fabrics/f"]
 users = ["anna@pve"]
+
+[storage.chained]
+type = "dir"
+path = "/srv/chained"
+snapshot_as_volume_chain = true
 """
     with cluster(tmp_path, "8.4") as site:
+        site.settings = '[lockout]\nkeep_self = ["VM.Replicate on /"]'
         site.target()
         site.write("access.toml", new)
         refused = site.run("plan", "--state", "state")
         assert refused.status == ExitStatus.REFUSED
-        assert refused.out.count("NOT_IN_RELEASE") == 2
+        assert refused.out.count("NOT_IN_RELEASE") == 5
+        assert "NOT_IN_RELEASE access.toml:2:" in flat(refused.out)
+        assert "does not know snapshot_as_volume_chain (since 9.0)" in flat(refused.out)
+        assert "VM.Replicate on /, which protects nothing here" in flat(refused.out)
         assert "Proxmox VE 8.4 has no privilege VM.GuestAgent.Audit" in flat(refused.out)
         assert "Proxmox VE 8.4 has no ACL path /sdn/fabrics/f" in flat(refused.out)
         site.target(release="8.4")
@@ -119,7 +131,42 @@ users = ["anna@pve"]
         assert told.status == ExitStatus.FILES_INVALID
         assert "it is in 9.0 and later" in flat(told.out)
         assert "Proxmox VE 8.4 accepts no entry on '/sdn/fabrics/f'" in flat(told.out)
+        assert "access.toml:15:1: error NOT_IN_RELEASE Proxmox VE 8.4 does not know" in told.out
+        assert "pvectl.toml:7:14: error NOT_IN_RELEASE" in told.out
+        assert 'write release = "9.2" in [target] of pvectl.toml' in flat(told.err)
         assert site.untouched
+
+
+def test_a_key_that_an_update_brought_is_sent_where_that_is_allowed(tmp_path: Path) -> None:
+    """The package that brings a key is older than the release that shipped it."""
+    key = '[storage.lv]\ntype = "lvm"\nvgname = "lv"\nsaferemove_stepsize = 8\n'
+    with cluster(tmp_path, "9.0") as site:
+        site.target()
+        site.write("storages.toml", key)
+        assert site.run("plan", "--state", "state").status == ExitStatus.REFUSED
+        flag = ("--allow", "NOT_IN_RELEASE=storage.lv")
+        planned = site.run("plan", "--state", "state", *flag)
+        assert planned.status == ExitStatus.OK, planned.err
+        refused = site.run("apply", "--state", "state", "--yes", *flag)
+        assert refused.status == ExitStatus.RESTORED
+        assert "saferemove-stepsize: property is not defined in schema" in flat(refused.out)
+        assert b"lvm: lv" not in files_of(site.cluster.folder)["storage.cfg"]
+
+
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_files_of_another_release_are_told_which_one(tmp_path: Path, command: str) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "pvectl.toml").write_text(
+        '[target.old]\nendpoint = "sandbox:pve"\n[lockout]\nkeep_self = ["VM.Monitor on /"]\n'
+    )
+    (state / "access.toml").write_text('[role.old]\nprivileges = ["VM.Monitor"]\n')
+    told = pvectl(command, "--state", "state", cwd=tmp_path)
+    assert told.status == ExitStatus.FILES_INVALID
+    assert 'valid for Proxmox VE 8.4: if the cluster runs it, write release = "8.4" in' in told.err
+    assert "[target.old] of pvectl.toml" in told.err
+    (state / "more.toml").write_text('[role.new]\nprivileges = ["VM.Replicate"]\n')
+    assert "valid for" not in pvectl(command, "--state", "state", cwd=tmp_path).err
 
 
 def test_a_9_0_cluster_is_supported_without_a_word(tmp_path: Path) -> None:
@@ -208,6 +255,7 @@ def test_the_sandbox_as_8_4_refuses_what_8_4_does_not_know(tmp_path: Path) -> No
     refused: list[tuple[str, str, dict[str, ParameterValue | None]]] = [
         ("POST", "/access/roles", {"roleid": "new", "privs": "VM.GuestAgent.Audit"}),
         ("PUT", "/access/acl", {**entry, "path": "/sdn/fabrics/f"}),
+        ("POST", "/storage", {**CHAINED, "storage": "chained", "type": "dir"}),
     ]
     for method, path, given in refused:
         with pytest.raises(ApiError) as error:
@@ -220,6 +268,8 @@ def test_a_schema_has_the_privileges_of_its_release(site: Site) -> None:
     old = site.run("schema", "--release", "8.4").out
     assert '"VM.Monitor"' in old
     assert '"VM.GuestAgent.Audit"' not in old
+    assert '"snapshot_as_volume_chain"' not in old
+    assert '"query_userinfo"' in old
     assert '"VM.Monitor"' not in site.run("schema").out
 
 

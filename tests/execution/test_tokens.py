@@ -23,6 +23,7 @@ from reconciler.model.secret import SecretSink
 from reconciler.model.spec import Spec
 from reconciler.planning.request import PlanRequest
 from reconciler.planning.rotation import rotate
+from reconciler.pve.release import release_of
 from tests.execution.checks import crash, delivered_secrets_are_those_of_the_cluster, executed
 from tests.execution.injected import (
     Fault,
@@ -84,7 +85,7 @@ def older(fault: Fault) -> Fault:
     return answer
 
 
-@pytest.mark.parametrize("release", [lambda fault: fault, older], ids=["9.1", "older"])
+@pytest.mark.parametrize("release", [lambda fault: fault, older], ids=["9.2", "older"])
 @pytest.mark.parametrize("kill", [kill_before, kill_after])
 def test_a_crash_between_creation_and_delivery(
     plan: Bench, kill: Callable[[int], Fault], release: Callable[[Fault], Fault]
@@ -101,7 +102,7 @@ def test_a_crash_between_creation_and_delivery(
         assert [r.method for r in targets] == (["DELETE", "POST"] if release is older else ["PUT"])
 
 
-@pytest.mark.parametrize("release", [lambda fault: fault, older], ids=["9.1", "older"])
+@pytest.mark.parametrize("release", [lambda fault: fault, older], ids=["9.2", "older"])
 @pytest.mark.parametrize("lose", [lose_before, lose_after])
 def test_an_answer_with_a_secret_is_lost(
     plan: Bench, lose: Callable[[int], Fault], release: Callable[[Fault], Fault]
@@ -112,7 +113,7 @@ def test_an_answer_with_a_secret_is_lost(
 
 
 @pytest.mark.parametrize("kill", [kill_before, kill_after])
-@pytest.mark.parametrize("release", [lambda fault: fault, older], ids=["9.1", "older"])
+@pytest.mark.parametrize("release", [lambda fault: fault, older], ids=["9.2", "older"])
 def test_a_crash_while_the_secret_is_renewed(
     plan: Bench, kill: Callable[[int], Fault], release: Callable[[Fault], Fault]
 ) -> None:
@@ -182,14 +183,14 @@ def rotation(cluster: World, release: str) -> Bench:
     first = bench(cluster, STATE, STATE)
     question = PlanRequest(cluster.api.endpoint, "root@pam", NOW)
     live = look(cluster.api)
-    facts = Facts(release=release)
+    facts = Facts(release, pve=release_of(release, {}))
     made = Bench(cluster, rotate({TOKEN: SINK}, live, facts, question, Policy()))
     assert first.plan.steps == ()
     assert not made.plan.refusals
     return made
 
 
-RELEASES = pytest.mark.parametrize("release", ["9.2.1", "8.4.5"])
+RELEASES = pytest.mark.parametrize("release", ["9.2.1", "9.1.4", "8.4.5"])
 
 
 @RELEASES

@@ -8,14 +8,20 @@ from pathlib import Path
 import pytest
 
 from reconciler.pve.acl_paths import check_path
+from reconciler.pve.backup_options import JOB_OPTIONS
+from reconciler.pve.realm_options import REALM_OPTIONS, REALM_SYNC_OPTIONS
 from reconciler.pve.release import (
     NEWEST,
     SUPPORTED,
+    NotInRelease,
+    Release,
     known_privilege,
     known_releases,
     known_role,
     release_named,
+    require_in_release,
 )
+from reconciler.pve.storage_options import STORAGE_OPTIONS
 
 _PATHS: dict[str, list[str]] = json.loads(
     (Path(__file__).parents[1] / "data" / "acl_paths.json").read_text()
@@ -61,6 +67,30 @@ def test_a_privilege_is_refused_with_what_to_do() -> None:
         known_privilege("VM.Replicate", old)
     with pytest.raises(ValueError, match=r"did you mean VM\.Audit"):
         known_privilege("VM.Audi", old)
+
+
+@pytest.mark.parametrize(
+    ("since", "lacking", "having"),
+    [("9.1", "9.0", "9.1"), ("9.2", "9.1", "10.0"), ("", "", "7.4"), ("9.2", "8.4", "")],
+)
+def test_a_release_knows_what_came_with_it_or_before(since: str, lacking: str, having: str) -> None:
+    assert Release(having, NEWEST.roles).knows(since)
+    assert not lacking or not Release(lacking, NEWEST.roles).knows(since)
+
+
+def test_the_release_of_each_option_is_a_known_one() -> None:
+    tables = (STORAGE_OPTIONS, REALM_OPTIONS, JOB_OPTIONS, REALM_SYNC_OPTIONS)
+    found = {param.since for table in tables for param in table.values()}
+    assert found - {""} <= known_releases().keys()
+    assert {"9.0", "9.1", "9.2"} <= found
+
+
+@pytest.mark.parametrize("text", ["VM.Monitor on /", "Sys.Audit on /sdn/fabrics/f"])
+def test_what_is_required_of_an_access_is_refused_where_it_is_not(text: str) -> None:
+    lacking, having = ("9.0", "8.4") if "Monitor" in text else ("8.4", "9.0")
+    require_in_release(text, release_named(having))
+    with pytest.raises(NotInRelease):
+        require_in_release(text, release_named(lacking))
 
 
 def test_a_built_in_role_is_refused_where_it_is_not_yet_there() -> None:

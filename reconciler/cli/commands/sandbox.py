@@ -15,6 +15,7 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.output import info
 from reconciler.errors import ExitStatus, UsageError
+from reconciler.pve.release import NEWEST
 from reconciler.real_path import real_path
 from reconciler.text.humanize import in_prose
 from reconciler.text.shell import shell
@@ -76,7 +77,7 @@ def sandbox(
         )
     served = Sandbox(folder, port, Settings.from_environment(), release)
     info(common, f"{served.url} serves {folder}, fingerprint {served.fingerprint}")
-    if release:
+    if served.store.release != NEWEST:
         info(common, f"it answers as {served.store.release.name}")
     for line in _tokens(folder, served.url, served.fingerprint):
         info(common, line)

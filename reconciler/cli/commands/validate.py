@@ -15,6 +15,7 @@ from reconciler.cli.earlier_files import NO_MERGE_BASE, earlier_files
 from reconciler.cli.output import check_formats, info, show
 from reconciler.cli.plan_options import Since
 from reconciler.cli.release_option import ReleaseOption, asked_release
+from reconciler.cli.state_files import other_release
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
@@ -62,6 +63,8 @@ def validate(
         found = [*desired.findings, *by_access, *left, *_passed_over(cluster)]
         show(common, "findings", [*set_aside(found, desired, now(), complete=False)])
         if wrong:
+            if not asked and (hint := other_release(cluster, settings, desired)):
+                info(common, hint)
             return ExitStatus.FILES_INVALID
         if any(finding.severity is Severity.ERROR for finding in by_access):
             return ExitStatus.REFUSED

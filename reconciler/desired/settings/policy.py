@@ -11,10 +11,15 @@ from reconciler.desired.validation import salvage, validate
 from reconciler.invalid_value import InvalidValue, message_and_hint
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.field_types import TOKEN, USER
-from reconciler.model.finding import Finding, Severity
+from reconciler.model.finding import NOT_IN_RELEASE, Finding, Severity, Source
 from reconciler.model.policy import Policy
-from reconciler.pve.acl_paths import check_path, normalize_path
-from reconciler.pve.release import privilege_of_any_release
+from reconciler.pve.acl_paths import check_path_of_any_release, normalize_path
+from reconciler.pve.release import (
+    NotInRelease,
+    Release,
+    privilege_of_any_release,
+    require_in_release,
+)
 from reconciler.text.suggest import did_you_mean
 
 
@@ -112,8 +117,30 @@ def _privilege_on_path(text: str) -> None:
         raise InvalidValue(f"'{text}' is not understood", "write PRIVILEGE on PATH")
     privilege_of_any_release(name.strip())
     normal = normalize_path(path.strip())
-    if normal is None or not check_path(normal):
+    if normal is None or not check_path_of_any_release(normal):
         raise InvalidValue(f"'{path.strip()}' is not a valid ACL path", "/ means everything")
+
+
+def kept_access(document: Document, policy: Policy) -> Mapping[str, Source]:
+    """What the acting token must keep, with its place; only what the file itself says."""
+    given = _table(document.data, "lockout").get("keep_self")
+    texts = given if isinstance(given, list) else ()
+    return {
+        text: document.source(document.node(document.root, "lockout", "keep_self", number))
+        for number, text in enumerate(texts)
+        if text in policy.lockout.keep_self
+    }
+
+
+def not_in_release(kept: Mapping[str, Source], release: Release) -> Iterator[Finding]:
+    """What [lockout] requires and the release does not have: it would protect nothing."""
+    for text, source in kept.items():
+        try:
+            require_in_release(text, release)
+        except NotInRelease as error:
+            yield Finding(NOT_IN_RELEASE, Severity.ERROR, error.message, error.hint, source=source)
+        except ValueError:
+            continue  # told where the settings are read
 
 
 def _principal(text: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -25,7 +25,7 @@ from reconciler.desired.reach import (
     is_proposed,
     leads_out,
 )
-from reconciler.desired.settings.policy import read_policy
+from reconciler.desired.settings.policy import kept_access, read_policy
 from reconciler.desired.settings.selection import is_glob
 from reconciler.desired.settings.stricter import stricter
 from reconciler.desired.settings.target import (
@@ -41,7 +41,7 @@ from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import validate, wrong_type
 from reconciler.errors import UsageError
 from reconciler.kinds import all_kinds
-from reconciler.model.finding import Finding, Severity
+from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.notice import Notify
 from reconciler.model.policy import Policy, TomlTable
 from reconciler.model.secret import SecretRef
@@ -58,7 +58,8 @@ class Settings:
     """The content of pvectl.toml; `folder` is the state folder.
 
     `trust`: what the files of the folder may use outside it; `notify`: who is told of what; both
-    only as the trusted settings say.
+    only as the trusted settings say. `kept`: what the acting token must keep, with its place; not
+    what it must keep where no file says anything.
     """
 
     folder: Path
@@ -67,6 +68,7 @@ class Settings:
     findings: tuple[Finding, ...] = ()
     trust: Trust | None = None
     notify: Notify | None = None
+    kept: Mapping[str, Source] = field(default_factory=dict)
 
     @property
     def reach(self) -> Reach:
@@ -165,7 +167,8 @@ def read_settings(folder: Path, trusted: Path | None = None) -> Settings:
             for name, cluster in outer.clusters.items()
         }
     findings = (*outer.findings, *own.findings, *weaker)
-    return Settings(folder, clusters, policy, findings, outer.trust, outer.notify)
+    kept = {**own.kept, **outer.kept}
+    return Settings(folder, clusters, policy, findings, outer.trust, outer.notify, kept)
 
 
 def _completed(
@@ -222,7 +225,8 @@ def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -
     policy, found = read_policy(document, rest)
     if trusted is None:
         found += _commands(document, policy, Reach(folder, trust, strict=in_ci()))
-    return Settings(folder, clusters, policy, (*findings, *found), trust, notify)
+    kept = kept_access(document, policy)
+    return Settings(folder, clusters, policy, (*findings, *found), trust, notify, kept)
 
 
 def _commands(document: Document, policy: Policy, reach: Reach) -> Iterator[Finding]:

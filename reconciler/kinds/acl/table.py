@@ -23,8 +23,8 @@ from reconciler.model.declared import Declaration, Declared
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
-from reconciler.pve.acl_paths import newest_only, normalize_path
-from reconciler.pve.release import known_role
+from reconciler.pve.acl_paths import check_path_of_any_release, normalize_path
+from reconciler.pve.release import NotInRelease, known_role
 
 
 class AclSpec(Spec):
@@ -41,10 +41,9 @@ def _valid_path(path: str, info: ValidationInfo) -> str:
     normal = normalize_path(path)
     if normal is not None and release.takes_path(normal):
         return normal
-    if normal is not None and newest_only(normal):
-        raise InvalidValue(
-            f"{release.name} accepts no entry on '{path}'",
-            "grant on a path above it, or set [target] release to the cluster's release",
+    if normal is not None and check_path_of_any_release(normal):
+        raise NotInRelease(
+            f"{release.name} accepts no entry on '{path}'", "grant on a path above it"
         )
     head, slash, rest = path.strip("/").partition("/")
     if head in _MEANT:

@@ -15,19 +15,21 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
+    ValidationInfo,
     create_model,
     model_validator,
 )
 
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.shared.answer_shape import NUMBER, OPTION, Shape
-from reconciler.kinds.shared.field_types import plain_text
+from reconciler.kinds.shared.field_types import asked_release, plain_text
 from reconciler.kinds.shared.ungiven import FILE, Rule, Ungiven
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.pve.formats import split_list
 from reconciler.pve.parameter_check import complaint, parse_properties
 from reconciler.pve.property_strings import PROPERTY_STRINGS, render_properties
+from reconciler.pve.release import known_option
 from reconciler.pve.schema import Param, ParameterValue
 
 OptionValue = str | tuple[str, ...]
@@ -229,8 +231,11 @@ def keep_to_toml(value: OptionValue) -> dict[str, Any] | str:
 
 
 def _field(option: str, param: Param, rule: Ungiven) -> Any:
-    def convert(value: Any) -> OptionValue | None:
-        return None if value is None else from_toml(option, param, value)
+    def convert(value: Any, info: ValidationInfo) -> OptionValue | None:
+        if value is None:
+            return None
+        known_option(toml_name(option), param.since, asked_release(info))
+        return from_toml(option, param, value)
 
     return Annotated[_toml_type(param) | None, AfterValidator(convert), rule]
 

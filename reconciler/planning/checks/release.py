@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.kinds.role import RoleSpec
+from reconciler.kinds.shared.options import toml_name
 from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.change import Change
-from reconciler.model.finding import Finding, Severity
+from reconciler.model.finding import NOT_IN_RELEASE, Finding, Severity
 from reconciler.model.spec import State
 from reconciler.planning.checks.context import PlanContext
 from reconciler.pve.release import (
     SUPPORTED,
+    NotInRelease,
     Release,
     differences,
     is_built_in,
     is_tested,
     reference_for,
+    require_in_release,
 )
+from reconciler.text.humanize import in_prose
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
@@ -48,21 +52,64 @@ def check(context: PlanContext) -> Iterable[Finding]:
 
 def _lacking(context: PlanContext) -> Iterable[Finding]:
     """What the files need but this cluster's release lacks."""
+    release = context.facts.pve
+    how = f"correct it, and {_HOW}" if context.facts.release else _HOW
     for change in context.changes:
-        why = _why_not(change, context.facts.pve, context.planned)
         declared = context.desired.objects.get(change.address)
+        lacking = Finding(
+            NOT_IN_RELEASE,
+            Severity.ERROR,
+            f"{change.address}: the cluster's {release.name} ",
+            how,
+            change.address,
+            declared.source if declared else None,
+        )
+        why = _why_not(change, release, context.planned)
         if why:
-            yield Finding(
-                "NOT_IN_RELEASE",
-                Severity.ERROR,
-                f"{change.address}: the cluster's {context.facts.pve.name} has no {why}",
-                hint=f"correct it, and {_HOW}" if context.facts.release else _HOW,
-                address=change.address,
-                source=declared.source if declared else None,
+            yield lacking._replace(message=f"{lacking.message}has no {why}")
+        newer = _newer_options(change, release)
+        if newer:
+            flag = f"{NOT_IN_RELEASE}={change.address}"
+            yield lacking._replace(
+                message=f"{lacking.message}does not know {in_prose(newer)}",
+                hint=f"{how}; if an update of the cluster brought it: --allow '{flag}'",
+                allow=flag,
             )
+    yield from _protects_nothing(context)
 
 
 _HOW = "set [target] release to the cluster's release, so that `pvectl validate` reports it"
+
+
+def _newer_options(change: Change, release: Release) -> list[str]:
+    """The keys that the change sends and that came later, each with its first release."""
+    if change.after is None:
+        return []
+    before, after = (
+        {**dict(getattr(spec, "options", ())), **dict(getattr(spec, "secrets", ()))}
+        for spec in (change.before, change.after)
+    )
+    table = change.after.option_table
+    return [
+        f"{toml_name(name)} (since {table[name].since})"
+        for name, value in after.items()
+        if name in table and not release.knows(table[name].since) and before.get(name) != value
+    ]
+
+
+def _protects_nothing(context: PlanContext) -> Iterable[Finding]:
+    """What [lockout] requires of the acting token and nobody can have on this cluster."""
+    for text in context.desired.policy.lockout.keep_self:
+        try:
+            require_in_release(text, context.facts.pve)
+        except NotInRelease as error:
+            yield Finding(
+                NOT_IN_RELEASE,
+                Severity.WARNING,
+                f"[lockout] keep_self requires {text}, which protects nothing here: "
+                f"{error.message}",
+                error.hint,
+            )
 
 
 def _why_not(change: Change, release: Release, planned: State) -> str:

@@ -83,8 +83,8 @@ def create(ctx: Context, params: Params) -> dict[str, Any]:
     _MAY,
     {
         **_FIELDS,
-        "delete": Param(format="pve-configid-list", optional=True),
-        "regenerate": Param(type="boolean", optional=True),
+        "delete": Param(format="pve-configid-list", optional=True, since="9.1"),
+        "regenerate": Param(type="boolean", optional=True, since="9.2"),
     },
 )
 def update(ctx: Context, params: Params) -> dict[str, Any]:

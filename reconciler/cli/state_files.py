@@ -1,0 +1,37 @@
+"""The state files of a cluster, judged for a release of Proxmox VE."""
+
+from __future__ import annotations
+
+from reconciler.desired.loader import load
+from reconciler.desired.settings.settings import Settings
+from reconciler.desired.settings.target import ClusterSettings
+from reconciler.model.declared import Desired
+from reconciler.model.finding import NOT_IN_RELEASE, Severity
+from reconciler.pve.release import Release, known_releases
+
+
+def load_for(cluster: ClusterSettings, settings: Settings, release: Release) -> Desired:
+    """The files of a cluster, judged for this release; mistakes are findings of the result."""
+    return load(
+        cluster.folder,
+        variables=cluster.variables,
+        places=cluster.places,
+        settings=settings,
+        release=release,
+    )
+
+
+def other_release(cluster: ClusterSettings, settings: Settings, desired: Desired) -> str:
+    """A hint where the files have mistakes for this release alone: one for which they have none."""
+    codes = {one.code for one in desired.findings if one.severity is Severity.ERROR}
+    if codes != {NOT_IN_RELEASE}:
+        return ""
+    for release in reversed([*known_releases().values()]):
+        found = load_for(cluster, settings, release).findings
+        if all(one.severity is not Severity.ERROR for one in found):
+            table = "[target]" if cluster.name in ("", "default") else f"[target.{cluster.name}]"
+            return (
+                f"the files are valid for {release.name}: if the cluster runs it, write "
+                f'release = "{release.version}" in {table} of pvectl.toml'
+            )
+    return ""
