@@ -8,8 +8,8 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, here, read_cluster, with_health
 from reconciler.cli.grants_file import GrantsFile, read_grants
 from reconciler.cli.output import info
+from reconciler.cli.plan_signers import signed_by, signers
 from reconciler.cli.planning import carry_out, load_to_plan, make_plan, show_plan
-from reconciler.cli.saved_plan import signed_by, signers
 from reconciler.desired.files import Besides
 from reconciler.desired.grants import FILE, begun, grants
 from reconciler.desired.reach import require_inside

@@ -75,6 +75,9 @@ BESIDE_THE_KINDS: Mapping[str, Shape] = {
             },
         )
     ),
+    "/nodes/{node}/storage/{storage}/prunebackups": Rows(
+        Fields({"volid": ID, "mark": TEXT}, {"vmid": COUNT, "ctime": COUNT, "type": TEXT})
+    ),
     "/cluster/nextid": COUNT,
     **dict.fromkeys(
         ("/nodes/{node}/lxc/{vmid}/config", "/nodes/{node}/qemu/{vmid}/config"),

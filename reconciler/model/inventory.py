@@ -42,16 +42,28 @@ class Strays(NamedTuple):
     storages: tuple[str, ...] = ()
 
 
+class Place(NamedTuple):
+    """The archives of a storage, on one node unless it is shared, where `node` is empty.
+
+    `removed`: rules, as Proxmox VE spells them -> the volumes that its dry run would remove.
+    `zone`: the time zone of the node, which defines a day; None where it is not known.
+    """
+
+    storage: str
+    node: str
+    archives: tuple[Archive, ...]
+    removed: Mapping[str, frozenset[str]] = {}
+    zone: tzinfo | None = UTC
+
+
 class Kept(NamedTuple):
     """The archives on the storages that a plan concerns, where they had to be read.
 
-    `unseen`: a storage, and why its archives, or some of them, are missing. `zone`: the time zone
-    of the nodes, which defines a day.
+    `unseen`: a storage, and why its archives, or some of them, are missing.
     """
 
-    archives: Mapping[str, tuple[Archive, ...]] = {}
+    places: tuple[Place, ...] = ()
     unseen: Mapping[str, str] = {}
-    zone: tzinfo = UTC
 
 
 NOTHING_SEEN = Kept()

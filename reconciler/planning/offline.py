@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reconciler.kinds import kind_of
 from reconciler.model.address import Address
 from reconciler.model.declared import Desired
-from reconciler.model.spec import Spec
+from reconciler.model.inventory import Facts, Kept
+from reconciler.model.spec import Spec, State
+from reconciler.planning.retention import storages_concerned
+
+_WITHOUT = (
+    "files alone do not hold them; plan against the cluster, or against a snapshot of it with "
+    "`--on sandbox:DIR`"
+)
+
+
+def without_archives(desired: Desired, live: State, facts: Facts) -> Facts:
+    """`facts` that say that no archives are known where `desired` changes the retention."""
+    concerned = storages_concerned(live, {**live, **desired.state}, facts)
+    return replace(facts, kept=Kept(unseen=dict.fromkeys(concerned, _WITHOUT)))
 
 
 def as_live(desired: Desired) -> dict[Address, Spec]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC
 from typing import NamedTuple
 
 from reconciler.kinds.backup.run import is_saved_by, storage_of
@@ -11,9 +12,9 @@ from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.kinds.storage.table import StorageSpec
 from reconciler.model.address import Address
 from reconciler.model.backups import Archive
-from reconciler.model.inventory import Facts, Guest
+from reconciler.model.inventory import Facts, Guest, Kept, Place
 from reconciler.model.spec import State
-from reconciler.pve.retention import Saved, Verdict, rules_of, verdicts
+from reconciler.pve.retention import Saved, Verdict, rules_of, spelled, verdicts
 
 
 class Job(NamedTuple):
@@ -21,7 +22,7 @@ class Job(NamedTuple):
 
     storage: str
     rules: Mapping[str, int]
-    guests: frozenset[int]
+    guests: frozenset[Guest]
 
 
 class Loss(NamedTuple):
@@ -34,6 +35,15 @@ class Loss(NamedTuple):
     lost: tuple[Archive, ...]
     all: int
     oldest: Archive | None
+
+
+class Disagreement(NamedTuple):
+    """Volumes that only Proxmox VE's dry run would remove, or only the algorithm here."""
+
+    place: Place
+    rules: str
+    only_dry_run: tuple[str, ...]
+    only_here: tuple[str, ...]
 
 
 def jobs_of(state: State, facts: Facts) -> dict[str, Job]:
@@ -54,31 +64,87 @@ def storages_concerned(live: State, planned: State, facts: Facts) -> frozenset[s
     )
 
 
+def rules_concerned(live: State, planned: State, facts: Facts) -> dict[str, frozenset[str]]:
+    """Storage -> the rules, of today and as planned, whose effect on it has to be known."""
+    jobs = [*jobs_of(live, facts).values(), *jobs_of(planned, facts).values()]
+    return {
+        storage: frozenset(
+            spelled(job.rules) for job in jobs if job.storage == storage and job.rules
+        )
+        for storage in storages_concerned(live, planned, facts)
+    }
+
+
 def losses(live: State, planned: State, facts: Facts) -> list[Loss]:
     """By job and guest; as Proxmox VE's dry run counts, so before the next archive is made."""
     before, after = jobs_of(live, facts), jobs_of(planned, facts)
-    gone = {volume for job in before.values() for volume in _removed(job, facts)}
+    gone = {
+        (place, archive.volume)
+        for job in before.values()
+        for place, archive in _removed(job, facts.kept)
+    }
     found = []
     for name, job in after.items():
         if before.get(name) == job:
             continue
-        removed = _removed(job, facts)
+        removed = {(place, archive.volume) for place, archive in _removed(job, facts.kept)}
         for guest in sorted(job.guests):
-            own = [one for one in facts.kept.archives.get(job.storage, ()) if one.guest == guest]
-            lost = tuple(one for one in own if one.volume in removed and one.volume not in gone)
-            stay = [one for one in own if one.volume not in removed]
+            own = list(_archives_of(guest, job.storage, facts.kept))
+            lost = tuple(
+                archive
+                for place, archive in own
+                if (place, archive.volume) in removed and (place, archive.volume) not in gone
+            )
+            stay = [archive for place, archive in own if (place, archive.volume) not in removed]
             if lost:
                 oldest = min(stay, key=lambda one: one.made, default=None)
-                found.append(Loss(name, job.storage, guest, lost, len(own), oldest))
+                found.append(Loss(name, job.storage, guest.vmid, lost, len(own), oldest))
     return found
 
 
-def _removed(job: Job, facts: Facts) -> frozenset[str]:
-    found = [one for one in facts.kept.archives.get(job.storage, ()) if one.guest in job.guests]
-    seen = [Saved((one.kind, one.guest), one.made, one.protected, one.renamed) for one in found]
-    marks = verdicts(seen, job.rules, facts.kept.zone)
+def disagreements(kept: Kept) -> list[Disagreement]:
+    """Where the dry run and the algorithm here differ; not where the clock of a node is unknown."""
+    found = []
+    for place in kept.places:
+        for rules, theirs in sorted(place.removed.items()) if place.zone is not None else ():
+            ours = _computed(place, rules_of(rules))
+            if ours != theirs:
+                pair = tuple(sorted(theirs - ours)), tuple(sorted(ours - theirs))
+                found.append(Disagreement(place, rules, *pair))
+    return found
+
+
+def _removed(job: Job, kept: Kept) -> Iterator[tuple[str, Archive]]:
+    """The node of the storage, and each archive that a run of the job removes there: on a local
+    storage those of the guests of that node, and always of the kind that the guest has now."""
+    for place in kept.places if job.rules else ():
+        if place.storage != job.storage:
+            continue
+        theirs = place.removed.get(spelled(job.rules))
+        marked = _computed(place, job.rules) if theirs is None else theirs
+        mine = {(one.vmid, one.kind) for one in job.guests if place.node in ("", one.node)}
+        for archive in place.archives:
+            if archive.volume in marked and (archive.guest, archive.kind) in mine:
+                yield place.node, archive
+
+
+def _archives_of(guest: Guest, storage: str, kept: Kept) -> Iterator[tuple[str, Archive]]:
+    for place in kept.places:
+        if place.storage == storage and place.node in ("", guest.node):
+            for archive in place.archives:
+                if (archive.guest, archive.kind) == (guest.vmid, guest.kind):
+                    yield place.node, archive
+
+
+def _computed(place: Place, rules: Mapping[str, int]) -> frozenset[str]:
+    saved = [
+        Saved((one.kind, one.guest), one.made, one.protected, one.renamed) for one in place.archives
+    ]
+    marks = verdicts(saved, rules, place.zone or UTC)
     return frozenset(
-        one.volume for one, mark in zip(found, marks, strict=True) if mark is Verdict.REMOVE
+        one.volume
+        for one, mark in zip(place.archives, marks, strict=True)
+        if mark is Verdict.REMOVE
     )
 
 
@@ -95,7 +161,7 @@ def rules_of_job(spec: BackupSpec, state: State) -> Mapping[str, int]:
     return {} if rules.get("keep-all") else rules
 
 
-def _guests(spec: BackupSpec, state: State, facts: Facts) -> frozenset[int]:
+def _guests(spec: BackupSpec, state: State, facts: Facts) -> frozenset[Guest]:
     pool = state.get(Address("pool", spec.selection.pool)) if spec.selection.pool else None
     members: Iterable[Guest] = facts.guests.values()
     if isinstance(pool, PoolSpec):
@@ -103,4 +169,4 @@ def _guests(spec: BackupSpec, state: State, facts: Facts) -> frozenset[int]:
             guest._replace(pool=spec.selection.pool if guest.vmid in pool.guests else "")
             for guest in facts.guests.values()
         ]
-    return frozenset(guest.vmid for guest in members if is_saved_by(spec, guest))
+    return frozenset(guest for guest in members if is_saved_by(spec, guest))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ RULES = ("keep-last", "keep-hourly", "keep-daily", "keep-weekly", "keep-monthly"
 """In the order in which they choose; `keep-all` comes before all of them."""
 
 _STANDARD = re.compile(
-    r"vzdump-(?:lxc|openvz|qemu)-[1-9][0-9]{2,8}-\d{4}(?:_\d\d){2}-\d\d(?:_\d\d){2}\."
+    r"vzdump-(?:lxc|openvz|qemu)-[1-9][0-9]{2,8}-(\d{4}(?:_\d\d){2}-\d\d(?:_\d\d){2})\."
 )
 _PERIODS: Mapping[str, Callable[[datetime], object]] = {
     "keep-last": lambda moment: moment.timestamp(),
@@ -51,13 +51,28 @@ def is_renamed(volume: str) -> bool:
     On a backup server names are made of kind, guest and time.
     """
     name = volume.partition("backup/")[2] or volume
-    return "/" not in name and _STANDARD.match(name) is None
+    found = _STANDARD.match(name)
+    return "/" not in name and (found is None or moment_named(found[1], UTC) is None)
+
+
+def moment_named(text: str, zone: tzinfo) -> datetime | None:
+    """The time in the name of an archive, as in `2026_11_28-02_31_00`; None for a day that no
+    calendar has, whose archive has no name that Proxmox VE gives (`archive_info`)."""
+    try:
+        return datetime.strptime(text, "%Y_%m_%d-%H_%M_%S").replace(tzinfo=zone)
+    except ValueError:
+        return None
 
 
 def rules_of(text: str) -> dict[str, int]:
     """`keep-last=3,keep-daily=7` as numbers; what is 0 or empty is left out."""
     pairs = (part.partition("=") for part in re.split(r"[,;\s]+", text) if part)
     return {name: int(value) for name, _, value in pairs if value.isdigit() and int(value)}
+
+
+def spelled(rules: Mapping[str, int]) -> str:
+    """The reverse of `rules_of`, always in the same order."""
+    return ",".join(f"{name}={rules[name]}" for name in RULES if rules.get(name))
 
 
 def verdicts(found: Iterable[Saved], keep: Mapping[str, int], zone: tzinfo) -> list[Verdict]:

@@ -24,6 +24,7 @@ keep = KEEP
 """
 TODAY = "{ daily = 7, weekly = 4 }"
 NARROW = "{ last = 3 }"
+ALLOW = "LOSES_ARCHIVES=backup.felhom-nightly"
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_a_narrower_retention_is_refused_until_it_is_allowed_by_name(saved: Site
     )
     assert f"{len(lost)} of 16 of guest 9001 on local" in words(refused.out)
     assert "--allow 'LOSES_ARCHIVES=backup.felhom-nightly'" in refused.out
-    allowed = ("--allow", "LOSES_ARCHIVES=backup.felhom-nightly")
+    allowed = ("--allow", ALLOW)
     planned = saved.run("plan", "--out", "plan.json", *allowed)
     assert planned.status == ExitStatus.OK, planned
     assert "(allowed)" in planned.out
@@ -118,14 +119,47 @@ def test_wider_retention_loses_nothing(saved: Site) -> None:
     assert "LOSES_ARCHIVES" not in codes, ended
 
 
-def test_who_cannot_see_the_archives_is_told(saved: Site) -> None:
+def test_an_auditor_sees_the_loss_in_the_plan_and_in_one_against_its_snapshot(saved: Site) -> None:
+    """PVEAuditor may list no archive; the dry run names them all the same."""
     secret = "00000000-0000-4000-8000-00000000000e"
     saved.give_token("eye@pve!t1", secret, ["acl:1:/:eye@pve,eye@pve!t1:PVEAuditor:"])
     saved.target("eye@pve!t1", secret)
     saved.write("backup.toml", JOB.replace("KEEP", NARROW))
-    ended = saved.run("plan")
-    assert "ARCHIVES_NOT_SEEN" in ended.out, ended
-    assert "eye@pve!t1 lacks Datastore.AllocateSpace on /storage/local" in words(ended.out)
+    lost = "9 of 16 of guest 9001 on local (the oldest that stays is of 2026-11-08 02:30:01 UTC)"
+    live = saved.run("plan")
+    assert (live.status, lost in words(live.out)) == (ExitStatus.REFUSED, True), live
+    assert "RETENTION_DIFFERS" not in live.out
+    copied = saved.run("snapshot", "--out", "copy")
+    assert "listed 16 archives in copy/archives.json" in copied.err, copied
+    offline = saved.run("plan", "--on", "sandbox:copy")
+    assert (offline.status, lost in words(offline.out)) == (ExitStatus.REFUSED, True), offline
+    assert saved.run("plan", "--on", "sandbox:copy", "--allow", ALLOW).status == ExitStatus.OK
+    known = json.loads((saved.folder / "copy" / "archives.json").read_text())
+    assert {row.get("size") for row in known["archives"]} == {None}
+
+
+def test_plans_from_files_alone_say_that_no_archives_are_known(saved: Site) -> None:
+    (saved.folder / "old").mkdir()
+    (saved.folder / "old" / "backup.toml").write_text(JOB.replace("KEEP", TODAY))
+    saved.write("backup.toml", JOB.replace("KEEP", NARROW))
+    ended = saved.run("plan", "--against", "old")
+    assert "ARCHIVES_NOT_SEEN storage.local" in words(ended.out), ended
+    assert "files alone do not hold them" in words(ended.out)
+    assert saved.run("snapshot", "--out", "copy").status == ExitStatus.OK
+    mistaken = saved.run("plan", "--against", "copy")
+    assert mistaken.status == ExitStatus.USAGE
+    assert "pvectl plan --on sandbox:copy" in mistaken.err
+
+
+def test_a_storage_that_a_snapshot_could_not_read_stays_unknown(saved: Site) -> None:
+    assert saved.run("snapshot", "--out", "copy").status == ExitStatus.OK
+    listed = saved.folder / "copy" / "archives.json"
+    listed.write_text('{"unread": {"local": "it is available on no node"}, "archives": []}')
+    saved.write("backup.toml", JOB.replace("KEEP", NARROW))
+    ended = saved.run("plan", "--on", "sandbox:copy")
+    assert ended.status == ExitStatus.OK, ended
+    assert "ARCHIVES_NOT_SEEN storage.local" in words(ended.out)
+    assert "are not in the snapshot: it is available on no node" in words(ended.out)
 
 
 def test_what_a_job_will_hold_is_drawn_without_network(saved: Site) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.sandbox.backup.listed import written
 from tests.support.pve import Pve
 
 NODE = "/nodes/demo-felhom"
@@ -268,3 +269,40 @@ def test_archives_with_names_of_ones_own_are_shown_and_never_pruned(pve: Pve) ->
     assert marks["vzdump-lxc-9001-before-upgrade.tar.zst"] == "renamed"
     assert "notes.txt" not in marks
     assert sorted(marks.values()).count("keep") == 1
+
+
+def test_an_archive_named_after_a_day_of_no_calendar_is_of_no_known_kind(pve: Pve) -> None:
+    odd = "vzdump-lxc-9001-2026_02_30-02_30_00.tar.zst"
+    (pve.run / "storage/local/dump" / odd).write_bytes(b"x")
+    (pve.run / "storage/local/dump" / "vzdump-qemu-101-of-202-x.vma").write_bytes(b"x")
+    rows = pve.get(f"{NODE}/storage/local/content", content="backup")
+    shown = {row["volid"].partition("/")[2]: (row["subtype"], row.get("vmid")) for row in rows}
+    assert shown[odd] == ("unknown", 9001)
+    assert shown["vzdump-qemu-101-of-202-x.vma"] == ("qemu", 101)
+    marks = pve.get(f"{NODE}/storage/local/prunebackups", prune_backups="keep-last=1", vmid=9001)
+    assert {row["mark"] for row in marks if row["volid"].endswith(odd)} == {"renamed"}
+
+
+def test_archives_that_a_snapshot_lists_can_be_pruned_but_not_restored(pve: Pve) -> None:
+    rows = [
+        {"storage": "local", "volume": f"local:backup/vzdump-lxc-9050-2026_11_0{day}-02_00_00.tar"}
+        | {"ctime": 1_793_498_400 + day * 86400, "protected": day == 3}
+        for day in (1, 2, 3)
+    ]
+    listed = pve.folder / "archives.json"
+    listed.write_bytes(written({"archives": [{**rows[0], "size": 9}, *rows[1:]]}))
+    content = pve.get(f"{NODE}/storage/local/content", content="backup")
+    assert [row["size"] for row in content if row["vmid"] == 9050] == [9]
+    marks = pve.get(f"{NODE}/storage/local/prunebackups", prune_backups="keep-last=1", vmid=9050)
+    assert [row["mark"] for row in marks] == ["remove", "keep", "protected"]
+    one = rows[0]["volume"]
+    upid = pve.post(CT, vmid=9951, restore="1", ostemplate=one, storage="local-lvm")
+    assert "is only listed, as part of a snapshot" in pve.ended(upid)
+    change = f"{NODE}/storage/local/content/{one}"
+    assert "only listed" in pve.refusal("PUT", change, notes="x")
+    upid = pve.delete(f"{NODE}/storage/local/prunebackups", prune_backups="keep-last=1", vmid=9050)
+    assert pve.ended(upid) == "OK"
+    marks = pve.get(f"{NODE}/storage/local/prunebackups", prune_backups="keep-last=1", vmid=9050)
+    assert [row["mark"] for row in marks] == ["keep", "protected"]
+    listed.write_text("[]")
+    assert "archives.json is not understood" in pve.refusal("GET", f"{NODE}/storage/local/content")

@@ -17,6 +17,7 @@ from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.planning.unread import unread_findings
+from reconciler.text.humanize import count
 
 
 @command(app, "snapshot", Panel.FILES, 3)
@@ -26,10 +27,15 @@ def snapshot(
 ) -> ExitStatus:
     """Save the live state as a folder laid out like /etc/pve, without secrets.
 
+    It also lists the archives on each storage, so that a plan against it tells which of them a
+    changed retention would remove.
+
     `--on sandbox:DIR` plans against it without credentials, for example in pull requests from
     forks.
     """
+    from reconciler.cli.snapshot_archives import known_archives
     from reconciler.cli.snapshot_folder import copy_cluster
+    from reconciler.sandbox.backup.listed import FILE, written
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         require_valid(settings.findings)
@@ -37,12 +43,18 @@ def snapshot(
             raise UsageError(f"{out} is not empty", hint="name a new folder")
         with connect(cluster, read_only=True) as api:
             live = read_whole_cluster(api)
+            archives = known_archives(api)
         number, left_out = copy_cluster(live, out)
+        (out / FILE).write_bytes(written(archives))
         findings = list(unread_findings(live.facts.unread))
         if findings:
             show(common, "findings", findings)
         for name in left_out:
             info(common, f"skipped: Proxmox VE would refuse to create it: {name}")
+        for storage, why in archives["unread"].items():
+            info(common, f"skipped: the archives on {storage}: {why}")
+        kept = count(len(archives["archives"]), "archive")
+        info(common, f"listed {kept} in {out / FILE}, by name, time and size")
         info(common, f"wrote {number} objects to {out}; plan with: pvectl plan --on sandbox:{out}")
         return ExitStatus.OK
 

@@ -37,11 +37,11 @@ def survey(api: Api, resources: Iterable[Row]) -> Survey:
     """
     rows = list(resources)
     nodes = sorted(row["node"] for row in rows if row["type"] == "node")
-    places, unread = _places(rows)
+    places, unread = places_of(rows)
     asked = [listing(node, storage) for storage, node in places]
     about = [request("GET", "nodes", node, "tasks", typefilter="vzdump", limit=1) for node in nodes]
     clock = [request("GET", "nodes", nodes[0], "time")] if nodes else []
-    answers = _answers(api, [*asked, *about, *clock])
+    answers = answers_or_reasons(api, [*asked, *about, *clock])
     found: list[tuple[str, Archive]] = []
     by: list[str] = []
     for (storage, node), answer in zip(places, answers, strict=False):
@@ -55,11 +55,11 @@ def survey(api: Api, resources: Iterable[Row]) -> Survey:
     tasks = [
         _task(node, answer[0]) for node, answer in zip(nodes, told, strict=True) if _has(answer)
     ]
-    zone = _zone(answers[-1]) if clock else UTC
+    zone = (zone_of(answers[-1]) if clock else None) or UTC
     return Survey(tuple(found), tuple(by), tuple(sorted(unread)), tuple(tasks), zone)
 
 
-def _places(rows: Sequence[Row]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+def places_of(rows: Sequence[Row]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Storage and node of each list to read, and the storages that cannot be read."""
     shared: dict[str, list[Row]] = {}
     places, unread = [], []
@@ -81,7 +81,7 @@ def _places(rows: Sequence[Row]) -> tuple[list[tuple[str, str]], list[tuple[str,
     return sorted(places), unread
 
 
-def _answers(api: Api, asked: Sequence[Request]) -> list[Any]:
+def answers_or_reasons(api: Api, asked: Sequence[Request]) -> list[Any]:
     """Send all requests at once; if one is refused, send each separately and return the reason in
     place of its answer.
     """
@@ -106,9 +106,9 @@ def _task(node: str, row: Row) -> LastTask:
     return LastTask(node, int(row.get("starttime") or 0), str(row.get("status") or ""), row["upid"])
 
 
-def _zone(answer: Any) -> tzinfo:
-    """The time zone of a node, which its schedules use."""
+def zone_of(answer: Any) -> tzinfo | None:
+    """The time zone of a node, which its schedules use; None where it is not known."""
     try:
-        return UTC if isinstance(answer, str) else ZoneInfo(str(answer["timezone"]))
+        return None if isinstance(answer, str) else ZoneInfo(str(answer["timezone"]))
     except (ZoneInfoNotFoundError, ValueError):
-        return UTC
+        return None

@@ -6,12 +6,21 @@ from collections.abc import Iterable, Sequence
 
 from reconciler.model.address import Address
 from reconciler.model.finding import Finding, Severity
+from reconciler.model.inventory import Kept
 from reconciler.planning.checks.allow import refusal
 from reconciler.planning.checks.context import PlanContext
-from reconciler.planning.retention import Loss, losses, storages_concerned
-from reconciler.text.humanize import count, in_prose, moment
+from reconciler.planning.retention import (
+    Disagreement,
+    Loss,
+    disagreements,
+    losses,
+    storages_concerned,
+)
+from reconciler.text.humanize import count, in_prose, listed, moment
 
 LOSES_ARCHIVES = "LOSES_ARCHIVES"
+SHOWN = 4
+"""How many archives a finding names."""
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
@@ -25,9 +34,10 @@ def check(context: PlanContext) -> Iterable[Finding]:
             "ARCHIVES_NOT_SEEN",
             Severity.WARNING,
             f"retention changes on storage {storage}, and which archives go cannot be told: {why}",
-            "grant the privilege, or look at the storage before you apply",
+            "look at the storage before you apply",
             Address("storage", storage),
         )
+    yield from differences(facts.kept)
     found = losses(live, planned, facts)
     beyond = sum(len(loss.lost) for loss in found) > context.desired.policy.limits.archives
     for job in dict.fromkeys(loss.job for loss in found):
@@ -37,6 +47,32 @@ def check(context: PlanContext) -> Iterable[Finding]:
             yield refusal(LOSES_ARCHIVES, message, f"{LOSES_ARCHIVES}={address}", address)
         else:
             yield Finding(LOSES_ARCHIVES, Severity.WARNING, message, address=address)
+
+
+def differences(kept: Kept) -> Iterable[Finding]:
+    """Where the dry run of Proxmox VE and the algorithm here come to different results."""
+    return map(_differs, disagreements(kept))
+
+
+def _differs(one: Disagreement) -> Finding:
+    """The dry run counts."""
+    where = one.place.storage + (f" of {one.place.node}" if one.place.node else "")
+    parts = [
+        f"{what} {listed(volumes, SHOWN)}"
+        for what, volumes in (
+            ("only the dry run removes", one.only_dry_run),
+            ("only pvectl would remove", one.only_here),
+        )
+        if volumes
+    ]
+    return Finding(
+        "RETENTION_DIFFERS",
+        Severity.WARNING,
+        f"pvectl computes for {one.rules} on storage {where} something else than Proxmox VE's dry "
+        f"run, which counts: {'; '.join(parts)}",
+        "report it with the release of Proxmox VE, or of the backup server",
+        Address("storage", one.place.storage),
+    )
 
 
 def _words(found: Sequence[Loss]) -> str:

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
 
-from reconciler.pve.retention import Saved, Verdict, verdicts
+from reconciler.pve.retention import Saved, Verdict, moment_named, verdicts
+from reconciler.sandbox.backup.listed import Listed, listed, strike
 from reconciler.sandbox.clock import stamp
 from reconciler.sandbox.config.storagecfg import storages
 from reconciler.sandbox.context import Context
+from reconciler.sandbox.failure import died
 from reconciler.sandbox.guests import LXC, Guest
 
 _EXTENSION = r"tgz|(?:tar|vma)(?:\.(?:gz|lzo|zst|bz2))?"
 _FILE = re.compile(rf".+?\.({_EXTENSION})")
 _TYPED = re.compile(r"vzdump-(lxc|openvz|qemu)-.+")
-_GUEST = re.compile(r".*-([1-9][0-9]{2,8})-.+")
+_GUEST = re.compile(r".*?-([1-9][0-9]{2,8})-.+")
 _STANDARD = re.compile(
     r"vzdump-(?:lxc|openvz|qemu)-([1-9][0-9]{2,8})-(\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d)"
 )
@@ -52,9 +54,22 @@ class Archive:
     ctime: int
     format: str
     standard: bool = True
+    listed: Listed | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes; 0 where it is listed without its size."""
+        return (self.listed.size or 0) if self.listed else self.path.stat().st_size
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether a content list can show it."""
+        return self.listed is None or self.listed.size is not None
 
     @property
     def protected(self) -> bool:
+        if self.listed is not None:
+            return self.listed.protected
         return beside(self.path, ".protected").exists()
 
     @property
@@ -64,6 +79,8 @@ class Archive:
     @property
     def verification(self) -> str:
         """`ok` or `failed`, as a backup server found it; empty before it looked."""
+        if self.listed is not None:
+            return self.listed.verified
         return _text(beside(self.path, ".verification")).strip()
 
     def volume(self, storage: str, kind: str) -> str:
@@ -82,7 +99,7 @@ class Archive:
             "format": pbs_format if kind == "pbs" else self.format,
             "subtype": self.type,
             "ctime": self.ctime,
-            "size": self.path.stat().st_size,
+            "size": self.size,
         }
         if self.guest is not None:
             row["vmid"] = self.guest
@@ -106,23 +123,36 @@ def beside(path: Path, extension: str) -> Path:
     return path.with_name(path.name + extension)
 
 
-def archives(folder: Path) -> list[Archive]:
-    """All archives in the folder of a storage, sorted by name."""
-    found = (_archive(path) for path in sorted(folder.glob("*")))
-    return [archive for archive in found if archive is not None]
+def archives(ctx: Context, storage: str) -> list[Archive]:
+    """All archives of a storage as the node at work sees it, sorted by name."""
+    folder = dump_folder(ctx, storage)
+    found = (_archive(path) for path in sorted(folder.glob("[!.]*")) if path.is_file())
+    there = [archive for archive in found if archive is not None]
+    rows = listed(ctx, storage)
+    return sorted([*there, *_listed(folder, rows)], key=lambda one: one.path) if rows else there
 
 
-def archive_named(folder: Path, storage: str, volume: str) -> Archive | None:
+def _listed(folder: Path, rows: Iterable[Listed]) -> Iterable[Archive]:
+    for row in rows:
+        path = folder / row.file_name
+        archive = _archive(path, row.ctime) if not path.exists() else None
+        if archive is not None:
+            yield replace(archive, ctime=row.ctime, listed=row)
+
+
+def archive_named(ctx: Context, storage: str, volume: str) -> Archive | None:
     """The archive of a volume name: `backup/FILE`, on a backup server `backup/GROUP/ID/TIME`."""
     name = volume.removeprefix("backup/")
-    if "/" not in name:
-        path = folder / name
-        return _archive(path) if path.is_file() else None
-    kinds = {archive.volume(storage, "pbs"): archive for archive in archives(folder)}
-    return kinds.get(f"{storage}:{volume}")
+    path = dump_folder(ctx, storage) / name
+    if "/" not in name and path.is_file():
+        return _archive(path)
+    kind = "dir" if "/" not in name else "pbs"
+    found = {archive.volume(storage, kind): archive for archive in archives(ctx, storage)}
+    return found.get(f"{storage}:backup/{name}")
 
 
-def _archive(path: Path) -> Archive | None:
+def _archive(path: Path, ctime: int | None = None) -> Archive | None:
+    """An archive by its name; `ctime`: where there is no file to ask."""
     file = _FILE.fullmatch(path.name)
     if file is None:
         return None
@@ -130,26 +160,30 @@ def _archive(path: Path) -> Archive | None:
     typed, standard = _TYPED.fullmatch(path.name), _STANDARD.fullmatch(stem)
     kind = typed[1] if typed is not None else "unknown"
     if standard is not None:
-        made = datetime.strptime(standard[2], _TIME).replace(tzinfo=UTC)
-        return Archive(path, kind, int(standard[1]), int(made.timestamp()), file[1])
+        made = moment_named(standard[2], UTC)
+        if made is not None:
+            return Archive(path, kind, int(standard[1]), int(made.timestamp()), file[1])
+        kind = "unknown"
     guest = _GUEST.fullmatch(stem)
     number = int(guest[1]) if guest is not None else None
-    return Archive(path, kind, number, int(path.stat().st_mtime), file[1], standard=False)
+    made_at = int(path.stat().st_mtime) if ctime is None else ctime
+    return Archive(path, kind, number, made_at, file[1], standard=False)
 
 
-def archives_of(folder: Path, guest: Guest) -> list[Archive]:
+def archives_of(ctx: Context, storage: str, guest: Guest) -> list[Archive]:
     """The newest first."""
     mine = [
         archive
-        for archive in archives(folder)
+        for archive in archives(ctx, storage)
         if (archive.type, archive.guest) == (guest.kind, guest.vmid)
     ]
     return sorted(mine, key=lambda archive: -archive.ctime)
 
 
-def new_archive(folder: Path, guest: Guest, now: int, compress: str) -> Archive:
+def new_archive(ctx: Context, storage: str, guest: Guest, compress: str) -> Archive:
     """Where a backup of the guest goes; nothing is written yet."""
-    before = next(iter(archives_of(folder, guest)), None)
+    folder, now = dump_folder(ctx, storage), ctx.now
+    before = next(iter(archives_of(ctx, storage, guest)), None)
     if before is not None and 0 <= now - before.ctime < _SAME_SECOND:
         now = before.ctime
     extension = "tar" if guest.kind == LXC else "vma"
@@ -159,26 +193,37 @@ def new_archive(folder: Path, guest: Guest, now: int, compress: str) -> Archive:
     return Archive(folder / name, guest.kind, guest.vmid, now, extension + packed)
 
 
+def refuse_listed(archive: Archive | None) -> None:
+    """Raises for an archive of which there is nothing but its place in a list."""
+    if archive is not None and archive.listed is not None:
+        raise died(f"'{archive.path.name}' is only listed, as part of a snapshot")
+
+
 def remove_archive(archive: Archive) -> None:
+    if archive.listed is not None:
+        strike(archive.listed)
+        return
     kept = (beside(archive.path, extension) for extension in (".notes", ".verification"))
     for path in (archive.path, log_of(archive), *kept):
         path.unlink(missing_ok=True)
 
 
-def marked(found: Iterable[Archive], keep: Mapping[str, Any]) -> list[tuple[Archive, str]]:
+def marked(
+    found: Iterable[Archive], keep: Mapping[str, Any], zone: tzinfo
+) -> list[tuple[Archive, str]]:
     """What retention does with each archive, guest by guest."""
-    listed = list(found)
+    those = list(found)
     rules = {name: int(count) for name, count in keep.items()}
     seen = [
         Saved((one.type, one.guest or 0), one.ctime, one.protected, renamed=not one.standard)
-        for one in listed
+        for one in those
     ]
-    return list(zip(listed, map(str, verdicts(seen, rules, UTC)), strict=True))
+    return list(zip(those, map(str, verdicts(seen, rules, zone)), strict=True))
 
 
-def to_prune(found: Iterable[Archive], keep: Mapping[str, Any]) -> list[Archive]:
+def to_prune(found: Iterable[Archive], keep: Mapping[str, Any], zone: tzinfo) -> list[Archive]:
     """What retention removes of these archives, in the order given."""
-    return [archive for archive, mark in marked(found, keep) if mark == REMOVE]
+    return [archive for archive, mark in marked(found, keep, zone) if mark == REMOVE]
 
 
 def dump_folder(ctx: Context, storage: str) -> Path:

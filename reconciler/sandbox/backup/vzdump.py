@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from reconciler.pve.backup_options import VZDUMP_DEFAULTS
@@ -18,13 +17,13 @@ from reconciler.sandbox.backup.archives import (
     PROTECTED_LIMIT,
     archives_of,
     beside,
-    dump_folder,
     new_archive,
     remove_archive,
     to_prune,
 )
 from reconciler.sandbox.backup.contents import write_archive, write_log
 from reconciler.sandbox.backup.job import Options, truthy
+from reconciler.sandbox.backup.listed import zone_of
 from reconciler.sandbox.clock import stamp
 from reconciler.sandbox.config.jobcfg import properties
 from reconciler.sandbox.config.sections import Section
@@ -53,10 +52,6 @@ class _Run:
     def info(self, text: str) -> None:
         self.worker.log(f"INFO: {text}")
         self.lines.append(f"{stamp(self.ctx.now)} INFO: {text}")
-
-    @property
-    def folder(self) -> Path:
-        return dump_folder(self.ctx, self.storage)
 
 
 def run(
@@ -175,7 +170,7 @@ def _check_limits(job: _Run, guest: Guest) -> None:
     """How many archives there may be, where the run itself does not make room."""
     options = job.options
     limit = sum(int(count) for key, count in job.keep.items() if key != "keep-all")
-    found = archives_of(job.folder, guest)
+    found = archives_of(job.ctx, job.storage, guest)
     if truthy(options.get("protected")):
         most = job.section.values.get("max-protected-backups")
         if most is None:
@@ -208,7 +203,7 @@ def _save(job: _Run, guest: Guest) -> None:
     job.info(f"{'CT' if guest.kind == 'lxc' else 'VM'} Name: {guest.name}")
     for disk in disks(guest) if guest.kind != LXC else ():
         job.info(_disk_line(guest, disk))
-    archive = new_archive(job.folder, guest, job.ctx.now, str(options["compress"]))
+    archive = new_archive(job.ctx, job.storage, guest, str(options["compress"]))
     volume = archive.volume(job.storage, kind)
     if kind == "pbs":
         target = volume.partition(":backup/")[2]
@@ -219,7 +214,7 @@ def _save(job: _Run, guest: Guest) -> None:
     write_archive(job.ctx.store, job.storage, archive, guest, load(job.ctx, guest.kind, guest.vmid))
     write_log(archive, job.lines)
     if kind != "pbs":
-        job.info(f"archive file size: {archive.path.stat().st_size // 1024}KB")
+        job.info(f"archive file size: {archive.size // 1024}KB")
     if truthy(options.get("notes-template")):
         job.info("adding notes to backup")
         notes = _notes(job, guest, str(options["notes-template"]))
@@ -252,7 +247,7 @@ def _notes(job: _Run, guest: Guest, template: str) -> str:
 def _prune(job: _Run, guest: Guest) -> None:
     rules = ", ".join(f"{key}={job.keep[key]}" for key in sorted(job.keep))
     job.info(f"prune older backups with retention: {rules}")
-    gone = to_prune(archives_of(job.folder, guest), job.keep)
+    gone = to_prune(archives_of(job.ctx, job.storage, guest), job.keep, zone_of(job.ctx.store))
     for archive in gone:
         job.info(f"removing backup '{archive.volume(job.storage, job.section.type)}'")
         remove_archive(archive)

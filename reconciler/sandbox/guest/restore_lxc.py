@@ -113,7 +113,7 @@ def _extract(ctx: Context, worker: Worker, archive: Archive, values: dict[str, s
     worker.log(f"extracting archive '{archive.path.name}'")
     if split is None:
         return
-    size = archive.path.stat().st_size
+    size = archive.size
     check_space(ctx.store, split[0], size, f"{tool}: No space left on device")
     try:
         restore_files(ctx.store, archive, {ROOTFS: root})

@@ -148,7 +148,7 @@ def _allocate(
 
 
 def _fill(ctx: Context, want: MachineRestore, made: dict[str, str], tool: str) -> None:
-    size = want.archive.path.stat().st_size
+    size = want.archive.size
     for volume in made.values():
         check_space(ctx.store, volume.partition(":")[0], size, f"{tool}: No space left on device")
     try:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from reconciler.access.contents import ROOT
-from reconciler.sandbox.backup.archives import Archive, archive_named, dump_folder
+from reconciler.sandbox.backup.archives import Archive, archive_named, refuse_listed
 from reconciler.sandbox.config.sections import Section
 from reconciler.sandbox.config.storagecfg import available_on, storages
 from reconciler.sandbox.context import Context
@@ -139,7 +139,7 @@ def check_access(ctx: Context, guest: int | None, text: str, content: str = "") 
 
 def archive_of(ctx: Context, found: Volume) -> Archive | None:
     """The archive that a volume is, when it is there."""
-    return archive_named(dump_folder(ctx, found.storage), found.storage, found.name)
+    return archive_named(ctx, found.storage, found.name)
 
 
 def existing_archive(ctx: Context, text: str) -> Archive:
@@ -151,4 +151,5 @@ def existing_archive(ctx: Context, text: str) -> Archive:
     archive = archive_of(ctx, found)
     if archive is None:
         raise died(f"volume '{text}' does not exist")
+    refuse_listed(archive)
     return archive

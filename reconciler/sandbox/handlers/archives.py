@@ -12,11 +12,12 @@ from reconciler.sandbox.backup.archives import (
     Archive,
     archives,
     beside,
-    dump_folder,
     log_of,
     marked,
+    refuse_listed,
     remove_archive,
 )
+from reconciler.sandbox.backup.listed import refuse_unlisted, zone_of
 from reconciler.sandbox.checks import everybody, perm
 from reconciler.sandbox.config.jobcfg import properties
 from reconciler.sandbox.config.sections import Section
@@ -74,7 +75,7 @@ def info(ctx: Context, params: Params) -> dict[str, Any]:
 
 
 def _archive_info(section: Section, found: Volume, archive: Archive) -> dict[str, Any]:
-    size = archive.path.stat().st_size
+    size = archive.size
     path, format_ = _path(section, found), "raw"
     if section.type == "pbs":
         format_ = "pbs-ct" if archive.type == "lxc" else "pbs-vm"
@@ -117,6 +118,7 @@ def update(ctx: Context, params: Params) -> None:
     found = _volume(ctx, params)
     check_access(ctx, None, str(found))
     section = storage_of_id(ctx, found.storage)
+    refuse_listed(archive_of(ctx, found))
     for name in ("notes", "protected"):
         if name not in params:
             continue
@@ -156,7 +158,7 @@ def _set_protected(
         most = -1 if free else PROTECTED_LIMIT
     counted = sum(
         other.protected
-        for other in archives(dump_folder(ctx, found.storage))
+        for other in archives(ctx, found.storage)
         if (other.type, other.guest) == (archive.type, archive.guest)
     )
     if archive.guest is not None and -1 < int(most) <= counted:
@@ -257,12 +259,13 @@ def _pruned(ctx: Context, params: Params) -> tuple[Section, list[tuple[Archive, 
         raise died(f"no prune-backups options configured for storage '{name}'")
     keep = properties("prune-backups", rules) if isinstance(rules, str) else rules
     active_storage(ctx, name)
+    refuse_unlisted(ctx.store, name)
     found = [
         archive
-        for archive in archives(dump_folder(ctx, name))
+        for archive in archives(ctx, name)
         if guest in (None, archive.guest) and kind in (None, archive.type)
     ]
-    return section, marked(found, keep)
+    return section, marked(found, keep, zone_of(ctx.store))
 
 
 def _volume(ctx: Context, params: Params) -> Volume:

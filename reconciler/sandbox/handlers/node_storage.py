@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.pve.schema import Param
-from reconciler.sandbox.backup.archives import Archive, archives, dump_folder
+from reconciler.sandbox.backup.archives import Archive, archives
 from reconciler.sandbox.checks import everybody, perm
 from reconciler.sandbox.config.sections import Section
 from reconciler.sandbox.config.storagecfg import available_on, content_text, storages
@@ -90,8 +90,8 @@ def content(ctx: Context, params: Params) -> list[dict[str, Any]]:
     if kind in (None, "backup") and "backup" in section.values["content"]:
         rows = [
             archive.row(name, section.type)
-            for archive in archives(dump_folder(ctx, name))
-            if owner or _may_read(ctx, name, archive)
+            for archive in archives(ctx, name)
+            if archive.is_sized and (owner or _may_read(ctx, name, archive))
         ]
     if owner:
         rows += [row for row in _images(ctx.store, name) if kind in (None, row["content"])]

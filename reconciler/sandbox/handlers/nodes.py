@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
 from reconciler.pve.schema import Param
+from reconciler.sandbox.backup.listed import zone_of
 from reconciler.sandbox.checks import everybody, perm
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died
@@ -57,7 +59,10 @@ def node_status(ctx: Context, _params: Params) -> dict[str, Any]:
 @routes.get("/nodes/{node}/time", perm("/nodes/{node}", "Sys.Audit"), _NODE)
 def node_time(ctx: Context, _params: Params) -> dict[str, Any]:
     """`localtime` is the time of day counted as if it were UTC (PVE::API2::Nodes)."""
-    return {"timezone": "UTC", "time": int(ctx.now), "localtime": int(ctx.now)}
+    zone = zone_of(ctx.store)
+    ahead = datetime.fromtimestamp(ctx.now, zone).utcoffset() or timedelta()
+    local = ctx.now + int(ahead.total_seconds())
+    return {"timezone": str(zone), "time": ctx.now, "localtime": local}
 
 
 @routes.get("/nodes/{node}/certificates/info", everybody, _NODE)
