@@ -1,12 +1,12 @@
-# make demo      set everything up and run the main job on the embedded Proxmox VE
+# make demo      set everything up and run the demo on the embedded Proxmox VE
 # make test      the test suite
 # make check     what CI runs: format, lint, types, tests
-# make coverage  the test suite with its coverage, which must not fall
-# make reference docs/reference, from the code
+# make coverage  the test suite with coverage, which must not drop
+# make reference generate docs/reference from the code
 # make site      the documentation site in .site; broken links are errors
 # make bench     requests, seconds and memory for small and large clusters
 # make faults    the fault injection suite at length
-# make fuzz      every input of a file, a plan, a journal, an answer: SECONDS for each, 600 by default
+# make fuzz      fuzz every input (files, plans, journals, answers): SECONDS each, default 600
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv

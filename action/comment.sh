@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes or updates the one comment of the pull request NUMBER: the plan, or why there is none.
+# Creates or updates the comment on pull request NUMBER: the plan, or why there is none.
 set -euo pipefail
 file=$RUNNER_TEMP/pvectl/result.md
 if [ ! -s "$file" ]; then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs pvectl: of the very commit that `uses:` names, or the version that VERSION names.
+# Installs pvectl from the commit that `uses:` names, or the version in VERSION.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 place=$RUNNER_TEMP/pvectl-venv

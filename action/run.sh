@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs pvectl and keeps what it says: text in the log, Markdown in the step summary, SARIF and JSON in
-# $RUNNER_TEMP/pvectl. A failure is written there, too. The checkout is written to by no one.
+# Runs pvectl and keeps its output: text in the log, Markdown in the step summary, SARIF and JSON in
+# $RUNNER_TEMP/pvectl. Failures are written there, too. Nothing is written into the checkout.
 set -euo pipefail
 results=$RUNNER_TEMP/pvectl
 rm -rf "$results" && mkdir -p "$results"
@@ -10,7 +10,7 @@ if [ -n "${SETTINGS:-}" ]; then
 fi
 export PVECTL_STATE=$STATE PVECTL_RUN_URL=$RUN_URL
 show=(--format text --format "markdown=$results/result.md" --format "json=$results/result.json")
-# A link would have the lines of another file shown as unused.
+# Through a link, the lines of another file would be printed as unused.
 if [ -n "${ALLOW:-}" ] && [ -f "$ALLOW" ] && [ ! -L "$ALLOW" ] && [ ! -L "$(dirname "$ALLOW")" ]; then
   while read -r line || [ -n "$line" ]; do
     case $line in '' | '#'*) ;; *) allow+=(--allow "$line") ;; esac
@@ -28,5 +28,5 @@ case $COMMAND in
 esac
 test ! -f "$results/result.md" || cat "$results/result.md" >> "$GITHUB_STEP_SUMMARY"
 echo "status=$status" >> "$GITHUB_OUTPUT"
-if [ "$COMMAND" = plan ] && [ "$status" = 2 ]; then exit 0; fi   # changes are what a plan is for
+if [ "$COMMAND" = plan ] && [ "$status" = 2 ]; then exit 0; fi   # changes are not a failure of a plan
 exit "$status"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Uploads the findings to code scanning, which shows them at their lines.
+# Uploads the findings to code scanning, which shows them at their lines in the diff.
 set -euo pipefail
 file=$RUNNER_TEMP/pvectl/result.sarif
 test -s "$file" || exit 0

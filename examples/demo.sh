@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From a freshly installed Proxmox VE (embedded) to the declared state, and back there after a
-# change out of band. Everything lives in .demo/ and is recreated each time.
+# From a freshly installed (embedded) Proxmox VE to the declared state, and back to it after an
+# out-of-band change. Everything is in .demo/, which is recreated each time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +9,7 @@ rm -rf "$DEMO" && mkdir -p "$DEMO/output"
 cp -r examples/fresh-pve "$DEMO/pve"
 cp -r state "$DEMO/state"
 
-# An API token for pvectl, as an administrator would make it on the node.
+# An API token for pvectl, as an administrator would create it on the node.
 bootstrap=$(python3 -c 'import uuid; print(uuid.uuid4())')
 mkdir -p "$DEMO/pve/priv"
 echo "root@pam!bootstrap $bootstrap" > "$DEMO/pve/priv/token.cfg"
@@ -18,7 +18,7 @@ bold=""; plain=""
 if [ -t 1 ]; then bold=$(tput bold 2>/dev/null || true); plain=$(tput sgr0 2>/dev/null || true); fi
 title() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 number=0
-run() { # run LINES COMMAND...: shows the first lines of what it prints; `make demo ALL=1` shows all
+run() { # run LINES COMMAND...: shows the first lines of its output; `make demo ALL=1` shows all
     local lines=$1 status=0 file; shift
     number=$((number + 1)); file=.demo/output/$(printf %02d $number).txt
     printf '%s$ %s%s\n' "$bold" "$*" "$plain"
@@ -34,7 +34,7 @@ run() { # run LINES COMMAND...: shows the first lines of what it prints; `make d
 expect() { # expect STATUS LINES COMMAND...
     local want=$1 status=0; shift
     run "$@" || status=$?
-    [ "$status" = "$want" ] || { echo "exit status $status, $want was expected" >&2; exit 1; }
+    [ "$status" = "$want" ] || { echo "exit status $status, expected $want" >&2; exit 1; }
 }
 
 title "An embedded Proxmox VE, over HTTPS on this machine only"
@@ -51,26 +51,26 @@ SECRET=$DEMO/state/secrets/felhom-ctl
 as_guest() { PVECTL_TOKEN_ID='felhom-ctl@pve!ctl' PVECTL_TOKEN_SECRET=$(cat "$SECRET") "$@"; }
 ask() { python3 examples/ask.py "$PVECTL_ENDPOINT" "$DEMO/pve/pve-root-ca.pem" 'felhom-ctl@pve!ctl' "$SECRET" "$@"; }
 
-title "The files are checked without any network"
+title "Validate the files, offline"
 run 3 pvectl validate
 
-title "What would change, and for whom"
+title "Plan: what would change, and for whom"
 run 10 pvectl plan --out .demo/plan.json
 
-title "Exactly that is applied"
+title "Apply exactly that plan"
 run 1 pvectl apply .demo/plan.json --quiet
 
 expect 0 1 pvectl plan --detailed-exitcode
 
-title "The new token went to its file; it reaches its own guest and no other"
+title "The new token's secret is in its file; the token reaches only its own guest"
 run 3 ls -l .demo/state/secrets
 ask 200 /nodes/demo-felhom/lxc/9001/status/current
 ask 403 /nodes/demo-felhom/qemu/9000/status/current
 
-title "What the files expect, asked of the cluster and tried as the token itself"
+title "Verify the expectations: ask the cluster, and try them as the token itself"
 expect 0 2 pvectl verify
 
-title "The guest's own token runs its backup; the one of another guest is refused by the task"
+title "The guest's token can back up its own guest; for another guest, the task is refused"
 disks=$DEMO/pve.run/storage/local-lvm/images
 mkdir -p "$disks/vm-9001-disk-0/etc" && echo alive > "$disks/vm-9001-disk-0/etc/sentinel"
 cat >> "$DEMO/state/backup.toml" <<'TOML'
@@ -85,7 +85,7 @@ expect 0 1 as_guest pvectl backup run felhom-nightly --yes --quiet
 expect 4 6 as_guest pvectl backup run somebody-else --yes --quiet
 cp state/backup.toml "$DEMO/state/backup.toml"
 
-title "Does the backup come back to life? Restored under another id, checked, removed"
+title "Can the backup be restored? Restore it under another id, check it, remove it"
 cat >> "$DEMO/state/pvectl.toml" <<TOML
 
 [drill]
@@ -97,10 +97,10 @@ check = { command = ["sh", "-c", "grep -qx alive '$disks'/vm-\$PVECTL_DRILL_ID-d
 TOML
 expect 0 6 pvectl drill --guest 9001 --yes --quiet
 
-title "Has every guest a backup as recent as its jobs promise?"
+title "Does every guest have a recent backup?"
 expect 2 1 pvectl backup status  # guest 9000 is in no job
 
-title "Six more nights pass; then somebody wants to keep less"
+title "Six nights later, somebody reduces the retention"
 dump=$DEMO/pve.run/storage/local/dump
 archive=$(ls "$dump"/*.tar.zst | tail -n 1)
 for day in 1 2 3 4 5 6; do
@@ -112,19 +112,19 @@ expect 4 12 pvectl plan --target 'backup.*'
 cp state/backup.toml "$DEMO/state/backup.toml"
 rm -f "$DEMO/state/backup.toml.bak"
 
-title "Somebody takes the user's half of the pair away behind our back"
+title "An out-of-band change: somebody removes the user's half of the token pair"
 sed -i.bak 's/:felhom-ctl@pve,felhom-ctl@pve!ctl:/:felhom-ctl@pve!ctl:/' "$DEMO/pve/user.cfg"
 rm -f "$DEMO/pve/user.cfg.bak"
 ask 403 /nodes/demo-felhom/lxc/9001/status/current
 run 3 pvectl explain 'felhom-ctl@pve!ctl' /vms/9001 VM.Backup
-expect 4 8 pvectl drift  # an [[expect]] fails, too
+expect 4 8 pvectl drift  # an [[expect]] fails as well
 
-title "Put it right"
+title "Restore the declared state"
 run 1 pvectl apply --yes --quiet
 ask 200 /nodes/demo-felhom/lxc/9001/status/current
 expect 0 1 pvectl drift
 
-printf '\n%sDone.%s The cluster is in .demo/pve, the state files in .demo/state. To go on with them:\n\n' "$bold" "$plain"
+printf '\n%sDone.%s The cluster is in .demo/pve, the state files in .demo/state. To continue with them:\n\n' "$bold" "$plain"
 cat <<'TEXT'
   export PATH="$PWD/.venv/bin:$PATH" PVECTL_STATE=.demo/state PVECTL_ON=sandbox:.demo/pve
   pvectl who-can VM.Backup /vms/9001      # then change .demo/state/*.toml, and

@@ -1,3 +1,3 @@
-"""pvectl: declare, review and keep access and backups of Proxmox VE."""
+"""pvectl: declarative access control and backups for Proxmox VE."""
 
 __version__ = "0.1.0"

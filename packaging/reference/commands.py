@@ -110,7 +110,7 @@ def man_pages() -> dict[str, str]:
 
 
 def _main_page(every: list[tuple[str, Any]]) -> str:
-    parts = [_title("pvectl", "declare, review and keep access and backups of Proxmox VE")]
+    parts = [_title("pvectl", "declarative access control and backups for Proxmox VE")]
     parts += [".SH SYNOPSIS", ".B pvectl", r"\fICOMMAND\fR [\fIOPTIONS\fR]", ".SH DESCRIPTION"]
     parts += _paragraphs(app.info.help or "")
     parts.append(".SH COMMANDS")

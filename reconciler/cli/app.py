@@ -20,7 +20,7 @@ from reconciler.errors import Bug, ExitStatus, PvectlError, UsageError
 app = typer.Typer(
     name="pvectl",
     help=(
-        "Declare, review and keep access and backups of Proxmox VE.\n\n"
+        "Declarative access control and backups for Proxmox VE.\n\n"
         "State files say who may do what; `plan` shows what would change, for whom and why; "
         "`apply` does it and rolls everything back when a step fails; `drift` reports "
         "out-of-band changes.\n\n"
