@@ -20,7 +20,8 @@ from reconciler.cli.context import (
     with_health,
 )
 from reconciler.cli.output import beside_secrets, check_formats, info, show, show_if_possible
-from reconciler.cli.planning import Allow, carry_out
+from reconciler.cli.plan_options import Allow
+from reconciler.cli.planning import carry_out
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
@@ -74,7 +75,7 @@ def rotate(
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         desired = load_cluster(cluster, settings).desired
-        tokens = {} if due else {Address("token", token): _sink(desired, token)}
+        tokens = {} if due else dict([_chosen(desired, token)])
         with connect(cluster, read_only=False) as api:
             place = here(cluster, api, keep=True)
             store.refuse_to_begin(place.folder)
@@ -114,6 +115,14 @@ def _due(
     if not others:
         info(common, "no token is due for rotation")
     return others
+
+
+def _chosen(desired: Desired, token: str) -> tuple[Address, SecretSink]:
+    """The token of that name or address, and its sink."""
+    whole = Address("token", token)
+    if whole not in desired.objects:
+        whole = Address("token", token.removeprefix("token."))
+    return whole, _sink(desired, whole.id)
 
 
 def _sink(desired: Desired, token: str) -> SecretSink:
