@@ -31,6 +31,11 @@ def with_any_members(tables: Sequence[AccessTable], now: int = 0) -> tuple[Acces
     return tuple(_filled(table, empty) for table in tables) if empty else tuple(tables)
 
 
+def with_member(table: AccessTable, group: str) -> AccessTable:
+    """The table with somebody who is in that group and has nothing but what it gives."""
+    return _filled(table, [group])
+
+
 def granted_groups(table: AccessTable) -> frozenset[str]:
     """The groups that some entry names."""
     return frozenset(

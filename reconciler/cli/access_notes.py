@@ -18,8 +18,9 @@ def kinds_for(path: str) -> tuple[str, ...]:
 
 
 def notes_on(seen: AccessView, path: str, realm: str) -> list[str]:
+    """`realm`: of the user; empty for the members of a group."""
     notes = []
-    if seen.realms is not None and realm not in seen.realms:
+    if realm and seen.realms is not None and realm not in seen.realms:
         notes.append(f"Realm {realm} does not exist, so none of its users can log in.")
     head, _, name = path[1:].partition("/")
     known = {

@@ -7,6 +7,7 @@ import shlex
 from typing import NamedTuple
 
 from reconciler.access.analysis.affected import dangling_users
+from reconciler.access.any_member import any_member
 from reconciler.access.contents import TOKEN
 from reconciler.access.explain.explain import parse_refusal
 from reconciler.access.table import AccessTable
@@ -188,21 +189,32 @@ def check_privilege(table: AccessTable, name: str) -> None:
         raise UsageError(message, hint=hint) from None
 
 
-def check_principal(table: AccessTable, who: str) -> None:
-    """Raise UsageError, with a suggestion, for a name that is not a principal.
+def find_principal(table: AccessTable, who: str) -> str:
+    """The user or token that is meant, also by its address; for `group:NAME`, its `any_member`.
 
-    A name that does not exist but has entries or groups is left to the explanation.
+    A name that does not exist but has entries or groups is left to the explanation. Raises
+    UsageError, with a suggestion, for any other.
     """
-    if who in table.users or who in table.tokens:
-        return
-    if who in dangling_users(table) or who in _entered_tokens(table):
-        return
-    if who in table.groups or who.removeprefix("group:").removeprefix("@") in table.groups:
-        group = who.removeprefix("group:").removeprefix("@")
-        members = sorted(table.groups[group])
-        hint = f"ask about a member: {', '.join(members[:5])}" if members else "it has no members"
-        raise UsageError(f"{group} is a group, and only users and tokens make requests", hint=hint)
+    known = {*table.users, *table.tokens, *dangling_users(table), *_entered_tokens(table)}
+    for name in (who, who.removeprefix("user."), who.removeprefix("token.")):
+        if name in known:
+            return name
+    group = group_name(who)
+    if group in table.groups:
+        return any_member(group)
+    if group != who:
+        names = sorted(table.groups)
+        hint = did_you_mean(group, names) or f"groups: {', '.join(names[:8]) or 'none'}"
+        raise UsageError(f"there is no group '{group}'", hint=hint)
     raise UsageError(f"there is no user or token '{who}'", hint=_likely(table, who))
+
+
+def group_name(text: str) -> str:
+    """`ops` of `group:ops`, `group.ops` or `@ops`; any other text as it is."""
+    for prefix in ("group:", "group.", "@"):
+        if text.startswith(prefix):
+            return text.removeprefix(prefix)
+    return text
 
 
 def _entered_tokens(table: AccessTable) -> frozenset[str]:

@@ -39,6 +39,7 @@ def run_backup(
     yes: bool,
 ) -> ExitStatus:
     """Confirm, run the job on every node, follow the tasks, and report what was saved."""
+    job = job.removeprefix("backup.")
     spec = declared_job(loaded, job)
     storage = storage_of(spec)
     resources, on_root, on_storage = api.get(
@@ -67,6 +68,7 @@ def run_backup(
 
 def declared_job(loaded: Loaded, job: str) -> BackupSpec:
     """The declared job of that id; raises UsageError where the state files declare none."""
+    job = job.removeprefix("backup.")
     declared = loaded.desired.objects.get(Address("backup", job))
     if declared is None or not isinstance(declared.spec, BackupSpec):
         jobs = sorted(a.id for a in loaded.desired.objects if a.kind == "backup")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from reconciler.access.any_member import stands_for, with_member
 from reconciler.access.explain.call import judge
 from reconciler.access.explain.recommendation import for_missing
 from reconciler.access.login import login
-from reconciler.cli.access_query import check_principal, parse_call
+from reconciler.cli.access_query import find_principal, parse_call
 from reconciler.cli.access_source import view_access
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, now
@@ -28,15 +29,17 @@ def explain_call(
         seen = view_access(
             cluster, settings, from_files=from_files, planned=planned, kinds=("pool",)
         )
-        check_principal(seen.table, asked.who)
-        answer = judge(seen.table, asked.who, asked.call, asked.params)
+        who = find_principal(seen.table, asked.who)
+        group = stands_for(who)
+        table = with_member(seen.table, group) if group else seen.table
+        answer = judge(table, who, asked.call, asked.params)
         told = ExplainedCall(
-            asked.who,
+            who,
             asked.title,
             answer,
-            login(seen.table, asked.who, now()),
+            login(table, who, now()),
             seen.asked,
-            for_missing(seen.table, asked.who, answer.missing),
+            for_missing(table, who, answer.missing),
         )
         show(common, "call", told, View(now=now()))
         return ExitStatus.OK

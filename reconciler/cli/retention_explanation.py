@@ -19,6 +19,7 @@ def explain_retention(common: CommonOptions, job: str) -> ExitStatus:
     if not job:
         raise UsageError("retention of which backup job?", hint="pvectl explain retention JOB")
     check_formats(common, RETENTION)
+    job = job.removeprefix("backup.")
     from reconciler.cli.backup_run import declared_job
     from reconciler.planning.retention import rules_of_job
     from reconciler.planning.retention_forecast import forecast

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from reconciler.access.explain.subject import Subject, of_group, of_principal, of_role, of_roles
 from reconciler.access.table import AccessTable
-from reconciler.cli.access_query import check_principal
+from reconciler.cli.access_query import find_principal, group_name
 from reconciler.cli.access_source import view_access
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, load_cluster, now
@@ -22,14 +22,14 @@ from reconciler.render.view import View
 from reconciler.text.shell import shell
 from reconciler.text.suggest import did_you_mean
 
-ROLE, GROUP = "role.", "group:"
+ROLE, GROUPS = "role.", ("group:", "group.")
 
 
 def is_subject(subject: str, path: str) -> bool:
     """Whether the question is about a whole subject rather than a path."""
     if subject.startswith(ROLE):
         return not path or path.startswith(ROLE)
-    return not path and (subject.startswith(GROUP) or "@" in subject) and " " not in subject
+    return not path and (subject.startswith(GROUPS) or "@" in subject) and " " not in subject
 
 
 def explain_subject(
@@ -44,8 +44,6 @@ def explain_subject(
         again = shell("pvectl", "explain", subject, "/vms/100", "VM.Audit")
         if subject.startswith(ROLE):
             again = "pvectl report shows who holds which role and why"
-        elif subject.startswith(GROUP):
-            again = "pvectl explain MEMBER PATH PRIVILEGE shows what decides"
         show(common, "subject", ExplainedSubject(told, seen.asked, again), View(now=now()))
         return ExitStatus.OK
 
@@ -53,11 +51,10 @@ def explain_subject(
 
 
 def _told(table: AccessTable, subject: str, other: str, needed: frozenset[str]) -> Subject:
-    if subject.startswith(GROUP):
-        return of_group(table, _known(subject.removeprefix(GROUP), table.groups, "group"), now())
+    if subject.startswith(GROUPS):
+        return of_group(table, _known(group_name(subject), table.groups, "group"), now())
     if not subject.startswith(ROLE):
-        check_principal(table, subject)
-        return of_principal(table, subject, now())
+        return of_principal(table, find_principal(table, subject), now())
     names = [_known(one.removeprefix(ROLE), table.roles, "role") for one in (subject, other) if one]
     return of_roles(table, *names) if other else of_role(table, names[0], needed)
 

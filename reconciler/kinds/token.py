@@ -245,7 +245,7 @@ def _check_change(change: Change, live: State) -> Iterable[Finding]:
             "SECRET_LOST",
             Severity.WARNING,
             f"the secret of {change.address.id} is not stored anywhere, and cannot be read later",
-            hint='set secret_to = { file = "secrets/NAME" }, or create one later: pvectl rotate',
+            hint='set secret_to = { file = "secrets/NAME" }',
             address=change.address,
         )
 

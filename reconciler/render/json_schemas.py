@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconciler.model.change import Action, Cause
-from reconciler.model.drift import DriftClass
+from reconciler.model.drift import DIFFERENCES, DriftClass
 from reconciler.model.finding import Severity
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -184,7 +184,11 @@ SCHEMAS: Mapping[str, Schema] = {
             "differences": _list(
                 _table(
                     "one declared object, before as it is and after as it is declared",
-                    {"class": _one_of([one.code for one in DriftClass], "by whom"), **_CHANGE},
+                    {
+                        "class": _one_of([one.code for one in DriftClass], "by whom"),
+                        "difference": _one_of(list(DIFFERENCES.values()), "seen from the files"),
+                        **_CHANGE,
+                    },
                     {"not_given": _list(_text("key"), "keys that no file gives")},
                 ),
                 "declared and live differ",

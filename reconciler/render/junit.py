@@ -9,7 +9,9 @@ from typing import NamedTuple
 from reconciler.model.drift import Drift
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Plan
+from reconciler.render.documents.drift_items import NOT_DECLARED, details, reason, ways_to_root
 from reconciler.render.view import View
+from reconciler.text.humanize import count
 from reconciler.text.sanitize import clean
 
 
@@ -58,20 +60,25 @@ def plan(content: Plan, view: View) -> str:
 
 
 def drift(content: Drift, view: View) -> str:
-    """One failed test per object that differs, and the findings."""
+    """One failed test for who has gained or lost access, one per object that differs, and the
+    findings."""
+    group = "pvectl.drift"
+    effects = [*ways_to_root(content), *view.impact]
+    more = f" and {count(len(effects) - 1, 'more change')} of access" if effects[1:] else ""
+    access = [Case("access", group, effects[0] + more, "\n".join(effects))] if effects else []
     differing = (
         Case(
             str(one.change.address),
-            "pvectl.drift",
-            f"{one.kind.value}: {one.change.reason.text}",
+            group,
+            f"{one.difference}: {reason(one)} ({one.kind})",
+            "\n".join(f"{name}: {text}" for name, text in details(one.change, one.left)),
         )
         for one in content.differences
     )
     undeclared = (
-        Case(str(one.address), "pvectl.drift", "undeclared: changes access, or is watched")
-        for one in content.ringing
+        Case(str(one.address), group, f"extra: {NOT_DECLARED}") for one in content.ringing
     )
-    return cases("drift", [*differing, *undeclared, *_cases(content.findings)], view)
+    return cases("drift", [*access, *differing, *undeclared, *_cases(content.findings)], view)
 
 
 def _cases(content: Sequence[Finding]) -> Iterable[Case]:

@@ -35,7 +35,6 @@ class State(IntEnum):
 def drift(content: Drift, view: View) -> str:
     """CRITICAL: a failed expectation, a finding that fails, a new way to root, or an undeclared
     object that changes access. WARNING: any other drift, or something that expires soon."""
-    del view
     state = State.OK
     if not content.is_quiet:
         state = State.WARNING
@@ -53,7 +52,7 @@ def drift(content: Drift, view: View) -> str:
         "backups_unproven": content.unproven,
     }
     told = "no drift" if content.is_quiet else news(content)
-    return _output("DRIFT", state, f"{content.cluster}: {told}", data, drift_lines(content))
+    return _output("DRIFT", state, f"{content.cluster}: {told}", data, drift_lines(content, view))
 
 
 def backup_status(content: BackupStatus, view: View) -> str:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 
 from reconciler.kinds import fingerprint
-from reconciler.model.drift import EXPECT, EXPIRES_SOON, Drift
+from reconciler.model.drift import EXPIRES_SOON, Drift
 from reconciler.model.drill import NOT_DRILLED
 from reconciler.model.finding import UNDECLARED_MEMBER, Finding
 from reconciler.model.notice import Event, Notice
 from reconciler.model.recoverability import STALE_BACKUP, BackupStatus
 from reconciler.render.documents.drift import news
+from reconciler.render.documents.drift_items import NOT_DECLARED, in_one_line, ways_to_root
+from reconciler.render.view import View
 from reconciler.text.humanize import count
 from reconciler.text.sanitize import clean
 
@@ -19,7 +21,7 @@ LONGEST = 20
 """Lines that a notice has."""
 
 
-def drift(content: Drift) -> Notice:
+def drift(content: Drift, view: View) -> Notice:
     """What differs. The same objects in the same state are no news, whatever else is said."""
     name = clean(content.cluster)
     if content.is_quiet:
@@ -37,20 +39,22 @@ def drift(content: Drift) -> Notice:
         Event.DRIFT,
         facts,
         f"pvectl: drift on {name}: {clean(news(content))}",
-        shortened(list(drift_lines(content))),
+        shortened(list(drift_lines(content, view))),
     )
 
 
-def drift_lines(content: Drift) -> Iterator[str]:
-    """One line for each difference and for each finding that counts, the worst first."""
-    for way in content.roots:
-        yield f"{', '.join(way.principals)}: new way to root"
+def drift_lines(content: Drift, view: View) -> Iterator[str]:
+    """Who has gained or lost what, then one line for each difference and each finding that counts,
+    the worst first."""
+    yield from ways_to_root(content)
+    yield from view.impact
     for one in content.ringing:
-        yield f"{one.address}: undeclared"
+        yield f"extra {one.address}: {NOT_DECLARED}"
     for finding in _counted(content):
         yield f"{finding.code}: {finding.message}"
     for item in content.differences:
-        yield f"{item.change.address}: {item.kind}"
+        told = f": {in_one_line(item)}" if item.difference == "changed" else ""
+        yield f"{item.difference} {item.change.address}{told} ({item.kind})"
 
 
 def _fact(one: Finding) -> str:
@@ -61,11 +65,8 @@ def _fact(one: Finding) -> str:
 
 def _counted(content: Drift) -> Iterator[Finding]:
     """The findings on which the exit status depends."""
-    counted = {EXPECT, EXPIRES_SOON, NOT_DRILLED, STALE_BACKUP, UNDECLARED_MEMBER}
-    for one in content.findings:
-        fails = not one.allow and not content.failing.isdisjoint((one.code, one.severity))
-        if fails or one.code in counted:
-            yield one
+    counted = {EXPIRES_SOON, NOT_DRILLED, STALE_BACKUP, UNDECLARED_MEMBER}
+    yield from (one for one in content.findings if content.fails(one) or one.code in counted)
 
 
 def backup_status(content: BackupStatus) -> Notice:

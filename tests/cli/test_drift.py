@@ -137,7 +137,10 @@ UNDECLARED = {
     "a grant to a group",
 }
 ROOTS = {"a root", "a grant to a group", "a group with a grant", "a token of root"}
-ROOT = {"a root": "eve@pve: has become root", "a grant to a group": "alice@ldap: has become root"}
+ROOT = {"a root": "eve@pve has become root", "a grant to a group": "alice@ldap has become root"}
+
+
+MEANT = {"create": "missing", "update": "changed", "delete": "extra"}
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -146,10 +149,15 @@ def test_the_alarm_rings(house: House, attack: str, tmp_path: Path) -> None:
     quiet = house.run("drift")
     assert (quiet.status, quiet.out.splitlines()[0]) == (0, "Drift: none"), quiet
     house.edit(*ATTACKS[attack])
-    ended = house.run(
-        "drift", "--format", "text", "--format", f"metrics={metrics}", "--format", f"json={report}"
-    )
+    files = [tmp_path / f"drift.{name}" for name in ("markdown", "junit", "nagios")]
+    formats = ["text", f"metrics={metrics}", f"json={report}"]
+    formats += [f"{path.suffix[1:]}={path}" for path in files]
+    ended = house.run("drift", *(word for name in formats for word in ("--format", name)))
     assert ended.status == ExitStatus.CHANGES, ended
+    for told in (ended.out, *(path.read_text() for path in files)):
+        assert not re.search(r"^ *[+~-] ", told, re.M), "words, and no signs"
+        assert re.search(r"(missing|changed|extra)\b", told)
+        assert ROOT.get(attack, "") in told
     first = ended.out.splitlines()[:10]
     code, said = ("changed", "changed in the cluster")
     if attack in UNDECLARED:
@@ -160,6 +168,7 @@ def test_the_alarm_rings(house: House, attack: str, tmp_path: Path) -> None:
     assert ("new way" in first[0]) is (attack in ROOTS), told
     assert re.search(r"has (become|gained|lost)|have (gained|lost)|(missing|changed|extra) ", told)
     content = json.loads(report.read_text())
+    assert all(one["difference"] in MEANT[one["action"]] for one in content["differences"])
     classes = [one["class"] for one in content["differences"]]
     classes += ["undeclared" for one in content["undeclared"] if one["rings"]]
     assert code in classes

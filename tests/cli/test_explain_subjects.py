@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from reconciler.errors import ExitStatus
 from tests.cli.in_process import ask, ask_json
 from tests.support.command import FIXTURES
@@ -35,10 +37,38 @@ def test_a_token_and_its_user() -> None:
     assert _lines("svc-terraform@pve")["tokens"] == tokens
 
 
+@pytest.mark.parametrize("subject", ["user.alice@ldap", "token.svc-terraform@pve!tf-ci"])
+def test_an_address_names_its_object(subject: str) -> None:
+    assert _lines(subject) == _lines(subject.partition(".")[2])
+    told = ask("explain", subject, "/pool/Dev", "VM.Audit", on=TEAM)
+    assert told.out.startswith(f"Yes: {subject.partition('.')[2]} has VM.Audit on /pool/Dev.\n")
+
+
 def test_a_group_and_what_it_is_granted() -> None:
     lines = _lines("group:VM-Operators")
+    assert lines == _lines("group.VM-Operators")
     assert lines["members"] == "alice@ldap, mallory@ldap"
     assert "/storage/local: see, store data on it" in lines["in words"]
+    assert _lines("group:VM-Auditors")["members"] == "none"
+
+
+@pytest.mark.parametrize("name", ["group:VM-Operators", "@VM-Operators", "VM-Operators"])
+def test_what_a_group_gives_to_any_member(name: str) -> None:
+    told = ask("explain", name, "/pool/Dev", "VM.Audit", on=TEAM)
+    assert told.out.startswith("Yes: any member of VM-Operators has VM.Audit on /pool/Dev.\n")
+    assert "whoever is a member of VM-Operators, by that alone" in told.out
+    assert "members more or less: alice@ldap, mallory@ldap." in " ".join(told.out.split())
+    assert "Realm" not in told.out
+
+
+def test_what_an_empty_group_lacks_is_granted_to_the_group() -> None:
+    told = ask("explain", "group:VM-Auditors", "/pool/Dev", "VM.Audit", on=TEAM)
+    assert told.out.startswith("No: any member of VM-Auditors does not have VM.Audit")
+    assert 'groups = ["VM-Auditors"]' in told.out
+    assert "--groups VM-Auditors" in told.out
+    start = "POST /nodes/demo/qemu/9000/status/start"
+    called = ask("explain", start, "--who", "group:VM-Auditors", on=TEAM)
+    assert 'groups = ["VM-Auditors"]' in called.out, called
 
 
 def test_a_role_and_what_no_expectation_needs(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_drift_is_told_once_until_it_changes_and_when_it_ends(
         assert drift(watched).status == ExitStatus.CHANGES
     assert len(mail.texts) == len(web.calls) == 1
     assert mail.messages[0]["subject"].startswith(f"pvectl: drift on {watched.cluster.url}: 1 ")
-    assert "user.felhom-ctl@pve: changed in the cluster" in mail.texts[0]
+    assert 'changed user.felhom-ctl@pve: comment: "somebody else" in the' in mail.texts[0]
     assert web.calls[0]["title"] == mail.messages[0]["subject"]
     assert web.calls[0]["type"] == "warning"
     watched.edit("user.cfg", ":somebody else:", ":and another:")
@@ -77,8 +77,8 @@ def test_drift_is_told_once_until_it_changes_and_when_it_ends(
     assert len(mail.texts) == 2
     watched.edit("user.cfg", "", "user:evil@pve:1:0::::::\nacl:1:/:evil@pve:Administrator:\n")
     assert drift(watched).status == ExitStatus.CHANGES
-    assert "evil@pve: new way to root" in mail.texts[2]
-    assert "user.evil@pve: undeclared" in mail.texts[2]
+    assert "evil@pve has become root, with every privilege on /" in mail.texts[2]
+    assert "extra user.evil@pve: not declared" in mail.texts[2]
     (watched.cluster.folder / "user.cfg").write_text(before)
     for _ in range(2):
         assert drift(watched).status == ExitStatus.OK

@@ -72,7 +72,7 @@ def test_its_answer_is_what_the_readme_says(answers: dict[str, Ended], row: Row)
 def test_the_news_is_on_top(answers: dict[str, Ended]) -> None:
     """At three in the morning ten lines are read."""
     drift = answers["pvectl drift"].out.splitlines()
-    assert drift[0].startswith("Drift: 4 undeclared, 2 different")
+    assert drift[0].startswith("Drift: 4 undeclared, 2 of unknown origin")
     assert "dave@pve and dave@pve!laptop have gained" in "\n".join(drift[:10])
     review = answers["pvectl report"].out
     assert "dave@pve!laptop" in review.partition("Users and tokens")[0]

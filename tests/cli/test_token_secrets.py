@@ -83,7 +83,7 @@ def test_a_protected_token_keeps_its_secret_unless_that_is_allowed(site: Site) -
     flag = "PROTECTED=token.new@pve!t1"
     assert f"--allow '{flag}'" in refused.out
     assert (site.state / "t1").read_text() == secret
-    allowed = site.run("rotate", "new@pve!t1", "--yes", "--allow", flag)
+    allowed = site.run("rotate", "token.new@pve!t1", "--yes", "--allow", flag)
     assert allowed.status == ExitStatus.OK, allowed
     assert (site.state / "t1").read_text() != secret
 

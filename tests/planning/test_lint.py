@@ -17,6 +17,7 @@ from reconciler.kinds import access_table, all_kinds
 from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.pool.membership import PoolSpec
+from reconciler.kinds.realm_sync import RealmSyncSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user.table import UserSpec
@@ -24,6 +25,7 @@ from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Waiver
 from reconciler.model.finding import Finding, Severity, Source
+from reconciler.model.secret import SecretSink
 from reconciler.model.spec import Spec
 from reconciler.planning.lint import RULES, LintContext, lint, waive
 from tests.support.random_tables import PATHS, TOKENS, USERS, tables
@@ -313,6 +315,32 @@ def test_what_the_files_say_about_a_role_and_a_grant_counts() -> None:
 def test_files_alone_do_not_call_what_they_do_not_declare_missing() -> None:
     objects = _grants("/vms/101|user:synced@ldap|PVEVMUser", "/vms/100|group:ldap-ops|PVEVMUser")
     assert _found(objects, complete=False) == []
+
+
+def test_groups_that_a_directory_fills_may_be_empty_and_are_no_alternative() -> None:
+    objects = {
+        "realm_sync.mornings": RealmSyncSpec(realm="corp", schedule="05:30", scope="both"),
+        "group.ops-corp": GroupSpec(),
+        "group.ops": GroupSpec(),
+        "user.ann@pve": UserSpec(),
+        **_grants("/vms/100|group:ops-corp|PVEVMUser", "/vms/100|user:ann@pve|PVEVMUser"),
+    }
+    assert _found(objects) == [("LINT_EMPTY_GROUP", "group.ops")]
+    del objects["realm_sync.mornings"]
+    assert {code for code, _ in _found(objects)} == {"LINT_DIRECT_GRANT", "LINT_EMPTY_GROUP"}
+
+
+def test_only_a_token_with_a_place_for_its_secret_is_to_be_rotated() -> None:
+    state = _state(**{"user.ann@pve": UserSpec(), "token.ann@pve!ci": TokenSpec()})
+    address = Address("token", "ann@pve!ci")
+    hints = []
+    for sink in (None, SecretSink(file="secrets/ci")):
+        declared = Declared(TokenSpec(secret_to=sink), Source("a.toml", 1))
+        scene = LintContext(state, access_table(state), {address: declared})
+        (found,) = [one for one in lint(scene) if one.code == "LINT_TOKEN_NEVER_EXPIRES"]
+        hints.append(found.hint)
+    rotate = "set expires, and create a new secret in time with `pvectl rotate 'ann@pve!ci'`"
+    assert hints == ["set expires", rotate]
 
 
 def test_a_break_glass_principal_that_cannot_log_in_is_found() -> None:

@@ -202,6 +202,12 @@ IMPACT = (
     ("!", "alice@ldap ends with nothing: the account is switched off"),
 )
 
+DRIFTED = (
+    "felhom-ctl@pve!ctl has gained VM.Audit, VM.Backup, VM.Snapshot on /vms/9001",
+    "group night has lost VM.Console on 3 guests below /pool/Dev",
+    "alice@ldap: active in the cluster, disabled as declared",
+)
+
 HOSTILE = (
     "\x1b[31mred\x1b[0m\x07 \u202egnp.exe\u202c | a `b` ``` <script>alert(1)</script> "
     "@octocat #1 [x](http://evil.example)\n+ fake line\r\n| x | y |\u2028&amp; $x$ \\| ~~~ "

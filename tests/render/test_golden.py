@@ -32,7 +32,7 @@ ENDINGS = {
     "metrics": "prom",
 }
 VIEW = View(
-    next_command="pvectl apply", impact=samples.IMPACT, now=1764000000, prefix="clusters/state"
+    next_command="pvectl apply", impact=samples.DRIFTED, now=1764000000, prefix="clusters/state"
 )
 PREVIOUS = Memory(differences=("role.Old", "user.alice@ldap"))
 ALL = ("text", "markdown", "json", "sarif", "junit", "metrics")

@@ -57,7 +57,7 @@ HOSTILE = st.lists(st.one_of(PIECES, st.text(max_size=6)), max_size=8).map("".jo
 
 def _shown(document: str, plan: Plan, format_: str) -> str:
     content = drift_of(plan) if document == "drift" else plan
-    return FORMATS[document][format_](content, View(impact=(("+", "somebody gains something"),)))
+    return FORMATS[document][format_](content, View(impact=("somebody has gained something",)))
 
 
 @pytest.mark.parametrize("document", ["plan", "drift"])

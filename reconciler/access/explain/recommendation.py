@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from reconciler.access.any_member import stands_for
 from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.access.delta import Delta, apply_delta
 from reconciler.access.evaluate import own_privileges, roles
@@ -119,7 +120,7 @@ def _as_the_token(table: AccessTable, token: str, entry: TracedEntry) -> TracedE
 def _by_group(table: AccessTable, user: str, path: str, privilege: str) -> Iterator[Remediation]:
     """Through a group of the user with an entry on the very path, where the user has none."""
     here = table.acl.get(path, {})
-    if split_token(user) is not None or here.get(USER, {}).get(user):
+    if split_token(user) is not None or stands_for(user) or here.get(USER, {}).get(user):
         return
     for group in _own_groups(table, user, here.get(GROUP, {})):
         way = through_group(table, user, path, privilege, group)

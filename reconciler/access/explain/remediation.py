@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from reconciler.access.any_member import stands_for
 from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.access.delta import Delta, apply_delta
 from reconciler.access.evaluate import own_privileges, privileges, roles
@@ -93,22 +94,24 @@ def _remedy(
     held = privileges(table, principal, path)
     if privilege in held or not table.release.takes_path(path):
         return None
+    asked = stands_for(principal)
     trial = _narrowed(table, principal)
     if new is not None:
         trial.roles[new.name] = frozenset(new.privileges)
-    fix = _Fix(trial, path, privilege, choice, group)
+    fix = _Fix(trial, path, privilege, choice, group or asked)
     if not all(fix.side(identity) for identity in _sides(table, principal)):
         return None
     found = privileges(trial, principal, path)
     if privilege not in found:
         return None
     made = new if new is not None and new.name not in table.roles else None
+    groups = {one.principal for one in (*fix.remove, *fix.add) if one.kind == GROUP}
     return Remediation(
         add=tuple(sorted(fix.add)),
         remove=tuple(sorted(fix.remove)),
         role=made if made and any(entry.role == made.name for entry in fix.add) else None,
         extra=tuple(sorted(found.keys() - held.keys() - {privilege})),
-        others=tuple(sorted({e.principal for e in (*fix.remove, *fix.add) if e.kind == GROUP})),
+        others=tuple(sorted(groups - {asked})),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from reconciler.access.analysis.affected import owner_of
+from reconciler.access.any_member import stands_for
 from reconciler.access.contents import GROUP, TOKEN, USER
 from reconciler.access.evaluate import index_of
 from reconciler.access.login import Login, login
@@ -52,7 +53,7 @@ def of_principal(table: AccessTable, who: str, now: int = 0) -> Subject:
 
 def of_group(table: AccessTable, group: str, now: int = 0) -> Subject:
     """Members, and what they have by the group."""
-    members = sorted(table.groups[group])
+    members = sorted(one for one in table.groups[group] if not stands_for(one))
     told = [
         who if login(table, who, now) is Login.ACTIVE else f"{who} ({login(table, who, now)})"
         for who in members

@@ -39,12 +39,14 @@ from reconciler.model.declared import Desired
 from reconciler.model.drift import EXPECT, Drift, Memory, WayToRoot
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.health import CODES
+from reconciler.model.policy_rule import is_of_rule
 from reconciler.model.records import OwnRun, Records
 from reconciler.model.spec import Spec
 from reconciler.planning.access_summary import real_paths
 from reconciler.planning.builder import PlanResult
 from reconciler.planning.checks.call_expectations import expected_calls
 from reconciler.planning.checks.expectations import expectations
+from reconciler.planning.checks.own_rules import kept_rules
 from reconciler.planning.checks.separation import separation
 from reconciler.planning.drift import drift_of, remembered
 from reconciler.planning.rotation_due import aged, has_any, rotation
@@ -53,6 +55,9 @@ from reconciler.planning.unspecified import as_left, to_remember
 from reconciler.render.documents.plan import only_about_applying
 from reconciler.render.view import View
 from reconciler.text.humanize import count, in_prose
+
+_LOGIN = frozenset({"enabled", "expires"})
+"""The fields of a user that decide whether it can log in."""
 
 FailOn = Annotated[
     Severity | None,
@@ -135,7 +140,7 @@ def _report(common: CommonOptions, settings: Settings, found: Drift, view: View)
         from reconciler.cli import notices
         from reconciler.render.notice import drift as as_notice
 
-        notices.tell(common, as_notice(found), settings.notify)
+        notices.tell(common, as_notice(found, view), settings.notify)
 
 
 def _look(common: CommonOptions, api: Api, loaded: Loaded) -> Live:
@@ -176,11 +181,14 @@ def _compare(
         *(
             one if one.address else one._replace(known=False)
             for one in planned.plan.findings
-            if one.code not in (EXPECT, *CODES) and not only_about_applying(one)
+            if one.code not in (EXPECT, *CODES)
+            and not only_about_applying(one)
+            and not is_of_rule(one.code)
         ),
         *expectations(planned.before, desired.expectations, paths, moment),
         *expected_calls(planned.before, desired.calls, moment),
         *separation(planned.before, desired.expectations, paths, moment),
+        *kept_rules(desired, live.state, planned.before, paths, moment),
         *ending(desired, live.state, moment),
         *besides,
     ]
@@ -197,7 +205,8 @@ def _compare(
         failing=failing,
         left=left,
     )
-    lines = _lines(effect, planned.before, moment)
+    open_ = {one.change.address: one.left for one in found.differences}
+    lines = _lines(effect, planned.before, moment, open_)
     return found, View(now=moment, impact=lines, impact_json=effect.to_json())
 
 
@@ -223,15 +232,19 @@ def _as_bad_as(severity: Severity | None) -> Iterable[str]:
     return (one for one in Severity if severity is not None and one.rank <= severity.rank)
 
 
-def _lines(effect: Impact, table: AccessTable, moment: int) -> list[str | tuple[str, str]]:
-    """Who has gained and lost what, most privileges first."""
+def _lines(
+    effect: Impact, table: AccessTable, moment: int, left: Mapping[Address, Iterable[str]]
+) -> list[str]:
+    """Who has gained and lost what, most privileges first. `left`: fields that no file gives."""
     said = sorted(summarise(effect, table, moment), key=lambda one: -len(one.gains.privileges))
+    by_hand = {address.id for address, names in left.items() if not _LOGIN.isdisjoint(names)}
     logins = [
-        f"{in_prose(one.principals)}: {one.after} in the cluster, {one.before} as declared"
+        f"{in_prose(one.principals)}: {one.after} in the cluster, {one.before} "
+        + ("before" if by_hand.issuperset(one.principals) else "as declared")
         for one in effect.logins
         if one.before is not Login.ABSENT
     ]
-    return [*((one.mark, one.in_past()) for one in said), *logins]
+    return [*(one.in_past() for one in said), *logins]
 
 
 def _declared(loaded: Loaded, live: Live) -> dict[Address, Spec]:

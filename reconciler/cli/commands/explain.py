@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from reconciler.access.analysis.affected import owner_of
+from reconciler.access.any_member import stands_for, with_member
 from reconciler.access.contents import TOKEN
 from reconciler.access.evaluate import privileges
 from reconciler.access.explain.denial import denial_reasons, held_on
@@ -18,8 +19,8 @@ from reconciler.cli.access_notes import kinds_for, notes_on
 from reconciler.cli.access_query import (
     AccessQuery,
     check_place,
-    check_principal,
     check_privilege,
+    find_principal,
     is_call,
     parse_query,
 )
@@ -45,6 +46,10 @@ from reconciler.errors import Blind, ExitStatus
 from reconciler.model.request import request
 from reconciler.render.documents.explanation_facts import Explained
 from reconciler.render.view import View
+from reconciler.text.humanize import listed
+
+_NAMED = 8
+"""Members of a group that a note names."""
 
 
 @command(app, "explain", Panel.ACCESS, 1)
@@ -119,8 +124,11 @@ def explain_command(
 
 
 def _told(seen: AccessView, question: AccessQuery, moment: int) -> Explained:
-    who, path = question.who, question.path
-    check_principal(seen.table, who)
+    who, path = find_principal(seen.table, question.who), question.path
+    question, group = question._replace(who=who), stands_for(who)
+    if group:
+        earlier = None if seen.before is None else with_member(seen.before, group)
+        seen = seen._replace(table=with_member(seen.table, group), before=earlier)
     for name in question.privileges:
         check_privilege(seen.table, name)
     check_place(seen.table, path)
@@ -130,7 +138,7 @@ def _told(seen: AccessView, question: AccessQuery, moment: int) -> Explained:
     if seen.before is not None and chosen:
         before = explain(seen.before, who, path, chosen, moment).allowed
     held = held_on(seen.table, who, chosen) if chosen and not found.allowed else ()
-    realm = (found.owner or who).rpartition("@")[2]
+    realm = "" if group else (found.owner or who).rpartition("@")[2]
     return Explained(
         found,
         seen.asked,
@@ -143,7 +151,12 @@ def _told(seen: AccessView, question: AccessQuery, moment: int) -> Explained:
             twin: chosen in privileges(seen.table, twin, path) if chosen else False
             for twin in found.twins
         },
-        notes=(*_of_nobody(found), *_idle(seen, found), *notes_on(seen, path, realm)),
+        notes=(
+            *_of_group(seen, group),
+            *_of_nobody(found),
+            *_idle(seen, found),
+            *notes_on(seen, path, realm),
+        ),
         before=before,
     )
 
@@ -153,6 +166,17 @@ def _chosen(seen: AccessView, question: AccessQuery) -> str:
     held = privileges(seen.table, question.who, question.path)
     given = question.privileges
     return next((name for name in given if name in held), least(given) if given else "")
+
+
+def _of_group(seen: AccessView, group: str) -> tuple[str, ...]:
+    """A note on the members that a group has."""
+    members = sorted(one for one in seen.table.groups.get(group, ()) if not stands_for(one))
+    if not members:
+        return ()
+    return (
+        f"This is what {group} alone gives. Entries of their own, and other groups, may give its "
+        f"members more or less: {listed(members, _NAMED)}.",
+    )
 
 
 def _of_nobody(found: Explanation) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def rotate(
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         desired = load_cluster(cluster, settings).desired
-        tokens = {} if due else {Address("token", token): _sink(desired, token)}
+        tokens = {} if due else dict([_chosen(desired, token)])
         with connect(cluster, read_only=False) as api:
             place = here(cluster, api, keep=True)
             store.refuse_to_begin(place.folder)
@@ -114,6 +114,14 @@ def _due(
     if not others:
         info(common, "no token is due for rotation")
     return others
+
+
+def _chosen(desired: Desired, token: str) -> tuple[Address, SecretSink]:
+    """The token of that name or address, and its sink."""
+    whole = Address("token", token)
+    if whole not in desired.objects:
+        whole = Address("token", token.removeprefix("token."))
+    return whole, _sink(desired, whole.id)
 
 
 def _sink(desired: Desired, token: str) -> SecretSink:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 from reconciler.access.contents import GROUP, ROOT, TOKEN, USER
 from reconciler.access.evaluate import index_of
+from reconciler.kinds.shared.directory import copied, synchronised
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, LintContext, Rule
@@ -29,12 +30,17 @@ def _admin_on_top(scene: LintContext) -> Iterable[Hit]:
 
 
 def _direct(scene: LintContext) -> Iterable[Hit]:
-    groups_of = index_of(scene.table).groups_of
+    """A group that a directory fills is no alternative."""
+    groups_of, realms = index_of(scene.table).groups_of, synchronised(scene.state)
     for address, entry in scene.entries.items():
         if entry.kind != USER or entry.role == "NoAccess" or scene.is_derived(address):
             continue
         holders = scene.table.acl.get(entry.path, {}).get(GROUP, {})
-        same = [group for group in sorted(holders) if entry.role in holders[group]]
+        same = [
+            group
+            for group in sorted(holders)
+            if entry.role in holders[group] and not copied(Address("group", group), realms)
+        ]
         own = groups_of.get(entry.principal, ())
         if same:
             hint = f"make it a member of {in_prose(same)}, which has the same role there"
@@ -175,7 +181,7 @@ RULES = (
     Rule(
         "LINT_POOL_INSTEAD",
         Severity.NOTE,
-        f"the same role on {MANY} or more guests one by one",
+        f"the same role granted on {MANY} or more guests individually",
         "Entries on single guests are easily forgotten when a guest is created or moved. A role on "
         "a pool applies to its members only. NoAccess on a guest or on its pool overrides the "
         "other.",

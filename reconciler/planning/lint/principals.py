@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from reconciler.access.analysis.affected import owner_of
 from reconciler.access.contents import ROOT
 from reconciler.access.login import Login, login
+from reconciler.kinds.shared.directory import copied, synchronised
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, LintContext, Rule
 from reconciler.text.humanize import count, in_prose
+from reconciler.text.sanitize import clean
+from reconciler.text.shell import shell
 
 _MONTH = 30 * 86400
 
@@ -29,11 +32,12 @@ def _never_expires(scene: LintContext) -> Iterable[Hit]:
     for token in scene.ids("token"):
         user = scene.table.users.get(owner_of(token) or "")
         if not scene.table.tokens[token].expires and not (user and user.expires):
-            yield Hit(
-                Address("token", token),
-                f"token {token} never expires",
-                "set expires, and create a new secret in time with `pvectl rotate`",
-            )
+            hint, address = "set expires", Address("token", token)
+            declared = scene.declared.get(address)
+            if declared is not None and getattr(declared.spec, "secret_to", None):
+                rotate = clean(shell("pvectl", "rotate", token))
+                hint += f", and create a new secret in time with `{rotate}`"
+            yield Hit(address, f"token {token} never expires", hint)
 
 
 def _dead_tokens(scene: LintContext) -> Iterable[Hit]:
@@ -79,16 +83,19 @@ def _two_realms(scene: LintContext) -> Iterable[Hit]:
 
 
 def _empty_groups(scene: LintContext) -> Iterable[Hit]:
+    """Empty ones are normal before the first run of the synchronisation that copies them."""
+    realms = synchronised(scene.state)
     for group in scene.ids("group"):
-        if not scene.table.groups.get(group):
-            granted = sum(group in kinds.get("group", {}) for kinds in scene.table.acl.values())
-            paths = "1 path" if granted == 1 else f"{granted:,} paths"
-            yield Hit(
-                Address("group", group),
-                f"group {group} has no members"
-                + (f", but is granted roles on {paths}" if granted else ""),
-                "remove it, or give it members",
-            )
+        if scene.table.groups.get(group) or copied(Address("group", group), realms):
+            continue
+        granted = sum(group in kinds.get("group", {}) for kinds in scene.table.acl.values())
+        paths = "1 path" if granted == 1 else f"{granted:,} paths"
+        yield Hit(
+            Address("group", group),
+            f"group {group} has no members"
+            + (f", but is granted roles on {paths}" if granted else ""),
+            "remove it, or give it members",
+        )
 
 
 def _break_glass(scene: LintContext) -> Iterable[Hit]:
@@ -135,7 +142,7 @@ RULES = (
     Rule(
         "LINT_DEAD_TOKEN",
         Severity.WARNING,
-        "a token whose user is disabled, has expired or is gone",
+        "a token whose user is disabled, expired or does not exist",
         "The token is refused, but stays in the cluster: it works again as soon as the user is "
         "enabled. Remove it.",
         _dead_tokens,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from reconciler.model.change import Action, Change
-from reconciler.model.drift import Drift, DriftClass, DriftItem, Undeclared
-from reconciler.model.field_diff import FieldDifference, differences, fields
+from reconciler.model.drift import DIFFERENCES, Drift, DriftClass, DriftItem, Undeclared
+from reconciler.model.field_diff import fields
 from reconciler.model.records import Logins
 from reconciler.render import collapse, terminal
 from reconciler.render import markdown as comment
@@ -20,28 +20,26 @@ from reconciler.render.document import (
     labelled,
     section,
 )
+from reconciler.render.documents.drift_items import NAMED, details, reason, ways_to_root
 from reconciler.render.documents.plan import UNFINISHED, found, left_alone, told
-from reconciler.render.documents.plan_steps import TONES, detail_lines, folded, groups
+from reconciler.render.documents.plan_steps import TONES, folded, groups
 from reconciler.render.json import document
 from reconciler.render.view import View
-from reconciler.text.humanize import count, in_prose, listed, moment
+from reconciler.text.humanize import count, listed, moment
 
 FORMAT = 2
 
 ALIKE = 20
 """Number of objects with the same difference from which they share a block."""
 
-NAMED = 20
-"""Number of missing or extra list items that are named."""
-
-_WORDS = {Action.CREATE: "missing", Action.UPDATE: "changed", Action.DELETE: "extra"}
 _WIDTH = 9
 
 
 def outline(drift: Drift, view: View) -> Document:
     """Effect on access, then a section per class, then known undeclared objects."""
     lead = []
-    lines: list[str | tuple[str, str]] = [*_roots(drift), *view.impact]
+    lines: list[str | tuple[str, str]] = [("!", text) for text in ways_to_root(drift)]
+    lines += view.impact
     if lines:
         lead.append(section("Access, compared with the declared state", lines))
     for kind in DriftClass:
@@ -134,16 +132,6 @@ def _when(one: Logins) -> str:
     return moment(one.last) if one.times == 1 else f"{one.times:,} times, last {moment(one.last)}"
 
 
-def _roots(drift: Drift) -> Iterable[tuple[str, str]]:
-    for way in drift.roots:
-        who = listed(way.principals, NAMED)
-        if not way.steps:
-            yield "!", f"{who}: has become root, with every privilege on /"
-            continue
-        certain = "can become root" if way.sure else "may be able to become root"
-        yield "!", f"{who}: {certain}: {', then '.join(way.steps)}"
-
-
 def _undeclared(one: Undeclared) -> Block:
     known = "new since the previous report" if one.new else "known from the previous report"
     head = _head("extra", str(one.address), Action.DELETE)
@@ -160,12 +148,11 @@ def _blocks(items: Sequence[DriftItem]) -> Iterable[Block]:
     left = {one.change.address: one.left for one in items if one.left}
     for one in items:
         if one.left:
-            gives = f"{one.change.reason.text}, which does not give {in_prose(one.left)}"
             top = _head("changed", str(one.change.address), one.change.action)
-            yield (top, TextLine(gives, Style.FAINT, 6), *_details(one.change, one.left))
+            yield (top, TextLine(reason(one), Style.FAINT, 6), *_details(one.change, one.left))
     for group in groups([one.change for one in items if one.change.address not in left]):
         first = group[0]
-        word = _WORDS[first.action]
+        word = DIFFERENCES[first.action]
         if len(group) >= ALIKE:
             head, names, *_ = folded(group, 2)
             why = TextLine(first.reason.text, Style.FAINT, 6)
@@ -177,26 +164,7 @@ def _blocks(items: Sequence[DriftItem]) -> Iterable[Block]:
 
 
 def _details(change: Change, left: Sequence[str] = ()) -> Iterable[TextLine]:
-    """What is missing, extra, or otherwise than declared; `left`: otherwise than it was."""
-    if change.before is None or change.after is None:
-        return detail_lines(change, 6)
-    told = [
-        (one.name, _told(one, "before" if one.name in left else "as declared"))
-        for one in differences(change.before, change.after)
-    ]
-    return labelled(told, 6, TONES[Action.UPDATE])
-
-
-def _told(one: FieldDifference, then: str) -> str:
-    """`one` leads from the cluster to the files, or to what it was: `then`."""
-    if not (one.added or one.removed):
-        return f"{one.before} in the cluster, {one.after} {then}"
-    parts = [
-        f"{word} {listed(items, NAMED)}"
-        for word, items in (("missing", one.added), ("extra", one.removed))
-        if items
-    ]
-    return "; ".join(parts)
+    return labelled(details(change, left), 6, TONES[change.action])
 
 
 def _closing(drift: Drift, view: View) -> Iterable[TextLine]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from reconciler.access.any_member import stands_for
 from reconciler.access.contents import ROOT
 from reconciler.access.explain.denial import DenialReason
 from reconciler.access.explain.explain import Explanation
@@ -81,8 +82,9 @@ def facts(told: Explained, view: View) -> Iterable[Fact]:
     if told.before is not None:
         yield Fact("today", "yes" if told.before else "no")
     yield Fact("who", _who(told))
-    yield Fact("login", _login(found, view))
-    yield Fact("groups", "" if told.hidden else _groups(found))
+    if not stands_for(found.principal):
+        yield Fact("login", _login(found, view))
+        yield Fact("groups", "" if told.hidden else _groups(found))
     for twin, holds in told.twins.items():
         has = "has" if holds else "does not have"
         what = f", which {has} {found.privilege} there" if found.privilege else ""
@@ -148,6 +150,9 @@ def _or_else(told: Explained) -> str:
 
 def _who(told: Explained) -> str:
     found = told.found
+    group = stands_for(found.principal)
+    if group:
+        return f"whoever is a member of {group}, by that alone"
     realm = f"of realm {(found.owner or found.principal).rpartition('@')[2]}"
     if told.realm:
         realm += f" ({told.realm})"
