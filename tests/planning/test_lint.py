@@ -417,8 +417,8 @@ def test_a_hint_can_be_pasted_into_a_shell() -> None:
             "role.Keeper": RoleSpec(privileges=("VM.Audit",)),
             "user.ci@pve": UserSpec(),
             "token.ci@pve!x1": TokenSpec(),
-            **_grants("/vms|token:ci@pve!x1|Keeper", "/vms|user:ci@pve|Keeper"),
-            **_grants("/vms|token:ci@pve!x1|NoAccess"),
+            **_grants("/vms|token:ci@pve!x1|Keeper", "/vms|user:ci@pve|PVEVMUser"),
+            **_grants("/vms|token:ci@pve!x1|PVEVMUser"),
         }
     )
     found = lint(LintContext(state, access_table(state), complete=True))

@@ -93,7 +93,7 @@ def _pool_hint(scene: LintContext, paths: set[str]) -> str:
         return "add them to a pool and grant it there"
     rest = sorted(paths.difference(*whole.values()))
     kept = f", and keep {in_prose(rest)}" if rest else ""
-    return f"grant it on {in_prose(whole)} instead{kept}"
+    return f"grant it on {in_prose(tuple(whole))} instead{kept}"
 
 
 def _orphans(scene: LintContext) -> Iterable[Hit]:
