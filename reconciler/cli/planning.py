@@ -6,9 +6,6 @@ import datetime as dt
 import logging
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from reconciler.cli.commit import commit_of
 from reconciler.cli.common_options import CommonOptions
@@ -71,27 +68,6 @@ from reconciler.planning.request import PlanRequest
 from reconciler.render.documents.schedule_preview import remarks
 from reconciler.render.view import View
 from reconciler.text.humanize import count, in_prose
-
-Targets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--target", metavar="GLOB", help="Plan only these addresses and what they depend on."
-    ),
-]
-
-
-Allow = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow", metavar="CODE=WHAT", help="Allow one refusal; the refusal shows the flag."
-    ),
-]
-
-
-SendSecrets = Annotated[
-    bool,
-    typer.Option("--send-secrets", help="Send every declared secret, also to what is there."),
-]
 
 
 def load_to_plan(cluster: ClusterSettings, settings: Settings, *, offline: bool = False) -> Loaded:

@@ -10,8 +10,8 @@ import typer
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, here, read_cluster, with_health
 from reconciler.cli.output import info, unwritable, write_file
+from reconciler.cli.plan_signers import signed_by, signers
 from reconciler.cli.planning import carry_out, load_to_plan, make_plan, show_plan
-from reconciler.cli.saved_plan import signed_by, signers
 from reconciler.desired.grants import FILE, Grant
 from reconciler.desired.reach import require_inside
 from reconciler.desired.settings.settings import Settings

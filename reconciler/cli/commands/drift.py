@@ -20,8 +20,9 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, connect, each_cluster, here, now, read_cluster
-from reconciler.cli.earlier_files import Since, earlier_files
+from reconciler.cli.earlier_files import earlier_files
 from reconciler.cli.output import check_formats, info, show
+from reconciler.cli.plan_options import Since
 from reconciler.cli.planning import left_unfinished, load_to_plan, make_plan
 from reconciler.cli.recoverability import backup_findings
 from reconciler.desired.settings.settings import Settings

@@ -11,7 +11,7 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, now
 from reconciler.cli.output import check_formats, info, result
-from reconciler.cli.planning import Allow
+from reconciler.cli.plan_options import Allow
 from reconciler.cli.temporary_grants import apply_grant, read_grants, with_grants
 from reconciler.desired.grants import FILE, Grant, seconds, with_grant
 from reconciler.desired.settings.settings import Settings
