@@ -9,6 +9,7 @@ import typer
 
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, here, read_cluster, with_health
+from reconciler.cli.lock_wait import wait_for_turn
 from reconciler.cli.output import info, unwritable, write_file
 from reconciler.cli.plan_signers import signed_by, signers
 from reconciler.cli.planning import carry_out, load_to_plan, make_plan, show_plan
@@ -17,7 +18,6 @@ from reconciler.desired.reach import require_inside
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, PvectlError
-from reconciler.execution.journal import store
 
 
 def read_grants(cluster: ClusterSettings) -> str:
@@ -84,7 +84,7 @@ def apply_grant(
     loaded = load_to_plan(cluster, settings)
     wanted = [str(one) for one in loaded.desired.objects if grant.concerns(one)]
     with connect(cluster, read_only=False) as api:
-        store.refuse_to_begin(here(cluster, api, keep=True).folder)
+        wait_for_turn(common, api, here(cluster, api, keep=True).folder)
         live = with_health(api, read_cluster(api, loaded.desired))
         planned = make_plan(loaded, api, live, wanted, allow)
         show_plan(common, planned)

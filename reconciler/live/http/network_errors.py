@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from http.client import HTTPException, RemoteDisconnected
 
 
 class TooLate(TimeoutError):
     """An answer that arrived too slowly, with no end in sight."""
+
+
+class ProxyUnreachable(OSError):
+    """No connection to the proxy; nothing reached the node."""
 
 
 class TooLarge(HTTPException):
@@ -87,7 +91,7 @@ def explain(error: BaseException) -> tuple[str, str]:
     for cause in chain:
         if isinstance(cause, OSError) and str(cause).startswith(_TUNNEL):
             return f"the proxy refused: {_status(str(cause))}", "check `proxy` in [target]"
-    of_proxy = _is_of_proxy(chain)
+    of_proxy = any(isinstance(cause, ProxyUnreachable) for cause in chain)
     for kinds, why, hint in _TELLING:
         if any(isinstance(cause, kinds) for cause in chain):
             if of_proxy:
@@ -100,13 +104,6 @@ def explain(error: BaseException) -> tuple[str, str]:
         if isinstance(cause, OSError) and cause.errno is not None and cause.strerror:
             return cause.strerror.lower(), "check the network between here and the node"
     return type(chain[-1]).__name__, "check `endpoint` and `proxy` in [target]"
-
-
-def _is_of_proxy(chain: Iterable[BaseException]) -> bool:
-    """Whether the connection to the proxy failed, before anything reached the node."""
-    from urllib3.exceptions import ProxyError  # slow to import, and needed for a failure only
-
-    return any(isinstance(cause, ProxyError) for cause in chain)
 
 
 def _status(refusal: str) -> str:
