@@ -15,9 +15,10 @@ class Turn:
     """The work on one cluster.
 
     `captured`: it is one of several at once, so its documents are kept: (format, file or None) ->
-    texts. `beside`: others have their turn in this process meanwhile. `errors`: texts for standard error. `changes` is None where nothing was compared;
-    `findings` and `access` are words. `declared`: address -> digest of what the files declare.
-    `status` is None for a cluster that was not started.
+    texts. `beside`: others have their turn in this process meanwhile. `errors`: texts for standard
+    error. `changes` is None where nothing was compared; `findings` and `access` are words.
+    `declared`: address -> digest of what the files declare. `status` is None for a cluster that was
+    not started.
     """
 
     def __init__(self, name: str, *, captured: bool = False, beside: bool = False) -> None:
