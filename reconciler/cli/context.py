@@ -215,9 +215,11 @@ class Here(NamedTuple):
 
 
 def name_of(cluster: ClusterSettings, api: Api) -> str:
-    """The name of a cluster in plans and journals: its first endpoint, whichever one answers."""
+    """The name of a cluster in plans and journals: its first endpoint, whichever one answers, after
+    the name that the settings give it."""
     target = cluster.connection()
-    return api.endpoint if target.sandbox_folder is not None else target.endpoints[0]
+    endpoint = api.endpoint if target.sandbox_folder is not None else target.endpoints[0]
+    return cluster.named(endpoint)
 
 
 _asked: WeakKeyDictionary[Api, Here] = WeakKeyDictionary()
@@ -241,7 +243,7 @@ def here(cluster: ClusterSettings, api: Api, *, keep: bool = False, moved: str =
 def _find(cluster: ClusterSettings, api: Api, *, keep: bool, moved: str) -> Here:
     target, name = cluster.connection(), name_of(cluster, api)
     if target.sandbox_folder is not None:
-        return Here(name, "", store.base_of(name))
+        return Here(name, "", store.base_of(api.endpoint))
     private_folder.check(store.home(), store.home())
     try:
         identity = known.identify(api)
