@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import pytest
@@ -63,23 +62,27 @@ def cassette_api() -> Iterator[Callable[[str], Api]]:
 
 
 def _open_cassette(stack: ExitStack, path: Path) -> Api:
-    import vcr
-    from urllib3.connectionpool import HTTPSConnectionPool
+    from vcr.cassette import Cassette
+    from vcr.matchers import method, query
+    from vcr.matchers import path as path_
+    from vcr.request import Request as Recorded
 
     from reconciler.live.http.client import open_api
+    from reconciler.live.http.connection import Connections, Outgoing
+    from reconciler.live.http.response import Answer
     from reconciler.model.target import Target
 
-    # vcrpy puts the real connection class back for a moment while it makes one of its own
-    lock, make = threading.Lock(), HTTPSConnectionPool._new_conn
+    lock = threading.Lock()
+    cassette = Cassette.load(path=str(path), record_mode="none", match_on=(method, path_, query))
 
-    def one_at_a_time(pool: HTTPSConnectionPool) -> Any:
+    def played(_: Connections, outgoing: Outgoing, __: tuple[float, float]) -> Answer:
+        uri = f"https://pve.example.invalid{outgoing.target}"
         with lock:
-            return make(pool)
+            answer = cassette.play_response(Recorded(outgoing.method, uri, outgoing.body, {}))
+        status = answer["status"]
+        return Answer(status["code"], status["message"], answer["body"]["string"])
 
-    stack.enter_context(mock.patch.object(HTTPSConnectionPool, "_new_conn", one_at_a_time))
-    stack.enter_context(
-        vcr.use_cassette(str(path), record_mode="none", match_on=["method", "path", "query"])
-    )
+    stack.enter_context(mock.patch.object(Connections, "exchange", played))
     target = Target(
         endpoints=("https://pve.example.invalid",),
         token_id="root@pam!bootstrap",

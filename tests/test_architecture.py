@@ -45,7 +45,7 @@ ONCE = {
     "markupsafe": "render/review/html.py",
     "keyring": "execution/secrets/keyring.py",
     "proxmoxer": "live/http/client.py",
-    "requests": "live/http/client.py",
+    "requests": "",
     "rich": "",
     "tomli_w": "desired/toml/formatter.py",
     "typer": "cli/",

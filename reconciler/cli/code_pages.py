@@ -8,6 +8,7 @@ from functools import cache
 from importlib.resources import files
 
 from reconciler.errors import MEANINGS, PRECEDENCE, ExitStatus, PvectlError, UsageError
+from reconciler.model.policy_rule import is_of_rule
 from reconciler.planning.lint import RULES
 from reconciler.render.documents.code_page import Page
 from reconciler.text.suggest import did_you_mean
@@ -15,6 +16,8 @@ from reconciler.text.suggest import did_you_mean
 EXIT_STATUS = "exit-status"
 CONTENTS = "codes"
 SYMPTOM = "symptom"
+OF_RULES = "RULE_NAME"
+"""The page for the findings of every `[[rule]]`."""
 _SYMPTOM = "SYMPTOM_"
 _CODE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 _HEADING = re.compile(r"^## (?P<code>\S+)$", re.MULTILINE)
@@ -39,6 +42,8 @@ def page_of(text: str) -> Page:
         return _contents()
     known = pages()
     page = known.get(text) or known.get(text.upper())
+    if page is None and is_of_rule(text.upper()):
+        page = known[OF_RULES]._replace(code=text.upper())
     if page is None:
         hint = did_you_mean(text.upper(), known)
         raise UsageError(

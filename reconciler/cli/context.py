@@ -15,10 +15,9 @@ from weakref import WeakKeyDictionary
 from reconciler.cli.common_options import CommonOptions, for_target
 from reconciler.cli.output import info, print_error
 from reconciler.cli.rollout import WELL, Rollout, in_waves
-from reconciler.cli.state_files import load_for, other_release
 from reconciler.cli.trusted_targets import require_trusted, require_within_reach
 from reconciler.cli.turn import Turn, capturing, taking
-from reconciler.desired.loader import require_valid
+from reconciler.desired.files import DISK, Files
 from reconciler.desired.secrets import resolve
 from reconciler.desired.settings.settings import Settings, read_settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -36,7 +35,6 @@ from reconciler.model.api import Api
 from reconciler.model.declared import Desired
 from reconciler.model.policy import Mode
 from reconciler.model.secret import SECRET_VARIABLE
-from reconciler.planning.replacement import kinds_dropped_by
 
 ALLOW_COMMANDS = "PVECTL_ALLOW_COMMANDS"
 """The variable that, when it is 1, lets plans run the command that prints the caller's secret."""
@@ -143,9 +141,14 @@ def _turn(
         return error.exit_status
 
 
-def load_cluster(cluster: ClusterSettings, settings: Settings, *, strict: bool = True) -> Loaded:
+def load_cluster(
+    cluster: ClusterSettings, settings: Settings, *, strict: bool = True, files: Files = DISK
+) -> Loaded:
     """The files of a cluster; with `strict` raises FilesInvalid with every mistake."""
-    desired = load_for(cluster, settings, cluster.release)
+    from reconciler.cli.state_files import load_for, other_release
+    from reconciler.desired.loader import require_valid
+
+    desired = load_for(cluster, settings, cluster.release, files)
     if strict:
         require_valid(desired.findings, other_release(cluster, settings, desired))
     return Loaded(cluster, settings, desired)
@@ -269,6 +272,8 @@ def read_cluster(
     """The live state of everything that the state files concern, and of the objects `besides`;
     raises Blind.
     """
+    from reconciler.planning.replacement import kinds_dropped_by
+
     wanted = kinds_to_read(desired)
     wanted |= {kind: wanted.get(kind, frozenset()) | ids for kind, ids in besides.items()}
     live = read_live(api, wanted, wanted)

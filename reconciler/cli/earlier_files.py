@@ -10,9 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NamedTuple
-
-import typer
+from typing import NamedTuple
 
 from reconciler.cli import drift_memory
 from reconciler.cli.commit import files_at, is_shallow, merge_base, places
@@ -28,15 +26,6 @@ from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Finding, Severity
 from reconciler.real_path import real_path
-
-Since = Annotated[
-    str | None,
-    typer.Option(
-        "--since",
-        metavar="REF",
-        help="Compare with the files of this commit; by default where this branch began.",
-    ),
-]
 
 _TARGET_BRANCH = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
 """Where GitHub, Forgejo and GitLab name the branch that a pull request is for."""

@@ -6,9 +6,6 @@ import datetime as dt
 import logging
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from reconciler.cli.commit import commit_of
 from reconciler.cli.common_options import CommonOptions
@@ -41,7 +38,7 @@ from reconciler.cli.prompt import confirm
 from reconciler.cli.runner import Pace, execute
 from reconciler.cli.state_files import other_release
 from reconciler.cli.turn_summary import note_document
-from reconciler.desired.files import SETTINGS_FILE
+from reconciler.desired.files import DISK, SETTINGS_FILE, Files
 from reconciler.desired.loader import by_place, fingerprints, require_valid
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -57,6 +54,7 @@ from reconciler.errors import (
 )
 from reconciler.execution.journal import store
 from reconciler.execution.lock.record import records_in
+from reconciler.execution.run.context import NO_FILE, FollowingFile
 from reconciler.live.reader import Live
 from reconciler.model.api import Api
 from reconciler.model.change import Undo
@@ -72,33 +70,14 @@ from reconciler.render.documents.schedule_preview import remarks
 from reconciler.render.view import View
 from reconciler.text.humanize import count, in_prose
 
-Targets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--target", metavar="GLOB", help="Plan only these addresses and what they depend on."
-    ),
-]
 
-
-Allow = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow", metavar="CODE=WHAT", help="Allow one refusal; the refusal shows the flag."
-    ),
-]
-
-
-SendSecrets = Annotated[
-    bool,
-    typer.Option("--send-secrets", help="Send every declared secret, also to what is there."),
-]
-
-
-def load_to_plan(cluster: ClusterSettings, settings: Settings, *, offline: bool = False) -> Loaded:
+def load_to_plan(
+    cluster: ClusterSettings, settings: Settings, *, offline: bool = False, files: Files = DISK
+) -> Loaded:
     """The files of a cluster. Raises FilesInvalid with every mistake, including unknown names as
     far as the cluster can be asked at this point.
     """
-    loaded = load_cluster(cluster, settings, strict=False)
+    loaded = load_cluster(cluster, settings, strict=False, files=files)
     desired = loaded.desired
     hint = other_release(cluster, settings, desired)
     try:
@@ -251,10 +230,11 @@ def carry_out(
     yes: bool,
     signer: str = "",
     live: Live | None = None,
+    file: FollowingFile = NO_FILE,
 ) -> ExitStatus:
     """Apply a plan that was shown, unless it is refused, not the approved one, or not confirmed.
 
-    `live`: the snapshot it was made from."""
+    `live`: the snapshot it was made from. `file`: changes together with the cluster."""
     if plan.refusals and all(one.code == PASSWORD_REFUSED for one in plan.refusals):
         raise SecretsUnusable("Proxmox VE would refuse a password", hint="nothing was sent")
     if plan.refusals:
@@ -276,7 +256,8 @@ def carry_out(
     free = live is not None and not records_in(live.groups)
     free_at = live.began if live is not None and free else float("-inf")
     pace = Pace(settings.policy.apply.max_staleness, free_at)
-    return execute(common, api, here(cluster, api).folder, plan, secrets, signer, pace)
+    folder = here(cluster, api).folder
+    return execute(common, api, folder, plan, secrets, signer, pace, file=file)
 
 
 def _question(plan: Plan) -> str:

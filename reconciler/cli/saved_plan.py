@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import here, load_cluster, now, read_cluster, with_health
 from reconciler.cli.earlier_files import earlier_files
 from reconciler.cli.kept_archives import with_archives
 from reconciler.cli.output import info
 from reconciler.cli.planning import files_of
-from reconciler.desired.reach import is_proposed
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import NotSigned, Refused, StalePlan, UsageError
+from reconciler.errors import Refused, StalePlan
 from reconciler.execution.plan_file import AGAIN, SavedPlan, check_fits, check_fresh, stale
 from reconciler.live.reader import Live, read_live
 from reconciler.model.address import Address
@@ -72,38 +69,6 @@ def still_fitting(
             findings=again.refusals,
         )
     return plan, live
-
-
-def signers(common: CommonOptions, settings: Settings) -> Path | None:
-    """The allowed signers of the trusted settings; None where plans need no signature."""
-    named = settings.trust.signers if settings.trust is not None else ""
-    if not named or common.settings is None:
-        return None
-    return common.settings.absolute().parent / named
-
-
-def signed_by(saved: SavedPlan | None, allowed: Path | None, state: Path) -> str:
-    """Who signed the plan; "" where no signature is required. Raises NotSigned, also for a plan
-    that is made and applied in one go, which cannot be signed, and UsageError where `allowed` lies
-    in the checkout of the folder `state`.
-    """
-    if allowed is None:
-        return ""
-    if is_proposed(allowed, state):
-        raise UsageError(
-            f"{allowed} is next to the state files, where whoever proposes a plan could add"
-            " their own key",
-            hint="keep it outside the checkout, for example in /etc/pvectl/allowed_signers",
-        )
-    if saved is None:
-        raise NotSigned(
-            "only a signed plan may be applied here",
-            hint="save and sign one: pvectl plan --out plan.json --sign KEY; "
-            "then: pvectl apply plan.json",
-        )
-    from reconciler.execution.signature import signer
-
-    return signer(saved.path, saved.raw, allowed)
 
 
 def _look(api: Api, plan: Plan, desired: Desired) -> Live:

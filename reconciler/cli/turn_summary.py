@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.cli.turn import capturing
-from reconciler.model.drift import Drift
 from reconciler.model.plan import Plan
 from reconciler.model.spec import State, digest
 from reconciler.render.document import severities
@@ -21,6 +20,8 @@ def note_document(document: str, content: Any, view: View) -> None:
     turn = capturing()
     if turn is None:
         return
+    from reconciler.model.drift import Drift
+
     if isinstance(content, Plan):
         turn.changes = len({change.address for change in content.changes})
         turn.findings = severities(content.findings)

@@ -1,4 +1,6 @@
-"""Read the directives: `[[removed]]`, `[[moved]]`, `[[expect]]`, `[[waive]]`, `[[no_backup]]`."""
+"""Read the directives: `[[removed]]`, `[[moved]]`, `[[expect]]`, `[[rule]]`, `[[waive]]`,
+`[[no_backup]]`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from reconciler.desired.expect_table import ExpectTable, call_of, expectations_of
+from reconciler.desired.rule_table import RuleTable, rule_of
 from reconciler.desired.size_limits import too_large
 from reconciler.desired.toml.document import Document
 from reconciler.desired.validation import validate, wrong_type
@@ -21,6 +24,7 @@ from reconciler.model.address import Address
 from reconciler.model.declared import CallExpectation, Expectation, Moved, NoBackup, Waiver
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import TomlTable
+from reconciler.model.policy_rule import PolicyRule
 from reconciler.pve.release import NEWEST, Release
 from reconciler.text.suggest import did_you_mean
 
@@ -52,6 +56,8 @@ def _some_objects(text: str) -> str:
         raise InvalidValue(f"'{text}' would delete every {kind} that is not declared", hint)
     return text
 
+
+MOST_RULES = 200
 
 ObjectName = Annotated[str, AfterValidator(_one_object)]
 
@@ -106,6 +112,7 @@ DIRECTIVES: Mapping[str, type[TomlTable]] = {
     "removed": RemovedTable,
     "moved": MovedTable,
     "expect": ExpectTable,
+    "rule": RuleTable,
     "waive": WaiveTable,
     "no_backup": NoBackupTable,
 }
@@ -121,6 +128,7 @@ class Directives:
         self.moved: list[Moved] = []
         self.expectations: list[Expectation] = []
         self.calls: list[CallExpectation] = []
+        self.rules: list[PolicyRule] = []
         self.waivers: list[Waiver] = []
         self.no_backup: list[NoBackup] = []
         self.findings: list[Finding] = []
@@ -143,22 +151,34 @@ class Directives:
                 document, place, DIRECTIVES[name], entry, release=self.release
             )
             self.findings += findings
-            source = document.source(place)
-            if isinstance(table, RemovedTable):
-                self._remove(Address.parse(table.address), source)
-            elif isinstance(table, MovedTable):
-                self.moved.append(Moved(Address.parse(table.old), Address.parse(table.new), source))
-            elif isinstance(table, ExpectTable):
-                if table.call:
-                    self.calls.append(call_of(table, source))
-                else:
-                    self._expect(expectations_of(table, source))
-            elif isinstance(table, WaiveTable):
-                self.waivers.append(
-                    Waiver(table.code, table.address, table.reason, table.expires, source)
-                )
-            elif isinstance(table, NoBackupTable):
-                self.no_backup.append(_no_backup(table, source))
+            self._take(table, document.source(place))
+
+    def _take(self, table: TomlTable | None, source: Source) -> None:
+        if isinstance(table, RemovedTable):
+            self._remove(Address.parse(table.address), source)
+        elif isinstance(table, MovedTable):
+            self.moved.append(Moved(Address.parse(table.old), Address.parse(table.new), source))
+        elif isinstance(table, ExpectTable):
+            if table.call:
+                self.calls.append(call_of(table, source))
+            else:
+                self._expect(expectations_of(table, source))
+        elif isinstance(table, RuleTable):
+            self._rule(rule_of(table, source))
+        elif isinstance(table, WaiveTable):
+            self.waivers.append(
+                Waiver(table.code, table.address, table.reason, table.expires, source)
+            )
+        elif isinstance(table, NoBackupTable):
+            self.no_backup.append(_no_backup(table, source))
+
+    def _rule(self, rule: PolicyRule) -> None:
+        """Each rule inspects the whole cluster, so their number is limited."""
+        self.rules.append(rule)
+        if len(self.rules) == MOST_RULES + 1:
+            message = f"the files have more than {MOST_RULES:,} [[rule]] tables from here on"
+            hint = "use globs, or lists, instead of many rules"
+            self.findings.append(too_large(message, hint, rule.source))
 
     def _expect(self, tests: tuple[Expectation, ...]) -> None:
         """Read one [[expect]]. Each question inspects the ACL entries, so their number is

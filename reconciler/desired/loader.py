@@ -16,6 +16,7 @@ from reconciler.desired.expansion import Expansion, Place
 from reconciler.desired.files import DISK, SETTINGS_FILE, Files, state_files
 from reconciler.desired.includes import EACH, INCLUDE
 from reconciler.desired.reach import out_of_reach, without_waivers
+from reconciler.desired.rule_table import all_rules
 from reconciler.desired.settings.policy import not_in_release
 from reconciler.desired.settings.settings import Settings, settings_keys
 from reconciler.desired.size_limits import too_large
@@ -257,6 +258,8 @@ class _Load:
             self.findings.append(_repeated(first, second, addresses))
         moved = self.wishes.resolve(self.objects)
         self.findings += self.wishes.findings
+        rules, mistakes = all_rules(settings.rules if settings else (), self.wishes.rules)
+        self.findings += mistakes
         desired = Desired(
             objects=self.objects,
             removed=self.wishes.removed,
@@ -266,6 +269,7 @@ class _Load:
             calls=tuple(self.wishes.calls),
             waivers=tuple(self.wishes.waivers),
             no_backup=tuple(self.wishes.no_backup),
+            rules=rules,
             policy=settings.policy if settings else Policy(),
             release=self.release,
             broken=frozenset(self.broken),

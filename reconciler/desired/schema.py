@@ -12,6 +12,7 @@ from reconciler.desired.directives import DIRECTIVES
 from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.includes import EACH, INCLUDE
 from reconciler.desired.option_schema import add_options
+from reconciler.desired.rule_table import RuleTable
 from reconciler.desired.settings.target import TargetTable
 from reconciler.kinds import all_kinds, summary
 from reconciler.kinds.kind import Kind
@@ -172,9 +173,9 @@ def _with_privileges(node: Any, release: Release) -> None:
 
 def settings_schema() -> dict[str, Any]:
     """The schema of pvectl.toml, and of the file of --settings, which is the only one with
-    [trust] and [notify].
+    [trust], [notify] and [[rule]].
     """
-    definitions, names = _definitions([Policy, TargetTable, Trust, Notify])
+    definitions, names = _definitions([Policy, TargetTable, Trust, Notify, RuleTable])
     policy = definitions.pop(names[Policy])
     target = {"$ref": _ref(names[TargetTable])}
     several = {"type": "object", "additionalProperties": target}
@@ -197,6 +198,11 @@ def settings_schema() -> dict[str, Any]:
         "notify": {
             "$ref": _ref(names[Notify]),
             "description": "who is told of what; in a file of --settings only",
+        },
+        "rule": {
+            "type": "array",
+            "items": {"$ref": _ref(names[RuleTable])},
+            "description": "rules that everything must keep; in a file of --settings only",
         },
         **policy["properties"],
     }

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from reconciler.access.contents import ROOT
 from reconciler.access.evaluate import privileges
-from reconciler.access.explain.explain import parse_refusal
 from reconciler.access.table import AccessTable
 from reconciler.errors import Blind, RequestRefused
 from reconciler.kinds import access_table, all_kinds
@@ -95,6 +94,8 @@ def _unreadable(api: Api, refused: RequestRefused, permissions: Permissions) -> 
     where = refused.asked or api.endpoint
     why = f"{refused.status} {refused.reason}".strip()
     if refused.forbidden:
+        from reconciler.access.explain.explain import parse_refusal
+
         refusal = parse_refusal(refused.reason)
         place = refusal.path if refusal and refusal.path else "/"
         hint = "\n".join(["grant it read access:", *grants(api.actor, place, permissions)])

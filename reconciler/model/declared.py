@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from reconciler.model.address import Address
 from reconciler.model.finding import Finding, Source
 from reconciler.model.policy import Policy, Unspecified
+from reconciler.model.policy_rule import PolicyRule
 from reconciler.model.spec import Spec
 from reconciler.pve.release import NEWEST, Release
 
@@ -149,6 +150,8 @@ class Desired:
     """what [[removed]] names with * or ?: a kind, and a glob over its ids"""
     included: tuple[str, ...] = ()
     """the files that others include, as seen from the state folder"""
+    rules: tuple[PolicyRule, ...] = ()
+    """those of the files, and of the trusted settings"""
 
     def removes(self, address: Address) -> Source | None:
         """Where [[removed]] names an object; what is declared is never matched by a glob."""

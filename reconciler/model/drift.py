@@ -11,8 +11,9 @@ from reconciler.errors import ExitStatus
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Change
 from reconciler.model.drill import NOT_DRILLED
-from reconciler.model.finding import UNDECLARED_MEMBER, Finding
+from reconciler.model.finding import UNDECLARED_MEMBER, Finding, Severity
 from reconciler.model.plan import LeftAlone
+from reconciler.model.policy_rule import is_of_rule
 from reconciler.model.records import Records
 from reconciler.model.recoverability import STALE_BACKUP
 from reconciler.model.spec import Spec
@@ -171,16 +172,21 @@ class Drift:
 
     @property
     def failed(self) -> int:
-        """The number of other findings that count as a failure.
+        """The number of other findings that count as a failure."""
+        return sum(one.code != EXPECT and self.fails(one) for one in self.findings)
+
+    def fails(self, finding: Finding) -> bool:
+        """Whether a finding counts as a failure: an expectation or a `[[rule]]` that does not hold,
+        and what the settings or the caller say.
 
         Refusals of a plan, which may be allowed, say nothing about the cluster and do not count.
         """
-        return sum(
-            finding.code != EXPECT
-            and not finding.allow
-            and not self.failing.isdisjoint((finding.code, finding.severity))
-            for finding in self.findings
-        )
+        if finding.code == EXPECT:
+            return True
+        if is_of_rule(finding.code) and finding.severity is Severity.ERROR:
+            return True
+        listed = not self.failing.isdisjoint((finding.code, finding.severity))
+        return listed and not finding.allow
 
     @property
     def ringing(self) -> tuple[Undeclared, ...]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from reconciler.kinds import fingerprint
-from reconciler.model.drift import EXPECT, EXPIRES_SOON, Drift
+from reconciler.model.drift import EXPIRES_SOON, Drift
 from reconciler.model.drill import NOT_DRILLED
 from reconciler.model.finding import UNDECLARED_MEMBER, Finding
 from reconciler.model.notice import Event, Notice
@@ -65,11 +65,8 @@ def _fact(one: Finding) -> str:
 
 def _counted(content: Drift) -> Iterator[Finding]:
     """The findings on which the exit status depends."""
-    counted = {EXPECT, EXPIRES_SOON, NOT_DRILLED, STALE_BACKUP, UNDECLARED_MEMBER}
-    for one in content.findings:
-        fails = not one.allow and not content.failing.isdisjoint((one.code, one.severity))
-        if fails or one.code in counted:
-            yield one
+    counted = {EXPIRES_SOON, NOT_DRILLED, STALE_BACKUP, UNDECLARED_MEMBER}
+    yield from (one for one in content.findings if content.fails(one) or one.code in counted)
 
 
 def backup_status(content: BackupStatus) -> Notice:

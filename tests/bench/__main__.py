@@ -23,6 +23,7 @@ from tests.bench.clusters import ROOT_TOKEN, declare_cluster, make_cluster, writ
 from tests.bench.controllers import ROLE, controllers
 from tests.bench.large_table import large_table
 from tests.bench.measure import requests, seconds, took
+from tests.bench.ruled import rules_on
 from tests.bench.scales import drift_of, slope
 from tests.support.command import sandbox, secret_of, trust
 
@@ -192,6 +193,14 @@ def _scales(folder: Path) -> Iterator[Row]:
     yield Row("  the time of --jobs 8, as a part of that", some.seconds / alone.seconds, "", 0.25)
 
 
+def _rules() -> Iterator[Row]:
+    small, _ = rules_on(1250)
+    cpu, found = rules_on(5000)
+    yield Row("4 [[rule]] on 5,000 entries", cpu, "s", 2)
+    yield Row("  findings", found, "")
+    yield Row("  slope from 1,250 entries", slope(small, cpu, 4), "", 1.3)
+
+
 def _rows(folder: Path) -> Iterable[Row]:
     yield Row("start of pvectl --version", took(20, "--version").seconds, "s", 0.2)
     yield Row("start of pvectl plan --help", took(RUNS, "plan", "--help").seconds, "s")
@@ -202,6 +211,7 @@ def _rows(folder: Path) -> Iterable[Row]:
     yield from _scales(folder)
     yield from _evaluator()
     yield from _reviews()
+    yield from _rules()
 
 
 def main() -> int:

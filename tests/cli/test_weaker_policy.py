@@ -93,6 +93,26 @@ def test_settings_that_are_deleted_are_told(folder: Path) -> None:
     assert planned(folder).count("is weaker than at HEAD") >= 4
 
 
+@pytest.mark.parametrize(
+    ("new", "told"),
+    [
+        ("", "rule short is gone since HEAD, at rules.toml:1:3"),
+        ('[[rule]]\nname = "short"\ntoken_lifetime = "90d"\n', "rule short is weaker since HEAD"),
+        ('[[rule]]\nname = "short"\ntoken_lifetime = "7d"\n', ""),
+    ],
+)
+def test_a_rule_that_asks_for_less_is_told(new: str, told: str, folder: Path) -> None:
+    path = folder / "state" / "rules.toml"
+    path.write_text('[[rule]]\nname = "short"\ntoken_lifetime = "30d"\n')
+    who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.invalid")
+    for words in (("add", "."), ("commit", "--quiet", "-m", "rules")):
+        subprocess.run(["git", "-C", str(folder / "state"), *who, *words], check=True)
+    path.write_text(new)
+    shown = planned(folder)
+    assert told in shown
+    assert shown.count("WEAKER_POLICY") == bool(told)
+
+
 def test_a_new_waiver_is_told_and_waives_no_such_finding(folder: Path) -> None:
     (folder / "state" / "b.toml").write_text(WAIVER)
     assert "NOT_BACKED_UP of * is waived, but was not at HEAD" in planned(folder)

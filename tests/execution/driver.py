@@ -118,6 +118,7 @@ def child(job: Mapping[str, Any]) -> int:
     live.open_api = lambda *a, **k: FaultyApi(open_api(*a, **k), job)  # type: ignore[assignment]
     if "debug" in job:
         logging.basicConfig(filename=job["debug"], level=logging.DEBUG)
+        logging.getLogger("proxmoxer.core").setLevel(logging.DEBUG)
     SkippingClock.ahead = float(job.get("ahead", 0.0))
     if not job.get("real_time"):
         runner.SystemClock = SkippingClock  # type: ignore[misc,assignment]

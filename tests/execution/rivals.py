@@ -23,6 +23,7 @@ from tests.execution.injected import writes
 from tests.execution.size import count
 from tests.execution.worlds import Bench, World, look
 from tests.execution.worlds import bench as make_bench
+from tests.support.engine import NoLease
 
 THEIRS = "changed by somebody else"
 
@@ -165,6 +166,45 @@ def rivals_inside_the_two_seconds(bench: Bench, points: Points = all_points) -> 
             if report.outcome == ROLLED_BACK:
                 assert _without(after, kept) == _without(before, kept), report
             count("rival inside the two seconds: found")
+        bench.reset()
+
+
+class _Pausing(NoLease):
+    """Before the request of one number is sent, time passes and somebody else comes."""
+
+    def __init__(self, at: int, meanwhile: Callable[[], None]) -> None:
+        self._calls, self._at, self._meanwhile = 0, at, meanwhile
+
+    def renew(self) -> None:
+        self._calls += 1
+        if self._calls == 2 * self._at - 1:  # it is asked before and after the announcement
+            self._meanwhile()
+
+
+def old_looks_are_taken_again(bench: Bench, points: Points = all_points) -> None:
+    """Between the decision and the announcement the look grows too old, and somebody else changes
+    the object: theirs stays, ours is undone."""
+    before = look(bench.world.api)
+    for at in points(requests(bench)[: pivot(bench)]):
+        change = bench.plan.steps[at - 1].changes[0]
+        made: list[Made | None] = []
+
+        def meanwhile(change: Change = change, made: list[Made | None] = made) -> None:
+            made.append(interfere(bench.world.api, change))
+            bench.clock.sleep(LATER)
+
+        bench.lease = _Pausing(at, meanwhile)
+        report, _ = bench.apply(bench.world.api)
+        theirs = made[0] if made else None
+        if theirs:
+            after = look(bench.world.api)
+            assert after.get(change.address) == theirs[0], report
+            assert report.outcome == ROLLED_BACK, report
+            assert isinstance(report.failure, Conflict), report
+            kept = _named_by(change.address, after)
+            assert _without(after, kept) == _without(before, kept), report
+            count("look too old")
+        bench.lease = NoLease()
         bench.reset()
 
 

@@ -9,12 +9,15 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import quote, quote_plus
 
 import pytest
 
 from reconciler.errors import ExitStatus
 from reconciler.live.http.client import open_api
+from reconciler.live.http.connection import Connections, Outgoing
+from reconciler.live.http.response import Answer
 from reconciler.live.redact import Redactor
 from reconciler.model.request import request
 from reconciler.model.target import Target
@@ -215,6 +218,8 @@ def _went_where_they_belong(watch: Watch) -> None:
 def test_a_recording_of_the_network_holds_no_secret(place: Site, tmp_path: Path) -> None:
     """What pvectl's own redactor leaves of a cassette."""
     import vcr
+    from vcr.patch import force_reset
+    from vcr.request import Request as Recorded
 
     redactor = Redactor()
 
@@ -237,7 +242,21 @@ def test_a_recording_of_the_network_holds_no_secret(place: Site, tmp_path: Path)
     target = Target(endpoints=(place.url,), token_id=ACTOR, fingerprint=(place.fingerprint,))
     api = open_api(target, SECRET, read_only=False, redactor=redactor, parallel=1)
     file = tmp_path / "cassette.yaml"
-    with recorder.use_cassette(str(file)):
+    exchange = Connections.exchange
+
+    def recorded(own: Connections, sent: Outgoing, timeout: tuple[float, float]) -> Answer:
+        with force_reset():
+            got = exchange(own, sent, timeout)
+        status = {"code": got.status, "message": got.reason}
+        content = {"status": status, "headers": {}, "body": {"string": got.body}}
+        url = place.url + sent.target
+        cassette.append(Recorded(sent.method, url, sent.body, sent.headers), content)
+        return got
+
+    with (
+        recorder.use_cassette(str(file)) as cassette,
+        mock.patch.object(Connections, "exchange", recorded),
+    ):
         api.get([request("GET", "version")])
         password = ENVIRONMENT["C_USER"]
         from reconciler.model.secret import SecretRef

@@ -26,9 +26,9 @@ from reconciler.model.request import Request
 from reconciler.model.run_state import RunState
 from reconciler.planning.ordering.order import order
 from reconciler.sandbox.http.direct import SandboxApi
+from tests.execution.checks import Points, all_points
 from tests.execution.injected import Killed, kill_before, lose_after, lose_before, writes
-from tests.execution.pair import FIRST, SECOND
-from tests.execution.size import on_pairs
+from tests.execution.size import count, on_pairs, some
 from tests.execution.worlds import Bench, World, bench, is_declared, look, plan_for, world
 from tests.support.engine import MemorySecrets, Passing, TestClock
 
@@ -330,32 +330,50 @@ def sleeps_over_its_lease(plan: Bench) -> None:
     assert again.outcome in {"done", "rolled back", "stuck"}
 
 
-def test_a_lock_that_is_taken_over_between_two_looks_is_missed_for_seconds_only() -> None:
+@on_pairs(3, 60)
+def test_a_lock_that_is_taken_over_between_two_looks_is_missed_for_seconds_only(
+    first: Any, second: Any
+) -> None:
     with world() as cluster:
-        taken_over_between_two_looks(bench(cluster, FIRST, SECOND))
+        taken_over_between_two_looks(bench(cluster, first, second), lambda f: some(f, 3))
 
 
-def taken_over_between_two_looks(plan: Bench) -> None:
-    """A person removes the lock of a run that lives, and another one takes it."""
-    cluster = plan.world
-    lock = take(cluster, plan.clock, "a")
-    lock.renew()
-    since: list[float] = []
+PAUSE = 1.5
+"""Seconds between two requests."""
 
-    def fault(at: int, request: Request, send: Callable[[], Any]) -> Any:
-        answer = send()
-        if at == 2:
-            unlock(cluster.api, lock.mine.fence)
-            take(cluster, plan.clock, "b")
-            since.append(plan.clock.now())
-        plan.clock.sleep(1.5)
-        assert plan.clock.now() - since[0] <= LOOK + 1.5 if since else True
-        return answer
 
-    report, path = start(plan, lock, writes(cluster.api, fault), apply_plan)
-    assert report.outcome == "stopped", report
-    assert isinstance(report.failure, Locked)
-    assert not RunState.of(read_journal(path)).is_finished
+def taken_over_between_two_looks(plan: Bench, points: Points = all_points) -> None:
+    """A person removes the lock of a run that lives, and another one takes it; at the next look at
+    the lock, `LOOK` seconds later at most, the run stops."""
+    cluster, enough = plan.world, int(LOOK / PAUSE) + 2
+    for at in points(range(1, len(plan.plan.steps) - enough)):
+        lock = take(cluster, plan.clock, "a")
+        lock.renew()
+        since: list[float] = []
+
+        def fault(
+            number: int,
+            request: Request,
+            send: Callable[[], Any],
+            at: int = at,
+            lock: ClusterLock = lock,
+            since: list[float] = since,
+        ) -> Any:
+            answer = send()
+            if number == at:
+                unlock(cluster.api, lock.mine.fence)
+                take(cluster, plan.clock, "b")
+                since.append(plan.clock.now())
+            plan.clock.sleep(PAUSE)
+            assert plan.clock.now() - since[0] <= LOOK + PAUSE if since else True
+            return answer
+
+        report, path = start(plan, lock, writes(cluster.api, fault), apply_plan)
+        assert report.outcome == "stopped", report
+        assert isinstance(report.failure, Locked)
+        assert not RunState.of(read_journal(path)).is_finished
+        count("lock taken over between two looks")
+        plan.reset()
 
 
 def _something(cluster: World) -> Bench:

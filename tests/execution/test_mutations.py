@@ -445,6 +445,11 @@ MUTATIONS = (
         on_the_pair(rivals.conflicts_stop_the_run, every_third),
     ),
     Mutation(
+        "an old look is not taken again",
+        instead((sender, "_recent"), of=lambda _, __, sight: sight),
+        on_the_pair(rivals.old_looks_are_taken_again, every_third),
+    ),
+    Mutation(
         "nothing behind is verified",
         instead((observer, "verify")),
         on_the_pair(rivals.conflicts_are_told_before_the_end),

@@ -40,6 +40,14 @@ def test_a_change_of_somebody_else_inside_the_two_seconds_is_never_told_wrong(
         rivals.rivals_inside_the_two_seconds(bench(cluster, first, second), few)
 
 
+@on_pairs(3, 60)
+def test_a_look_that_grew_too_old_is_taken_again_before_anything_is_sent(
+    first: State, second: State
+) -> None:
+    with world() as cluster:
+        rivals.old_looks_are_taken_again(bench(cluster, first, second), lambda at: some(at, 3))
+
+
 def test_what_somebody_else_changed_back_stops_the_run_at_the_next_look() -> None:
     with world() as cluster:
         rivals.conflicts_are_told_before_the_end(bench(cluster, FIRST, SECOND))

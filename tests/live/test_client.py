@@ -581,8 +581,7 @@ def test_secrets_are_in_no_log_and_no_error(start, connect, caplog):
     node = start(lambda _: answer({"value": made, "full-tokenid": "a@pve!x"}))
     api = connect(node)
     caplog.set_level(logging.DEBUG)
-    for name in ("proxmoxer.core", "proxmoxer.backends.https", "urllib3"):
-        caplog.set_level(logging.DEBUG, logger=name)
+    caplog.set_level(logging.DEBUG, logger="proxmoxer.core")
     wanted = request("POST", "access", "users", userid="a@pve", password=SecretRef(env="PW"))
     assert api.send(wanted, {"password": "correct horse"})["value"] == made
     echo = "got 'correct horse'"

@@ -8,7 +8,7 @@ their own. One evaluation per class covers all of them.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence, Set
 from typing import NamedTuple
 
 from reconciler.access.analysis.affected import Affected, owner_of
@@ -81,6 +81,24 @@ def signature(table: AccessTable, principal: str, now: int = 0) -> Hashable:
         return id(nodes)
     above = index.nodes(owner)
     return (id(nodes), id(above)) if above else None
+
+
+def granted_anywhere(table: AccessTable, principal: str) -> Set[str]:
+    """Every privilege that an entry grants the principal on some path, and maybe more: it holds no
+    other anywhere. Costs its entries, not the paths."""
+    index = index_of(table)
+    token = index.tokens.get(principal)
+    owner = owner_of(principal)
+    if owner is not None and (token is None or not token.privsep):
+        principal = owner
+    if principal == ROOT:
+        return index.everything_granted.keys()
+    found: set[str] = set()
+    for node in index.nodes(principal).values():
+        for roles in node:
+            if roles is not None:
+                found.update(roles.privileges)
+    return found
 
 
 def _identities(tables: Sequence[AccessTable], principal: str) -> tuple[str, ...]:

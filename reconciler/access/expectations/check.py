@@ -9,11 +9,13 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from reconciler.access.analysis.affected import all_principals, owner_of
-from reconciler.access.analysis.equivalence import EquivalenceClass, equivalence_classes
+from reconciler.access.analysis.equivalence import (
+    EquivalenceClass,
+    equivalence_classes,
+    granted_anywhere,
+)
 from reconciler.access.analysis.impact import known_paths
 from reconciler.access.any_member import granted_groups, stands_for
-from reconciler.access.contents import ROOT
-from reconciler.access.evaluate import privileges
 from reconciler.access.explain.explain import deciding
 from reconciler.access.login import Login, login
 from reconciler.access.path_index import PathIndex
@@ -65,7 +67,7 @@ def check(
     principals have no access. root@pam belongs to `*` like any other.
     """
     known = known_paths((table,), (*paths, *UNNAMED))
-    checker = _Checker(table, known, now)
+    checker = ExpectationChecker(table, known, now)
     return tuple(failure for one in expectations for failure in checker.failures(one))
 
 
@@ -89,57 +91,23 @@ def expectation_subjects(
     table: AccessTable, expectations: Iterable[Expectation], paths: Iterable[str] = ()
 ) -> tuple[ExpectationSubject, ...]:
     """Resolve each expectation in this table; `paths` as for `check`."""
-    checker = _Checker(table, known_paths((table,), (*paths, *UNNAMED)), 0)
+    checker = ExpectationChecker(table, known_paths((table,), (*paths, *UNNAMED)), 0)
     return tuple(checker.asked(one) for one in expectations)
 
 
 def who_is_meant(table: AccessTable, names: Iterable[str]) -> tuple[str, ...]:
     """The principals that names, globs and groups mean."""
-    return tuple(_Checker(table, known_paths((table,)), 0).matching(names))
+    return tuple(ExpectationChecker(table, known_paths((table,)), 0).matching(names))
 
 
 def unknown_names(table: AccessTable, names: Iterable[str]) -> tuple[str, ...]:
     """Those that mean nobody; a glob may."""
-    checker = _Checker(table, known_paths((table,)), 0)
+    checker = ExpectationChecker(table, known_paths((table,)), 0)
     return tuple(name for name in names if not checker.exists(name))
 
 
-class HeldTogether(NamedTuple):
-    """A person who holds what nobody may hold together: by which accounts, and on which paths."""
-
-    expectation: Expectation
-    principals: tuple[str, ...]
-    paths: tuple[str, ...]
-
-
-def held_together(
-    table: AccessTable, expectations: Iterable[Expectation], paths: Iterable[str] = (), now: int = 0
-) -> Iterator[HeldTogether]:
-    """Persons who hold all of `cannot_both`, as users and by their tokens; root@pam is none."""
-    wanted = [one for one in expectations if one.cannot_both]
-    for found in expectation_subjects(table, wanted, paths):
-        for person, accounts in by_person(found.principals).items():
-            held = {
-                (who, path): privileges(table, who, path)
-                for who in accounts
-                if login(table, who, now) is Login.ACTIVE
-                for path in found.paths
-            }
-            places = [
-                next((spot for spot, names in held.items() if privilege in names), None)
-                for privilege in found.expectation.cannot_both
-            ]
-            if person != ROOT and all(places):
-                spots = dict.fromkeys(spot for spot in places if spot)
-                yield HeldTogether(
-                    found.expectation,
-                    tuple(dict.fromkeys(who for who, _ in spots)),
-                    tuple(dict.fromkeys(path for _, path in spots)),
-                )
-
-
-class _Checker:
-    """Data shared by several expectations."""
+class ExpectationChecker:
+    """Data shared by several expectations: `known` are the paths that globs match."""
 
     def __init__(self, table: AccessTable, known: PathIndex, now: int) -> None:
         self._table = table
@@ -165,8 +133,8 @@ class _Checker:
         found = self.asked(expectation)
         for name in found.unknown:
             yield FailedExpectation(expectation, BrokenPart.UNKNOWN, (name,))
-        for privilege in expectation.cannot:
-            yield from self._able(expectation, found.principals, found.paths, privilege)
+        if expectation.cannot:
+            yield from self._able(expectation, found.principals, found.paths)
         for privilege in expectation.can:
             yield from self._unable(expectation, found.principals, found.named, privilege)
 
@@ -198,27 +166,39 @@ class _Checker:
                 found[pattern] = None
         return found
 
-    def _cells(self, who: Iterable[str], paths: Iterable[str]) -> Iterator[EquivalenceClass]:
+    def cells(self, who: Iterable[str], paths: Iterable[str]) -> Iterator[EquivalenceClass]:
+        """Those of these principals and paths."""
         whole = frozenset({"/"})
         return equivalence_classes(
             (self._table,), dict.fromkeys(who, whole), PathIndex(paths), self._now
         )
 
     def _able(
-        self, expectation: Expectation, who: Iterable[str], paths: Iterable[str], privilege: str
+        self, expectation: Expectation, who: Iterable[str], paths: Iterable[str]
     ) -> Iterator[FailedExpectation]:
-        for cell in self._cells(who, paths):
-            if privilege in cell.held[0]:
-                decision = trace_decision(self._table, cell.principals[0], cell.paths[0])
-                yield FailedExpectation(
-                    expectation,
-                    BrokenPart.CAN,
-                    cell.principals,
-                    cell.paths,
-                    privilege,
-                    decision=decision,
-                    entries=deciding(decision, self._table, privilege),
+        """In the order of the privileges."""
+        failed: dict[str, list[FailedExpectation]] = {name: [] for name in expectation.cannot}
+        some = frozenset(expectation.cannot)
+        holders = [one for one in who if not some.isdisjoint(granted_anywhere(self._table, one))]
+        for cell in self.cells(holders, paths):
+            held = [name for name in failed if name in cell.held[0]]
+            if not held:
+                continue
+            decision = trace_decision(self._table, cell.principals[0], cell.paths[0])
+            for privilege in held:
+                failed[privilege].append(
+                    FailedExpectation(
+                        expectation,
+                        BrokenPart.CAN,
+                        cell.principals,
+                        cell.paths,
+                        privilege,
+                        decision=decision,
+                        entries=deciding(decision, self._table, privilege),
+                    )
                 )
+        for failures in failed.values():
+            yield from failures
 
     def _unable(
         self,
@@ -228,7 +208,7 @@ class _Checker:
         privilege: str,
     ) -> Iterator[FailedExpectation]:
         able: dict[str, set[str]] = {}
-        for cell in self._cells(who, paths):
+        for cell in self.cells(who, paths):
             if privilege in cell.held[0]:
                 for principal in cell.principals:
                     able.setdefault(principal, set()).update(cell.paths)

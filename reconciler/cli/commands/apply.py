@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions, means_several
-from reconciler.cli.context import Loaded, connect, each_cluster, here
-from reconciler.cli.earlier_files import Since
-from reconciler.cli.output import beside_secrets, check_formats
-from reconciler.cli.planning import (
-    Allow,
-    SendSecrets,
-    Targets,
-    carry_out,
-    load_to_plan,
-    make_plan,
-    read_to_plan,
-    show_plan,
-)
+from reconciler.cli.context import connect, each_cluster
+from reconciler.cli.output import check_formats
+from reconciler.cli.plan_options import Allow, SendSecrets, Since, Targets
+from reconciler.cli.plan_signers import signed_by, signers
 from reconciler.cli.rollout import Rollout
-from reconciler.cli.saved_plan import signed_by, signers, still_fitting
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
-from reconciler.execution.journal import store
-from reconciler.execution.plan_file import load_plan
-from reconciler.live.reader import Live
-from reconciler.model.api import Api
-from reconciler.model.plan import Plan
+
+if TYPE_CHECKING:
+    from reconciler.execution.plan_file import SavedPlan
 
 
 @command(app, "apply", Panel.PLAN, 2)
@@ -91,62 +78,28 @@ def apply(
             "--strict needs a saved plan", hint="name the plan's file, or drop --strict"
         )
 
-    saved = None if file is None else load_plan(file)
+    saved = _saved(file)
+    if saved is not None and means_several(common.on):
+        raise UsageError("a saved plan is for one cluster", hint="choose it with --on NAME")
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         signer = signed_by(saved, allowed_signers or signers(common, settings), settings.folder)
         with connect(cluster, read_only=False, plans=True) as api:
-            if saved is not None:
-                store.refuse_to_begin(here(cluster, api, keep=True).folder)
-                plan, live = still_fitting(common, saved, api, cluster, settings, strict=strict)
-            else:
-                try:
-                    loaded = load_to_plan(cluster, settings)
-                finally:
-                    store.refuse_to_begin(here(cluster, api, keep=True).folder)
-                asks = not yes and approve is None
-                asked_for = _Asked(target, allow, since, send_secrets)
-                plan, live = _fresh(common, loaded, api, asked_for, asks=asks)
-            asked = yes or saved is not None
-            return carry_out(
-                common, cluster, settings, api, plan, approve, yes=asked, signer=signer, live=live
-            )
+            from reconciler.cli.applying import Asked, apply_new, apply_saved
 
-    if saved is not None and means_several(common.on):
-        raise UsageError("a saved plan is for one cluster", hint="choose it with --on NAME")
+            if saved is not None:
+                return apply_saved(
+                    common, cluster, settings, api, saved, approve, signer, strict=strict
+                )
+            asked = Asked(target, allow, since, send_secrets, yes, approve)
+            return apply_new(common, cluster, settings, api, asked)
+
     return each_cluster(common, one, at_once=yes, rollout=Rollout(go_on))
 
 
-class _Asked(NamedTuple):
-    """The options that decide what a new plan holds."""
+def _saved(file: Path | None) -> SavedPlan | None:
+    if file is None:
+        return None
+    from reconciler.execution.plan_file import load_plan
 
-    targets: list[str] | None
-    allow: list[str] | None
-    since: str | None
-    send_secrets: bool
-
-
-def _fresh(
-    common: CommonOptions,
-    loaded: Loaded,
-    api: Api,
-    asked: _Asked,
-    *,
-    asks: bool,
-) -> tuple[Plan, Live]:
-    """Make and show a new plan, and the snapshot it was made from; `asks` whether the user will be
-    asked to confirm it."""
-    live, earlier = read_to_plan(loaded, api, asked.since)
-    planned = make_plan(
-        loaded, api, live, asked.targets, asked.allow, earlier, send_secrets=asked.send_secrets
-    )
-    applied = planned.plan.steps and not planned.plan.refusals
-    common = beside_secrets(common, planned.plan) if applied else common
-    show_plan(_for_reading(common) if applied else common, planned, deciding=asks or not applied)
-    return planned.plan, live
-
-
-def _for_reading(common: CommonOptions) -> CommonOptions:
-    """The outputs except those that hold one document only: they get the report at the end."""
-    outputs = (one for one in common.outputs if one.file is None and one.name != "json")
-    return replace(common, outputs=tuple(outputs))
+    return load_plan(file)

@@ -2,51 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
-from reconciler.cli.commit import commit_of
 from reconciler.cli.common_options import CommonOptions, means_several
-from reconciler.cli.context import (
-    Loaded,
-    connect,
-    each_cluster,
-    here,
-    now,
-)
-from reconciler.cli.earlier_files import Since
-from reconciler.cli.output import (
-    check_file,
-    check_formats,
-    info,
-    unwritable,
-)
-from reconciler.cli.planning import (
-    Allow,
-    SendSecrets,
-    Targets,
-    left_unfinished,
-    load_to_plan,
-    make_plan,
-    plan_status,
-    read_to_plan,
-    show_plan,
-)
+from reconciler.cli.context import Loaded, connect, each_cluster, here, now
+from reconciler.cli.output import check_file, check_formats, info, unwritable
+from reconciler.cli.plan_options import Allow, SendSecrets, Since, Targets
 from reconciler.cli.turn_summary import note_declared
-from reconciler.desired.loader import load, require_valid
-from reconciler.desired.settings.settings import Settings, read_settings
+from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import ExitStatus, UsageError
-from reconciler.model.inventory import Facts
-from reconciler.planning.builder import PlanResult, build_plan
-from reconciler.planning.offline import as_live, without_archives
-from reconciler.planning.request import PlanRequest
-from reconciler.render.documents.plan import plans_only
+from reconciler.errors import ExitStatus, PvectlError, UsageError
+from reconciler.model.api import Api
 from reconciler.text.shell import shell
+
+if TYPE_CHECKING:
+    from reconciler.planning.builder import PlanResult
 
 
 @command(app, "plan", Panel.PLAN, 1)
@@ -99,31 +76,69 @@ def plan(
         )
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
-        loaded = load_to_plan(cluster, settings, offline=against is not None)
         unfinished = False
         if against is not None:
-            planned = _offline(loaded, against, common.settings, target, allow)
+            from reconciler.cli.offline_plan import plan_between
+            from reconciler.cli.planning import load_to_plan
+
+            loaded = load_to_plan(cluster, settings, offline=True)
+            planned = plan_between(loaded, against, common.settings, target, allow)
         else:
-            with connect(cluster, read_only=True, plans=True) as api:
+            with _opened(cluster, settings) as (api, loaded):
+                from reconciler.cli.planning import left_unfinished, make_plan, read_to_plan
+
                 live, earlier = read_to_plan(loaded, api, since)
                 planned = make_plan(
                     loaded, api, live, target, allow, earlier, send_secrets=send_secrets
                 )
                 unfinished = left_unfinished(here(cluster, api).folder)
+        from reconciler.cli.planning import plan_status, show_plan
+
         note_declared(loaded.desired.state)
         command = _next(common, out, against, target, allow, send_secrets=send_secrets)
         show_plan(common, planned, command, unfinished=unfinished, known=known)
         if out is not None:
-            _save(planned, out, sign)
-            blocked = unfinished or plans_only(planned.plan) or planned.plan.refusals
-            after = "" if blocked else f"; apply it with: {command}"
-            info(common, f"saved: {out}{after}")
+            _keep(common, planned, out, sign, command, unfinished=unfinished)
         status = plan_status(planned, detailed=detailed_exitcode)
         if status is ExitStatus.SECRETS and out is not None and not planned.plan.refusals:
             return ExitStatus.CHANGES if detailed_exitcode else ExitStatus.OK
         return status
 
     return each_cluster(common, one, at_once=True)
+
+
+@contextmanager
+def _opened(cluster: ClusterSettings, settings: Settings) -> Iterator[tuple[Api, Loaded]]:
+    """A connection, and the files, loaded while it reads; their mistakes are told first."""
+    with ExitStack() as stack:
+        try:
+            api = stack.enter_context(connect(cluster, read_only=True, plans=True))
+        except PvectlError:
+            from reconciler.cli.planning import load_to_plan
+
+            load_to_plan(cluster, settings)
+            raise
+        from reconciler.cli.planning import load_to_plan
+
+        yield api, load_to_plan(cluster, settings)
+
+
+def _keep(
+    common: CommonOptions,
+    planned: PlanResult,
+    out: Path,
+    key: Path | None,
+    command: str,
+    *,
+    unfinished: bool,
+) -> None:
+    """Save the plan, and say how it is applied, where it can be."""
+    from reconciler.render.documents.plan import plans_only
+
+    _save(planned, out, key)
+    blocked = unfinished or plans_only(planned.plan) or planned.plan.refusals
+    after = "" if blocked else f"; apply it with: {command}"
+    info(common, f"saved: {out}{after}")
 
 
 def _save(planned: PlanResult, out: Path, key: Path | None) -> None:
@@ -160,36 +175,3 @@ def _next(
     passed = (word for flag in allowed or () for word in ("--allow", flag))
     more = ("--send-secrets",) if send_secrets else ()
     return shell("pvectl", "apply", *common.again, *chosen, *passed, *more)
-
-
-def _offline(
-    loaded: Loaded,
-    against: Path,
-    trusted: Path | None,
-    targets: list[str] | None,
-    allow: list[str] | None,
-) -> PlanResult:
-    if (against / "user.cfg").is_file():
-        raise UsageError(
-            f"{against} is a snapshot of a cluster, not a state folder",
-            hint=f"plan against it with: {shell('pvectl', 'plan', '--on', f'sandbox:{against}')}",
-        )
-    settings = read_settings(against, trusted)
-    other = load(
-        against,
-        variables=loaded.cluster.variables,
-        places=loaded.cluster.places,
-        settings=settings,
-        release=loaded.desired.release,
-    )
-    require_valid(other.findings)
-    question = PlanRequest(
-        cluster=str(against),
-        actor="",
-        now=now(),
-        source=commit_of(loaded.cluster.folder, loaded.desired.included),
-        targets=tuple(targets or ()),
-        allowed=tuple(allow or ()),
-    )
-    live, facts = as_live(other), Facts(pve=loaded.desired.release)
-    return build_plan(loaded.desired, live, without_archives(loaded.desired, live, facts), question)

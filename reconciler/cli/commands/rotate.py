@@ -20,7 +20,8 @@ from reconciler.cli.context import (
     with_health,
 )
 from reconciler.cli.output import beside_secrets, check_formats, info, show, show_if_possible
-from reconciler.cli.planning import Allow, carry_out
+from reconciler.cli.plan_options import Allow
+from reconciler.cli.planning import carry_out
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError

@@ -11,8 +11,9 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, each_cluster, load_cluster, now
-from reconciler.cli.earlier_files import NO_MERGE_BASE, Since, earlier_files
+from reconciler.cli.earlier_files import NO_MERGE_BASE, earlier_files
 from reconciler.cli.output import check_formats, info, show
+from reconciler.cli.plan_options import Since
 from reconciler.cli.release_option import ReleaseOption, asked_release
 from reconciler.cli.state_files import other_release
 from reconciler.desired.settings.settings import Settings
@@ -27,7 +28,9 @@ from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.checks.idle import idle
 from reconciler.planning.checks.no_longer_declared import no_longer_declared, said
 from reconciler.planning.diff import diff
-from reconciler.planning.lint import lint_declared, set_aside
+from reconciler.planning.lint import LintContext, lint_declared, set_aside
+from reconciler.planning.lint.own import broken_rules
+from reconciler.planning.lint.own.idle import idle_rules
 from reconciler.planning.removed_globs import with_matching
 from reconciler.pve.release import Release
 from reconciler.text.humanize import count
@@ -44,7 +47,7 @@ def validate(
 
     Expectations are checked as far as the files allow. For a target `sandbox:FOLDER`, also reports
     what Proxmox VE would ignore in its files. `--release` shows what an upgrade breaks. Exit 0
-    without errors, 3 with mistakes, 4 when an expectation fails.
+    without errors, 3 with mistakes, 4 when an expectation fails or a rule is broken.
     """
     check_formats(common, "findings")
     asked = asked_release(release)
@@ -60,12 +63,13 @@ def validate(
         by_access = [] if wrong else _by_access(desired)
         left = _left(loaded, since)
         found = [*desired.findings, *by_access, *left, *_passed_over(cluster)]
-        show(common, "findings", [*set_aside(found, desired, now(), complete=False)])
+        told = [*set_aside(found, desired, now(), complete=False)]
+        show(common, "findings", told)
         if wrong:
             if not asked and (hint := other_release(cluster, settings, desired)):
                 info(common, hint)
             return ExitStatus.FILES_INVALID
-        if any(finding.severity is Severity.ERROR for finding in by_access):
+        if any(finding.severity is Severity.ERROR for finding in told):
             return ExitStatus.REFUSED
         text = f"{count(len(desired.objects), 'object')} declared in {cluster.folder}"
         info(common, f"{text}, valid for {cluster.release.name}" if asked else text)
@@ -125,8 +129,11 @@ def _by_access(desired: Desired) -> list[Finding]:
     (filled,) = with_any_members((table,), moment)
     failing = expectations(filled, desired.expectations, now=moment, complete=False)
     nothing = idle(filled, desired.expectations, complete=False)
+    scene = LintContext(desired.state, table, desired.objects, desired.policy, (), moment)
     return [
         *failing,
         *nothing,
         *lint_declared(desired, desired.state, table, (), moment, complete=False),
+        *broken_rules(desired.rules, scene),
+        *idle_rules(desired.rules, scene),
     ]

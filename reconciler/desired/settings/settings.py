@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from reconciler.desired.directives import DIRECTIVES
+from reconciler.desired.directives import DIRECTIVES, Directives
 from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.includes import EACH, INCLUDE
 from reconciler.desired.reach import (
@@ -44,6 +44,7 @@ from reconciler.kinds import all_kinds
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.notice import Notify
 from reconciler.model.policy import Policy, TomlTable
+from reconciler.model.policy_rule import PolicyRule
 from reconciler.model.secret import SecretRef
 from reconciler.model.target import SANDBOX, Target
 from reconciler.model.trust import Trust
@@ -53,13 +54,16 @@ from reconciler.text.suggest import did_you_mean
 _T = TypeVar("_T", bound=TomlTable)
 
 
+_RULE = "rule"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The content of pvectl.toml; `folder` is the state folder.
 
-    `trust`: what the files of the folder may use outside it; `notify`: who is told of what; both
-    only as the trusted settings say. `kept`: what the acting token must keep, with its place; not
-    what it must keep where no file says anything.
+    `trust`: what the files of the folder may use outside it; `notify`: who is told of what;
+    `rules`: what everything must keep; all three only as the trusted settings say. `kept`: what the
+    acting token must keep, with its place; not what it must keep where no file says anything.
     """
 
     folder: Path
@@ -69,6 +73,7 @@ class Settings:
     trust: Trust | None = None
     notify: Notify | None = None
     kept: Mapping[str, Source] = field(default_factory=dict)
+    rules: tuple[PolicyRule, ...] = ()
 
     @property
     def reach(self) -> Reach:
@@ -168,7 +173,8 @@ def read_settings(folder: Path, trusted: Path | None = None) -> Settings:
         }
     findings = (*outer.findings, *own.findings, *weaker)
     kept = {**own.kept, **outer.kept}
-    return Settings(folder, clusters, policy, findings, outer.trust, outer.notify, kept)
+    rules = outer.rules
+    return Settings(folder, clusters, policy, findings, outer.trust, outer.notify, kept, rules)
 
 
 def _completed(
@@ -206,8 +212,11 @@ def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -
     document, findings = read(path, SETTINGS_FILE if trusted is None else str(path))
     clusters: dict[str, ClusterSettings] = {}
     notify: Notify | None = None
+    rules, found = _rules(document, trusted)
+    findings += found
     rest = {}
-    for key, value in document.data.items():
+    tables = {key: value for key, value in document.data.items() if not (trusted and key == _RULE)}
+    for key, value in tables.items():
         node = document.child(document.root, key)
         if key == "target":
             clusters, found = _targets(document, node, value, folder, trusted, trust)
@@ -227,7 +236,17 @@ def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -
     if trusted is None:
         found += _commands(document, policy, Reach(folder, trust, strict=in_ci()))
     kept = kept_access(document, policy)
-    return Settings(folder, clusters, policy, (*findings, *found), trust, notify, kept)
+    return Settings(folder, clusters, policy, (*findings, *found), trust, notify, kept, rules)
+
+
+def _rules(
+    document: Document, trusted: Path | None
+) -> tuple[tuple[PolicyRule, ...], list[Finding]]:
+    """The [[rule]] tables, of the trusted file alone."""
+    found = Directives()
+    if trusted is not None and _RULE in document.data:
+        found.add(document, _RULE, document.data[_RULE])
+    return tuple(found.rules), found.findings
 
 
 def _commands(document: Document, policy: Policy, reach: Reach) -> Iterator[Finding]:

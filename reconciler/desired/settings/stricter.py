@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from reconciler.desired.reach import WEAKER_POLICY
+from reconciler.desired.settings.weaker_rules import weaker_rules
 from reconciler.model.declared import CallExpectation, Desired, Expectation, NoBackup, Waiver
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import (
@@ -98,8 +99,9 @@ def new_waivers(before: Iterable[Waiver], now: Iterable[Waiver], since: str) -> 
 
 
 def fewer_demands(before: Desired, now: Desired, since: str) -> list[Finding]:
-    """A warning where an [[expect]] of the commit `since` is gone or changed, and for each guest
-    that is left out of backups, and each call that may write, only since then."""
+    """A warning where an [[expect]] of the commit `since` is gone or changed, for each [[rule]]
+    that is gone or asks for less, and for each guest that is left out of backups, and each call
+    that may write, only since then."""
     kept = {_demand(one) for one in _demands(now)}
     missing = [one for one in _demands(before) if _demand(one) not in kept]
     found = []
@@ -108,6 +110,10 @@ def fewer_demands(before: Desired, now: Desired, since: str) -> list[Finding]:
         listed = ", ".join(str(one.source) for one in missing[:MOST_PLACES])
         more = ", ..." if len(missing) > MOST_PLACES else ""
         found.append(_since(f"{tables} gone or changed since {since}: {listed}{more}"))
+    for rule, how in weaker_rules(before.rules, now.rules):
+        place = rule.source if how == "weaker" else None
+        was = f", at {rule.source}" if how == "gone" else ""
+        found.append(_since(f"rule {rule.name} is {how} since {since}{was}", place))
     could = {one.title for one in before.calls if one.harmless}
     found += [
         _since(f"`verify` may let {one.title} change something, not so at {since}", one.source)

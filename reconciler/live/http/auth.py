@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 from reconciler.errors import AuthenticationFailed
@@ -17,15 +17,8 @@ RENEWED_AFTER = 3600
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-class Outgoing(Protocol):
-    """A request just before it is sent."""
-
-    method: str | None
-    headers: Any
-
-
 class Ticket:
-    """The ticket of a user who logged in with a password; requests calls it for each request.
+    """The ticket of a user who logged in with a password.
 
     `login` sends the form to `/access/ticket` and returns the `data` of the answer. It uses the
     same connection as other requests, so that the certificate is checked before the password is
@@ -60,11 +53,12 @@ class Ticket:
             self._csrf = str(answer.get("CSRFPreventionToken", ""))
             self._since = self._clock()
 
-    def __call__(self, outgoing: Outgoing) -> Outgoing:
-        outgoing.headers["Cookie"] = "PVEAuthCookie=" + quote(self._ticket, safe="")
-        if outgoing.method != "GET":
-            outgoing.headers["CSRFPreventionToken"] = self._csrf
-        return outgoing
+    def headers(self, method: str) -> dict[str, str]:
+        """What a request carries; nothing before the login."""
+        if not self._ticket:
+            return {}
+        cookie = {"Cookie": "PVEAuthCookie=" + quote(self._ticket, safe="")}
+        return cookie if method == "GET" else {**cookie, "CSRFPreventionToken": self._csrf}
 
 
 def clean_secret(actor: str, secret: str) -> str:

@@ -1,23 +1,14 @@
-"""Implement the `Api` protocol over the network: the only module that imports proxmoxer and
-requests.
-"""
+"""Implement the `Api` protocol over the network: the only module that imports proxmoxer."""
 
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
-import requests
-from proxmoxer import ProxmoxResource
-from proxmoxer.backends.https import JsonSerializer, ProxmoxHTTPApiTokenAuth
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
+from proxmoxer.core import ProxmoxResource
 
 from reconciler import __version__
 from reconciler.errors import (
@@ -26,24 +17,19 @@ from reconciler.errors import (
     WriteForbidden,
 )
 from reconciler.live.http.auth import Ticket, clean_secret, why_refused
+from reconciler.live.http.connection import NETWORK_ERRORS, Connections, Outgoing
 from reconciler.live.http.encoding import parameters, quoted_path
 from reconciler.live.http.failover import ClusterApi, RequestCounts
-from reconciler.live.http.network_errors import TooLarge, connection_lost, explain
+from reconciler.live.http.network_errors import connection_lost, explain
 from reconciler.live.http.request_guard import refuse_traps
 from reconciler.live.http.response import Answer, Asked, data_of, outcome_in_doubt
-from reconciler.live.http.tls import TrustContext, trust_context
+from reconciler.live.http.tls import trust_context
 from reconciler.live.redact import Redactor
 from reconciler.model.request import Request
 from reconciler.model.target import Target
 from reconciler.pve.secret_params import is_secret_param
 
-CHATTY_LOGGERS = (
-    "proxmoxer.core",
-    "proxmoxer.backends.https",
-    "urllib3.connection",
-    "urllib3.connectionpool",
-    "urllib3.util.retry",
-)
+CHATTY_LOGGERS = ("proxmoxer.core",)
 """Loggers that may show requests and answers."""
 
 PARALLEL_READS = 16
@@ -55,16 +41,16 @@ LONGEST_READ = 300.0
 LONGEST_END = 10.0
 """Seconds that the answer to a write may take from its first byte; it is short."""
 
-LARGEST = 64 * 1024 * 1024
-"""Bytes of an answer, unpacked: many times the answer of the largest clusters."""
-
 REUSED_WITHIN = 2.0
 """Seconds since its last answer in which a connection carries another write. PVE closes one that
 is idle for 5 (PVE::APIServer::AnyEvent, `timeout`), and announces whenever it closes earlier."""
 
-_PIECE = 64 * 1024
-
-_NETWORK_ERRORS = (requests.RequestException, HTTPError, HTTPException, OSError)
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "User-Agent": f"pvectl/{__version__}",
+}
 
 
 def open_api(
@@ -83,8 +69,6 @@ def open_api(
     """
     if target.sandbox_folder is not None:
         raise UsageError(f"{target.endpoints[0]} is a folder, not a server")
-    # urllib3 does not know that a context of ours checks the pin, and would warn at each request
-    warnings.filterwarnings("ignore", message="Unverified HTTPS request")
     secret = clean_secret(target.actor, secret)
     redactor = redactor if redactor is not None else Redactor()
     redactor.add(secret)
@@ -110,7 +94,11 @@ class _Caller:
         self.hint = why_refused(actor, secret)
         user, _, token = actor.partition("!")
         self.ticket = None if token else Ticket(user, secret, clock)
-        self.auth = self.ticket or ProxmoxHTTPApiTokenAuth(user, token, secret)
+        self._token = {"Authorization": f"PVEAPIToken={actor}={secret}"} if token else {}
+
+    def headers(self, method: str) -> Mapping[str, str]:
+        """What says who asks."""
+        return self._token if self.ticket is None else self.ticket.headers(method)
 
 
 class _Link:
@@ -138,8 +126,8 @@ class _Link:
         self._redactor = redactor
         self._read_only = read_only
         self._context = trust_context(target, endpoint)
-        self._reads = _session(target, self._context)
-        self._writes = _session(target, self._context)
+        self._reads = Connections(endpoint, target.proxy, self._context)
+        self._writes = Connections(endpoint, target.proxy, self._context)
         self._written = float("-inf")
         self._skew: float | None = None
         self._base_url = f"{endpoint}/api2/json"
@@ -188,17 +176,31 @@ class _Link:
             )
         if self._caller.ticket is not None:
             self._caller.ticket.renew(self._log_in)
-        content = {"data": data, "params": params, "auth": self._caller.auth}
         send = self._read if reads else self._write_once
-        answer = send(asked, method, url, content)
+        answer = send(asked, self._outgoing(method, url, data, params))
         found = self._data_of(asked, answer)
         if not reads:
             self._redactor.add(*_secrets_in(found))
         return _Good(found, len(answer.body))
 
+    def _outgoing(
+        self,
+        method: str,
+        url: str,
+        data: Mapping[str, Any] | None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Outgoing:
+        target = url.removeprefix(self.endpoint)
+        if params:
+            target = f"{target}?{urlencode(params, doseq=True)}"
+        body = None if data is None else urlencode(data, doseq=True)
+        form = _FORM if body is not None else {}
+        return Outgoing(method, target, body, {**_HEADERS, **form, **self._caller.headers(method)})
+
     def _log_in(self, form: Mapping[str, str]) -> Any:
         asked = Asked(self.endpoint, f"the login of {self._caller.actor}", reads=True)
-        answer = self._read(asked, "POST", f"{self._base_url}/access/ticket", {"data": form})
+        url = f"{self.endpoint}/api2/json/access/ticket"
+        answer = self._read(asked, self._outgoing("POST", url, form))
         found = self._data_of(asked, answer)
         self._redactor.add(*_secrets_in(found))
         return found
@@ -214,29 +216,19 @@ class _Link:
         except AuthenticationFailed as error:
             raise AuthenticationFailed(error.summary, hint=self._caller.hint) from None
 
-    def _read(
-        self,
-        asked: Asked,
-        method: str,
-        url: str,
-        content: Mapping[str, Any],
-        *,
-        again: bool = True,
-    ) -> Answer:
+    def _read(self, asked: Asked, outgoing: Outgoing, *, again: bool = True) -> Answer:
         """Send a read, once more when the server had just closed the kept-alive connection."""
         timeout = (self._target.connect_timeout, self._target.read_timeout)
         self._tally.add(reads=1)
         try:
             self._context.allow(max(LONGEST_READ, sum(timeout)))
-            return _exchange(self._reads, method, url, timeout, content)
-        except _NETWORK_ERRORS as error:
+            return self._reads.exchange(outgoing, timeout)
+        except NETWORK_ERRORS as error:
             if not again or not connection_lost(error):
                 raise _no_answer(asked, error) from None
-        return self._read(asked, method, url, content, again=False)
+        return self._read(asked, outgoing, again=False)
 
-    def _write_once(
-        self, asked: Asked, method: str, url: str, content: Mapping[str, Any]
-    ) -> Answer:
+    def _write_once(self, asked: Asked, outgoing: Outgoing) -> Answer:
         timeout = (self._target.connect_timeout, self._target.write_timeout)
         kept = time.monotonic() - self._written < REUSED_WITHIN
         if not kept:
@@ -245,8 +237,8 @@ class _Link:
         self._context.begin()
         try:
             self._context.allow(sum(timeout) + LONGEST_END)
-            answer = _exchange(self._writes, method, url, timeout, content)
-        except _NETWORK_ERRORS as error:
+            answer = self._writes.exchange(outgoing, timeout)
+        except NETWORK_ERRORS as error:
             if not (kept or self._context.trusted_here):
                 unsent = asked._replace(reads=True)
                 raise _no_answer(unsent, error, "; nothing was sent") from None
@@ -272,57 +264,6 @@ class _AlreadyRead:
 
     def loads(self, good: _Good) -> Any:
         return good.data
-
-
-class _Adapter(HTTPAdapter):
-    """A requests adapter whose connections verify certificates with our context only."""
-
-    def __init__(self, context: TrustContext) -> None:
-        self._context = context
-        super().__init__(pool_connections=1, pool_maxsize=PARALLEL_READS, max_retries=0)
-
-    def build_connection_pool_key_attributes(
-        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
-    ) -> Any:
-        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, {"ssl_context": self._context}
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Nothing: requests would add its own bundle of CAs to the trusted ones here."""
-
-
-def _session(target: Target, context: TrustContext) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False
-    session.adapters.clear()
-    session.mount("https://", _Adapter(context))
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.headers["Accept"] = JsonSerializer().get_accept_types()
-    session.headers["User-Agent"] = f"pvectl/{__version__}"
-    if target.proxy is not None:
-        session.proxies["https"] = target.proxy
-    return session
-
-
-def _exchange(
-    session: requests.Session,
-    method: str,
-    url: str,
-    timeout: tuple[float, float],
-    content: Mapping[str, Any],
-) -> Answer:
-    """Raises TooLarge before an answer fills the memory, which takes a thousandth of it packed."""
-    prepared = requests.PreparedRequest()
-    prepared.prepare(method=method, url=url, headers=session.headers, **content)
-    adapter = session.get_adapter(url)  # neither redirects nor cookies, which the session adds
-    with adapter.send(prepared, stream=True, timeout=timeout, proxies=session.proxies) as response:
-        body = bytearray()
-        for piece in response.iter_content(_PIECE):
-            body += piece
-            if len(body) > LARGEST:
-                raise TooLarge
-        date = response.headers.get("Date") or ""
-        return Answer(response.status_code, response.reason or "", bytes(body), date)
 
 
 def _sent_at(date: str) -> float | None:

@@ -75,10 +75,11 @@ class TrustContext(ssl.SSLContext):
     def wrap_socket(self, sock: socket.socket, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
         """Do the handshake, then check the pin; raises `CertificateNotTrusted`."""
         peer = sock.getpeername()[:2]
+        name = str(kwargs.get("server_hostname") or "").strip("[]") or None
+        kwargs["server_hostname"] = name
         try:
             tls = super().wrap_socket(sock, *args, **kwargs)
         except ssl.SSLCertVerificationError as error:
-            name = kwargs.get("server_hostname")
             presented = presented_fingerprint(peer, name) if self.direct else None
             raise _not_verified(self.endpoint, error, presented) from None
         if self.pins:

@@ -44,26 +44,26 @@ def idle(
                 where = "no user and no token" if complete else "nobody in the state files"
                 yield _idle(one, f"'{pattern}' matches {where}", complete=complete)
         for pattern in one.paths:
-            if _is_nowhere(pattern, one, known, there, complete=complete):
+            if is_nowhere(pattern, _counted(known, one), there, complete=complete):
                 yield _idle(one, f"no object has the path {pattern}", complete=True)
 
 
-def _is_nowhere(
-    pattern: str,
-    one: Expectation,
-    known: Iterable[str],
-    there: frozenset[str],
-    *,
-    complete: bool,
+def _counted(known: Iterable[str], one: Expectation) -> Iterable[str]:
+    """What somebody can do is not asked of paths that nothing names."""
+    return (path for path in known if one.cannot or path not in UNNAMED)
+
+
+def is_nowhere(
+    pattern: str, known: Iterable[str], there: frozenset[str], *, complete: bool
 ) -> bool:
+    """Whether no object has a path. `known`: what a glob may match; `there`: what exists."""
     if not complete:
         return not _can_exist(pattern)
     if not is_glob(pattern):
         head = next((head for head in _LISTED if pattern.startswith(head)), "")
         listed = bool(head) and any(path.startswith(head) for path in there)
         return listed and pattern not in there
-    counted = (path for path in known if one.cannot or path not in UNNAMED)
-    return not any(matches(path, pattern) for path in counted)
+    return not any(matches(path, pattern) for path in known)
 
 
 def _can_exist(pattern: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.access.expectations.check import held_together
+from reconciler.access.expectations.together import held_together
 from reconciler.access.table import AccessTable
 from reconciler.model.declared import Expectation
 from reconciler.model.finding import Finding, Severity

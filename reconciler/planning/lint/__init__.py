@@ -9,6 +9,7 @@ from reconciler.model.declared import Desired, Waiver
 from reconciler.model.finding import NOT_BACKED_UP, Finding
 from reconciler.model.spec import State
 from reconciler.planning.lint import effects, grants, principals, roles
+from reconciler.planning.lint.own import broken_rules
 from reconciler.planning.lint.rule import LintContext, Rule
 from reconciler.planning.lint.waive import OF_DRIFT, OTHERS, Waived, waive
 from reconciler.planning.lint.waive import RULES as WAIVER_RULES
@@ -90,7 +91,7 @@ def set_aside(
     """
     elsewhere = {NOT_BACKED_UP, *OF_DRIFT}
     waivers = [one for one in desired.waivers if one.code not in elsewhere]
-    judged = waive(findings, waivers, WAIVABLE, now)
+    judged = waive(findings, waivers, WAIVABLE | _codes(desired), now)
     offline = {one.source for one in waivers if one.code in OTHERS and not complete}
     yield from (
         one
@@ -113,7 +114,13 @@ def lint_all(
     `complete`: the state is the whole cluster.
     """
     scene = LintContext(state, table, desired.objects, desired.policy, paths, now, complete)
-    return waive(lint(scene), _of_rules(desired), RULES, now)
+    found = sorted((*lint(scene), *broken_rules(desired.rules, scene)), key=Finding.sort_key)
+    return waive(found, _of_rules(desired), {*RULES, *_codes(desired)}, now)
+
+
+def _codes(desired: Desired) -> frozenset[str]:
+    """Of the rules of the files and the settings."""
+    return frozenset(rule.code for rule in desired.rules)
 
 
 def _once(findings: Iterable[Finding]) -> Iterable[Finding]:

@@ -154,7 +154,7 @@ RULES = (
     Rule(
         "LINT_POOL_INSTEAD",
         Severity.NOTE,
-        f"the same role on {MANY} or more guests one by one",
+        f"the same role granted on {MANY} or more guests individually",
         "Entries on single guests are easily forgotten when a guest is created or moved. A role on "
         "a pool applies to its members only. NoAccess on a guest or on its pool overrides the "
         "other.",

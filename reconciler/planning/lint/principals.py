@@ -142,7 +142,7 @@ RULES = (
     Rule(
         "LINT_DEAD_TOKEN",
         Severity.WARNING,
-        "a token whose user is disabled, has expired or is gone",
+        "a token whose user is disabled, expired or does not exist",
         "The token is refused, but stays in the cluster: it works again as soon as the user is "
         "enabled. Remove it.",
         _dead_tokens,

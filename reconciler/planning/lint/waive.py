@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from reconciler.model.declared import Waiver
 from reconciler.model.finding import Finding, Severity
+from reconciler.model.policy_rule import RULE, is_of_rule
 from reconciler.planning.lint.rule import Hit, LintContext, Rule
 from reconciler.text.suggest import did_you_mean
 
@@ -31,6 +32,7 @@ OTHERS = frozenset(
         "FILE_NEARLY_FULL",
         "FILE_UNWRITABLE",
         "GRANT_WITHOUT_EFFECT",
+        "IDLE_RULE",
         "IGNORED_OPTION",
         "JOB_ID",
         "JOB_ID_TWICE",
@@ -92,7 +94,7 @@ class Waived(NamedTuple):
 def waive(
     findings: Iterable[Finding], waivers: Sequence[Waiver], known: Collection[str], now: int
 ) -> Waived:
-    """Set aside what is waived. Errors are never waived. `known`: the codes of all rules."""
+    """Set aside what is waived; of errors only those of a `[[rule]]`. `known`: all codes."""
     kept: list[Finding] = []
     waived: list[tuple[Finding, Waiver]] = []
     used: set[Waiver] = set()
@@ -100,7 +102,8 @@ def waive(
         matching = [waiver for waiver in waivers if _covers(waiver, finding)]
         used.update(matching)
         valid = next((waiver for waiver in matching if now < waiver.expires), None)
-        if valid is None or finding.severity is Severity.ERROR:
+        stays = finding.severity is Severity.ERROR and not is_of_rule(finding.code)
+        if valid is None or stays:
             kept.append(finding)
         else:
             waived.append((finding, valid))
@@ -121,7 +124,8 @@ def faults(waiver: Waiver, known: Collection[str], now: int, *, used: bool) -> I
     """Problems of a waiver itself."""
     what = f"waiver of {waiver.code} for {waiver.address}"
     if waiver.code not in known:
-        why = "there is no rule of that name" if waiver.code.startswith(LINT) else NOT_WAIVED
+        of_rule = waiver.code.startswith((LINT, RULE))
+        why = "there is no rule of that name" if of_rule else NOT_WAIVED
         message = f"{what}: {why}"
         hint = did_you_mean(waiver.code, known) or "`pvectl explain` lists all codes"
         yield Finding("WAIVER_UNKNOWN", Severity.WARNING, message, hint, source=waiver.source)
@@ -144,7 +148,7 @@ RULES = (
     Rule(
         "WAIVER_UNKNOWN",
         Severity.WARNING,
-        "a waiver for a code that nothing has, or that cannot be waived",
+        "a waiver for a code that does not exist or cannot be waived",
         "It waives nothing. The code is mistyped, the rule has gone, or it is the code of an "
         "error, which is never waived.",
         _found_elsewhere,
@@ -160,7 +164,7 @@ RULES = (
     Rule(
         "WAIVER_UNUSED",
         Severity.NOTE,
-        "a waiver that waives nothing",
+        "a waiver that matches no finding",
         "Its finding is fixed, or its address matches nothing. Remove it, so that it does not hide "
         "something new.",
         _found_elsewhere,
