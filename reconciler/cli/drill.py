@@ -80,7 +80,7 @@ def _all(
             results.append(unreadable(plan, failure, int(clock.now())))
             store.keep_result(folder, results[-1])
             continue
-        with store.start(folder, plan, mine.owner, mine.run, clock.now()) as journal:
+        with store.start(folder, plan, mine.owner, mine.run, clock.now(), api.actor) as journal:
             results.append(one_drill(common, api, journal, base, stop))
         if stop or results[-1].left:
             break
@@ -98,7 +98,8 @@ def unreadable(plan: DrillPlan, failure: str, now: int) -> DrillResult:
 def one_drill(
     common: CommonOptions, api: Api, journal: Journal, base: Path, stop: list[int]
 ) -> DrillResult:
-    """Go on with the drill of a journal to its end; `base`: where commands of checks run.
+    """Go on with the drill of a journal that is held to its end; `base`: where commands of checks
+    run.
 
     Raises ApplyNotRestored where the journal cannot be kept, with what may be left.
     """
@@ -110,7 +111,7 @@ def one_drill(
 
     patient = PatientApi(api, clock, say)
     run = DrillRun(patient, plan, journal, clock, base, say, stop)
-    with store.held(journal.path), signals(stop, lambda: _answer(run), lambda: run.is_over):
+    with signals(stop, lambda: _answer(run), lambda: run.is_over):
         try:
             return carry_out(run)
         except JournalFailed as failure:

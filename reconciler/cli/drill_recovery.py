@@ -51,7 +51,7 @@ def continue_drills(
     results: list[DrillResult] = []
     stop: list[int] = []
     for one in chosen:
-        with Journal.open(one) as journal:
+        with store.held(one), Journal.open(one) as journal:
             if journal.state.is_finished:
                 info(common, "the drill is already complete; nothing to do")
                 continue

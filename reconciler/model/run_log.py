@@ -47,14 +47,48 @@ class LoggedRun:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedDrill:
+    """One restore drill: of which guest, from which archive, restored as guest `vmid` (0 where it
+    did not get there); the other fields as those of a run."""
+
+    name: str
+    guest: int = 0
+    archive: str = ""
+    vmid: int = 0
+    began: float = 0.0
+    outcome: str = ""
+    owner: str = ""
+    actor: str = ""
+    run: str = ""
+    head: str = ""
+    trouble: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "journal": self.name,
+            "began": int(self.began) or None,
+            "outcome": self.outcome,
+            "guest": self.guest or None,
+            "archive": self.archive or None,
+            "restored_as": self.vmid or None,
+            "owner": self.owner,
+            "actor": self.actor,
+            "run": self.run or None,
+            "head": self.head,
+            "trouble": self.trouble or None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class RunLog:
-    """`runs` from the oldest to the newest; `missing` is a recorded hash that none of them
+    """`runs` and `drills` from the oldest to the newest; `missing` is a recorded hash that no run
     contains.
     """
 
     cluster: str
     runs: tuple[LoggedRun, ...] = ()
     missing: str = ""
+    drills: tuple[LoggedDrill, ...] = ()
 
     @property
     def head(self) -> str:
@@ -63,4 +97,10 @@ class RunLog:
 
     @property
     def holds(self) -> bool:
-        return not self.missing and not any(run.trouble for run in self.runs)
+        return not self.missing and not self.broken
+
+    @property
+    def broken(self) -> int:
+        """How many journals are not intact."""
+        troubles = [*(run.trouble for run in self.runs), *(one.trouble for one in self.drills)]
+        return sum(map(bool, troubles))

@@ -428,20 +428,33 @@ def test_a_signal_removes_what_is_there(slow: Lab) -> None:
 
 
 def test_two_at_once(slow: Lab) -> None:
-    """From one machine: each has its own guest, and `status` shows both."""
+    """From one machine: each has its own guest, and `status` shows both, however long they take."""
     before = slow.guests()
+    there = 'touch "at-$PVECTL_DRILL_GUEST"; [ -e go ]'
+    check = f"check = {{ command = ['sh', '-c', '{there}'] }}\n"
+    own = "".join(f"[drill.guest.{guest}]\n{check}" for guest in (9000, 9001))
+    slow.settings(DRILL.replace('"5s"', '"2m"') + own)
+    state = slow.site.folder
     both = [_start(slow, "--guest", "9000"), _start(slow, "--guest", "9001")]
-    for process in both:
-        _wait_for(process, "starting guest")
+    deadline = time.monotonic() + 60
+    while not all(list(state.rglob(f"at-{guest}")) for guest in (9000, 9001)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     running = slow.site.run("status", "--format", "json")
     assert running.status == ExitStatus.OK, running
     drills = json.loads(running.out)["drills"]
     assert [one["running"] for one in drills] == [True, True]
     assert {one["vmids"][-1] for one in drills} == {9900, 9901}
+    for place in {path.parent for path in state.rglob("at-*")}:
+        (place / "go").touch()
     for process in both:
         out, err = process.communicate()
         assert process.returncode == 0, (out, err)
     assert slow.guests() == before
+    logged = json.loads(slow.site.run("log", "--format", "json").out)
+    assert logged["holds"], [one["trouble"] for one in logged["drills"]]
+    ended = {(one["guest"], one["outcome"]) for one in logged["drills"][-2:]}
+    assert ended == {(9000, "proven"), (9001, "proven")}
 
 
 def test_a_guest_that_was_not_drilled_in_time_is_reported(one: Lab) -> None:
@@ -582,16 +595,16 @@ def test_each_privilege_that_is_missing_is_named_before_anything_is_sent(
             assert "restoring" not in ended.err
         pveum(api, line)
     assert files_of(pve)["user.cfg"] == before["user.cfg"]
-    role = next(line for line in lines if "role add Drill-pool-drills" in line)
+    role = next(line for line in lines if "role modify AutomationDrillPool-drills" in line)
     names = role.partition("--privs ")[2].strip("'").split()
     api = SandboxApi(pve)
     for name in names:
         rest = " ".join(one for one in names if one != name)
-        api.send(request("PUT", "access", "roles", "Drill-pool-drills", privs=rest))
+        api.send(request("PUT", "access", "roles", "AutomationDrillPool-drills", privs=rest))
         ended = ask("drill", "--yes", state=state)
         assert ended.status == ExitStatus.REFUSED, (name, ended)
         assert f"{TOKEN} lacks {name} on /pool/drills" in ended.err, (name, ended)
-    api.send(request("PUT", "access", "roles", "Drill-pool-drills", privs=""))
+    api.send(request("PUT", "access", "roles", "AutomationDrillPool-drills", privs=""))
     ended = ask("drill", "--yes", state=state)
     assert all(name in ended.err for name in names)
     assert "--for drill` prints the `pveum` lines" in ended.err

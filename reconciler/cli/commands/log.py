@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution import identity, private_folder
+from reconciler.execution.drills import store as drills
 from reconciler.execution.journal import store
 from reconciler.execution.journal.chain import read_log
 from reconciler.model.target import SANDBOX
@@ -39,7 +41,7 @@ def log(
         ),
     ] = "",
 ) -> ExitStatus:
-    """List the runs recorded on this machine: when, by whom, which plan, signed by whom.
+    """List the runs and restore drills recorded on this machine: when, by whom, what came of it.
 
     Each journal holds the hash of the previous one, so one that was altered, truncated or removed
     is reported. No network access. Exit 10 when the journals are not intact, else 0.
@@ -60,7 +62,8 @@ def log(
         else:
             name, folder = target.endpoints[0], identity.folder_offline(target.endpoints)
         private_folder.check(store.home(), folder)
-        found = read_log(folder, name, head.lower())
+        found = read_log(folder, cluster.named(name), head.lower())
+        found = replace(found, drills=drills.logged(drills.folder_of(folder)))
         show(common, "log", found)
         return ExitStatus.OK if found.holds else ExitStatus.NOT_RESTORED
 

@@ -10,13 +10,14 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, load_cluster, now
-from reconciler.cli.output import check_formats, info, write_file
+from reconciler.cli.output import check_formats, info
 from reconciler.cli.plan_options import Allow
-from reconciler.cli.temporary_grants import apply_grant, read_grants, with_grants
-from reconciler.desired.grants import FILE, Grant, grants, with_grant, without
+from reconciler.cli.temporary_grants import apply_grant, change_of, grants_of
+from reconciler.desired.grants import FILE, grants
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
+from reconciler.model.grant import Grant
 from reconciler.text.shell import shell
 
 
@@ -40,20 +41,13 @@ def revoke(
     asked = Grant(who, role, path, now() - 1, "")
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
-        before = read_grants(cluster)
+        before = grants_of(cluster)
         found = next((grant for grant in grants(before) if grant.is_same(asked)), None)
         if found is None:
             raise _unknown(asked, before, cluster, settings)
-        ending = found._replace(expires=asked.expires)
-        ended = with_grants(
-            common,
-            cluster,
-            before,
-            with_grant(before, ending),
-            lambda: apply_grant(common, cluster, settings, ending, allow, yes=yes),
-        )
+        change = change_of(cluster, found._replace(expires=asked.expires), None)
+        ended = apply_grant(common, cluster, settings, change, allow, yes=yes)
         if ended is ExitStatus.OK:
-            write_file(cluster.folder / FILE, without(before, found))
             info(common, f"revoked, and removed from {cluster.folder / FILE}")
         return ended
 

@@ -17,16 +17,15 @@ from pathlib import Path
 
 from reconciler.atomic_write import atomic_write
 from reconciler.errors import JournalBroken, JournalFailed, JournalUnfinished, Locked
+from reconciler.execution.journal.chain import last_hash, verified
 from reconciler.execution.journal.journal import Journal, read_journal
 from reconciler.execution.journal.store import seems_finished
 from reconciler.execution.lock.local import PROBE, PROBES
 from reconciler.execution.private_folder import make
 from reconciler.model.drill import Drilled, DrillPlan, DrillResult, OpenDrill
 from reconciler.model.run import Event
+from reconciler.model.run_log import LoggedDrill
 from reconciler.model.spec import canonical
-
-JUST_NOW = 1.0
-"""Seconds for which a journal counts as new."""
 
 
 def folder_of(cluster: Path) -> Path:
@@ -34,17 +33,34 @@ def folder_of(cluster: Path) -> Path:
     return cluster / "drills"
 
 
-def start(folder: Path, plan: DrillPlan, owner: str, run: str, now: float) -> Journal:
-    """A new journal that begins with the plan; raises JournalFailed."""
+@contextlib.contextmanager
+def start(
+    folder: Path, plan: DrillPlan, owner: str, run: str, now: float, actor: str = ""
+) -> Iterator[Journal]:
+    """A new journal that begins with the plan; raises JournalFailed.
+
+    It is held before it says anything: others never see a drill that nobody seems to work on.
+    """
     moment = dt.datetime.fromtimestamp(now, dt.UTC)
     path = folder / f"{moment:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.jsonl"
-    journal = Journal.create(path)
-    try:
-        journal.write("begin", drill=plan.to_json(), owner=owner, run=run, time=round(now, 3))
-    except JournalFailed:
-        journal.discard_if_new()
-        raise
-    return journal
+    with Journal.create(path) as journal, held(path):
+        try:
+            who = {"owner": owner, "run": run, "actor": actor, "time": round(now, 3)}
+            before = _follows(folder, path)
+            chained = {"follows": before} if before else {}
+            journal.write("begin", drill=plan.to_json(), **chained, **who)
+        except JournalFailed:
+            journal.discard_if_new()
+            raise
+        yield journal
+
+
+def _follows(folder: Path, besides: Path) -> dict[str, str]:
+    """The newest other drill that has begun; two at once may follow the same one."""
+    for path in sorted(folder.glob("*.jsonl"), reverse=True):
+        if path != besides and (known := last_hash(path)):
+            return {"journal": path.name, "hash": known}
+    return {}
 
 
 @contextlib.contextmanager
@@ -76,20 +92,16 @@ def _taken(descriptor: int) -> bool:
 
 
 def is_running(path: Path) -> bool:
-    """Whether a process of this machine works on this drill; one that has just begun takes the lock
-    a moment after it made the file."""
-    for _ in range(PROBES):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(descriptor)
-        if time.time() - path.stat().st_mtime > JUST_NOW:
-            return False
-        time.sleep(PROBE)
-    return False
+    """Whether a process of this machine works on this drill."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def plan_of(events: list[Event], path: Path) -> DrillPlan:
@@ -101,6 +113,35 @@ def plan_of(events: list[Event], path: Path) -> DrillPlan:
             f"{path.name} does not begin with a drill of this version",
             hint="use the version of pvectl that wrote it",
         ) from None
+
+
+def logged(folder: Path) -> tuple[LoggedDrill, ...]:
+    """Every drill that this machine recorded, oldest first, and whether its journal is intact."""
+    return tuple(_logged(*one) for one in verified(folder, None))
+
+
+def _logged(name: str, events: list[Event], hashes: list[str], trouble: str) -> LoggedDrill:
+    begin = events[0].data if events else {}
+    ended = bool(events) and _has_ended(events)
+    try:
+        plan = DrillPlan.from_json(begin["drill"]) if events else None
+        asked = [int(one.data["vmid"]) for one in events if one.name == "intent"]
+        began = float(begin.get("time", 0))
+    except (KeyError, ValueError, TypeError, IndexError):
+        return LoggedDrill(name, trouble=trouble or "it does not begin with a drill")
+    return LoggedDrill(
+        name,
+        guest=plan.guest if plan else 0,
+        archive=plan.archive.volume if plan else "",
+        vmid=asked[-1] if asked else 0,
+        began=began,
+        outcome=str(events[-1].data.get("outcome", "ended")) if ended else "unfinished",
+        owner=str(begin.get("owner", "")),
+        actor=str(begin.get("actor", "")),
+        run=str(begin.get("run", "")),
+        head=hashes[-1] if hashes else "",
+        trouble=trouble,
+    )
 
 
 def is_drill(path: Path) -> bool:

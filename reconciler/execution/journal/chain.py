@@ -8,7 +8,7 @@ hash recorded elsewhere (`pvectl log --head HASH`) detects that, too.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +26,33 @@ def newest(folder: Path, besides: Path) -> dict[str, str]:
     Empty for the first journal, and after one that cannot be read, which `pvectl log` then reports.
     """
     before = sorted(path for path in folder.glob("*.jsonl") if path != besides)
-    if not before:
-        return {}
+    return {"journal": before[-1].name, "hash": last_hash(before[-1])} if before else {}
+
+
+def last_hash(journal: Path) -> str:
+    """The hash of its last complete line; "" where there is none."""
     try:
-        lines = before[-1].read_bytes().split(b"\n")[:-1]
+        lines = journal.read_bytes().split(b"\n")[:-1]
         last = next(line for line in reversed(lines) if line and b"\0" not in line)
-        return {"journal": before[-1].name, "hash": str(json.loads(last)["hash"])}
+        return str(json.loads(last)["hash"])
     except (OSError, ValueError, KeyError, TypeError, StopIteration):
-        return {"journal": before[-1].name, "hash": ""}
+        return ""
 
 
 def read_log(folder: Path, cluster: str, head: str = "") -> RunLog:
     """Every journal of a folder, verified; `head` is a hash that one of them must contain."""
-    runs: list[LoggedRun] = []
+    found = list(verified(folder, set()))
+    runs = tuple(_logged(*one) for one in found)
+    held = not head or any(one.startswith(head) for _, _, hashes, _ in found for one in hashes)
+    return RunLog(cluster, runs, "" if held else head)
+
+
+def verified(
+    folder: Path, followed: set[str] | None
+) -> Iterator[tuple[str, list[Event], list[str], str]]:
+    """The journals of a folder, oldest first: name, events, hashes, and why it is not intact, ""
+    where it is. `followed`: those that already have a successor, None where they may have two."""
     known: dict[str, list[str]] = {}
-    followed: set[str] = set()
     for path in sorted(folder.glob("*.jsonl")):
         try:
             events, hashes = read_chain(path)
@@ -49,15 +61,13 @@ def read_log(folder: Path, cluster: str, head: str = "") -> RunLog:
         else:
             first = events[0].data if events else {}
             trouble = _gap(first.get("follows"), known, followed)
-        runs.append(_logged(path.name, events, hashes, trouble))
+        yield path.name, events, hashes, trouble
         known[path.name] = hashes
-    held = not head or any(one.startswith(head) for hashes in known.values() for one in hashes)
-    return RunLog(cluster, tuple(runs), "" if held else head)
 
 
-def _gap(follows: object, known: Mapping[str, list[str]], followed: set[str]) -> str:
+def _gap(follows: object, known: Mapping[str, list[str]], followed: set[str] | None) -> str:
     """Why a journal does not follow from an earlier one; "" where it does. `followed`: the journals
-    that already have a successor.
+    that already have a successor, None where they may have two.
 
     One without `follows` is the first on this machine, belongs to a cluster known by several
     addresses, or is from a release that did not chain journals.
@@ -69,6 +79,8 @@ def _gap(follows: object, known: Mapping[str, list[str]], followed: set[str]) ->
         return f"the journal before it, {name}, is missing"
     if known[name] and wanted not in known[name]:
         return f"{name}, the journal before it, was altered or truncated since"
+    if followed is None:
+        return ""
     if name in followed:
         return f"it follows {name}, which another journal follows already"
     followed.add(name)

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reconciler.model.run_log import LoggedRun, RunLog
+from reconciler.model.run_log import LoggedDrill, LoggedRun, RunLog
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
 from reconciler.render.document import Block, Document, Section, Style, TextLine
 from reconciler.render.documents.plan import SHORT
 from reconciler.render.json import document
 from reconciler.render.view import View
-from reconciler.text.humanize import count, moment
+from reconciler.text.humanize import count, in_prose, moment
 
 FORMAT = 1
 
-_TONES = {"done": Style.GOOD, "unfinished": Style.ERROR, "stuck": Style.ERROR}
+_TONES = {
+    "done": Style.GOOD,
+    "proven": Style.GOOD,
+    "failed": Style.ERROR,
+    "unfinished": Style.ERROR,
+    "stuck": Style.ERROR,
+}
 
 
 def outline(log: RunLog) -> Document:
     """One block for each run."""
     blocks = tuple(_block(run) for run in reversed(log.runs))
-    sections = (Section("Runs", blocks, "run"),) if blocks else ()
+    drills = tuple(_drill(one) for one in reversed(log.drills))
+    sections = (
+        *((Section("Runs", blocks, "run"),) if blocks else ()),
+        *((Section("Restore drills", drills, "drill"),) if drills else ()),
+    )
     return Document(
         title=_title(log),
         tone=Style.PLAIN if log.holds else Style.ERROR,
@@ -31,12 +41,13 @@ def outline(log: RunLog) -> Document:
 
 
 def _title(log: RunLog) -> str:
-    if not log.runs and not log.missing:
+    if not (log.runs or log.drills or log.missing):
         return f"No run on {log.cluster} was recorded on this machine."
-    broken = sum(1 for run in log.runs if run.trouble)
-    runs = f"{count(len(log.runs), 'run')} on {log.cluster}"
-    if broken:
-        return f"{runs}: the journal of {broken:,} is not intact."
+    drills = [count(len(log.drills), "restore drill")] if log.drills else []
+    counts = [count(len(log.runs), "run")] if log.runs or not drills else []
+    runs = f"{in_prose([*counts, *drills])} on {log.cluster}"
+    if log.broken:
+        return f"{runs}: the journal of {log.broken:,} is not intact."
     if log.missing:
         return f"{runs}: none of them holds {log.missing}."
     return f"{runs}, newest first; the chain of journals is intact."
@@ -53,9 +64,28 @@ def _block(run: LoggedRun) -> Block:
     return tuple(lines)
 
 
+def _drill(one: LoggedDrill) -> Block:
+    began = moment(one.began) if one.began else "unknown"
+    tone = Style.ERROR if one.trouble else _TONES.get(one.outcome, Style.WARNING)
+    as_guest = f", as guest {one.vmid}" if one.vmid else ""
+    what = f": guest {one.guest}{as_guest}" if one.guest else ""
+    lines = [TextLine(f"{began}  {one.outcome or 'unreadable'}{what}", tone, 2)]
+    if one.trouble:
+        lines.append(TextLine(one.trouble, Style.ERROR, 6, "!"))
+    who = _who(one.owner, one.actor)
+    if who or one.run:
+        lines.append(TextLine(", ".join(filter(None, (who, one.run))), Style.FAINT, 6))
+    where = f"{one.archive}; {one.name}" if one.archive else one.name
+    return (*lines, TextLine(where, Style.FAINT, 6))
+
+
+def _who(owner: str, actor: str) -> str:
+    who = " as ".join(part for part in (owner.split(" as ", maxsplit=1)[0], actor) if part)
+    return f"by {who}" if who else ""
+
+
 def _details(run: LoggedRun) -> Iterable[str]:
-    who = " as ".join(part for part in (run.owner.split(" as ")[0], run.actor) if part)
-    parts = [f"by {who}" if who else "", f"signed by {run.signer}" if run.signer else "", run.run]
+    parts = [_who(run.owner, run.actor), f"signed by {run.signer}" if run.signer else "", run.run]
     if any(parts):
         yield ", ".join(part for part in parts if part)
     source = f", from {run.source}" if run.source else ""
@@ -94,5 +124,6 @@ def json(log: RunLog, view: View) -> str:
         "missing": log.missing or None,
         "head": log.head or None,
         "runs": [run.to_json() for run in log.runs],
+        "drills": [drill.to_json() for drill in log.drills],
     }
     return document("log", FORMAT, content)
