@@ -118,7 +118,7 @@ _STEP = _table(
         ),
         "changes": _list(CHANGE, "what it changes; several where one request does them all"),
         "lock": _text("the file that Proxmox VE locks for it"),
-        "undo": _text("FULL, LOSSY or NONE: whether it can be taken back"),
+        "undo": _text("FULL, LOSSY or NONE: whether it can be rolled back"),
     },
     {
         "sink": _map(_ANY, "where the secret of a new token goes"),

@@ -72,7 +72,7 @@ def test_archives_of_guests_that_are_gone_and_one_that_shrank(saved: Site) -> No
     assert list(status["orphans"]) == ["777"]
 
 
-def test_what_the_caller_cannot_see_is_no_alarm(saved: Site) -> None:
+def test_what_the_caller_cannot_see_is_not_an_alarm(saved: Site) -> None:
     """Proxmox VE shows it an empty list."""
     saved.give_token(
         "eye@pve!t1",

@@ -155,7 +155,7 @@ def test_the_alarm_rings(house: House, attack: str, tmp_path: Path) -> None:
     ended = house.run("drift", *(word for name in formats for word in ("--format", name)))
     assert ended.status == ExitStatus.CHANGES, ended
     for told in (ended.out, *(path.read_text() for path in files)):
-        assert not re.search(r"^ *[+~-] ", told, re.M), "words, and no signs"
+        assert not re.search(r"^ *[+~-] ", told, re.M), "words instead of +, ~ and -"
         assert re.search(r"(missing|changed|extra)\b", told)
         assert ROOT.get(attack, "") in told
     first = ended.out.splitlines()[:10]
@@ -180,7 +180,7 @@ def test_the_alarm_rings(house: House, attack: str, tmp_path: Path) -> None:
     assert re.search(kinds, samples, re.M) or re.search(alarms, samples, re.M)
 
 
-def test_who_has_become_root_is_said_once(house: House) -> None:
+def test_who_has_become_root_is_reported_once(house: House) -> None:
     grants = "".join(f"acl:1:/:{who}@pve:Administrator:\n" for who in ("eve", "mal"))
     users = USER + USER.replace("eve@pve", "mal@pve")
     house.edit(USERS, "group:DevOps", f"{users}{grants}group:DevOps")
@@ -190,7 +190,7 @@ def test_who_has_become_root_is_said_once(house: House) -> None:
     assert "gained" not in told
 
 
-def test_what_is_undeclared_rings_until_somebody_accepts_it_and_again_when_it_changes(
+def test_undeclared_objects_raise_an_alarm_until_acknowledged_and_again_when_they_change(
     house: House,
 ) -> None:
     house.edit(*ATTACKS["a root"])

@@ -177,7 +177,7 @@ def test_nothing_runs_without_a_yes_or_without_settings(one: Lab) -> None:
     assert 'ids = "9900-9999"' in ended.err
 
 
-def test_every_mistake_of_the_settings_is_told_at_once(one: Lab) -> None:
+def test_every_mistake_of_the_settings_is_reported_at_once(one: Lab) -> None:
     wrong = """
 [drill]
 ids = "9999-9900"
@@ -222,7 +222,7 @@ def test_a_command_of_a_proposal_does_not_run_in_ci(one: Lab) -> None:
         (9000, {"commands": {"cat /etc/sentinel": {"exit": 3}}}, "exit status 3"),
     ],
 )
-def test_what_does_not_work_is_said_and_removed(
+def test_what_does_not_work_is_reported_and_removed(
     one: Lab, guest: int, behaviour: dict[str, Any], words: str
 ) -> None:
     one.settings(DRILL.replace("5s", "1s") + CHECKED)
@@ -236,7 +236,7 @@ def test_what_does_not_work_is_said_and_removed(
     assert words in " ".join(ended.out.split())
 
 
-def test_a_broken_archive_fails_and_the_next_one_is_restored_all_the_same(one: Lab) -> None:
+def test_a_broken_archive_fails_and_the_next_one_is_restored_anyway(one: Lab) -> None:
     (archive,) = (one.run / "storage/local/dump").glob("*-9001-*.tar")
     archive.write_bytes(archive.read_bytes()[:300])
     ended = one.drill()
@@ -247,7 +247,7 @@ def test_a_broken_archive_fails_and_the_next_one_is_restored_all_the_same(one: L
     assert "the configuration in the archive cannot be read" in " ".join(ended.out.split())
 
 
-def test_what_stands_in_the_way_is_told_before_anything_is_sent(one: Lab) -> None:
+def test_everything_that_is_missing_is_reported_before_anything_is_sent(one: Lab) -> None:
     free, memory = one.run / "storage/local-lvm/free", one.run / f"nodes/{NODE}.memory"
     memory.parent.mkdir(exist_ok=True)
     free.write_text("10\n")
@@ -349,7 +349,7 @@ def test_those_drilled_the_longest_ago_come_first(one: Lab) -> None:
     assert "guest 9001  " in one.drill("--sample", "1").out
 
 
-def test_no_free_id_is_no_reason_to_touch_a_guest(one: Lab) -> None:
+def test_without_a_free_id_no_guest_is_touched(one: Lab) -> None:
     one.settings(DRILL.replace("9900-9903", "9000-9001"))
     ended = one.drill("--guest", "9001")
     assert ended.status == ExitStatus.NOT_PROVEN, ended
@@ -500,7 +500,7 @@ def test_a_guest_that_was_not_drilled_in_time_is_reported(one: Lab) -> None:
     (one.site.state / "waive.toml").unlink()
 
 
-def test_a_restored_guest_is_no_guest_without_a_backup(one: Lab) -> None:
+def test_a_restored_guest_does_not_count_as_without_a_backup(one: Lab) -> None:
     """While a drill runs, or when it left something."""
     conf = one.pve / f"nodes/{NODE}/lxc"
     (conf / "9902.conf").write_text((conf / "9001.conf").read_text())
@@ -601,16 +601,16 @@ def test_each_privilege_that_is_missing_is_named_before_anything_is_sent(
             assert "restoring" not in ended.err
         pveum(api, line)
     assert files_of(pve)["user.cfg"] == before["user.cfg"]
-    role = next(line for line in lines if "role add Drill-pool-drills" in line)
+    role = next(line for line in lines if "role modify AutomationDrillPool-drills" in line)
     names = role.partition("--privs ")[2].strip("'").split()
     api = SandboxApi(pve)
     for name in names:
         rest = " ".join(one for one in names if one != name)
-        api.send(request("PUT", "access", "roles", "Drill-pool-drills", privs=rest))
+        api.send(request("PUT", "access", "roles", "AutomationDrillPool-drills", privs=rest))
         ended = ask("drill", "--yes", state=state)
         assert ended.status == ExitStatus.REFUSED, (name, ended)
         assert f"{TOKEN} lacks {name} on /pool/drills" in ended.err, (name, ended)
-    api.send(request("PUT", "access", "roles", "Drill-pool-drills", privs=""))
+    api.send(request("PUT", "access", "roles", "AutomationDrillPool-drills", privs=""))
     ended = ask("drill", "--yes", state=state)
     assert all(name in ended.err for name in names)
     assert "--for drill` prints the `pveum` lines" in ended.err

@@ -128,7 +128,7 @@ def test_what_is_to_be_removed_is_not_imported(lab: Lab) -> None:
     ("what", "hint"),
     [("group.DevOp", "did you mean group.DevOps?"), ("gruop", "did you mean group?")],
 )
-def test_a_name_that_nothing_has_is_told_with_the_likely_one(
+def test_a_name_that_nothing_has_is_reported_with_the_likely_one(
     lab: Lab, what: str, hint: str
 ) -> None:
     ended = lab.run("import", what)

@@ -91,7 +91,7 @@ def test_a_saved_plan_is_judged_by_the_archives_of_today(saved: Site) -> None:
     assert "LOSES_ARCHIVES" in applied.err
 
 
-def test_within_the_limit_it_is_only_said(saved: Site) -> None:
+def test_within_the_limit_it_is_only_a_warning(saved: Site) -> None:
     saved.settings = "[limits]\narchives = 16"
     saved.target()
     saved.write("backup.toml", JOB.replace("KEEP", NARROW))

@@ -110,7 +110,7 @@ def test_what_an_existing_role_has_too_much(calls: Path, tmp_path: Path) -> None
     assert "did you mean VMOperatorCustom?" in wrong.err
 
 
-def test_every_line_that_is_no_call_is_named(tmp_path: Path) -> None:
+def test_every_line_that_is_not_a_call_is_named(tmp_path: Path) -> None:
     path = tmp_path / "calls.txt"
     path.write_text("hello\nGET /strange/thing\n")
     ended = ask("role", "from-calls", path)

@@ -253,7 +253,7 @@ WRONG = {
         '[[each]]\na = [{ name = "x" }]\n[each.group."${a}"]\n',
         "a.toml:3:13 for a.name = x (a.toml:2:6) WRONG_TYPE the variable 'a' is a list or table",
     ),
-    "a value that is no name": (
+    "a value that is not a name": (
         '[[each]]\na = ["x", "y z"]\n[each.group."${a}"]\n',
         "a.toml:3:13 for a = y z (a.toml:2:11) INVALID_VALUE 'y z' is not a valid group name",
     ),

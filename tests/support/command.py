@@ -50,7 +50,7 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 def pvectl(
     *arguments: object, env: Mapping[str, str] | None = None, stdin: str = "", cwd: Path
 ) -> Ended:
-    """Run the command in the folder `cwd` to its end; `stdin` is no terminal."""
+    """Run the command in the folder `cwd` to its end; `stdin` is not a terminal."""
     done = subprocess.run(
         [PVECTL, *map(str, arguments)],
         input=stdin.encode(),

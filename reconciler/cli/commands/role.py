@@ -101,7 +101,7 @@ def _print(found: Mapping[str, frozenset[str]], name: str) -> None:
 
 
 def _read(common: CommonOptions, file: Path, who: str) -> list[UsedCall]:
-    """The calls of the file, each once; raises UsageError with all lines that are no calls."""
+    """The calls of the file, each once; raises UsageError with all lines that are not calls."""
     try:
         lines = read_bounded(file).decode("utf-8", "replace").splitlines()
     except OSError as error:

@@ -64,7 +64,7 @@ def _remove(run: DrillRun, vmid: int) -> str:
 
 
 def _strange(run: DrillRun, vmid: int, hidden: str) -> str:
-    """Of an id that was refused, another guest is no concern of this drill."""
+    """If the id was refused, another guest under it does not concern this drill."""
     if vmid != run.state.vmid:
         return ""
     why = hidden or "it does not have the mark of this drill"
