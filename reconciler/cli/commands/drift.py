@@ -69,7 +69,7 @@ Acknowledge = Annotated[
     bool,
     typer.Option(
         "--acknowledge",
-        help="Accept undeclared objects and changes of undeclared fields from now on.",
+        help="Accept undeclared objects and changes of omitted keys from now on.",
     ),
 ]
 
