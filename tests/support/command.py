@@ -98,7 +98,7 @@ def sandbox(
     words = [PVECTL, "sandbox", str(folder), "--port", "0"]
     words += ["--release", release] if release else []
     heard, told = os.pipe()
-    with open(heard) as err, open(os.devnull) as nothing:
+    with os.fdopen(heard) as err, Path(os.devnull).open() as nothing:
         streams = (nothing.fileno(), told, told)
         process = forked.start(words, cwd=Path(), env=environment(env), streams=streams)
         os.close(told)

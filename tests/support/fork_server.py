@@ -123,11 +123,9 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
 def _open_streams() -> None:
     """As the interpreter does at its start: a pipe is not a terminal, nor a file."""
     encoding, errors = sys.stdin.encoding, sys.stdin.errors
-    sys.stdin = open(0, encoding=encoding, errors=errors, closefd=False)
-    sys.stdout = open(1, "w", encoding=encoding, errors=errors, closefd=False)
-    sys.stderr = open(
-        2, "w", buffering=1, encoding=encoding, errors="backslashreplace", closefd=False
-    )
+    sys.stdin = os.fdopen(0, "r", -1, encoding, errors, closefd=False)
+    sys.stdout = os.fdopen(1, "w", -1, encoding, errors, closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, encoding, "backslashreplace", closefd=False)
 
 
 if __name__ == "__main__":

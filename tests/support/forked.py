@@ -1,4 +1,4 @@
-"""Processes of `pvectl` that `tests.support.fork_server` starts; one server for each test worker."""
+"""Processes of `pvectl` that `tests.support.fork_server` starts; each test worker has a server."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ def run(
 
 
 def _write(number: int, text: bytes) -> None:
-    with contextlib.suppress(BrokenPipeError), open(number, "wb") as file:
+    with contextlib.suppress(BrokenPipeError), os.fdopen(number, "wb") as file:
         file.write(text)
 
 
 def _read(number: int) -> bytes:
-    with open(number, "rb") as file:
+    with os.fdopen(number, "rb") as file:
         return file.read()
 
 
@@ -115,7 +115,7 @@ def _server() -> str:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    assert server.stdin is not None and server.stdout is not None
+    assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n"
     server.stdout.close()
 
