@@ -17,6 +17,7 @@ from reconciler.cli.output import info, print_error
 from reconciler.cli.rollout import WELL, Rollout, in_waves
 from reconciler.cli.trusted_targets import require_trusted, require_within_reach
 from reconciler.cli.turn import Turn, capturing, taking
+from reconciler.desired.files import DISK, Files
 from reconciler.desired.secrets import resolve
 from reconciler.desired.settings.settings import Settings, read_settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -140,12 +141,14 @@ def _turn(
         return error.exit_status
 
 
-def load_cluster(cluster: ClusterSettings, settings: Settings, *, strict: bool = True) -> Loaded:
+def load_cluster(
+    cluster: ClusterSettings, settings: Settings, *, strict: bool = True, files: Files = DISK
+) -> Loaded:
     """The files of a cluster; with `strict` raises FilesInvalid with every mistake."""
     from reconciler.cli.state_files import load_for, other_release
     from reconciler.desired.loader import require_valid
 
-    desired = load_for(cluster, settings, cluster.release)
+    desired = load_for(cluster, settings, cluster.release, files)
     if strict:
         require_valid(desired.findings, other_release(cluster, settings, desired))
     return Loaded(cluster, settings, desired)
@@ -169,9 +172,11 @@ def connect(cluster: ClusterSettings, *, read_only: bool, plans: bool = False) -
         if cluster.secret is not None:
             require_trusted(cluster)
         from reconciler.live.ahead import PERHAPS, AheadApi, expected
-        from reconciler.live.http.client import open_api
+        from reconciler.live.http.client import BESIDE_OTHERS, PARALLEL_READS, open_api
 
-        opened = open_api(target, _credential(cluster, read_only=read_only), read_only=read_only)
+        turn, secret = capturing(), _credential(cluster, read_only=read_only)
+        parallel = BESIDE_OTHERS if turn is not None and turn.beside else PARALLEL_READS
+        opened = open_api(target, secret, read_only=read_only, parallel=parallel)
         rounds = [(*known.IDENTIFYING, *expected()), PERHAPS] if plans else []
         api = AheadApi(opened, *rounds)
     try:
@@ -215,9 +220,11 @@ class Here(NamedTuple):
 
 
 def name_of(cluster: ClusterSettings, api: Api) -> str:
-    """The name of a cluster in plans and journals: its first endpoint, whichever one answers."""
+    """The name of a cluster in plans and journals: its first endpoint, whichever one answers, after
+    the name that the settings give it."""
     target = cluster.connection()
-    return api.endpoint if target.sandbox_folder is not None else target.endpoints[0]
+    endpoint = api.endpoint if target.sandbox_folder is not None else target.endpoints[0]
+    return cluster.named(endpoint)
 
 
 _asked: WeakKeyDictionary[Api, Here] = WeakKeyDictionary()
@@ -241,7 +248,7 @@ def here(cluster: ClusterSettings, api: Api, *, keep: bool = False, moved: str =
 def _find(cluster: ClusterSettings, api: Api, *, keep: bool, moved: str) -> Here:
     target, name = cluster.connection(), name_of(cluster, api)
     if target.sandbox_folder is not None:
-        return Here(name, "", store.base_of(name))
+        return Here(name, "", store.base_of(api.endpoint))
     private_folder.check(store.home(), store.home())
     try:
         identity = known.identify(api)

@@ -39,7 +39,7 @@ from reconciler.cli.prompt import confirm
 from reconciler.cli.runner import Pace, execute
 from reconciler.cli.state_files import other_release
 from reconciler.cli.turn_summary import note_document
-from reconciler.desired.files import SETTINGS_FILE
+from reconciler.desired.files import DISK, SETTINGS_FILE, Files
 from reconciler.desired.loader import by_place, fingerprints, require_valid
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -55,6 +55,7 @@ from reconciler.errors import (
 )
 from reconciler.execution.journal import store
 from reconciler.execution.lock.record import records_in
+from reconciler.execution.run.context import NO_FILE, FollowingFile
 from reconciler.live.reader import Live
 from reconciler.model.api import Api
 from reconciler.model.change import Undo
@@ -74,11 +75,13 @@ if TYPE_CHECKING:
     from reconciler.access.review.before_after import BeforeAfter
 
 
-def load_to_plan(cluster: ClusterSettings, settings: Settings, *, offline: bool = False) -> Loaded:
+def load_to_plan(
+    cluster: ClusterSettings, settings: Settings, *, offline: bool = False, files: Files = DISK
+) -> Loaded:
     """The files of a cluster. Raises FilesInvalid with every mistake, including unknown names as
     far as the cluster can be asked at this point.
     """
-    loaded = load_cluster(cluster, settings, strict=False)
+    loaded = load_cluster(cluster, settings, strict=False, files=files)
     desired = loaded.desired
     hint = other_release(cluster, settings, desired)
     try:
@@ -238,10 +241,11 @@ def carry_out(
     yes: bool,
     signer: str = "",
     live: Live | None = None,
+    file: FollowingFile = NO_FILE,
 ) -> ExitStatus:
     """Apply a plan that was shown, unless it is refused, not the approved one, or not confirmed.
 
-    `live`: the snapshot it was made from."""
+    `live`: the snapshot it was made from. `file`: changes together with the cluster."""
     if plan.refusals and all(one.code == PASSWORD_REFUSED for one in plan.refusals):
         raise SecretsUnusable("Proxmox VE would refuse a password", hint="nothing was sent")
     if plan.refusals:
@@ -263,20 +267,21 @@ def carry_out(
     free = live is not None and not records_in(live.groups)
     free_at = live.began if live is not None and free else float("-inf")
     pace = Pace(settings.policy.apply.max_staleness, free_at)
-    return execute(common, api, here(cluster, api).folder, plan, secrets, signer, pace)
+    folder = here(cluster, api).folder
+    return execute(common, api, folder, plan, secrets, signer, pace, file=file)
 
 
 def _question(plan: Plan) -> str:
     """The prompt: how many changes, to which cluster, and what cannot be undone."""
     final = [
-        str(change.address)
+        f"{change.action} {change.address}"
         for step in plan.steps
         if step.undo is Undo.NONE
         for change in step.changes
     ]
     changed = count(len({change.address for change in plan.changes}), "change")
     text = f"Apply {changed} to {plan.cluster}?"
-    return f"{text} {in_prose(final)} cannot be undone." if final else text
+    return f"{text} Cannot be undone: {in_prose(final)}." if final else text
 
 
 def _is_approved(plan: Plan, digest: str) -> bool:

@@ -15,6 +15,8 @@ from typing import NamedTuple
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Here
 from reconciler.cli.folder_secrets import FolderSecrets
+from reconciler.cli.grants_file import GrantsFile
+from reconciler.cli.lock_wait import patiently
 from reconciler.cli.output import beside_secrets, info, show_if_possible
 from reconciler.cli.signals import signals
 from reconciler.cli.slow_requests import report_slow_requests
@@ -34,7 +36,7 @@ from reconciler.execution.journal.journal import Journal
 from reconciler.execution.journal.replay import open_request, point_of_no_return
 from reconciler.execution.lock.cluster import Ahead, Writer, one_writer
 from reconciler.execution.overtaken import abandon
-from reconciler.execution.run.context import Progress, RunContext
+from reconciler.execution.run.context import NO_FILE, FollowingFile, Progress, RunContext
 from reconciler.execution.run.look import Look, first_look
 from reconciler.execution.secrets import fingerprints
 from reconciler.execution.secrets.routing import Sinks, redirected, undelivered, with_sinks
@@ -88,6 +90,8 @@ def execute(
     secrets: FolderSecrets,
     signer: str = "",
     pace: Pace = USUAL,
+    *,
+    file: FollowingFile = NO_FILE,
 ) -> ExitStatus:
     """Run a new plan, signed by `signer`; `folder` is that of the cluster."""
     secrets.check_all(plan.steps)
@@ -95,9 +99,10 @@ def execute(
 
     def begin() -> Journal:
         store.refuse_unfinished(folder)
-        return store.start(folder, plan, mine.owner, mine.run, clock.now(), signer)
+        grant = file.to_json()
+        return store.start(folder, plan, mine.owner, mine.run, clock.now(), signer, grant)
 
-    return _run(common, api, folder, plan, secrets, begin, apply_plan, pace=pace)
+    return _run(common, api, folder, plan, secrets, begin, apply_plan, pace=pace, file=file)
 
 
 class Way(NamedTuple):
@@ -151,7 +156,9 @@ def execute_journal(
         work = partial(roll_back_run, chosen=way.chosen)
     else:
         work = partial(resume_run, sinks=sinks, chosen=way.chosen)
-    return _run(common, api, place.folder, plan, secrets, go_on, work, pace=pace)
+    grant = store.grant_of(state)
+    file = GrantsFile(grant, lambda text: info(common, text)) if grant else NO_FILE
+    return _run(common, api, place.folder, plan, secrets, go_on, work, pace=pace, file=file)
 
 
 def _current_sinks(
@@ -198,6 +205,7 @@ def _run(
     work: Callable[[RunContext], RunReport],
     *,
     pace: Pace,
+    file: FollowingFile,
 ) -> ExitStatus:
     """Hold both locks while `work` runs over the journal that `begin` opens."""
     clock = SystemClock()
@@ -214,15 +222,18 @@ def _run(
     with (
         signals(stop, lambda: _answer(runs), lambda: any(run.state.is_finished for run in runs)),
         report_slow_requests(api, tell) as watched,
-        one_writer(
-            watched, clock, whoami(api), folder, begin, tell, Ahead(pace.free_at, begin_to_look)
+        patiently(
+            common,
+            lambda: one_writer(
+                watched, clock, whoami(api), folder, begin, tell, Ahead(pace.free_at, begin_to_look)
+            ),
         ) as (lock, journal),
     ):
         for dead in lock.taken_over:
             text = f"took over lock {dead.fence} of {dead.owner} {dead.run}"
             info(common, text.rstrip())
         run = RunContext(watched, plan.steps, journal, clock, secrets, lock, teller(common), stop)
-        run.first, run.fresh = first[0], pace.fresh
+        run.first, run.fresh, run.file = first[-1], pace.fresh, file
         runs.append(run)
         report = replace(work(run), signer=journal.state.signer)
         asked = journal.state.is_requested

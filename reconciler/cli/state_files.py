@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.desired.files import DISK, Files
 from reconciler.desired.loader import load
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -10,7 +11,9 @@ from reconciler.model.finding import NOT_IN_RELEASE, Severity
 from reconciler.pve.release import Release, known_releases
 
 
-def load_for(cluster: ClusterSettings, settings: Settings, release: Release) -> Desired:
+def load_for(
+    cluster: ClusterSettings, settings: Settings, release: Release, files: Files = DISK
+) -> Desired:
     """The files of a cluster, judged for this release; mistakes are findings of the result."""
     return load(
         cluster.folder,
@@ -18,6 +21,7 @@ def load_for(cluster: ClusterSettings, settings: Settings, release: Release) -> 
         places=cluster.places,
         settings=settings,
         release=release,
+        files=files,
     )
 
 

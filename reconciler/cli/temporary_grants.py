@@ -1,91 +1,71 @@
-"""Shared by `grant` and `revoke`: edit grants.toml, and apply one grant of it."""
+"""Shared by `grant` and `revoke`: change one grant of grants.toml and of the cluster together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-
-import typer
 
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, here, read_cluster, with_health
-from reconciler.cli.output import info, unwritable, write_file
+from reconciler.cli.grants_file import GrantsFile, read_grants
+from reconciler.cli.lock_wait import wait_for_turn
+from reconciler.cli.output import info
 from reconciler.cli.plan_signers import signed_by, signers
 from reconciler.cli.planning import carry_out, load_to_plan, make_plan, show_plan
-from reconciler.desired.grants import FILE, Grant
+from reconciler.desired.files import Besides
+from reconciler.desired.grants import FILE, begun, grants
 from reconciler.desired.reach import require_inside
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.errors import ExitStatus, PvectlError
-from reconciler.execution.journal import store
-
-
-def read_grants(cluster: ClusterSettings) -> str:
-    """The text of grants.toml, "" where there is none; raises UsageError, FilesInvalid."""
-    path = cluster.folder / FILE
-    require_inside(cluster.reach, [path])
-    try:
-        return path.read_bytes().decode() if path.exists() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        wrong = error if isinstance(error, OSError) else OSError(0, "it is not UTF-8")
-        raise unwritable(str(path), wrong) from None
-
+from reconciler.errors import ExitStatus
+from reconciler.model.grant import Grant, GrantChange
 
 UNCHANGED = frozenset({ExitStatus.REFUSED, ExitStatus.RESTORED})
 """How a run ends after which the cluster certainly is as it was."""
 
 
-def with_grants(
-    common: CommonOptions,
-    cluster: ClusterSettings,
-    before: str,
-    after: str,
-    work: Callable[[], ExitStatus],
-) -> ExitStatus:
-    """Do `work` with grants.toml as `after`, and return its exit status.
-
-    The file is restored to `before` only if the cluster is certainly unchanged: a grant that may be
-    in force must keep its expiry, and one that may have been revoked must not return.
-    """
+def grants_of(cluster: ClusterSettings) -> str:
+    """The text of grants.toml, "" where there is none; raises UsageError, FilesInvalid."""
     path = cluster.folder / FILE
-    kept = before if path.exists() else None
-    write_file(path, after)
-    try:
-        ended = work()
-    except (PvectlError, typer.Exit) as error:
-        if getattr(error, "exit_status", ExitStatus.OK) is not ExitStatus.NOT_RESTORED:
-            _put_back(path, kept)
-        raise
-    if ended in UNCHANGED:
-        _put_back(path, kept)
-    elif ended is not ExitStatus.OK:
-        info(common, f"{path} is kept: the change may have been applied; see `pvectl status`")
-    return ended
+    require_inside(cluster.reach, [path])
+    return read_grants(path)
 
 
-def _put_back(path: Path, before: str | None) -> None:
-    if before is None:
-        path.unlink(missing_ok=True)
-    else:
-        write_file(path, before)
+def change_of(cluster: ClusterSettings, during: Grant, after: Grant | None) -> GrantChange:
+    """What becomes of the grant in grants.toml; raises UsageError, FilesInvalid."""
+    path, text = (cluster.folder / FILE).absolute(), grants_of(cluster)
+    before = next((one for one in grants(text) if one.is_same(during)), None)
+    existed = path.exists()
+    return GrantChange(str(path), before, during, after, existed=existed, empty=not text)
 
 
 def apply_grant(
     common: CommonOptions,
     cluster: ClusterSettings,
     settings: Settings,
-    grant: Grant,
+    change: GrantChange,
     allow: list[str] | None,
     *,
     yes: bool,
 ) -> ExitStatus:
-    """Plan, show and apply the entries of one grant, as the files now declare them."""
+    """Plan, show and apply the entries of one grant, as the file is going to declare them.
+
+    Until the run begins the file stays as it is. From then on it declares the grant as long as that
+    may be in force; `resume` and `rollback` complete the file together with the run.
+    """
     signed_by(None, signers(common, settings), settings.folder)
-    loaded = load_to_plan(cluster, settings)
-    wanted = [str(one) for one in loaded.desired.objects if grant.concerns(one)]
+    path = Path(change.path)
+    files = Besides({path: begun(read_grants(path), change).encode()})
+    loaded = load_to_plan(cluster, settings, files=files)
+    wanted = [str(one) for one in loaded.desired.objects if change.during.concerns(one)]
+    file = GrantsFile(change, lambda text: info(common, text))
     with connect(cluster, read_only=False) as api:
-        store.refuse_to_begin(here(cluster, api, keep=True).folder)
+        wait_for_turn(common, api, here(cluster, api, keep=True).folder)
         live = with_health(api, read_cluster(api, loaded.desired))
         planned = make_plan(loaded, api, live, wanted, allow)
         show_plan(common, planned)
-        return carry_out(common, cluster, settings, api, planned.plan, None, yes=yes)
+        ended = carry_out(common, cluster, settings, api, planned.plan, None, yes=yes, file=file)
+    if ended is ExitStatus.OK:
+        file.finish()
+    elif ended not in UNCHANGED:
+        info(common, f"{path} is kept: the change may have been applied; see `pvectl status`")
+    return ended

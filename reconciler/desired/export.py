@@ -93,8 +93,15 @@ def export(
     )
 
 
-def write_files(files: Mapping[str, str], folder: Path, *, add: bool = False) -> list[Path]:
-    """Write the files into `folder`, creating it if it is missing; returns their paths.
+def write_files(
+    files: Mapping[str, str],
+    folder: Path,
+    *,
+    add: bool = False,
+    others: Mapping[Path, bytes] = MappingProxyType({}),
+) -> list[Path]:
+    """Write the files into `folder`, creating it if it is missing; returns their paths. `others`
+    belong to them, and are written first, as they are.
 
     Comments are kept above the new content of a file that holds nothing else; a new file begins
     with the line that leads an editor to the schema; with `add`, every file keeps its content.
@@ -112,13 +119,13 @@ def write_files(files: Mapping[str, str], folder: Path, *, add: bool = False) ->
             hint="choose another folder with --out, or move these files away",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {path: path.read_bytes() for path in there}
+    kept = {path: path.read_bytes() for path in (*there, *others) if path.exists()}
+    own = {path: kept.get(path, _HEAD) + b"\n" + text.encode() for path, text in paths.items()}
     made: list[Path] = []
     try:
-        for path, text in paths.items():
-            old = kept.get(path, _HEAD)
+        for path, content in {**others, **own}.items():
             made.append(path)
-            atomic_write(path, old + b"\n" + text.encode())
+            atomic_write(path, content)
     except OSError as error:
         for one in made:
             with suppress(OSError):
@@ -127,7 +134,7 @@ def write_files(files: Mapping[str, str], folder: Path, *, add: bool = False) ->
             f"{path} cannot be written: {error.strerror}",
             hint="free some space, or choose another folder with --out",
         ) from None
-    return made
+    return list(own)
 
 
 def _room(path: Path, text: str) -> Path:

@@ -10,57 +10,31 @@ import datetime as dt
 import json
 import re
 import tomllib
-from typing import NamedTuple
 
 from reconciler.errors import UsageError
-from reconciler.model.address import Address
+from reconciler.model.grant import Grant, GrantChange
 
 FILE = "grants.toml"
 
+_LINE = "\n"
 _HEAD = "# Temporary grants, written by `pvectl grant`; `pvectl revoke` ends one early.\n"
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 LONGEST = 90 * 86400
 """In seconds; a longer grant is not temporary."""
 
 
-class Grant(NamedTuple):
-    """Who gets which role on which path, until when (Unix seconds), and why."""
-
-    who: str
-    role: str
-    path: str
-    expires: int
-    reason: str
-
-    def is_same(self, other: Grant) -> bool:
-        """Whether both are the same entry, regardless of expiry."""
-        return self[:3] == other[:3]
-
-    def concerns(self, address: Address) -> bool:
-        """Whether an object is an entry of this grant: its own, or that of the token's user."""
-        own = {f"{self.path}|{self._key}:{self.who.removeprefix('group:')}|{self.role}"}
-        if self._key == "token":
-            own.add(f"{self.path}|user:{self.who.partition('!')[0]}|{self.role}")
-        return address.kind == "acl" and address.id in own
-
-    @property
-    def _key(self) -> str:
-        if self.who.startswith("group:"):
-            return "group"
-        return "token" if "!" in self.who else "user"
-
-    def table(self) -> str:
-        """The grant as a table of a state file."""
-        until = dt.datetime.fromtimestamp(self.expires, dt.UTC)
-        principal = _quoted(self.who.removeprefix("group:"))
-        return (
-            "[[acl]]\n"
-            f"{self._key}s = [{principal}]\n"
-            f"roles = [{_quoted(self.role)}]\n"
-            f"paths = [{_quoted(self.path)}]\n"
-            f"expires = {until:%Y-%m-%dT%H:%M:%SZ}\n"
-            f"reason = {_quoted(self.reason)}\n"
-        )
+def table(grant: Grant) -> str:
+    """The grant as a table of a state file."""
+    until = dt.datetime.fromtimestamp(grant.expires, dt.UTC)
+    principal = _quoted(grant.who.removeprefix("group:"))
+    return (
+        "[[acl]]\n"
+        f"{grant.key}s = [{principal}]\n"
+        f"roles = [{_quoted(grant.role)}]\n"
+        f"paths = [{_quoted(grant.path)}]\n"
+        f"expires = {until:%Y-%m-%dT%H:%M:%SZ}\n"
+        f"reason = {_quoted(grant.reason)}\n"
+    )
 
 
 def _quoted(text: str) -> str:
@@ -80,15 +54,47 @@ def seconds(text: str) -> int:
 
 
 def with_grant(text: str, grant: Grant) -> str:
-    """The file with this grant, in place of an earlier one of the same entry."""
-    before = without(text, grant).rstrip("\n") or _HEAD.rstrip("\n")
-    return f"{before}\n\n{grant.table()}"
-
-
-def without(text: str, grant: Grant) -> str:
-    """The file without the grant of this entry; everything else is unchanged."""
+    """The file with this grant, in the place of an earlier one of the same entry."""
     parts = _parts(text)
-    return "".join(part for part in parts if not any(grant.is_same(one) for one in _read(part)))
+    for number, part in enumerate(parts):
+        if any(grant.is_same(one) for one in _read(part)):
+            parts[number] = table(grant) + _rest(part)
+            return without("".join(parts), grant, but=number)
+    before = text or _HEAD
+    return f"{before}{'' if before.endswith(_LINE) else _LINE}{_LINE}{table(grant)}"
+
+
+def without(text: str, grant: Grant, *, but: int = -1) -> str:
+    """The file without the grant of this entry, or with its table number `but` alone; everything
+    else is unchanged."""
+    parts = _parts(text)
+    for number, part in enumerate(parts):
+        if number == but or not any(grant.is_same(one) for one in _read(part)):
+            continue
+        parts[number] = _rest(part).lstrip("\r\n")
+        if not any(parts[number:]) and parts[number - 1].endswith(_LINE * 2):
+            parts[number - 1] = parts[number - 1].removesuffix(_LINE)
+    return "".join(parts)
+
+
+def begun(text: str, change: GrantChange) -> str:
+    """The file while the run is under way."""
+    return with_grant(text, change.during)
+
+
+def finished(text: str, change: GrantChange) -> str:
+    """The file after the run."""
+    return _with(text, change, change.after)
+
+
+def undone(text: str, change: GrantChange) -> str:
+    """The file as it was before the run; empty where it was and nothing else is in it."""
+    found = _with(text, change, change.before)
+    return "" if change.empty and found.strip() == _HEAD.strip() else found
+
+
+def _with(text: str, change: GrantChange, grant: Grant | None) -> str:
+    return with_grant(text, grant) if grant else without(text, change.during)
 
 
 def grants(text: str) -> list[Grant]:
@@ -98,17 +104,26 @@ def grants(text: str) -> list[Grant]:
 
 def _parts(text: str) -> list[str]:
     """The file in pieces, each but the first beginning with a table."""
-    return re.split(r"(?m)^(?=\[\[acl\]\])", text)
+    return re.split(r"(?m)^(?=\[)", text)
+
+
+def _rest(part: str) -> str:
+    """What follows the last key of a table: blank lines, and comments on the next one."""
+    lines = part.splitlines(keepends=True)
+    number = len(lines)
+    while number and (not lines[number - 1].strip() or lines[number - 1].startswith("#")):
+        number -= 1
+    return "".join(lines[number:])
 
 
 def _read(part: str) -> list[Grant]:
     try:
         tables = tomllib.loads(part).get("acl", [])
-        (table,) = tables if len(tables) == 1 else ({},)
-        (key,) = table.keys() & {"users", "groups", "tokens"}
-        ((who,), (role,), (path,)) = (table[key], table["roles"], table["paths"])
-        until = int(table["expires"].timestamp())
+        (found,) = tables if len(tables) == 1 else ({},)
+        (key,) = found.keys() & {"users", "groups", "tokens"}
+        ((who,), (role,), (path,)) = (found[key], found["roles"], found["paths"])
+        until = int(found["expires"].timestamp())
         prefix = "group:" if key == "groups" else ""
-        return [Grant(f"{prefix}{who}", role, path, until, str(table.get("reason", "")))]
+        return [Grant(f"{prefix}{who}", role, path, until, str(found.get("reason", "")))]
     except (ValueError, TypeError, KeyError, AttributeError):
         return []

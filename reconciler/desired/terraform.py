@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reconciler.atomic_write import atomic_write
 from reconciler.bounded_read import read_bounded
 from reconciler.errors import UsageError
 from reconciler.model.acl_entry import AclEntry
@@ -75,18 +74,6 @@ def _parsed(data: Mapping[str, Any]) -> TerraformState:
     for resource in data["resources"]:
         _add(found, resource)
     return found
-
-
-def write_blocks(state: TerraformState, path: Path) -> None:
-    """Raises UsageError when the file exists or cannot be written."""
-    if path.exists():
-        raise UsageError(f"{path} exists already", hint="name a new file")
-    try:
-        atomic_write(path, state.blocks().encode())
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror}", hint="name another file"
-        ) from None
 
 
 def _add(found: TerraformState, resource: Mapping[str, Any]) -> None:

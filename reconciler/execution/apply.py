@@ -50,13 +50,15 @@ def apply_plan(run: RunContext) -> RunReport:
     """
     try:
         with foreseen():
+            run.file.begin()
             close_open(run)
             result = report(run, DONE, patience=SETTLE, seen=_forward(run))
             _refuse_incomplete(result)
-            run.journal.write("end", outcome=result.outcome, objects=result.objects_json())
+            run.end(result)
             _reject_full_disk(run)
     except PvectlError as failure:
         if isinstance(failure, JournalFailed | Locked) and not run.state.has_announced:
+            run.file.undo()
             with contextlib.suppress(JournalFailed):
                 run.journal.write("end", outcome=STOPPED, objects={})
             raise

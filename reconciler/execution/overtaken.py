@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from reconciler.errors import Conflict, JournalUnfinished, PvectlError
-from reconciler.execution.journal.journal import Journal
 from reconciler.execution.run.context import SETTLE, RunContext
 from reconciler.execution.run.observation import Observed, observe
 from reconciler.execution.run.outcome import report
@@ -24,7 +23,7 @@ def ended_elsewhere(run: RunContext, *, chosen: bool) -> RunReport | None:
     close_open(run)
     result = report(run, COMPLETED, patience=SETTLE)
     if result.complete:
-        close(run.journal, result)
+        run.end(result)
         return result
     if not run.state.is_overtaken and not _is_as_planned(run):
         run.journal.write(OVERTAKEN)
@@ -36,13 +35,8 @@ def ended_elsewhere(run: RunContext, *, chosen: bool) -> RunReport | None:
 def abandon(run: RunContext) -> RunReport:
     """Close a run on request; the cluster stays as it is."""
     result = report(run, ABANDONED)
-    close(run.journal, result)
+    run.end(result)
     return result
-
-
-def close(journal: Journal, result: RunReport) -> None:
-    """End a run, recording the outcome of its objects."""
-    journal.write("end", outcome=result.outcome, objects=result.objects_json())
 
 
 def _is_as_planned(run: RunContext) -> bool:

@@ -54,9 +54,7 @@ def roll_back(run: RunContext, failure: PvectlError | None = None) -> RunReport:
     trouble += _withdraw_secrets(run)
     result = report(run, ROLLED_BACK, failure, trouble, patience=SETTLE)
     again = any(not isinstance(error, Conflict) for error in trouble) or not result.verified
-    run.journal.write(
-        "end", outcome=result.outcome, unfinished=again, objects=result.objects_json()
-    )
+    run.end(result, unfinished=again)
     return result
 
 

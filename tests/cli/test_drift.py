@@ -180,6 +180,16 @@ def test_the_alarm_rings(house: House, attack: str, tmp_path: Path) -> None:
     assert re.search(kinds, samples, re.M) or re.search(alarms, samples, re.M)
 
 
+def test_who_has_become_root_is_said_once(house: House) -> None:
+    grants = "".join(f"acl:1:/:{who}@pve:Administrator:\n" for who in ("eve", "mal"))
+    users = USER + USER.replace("eve@pve", "mal@pve")
+    house.edit(USERS, "group:DevOps", f"{users}{grants}group:DevOps")
+    told = " ".join(house.run("drift").out.partition("Undeclared")[0].split())
+    assert told.count("eve@pve") == told.count("mal@pve") == 1, told
+    assert "eve@pve, mal@pve have become root, with every privilege on /" in told
+    assert "gained" not in told
+
+
 def test_what_is_undeclared_rings_until_somebody_accepts_it_and_again_when_it_changes(
     house: House,
 ) -> None:

@@ -173,6 +173,30 @@ def test_a_pipe_is_not_waited_for(site: Site) -> None:
     assert "cannot be read: it is not a regular file" in ended.err
 
 
+@pytest.mark.parametrize("wrong", ["missing/out.tf/", "new/full"])
+def test_nothing_is_written_where_one_of_the_files_cannot_be(built: Site, wrong: str) -> None:
+    """Neither a state that both manage, nor one that nobody does."""
+    asked = ["import", "--out", "new", "--from-terraform", "terraform.tfstate", "--take-over"]
+    if wrong == "new/full":
+        (built.folder / "new").mkdir()
+        built.write("../new/roles.toml", "[role.other]\nprivileges = []\n")
+        wrong = "out.tf"
+    else:
+        (built.folder / "missing").write_text("a file where a folder should be")
+    ended = built.run(*asked, wrong)
+    assert ended.status == ExitStatus.USAGE, ended
+    assert not (built.folder / "out.tf").exists()
+    assert imported(built).keys() <= {"roles.toml"}
+
+
+def test_a_terraform_state_is_that_of_one_cluster(built: Site) -> None:
+    ended = built.run(
+        "import", "--out", "new", "--from-terraform", "terraform.tfstate", "--on", "all"
+    )
+    assert ended.status == ExitStatus.USAGE
+    assert "choose it: --on NAME" in ended.err
+
+
 def test_files_of_terraform_are_not_overwritten(built: Site) -> None:
     (built.folder / "out.tf").write_text("mine")
     asked = ("import", "--out", "new", "--from-terraform", "terraform.tfstate")

@@ -88,9 +88,21 @@ class Statement(NamedTuple):
         return "~" if self.gains.privileges else "-"
 
     @property
+    def principals(self) -> tuple[str, ...]:
+        """All who are meant."""
+        return tuple(one for crowd in self.who for one in (*crowd.users, *crowd.tokens))
+
+    @property
     def size(self) -> int:
         """Number of principals."""
-        return sum(len(crowd.users) + len(crowd.tokens) for crowd in self.who)
+        return len(self.principals)
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether it says of each that it gains every privilege everywhere, and nothing else."""
+        where = [(one.path, bool(one.below), one.but) for one in self.where]
+        every = self.gains.role == "Administrator" and not self.loses.privileges
+        return every and where == [("/", True, ())]
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -12,7 +12,7 @@ import typer
 from reconciler.access.analysis.impact import Impact, impact
 from reconciler.access.analysis.summary import summarise
 from reconciler.access.any_member import with_any_members
-from reconciler.access.escalation.search import opened
+from reconciler.access.escalation.search import Escalation, opened
 from reconciler.access.login import Login
 from reconciler.access.table import AccessTable
 from reconciler.cli import drift_memory
@@ -199,15 +199,12 @@ def _compare(
         memory=memory,
         findings=sorted(findings, key=Finding.sort_key),
         undeclared=extra,
-        roots=[
-            WayToRoot(one.principals, tuple(map(str, one.steps)), one.sure)
-            for one in opened(declared, current)
-        ],
+        roots=_roots(opened(declared, current)),
         failing=failing,
         left=left,
     )
     open_ = {one.change.address: one.left for one in found.differences}
-    lines = _lines(effect, planned.before, moment, open_)
+    lines = _lines(effect, planned.before, moment, found.roots, open_)
     return found, View(now=moment, impact=lines, impact_json=effect.to_json())
 
 
@@ -233,11 +230,30 @@ def _as_bad_as(severity: Severity | None) -> Iterable[str]:
     return (one for one in Severity if severity is not None and one.rank <= severity.rank)
 
 
+def _roots(ways: Iterable[Escalation]) -> list[WayToRoot]:
+    """The ways to root; who is root already without any step is in one."""
+    found = [WayToRoot(one.principals, tuple(map(str, one.steps)), one.sure) for one in ways]
+    already = sorted(who for one in found if not one.steps for who in one.principals)
+    first = [WayToRoot(tuple(already), (), sure=True)] if already else []
+    return [*first, *(one for one in found if one.steps)]
+
+
 def _lines(
-    effect: Impact, table: AccessTable, moment: int, left: Mapping[Address, Iterable[str]]
+    effect: Impact,
+    table: AccessTable,
+    moment: int,
+    roots: Iterable[WayToRoot],
+    left: Mapping[Address, Iterable[str]],
 ) -> list[str]:
-    """Who has gained and lost what, most privileges first. `left`: fields that no file gives."""
-    said = sorted(summarise(effect, table, moment), key=lambda one: -len(one.gains.privileges))
+    """Who has gained and lost what, most privileges first; not once more who has become root.
+    `left`: fields that no file gives."""
+    already = {who for one in roots if not one.steps for who in one.principals}
+    said = [
+        one
+        for one in summarise(effect, table, moment)
+        if not (one.is_everything and already.issuperset(one.principals))
+    ]
+    said.sort(key=lambda one: -len(one.gains.privileges))
     by_hand = {address.id for address, names in left.items() if not _LOGIN.isdisjoint(names)}
     logins = [
         f"{in_prose(one.principals)}: {one.after} in the cluster, {one.before} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -11,12 +12,13 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, now
 from reconciler.cli.output import check_formats, info, result
-from reconciler.cli.plan_options import Allow
-from reconciler.cli.temporary_grants import apply_grant, read_grants, with_grants
-from reconciler.desired.grants import FILE, Grant, seconds, with_grant
+from reconciler.cli.plan_options import Allow, LockTimeout
+from reconciler.cli.temporary_grants import apply_grant, change_of
+from reconciler.desired.grants import FILE, seconds, table
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
+from reconciler.model.grant import Grant
 from reconciler.text.humanize import moment
 
 
@@ -40,6 +42,7 @@ def grant(
         bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
     ] = False,
     allow: Allow = None,
+    lock_timeout: LockTimeout = None,
 ) -> ExitStatus:
     """Grant a role temporarily: `pvectl grant alice@pve PVEVMAdmin /vms/100 --for 4h --reason x`.
 
@@ -48,24 +51,19 @@ def grant(
     ends it early. A grant to a token is also made to its user. Where an expectation or a policy
     forbids it, nothing is sent and grants.toml is left unchanged.
     """
+    common = replace(common, lock_timeout=lock_timeout or 0)
     check_formats(common, "plan", "report")
     if not reason.strip():
         raise UsageError("--reason is empty", hint='say why: --reason "restore of guest 100"')
     wanted = Grant(who, role, path, now() + seconds(duration), reason)
     if print_:
-        result(wanted.table().rstrip("\n"))
+        result(table(wanted).rstrip("\n"))
         return ExitStatus.OK
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
-        before = read_grants(cluster)
-        ended = with_grants(
-            common,
-            cluster,
-            before,
-            with_grant(before, wanted),
-            lambda: apply_grant(common, cluster, settings, wanted, allow, yes=yes),
-        )
-        if ended == ExitStatus.OK:
+        change = change_of(cluster, wanted, wanted)
+        ended = apply_grant(common, cluster, settings, change, allow, yes=yes)
+        if ended is ExitStatus.OK:
             info(common, f"until {moment(wanted.expires)}, as {cluster.folder / FILE} says")
         return ended
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,7 @@ import typer
 from reconciler.cli.adoption import account, called_undeclared, check_together, declared_in
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
-from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import connect, each_cluster, here, read_whole_cluster
 from reconciler.cli.editor_schema import write_beside
 from reconciler.cli.output import check_formats, info, show
@@ -19,10 +19,10 @@ from reconciler.desired.adoption import adoption, chosen, with_belongings
 from reconciler.desired.export import export, write_files
 from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import require_valid
-from reconciler.desired.settings.left_to_others import Exclusion, leave_to_others, of_directories
+from reconciler.desired.settings.left_to_others import Exclusion, leaving_to_others, of_directories
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.desired.terraform import read_terraform_state, write_blocks
+from reconciler.desired.terraform import read_terraform_state
 from reconciler.desired.terraform_ownership import Ownership
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.kinds.shared.directory import copied, synchronised
@@ -81,7 +81,7 @@ def import_state(
     left to the directory: pvectl.toml gets an `exclude` for them.
     """
     check_formats(common, "findings")
-    owned = _owned(from_terraform, take_over)
+    owned = _owned(common, from_terraform, take_over)
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         require_valid(settings.findings)
@@ -100,17 +100,18 @@ def import_state(
         exported = export(owned.reduced(taken.new), live.facts.pve, owned.beside(taken.new))
         if in_steps:
             check_together(exported.files, folder, cluster, settings)
-        for path in write_files(exported.files, folder, add=in_steps):
+        files, told = _beside(
+            owned, take_over, folder, [] if in_steps else _others(owned, live, theirs)
+        )
+        for path in write_files(exported.files, folder, add=in_steps, others=files):
             info(common, f"{'added to' if in_steps else 'wrote'} {path}")
         if exported.files:
             write_beside(folder, live.facts.pve)
         if in_steps:
             for line in account(taken, exported, left):
                 info(common, line)
-        else:
-            others = [of_directories(sorted(theirs))] if theirs else []
-            _leave(common, folder, [*others, *owned.exclusions(live.state)])
-        _hand_over(common, owned, take_over)
+        for line in told:
+            info(common, line)
         _name_the_release(common, cluster, live.facts.pve)
         findings = [*exported.findings, *(() if in_steps else _passed_over(live))]
         if findings:
@@ -120,7 +121,7 @@ def import_state(
     return each_cluster(common, one)
 
 
-def _owned(path: Path | None, take_over: Path | None) -> Ownership:
+def _owned(common: CommonOptions, path: Path | None, take_over: Path | None) -> Ownership:
     """Raises UsageError for options that do not fit, and for a file that is not a state."""
     if path is None:
         if take_over is not None:
@@ -128,20 +129,35 @@ def _owned(path: Path | None, take_over: Path | None) -> Ownership:
                 "--take-over needs --from-terraform", hint="name the state: terraform.tfstate"
             )
         return Ownership()
+    if means_several(common.on):
+        raise UsageError("a Terraform state is that of one cluster", hint="choose it: --on NAME")
     if take_over is not None and take_over.exists():
         raise UsageError(f"{take_over} exists already", hint="name a new file")
     return Ownership(read_terraform_state(path), taken_over=take_over is not None)
 
 
-def _leave(common: CommonOptions, folder: Path, others: Sequence[Exclusion]) -> None:
+def _others(owned: Ownership, live: Live, theirs: Collection[str]) -> list[Exclusion]:
+    """What the settings are to leave to directories and to Terraform."""
+    directories = [of_directories(sorted(theirs))] if theirs else []
+    return [*directories, *owned.exclusions(live.state)]
+
+
+def _beside(
+    owned: Ownership, take_over: Path | None, folder: Path, others: Sequence[Exclusion]
+) -> tuple[dict[Path, bytes], list[str]]:
+    """What is written together with the state files, or not at all: blocks for Terraform and the
+    settings. Beside it, what to tell afterwards."""
+    files: dict[Path, bytes] = {}
+    told: list[str] = []
     if others:
-        info(common, leave_to_others(folder / SETTINGS_FILE, others))
-
-
-def _hand_over(common: CommonOptions, owned: Ownership, take_over: Path | None) -> None:
+        path = folder / SETTINGS_FILE
+        line, content = leaving_to_others(path, others)
+        told.append(line)
+        files |= {} if content is None else {path: content}
     if take_over is not None:
-        write_blocks(owned.state, take_over)
-        info(common, f"wrote {take_over}: add it to Terraform's files, run `terraform apply`")
+        files[take_over] = owned.state.blocks().encode()
+        told.append(f"wrote {take_over}: add it to Terraform's files, run `terraform apply`")
+    return files, told
 
 
 def _status(findings: Iterable[Finding]) -> ExitStatus:

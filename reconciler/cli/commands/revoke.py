@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -10,13 +11,14 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, load_cluster, now
-from reconciler.cli.output import check_formats, info, write_file
-from reconciler.cli.plan_options import Allow
-from reconciler.cli.temporary_grants import apply_grant, read_grants, with_grants
-from reconciler.desired.grants import FILE, Grant, grants, with_grant, without
+from reconciler.cli.output import check_formats, info
+from reconciler.cli.plan_options import Allow, LockTimeout
+from reconciler.cli.temporary_grants import apply_grant, change_of, grants_of
+from reconciler.desired.grants import FILE, grants
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
+from reconciler.model.grant import Grant
 from reconciler.text.shell import shell
 
 
@@ -31,29 +33,24 @@ def revoke(
         bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
     ] = False,
     allow: Allow = None,
+    lock_timeout: LockTimeout = None,
 ) -> ExitStatus:
     """End a grant made by `pvectl grant` now: delete its entries and remove it from grants.toml.
 
     Plans, shows and applies only that. A grant declared in another state file is not touched.
     """
+    common = replace(common, lock_timeout=lock_timeout or 0)
     check_formats(common, "plan", "report")
     asked = Grant(who, role, path, now() - 1, "")
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
-        before = read_grants(cluster)
+        before = grants_of(cluster)
         found = next((grant for grant in grants(before) if grant.is_same(asked)), None)
         if found is None:
             raise _unknown(asked, before, cluster, settings)
-        ending = found._replace(expires=asked.expires)
-        ended = with_grants(
-            common,
-            cluster,
-            before,
-            with_grant(before, ending),
-            lambda: apply_grant(common, cluster, settings, ending, allow, yes=yes),
-        )
+        change = change_of(cluster, found._replace(expires=asked.expires), None)
+        ended = apply_grant(common, cluster, settings, change, allow, yes=yes)
         if ended is ExitStatus.OK:
-            write_file(cluster.folder / FILE, without(before, found))
             info(common, f"revoked, and removed from {cluster.folder / FILE}")
         return ended
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from reconciler.atomic_write import atomic_write
 from reconciler.errors import UsageError
 from reconciler.text.humanize import in_prose
 
@@ -35,25 +34,24 @@ def of_directories(realms: Sequence[str]) -> Exclusion:
     )
 
 
-def leave_to_others(path: Path, exclusions: Sequence[Exclusion]) -> str:
-    """Add these exclusions to the settings in `path`, unless they already have a [manage] table;
-    returns what was done, or what to add.
+def leaving_to_others(path: Path, exclusions: Sequence[Exclusion]) -> tuple[str, bytes | None]:
+    """The settings in `path` with these exclusions; None where they already have a [manage] table.
+    Beside it, what was done once it is written, or what to add.
 
-    Raises UsageError when the file cannot be written.
+    Raises UsageError when the file cannot be read.
     """
     table = _table(exclusions)
     try:
         old = path.read_text(encoding="utf-8") if path.exists() else ""
-        if _MANAGE.search(old):
-            return f"{path} has a [manage] table: make sure it contains\n{table}"
-        text = f"{old.rstrip()}\n\n{table}" if old.strip() else table
-        atomic_write(path, text.encode())
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"{path} cannot be written: {error}", hint=f"add to it:\n{table}"
+            f"{path} cannot be read: {error}", hint=f"correct it; it should contain\n{table}"
         ) from None
+    if _MANAGE.search(old):
+        return f"{path} has a [manage] table: make sure it contains\n{table}", None
+    text = f"{old.rstrip()}\n\n{table}" if old.strip() else table
     told = "; ".join(f"{one.what} are left to {one.owner}" for one in exclusions)
-    return f"wrote {path}: {told}"
+    return f"wrote {path}: {told}", text.encode()
 
 
 def _table(exclusions: Iterable[Exclusion]) -> str:

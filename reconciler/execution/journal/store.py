@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from reconciler.errors import JournalBroken, JournalFailed, JournalUnfinished, UsageError
@@ -23,6 +24,7 @@ from reconciler.kinds import specs
 from reconciler.kinds.shared.step import misfit
 from reconciler.model.address import Address
 from reconciler.model.change import Change
+from reconciler.model.grant import GrantChange
 from reconciler.model.plan import Plan
 from reconciler.model.run import RESTORED, ROLLED_BACK
 from reconciler.model.run_state import OVERTAKEN, RunState
@@ -156,10 +158,16 @@ def refuse_to_begin(folder: Path) -> None:
 
 
 def start(
-    folder: Path, plan: Plan, owner: str, run_url: str, now: float, signer: str = ""
+    folder: Path,
+    plan: Plan,
+    owner: str,
+    run_url: str,
+    now: float,
+    signer: str = "",
+    grant: Mapping[str, Any] = MappingProxyType({}),
 ) -> Journal:
-    """A new journal that begins with the plan, its signer, and the last hash of the previous
-    journal; raises JournalFailed.
+    """A new journal that begins with the plan, its signer, the `grant` of grants.toml that changes
+    with it, and the last hash of the previous journal; raises JournalFailed.
     """
     moment = dt.datetime.fromtimestamp(now, dt.UTC)
     path = folder / f"{moment:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.jsonl"
@@ -168,6 +176,8 @@ def start(
     begin: dict[str, Any] = {"owner": owner, "run": run_url, "time": round(now, 3)}
     if signer:
         begin["signer"] = signer
+    if grant:
+        begin["grant"] = grant
     follows = newest(folder, besides=path)
     if follows:
         begin["follows"] = follows
@@ -220,6 +230,7 @@ def plan_of(state: RunState, path: Path) -> Plan:
     """
     try:
         plan = Plan.from_json(state.events[0].data["plan"], specs())
+        grant_of(state)
         _refuse_forged(plan, path)
         return replace(plan, steps=as_redirected(state, plan.steps))
     except (IndexError, KeyError, ValueError, TypeError):
@@ -227,6 +238,13 @@ def plan_of(state: RunState, path: Path) -> Plan:
             f"{path.name} does not begin with a plan of this version",
             hint="use the version of pvectl that wrote it",
         ) from None
+
+
+def grant_of(state: RunState) -> GrantChange | None:
+    """The grant of grants.toml that changes together with the run; raises ValueError, KeyError,
+    TypeError."""
+    found = state.events[0].data.get("grant") if state.events else None
+    return None if found is None else GrantChange.from_json(found)
 
 
 def _refuse_forged(plan: Plan, path: Path) -> None:

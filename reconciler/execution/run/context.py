@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -27,6 +27,7 @@ from reconciler.model.change import Change
 from reconciler.model.plan import Step
 from reconciler.model.policy import MAX_STALENESS
 from reconciler.model.request import Request
+from reconciler.model.run import COMPLETED, DONE, ROLLED_BACK, RunReport
 from reconciler.model.run_state import RunState
 from reconciler.model.secret import SecretRef, SecretSink
 
@@ -70,6 +71,38 @@ class Lease(Protocol):
         """Receive what was read from `began` on (Unix seconds); raises Locked as `renew` does."""
 
 
+class FollowingFile(Protocol):
+    """A file that changes together with the cluster. Each may be called again after a crash."""
+
+    def to_json(self) -> Mapping[str, Any]:
+        """What the journal keeps, so that a resumed run can go on; empty for nothing."""
+
+    def begin(self) -> None:
+        """Before the first request; raises PvectlError, and then nothing is sent."""
+
+    def finish(self) -> None:
+        """Everything is as declared, and the run is about to be closed."""
+
+    def undo(self) -> None:
+        """Everything is as before, and the run is about to be closed."""
+
+
+class NoFile:
+    """Nothing but the cluster changes."""
+
+    def to_json(self) -> Mapping[str, Any]:
+        return {}
+
+    def begin(self) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def undo(self) -> None: ...
+
+
+NO_FILE = NoFile()
+
+
 class Progress(NamedTuple):
     """A progress message: the step's number from 1 (0: no step in particular), the total, and what
     is happening.
@@ -98,6 +131,8 @@ class RunContext:
     """seconds within which what a request touches has been read before it is sent"""
     around: Callable[[Callable[[], Any]], Any] = lambda send: send()
     """sends a request; something else may be done meanwhile"""
+    file: FollowingFile = NO_FILE
+    """changes together with the cluster"""
     unreachable: bool = False
     """the cluster has not answered for as long as it is waited for"""
 
@@ -108,6 +143,15 @@ class RunContext:
     def state(self) -> RunState:
         """The state of the run according to its journal."""
         return self.journal.state
+
+    def end(self, result: RunReport, *, unfinished: bool | None = None) -> None:
+        """Close the run with the outcome of its objects; `unfinished`: something is left to do."""
+        if result.outcome in (DONE, COMPLETED):
+            self.file.finish()
+        elif result.outcome == ROLLED_BACK and result.restored:
+            self.file.undo()
+        left = {} if unfinished is None else {"unfinished": unfinished}
+        self.journal.write("end", outcome=result.outcome, **left, objects=result.objects_json())
 
     def look(self, changes: Iterable[Change], patience: float = SETTLE) -> Snapshot:
         """The live objects of all kinds that these changes touch.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.kinds import describe_step, specs
+from reconciler.model.grant import GrantChange
 from reconciler.model.plan import Step
 from reconciler.model.run import Direction, Event
 from reconciler.model.run_state import RunState, StepRecord, StepState
@@ -85,6 +86,7 @@ def _facts(run: RunState) -> Iterable[Fact]:
         ("signed by", data.get("signer")),
         ("run", data.get("run")),
         ("began", moment(data["time"]) if "time" in data else ""),
+        ("file", _file(data)),
     ]
     for name, value in pairs:
         if value:
@@ -92,6 +94,18 @@ def _facts(run: RunState) -> Iterable[Fact]:
     for event in run.events:
         if event.name in {"rollback", "stuck"}:
             yield Fact("because", str(event.data.get("cause", {}).get("summary", "")))
+
+
+def _file(data: Mapping[str, Any]) -> str:
+    """The grant of grants.toml that changes together with the cluster, "" for none."""
+    try:
+        change = GrantChange.from_json(data["grant"])
+    except (KeyError, ValueError, TypeError):
+        return ""
+    grant, until = change.during, moment(change.during.expires)
+    if change.after is None:
+        return f"{change.path}: ends {grant}"
+    return f"{change.path}: {grant} until {until}"
 
 
 def number_of_steps(run: RunState) -> int:
