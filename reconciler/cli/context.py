@@ -172,9 +172,11 @@ def connect(cluster: ClusterSettings, *, read_only: bool, plans: bool = False) -
         if cluster.secret is not None:
             require_trusted(cluster)
         from reconciler.live.ahead import PERHAPS, AheadApi, expected
-        from reconciler.live.http.client import open_api
+        from reconciler.live.http.client import BESIDE_OTHERS, PARALLEL_READS, open_api
 
-        opened = open_api(target, _credential(cluster, read_only=read_only), read_only=read_only)
+        turn, secret = capturing(), _credential(cluster, read_only=read_only)
+        parallel = BESIDE_OTHERS if turn is not None and turn.beside else PARALLEL_READS
+        opened = open_api(target, secret, read_only=read_only, parallel=parallel)
         rounds = [(*known.IDENTIFYING, *expected()), PERHAPS] if plans else []
         api = AheadApi(opened, *rounds)
     try:
@@ -218,9 +220,11 @@ class Here(NamedTuple):
 
 
 def name_of(cluster: ClusterSettings, api: Api) -> str:
-    """The name of a cluster in plans and journals: its first endpoint, whichever one answers."""
+    """The name of a cluster in plans and journals: its first endpoint, whichever one answers, after
+    the name that the settings give it."""
     target = cluster.connection()
-    return api.endpoint if target.sandbox_folder is not None else target.endpoints[0]
+    endpoint = api.endpoint if target.sandbox_folder is not None else target.endpoints[0]
+    return cluster.named(endpoint)
 
 
 _asked: WeakKeyDictionary[Api, Here] = WeakKeyDictionary()
@@ -244,7 +248,7 @@ def here(cluster: ClusterSettings, api: Api, *, keep: bool = False, moved: str =
 def _find(cluster: ClusterSettings, api: Api, *, keep: bool, moved: str) -> Here:
     target, name = cluster.connection(), name_of(cluster, api)
     if target.sandbox_folder is not None:
-        return Here(name, "", store.base_of(name))
+        return Here(name, "", store.base_of(api.endpoint))
     private_folder.check(store.home(), store.home())
     try:
         identity = known.identify(api)

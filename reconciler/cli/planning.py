@@ -263,14 +263,14 @@ def carry_out(
 def _question(plan: Plan) -> str:
     """The prompt: how many changes, to which cluster, and what cannot be undone."""
     final = [
-        str(change.address)
+        f"{change.action} {change.address}"
         for step in plan.steps
         if step.undo is Undo.NONE
         for change in step.changes
     ]
     changed = count(len({change.address for change in plan.changes}), "change")
     text = f"Apply {changed} to {plan.cluster}?"
-    return f"{text} {in_prose(final)} cannot be undone." if final else text
+    return f"{text} Cannot be undone: {in_prose(final)}." if final else text
 
 
 def _is_approved(plan: Plan, digest: str) -> bool:

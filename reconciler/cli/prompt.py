@@ -22,6 +22,8 @@ def confirm(question: str, *, yes: bool) -> None:
             hint="pass --yes to continue without confirmation",
         )
     write_err(f"\n{question} Type 'yes' to confirm: ")
-    if sys.stdin.readline().strip() != "yes":
+    answer = sys.stdin.readline()
+    if answer.strip() != "yes":
+        write_err("" if answer else "\n")
         write_err("Cancelled: nothing was sent.\n")
         raise typer.Exit(ExitStatus.OK)

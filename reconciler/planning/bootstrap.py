@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from reconciler.access.contents import ROOT, TOKEN, USER, Principal, split_token
@@ -21,8 +21,20 @@ from reconciler.model.spec import State
 from reconciler.planning.offline import as_live
 from reconciler.pve.acl_paths import chain
 
-PLAN, APPLY = "Plan", "Apply"
-"""Prefix of the generated roles; Proxmox VE reserves names that begin with PVE."""
+PLAN, APPLY = "AutomationPlan", "AutomationApply"
+"""Prefix of the generated roles; Proxmox VE reserves names that begin with PVE, in any case."""
+
+_PLACES = {
+    "/": "Cluster",
+    "/access/groups": "Groups",
+    "/access/realm": "Realms",
+    "/access/realm/-": "RealmSync",
+    "/mapping": "Mappings",
+    "/pool": "Pools",
+    "/storage": "Storages",
+    "/vms": "Guests",
+}
+"""ACL path -> what a role for it is called; others are called after their parts."""
 
 _REASON = Reason(Cause.MISSING, "what if")
 
@@ -68,7 +80,11 @@ def bootstrap(
     """
     cover = _Cover(tuple(dict.fromkeys(needs)), lifted or {})
     cover.reduce()
-    grants = tuple(_grants(cover))
+    return granted_as(principal, tuple(_grants(cover)), prefix)
+
+
+def granted_as(principal: str, grants: tuple[Grant, ...], prefix: str) -> Granted:
+    """The roles and entries for these grants."""
     names = _role_names(grants, prefix)
     roles = tuple(NewRole(name, held) for held, name in names.items())
     entries = [
@@ -233,14 +249,25 @@ def _grants(cover: _Cover) -> Iterator[Grant]:
             yield Grant(path, tuple(sorted(only_here)), propagate=False)
 
 
-def _role_names(grants: Iterable[Grant], prefix: str) -> dict[tuple[str, ...], str]:
-    """One role per set of privileges, named after its only privilege or its first path."""
+def _role_names(grants: Sequence[Grant], prefix: str) -> dict[tuple[str, ...], str]:
+    """One role per set of privileges: `prefix` for the only one, else with its first place."""
+    every = dict.fromkeys(grant.privileges for grant in grants)
     names: dict[tuple[str, ...], str] = {}
     for grant in grants:
-        if len(grant.privileges) == 1:
-            names[grant.privileges] = f"{prefix}-{grant.privileges[0]}"
-        elif grant.privileges not in names:
-            place = grant.path[1:].replace("/", "-") or "top"
-            below = "-below" if grant.propagate else ""
-            names[grant.privileges] = f"{prefix}-{place}{below}"
+        if grant.privileges not in names:
+            name = whole = prefix if len(every) == 1 else f"{prefix}{_in_a_word(grant.path)}"
+            while name in names.values():
+                name += "-only" if not grant.propagate and name == whole else "-too"
+            names[grant.privileges] = name
     return dict(sorted(names.items(), key=lambda item: item[1]))
+
+
+def _in_a_word(path: str) -> str:
+    """`Pools` for `/pool`, `Pool-dev` for `/pool/dev`, `Access` for `/access`."""
+    for place in reversed(chain(path)):
+        if place == path and path in _PLACES:
+            return _PLACES[path]
+        if place in _PLACES and place != "/":
+            rest = path.removeprefix(f"{place}/").replace("/", "-")
+            return f"{_PLACES[place].removesuffix('s')}-{rest}"
+    return path[1:].replace("/", "-").capitalize()

@@ -137,9 +137,12 @@ def test_the_state_has_every_kind() -> None:
         assert key in STATE, name
 
 
-def test_with_exactly_these_grants_it_plans_applies_and_comes_back(worlds: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--least",)])
+def test_with_exactly_these_grants_it_plans_applies_and_comes_back(
+    worlds: Path, options: tuple[str, ...]
+) -> None:
     state, folder = worlds / "state", worlds / "pve"
-    printed = ask("bootstrap", state=state)
+    printed = ask("bootstrap", *options, state=state)
     assert printed.status == ExitStatus.OK
     assert "automation@pve!pvectl will be able to become root" in " ".join(printed.out.split())
     assert run_lines(SandboxApi(folder), printed.out)
@@ -179,12 +182,55 @@ def test_the_other_token_plans_and_is_kept_from_applying(worlds: Path) -> None:
     assert files_of(folder) == before
 
 
+def test_few_lines_make_both_tokens_and_may_be_run_again(worlds: Path) -> None:
+    state, folder = worlds / "state", worlds / "pve"
+    api = SandboxApi(folder)
+    lines = run_lines(api, ask("bootstrap", state=state).out)
+    assert len(lines) <= 16, lines
+    roles = {row["roleid"] for row in api.get([request("GET", "access", "roles")])[0]}
+    assert {"AutomationApply", "AutomationPlan"} <= roles
+    api.send(request("PUT", "access", "roles", "AutomationApply", privs="VM.Audit"))
+    made = files_of(folder)
+    run_lines(api, ask("bootstrap", state=state).out)
+    assert ask("plan", "--detailed-exitcode", state=state).status == ExitStatus.CHANGES
+    run_lines(api, ask("bootstrap", state=state).out)
+    assert {name for name in made if files_of(folder)[name] != made[name]} == {"user.cfg"}
+    names = [
+        line.split()[3]
+        for line in run_lines(api, ask("bootstrap", "--least", state=state).out)
+        if "role add" in line
+    ]
+    assert {"AutomationApplyPools", "AutomationApplyGroups", "AutomationPlanGuests"} <= set(
+        names
+    ), names
+
+
+def test_the_lines_of_init_make_a_token_that_plans_and_one_that_applies(worlds: Path) -> None:
+    state, folder = worlds / "state", worlds / "pve"
+    told = ask("init", state=worlds / "new").err
+    assert told.index("pveum user add") < told.index("created ")
+    lines = run_lines(SandboxApi(folder), told)
+    assert len(lines) == 6
+    for token, ends in (("planner@pve!pvectl", ExitStatus.REFUSED), (ACTOR, ExitStatus.OK)):
+        assert f'"{ACTOR}"' in (worlds / "new" / "pvectl.toml").read_text()
+        (state / "pvectl.toml").write_text(
+            f'[target]\nendpoint = "sandbox:{folder}"\ntoken_id = "{token}"\n'
+        )
+        assert ask("plan", "--detailed-exitcode", state=state).status == ExitStatus.CHANGES
+        assert ask("apply", "--yes", state=state).status == ends
+
+
+def test_a_token_of_root_is_not_the_one_to_grant_to(worlds: Path) -> None:
+    settings = '[target]\nendpoint = "https://pve.example.com:8006"\ntoken_id = "root@pam!x"\n'
+    (worlds / "state" / "pvectl.toml").write_text(settings)
+    told = ask_json("bootstrap", state=worlds / "state")
+    assert [part["principal"] for part in told["parts"]] == [ACTOR, "automation@pve!plan"]
+
+
 def test_both_tokens_at_once(worlds: Path) -> None:
     """The planning token has its own, smaller entries; its user has those of the other one."""
     state, folder = worlds / "state", worlds / "pve"
-    told = ask_json("bootstrap", state=state)
-    assert [part["principal"] for part in told["parts"]] == [ACTOR, "automation@pve!plan"]
-    run_lines(SandboxApi(folder), ask("bootstrap", state=state).out)
+    run_lines(SandboxApi(folder), ask("bootstrap", "--least", state=state).out)
     (state / "pvectl.toml").write_text(
         f'[target]\nendpoint = "sandbox:{folder}"\ntoken_id = "automation@pve!plan"\n'
     )
@@ -296,7 +342,7 @@ def test_roles_that_would_be_deleted_again_are_pointed_out(worlds: Path) -> None
     settings = '[manage]\nrole = "authoritative"\n'
     (worlds / "state" / "pvectl.toml").write_text(settings)
     told = ask("bootstrap", state=worlds / "state")
-    assert 'add exclude = ["Apply-*", "Plan-*"]' in " ".join(told.out.split())
+    assert 'add exclude = ["AutomationApply*", "AutomationPlan*"]' in " ".join(told.out.split())
 
 
 @pytest.mark.parametrize("token", ["automation", "automation@pve!x", "a b@pve!token"])

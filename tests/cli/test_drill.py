@@ -595,16 +595,16 @@ def test_each_privilege_that_is_missing_is_named_before_anything_is_sent(
             assert "restoring" not in ended.err
         pveum(api, line)
     assert files_of(pve)["user.cfg"] == before["user.cfg"]
-    role = next(line for line in lines if "role add Drill-pool-drills" in line)
+    role = next(line for line in lines if "role modify AutomationDrillPool-drills" in line)
     names = role.partition("--privs ")[2].strip("'").split()
     api = SandboxApi(pve)
     for name in names:
         rest = " ".join(one for one in names if one != name)
-        api.send(request("PUT", "access", "roles", "Drill-pool-drills", privs=rest))
+        api.send(request("PUT", "access", "roles", "AutomationDrillPool-drills", privs=rest))
         ended = ask("drill", "--yes", state=state)
         assert ended.status == ExitStatus.REFUSED, (name, ended)
         assert f"{TOKEN} lacks {name} on /pool/drills" in ended.err, (name, ended)
-    api.send(request("PUT", "access", "roles", "Drill-pool-drills", privs=""))
+    api.send(request("PUT", "access", "roles", "AutomationDrillPool-drills", privs=""))
     ended = ask("drill", "--yes", state=state)
     assert all(name in ended.err for name in names)
     assert "--for drill` prints the `pveum` lines" in ended.err

@@ -19,8 +19,10 @@ import pytest
 
 from reconciler.errors import ExitStatus
 from reconciler.sandbox.settings import Settings
+from tests.execution.test_canaries import forms
 from tests.support.command import Ended, environment
 from tests.support.fleet import Fleet, fleet
+from tests.support.tap import tapped
 
 SLOW = Settings(request_time=0.15)
 """Seconds for each answer: time enough to kill a worker in the middle."""
@@ -30,6 +32,11 @@ SLOW = Settings(request_time=0.15)
 class Workers:
     address: str
     pids: tuple[int, ...]
+
+    @property
+    def place(self) -> tuple[str, int]:
+        host, _, port = self.address.removeprefix("tcp://").rpartition(":")
+        return host, int(port)
 
 
 @contextmanager
@@ -113,20 +120,44 @@ def two(tmp_path: Path) -> Iterator[Fleet]:
         yield made
 
 
-def test_workers_plan_apply_and_look_for_drift(two: Fleet) -> None:
-    with workers(two.folder) as running:
-        by = ("--on", "all", "--executor", f"dask={running.address}")
+SECRETS = """
+[user."svc@pve"]
+password = { file = "password" }
+
+[user."svc@pve".token.ci]
+secret_to = { file = "ci-${site}" }
+"""
+PASSWORD = "correct horse of a worker"
+
+
+def test_workers_plan_apply_and_look_for_drift_and_no_secret_travels(
+    two: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that goes between this process and the scheduler is kept, and looked through."""
+    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__COMPRESSION", "False")
+    (two.state / "secrets.toml").write_text(SECRETS)
+    (two.state / "password").write_text(PASSWORD)
+    with workers(two.folder) as running, tapped(*running.place) as tap:
+        by = ("--on", "all", "--executor", f"dask=tcp://127.0.0.1:{tap.port}")
         ended = two.run("plan", *by, "--format", "json")
         assert ended.status == ExitStatus.OK, ended.err
         found = json.loads(ended.out)
-        assert [row["changes"] for row in found["summary"]] == [4, 4]
-        assert found["baseline"]["shared"] == 4
+        assert [row["changes"] for row in found["summary"]] == [6, 6]
+        assert found["baseline"]["shared"] == 6
         done = two.run("apply", "--yes", *by)
         assert done.status == ExitStatus.OK, done.err
         again = two.run("drift", *by)
+        heard = tap.heard
     assert again.status == ExitStatus.OK, again.out
+    secrets = [PASSWORD]
     for name in two.served:
         assert f"site {name}" in (two.cluster(name) / "user.cfg").read_text()
+        secrets += [(two.state / file).read_text() for file in (f"ci-{name}", f"{name}.secret")]
+    assert b"svc@pve!ci" in heard, "nothing could be seen"
+    assert b"work_there" in heard
+    for secret in secrets:
+        for how, form in forms(secret.strip()).items():
+            assert form not in heard, (how, secret)
 
 
 def test_a_worker_that_is_killed_while_it_plans_is_replaced(two: Fleet) -> None:

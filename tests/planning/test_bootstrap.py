@@ -12,7 +12,8 @@ from reconciler.kinds.kind import Need
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.spec import Spec
-from reconciler.planning.bootstrap import Granted, bootstrap
+from reconciler.planning.bootstrap import Granted, bootstrap, ways_to_root
+from reconciler.planning.bootstrap_areas import on_whole_areas
 from reconciler.planning.checks.preflight import holds
 from tests.support.random_states import states
 
@@ -57,3 +58,19 @@ def test_all_that_a_state_needs_is_held_and_nothing_is_granted_in_vain(
     for number, grant in enumerate(granted.grants):
         less = given_to(granted, without=number)
         assert not all(holds(less, WHO, need) for need in needs), grant
+
+
+@settings(max_examples=60)
+@given(states(), st.sampled_from(LIFTED))
+def test_few_grants_are_enough_too_and_open_no_way_to_root_that_few_privileges_leave_closed(
+    state: dict[Address, Spec], lifted: dict[str, str]
+) -> None:
+    needs = needs_of(state)
+    least = bootstrap(needs, WHO, "Apply", lifted)
+    granted = on_whole_areas(least)
+    table = given_to(granted)
+    assert [need for need in needs if not holds(table, WHO, need)] == []
+    assert len(granted.grants) <= len({grant.path for grant in least.grants}) + 1
+    assert bool(ways_to_root(granted)) <= bool(ways_to_root(least))
+    assert len({role.name for role in granted.roles}) == len(granted.roles)
+    assert len({role.name for role in least.roles}) == len(least.roles)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
+from reconciler.errors import RequestRefused
 from reconciler.model.api import Api
 from reconciler.model.request import Request
 
+_UNLESS_THERE = " || true"
+
 
 def pveum(api: Api, line: str) -> None:
-    """One line; raises AssertionError for one that the real command would not take."""
-    name, *words = shlex.split(line)
+    """One line; raises AssertionError for one that the real command would not take.
+
+    With `|| true` at its end, what exists already is left as it is.
+    """
+    name, *words = shlex.split(line.removesuffix(_UNLESS_THERE))
     assert name == "pveum", line
     command, rest = _command(words)
     at = next((i for i, word in enumerate(rest) if word.startswith("--")), len(rest))
@@ -21,7 +27,11 @@ def pveum(api: Api, line: str) -> None:
         (key.removeprefix("--"), value)
         for key, value in zip(options[::2], options[1::2], strict=True)
     ]
-    api.send(_request(command, ids, given))
+    try:
+        api.send(_request(command, ids, given))
+    except RequestRefused as error:
+        if not (line.endswith(_UNLESS_THERE) and "already exists" in str(error)):
+            raise
 
 
 def run_lines(api: Api, text: str) -> list[str]:
@@ -51,6 +61,8 @@ def _request(command: str, ids: list[str], given: Iterable[tuple[str, str]]) -> 
     if command in made:
         path, name = made[command]
         return Request("POST", path, ((name, ids[0]), *options))
+    if command == "role modify":
+        return Request("PUT", ("access", "roles", *ids), options)
     if command == "user modify":
         return Request("PUT", ("access", "users", *ids), options)
     method = {"user token add": "POST", "user token modify": "PUT"}[command]

@@ -29,12 +29,14 @@ from reconciler.planning.bootstrap import (
     vanishing,
     ways_to_root,
 )
+from reconciler.planning.bootstrap_areas import on_whole_areas
 from reconciler.planning.duties import drilling_needs, saving_needs
 from reconciler.render.documents.bootstrap import Part, Start
 from reconciler.text.shell import shell
 from reconciler.text.suggest import did_you_mean
 
 DEFAULT = "automation@pve!pvectl"
+PREFIXES = (APPLY, "AutomationBackup", "AutomationDrill", PLAN)
 DUTIES = {"backup": "To run backup jobs", "drill": "To run restore drills"}
 """What --for takes -> the title of what is granted for it."""
 
@@ -53,10 +55,14 @@ def bootstrap_command(
         typer.Option(
             "--token",
             metavar="USER@REALM!TOKEN",
-            help="The token to grant to; by default the one in the settings.",
+            help="The token to grant to; by default the one in the settings, unless it is root's.",
             show_default=False,
         ),
     ] = "",
+    least: Annotated[
+        bool,
+        typer.Option("--least", help="The smallest set of roles and grants instead of few lines."),
+    ] = False,
     duty: Annotated[
         str,
         typer.Option(
@@ -67,12 +73,13 @@ def bootstrap_command(
         ),
     ] = "",
 ) -> ExitStatus:
-    """Print the least-privilege roles and grants that pvectl needs for this state, as `pveum`
-    lines.
+    """Print the roles and grants that pvectl needs for this state, as `pveum` lines that may be run
+    again.
 
-    One token that only plans, and one that plans and applies; with --for one that only runs the
-    declared backup jobs (`backup run`), or only restores their archives (`drill`). Computed from
-    the state files, without network access; `pvectl plan` and `pvectl drill` still report a
+    One token that plans and applies, and one that only plans: few lines, with a role on whole areas
+    such as /pool, and in --least with nothing that could be left out. With --for one that only runs
+    the declared backup jobs (`backup run`), or only restores their archives (`drill`). Computed
+    from the state files, without network access; `pvectl plan` and `pvectl drill` still report a
     privilege that is missing in the cluster.
     """
     check_formats(common, "bootstrap")
@@ -85,7 +92,11 @@ def bootstrap_command(
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)
-        start = _for(loaded, token, duty) if duty else _start(loaded, token, plan_only=plan_only)
+        start = (
+            _for(loaded, token, duty)
+            if duty
+            else _start(loaded, token, plan_only=plan_only, least=least)
+        )
         show(common, "bootstrap", start)
         return ExitStatus.OK
 
@@ -98,9 +109,9 @@ def _for(loaded: Loaded, token: str, duty: str) -> Start:
     desired = loaded.desired
     if duty == "drill":
         require_settings(desired.policy.drill)
-        granted = bootstrap(drilling_needs(desired), actor, "Drill")
+        granted = bootstrap(drilling_needs(desired), actor, "AutomationDrill")
     else:
-        granted = bootstrap(saving_needs(desired), actor, "Backup")
+        granted = bootstrap(saving_needs(desired), actor, "AutomationBackup")
     pool = desired.policy.drill.pool if duty == "drill" else ""
     lines = list(_account(actor))
     if pool and Address("pool", pool) not in desired.objects:
@@ -118,29 +129,25 @@ def _checked(actor: str) -> str:
     return actor
 
 
-def _start(loaded: Loaded, token: str, *, plan_only: bool) -> Start:
+def _start(loaded: Loaded, token: str, *, plan_only: bool, least: bool) -> Start:
     target = loaded.cluster.target
-    actor = _checked(token or (target.actor if target else "") or DEFAULT)
+    asks = target.actor if target else ""
+    actor = _checked(token or (asks if asks.partition("!")[0] != ROOT else "") or DEFAULT)
     reads = tuple(planning_needs(kinds_to_read(loaded.desired)))
-    if plan_only:
-        granted = [("To plan", bootstrap(reads, actor, PLAN))]
-    else:
-        writes = tuple(applying_needs(loaded.desired))
-        granted = [
-            (
-                "To plan and to apply",
-                bootstrap((*reads, *writes), actor, APPLY, vanishing(loaded.desired)),
-            ),
-            ("To plan only", bootstrap(reads, _planner(actor), PLAN)),
-        ]
+    smallest = [bootstrap(reads, actor if plan_only else _planner(actor), PLAN)]
+    titles = ["To plan"]
+    if not plan_only:
+        needs = (*reads, *applying_needs(loaded.desired))
+        smallest.insert(0, bootstrap(needs, actor, APPLY, vanishing(loaded.desired)))
+        titles = ["To plan and to apply", "To plan only"]
+    found = smallest if least else [*map(on_whole_areas, smallest)]
     parts = []
     made: set[str] = set()
-    for title, one in granted:
+    for title, one in zip(titles, found, strict=True):
         account = [line for line in _account(one.principal) if line not in made]
         made.update(account)
         parts.append(Part(title, one.principal, tuple(account), one.roles, one.entries))
-    found = [one for _, one in granted]
-    warnings = [*_root(found), *_undeclared(found, loaded.desired.policy)]
+    warnings = [*_root(smallest), *_undeclared(found, loaded.desired.policy)]
     return Start(str(loaded.cluster.folder), tuple(parts), tuple(warnings))
 
 
@@ -174,6 +181,12 @@ def _root(found: Iterable[Granted]) -> Iterator[str]:
             )
 
 
+def _prefixes(one: Granted) -> Iterator[str]:
+    """What the names of its roles begin with."""
+    for role in one.roles:
+        yield from (prefix for prefix in PREFIXES if role.name.startswith(prefix))
+
+
 def _undeclared(found: Iterable[Granted], policy: Policy) -> Iterator[str]:
     """Warn of kinds that are managed authoritatively: they would delete the objects made here, as
     they are undeclared.
@@ -181,7 +194,7 @@ def _undeclared(found: Iterable[Granted], policy: Policy) -> Iterator[str]:
     for kind, globs in (
         (
             "role",
-            sorted({f"{role.name.partition('-')[0]}-*" for one in found for role in one.roles}),
+            sorted({f"{prefix}*" for one in found for prefix in _prefixes(one)}),
         ),
         ("user", sorted({one.principal.partition("!")[0] for one in found} - {ROOT})),
         ("token", sorted(one.principal for one in found if "!" in one.principal)),

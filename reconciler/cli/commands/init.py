@@ -20,6 +20,7 @@ from reconciler.desired.reach import Reach, in_ci, require_inside
 from reconciler.desired.validation import problem_words
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.model.target import SANDBOX, Target
+from reconciler.text.shell import shell
 
 SETTINGS = """#:schema ./.schema/settings.json
 
@@ -45,7 +46,7 @@ TRUST = """# ca_file = "pve-root-ca.pem"   # a copy of /etc/pve/pve-root-ca.pem,
 # fingerprint = "AB:CD:..."     # on the node: pvenode cert info"""
 
 
-USUAL = "automation@pve!pvectl"
+USUAL, PLANNER = "automation@pve!pvectl", "planner@pve!pvectl"
 
 
 FIRST = """#:schema ./.schema/state.json
@@ -122,22 +123,28 @@ def init(
     write_file(folder / "access.toml", FIRST)
     write_beside(folder)
     write_file(folder / ".gitignore", "secrets/\n.env\n*.env\n")
-    info(common, f"created {folder}/{SETTINGS_FILE} and {folder}/access.toml")
     if target.token_id and target.sandbox_folder is None:
-        for line in _token(target.token_id):
+        for line in _tokens(target.token_id):
             info(common, line)
+    info(common, f"created {folder}/{SETTINGS_FILE} and {folder}/access.toml")
     secret = "" if target.sandbox_folder else "set PVECTL_TOKEN_SECRET, `pvectl trust`, then "
     info(common, f"next: {secret}`pvectl import` imports the current configuration; `pvectl plan`")
     return ExitStatus.OK
 
 
-def _token(token_id: str) -> Iterator[str]:
-    """The `pveum` lines that create the token on a node."""
+def _tokens(token_id: str) -> Iterator[str]:
+    """The `pveum` lines that create the token on a node, and one that only plans."""
+    yield "on a node, unless the token exists, a token that plans and applies:"
+    yield from _token(token_id, "Administrator")
+    yield f"or one that only plans; to use it: export PVECTL_TOKEN_ID={shell(PLANNER)}"
+    yield from _token(PLANNER, "PVEAuditor")
+
+
+def _token(token_id: str, role: str) -> Iterator[str]:
     user, _, name = token_id.partition("!")
-    yield "on a node, unless the token exists (the role PVEAuditor is enough to plan):"
-    yield f"  pveum user add {user}"
-    yield f"  pveum acl modify / --users {user} --roles Administrator"
-    yield f"  pveum user token add {user} {name} --privsep 0"
+    yield f"  {shell('pveum', 'user', 'add', user)}"
+    yield f"  {shell('pveum', 'acl', 'modify', '/', '--users', user, '--roles', role)}"
+    yield f"  {shell('pveum', 'user', 'token', 'add', user, name, '--privsep', '0')}"
 
 
 def _settings(target: Target, ca_file: str | None, folder: Path) -> str:

@@ -62,7 +62,7 @@ def log(
         else:
             name, folder = target.endpoints[0], identity.folder_offline(target.endpoints)
         private_folder.check(store.home(), folder)
-        found = read_log(folder, name, head.lower())
+        found = read_log(folder, cluster.named(name), head.lower())
         found = replace(found, drills=drills.logged(drills.folder_of(folder)))
         show(common, "log", found)
         return ExitStatus.OK if found.holds else ExitStatus.NOT_RESTORED

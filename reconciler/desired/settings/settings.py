@@ -180,7 +180,7 @@ def read_settings(folder: Path, trusted: Path | None = None) -> Settings:
 def _completed(
     cluster: ClusterSettings, proposed: ClusterSettings | None, trust: Trust | None
 ) -> ClusterSettings:
-    """A trusted target with the variables, folder and release that the state folder gives it."""
+    """A trusted target with the variables, folder, release and name that the state folder gives."""
     if cluster.folder != cluster.root:
         cluster = replace(cluster, trusted=cluster.trusted | {"folder"})
     if proposed is None:
@@ -196,6 +196,7 @@ def _completed(
         places=places,
         trust=trust,
         release=release,
+        label=cluster.label or proposed.label,
     )
 
 

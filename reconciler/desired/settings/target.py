@@ -21,6 +21,7 @@ from reconciler.model.secret import SECRET_VARIABLE, SecretRef
 from reconciler.model.target import SANDBOX, Target
 from reconciler.model.trust import Trust
 from reconciler.pve.release import NEWEST, Release, release_named
+from reconciler.text.sanitize import clean
 
 ENVIRONMENT = {
     "PVECTL_ENDPOINT": "endpoints",
@@ -32,6 +33,9 @@ ENVIRONMENT = {
 """Variables that override the target; PVECTL_TOKEN_SECRET holds the token's secret."""
 NO_PROXY = "none"
 """The value of PVECTL_PROXY for none, whatever the settings say."""
+
+_LONGEST = 60
+"""Characters of the name of a cluster."""
 
 _EXCLUDES = {
     "token_id": "username",
@@ -54,6 +58,12 @@ def _known_release(text: str) -> str:
     return release_named(text).version
 
 
+def _label(text: str) -> str:
+    if not text.strip() or clean(text) != text or len(text) > _LONGEST:
+        raise ValueError(f"a name has 1 to {_LONGEST} printable characters")
+    return text
+
+
 EVERYTHING = frozenset({*Target.model_fields, "secret"})
 """All of a connection."""
 
@@ -61,6 +71,9 @@ EVERYTHING = frozenset({*Target.model_fields, "secret"})
 class TargetTable(TomlTable):
     """[target] or [target.NAME]"""
 
+    name: Annotated[str, AfterValidator(_label)] | None = Field(
+        default=None, description="what reports call the cluster, before its endpoint"
+    )
     endpoint: _Texts = Field(
         default=[],
         description="https://host:8006, or several; or sandbox:FOLDER",
@@ -95,7 +108,8 @@ class ClusterSettings:
     folder did not say: names of fields of Target, "secret", "folder". `root`: the state folder,
     where it is another one than `folder`. `base`: where the command of a trusted secret runs.
     `trust`: what the files may reach outside the state folder.
-    `release`: of Proxmox VE, for which the files are checked. `places`: of the variables.
+    `release`: of Proxmox VE, for which the files are checked. `places`: of the variables. `label`:
+    what reports call it.
     """
 
     name: str
@@ -109,11 +123,16 @@ class ClusterSettings:
     base: Path | None = None
     trust: Trust | None = None
     release: Release = NEWEST
+    label: str = ""
 
     @property
     def reach(self) -> Reach:
         """What the state files may name."""
         return Reach(self.root or self.folder, self.trust, strict=in_ci())
+
+    def named(self, endpoint: str) -> str:
+        """The name of the cluster for people, before its endpoint."""
+        return f"{self.label} ({endpoint})" if self.label else endpoint
 
     def connection(self) -> Target:
         """Where to connect; raises UsageError where no endpoint is configured."""
@@ -159,6 +178,7 @@ def read_cluster(
         root=folder,
         base=trusted,
         release=release_named(table.release) if table.release else NEWEST,
+        label=table.name or "",
     )
     return cluster, findings + found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.access.explain.remediation import NewRole
-from reconciler.access.explain.snippets import acl_commands, role_command
+from reconciler.access.explain.snippets import acl_commands
 from reconciler.access.trace import TracedEntry
 from reconciler.render import markdown as comment
 from reconciler.render import terminal
@@ -15,6 +15,7 @@ from reconciler.render.document import Block, Document, Section, Style, TextLine
 from reconciler.render.json import document
 from reconciler.render.view import View
 from reconciler.text.humanize import count
+from reconciler.text.shell import shell
 
 FORMAT = 1
 
@@ -31,9 +32,9 @@ class Part:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """All of it, in order."""
-        made = tuple(role_command(role) for role in self.roles)
-        return (*self.account, *made, *acl_commands(self.entries))
+        """All of it, in order; run again, it keeps what exists and corrects the roles."""
+        roles = [line for role in self.roles for line in _role_commands(role)]
+        return (*(f"{line} || true" for line in self.account), *roles, *acl_commands(self.entries))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ class Start:
     state: str
     parts: tuple[Part, ...]
     warnings: tuple[str, ...] = ()
+
+
+def _role_commands(role: NewRole) -> Iterable[str]:
+    yield f"{shell('pveum', 'role', 'add', role.name)} || true"
+    yield shell("pveum", "role", "modify", role.name, "--privs", " ".join(role.privileges))
 
 
 def outline(start: Start) -> Document:
@@ -55,9 +61,7 @@ def outline(start: Start) -> Document:
                 "Run the lines as root on a node. `pveum user token add` prints the secret once: "
                 "store it in PVECTL_TOKEN_SECRET, or where token_secret says."
             ),
-            TextLine(
-                "If a role already exists, use `pveum role modify` instead of `pveum role add`."
-            ),
+            TextLine("They may be run again: what exists is kept, and the roles are corrected."),
         ),
     )
 
