@@ -51,13 +51,24 @@ def root() -> Any:
     return typer.main.get_command(app)
 
 
+def inline(document: Path) -> Iterator[str]:
+    """What stands behind `pvectl` in running text, if more than a command's name."""
+    for line in re.findall(r"`pvectl ([^`]+)`", _BLOCK.sub("", document.read_text("utf-8"))):
+        if " " in line and not _USAGE.search(line):
+            yield " ".join(line.split()).replace("--fence N", "--fence 7")
+
+
 LINES = [(path, line) for path in DOCUMENTS for line in command_lines(path)]
 TABLES = [(path, body) for path in DOCUMENTS for kind, body in blocks(path) if kind == "toml"]
 
 
 def test_every_command_line_is_taken() -> None:
     wrong = []
-    for path, line in LINES:
+    pages = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
+    pages += sorted((ROOT / "reconciler" / "pages").glob("*.md"))
+    spoken = [(path, line) for path in pages for line in inline(path)]
+    assert len(spoken) > 100
+    for path, line in (*LINES, *spoken):
         name, *words = shlex.split(line)
         if name == "--version":
             continue

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
-from reconciler.access.contents import GROUP, TOKEN, USER, AccessContents, Principal
+from reconciler.access.contents import GROUP, AccessContents, Principal
 from reconciler.access.path_index import PathIndex, parents
 
 NO_ACCESS = "NoAccess"
@@ -108,10 +108,11 @@ class Index:
 
     def _add_path(self, table: AccessContents, path: str) -> None:
         """Entries of roles that do not exist are dropped, as PVE's parser drops them."""
-        kinds = table.acl[path]
-        for kind, into in ((USER, self._own), (TOKEN, self._own), (GROUP, self._by_group)):
-            for principal, roles in kinds.get(kind, {}).items():
-                known = {role: flag for role, flag in roles.items() if role in table.roles}
+        existing = table.roles
+        for kind, holders in table.acl[path].items():
+            into = self._by_group if kind == GROUP else self._own
+            for principal, roles in holders.items():
+                known = {role: flag for role, flag in roles.items() if role in existing}
                 if known:
                     into.setdefault(principal, {})[path] = known
 

@@ -71,7 +71,7 @@ def call(arguments: Sequence[str]) -> Any:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; every error becomes a message and an exit status."""
-    gc.set_threshold(100_000)  # a large state is many small values and few cycles
+    gc.set_threshold(1_000_000)  # a large state is many small values and few cycles
     try:
         COMMAND_LINE[:] = arguments
         result = call(arguments)

@@ -172,9 +172,11 @@ def connect(cluster: ClusterSettings, *, read_only: bool, plans: bool = False) -
         if cluster.secret is not None:
             require_trusted(cluster)
         from reconciler.live.ahead import PERHAPS, AheadApi, expected
-        from reconciler.live.http.client import open_api
+        from reconciler.live.http.client import BESIDE_OTHERS, PARALLEL_READS, open_api
 
-        opened = open_api(target, _credential(cluster, read_only=read_only), read_only=read_only)
+        turn, secret = capturing(), _credential(cluster, read_only=read_only)
+        parallel = BESIDE_OTHERS if turn is not None and turn.beside else PARALLEL_READS
+        opened = open_api(target, secret, read_only=read_only, parallel=parallel)
         rounds = [(*known.IDENTIFYING, *expected()), PERHAPS] if plans else []
         api = AheadApi(opened, *rounds)
     try:

@@ -75,7 +75,7 @@ def _submitter(
         return
 
     def in_thread(cluster: ClusterSettings) -> Future[Turn]:
-        turn = Turn(cluster.name, captured=True)
+        turn = Turn(cluster.name, captured=True, beside=common.jobs > 1)
         return threads.submit(take, common, cluster, turn, settings, work)
 
     with ThreadPoolExecutor(max_workers=common.jobs) as threads:

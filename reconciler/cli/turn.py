@@ -15,14 +15,16 @@ class Turn:
     """The work on one cluster.
 
     `captured`: it is one of several at once, so its documents are kept: (format, file or None) ->
-    texts. `errors`: texts for standard error. `changes` is None where nothing was compared;
-    `findings` and `access` are words. `declared`: address -> digest of what the files declare.
-    `status` is None for a cluster that was not started.
+    texts. `beside`: others have their turn in this process meanwhile. `errors`: texts for standard
+    error. `changes` is None where nothing was compared; `findings` and `access` are words.
+    `declared`: address -> digest of what the files declare. `status` is None for a cluster that was
+    not started.
     """
 
-    def __init__(self, name: str, *, captured: bool = False) -> None:
+    def __init__(self, name: str, *, captured: bool = False, beside: bool = False) -> None:
         self.name = name
         self.captured = captured
+        self.beside = beside
         self.documents: dict[tuple[str, Path | None], list[str]] = {}
         self.errors: list[str] = []
         self.changes: int | None = None

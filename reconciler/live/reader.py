@@ -176,9 +176,11 @@ def _cut_off(table: AccessTable, actor: str, needs: Iterable[Need]) -> tuple[Nee
     missing = []
     for need in dict.fromkeys(needs):
         for path in table.acl if need.propagated else ():
+            here = privileges(table, actor, path)
+            if any(all(name in here for _, name in way) for way in need.any_of):
+                continue
             ways = [[name for place, name in way if _is_above(place, path)] for way in need.any_of]
-            held = privileges(table, actor, path)
-            if not any(all(name in held for name in way) for way in ways):
+            if not any(all(name in here for name in way) for way in ways):
                 cut = tuple(tuple((path, name) for name in way) for way in ways if way)
                 missing.append(Need(cut))
     missing = [one for one in missing if not any(_asks_more(other, one) for other in missing)]

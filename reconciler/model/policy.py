@@ -69,12 +69,18 @@ class Manage(TomlTable):
 
     def covers(self, address: Address) -> bool:
         """Whether the id of `address` is inside the managed scope."""
-        included = any(address.matches(f"{address.kind}.{glob}") for glob in self.include)
+        everything = "*" in self.include
+        included = everything or any(
+            address.matches(f"{address.kind}.{glob}") for glob in self.include
+        )
         return included and not self.excludes(address)
 
     def excludes(self, address: Address) -> bool:
         """Whether `exclude` matches it: it is deliberately left alone."""
         return any(address.matches(f"{address.kind}.{glob}") for glob in self.exclude)
+
+
+_USUAL = Manage()
 
 
 class Limit(TomlTable):
@@ -337,4 +343,4 @@ class Policy(TomlTable):
 
     def managed(self, kind: str) -> Manage:
         """How `kind` is managed; `owned` by default."""
-        return self.manage.get(kind, Manage())
+        return self.manage.get(kind, _USUAL)

@@ -15,12 +15,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from reconciler.errors import ExitStatus
 from reconciler.sandbox.settings import Settings
+from tests.execution.test_canaries import forms
 from tests.support.command import Ended, environment
 from tests.support.fleet import Fleet, fleet
+from tests.support.tap import tapped
 
 SLOW = Settings(request_time=0.15)
 """Seconds for each answer: time enough to kill a worker in the middle."""
@@ -30,6 +33,11 @@ SLOW = Settings(request_time=0.15)
 class Workers:
     address: str
     pids: tuple[int, ...]
+
+    @property
+    def place(self) -> tuple[str, int]:
+        host, _, port = self.address.removeprefix("tcp://").rpartition(":")
+        return host, int(port)
 
 
 @contextmanager
@@ -85,24 +93,35 @@ def _wait_for(ready: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+def _is_connected(pid: int, port: int) -> bool:
+    links = psutil.Process(pid).net_connections("tcp4")
+    return any(link.raddr and link.raddr.port == port for link in links)
+
+
 def run_and_kill(made: Fleet, running: Workers, *arguments: object, seen: str) -> Ended:
     """The command; as soon as a cluster sees a request like `seen`, the worker that sent it is
     killed, once."""
     result: list[Ended] = []
     asked = threading.Event()
-    for sandbox in made.served.values():
-        answer = sandbox.answer
+    once = threading.Lock()
 
-        def noting(request: object, answer: object = answer) -> object:
+    def kill(port: int) -> None:
+        if once.acquire(blocking=False):
+            os.kill(next(p for p in running.pids if _is_connected(p, port)), signal.SIGKILL)
+            asked.set()
+
+    for sandbox in made.served.values():
+        answer, port = sandbox.answer, sandbox.port
+
+        def noting(request: object, answer: object = answer, port: int = port) -> object:
             if re.search(seen, f"{request.method} {request.target}"):  # type: ignore[attr-defined]
-                asked.set()
+                kill(port)
             return answer(request)  # type: ignore[operator]
 
         sandbox.answer = noting  # type: ignore[method-assign,assignment]
     thread = threading.Thread(target=lambda: result.append(made.run(*arguments)))
     thread.start()
     assert asked.wait(60)
-    os.kill(running.pids[0], signal.SIGKILL)
     thread.join()
     return result[0]
 
@@ -113,20 +132,44 @@ def two(tmp_path: Path) -> Iterator[Fleet]:
         yield made
 
 
-def test_workers_plan_apply_and_look_for_drift(two: Fleet) -> None:
-    with workers(two.folder) as running:
-        by = ("--on", "all", "--executor", f"dask={running.address}")
+SECRETS = """
+[user."svc@pve"]
+password = { file = "password" }
+
+[user."svc@pve".token.ci]
+secret_to = { file = "ci-${site}" }
+"""
+PASSWORD = "correct horse of a worker"
+
+
+def test_workers_plan_apply_and_look_for_drift_and_no_secret_travels(
+    two: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that goes between this process and the scheduler is kept, and looked through."""
+    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__COMPRESSION", "False")
+    (two.state / "secrets.toml").write_text(SECRETS)
+    (two.state / "password").write_text(PASSWORD)
+    with workers(two.folder) as running, tapped(*running.place) as tap:
+        by = ("--on", "all", "--executor", f"dask=tcp://127.0.0.1:{tap.port}")
         ended = two.run("plan", *by, "--format", "json")
         assert ended.status == ExitStatus.OK, ended.err
         found = json.loads(ended.out)
-        assert [row["changes"] for row in found["summary"]] == [4, 4]
-        assert found["baseline"]["shared"] == 4
+        assert [row["changes"] for row in found["summary"]] == [6, 6]
+        assert found["baseline"]["shared"] == 6
         done = two.run("apply", "--yes", *by)
         assert done.status == ExitStatus.OK, done.err
         again = two.run("drift", *by)
+        heard = tap.heard
     assert again.status == ExitStatus.OK, again.out
+    secrets = [PASSWORD]
     for name in two.served:
         assert f"site {name}" in (two.cluster(name) / "user.cfg").read_text()
+        secrets += [(two.state / file).read_text() for file in (f"ci-{name}", f"{name}.secret")]
+    assert b"svc@pve!ci" in heard, "nothing could be seen"
+    assert b"work_there" in heard
+    for secret in secrets:
+        for how, form in forms(secret.strip()).items():
+            assert form not in heard, (how, secret)
 
 
 def test_a_worker_that_is_killed_while_it_plans_is_replaced(two: Fleet) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
-from reconciler.access.delta import Delta, entry_keys
+from reconciler.access.delta import Delta
 from reconciler.access.evaluate import index_of
 from reconciler.access.table import AccessTable
 from reconciler.pve.acl_paths import chain
@@ -68,10 +68,13 @@ def _spots(delta: Delta, tables: Sequence[AccessTable]) -> Iterator[_Spot]:
 
 
 def _through_roles(delta: Delta, table: AccessTable) -> Iterator[_Spot]:
-    if delta.roles:
-        for key in entry_keys(table):
-            if key.role in delta.roles:
-                yield _Spot(key.kind, key.principal, key.path)
+    if not delta.roles:
+        return
+    for path, kinds in table.acl.items():
+        for kind, holders in kinds.items():
+            for who, roles in holders.items():
+                if not roles.keys().isdisjoint(delta.roles):
+                    yield _Spot(kind, who, path)
 
 
 def _through_groups(delta: Delta, table: AccessTable) -> Iterator[_Spot]:

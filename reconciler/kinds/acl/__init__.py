@@ -112,7 +112,12 @@ def _check_change(change: Change, live: State) -> Iterable[Finding]:
 
 
 def _requests(changes: Sequence[Change]) -> Iterable[tuple[Request, tuple[Change, ...]]]:
-    """The fewest requests: one per path, direction, flag and distinct set of roles."""
+    """One request per path, direction, flag and distinct set of roles.
+
+    Each principal gets or loses all its roles of a path at once. Grouped by role there would
+    sometimes be fewer requests, but between two of them somebody would have half of both, and its
+    own half overrides what its groups have there.
+    """
     roles: dict[tuple[str, bool, bool], dict[tuple[str, str], list[str]]] = {}
     carried: dict[tuple[str, bool, bool], dict[tuple[str, str], list[Change]]] = {}
     for change in sorted(changes, key=lambda change: change.address):

@@ -67,10 +67,15 @@ class Fields:
         for name, shape in self.required.items():
             if name not in value:
                 return f"`{name}` is missing"
+            if _is_plainly(shape, value[name]):  # most are: rows are many
+                continue
             if complaint := _wrong(shape, value, name):
                 return complaint
         for name, shape in self.optional.items():
-            if value.get(name) is not None and (complaint := _wrong(shape, value, name)):
+            given = value.get(name)
+            if given is None or _is_plainly(shape, given):
+                continue
+            if complaint := _wrong(shape, value, name):
                 return complaint
         if self.cases is not None:
             name, cases = self.cases
@@ -119,6 +124,11 @@ class Named:
             if complaint := self.each.wrong(value[name]):
                 return _placed(f"`{name}`", complaint)
         return ""
+
+
+def _is_plainly(shape: Shape, value: Any) -> bool:
+    """Whether a scalar is right as it stands."""
+    return type(shape) is Single and type(value) is str and shape.fits(value)
 
 
 def _wrong(shape: Shape, row: dict[str, Any], name: str) -> str:

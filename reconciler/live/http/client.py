@@ -35,6 +35,10 @@ CHATTY_LOGGERS = ("proxmoxer.core",)
 PARALLEL_READS = 16
 """All that a plan reads before it knows any detail, in one round."""
 
+BESIDE_OTHERS = 4
+"""The same where several clusters are read at once: each connection costs both ends a handshake,
+and a node of Proxmox VE answers with three processes."""
+
 LONGEST_READ = 300.0
 """Seconds after which an answer must have come to its end, however steadily it trickles."""
 
