@@ -191,9 +191,6 @@ def test_who_has_become_root_is_reported_once(house: House) -> None:
     assert "gained" not in told
 
 
-<<<<<<< HEAD
-def test_undeclared_objects_raise_an_alarm_until_acknowledged_and_again_when_they_change(
-=======
 LDAP, LOCAL = "\tuser_attr uid\n", "\tcontent iso,vztmpl,backup,import\n"
 PAIR = "svc-terraform@pve,svc-terraform@pve!tf-ci:PVEVMAdmin"
 MORE: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
@@ -347,8 +344,7 @@ def test_the_alarm_rings_for_what_no_file_gives_and_for_what_cancels_out(
     assert re.search(rf'^pvectl_drift_\w+\{{.*"({code}|alarm)"\}} [1-9]', samples, re.M)
 
 
-def test_what_is_undeclared_rings_until_somebody_accepts_it_and_again_when_it_changes(
->>>>>>> main
+def test_undeclared_objects_raise_an_alarm_until_acknowledged_and_again_when_they_change(
     house: House,
 ) -> None:
     house.edit(*ATTACKS["a root"])

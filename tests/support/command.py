@@ -54,10 +54,7 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 def pvectl(
     *arguments: object, env: Mapping[str, str] | None = None, stdin: str = "", cwd: Path
 ) -> Ended:
-<<<<<<< HEAD
-    """Run the command in the folder `cwd` to its end; `stdin` is not a terminal."""
-=======
-    """Run the command in the folder `cwd` to its end; `stdin` is no terminal.
+    """Run the command in the folder `cwd` to its end; `stdin` is not a terminal.
 
     It is a process that a fork server starts, or the installed script where `env` has something
     that Python reads at its start.
@@ -66,7 +63,6 @@ def pvectl(
     if not any(name.startswith(_OF_THE_START) for name in env or {}):
         status, out, err = forked.run(words, cwd=cwd, env=seen, stdin=stdin.encode(), timeout=120)
         return Ended(status, out.decode(), err.decode())
->>>>>>> main
     done = subprocess.run(
         words,
         input=stdin.encode(),
