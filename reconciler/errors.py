@@ -166,10 +166,11 @@ class NotSigned(PvectlError):
 
 
 class Locked(PvectlError):
-    """Another run is writing to this cluster."""
+    """Another run is writing to this cluster. `passes`: waiting may help."""
 
     code = "E_LOCKED"
     exit_status = ExitStatus.LOCKED
+    passes = True
 
 
 class Unreachable(PvectlError):

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import here
+from reconciler.cli.lock_wait import wait_for_turn
 from reconciler.cli.output import beside_secrets
 from reconciler.cli.planning import carry_out, load_to_plan, make_plan, read_to_plan, show_plan
 from reconciler.cli.saved_plan import still_fitting
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
-from reconciler.execution.journal import store
 from reconciler.execution.plan_file import SavedPlan
 from reconciler.model.api import Api
 
@@ -39,7 +39,7 @@ def apply_new(
     try:
         loaded = load_to_plan(cluster, settings)
     finally:
-        store.refuse_to_begin(here(cluster, api, keep=True).folder)
+        wait_for_turn(common, api, here(cluster, api, keep=True).folder)
     live, earlier = read_to_plan(loaded, api, asked.since)
     planned = make_plan(
         loaded, api, live, asked.targets, asked.allow, earlier, send_secrets=asked.send_secrets
@@ -65,7 +65,7 @@ def apply_saved(
     strict: bool,
 ) -> ExitStatus:
     """Carry out a saved plan, if it still fits; it has been reviewed, so nobody is asked."""
-    store.refuse_to_begin(here(cluster, api, keep=True).folder)
+    wait_for_turn(common, api, here(cluster, api, keep=True).folder)
     plan, live = still_fitting(common, saved, api, cluster, settings, strict=strict)
     return carry_out(
         common, cluster, settings, api, plan, approve, yes=True, signer=signer, live=live

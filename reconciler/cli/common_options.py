@@ -43,6 +43,8 @@ class CommonOptions:
     """the files of --format that hold the result of this run already"""
     plugin: list[int] = field(default_factory=list, compare=False)
     """the exit status of a monitoring plugin, once one was shown"""
+    lock_timeout: int = 0
+    """seconds to wait for another run to end"""
     stdout_is_taken: bool = False
     """a secret is to go to standard output, and nothing else"""
 

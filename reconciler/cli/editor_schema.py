@@ -26,6 +26,11 @@ def write_schemas(folder: Path, release: Release = NEWEST) -> list[Path]:
     return [folder / name for name in written]
 
 
-def write_beside(state: Path, release: Release = NEWEST) -> None:
+def beside(state: Path) -> list[Path]:
     """The schemas to which the files of this state folder lead."""
+    return [state / SCHEMA_FOLDER / name for name in ("state.json", "settings.json")]
+
+
+def write_beside(state: Path, release: Release = NEWEST) -> None:
+    """Write the schemas to which the files of this state folder lead."""
     write_schemas(state / SCHEMA_FOLDER, release)

@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from reconciler.invalid_value import InvalidValue
+from reconciler.text.period import seconds_of
+
 Targets = Annotated[
     list[str] | None,
     typer.Option(
@@ -34,5 +37,24 @@ Since = Annotated[
         "--since",
         metavar="REF",
         help="Compare with the files of this commit; by default where this branch began.",
+    ),
+]
+
+
+def _seconds(text: str | int) -> int:
+    try:
+        return seconds_of(str(text))
+    except InvalidValue as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+LockTimeout = Annotated[
+    int | None,
+    typer.Option(
+        "--lock-timeout",
+        envvar="PVECTL_LOCK_TIMEOUT",
+        parser=_seconds,
+        metavar="PERIOD",
+        help="Wait so long for another run to end, such as 10m; by default not at all.",
     ),
 ]

@@ -28,7 +28,8 @@ def explain_retention(common: CommonOptions, job: str) -> ExitStatus:
         loaded = load_cluster(cluster, settings)
         spec = declared_job(loaded, job)
         rules = rules_of_job(spec, loaded.desired.state)
-        show(common, RETENTION, forecast(job, spec.schedule, rules, now()))
+        told = forecast(job, spec.schedule, rules, now())._replace(enabled=spec.enabled)
+        show(common, RETENTION, told)
         return ExitStatus.OK
 
     return each_cluster(common, one)

@@ -16,6 +16,7 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Here
 from reconciler.cli.folder_secrets import FolderSecrets
 from reconciler.cli.grants_file import GrantsFile
+from reconciler.cli.lock_wait import patiently
 from reconciler.cli.output import beside_secrets, info, show_if_possible
 from reconciler.cli.signals import signals
 from reconciler.cli.slow_requests import report_slow_requests
@@ -221,15 +222,18 @@ def _run(
     with (
         signals(stop, lambda: _answer(runs), lambda: any(run.state.is_finished for run in runs)),
         report_slow_requests(api, tell) as watched,
-        one_writer(
-            watched, clock, whoami(api), folder, begin, tell, Ahead(pace.free_at, begin_to_look)
+        patiently(
+            common,
+            lambda: one_writer(
+                watched, clock, whoami(api), folder, begin, tell, Ahead(pace.free_at, begin_to_look)
+            ),
         ) as (lock, journal),
     ):
         for dead in lock.taken_over:
             text = f"took over lock {dead.fence} of {dead.owner} {dead.run}"
             info(common, text.rstrip())
         run = RunContext(watched, plan.steps, journal, clock, secrets, lock, teller(common), stop)
-        run.first, run.fresh, run.file = first[0], pace.fresh, file
+        run.first, run.fresh, run.file = first[-1], pace.fresh, file
         runs.append(run)
         report = replace(work(run), signer=journal.state.signer)
         asked = journal.state.is_requested

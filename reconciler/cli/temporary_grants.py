@@ -7,6 +7,7 @@ from pathlib import Path
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, here, read_cluster, with_health
 from reconciler.cli.grants_file import GrantsFile, read_grants
+from reconciler.cli.lock_wait import wait_for_turn
 from reconciler.cli.output import info
 from reconciler.cli.plan_signers import signed_by, signers
 from reconciler.cli.planning import carry_out, load_to_plan, make_plan, show_plan
@@ -16,7 +17,6 @@ from reconciler.desired.reach import require_inside
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
-from reconciler.execution.journal import store
 from reconciler.model.grant import Grant, GrantChange
 
 UNCHANGED = frozenset({ExitStatus.REFUSED, ExitStatus.RESTORED})
@@ -59,7 +59,7 @@ def apply_grant(
     wanted = [str(one) for one in loaded.desired.objects if change.during.concerns(one)]
     file = GrantsFile(change, lambda text: info(common, text))
     with connect(cluster, read_only=False) as api:
-        store.refuse_to_begin(here(cluster, api, keep=True).folder)
+        wait_for_turn(common, api, here(cluster, api, keep=True).folder)
         live = with_health(api, read_cluster(api, loaded.desired))
         planned = make_plan(loaded, api, live, wanted, allow)
         show_plan(common, planned)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from reconciler.atomic_write import atomic_write
+from reconciler.desired.reach import Reach, require_inside
 from reconciler.desired.toml.formatter import table_text
 from reconciler.desired.validation import problem_words
 from reconciler.errors import UsageError
@@ -99,9 +100,11 @@ def write_files(
     *,
     add: bool = False,
     others: Mapping[Path, bytes] = MappingProxyType({}),
+    reach: Reach | None = None,
 ) -> list[Path]:
     """Write the files into `folder`, creating it if it is missing; returns their paths. `others`
-    belong to them, and are written first, as they are.
+    belong to them, and are written first, as they are. `reach`: where links may lead; raises
+    FilesInvalid for those that lead further.
 
     Comments are kept above the new content of a file that holds nothing else; a new file begins
     with the line that leads an editor to the schema; with `add`, every file keeps its content.
@@ -111,6 +114,8 @@ def write_files(
     paths = {
         _room(folder / name, text) if add else folder / name: text for name, text in files.items()
     }
+    if reach is not None:
+        require_inside(reach, [*paths, *(path for path in others if path.parent == folder)])
     there = [path for path in sorted(paths) if path.exists()]
     full = [path.name for path in there if not _only_comments(path)]
     if full and not add:

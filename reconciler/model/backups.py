@@ -96,7 +96,7 @@ class Week(NamedTuple):
 
 class Forecast(NamedTuple):
     """`rules`: name -> count; without rules everything is kept. `complete`: every week was
-    computed.
+    computed. `enabled`: whether the job runs at all.
     """
 
     job: str
@@ -104,3 +104,4 @@ class Forecast(NamedTuple):
     rules: Mapping[str, int]
     weeks: tuple[Week, ...]
     complete: bool = True
+    enabled: bool = True

@@ -14,7 +14,7 @@ from reconciler.kinds.shared.step import concerned
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.declared import Desired
-from reconciler.model.finding import Finding
+from reconciler.model.finding import Finding, Severity
 from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan, Step
 from reconciler.model.spec import Spec, State
@@ -107,7 +107,7 @@ def judged(
         *unsaved_guests.findings,
         *run_checks(context),
     ]
-    allowed = allow(findings, request.allowed)
+    allowed = allow(_said_once(findings), request.allowed)
     kept = set_aside(allowed, desired, request.now, complete=True)
     told = sorted(told_as_known(kept, changes, request.fresh), key=Finding.sort_key)
     plan = Plan(
@@ -125,6 +125,24 @@ def judged(
         identity=request.identity,
     )
     return PlanResult(plan, *filled, (before, after), planned, effect)
+
+
+_SAID_BY = {"LINT_ORPHAN": {"NOT_THERE", "UNKNOWN_NODE"}, "JOB_ID": {"JOB_ID"}}
+"""Warnings of an object that need not be shown beside another finding of it, or an error."""
+
+
+def _said_once(findings: Sequence[Finding]) -> Iterable[Finding]:
+    said = {(one.code, one.address, one.severity) for one in findings if one.address}
+    for one in findings:
+        others = _SAID_BY.get(one.code, set()) if one.severity is Severity.WARNING else set()
+        again = (
+            (code, one.address, severity)
+            for code in others
+            for severity in (Severity.WARNING, Severity.ERROR)
+            if code != one.code or severity is Severity.ERROR
+        )
+        if said.isdisjoint(again):
+            yield one
 
 
 def apply_changes(live: State, changes: Iterable[Change]) -> dict[Address, Spec]:

@@ -475,6 +475,42 @@ def test_in_ci_no_file_is_written_through_a_link(runner: Runner, command: str) -
     assert outside.read_text().count("hunter2") == 2
 
 
+@pytest.mark.parametrize("name", [".schema", "roles.toml", "pvectl.toml", "new.tf"])
+def test_in_ci_an_import_writes_through_no_link(runner: Runner, name: str) -> None:
+    """Not even through one that leads to nothing yet."""
+    pve = copy_fixture("team", runner.state.parent / "pve")
+    outside = runner.root / "outside"
+    outside.mkdir()
+    new = runner.state.parent / "new"
+    new.mkdir()
+    (new / name).symlink_to(outside if name == ".schema" else outside / "planted")
+    (runner.state.parent / "t.tfstate").write_text(TERRAFORM)
+    words = ["import", "--on", f"sandbox:{pve}", "--out", str(new), "--from-terraform", "t.tfstate"]
+    if name == "new.tf":
+        words += ["--take-over", f"new/{name}"]
+    ended = runner.run(*words, env={"CI": "true"})
+    assert ended.status in {ExitStatus.FILES_INVALID, ExitStatus.USAGE}, ended
+    assert list(outside.iterdir()) == []
+    assert [one.name for one in new.iterdir()] == [name]
+
+
+TERRAFORM = json.dumps(
+    {
+        "version": 4,
+        "resources": [
+            {
+                "mode": "managed",
+                "type": "proxmox_virtual_environment_role",
+                "name": "r",
+                "instances": [
+                    {"attributes": {"role_id": "VMOperatorCustom", "id": "VMOperatorCustom"}}
+                ],
+            }
+        ],
+    }
+)
+
+
 @pytest.mark.parametrize("name", ["there.toml", "none.toml", "*.toml"])
 def test_in_ci_an_include_does_not_tell_which_files_there_are(runner: Runner, name: str) -> None:
     runner.propose(endpoint="https://x", token_id="a@pve!x")

@@ -264,6 +264,51 @@ def test_a_disabled_job_has_no_next_runs(place: Place) -> None:
     assert "next runs" in place.ask("plan").out
     place.declares(f"{job}enabled = false\n")
     assert "next runs" not in place.ask("plan").out
+    assert "the job does not run" in place.said("explain", "retention", "nightly")
+
+
+JOB = '[backup.nightly]\nschedule = "02:00"\nall = true\nstorage = "nas"\nkeep = { last = 2 }\n'
+NAS = '[storage.nas]\ntype = "dir"\npath = "/nas"\ncontent = ["iso"]\n'
+THIN = '[storage.nas]\ntype = "zfspool"\npool = "tank"\n'
+
+
+@pytest.mark.parametrize(
+    ("storage", "hint"),
+    [
+        (NAS, 'add "backup" to the content of storage nas'),
+        (THIN, "name another storage, such as local: one of the type zfspool holds no backups"),
+    ],
+)
+def test_a_storage_without_backups_is_changed_only_where_it_can_be(
+    place: Place, storage: str, hint: str
+) -> None:
+    place.declares(JOB + storage)
+    assert hint in place.said("plan")
+    if "add" in hint:
+        place.declares(JOB + storage.replace('["iso"]', '["iso", "backup"]'))
+    else:
+        place.declares(JOB.replace("nas", "local") + storage)
+    assert place.ask("plan").status == ExitStatus.OK
+    assert "NOT_FOR_BACKUPS" not in place.found()
+
+
+def test_what_does_not_exist_is_told_once_for_each_grant(place: Place) -> None:
+    place.declares(
+        '[user."ann@pve"]\n[[acl]]\nroles = ["PVEAuditor"]\nusers = ["ann@pve"]\n'
+        'paths = ["/nodes/nix", "/storage/nix", "/pool/nix", "/vms/777"]\n'
+    )
+    codes = [one["code"] for one in ask_json("plan", on=place.pve, state=place.state)["findings"]]
+    assert sorted(codes)[:2] == ["LINT_ORPHAN", "LINT_ORPHAN"]
+    assert {"NOT_THERE", "UNKNOWN_NODE"} <= set(codes)
+    assert codes.count("LINT_ORPHAN") == 2
+
+
+def test_an_id_of_a_job_that_is_refused_is_told_once(place: Place) -> None:
+    place.declares('[backup.n]\nschedule = "02:00"\nall = true\n')
+    planned = ask_json("plan", on=place.pve, state=place.state)
+    found = [one for one in planned["findings"] if one["code"] == "JOB_ID"]
+    assert [one["severity"] for one in found] == ["error"]
+    assert "at least two characters" in found[0]["hint"]
 
 
 def test_two_snapshots_of_one_cluster_are_the_same(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import socket
 from typing import Any
 from urllib.parse import unquote
 
@@ -158,6 +159,19 @@ def test_a_proxy_that_refuses_is_named_and_a_write_was_not_sent(node, certificat
     with pytest.raises(Unreachable, match="nothing was sent"):
         api.send(WRITE)
     proxy.stop()
+
+
+def test_a_proxy_that_is_down_is_not_taken_for_the_node(node, certificate, connect):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    api = connect(node, fingerprint=certificate.fingerprint, proxy=f"http://127.0.0.1:{port}")
+    with pytest.raises(Unreachable, match="the proxy cannot be reached: connection refused") as e:
+        api.get([request("GET", "version")])
+    assert e.value.hint == "check `proxy` in [target]"
+    api = connect(node, fingerprint=certificate.fingerprint, proxy="http://proxy.invalid:3128")
+    with pytest.raises(Unreachable, match="the proxy cannot be reached: the host name cannot"):
+        api.get([request("GET", "version")])
 
 
 @pytest.mark.parametrize("password", ["hunter22", "xyz", "p%40ss-wört"])

@@ -16,6 +16,7 @@ from reconciler.access.table import AccessTable
 from reconciler.kinds import access_table, all_kinds
 from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.group import GroupSpec
+from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.kinds.realm_sync import RealmSyncSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
@@ -184,6 +185,95 @@ def test_a_rule_finds_what_it_is_for(
     assert [address for found, address in _found(objects) if found == code] == addresses
 
 
+def _said(
+    objects: dict[str, Spec],
+    code: str,
+    paths: tuple[str, ...] = (),
+    declared: Mapping[str, Declared] = {},
+) -> list[tuple[str, str, str]]:
+    """Address, message and hint of the findings of one code in a whole cluster."""
+    state = _state(**{"user.root@pam": UserSpec(), **objects})
+    places = {Address.parse(name): one for name, one in declared.items()}
+    scene = LintContext(state, access_table(state), places, paths=paths, now=NOW, complete=True)
+    return [(str(f.address), f.message, f.hint) for f in lint(scene) if f.code == code]
+
+
+CI = {"user.ci@pve": UserSpec(), "token.ci@pve!tok": TokenSpec(expires=NOW * 2)}
+
+
+def test_half_a_pair_is_not_said_to_repeat_or_to_be_shadowed() -> None:
+    """Nor is anybody advised to remove what only lacks its other half."""
+    entries = _grants("/vms|token:ci@pve!tok|PVEVMUser", "/vms/100|token:ci@pve!tok|PVEVMUser")
+    assert not _said({**CI, **entries}, "LINT_REPEATS")
+    found = _said({**CI, **entries}, "LINT_NO_EFFECT")
+    assert {hint for _, _, hint in found} == {
+        "grant ci@pve PVEVMUser on /vms as well, or remove the entry",
+        "grant ci@pve PVEVMUser on /vms/100 as well, or remove the entry",
+    }
+    whole = {**CI, **entries, **_grants("/vms|user:ci@pve|PVEVMUser")}
+    assert not _said(whole, "LINT_NO_EFFECT")
+    ((address, _, hint),) = _said(whole, "LINT_REPEATS")
+    assert address == "acl./vms/100|token:ci@pve!tok|PVEVMUser"
+    assert hint == "remove this entry, and keep the other"
+
+
+def test_the_half_that_belongs_to_a_token_is_not_to_be_removed() -> None:
+    half = "acl./vms/100|user:ci@pve|PVEVMUser"
+    own = _grants(
+        "/vms/100|token:ci@pve!tok|PVEVMUser",
+        "/vms/100|user:ci@pve|PVEVMUser",
+        "/vms|user:ci@pve|PVEVMUser",
+    )
+    assert [one[0] for one in _said({**CI, **own}, "LINT_REPEATS")] == [half]
+    derived = {half: Declared(AclSpec(), Source("a.toml", 3), derived=True)}
+    assert not _said({**CI, **own}, "LINT_REPEATS", declared=derived)
+
+
+def test_of_two_that_repeat_each_other_one_stays() -> None:
+    two = {
+        "group.a": GroupSpec(),
+        "group.b": GroupSpec(),
+        "user.ann@pve": UserSpec(groups=("a", "b")),
+        **_grants("/vms/100|group:a|PVEVMUser", "/vms/100|group:b|PVEVMUser"),
+    }
+    hints = {hint for _, _, hint in _said(two, "LINT_REPEATS")}
+    assert hints == {"remove one of them, and keep the other"}
+
+
+@pytest.mark.parametrize(
+    ("pools", "hint"),
+    [
+        ({"dev": (1, 2)}, "grant it on /pool/dev instead, and keep /vms/3, /vms/4 and /vms/5"),
+        ({"dev": (1, 2), "ops": (3, 4, 5)}, "grant it on /pool/dev and /pool/ops instead"),
+        ({"dev": (1, 2), "dev/sub": (3,)}, "grant it on /pool/dev instead, and keep"),
+        ({"dev": (1, 2), "dev/sub": (9,)}, "add them to a pool and grant it there"),
+        ({"dev": (1, 2, 9)}, "add them to a pool and grant it there"),
+    ],
+)
+def test_a_pool_is_named_only_where_it_holds_no_other_guest(
+    pools: dict[str, tuple[int, ...]], hint: str
+) -> None:
+    """Those of nested pools count: a role on a pool reaches them."""
+    entries = _grants(*(f"/vms/{n}|user:ann@pve|PVEVMUser" for n in range(1, 6)))
+    there = {f"pool.{name}": PoolSpec(guests=guests) for name, guests in pools.items()}
+    ((_, _, said),) = _said({"user.ann@pve": UserSpec(), **there, **entries}, "LINT_POOL_INSTEAD")
+    assert said.startswith(hint)
+
+
+def test_entries_for_guests_and_nodes_that_do_not_exist_are_orphans() -> None:
+    paths = ("/nodes/pve1", "/storage/local", "/vms/100")
+    places = ("/nodes/pve1", "/nodes/pve2", "/storage/nas", "/vms/100", "/vms/777", "/pool/gone")
+    entries = _grants(*(f"{path}|user:ann@pve|PVEAuditor" for path in places))
+    found = _said({"user.ann@pve": UserSpec(), **entries}, "LINT_ORPHAN", paths)
+    assert [message for _, message, _ in found] == [
+        "node pve2 does not exist",
+        "pool gone does not exist",
+        "storage nas does not exist",
+        "guest 777 does not exist",
+    ]
+    assert len(_said({"user.ann@pve": UserSpec(), **entries}, "LINT_ORPHAN")) == 1  # not known
+
+
 def test_every_rule_has_a_page_and_all_that_find_something_have_a_case() -> None:
     for rule in RULES.values():
         assert len(rule.page) > 60
@@ -327,7 +417,8 @@ def test_a_hint_can_be_pasted_into_a_shell() -> None:
             "role.Keeper": RoleSpec(privileges=("VM.Audit",)),
             "user.ci@pve": UserSpec(),
             "token.ci@pve!x1": TokenSpec(),
-            **_grants("/vms|token:ci@pve!x1|Keeper"),
+            **_grants("/vms|token:ci@pve!x1|Keeper", "/vms|user:ci@pve|PVEVMUser"),
+            **_grants("/vms|token:ci@pve!x1|PVEVMUser"),
         }
     )
     found = lint(LintContext(state, access_table(state), complete=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import connect, each_cluster
 from reconciler.cli.output import check_formats
-from reconciler.cli.plan_options import Allow, SendSecrets, Since, Targets
+from reconciler.cli.plan_options import Allow, LockTimeout, SendSecrets, Since, Targets
 from reconciler.cli.plan_signers import signed_by, signers
 from reconciler.cli.rollout import Rollout
 from reconciler.desired.settings.settings import Settings
@@ -58,6 +59,7 @@ def apply(
         bool,
         typer.Option("--continue", help="Begin the next wave of [rollout] whatever happened."),
     ] = False,
+    lock_timeout: LockTimeout = None,
 ) -> ExitStatus:
     """Bring the cluster to the declared state.
 
@@ -67,6 +69,7 @@ def apply(
     fails, everything is rolled back and verified. Exit 0 when done; 9 when it failed and everything
     is restored; 10 when manual intervention is needed.
     """
+    common = replace(common, lock_timeout=lock_timeout or 0)
     check_formats(common, "plan", "report")
     if file is not None and (target or allow or since or send_secrets):
         raise UsageError(

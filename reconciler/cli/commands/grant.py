@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, now
 from reconciler.cli.output import check_formats, info, result
-from reconciler.cli.plan_options import Allow
+from reconciler.cli.plan_options import Allow, LockTimeout
 from reconciler.cli.temporary_grants import apply_grant, change_of
 from reconciler.desired.grants import FILE, seconds, table
 from reconciler.desired.settings.settings import Settings
@@ -41,6 +42,7 @@ def grant(
         bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
     ] = False,
     allow: Allow = None,
+    lock_timeout: LockTimeout = None,
 ) -> ExitStatus:
     """Grant a role temporarily: `pvectl grant alice@pve PVEVMAdmin /vms/100 --for 4h --reason x`.
 
@@ -49,6 +51,7 @@ def grant(
     ends it early. A grant to a token is also made to its user. Where an expectation or a policy
     forbids it, nothing is sent and grants.toml is left unchanged.
     """
+    common = replace(common, lock_timeout=lock_timeout or 0)
     check_formats(common, "plan", "report")
     if not reason.strip():
         raise UsageError("--reason is empty", hint='say why: --reason "restore of guest 100"')

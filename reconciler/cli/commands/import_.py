@@ -13,12 +13,13 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import connect, each_cluster, here, read_whole_cluster
-from reconciler.cli.editor_schema import write_beside
+from reconciler.cli.editor_schema import beside, write_beside
 from reconciler.cli.output import check_formats, info, show
 from reconciler.desired.adoption import adoption, chosen, with_belongings
 from reconciler.desired.export import export, write_files
 from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import require_valid
+from reconciler.desired.reach import Reach, in_ci, require_inside
 from reconciler.desired.settings.left_to_others import Exclusion, leaving_to_others, of_directories
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -103,7 +104,9 @@ def import_state(
         files, told = _beside(
             owned, take_over, folder, [] if in_steps else _others(owned, live, theirs)
         )
-        for path in write_files(exported.files, folder, add=in_steps, others=files):
+        reach = Reach(folder, settings.trust, strict=in_ci())
+        require_inside(reach, beside(folder))
+        for path in write_files(exported.files, folder, add=in_steps, others=files, reach=reach):
             info(common, f"{'added to' if in_steps else 'wrote'} {path}")
         if exported.files:
             write_beside(folder, live.facts.pve)
@@ -131,7 +134,7 @@ def _owned(common: CommonOptions, path: Path | None, take_over: Path | None) -> 
         return Ownership()
     if means_several(common.on):
         raise UsageError("a Terraform state is that of one cluster", hint="choose it: --on NAME")
-    if take_over is not None and take_over.exists():
+    if take_over is not None and (take_over.exists() or take_over.is_symlink()):
         raise UsageError(f"{take_over} exists already", hint="name a new file")
     return Ownership(read_terraform_state(path), taken_over=take_over is not None)
 

@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.editor_schema import write_beside
+from reconciler.cli.editor_schema import beside, write_beside
 from reconciler.cli.output import info, write_file
 from reconciler.desired.files import SETTINGS_FILE
+from reconciler.desired.reach import Reach, in_ci, require_inside
 from reconciler.desired.validation import problem_words
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.model.target import SANDBOX, Target
@@ -116,6 +117,8 @@ def init(
         message, hint = problem_words(problem)
         raise UsageError(message, hint=hint) from None
     settings = _settings(target, ca_file, folder)
+    own = [folder / name for name in (SETTINGS_FILE, "access.toml", ".gitignore")]
+    require_inside(Reach(folder, strict=in_ci()), [*own, *beside(folder)])
     write_file(folder / SETTINGS_FILE, settings)
     write_file(folder / "access.toml", FIRST)
     write_beside(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, load_cluster, now
 from reconciler.cli.output import check_formats, info
-from reconciler.cli.plan_options import Allow
+from reconciler.cli.plan_options import Allow, LockTimeout
 from reconciler.cli.temporary_grants import apply_grant, change_of, grants_of
 from reconciler.desired.grants import FILE, grants
 from reconciler.desired.settings.settings import Settings
@@ -32,11 +33,13 @@ def revoke(
         bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
     ] = False,
     allow: Allow = None,
+    lock_timeout: LockTimeout = None,
 ) -> ExitStatus:
     """End a grant made by `pvectl grant` now: delete its entries and remove it from grants.toml.
 
     Plans, shows and applies only that. A grant declared in another state file is not touched.
     """
+    common = replace(common, lock_timeout=lock_timeout or 0)
     check_formats(common, "plan", "report")
     asked = Grant(who, role, path, now() - 1, "")
 

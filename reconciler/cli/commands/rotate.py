@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,13 +20,13 @@ from reconciler.cli.context import (
     read_cluster,
     with_health,
 )
+from reconciler.cli.lock_wait import wait_for_turn
 from reconciler.cli.output import beside_secrets, check_formats, info, show, show_if_possible
-from reconciler.cli.plan_options import Allow
+from reconciler.cli.plan_options import Allow, LockTimeout
 from reconciler.cli.planning import carry_out
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
-from reconciler.execution.journal import store
 from reconciler.execution.secrets.ages import secret_ages
 from reconciler.kinds.token import TokenSpec
 from reconciler.live.reader import Live
@@ -58,6 +59,7 @@ def rotate(
         bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
     ] = False,
     allow: Allow = None,
+    lock_timeout: LockTimeout = None,
 ) -> ExitStatus:
     """Give a token a new secret and deliver it to the token's `secret_to`; its ACL entries are
     kept.
@@ -66,6 +68,7 @@ def rotate(
     [lockout] forbids it, and for the token that pvectl itself uses. The age of a secret is known
     from the journals of this machine. Exit status as for `apply`.
     """
+    common = replace(common, lock_timeout=lock_timeout or 0)
     check_formats(common, "plan", "report")
     if bool(token) == due:
         raise UsageError(
@@ -78,7 +81,7 @@ def rotate(
         tokens = {} if due else dict([_chosen(desired, token)])
         with connect(cluster, read_only=False) as api:
             place = here(cluster, api, keep=True)
-            store.refuse_to_begin(place.folder)
+            wait_for_turn(common, api, place.folder)
             live = with_health(api, read_cluster(api, desired))
             if due:
                 tokens = _due(common, desired, live, place.folder, api.actor)

@@ -82,7 +82,7 @@ def _note(descriptor: int) -> str:
 def _locked(note: str) -> Locked:
     return Locked(
         f"another pvectl on this machine is writing to this cluster: running now, {note}",
-        hint="wait for it; pvectl status shows how far it is",
+        hint="wait for it, as with --lock-timeout 10m; `pvectl status` shows how far it is",
     )
 
 

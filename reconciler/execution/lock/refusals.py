@@ -16,21 +16,29 @@ def reject_live(there: Iterable[LockRecord], now: float) -> None:
             run = f" ({holder.run})" if holder.run else ""
             unlock = f"pvectl unlock --fence {holder.fence}"
             if holder.until == float("inf"):
-                raise Locked(
+                raise _lasting(
                     f"{holder.owner} holds the lock{run}: the comment of its group {holder.group} "
                     "is unreadable",
-                    hint=f"waiting does not help; find out who created it, then run `{unlock}`",
+                    unlock,
                 )
             if holder.until > now + LEASE + SKEW:
-                raise Locked(
+                raise _lasting(
                     f"the lock of {holder.owner}{run} ends later than pvectl ever sets it: "
                     "it is forged or damaged, or the clock of one machine is wrong",
-                    hint=f"waiting does not help; find out who created it, then run `{unlock}`",
+                    unlock,
                 )
             raise Locked(
                 f"{holder.owner} holds the lock for {int(holder.until - now)} s more{run}",
-                hint=f"wait; if that run is certainly dead, run `{unlock}`",
+                hint=f"wait, as with --lock-timeout 10m; if that run is certainly dead, "
+                f"run `{unlock}`",
             )
+
+
+def _lasting(summary: str, unlock: str) -> Locked:
+    hint = f"waiting does not help; find out who created it, then run `{unlock}`"
+    locked = Locked(summary, hint=hint)
+    locked.passes = False
+    return locked
 
 
 def not_finalised(mine: LockRecord, actor: str, error: PvectlError) -> PvectlError:

@@ -15,6 +15,8 @@ from reconciler.model.change import Change
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.spec import Spec, State
 
+_NEW_ID = "a new ID is a letter, then letters, digits, '_', '-'; at least two characters"
+
 
 def check_declared(
     name: str, spec: BackupSpec, desired: Mapping[Address, Spec]
@@ -27,7 +29,7 @@ def check_declared(
             "JOB_ID",
             Severity.WARNING,
             f"Proxmox VE accepts no new job with the ID '{name}', so {here} must already exist",
-            hint="a new ID is a letter, then letters, digits, '_', '-'; at least two characters",
+            hint=_NEW_ID,
             address=here,
         )
 
@@ -44,7 +46,7 @@ def check_change(change: Change, live: State) -> Iterable[Finding]:
             "JOB_ID",
             Severity.ERROR,
             f"{change.address} does not exist, and Proxmox VE refuses such an ID for a new job",
-            hint="choose an ID that starts with a letter",
+            hint=_NEW_ID,
             address=change.address,
         )
     if isinstance(before, BackupSpec) and after is not None and before.option("dumpdir"):

@@ -16,6 +16,8 @@ from reconciler.model.spec import Spec
 from reconciler.pve.calendar.event import parse
 from reconciler.pve.calendar.overlap import same_hour
 from reconciler.pve.calendar.runs import CalendarEvent
+from reconciler.pve.storage_options import STORAGE_TYPES
+from reconciler.text.humanize import in_prose
 
 _SHOWN = 8
 """Number of guests that a finding names."""
@@ -79,6 +81,10 @@ def _storage(job: _Job, planned: Mapping[Address, Spec], facts: Facts) -> Iterab
         yield _warn(job, "STORAGE_DISABLED", f"backs up to storage {name}, which is disabled")
     if "content" in given and "backup" not in given["content"]:
         hint = f'add "backup" to the content of storage {name}'
+        if storage.type and "backup" not in STORAGE_TYPES[storage.type].content:
+            able = [a.id for a, one in sorted(planned.items()) if _holds_backups(one)]
+            other = f"such as {in_prose(able)}" if able else "of the type dir, nfs, cifs or pbs"
+            hint = f"name another storage, {other}: one of the type {storage.type} holds no backups"
         yield _warn(
             job,
             "NOT_FOR_BACKUPS",
@@ -93,6 +99,11 @@ def _storage(job: _Job, planned: Mapping[Address, Spec], facts: Facts) -> Iterab
         text = f"backs up to storage {name}, which is not available on {', '.join(beyond)}"
         yield _warn(job, "STORAGE_NOT_THERE", text)
     yield from _retention(job, name, storage)
+
+
+def _holds_backups(spec: Spec) -> bool:
+    given = dict(spec.options) if isinstance(spec, StorageSpec) else {}
+    return "backup" in given.get("content", ()) and given.get("disable") != "1"
 
 
 def _retention(job: _Job, name: str, storage: StorageSpec) -> Iterable[Finding]:

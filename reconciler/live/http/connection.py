@@ -16,7 +16,7 @@ from http.client import HTTPException, HTTPResponse, HTTPSConnection, Incomplete
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from reconciler.live.http.network_errors import TooLarge
+from reconciler.live.http.network_errors import ProxyUnreachable, TooLarge
 from reconciler.live.http.response import Answer
 from reconciler.live.http.tls import TrustContext
 
@@ -99,8 +99,11 @@ class Connections:
             connection.set_tunnel(inside, self._port, self._proxy_headers())
         try:
             connection.connect()
-        except BaseException:
+        except BaseException as error:
+            unconnected = connection.sock is None
             connection.close()
+            if self._proxy is not None and unconnected and isinstance(error, OSError):
+                raise ProxyUnreachable from error
             raise
         return connection
 

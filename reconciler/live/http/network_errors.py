@@ -14,6 +14,10 @@ class TooLate(TimeoutError):
     """An answer that arrived too slowly, with no end in sight."""
 
 
+class ProxyUnreachable(OSError):
+    """No connection to the proxy; nothing reached the node."""
+
+
 class TooLarge(HTTPException):
     """An answer larger than any that Proxmox VE sends."""
 
@@ -87,8 +91,11 @@ def explain(error: BaseException) -> tuple[str, str]:
     for cause in chain:
         if isinstance(cause, OSError) and str(cause).startswith(_TUNNEL):
             return f"the proxy refused: {_status(str(cause))}", "check `proxy` in [target]"
+    of_proxy = any(isinstance(cause, ProxyUnreachable) for cause in chain)
     for kinds, why, hint in _TELLING:
         if any(isinstance(cause, kinds) for cause in chain):
+            if of_proxy:
+                return f"the proxy cannot be reached: {why}", "check `proxy` in [target]"
             return why, hint
     for cause in chain:
         if isinstance(cause, ssl.SSLError):

@@ -7,12 +7,12 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from reconciler.access.analysis.affected import affected_principals
+from reconciler.access.analysis.affected import affected_principals, owner_of
 from reconciler.access.analysis.effects import names
 from reconciler.access.analysis.equivalence import equivalence_classes
 from reconciler.access.analysis.impact import known_paths
 from reconciler.access.analysis.path_partition import PathPartition
-from reconciler.access.contents import GROUP, ROOT
+from reconciler.access.contents import GROUP, ROOT, TOKEN
 from reconciler.access.delta import Delta, apply_delta
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.login import all_active
@@ -37,7 +37,7 @@ class _Does(StrEnum):
 class _Verdict(NamedTuple):
     """The effect of an entry. `repeats`: an entry that grants the same role without it.
 
-    `whom`: one of its principals.
+    `whom`: one of its principals. `half`: the user who lacks its half of a token pair.
     """
 
     does: _Does
@@ -46,6 +46,7 @@ class _Verdict(NamedTuple):
     taken: tuple[str, ...] = ()
     """the privileges that a NoAccess denies, and to whom"""
     victims: tuple[str, ...] = ()
+    half: str = ""
 
 
 @lru_cache(maxsize=1)
@@ -94,12 +95,25 @@ def _judge(trying: _Trying, entry: TracedEntry) -> _Verdict:
                 victims.update(cell.principals)
         if victims:
             return _Verdict(_Does.SOMETHING, who[0], None, names(gained), tuple(sorted(victims)))
+        half = _missing_half(table, entry)
+        if half:
+            return _Verdict(_Does.NOTHING, who[0], half=half)
         rest = trace_decision(trial, who[0], entry.path)
         same = [one.entry for side in rest.sides for one in side.entries if one.effect == "decides"]
         repeats = next((one for one in same if one.role == entry.role), None)
         return _Verdict(_Does.NOTHING, who[0], repeats)
     finally:
         apply_delta(trial, delta.inverse())
+
+
+def _missing_half(table: AccessTable, entry: TracedEntry) -> str:
+    """The user of a privilege-separated token, where it holds nothing of the role there."""
+    token = table.tokens.get(entry.principal)
+    user = owner_of(entry.principal)
+    if entry.kind != TOKEN or user is None or token is None or not token.privsep:
+        return ""
+    held = privileges(table, user, entry.path)
+    return "" if any(name in held for name in table.roles[entry.role]) else user
 
 
 def _acts_alone(table: AccessTable, entry: TracedEntry) -> bool:
@@ -143,22 +157,36 @@ def _idle(scene: LintContext) -> Iterable[Hit]:
     for address, verdict in _verdicts(scene).items():
         entry = scene.entries[address]
         nothing = verdict.does is _Does.NOTHING and verdict.repeats is None
-        if nothing and entry.role != "NoAccess":
+        if not nothing or entry.role == "NoAccess":
+            continue
+        asked = f"`{shell('pvectl', 'explain', verdict.whom, entry.path)}` tells what decides there"
+        if verdict.half:
+            yield Hit(
+                address,
+                f"{_text(entry)} has no effect: {verdict.half} itself holds nothing of it there",
+                f"grant {verdict.half} {entry.role} on {entry.path} as well, or remove the entry",
+            )
+        elif not scene.is_derived(address):
             yield Hit(
                 address,
                 f"{_text(entry)} has no effect",
-                f"`{shell('pvectl', 'explain', verdict.whom, entry.path)}` tells what "
-                "decides there; remove the entry, or what shadows it",
+                f"{asked}; remove the entry, or what shadows it",
             )
 
 
 def _repeats(scene: LintContext) -> Iterable[Hit]:
-    for address, verdict in _verdicts(scene).items():
-        if verdict.repeats is not None:
-            entry = scene.entries[address]
-            yield Hit(
-                address, f"{_text(entry)} repeats {_text(verdict.repeats)}", "remove one of them"
-            )
+    verdicts = _verdicts(scene)
+    idle = {scene.entries[address].key for address, one in verdicts.items() if one.repeats}
+    for address, verdict in verdicts.items():
+        if verdict.repeats is None or scene.is_derived(address):
+            continue
+        entry = scene.entries[address]
+        which = "one of them" if verdict.repeats.key in idle else "this entry"
+        yield Hit(
+            address,
+            f"{_text(entry)} repeats {_text(verdict.repeats)}",
+            f"remove {which}, and keep the other",
+        )
 
 
 def _denials(scene: LintContext) -> Iterable[Hit]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from reconciler.access.contents import GROUP, ROOT, TOKEN, USER
 from reconciler.access.evaluate import index_of
@@ -14,6 +14,8 @@ from reconciler.text.humanize import count, duration, in_prose
 
 MANY = 3
 """Number of guests from which a pool is recommended."""
+
+_OBJECTS = {"/pool/": "pool", "/vms/": "guest", "/nodes/": "node", "/storage/": "storage"}
 
 
 def _admin_on_top(scene: LintContext) -> Iterable[Hit]:
@@ -70,16 +72,28 @@ def _instead_of_a_pool(scene: LintContext) -> Iterable[Hit]:
         if entry.path.startswith("/vms/") and entry.role != "NoAccess":
             key = (entry.kind, entry.principal, entry.role, entry.propagate)
             guests.setdefault(key, []).append(address)
-    members = index_of(scene.table).members
     for (kind, who, role, _), found in sorted(guests.items()):
-        if len(found) < MANY:
-            continue
-        paths = {scene.entries[address].path for address in found}
-        pool = next(
-            (p for p in sorted(members) if len(members[p]) > 1 and paths >= {*members[p]}), ""
-        )
-        hint = f"grant it on {pool} instead" if pool else "add them to a pool and grant it there"
-        yield Hit(found[0], f"{kind} {who} holds {role} on {len(found)} guests one by one", hint)
+        if len(found) >= MANY:
+            paths = {scene.entries[address].path for address in found}
+            text = f"{kind} {who} holds {role} on {len(found)} guests one by one"
+            yield Hit(found[0], text, _pool_hint(scene, paths))
+
+
+def _pool_hint(scene: LintContext, paths: set[str]) -> str:
+    """The pools whose members, those of nested pools included, are all among the paths."""
+    whole: dict[str, set[str]] = {}
+    pools = index_of(scene.table).members
+    for pool in sorted(pools):
+        below = {
+            one for name in pools if (name + "/").startswith(pool + "/") for one in pools[name]
+        }
+        if len(below) > 1 and below <= paths and not any(below <= one for one in whole.values()):
+            whole[pool] = below
+    if not whole:
+        return "add them to a pool and grant it there"
+    rest = sorted(paths.difference(*whole.values()))
+    kept = f", and keep {in_prose(rest)}" if rest else ""
+    return f"grant it on {in_prose(tuple(whole))} instead{kept}"
 
 
 def _orphans(scene: LintContext) -> Iterable[Hit]:
@@ -87,21 +101,34 @@ def _orphans(scene: LintContext) -> Iterable[Hit]:
     if not scene.complete:
         return
     table = scene.table
+    paths = frozenset(scene.paths)
     known = {USER: {*table.users, ROOT}, TOKEN: set(table.tokens), GROUP: set(scene.ids("group"))}
     for address, entry in scene.entries.items():
         if entry.principal not in known[entry.kind]:
             what = f"{entry.kind} {entry.principal}"
         elif entry.role not in table.roles:
             what = f"role {entry.role}"
-        elif entry.path.startswith("/pool/") and entry.path[6:] not in table.pools:
-            what = f"pool {entry.path[6:]}"
         else:
+            what = _nowhere(entry.path, table.pools, paths)
+        if what:
+            yield Hit(
+                address,
+                f"{what} does not exist",
+                "remove the entry: whatever gets that name next inherits it",
+            )
+
+
+def _nowhere(path: str, pools: Collection[str], paths: Collection[str]) -> str:
+    """The object of a path, where there is none; "" where there is, or it is not known."""
+    for head, kind in _OBJECTS.items():
+        name = path.removeprefix(head)
+        if name == path or (kind != "pool" and "/" in name):
             continue
-        yield Hit(
-            address,
-            f"{what} does not exist",
-            "remove the entry: whatever gets that name next inherits it",
-        )
+        if kind == "pool":
+            return "" if name in pools else f"pool {name}"
+        listed = any(one.startswith(head) for one in paths)
+        return f"{kind} {name}" if listed and path not in paths else ""
+    return ""
 
 
 def _grant_ends(scene: LintContext) -> Iterable[Hit]:
@@ -164,8 +191,9 @@ RULES = (
         "LINT_ORPHAN",
         Severity.WARNING,
         "an entry for something that does not exist",
-        "Proxmox VE keeps entries of deleted users, groups and pools. A new object of that name "
-        "inherits the grant. Remove the entry.",
+        "Proxmox VE keeps entries of deleted users, groups, pools, nodes and storages, and accepts "
+        "entries for guests that do not exist. A new object of that name inherits the grant. "
+        "Remove the entry.",
         _orphans,
     ),
     Rule(

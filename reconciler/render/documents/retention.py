@@ -19,6 +19,8 @@ def outline(told: Forecast) -> Document:
     """A row per week: how many archives, and a mark for each day of which one is held."""
     rules = ", ".join(f"{name}={number}" for name, number in told.rules.items())
     facts = [Fact("runs", told.schedule), Fact("keeps", rules or "everything")]
+    if not told.enabled:
+        facts.append(Fact("disabled", "the job does not run; below is what it would hold"))
     if not told.complete:
         facts.append(Fact("shown", "what the first runs reach; it runs very often"))
     rows = tuple((_row(week),) for week in told.weeks)
