@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.errors import (
+    DrillFailed,
     Interrupted,
     JournalFailed,
     PvectlError,
