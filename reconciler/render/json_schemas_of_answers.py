@@ -211,6 +211,7 @@ ANSWERS: Mapping[str, Schema] = {
             "schedule": text("calendar event"),
             "rules": map_(ANY, "keep options"),
             "weeks": rows("number until held", "at the end of each week"),
+            "enabled": flag("whether the job runs at all"),
             "complete": flag("whether it changes no more after that"),
         },
     ),

@@ -9,6 +9,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -37,6 +38,7 @@ def test_every_document_is_among_them_and_holds_the_marker(shown: Documents) -> 
         name for name, found in shown.items() if not any(MARKER in repr(one) for one in found)
     }
     assert silent <= {"page"}  # our own text, which no cluster and no file reaches
+    assert any(MARKER in repr(one.access) for one in shown["plan"])
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
@@ -46,9 +48,12 @@ def test_no_payload_is_more_than_text(
 ) -> None:
     render = FORMATS[name][format_]
     assert format_ in CHECKS, f"CHECKS below lacks what a payload must not do in {format_}"
-    for content in shown[name]:
-        harmless = render(poisoned(content, HARMLESS), VIEW)
-        CHECKS[format_](render(poisoned(content, PAYLOADS[payload]), VIEW), harmless)
+    for one in shown[name]:
+        harmless, found = (
+            render(poisoned(one.content, text), replace(VIEW, access=poisoned(one.access, text)))
+            for text in (HARMLESS, PAYLOADS[payload])
+        )
+        CHECKS[format_](found, harmless)
 
 
 def undescribed(found: Any, schema: Any) -> set[str]:
@@ -67,8 +72,8 @@ def test_json_documents_are_as_their_schema_says(shown: Documents) -> None:
     """And every field that stands in one is described."""
     met = set()
     for name, contents in shown.items():
-        for content in contents if "json" in FORMATS[name] else ():
-            found = json.loads(FORMATS[name]["json"](content, VIEW))
+        for one in contents if "json" in FORMATS[name] else ():
+            found = json.loads(FORMATS[name]["json"](one.content, VIEW))
             schema = schema_of(found["kind"])
             Draft202012Validator.check_schema(schema)
             errors = Draft202012Validator(schema).iter_errors(found)
