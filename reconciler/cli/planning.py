@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.cli.commit import commit_of
 from reconciler.cli.common_options import CommonOptions
@@ -69,6 +70,9 @@ from reconciler.planning.request import PlanRequest
 from reconciler.render.documents.schedule_preview import remarks
 from reconciler.render.view import View
 from reconciler.text.humanize import count, in_prose
+
+if TYPE_CHECKING:
+    from reconciler.access.review.before_after import BeforeAfter
 
 
 def load_to_plan(
@@ -196,10 +200,17 @@ def show_plan(
         next_command=next_command,
         unfinished=unfinished,
         known=known,
+        access=_access(planned) if any(one.name == "html" for one in common.outputs) else None,
     )
     note_document("plan", planned.plan, view)
     write = show if deciding else show_if_possible
     write(common, "plan", planned.plan, view)
+
+
+def _access(planned: PlanResult) -> BeforeAfter:
+    from reconciler.access.review.before_after import before_after
+
+    return before_after(*planned.bare, planned.guests, now())
 
 
 def plan_status(planned: PlanResult, *, detailed: bool) -> ExitStatus:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -49,6 +49,8 @@ class PlanResult(NamedTuple):
     """the live state after the plan"""
     impact: Impact
     """gained and lost privileges by principal and path"""
+    guests: Mapping[str, str]
+    """ACL path -> name"""
 
 
 def build_plan(desired: Desired, live: State, facts: Facts, request: PlanRequest) -> PlanResult:
@@ -124,7 +126,8 @@ def judged(
         access=access(effect, filled[1], request.now),
         identity=request.identity,
     )
-    return PlanResult(plan, *filled, (before, after), planned, effect)
+    names = {f"/vms/{vmid}": one.name for vmid, one in facts.guests.items() if one.name}
+    return PlanResult(plan, *filled, (before, after), planned, effect, names)
 
 
 _SAID_BY = {"LINT_ORPHAN": {"NOT_THERE", "UNKNOWN_NODE"}, "JOB_ID": {"JOB_ID"}}

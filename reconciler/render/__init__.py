@@ -32,6 +32,7 @@ FORMATS: Mapping[str, Mapping[str, Renderer]] = {
             "junit": "junit:plan",
             "metrics": "metrics:plan",
             "codequality": "codequality:plan",
+            "html": "plan_page.html:html",
         },
         "drift": {
             "text": "documents.drift:text",

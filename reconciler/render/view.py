@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler.model.address import Address
+
+if TYPE_CHECKING:
+    from reconciler.access.review.before_after import BeforeAfter
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,7 @@ class View:
     `prefix`: the state folder relative to the root of the repository, for tools that link findings
     to files. `known`: findings that are no news are shown in full, too. `target`: the cluster as
     `--on` names it. `earlier`: what the file held that the document replaces; metrics only.
+    `access`: who holds what before and after a plan; HTML only.
     """
 
     color: bool = False
@@ -34,3 +38,4 @@ class View:
     known: bool = False
     target: str = "default"
     earlier: str = ""
+    access: BeforeAfter | None = None

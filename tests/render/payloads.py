@@ -12,7 +12,7 @@ import dataclasses
 import enum
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 from pydantic import BaseModel
@@ -108,21 +108,29 @@ groups = ["{MARKER}"]
 {MARKER} = 1
 """
 
-Documents = Mapping[str, list[Any]]
+
+class Shown(NamedTuple):
+    """What a command gave to be shown, and who holds what before and after, where it said so."""
+
+    content: Any
+    access: Any
+
+
+Documents = Mapping[str, list[Shown]]
 """Name of a document -> what commands gave to be shown"""
 
 
 class _Recorder(Mapping[str, Callable[..., str]]):
     """The formats of a document; what is rendered is kept."""
 
-    def __init__(self, name: str, found: dict[str, list[Any]]) -> None:
+    def __init__(self, name: str, found: dict[str, list[Shown]]) -> None:
         self._name, self._found, self._formats = name, found, FORMATS[name]
 
     def __getitem__(self, format_: str) -> Callable[..., str]:
         render = self._formats[format_]
 
         def keep(content: Any, view: Any) -> str:
-            self._found.setdefault(self._name, []).append(content)
+            self._found.setdefault(self._name, []).append(Shown(content, view.access))
             return render(content, view)
 
         return keep
@@ -136,7 +144,7 @@ class _Recorder(Mapping[str, Callable[..., str]]):
 
 def documents(folder: Path) -> Documents:
     """What the commands show on a small cluster; `folder` is empty."""
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[Shown]] = {}
     recorded = {name: _Recorder(name, found) for name in FORMATS}
     pve, state, wrong = copy_fixture("fresh", folder / "pve"), folder / "state", folder / "wrong"
     for path, text in ((state, STATE), (wrong, BROKEN)):
@@ -160,7 +168,7 @@ def documents(folder: Path) -> Documents:
 
 def _run(pve: Path, state: Path, wrong: Path) -> None:
     who, token = f"{MARKER}@pve", f"{MARKER}@pve!{MARKER}"
-    ask("plan", on=pve, state=state)
+    ask("plan", "--format", "html=plan.html", on=pve, state=state)
     ask("validate", on=pve, state=wrong)
     ask("plan", "--format", "json=failed.json", on=pve, state=wrong)
     ask("bootstrap", "--token", token, on=pve, state=state)

@@ -9,6 +9,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -37,6 +38,7 @@ def test_every_document_is_among_them_and_holds_the_marker(shown: Documents) -> 
         name for name, found in shown.items() if not any(MARKER in repr(one) for one in found)
     }
     assert silent <= {"page"}  # our own text, which no cluster and no file reaches
+    assert any(MARKER in repr(one.access) for one in shown["plan"])
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
@@ -46,26 +48,39 @@ def test_no_payload_is_more_than_text(
 ) -> None:
     render = FORMATS[name][format_]
     assert format_ in CHECKS, f"CHECKS below lacks what a payload must not do in {format_}"
-    for content in shown[name]:
-        harmless = render(poisoned(content, HARMLESS), VIEW)
-        CHECKS[format_](render(poisoned(content, PAYLOADS[payload]), VIEW), harmless)
+    for one in shown[name]:
+        harmless, found = (
+            render(poisoned(one.content, text), replace(VIEW, access=poisoned(one.access, text)))
+            for text in (HARMLESS, PAYLOADS[payload])
+        )
+        CHECKS[format_](found, harmless)
+
+
+def undescribed(found: Any, schema: Any) -> set[str]:
+    """Fields, at any depth, of objects whose fields the schema names."""
+    if isinstance(found, list):
+        inner = schema.get("items", {})
+        return set().union(*(undescribed(one, inner) for one in found))
+    if not isinstance(found, dict) or "properties" not in schema:
+        return set()
+    named = schema["properties"]
+    below = (undescribed(value, named[name]) for name, value in found.items() if name in named)
+    return (found.keys() - named.keys()).union(*below)
 
 
 def test_json_documents_are_as_their_schema_says(shown: Documents) -> None:
     """And every field that stands in one is described."""
     met = set()
     for name, contents in shown.items():
-        for content in contents if "json" in FORMATS[name] else ():
-            found = json.loads(FORMATS[name]["json"](content, VIEW))
-            if found["kind"] not in SCHEMAS:
-                continue
+        for one in contents if "json" in FORMATS[name] else ():
+            found = json.loads(FORMATS[name]["json"](one.content, VIEW))
             schema = schema_of(found["kind"])
             Draft202012Validator.check_schema(schema)
             errors = Draft202012Validator(schema).iter_errors(found)
             assert [error.message for error in errors] == []
-            assert found.keys() - schema["properties"].keys() == set()
+            assert (found["kind"], undescribed(found, schema)) == (found["kind"], set())
             met.add(found["kind"])
-    assert met == SCHEMAS.keys()
+    assert met == SCHEMAS.keys() - {"fleet"}  # of several commands, seen in tests/cli/test_fleet.py
 
 
 def _text(found: str, harmless: str) -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from reconciler.access.escalation.search import Escalation
+from reconciler.access.graph import Graph, graph
 from reconciler.access.review.accounts import REVIEW_PERIOD, Account, Age, Known, accounts
 from reconciler.access.review.comparison import (
     FORMAT,
@@ -25,6 +26,9 @@ from reconciler.model.finding import Finding
 from reconciler.model.inventory import Facts
 from reconciler.model.recoverability import BackupStatus
 from reconciler.model.spec import State, digest
+
+MOST_DRAWN = 500
+"""Accounts and entries of a cluster that may fit into a picture."""
 
 
 class GrantRow(NamedTuple):
@@ -113,6 +117,8 @@ class Review:
     backups: BackupStatus | None = None
     guests: Mapping[str, str] = field(default_factory=dict)
     """ACL path -> name"""
+    graph: Graph | None = None
+    """who reaches what; None where that is too much for a picture"""
 
     @cached_property
     def digest(self) -> str:
@@ -222,6 +228,8 @@ def review(
             f"/vms/{vmid}": guest.name for vmid, guest in beside.facts.guests.items() if guest.name
         },
     )
+    if len(table.users) + len(table.tokens) + len(grants) <= MOST_DRAWN:
+        found = replace(found, graph=graph(table, about.cluster, (), ()))
     if beside.earlier is None:
         return found
     return replace(found, since=compare_reviews(beside.earlier, found.to_json()))

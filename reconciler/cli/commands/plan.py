@@ -58,6 +58,8 @@ def plan(
 ) -> ExitStatus:
     """Show what `apply` would do, why, and who gains or loses which privilege.
 
+    `--format html=FILE` is one page with the access before and after, as table and as picture.
+
     Sends GET requests only. Exit 0; 2 with --detailed-exitcode when there are changes; 4 when a
     policy forbids the plan (it is still shown); 14 when a secret that it sends is missing on this
     machine or would be refused by Proxmox VE (with --out, a missing one is no obstacle).

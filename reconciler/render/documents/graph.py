@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from reconciler.access.graph import NO_EFFECT, Edge, Graph, Node, NodeKind
+from reconciler.access.graph import NO_EFFECT, Graph, Node, NodeKind
 from reconciler.render import terminal
 from reconciler.render.document import Document, Fact, Section, TextLine
 from reconciler.render.json import document
+from reconciler.render.picture import named, picture
 from reconciler.render.view import View
 from reconciler.text.humanize import counts
 from reconciler.text.sanitize import clean
@@ -30,7 +30,7 @@ def text(found: Graph, view: View) -> str:
     for node in found.nodes:
         lines = tuple(_lines(found, node))
         if node.kind is NodeKind.PATH and lines:
-            sections.append(Section(_named(node), lines, "grant"))
+            sections.append(Section(named(node), lines, "grant"))
     outline = Document(
         title=_title(found),
         facts=(Fact("asked", found.asked),),
@@ -71,7 +71,7 @@ def mermaid(found: Graph, view: View) -> str:
         inside = [node for node in found.nodes if node.kind is kind]
         if inside:
             lines.append(f'  subgraph {kind}s["{_TITLES[kind]}"]')
-            lines += [f'    {ids[node]}["{_mermaid(_named(node))}"]' for node in inside]
+            lines += [f'    {ids[node]}["{_mermaid(named(node))}"]' for node in inside]
             lines.append("  end")
     for edge in found.edges:
         arrow = "-.->" if edge.dotted else "-->"
@@ -97,7 +97,7 @@ def dot(found: Graph, view: View) -> str:
     shapes = dict.fromkeys(NodeKind, "box") | {NodeKind.PATH: "folder", NodeKind.GROUP: "tab"}
     lines = ["digraph access {", "  rankdir=LR;", '  node [fontname="sans-serif"];']
     lines += [
-        f"  {ids[node]} [label={_dot(_named(node))}, shape={shapes[node.kind]}];"
+        f"  {ids[node]} [label={_dot(named(node))}, shape={shapes[node.kind]}];"
         for node in found.nodes
     ]
     for edge in found.edges:
@@ -112,84 +112,10 @@ def _dot(name: str) -> str:
     return f'"{escaped}"'
 
 
-def _named(node: Node) -> str:
-    told = "cannot log in" if node.off else node.holds
-    return f"{node.name} ({told})" if told else node.name
-
-
-_ROW, _COLUMN, _BOX, _LETTER, _TOP = 34, 360, 250, 7.2, 60
-
-
 def svg(found: Graph, view: View) -> str:
     """One picture by itself, in the reader's own colours, with a text for screen readers."""
     del view
-    columns = [(NodeKind.USER, NodeKind.TOKEN), (NodeKind.GROUP,), (NodeKind.PATH,)]
-    shown = [[n for n in found.nodes if n.kind in kinds] for kinds in columns]
-    shown = [nodes for nodes in shown if nodes]
-    rows = max((len(nodes) for nodes in shown), default=1)
-    places = {
-        node: (20 + _COLUMN * column, _TOP + _ROW * row)
-        for column, nodes in enumerate(shown)
-        for row, node in enumerate(nodes)
-    }
-    wide, high = 20 + _COLUMN * len(shown), _TOP + _ROW * rows + 10
-    title = _svg(_title(found))
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" '
-            f'height="{high}" role="img" aria-label="{title}">',
-            f"<title>{title}</title>",
-            _STYLE,
-            f'<text x="20" y="30" class="head">{title}</text>',
-            *(_line(edge, places) for edge in found.edges),
-            *(_box(node, places[node]) for node in found.nodes),
-            "</svg>\n",
-        ]
-    )
-
-
-_STYLE = """<style>
-svg { background: #fff; color: #1f2328; font: 13px system-ui, sans-serif }
-text { fill: currentColor } .head { font-size: 16px; font-weight: 600 }
-rect { fill: #f6f8fa; stroke: #8c959f } .group rect { stroke-dasharray: 4 2 } .off { opacity: .55 }
-path { fill: none; stroke: #8c959f; stroke-width: 1.3 } .dotted { stroke-dasharray: 2 4 }
-g:hover rect, path:hover { stroke: #0969da; stroke-width: 2.2 }
-@media (prefers-color-scheme: dark) {
-  svg { background: #0d1117; color: #e6edf3 } rect { fill: #161b22; stroke: #656d76 }
-}
-</style>"""
-
-
-def _box(node: Node, place: tuple[int, int]) -> str:
-    x, y = place
-    name = _named(node)
-    most = int((_BOX - 20) / _LETTER)
-    short = name if len(name) <= most else f"{name[: most - 1]}…"
-    off = " off" if node.off else ""
-    return (
-        f'<g class="{node.kind}{off}"><title>{_svg(f"{node.kind} {name}")}</title>'
-        f'<rect x="{x}" y="{y}" width="{_BOX}" height="26" rx="5"/>'
-        f'<text x="{x + 10}" y="{y + 18}">{_svg(short)}</text></g>'
-    )
-
-
-def _line(edge: Edge, places: Mapping[Node, tuple[int, int]]) -> str:
-    (x1, y1), (x2, y2) = places[edge.source], places[edge.target]
-    beside = x1 == x2
-    x1, y1, y2 = x1 + _BOX, y1 + 13, y2 + 13
-    x2 += _BOX if beside else 0
-    bend = 40 if beside else (x2 - x1) // 2
-    end = x2 + bend if beside else x2 - bend
-    told = f"{edge.source.name} → {edge.label or edge.target.kind} → {edge.target.name}"
-    kind = ' class="dotted"' if edge.dotted else ""
-    return (
-        f'<path{kind} d="M{x1} {y1} C{x1 + bend} {y1} {end} {y2} {x2} {y2}">'
-        f"<title>{_svg(told)}</title></path>"
-    )
-
-
-def _svg(name: str) -> str:
-    return html.escape(clean(name))
+    return picture([(edge, "") for edge in found.edges], _title(found))
 
 
 def json(found: Graph, view: View) -> str:

@@ -46,7 +46,7 @@ _ACTIVE = ("=", "+", "-", "@", "\t", "\r")
 def csv(review: Review, view: View) -> str:
     """Lists in a cell are separated by semicolons. Accounts without privileges get a row, too."""
     del view
-    places = Places(review)
+    places = Places(review.guests, review.holdings.pools)
     out = io.StringIO()
     writer = table.writer(out, quoting=table.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(HEAD)

@@ -33,7 +33,7 @@ def data(review: Review) -> dict[str, Any]:
     A profile is its cells, for each sort pairs of level and place, and its rows: sort, level,
     places, words, privileges.
     """
-    texts, places = _Texts(), Places(review)
+    texts, places = _Texts(), Places(review.guests, review.holdings.pools)
     marks = {mark: number for number, mark in enumerate(Mark)}
     risks = {risk: number for number, risk in enumerate(Risk)}
     changed = account_changes(review, places)

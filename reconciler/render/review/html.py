@@ -1,26 +1,18 @@
-"""The access review as one self-contained HTML page: to search, print and sign.
-
-`page.html` and `macros.html` are Jinja templates. The page loads nothing and sends nothing: its
-policy allows only its own script and style, by their hash, so that no string from a cluster can
-run in it.
-"""
+"""The access review as one self-contained HTML page: to search, print and sign."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterator
-from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from reconciler.access.contents import TOKEN, USER
 from reconciler.access.review.accounts import Mark, Risk
-from reconciler.access.review.privilege_catalog import Level, privilege_in_words
+from reconciler.access.review.before_after import MOST_NODES
 from reconciler.access.review.review import Review
 from reconciler.render.collapse import alike
-from reconciler.render.document import Style
+from reconciler.render.page import LEVELS, TONES, environment, policy, resource, trusted
+from reconciler.render.picture import picture, told
 from reconciler.render.review.data import data, realms
 from reconciler.render.review.labels import Places
 from reconciler.render.review.statements import (
@@ -32,21 +24,10 @@ from reconciler.render.review.statements import (
     waived,
 )
 from reconciler.render.view import View
-from reconciler.text.humanize import count, hint_lines, listed, moment
-from reconciler.text.sanitize import clean
+from reconciler.text.humanize import moment
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-_TONES = {Style.ERROR: "bad", Style.WARNING: "warn", Style.PLAIN: "note"}
 _MARKS = {"+": "came", "-": "went", "~": "other", "!": "alarm"}
-"""Tones of points and marks of changes -> classes of page.css."""
-_LEVELS = (
-    (Level.VIEW, "see it"),
-    (Level.USE, "use it"),
-    (Level.MANAGE, "change it"),
-    (Level.CONTROL, "create, destroy, delegate"),
-)
+"""Marks of changes -> classes of page.css."""
 _RISKS = tuple((one.name.lower(), one.value) for one in Risk)
 
 
@@ -66,15 +47,14 @@ class Figure(NamedTuple):
 def html(review: Review, view: View) -> str:
     """The page, also complete on paper. All foreign strings are sanitized and escaped."""
     del view
-    from markupsafe import Markup  # comes with Jinja
-
-    style, script = _resource("page.css"), _resource("page.js")
-    page = _environment().get_template("page.html")
+    style = f"{resource('page/base.css')}\n{resource('review/page.css')}"
+    script = resource("review/page.js")
+    page = environment().get_template("review/page.html")
     return page.render(
-        policy=_policy(style, script),
-        style=Markup(style),  # noqa: S704 - our own files, and JSON without markup
-        script=Markup(script),  # noqa: S704
-        data=Markup(_embedded(data(review))),  # noqa: S704
+        policy=policy(style, script),
+        style=trusted(style),
+        script=trusted(script),
+        data=trusted(_embedded(data(review))),
         **_content(review),
     )
 
@@ -82,6 +62,7 @@ def html(review: Review, view: View) -> str:
 def _content(review: Review) -> dict[str, Any]:
     """The values of the template."""
     marks = [(one.name.lower(), one.value) for one in Mark]
+    places = Places(review.guests, review.holdings.pools)
     return {
         "review": review,
         "heading": review.about.cluster or "state files",
@@ -90,18 +71,30 @@ def _content(review: Review) -> dict[str, Any]:
         "figures": list(_figures(review)),
         "points": list(points(review)),
         "backups": recoverability(review),
-        "tones": _TONES,
+        "tones": TONES,
         "risk_codes": {code for code, _ in _RISKS},
         "ways": [way for way in review.ways if way.steps],
-        "changes": list(changes(review.since, Places(review))) if review.since else [],
+        "changes": list(changes(review.since, places)) if review.since else [],
         "marks": _MARKS,
-        "levels": _LEVELS,
+        "levels": LEVELS,
         "realms": list(realms(review)),
         "risk_options": _RISKS,
         "mark_options": [*marks, *([("changed", "changed since")] if review.since else [])],
         "findings": list(alike(review.findings)),
         "waived": waived,
+        "ending": ending,
+        **_picture(review),
     }
+
+
+def _picture(review: Review) -> dict[str, Any]:
+    """The graph, where a person can still read it, and its edges as text."""
+    found = review.graph
+    if found is None or not found.edges or len(found.nodes) > MOST_NODES:
+        return {"drawing": "", "edges": []}
+    drawing = picture([(edge, "") for edge in found.edges], "Who reaches what", inside=True)
+    edges = [told(edge) for edge in found.edges]
+    return {"drawing": trusted(drawing), "edges": edges}
 
 
 def _figures(review: Review) -> Iterator[Figure]:
@@ -117,53 +110,6 @@ def _figures(review: Review) -> Iterator[Figure]:
     ):
         number = sum(mark in one.marks for one in accounts)
         yield Figure(label, number, "mark", mark.name.lower())
-
-
-@cache
-def _environment() -> Environment:
-    """Every value is sanitized, then escaped; an unknown name is an error."""
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    found = Environment(
-        autoescape=True,
-        finalize=_shown,
-        keep_trailing_newline=True,
-        loader=FunctionLoader(_resource),
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=StrictUndefined,
-    )
-    found.filters |= {
-        "count": count,
-        "ending": ending,
-        "hint_lines": hint_lines,
-        "in_words": privilege_in_words,
-        "listed": listed,
-        "moment": moment,
-        "number": lambda number: f"{number:,}",
-    }
-    return found
-
-
-def _shown(value: object) -> object:
-    """A value as the template prints it; markup stays as it is."""
-    return value if hasattr(value, "__html__") else clean(str(value))
-
-
-@cache
-def _resource(name: str) -> str:
-    return (files(__package__) / name).read_text(encoding="utf-8").strip()
-
-
-def _policy(style: str, script: str) -> str:
-    return (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _embedded(content: object) -> str:

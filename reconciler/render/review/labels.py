@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from reconciler.access.review.privilege_catalog import Level, ResourceType
 from reconciler.access.review.profiles import POOL, Holding, Profile
-from reconciler.access.review.review import Review
 from reconciler.text.humanize import count, listed
 
 _WHOLE = {
@@ -57,11 +56,12 @@ class Part(NamedTuple):
 
 
 class Places:
-    """The places of one review."""
+    """The places of one cluster. `guests`: ACL path -> name; `pools`: name -> ACL paths of its
+    guests."""
 
-    def __init__(self, review: Review) -> None:
-        self._guests: Mapping[str, str] = review.guests
-        self._pools = review.holdings.pools
+    def __init__(self, guests: Mapping[str, str], pools: Mapping[str, Sequence[str]]) -> None:
+        self._guests = guests
+        self._pools = pools
 
     def where(self, holding: Holding, profile: Profile) -> tuple[str, ...]:
         """Each place of a holding; `profile`: everything that its principals hold."""

@@ -32,7 +32,7 @@ _DIFF = {"~": "!"}
 def markdown(review: Review, view: View) -> str:
     """The whole document; nothing that it quotes is read as Markdown."""
     del view
-    places = Places(review)
+    places = Places(review.guests, review.holdings.pools)
     parts = (
         [f"# {prose(title(review))}", "", *_rows(("", ""), _facts(review))],
         _section("To decide", _points(review)),

@@ -48,7 +48,7 @@ def text(review: Review, view: View) -> str:
 
 def outline(review: Review) -> Document:
     """The sections in reading order."""
-    places = Places(review)
+    places = Places(review.guests, review.holdings.pools)
     return Document(
         title=title(review),
         facts=tuple(facts(review)),
