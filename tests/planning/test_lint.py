@@ -339,7 +339,7 @@ def test_only_a_token_with_a_place_for_its_secret_is_to_be_rotated() -> None:
         scene = LintContext(state, access_table(state), {address: declared})
         (found,) = [one for one in lint(scene) if one.code == "LINT_TOKEN_NEVER_EXPIRES"]
         hints.append(found.hint)
-    rotate = "set expires, and create a new secret in time with `pvectl rotate 'ann@pve!ci'`"
+    rotate = 'set expires, and rotate_after = "90d": `pvectl rotate --due` renews it in time'
     assert hints == ["set expires", rotate]
 
 

@@ -97,7 +97,7 @@ def _follow(
     except (Unreachable, RequestRefused) as lost:
         trouble = f"{run.node} stopped answering, and its task may go on: {lost.summary}"
         guests = tuple(SavedGuest(guest, run.node, failure=trouble) for guest in run.guests)
-        hint = f"pvectl backup status, once {run.node} answers again"
+        hint = f"`pvectl backup status`, once {run.node} answers again"
         return NodeRun(run.node, guests, upid, trouble=trouble, in_doubt=True, hint=hint)
     why = "" if end.good else end.exit_status
     words, hint = denial(api.actor, why)
