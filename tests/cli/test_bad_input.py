@@ -49,7 +49,7 @@ MISTAKES = {
     "a privilege that is gone": Mistake(
         '[role.R]\nprivileges = ["VM.Monitor"]\n',
         "2:15",
-        "INVALID_VALUE",
+        "NOT_IN_RELEASE",
         ("VM.Monitor", "Sys.Audit", r"VM.GuestAgent"),
     ),
     "a misspelt privilege": Mistake(

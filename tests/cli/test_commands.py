@@ -359,7 +359,7 @@ def test_drift_says_who_has_gained_and_lost_what(site: Site) -> None:
     ended = site.run("drift", "--format", "text", "--format", "json=drift.json")
     assert ended.status == ExitStatus.CHANGES
     said = " ".join(ended.out.split())
-    assert "ann@pve: disabled in the cluster, active as declared" in said
+    assert "ann@pve: disabled in the cluster, active before" in said
     assert "ops (1 user) has gained VM.Allocate, " in said
     effects = json.loads((site.folder / "drift.json").read_text())["impact"]["effects"]
     assert [(one["principals"], one["lost"]) for one in effects] == [(["eve@pve"], [])]
