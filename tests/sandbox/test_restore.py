@@ -385,3 +385,34 @@ def test_an_owner_does_not_make_its_container_privileged(pve: Pve) -> None:
     options = {"restore": "1", "force": "1", "unprivileged": "0", "storage": "local-lvm"}
     refusal = pve.refusal("POST", CT, "o@pve", vmid=9001, ostemplate=ARCHIVE, **options)
     assert refusal == "403 Permission check failed (/, Sys.Modify)"
+
+
+def test_archives_of_nobody_are_listed_for_the_owner_of_the_storage_alone(pve: Pve) -> None:
+    dump = pve.run / "storage/local/dump"
+    for name in ("copy.tar.gz", "old-9001-copy.tar", "vzdump-lxc-9001-kept.tar", "empty.tgz"):
+        (dump / name).write_bytes(b"" if name == "empty.tgz" else b"x")
+    content = f"{NODE}/storage/local/content"
+
+    def listed(actor: str, **more: int) -> set[str]:
+        rows = pve.get(content, actor, content="backup", **more)
+        return {row["volid"].partition("/")[2] for row in rows}
+
+    assert {"copy.tar.gz", "old-9001-copy.tar", "empty.tgz"} <= listed("root@pam")
+    assert "copy.tar.gz" not in listed("root@pam", vmid=9001)
+    assert "old-9001-copy.tar" in listed("root@pam", vmid=9001)
+    seen = listed(owner(pve))
+    assert "vzdump-lxc-9001-kept.tar" in seen
+    assert not {"copy.tar.gz", "old-9001-copy.tar"} & seen
+    refusal = pve.refusal("GET", f"{content}/local:backup/empty.tgz")
+    assert refusal == "500 volume 'local:backup/empty.tgz' has size zero"
+
+
+def test_disks_are_listed_for_who_may_configure_them(pve: Pve) -> None:
+    pve.post("/access/users", userid="d@pve")
+    pve.post("/access/roles", roleid="disks", privs="Datastore.Audit VM.Config.Disk")
+    pve.put("/access/acl", path="/storage/local-lvm", users="d@pve", roles="disks")
+    content = f"{NODE}/storage/local-lvm/content"
+    assert pve.get(content, "d@pve") == []
+    pve.put("/access/acl", path="/vms/9000", users="d@pve", roles="disks")
+    volumes = [row["volid"] for row in pve.get(content, "d@pve")]
+    assert volumes == ["local-lvm:vm-9000-disk-0"]
