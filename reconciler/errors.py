@@ -327,3 +327,10 @@ class SecretsUnusable(PvectlError):
 
     code = "E_SECRETS"
     exit_status = ExitStatus.SECRETS
+
+
+class DrillFailed(PvectlError):
+    """What a restore drill was to prove is not so: the summary says why."""
+
+    code = "E_DRILL"
+    exit_status = ExitStatus.NOT_PROVEN

@@ -128,8 +128,9 @@ def _settings() -> str:
         )
     ]
     for name, own in wanted["properties"].items():
-        parts += [f"## [{name}]", sentence(own["description"])]
-        table = _definition(own, definitions)
+        several = own.get("type") == "array"
+        parts += [f"## [[{name}]]" if several else f"## [{name}]", sentence(own["description"])]
+        table = _definition(own["items"] if several else own, definitions)
         parts += list(_properties(table, definitions)) if table else []
     return page("Settings in pvectl.toml", *parts)
 
@@ -151,14 +152,30 @@ def _properties(table: Mapping[str, Any], definitions: Mapping[str, Any]) -> Ite
     for name, own in table["properties"].items():
         lines = [f"### {name}", "", sentence(str(own.get("description", ""))), ""]
         inner = _definition(own, definitions)
-        if inner and "properties" in inner:
-            lines.append(f"- keys: {', '.join(f'`{key}`' for key in inner['properties'])}")
+        for key, below in inner.get("properties", {}).items():
+            lines += _inner(key, below, definitions)
         lines.append(item(f"type: {_type(own, definitions)}"))
         if name in required:
             lines.append("- required")
-        elif own.get("default") not in (None, "", [], {}) and not inner:
+        elif not (inner or own.get("default") in (None, "", [], {}) or _is_unset(own)):
             lines.append(f"- default: `{json.dumps(own['default'])}`")
         yield "\n".join(lines)
+
+
+def _is_unset(own: Mapping[str, Any]) -> bool:
+    """A period of 0: none is given."""
+    return own.get("type") == "string" and own.get("default") == 0
+
+
+def _inner(
+    key: str, own: Mapping[str, Any], definitions: Mapping[str, Any], depth: int = 0
+) -> Iterator[str]:
+    """A key of a table inside of a table, and those further inside."""
+    about = str(own.get("description", "")).strip()
+    indent = "  " * depth
+    yield indent + wrapped(f"- `{key}`: {about or 'a table'}", further=f"  {indent}")
+    for name, below in _definition(own, definitions).get("properties", {}).items():
+        yield from _inner(name, below, definitions, depth + 1)
 
 
 def _type(own: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
@@ -172,12 +189,22 @@ def _type(own: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         found = [_type(one, definitions) for one in own["anyOf"]]
         return " or ".join(dict.fromkeys(found))
     if own.get("type") == "array":
-        return f"list of {_type(own['items'], definitions)}s"
+        return _list_of(_type(own["items"], definitions))
     if "enum" in own:
         names = ", ".join(f"`{json.dumps(one)}`" for one in own["enum"])
         return "privilege" if "VM.Audit" in own["enum"] else f"one of {names}"
     kind = str(own.get("format") or own.get("type", "any"))
     return "table" if kind == "object" else kind
+
+
+def _list_of(one: str) -> str:
+    if one.startswith("one of "):
+        return f"list, each {one}"
+    return (
+        f"list of lists of {one.removeprefix('list of ')}"
+        if "list of " in one
+        else f"list of {one}s"
+    )
 
 
 def _documents() -> str:

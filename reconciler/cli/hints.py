@@ -27,7 +27,9 @@ def command_modules() -> Mapping[str, str]:
 def _named() -> re.Pattern[str]:
     """Matches a command in a message that does not name its cluster yet."""
     verbs = "|".join(sorted(command_modules().keys() - ABOUT_NO_CLUSTER, key=len, reverse=True))
-    return re.compile(rf"\bpvectl (?P<verb>{verbs})\b(?![-\w])(?! --(?:state|settings|on) )")
+    return re.compile(
+        rf"\bpvectl (?P<verb>backup (?:status|run)|{verbs})\b(?![-\w])(?! --(?:state|settings|on) )"
+    )
 
 
 def same_cluster(state: Path, on: str | None, settings: Path | None = None) -> tuple[str, ...]:

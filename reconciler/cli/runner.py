@@ -39,6 +39,7 @@ from reconciler.execution.overtaken import abandon
 from reconciler.execution.run.context import NO_FILE, FollowingFile, Progress, RunContext
 from reconciler.execution.run.look import Look, first_look
 from reconciler.execution.secrets import fingerprints
+from reconciler.execution.secrets.ages import places_of_secrets
 from reconciler.execution.secrets.routing import Sinks, redirected, undelivered, with_sinks
 from reconciler.kinds import kind_of
 from reconciler.model.address import Address
@@ -239,10 +240,22 @@ def _run(
         asked = journal.state.is_requested
     if report.outcome == DONE and report.complete:
         _remember(common, folder, plan, report, secrets)
+        report = replace(report, secrets={**report.secrets, **_left_behind(folder, plan)})
         if stop:
             info(common, "the run had finished before the signal took effect")
     _show_report(common, report)
     return status_of(report, stop, asked=asked)
+
+
+def _left_behind(folder: Path, plan: Plan) -> dict[Address, str]:
+    """Of each token that the run deleted: where its secret still lies."""
+    gone = [c.address for c in plan.changes if c.address.kind == "token" and c.after is None]
+    places = places_of_secrets(folder) if gone else {}
+    return {
+        token: f"its secret, useless now, is still in {places[token]}: delete it there"
+        for token in gone
+        if token in places
+    }
 
 
 def _show_report(common: CommonOptions, report: RunReport) -> None:

@@ -12,7 +12,7 @@ import re
 import tomllib
 
 from reconciler.errors import UsageError
-from reconciler.model.grant import Grant, GrantChange
+from reconciler.model.grant import LAST, Grant, GrantChange
 
 FILE = "grants.toml"
 
@@ -123,6 +123,8 @@ def _read(part: str) -> list[Grant]:
         (key,) = found.keys() & {"users", "groups", "tokens"}
         ((who,), (role,), (path,)) = (found[key], found["roles"], found["paths"])
         until = int(found["expires"].timestamp())
+        if not 0 <= until <= LAST:
+            return []
         prefix = "group:" if key == "groups" else ""
         return [Grant(f"{prefix}{who}", role, path, until, str(found.get("reason", "")))]
     except (ValueError, TypeError, KeyError, AttributeError):

@@ -34,7 +34,7 @@ from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import Policy
 from reconciler.pve.release import NEWEST, Release
-from reconciler.text.humanize import count
+from reconciler.text.humanize import count, shortened
 from reconciler.text.suggest import did_you_mean
 
 _NONE: Mapping[str, object] = MappingProxyType({})
@@ -102,13 +102,15 @@ def require_valid(findings: Sequence[Finding], hint: str = "") -> None:
 
 
 def by_place(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Findings in the order of the files; those without a place come last."""
+    """Findings in the order of the files; those without a place come last. What they quote may be
+    of any length, and is shortened."""
 
     def key(finding: Finding) -> tuple[object, ...]:
         source = finding.source or Source("\U0010ffff")
         return (*source, finding.sort_key())
 
-    return tuple(sorted(dict.fromkeys(findings), key=key))
+    short = (f._replace(message=shortened(f.message), hint=shortened(f.hint)) for f in findings)
+    return tuple(sorted(dict.fromkeys(short), key=key))
 
 
 class _Load:

@@ -29,6 +29,8 @@ MOST = 40
 
 NOT_SET = "(not set)"
 CLEARED = "(cleared)"
+UNREADABLE = "(unknown)"
+"""The secret that an object has or has not: Proxmox VE does not tell."""
 
 _PLAIN = re.compile(r"[\w@%+=:,./!*-]+")
 
@@ -225,7 +227,8 @@ class _Words:
         """How the field `name` changes."""
         if name in self._hidden:
             after = f"another value {self.of(name, new)}" if _both_texts(old, new) else None
-            return FieldDifference(name, self.of(name, old), after or self._after(name, old, new))
+            before = UNREADABLE if isinstance(new, SecretRef) and not old else self.of(name, old)
+            return FieldDifference(name, before, after or self._after(name, old, new))
         if _is_list(old) and _is_list(new) and set(old or ()) != set(new or ()):
             added, removed = (
                 tuple(self.of(name, item) for item in sorted(set(one or ()) - set(other or ())))

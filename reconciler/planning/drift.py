@@ -141,7 +141,15 @@ def _class(change: Change, changes: Mapping[Address, Change], known: Memory) -> 
     if left == UNKNOWN or (left is None and not known.complete):
         return DriftClass.UNKNOWN
     if left is None:
-        missing = change.before is None
-        return DriftClass.NEVER_APPLIED if missing else DriftClass.CHANGED_IN_FILES
+        return _unrecorded(change)
     same = left == fingerprint(change.address, change.before)
     return DriftClass.CHANGED_IN_FILES if same else DriftClass.CHANGED
+
+
+def _unrecorded(change: Change) -> DriftClass:
+    """Of an object that no earlier report had as declared; one that changes beside another is an
+    undeclared pool that somebody moved a declared guest to."""
+    if change.before is None:
+        return DriftClass.NEVER_APPLIED
+    beside = change.reason.cause is Cause.DEPENDENT
+    return DriftClass.CHANGED if beside else DriftClass.CHANGED_IN_FILES

@@ -6,311 +6,302 @@ time, so a reader must pass over those that it does not know.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from reconciler.model.change import Action, Cause
 from reconciler.model.drift import DIFFERENCES, DriftClass
 from reconciler.model.finding import Severity
+from reconciler.render.json_schema_words import (
+    ANY,
+    Schema,
+    flag,
+    list_,
+    map_,
+    maybe,
+    number,
+    one_of,
+    rows,
+    table,
+    text,
+)
+from reconciler.render.json_schemas_of_answers import ANSWERS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-Schema = dict[str, Any]
 
+_OBJECT = map_(ANY, "the fields of an object, by name; secrets are references")
 
-def _text(description: str) -> Schema:
-    return {"type": "string", "description": description}
-
-
-def _maybe(one: Schema) -> Schema:
-    """Or null."""
-    described = {"description": one["description"]} if "description" in one else {}
-    inner = {key: value for key, value in one.items() if key != "description"}
-    return {"anyOf": [inner, {"type": "null"}], **described}
-
-
-def _number(description: str) -> Schema:
-    return {"type": "integer", "description": description}
-
-
-def _flag(description: str) -> Schema:
-    return {"type": "boolean", "description": description}
-
-
-def _list(items: Schema, description: str) -> Schema:
-    return {"type": "array", "items": items, "description": description}
-
-
-def _map(values: Schema, description: str) -> Schema:
-    return {"type": "object", "additionalProperties": values, "description": description}
-
-
-def _one_of(values: Iterable[str], description: str) -> Schema:
-    return {"enum": [str(one) for one in values], "description": description}
-
-
-def _table(
-    description: str, required: Mapping[str, Schema], optional: Mapping[str, Schema] = {}
-) -> Schema:
-    return {
-        "type": "object",
-        "description": description,
-        "properties": {**required, **optional},
-        "required": sorted(required),
-    }
-
-
-_ANY: Schema = {}
-_OBJECT = _map(_ANY, "the fields of an object, by name; secrets are references")
-
-FINDING = _table(
+FINDING = table(
     "something to be said that is not a change; empty fields are left out",
     {
-        "code": _text("stable; `pvectl explain CODE` says more"),
-        "severity": _one_of(Severity, "errors forbid the plan"),
-        "message": _text("what is wrong"),
+        "code": text("stable; `pvectl explain CODE` says more"),
+        "severity": one_of(Severity, "errors forbid the plan"),
+        "message": text("what is wrong"),
     },
     {
-        "hint": _text("what to do"),
-        "address": _text("the object that it is about, as in user.alice@pve"),
-        "source": _table(
+        "hint": text("what to do"),
+        "address": text("the object that it is about, as in user.alice@pve"),
+        "source": table(
             "where in the files",
-            {"file": _text("relative to the state folder"), "line": _number("from 1")},
+            {"file": text("relative to the state folder"), "line": number("from 1")},
             {
-                "column": _number("from 1"),
-                "each": _text("in a template: the value that it is expanded for, and its place"),
+                "column": number("from 1"),
+                "each": text("in a template: the value that it is expanded for, and its place"),
             },
         ),
-        "allow": _text("what --allow takes to let it pass"),
-        "known": _flag("no news: it was there before"),
+        "allow": text("what --allow takes to let it pass"),
+        "known": flag("no news: it was there before"),
     },
 )
 _CHANGE = {
-    "address": _text("the object, as in user.alice@pve"),
-    "action": _one_of(Action, "what happens to it"),
-    "before": _maybe(_OBJECT),
-    "after": _maybe(_OBJECT),
-    "reason": _table("why", {"cause": _one_of(Cause, "for programs"), "text": _text("for people")}),
+    "address": text("the object, as in user.alice@pve"),
+    "action": one_of(Action, "what happens to it"),
+    "before": maybe(_OBJECT),
+    "after": maybe(_OBJECT),
+    "reason": table("why", {"cause": one_of(Cause, "for programs"), "text": text("for people")}),
 }
-CHANGE = _table("one object before and after; null where it does not exist", _CHANGE)
-LEFT_ALONE = _table(
+CHANGE = table("one object before and after; null where it does not exist", _CHANGE)
+LEFT_ALONE = table(
     "undeclared objects of a kind that stay",
     {
-        "kind": _text("kind of object"),
-        "why": _text("why they stay"),
-        "number": _number("how many"),
-        "addresses": _list(_text("address"), "which"),
+        "kind": text("kind of object"),
+        "why": text("why they stay"),
+        "number": number("how many"),
+        "addresses": list_(text("address"), "which"),
     },
 )
-_SAID = _table(
-    "a sentence about access, with the facts behind it",
-    {"mark": _text("+, -, ~ or !"), "text": _text("the sentence")},
+_SAID = {"mark": text("+, -, ~ or !"), "text": text("the sentence")}
+_EFFECT = table(
+    "a sentence about access, with the facts behind it: places in `shared`, from 0",
+    {
+        **_SAID,
+        "who": list_(number("place"), "in `shared.who`"),
+        "gains": number("place in `shared.rights`"),
+        "loses": number("place in `shared.rights`"),
+        "where": list_(number("place"), "in `shared.where`"),
+    },
 )
-_STEP = _table(
+_LOGIN = table(
+    "a sentence about who can log in",
+    {
+        **_SAID,
+        "principals": list_(text("user or token"), "who"),
+        "before": text("active, or why it cannot log in"),
+        "after": text("the same afterwards"),
+    },
+)
+_SHARED = table(
+    "what several effects have in common",
+    {
+        "who": rows("group users tokens", "principals"),
+        "rights": rows("privileges role", "privileges; `role` has just these"),
+        "where": rows("path below but pool guests storages", "paths; `below`: how many below"),
+    },
+)
+_STEP = table(
     "one request",
     {
-        "request": _table(
+        "request": table(
             "what is sent, without secrets",
             {
-                "method": _text("POST, PUT or DELETE"),
-                "path": _list(_text("part"), "below /api2/json"),
-                "params": _map(_ANY, "parameters"),
+                "method": text("POST, PUT or DELETE"),
+                "path": list_(text("part"), "below /api2/json"),
+                "params": map_(ANY, "parameters"),
             },
         ),
-        "changes": _list(CHANGE, "what it changes; several where one request does them all"),
-        "lock": _text("the file that Proxmox VE locks for it"),
-        "undo": _text("FULL, LOSSY or NONE: whether it can be taken back"),
+        "changes": list_(CHANGE, "what it changes; several where one request does them all"),
+        "lock": text("the file that Proxmox VE locks for it"),
+        "undo": text("FULL, LOSSY or NONE: whether it can be taken back"),
     },
     {
-        "sink": _map(_ANY, "where the secret of a new token goes"),
-        "window": _text(
-            "what is otherwise than before and after, for the moment between two steps"
-        ),
+        "sink": map_(ANY, "where the secret of a new token goes"),
+        "window": text("what is otherwise than before and after, for the moment between two steps"),
     },
 )
 
-_RECORD = _map(_ANY, "one record; `time` and `last` in Unix seconds")
-_FINDINGS = _list(FINDING, "in order")
-_KEPT = _list(LEFT_ALONE, "undeclared and left alone")
-_CLUSTER = _text("endpoint")
+_RECORD = map_(ANY, "one record; `time` and `last` in Unix seconds")
+_FINDINGS = list_(FINDING, "in order")
+_KEPT = list_(LEFT_ALONE, "undeclared and left alone")
+_CLUSTER = text("endpoint")
 
 _RUN = {
-    "outcome": _text("how the run ended, in a word or two"),
-    "verified": _flag("whether the cluster was read again to see how things are"),
-    "objects": _map(_text("what became of it"), "address -> done, undone, untouched, unknown, ..."),
-    "failure": _maybe(_text("what stopped it")),
-    "failed_step": _maybe(_text("the step that it stopped at")),
-    "trouble": _list(_text("an error"), "further errors, such as those of the rollback"),
-    "losses": _map(_text("what"), "address -> what could not be restored"),
-    "secrets": _map(_text("where"), "address -> where its secret was delivered, or not"),
-    "signer": _maybe(_text("who signed the plan")),
+    "outcome": text("how the run ended, in a word or two"),
+    "verified": flag("whether the cluster was read again to see how things are"),
+    "objects": map_(text("what became of it"), "address -> done, undone, untouched, unknown, ..."),
+    "failure": maybe(text("what stopped it")),
+    "failed_step": maybe(text("the step that it stopped at")),
+    "trouble": list_(text("an error"), "further errors, such as those of the rollback"),
+    "losses": map_(text("what"), "address -> what could not be restored"),
+    "secrets": map_(text("where"), "address -> where its secret was delivered, or not"),
+    "signer": maybe(text("who signed the plan")),
 }
 
 SCHEMAS: Mapping[str, Schema] = {
-    "plan": _table(
+    "plan": table(
         "what `plan` shows, and a saved plan holds",
         {
             "cluster": _CLUSTER,
-            "actor": _text("who would apply it"),
-            "source": _text("commit or digest of the state files"),
-            "digest": _text("of all that the plan does; --approve takes it"),
-            "counts": _map(_number("how many"), "create, update, delete, requests"),
-            "steps": _list(_STEP, "in the order in which they are sent"),
+            "actor": text("who would apply it"),
+            "source": text("commit or digest of the state files"),
+            "digest": text("of all that the plan does; --approve takes it"),
+            "counts": map_(number("how many"), "create, update, delete, requests"),
+            "steps": list_(_STEP, "in the order in which they are sent"),
             "findings": _FINDINGS,
             "kept": _KEPT,
-            "seen": _map(_maybe(_OBJECT), "the objects that the plan concerns, as they were"),
-            "allowed": _list(_text("CODE=WHAT"), "what --allow gave"),
+            "seen": map_(maybe(_OBJECT), "the objects that the plan concerns, as they were"),
+            "allowed": list_(text("CODE=WHAT"), "what --allow gave"),
         },
         {
-            "access": _table(
+            "access": table(
                 "who gains and loses what",
                 {
-                    "effects": _list(_SAID, "privileges, the broadest first"),
-                    "logins": _list(_SAID, "who can log in from then on, or no longer"),
-                    "shared": _map(_ANY, "what several effects have in common"),
-                    "more": _number("effects that were too many to be kept"),
+                    "effects": list_(_EFFECT, "privileges, the broadest first"),
+                    "logins": list_(_LOGIN, "who can log in from then on, or no longer"),
+                    "shared": _SHARED,
+                    "more": number("effects that were too many to be kept"),
                 },
             ),
             "impact": {"description": "the effect on access in full, per principal and path"},
-            "passed": _list(_text("CODE=WHAT"), "refusals that --allow let pass"),
-            "files": _map(_text("digest"), "state file -> digest"),
-            "identity": _text("fingerprint of the cluster's CA"),
+            "passed": list_(text("CODE=WHAT"), "refusals that --allow let pass"),
+            "files": map_(text("digest"), "state file -> digest"),
+            "identity": text("fingerprint of the cluster's CA"),
         },
     ),
-    "drift": _table(
+    "drift": table(
         "what `drift` found",
         {
             "cluster": _CLUSTER,
-            "source": _text("commit or digest of the state files"),
-            "differences": _list(
-                _table(
+            "source": text("commit or digest of the state files"),
+            "differences": list_(
+                table(
                     "one declared object, before as it is and after as it is declared",
                     {
-                        "class": _one_of([one.code for one in DriftClass], "by whom"),
-                        "difference": _one_of(list(DIFFERENCES.values()), "seen from the files"),
+                        "class": one_of([one.code for one in DriftClass], "by whom"),
+                        "difference": one_of(list(DIFFERENCES.values()), "seen from the files"),
                         **_CHANGE,
                     },
-                    {"not_given": _list(_text("key"), "keys that no file gives")},
+                    {"not_given": list_(text("key"), "keys that no file gives")},
                 ),
                 "declared and live differ",
             ),
-            "undeclared": _list(
-                _table(
+            "undeclared": list_(
+                table(
                     "an object that no file declares and no plan deletes",
                     {
-                        "address": _text("the object"),
+                        "address": text("the object"),
                         "object": _OBJECT,
-                        "rings": _flag("it is an alarm: it changes access, or its kind is watched"),
-                        "new": _flag("the report before did not have it"),
-                        "acknowledged": _flag("somebody has accepted it as it is"),
+                        "rings": flag("it is an alarm: it changes access, or its kind is watched"),
+                        "new": flag("the report before did not have it"),
+                        "acknowledged": flag("somebody has accepted it as it is"),
                     },
                 ),
                 "what is there besides",
             ),
             "kept": _KEPT,
-            "roots": _list(
-                _table(
+            "roots": list_(
+                table(
                     "somebody who can become root",
                     {
-                        "principals": _list(_text("user or token"), "who"),
-                        "steps": _list(_text("step"), "how; none where they are root already"),
-                        "sure": _flag("false: it depends on a node's operating system"),
+                        "principals": list_(text("user or token"), "who"),
+                        "steps": list_(text("step"), "how; none where they are root already"),
+                        "sure": flag("false: it depends on a node's operating system"),
                     },
                 ),
                 "new ways to every privilege",
             ),
-            "gone": _list(_text("address"), "differences of the report before that are resolved"),
+            "gone": list_(text("address"), "differences of the report before that are resolved"),
             "findings": _FINDINGS,
         },
         {
             "impact": {"description": "the effect on access in full, per principal and path"},
-            "records": _table(
+            "records": table(
                 "who and when, as far as it is recorded",
                 {
-                    "since": _maybe(_number("time of the report before, Unix seconds")),
-                    "tasks": _list(_RECORD, "tasks that may have made a difference"),
-                    "logins": _list(_RECORD, "who has logged in since"),
-                    "applied": _list(_RECORD, "what this machine applied, and who ran it"),
-                    "unseen": _maybe(_text("why logins are not known")),
+                    "since": maybe(number("time of the report before, Unix seconds")),
+                    "tasks": list_(_RECORD, "tasks that may have made a difference"),
+                    "logins": list_(_RECORD, "who has logged in since"),
+                    "applied": list_(_RECORD, "what this machine applied, and who ran it"),
+                    "unseen": maybe(text("why logins are not known")),
                 },
             ),
         },
     ),
-    "report": _table(
+    "report": table(
         "how an `apply`, `resume` or `rollback` ended",
         {
             **_RUN,
-            "complete": _flag("everything is as declared"),
-            "restored": _flag("everything is as before"),
-            "next": _text("what to do"),
+            "complete": flag("everything is as declared"),
+            "restored": flag("everything is as before"),
+            "next": text("what to do"),
         },
     ),
-    "status": _table(
+    "status": table(
         "whether a run is unfinished",
         {
-            "run": _maybe(
-                _table(
+            "run": maybe(
+                table(
                     "the unfinished run",
                     {
                         **_RUN,
-                        "journal": _text("file"),
-                        "state": _text("in words"),
-                        "overtaken": _flag("another run came in between"),
+                        "journal": text("file"),
+                        "state": text("in words"),
+                        "overtaken": flag("another run came in between"),
                     },
                 )
             ),
-            "left": _maybe(
-                _table("the last run, where it left something", {**_RUN, "journal": _text("file")})
+            "left": maybe(
+                table("the last run, where it left something", {**_RUN, "journal": text("file")})
             ),
-            "running": _maybe({"description": "a run that is alive on this machine"}),
-            "locks": _maybe(
-                _list(
-                    _table(
+            "running": maybe({"description": "a run that is alive on this machine"}),
+            "locks": maybe(
+                list_(
+                    table(
                         "a lock in the cluster",
                         {
-                            "fence": _number("its number"),
-                            "live": _flag("its lease has not ended"),
-                            "owner": _text("who holds it"),
-                            "run": _text("of which run"),
-                            "until": _maybe(_number("end of its lease, Unix seconds")),
+                            "fence": number("its number"),
+                            "live": flag("its lease has not ended"),
+                            "owner": text("who holds it"),
+                            "run": text("of which run"),
+                            "until": maybe(number("end of its lease, Unix seconds")),
                         },
                     ),
                     "null where the cluster was not reached",
                 )
             ),
-            "unreachable": _maybe(_text("why the cluster was not reached")),
-            "drills": _list(
-                _map(_ANY, "one drill"), "unfinished restore drills, and the guests they left"
+            "unreachable": maybe(text("why the cluster was not reached")),
+            "drills": list_(
+                map_(ANY, "one drill"), "unfinished restore drills, and the guests they left"
             ),
-            "health": _maybe(
-                _table(
+            "health": maybe(
+                table(
                     "of the cluster; null where it was not reached",
                     {
-                        "quorate": _maybe(_flag("whether the cluster has a quorum")),
-                        "nodes": _map(_ANY, "node -> whether it is online"),
-                        "differing": _map(_ANY, "node -> what it answers differently"),
-                        "silent": _list(_text("node"), "nodes that did not answer"),
-                        "clock_skew": _maybe(_number("seconds, against this machine")),
-                        "troubles": _list(_map(_ANY, "one"), "what a run would be refused for"),
+                        "quorate": maybe(flag("whether the cluster has a quorum")),
+                        "nodes": map_(ANY, "node -> whether it is online"),
+                        "differing": map_(ANY, "node -> what it answers differently"),
+                        "silent": list_(text("node"), "nodes that did not answer"),
+                        "clock_skew": maybe(number("seconds, against this machine")),
+                        "troubles": list_(map_(ANY, "one"), "what a run would be refused for"),
                     },
                 )
             ),
         },
     ),
-    "findings": _table(
+    "findings": table(
         "what `validate` says",
-        {"findings": _FINDINGS, "counts": _map(_number("how many"), "by severity")},
+        {"findings": _FINDINGS, "counts": map_(number("how many"), "by severity")},
     ),
-    "failure": _table(
+    "failure": table(
         "a command that failed before it had a result",
         {
-            "command": _text("as it is typed"),
-            "error": _text("its code"),
-            "exit_status": _number("of the command"),
-            "message": _text("what happened"),
-            "hint": _text("what to do"),
+            "command": text("as it is typed"),
+            "error": text("its code"),
+            "exit_status": number("of the command"),
+            "message": text("what happened"),
+            "hint": text("what to do"),
             "findings": _FINDINGS,
         },
     ),
+    **ANSWERS,
 }
 """kind -> its schema, without the fields that every document has."""
 
@@ -320,7 +311,7 @@ def schema_of(kind: str) -> Schema:
     found = SCHEMAS[kind]
     own = {
         "kind": {"const": kind, "description": "what this document is"},
-        "format": _number("rises when a field goes or changes its meaning"),
+        "format": number("rises when a field goes or changes its meaning"),
     }
     return {
         "$schema": _DIALECT,

@@ -50,6 +50,17 @@ def in_prose(items: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
+LONGEST = 1000
+"""Characters of a text that are shown where a file or a server may have made it any length."""
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning and how long it is."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]}... ({len(text):,} characters)"
+
+
 def hint_lines(hint: str) -> list[str]:
     """The lines of a hint, which may contain commands, each on its own line."""
     return hint.split("\n") if hint else []

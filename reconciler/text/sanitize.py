@@ -23,5 +23,10 @@ def clean(text: str) -> str:
     return text if text.isascii() else _INVISIBLE.sub(lambda found: _escaped(found[0]), text)
 
 
+def is_unseen(char: str) -> bool:
+    """Whether a character is written as an escape by `clean`."""
+    return not char.isprintable() or _INVISIBLE.match(char) is not None
+
+
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")

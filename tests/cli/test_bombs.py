@@ -119,6 +119,17 @@ def test_a_bomb_is_told_with_its_place(name: str, tmp_path: Path) -> None:
     assert [line for line in said.splitlines() if line.startswith(place) and words in line], said
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['["{}"]\n', "{} = 1\n", '[[acl]]\npaths=["{}"]\nroles=["PVEAuditor"]\nusers=["a@pve"]\n'],
+)
+def test_what_a_mistake_quotes_is_shortened(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(text.replace("{}", "k" * 100_000))
+    (finding,) = load(tmp_path).findings
+    assert "characters)" in finding.message
+    assert len(finding.message) < 1100
+
+
 def test_settings_are_bounded_as_well(tmp_path: Path) -> None:
     (tmp_path / "pvectl.toml").write_text(f"[limits]\ntotal = {'9' * 5000}\n")
     ended = subprocess.run(

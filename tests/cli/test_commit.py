@@ -58,7 +58,9 @@ def test_a_folder_under_no_version_control_has_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["HEAD", "refs/heads/main", "packed-refs", "commondir"])
-def test_what_is_no_commit_is_not_told(place: str, tmp_path: Path) -> None:
+def test_what_is_no_commit_is_not_told(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A link of .git may lead to any file of the machine; a pipe never ends."""
     git, secret = tmp_path / ".git", tmp_path / "secret"
     secret.write_text("hunter2 refs/heads/main\n")
@@ -73,6 +75,7 @@ def test_what_is_no_commit_is_not_told(place: str, tmp_path: Path) -> None:
         assert commit_of(tmp_path) == ""
     secret.unlink()
     os.mkfifo(secret)
+    monkeypatch.setattr("reconciler.cli.commit.PATIENCE", 0.1)
     assert commit_of(tmp_path) == ""
 
 

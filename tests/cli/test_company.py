@@ -100,7 +100,9 @@ def test_a_team_that_is_deleted_from_the_files_is_told_and_removed_on_request(
     assert "blue-ci@pve!ci" in plan.out
     assert not re.search(r"\bred\b", plan.out.partition("Steps\n")[2].partition("\nNot managed")[0])
     red = [line for line in company.user_cfg().splitlines() if "red" in line]
-    assert company.run("apply", "--yes", *allow).status == ExitStatus.OK
+    applied = company.run("apply", "--yes", *allow)
+    assert applied.status == ExitStatus.OK, applied
+    assert "its secret, useless now, is still in file secrets/blue-ci" in words(applied)
     assert "blue-ci" not in company.user_cfg()
     assert [line for line in company.user_cfg().splitlines() if "red" in line] == red
 

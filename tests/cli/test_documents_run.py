@@ -110,6 +110,8 @@ def test_every_command_line_does_what_it_is_for(
     monkeypatch.setenv("LDAP_BIND_PASSWORD", "correct-horse-battery")
     PREPARED.get(str(path.relative_to(ROOT)), lambda folder: None)(folder)
     for line in (" ".join(line.split()) for of, line in LINES if of == path):
+        if line.startswith("sandbox "):
+            continue  # serves until it is stopped: tests/cli/test_sandbox.py
         typed = line
         for text, instead in HERE.items():
             typed = typed.replace(text, instead)

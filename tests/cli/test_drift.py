@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,159 @@ def test_who_has_become_root_is_said_once(house: House) -> None:
     assert told.count("eve@pve") == told.count("mal@pve") == 1, told
     assert "eve@pve, mal@pve have become root, with every privilege on /" in told
     assert "gained" not in told
+
+
+LDAP, LOCAL = "\tuser_attr uid\n", "\tcontent iso,vztmpl,backup,import\n"
+PAIR = "svc-terraform@pve,svc-terraform@pve!tf-ci:PVEVMAdmin"
+MORE: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
+    "a realm-sync job": (
+        "undeclared",
+        ((JOBS, "", "\nrealm-sync: evil\n\trealm ldap\n\tschedule hourly\n\tscope both\n"),),
+    ),
+    "another default realm": ("changed", ((DOMAINS, LDAP, LDAP + "\tdefault 1\n"),)),
+    "other people of a directory": ("changed", ((DOMAINS, "user_attr uid", "user_attr mail"),)),
+    "other defaults of a sync": (
+        "changed",
+        ((DOMAINS, LDAP, LDAP + "\tsync-defaults-options scope=both,enable-new=1\n"),),
+    ),
+    "names in any case": ("changed", ((DOMAINS, LDAP, LDAP + "\tcase-sensitive 0\n"),)),
+    "a realm gone": (
+        "changed",
+        (
+            (
+                DOMAINS,
+                "ldap: ldap\n\tbase_dn dc=example,dc=invalid\n",
+                "ldap: other\n\tbase_dn dc=e\n",
+            ),
+        ),
+    ),
+    "a token that ends": ("changed", ((USERS, "tf-prod:0:1", "tf-prod:1993456000:1"),)),
+    "a privilege swapped": (
+        "changed",
+        ((USERS, "VM.PowerMgmt,VM.Snapshot", "VM.Config.Memory,VM.PowerMgmt"),),
+    ),
+    "a right to give rights": (
+        "changed",
+        ((USERS, "Custom:VM.Audit", "Custom:Permissions.Modify,VM.Audit"),),
+    ),
+    "a grant that no longer spreads": ("changed", ((USERS, "1:/pool/Dev", "0:/pool/Dev"),)),
+    "the token's half of a pair": (
+        "changed",
+        ((USERS, PAIR, "svc-terraform@pve:PVEVMAdmin"),),
+    ),
+    "the user's half of a pair": (
+        "changed",
+        ((USERS, PAIR, "svc-terraform@pve!tf-ci:PVEVMAdmin"),),
+    ),
+    "a group emptied": (
+        "changed",
+        ((USERS, "VM-Operators:alice@ldap,mallory@ldap", "VM-Operators:"),),
+    ),
+    "a guest in a nested pool": (
+        "changed",
+        ((USERS, "pool:Prod::9001::\n", "pool:Prod::::\npool:Dev/sub::9001::\n"),),
+    ),
+    "a storage in a pool": ("changed", ((USERS, "pool:Dev::9000::", "pool:Dev::9000:local:"),)),
+    "a storage called shared": ("changed", ((STORAGES, LOCAL, LOCAL + "\tshared 1\n"),)),
+    "disks beside backups": ("changed", ((STORAGES, "backup,import", "backup,images,import"),)),
+    "a storage disabled": ("changed", ((STORAGES, LOCAL, LOCAL + "\tdisable 1\n"),)),
+    "a retention of a storage": (
+        "changed",
+        ((STORAGES, LOCAL, LOCAL + "\tprune-backups keep-last=1\n"),),
+    ),
+    "a job on another node": ("changed", ((JOBS, "\tall 1\n", "\tall 1\n\tnode other\n"),)),
+    "a guest left out of a job": ("changed", ((JOBS, "\tall 1\n", "\tall 1\n\texclude 9001\n"),)),
+    "a job far in the future": ("changed", ((JOBS, "02:30", "2099-01-01 02:30"),)),
+    "a denial": (
+        "undeclared",
+        ((USERS, "acl:1:/nodes:", "acl:1:/vms/9001:@VM-Operators:NoAccess:\nacl:1:/nodes:"),),
+    ),
+    "who may make users": (
+        "undeclared",
+        (
+            (
+                USERS,
+                "acl:1:/nodes:",
+                "acl:1:/access/groups:mallory@ldap:PVEUserAdmin:\nacl:1:/nodes:",
+            ),
+        ),
+    ),
+    "a membership that becomes a grant": (
+        "undeclared",
+        (
+            (USERS, "group:DevOps:alice@ldap", "group:DevOps:"),
+            (USERS, "acl:1:/nodes:", "acl:1:/:alice@ldap:PVEAuditor:\nacl:1:/nodes:"),
+        ),
+    ),
+    "a role in two": (
+        "undeclared",
+        (
+            (USERS, "VM.PowerMgmt,VM.Snapshot:", "VM.PowerMgmt:"),
+            (
+                USERS,
+                "acl:1:/nodes:",
+                "role:S:VM.Snapshot:\nacl:0:/vms/9001:alice@ldap:S:\nacl:1:/nodes:",
+            ),
+        ),
+    ),
+    "a token that needs its pair no longer": (
+        "changed",
+        (
+            (USERS, "tf-prod:0:1", "tf-prod:0:0"),
+            (USERS, "acl:1:/pool/Prod:svc-terraform@pve!tf-prod:PVEVMAdmin:\n", ""),
+        ),
+    ),
+    "an end for root": ("changed", ((USERS, "user:root@pam:1:0", "user:root@pam:1:1993456000"),)),
+}
+"""What was done -> the worst class of it, and the edits."""
+FILES = (USERS, DOMAINS, STORAGES, JOBS)
+
+
+@pytest.fixture(scope="module")
+def watched(
+    imported: House, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[House, Path]]:
+    """A cluster that was quiet at the last report, and the folder that remembers it."""
+    home = tmp_path_factory.mktemp("watched") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PVECTL_HOME", str(home))
+        assert imported.run("drift").status == ExitStatus.OK
+        yield imported, home
+
+
+@pytest.mark.parametrize("attack", MORE)
+def test_the_alarm_rings_for_what_no_file_gives_and_for_what_cancels_out(
+    watched: tuple[House, Path], attack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, home = watched
+    code, edits = MORE[attack]
+    before = {name: (house.pve / name).read_bytes() for name in FILES}
+    shutil.copytree(home, tmp_path / "home")
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
+    try:
+        for edit in edits:
+            house.edit(*edit)
+        reports = {name: tmp_path / name for name in ("json", "metrics")}
+        given = [word for n, path in reports.items() for word in ("--format", f"{n}={path}")]
+        ended = house.run("drift", "--format", "text", *given)
+    finally:
+        for name, content in before.items():
+            (house.pve / name).write_bytes(content)
+    assert ended.status == ExitStatus.CHANGES, ended
+    first = ended.out.splitlines()[:10]
+    assert {"changed": "changed in the cluster"}.get(code, code) in first[0]
+    assert "in the files" not in first[0]
+    assert re.search(
+        r"has (become|gained|lost)|have (gained|lost)|(missing|changed|extra) ", "\n".join(first)
+    )
+    content = json.loads(reports["json"].read_text())
+    classes = [one["class"] for one in content["differences"]]
+    classes += ["undeclared" for one in content["undeclared"] if one["rings"]]
+    assert code in classes
+    assert set(classes) <= {"changed", "undeclared"}
+    samples = reports["metrics"].read_text()
+    assert re.search(r"^pvectl_drift_exit_status\{.*\} 2$", samples, re.M)
+    assert re.search(rf'^pvectl_drift_\w+\{{.*"({code}|alarm)"\}} [1-9]', samples, re.M)
 
 
 def test_what_is_undeclared_rings_until_somebody_accepts_it_and_again_when_it_changes(

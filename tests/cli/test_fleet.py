@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from reconciler.errors import ExitStatus
+from reconciler.render.json_schemas import schema_of
 from tests.support.fleet import Fleet, fleet
 
 NAMES = ("canary", "east", "west")
@@ -56,6 +58,7 @@ def test_one_that_fails_does_not_hold_the_others(three: Fleet) -> None:
     ended = three.run("drift", "--on", "all", "--format", "json", "--quiet")
     assert ended.status == ExitStatus.UNREACHABLE
     found = json.loads(ended.out)
+    assert not list(Draft202012Validator(schema_of("fleet")).iter_errors(found))
     status = {row["target"]: row["status"] for row in found["summary"]}
     assert status == {"canary": 2, "east": 7, "west": 2}
     assert found["targets"]["east"]["error"] == "E_AUTH"

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from reconciler.errors import ExitStatus
@@ -92,24 +93,35 @@ def _wait_for(ready: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+def _is_connected(pid: int, port: int) -> bool:
+    links = psutil.Process(pid).net_connections("tcp4")
+    return any(link.raddr and link.raddr.port == port for link in links)
+
+
 def run_and_kill(made: Fleet, running: Workers, *arguments: object, seen: str) -> Ended:
     """The command; as soon as a cluster sees a request like `seen`, the worker that sent it is
     killed, once."""
     result: list[Ended] = []
     asked = threading.Event()
-    for sandbox in made.served.values():
-        answer = sandbox.answer
+    once = threading.Lock()
 
-        def noting(request: object, answer: object = answer) -> object:
+    def kill(port: int) -> None:
+        if once.acquire(blocking=False):
+            os.kill(next(p for p in running.pids if _is_connected(p, port)), signal.SIGKILL)
+            asked.set()
+
+    for sandbox in made.served.values():
+        answer, port = sandbox.answer, sandbox.port
+
+        def noting(request: object, answer: object = answer, port: int = port) -> object:
             if re.search(seen, f"{request.method} {request.target}"):  # type: ignore[attr-defined]
-                asked.set()
+                kill(port)
             return answer(request)  # type: ignore[operator]
 
         sandbox.answer = noting  # type: ignore[method-assign,assignment]
     thread = threading.Thread(target=lambda: result.append(made.run(*arguments)))
     thread.start()
     assert asked.wait(60)
-    os.kill(running.pids[0], signal.SIGKILL)
     thread.join()
     return result[0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -104,11 +105,19 @@ def test_a_living_run_is_waited_for_and_never_taken_for_a_dead_one(site: Site) -
 
 
 def test_a_journal_whose_process_is_dead_is_unfinished(site: Site) -> None:
-    site.write("a.toml", KILLED)
+    many = "".join(f"[group.g{number:02}]\n" for number in range(30))
+    site.write("a.toml", KILLED + many)
     assert site.run("apply", "--yes").status == -signal.SIGKILL
     refused = site.run("apply", "--yes")
     assert refused.status == ExitStatus.UNFINISHED
     assert "pvectl status" in refused.err
+    told = site.run("status").out
+    assert told.startswith("Stopped at step 34 of 34: of 34 objects, 34 done; "), told
+    assert len(told.splitlines()) < 34, "everything once"
+    assert re.search(r"1-33\. done +33 steps, from: create group ", told)
+    assert re.search(r"34\. created, secret possibly not delivered +create token new@pve!t1", told)
+    assert told.partition("beyond what the steps say")[2].count("new@pve") == 1
+    assert "group.g07" not in told
 
 
 def test_status_needs_no_cluster_to_tell_what_the_journal_says(site: Site) -> None:

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from reconciler.desired.toml.formatter import format_file, format_text, table_text, value_text
+from reconciler.desired.toml.formatter import (
+    atom_text,
+    format_file,
+    format_text,
+    table_text,
+    value_text,
+)
 from reconciler.errors import FilesInvalid
 from tests.desired.toml_texts import documents
 
@@ -156,3 +162,13 @@ def test_windows_line_ends_count_as_a_difference(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_bytes(b"[group.g]\r\n")
     assert format_file(path) == (b"[group.g]\r\n", b"[group.g]\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["a\u202eb", "\u3164", "\x9b2J", "\U000e0100", "\u2028", "caf\u00e9"]
+)
+def test_what_nobody_sees_is_written_as_escapes(text: str) -> None:
+    written = atom_text(text)
+    assert tomllib.loads(f"x = {written}") == {"x": text}
+    assert written.isprintable()
+    assert written.isascii() is ("caf" not in text)

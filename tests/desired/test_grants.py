@@ -51,6 +51,15 @@ def test_what_follows_in_the_file_stays() -> None:
     assert grants(with_grant(twice, NEW)) == [NEW]
 
 
+def test_an_end_that_no_clock_reaches_is_left_to_its_author() -> None:
+    """In UTC it is in the year 10000, which dates cannot have."""
+    text = with_grant("", NEW)
+    far = text.replace("2030-03-17T17:46:40Z", "9999-12-31T23:59:59-23:59")
+    assert far != text
+    assert grants(far) == []
+    assert without(far, NEW) == far
+
+
 def test_a_change_comes_back_from_its_journal() -> None:
     one = change(OLD, "", None)
     assert GrantChange.from_json(one.to_json()) == one

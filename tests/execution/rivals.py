@@ -8,6 +8,7 @@ from typing import Any
 from reconciler.errors import Conflict, RequestRefused
 from reconciler.execution.journal.journal import read_journal
 from reconciler.kinds import kind_of, references, visible
+from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user.table import UserSpec
@@ -119,7 +120,7 @@ def conflicts_stop_the_run(bench: Bench, points: Points = all_points) -> None:
             assert report.outcome == ROLLED_BACK, report
             assert isinstance(report.failure, Conflict), report
             assert dict(report.objects)[change.address] is not Outcome.DONE
-            kept = _named_by(change.address, theirs)
+            kept = _kept(report, change.address, before, theirs)
             assert _without(theirs, kept) == _without(before, kept), report
             count("rival before a request")
         bench.reset()
@@ -161,7 +162,7 @@ def rivals_inside_the_two_seconds(bench: Bench, points: Points = all_points) -> 
             count("rival inside the two seconds: overwritten")
         elif made:
             assert isinstance(report.failure, Conflict | RequestRefused), report
-            kept = _named_by(address, after)
+            kept = _kept(report, address, before, after)
             assert report.outcome in {ROLLED_BACK, STUCK}, report
             if report.outcome == ROLLED_BACK:
                 assert _without(after, kept) == _without(before, kept), report
@@ -201,7 +202,7 @@ def old_looks_are_taken_again(bench: Bench, points: Points = all_points) -> None
             assert after.get(change.address) == theirs[0], report
             assert report.outcome == ROLLED_BACK, report
             assert isinstance(report.failure, Conflict), report
-            kept = _named_by(change.address, after)
+            kept = _kept(report, change.address, before, after)
             assert _without(after, kept) == _without(before, kept), report
             count("look too old")
         bench.lease = NoLease()
@@ -274,6 +275,21 @@ def what_hangs_on_it_is_kept(bench: Bench) -> None:
     assert entry in look(api), "theirs was dropped"
     assert not report.restored, report
     assert any(str(entry) in error.summary for error in report.trouble)
+
+
+def _kept(
+    report: RunReport, address: Address, before: dict[Address, Spec], after: dict[Address, Spec]
+) -> set[Address]:
+    """What cannot be as before while theirs stays: all that it needs, and pools whose guests this
+    run had moved into a pool that is theirs now; the report does not call those undone."""
+    kept = _named_by(address, after)
+    pools = {a: spec for a, spec in after.items() if a in kept and isinstance(spec, PoolSpec)}
+    moved = {guest for spec in pools.values() for guest in spec.guests}
+    for other_pool, spec in before.items():
+        if isinstance(spec, PoolSpec) and other_pool not in kept and moved & {*spec.guests}:
+            assert dict(report.objects)[other_pool] is not Outcome.UNDONE, report
+            kept.add(other_pool)
+    return kept
 
 
 def _named_by(address: Address, state: dict[Address, Spec]) -> set[Address]:

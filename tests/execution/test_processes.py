@@ -256,8 +256,7 @@ def test_an_unfinished_run_is_told_and_blocks_the_next_one(pair: Plan) -> None:
     assert "pvectl rollback" in refused.err
     told = pair.place.run("status")
     assert told.status == ExitStatus.UNFINISHED
-    assert "Untouched: 3" in told.out
-    assert "Done: 2" in told.out
+    assert ": of 5 objects, 2 done, 3 untouched; run `pvectl resume`." in told.out.splitlines()[0]
     as_json = pair.place.run("status", "--format", "json")
     assert '"role.Backup":"done"' in as_json.out
     assert pair.place.run("rollback").status == ExitStatus.OK

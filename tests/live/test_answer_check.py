@@ -77,9 +77,10 @@ class Altered:
     def get(self, api: SandboxApi, requests: Sequence[Request]) -> list[Any]:
         found = []
         for asked, answer in zip(requests, self._get(api, requests), strict=True):
-            key, own = (asked.target, asked.params), copy.deepcopy(answer)
-            self.answers.setdefault(key, copy.deepcopy(answer))
-            found.append(self.change(own) if key == self.key else own)
+            key = (asked.target, asked.params)
+            if key not in self.answers:
+                self.answers[key] = copy.deepcopy(answer)
+            found.append(self.change(copy.deepcopy(answer)) if key == self.key else answer)
         return found
 
 

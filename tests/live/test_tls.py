@@ -150,6 +150,20 @@ def test_a_proxy_that_is_asked_for_is_used_and_the_pin_still_holds(node, certifi
     assert len(node.requests) == 2
 
 
+def test_an_ipv6_address_is_told_to_a_proxy_in_brackets(certificate):
+    proxy = Proxy(refuses=True)
+    where = Target(
+        endpoints=("https://[::1]:8006",),
+        fingerprint=certificate.fingerprint,
+        proxy=f"http://127.0.0.1:{proxy.port}",
+        **TOKEN,
+    )
+    with pytest.raises(Unreachable, match="proxy refused"):
+        open_api(where, SECRET, read_only=True).get([VERSION])
+    proxy.stop()
+    assert proxy.asked == ["CONNECT [::1]:8006 HTTP/1.0"]
+
+
 def test_a_proxy_that_refuses_is_named_and_a_write_was_not_sent(node, certificate, connect):
     proxy = Proxy(refuses=True)
     target = {"fingerprint": certificate.fingerprint, "proxy": f"http://127.0.0.1:{proxy.port}"}

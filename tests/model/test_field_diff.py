@@ -65,6 +65,13 @@ def _told(spec: Spec, name: str) -> object:
     return None if value in (None, "", ()) else value
 
 
+def test_a_secret_that_is_sent_was_never_known_to_be_unset() -> None:
+    options = {"base_dn": "dc=x", "server1": "s", "user_attr": "uid"}
+    before = _section(RealmSpec, type="ldap", options=options)
+    after = before.model_copy(update={"secrets": (("password", SecretRef(env="P")),)})
+    assert _texts(before, after) == {"password": "(unknown) → (secret from $P)"}
+
+
 def test_lists_dates_switches_and_cleared_fields_read_as_words() -> None:
     before = UserSpec(comment="on call", groups=("a", "b"), expires=1798761600)
     after = UserSpec(enabled=False, groups=("b", "c"), email="x@example.com")

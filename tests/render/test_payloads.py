@@ -56,21 +56,31 @@ def test_no_payload_is_more_than_text(
         CHECKS[format_](found, harmless)
 
 
+def undescribed(found: Any, schema: Any) -> set[str]:
+    """Fields, at any depth, of objects whose fields the schema names."""
+    if isinstance(found, list):
+        inner = schema.get("items", {})
+        return set().union(*(undescribed(one, inner) for one in found))
+    if not isinstance(found, dict) or "properties" not in schema:
+        return set()
+    named = schema["properties"]
+    below = (undescribed(value, named[name]) for name, value in found.items() if name in named)
+    return (found.keys() - named.keys()).union(*below)
+
+
 def test_json_documents_are_as_their_schema_says(shown: Documents) -> None:
     """And every field that stands in one is described."""
     met = set()
     for name, contents in shown.items():
         for one in contents if "json" in FORMATS[name] else ():
             found = json.loads(FORMATS[name]["json"](one.content, VIEW))
-            if found["kind"] not in SCHEMAS:
-                continue
             schema = schema_of(found["kind"])
             Draft202012Validator.check_schema(schema)
             errors = Draft202012Validator(schema).iter_errors(found)
             assert [error.message for error in errors] == []
-            assert found.keys() - schema["properties"].keys() == set()
+            assert (found["kind"], undescribed(found, schema)) == (found["kind"], set())
             met.add(found["kind"])
-    assert met == SCHEMAS.keys()
+    assert met == SCHEMAS.keys() - {"fleet"}  # of several commands, seen in tests/cli/test_fleet.py
 
 
 def _text(found: str, harmless: str) -> None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from reconciler.desired.settings.destination import destination
 from reconciler.desired.settings.settings import read_settings
 from reconciler.execution.known_targets import remember
+from tests.support import forked
 
 FIXTURES = Path(__file__).parents[1] / "data" / "fixtures"
 PVECTL = shutil.which("pvectl", path=str(Path(sys.executable).parent)) or "pvectl"
@@ -23,6 +24,9 @@ PVECTL = shutil.which("pvectl", path=str(Path(sys.executable).parent)) or "pvect
 _STARTED = re.compile(r"(https://\S+) serves .*, fingerprint (\S+)")
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONHASHSEED", "PYTHONPATH", "TMPDIR")
 """Nothing else of the environment reaches the command: settings of whoever runs the tests."""
+
+_OF_THE_START = ("PYTHON", "LANG", "LC_", "COLUMNS", "TERMINAL_WIDTH", "FORCE_COLOR")
+"""What the interpreter, or a library where it is imported, reads of the environment."""
 
 
 class Ended(NamedTuple):
@@ -50,13 +54,21 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 def pvectl(
     *arguments: object, env: Mapping[str, str] | None = None, stdin: str = "", cwd: Path
 ) -> Ended:
-    """Run the command in the folder `cwd` to its end; `stdin` is no terminal."""
+    """Run the command in the folder `cwd` to its end; `stdin` is no terminal.
+
+    It is a process that a fork server starts, or the installed script where `env` has something
+    that Python reads at its start.
+    """
+    words, seen = [PVECTL, *map(str, arguments)], environment(env)
+    if not any(name.startswith(_OF_THE_START) for name in env or {}):
+        status, out, err = forked.run(words, cwd=cwd, env=seen, stdin=stdin.encode(), timeout=120)
+        return Ended(status, out.decode(), err.decode())
     done = subprocess.run(
-        [PVECTL, *map(str, arguments)],
+        words,
         input=stdin.encode(),
         capture_output=True,
         cwd=cwd,
-        env=environment(env),
+        env=seen,
         timeout=120,
         check=False,
     )
@@ -83,28 +95,21 @@ def sandbox(
 ) -> Iterator[Served]:
     """`pvectl sandbox` on any free port, over HTTPS, as a process of its own; `release`: as which
     Proxmox VE it answers."""
-    process = subprocess.Popen(
-        [
-            PVECTL,
-            "sandbox",
-            str(folder),
-            "--port",
-            "0",
-            *(["--release", release] if release else []),
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(env),
-    )
-    assert process.stderr is not None
-    with process, process.stderr:
+    words = [PVECTL, "sandbox", str(folder), "--port", "0"]
+    words += ["--release", release] if release else []
+    heard, told = os.pipe()
+    with os.fdopen(heard) as err, Path(os.devnull).open() as nothing:
+        streams = (nothing.fileno(), told, told)
+        process = forked.start(words, cwd=Path(), env=environment(env), streams=streams)
+        os.close(told)
         try:
-            line = process.stderr.readline()
+            line = err.readline()
             started = _STARTED.match(line)
             assert started, line
             yield Served(folder, started[1], started[2], process.pid)
         finally:
             process.terminate()
+            process.wait()
 
 
 def secret_of(folder: Path, token: str) -> str:

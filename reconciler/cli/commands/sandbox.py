@@ -75,7 +75,15 @@ def sandbox(
         raise UsageError(
             f"there is no folder {folder}", hint=f"create it: pvectl sandbox --new {folder}"
         )
-    served = Sandbox(folder, port, Settings.from_environment(), release)
+    try:
+        served = Sandbox(folder, port, Settings.from_environment(), release)
+    except OSError as error:
+        if "already in use" not in str(error):
+            raise
+        raise UsageError(
+            f"port {port} is in use",
+            hint=f"take any free one: {shell('pvectl', 'sandbox', str(folder), '--port', '0')}",
+        ) from None
     info(common, f"{served.url} serves {folder}, fingerprint {served.fingerprint}")
     if served.store.release != NEWEST:
         info(common, f"it answers as {served.store.release.name}")

@@ -22,10 +22,13 @@ from reconciler.desired.toml.positions import (
     value_end,
 )
 from reconciler.errors import FilesInvalid
+from reconciler.text.sanitize import is_unseen
 
 WIDTH = 100
 _INDENT = "    "
 _ONE_LINE = -10_000
+_LAST_OF_FOUR = 0xFFFF
+"""The last character that TOML writes with four digits."""
 """As a number of columns before a list: never breaks it, as inside of inline tables."""
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _PLAIN_LITERAL = re.compile(r"'[^'\"\\]*'")
@@ -33,10 +36,18 @@ _PLAIN_LITERAL = re.compile(r"'[^'\"\\]*'")
 
 @lru_cache(maxsize=65536, typed=True)
 def atom_text(value: Any) -> str:
-    """A text, number, boolean or date as TOML."""
+    """A text, number, boolean or date as TOML; what nobody sees in a text is written as escapes,
+    so that a file holds nothing that its reader does not see."""
     import tomli_w
 
-    return tomli_w.dumps({"x": value}).removeprefix("x = ").removesuffix("\n")
+    text = tomli_w.dumps({"x": value}).removeprefix("x = ").removesuffix("\n")
+    return text if text.isascii() else "".join(map(_visible, text))
+
+
+def _visible(char: str) -> str:
+    if not is_unseen(char):
+        return char
+    return f"\\u{ord(char):04X}" if ord(char) <= _LAST_OF_FOUR else f"\\U{ord(char):08X}"
 
 
 def key_text(name: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.errors import RequestRefused, UnknownOutcome, Unreachable
+from reconciler.errors import DrillFailed, RequestRefused, UnknownOutcome, Unreachable
 from reconciler.execution.backups.run import denial
-from reconciler.execution.drills.context import DrillFailed, DrillRun
+from reconciler.execution.drills.context import DrillRun
 from reconciler.execution.run.context import SETTLE
 from reconciler.execution.tasks import TaskEnd, follow_task, start_task
 from reconciler.kinds.backup.drill import TASKS

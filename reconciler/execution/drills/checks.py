@@ -11,8 +11,8 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from reconciler.errors import RequestRefused, UnknownOutcome, Unreachable
-from reconciler.execution.drills.context import DrillFailed, DrillRun
+from reconciler.errors import DrillFailed, RequestRefused, UnknownOutcome, Unreachable
+from reconciler.execution.drills.context import DrillRun
 from reconciler.kinds.backup.drill import guest_path
 from reconciler.model.policy import Check
 from reconciler.model.request import request

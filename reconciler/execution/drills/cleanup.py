@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.errors import (
+    DrillFailed,
     Interrupted,
     JournalFailed,
     PvectlError,
@@ -10,7 +11,7 @@ from reconciler.errors import (
     Unreachable,
 )
 from reconciler.execution.drills.actions import TRIES, act, settle
-from reconciler.execution.drills.context import DrillFailed, DrillRun, is_free, look
+from reconciler.execution.drills.context import DrillRun, is_free, look
 from reconciler.execution.run.boundary import foreseen
 from reconciler.kinds.backup.drill import destroy_request, power_request, storage_of_archive
 from reconciler.model.request import request

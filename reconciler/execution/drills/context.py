@@ -12,7 +12,6 @@ from reconciler.errors import (
     AuthenticationFailed,
     CertificateNotTrusted,
     Interrupted,
-    PvectlError,
     RequestRefused,
     Unreachable,
 )
@@ -26,12 +25,6 @@ from reconciler.model.drill import DrillPlan
 from reconciler.model.request import Request, request
 from reconciler.model.run import Event
 from reconciler.pve.guest_config import LXC, QEMU, GuestConfig, parse_config
-
-
-class DrillFailed(PvectlError):
-    """What the drill was to prove is not so: the summary says why."""
-
-    code = "E_DRILL"
 
 
 class PatientApi(ForwardingApi):

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reconciler.errors import Interrupted, JournalFailed, PvectlError, RequestRefused
+from reconciler.errors import DrillFailed, Interrupted, JournalFailed, PvectlError, RequestRefused
 from reconciler.execution.drills import store
 from reconciler.execution.drills.actions import TRIES, act, insist, settle
 from reconciler.execution.drills.checks import check, wait_until_up
 from reconciler.execution.drills.cleanup import clean_up
-from reconciler.execution.drills.context import DrillFailed, DrillRun, Sight, is_free, look
+from reconciler.execution.drills.context import DrillRun, Sight, is_free, look
 from reconciler.execution.run.boundary import foreseen
 from reconciler.kinds.backup.drill import (
     left_out,

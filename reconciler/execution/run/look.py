@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from threading import Thread
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from reconciler.errors import PvectlError
 from reconciler.execution.run.boundary import foreseen
@@ -13,7 +13,7 @@ from reconciler.kinds import all_kinds, kind_of
 from reconciler.kinds.kind import Answers
 from reconciler.kinds.shared.reader import EVERYTHING, Wanted, read_state
 from reconciler.model.address import Address
-from reconciler.model.api import Api
+from reconciler.model.api import Api, ForwardingApi
 from reconciler.model.change import Change
 from reconciler.model.plan import Step
 from reconciler.model.request import Request
@@ -21,6 +21,9 @@ from reconciler.model.spec import State
 
 MOST = 500
 """How many steps a look prepares at most."""
+
+AT_ONCE = 2
+"""How many requests of a look beside the writes are under way at once."""
 
 NOTHING: Wanted = MappingProxyType({})
 NO_CHANGES: Mapping[Address, Change] = MappingProxyType({})
@@ -79,6 +82,16 @@ def dependent_kinds(kinds: Iterable[str]) -> Wanted:
     return {name: EVERYTHING for name, kind in all_kinds().items() if kind.links.refers_to & named}
 
 
+class Sparing(ForwardingApi):
+    """Reads a few at a time, for a look that must not hold up what is sent beside it."""
+
+    def get(self, requests: Sequence[Request]) -> list[Any]:
+        found: list[Any] = []
+        for start in range(0, len(requests), AT_ONCE):
+            found += self._api.get(requests[start : start + AT_ONCE])
+        return found
+
+
 class Look:
     """A look under way.
 
@@ -99,8 +112,10 @@ class Look:
         self.failure: PvectlError | None = None
         self.written: list[Step] = []
         self.unverified = unverified
+        self.took = 0.0
+        """seconds, once it has ended"""
         self._api, self._wanted, self._beside = api, wanted, tuple(beside)
-        self._began = clock.now()
+        self._clock, self._began = clock, clock.now()
         self._thread = Thread(target=self._work, name="pvectl-look", daemon=True)
         self._thread.start()
 
@@ -116,6 +131,7 @@ class Look:
             with foreseen():
                 sight = take_snapshot(self._api, self._wanted, self._beside)
                 self.sight = sight._replace(began=self._began)
+                self.took = self._clock.now() - self._began
         except PvectlError as failure:
             self.failure = failure
 

@@ -16,7 +16,15 @@ from typing import Any, Self
 from reconciler.errors import Conflict, RequestRefused, Unreachable
 from reconciler.execution.journal.replay import point_of_no_return
 from reconciler.execution.run.context import RunContext
-from reconciler.execution.run.look import MOST, Look, Snapshot, needed_by, touched_by, union
+from reconciler.execution.run.look import (
+    MOST,
+    Look,
+    Snapshot,
+    Sparing,
+    needed_by,
+    touched_by,
+    union,
+)
 from reconciler.execution.run.observation import (
     Observed,
     as_shown,
@@ -50,6 +58,8 @@ class Observer:
         """steps that were written since the look began, or while it did"""
         self._unverified: dict[Address, Change] = {}
         """the last change of each object that no look has confirmed"""
+        self._took = 0.0
+        """seconds that the last look beside the writes took"""
         self._looking: Look | None = run.first if self._unwritten() else None
 
     def __enter__(self) -> Self:
@@ -137,7 +147,9 @@ class Observer:
 
     def _begin(self, wanted: Wanted) -> Look:
         run = self._run
-        return Look(run.api, run.clock, wanted, run.lease.questions, dict(self._unverified))
+        questions, unverified = run.lease.questions, dict(self._unverified)
+        api = Sparing(run.api) if self._took < run.fresh / 4 else run.api
+        return Look(api, run.clock, wanted, questions, unverified)
 
     def _is_due(self, sight: Snapshot) -> bool:
         """Whether the snapshot has used up half its time and will not last to the end."""
@@ -164,6 +176,7 @@ class Observer:
             raise looking.failure
         if looking.sight is None:  # the next look waits for the cluster
             return
+        self._took = looking.took
         self._run.lease.note(looking.sight.answers, looking.sight.began)
         own = {change.address for step in looking.written for change in step.changes}
         seen = {a: change for a, change in looking.unverified.items() if a not in own}

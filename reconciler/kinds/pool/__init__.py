@@ -27,7 +27,7 @@ from reconciler.kinds.pool.membership import HINT, PoolSpec, join_members, pool_
 from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import Text, given, names, quote
 from reconciler.kinds.shared.reader import ANSWERS, EVERYTHING, RESOURCES
-from reconciler.kinds.shared.ungiven import FILE, LEFT
+from reconciler.kinds.shared.ungiven import FILE, LEFT, WATCHED
 from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
@@ -55,8 +55,8 @@ class PoolTable(TomlTable):
 
     instead = HINT
     comment: Annotated[Text, LEFT] = Field(default="", description="free text")
-    guests: Annotated[list[GuestId], LEFT] = Field(default=[], description="ids of its guests")
-    storages: Annotated[list[str], LEFT] = Field(default=[], description="its storages")
+    guests: Annotated[list[GuestId], WATCHED] = Field(default=[], description="ids of its guests")
+    storages: Annotated[list[str], WATCHED] = Field(default=[], description="its storages")
     members: Annotated[Literal["exact", "additive"], FILE] = Field(
         default="exact",
         description="exact: guests and storages that are given are all of them; additive: they are "

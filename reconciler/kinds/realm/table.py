@@ -80,7 +80,7 @@ RealmTable = table_model(
     create_model("RealmTable", __base__=_RealmTable, __doc__=_RealmTable.__doc__, type=_TYPE),
     REALM_OPTIONS,
     SENSITIVE,
-    frozenset(REALM_OPTIONS) - {"comment", "default", "prompt"},
+    frozenset(REALM_OPTIONS) - {"comment", "prompt"},
 )
 
 

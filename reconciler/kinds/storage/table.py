@@ -113,7 +113,7 @@ StorageTable = table_model(
     create_model("StorageTable", __base__=_StorageTable, __doc__=_StorageTable.__doc__, type=_TYPE),
     {name: param for name, param in STORAGE_OPTIONS.items() if name != "prune-backups"},
     SENSITIVE,
-    frozenset({"content", "disable", "max-protected-backups", "nodes"}),
+    frozenset({"content", "disable", "max-protected-backups", "nodes", "shared"}),
 )
 
 

@@ -64,7 +64,8 @@ def _missing(
             tolerated = ref.kind in kind_of(address).links.may_dangle
             declared = objects.get(address)
             if ref not in likely:
-                likely[ref] = _likely(ref, planned if len(likely) < MOST_HINTS else {})
+                known = planned if len(likely) < MOST_HINTS else {}
+                likely[ref] = _likely(ref, known, always)
             finding = Finding(
                 "NOT_THERE" if tolerated else "UNKNOWN_REFERENCE",
                 Severity.WARNING if tolerated else Severity.ERROR,
@@ -92,6 +93,7 @@ def references_beside_mistakes(desired: Desired, live: State) -> Iterable[Findin
             yield finding
 
 
-def _likely(ref: Address, planned: State) -> str:
-    meant = did_you_mean(ref.id, (address.id for address in planned if address.kind == ref.kind))
+def _likely(ref: Address, planned: State, always: Collection[str]) -> str:
+    known = {address.id for address in planned if address.kind == ref.kind}
+    meant = did_you_mean(ref.id, sorted(known | set(always)))
     return meant or f"declare {ref} or correct its name"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from reconciler.kinds import describe_step, specs
 from reconciler.model.grant import GrantChange
 from reconciler.model.plan import Step
-from reconciler.model.run import Direction, Event
+from reconciler.model.run import Direction, Event, Outcome
 from reconciler.model.run_state import RunState, StepRecord, StepState
 from reconciler.model.secret import SecretRef
 from reconciler.render import markdown as comment
@@ -21,6 +22,9 @@ from reconciler.render.view import View
 from reconciler.text.humanize import clock, moment
 
 FORMAT = 1
+
+ALIKE = 6
+"""Number of steps in a row with the same state beyond which `status` counts them."""
 
 
 _BACK = {
@@ -42,12 +46,19 @@ _STATES = {
     StepState.SKIPPED: ("already applied", Style.GOOD),
     StepState.WITHDRAWN: ("rolled back, secret removed", Style.UPDATE),
 }
+_OUTCOMES = {
+    (Direction.FORWARD, StepState.DONE): Outcome.DONE,
+    (Direction.FORWARD, StepState.SKIPPED): Outcome.DONE,
+    (Direction.FORWARD, StepState.NOT_BEGUN): Outcome.UNTOUCHED,
+    (Direction.BACK, StepState.DONE): Outcome.UNDONE,
+}
 _UNSURE = ("created, secret possibly not delivered", Style.WARNING)
 
 
 def outline(run: RunState, *, every_event: bool = True) -> Document:
     """The state of the run, step by step; with `every_event` also all events."""
-    sections = [Section("Steps", tuple((line,) for line in _steps(run)), "step")]
+    steps = _steps(run) if every_event else _folded(run)
+    sections = [Section("Steps", tuple((line,) for line in steps), "step")]
     if every_event:
         sections.append(Section("Events", tuple((line,) for line in _log(run)), "event"))
     return Document(
@@ -144,14 +155,48 @@ def _target(request: Mapping[str, Any]) -> str:
 
 
 def _steps(run: RunState) -> Iterable[TextLine]:
-    titles = list(_titles(run))
-    plan = _begin(run).get("plan", {}).get("steps", ())
-    states = [_state(run.step(n), has_secret="sink" in step) for n, step in enumerate(plan)]
-    width = len(str(len(titles)))
+    states = _states(run)
     wide = max((len(words) for words, _ in states), default=0)
-    for number, (title, (words, tone)) in enumerate(zip(titles, states, strict=True), 1):
-        label = f"{str(number).rjust(width)}. {words.ljust(wide)}  "
-        yield TextLine(title, tone, 2, label=label)
+    for number, (title, (words, tone)) in enumerate(zip(_titles(run), states, strict=True), 1):
+        yield _step(str(number).rjust(len(str(len(states)))), words.ljust(wide), title, tone)
+
+
+def _folded(run: RunState) -> Iterable[TextLine]:
+    """Many steps in a row that stand alike share a line, which names the first of them."""
+    titles, rows = list(_titles(run)), []
+    for (words, tone), alike in groupby(enumerate(_states(run)), key=lambda one: one[1]):
+        numbers = [number for number, _ in alike]
+        first, last = numbers[0], numbers[-1]
+        if len(numbers) <= ALIKE:
+            rows += [(str(n + 1), words, titles[n], tone) for n in numbers]
+            continue
+        title = f"{len(numbers):,} steps, from: {titles[first]}"
+        rows.append((f"{first + 1}-{last + 1}", words, title, tone))
+    width = max((len(number) for number, *_ in rows), default=0)
+    wide = max((len(words) for _, words, *_ in rows), default=0)
+    for number, words, title, tone in rows:
+        yield _step(number.rjust(width), words.ljust(wide), title, tone)
+
+
+def _step(number: str, words: str, title: str, tone: Style) -> TextLine:
+    return TextLine(title, tone, 2, label=f"{number}. {words}  ")
+
+
+def _states(run: RunState) -> list[tuple[str, Style]]:
+    plan = _begin(run).get("plan", {}).get("steps", ())
+    return [_state(run.step(n), has_secret="sink" in step) for n, step in enumerate(plan)]
+
+
+def told_by_steps(run: RunState) -> Mapping[str, Outcome]:
+    """Object -> its outcome, where the states of its steps say it."""
+    found: dict[str, set[Outcome | None]] = {}
+    for number, step in enumerate(_begin(run).get("plan", {}).get("steps", ())):
+        record = run.step(number)
+        outcome = _OUTCOMES.get((record.direction, record.state))
+        for change in step.get("changes", ()):
+            found.setdefault(change.get("address", ""), set()).add(outcome)
+    alone = ((address, outcomes.pop()) for address, outcomes in found.items() if len(outcomes) == 1)
+    return {address: outcome for address, outcome in alone if outcome is not None}
 
 
 def _state(step: StepRecord, *, has_secret: bool) -> tuple[str, Style]:

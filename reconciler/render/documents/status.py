@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from reconciler.model.drill import OpenDrill
@@ -27,10 +28,10 @@ def text(found: ClusterStatus, view: View) -> str:
     if found.report is not None:
         if not found.running:
             parts.append(_summary(found.run, found.report) + "\n")
-        parts += [
-            recorded.status(found.run, view, found.running),
-            _objects(found.report, view),
-        ]
+        parts.append(recorded.status(found.run, view, found.running))
+        others = _not_told(found.run, found.report)
+        if others.objects:
+            parts.append(_objects(others, view))
     elif found.running:
         parts.append(f"A run is in progress: {found.running}.\n")
     elif found.left is not None:
@@ -61,10 +62,22 @@ def _summary(run: RunState, report: RunReport) -> str:
     return f"Stopped at step {begun:,} of {total:,}: {objects}; run `pvectl resume`."
 
 
+def _not_told(run: RunState, report: RunReport) -> RunReport:
+    """The report without the objects of which the steps say everything."""
+    told = recorded.told_by_steps(run)
+    others = [
+        (address, outcome)
+        for address, outcome in report.objects
+        if told.get(str(address)) is not outcome or address in report.secrets
+    ]
+    return replace(report, objects=tuple(others))
+
+
 def _objects(report: RunReport, view: View) -> str:
     """The sections of a report, without its title."""
     whole = run_report.outline(report, view)
     title = "Objects now" if report.verified else "Objects according to the journal"
+    title += ", beyond what the steps say"
     return terminal.render(
         Document(title=title, sections=whole.sections), color=view.color, width=view.width
     )
