@@ -67,6 +67,8 @@ _MACHINE = {
     "unique": Param(type="boolean", requires="archive", optional=True),
 }
 _NO_OPTIONS = frozenset({*_CONTAINER, *_MACHINE} - {*LXC_OPTIONS, *QEMU_OPTIONS})
+_APART = _NO_OPTIONS | {"unprivileged"}
+"""What is no option of a container, or one that is handled by itself."""
 
 
 @routes.post("/nodes/{node}/lxc", everybody, _CONTAINER)
@@ -76,43 +78,41 @@ def container(ctx: Context, params: Params) -> str:
     restore, force = params.flag("restore"), params.flag("force")
     asked = params.flag("unprivileged") if "unprivileged" in params else None
     unprivileged = asked if restore or asked is not None else True
-    existed = (ctx.store.folder / guest_path(ctx, LXC, vmid)).exists()
+    over = restore and force and (ctx.store.folder / guest_path(ctx, LXC, vmid)).exists()
     if not restore and not unprivileged:
         ctx.require("/", ["Sys.Modify"])
     if params.flag("ha-managed"):
         ctx.require("/", ["Sys.Console"])
-    if existed and restore and force:
+    if over:
         if is_running(ctx.store, vmid):
             raise died("can't overwrite running container")
         load(ctx, LXC, vmid).check_protection(f"unable to restore CT {vmid}")
     else:
         check_unused(ctx, vmid)
     check_pool(ctx, pool)
-    as_owner = _check_allocate(ctx, vmid, pool, owner=restore and force and existed)
-    if as_owner and asked is False and _is_unprivileged(ctx, vmid):
-        ctx.require("/", ["Sys.Modify"])
-    options = {key: params.need(key) for key in params if key not in _NO_OPTIONS}
-    options.pop("unprivileged", None)
+    if _check_allocate(ctx, vmid, pool, owner=over) and asked is False:
+        _require_to_privilege(ctx, vmid)
+    options = {key: params.need(key) for key in params if key not in _APART}
     check_change(ctx, LXC, vmid, pool=pool, new=options, unprivileged=bool(unprivileged))
-    template = params.need("ostemplate")
+    template, storage = params.need("ostemplate"), params.text("storage") or "local"
     check_access(ctx, vmid, template, "backup" if restore else "vztmpl")
-    mounts, given = _split(options, params.text("storage") or "local")
+    mounts, given = _split(options, storage)
     check_mounts(ctx, mounts)
     if ROOTFS not in mounts:
-        check_rootdir_storage(ctx, params.text("storage") or "local")
+        check_rootdir_storage(ctx, storage)
     given = {key: _written(ctx, LXC, key, text) for key, text in given.items()}
     failure = f"unable to {'restore' if restore else 'create'} CT {vmid} -"
-    _lock_new(ctx, LXC, vmid, failure, force=force, existed=existed and restore and force)
+    _lock_new(ctx, LXC, vmid, failure, force=force, existed=over)
     want = ContainerRestore(
         vmid=vmid,
         archive=template,
-        storage=params.text("storage") or "local",
+        storage=storage,
         given=given,
         mounts=mounts,
         unprivileged=asked,
         unique=params.flag("unique"),
         pool=pool,
-        existed=existed,
+        existed=over,
     )
 
     def work(worker: Worker) -> None:
@@ -250,8 +250,10 @@ def _check_allocate(ctx: Context, vmid: int, pool: str | None, *, owner: bool) -
     raise forbidden()
 
 
-def _is_unprivileged(ctx: Context, vmid: int) -> bool:
-    return load(ctx, LXC, vmid).values.get("unprivileged") == "1"
+def _require_to_privilege(ctx: Context, vmid: int) -> None:
+    """What an owner needs to make an unprivileged container privileged."""
+    if load(ctx, LXC, vmid).values.get("unprivileged") == "1":
+        ctx.require("/", ["Sys.Modify"])
 
 
 def _written(ctx: Context, kind: str, key: str, text: str) -> str:
