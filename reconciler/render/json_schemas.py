@@ -117,7 +117,7 @@ _STEP = table(
         ),
         "changes": list_(CHANGE, "what it changes; several where one request does them all"),
         "lock": text("the file that Proxmox VE locks for it"),
-        "undo": text("FULL, LOSSY or NONE: whether it can be taken back"),
+        "undo": text("FULL, LOSSY or NONE: whether it can be rolled back"),
     },
     {
         "sink": map_(ANY, "where the secret of a new token goes"),
