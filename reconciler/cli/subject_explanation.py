@@ -43,7 +43,7 @@ def explain_subject(
         told = _told(seen.table, subject, other, _needed(cluster, settings))
         again = shell("pvectl", "explain", subject, "/vms/100", "VM.Audit")
         if subject.startswith(ROLE):
-            again = "pvectl report shows who holds which role and why"
+            again = "`pvectl report` shows who holds which role and why"
         show(common, "subject", ExplainedSubject(told, seen.asked, again), View(now=now()))
         return ExitStatus.OK
 

@@ -98,7 +98,7 @@ def _inverse(
         return None
     if kind_of(change.address).writes.undo(change) is Undo.NONE:
         summary = f"{describe_step([change])} cannot be rolled back"
-        trouble.append(ApplyNotRestored(summary, hint="pvectl plan shows what differs"))
+        trouble.append(ApplyNotRestored(summary, hint="`pvectl plan` shows what differs"))
         return None
     found = matching_side(recorded_changes(run.state, run.steps, number), change.address, live)
     if not found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,3 +116,12 @@ def test_mistakes_make_nothing(words: tuple[str, ...], told: str, tmp_path: Path
     ended = pvectl("sandbox", *words, cwd=tmp_path)
     assert (ended.status, told in ended.err) == (ExitStatus.USAGE, True), ended
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_port_in_use_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = pvectl("sandbox", "--new", "lab", "--port", port, cwd=tmp_path)
+    assert ended.status == ExitStatus.USAGE
+    assert f"port {port} is in use" in ended.err
+    assert "pvectl sandbox lab --port 0" in ended.err

@@ -86,4 +86,4 @@ def unlock(api: Api, fence: int) -> LockRecord:
         if holder.fence == fence:
             remove(api, holder)
             return holder
-    raise Locked(f"there is no lock with the number {fence}", hint="pvectl status shows the lock")
+    raise Locked(f"there is no lock with the number {fence}", hint="`pvectl status` shows the lock")
