@@ -19,11 +19,11 @@ class Freshness(StrEnum):
     FRESH = "fresh"
     STALE = "stale"
     """a run of its job was due since its newest good archive was made"""
-    NEVER = "never saved"
+    NEVER = "never backed up"
     UNKNOWN = "not visible"
     """the caller may not see the archives of the guest"""
     NO_JOB = "in no job"
-    LEFT_OUT = "left out on purpose"
+    LEFT_OUT = "excluded on purpose"
 
     @property
     def alarms(self) -> bool:
