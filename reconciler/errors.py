@@ -72,11 +72,11 @@ MEANINGS: Mapping[ExitStatus, str] = {
     ExitStatus.NOT_RESTORED: "apply failed, or was stopped at once by a second signal; restore "
     "incomplete or not verified: manual intervention is needed; `pvectl status` shows what is left",
     ExitStatus.UNFINISHED: "an unfinished journal exists: resume or roll back first",
-    ExitStatus.NOT_SAVED: "`backup run` made no archive",
-    ExitStatus.PARTLY_SAVED: "`backup run` saved some of the guests, and others not",
+    ExitStatus.NOT_SAVED: "`backup run` backed up nothing",
+    ExitStatus.PARTLY_SAVED: "`backup run` backed up only some of the guests",
     ExitStatus.SECRETS: "a secret is missing, or Proxmox VE would refuse it; nothing was sent",
-    ExitStatus.NOT_PROVEN: "`drill`: an archive could not be restored, started or checked; nothing "
-    "of it is left",
+    ExitStatus.NOT_PROVEN: "`drill`: an archive could not be restored, started or checked; "
+    "everything was removed again",
     ExitStatus.USAGE: "wrong usage",
     ExitStatus.HUNG_UP: "hung up (HUP): as before or as declared, verified",
     ExitStatus.INTERRUPTED: "interrupted (INT): as before or as declared, verified",

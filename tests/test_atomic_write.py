@@ -143,7 +143,7 @@ def test_what_another_account_planted_in_a_shared_folder_is_refused(
         name = tmp_path / "own"
         name.symlink_to(planted)
     try:
-        atomic_write(tmp_path / "other", b"")  # our own links and files elsewhere are no matter
+        atomic_write(tmp_path / "other", b"")  # our own links, and files elsewhere, are fine
         if os.geteuid() == 0:
             os.chown(planted, 54_321, -1, follow_symlinks=False)
         else:

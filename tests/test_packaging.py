@@ -36,7 +36,7 @@ def test_the_readme_is_readable_without_the_repository() -> None:
     assert [one for one in linked if not one.startswith(f"{url}/blob/v1.0.0/")] == []
     alone = absolute(README, "", "")
     assert TARGET.findall(alone) == []
-    assert "complete set-ups" in alone
+    assert "complete configurations" in alone
     assert "pull requests" in alone
 
 

@@ -38,7 +38,7 @@ def leaves() -> Iterator[tuple[str, Any]]:
 def pages() -> dict[str, str]:
     """Path below docs/reference -> its text."""
     parts = [
-        wrapped("As typed after `pvectl`. Each has these options besides its own:"),
+        wrapped("Each command also has these common options:"),
         _options(next(iter(leaves()))[1], common=True),
     ]
     for name, one in leaves():

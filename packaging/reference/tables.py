@@ -62,7 +62,7 @@ def _contents() -> str:
     return page(
         "Reference",
         wrapped(
-            "Made from the code, so that it is true for the version at hand. `pvectl kinds KIND`, "
+            "Generated from the code of this version. `pvectl kinds KIND`, "
             "`pvectl COMMAND --help` and `pvectl explain CODE` show the same in a terminal."
         ),
         "| table | what it declares |\n| --- | --- |\n" + "\n".join(rows),
@@ -84,7 +84,7 @@ def _kind(name: str, kind: Kind[Any], examples: Path) -> str:
     return page(
         f"`{kind.toml.place}`",
         wrapped(summary(kind)),
-        wrapped(f"Its addresses begin with `{name}.`; it is read by {paths}."),
+        wrapped(f"Addresses begin with `{name}.`; read with {paths}."),
         f"```toml\n{example}```",
         *(["## Required keys", *map(_key, required)] if required else []),
         *(["## Other keys", *map(_key, others)] if others else []),
@@ -123,8 +123,8 @@ def _settings() -> str:
     definitions = wanted["$defs"]
     parts = [
         wrapped(
-            "What each of them is for: [settings](../settings.md). The environment variables stand "
-            "there, too."
+            "[Settings](../settings.md) explains what each of them is for, and lists the environment "
+            "variables."
         )
     ]
     for name, own in wanted["properties"].items():

@@ -25,7 +25,7 @@ def stands_for(principal: str) -> str:
 def with_any_members(tables: Sequence[AccessTable], now: int = 0) -> tuple[AccessTable, ...]:
     """The same tables, with somebody in each group that has, in one of them, nobody who can log in.
 
-    He is in that group in all of them, so that a first member who comes changes nothing for him.
+    It is in that group in all of them, so that a first real member changes nothing for it.
     """
     empty = sorted({group for table in tables for group in _without_members(table, now)})
     return tuple(_filled(table, empty) for table in tables) if empty else tuple(tables)

@@ -37,7 +37,7 @@ POOLS = "pool"
 """Counts only on guests and storages."""
 
 DOMAINS = request("GET", "access", "domains")
-"""Anybody may read it."""
+"""Readable by every caller."""
 
 _REALM_TYPES = {
     "pam": "Linux accounts of the node",

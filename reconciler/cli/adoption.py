@@ -70,8 +70,8 @@ def check_together(
         require_valid(found.findings)
     except FilesInvalid as wrong:
         raise FilesInvalid(
-            "with what is imported the state files would have mistakes",
-            hint="nothing was written; correct the files, or leave out what is named",
+            "the state files would be invalid with the imported objects",
+            hint="nothing was written; correct the files, or import less",
             findings=wrong.findings,
         ) from None
 
@@ -85,13 +85,13 @@ def account(taken: Adoption, exported: Exported, left: Collection[Address]) -> I
     elif not exported.findings:
         yield "nothing to import"
     if before:
-        yield f"left out, since the files declare {'it' if before == 1 else 'them'}: {before:,}"
+        yield f"skipped, already declared: {before:,}"
     if taken.leaving:
-        yield f"left out, since [[removed]] or [[moved]] delete them{_names(taken.leaving)}"
+        yield f"skipped, because [[removed]] or [[moved]] deletes them{_names(taken.leaving)}"
     if left:
         yield f"left to the directory{_names(sorted(left))}"
     if added:
-        yield "`pvectl plan` changes none of this"
+        yield "`pvectl plan` shows no changes for them"
 
 
 def _names(addresses: Iterable[Address]) -> str:

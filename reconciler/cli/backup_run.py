@@ -58,7 +58,7 @@ def run_backup(
             hint="grant it VM.Audit on the guests, or check the job's guests and node",
         )
     for option, privilege in sorted(runs[0].left_out.items()):
-        info(common, f"{option} is left out: {api.actor} lacks {privilege} for it")
+        info(common, f"{option} is omitted: {api.actor} lacks {privilege}")
     _say(common, job, storage, runs, facts, prune=prune)
     confirm("Run it now?", yes=yes)
     report = run_job(api, job, storage, runs, SystemClock(), lambda line: info(common, line))
@@ -74,7 +74,7 @@ def declared_job(loaded: Loaded, job: str) -> BackupSpec:
         jobs = sorted(a.id for a in loaded.desired.objects if a.kind == "backup")
         raise UsageError(
             f"no backup job '{job}' is declared",
-            hint=did_you_mean(job, jobs) or f"declared are: {', '.join(jobs) or 'none'}",
+            hint=did_you_mean(job, jobs) or f"declared jobs: {', '.join(jobs) or 'none'}",
         )
     return declared.spec
 
@@ -122,11 +122,11 @@ def _say(
     prune: bool,
 ) -> None:
     number = sum(len(run.guests) for run in runs)
-    info(common, f"Backup job {job} will save {count(number, 'guest')} to storage {storage}:")
+    info(common, f"Backup job {job} will back up {count(number, 'guest')} to storage {storage}:")
     for run in runs:
         named = [_name(guest, facts) for guest in run.guests]
         info(common, f"  {run.node}: {listed(named, _MOST)}")
-    kept = "its retention then removes older archives" if prune else "no archive is removed"
+    kept = "older archives are then pruned" if prune else "no archives are removed"
     info(common, f"  {kept}")
 
 

@@ -45,7 +45,7 @@ def run_drills(
     for node in unchecked(cluster, chosen):
         info(common, f"the memory of {node} is not checked: Sys.Audit on /nodes/{node} is missing")
     _tell_of_others(common, loaded.desired.policy.drill, cluster)
-    info(common, f"Will restore {count(len(chosen), 'archive')} and remove what it restored:")
+    info(common, f"Will restore {count(len(chosen), 'archive')} and remove them afterwards:")
     for line in tell(chosen):
         info(common, line)
     confirm("Run it now?", yes=yes)
@@ -59,8 +59,8 @@ def _tell_of_others(common: CommonOptions, drill: Drill, cluster: Cluster) -> No
         if first <= vmid <= last:
             info(
                 common,
-                f"guest {vmid} ({guest.name or 'without a name'}) has an id of the drills: another "
-                "drill is running, or one has left it; it is not touched",
+                f"guest {vmid} ({guest.name or 'without a name'}) has an id reserved "
+                "for drills: another drill is running, or has left it behind; it is not touched",
             )
 
 
@@ -119,7 +119,7 @@ def one_drill(
             raise ApplyNotRestored(
                 f"the drill of guest {plan.guest} stopped; it may have left guest {ids} on "
                 f"{plan.node}: {failure.summary}",
-                hint="make room, then `pvectl rollback`",
+                hint="free disk space, then run `pvectl rollback`",
             ) from None
 
 

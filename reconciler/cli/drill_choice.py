@@ -34,7 +34,7 @@ storage = "local-lvm"
 
 
 _SEEING = (
-    "`pvectl backup status` shows who has one; to see it takes VM.Backup on the guest, "
+    "`pvectl backup status` shows which guests have one; it needs VM.Backup on the guest, and "
     "Datastore.Audit and Datastore.AllocateSpace on the storage"
 )
 
@@ -86,7 +86,7 @@ def require_settings(drill: Drill) -> None:
         name for name, value in (("ids", drill.ids), ("storage", drill.storage)) if not value
     ]
     if missing:
-        raise UsageError(f"[drill] says nothing about {' and '.join(missing)}", hint=SETTINGS)
+        raise UsageError(f"[drill] does not set {' and '.join(missing)}", hint=SETTINGS)
 
 
 def choose(
@@ -117,7 +117,7 @@ def _saved(api: Api, node: str, archive: Archive) -> tuple[GuestConfig, str]:
     except RequestRefused as refused:
         if refused.forbidden:
             raise
-        return {}, f"the archive holds no configuration that can be read: {refused.reason}"
+        return {}, f"the configuration in the archive cannot be read: {refused.reason}"
 
 
 def _guests(
@@ -142,12 +142,12 @@ def _guests(
         lacking = sorted(chosen - saved)
         saved &= chosen
         if lacking:
-            words = f"no good archive of guest {listed(list(map(str, lacking)), 8)} can be seen"
+            words = f"no good archive is visible of guest {listed(list(map(str, lacking)), 8)}"
             if not saved:
                 raise Blind(words, hint=_SEEING)
-            warn(f"{words}: left out")
+            warn(f"{words}: skipped")
     if not saved:
-        raise Blind("there is no archive to restore that can be seen", hint=_SEEING)
+        raise Blind("no archive to restore is visible", hint=_SEEING)
     return sampled(saved, known, wanted.sample or drill.sample)
 
 
@@ -166,8 +166,8 @@ def _named(cluster: Cluster, volume: str) -> Archive:
     found = next((one for _, one in cluster.seen.found if one.volume == volume), None)
     if found is None or not found.guest:
         raise UsageError(
-            f"there is no archive {volume} of a guest that can be seen",
-            hint="as in local:backup/vzdump-lxc-100-2026_01_31-02_30_00.tar.zst; "
+            f"no archive {volume} of a guest is visible",
+            hint="for example local:backup/vzdump-lxc-100-2026_01_31-02_30_00.tar.zst; "
             "`pvectl backup status --format json` lists them",
         )
     return found
@@ -179,7 +179,7 @@ def _archive(cluster: Cluster, guest: int, wanted: Wanted, actor: str) -> Archiv
     archive = newest(cluster.archives_of(guest), oldest=wanted.oldest)
     if archive is None:
         raise Blind(
-            f"no good archive of guest {guest} can be seen",
+            f"no good archive is visible of guest {guest}",
             hint=f"{_SEEING}, for {actor} on /vms/{guest} and the storage",
         )
     return archive

@@ -35,7 +35,7 @@ def require_possible(actor: str, cluster: Cluster, held: Held, chosen: Sequence[
     found = [one for one in dict.fromkeys(_findings(actor, cluster, held, chosen)) if one]
     if found:
         raise Refused(
-            f"no drill was begun: {count(len(found), 'thing')} must be corrected first",
+            f"no drill was started: {count(len(found), 'thing')} must be corrected first",
             hint="`pvectl bootstrap --for drill` prints the `pveum` lines for all privileges"
             if any(one.code == MISSING_PRIVILEGE for one in found)
             else "nothing was sent",
@@ -91,7 +91,7 @@ def _for_root(one: Chosen) -> Iterator[Finding]:
     options = only_for_root(one.plan.kind, one.saved)
     if options:
         yield _impossible(
-            f"guest {one.plan.guest} has devices of its node, which only root@pam may restore: "
+            f"guest {one.plan.guest} has host devices, which only root@pam may restore: "
             f"{', '.join(options)}",
             "map them (Datacenter, Resource Mappings), and save the guest again",
         )
@@ -101,10 +101,10 @@ def _agent(one: Chosen) -> Iterator[Finding]:
     plan, saved, _ = one
     asked = plan.start and any(check.agent for check in plan.checks)
     if asked and (plan.kind == LXC or not wants_agent(saved)):
-        what = "is a container" if plan.kind == LXC else "says that it has none"
+        what = "is a container" if plan.kind == LXC else "has none configured"
         yield _impossible(
-            f"guest {plan.guest} is to be checked by its QEMU guest agent, and {what}",
-            "check it by command, or set agent = 1 in the guest's options and save it again",
+            f"guest {plan.guest} needs its QEMU guest agent for the check, but {what}",
+            "check it with a command, or set agent = 1 in the guest's options and back it up again",
         )
 
 
@@ -116,7 +116,7 @@ def _room(cluster: Cluster, one: Chosen) -> Iterator[Finding]:
     content = "rootdir" if plan.kind == LXC else "images"
     if content not in split_list(row.get("content") or ""):
         yield _impossible(
-            f"storage {plan.storage} takes no {content}",
+            f"storage {plan.storage} does not accept {content}",
             f"choose another one in [drill], or allow {content} there",
         )
     free = int(row.get("maxdisk") or 0) - int(row.get("disk") or 0)
@@ -125,8 +125,8 @@ def _room(cluster: Cluster, one: Chosen) -> Iterator[Finding]:
     needed = whole if thick else plan.archive.size
     if row.get("maxdisk") and free < needed:
         yield _impossible(
-            f"storage {plan.storage} on {plan.node} has {size(max(0, free))} left, and guest "
-            f"{plan.guest} takes at least {size(needed)}",
+            f"storage {plan.storage} on {plan.node} has {size(max(0, free))} free, but guest "
+            f"{plan.guest} needs at least {size(needed)}",
             "make room there, or choose another storage in [drill]",
         )
 
@@ -140,7 +140,7 @@ def _memory(cluster: Cluster, one: Chosen) -> Iterator[Finding]:
     needed = memory_bytes(one.saved)
     if free < needed:
         yield _impossible(
-            f"node {plan.node} has {size(max(0, free))} of memory free, and guest {plan.guest} may "
+            f"node {plan.node} has {size(max(0, free))} of memory free, but guest {plan.guest} may "
             f"use {size(needed)}",
             "wait, or set start = false in [drill]",
         )

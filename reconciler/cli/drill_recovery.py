@@ -30,7 +30,7 @@ def _there(api: Api, drill: OpenDrill) -> str:
     try:
         seen = [(vmid, look_at(api, drill.plan, events, vmid)) for vmid in drill.vmids]
     except PvectlError as error:
-        return f"the cluster could not be asked: {error.summary}"
+        return f"the cluster could not be reached: {error.summary}"
     return "; ".join(filter(None, (_words(vmid, one) for vmid, one in seen)))
 
 
@@ -38,7 +38,8 @@ def _words(vmid: int, sight: Sight) -> str:
     if not sight.there:
         return ""
     if not sight.mine:
-        return f"guest {vmid} does not carry its mark{f' ({sight.hidden})' if sight.hidden else ''}"
+        why = f" ({sight.hidden})" if sight.hidden else ""
+        return f"guest {vmid} does not have the drill's mark{why}"
     return f"guest {vmid} on {sight.node}, {'running' if sight.running else 'stopped'}"
 
 
@@ -57,7 +58,7 @@ def continue_drills(
                 continue
             if way.abandon:
                 journal.write("end", outcome="abandoned", left=[], unfinished=False)
-                info(common, f"closed {one}; what it made stays")
+                info(common, f"closed {one}; what it created is kept")
                 continue
             mine, now = runs.whoami(api), runs.SystemClock().now()
             journal.write("continued", owner=mine.owner, run=mine.run, time=round(now, 3))

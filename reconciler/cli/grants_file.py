@@ -24,7 +24,7 @@ def read_grants(path: Path) -> str:
 
 class GrantsFile:
     """Written before the first request of a run, and once more before the run is closed; so it
-    declares a grant whenever it may be in force, also after a crash. Each may be done twice."""
+    declares a grant whenever it may be active, also after a crash. Each may be done twice."""
 
     def __init__(self, change: GrantChange, tell: Callable[[str], None]) -> None:
         self.change, self._tell = change, tell
@@ -47,7 +47,7 @@ class GrantsFile:
         self._try(undone)
 
     def _try(self, edit: Callable[[str, GrantChange], str]) -> None:
-        """The run has done its work; that the file lags behind is told."""
+        """The run has done its work; reports that the file lags behind."""
         try:
             if self._path.name == FILE and self._path.parent.is_dir():
                 self._write(edit)

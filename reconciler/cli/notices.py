@@ -35,8 +35,8 @@ _RESULTS = {ExitStatus.OK, ExitStatus.CHANGES, ExitStatus.REFUSED}
 
 
 def tell(common: CommonOptions, notice: Notice, notify: Notify | None, task: str = "") -> None:
-    """Send a notice, if somebody is to be told. What goes wrong is a warning and decides nothing,
-    but is said even with --quiet: nobody would notice otherwise. `task`: what has a state of its
+    """Send a notice, if [notify] asks for it. A failure is only a warning and decides nothing,
+    but is shown even with --quiet: nobody would notice otherwise. `task`: what has a state of its
     own within the event."""
     if notify is None or notice.event not in notify.on:
         return
@@ -46,10 +46,10 @@ def tell(common: CommonOptions, notice: Notice, notify: Notify | None, task: str
     try:
         failed = send(home(), about, notice, urls(common, notify))
     except (PvectlError, OSError) as error:
-        failed = [f"nobody was told of '{notice.event}': {error}"]
+        failed = [f"no notification of '{notice.event}' was sent: {error}"]
         failed += hint_lines(getattr(error, "hint", ""))
     except Exception as error:  # of a library that knows a hundred services
-        failed = [f"nobody was told of '{notice.event}': {Bug.of(error).summary}"]
+        failed = [f"no notification of '{notice.event}' was sent: {Bug.of(error).summary}"]
     for why in failed:
         write_err(f"warning: {clean(why)}\n")
 

@@ -27,7 +27,7 @@ Allow = Annotated[
 
 SendSecrets = Annotated[
     bool,
-    typer.Option("--send-secrets", help="Send every declared secret, also to what is there."),
+    typer.Option("--send-secrets", help="Send every declared secret, also to existing objects."),
 ]
 
 
@@ -36,7 +36,7 @@ Since = Annotated[
     typer.Option(
         "--since",
         metavar="REF",
-        help="Compare with the files of this commit; by default where this branch began.",
+        help="Compare with the files of this commit; by default the merge base.",
     ),
 ]
 

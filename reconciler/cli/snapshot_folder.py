@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 
 from reconciler.errors import RequestRefused
-from reconciler.kinds import all_kinds
+from reconciler.kinds import all_kinds, references
 from reconciler.kinds.backup.table import is_creatable
 from reconciler.kinds.shared.reader import EVERYTHING, read_state
 from reconciler.live.reader import Live
@@ -14,6 +15,7 @@ from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.inventory import Guest
 from reconciler.model.plan import Step
+from reconciler.model.request import Request
 from reconciler.planning.ordering.order import order
 from reconciler.pve.parameter_check import check_format
 from reconciler.sandbox.config.leftovers import is_writable, write_leftovers
@@ -26,7 +28,8 @@ def copy_cluster(live: Live, folder: Path) -> tuple[int, list[str]]:
     Returns how many were created, and what was left out: objects that Proxmox VE refuses to create,
     and names that Proxmox VE never gives. Answers of a cluster are not trusted, so names are
     checked before they become paths or lines. Leftovers that Proxmox VE would not accept again,
-    such as an entry of a deleted user, are written to user.cfg directly.
+    such as an entry of a deleted user, are written to user.cfg directly; while jobs that name what
+    is gone are created, something of that name is there.
 
     Objects that a fresh folder already has (root, built-in realms) are updated to the same values.
     """
@@ -52,7 +55,13 @@ def copy_cluster(live: Live, folder: Path) -> tuple[int, list[str]]:
     missing = [address for address, spec in live.state.items() if there.get(address) != spec]
     leftovers = {a: live.state[a] for a in missing if is_writable(a, live.state[a])}
     write_leftovers(folder, leftovers, live.facts)
-    left_out = [a for a in missing if not (a in leftovers or _renamed_in(api, folder, live, a))]
+    left_out = [
+        address
+        for address in missing
+        if address not in leftovers
+        and not _renamed_in(api, folder, live, address)
+        and not _with_stand_ins(api, folder, live, address)
+    ]
     (folder / "priv" / "token.cfg").unlink(missing_ok=True)
     _sort_lists(folder / "storage.cfg")
     return len(live.state) - len(left_out), [*unusable, *map(str, left_out)]
@@ -87,6 +96,46 @@ def _renamed_in(api: SandboxApi, folder: Path, live: Live, address: Address) -> 
     text = jobs.read_text().replace(f"vzdump: {for_now.id}\n", f"vzdump: {address.id}\n")
     jobs.write_text(text)
     return True
+
+
+_STAND_INS = {
+    "pool": (("pools",), "poolid", ()),
+    "realm": (
+        ("access", "domains"),
+        "realm",
+        (("type", "ldap"), ("base_dn", "dc=x"), ("server1", "x"), ("user_attr", "uid")),
+    ),
+    "storage": (
+        ("storage",),
+        "storage",
+        (("type", "dir"), ("path", "/for-now"), ("content", "backup")),
+    ),
+}
+"""Kind -> path, name of the id and further parameters with which an object is created."""
+
+
+def _with_stand_ins(api: SandboxApi, folder: Path, live: Live, address: Address) -> bool:
+    """Create a job that names what is gone, such as a realm: Proxmox VE keeps it, but accepts no
+    new one. While it is created, something of that name is there.
+    """
+    spec = live.state[address]
+    gone = [
+        ref for ref in references(address, spec) if ref not in live.state and ref.kind in _STAND_INS
+    ]
+    if address.kind not in ("backup", "realm_sync") or not gone:
+        return False
+    made = []
+    for ref in gone:
+        path, name, more = _STAND_INS[ref.kind]
+        with contextlib.suppress(RequestRefused):
+            api.send(Request("POST", path, ((name, ref.id), *more)))
+            made.append(Request("DELETE", (*path, ref.id)))
+    change = Change(address, None, spec, Reason(Cause.MISSING, "in the live cluster"))
+    refused = any(_refused(api, step) for step in order([change]))
+    created = not refused or _renamed_in(api, folder, live, address)
+    for one in made:
+        api.send(one)
+    return created
 
 
 def _refused(api: SandboxApi, step: Step) -> list[Change]:

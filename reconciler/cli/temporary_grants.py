@@ -50,7 +50,7 @@ def apply_grant(
     """Plan, show and apply the entries of one grant, as the file is going to declare them.
 
     Until the run begins the file stays as it is. From then on it declares the grant as long as that
-    may be in force; `resume` and `rollback` complete the file together with the run.
+    may be active; `resume` and `rollback` complete the file together with the run.
     """
     signed_by(None, signers(common, settings), settings.folder)
     path = Path(change.path)

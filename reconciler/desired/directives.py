@@ -63,7 +63,7 @@ ObjectName = Annotated[str, AfterValidator(_one_object)]
 
 
 class RemovedTable(TomlTable):
-    """An object to delete, and what hangs on it."""
+    """An object to delete, with its dependents."""
 
     address: Annotated[str, AfterValidator(_some_objects)] = Field(
         description="the object to delete, for example user.bob@pve; with * and ? all that match"

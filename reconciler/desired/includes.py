@@ -147,7 +147,7 @@ def _problem(name: str) -> tuple[str, str] | None:
     if not name.endswith(".toml"):
         return f"'{name}' is not a TOML file", 'name files, as in include = ["baseline/*.toml"]'
     if name.startswith("~"):
-        return f"'{name}' would be another file for everybody", "write an absolute path"
+        return f"'{name}' would be a different file for each user", "write an absolute path"
     if any(sign in str(Path(name).parent) for sign in "*?["):
         return f"'{name}' has a glob in a folder's name", "use * and ? in the file's name only"
     return None

@@ -65,7 +65,7 @@ def _text(path: tuple[str, ...], table: Mapping[str, Any], *, array: bool = Fals
 
 
 def _escaped(value: Any) -> Any:
-    """With `$${` for each `${`, which is no variable any more."""
+    """With `$${` for each `${`, so that it is no longer a variable."""
     if isinstance(value, str):
         return value.replace("${", "$${")
     if isinstance(value, Mapping):

@@ -197,7 +197,7 @@ def settings_schema() -> dict[str, Any]:
         },
         "notify": {
             "$ref": _ref(names[Notify]),
-            "description": "who is told of what; in a file of --settings only",
+            "description": "notifications; only in a file of --settings",
         },
         "rule": {
             "type": "array",

@@ -37,7 +37,7 @@ def resolve(
                 f"the environment variable {ref.env} is not set",
                 hint="export it with the secret before running pvectl",
             )
-        if any("\ud800" <= sign <= "\udfff" for sign in value):  # bytes that are no text
+        if any("\ud800" <= char <= "\udfff" for char in value):  # undecodable bytes
             raise SinkFailed(f"{ref} is not UTF-8", hint="text with the secret is expected")
         return value
     if ref.file is not None:

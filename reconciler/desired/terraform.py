@@ -29,7 +29,7 @@ Attributes = Mapping[str, Any]
 @dataclass(slots=True)
 class TerraformState:
     """`owned`: object -> the resource that makes it. `guests`, `storages`: pool -> the members that
-    Terraform puts into it. `untold`: resources of the provider that are no object of ours."""
+    Terraform puts into it. `untold`: resources of the provider that pvectl does not manage."""
 
     owned: dict[Address, str] = field(default_factory=dict)
     guests: dict[str, set[int]] = field(default_factory=dict)

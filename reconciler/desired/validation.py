@@ -269,7 +269,7 @@ def _field(path: Sequence[str | int]) -> str:
 def _reference_hint(class_name: str) -> str:
     if class_name == SecretRef.__name__:
         return (
-            'secrets never stand in the files; name where it is: { env = "NAME" }, '
+            'secrets do not belong in the files; name the source instead: { env = "NAME" }, '
             '{ file = "PATH" } or { command = ["PROGRAM"] }'
         )
     if class_name == SecretSink.__name__:

@@ -19,7 +19,7 @@ FORMAT = 1
 
 
 def told(path: Path) -> Mapping[str, str]:
-    """What was told last: digest of an address -> state. Empty where nothing was."""
+    """What was sent last: digest of a URL -> state. Empty if nothing was."""
     try:
         data = json.loads(read_bounded(path, regular=True))
         if (data["kind"], data["format"]) != ("notice", FORMAT):
@@ -30,7 +30,7 @@ def told(path: Path) -> Mapping[str, str]:
 
 
 def keep(path: Path, states: Mapping[str, str]) -> None:
-    """Remember what was told. Raises OSError."""
+    """Remember what was sent. Raises OSError."""
     private_folder.make(path.parent)
     content = {"kind": "notice", "format": FORMAT, "told": states}
     text = json.dumps(content, sort_keys=True) + "\n"
@@ -68,7 +68,7 @@ def split(urls: str) -> Sequence[str]:
     """The addresses of a secret; raises SinkFailed without any."""
     addresses = urls.split()
     if not addresses:
-        raise SinkFailed("[notify] names no URL", hint="separate several with blanks")
+        raise SinkFailed("[notify] names no URL", hint="separate several with spaces")
     return addresses
 
 

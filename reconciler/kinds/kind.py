@@ -3,7 +3,7 @@
 How a kind is written
 ---------------------
 A kind is a module or a folder beside this one: a spec, a TOML table, some functions, and one `KIND`
-that holds them. Kinds are found by themselves, and nothing about a kind stands anywhere else.
+that holds them. Kinds are discovered automatically, and everything about a kind is in its module.
 
     class RoleSpec(Spec):                       # an object as Proxmox VE has it; no name in it
         privileges: frozenset[str] = frozenset()
@@ -25,7 +25,7 @@ that holds them. Kinds are found by themselves, and nothing about a kind stands 
 Each facet answers one question, and its own docstring says what each of its functions gets, returns
 and raises:
 
-- `toml`     how it stands in a state file
+- `toml`     how it is written in a state file
 - `reads`    how it is read from Proxmox VE, and which privileges that takes
 - `writes`   which requests make a change, which privileges they take, what taking it back costs
 - `links`    which objects it names, and what becomes of it when they go
@@ -69,7 +69,7 @@ class Need(NamedTuple):
     `any_of`: alternatives, each a set of (path, privilege) that must all be held; the first one is
     what is asked for when none is. `propagated` privileges must also hold on everything below.
     `with_propagate`: those of the (path, privilege) that PVE wants held with the propagate flag, as
-    for handing them on with that flag. `own`: the user who may do it to himself without any of
+    for handing them on with that flag. `own`: the user, who may do it to itself without any of
     this, if there is one; a token never counts as its user.
     """
 
@@ -85,7 +85,7 @@ def need(path: str, *privileges: str, propagated: bool = False) -> Need:
 
 
 class Place(NamedTuple):
-    """Where a kind's tables stand in a TOML file.
+    """Where a kind's tables are in a TOML file.
 
     `[role.NAME]` is Place("role"); `[user."U".token.NAME]` is Place("token", inside="user");
     `[[acl]]` is Place("acl", array=True).
@@ -150,7 +150,7 @@ def _goes_too(name: str, spec: S, gone: Address) -> S | None:
 
 @dataclass(frozen=True)
 class Toml(Generic[S]):
-    """How an object stands in a state file.
+    """How an object is written in a state file.
 
     - `place`: where, and `table`: the model of that table.
     - `declare` (name in the file, name of the enclosing table, table) -> declarations. Raises

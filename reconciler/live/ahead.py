@@ -16,10 +16,10 @@ from reconciler.model.api import Api, ForwardingApi, SeesEndpoints
 from reconciler.model.request import Request
 
 KEPT = 10.0
-"""Seconds after which an answer that nobody has asked for is read anew."""
+"""Seconds after which an unused answer is read again."""
 
 PERHAPS = (STATUS,)
-"""What not every caller may read, so that a refusal is no reason to ask for all the rest again."""
+"""Requests that a caller may be refused, so that a refusal does not repeat all the others."""
 
 
 def expected() -> tuple[Request, ...]:

@@ -65,7 +65,7 @@ class DrillPlan(NamedTuple):
 class Verdict(StrEnum):
     """What a drill has shown."""
 
-    PROVEN = "proven"
+    PROVEN = "passed"
     """restored and started, and every check passed"""
     STARTED = "started"
     """restored and running; nothing in it could be checked"""

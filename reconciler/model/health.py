@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from reconciler.text.humanize import count, duration, in_prose
 
 CODES = frozenset({"NO_QUORUM", "NODE_OFFLINE", "NODES_DIFFER", "CLOCK_SKEW"})
-"""Of the findings; they keep a plan from being applied, and are no drift."""
+"""Codes of findings that prevent a plan from being applied, and do not count as drift."""
 
 SKEW = 60
 """Seconds by which the clocks may differ: `expires` and the end of a lock are judged by both."""

@@ -1,4 +1,4 @@
-"""Notices: what is said to people, by mail or chat, when something begins or ends."""
+"""Notifications by mail or chat when a problem begins, changes or ends."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Event(StrEnum):
 class Notify(TomlTable):
     """[notify] of a settings file outside the state folder: who is told, and of what.
 
-    `urls` names the secret with the addresses that apprise understands, separated by blanks.
+    `urls` names the secret with the URLs for apprise, separated by spaces.
     """
 
-    urls: SecretRef = Field(description="the secret with the URLs, separated by blanks (apprise)")
+    urls: SecretRef = Field(description="a secret with apprise URLs, separated by spaces")
     on: tuple[Annotated[Event, Field(strict=False)], ...] = Field(
-        default=tuple(Event), strict=False, description="what is told; default: everything"
+        default=tuple(Event), strict=False, description="which events; default: all"
     )
 
 

@@ -59,7 +59,7 @@ def findings(status: BackupStatus, drill: Drill, now: int) -> Iterable[Finding]:
         yield Finding(
             STALE_BACKUP,
             Severity.WARNING,
-            f"{count(len(stale), 'guest')} without a backup since the last run that was due: "
+            f"{count(len(stale), 'guest')} without a backup since the last scheduled run: "
             f"{listed(names, _SHOWN)}",
             hint="pvectl backup status",
         )
@@ -68,7 +68,7 @@ def findings(status: BackupStatus, drill: Drill, now: int) -> Iterable[Finding]:
         yield Finding(
             "NEVER_SAVED",
             Severity.NOTE,
-            f"in an enabled backup job, and never saved: guest {listed(never, _SHOWN)}",
+            f"in an enabled backup job, but never backed up: guest {listed(never, _SHOWN)}",
             hint="pvectl backup status",
         )
     known = {one.guest: one.drilled for one in status.guests if one.drilled is not None}
@@ -104,7 +104,7 @@ def not_drilled(late: Mapping[int, int], drill: Drill, now: int) -> Iterable[Fin
     yield Finding(
         NOT_DRILLED,
         Severity.WARNING,
-        f"{count(len(late), 'guest')} had no good restore drill within {drill.every}: "
+        f"{count(len(late), 'guest')} without a successful restore drill within {drill.every}: "
         f"{listed(names, _SHOWN)}",
         hint=f"pvectl drill {ids}",
     )

@@ -1,4 +1,4 @@
-"""Which findings are no news: they were there before, and the plan changes nothing about them."""
+"""Which findings are already known: they existed before, and the plan does not change them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Many findings of one code: the first few are shown, the rest is counted; refusals that are alike
-are one; those that are no news share a line."""
+are one; known ones share a line."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ LONGEST = 20
 
 
 def drift(content: Drift, view: View) -> Notice:
-    """What differs. The same objects in the same state are no news, whatever else is said."""
+    """What differs. The same objects in the same state are not news, whatever else differs."""
     name = clean(content.cluster)
     if content.is_quiet:
         return Notice(Event.DRIFT, (), f"pvectl: no drift any more on {name}")

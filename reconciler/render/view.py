@@ -21,7 +21,7 @@ class View:
     a plan or a drift for programs. `remarks`: further lines about single changes. `next_command`:
     the command that applies the plan, "" to omit it. `unfinished`: an unfinished run blocks it.
     `prefix`: the state folder relative to the root of the repository, for tools that link findings
-    to files. `known`: findings that are no news are shown in full, too. `target`: the cluster as
+    to files. `known`: known findings are shown in full, too. `target`: the cluster as
     `--on` names it. `earlier`: what the file held that the document replaces; metrics only.
     `access`: who holds what before and after a plan; HTML only.
     """

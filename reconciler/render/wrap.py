@@ -16,7 +16,7 @@ _NARROWEST = 24
 
 _COMMAND = re.compile(r"`pvectl [^`]*`")
 _GLUE = "\x00"
-"""In the place of a blank at which no line ends; no clean text holds it."""
+"""Replaces a space at which a line must not break; sanitised text never contains it."""
 
 
 class Cut(NamedTuple):

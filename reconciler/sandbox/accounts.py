@@ -28,11 +28,11 @@ TOKENS = "priv/token.cfg"
 
 ROOT_PASSWORD_VARIABLE = "PVECTL_SANDBOX_ROOT_PASSWORD"  # noqa: S105 - the name of a variable
 _ROOT_PASSWORD = "pvelab-root"  # noqa: S105 - of the sandbox, which listens on loopback only
-"""With which root@pam logs in unless the variable says otherwise; nobody else is in that realm."""
+"""The password of root@pam unless the variable sets another; the realm has no other users."""
 
 
 def split_user(user: str) -> tuple[str, str]:
-    """`name@realm` -> both; raises with PVE's words for what is no user id."""
+    """`name@realm` -> both; raises PVE's error for an invalid user id."""
     complaint = username_complaint(user)
     if complaint is not None:
         raise ApiError(complaint)
@@ -148,7 +148,7 @@ def forget_password(store: Store, user: str) -> None:
 
 
 def _realm_type(store: Store, realm: str) -> str:
-    """A section that PVE cannot read is no realm either."""
+    """A section that PVE cannot read is not a realm either."""
     section = realms(store).get(realm)
     if section is None or not section.type:
         raise died(f"auth domain '{realm}' does not exist")

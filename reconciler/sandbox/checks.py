@@ -28,7 +28,7 @@ class Check(Protocol):
 
 
 def everybody(ctx: Context, raw: Raw, *, quiet: bool = False) -> bool:
-    """Anybody who is logged in (`user => 'all'`)."""
+    """Every logged-in user (`user => 'all'`)."""
     return True
 
 

@@ -42,7 +42,7 @@ class Params(dict[str, ParameterValue]):
 class Context:
     """One call. `actor` is a user, a full token id, or empty for somebody unknown.
 
-    `with_token`: an API token was shown, also where nobody looks at it. `at`: the node that does
+    `with_token`: an API token was given, even if it is not checked. `at`: the node that does
     the work, when it is not the local one.
     """
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 class ApiError(Exception):
-    """An error answer. `message` ends with a line feed where PVE's does.
+    """An error answer. `message` ends with a newline if PVE's does.
 
     As text it is what Perl makes of the exception: a plain `die` its message, one with a status
     also that and the complaints about parameters. PVE builds such texts into other messages when

@@ -97,7 +97,7 @@ def _load_key(raw: bytes) -> RSAPrivateKey:
 
     key = load_pem_private_key(raw, None)
     if not isinstance(key, RSAPrivateKey):
-        raise TypeError("the key that signs tickets is no RSA key")
+        raise TypeError("the key that signs tickets is not an RSA key")
     return key
 
 

@@ -38,7 +38,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Raises UsageError for a value that is no number of seconds."""
+        """Raises UsageError for a value that is not a number of seconds."""
         return cls(
             _seconds(environment, LOCK_WAIT, _PVE_LOCK_WAIT),
             _seconds(environment, AUTH_DELAY, 0.0),

@@ -205,7 +205,7 @@ def _new_key(now: int) -> str:
 
 
 def _decoded(text: str) -> bytes:
-    """Base64 as Perl decodes it: what is no base64 is passed over."""
+    """Base64 as Perl decodes it: invalid characters are ignored."""
     try:
         return base64.b64decode(text)
     except binascii.Error:

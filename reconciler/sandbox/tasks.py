@@ -1,7 +1,7 @@
 """Tasks: work that a call starts, with a log and an exit status of its own.
 
 They lie in `FOLDER.run/`, beside the folder. A task ends within the call that starts it, unless
-the sandbox is told that tasks take time: then it runs in the background and can be watched and
+tasks are configured to take time: then it runs in the background and can be watched and
 stopped. While it runs it holds the lock of its marker in `tasks/active`.
 """
 
@@ -231,7 +231,7 @@ def _markers(store: Store) -> list[Path]:
 
 
 def _hold(marker: Path) -> int:
-    """Make the marker of a running task; it never stands there without its lock."""
+    """Make the marker of a running task; it never exists without its lock."""
     marker.parent.mkdir(parents=True, exist_ok=True)
     new = marker.with_name(f"new:{marker.name}")
     descriptor = os.open(new, os.O_RDWR | os.O_CREAT, 0o600)

@@ -44,7 +44,7 @@ def new_csrf_token(ctx: Context, user: str) -> str:
 
 
 def check_csrf_token(ctx: Context, user: str, token: str) -> None:
-    """Raises a 401 for a token that is missing, of somebody else, or too old."""
+    """Raises a 401 for a token that is missing, expired, or belongs to another user."""
     found = _CSRF.fullmatch(token)
     if found is None or not _fresh(ctx, found[1]):
         raise ApiError("Permission denied - invalid csrf token\n", 401)

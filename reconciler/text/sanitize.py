@@ -9,13 +9,13 @@ _INVISIBLE = re.compile(
     "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 """What Python calls printable and nobody sees: the rest of Unicode's Default_Ignorable_Code_Point
-(DerivedCoreProperties.txt: fillers, variation selectors, joiners), and the blank of Braille."""
+(DerivedCoreProperties.txt: fillers, variation selectors, joiners), and the Braille blank."""
 
 
 def clean(text: str) -> str:
     r"""One line of text in which every character is seen.
 
-    Control characters, ANSI escapes, line ends, direction marks, invisible characters and blanks
+    Control characters, ANSI escapes, line ends, direction marks, invisible characters and spaces
     that are not the ordinary one are written as escapes: `\n`, `\x1b`, `\u202e`.
     """
     if not text.isprintable():

@@ -85,7 +85,7 @@ def test_members_of_a_group_are_asked_for_by_the_group() -> None:
     assert (failure.principals, failure.login) == (("new@pve",), Login.DISABLED)
 
 
-def test_a_name_that_means_nobody_fails_so_that_a_typing_mistake_does_not_pass() -> None:
+def test_a_name_that_matches_nobody_fails_so_that_typos_are_found() -> None:
     wanted = _expect(["clt@pve", "group:opps", "*@ldap"], ["/"], cannot=("Sys.Modify",))
     failures = check(_demo(pair=True), [wanted])
     assert [(one.broken, one.principals) for one in failures] == [

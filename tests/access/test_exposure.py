@@ -1,4 +1,4 @@
-"""Between two states nobody holds, or lacks, what he does in neither: every exception is seen."""
+"""Every privilege that is held, or missing, only between two states is found."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_denial_that_moves_down_opens_no_window_when_the_new_one_comes_first()
 
 
 def test_a_window_that_no_order_avoids_is_put_in_words_once() -> None:
-    """NoAccess and a role change places: whatever goes first, she has too little or too much."""
+    """NoAccess and a role are swapped: either order gives too little or too much."""
     before = AccessTable(users={"ann@pve": Principal()})
     before.add_entry("/", USER, "ann@pve", "PVEVMUser", propagate=True)
     after = before.copy()
@@ -162,7 +162,7 @@ def test_enabling_a_user_waits_until_its_old_entries_are_gone() -> None:
     assert not any(step.window for step in steps)
 
 
-def test_somebody_who_has_expired_comes_back_only_when_his_old_entries_are_gone() -> None:
+def test_an_expired_user_is_readmitted_only_after_its_old_entries_are_gone() -> None:
     reason = Reason(Cause.DIFFERS, "")
     changes = (
         Change(Address("user", "ann@pve"), UserSpec(expires=50), UserSpec(), reason),

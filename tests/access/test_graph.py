@@ -74,7 +74,7 @@ def test_globs_narrow_it(
     assert {(one.source.name, one.target.name) for one in found.edges} == expected
 
 
-def test_a_pool_names_what_lies_in_it_and_who_cannot_log_in_is_told(table: AccessTable) -> None:
+def test_a_pool_names_what_lies_in_it_and_who_cannot_log_in_is_reported(table: AccessTable) -> None:
     found = graph(table, "", (), ())
     (pool,) = (node for node in found.nodes if node.name == "/pool/web")
     assert pool.holds == "100, 101, 102, 103 and 3 more"

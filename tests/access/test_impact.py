@@ -68,7 +68,7 @@ def test_nothing_changes_where_nothing_differs(table: AccessTable) -> None:
 
 
 @given(tables(), tables())
-def test_the_way_back_is_the_other_way_round(before: AccessTable, after: AccessTable) -> None:
+def test_the_rollback_has_the_opposite_effect(before: AccessTable, after: AccessTable) -> None:
     back, there = impact(before, after).inverse(), impact(after, before)
     assert {"effects", "logins"} <= back.to_json().keys()
     assert (back.effects, back.logins, back.delta) == (there.effects, there.logins, there.delta)
@@ -157,7 +157,7 @@ def test_joining_a_group_that_is_denied_something_is_access_lost_by_an_addition(
     assert codes == [("LOST_BY_ADDITION", ("eve@pve",))]
 
 
-def test_a_removed_entry_is_no_surprise() -> None:
+def test_a_removed_entry_is_not_a_surprise() -> None:
     after = _team()
     before = after.copy()
     before.add_entry("/storage", USER, "eve@pve", "PVEDatastoreUser", propagate=True)
@@ -201,7 +201,7 @@ def test_a_new_user_that_finds_grants_waiting_is_a_surprise() -> None:
     assert _surprises(impact(before, after)) == [("OLD_GRANTS", ("new@pve",))]
 
 
-def test_a_disabled_user_loses_everything_and_it_is_said_once() -> None:
+def test_a_disabled_user_loses_everything_and_it_is_reported_once() -> None:
     before = _team()
     after = before.copy()
     after.users["eve@pve"] = Principal(enabled=False)

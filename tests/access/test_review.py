@@ -68,7 +68,7 @@ def test_the_same_cluster_gives_the_same_review() -> None:
     assert team().digest == team().digest
 
 
-def test_accounts_are_told_by_risk_and_what_to_look_at(wrong: Review) -> None:
+def test_accounts_are_listed_by_risk_with_what_to_decide(wrong: Review) -> None:
     eve, bot = _account(wrong, "eve@pve"), _account(wrong, "eve@pve!ci")
     assert (eve.risk, eve.second_factor) == (Risk.WAY, Factor.NONE)
     assert Mark.UNDECLARED in eve.marks
@@ -250,7 +250,7 @@ def test_nothing_has_changed() -> None:
         {**json.loads(json.dumps(team().to_json())), "profiles": []},
     ],
 )
-def test_what_is_no_review_is_refused(document: Any, tmp_path: Path) -> None:
+def test_what_is_not_a_review_is_refused(document: Any, tmp_path: Path) -> None:
     path = tmp_path / "earlier.json"
     path.write_text(json.dumps(document))
     ended = _report(tmp_path, "--from-files", "--since", path)

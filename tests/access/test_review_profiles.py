@@ -123,7 +123,7 @@ def _is_unnamed(path: str, changes: dict[str, Any]) -> bool:
     return False
 
 
-def test_the_same_rights_by_another_way_are_no_change() -> None:
+def test_the_same_rights_by_another_way_are_not_a_change() -> None:
     old = access_table(
         parse(
             b"user:a@pve:1:0::::::\n"

@@ -71,10 +71,10 @@ def archives(site: Site, node: str = "") -> list[str]:
 def test_a_job_runs_now_and_its_archive_is_named(nightly: Site) -> None:
     ended = nightly.run(*RUN)
     assert ended.status == ExitStatus.OK, ended
-    assert ended.out.startswith("Backup job nightly: 1 guest saved.\n")
+    assert ended.out.startswith("Backup job nightly: 1 guest backed up.\n")
     assert "9001 on demo-felhom  local:backup/vzdump-lxc-9001-" in ended.out
-    assert "will save 1 guest to storage local:\n  demo-felhom: 9001" in ended.err
-    assert "no archive is removed" in ended.err
+    assert "will back up 1 guest to storage local:\n  demo-felhom: 9001" in ended.err
+    assert "no archives are removed" in ended.err
     assert "demo-felhom: started UPID:" in ended.err
     assert "INFO: Starting Backup of VM 9001 (lxc)" in ended.err
 
@@ -101,7 +101,7 @@ def test_all_nodes_are_saved_and_nothing_is_pruned(two_nodes: Site) -> None:
     assert before
     pruned = two_nodes.run(*RUN, "--prune")
     assert pruned.status == ExitStatus.OK, pruned
-    assert "its retention then removes older archives" in pruned.err
+    assert "older archives are then pruned" in pruned.err
     assert len(archives(two_nodes, "second")) == 1
 
 
@@ -125,7 +125,7 @@ def test_a_node_that_is_down_does_not_keep_the_others_from_their_turn(two_nodes:
     down.touch()
     ended = two_nodes.run(*RUN, "--format", "text", "--format", "json=run.json")
     assert ended.status == ExitStatus.PARTLY_SAVED, ended
-    assert ended.out.startswith("Backup job nightly: 1 of 2 guests saved.\n")
+    assert ended.out.startswith("Backup job nightly: 1 of 2 guests backed up.\n")
     assert "second could not be reached; whether the backup started is unknown" in " ".join(
         ended.out.split()
     )
@@ -148,7 +148,7 @@ def test_a_full_storage_saves_nothing(nightly: Site) -> None:
     finally:
         free.unlink()
     assert ended.status == ExitStatus.NOT_SAVED, ended
-    assert ended.out.startswith("Backup job nightly: nothing was saved.\n")
+    assert ended.out.startswith("Backup job nightly: nothing was backed up.\n")
 
 
 @pytest.mark.parametrize(

@@ -47,12 +47,12 @@ def test_from_stale_to_fresh(saved: Site) -> None:
     saved.write("left.toml", LEFT_OUT)
     fresh = saved.run("backup", "status", "--format", "text", "--format", "metrics=m.prom")
     assert fresh.status == ExitStatus.OK, fresh
-    assert fresh.out.startswith("Backups of 2 guests: 1 fresh, 1 left out on purpose.\n")
+    assert fresh.out.startswith("Backups of 2 guests: 1 fresh, 1 excluded on purpose.\n")
     assert "last backup  demo-felhom  " in fresh.out
     assert ": OK\n" in fresh.out
     plugin = saved.run("backup", "status", "--format", "nagios")
     assert (plugin.status, plugin.out.partition(" - ")[0]) == (0, "PVECTL BACKUP OK")
-    assert plugin.out.rstrip().endswith(": 2 guests: 1 fresh, 1 left out on purpose | " + _DATA)
+    assert plugin.out.rstrip().endswith(": 2 guests: 1 fresh, 1 excluded on purpose | " + _DATA)
     metrics = (saved.folder / "m.prom").read_text()
     assert 'pvectl_backup_success{target="default"} 1' in metrics
     assert 'pvectl_backup_guests{cluster="' in metrics
@@ -66,13 +66,13 @@ def test_archives_of_guests_that_are_gone_and_one_that_shrank(saved: Site) -> No
     (dump(saved) / "vzdump-qemu-777-2026_01_01-02_30_00.vma.zst").write_bytes(bytes(4096))
     ended = saved.run("backup", "status", "--format", "text", "--format", "json=s.json")
     assert "777  1 archive, 4.0 KiB, the newest " in ended.out
-    assert f"local:backup/{newest.name}: 1 B, before it " in ended.out
+    assert f"local:backup/{newest.name}: 1 B, previously " in ended.out
     status = json.loads((saved.folder / "s.json").read_text())
     assert [one["guest"] for one in status["guests"]] == [9000, 9001]
     assert list(status["orphans"]) == ["777"]
 
 
-def test_what_the_caller_cannot_see_is_no_alarm(saved: Site) -> None:
+def test_what_the_caller_cannot_see_is_not_an_alarm(saved: Site) -> None:
     """Proxmox VE shows it an empty list."""
     saved.give_token(
         "eye@pve!t1",
@@ -84,7 +84,7 @@ def test_what_the_caller_cannot_see_is_no_alarm(saved: Site) -> None:
     assert ended.status == ExitStatus.CHANGES, ended
     assert "Not read\n  local  Datastore.AllocateSpace on /storage/local is missing" in ended.out
     assert "2 not visible" in ended.out
-    assert "never saved" not in ended.out
+    assert "never backed up" not in ended.out
 
 
 def test_status_is_about_all_guests(saved: Site) -> None:

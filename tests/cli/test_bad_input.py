@@ -49,7 +49,7 @@ MISTAKES = {
     "a privilege that is gone": Mistake(
         '[role.R]\nprivileges = ["VM.Monitor"]\n',
         "2:15",
-        "INVALID_VALUE",
+        "NOT_IN_RELEASE",
         ("VM.Monitor", "Sys.Audit", r"VM.GuestAgent"),
     ),
     "a misspelt privilege": Mistake(
@@ -108,7 +108,7 @@ def test_a_mistake_in_the_files(name: str, site: Site) -> None:
     assert "the state files have one mistake" in ended.err
 
 
-def test_all_mistakes_are_told_at_once(site: Site) -> None:
+def test_all_mistakes_are_reported_at_once(site: Site) -> None:
     for number, mistake in enumerate(MISTAKES.values()):
         site.write(f"a{number:02}.toml", mistake.text)
     ended = site.run("validate")
@@ -141,7 +141,7 @@ def test_what_is_named_must_be_declared_or_there(name: str, site: Site) -> None:
     assert site.untouched
 
 
-def test_a_token_grant_that_gives_nothing_is_told(site: Site) -> None:
+def test_a_token_grant_that_gives_nothing_is_reported(site: Site) -> None:
     site.write("a.toml", SELF_BACKUP + "pair = false\n")
     ended = site.run("plan")
     assert ended.status == ExitStatus.OK

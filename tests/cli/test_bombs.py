@@ -99,7 +99,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_is_told_with_its_place(name: str, tmp_path: Path) -> None:
+def test_a_bomb_is_reported_with_its_place(name: str, tmp_path: Path) -> None:
     text, variables, place, words = BOMBS[name]
     state = tmp_path / "state"
     state.mkdir()
@@ -153,7 +153,7 @@ def test_a_file_that_never_ends_is_not_read(tmp_path: Path) -> None:
     assert found["c.toml"] == "the file has more than 8 MiB"
 
 
-def test_what_is_usual_is_no_bomb(tmp_path: Path) -> None:
+def test_what_is_usual_is_not_a_bomb(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(
         '[[acl]]\nroles = ["PVEVMUser"]\n'
         + listed("paths", [f"/vms/{n + 100}" for n in range(200)])

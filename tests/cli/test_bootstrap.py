@@ -346,5 +346,5 @@ def test_roles_that_would_be_deleted_again_are_pointed_out(worlds: Path) -> None
 
 
 @pytest.mark.parametrize("token", ["automation", "automation@pve!x", "a b@pve!token"])
-def test_a_name_that_is_no_token_is_refused(worlds: Path, token: str) -> None:
+def test_a_name_that_is_not_a_token_is_refused(worlds: Path, token: str) -> None:
     assert ask("bootstrap", "--token", token, state=worlds / "state").status == ExitStatus.USAGE

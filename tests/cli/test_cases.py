@@ -176,7 +176,7 @@ def test_a_mounted_storage_without_a_path_is_read(case: Case) -> None:
 
 
 @of("storage-without-path")
-def test_another_spelling_of_a_schedule_is_no_difference(case: Case) -> None:
+def test_another_spelling_of_a_schedule_is_not_a_difference(case: Case) -> None:
     assert case.ask("import").status == ExitStatus.OK
     file = case.state / "backups.toml"
     assert 'schedule = "2:00"' in file.read_text()
@@ -196,7 +196,7 @@ def test_paths_are_kept_in_canonical_form(case: Case) -> None:
 
 
 @of("zfspool-mountpoint")
-def test_what_proxmox_ve_adds_to_a_new_storage_is_nobodys_change(case: Case) -> None:
+def test_what_proxmox_ve_adds_to_a_new_storage_is_not_a_change(case: Case) -> None:
     case.is_reached()
     rows = {row["storage"]: row for row in case.get("storage")}
     assert rows["hdd-8t"]["mountpoint"] == "/hdd-8t"

@@ -66,7 +66,7 @@ def test_formats_come_from_the_environment_too(site: Site) -> None:
     assert json.loads(ended.out)["kind"] == "plan"
 
 
-def test_a_format_that_is_not_known_is_said_before_anything_is_done(site: Site) -> None:
+def test_an_unknown_format_is_reported_before_anything_is_done(site: Site) -> None:
     ended = site.run("plan", "--format", "jsn")
     assert ended.status == ExitStatus.USAGE
     assert "did you mean json" in ended.err
@@ -118,7 +118,7 @@ def _on_terminal(site: Site, **env: str) -> str:
     return text.decode()
 
 
-def test_a_reader_that_stops_reading_is_no_error(site: Site) -> None:
+def test_a_reader_that_stops_reading_is_not_an_error(site: Site) -> None:
     users = "".join(f'[user."user{n}@pve"]\ncomment = "number {n}"\n' for n in range(2000))
     site.write("a.toml", users)
     ended = _piped(site, "plan | head -1")
@@ -255,7 +255,7 @@ def test_a_plan_against_another_state_folder_needs_no_network(site: Site, tmp_pa
     assert counts == {"create": 1, "update": 1, "delete": 0, "requests": 2}
 
 
-def test_a_comparison_of_files_is_no_plan_to_save(site: Site, tmp_path: Path) -> None:
+def test_a_comparison_of_files_is_not_a_plan_to_save(site: Site, tmp_path: Path) -> None:
     site.write("a.toml", "[group.g]\n")
     ended = site.run("plan", "--against", tmp_path, "--out", "p.json")
     assert ended.status == ExitStatus.USAGE
@@ -359,7 +359,7 @@ def test_drift_says_who_has_gained_and_lost_what(site: Site) -> None:
     ended = site.run("drift", "--format", "text", "--format", "json=drift.json")
     assert ended.status == ExitStatus.CHANGES
     said = " ".join(ended.out.split())
-    assert "ann@pve: disabled in the cluster, active as declared" in said
+    assert "ann@pve: disabled in the cluster, active before" in said
     assert "ops (1 user) has gained VM.Allocate, " in said
     effects = json.loads((site.folder / "drift.json").read_text())["impact"]["effects"]
     assert [(one["principals"], one["lost"]) for one in effects] == [(["eve@pve"], [])]

@@ -58,7 +58,7 @@ def test_a_folder_under_no_version_control_has_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["HEAD", "refs/heads/main", "packed-refs", "commondir"])
-def test_what_is_no_commit_is_not_told(
+def test_what_is_not_a_commit_is_not_reported(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A link of .git may lead to any file of the machine; a pipe never ends."""
@@ -85,7 +85,7 @@ def _git(folder: Path, *words: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")
-def test_files_that_are_others_than_those_of_the_commit_are_said(tmp_path: Path) -> None:
+def test_files_that_differ_from_the_commit_are_reported(tmp_path: Path) -> None:
     state = tmp_path / "state"
     (state / "secrets").mkdir(parents=True)
     (state / "a.toml").write_text("[group.a]\n")

@@ -74,13 +74,13 @@ def test_who_leaves_the_directory_is_not_brought_back(company: Site) -> None:
     assert "carol" not in company.user_cfg()
 
 
-def test_an_account_that_is_disabled_by_hand_stays_so_and_is_told(company: Site) -> None:
+def test_an_account_that_is_disabled_by_hand_stays_so_and_is_reported(company: Site) -> None:
     company.edit("user.cfg", "user:ann@pve:1:", "user:ann@pve:0:")
     assert "ann@pve" in assert_settled(company, ExitStatus.CHANGES).out
     assert "user:ann@pve:0:" in company.user_cfg()
 
 
-def test_a_team_that_is_deleted_from_the_files_is_told_and_removed_on_request(
+def test_a_team_that_is_deleted_from_the_files_is_reported_and_removed_on_request(
     company: Site,
 ) -> None:
     teams = (company.state / "teams.toml").read_text()

@@ -62,7 +62,7 @@ def test_the_example_works_from_the_first_sync_on(company: Company) -> None:
     assert company.run("drift").status == ExitStatus.OK
 
 
-def test_who_left_the_directory_is_not_made_again_in_silence(company: Company) -> None:
+def test_a_user_who_left_the_directory_is_not_silently_recreated(company: Company) -> None:
     (company.state / "people.toml").write_text('[user."carol@corp"]\n')
     planned = company.run("plan")
     assert planned.status == ExitStatus.REFUSED, planned

@@ -156,7 +156,7 @@ def test_the_alarm_rings(house: House, attack: str, tmp_path: Path) -> None:
     ended = house.run("drift", *(word for name in formats for word in ("--format", name)))
     assert ended.status == ExitStatus.CHANGES, ended
     for told in (ended.out, *(path.read_text() for path in files)):
-        assert not re.search(r"^ *[+~-] ", told, re.M), "words, and no signs"
+        assert not re.search(r"^ *[+~-] ", told, re.M), "words instead of +, ~ and -"
         assert re.search(r"(missing|changed|extra)\b", told)
         assert ROOT.get(attack, "") in told
     first = ended.out.splitlines()[:10]
@@ -181,7 +181,7 @@ def test_the_alarm_rings(house: House, attack: str, tmp_path: Path) -> None:
     assert re.search(kinds, samples, re.M) or re.search(alarms, samples, re.M)
 
 
-def test_who_has_become_root_is_said_once(house: House) -> None:
+def test_who_has_become_root_is_reported_once(house: House) -> None:
     grants = "".join(f"acl:1:/:{who}@pve:Administrator:\n" for who in ("eve", "mal"))
     users = USER + USER.replace("eve@pve", "mal@pve")
     house.edit(USERS, "group:DevOps", f"{users}{grants}group:DevOps")
@@ -344,7 +344,7 @@ def test_the_alarm_rings_for_what_no_file_gives_and_for_what_cancels_out(
     assert re.search(rf'^pvectl_drift_\w+\{{.*"({code}|alarm)"\}} [1-9]', samples, re.M)
 
 
-def test_what_is_undeclared_rings_until_somebody_accepts_it_and_again_when_it_changes(
+def test_undeclared_objects_raise_an_alarm_until_acknowledged_and_again_when_they_change(
     house: House,
 ) -> None:
     house.edit(*ATTACKS["a root"])

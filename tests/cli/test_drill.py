@@ -140,12 +140,12 @@ def test_the_round_trip(one: Lab) -> None:
     ended = one.drill(*(word for name in formats for word in ("--format", name)), **env)
     assert ended.status == ExitStatus.OK, ended
     print(ended.out)  # the table with our times: pytest -rP
-    assert ended.out.startswith("Restore drill: 2 archives restored; nothing is left.\n")
-    assert "Will restore 2 archives and remove what it restored:" in ended.err
+    assert ended.out.startswith("Restore drill: 2 archives restored; nothing left behind.\n")
+    assert "Will restore 2 archives and remove them afterwards:" in ended.err
     done = json.loads((one.site.folder / "d.json").read_text())
     assert [(row["guest"], row["verdict"], row["vmid"]) for row in done["results"]] == [
-        (9000, "proven", 9900),
-        (9001, "proven", 9900),
+        (9000, "passed", 9900),
+        (9001, "passed", 9900),
     ]
     for row in done["results"]:
         assert (row["differences"], row["left"], row["failure"]) == ([], [], "")
@@ -173,11 +173,11 @@ def test_nothing_runs_without_a_yes_or_without_settings(one: Lab) -> None:
     one.settings("")
     ended = one.drill()
     assert ended.status == ExitStatus.USAGE
-    assert "[drill] says nothing about ids and storage" in ended.err
+    assert "[drill] does not set ids and storage" in ended.err
     assert 'ids = "9900-9999"' in ended.err
 
 
-def test_every_mistake_of_the_settings_is_told_at_once(one: Lab) -> None:
+def test_every_mistake_of_the_settings_is_reported_at_once(one: Lab) -> None:
     wrong = """
 [drill]
 ids = "9999-9900"
@@ -222,7 +222,7 @@ def test_a_command_of_a_proposal_does_not_run_in_ci(one: Lab) -> None:
         (9000, {"commands": {"cat /etc/sentinel": {"exit": 3}}}, "exit status 3"),
     ],
 )
-def test_what_does_not_work_is_said_and_removed(
+def test_what_does_not_work_is_reported_and_removed(
     one: Lab, guest: int, behaviour: dict[str, Any], words: str
 ) -> None:
     one.settings(DRILL.replace("5s", "1s") + CHECKED)
@@ -232,20 +232,22 @@ def test_what_does_not_work_is_said_and_removed(
     (one.run / f"storage/local-lvm/images/vm-{guest}-disk-0/etc/sandbox.json").unlink()
     ended = one.drill("--guest", guest)
     assert ended.status == ExitStatus.NOT_PROVEN, ended
-    assert ended.out.startswith("Restore drill: 1 archive failed; nothing is left.\n")
+    assert ended.out.startswith("Restore drill: 1 archive failed; nothing left behind.\n")
     assert words in " ".join(ended.out.split())
 
 
-def test_a_broken_archive_fails_and_the_next_one_is_restored_all_the_same(one: Lab) -> None:
+def test_a_broken_archive_fails_and_the_next_one_is_restored_anyway(one: Lab) -> None:
     (archive,) = (one.run / "storage/local/dump").glob("*-9001-*.tar")
     archive.write_bytes(archive.read_bytes()[:300])
     ended = one.drill()
     assert ended.status == ExitStatus.NOT_PROVEN, ended
-    assert ended.out.startswith("Restore drill: 1 archive restored, 1 failed; nothing is left.\n")
-    assert "the archive holds no configuration that can be read" in " ".join(ended.out.split())
+    assert ended.out.startswith(
+        "Restore drill: 1 archive restored, 1 failed; nothing left behind.\n"
+    )
+    assert "the configuration in the archive cannot be read" in " ".join(ended.out.split())
 
 
-def test_what_stands_in_the_way_is_told_before_anything_is_sent(one: Lab) -> None:
+def test_everything_that_is_missing_is_reported_before_anything_is_sent(one: Lab) -> None:
     free, memory = one.run / "storage/local-lvm/free", one.run / f"nodes/{NODE}.memory"
     memory.parent.mkdir(exist_ok=True)
     free.write_text("10\n")
@@ -256,13 +258,13 @@ def test_what_stands_in_the_way_is_told_before_anything_is_sent(one: Lab) -> Non
         free.unlink()
         memory.unlink()
     assert ended.status == ExitStatus.REFUSED, ended
-    assert "storage local-lvm on demo-felhom has 10 B left" in ended.err
-    assert "node demo-felhom has 953.7 MiB of memory free, and guest 9000 may use" in ended.err
+    assert "storage local-lvm on demo-felhom has 10 B free" in ended.err
+    assert "node demo-felhom has 953.7 MiB of memory free, but guest 9000 may use" in ended.err
     assert "guest 9001 may use" not in ended.err
     one.settings(DRILL.replace("local-lvm", "local"))
     ended = one.drill()
-    assert "storage local takes no images" in ended.err
-    assert "storage local takes no rootdir" in ended.err
+    assert "storage local does not accept images" in ended.err
+    assert "storage local does not accept rootdir" in ended.err
     one.settings(DRILL.replace("local-lvm", "nosuch"))
     ended = one.drill()
     assert ended.status == ExitStatus.USAGE
@@ -273,7 +275,7 @@ def test_an_agent_check_needs_an_agent(one: Lab) -> None:
     one.settings(DRILL + '[drill.guest.9001]\ncheck = { agent = ["true"] }\n')
     ended = one.drill("--guest", "9001")
     assert ended.status == ExitStatus.REFUSED
-    assert "by its QEMU guest agent, and is a container" in ended.err
+    assert "needs its QEMU guest agent for the check, but is a container" in ended.err
 
 
 class _Health(BaseHTTPRequestHandler):
@@ -325,11 +327,15 @@ def test_the_command_line_chooses(one: Lab) -> None:
     assert ended.status == ExitStatus.OK, ended
     assert volume in ended.err
     for arguments, status, words in (
-        (("--archive", "local:backup/no"), ExitStatus.USAGE, "there is no archive local:backup/no"),
+        (
+            ("--archive", "local:backup/no"),
+            ExitStatus.USAGE,
+            "no archive local:backup/no of a guest is visible",
+        ),
         (("nightli",), ExitStatus.USAGE, "did you mean nightly?"),
-        (("--guest", "9500"), ExitStatus.BLIND, "no good archive of guest 9500 can be seen"),
+        (("--guest", "9500"), ExitStatus.BLIND, "no good archive is visible of guest 9500"),
         (("nightly", "--guest", "9001"), ExitStatus.USAGE, "cannot be combined"),
-        (("--sample", "-1"), ExitStatus.USAGE, "--sample is how many guests"),
+        (("--sample", "-1"), ExitStatus.USAGE, "--sample must be at least 1"),
     ):
         ended = one.drill(*arguments)
         assert ended.status == status, ended
@@ -343,12 +349,12 @@ def test_those_drilled_the_longest_ago_come_first(one: Lab) -> None:
     assert "guest 9001  " in one.drill("--sample", "1").out
 
 
-def test_no_free_id_is_no_reason_to_touch_a_guest(one: Lab) -> None:
+def test_without_a_free_id_no_guest_is_touched(one: Lab) -> None:
     one.settings(DRILL.replace("9900-9903", "9000-9001"))
     ended = one.drill("--guest", "9001")
     assert ended.status == ExitStatus.NOT_PROVEN, ended
-    assert "no id from 9000 to 9001 is free" in ended.out
-    assert "guest 9001 (demo-ct) has an id of the drills" in ended.err
+    assert "no free id from 9000 to 9001" in ended.out
+    assert "guest 9001 (demo-ct) has an id reserved for drills" in ended.err
     assert "it is not touched" in ended.err
 
 
@@ -387,7 +393,7 @@ def _wait_for(process: subprocess.Popen[str], words: str) -> None:
 KILLED = [
     (words, way, good)
     for words in ("as guest 9900", "starting guest", "removing guest")
-    for way, good in (("resume", "proven"), ("rollback", "stopped"))
+    for way, good in (("resume", "passed"), ("rollback", "stopped"))
 ]
 
 
@@ -423,7 +429,7 @@ def test_a_signal_removes_what_is_there(slow: Lab) -> None:
     out, err = process.communicate()
     assert process.returncode == ExitStatus.INTERRUPTED, (out, err)
     assert "stopping, and removing the restored guest" in err
-    assert "nothing is left" in out
+    assert "nothing left behind" in out
     assert slow.guests() == before
 
 
@@ -466,8 +472,8 @@ def test_a_guest_that_was_not_drilled_in_time_is_reported(one: Lab) -> None:
     ended = one.site.run("backup", "status", *words)
     assert ended.status == ExitStatus.CHANGES, ended
     assert ended.out.startswith("Backups of 2 guests: 2 fresh, 1 drill overdue.\n")
-    assert "restore drill: proven " in ended.out
-    assert "restore drill: never, and one is overdue" in ended.out
+    assert "restore drill: passed " in ended.out
+    assert "restore drill: never; overdue" in ended.out
     told = json.loads((one.site.folder / "s.json").read_text())["guests"]
     assert [(row["overdue"], bool(row["drilled"])) for row in told] == [
         (False, True),
@@ -480,7 +486,7 @@ def test_a_guest_that_was_not_drilled_in_time_is_reported(one: Lab) -> None:
     assert f'pvectl_drills_overdue{{cluster="{one.site.cluster.url}"}} 1' in metrics
     drift = one.site.run("drift")
     assert drift.status == ExitStatus.CHANGES, drift
-    assert "1 guest had no good restore drill within 30d: 9001 (never)" in drift.out
+    assert "1 guest without a successful restore drill within 30d: 9001 (never)" in drift.out
     assert "pvectl drill --guest 9001" in drift.out
     report = one.site.run("report", "--format", "markdown", "--format", "json=r.json")
     assert "## Recoverability\n\n- **guest 9001 (demo-ct): fresh, saved " in report.out
@@ -494,7 +500,7 @@ def test_a_guest_that_was_not_drilled_in_time_is_reported(one: Lab) -> None:
     (one.site.state / "waive.toml").unlink()
 
 
-def test_a_restored_guest_is_no_guest_without_a_backup(one: Lab) -> None:
+def test_a_restored_guest_does_not_count_as_without_a_backup(one: Lab) -> None:
     """While a drill runs, or when it left something."""
     conf = one.pve / f"nodes/{NODE}/lxc"
     (conf / "9902.conf").write_text((conf / "9001.conf").read_text())
@@ -518,7 +524,7 @@ def test_a_stale_backup_is_drift(one: Lab) -> None:
     old.write_bytes(bytes(2048))
     ended = one.site.run("drift", "--format", "text", "--format", "metrics=m.prom")
     assert ended.status == ExitStatus.CHANGES, ended
-    assert "1 guest without a backup since the last run that was due: 9001 (due " in ended.out
+    assert "1 guest without a backup since the last scheduled run: 9001 (due " in ended.out
     assert "pvectl_backups_unproven{" in (one.site.folder / "m.prom").read_text()
 
 
@@ -559,7 +565,7 @@ def test_the_smallest_grants_are_enough(
     before = files_of(pve / "nodes")
     ended = ask("drill", "--yes", state=state)
     assert ended.status == ExitStatus.OK, ended.out
-    assert "2 archives restored; nothing is left" in ended.out
+    assert "2 archives restored; nothing left behind" in ended.out
     assert "not checked" not in ended.err
     assert files_of(pve / "nodes") == before
 
@@ -587,7 +593,7 @@ def test_each_privilege_that_is_missing_is_named_before_anything_is_sent(
             assert ended.status == ExitStatus.OK
             assert "the memory of demo-felhom is not checked: Sys.Audit on /nodes" in told
         elif ended.status == ExitStatus.OK:
-            assert f"no good archive of guest {path[-4:]} can be seen: left out" in told
+            assert f"no good archive is visible of guest {path[-4:]}: skipped" in told
         else:
             assert ended.status in {ExitStatus.REFUSED, ExitStatus.BLIND, ExitStatus.USAGE}, ended
             named = path.replace("/localnetwork", "") in told or "local-lvm" in told
@@ -631,7 +637,7 @@ def test_bootstrap_for_drills_says_what_it_lacks(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()
     (state / "backup.toml").write_text(JOB)
-    assert "[drill] says nothing about ids" in ask("bootstrap", "--for", "drill", state=state).err
+    assert "[drill] does not set ids" in ask("bootstrap", "--for", "drill", state=state).err
     (state / "pvectl.toml").write_text('[drill]\nids = "9000-9999"\nstorage = "s"\n')
     ended = ask("bootstrap", "--for", "drill", state=state)
     assert ended.status == ExitStatus.USAGE
@@ -686,8 +692,8 @@ def test_archives_of_a_backup_server_and_of_two_nodes(
     assert ended.status == ExitStatus.OK, ended
     rows = json.loads(ended.out)["results"]
     assert [(row["guest"], row["node"], row["verdict"]) for row in rows] == [
-        (9001, NODE, "proven"),
-        (9500, "second", "proven"),
+        (9001, NODE, "passed"),
+        (9500, "second", "passed"),
     ]
     assert all(row["archive"].startswith("safe:backup/ct/") for row in rows)
     assert files_of(pve / "nodes") == before

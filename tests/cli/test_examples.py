@@ -70,7 +70,7 @@ def workflows() -> list[Path]:
 
 
 @pytest.mark.parametrize(("status", "mailed"), [(0, ""), (2, "Drift\nfailed\n")])
-def test_cron_mails_only_what_needs_somebody(status: int, mailed: str, tmp_path: Path) -> None:
+def test_cron_mails_only_what_needs_attention(status: int, mailed: str, tmp_path: Path) -> None:
     """Whatever a line of cron says is mailed."""
     *_, line = (ROOT / "examples" / "ci" / "drift.cron").read_text().splitlines()
     command = line.split(maxsplit=6)[6].replace("/srv/pve-state", str(tmp_path))

@@ -114,7 +114,7 @@ def test_the_right_on_a_group_of_the_user_is_not_forgotten(place: tuple[Path, Pa
     assert "user:bob@pve:1:" in config.read_text()
 
 
-def test_a_call_that_may_succeed_is_told_and_may_be_forbidden(
+def test_a_call_that_may_succeed_is_reported_and_may_be_forbidden(
     place: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call = "POST /nodes/localhost/lxc/9001/snapshot"
@@ -139,7 +139,7 @@ def test_a_call_that_may_succeed_is_told_and_may_be_forbidden(
     assert "s1" in guest.read_text()
 
 
-def test_a_token_that_nothing_concerns_is_told_what_it_lacks(place: tuple[Path, Path]) -> None:
+def test_a_token_without_expectations_is_told_what_it_lacks(place: tuple[Path, Path]) -> None:
     state = _alone(place, CALL.format("GET /version", "").replace(TOKEN, "root@pam"))
     assert ask("verify", state=state).status == ExitStatus.BLIND
 
@@ -190,7 +190,7 @@ def test_nobody_holds_two_privileges_together(tmp_path: Path) -> None:
         ('path = "/"\ncannot_both = ["VM.Audit"]', "names one privilege"),
     ],
 )
-def test_mistakes_are_told(tmp_path: Path, text: str, said: str) -> None:
+def test_mistakes_are_reported(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "a.toml").write_text(f'[[expect]]\nwho = "*"\n{text}\n')
     told = ask("validate", state=tmp_path)
     assert told.status == ExitStatus.FILES_INVALID

@@ -142,7 +142,7 @@ def test_a_wave_begins_when_the_one_before_ended_well(three: Fleet) -> None:
     assert "group:ops" not in (three.cluster("east") / "user.cfg").read_text()
 
 
-def test_the_next_wave_begins_all_the_same_with_continue(three: Fleet) -> None:
+def test_the_next_wave_begins_anyway_with_continue(three: Fleet) -> None:
     three.shut_out("canary")
     ended = three.run("apply", "--yes", "--continue", "--on", "all")
     assert ended.status == ExitStatus.UNREACHABLE

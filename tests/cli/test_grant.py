@@ -125,7 +125,7 @@ def test_print_is_for_a_pull_request(team: Site) -> None:
     assert not (team.state / "grants.toml").exists()
 
 
-def test_mistakes_are_told(team: Site) -> None:
+def test_mistakes_are_reported(team: Site) -> None:
     for length in ("4", "h", "0h", "91d", "-1h", "1w"):
         ended = team.run("grant", *ALICE, "--for", length, "--reason", "x", "--print")
         assert (ended.status, "duration" in ended.err) == (ExitStatus.USAGE, True), ended

@@ -124,7 +124,7 @@ def test_the_report_kept_for_the_next_drift_is_for_its_owner_only(site: Site) ->
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
-def test_a_secret_that_everybody_can_read_is_told(site: Site) -> None:
+def test_a_secret_that_everybody_can_read_is_reported(site: Site) -> None:
     """Its own mode and those of all folders above decide; pytest's own are closed."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         outside = Path(name)
@@ -253,7 +253,7 @@ def test_what_is_on_the_disk_is_documented_with_its_mode(site: Site) -> None:
     assert stat.S_IMODE((site.state / "secrets" / "tok").stat().st_mode) == 0o600
 
 
-def test_a_file_that_goes_while_the_folder_is_checked_is_no_mistake(
+def test_a_file_that_goes_while_the_folder_is_checked_is_not_a_mistake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the temporary file of another run does when it takes the place of the old one."""

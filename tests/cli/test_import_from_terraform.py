@@ -158,7 +158,7 @@ def test_it_can_be_taken_over_without_destroying_anything(built: Site) -> None:
         ),
     ],
 )
-def test_what_is_no_state_is_told(site: Site, content: str, said: str) -> None:
+def test_what_is_not_a_state_is_reported(site: Site, content: str, said: str) -> None:
     (site.folder / "x.tfstate").write_text(content)
     ended = site.run("import", "--out", "new", "--from-terraform", "x.tfstate")
     assert ended.status == ExitStatus.USAGE

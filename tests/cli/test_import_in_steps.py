@@ -119,9 +119,7 @@ def test_a_group_that_is_declared_by_name_alone_loses_nothing(lab: Lab) -> None:
 def test_what_is_to_be_removed_is_not_imported(lab: Lab) -> None:
     (lab.state / "a.toml").write_text('[[removed]]\naddress = "user.dave@pve"\n')
     ended = lab.run("import", "user.dave@pve")
-    told = (
-        "left out, since [[removed]] or [[moved]] delete them: token.dave@pve!laptop, user.dave@pve"
-    )
+    told = "because [[removed]] or [[moved]] deletes them: token.dave@pve!laptop, user.dave@pve"
     assert told in ended.err
     assert '[user."dave@pve"]' not in lab.text()
 
@@ -130,7 +128,7 @@ def test_what_is_to_be_removed_is_not_imported(lab: Lab) -> None:
     ("what", "hint"),
     [("group.DevOp", "did you mean group.DevOps?"), ("gruop", "did you mean group?")],
 )
-def test_a_name_that_nothing_has_is_told_with_the_likely_one(
+def test_a_name_that_nothing_has_is_reported_with_the_likely_one(
     lab: Lab, what: str, hint: str
 ) -> None:
     ended = lab.run("import", what)

@@ -59,7 +59,7 @@ def test_runs_on_a_sandbox_are_found_under_any_spelling_of_its_folder(site: Site
     assert (ended.status, "1 run on sandbox:" in ended.out) == (ExitStatus.OK, True), ended
 
 
-def test_a_failed_and_an_unfinished_run_are_told(site: Site, journals: list[Path]) -> None:
+def test_a_failed_and_an_unfinished_run_are_reported(site: Site, journals: list[Path]) -> None:
     last = journals[-1]
     lines = last.read_bytes().splitlines(keepends=True)
     last.write_bytes(b"".join(lines[:-1]))
@@ -107,7 +107,7 @@ def test_a_noted_head_is_held_by_later_runs(site: Site, journals: list[Path]) ->
     assert found["head"] != head
 
 
-def test_journals_of_a_release_that_did_not_chain_them_are_no_tampering(
+def test_journals_of_a_release_that_did_not_chain_them_are_not_tampering(
     site: Site, journals: list[Path]
 ) -> None:
     from reconciler.execution.journal.journal import START, read_journal
@@ -139,7 +139,7 @@ def test_a_journal_that_is_put_between_is_noticed(site: Site, journals: list[Pat
 
 
 @pytest.mark.parametrize("head", ["a", "xyz", "g" * 16, "a" * 65])
-def test_what_is_no_hash_proves_nothing(head: str, site: Site, journals: list[Path]) -> None:
+def test_what_is_not_a_hash_proves_nothing(head: str, site: Site, journals: list[Path]) -> None:
     del journals
     ended = site.run("log", "--head", head)
     assert (ended.status, "not a hash of a journal" in ended.err) == (ExitStatus.USAGE, True)

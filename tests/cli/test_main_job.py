@@ -111,7 +111,7 @@ def test_what_goes_takes_its_entries_along_and_comes_back_when_declared(site: Si
     assert "role:FelhomSelfBackup:" in site.user_cfg()
 
 
-def test_the_report_tells_what_became_of_each_object(site: Site) -> None:
+def test_the_report_says_what_happened_to_each_object(site: Site) -> None:
     site.write("a.toml", SELF_BACKUP)
     done = site.run("apply", "--yes", "--format", "json=report.json")
     assert done.status == ExitStatus.OK

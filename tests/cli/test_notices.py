@@ -54,11 +54,11 @@ def settings(site: Site, notify: str) -> None:
 
 def drift(site: Site) -> Ended:
     ended = site.run("drift", "--quiet")
-    assert "warning: nobody was told" not in ended.err, ended.err
+    assert "warning: no notification" not in ended.err, ended.err
     return ended
 
 
-def test_drift_is_told_once_until_it_changes_and_when_it_ends(
+def test_drift_is_reported_once_until_it_changes_and_when_it_ends(
     watched: Site, mail: Mailbox, web: Hook
 ) -> None:
     assert drift(watched).status == ExitStatus.OK
@@ -88,7 +88,7 @@ def test_drift_is_told_once_until_it_changes_and_when_it_ends(
     assert web.calls[3]["type"] == "success"
 
 
-def test_what_fails_is_told_and_that_it_works_again(
+def test_what_fails_is_reported_and_that_it_works_again(
     watched: Site, mail: Mailbox, web: Hook
 ) -> None:
     secret = watched.folder / "secret"
@@ -114,7 +114,7 @@ def test_what_fails_is_told_and_that_it_works_again(
     assert "https://ci.example.com/7" in stale["message"]
 
 
-def test_an_apply_that_fails_is_told(watched: Site, mail: Mailbox) -> None:
+def test_an_apply_that_fails_is_reported(watched: Site, mail: Mailbox) -> None:
     watched.write("b.toml", '[user."new@pve"]\npassword = { env = "NEW" }\n')
     ended = watched.run("apply", "--yes", env={"NEW": "short"})
     assert ended.status == ExitStatus.RESTORED, ended
@@ -122,14 +122,14 @@ def test_an_apply_that_fails_is_told(watched: Site, mail: Mailbox) -> None:
     assert "short" not in mail.texts[0]
 
 
-def test_only_what_is_asked_for_is_told(watched: Site, mail: Mailbox) -> None:
+def test_only_what_is_asked_for_is_reported(watched: Site, mail: Mailbox) -> None:
     settings(watched, '[notify]\nurls = { file = "urls" }\non = ["stale-backup"]\n')
     watched.edit("user.cfg", ":in-guest controller:", ":somebody else:")
     assert drift(watched).status == ExitStatus.CHANGES
     assert mail.texts == []
 
 
-def test_who_was_not_reached_is_told_later(watched: Site, mail: Mailbox, web: Hook) -> None:
+def test_a_failed_delivery_is_repeated_later(watched: Site, mail: Mailbox, web: Hook) -> None:
     watched.edit("user.cfg", ":in-guest controller:", ":somebody else:")
     web.broken = True
     ended = watched.run("drift", "--quiet")
@@ -171,7 +171,10 @@ def test_mistakes_in_the_settings(watched: Site) -> None:
     watched.edit("user.cfg", ":in-guest controller:", ":somebody else:")
     ended = watched.run("drift", "--quiet")
     assert ended.status == ExitStatus.CHANGES
-    assert "warning: nobody was told of 'drift': the environment variable NOT_SET" in ended.err
+    assert (
+        "warning: no notification of 'drift' was sent: the environment variable NOT_SET"
+        in ended.err
+    )
 
 
 def test_it_can_be_tried(watched: Site, mail: Mailbox, web: Hook) -> None:

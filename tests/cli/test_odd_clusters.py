@@ -61,7 +61,7 @@ def test_an_import_with_wrong_settings_says_what_is_wrong(state: Path) -> None:
         assert "pvectl.toml:4" in ended.err
 
 
-def test_a_plan_that_cannot_be_saved_is_no_bug(state: Path) -> None:
+def test_a_plan_that_cannot_be_saved_is_not_a_bug(state: Path) -> None:
     ended = pvectl("plan", "--out", "no/such/folder/plan.json", cwd=state.parent)
     assert ended.status == ExitStatus.USAGE
     assert "plan.json cannot be written" in ended.err

@@ -46,7 +46,7 @@ def answered(place: Path, answer: str, monkeypatch: pytest.MonkeyPatch) -> Ended
 
 
 @pytest.mark.parametrize("answer", ["no\n", "", "y\n", "YES\n"])
-def test_it_says_how_much_where_and_what_is_final_and_declining_is_no_error(
+def test_it_says_how_much_where_and_what_is_final_and_declining_is_not_an_error(
     place: Path, answer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = files_of(place / "pve")

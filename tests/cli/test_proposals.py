@@ -555,7 +555,7 @@ def test_a_link_to_another_folder_does_not_change_what_is_proposed(
     assert attacker.got_nothing
 
 
-def test_a_variable_that_is_not_listed_is_no_secret(runner: Runner) -> None:
+def test_a_variable_that_is_not_listed_is_not_a_secret(runner: Runner) -> None:
     runner.propose(endpoint="https://x", token_id="a@pve!x")
     (runner.state / "a.toml").write_text('[user."a@pve"]\npassword = { env = "AWS_KEY" }\n')
     settings = runner.root / "settings.toml"

@@ -170,7 +170,7 @@ def test_a_signal_is_answered_with_what_it_leads_to(site: Site) -> None:
     assert site.run("status").status == ExitStatus.OK
 
 
-def test_a_signal_past_the_point_of_no_return_promises_no_way_back(site: Site) -> None:
+def test_a_signal_past_the_point_of_no_return_promises_no_rollback(site: Site) -> None:
     site.write("a.toml", WAITING.format("cat"))
     (site.state / "go").touch()
     assert site.run("apply", "--yes").status == ExitStatus.OK
@@ -201,7 +201,7 @@ def test_a_second_signal_says_what_to_type(site: Site) -> None:
     ("name", "words"),
     [("nope.json", "No such file"), ("state", "Is a directory"), ("a.txt", "is not a saved plan")],
 )
-def test_what_is_no_plan_file_is_wrong_usage(site: Site, name: str, words: str) -> None:
+def test_what_is_not_a_plan_file_is_wrong_usage(site: Site, name: str, words: str) -> None:
     (site.folder / "a.txt").write_text("[group.ops]\n")
     refused = site.run("apply", name)
     assert refused.status == ExitStatus.USAGE, refused
@@ -210,7 +210,7 @@ def test_what_is_no_plan_file_is_wrong_usage(site: Site, name: str, words: str) 
 
 
 @pytest.mark.parametrize("words", ["--help", "plan --help", "--version", "plan", "status"])
-def test_a_reader_that_never_reads_is_no_error(site: Site, words: str) -> None:
+def test_a_reader_that_never_reads_is_not_an_error(site: Site, words: str) -> None:
     site.write("a.toml", "[group.ops]\n")
     ended = subprocess.run(
         ["bash", "-c", f'set -o pipefail; "$0" {words} | true', PVECTL],
@@ -261,7 +261,7 @@ expires = {}
 
 
 def _saved(site: Site, comment: str, groups: str, expires: str = "0") -> None:
-    """anna@pve is there, and a plan that changes her is saved."""
+    """anna@pve is there, and a plan that changes this user is saved."""
     site.write("a.toml", ANNA.format("Anna", '"ops"', "0"))
     assert site.run("apply", "--yes").status == ExitStatus.OK
     site.write("a.toml", ANNA.format(comment, groups, expires))
@@ -322,7 +322,7 @@ secret_to = {{ command = ["sh", "-c", "{meddle}"] }}
     assert site.run("status").status == ExitStatus.OK
 
 
-def test_the_way_back_of_a_finished_run_is_listed_before_anybody_is_asked(site: Site) -> None:
+def test_the_rollback_of_a_finished_run_is_listed_before_the_prompt(site: Site) -> None:
     _saved(site, "Anna M.", "")
     site.write("b.toml", "[group.zz]\n")
     assert site.run("apply", "--yes").status == ExitStatus.OK

@@ -60,7 +60,7 @@ def hanging(site: Site) -> list[str]:
     return sorted(line for line in site.user_cfg().splitlines() if "usb" in line)
 
 
-def test_what_hangs_on_it_is_in_the_plan_and_as_before_afterwards(used: Site) -> None:
+def test_dependents_are_in_the_plan_and_restored_afterwards(used: Site) -> None:
     before = hanging(used)
     assert len(before) >= 4
     refused = used.run("apply", "--yes")
@@ -75,7 +75,7 @@ def test_what_hangs_on_it_is_in_the_plan_and_as_before_afterwards(used: Site) ->
     assert used.run("drift").status == ExitStatus.OK
 
 
-def test_a_declared_change_of_what_hangs_on_it_is_made_on_the_way(used: Site) -> None:
+def test_a_declared_change_of_a_dependent_is_made_on_the_way(used: Site) -> None:
     used.write("b.toml", ENTRY + POOL + 'comment = "ours"\n')
     applied = used.run("apply", "--yes", "--allow", FLAG)
     assert applied.status == ExitStatus.OK, applied
@@ -102,7 +102,7 @@ def test_a_failure_on_the_way_brings_everything_back(used: Site) -> None:
     assert "path /mnt/old" in (used.cluster.folder / "storage.cfg").read_text()
 
 
-def test_what_somebody_hangs_on_it_meanwhile_is_not_dropped(used: Site) -> None:
+def test_dependents_added_meanwhile_are_not_dropped(used: Site) -> None:
     assert used.run("plan", "--out", "p.json", "--allow", FLAG).status == ExitStatus.OK
     used.edit("user.cfg", "", "acl:1:/storage/usb:bob@pve:PVEAuditor:\n")
     ended = used.run("apply", "p.json")

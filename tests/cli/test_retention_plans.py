@@ -91,7 +91,7 @@ def test_a_saved_plan_is_judged_by_the_archives_of_today(saved: Site) -> None:
     assert "LOSES_ARCHIVES" in applied.err
 
 
-def test_within_the_limit_it_is_only_said(saved: Site) -> None:
+def test_within_the_limit_it_is_only_a_warning(saved: Site) -> None:
     saved.settings = "[limits]\narchives = 16"
     saved.target()
     saved.write("backup.toml", JOB.replace("KEEP", NARROW))
@@ -171,7 +171,7 @@ def test_what_a_job_will_hold_is_drawn_without_network(saved: Site) -> None:
     assert "#######  7 archives, the oldest " in ended.out
     unknown = saved.run("explain", "retention", "felhom")
     assert unknown.status == ExitStatus.USAGE
-    assert "declared are: felhom-nightly" in unknown.err
+    assert "declared jobs: felhom-nightly" in unknown.err
     missing = saved.run("explain", "retention")
     assert missing.status == ExitStatus.USAGE
     assert "pvectl explain retention JOB" in missing.err

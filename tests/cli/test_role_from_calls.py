@@ -93,21 +93,24 @@ def test_an_access_log_counts_what_was_answered(tmp_path: Path) -> None:
     ended = ask("role", "from-calls", log)
     assert ended.status == ExitStatus.OK, ended
     assert _granted(ended.out) == {"/vms/9001": ["VM.Audit"]}
-    assert "the rules of GET /strange/thing are not known here (1 times)" in ended.err
+    assert "unknown permission checks: GET /strange/thing (1 times)" in ended.err
     assert ask("role", "from-calls", log, "--who", "eve@pve").status == ExitStatus.USAGE
 
 
 def test_what_an_existing_role_has_too_much(calls: Path, tmp_path: Path) -> None:
     pve = copy_fixture("team", tmp_path / "pve")
     ended = ask("role", "from-calls", calls, "--compare", "VMOperatorCustom", on=pve)
-    assert "# VMOperatorCustom has what no call needs: VM.Console, VM.PowerMgmt" in ended.out
+    assert (
+        "# VMOperatorCustom has privileges that no call needs: VM.Console, VM.PowerMgmt"
+        in ended.out
+    )
     assert "# VMOperatorCustom lacks: Datastore.AllocateSpace, VM.Backup" in ended.out
     wrong = ask("role", "from-calls", calls, "--compare", "VMOperator", on=pve)
     assert wrong.status == ExitStatus.USAGE
     assert "did you mean VMOperatorCustom?" in wrong.err
 
 
-def test_every_line_that_is_no_call_is_named(tmp_path: Path) -> None:
+def test_every_line_that_is_not_a_call_is_named(tmp_path: Path) -> None:
     path = tmp_path / "calls.txt"
     path.write_text("hello\nGET /strange/thing\n")
     ended = ask("role", "from-calls", path)

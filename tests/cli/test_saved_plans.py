@@ -323,7 +323,7 @@ def test_a_plan_that_was_made_in_the_future_is_refused(site: Site) -> None:
     assert site.run("apply", path).status == ExitStatus.OK
 
 
-def test_a_plan_that_is_nested_without_end_is_no_bug(site: Site) -> None:
+def test_a_plan_that_is_nested_without_end_is_not_a_bug(site: Site) -> None:
     path = planned(site, "[group.ops]\n")
     path.write_bytes(b'{"seal":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
     for command in ("apply", "show"):

@@ -43,7 +43,7 @@ def test_a_name_that_no_system_takes_is_a_mistake(name: str) -> None:
         '[user."bot@pve".token.t1]\nsecret_to = { env_file = "./pvectl.toml", variable = "X" }',
     ],
 )
-def test_a_place_that_cannot_be_is_told_with_its_line(line: str, site: Site) -> None:
+def test_a_place_that_cannot_be_is_reported_with_its_line(line: str, site: Site) -> None:
     site.write("a.toml", f'[user."bot@pve"]\n{line}\n')
     for command in ("validate", "plan"):
         ended = site.run(command)
@@ -69,7 +69,7 @@ def test_no_secret_is_written_into_a_state_file(sink: str, tmp_path: Path) -> No
     assert [path.name for path in state.iterdir()] == ["a.toml"]
 
 
-def test_what_a_file_holds_by_now_is_not_taken_back(tmp_path: Path) -> None:
+def test_what_a_file_contains_by_now_is_not_undone(tmp_path: Path) -> None:
     sink = SecretSink(file="secret")
     deliver(sink, tmp_path, TOKEN, SECRET)
     (tmp_path / "secret").write_text("something of my own\n")

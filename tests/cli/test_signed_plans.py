@@ -128,7 +128,7 @@ def test_a_proposal_does_not_name_its_own_signers(site: Site, signers: Path) -> 
     assert site.untouched
 
 
-def test_mistakes_are_told(site: Site, signers: Path) -> None:
+def test_mistakes_are_reported(site: Site, signers: Path) -> None:
     ended = site.run("plan", "--sign", "reviewer")
     assert (ended.status, "add --out FILE" in ended.err) == (ExitStatus.USAGE, True)
     ended = site.run("plan", "--out", "p.json", "--sign", "nobody")

@@ -48,7 +48,7 @@ def test_a_late_answer_is_talked_about(monkeypatch: pytest.MonkeyPatch) -> None:
     assert any(text.startswith("no answer to POST /access/groups for ") for text in said)
 
 
-def test_nothing_is_said_while_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_printed_while_nothing_is_requested(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slow_requests, "PATIENCE", 0.001)
     said: list[str] = []
     with report_slow_requests(Slow(), said.append):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.snapshot_folder import copy_cluster
+from reconciler.errors import ExitStatus
 from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.pool.membership import PoolSpec
@@ -16,7 +17,9 @@ from reconciler.live.reader import Live
 from reconciler.model.address import Address
 from reconciler.model.inventory import Facts, Guest
 from reconciler.model.spec import Spec
+from tests.cli.in_process import ask
 from tests.cli.site import files_of
+from tests.support.command import copy_fixture
 
 ROOT = "user:root@pam:1:0::::::"
 EVE = "\nuser:eve@pve:1:0::::::\nacl:1:/:eve@pve:Administrator:"
@@ -73,3 +76,39 @@ def test_no_text_of_an_object_becomes_a_line(address: Address, spec: Spec, tmp_p
     copy_cluster(Live({address: spec}, Facts(nodes=("pve",))), tmp_path)
     lines = (tmp_path / "user.cfg").read_text().splitlines()
     assert not [line for line in lines if line.startswith(("user:eve", "acl:1:/:eve"))]
+
+
+LEFT_OVER = """
+vzdump: no-storage
+	schedule sat 02:00
+	pool gone
+	storage nowhere
+	node gone
+
+realm-sync: no-realm
+	schedule daily
+	realm gone
+	scope both
+
+vzdump: 0dd
+	schedule 03:00
+	all 1
+	storage nowhere
+"""
+"""Proxmox VE lets a storage, a pool and a realm go that jobs name, and reads such jobs."""
+
+
+def test_jobs_that_name_what_is_gone_are_in_a_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
+    folder, state = copy_fixture("fresh", tmp_path / "pve"), tmp_path / "state"
+    (folder / "jobs.cfg").write_text(LEFT_OVER)
+    assert ask("import", on=folder, state=state).status == ExitStatus.OK
+    copied = ask("snapshot", "--out", tmp_path / "copy", on=folder)
+    assert (copied.status, "skipped" in copied.err) == (ExitStatus.OK, False), copied
+    for cluster in (folder, tmp_path / "copy"):
+        plan = ask("plan", "--detailed-exitcode", on=cluster, state=state)
+        assert plan.status == ExitStatus.OK, plan
+    assert "gone" not in (tmp_path / "copy" / "user.cfg").read_text()
+    assert "nowhere" not in (tmp_path / "copy" / "storage.cfg").read_text()

@@ -56,7 +56,7 @@ def test_fmt_writes_the_files_that_change_and_names_them(tmp_path: Path) -> None
     assert sorted(path.name for path in state.iterdir()) == ["access.toml", "tidy.toml"]
 
 
-def test_fmt_leaves_every_file_alone_when_one_is_no_toml(tmp_path: Path) -> None:
+def test_fmt_leaves_every_file_alone_when_one_is_not_toml(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()
     (state / "access.toml").write_text(LOOSE)

@@ -81,7 +81,7 @@ def test_entries_left_over_from_a_user_go_once_it_is_there(odd: Odd) -> None:
     odd.reached()
 
 
-def test_a_role_that_nobody_can_make_again_is_deleted_only_when_allowed(odd: Odd) -> None:
+def test_a_role_that_cannot_be_recreated_is_deleted_only_if_allowed(odd: Odd) -> None:
     odd.holds(user="role:PVEmine:VM.Audit:\n")
     odd.declares('[[removed]]\naddress = "role.PVEmine"\n')
     assert odd.errors() == ["IRREVERSIBLE"]

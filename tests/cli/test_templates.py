@@ -110,7 +110,7 @@ def test_included_files_are_formatted_and_count_for_strict(site: Site) -> None:
 
 
 @needs_git
-def test_a_team_that_leaves_the_list_is_told(house: House) -> None:
+def test_a_team_that_leaves_the_list_is_reported(house: House) -> None:
     shutil.rmtree(house.state)
     (house.state / "base").mkdir(parents=True)
     (house.state / "base" / "people.toml").write_text(USERS)
@@ -131,7 +131,7 @@ def test_a_team_that_leaves_the_list_is_told(house: House) -> None:
 
 
 @needs_git
-def test_a_team_that_leaves_the_settings_is_told_in_ci(
+def test_a_team_that_leaves_the_settings_is_reported_in_ci(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     teams = TEAMS.replace('["red", "blue"]', '"${teams}"').replace('include = ["base/*.toml"]', "")

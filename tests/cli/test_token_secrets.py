@@ -36,14 +36,14 @@ def test_a_file_of_somebody_else_is_not_overwritten(site: Site) -> None:
     assert site.run("apply", "--yes").status == ExitStatus.OK
 
 
-def test_the_earlier_secret_of_a_token_that_is_made_again_is_replaced(site: Site) -> None:
+def test_the_earlier_secret_of_a_token_that_is_recreated_is_replaced(site: Site) -> None:
     site.write("a.toml", TOKEN.format('file = "t1"'))
     site.write("t1", "11111111-2222-4333-8444-666666666666\n")
     assert site.run("apply", "--yes").status == ExitStatus.OK
     assert (site.state / "t1").read_text().strip() == secret_of(site.cluster.folder, "new@pve!t1")
 
 
-def test_the_file_with_pvectls_own_secret_is_no_place_for_another(site: Site) -> None:
+def test_the_file_with_pvectls_own_secret_is_not_a_place_for_another(site: Site) -> None:
     secret = secret_of(site.cluster.folder, ROOT_TOKEN)
     site.settings = 'token_secret = { file = "own" }'
     site.target()
@@ -121,7 +121,7 @@ def _has_arrived(site: Site, name: str = "secrets/t1") -> None:
     assert site.run("plan", "--detailed-exitcode").status == ExitStatus.OK
 
 
-def test_a_rotation_goes_on_with_the_sink_that_the_files_say_now(site: Site) -> None:
+def test_a_rotation_continues_with_the_sink_that_the_files_say_now(site: Site) -> None:
     _stuck_rotation(site)
     again = site.run("resume")
     assert again.status == ExitStatus.NOT_RESTORED, again
@@ -173,7 +173,7 @@ def test_a_sink_that_cannot_take_a_secret_is_known_before_one_is_made(site: Site
     _has_arrived(site)
 
 
-def test_no_way_back_is_offered_where_there_is_none(site: Site) -> None:
+def test_no_rollback_is_offered_where_there_is_none(site: Site) -> None:
     _stuck_rotation(site)
     refused = site.run("apply", "--yes")
     assert refused.status == ExitStatus.UNFINISHED
@@ -183,7 +183,7 @@ def test_no_way_back_is_offered_where_there_is_none(site: Site) -> None:
     assert "pvectl rollback" not in site.run("status").out
 
 
-def test_a_rotation_that_was_killed_offers_no_way_back_either(site: Site) -> None:
+def test_a_killed_rotation_offers_no_rollback_either(site: Site) -> None:
     site.write("a.toml", TOKEN.format(WORKING))
     assert site.run("apply", "--yes").status == ExitStatus.OK
     site.write("a.toml", TOKEN.format(CUT_OFF))
@@ -198,7 +198,7 @@ def test_a_rotation_that_was_killed_offers_no_way_back_either(site: Site) -> Non
     _has_arrived(site)
 
 
-def test_a_secret_that_was_on_its_way_when_the_run_was_killed_is_told_of(site: Site) -> None:
+def test_a_secret_in_transit_when_the_run_was_killed_is_reported(site: Site) -> None:
     site.write("a.toml", TOKEN.format(CUT_OFF))
     assert site.run("apply", "--yes").status == -9
     told = site.run("status")
@@ -219,7 +219,7 @@ def test_a_secret_that_was_on_its_way_when_the_run_was_killed_is_told_of(site: S
 
 
 def test_a_redirected_secret_is_withdrawn_from_where_it_went(site: Site) -> None:
-    """The journal keeps where it went: the way back looks there, whatever the files say."""
+    """The journal keeps where it went: the rollback looks there, whatever the files say."""
     killed = '[group.last]\n[user."x@pve"]\n[user."x@pve".token.t2]\nsecret_to = {{ {} }}\n'
     site.write("a.toml", TOKEN.format(CUT_OFF))
     site.write("b.toml", killed.format(CUT_OFF))

@@ -105,7 +105,7 @@ def test_a_user_of_a_directory_has_no_password_here(
 
 
 @pytest.mark.parametrize("text", ["[[removed]]\naddress = 'storage.old'\n", "again"])
-def test_volumes_of_a_storage_that_goes_are_spoken_of(place: Place, text: str) -> None:
+def test_volumes_of_a_deleted_storage_are_mentioned(place: Place, text: str) -> None:
     place.declares('[storage.old]\ntype = "dir"\npath = "/old"\n')
     place.applies()
     again = '[storage.old]\ntype = "dir"\npath = "/new"\n'
@@ -143,7 +143,7 @@ def test_a_file_that_proxmox_ve_cannot_write_is_named(what: str, file: str) -> N
     assert f"/etc/pve/{file}" in refused.value.hint
 
 
-def test_options_that_protect_logins_are_not_cleared_in_silence(place: Place) -> None:
+def test_options_that_protect_logins_are_not_cleared_silently(place: Place) -> None:
     place.declares(f'[realm.corp]\n{LDAP}mode = "ldaps"\nverify = true\ntfa = "type=oath"\n')
     place.applies()
     place.declares(f"[realm.corp]\n{LDAP}")
@@ -189,7 +189,7 @@ def test_a_partial_plan_says_so(place: Place) -> None:
 
 
 @pytest.mark.parametrize("mode", ["owned", "additive"])
-def test_undeclared_entries_follow_what_is_called_otherwise(place: Place, mode: str) -> None:
+def test_undeclared_entries_follow_a_renamed_object(place: Place, mode: str) -> None:
     place.user_cfg("group:old:::\nacl:1:/vms:@old:PVEVMUser:\nacl:0:/storage:@old:PVEAuditor:\n")
     moved = '[[moved]]\nfrom = "group.old"\nto = "group.new"\n'
     place.declares(f"[group.new]\n\n{moved}", f'[manage]\nacl = "{mode}"\n')
@@ -203,7 +203,7 @@ def test_undeclared_entries_follow_what_is_called_otherwise(place: Place, mode: 
     assert ask_json("plan", on=place.pve, state=place.state)["steps"] == []
 
 
-def test_a_name_that_is_all_but_a_built_in_role_is_a_mistake_without_a_cluster(
+def test_a_misspelled_built_in_role_is_an_error_without_a_cluster(
     place: Place,
 ) -> None:
     entry = '[[acl]]\nroles = ["PVEAuditr"]\npaths = ["/vms"]\nusers = ["ann@pve"]\n'
@@ -219,7 +219,7 @@ def test_a_name_that_is_all_but_a_built_in_role_is_a_mistake_without_a_cluster(
 
 
 @pytest.mark.parametrize("command", ["plan", "drift", "apply"])
-def test_unknown_names_are_told_with_all_other_mistakes(place: Place, command: str) -> None:
+def test_unknown_names_are_reported_with_all_other_mistakes(place: Place, command: str) -> None:
     place.declares(
         '[user."ann@pve"]\ngroups = ["ops", "wrong"]\n[group.wrong]\ncoment = "x"\n'
         '[[acl]]\nroles = ["PVEAuditor"]\npaths = ["/vmz"]\nusers = ["ann@pve"]\n'
@@ -232,7 +232,7 @@ def test_unknown_names_are_told_with_all_other_mistakes(place: Place, command: s
     assert "names group.wrong" not in ended.err + ended.out
 
 
-def test_a_name_with_a_word_more_is_no_slip_of_the_pen(place: Place) -> None:
+def test_a_name_with_an_additional_word_is_not_a_typo(place: Place) -> None:
     place.declares(
         '[[acl]]\nroles = ["PVEAuditor"]\npaths = ["/vms"]\nusers = ["ann@pve"]\n[user."ann@pve"]\n'
         '[pool.p]\nstorages = ["local-lvm", "loca"]\n'
@@ -242,14 +242,14 @@ def test_a_name_with_a_word_more_is_no_slip_of_the_pen(place: Place) -> None:
     assert "local-lvm" not in said
 
 
-def test_an_unknown_variable_is_told_once(place: Place) -> None:
+def test_an_unknown_variable_is_reported_once(place: Place) -> None:
     place.declares('[user."${who}"]\n[backup.nightly]\nschedule = "${when}"\nall = true\n')
     said = ask("validate", state=place.state).out
     assert said.count("UNKNOWN_VARIABLE") == 2
     assert "INVALID" not in said
 
 
-def test_a_grant_on_many_paths_is_told_once(place: Place) -> None:
+def test_a_grant_on_many_paths_is_reported_once(place: Place) -> None:
     paths = ", ".join(f'"/vms/{vmid}"' for vmid in range(100, 115))
     place.declares(
         '[group.ops]\n[user."ann@pve"]\ngroups = ["ops"]\n'
@@ -292,7 +292,7 @@ def test_a_storage_without_backups_is_changed_only_where_it_can_be(
     assert "NOT_FOR_BACKUPS" not in place.found()
 
 
-def test_what_does_not_exist_is_told_once_for_each_grant(place: Place) -> None:
+def test_what_does_not_exist_is_reported_once_for_each_grant(place: Place) -> None:
     place.declares(
         '[user."ann@pve"]\n[[acl]]\nroles = ["PVEAuditor"]\nusers = ["ann@pve"]\n'
         'paths = ["/nodes/nix", "/storage/nix", "/pool/nix", "/vms/777"]\n'
@@ -303,7 +303,7 @@ def test_what_does_not_exist_is_told_once_for_each_grant(place: Place) -> None:
     assert codes.count("LINT_ORPHAN") == 2
 
 
-def test_an_id_of_a_job_that_is_refused_is_told_once(place: Place) -> None:
+def test_an_id_of_a_job_that_is_refused_is_reported_once(place: Place) -> None:
     place.declares('[backup.n]\nschedule = "02:00"\nall = true\n')
     planned = ask_json("plan", on=place.pve, state=place.state)
     found = [one for one in planned["findings"] if one["code"] == "JOB_ID"]
@@ -320,7 +320,7 @@ def test_two_snapshots_of_one_cluster_are_the_same(place: Place) -> None:
     assert len(texts) == 1
 
 
-def test_an_idle_grant_is_told_once(place: Place) -> None:
+def test_an_idle_grant_is_reported_once(place: Place) -> None:
     place.declares(
         '[user."ann@pve"]\n[user."ann@pve".token.tok]\nsecret_to = { file = "s" }\n[[acl]]\n'
         'roles = ["PVEVMUser"]\npaths = ["/vms", "/vms/100"]\ntokens = ["ann@pve!tok"]\n'
@@ -337,7 +337,7 @@ def test_what_undoing_costs_is_explained(word: str) -> None:
     assert "olled back" in told.out or "ollback" in told.out
 
 
-def test_a_realm_that_cannot_be_read_is_told_by_everything(place: Place) -> None:
+def test_an_unreadable_realm_is_reported_by_every_command(place: Place) -> None:
     (place.pve / "domains.cfg").write_text("ldap: broken\n\tserver1 x.example.org\n")
     imported = place.ask("import")
     assert "Proxmox VE cannot read realm broken" in imported.out + imported.err
@@ -457,7 +457,7 @@ def test_bootstrap_counts_a_storage_without_a_type(place: Place) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_an_object_that_vanishes_before_its_deletion_is_no_failure(
+def test_an_object_that_vanishes_before_its_deletion_is_not_a_failure(
     place: Place, monkeypatch: pytest.MonkeyPatch, *, fails: bool
 ) -> None:
     """Nor does the run bring it back when it fails later."""
@@ -486,3 +486,24 @@ def test_an_issuer_is_a_url(place: Place, issuer: str, *, told: bool) -> None:
     place.declares(f'[realm.sso]\ntype = "openid"\nissuer_url = "{issuer}"\nclient_id = "pve"\n')
     assert ("REALM_ISSUER" in place.found()) is told
     assert ("REALM_ISSUER" in place.said("validate")) is told
+
+
+def test_until_when_and_what_for_are_keys_as_well(place: Place) -> None:
+    place.declares(
+        '[user."ann@pve"]\n[[acl]]\nroles = ["PVEVMUser"]\npaths = ["/vms/9000"]\n'
+        'users = ["ann@pve"]\nexpires = 2099-01-01\nreason = "restore"\n'
+    )
+    out = place.state.parent / "plan.json"
+    assert place.ask("plan", "--out", str(out)).status == ExitStatus.OK
+    for document in (
+        ask_json("plan", on=place.pve, state=place.state),
+        json.loads(ask("show", str(out), "--format", "json").out),
+    ):
+        (reason,) = (
+            change["reason"]
+            for step in document["steps"]
+            for change in step["changes"]
+            if change["address"].startswith("acl.")
+        )
+        assert reason["text"].endswith("; until 2099-01-01; reason: restore")
+        assert (reason["expires"], reason["purpose"]) == (4070908800, "restore")

@@ -158,7 +158,7 @@ def test_without_expectations_there_is_nothing_to_verify(tmp_path: Path) -> None
     assert done.out.startswith("Nothing to verify")
 
 
-def test_a_name_that_means_nobody_is_a_failure(tmp_path: Path) -> None:
+def test_a_name_that_matches_nobody_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(
         '[[expect]]\nwho = "group:Gone"\npath = "/"\ncannot = ["Sys.Modify"]\n'
     )
@@ -179,7 +179,7 @@ def _office() -> tuple[AccessTable, Expectation]:
     return table, wanted
 
 
-def test_an_answer_that_is_not_as_computed_is_a_finding_of_its_own() -> None:
+def test_an_answer_that_differs_from_the_computed_one_is_a_separate_finding() -> None:
     table, wanted = _office()
     found = expectation_subjects(table, [wanted], ["/vms/100", "/vms/101"])
     held = table.roles["PVEVMUser"]

@@ -71,7 +71,7 @@ def planned(folder: Path, *words: str) -> str:
         ('"authoritative"', '"additive"', "[manage] differs from that at HEAD: group"),
     ],
 )
-def test_each_table_that_asks_for_less_is_told(old: str, new: str, told: str, folder: Path) -> None:
+def test_each_weaker_table_is_reported(old: str, new: str, told: str, folder: Path) -> None:
     assert "WEAKER_POLICY" not in planned(folder)
     path = folder / "state" / "pvectl.toml"
     assert old in path.read_text()
@@ -82,13 +82,13 @@ def test_each_table_that_asks_for_less_is_told(old: str, new: str, told: str, fo
     assert shown.index("WEAKER_POLICY") < shown.index("Steps")
 
 
-def test_what_becomes_stricter_is_not_told(folder: Path) -> None:
+def test_what_becomes_stricter_is_not_reported(folder: Path) -> None:
     path = folder / "state" / "pvectl.toml"
     path.write_text(path.read_text().replace("count = 2", "count = 1").replace("= 30", "= 60"))
     assert "WEAKER_POLICY" not in planned(folder)
 
 
-def test_settings_that_are_deleted_are_told(folder: Path) -> None:
+def test_settings_that_are_deleted_are_reported(folder: Path) -> None:
     (folder / "state" / "pvectl.toml").unlink()
     assert planned(folder).count("is weaker than at HEAD") >= 4
 
@@ -101,7 +101,7 @@ def test_settings_that_are_deleted_are_told(folder: Path) -> None:
         ('[[rule]]\nname = "short"\ntoken_lifetime = "7d"\n', ""),
     ],
 )
-def test_a_rule_that_asks_for_less_is_told(new: str, told: str, folder: Path) -> None:
+def test_a_weaker_rule_is_reported(new: str, told: str, folder: Path) -> None:
     path = folder / "state" / "rules.toml"
     path.write_text('[[rule]]\nname = "short"\ntoken_lifetime = "30d"\n')
     who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.invalid")
@@ -113,7 +113,7 @@ def test_a_rule_that_asks_for_less_is_told(new: str, told: str, folder: Path) ->
     assert shown.count("WEAKER_POLICY") == bool(told)
 
 
-def test_a_new_waiver_is_told_and_waives_no_such_finding(folder: Path) -> None:
+def test_a_new_waiver_is_reported_and_waives_no_such_finding(folder: Path) -> None:
     (folder / "state" / "b.toml").write_text(WAIVER)
     assert "NOT_BACKED_UP of * is waived, but was not at HEAD" in planned(folder)
     text = (folder / "state" / "b.toml").read_text().replace("NOT_BACKED_UP", "WEAKER_POLICY")
@@ -157,7 +157,7 @@ def commit(folder: Path, message: str) -> None:
         subprocess.run(["git", "-C", str(folder), *who, *words], check=True)
 
 
-def test_an_expectation_that_is_gone_is_told(folder: Path) -> None:
+def test_an_expectation_that_is_gone_is_reported(folder: Path) -> None:
     place = folder / "state" / "expect.toml"
     place.write_text(f"{EXPECT}\n{EXPECT.replace('100', '101')}")
     commit(folder / "state", "second")
@@ -175,7 +175,7 @@ def test_an_expectation_that_is_gone_is_told(folder: Path) -> None:
     assert "WEAKER_POLICY" not in planned(folder)
 
 
-def test_guests_left_out_of_backups_are_told(folder: Path) -> None:
+def test_guests_left_out_of_backups_are_reported(folder: Path) -> None:
     place = folder / "state" / "b.toml"
     place.write_text(NO_BACKUP)
     told = "[[no_backup]] leaves out other guests than at HEAD, or for longer"
@@ -209,7 +209,7 @@ def moved_to_another_folder(state: Path) -> None:
 @pytest.mark.parametrize(
     "move", [moved_behind_a_link, made_a_repository, moved_to_another_folder, None]
 )
-def test_files_that_are_moved_are_compared_all_the_same(
+def test_files_that_are_moved_are_compared_anyway(
     move: Callable[[Path], None] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The repository around the folder, and its history, are none of the proposal."""

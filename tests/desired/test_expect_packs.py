@@ -58,7 +58,7 @@ def test_ci_needs_no_path_and_others_do(tmp_path: Path) -> None:
         (_table("ci", 'call = "GET /version"'), "pack cannot be combined with a call"),
     ],
 )
-def test_mistakes_are_told(text: str, said: str, tmp_path: Path) -> None:
+def test_mistakes_are_reported(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(text)
     ended = ask("validate", state=tmp_path)
     assert ended.status == ExitStatus.FILES_INVALID

@@ -125,14 +125,14 @@ GRANT = '[[acl]]\nroles = ["R"]\npaths = ["/vms/100"]\ntokens = ["a@pve!{}"]\n'
 ENTRY = Address("acl", "/vms/100|user:a@pve|R")
 
 
-def test_two_pairs_of_one_user_share_his_entry(read: Callable[..., Desired]) -> None:
+def test_two_pairs_of_one_user_share_its_entry(read: Callable[..., Desired]) -> None:
     desired = read(GRANT.format("t1") + "expires = 2030-01-01\n" + GRANT.format("t2"))
     assert told(desired) == []
     assert desired.objects[ENTRY].derived
     assert desired.objects[ENTRY].expires == 0
 
 
-def test_what_is_said_wins_over_what_follows(read: Callable[..., Desired]) -> None:
+def test_what_is_declared_wins_over_what_follows_from_it(read: Callable[..., Desired]) -> None:
     own = '[[acl]]\nroles = ["R"]\npaths = ["/vms/100"]\nusers = ["a@pve"]\nreason = "mine"\n'
     for text in (own + GRANT.format("t1"), GRANT.format("t1") + own):
         desired = read(text)
@@ -146,7 +146,7 @@ def test_a_pair_and_an_entry_that_differ_are_a_conflict(read: Callable[..., Desi
     assert told(read(text)) == ["a.toml:5:3 CONFLICT"]
 
 
-def test_a_token_grant_without_its_pair_is_told(read: Callable[..., Desired]) -> None:
+def test_a_token_grant_without_its_pair_is_reported(read: Callable[..., Desired]) -> None:
     base = '[role.R]\nprivileges = ["VM.Audit"]\n[group.g]\n'
     alone = GRANT.format("t1") + "pair = false\n"
     user = '[user."a@pve"]\n[user."a@pve".token.t1]\n'
@@ -159,7 +159,7 @@ def test_a_token_grant_without_its_pair_is_told(read: Callable[..., Desired]) ->
     assert told(read(base + alone)) == []
 
 
-def test_a_grant_outside_the_allowed_paths_is_told(read: Callable[..., Desired]) -> None:
+def test_a_grant_outside_the_allowed_paths_is_reported(read: Callable[..., Desired]) -> None:
     role = '[role.R]\nprivileges = ["VM.Audit"]\nallowed_paths = ["/vms/*"]\n'
     grant = '[[acl]]\nroles = ["R"]\npaths = ["/vms/100", "/storage/a"]\nusers = ["a@pve"]\n'
     desired = read(role + grant)
@@ -219,7 +219,7 @@ def test_variables_fill_texts_names_and_lists(read: Callable[..., Desired]) -> N
     assert desired.state[Address("pool", "P")].to_json()["guests"] == [100, 101, 102, 9001]
 
 
-def test_a_mistake_in_a_filled_in_list_stands_where_the_variable_does(
+def test_an_error_in_an_expanded_list_points_to_the_variable(
     read: Callable[..., Desired],
 ) -> None:
     text = '[[acl]]\nroles = ["R"]\npaths = ["/", "${paths}", "/vms"]\nusers = ["a@pve"]\n'

@@ -104,6 +104,6 @@ def test_a_change_that_accepts_more_is_weaker(
     assert [how for _, how in weaker_rules([old], [new])] == ["weaker"] * weaker
 
 
-def test_a_rule_that_is_gone_or_renamed_is_told() -> None:
+def test_a_rule_that_is_gone_or_renamed_is_reported() -> None:
     old = rule(privsep=True)
     assert list(weaker_rules([old], [old._replace(name="other")])) == [(old, "gone")]

@@ -253,7 +253,7 @@ WRONG = {
         '[[each]]\na = [{ name = "x" }]\n[each.group."${a}"]\n',
         "a.toml:3:13 for a.name = x (a.toml:2:6) WRONG_TYPE the variable 'a' is a list or table",
     ),
-    "a value that is no name": (
+    "a value that is not a name": (
         '[[each]]\na = ["x", "y z"]\n[each.group."${a}"]\n',
         "a.toml:3:13 for a = y z (a.toml:2:11) INVALID_VALUE 'y z' is not a valid group name",
     ),
@@ -277,7 +277,7 @@ WRONG = {
     "a variable": ('include = ["${x}.toml"]\n', "INCLUDE variables do not count in the paths"),
     "no TOML": ('include = ["/etc/passwd"]\n', "INCLUDE '/etc/passwd' is not a TOML file"),
     "a folder's glob": ('include = ["*/b.toml"]\n', "INCLUDE '*/b.toml' has a glob in a folder"),
-    "somebody's home": ('include = ["~/b.toml"]\n', "INCLUDE '~/b.toml' would be another file"),
+    "somebody's home": ('include = ["~/b.toml"]\n', "INCLUDE '~/b.toml' would be a different file"),
     "no list of files": ('include = "b.toml"\n', "a.toml:1:1 WRONG_TYPE 'include' must be a list"),
     "a number": ("include = [1]\n", "a.toml:1:12 WRONG_TYPE element 1 of 'include' must be"),
 }

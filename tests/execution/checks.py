@@ -80,7 +80,7 @@ def crash(bench: Bench, fault: Fault, path: Path | None = None) -> tuple[Path, l
 
 def never_twice(bench: Bench, arrived: Iterable[Request]) -> None:
     """No request arrived more than once. A new password may, since nobody can see it arrive; and
-    what is made again, with all that hangs on it, is deleted and made once more on the way back."""
+    what is recreated, with its dependents, is deleted and recreated once more by the rollback."""
     steps = bench.plan.steps
     hidden = {bare(step.request) for step in steps if any(map(is_hidden, step.changes))}
     hidden |= _repeated(bench)
@@ -89,7 +89,7 @@ def never_twice(bench: Bench, arrived: Iterable[Request]) -> None:
 
 
 def _repeated(bench: Bench) -> set[Request]:
-    """Deletions of what is made again, and both changes of what hangs on it."""
+    """Deletions of what is recreated, and both changes of its dependents."""
     changes = bench.plan.changes
     made = {change.address for change in changes if change.before is None}
     again = {change.address for change in changes if change.after is None} & made
@@ -120,7 +120,7 @@ def refusals_are_undone(bench: Bench, points: Points = all_points) -> None:
 
 
 def refusals_past_the_pivot_go_forward(bench: Bench, state: State, points: Points) -> None:
-    """Nothing is taken back any more; when the cause is gone, `resume` finishes it."""
+    """Nothing is rolled back any more; once the cause is gone, `resume` finishes it."""
     for at in points(range(pivot(bench) + 1, len(bench.plan.steps) + 1)):
         report, path = bench.apply(writes(bench.world.api, refuse(at, *REFUSALS[0])))
         assert report.outcome == "stuck", report
@@ -176,7 +176,7 @@ def killed_twice_is_resumed(bench: Bench, state: State, points: Points = all_poi
 
 
 def rollback_killed_is_resumed(bench: Bench, points: Points = all_points) -> None:
-    """A refusal at the last reversible request turns the run round; each way back is cut once."""
+    """A refusal at the last reversible request starts the rollback; each step of it is cut once."""
     turn = min(pivot(bench), len(bench.plan.steps))
     for kill in (kill_before, kill_after):
         for at in points(range(1, turn)):
@@ -233,7 +233,7 @@ def late_answers_are_awaited(bench: Bench, state: State, points: Points = all_po
 
 
 def crash_with_a_late_request(bench: Bench, state: State, points: Points = all_points) -> None:
-    """The process dies while its request is under way; that comes into force 70 s later."""
+    """The process dies while its request is in flight; that takes effect 70 s later."""
     for at in points(requests(bench)):
         for back in (False, True):
             api = Late(bench.world.api, bench.clock, at, dies=True)
@@ -272,7 +272,7 @@ def busy_locks_are_waited_for(bench: Bench, state: State, points: Points = all_p
 
 
 def half_done_locks_are_noticed(bench: Bench, state: State, points: Points = all_points) -> None:
-    """PVE says that a lock was busy, but the request is in force: it needed a second lock."""
+    """PVE reports a busy lock, but the request took effect: it needed a second lock."""
     for at in points(requests(bench)):
         api, arrived = executed(bench, busy_after(at))
         report, _ = bench.apply(api)

@@ -21,7 +21,7 @@ from tests.execution.worlds import Bench, is_as_before, is_declared
 
 @dataclass
 class Disk:
-    """Stands in for `os` in the journal's module; `broken(what, number)` says which error comes.
+    """Replaces `os` in the journal's module; `broken(what, number)` chooses the error.
 
     `what` is `write`, `fsync`, `ftruncate` or `unlink`; `number` counts writes, from 1.
     """
@@ -131,7 +131,7 @@ def nothing_without_its_record(bench: Bench, state: Any, points: Points = all_po
 
 
 def a_full_disk_is_rolled_back(bench: Bench) -> None:
-    """What is kept free is enough for the way back."""
+    """The reserve is enough for the rollback."""
     for at in (4, journal_writes(bench) - 1):
         path = bench.begin()
         with journals_on(Disk(full(at, path.parent))):

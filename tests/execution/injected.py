@@ -78,7 +78,7 @@ def lose_before(at: int) -> Fault:
 
 
 def lose_after(at: int) -> Fault:
-    """The request comes into force, the answer is lost."""
+    """The request takes effect, but the answer is lost."""
 
     def fault(number: int, request: Request, send: Send) -> Any:
         del request
@@ -120,7 +120,7 @@ def busy_after(at: int) -> Fault:
 
 @dataclass
 class Late:
-    """An `Api` on which one write comes into force only `delay` seconds after it was sent.
+    """An `Api` on which one write takes effect only `delay` seconds after it was sent.
 
     With `dies` the sender is killed while it waits. What fails when its time comes fails unseen.
     """

@@ -293,7 +293,7 @@ def _kept(
 
 
 def _named_by(address: Address, state: dict[Address, Spec]) -> set[Address]:
-    """The object, and all that it needs: those cannot be taken back without taking it along."""
+    """The object, and all that it needs: those cannot be rolled back without it."""
     found, waiting = {address}, [address]
     while waiting:
         here = waiting.pop()

@@ -1,4 +1,4 @@
-"""Pools, storages, realms and jobs through the whole engine: done, taken back, overtaken."""
+"""Pools, storages, realms and jobs through the whole engine: applied, rolled back, overtaken."""
 
 from __future__ import annotations
 

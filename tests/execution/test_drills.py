@@ -257,7 +257,7 @@ def test_an_empty_guest_that_may_be_somebody_elses_is_named(place: Place) -> Non
 
     result = place.drill(Counting(place.api(), lose), VM)
     free.unlink()
-    assert result.left == ("guest 9900 was not touched: it does not carry the mark of this drill",)
+    assert result.left == ("guest 9900 was not touched: it does not have the mark of this drill",)
     _delete(place, 9900)
     _ended(place, place.resume())
 
@@ -441,8 +441,8 @@ def test_what_the_original_uses_of_its_node_is_left_out(place: Place) -> None:
     result = place.drill(Counting(place.api(), watch), CT)
     assert result.verdict is Verdict.PROVEN, result
     assert result.notes == (
-        "mp0 was left out: the original uses /srv/data,mp=/data",
-        f"its hook script local:snippets/h.pl runs on {NODE} for the restored guest, too",
+        "mp0 was omitted: the original uses /srv/data,mp=/data",
+        f"its hook script local:snippets/h.pl also runs on {NODE} for the restored guest",
     )
     assert result.differences == ()
     assert "mp0" not in seen[0]

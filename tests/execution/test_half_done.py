@@ -81,7 +81,7 @@ def test_a_user_that_was_only_disabled_is_deleted_when_the_lock_is_free(deletion
 
 
 def test_a_lock_that_stays_stops_the_run_and_it_is_resumed_later(deletion: Bench) -> None:
-    """The password may be gone already, so there is only the way forward."""
+    """The password may be gone already, so it cannot be rolled back."""
     lock = shadow_lock(deletion.world)
     lock.mkdir(parents=True)
     report, path = deletion.apply(deletion.world.api)
@@ -92,7 +92,7 @@ def test_a_lock_that_stays_stops_the_run_and_it_is_resumed_later(deletion: Bench
 
 
 def test_a_disabled_user_of_another_realm_is_enabled_again(cluster: World) -> None:
-    """Nothing is lost with it, so the way back is open."""
+    """Nothing is lost with it, so it can be rolled back."""
     user = Address("user", "u1@pam")
     plan = bench(cluster, {user: UserSpec(comment="x")}, {GROUP: GroupSpec()})
     last = len(plan.plan.steps)
@@ -156,7 +156,7 @@ def test_a_new_password_that_was_recorded_is_not_sent_again(cluster: World) -> N
     assert sent == []
 
 
-def test_a_new_password_cannot_be_taken_back_and_is_named(cluster: World) -> None:
+def test_a_new_password_cannot_be_rolled_back_and_is_named(cluster: World) -> None:
     plan = password_first(cluster)
     report, _ = plan.apply(writes(cluster.api, refuse(2, 403, "no")))
     assert report.restored, report
@@ -165,7 +165,7 @@ def test_a_new_password_cannot_be_taken_back_and_is_named(cluster: World) -> Non
 
 
 def test_a_pool_member_that_was_hidden_is_taken_out_and_added_again(cluster: World) -> None:
-    """A storage that did not exist stands in the pool, comes into being, and is to be a member."""
+    """A storage that does not exist is listed in the pool, gets created, and becomes a member."""
     name, ghost = Address("pool", "p"), Address("storage", "ghost")
     first = {name: declared("pool", "p", {})}
     bench(cluster, first, first)

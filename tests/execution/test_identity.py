@@ -111,7 +111,7 @@ def test_journals_of_two_addresses_come_together(place: Site, killed: Plan) -> N
 
 
 @pytest.mark.parametrize(("answer", "status"), [("same", 11), ("new", 6)])
-def test_another_ca_is_told_and_not_guessed(
+def test_another_ca_is_reported_and_not_guessed(
     place: Site, killed: Plan, answer: str, status: int
 ) -> None:
     ca, node = place.world.folder / "pve-root-ca.pem", next(place.world.folder.rglob("pve-ssl.pem"))

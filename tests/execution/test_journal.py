@@ -53,7 +53,7 @@ def test_a_journal_is_readable_by_its_owner_only(written: Path) -> None:
     assert written.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_torn_last_line_is_dropped_and_the_journal_goes_on(written: Path) -> None:
+def test_a_torn_last_line_is_dropped_and_the_journal_continues(written: Path) -> None:
     whole = written.read_bytes()
     last = whole.rstrip(b"\n").rpartition(b"\n")[2] + b"\n"
     for length in range(len(last)):
@@ -80,7 +80,7 @@ def test_a_changed_byte_anywhere_is_noticed(written: Path) -> None:
             events = read_journal(written)
         except JournalBroken:
             continue
-        assert len(events) == 2, place  # the last line lost its line feed: torn
+        assert len(events) == 2, place  # the last line lost its newline: torn
 
 
 def test_a_line_that_is_missing_or_moved_is_noticed(written: Path) -> None:

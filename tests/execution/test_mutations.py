@@ -326,7 +326,7 @@ MUTATIONS = (
         on_the_pair(checks.refusals_are_undone, every_third),
     ),
     Mutation(
-        "rollback begins anew after a crash",
+        "rollback starts over after a crash",
         instead((rollback, "is_undone"), of=lambda *_: False),
         on_the_pair(checks.rollback_killed_is_resumed, lambda points: points[-4:]),
     ),
@@ -371,7 +371,8 @@ MUTATIONS = (
         "unsent counts as unknown",
         instead((outcome, "_outcome_of_step"), of=lambda *_: outcome.Outcome.UNKNOWN),
         on_a_cluster(
-            test_vanishing.test_the_wait_is_told_and_bounded_and_nothing_unsent_is_unknown, False
+            test_vanishing.test_the_wait_is_reported_and_bounded_and_nothing_unsent_is_unknown,
+            False,
         ),
     ),
     Mutation(
@@ -389,12 +390,12 @@ MUTATIONS = (
     Mutation(
         "secrets of dead tokens stay",
         instead((rollback, "_withdraw_secrets"), of=lambda _: []),
-        on_tokens(test_tokens.test_a_delivered_secret_is_withdrawn_when_its_token_is_taken_back),
+        on_tokens(test_tokens.test_a_delivered_secret_is_withdrawn_when_its_token_is_rolled_back),
     ),
     Mutation(
         "torn line kept",
         torn_line_kept,
-        on_a_journal(test_journal.test_a_torn_last_line_is_dropped_and_the_journal_goes_on),
+        on_a_journal(test_journal.test_a_torn_last_line_is_dropped_and_the_journal_continues),
     ),
     Mutation(
         "hash chain not checked",
@@ -407,7 +408,7 @@ MUTATIONS = (
         on_the_pair(disk.nothing_without_its_record, SECOND, lambda points: points[4:5]),
     ),
     Mutation(
-        "nothing kept free for the way back",
+        "no disk space reserved for the rollback",
         instead((journal, "_drop_reserve"), of=lambda _: False),
         on_the_pair(disk.a_full_disk_is_rolled_back),
     ),
@@ -460,7 +461,7 @@ MUTATIONS = (
         on_the_pair(plain),
     ),
     Mutation(
-        "no way back before all behind is verified",
+        "no rollback before all earlier steps are verified",
         instead((observer, "Undo"), of=type("Undo", (), {"NONE": object()})),
         on_a_cluster(rivals.nothing_irreversible_on_an_unverified_past),
     ),

@@ -195,7 +195,7 @@ def test_a_second_signal_stops_at_once_and_resume_finishes(
     plan.clean()
 
 
-def test_a_signal_changes_nothing_on_the_way_back(pair: Plan) -> None:
+def test_a_signal_changes_nothing_on_the_rollback(pair: Plan) -> None:
     """The second one stops there, too; `resume` then goes on going back."""
     for times, status in ((1, 0), (2, 10)):
         pair.place.run("apply", str(pair.file), kill_after=4)
@@ -248,7 +248,7 @@ def test_a_signal_at_any_time_leaves_one_state_or_a_journal(pair: Plan) -> None:
         count("signal at a random time")
 
 
-def test_an_unfinished_run_is_told_and_blocks_the_next_one(pair: Plan) -> None:
+def test_an_unfinished_run_is_reported_and_blocks_the_next_one(pair: Plan) -> None:
     pair.place.run("apply", str(pair.file), kill_after=4)
     refused = pair.place.run("apply", str(pair.file))
     assert refused.status == ExitStatus.UNFINISHED

@@ -1,4 +1,4 @@
-"""A storage that is made again with all that hangs on it: faults at every step."""
+"""A storage that is recreated with all its dependents: faults at every step."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def test_a_crash_at_any_step_is_finished(plan: Bench) -> None:
     checks.killed_is_resumed(plan, SECOND)
 
 
-def test_a_crash_at_any_step_is_taken_back(plan: Bench) -> None:
+def test_a_crash_at_any_step_is_rolled_back(plan: Bench) -> None:
     checks.killed_is_rolled_back(plan)
 
 
-def test_a_crash_at_any_step_of_the_way_back_is_taken_back(plan: Bench) -> None:
+def test_a_crash_at_any_step_of_the_rollback_is_rolled_back(plan: Bench) -> None:
     checks.rollback_killed_is_resumed(plan)
 
 

@@ -33,7 +33,7 @@ def test_a_change_of_somebody_else_after_a_request_is_seen_at_the_end(
 
 
 @on_pairs(6, 60)
-def test_a_change_of_somebody_else_inside_the_two_seconds_is_never_told_wrong(
+def test_a_concurrent_change_within_the_two_seconds_is_never_misreported(
     first: State, second: State
 ) -> None:
     with world() as cluster:
@@ -58,6 +58,6 @@ def test_nothing_irreversible_is_sent_before_all_behind_is_verified() -> None:
         rivals.nothing_irreversible_on_an_unverified_past(cluster)
 
 
-def test_what_somebody_else_hung_on_a_new_user_keeps_it() -> None:
+def test_a_new_user_is_kept_if_somebody_else_added_dependents() -> None:
     with world() as cluster:
         rivals.what_hangs_on_it_is_kept(bench(cluster, {}, STATE))

@@ -33,7 +33,7 @@ def python(code: str) -> tuple[str, ...]:
 UUID = "1f0c1a2b-2222-4333-8444-555555555555"
 
 
-def test_a_secret_of_the_environment_that_is_no_text_is_refused() -> None:
+def test_a_secret_of_the_environment_that_is_not_text_is_refused() -> None:
     with pytest.raises(SinkFailed, match="not UTF-8"):
         resolve(SecretRef(env="S"), Path(), environ={"S": os.fsdecode(b"\xff\xfe")})
 
@@ -81,7 +81,9 @@ def test_no_command_runs_while_planning(tmp_path: Path) -> None:
     ("content", "problem"),
     [(b"", "is empty"), (b"a\nb\n", "more than one line"), (b"\xff\xfe", "not UTF-8")],
 )
-def test_a_file_that_is_no_secret_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
+def test_a_file_that_is_not_a_secret_is_refused(
+    tmp_path: Path, content: bytes, problem: str
+) -> None:
     (tmp_path / "s").write_bytes(content)
     with pytest.raises(SinkFailed, match=problem):
         resolve(SecretRef(file="s"), tmp_path)

@@ -140,7 +140,7 @@ def test_a_sink_that_fails_takes_the_token_back(plan: Bench) -> None:
     assert read_journal(path)[-1].data["outcome"] == "rolled back"
 
 
-def test_a_delivered_secret_is_withdrawn_when_its_token_is_taken_back(plan: Bench) -> None:
+def test_a_delivered_secret_is_withdrawn_when_its_token_is_rolled_back(plan: Bench) -> None:
     report, _ = plan.apply(writes(plan.world.api, refuse(CREATION + 1, 403, "no")))
     assert report.restored, report
     assert plan.secrets.delivered == {}
@@ -238,7 +238,7 @@ def test_a_refused_rotation_leaves_the_old_secret(cluster: World) -> None:
     is_as_before(cluster, plan.before)
 
 
-def test_a_rotation_cannot_be_taken_back_and_its_journal_stays_closed(cluster: World) -> None:
+def test_a_rotation_cannot_be_rolled_back_and_its_journal_stays_closed(cluster: World) -> None:
     plan = rotation(cluster, "9.2.1")
     report, path = plan.apply(cluster.api)
     assert report.complete, report

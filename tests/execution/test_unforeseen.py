@@ -141,7 +141,7 @@ def test_answers_that_make_no_sense_any_more_stop_the_run_as_silence_does(
     assert plan.resume(path).complete
 
 
-def test_progress_that_cannot_be_told_takes_everything_back(ready: tuple[World, Bench]) -> None:
+def test_progress_that_cannot_be_printed_rolls_everything_back(ready: tuple[World, Bench]) -> None:
     there, plan = ready
 
     def tell(progress: Any) -> None:

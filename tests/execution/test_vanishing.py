@@ -70,7 +70,7 @@ def run(plan: Bench, api: Api) -> tuple[RunReport, list[Progress], float]:
 
 
 @pytest.mark.parametrize("loses", [False, True])
-def test_the_wait_is_told_and_bounded_and_nothing_unsent_is_unknown(
+def test_the_wait_is_reported_and_bounded_and_nothing_unsent_is_unknown(
     cluster: World, loses: bool
 ) -> None:
     plan = bench(cluster, {}, STATE)
@@ -89,7 +89,7 @@ def test_the_wait_is_told_and_bounded_and_nothing_unsent_is_unknown(
     assert set(later) == {Outcome.UNTOUCHED}
 
 
-def test_a_run_that_stopped_for_want_of_the_cluster_goes_on_forward(cluster: World) -> None:
+def test_a_run_stopped_by_an_unreachable_cluster_continues_forward(cluster: World) -> None:
     plan = bench(cluster, {}, STATE)
     path = plan.begin()
     plan.apply(Vanishing(cluster.api, 2), path)
@@ -98,7 +98,7 @@ def test_a_run_that_stopped_for_want_of_the_cluster_goes_on_forward(cluster: Wor
     is_declared(cluster, STATE)
 
 
-def test_or_is_taken_back_when_that_is_asked_for(cluster: World) -> None:
+def test_or_is_rolled_back_on_request(cluster: World) -> None:
     plan = bench(cluster, {}, STATE)
     path = plan.begin()
     plan.apply(Vanishing(cluster.api, 2), path)
@@ -106,7 +106,7 @@ def test_or_is_taken_back_when_that_is_asked_for(cluster: World) -> None:
     is_as_before(cluster, plan.before)
 
 
-def test_a_way_back_that_nobody_could_verify_stays_open(cluster: World) -> None:
+def test_an_unverified_rollback_stays_open(cluster: World) -> None:
     """The cluster goes after the last request of the rollback."""
     plan = bench(cluster, {}, STATE)
     path = plan.begin()

@@ -216,7 +216,7 @@ def answers(data: bytes) -> None:
     """An answer of the API, to which read its first byte says, and in which command: refused, or
     worked with.
 
-    What is no JSON chooses places of a recorded answer, and what stands there instead.
+    Input that is not JSON selects positions in a recorded answer, and their replacements.
     """
     from reconciler.sandbox.http.direct import SandboxApi
 
@@ -251,7 +251,7 @@ def answers(data: bytes) -> None:
 def reviews(data: bytes) -> None:
     """The JSON of an access review, compared with the cluster as it is.
 
-    What is no JSON chooses places of a review, and what stands there instead.
+    Input that is not JSON selects positions in a review, and their replacements.
     """
     folder = _folder()
     target = f"sandbox:{folder / 'pve'}"

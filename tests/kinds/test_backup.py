@@ -223,7 +223,7 @@ def test_a_good_plan_of_backups_says_nothing() -> None:
     assert survey(**jobs) == []
 
 
-def test_what_proxmox_accepts_in_silence_is_said() -> None:
+def test_what_proxmox_accepts_silently_is_reported() -> None:
     good = storage(**GOOD)
     assert survey(job=spec(all=True, storage="gone"), local=good) == ["NO_SUCH_STORAGE"]
     assert survey(job=spec(all=True), local=storage(keep={"last": 1})) == ["NOT_FOR_BACKUPS"]

@@ -212,7 +212,7 @@ def test_what_was_exported_declares_the_same(world: World, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_a_change_can_be_taken_back(action: Action, world: World) -> None:
+def test_a_change_can_be_rolled_back(action: Action, world: World) -> None:
     change = world.prepared(action)
     before = world.live
     assert change.action is action

@@ -182,7 +182,7 @@ def test_a_member_that_is_hidden_is_taken_out_and_added_again() -> None:
     assert not KIND.writes.fallbacks(wanted, "pool 'dev' does not exist")
 
 
-def test_guests_that_do_not_exist_and_grants_on_empty_pools_are_said() -> None:
+def test_guests_that_do_not_exist_and_grants_on_empty_pools_are_reported() -> None:
     planned: dict[Address, Spec] = {
         Address("pool", "dev"): pool(4711),
         Address("pool", "void"): pool(),

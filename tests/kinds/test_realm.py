@@ -193,7 +193,7 @@ def test_a_sync_job_sends_its_schedule_with_every_change() -> None:
     ]
 
 
-def test_a_sync_job_of_another_realm_is_made_anew() -> None:
+def test_a_sync_job_of_another_realm_is_recreated() -> None:
     before = declared("realm_sync", "nightly", {"schedule": "03:00"}, "ldap")
     after = declared("realm_sync", "nightly", {"schedule": "03:00"}, "ad")
     assert [sent[0] for sent in requests(change("realm_sync", "nightly", before, after))] == [

@@ -101,7 +101,7 @@ def test_every_other_recorded_refusal_cannot_come_up() -> None:
     assert rest == below
 
 
-def test_a_missing_storage_without_type_is_no_request_but_an_error() -> None:
+def test_a_missing_storage_without_type_is_an_error_not_a_request() -> None:
     overlay = all_kinds()["storage"].writes.merge_with_live
     with pytest.raises(ValueError, match="does not exist; give it a type"):
         overlay(declared("storage", "x1", {"content": ["backup"]}), None)

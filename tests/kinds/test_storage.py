@@ -50,7 +50,7 @@ def test_the_order_of_content_and_nodes_says_nothing() -> None:
     assert KIND.writes.merge_with_live(wanted, live) == live
 
 
-def test_what_proxmox_adds_by_itself_is_no_drift() -> None:
+def test_what_proxmox_adds_by_itself_is_not_drift() -> None:
     live = seen(type="nfs", server="a", export="/v", path="/mnt/pve/x1", content="images", shared=1)
     assert (
         KIND.writes.merge_with_live(spec("x1", type="nfs", server="a", export="/v"), live) == live

@@ -58,7 +58,7 @@ def test_what_nobody_expected_is_read_when_it_is_asked_for() -> None:
     assert sorted(server.rounds) == [(ONE,), (THREE,)]
 
 
-def test_after_a_write_everything_is_read_anew() -> None:
+def test_after_a_write_everything_is_read_again() -> None:
     server = Server()
     api = AheadApi(server, (ONE,))
     api.send(request("POST", "one"))
@@ -66,7 +66,7 @@ def test_after_a_write_everything_is_read_anew() -> None:
     assert server.rounds == [(ONE,), (ONE,)]
 
 
-def test_answers_that_nobody_took_in_time_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_not_used_in_time_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ahead, "KEPT", -1.0)
     server = Server()
     AheadApi(server, (ONE,)).get([ONE])

@@ -245,7 +245,7 @@ def test_every_list_of_a_kind_has_a_shape() -> None:
         ("/storage", [{"storage": "s", "type": "dir", "nodes": [[]]}], "row 1, `nodes`: a list"),
     ],
 )
-def test_the_place_is_told_and_no_value(target: str, answer: Any, complaint: str) -> None:
+def test_the_place_is_reported_and_no_value(target: str, answer: Any, complaint: str) -> None:
     with pytest.raises(UnexpectedAnswer) as raised:
         check_answer(request("GET", *target.strip("/").split("/")), answer)
     assert raised.value.summary.startswith(
@@ -255,7 +255,7 @@ def test_the_place_is_told_and_no_value(target: str, answer: Any, complaint: str
     assert f"pvesh get {target}" in raised.value.hint
 
 
-def test_numbers_and_texts_are_told_apart_by_nobody() -> None:
+def test_numbers_and_strings_are_interchangeable() -> None:
     """As JSON that comes from Perl has it."""
     rows = [{"userid": "a@pve", "enable": "1", "expire": "12", "comment": 5, "groups": "x,y"}]
     check_answer(request("GET", "access", "users", full=1), rows)

@@ -220,7 +220,7 @@ def test_a_write_without_a_reliable_answer_is_unknown_and_never_sent_again(start
     assert len(node.requests) == 1
 
 
-def test_json_nested_without_end_is_no_answer(start, connect):
+def test_json_nested_without_end_is_not_an_answer(start, connect):
     deep = b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     node = start(lambda _: raw_answer(200, "OK", "application/json", deep))
     with pytest.raises(Unreachable, match="without the JSON"):
@@ -596,6 +596,6 @@ def test_secrets_are_in_no_log_and_no_error(start, connect, caplog):
         assert secret not in seen
 
 
-def test_actor_and_endpoint_are_told(connect):
+def test_actor_and_endpoint_are_reported(connect):
     api = connect("https://PVE01.example.com", "https://[::1]")
     assert (api.actor, api.endpoint) == ("admin@pve!ci", "https://pve01.example.com:8006")

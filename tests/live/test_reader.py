@@ -51,7 +51,7 @@ def test_a_storage_that_is_hidden_from_the_caller_is_not_taken_for_missing(
 
 
 @pytest.mark.parametrize(("deleted", "hangs_on_it"), [("storage", "pool"), ("realm", "realm_sync")])
-def test_what_may_be_deleted_is_read_with_all_that_hangs_on_it(
+def test_what_may_be_deleted_is_read_with_all_its_dependents(
     deleted: str, hangs_on_it: str
 ) -> None:
     policy = Policy(manage={deleted: Manage(mode=Mode.AUTHORITATIVE)})

@@ -48,7 +48,7 @@ def given_to(granted: Granted, *, without: int = -1) -> AccessTable:
 
 @settings(max_examples=60)
 @given(states(), st.sampled_from(LIFTED))
-def test_all_that_a_state_needs_is_held_and_nothing_is_granted_in_vain(
+def test_bootstrap_grants_all_that_a_state_needs_and_nothing_more(
     state: dict[Address, Spec], lifted: dict[str, str]
 ) -> None:
     needs = needs_of(state)

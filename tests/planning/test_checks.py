@@ -58,7 +58,7 @@ def nfs(server: str) -> StorageSpec:
     return StorageSpec(type="nfs", options=options)
 
 
-def test_a_flag_that_allows_nothing_is_said() -> None:
+def test_a_flag_that_allows_nothing_is_reported() -> None:
     policy = Policy(protected=Protected(never_delete=("group.*",)))
     misspelt = plan(
         live={OPS: GroupSpec()}, removed=(OPS,), policy=policy, allowed=("PROTECTED=group.osp",)
@@ -83,7 +83,7 @@ def test_a_target_that_fits_nothing_refuses_the_plan() -> None:
     assert not plan(live={OPS: GroupSpec()}, removed=(OPS,), targets=("group.ops",)).findings
 
 
-def test_an_object_that_is_made_again_counts_as_deleted() -> None:
+def test_an_object_that_is_recreated_counts_as_deleted() -> None:
     policy = Policy(
         protected=Protected(never_delete=("storage.nas",)), limits=Limits(delete=Limit(count=0))
     )
@@ -93,7 +93,7 @@ def test_an_object_that_is_made_again_counts_as_deleted() -> None:
     assert {finding.code for finding in made.refusals} >= {"PROTECTED", "LIMIT_DELETE"}
 
 
-def test_grants_of_somebody_who_is_gone_cannot_be_deleted_and_that_is_said() -> None:
+def test_grants_of_somebody_who_is_gone_cannot_be_deleted_and_that_is_reported() -> None:
     entry = Address("acl", "/vms/100|user:ghost@pve|PVEVMUser")
     all_entries = Policy(manage={"acl": Manage(mode=Mode.AUTHORITATIVE)})
     refused = plan(live={entry: AclSpec()}, policy=all_entries)
@@ -112,7 +112,7 @@ def test_a_grant_on_a_path_of_an_old_release_stays_or_goes_for_good() -> None:
     assert [step.changes[0].address for step in gone.steps] == [entry, OPS]
 
 
-def test_the_likely_name_is_said_for_few_unknown_ones_only() -> None:
+def test_likely_names_are_suggested_only_for_a_few_unknown_ones() -> None:
     live = {Address("user", f"user{n}@pve"): UserSpec(keys="") for n in range(50)}
     entries = [Address("acl", f"/vms/{n}|user:usr{n}@pve|PVEVMUser") for n in range(100, 140)]
     hints = [
@@ -132,7 +132,7 @@ def test_no_realm_can_change_while_one_of_them_cannot_be_read() -> None:
     assert not plan({pve: RealmSpec(type="pve")}, live).refusals
 
 
-def test_whom_a_change_reaches_besides_is_said_in_a_sentence() -> None:
+def test_who_else_a_change_reaches_is_reported_in_a_sentence() -> None:
     role, entry = Address("role", "Snap"), Address("acl", "/vms/100|user:anna@pve|Snap")
     before = RoleSpec(privileges=("VM.Audit",))
     after = RoleSpec(privileges=("VM.Audit", "VM.Snapshot"))
@@ -152,7 +152,7 @@ def crowd(*members: str, mode: Mode = Mode.OWNED, exclude: tuple[str, ...] = ())
     return plan(objects, {OPS: GroupSpec(), **live}, policy=policy)
 
 
-def test_a_member_of_a_declared_group_whom_no_file_names_is_said() -> None:
+def test_a_member_of_a_declared_group_whom_no_file_names_is_reported() -> None:
     (said,) = found(crowd("anna@pve", "mallory@pve"), "UNDECLARED_MEMBER")
     assert said.severity is Severity.WARNING
     assert said.message == "mallory@pve is a member of ops, but not declared"
@@ -166,7 +166,7 @@ def test_many_members_of_a_group_whom_no_file_names_are_one_finding() -> None:
     assert "others are members of ops" in said.message
 
 
-def test_nothing_is_said_of_members_that_the_settings_decide_about() -> None:
+def test_members_that_the_settings_decide_about_are_not_reported() -> None:
     for settled in (
         crowd("mallory@pve", mode=Mode.AUTHORITATIVE),
         crowd("mallory@pve", mode=Mode.ADDITIVE),

@@ -68,7 +68,7 @@ def test_a_password_counts_only_for_a_new_user():
     assert change.after.password == SecretRef(env="ANNA_PASSWORD")
 
 
-def test_what_hangs_on_a_declared_user_is_owned_and_the_rest_is_left_alone():
+def test_dependents_of_a_declared_user_are_owned_and_the_rest_is_left_alone():
     live = {
         ANNA: UserSpec(keys=""),
         CI: TokenSpec(),

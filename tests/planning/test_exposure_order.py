@@ -1,4 +1,4 @@
-"""Random plans: nobody passes through a right that is not his before or after, nor misses one.
+"""Random plans: no principal temporarily gains or loses a privilege if an order avoids it.
 
 Where some order of the steps avoids it, the plan's order does; otherwise the plan names the step
 that opens the window. Looked at in the cluster's own file with an evaluator of its own
@@ -45,7 +45,7 @@ RIGHTS = ("VM.Audit", "VM.Backup", "VM.Console", "VM.PowerMgmt")
 
 @st.composite
 def close_ones(draw: st.DrawFn) -> dict[Address, Spec]:
-    """One user and what gives him rights: few objects, so that all orders can be tried."""
+    """One user and its sources of privileges: few objects, so that all orders can be tried."""
     groups = draw(st.lists(st.sampled_from(("g1", "g2")), unique=True))
     state: dict[Address, Spec] = {Address("group", name): GroupSpec() for name in ("g1", "g2")}
     state[Address("user", "u1@pve")] = UserSpec(
@@ -72,7 +72,7 @@ Rights = dict[tuple[str, str], frozenset[str]]
 
 
 def rights(cluster: World, at: int) -> Rights:
-    """(who, path) -> what he may do there now."""
+    """(who, path) -> its privileges there now."""
     config = naive.read((cluster.folder / "user.cfg").read_text())
     return {
         (who, path): naive.held(config, who, path, at)
@@ -82,7 +82,7 @@ def rights(cluster: World, at: int) -> Rights:
 
 
 def is_open(before: Rights, after: Rights, now: Rights) -> bool:
-    """Whether somebody holds what he does in neither, or lacks what he holds in both."""
+    """Whether a principal holds a privilege of neither state, or lacks one of both."""
     nothing = frozenset[str]()
     for spot in before.keys() | after.keys() | now.keys():
         old, new, mid = (side.get(spot, nothing) for side in (before, after, now))
@@ -118,7 +118,7 @@ class Search:
         return False
 
     def _next(self, done: frozenset[int]) -> list[int]:
-        """What cannot be taken back comes last, windows or not."""
+        """What cannot be rolled back comes last, windows or not."""
         rest = [number for number in range(len(self._steps)) if number not in done]
         safe = [number for number in rest if self._steps[number].undo is not Undo.NONE]
         return safe or rest

@@ -201,7 +201,7 @@ def _said(
 CI = {"user.ci@pve": UserSpec(), "token.ci@pve!tok": TokenSpec(expires=NOW * 2)}
 
 
-def test_half_a_pair_is_not_said_to_repeat_or_to_be_shadowed() -> None:
+def test_half_a_pair_is_not_reported_as_repeated_or_shadowed() -> None:
     """Nor is anybody advised to remove what only lacks its other half."""
     entries = _grants("/vms|token:ci@pve!tok|PVEVMUser", "/vms/100|token:ci@pve!tok|PVEVMUser")
     assert not _said({**CI, **entries}, "LINT_REPEATS")
@@ -317,7 +317,7 @@ def test_files_alone_do_not_call_what_they_do_not_declare_missing() -> None:
     assert _found(objects, complete=False) == []
 
 
-def test_groups_that_a_directory_fills_may_be_empty_and_are_no_alternative() -> None:
+def test_groups_that_a_directory_fills_may_be_empty_and_are_not_an_alternative() -> None:
     objects = {
         "realm_sync.mornings": RealmSyncSpec(realm="corp", schedule="05:30", scope="both"),
         "group.ops-corp": GroupSpec(),
@@ -365,7 +365,9 @@ def test_a_waiver_sets_its_finding_aside_until_its_date() -> None:
     assert [one.code for one in result.findings] == ["LINT_PRIVSEP_OFF", "WAIVER_EXPIRED"]
 
 
-def test_waivers_that_match_nothing_or_name_no_rule_are_told_and_errors_are_never_waived() -> None:
+def test_waivers_that_match_nothing_or_name_no_rule_are_reported_and_errors_are_never_waived() -> (
+    None
+):
     assert [one.code for one in waive([], [_waiver()], RULES, NOW).findings] == ["WAIVER_UNUSED"]
     unknown = waive([], [_waiver("LINT_TYPO")], RULES, NOW).findings
     assert [(one.code, str(one.source)) for one in unknown] == [("WAIVER_UNKNOWN", "w.toml:2")]
@@ -375,7 +377,7 @@ def test_waivers_that_match_nothing_or_name_no_rule_are_told_and_errors_are_neve
     assert error in waive([error], [_waiver()], RULES, NOW).findings
 
 
-def test_what_is_said_of_the_entries_of_root_is_that_they_do_nothing() -> None:
+def test_entries_of_root_are_reported_as_without_effect() -> None:
     table = AccessTable(users={"root@pam": Principal(enabled=True)})
     for role in ("NoAccess", "PVEAuditor"):
         table.add_entry("/", "user", "root@pam", role, propagate=True)
@@ -385,7 +387,7 @@ def test_what_is_said_of_the_entries_of_root_is_that_they_do_nothing() -> None:
 
 
 @given(tables())
-def test_an_entry_said_to_do_nothing_can_be_taken_out_without_anybody_noticing(
+def test_an_entry_reported_as_without_effect_can_be_removed_without_effect(
     table: AccessTable,
 ) -> None:
     state: dict[Address, Spec] = {

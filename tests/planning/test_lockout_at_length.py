@@ -1,7 +1,7 @@
 """Random plans, sent to their end: what lockout protects is there after each request, or refused.
 
 Looked at in the cluster's own file with an evaluator of its own (`tests.support.naive`), as of now
-and of a day later; also on the way back, after one of the steps was refused.
+and of a day later; also during the rollback, after one of the steps was refused.
 """
 
 from __future__ import annotations

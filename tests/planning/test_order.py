@@ -136,7 +136,7 @@ def made(groups: str, windows: Permitted) -> tuple[str, list[str]]:
     return "".join(s.changes[0].address.id for s in steps), [s.window for s in steps]
 
 
-def test_an_earlier_choice_is_taken_back_where_it_leads_to_a_window():
+def test_an_earlier_choice_is_revised_if_it_leads_to_a_window():
     assert made("abcd", Permitted("abd", "bdca")) == ("bdca", [""] * 4)
 
 

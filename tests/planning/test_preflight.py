@@ -1,4 +1,4 @@
-"""What the preflight says that somebody may, Proxmox VE lets him; what it denies is refused."""
+"""What the preflight allows, Proxmox VE accepts; what it denies, Proxmox VE refuses."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def lets(api: SandboxApi, step: Step) -> bool:
 def may(actor: str, step: Step, state: Mapping[Address, Spec]) -> bool:
     """What the preflight says of a plan with this step alone.
 
-    Who may not take the lock plans only, whatever else he may: that alone does not count.
+    A caller that cannot take the lock can only plan, whatever else it may do.
     """
     found = preflight(actor, (step,), access_table(state))
     told = [finding.message for finding in found if finding.code == "MISSING_PRIVILEGE"]

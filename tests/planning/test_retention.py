@@ -82,7 +82,7 @@ def test_protected_archives_and_those_of_other_names_stay(tmp_path: Path) -> Non
     assert lost(tmp_path, Place("local", "pve1", (*found, archive(4)))) == ["qemu-3-3"]
 
 
-def test_the_dry_run_counts_and_a_difference_is_told(tmp_path: Path) -> None:
+def test_the_dry_run_counts_and_a_difference_is_reported(tmp_path: Path) -> None:
     three = (archive(1), archive(2), archive(3))
     theirs = {"keep-daily=1": frozenset({three[2].volume}), "keep-daily=5": frozenset[str]()}
     place = Place("local", "pve1", three, theirs)

@@ -136,7 +136,7 @@ def test_tokens_of_one_person_complete_each_other() -> None:
     assert not found(CI | elsewhere, tokens)
 
 
-def test_a_finding_names_the_entries_and_stands_where_the_first_is_declared() -> None:
+def test_a_finding_names_the_entries_and_points_to_the_first_declaration() -> None:
     objects = ANN | grants("/vms/100|user:ann@pve|A", "/vms|user:ann@pve|B")
     entry = "acl./vms/100|user:ann@pve|A"
     (finding,) = found(
@@ -261,14 +261,14 @@ def test_comments() -> None:
         (rule(realms=("pvee",)), "there is no realm pvee"),
     ],
 )
-def test_what_can_never_be_broken_is_told(own: PolicyRule, said: str) -> None:
+def test_a_rule_that_can_never_be_broken_is_reported(own: PolicyRule, said: str) -> None:
     (finding,) = idle_rules([own], scene(OPS | CI))
     assert said in finding.message
     assert finding.severity is Severity.WARNING
     assert finding.source == own.source
 
 
-def test_from_the_files_alone_only_what_is_sure_is_told() -> None:
+def test_from_the_files_alone_only_what_is_sure_is_reported() -> None:
     files = scene(OPS, complete=False)
     assert not list(idle_rules([rule(roles=("Unrelated",)), rule(realms=("corp",))], files))
     (finding,) = idle_rules([rule(forbidden=(A,), who=("*@ldap",))], files)

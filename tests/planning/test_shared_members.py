@@ -58,7 +58,7 @@ def test_who_is_a_member_afterwards(tmp_path, text, address, members):
     assert after.parts([name])[name] == members
 
 
-def test_who_leaves_a_pool_is_told_with_what_is_lost(tmp_path):
+def test_who_leaves_a_pool_is_reported_with_what_is_lost(tmp_path):
     found = planned(tmp_path, "[pool.dev]\nguests = [100]").plan.findings
     (told,) = [one.message for one in found if one.code == "POOL_LEFT"]
     assert told.startswith("guest 101 is taken out of pool.dev: anna@pve loses VM.Audit")
@@ -94,7 +94,7 @@ def test_a_group_without_members_is_judged_as_if_it_had_one(tmp_path):
         ("a*@pve", "/vms/*", ""),
     ],
 )
-def test_an_expectation_that_tests_nothing_is_told(tmp_path, who, path, told):
+def test_an_expectation_that_tests_nothing_is_reported(tmp_path, who, path, told):
     text = f'[[expect]]\nwho = ["{who}"]\npath = "{path}"\ncan = ["VM.Audit"]\n'
     found = planned(tmp_path, text).plan.findings
     messages = [one.message for one in found if one.code == "EXPECT_NOTHING"]

@@ -104,7 +104,7 @@ def test_memory_and_agent() -> None:
     assert not wants_agent({})
 
 
-def test_what_a_restore_changes_by_itself_is_no_difference() -> None:
+def test_what_a_restore_changes_by_itself_is_not_a_difference() -> None:
     saved = parse_config(VM)
     restored = {
         **saved,

@@ -145,5 +145,5 @@ def test_days_are_those_of_the_node() -> None:
         ("pbs:backup/ct/9001/2026-11-28T02:30:00Z", False),
     ],
 )
-def test_names_of_ones_own_are_told(volume: str, own: bool) -> None:
+def test_custom_names_are_recognised(volume: str, own: bool) -> None:
     assert is_renamed(volume) is own

@@ -45,7 +45,7 @@ PAYLOADS: Mapping[str, str] = {
     "mathematics": "$$x$$ $`x`$",
     "template": "{{ 7*7 }} {% raw %} ${{ secrets.TOKEN }} ${HOME} %(x)s {0}",
     "formula": "=cmd|' /C calc'!A0",
-    "formula behind blanks": " \t+1+1",
+    "formula after whitespace": " \t+1+1",
     "JSON": '","injected":true,"x":"',
     "metrics": 'x"} 1\nforged_metric{a="',
     "workflow commands": "\n::set-output name=x::y\n##vso[task.setvariable]x\n::error::z",

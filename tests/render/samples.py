@@ -128,7 +128,7 @@ def busy_plan() -> Plan:
         change("group.ops", None, GroupSpec(comment="old"), text="declared in groups.toml:1"),
         change("pool.Dev", PoolSpec(guests=(101, 120)), PoolSpec(guests=(101,)), differs),
         change("pool.Prod", PoolSpec(guests=(200,)), PoolSpec(guests=(120, 200)), differs),
-        change("token.bob@pve!ci", TokenSpec(), None, Cause.DEPENDENT, "hangs on user.bob@pve"),
+        change("token.bob@pve!ci", TokenSpec(), None, Cause.DEPENDENT, "belongs to user.bob@pve"),
         *(
             change(
                 f"acl./vms/100|user:user{number:02}@pve|PVEVMUser",
@@ -235,7 +235,7 @@ def hostile_plan(text: str = HOSTILE) -> Plan:
 
 
 def restored_report() -> RunReport:
-    """A step was refused and everything taken back."""
+    """A step was refused and everything rolled back."""
     objects = (
         (Address("role", "FelhomSelfBackup"), Outcome.UNDONE),
         (Address("user", "felhom-ctl@pve"), Outcome.UNDONE),
@@ -250,7 +250,7 @@ def restored_report() -> RunReport:
 
 
 def broken_report() -> RunReport:
-    """The way back was barred."""
+    """The rollback was refused."""
     objects = (
         (Address("role", "FelhomSelfBackup"), Outcome.DONE),
         (Address("group", "night"), Outcome.UNKNOWN),

@@ -1,4 +1,4 @@
-"""What people and programs get to read; `pytest --rewrite-goldens` writes the files anew."""
+"""The output for people and programs; `pytest --rewrite-goldens` updates the files."""
 
 from __future__ import annotations
 

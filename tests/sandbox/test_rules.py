@@ -373,7 +373,7 @@ class TestDirect:
         assert matches("geheim-1234", stored)
 
     def test_there_must_be_a_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="there is no folder"):
+        with pytest.raises(UsageError, match="folder not found"):
             SandboxApi(tmp_path / "none")
 
 

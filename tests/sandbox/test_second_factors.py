@@ -49,7 +49,7 @@ def test_keys_are_set_changed_and_cleared_and_a_second_plan_is_empty(tmp_path: P
         assert planned(api, keys=wanted).steps == ()
 
 
-def test_other_keys_cannot_be_taken_back(tmp_path: Path) -> None:
+def test_other_keys_cannot_be_removed_again(tmp_path: Path) -> None:
     api = cluster(tmp_path / "pve", THERE)
     (step,) = planned(api, keys="cccccccccccc").steps
     assert step.undo is Undo.NONE

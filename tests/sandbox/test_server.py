@@ -52,7 +52,7 @@ def _ask(
     return answer.status, answer.reason, answer.headers, answer.read()
 
 
-def test_the_certificate_is_the_one_whose_fingerprint_is_told(
+def test_the_certificate_has_the_printed_fingerprint(
     sandbox: Sandbox, connection: http.client.HTTPSConnection
 ) -> None:
     connection.connect()

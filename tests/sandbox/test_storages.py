@@ -227,7 +227,7 @@ def test_local_is_never_restricted_to_nodes(pve: Pve) -> None:
         ("foo", "400 Parameter verification failed.; content: invalid format - invalid content"),
     ],
 )
-def test_content_none_stands_alone(pve: Pve, content: str, answer: str) -> None:
+def test_content_none_excludes_all_others(pve: Pve, content: str, answer: str) -> None:
     if answer == "none":
         pve.put("/storage/local", content=content)
         assert pve.get("/storage/local")["content"] == answer

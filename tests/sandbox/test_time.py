@@ -68,7 +68,7 @@ def test_a_task_that_is_stopped_cleans_up(tmp_path: Path) -> None:
     assert "does not exist" in pve.refusal("GET", f"{CT}/9950/config")
 
 
-def test_a_backup_that_is_stopped_goes_on_with_no_other_guest(tmp_path: Path) -> None:
+def test_a_stopped_backup_does_not_continue_with_another_guest(tmp_path: Path) -> None:
     pve = Pve(tmp_path, "backups", task_time=30)
     upid = pve.post(f"{NODE}/vzdump", vmid="9000,9001", storage="local")
     assert until(lambda: pve.get(f"{NODE}/qemu/9000/config").get("lock")) == "backup"
@@ -191,7 +191,7 @@ def test_a_node_that_is_down_is_not_reached(three: Pve) -> None:
     assert "hostname lookup" in three.refusal("GET", "/nodes/nowhere/lxc")
 
 
-def test_how_much_memory_a_node_has_can_be_told(three: Pve) -> None:
+def test_the_free_memory_of_a_node_can_be_set(three: Pve) -> None:
     (three.run / "nodes/node-b.memory").write_text("1048576\n")
     rows = {row["node"]: row for row in three.get("/cluster/resources", type="node")}
     assert rows["node-b"]["maxmem"] - rows["node-b"]["mem"] == 1048576

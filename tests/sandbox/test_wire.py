@@ -74,7 +74,7 @@ def test_numbers_of_json_are_written_as_perl_does(ask: Ask, number: str, text: s
 
 
 @pytest.mark.parametrize("body", ["{", '{"comment":NaN}', '{"comment":-Infinity}', "[" * 200_000])
-def test_what_is_no_json_is_refused(ask: Ask, body: str) -> None:
+def test_what_is_not_json_is_refused(ask: Ask, body: str) -> None:
     answer = _send_json(ask, "POST", "/json/access/groups", body)
     assert (answer.status, answer.body) == (500, b"")
     assert answer.reason.startswith("malformed JSON string")

@@ -54,7 +54,7 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 def pvectl(
     *arguments: object, env: Mapping[str, str] | None = None, stdin: str = "", cwd: Path
 ) -> Ended:
-    """Run the command in the folder `cwd` to its end; `stdin` is no terminal.
+    """Run the command in the folder `cwd` to its end; `stdin` is not a terminal.
 
     It is a process that a fork server starts, or the installed script where `env` has something
     that Python reads at its start.

@@ -161,7 +161,7 @@ class _Judge:
         path = fill(rule.path, self._params)
         text, waits = self._text(rule), unknown(path)
         normal = normalize_path(path)
-        if waits or normal is None:  # what is no ACL path is a parameter that is read otherwise
+        if waits or normal is None:  # not an ACL path: a parameter with another meaning
             return JudgedRule(text, None, (), waits)
         held = self._held(normal)
         there = [name in held for name in rule.privileges]

@@ -47,14 +47,13 @@ def backup(
 
     `pvectl backup status` reads every storage and shows each guest's newest good archive and
     whether it is as recent as its jobs promise, guests in no job, archives of deleted guests, and
-    archives that shrank by more than half. Exit 2 when a backup is stale or cannot be proven
-    recent, 8 when the caller cannot see the archives of some guests.
+    archives that shrank by more than half. Exit 2 if a backup is stale, missing or cannot be
+    checked, 8 if the caller cannot see the archives of some guests.
 
     `pvectl backup run JOB` runs the job with the options that the caller is authorised to use, on
     every node that has guests of the job, follows the tasks, and lists the new archives. Nothing is
-    removed unless --prune is given. Exit 12 when no guest was saved, 13 when some were and others
-    not, 4 when a privilege is missing, 7 when no node could be reached. Archives that were made are
-    kept in any case.
+    removed unless --prune is given. Exit 12 if no guest was backed up, 13 if only some were, 4 if a
+    privilege is missing, 7 if no node could be reached. Finished archives are kept in any case.
     """
     if action not in ACTIONS:
         raise UsageError(

@@ -73,8 +73,8 @@ def bootstrap_command(
         ),
     ] = "",
 ) -> ExitStatus:
-    """Print the roles and grants that pvectl needs for this state, as `pveum` lines that may be run
-    again.
+    """Print the roles and grants that pvectl needs for this state, as `pveum` commands that can be
+    rerun.
 
     One token that plans and applies, and one that only plans: few lines, with a role on whole areas
     such as /pool, and in --least with nothing that could be left out. With --for one that only runs

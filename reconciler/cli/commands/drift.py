@@ -69,7 +69,7 @@ Acknowledge = Annotated[
     bool,
     typer.Option(
         "--acknowledge",
-        help="Accept undeclared objects and changes of undeclared fields from now on.",
+        help="Accept undeclared objects and changes of omitted keys from now on.",
     ),
 ]
 
@@ -90,9 +90,9 @@ def drift(
     Undeclared objects that change access are drift, whatever the mode, until they are declared,
     removed or acknowledged. So are undeclared members of declared groups, logins, tokens and
     waivers that expire within the days of [alarm], and, where backup jobs are declared, guests
-    without a backup since the last run that was due, or without a restore drill in time.
+    without a backup since the last scheduled run, or without a recent restore drill.
 
-    Exit 0 without drift, 2 with drift, 4 when an [[expect]] fails or a finding counts as a failure.
+    Exit 0 without drift, 2 with drift, 4 if an [[expect]] fails or a finding counts as a failure.
     """
     check_formats(common, "drift")
 

@@ -1,4 +1,4 @@
-"""pvectl drill: restore backups under other ids, prove that they work, remove them again."""
+"""pvectl drill: restore backups under spare ids, check that they work, remove them again."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ def drill(
     job: Annotated[
         str,
         typer.Argument(
-            metavar="JOB", help="Guests of this declared backup job.", show_default=False
+            metavar="JOB", help="Only guests of this declared backup job.", show_default=False
         ),
     ] = "",
     guest: Annotated[
         list[str] | None,
-        typer.Option("--guest", metavar="ID", help="This guest; repeatable."),
+        typer.Option("--guest", metavar="ID", help="Only this guest; repeatable."),
     ] = None,
     archive: Annotated[
         str,
-        typer.Option("--archive", metavar="VOLUME", help="This archive.", show_default=False),
+        typer.Option("--archive", metavar="VOLUME", help="Only this archive.", show_default=False),
     ] = "",
     oldest: Annotated[
-        bool, typer.Option("--oldest", help="The oldest archive instead of the newest.")
+        bool, typer.Option("--oldest", help="Restore the oldest archive instead of the newest.")
     ] = False,
     sample: Annotated[
         int,
         typer.Option(
             "--sample",
             metavar="N",
-            help="How many guests; else [drill] sample.",
+            help="How many guests; by default [drill] sample.",
             show_default=False,
         ),
     ] = 0,
@@ -49,24 +49,27 @@ def drill(
         bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
     ] = False,
 ) -> ExitStatus:
-    """Restore backups under other ids, prove that they work, and remove them again.
+    """Restore backups under spare ids, check that they work, and remove them again.
 
-    Without arguments, or with a JOB, those guests whose last drill is the longest ago. Each archive
-    is restored under a free id of [drill] ids, with a new MAC address and by default without
-    network; its configuration is compared, it is started, checked as [drill] says, timed, stopped,
-    destroyed, and looked for. No other guest is touched. Each step is recorded before it is sent:
-    after a crash `pvectl status` names what is left, `resume` goes on, `rollback` removes it.
+    Without arguments, or with a JOB, picks the guests that have gone longest without a drill. Each
+    archive is restored under a free id of [drill] ids, with a new MAC address and by default
+    without network; its configuration is compared; then the guest is started, checked as [drill]
+    says, timed, stopped and destroyed. No other guest is touched. Each step is recorded before it
+    is sent: after a crash `pvectl status` names what is left, `resume` continues, `rollback`
+    removes it.
 
-    Exit 0 when every archive was proven; 15 when one was not, and nothing of it is left; 10 when
-    something is left and a person is needed; 4 when a privilege, room or memory is missing, 8 when
-    there is no archive to be seen, 11 when an earlier drill is unfinished.
+    Exit 0 if every archive passed; 15 if one failed, and everything was removed again; 10 if
+    something could not be removed; 4 if a privilege, disk space or memory is missing, 8 if no
+    archive is visible, 11 if an earlier drill is unfinished.
     """
     if sum(map(bool, (job, guest, archive))) > 1:
         raise UsageError("JOB, --guest and --archive cannot be combined", hint="pass one of them")
     if archive and oldest:
         raise UsageError("--archive and --oldest cannot be combined", hint="pass one of them")
     if sample < 0:
-        raise UsageError("--sample is how many guests, from 1", hint="leave it out, or --sample 3")
+        raise UsageError(
+            "--sample must be at least 1", hint="omit it, or pass for example --sample 3"
+        )
     check_formats(common, "drill")
     from reconciler.cli.backup_run import check_guests
     from reconciler.cli.drill import run_drills

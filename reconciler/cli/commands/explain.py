@@ -60,7 +60,7 @@ def explain_command(
         typer.Argument(
             metavar="WHO|TEXT|CALL|CODE",
             help="User, token, group:NAME or role.NAME; a pasted 'Permission check failed (...)'; "
-            "a call of the API, as 'POST /nodes/pve/lxc vmid=100'; symptom, alone or with words; "
+            "an API call, such as 'POST /nodes/pve/lxc vmid=100'; symptom, alone or with words; "
             "the code of a finding or an error; or exit-status.",
             show_default=False,
         ),

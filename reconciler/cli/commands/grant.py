@@ -64,7 +64,8 @@ def grant(
         change = change_of(cluster, wanted, wanted)
         ended = apply_grant(common, cluster, settings, change, allow, yes=yes)
         if ended is ExitStatus.OK:
-            info(common, f"until {moment(wanted.expires)}, as {cluster.folder / FILE} says")
+            where = cluster.folder / FILE
+            info(common, f"granted until {moment(wanted.expires)}, as declared in {where}")
         return ended
 
     return each_cluster(common, one)

@@ -75,7 +75,7 @@ def import_state(
 
     With WHAT or --undeclared, writes only those objects and what belongs to them: the tokens of a
     user, the entries of a principal. They are added to the existing files; what is already declared
-    is left out.
+    is skipped.
 
     Otherwise existing files are not overwritten; comments in a file without tables are kept.
     Secrets cannot be read, so no file contains any. Users and groups of a synchronised realm are

@@ -41,7 +41,7 @@ def log(
         ),
     ] = "",
 ) -> ExitStatus:
-    """List the runs and restore drills recorded on this machine: when, by whom, what came of it.
+    """List the runs and restore drills of this machine: when, by whom, and with what result.
 
     Each journal holds the hash of the previous one, so one that was altered, truncated or removed
     is reported. No network access. Exit 10 when the journals are not intact, else 0.

@@ -1,4 +1,4 @@
-"""pvectl notify: try where notices go."""
+"""pvectl notify: send a test notification."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from reconciler.text.humanize import count
 _TEST = Notice(
     Event.DRIFT,
     ("test",),
-    "pvectl: this is a test",
-    ("Notices of pvectl arrive here. Nothing has changed.",),
+    "pvectl: test message",
+    ("Notifications from pvectl will arrive here. Nothing has changed.",),
 )
 
 
 @command(app, "notify", Panel.OTHER, 4)
 def notify(common: CommonOptions) -> ExitStatus:
-    """Send a test notice to every URL of [notify], which the file of --settings holds.
+    """Send a test message to every URL of [notify] in the file of --settings.
 
-    It changes nothing of what is remembered: the next change of state is told all the same.
+    It does not affect which notifications are sent later.
     """
     settings = read_settings(common.state, common.settings)
     require_valid(settings.findings)
     if settings.notify is None:
         raise UsageError(
-            "nobody is to be told: the trusted settings have no [notify]",
+            "no notifications are configured: the trusted settings have no [notify]",
             hint='write [notify] urls = { file = "notify-urls" } into a file outside the state '
-            "folder, and name that with --settings",
+            "folder, and pass it with --settings",
         )
     addresses = split(urls(common, settings.notify))
     failed = [number for number, url in enumerate(addresses, 1) if not deliver(url, _TEST)]
     if failed:
         raise SinkFailed(
-            f"the notice did not reach URL {', '.join(map(str, failed))} of [notify]",
-            hint="compare it with https://github.com/caronc/apprise/wiki, and try it with "
+            f"the message could not be delivered to URL {', '.join(map(str, failed))} of [notify]",
+            hint="see https://github.com/caronc/apprise/wiki, and test it with "
             "`apprise --verbose --body test URL`",
         )
     info(common, f"sent to {count(len(addresses), 'URL')}: {', '.join(settings.notify.on)}")

@@ -62,7 +62,7 @@ def plan(
 
     Sends GET requests only. Exit 0; 2 with --detailed-exitcode when there are changes; 4 when a
     policy forbids the plan (it is still shown); 14 when a secret that it sends is missing on this
-    machine or would be refused by Proxmox VE (with --out, a missing one is no obstacle).
+    machine or would be refused by Proxmox VE (with --out, a missing one is not an error).
     """
     check_formats(common, "plan")
     if sign is not None and out is None:

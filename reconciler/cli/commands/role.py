@@ -1,4 +1,4 @@
-"""pvectl role: the smallest role for calls that were made."""
+"""pvectl role: the minimal role for a set of API calls."""
 
 from __future__ import annotations
 
@@ -38,22 +38,28 @@ def role(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Calls, or an access log.")],
     who: Annotated[
         str,
-        typer.Option("--who", metavar="WHO", help="Of an access log, the calls of this one."),
+        typer.Option(
+            "--who", metavar="WHO", help="In an access log: only calls by this user or token."
+        ),
     ] = "",
     name: Annotated[
-        str, typer.Option("--name", metavar="NAME", help="What the new role is called.")
+        str, typer.Option("--name", metavar="NAME", help="The name of the new role.")
     ] = "FromCalls",
     compare: Annotated[
         str,
-        typer.Option("--compare", metavar="ROLE", help="What this role has that no call needs."),
+        typer.Option(
+            "--compare",
+            metavar="ROLE",
+            help="Also list the privileges of this role that no call needs.",
+        ),
     ] = "",
 ) -> ExitStatus:
-    """Print the smallest role and paths with which the calls in FILE are answered.
+    """Print the minimal role and paths that allow the API calls in FILE.
 
-    FILE has one call per line, as `pvectl explain` takes it (`POST /nodes/pve/vzdump vmid=100
-    storage=local`), or is /var/log/pveproxy/access.log of a node, of which only the calls that were
-    answered count. An access log does not hold what a call sends, so rules that depend on it are
-    named. The output is TOML for a state file; only --compare asks a cluster.
+    FILE has one call per line, as for `pvectl explain` (`POST /nodes/pve/vzdump vmid=100
+    storage=local`), or is a node's /var/log/pveproxy/access.log, of which only successful calls
+    count. An access log does not contain request parameters, so checks that depend on them are
+    listed as undecided. The output is TOML for a state file; only --compare needs a cluster.
     """
     if action != FROM_CALLS:
         raise UsageError(
@@ -75,8 +81,8 @@ def role(
             hint = did_you_mean(compare, sorted(roles)) or "`pvectl report` lists the roles"
             raise UsageError(f"there is no role '{compare}'", hint=hint)
         more, less = sorted(roles[compare] - used), sorted(used - roles[compare])
-        result(f"# {compare} has what no call needs: {', '.join(more) or 'nothing'}")
-        result(f"# {compare} lacks: {', '.join(less) or 'nothing'}")
+        result(f"# {compare} has privileges that no call needs: {', '.join(more) or 'none'}")
+        result(f"# {compare} lacks: {', '.join(less) or 'none'}")
         return ExitStatus.OK
 
     return each_cluster(common, one)
@@ -95,7 +101,7 @@ def _print(found: Mapping[str, frozenset[str]], name: str) -> None:
 
 
 def _read(common: CommonOptions, file: Path, who: str) -> list[UsedCall]:
-    """The calls of the file, each once; raises UsageError with all lines that are no calls."""
+    """The calls of the file, each once; raises UsageError with all lines that are not calls."""
     try:
         lines = read_bounded(file).decode("utf-8", "replace").splitlines()
     except OSError as error:
@@ -118,7 +124,7 @@ def _read(common: CommonOptions, file: Path, who: str) -> list[UsedCall]:
         found[asked.title] = UsedCall(asked.call, dict(asked.params))
     if wrong:
         raise UsageError(
-            f"{file} has lines that are not understood: " + "; ".join(wrong),
+            f"{file} has invalid lines: " + "; ".join(wrong),
             hint="one call per line: POST /nodes/pve/vzdump vmid=100 storage=local",
         )
     return list(found.values())
@@ -134,7 +140,8 @@ def _of_log(common: CommonOptions, lines: Iterable[str], who: str) -> Iterator[U
         raise UsageError(f"{who} made no call in this log", hint=hint)
     if not who and len(callers) > 1:
         raise UsageError(
-            "the log holds the calls of several", hint=f"add --who with one of {', '.join(callers)}"
+            "the log contains calls by several users or tokens",
+            hint=f"choose one with --who: {', '.join(callers)}",
         )
     unknown: Counter[str] = Counter()
     seen = set()
@@ -150,4 +157,4 @@ def _of_log(common: CommonOptions, lines: Iterable[str], who: str) -> Iterator[U
             continue
         yield UsedCall(known[0], {**dict(parse_qsl(parts.query)), **known[1]})
     for text, number in sorted(unknown.items()):
-        info(common, f"the rules of {text} are not known here ({number} times)")
+        info(common, f"unknown permission checks: {text} ({number} times)")

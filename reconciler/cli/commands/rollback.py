@@ -30,7 +30,7 @@ def rollback(
     ] = False,
 ) -> ExitStatus:
     """Roll back an interrupted run, and verify that everything is as before; remove what an
-    interrupted restore drill made.
+    interrupted restore drill created.
 
     With a completed journal: lists what that run did, asks for confirmation, and undoes it where
     the objects are still as the run left them.

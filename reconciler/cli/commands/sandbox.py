@@ -73,7 +73,7 @@ def sandbox(
         info(common, f"created {folder}: {fresh.GUESTS}, API token {fresh.TOKEN}")
     elif not folder.is_dir():
         raise UsageError(
-            f"there is no folder {folder}", hint=f"create it: pvectl sandbox --new {folder}"
+            f"folder not found: {folder}", hint=f"create it: pvectl sandbox --new {folder}"
         )
     try:
         served = Sandbox(folder, port, Settings.from_environment(), release)

@@ -61,7 +61,7 @@ _RULE = "rule"
 class Settings:
     """The content of pvectl.toml; `folder` is the state folder.
 
-    `trust`: what the files of the folder may use outside it; `notify`: who is told of what;
+    `trust`: what the files of the folder may use outside it; `notify`: who is notified of what;
     `rules`: what everything must keep; all three only as the trusted settings say. `kept`: what the
     acting token must keep, with its place; not what it must keep where no file says anything.
     """

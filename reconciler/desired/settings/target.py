@@ -213,7 +213,7 @@ def _misfits(
     if table.password is not None and table.username is None:
         yield finding("password", "a password without its user", "set username as well")
     if table.folder is not None and not (folder / table.folder).is_dir():
-        message = f"there is no folder '{table.folder}'"
+        message = f"folder not found: '{table.folder}'"
         yield finding("folder", message, "the path is relative to pvectl.toml")
     if table.ca_file is not None and not (base / table.ca_file).is_file():
         message = f"there is no file '{table.ca_file}'"

@@ -47,10 +47,10 @@ def _begin(api: Api, run: BackupRun, tell: Tell) -> tuple[NodeRun | None, str]:
     except UnknownOutcome as lost:
         doubt = "whether the backup started is unknown"
         trouble = f"{run.node} could not be reached; {doubt}: {lost.summary}"
-        hint = f"look at the tasks of {run.node} before you run it again"
+        hint = f"check the tasks of {run.node} before you run it again"
         return _without(run, trouble, hint, in_doubt=True), ""
     except Unreachable as away:
-        trouble = f"{run.node} could not be reached, nothing was started there: {away.summary}"
+        trouble = f"{run.node} could not be reached, so nothing was started there: {away.summary}"
         return _without(run, trouble, away.hint), ""
     if not upid.startswith("UPID:"):
         trouble = f"{run.node} had no guest to back up"
@@ -95,7 +95,7 @@ def _follow(
         end = follow_task(api, run.node, upid, clock, lambda line: tell(f"{run.node}: {line}"))
         there = archives_on(api, run.node, storage)
     except (Unreachable, RequestRefused) as lost:
-        trouble = f"{run.node} stopped answering, and its task may go on: {lost.summary}"
+        trouble = f"{run.node} stopped answering; its task may still be running: {lost.summary}"
         guests = tuple(SavedGuest(guest, run.node, failure=trouble) for guest in run.guests)
         hint = f"`pvectl backup status`, once {run.node} answers again"
         return NodeRun(run.node, guests, upid, trouble=trouble, in_doubt=True, hint=hint)

@@ -24,7 +24,7 @@ _WORDS = {
 
 
 def act(run: DrillRun, action: str, vmid: int, asked: Request) -> bool:
-    """Send what starts a task, and follow it; False where it certainly did not come into force
+    """Send what starts a task, and follow it; False if it certainly had no effect
     although it was sent.
 
     Raises RequestRefused, Unreachable, and DrillFailed for a task that failed.
@@ -41,7 +41,7 @@ def act(run: DrillRun, action: str, vmid: int, asked: Request) -> bool:
                 continue
             raise
         except UnknownOutcome as lost:
-            run.tell(f"no answer ({lost.summary}); looking for what became of it")
+            run.tell(f"no answer ({lost.summary}); checking whether it arrived")
             return settle(run)
         except Unreachable as away:
             run.record("refused", why=away.summary)
@@ -60,7 +60,7 @@ def insist(run: DrillRun, action: str, vmid: int, asked: Request) -> None:
 
 def settle(run: DrillRun) -> bool:
     """Find out what became of the action that was announced last, and follow its task; False where
-    it never came into force."""
+    it never took effect."""
     event = run.state.open
     if event is None:
         return True

@@ -36,7 +36,7 @@ def wait_until_up(run: DrillRun, until: float) -> bool:
     Whether an agent answered. Raises DrillFailed when that takes longer than `until`, in Unix
     seconds.
     """
-    run.tell("waiting until it is up")
+    run.tell("waiting for the guest to come up")
     if run.plan.kind != LXC and wants_agent(run.saved):
         _until(run, until, "the QEMU guest agent did not answer", lambda: _pinged(run))
         return True
@@ -44,7 +44,7 @@ def wait_until_up(run: DrillRun, until: float) -> bool:
     run.clock.sleep(STEADY)
     why = _runs(run)
     if why:
-        raise DrillFailed(f"the guest started and went down again: {why}")
+        raise DrillFailed(f"the guest started, but went down again: {why}")
     return False
 
 
@@ -112,7 +112,7 @@ def _inside(run: DrillRun, command: Sequence[str], until: float) -> str:
         if int(ended.get("exited") or 0):
             break
         if run.clock.now() >= until:
-            return "it did not end"
+            return "it did not finish"
         run.heed()
         run.clock.sleep(0.5)
     status = int(ended.get("exitcode") or 0)
@@ -198,7 +198,7 @@ def _here(run: DrillRun, command: Sequence[str], until: float) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return "it did not end"
+        return "it did not finish"
     except (OSError, ValueError) as error:
         raise DrillFailed(
             f"the command '{command[0]}' cannot be started: "

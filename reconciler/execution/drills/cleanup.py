@@ -65,10 +65,10 @@ def _remove(run: DrillRun, vmid: int) -> str:
 
 
 def _strange(run: DrillRun, vmid: int, hidden: str) -> str:
-    """Of an id that was refused, another guest is no concern of this drill."""
+    """If the id was refused, another guest under it does not concern this drill."""
     if vmid != run.state.vmid:
         return ""
-    why = hidden or "it does not carry the mark of this drill"
+    why = hidden or "it does not have the mark of this drill"
     return f"guest {vmid} was not touched: {why}"
 
 
@@ -85,5 +85,7 @@ def _traces(run: DrillRun) -> list[str]:
     mine = [row for row in rows if row.get("vmid") and int(row["vmid"]) in free]
     for row in mine:
         if row.get("content") == "backup":
-            run.record("note", text=f"a backup job saved the restored guest: {row['volid']}")
+            run.record(
+                "note", text=f"a backup job has backed up the restored guest: {row['volid']}"
+            )
     return [f"disk {row['volid']}" for row in mine if row.get("content") != "backup"]

@@ -93,7 +93,8 @@ def _restore(run: DrillRun) -> None:
                 raise
     first, last = run.plan.ids
     raise DrillFailed(
-        f"no id from {first} to {last} is free", hint="widen [drill] ids, or remove guests there"
+        f"no free id from {first} to {last}",
+        hint="extend [drill] ids, or remove guests in that range",
     )
 
 
@@ -131,10 +132,10 @@ def _compare(run: DrillRun, sight: Sight) -> None:
     plan, saved = run.plan, run.saved
     gone = left_out(plan.kind, saved)
     for option in gone:
-        run.record("note", text=f"{option} was left out: the original uses {saved[option]}")
+        run.record("note", text=f"{option} was omitted: the original uses {saved[option]}")
     if plan.start and saved.get("hookscript"):
         words = (
-            f"its hook script {saved['hookscript']} runs on {plan.node} for the restored guest, too"
+            f"its hook script {saved['hookscript']} also runs on {plan.node} for the restored guest"
         )
         run.record("note", text=words)
     found = differences(plan.kind, saved, sight.config, left_out=frozenset(gone))

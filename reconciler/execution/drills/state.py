@@ -1,8 +1,8 @@
 """The state of a drill: its journal, folded once, event by event.
 
 An action (`restore`, `start`, `stop`, `destroy`) leaves `intent`, then `done` (with its task, as
-Proxmox VE answered), `found` (with its task, as a later look showed) or `refused` (it did not come
-into force), then `ended` with the exit status of the task. `network` has no task, and no end.
+Proxmox VE answered), `found` (with its task, as a later look showed) or `refused` (it had no
+effect), then `ended` with the exit status of the task. `network` has no task, and no end.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ def foreseen() -> Iterator[None]:
     """Re-raise everything as a PvectlError; an exception of any other class becomes a Bug.
 
     Once a request was sent, the cluster must be rolled back whatever goes wrong: a bug in this
-    program or a library is no reason to leave a change half done.
+    program or a library must not leave a change half done.
     """
     try:
         yield

@@ -32,7 +32,7 @@ from reconciler.model.run_state import RunState
 from reconciler.model.secret import SecretRef, SecretSink
 
 SETTLE = 75.0
-"""Seconds after which a request cannot come into force any more: PVE waits up to 10 s for a lock
+"""Seconds after which a request can no longer take effect: PVE waits up to 10 s for a lock
 and works up to 60 s under it (Cluster.pm, cfs_lock)."""
 
 LONGEST_PAUSE = 10.0

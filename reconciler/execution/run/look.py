@@ -142,7 +142,7 @@ def first_look(api: Api, clock: Clock, steps: Sequence[Step]) -> Look:
 
 
 def needed_by(step: Step) -> Wanted:
-    """What has to be read before a step: its objects, and all that hangs on those that go."""
+    """What has to be read before a step: its objects, and the dependents of deleted ones."""
     gone = {change.address.kind for change in step.changes if change.after is None}
     return union([touched_by(step.changes), dependent_kinds(gone) if gone else NOTHING])
 

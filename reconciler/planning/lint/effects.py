@@ -159,7 +159,7 @@ def _idle(scene: LintContext) -> Iterable[Hit]:
         nothing = verdict.does is _Does.NOTHING and verdict.repeats is None
         if not nothing or entry.role == "NoAccess":
             continue
-        asked = f"`{shell('pvectl', 'explain', verdict.whom, entry.path)}` tells what decides there"
+        asked = f"`{shell('pvectl', 'explain', verdict.whom, entry.path)}` shows what decides there"
         if verdict.half:
             yield Hit(
                 address,

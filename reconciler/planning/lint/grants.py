@@ -30,7 +30,7 @@ def _admin_on_top(scene: LintContext) -> Iterable[Hit]:
 
 
 def _direct(scene: LintContext) -> Iterable[Hit]:
-    """A group that a directory fills is no alternative."""
+    """A group that a directory fills is not an alternative."""
     groups_of, realms = index_of(scene.table).groups_of, synchronised(scene.state)
     for address, entry in scene.entries.items():
         if entry.kind != USER or entry.role == "NoAccess" or scene.is_derived(address):
@@ -49,7 +49,7 @@ def _direct(scene: LintContext) -> Iterable[Hit]:
             yield Hit(
                 address,
                 f"user {entry.principal} is in {in_prose(own)} but has entries of its own as well",
-                "grant to the group; an entry of the user hides everything its groups have there",
+                "grant to the group; an entry for the user overrides those of its groups there",
             )
 
 

@@ -13,7 +13,7 @@ from reconciler.text.suggest import did_you_mean
 
 LINT = "LINT_"
 NOT_WAIVED = (
-    "no warning or note of that name can be waived (errors never are, nor is what is said of "
+    "no warning or note of that name can be waived (errors never are, nor are findings about "
     "waivers, policies and the caller's own privileges)"
 )
 

@@ -51,7 +51,7 @@ NO_OPTIONS = frozenset(
         *("unprivileged", "import-working-storage", "arch"),
     )
 )
-"""Parameters of the calls that are no options of the guest, or are checked elsewhere."""
+"""Parameters of the calls that are not guest options, or are checked elsewhere."""
 
 
 def option_demands(kind: str, params: Params) -> Iterator[Demand]:

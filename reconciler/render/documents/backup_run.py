@@ -20,14 +20,14 @@ def outline(report: BackupReport) -> Document:
     """Failures first, then the archives."""
     failed = tuple(_failures(report))
     saved = tuple(_archives(report))
-    sections = [Section("Not saved", failed, "guest")] if failed else []
-    sections += [Section("Saved", saved, "archive")] if saved else []
+    sections = [Section("Not backed up", failed, "guest")] if failed else []
+    sections += [Section("Backed up", saved, "archive")] if saved else []
     whole = report.saved == len(report.guests)
     tone = Style.GOOD if whole else Style.ERROR
     facts = [Fact("storage", report.storage)]
     facts += [Fact("task", f"{run.node}  {run.task}") for run in report.nodes if run.task]
     facts += [
-        Fact("left out", f"{option}: the caller lacks {privilege}")
+        Fact("omitted", f"{option}: the caller lacks {privilege}")
         for option, privilege in report.left_out
     ]
     return Document(_title(report), tuple(facts), sections=tuple(sections), tone=tone)
@@ -36,10 +36,10 @@ def outline(report: BackupReport) -> Document:
 def _title(report: BackupReport) -> str:
     number = len(report.guests)
     if report.saved == number:
-        return f"Backup job {report.job}: {count(number, 'guest')} saved."
+        return f"Backup job {report.job}: {count(number, 'guest')} backed up."
     if not report.saved:
-        return f"Backup job {report.job}: nothing was saved."
-    return f"Backup job {report.job}: {report.saved} of {count(number, 'guest')} saved."
+        return f"Backup job {report.job}: nothing was backed up."
+    return f"Backup job {report.job}: {report.saved} of {count(number, 'guest')} backed up."
 
 
 def _failures(report: BackupReport) -> Iterator[Block]:

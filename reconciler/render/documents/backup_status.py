@@ -21,11 +21,11 @@ FORMAT = 1
 
 _TITLES = {
     Freshness.STALE: "Stale",
-    Freshness.NEVER: "Never saved",
+    Freshness.NEVER: "Never backed up",
     Freshness.NO_JOB: "In no enabled backup job",
     Freshness.UNKNOWN: "Archives not visible to the caller: VM.Backup is missing",
     Freshness.FRESH: "Fresh",
-    Freshness.LEFT_OUT: "Left out on purpose",
+    Freshness.LEFT_OUT: "Excluded on purpose",
 }
 
 
@@ -42,9 +42,9 @@ def outline(status: BackupStatus, now: int) -> Document:
     orphans = tuple(_orphan(guest, found, now) for guest, found in status.orphans)
     others = (
         ("Not read", unread, "storage"),
-        ("Less than half the size of the archive before", shrunk, "archive"),
+        ("Less than half the size of the previous archive", shrunk, "archive"),
     )
-    last = ("Archives of guests that are gone", orphans, "guest")
+    last = ("Archives of deleted guests", orphans, "guest")
     sections = [
         *(Section(*one) for one in others if one[1]),
         *first,
@@ -82,6 +82,10 @@ def _guest(one: GuestBackups, now: int) -> Block:
         TextLine(f"{storage}: {_archive(archive, now)}", Style.PLAIN, 4)
         for storage, archive in one.newest
     ]
+    if one.ahead:
+        until = moment(max(archive.made for archive in one.ahead))
+        text = f"{count(len(one.ahead), 'archive')} dated in the future, not counted: {until}"
+        lines.append(TextLine(text, Style.WARNING, 4))
     if one.drilled is not None or one.overdue:
         tone = Style.ERROR if one.overdue else Style.PLAIN
         lines.append(TextLine(f"restore drill: {_drill(one, now)}", tone, 4))
@@ -89,19 +93,20 @@ def _guest(one: GuestBackups, now: int) -> Block:
 
 
 def _drill(one: GuestBackups, now: int) -> str:
-    """`proven 3 d ago, in 1 min 52 s`."""
+    """`passed 3 d ago, in 1 min 52 s`."""
     if one.drilled is None:
-        return "never, and one is overdue"
+        return "never; overdue"
     last, good = one.drilled
     late = ", overdue" * one.overdue
     if last.verdict.good:
         return f"{last.verdict} {_ago(last.began, now)}, in {seconds(last.total)}{late}"
-    before = f"; the last good one {_ago(good.began, now)}" if good else "; never a good one"
+    before = f"; last success {_ago(good.began, now)}" if good else "; never succeeded"
     return f"failed {_ago(last.began, now)}: {last.failure}{before}{late}"
 
 
 def _promise(one: GuestBackups) -> str:
-    jobs = f"job {', '.join(one.jobs)}" if one.jobs else f"on {one.node}"
+    stale = one.behind if one.state is Freshness.STALE else one.jobs
+    jobs = f"job {', '.join(stale)}" if one.jobs else f"on {one.node}"
     archives = count(one.total, "archive")
     if one.state in {Freshness.STALE, Freshness.NEVER} and one.due:
         return f"{jobs}: a run was due at {moment(one.due)}; {archives}"
@@ -123,7 +128,7 @@ def _ago(seconds: int, now: int) -> str:
 def _shrunk(status: BackupStatus) -> Iterator[Block]:
     for one in status.guests:
         for newer, older in one.shrank:
-            text = f"{newer.volume}: {size(newer.size)}, before it {size(older.size)}"
+            text = f"{newer.volume}: {size(newer.size)}, previously {size(older.size)}"
             yield (TextLine(text, Style.WARNING, 2, label=f"{one.guest}  "),)
 
 

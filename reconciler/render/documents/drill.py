@@ -19,21 +19,21 @@ FORMAT = 1
 _TITLES = {
     Verdict.FAILED: "Failed",
     Verdict.STOPPED: "Stopped",
-    Verdict.STARTED: "Started; nothing in it could be checked",
+    Verdict.STARTED: "Started; no check was possible",
     Verdict.RESTORED: "Restored, not started",
-    Verdict.PROVEN: "Proven",
+    Verdict.PROVEN: "Passed",
 }
 
 
 def outline(report: DrillReport) -> Document:
     left = tuple((TextLine(what, Style.ERROR, 2),) for one in report.results for what in one.left)
-    sections = [Section("Left behind: a person is needed", left)] if left else []
+    sections = [Section("Left behind: manual intervention needed", left)] if left else []
     for verdict, title in _TITLES.items():
         found = [one for one in report.results if one.verdict is verdict]
         if found:
             sections.append(Section(title, tuple(map(_block, found)), "guest"))
     bad = report.failed or report.left
-    closing = (TextLine("`pvectl rollback` tries again to remove what is left."),) if left else ()
+    closing = (TextLine("Run `pvectl rollback` to try to remove it again."),) if left else ()
     return Document(
         _title(report),
         (Fact("cluster", report.cluster),),
@@ -44,12 +44,12 @@ def outline(report: DrillReport) -> Document:
 
 
 def _title(report: DrillReport) -> str:
-    """`Restore drill: 2 archives restored, 1 failed; nothing is left.`"""
+    """`Restore drill: 2 archives restored, 1 failed; nothing left behind.`"""
     good = sum(one.verdict.good for one in report.results)
     bad = sum(one.verdict is Verdict.FAILED for one in report.results)
     parts = [f"{count(good, 'archive')} restored"] if good or not bad else []
     parts += [f"{count(bad, 'archive')} failed" if not good else f"{bad:,} failed"] * bool(bad)
-    rest = "not everything is removed" if report.left else "nothing is left"
+    rest = "not everything was removed" if report.left else "nothing left behind"
     return f"Restore drill: {', '.join(parts)}; {rest}."
 
 
@@ -73,7 +73,7 @@ def _block(one: DrillResult) -> Block:
 
 
 def _value(text: str) -> str:
-    return f"'{text}'" if text else "nothing"
+    return f"'{text}'" if text else "not set"
 
 
 def _style(one: DrillResult) -> Style:
@@ -89,7 +89,7 @@ def summary(one: DrillResult) -> str:
     ]
     told = ", ".join(times)
     if one.verdict.good:
-        again = " (interrupted, so it took less)" if one.resumed else ""
+        again = " (interrupted, so the times are incomplete)" if one.resumed else ""
         return f"{seconds(one.total)}: {told}{again}" if told else "restored"
     return f"{one.failure} ({told})" if told else one.failure
 

@@ -16,7 +16,7 @@ SHOWN = 3
 def remarks(plan: Plan, start: datetime) -> Mapping[Address, Sequence[str]]:
     """Remarks for `View`: when a new or changed schedule of an enabled job runs after `start`.
 
-    Schedules count in the time zone of the node; `start` is taken for such a time.
+    Schedules count in the time zone of the node; `start` is interpreted as such a time.
     """
     found = {}
     for change in plan.changes:

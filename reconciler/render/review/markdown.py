@@ -250,7 +250,7 @@ def _roles(review: Review) -> Iterator[str]:
 
 def _waivers(review: Review) -> Iterator[str]:
     yield from _rows(
-        ("Rule", "Object", "Sets aside", "Reason", "Until"),
+        ("Rule", "Object", "Suppresses", "Reason", "Until"),
         (
             (
                 code(one.code),

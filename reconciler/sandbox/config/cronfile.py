@@ -51,11 +51,11 @@ class CronFile:
 
 
 def _unnoticed(_line: int, _text: str) -> None:
-    """Nobody asks."""
+    """Never called."""
 
 
 def parse(raw: bytes, note: Note = _unnoticed) -> CronFile:
-    """The file; `note` hears of lines that are no jobs to PVE."""
+    """The file; `note` is called for lines that PVE does not recognise as jobs."""
     found = CronFile()
     # This digest is part of PVE's ids and has nothing to do with security.
     digest = hashlib.sha1(raw, usedforsecurity=False).hexdigest()

@@ -21,12 +21,12 @@ def encode_text(text: str) -> str:
 
 
 def decode_text(text: str) -> str:
-    """The reverse; bytes that are no UTF-8 become U+FFFD."""
+    """The reverse; invalid UTF-8 becomes U+FFFD."""
     return unquote_to_bytes(text).decode("utf-8", "replace")
 
 
 def file_text(raw: bytes) -> str:
-    """The text of a file. One that is no UTF-8 is read as Latin-1, so that nothing is lost."""
+    """The text of a file. One that is not UTF-8 is read as Latin-1, so that nothing is lost."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:

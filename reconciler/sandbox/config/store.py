@@ -34,7 +34,7 @@ Stamp = tuple[int, int, int] | None
 
 
 class Store:
-    """One folder. `lock_wait`: seconds before a lock held by somebody else is an error.
+    """One folder. `lock_wait`: seconds to wait for a lock held by another process.
 
     `task_time`: seconds that a task takes; 0 for within the call. `version`: of Proxmox VE, instead
     of that which `sandbox.json` names; raises UsageError when it is not understood.
@@ -92,7 +92,7 @@ class Store:
         return self.folder.with_name(f"{self.folder.name}.run")
 
     def beside(self, name: str) -> Path:
-        """Where to keep what is no cluster configuration: next to the folder, hidden."""
+        """The folder for everything but the cluster configuration: next to it, hidden."""
         return self.folder.with_name(f".{self.folder.name}.{name}")
 
     def read(self, name: str) -> bytes:
@@ -158,7 +158,7 @@ class Store:
     def lock(self, name: str) -> Iterator[None]:
         """PVE's lock of one file. Locks of different files may be nested.
 
-        A directory `priv/lock/file-NAME` means that somebody else holds it.
+        A directory `priv/lock/file-NAME` means that it is held by another process.
         """
         label = "file-" + name.replace("/", "_").replace(".", "_")
         if not self.is_quorate:

@@ -1,6 +1,6 @@
 """user.cfg, read exactly as PVE does (`parse_user_config`).
 
-Users, groups, roles, tokens, pools and ACL entries stand in this one file. Reading never fails:
+Users, groups, roles, tokens, pools and ACL entries are all in this file. Reading never fails:
 what PVE does not understand it skips, and the next write loses it.
 """
 
@@ -119,11 +119,11 @@ Note = Callable[[int, str], None]
 
 
 def _unnoticed(_line: int, _text: str) -> None:
-    """Nobody asks."""
+    """Never called."""
 
 
 def parse(raw: bytes, note: Note = _unnoticed, release: Release = NEWEST) -> UserConfig:
-    """Lines in any order, but a user, group, role or token stands before an entry that names it.
+    """Lines in any order, but a user, group, role or token comes before an entry that names it.
 
     `note` hears of what is passed over. `release`: that which reads the file.
     """

@@ -42,7 +42,7 @@ def index(_ctx: Context, _params: Params) -> list[dict[str, str]]:
     },
 )
 def resources(ctx: Context, params: Params) -> list[Row]:
-    """Nodes for everybody, the rest filtered by Audit privileges; pools only without a type."""
+    """Nodes for every caller, the rest filtered by Audit privileges; pools only without a type."""
     wanted = params.text("type")
     rows: list[Row] = []
     if wanted is None:

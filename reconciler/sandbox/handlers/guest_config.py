@@ -96,7 +96,7 @@ def _snapshot(guest: GuestFile, name: str) -> Part:
 
 
 def _change(ctx: Context, kind: str, params: Params) -> None:
-    """Everything at once: what PVE would keep for the next start is in force here, too."""
+    """Everything at once: what PVE would keep for the next start takes effect immediately, too."""
     vmid = params.need("vmid")
     options = {key: params.need(key) for key in params if key not in _NO_OPTIONS}
     deleted, reverted = params.names("delete"), params.names("revert")

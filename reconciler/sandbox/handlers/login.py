@@ -112,7 +112,7 @@ def login(ctx: Context, params: Params) -> dict[str, Any]:
     },
 )
 def verify_vnc_ticket(_ctx: Context, _params: Params) -> None:
-    """There are no consoles here, so no ticket for one is good."""
+    """There are no consoles here, so no console ticket is valid."""
     raise ApiError("authentication failure\n", 401)
 
 
@@ -170,7 +170,7 @@ def _tree(ctx: Context) -> list[str]:
     allow_token=False,
 )
 def change_password(ctx: Context, params: Params) -> None:
-    """Everybody but root@pam confirms with the own password; only root@pam changes pam users."""
+    """All users but root@pam confirm with their own password; only root@pam changes pam users."""
     user = params.need("userid")
     realm = split_user(user)[1]
     existing_user(ctx.cfg, user)

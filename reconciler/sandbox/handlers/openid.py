@@ -36,5 +36,5 @@ def auth_url(ctx: Context, params: Params) -> None:
     {"code": Param(max_length=4096), "state": Param(max_length=1024), **_REDIRECT},
 )
 def login(_ctx: Context, _params: Params) -> None:
-    """No state was ever given out, so none is good. PVE tells nobody why a login failed."""
+    """No state was ever issued, so none is valid. PVE does not say why a login failed."""
     raise ApiError("authentication failure\n", 401)

@@ -37,7 +37,7 @@ _ALLOCATE = perm("/pool/{poolid}", "Pool.Allocate")
 
 @routes.get("/pools", everybody, _INDEX)
 def index(ctx: Context, params: Params) -> list[dict[str, Any]]:
-    """All pools that the caller may audit; or one, with members, for anybody who names it."""
+    """All pools that the caller may audit; or one, with members, for every caller that names it."""
     if "poolid" in params:
         return [{"poolid": params.need("poolid"), **_details(ctx, params)}]
     return [

@@ -58,7 +58,7 @@ _UNREACHABLE = "Temporary failure in name resolution"
 
 @routes.get("/access/domains", world)
 def index(ctx: Context, _params: Params) -> list[dict[str, Any]]:
-    """For everybody, since the login box needs it. A broken realm has no type."""
+    """Readable by everyone, because the login dialog needs it. A broken realm has no type."""
     return [_row(name, section) for name, section in realms(ctx.store).items()]
 
 

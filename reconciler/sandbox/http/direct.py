@@ -52,7 +52,7 @@ class SandboxApi:
         if not (folder / "user.cfg").is_file():
             there = folder.is_dir()
             raise UsageError(
-                f"{folder} holds no user.cfg" if there else f"there is no folder {folder}",
+                f"{folder} has no user.cfg" if there else f"folder not found: {folder}",
                 hint="name a folder laid out like /etc/pve, with user.cfg in it",
             )
         settings = settings if settings is not None else Settings.from_environment()

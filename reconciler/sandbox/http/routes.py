@@ -149,7 +149,7 @@ class Router:
             node.methods[endpoint.method] = endpoint
 
     def find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
-        """The endpoint and the values of the placeholders; a value has no blank in it."""
+        """The endpoint and the values of the placeholders; a value contains no spaces."""
         node = self._root
         values: dict[str, str] = {}
         parts = [part for part in path.split("/") if part]

@@ -34,7 +34,7 @@ _OPEN = {
     ("POST", "/access/openid/login"),
     ("POST", "/access/openid/auth-url"),
 }
-"""Calls for which nobody need be logged in."""
+"""Calls that need no login."""
 
 _EXTJS = "extjs"
 """The format of the web interface: the status is in the body, and always 200 outside."""
@@ -58,7 +58,7 @@ class Request:
 class Answer:
     """`reason` is one line. An empty body has no content type.
 
-    `denied`: somebody was not let in; the format extjs says so in the body, with status 200.
+    `denied`: the login failed; the format extjs says so in the body, with status 200.
     """
 
     status: int
@@ -197,7 +197,7 @@ def _first_line(text: str) -> str:
 def _decoded(raw: bytes, *, bare: str | None) -> dict[str, ParameterValue | None]:
     """PVE's own reading of forms and queries: `;` separates too, `a=b=c` means `b`.
 
-    A name given twice is a list; bytes that are no UTF-8 become U+FFFD. `bare` is the value of a
+    A name given twice is a list; invalid UTF-8 becomes U+FFFD. `bare` is the value of a
     name without `=`; with None it is absent, and what was given before is too.
     """
     found: dict[str, ParameterValue | None] = {}

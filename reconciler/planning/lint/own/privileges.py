@@ -60,7 +60,7 @@ def _places(paths: tuple[str, ...]) -> str:
 def _given(
     table: AccessTable, principals: tuple[str, ...], path: str, privileges: tuple[str, ...]
 ) -> tuple[str, tuple[Address, ...]]:
-    """How to mend it, and the entries that give these privileges on the path."""
+    """How to fix it, and the entries that give these privileges on the path."""
     entries: dict[TracedEntry, None] = {}
     for who in principals:
         decision = trace_decision(table, who, path)
