@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from reconciler.model.address import Address
 from reconciler.model.spec import Spec
+from reconciler.text.humanize import moment
 
 
 class Action(StrEnum):
@@ -50,10 +51,34 @@ class Cause(StrEnum):
 
 
 class Reason(NamedTuple):
-    """Why a change is planned. `text` is displayed: where it is declared, or what it depends on."""
+    """Why a change is planned. `text` is displayed: where it is declared, or what it depends on.
+
+    `expires` (Unix seconds; 0: never) and `purpose` of a grant are part of the text.
+    """
 
     cause: Cause
     text: str
+    expires: int = 0
+    purpose: str = ""
+
+    @classmethod
+    def declared(cls, cause: Cause, text: str, expires: int, purpose: str) -> Reason:
+        """Until when a grant is declared, and what for: a reviewer signs that as well."""
+        until = f"; until {moment(expires)}" if expires else ""
+        return cls(
+            cause, text + until + (f"; reason: {purpose}" if purpose else ""), expires, purpose
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        terms = {"expires": self.expires, "purpose": self.purpose}
+        known = {name: value for name, value in terms.items() if value}
+        return {"cause": str(self.cause), "text": self.text, **known}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Reason:
+        """The reverse of `to_json`."""
+        purpose = str(data.get("purpose", ""))
+        return cls(Cause(data["cause"]), data["text"], int(data.get("expires", 0)), purpose)
 
 
 class Change(NamedTuple):
@@ -81,7 +106,7 @@ class Change(NamedTuple):
             "action": str(self.action),
             "before": None if self.before is None else self.before.to_json(),
             "after": None if self.after is None else self.after.to_json(),
-            "reason": {"cause": str(self.reason.cause), "text": self.reason.text},
+            "reason": self.reason.to_json(),
         }
 
     @classmethod
@@ -95,5 +120,4 @@ class Change(NamedTuple):
         )
         if before is None and after is None:
             raise ValueError(f"{address} is absent before and after")
-        reason = Reason(Cause(data["reason"]["cause"]), data["reason"]["text"])
-        return cls(address, before, after, reason)
+        return cls(address, before, after, Reason.from_json(data["reason"]))

@@ -16,7 +16,6 @@ from reconciler.model.plan import LeftAlone
 from reconciler.model.policy import Mode
 from reconciler.model.spec import Spec, State
 from reconciler.planning.goal import goal
-from reconciler.text.humanize import moment
 
 _LEFT = {
     Mode.WATCH: "not declared; watched: drift reports it, nothing deletes it",
@@ -90,11 +89,9 @@ def _place(declared: Declared) -> str:
     return f"declared in {declared.source.in_line}"
 
 
-def _terms(declared: Declared) -> str:
-    """Until when a grant is declared, and what for: a reviewer signs that as well."""
-    until = f"; until {moment(declared.expires)}" if declared.expires else ""
-    purpose = declared.notes.get("reason", "")
-    return until + (f"; reason: {purpose}" if purpose else "")
+def _because(declared: Declared, cause: Cause, why: str) -> Reason:
+    purpose = str(declared.notes.get("reason", ""))
+    return Reason.declared(cause, _place(declared) + why, declared.expires, purpose)
 
 
 def _sending(address: Address, after: Spec, declared: Declared, names: Sequence[str]) -> Spec:
@@ -135,12 +132,11 @@ class _Work:
         again = self.sent_again.get(address, ()) if before is not None else ()
         after = _sending(address, after, declared, (*renewed, *again))
         if before is None:
-            why = f"{_place(declared)}, not in the cluster{_terms(declared)}"
-            reason = Reason(Cause.MISSING, why)
+            reason = _because(declared, Cause.MISSING, ", not in the cluster")
         elif after != before:
             why = f"; its {' and '.join(renewed)} was changed" if renewed else ""
             why += f"; its {' and '.join(again)} is sent again" if again else ""
-            reason = Reason(Cause.DIFFERS, _place(declared) + why + _terms(declared))
+            reason = _because(declared, Cause.DIFFERS, why)
         else:
             return
         self.changes[address] = Change(address, before, after, reason)

@@ -57,7 +57,14 @@ _CHANGE = {
     "action": one_of(Action, "what happens to it"),
     "before": maybe(_OBJECT),
     "after": maybe(_OBJECT),
-    "reason": table("why", {"cause": one_of(Cause, "for programs"), "text": text("for people")}),
+    "reason": table(
+        "why",
+        {"cause": one_of(Cause, "for programs"), "text": text("for people")},
+        {
+            "expires": number("until when it is granted, Unix seconds"),
+            "purpose": text("what it is granted for"),
+        },
+    ),
 }
 CHANGE = table("one object before and after; null where it does not exist", _CHANGE)
 LEFT_ALONE = table(

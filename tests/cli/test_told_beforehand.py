@@ -486,3 +486,24 @@ def test_an_issuer_is_a_url(place: Place, issuer: str, *, told: bool) -> None:
     place.declares(f'[realm.sso]\ntype = "openid"\nissuer_url = "{issuer}"\nclient_id = "pve"\n')
     assert ("REALM_ISSUER" in place.found()) is told
     assert ("REALM_ISSUER" in place.said("validate")) is told
+
+
+def test_until_when_and_what_for_are_keys_as_well(place: Place) -> None:
+    place.declares(
+        '[user."ann@pve"]\n[[acl]]\nroles = ["PVEVMUser"]\npaths = ["/vms/9000"]\n'
+        'users = ["ann@pve"]\nexpires = 2099-01-01\nreason = "restore"\n'
+    )
+    out = place.state.parent / "plan.json"
+    assert place.ask("plan", "--out", str(out)).status == ExitStatus.OK
+    for document in (
+        ask_json("plan", on=place.pve, state=place.state),
+        json.loads(ask("show", str(out), "--format", "json").out),
+    ):
+        (reason,) = (
+            change["reason"]
+            for step in document["steps"]
+            for change in step["changes"]
+            if change["address"].startswith("acl.")
+        )
+        assert reason["text"].endswith("; until 2099-01-01; reason: restore")
+        assert (reason["expires"], reason["purpose"]) == (4070908800, "restore")

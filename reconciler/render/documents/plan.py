@@ -148,7 +148,7 @@ def _closing(plan: Plan, view: View) -> Iterable[TextLine]:
         )
         yield TextLine(text, Style.WARNING)
     elif plan.steps and view.next_command and not view.unfinished:
-        yield TextLine(f"To apply: {view.next_command}", Style.STRONG)
+        yield TextLine(f"To apply: {view.next_command}", Style.STRONG, whole=True)
     if view.unfinished:
         yield TextLine(UNFINISHED, Style.WARNING)
 
