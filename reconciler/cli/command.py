@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from reconciler.cli.common_options import CommonOptions, common_options
+from reconciler.cli.completion import offer_for
 from reconciler.errors import ExitStatus
 
 PLUGIN_UNKNOWN = 3
@@ -97,6 +98,11 @@ def command(
         run.__annotations__ = {p.name: p.annotation for p in [*own, *shared]}
         for note in (note for p in own for note in getattr(p.annotation, "__metadata__", ())):
             note.help = _literal(note.help or "")
+        for parameter in [*own, *shared]:
+            for note in getattr(parameter.annotation, "__metadata__", ()):
+                # typer keeps the first name of an option in `default` until the command is built
+                names_of = [one for one in (note.default, *(note.param_decls or ())) if one]
+                note.autocompletion = offer_for(name, parameter.name, map(str, names_of))
         help_text = _literal(_unwrapped(function.__doc__ or ""))
         app.command(name, help=help_text, rich_help_panel=panel.value)(run)
         order = list(Panel)
