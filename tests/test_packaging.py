@@ -81,3 +81,14 @@ def test_a_pipeline_fits_its_schema(path: Path) -> None:
     """The head of a component, `spec`, is a document of its own."""
     *_, document = yaml.safe_load_all(path.read_text())
     assert mistakes(document, schema("gitlab-ci")) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["github/apply.yml", "gitlab/pvectl.yml", "forgejo/pvectl.yml", "jenkins/Jenkinsfile"]
+)
+def test_a_set_up_answers_what_is_asked_first(name: str) -> None:
+    """Where new secrets go, where the journal is, and how a reviewer lets one refusal pass."""
+    head = re.sub(r"\s*\n(?:#|//) ?", " ", (ROOT / "examples" / "ci" / name).read_text())
+    for answer in (r"secrets go", r"never into the (checkout|workspace)", r"journal", r"allow"):
+        assert re.search(answer, head), answer
+    assert re.search(r"PVECTL_HOME (holds the journal and )?must persist", head)

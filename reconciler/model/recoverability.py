@@ -35,9 +35,10 @@ class GuestBackups(NamedTuple):
     first.
 
     `due`: the start of the job run that should have made the newest archive, in Unix seconds, 0
-    where none was due. `total`: the number of archives. `shrank`: the newest archive of a storage
-    and the previous one, when it has less than half the size. `drilled`: what is known of its
-    restore drills; `overdue`: there was no good one in time.
+    where none was due. `behind`: the jobs whose storage lacks an archive of their last run.
+    `ahead`: archives dated in the future, which count for nothing. `total`: the number of archives.
+    `shrank`: the newest archive of a storage and the previous one, when it has less than half the
+    size. `drilled`: what is known of its restore drills; `overdue`: there was no good one in time.
     """
 
     guest: int
@@ -51,12 +52,15 @@ class GuestBackups(NamedTuple):
     shrank: tuple[tuple[Archive, Archive], ...] = ()
     drilled: Drilled | None = None
     overdue: bool = False
+    behind: tuple[str, ...] = ()
+    ahead: tuple[Archive, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
             **self._asdict(),
             "state": str(self.state),
             "newest": {storage: archive.to_json() for storage, archive in self.newest},
+            "ahead": [one.to_json() for one in self.ahead],
             "shrank": [[one.to_json() for one in pair] for pair in self.shrank],
             "drilled": self.drilled.to_json() if self.drilled else None,
         }

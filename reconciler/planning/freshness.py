@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from itertools import pairwise
+from typing import NamedTuple
 
-from reconciler.kinds.backup.run import is_saved_by
+from reconciler.kinds.backup.run import is_saved_by, storage_of
 from reconciler.kinds.backup.table import BackupSpec
 from reconciler.model.backups import Archive
 from reconciler.model.inventory import Facts, Guest
@@ -17,6 +18,10 @@ from reconciler.pve.calendar.runs import CalendarEvent, runs
 
 GRACE = 6 * 3600
 """Seconds that a run may take until its archives are missed."""
+
+AHEAD = 3600
+"""Seconds by which the clocks of nodes and backup servers may differ; an archive dated later is not
+believed."""
 
 _LONGEST = timedelta(days=5 * 366)
 """How far back a run is looked for."""
@@ -45,31 +50,64 @@ def survey(
     }
     due = {name: last_due(spec.schedule, now - GRACE, zone) for name, spec in jobs.items()}
     by_guest: dict[int, list[tuple[str, Archive]]] = {}
+    reached: set[tuple[str, str]] = set()
     for storage, archive in found:
-        by_guest.setdefault(archive.guest, []).append((storage, archive))
+        if _is_of(archive, facts):
+            by_guest.setdefault(archive.guest, []).append((storage, archive))
+            guest = facts.guests[archive.guest]
+            reached.update((n, storage) for n, spec in jobs.items() if is_saved_by(spec, guest))
     surveyed = []
     for guest in facts.guests.values():
-        mine = [name for name, spec in jobs.items() if is_saved_by(spec, guest)]
+        mine = [
+            Due(name, storage_of(spec), due[name], (name, storage_of(spec)) in reached)
+            for name, spec in jobs.items()
+            if is_saved_by(spec, guest)
+        ]
         if not mine and guest.template:
             continue
         sees, left = guest.vmid in visible, guest.vmid in facts.unsaved
-        latest = max((due[name] for name in mine), default=0)
-        surveyed.append(_judged(guest, mine, by_guest.get(guest.vmid, []), latest, sees, left))
+        own = by_guest.get(guest.vmid, [])
+        ahead = tuple(archive for _, archive in own if archive.made > now + AHEAD)
+        known = [one for one in own if one[1].made <= now + AHEAD]
+        surveyed.append(_judged(guest, mine, known, sees, left)._replace(ahead=ahead))
     return surveyed
+
+
+def _is_of(archive: Archive, facts: Facts) -> bool:
+    """Whether it is of a guest that is there, and not of one of the other kind that had its id."""
+    guest = facts.guests.get(archive.guest)
+    return guest is not None and archive.kind in ("", "unknown", guest.kind)
+
+
+class Due(NamedTuple):
+    """A job that is to save a guest: when its last run was due; `reached`: it has made an archive
+    of any guest on its storage, so that it is no new one."""
+
+    job: str
+    storage: str
+    at: int
+    reached: bool
+
+
+def _behind(due: Due, newest: Mapping[str, Archive]) -> bool:
+    """Whether the storage of the job has no archive of its last run."""
+    archive = newest.get(due.storage)
+    return due.at > 0 and (archive.made < due.at if archive else due.reached)
 
 
 def _judged(
     guest: Guest,
-    jobs: Sequence[str],
+    jobs: Sequence[Due],
     found: Found,
-    due: int,
     sees: bool,  # noqa: FBT001
     left: bool,  # noqa: FBT001
 ) -> GuestBackups:
     oldest_first = sorted(found, key=lambda one: one[1].made)
     newest = {storage: archive for storage, archive in oldest_first if archive.good}
     ordered = sorted(newest.items(), key=lambda one: -one[1].made)
-    last = ordered[0][1].made if ordered else 0
+    behind = [one for one in jobs if _behind(one, newest)]
+    if not any(one.storage in newest for one in jobs):
+        behind = [one for one in jobs if one.at and (not ordered or ordered[0][1].made < one.at)]
     if not sees:
         state = Freshness.UNKNOWN
     elif not jobs:
@@ -77,17 +115,18 @@ def _judged(
     elif not ordered:
         state = Freshness.NEVER
     else:
-        state = Freshness.FRESH if last >= due else Freshness.STALE
+        state = Freshness.STALE if behind else Freshness.FRESH
     return GuestBackups(
         guest.vmid,
         guest.name,
         guest.node,
         state,
-        tuple(jobs),
+        tuple(one.job for one in jobs),
         tuple(ordered),
         len(found),
-        due,
+        max((one.at for one in behind or jobs), default=0),
         tuple(_shrunk(found)),
+        behind=tuple(one.job for one in behind),
     )
 
 
@@ -109,10 +148,11 @@ def _is_plain(archive: Archive) -> bool:
 
 
 def orphans(facts: Facts, found: Found) -> Mapping[int, tuple[Archive, ...]]:
-    """Guest that is gone -> its archives, oldest first."""
+    """Guest that is gone, or one of another kind had its id before -> its archives, oldest
+    first."""
     gone: dict[int, list[Archive]] = {}
     for _, archive in found:
-        if archive.guest and archive.guest not in facts.guests:
+        if archive.guest and not _is_of(archive, facts):
             gone.setdefault(archive.guest, []).append(archive)
     return {guest: tuple(sorted(gone[guest], key=lambda one: one.made)) for guest in sorted(gone)}
 

@@ -581,7 +581,7 @@ def test_what_no_file_gives_rings_until_it_is_written_or_accepted(house: House) 
         ended = house.run("drift")
         assert ended.status == ExitStatus.CHANGES
         assert "which does not give enabled" in ended.out
-        assert "No plan changes what no file gives" in ended.out
+        assert "Plans do not change keys that the files omit" in ended.out
     assert house.run("drift", "--acknowledge").status == ExitStatus.CHANGES
     assert house.run("drift").status == ExitStatus.OK
 

@@ -164,7 +164,7 @@ EXAMPLES: dict[ExitStatus, tuple[Callable[[Site], Ended], str]] = {
     ExitStatus.NOT_RESTORED: (_not_restored, ""),
     ExitStatus.UNFINISHED: (_unfinished, "a previous run is unfinished"),
     ExitStatus.NOT_SAVED: (_not_saved, "will back up 1 guest to storage local"),
-    ExitStatus.PARTLY_SAVED: (_partly_saved, "will save 2 guests to storage local"),
+    ExitStatus.PARTLY_SAVED: (_partly_saved, "will back up 2 guests to storage local"),
     ExitStatus.NOT_PROVEN: (_not_proven, "checking: command: false"),
     ExitStatus.SECRETS: (_secrets, "a secret is missing"),
     ExitStatus.USAGE: (_usage, "--no-such-option"),

@@ -101,3 +101,53 @@ def test_archives_of_guests_that_are_gone() -> None:
 def test_the_last_run_that_was_due(schedule: str, zone: tzinfo, expected: str) -> None:
     found = datetime.fromtimestamp(last_due(schedule, NOW, zone), UTC)
     assert f"{found:%Y-%m-%d %H:%M}" == expected
+
+
+def placed(storage: str, hours_ago: float, kind: str = "lxc") -> tuple[str, Archive]:
+    _, found = archive(hours_ago)
+    return storage, found._replace(kind=kind)
+
+
+def two_jobs(*found: tuple[str, Archive], others: tuple[str, ...] = ()) -> GuestBackups:
+    """Nightly to `local`, weekly to `pbs`, where it was due on Sunday, 131.5 hours ago; `others`:
+    storages with a fresh archive of another guest."""
+    weekly = BackupSpec(
+        schedule="sun 00:30", selection=Selection(guests=(100, 101)), options=(("storage", "pbs"),)
+    )
+    live = {Address("backup", "nightly"): NIGHTLY, Address("backup", "weekly"): weekly}
+    guests = {100: GUEST, 101: GUEST._replace(vmid=101)}
+    more = [(name, one._replace(guest=101)) for name in others for _, one in [placed(name, 1)]]
+    one, _ = survey(live, Facts(guests=guests), (*found, *more), {100, 101}, NOW, UTC)
+    return one
+
+
+def test_each_job_keeps_its_own_promise() -> None:
+    fresh = placed("local", 9)
+    assert two_jobs(fresh, placed("pbs", 130)).state is Freshness.FRESH
+    late = two_jobs(fresh, placed("pbs", 300))
+    assert (late.state, late.behind) == (Freshness.STALE, ("weekly",))
+    assert late.due == int(datetime(2026, 11, 22, 0, 30, tzinfo=UTC).timestamp())
+    both = two_jobs(placed("local", 40), placed("pbs", 300))
+    assert both.behind == ("nightly", "weekly")
+
+
+def test_a_job_that_never_reached_its_storage_is_a_new_one_unless_it_saved_another_guest() -> None:
+    assert two_jobs(placed("local", 9)).state is Freshness.FRESH
+    assert two_jobs(placed("local", 9), others=("pbs",)).behind == ("weekly",)
+    moved = [two_jobs(placed("old", hours)).state for hours in (9, 40)]
+    assert moved == [Freshness.FRESH, Freshness.STALE]
+
+
+def test_archives_dated_in_the_future_count_for_nothing() -> None:
+    one = judged(archive(-48), archive(40))
+    assert (one.state, one.total, len(one.ahead)) == (Freshness.STALE, 1, 1)
+    assert judged(archive(-0.5)).state is Freshness.FRESH
+
+
+def test_archives_of_a_guest_of_the_other_kind_are_not_its_own() -> None:
+    mine = archive(40, kind="lxc")
+    other = archive(1, kind="qemu")
+    one = judged(mine, other)
+    assert (one.state, one.total) == (Freshness.STALE, 1)
+    gone = orphans(Facts(guests={100: GUEST}), (mine, other))
+    assert gone == {100: (other[1],)}

@@ -306,3 +306,113 @@ def test_archives_that_a_snapshot_lists_can_be_pruned_but_not_restored(pve: Pve)
     assert [row["mark"] for row in marks] == ["keep", "protected"]
     listed.write_text("[]")
     assert "archives.json is not understood" in pve.refusal("GET", f"{NODE}/storage/local/content")
+
+
+def restored(pve: Pve, actor: str = "root@pam", /, **options: str) -> str:
+    """How the restore of a fresh archive of the machine ends, as guest 9951."""
+    archive = back_up(pve, 9000)
+    return pve.ended(pve.post(VM, actor, vmid=9951, archive=archive, **options))
+
+
+def owner(pve: Pve, **more: str) -> str:
+    """Who may restore on pool `drills`, and has more roles: path with `_` for `/` -> privileges."""
+    pve.post("/access/users", userid="o@pve")
+    pve.post("/pools", poolid="drills")
+    most = "VM.Allocate VM.Config.Disk VM.Config.Options VM.PowerMgmt VM.Backup SDN.Use"
+    pve.post("/access/roles", roleid="owner", privs=f"{most} Datastore.AllocateSpace")
+    pve.put("/access/acl", path="/", users="o@pve", roles="owner")
+    for place, privileges in more.items():
+        pve.post("/access/roles", roleid=place, privs=privileges)
+        pve.put("/access/acl", path="/" + place.replace("_", "/"), users="o@pve", roles=place)
+    return "o@pve"
+
+
+@pytest.mark.parametrize(
+    ("line", "end"),
+    [
+        ("usb0: host=046d:c52b", "only root can set 'usb0' config for real devices"),
+        ("usb0: spice", "OK"),
+        ("usb0: mapping=stick", "Permission check failed (/mapping/usb/stick, Mapping.Use)"),
+        ("hostpci0: 0000:01:00.0,pcie=1", "only root can set 'hostpci0' config for non-mapped"),
+        ("hostpci0: mapping=gpu", "Permission check failed (/mapping/pci/gpu, Mapping.Use)"),
+        ("virtiofs0: share", "Permission check failed (/mapping/dir/share, Mapping.Use)"),
+        ("rng0: source=/dev/hwrng", "Permission check failed (/mapping/hwrng, Mapping.Use)"),
+        ("rng0: source=/dev/urandom", "OK"),
+    ],
+)
+def test_devices_of_the_node_in_an_archive_are_checked_in_the_task(
+    pve: Pve, line: str, end: str
+) -> None:
+    config = pve.folder / "nodes/demo-felhom/qemu-server/9000.conf"
+    config.write_text(config.read_text() + line + "\n")
+    assert end in restored(pve, owner(pve))
+
+
+def test_a_mapping_that_one_may_use_can_be_restored(pve: Pve) -> None:
+    config = pve.folder / "nodes/demo-felhom/qemu-server/9000.conf"
+    config.write_text(config.read_text() + "hostpci0: mapping=gpu\n")
+    assert restored(pve, owner(pve, mapping_pci_gpu="Mapping.Use VM.Allocate")) == "OK"
+
+
+def test_a_template_comes_back_as_one_and_a_cloud_init_drive_is_made_anew(pve: Pve) -> None:
+    config = pve.folder / "nodes/demo-felhom/qemu-server/9000.conf"
+    drive = "ide2: local-lvm:vm-9000-cloudinit,media=cdrom,size=4M\n"
+    config.write_text(config.read_text().replace("size=8G", "format=raw,size=8G") + drive)
+    config.write_text("template: 1\n" + config.read_text())
+    assert restored(pve) == "OK"
+    new = pve.get(f"{VM}/9951/config")
+    assert new["template"] == 1
+    assert new["scsi0"] == "local-lvm:base-9951-disk-0,size=8G"
+    assert new["ide2"] == "local-lvm:vm-9951-cloudinit,media=cdrom,size=4M"
+    assert sentinel(pve, "local-lvm:base-9951-disk-0") == "of vm-9000-disk-0\n"
+    assert pve.ended(pve.delete(f"{VM}/9951")) == "OK"
+    assert not (pve.run / "storage/local-lvm/images/base-9951-disk-0").exists()
+
+
+def test_force_does_not_take_the_id_of_a_guest_of_the_other_kind(pve: Pve) -> None:
+    archive = back_up(pve, 9000)
+    refusal = pve.refusal("POST", VM, vmid=9001, archive=archive, force="1", storage="local-lvm")
+    file = "/etc/pve/nodes/demo-felhom/qemu-server/9001.conf"
+    assert refusal == (
+        f"500 unable to restore VM 9001 - close (rename) atomic file '{file}' failed: File exists"
+    )
+
+
+def test_an_owner_does_not_make_its_container_privileged(pve: Pve) -> None:
+    pve.post("/access/users", userid="o@pve")
+    pve.post("/access/roles", roleid="owner", privs="VM.Backup Datastore.AllocateSpace")
+    pve.put("/access/acl", path="/", users="o@pve", roles="owner")
+    options = {"restore": "1", "force": "1", "unprivileged": "0", "storage": "local-lvm"}
+    refusal = pve.refusal("POST", CT, "o@pve", vmid=9001, ostemplate=ARCHIVE, **options)
+    assert refusal == "403 Permission check failed (/, Sys.Modify)"
+
+
+def test_archives_of_nobody_are_listed_for_the_owner_of_the_storage_alone(pve: Pve) -> None:
+    dump = pve.run / "storage/local/dump"
+    for name in ("copy.tar.gz", "old-9001-copy.tar", "vzdump-lxc-9001-kept.tar", "empty.tgz"):
+        (dump / name).write_bytes(b"" if name == "empty.tgz" else b"x")
+    content = f"{NODE}/storage/local/content"
+
+    def listed(actor: str, **more: int) -> set[str]:
+        rows = pve.get(content, actor, content="backup", **more)
+        return {row["volid"].partition("/")[2] for row in rows}
+
+    assert {"copy.tar.gz", "old-9001-copy.tar", "empty.tgz"} <= listed("root@pam")
+    assert "copy.tar.gz" not in listed("root@pam", vmid=9001)
+    assert "old-9001-copy.tar" in listed("root@pam", vmid=9001)
+    seen = listed(owner(pve))
+    assert "vzdump-lxc-9001-kept.tar" in seen
+    assert not {"copy.tar.gz", "old-9001-copy.tar"} & seen
+    refusal = pve.refusal("GET", f"{content}/local:backup/empty.tgz")
+    assert refusal == "500 volume 'local:backup/empty.tgz' has size zero"
+
+
+def test_disks_are_listed_for_who_may_configure_them(pve: Pve) -> None:
+    pve.post("/access/users", userid="d@pve")
+    pve.post("/access/roles", roleid="disks", privs="Datastore.Audit VM.Config.Disk")
+    pve.put("/access/acl", path="/storage/local-lvm", users="d@pve", roles="disks")
+    content = f"{NODE}/storage/local-lvm/content"
+    assert pve.get(content, "d@pve") == []
+    pve.put("/access/acl", path="/vms/9000", users="d@pve", roles="disks")
+    volumes = [row["volid"] for row in pve.get(content, "d@pve")]
+    assert volumes == ["local-lvm:vm-9000-disk-0"]

@@ -82,6 +82,10 @@ def _guest(one: GuestBackups, now: int) -> Block:
         TextLine(f"{storage}: {_archive(archive, now)}", Style.PLAIN, 4)
         for storage, archive in one.newest
     ]
+    if one.ahead:
+        until = moment(max(archive.made for archive in one.ahead))
+        text = f"{count(len(one.ahead), 'archive')} dated in the future, not counted: {until}"
+        lines.append(TextLine(text, Style.WARNING, 4))
     if one.drilled is not None or one.overdue:
         tone = Style.ERROR if one.overdue else Style.PLAIN
         lines.append(TextLine(f"restore drill: {_drill(one, now)}", tone, 4))
@@ -101,7 +105,8 @@ def _drill(one: GuestBackups, now: int) -> str:
 
 
 def _promise(one: GuestBackups) -> str:
-    jobs = f"job {', '.join(one.jobs)}" if one.jobs else f"on {one.node}"
+    stale = one.behind if one.state is Freshness.STALE else one.jobs
+    jobs = f"job {', '.join(stale)}" if one.jobs else f"on {one.node}"
     archives = count(one.total, "archive")
     if one.state in {Freshness.STALE, Freshness.NEVER} and one.due:
         return f"{jobs}: a run was due at {moment(one.due)}; {archives}"

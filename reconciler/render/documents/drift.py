@@ -174,8 +174,8 @@ def _closing(drift: Drift, view: View) -> Iterable[TextLine]:
         )
     if any(one.left for one in drift.differences):
         yield TextLine(
-            "No plan changes what no file gives: write it into the file as it is to be, or accept "
-            "it as it is with `pvectl drift --acknowledge`.",
+            "Plans do not change keys that the files omit: add them with the intended values, or "
+            "accept them as they are with `pvectl drift --acknowledge`.",
             Style.STRONG,
         )
     if any(not one.left for one in drift.differences) and not view.unfinished:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from reconciler.sandbox.config.sections import Section
+from reconciler.sandbox.config.storagecfg import storages
 from reconciler.sandbox.config.store import Store
+from reconciler.sandbox.context import Context
 from reconciler.sandbox.disks import Disk, disks
 from reconciler.sandbox.guests import Guest, guests
 
+_WITHOUT_BASES = frozenset({"iscsi", "iscsidirect", "lvm"})
 _UNITS = ("", "K", "M", "G", "T")
 
 
@@ -44,6 +47,24 @@ def free_image(store: Store, volume: str) -> None:
 def snapshot_folder(store: Store, volume: str, name: str) -> Path:
     folder = image_folder(store, volume)
     return folder.with_name(f"{folder.name}@{name}")
+
+
+def as_bases(ctx: Context, drives: Mapping[str, str]) -> dict[str, str]:
+    """The disks of a template, renamed (`template_create`); as they are on a storage that knows no
+    base volumes."""
+    found = {}
+    for key, text in drives.items():
+        volume, comma, options = text.partition(",")
+        storage, _, name = volume.partition(":")
+        section = storages(ctx.store).get(storage)
+        base = re.sub(r"(^|/)(?:vm|subvol)-", r"\1base-", name)
+        if section is not None and section.type not in _WITHOUT_BASES and base != name:
+            old = image_folder(ctx.store, volume)
+            if old.is_dir():
+                old.rename(image_folder(ctx.store, f"{storage}:{base}"))
+            volume = f"{storage}:{base}"
+        found[key] = f"{volume}{comma}{options}"
+    return found
 
 
 def new_volume(

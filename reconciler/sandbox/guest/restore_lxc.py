@@ -19,7 +19,7 @@ from reconciler.sandbox.guest.config_file import (
     parse_guest,
     save,
 )
-from reconciler.sandbox.guest.images import free_image
+from reconciler.sandbox.guest.images import as_bases, free_image
 from reconciler.sandbox.guest.mounts import ROOTFS, allocate, parse_mount, recovered
 from reconciler.sandbox.guest.nics import NET, check_bridge, new_mac, parse_nic
 from reconciler.sandbox.guest.power import is_running
@@ -145,6 +145,7 @@ def _merged(
     if saved.values.get("template") == "1":
         worker.log("Convert restored container to template...")
         values["template"] = "1"
+        values |= as_bases(ctx, disks)
     if saved.raw and ctx.actor != ROOT:
         listed = "; ".join(saved.raw)
         worker.warn(f"skipping custom lxc options, restore manually as root: {listed}")

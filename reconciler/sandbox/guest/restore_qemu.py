@@ -21,7 +21,8 @@ from reconciler.sandbox.guest.config_file import (
     parse_guest,
     save,
 )
-from reconciler.sandbox.guest.images import free_image, image_folder, new_volume
+from reconciler.sandbox.guest.images import as_bases, free_image, image_folder, new_volume
+from reconciler.sandbox.guest.mappings import check_mappings
 from reconciler.sandbox.guest.nics import NET, check_bridge, new_mac, parse_nic
 from reconciler.sandbox.guest.power import is_running
 from reconciler.sandbox.guest.removal import add_to_pool, destroy_volumes
@@ -31,6 +32,7 @@ from reconciler.sandbox.storage_space import check_space
 from reconciler.sandbox.tasks import Worker
 
 _NOT_KEPT = re.compile(r"lock|parent|unused\d+")
+_CLOUD_INIT = re.compile(r"([^:,/]+):(?:\d+/)?vm-\d+-cloudinit(\.\w+)?(,.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,11 @@ def _restore(ctx: Context, worker: Worker, want: MachineRestore) -> None:
             free_image(ctx.store, volume)
         raise
     part = _merged(ctx, want, saved, made)
-    _check_bridges(ctx, part)
+    _check_permissions(ctx, part)
+    if part.values.get("template") == "1":
+        worker.log("Convert to template.")
+        bases = as_bases(ctx, {key: part.values[key] for key in made})
+        part = Part({**part.values, **bases}, part.raw)
     save(ctx, want.vmid, GuestFile(QEMU, part))
 
 
@@ -111,13 +117,15 @@ def _check_early(ctx: Context, worker: Worker, want: MachineRestore) -> None:
         worker.log(f"Could not extract backed up config: {str(error).strip()}")
         worker.log("Skipping early checks!")
         return
-    _check_bridges(ctx, Part({**saved.values, **want.given}))
+    _check_permissions(ctx, Part({**saved.values, **want.given}))
 
 
-def _check_bridges(ctx: Context, part: Part) -> None:
+def _check_permissions(ctx: Context, part: Part) -> None:
+    """`check_restore_permissions`."""
     for key in sorted(part.values):
         if NET.fullmatch(key):
             check_bridge(ctx, QEMU, part.values[key])
+    check_mappings(ctx, part.values)
 
 
 def _allocate(
@@ -157,13 +165,26 @@ def _fill(ctx: Context, want: MachineRestore, made: dict[str, str], tool: str) -
         raise died(f"{tool}: {error}") from error
 
 
+def _cloud_init(ctx: Context, storage: str, vmid: int, extension: str) -> str:
+    """The volume of a cloud-init drive, which PVE makes anew instead of restoring it."""
+    if "path" not in enabled_storage(ctx, storage).values:
+        return f"vm-{vmid}-cloudinit"
+    return f"{vmid}/vm-{vmid}-cloudinit{extension or '.raw'}"
+
+
 def _merged(ctx: Context, want: MachineRestore, saved: Part, made: dict[str, str]) -> Part:
     values: dict[str, str] = {}
     for key, text in saved.values.items():
         if _NOT_KEPT.fullmatch(key):
             continue
         if key in made:
-            values[key] = ",".join([made[key], *text.split(",")[1:]])
+            kept = (part for part in text.split(",")[1:] if not part.startswith("format="))
+            values[key] = ",".join([made[key], *kept])
+        elif (drive := _CLOUD_INIT.fullmatch(text)) is not None and QEMU_DISK.fullmatch(key):
+            storage = want.storage or drive[1]
+            values[key] = (
+                f"{storage}:{_cloud_init(ctx, storage, want.vmid, drive[2])}{drive[3] or ''}"
+            )
         elif QEMU_DISK.fullmatch(key) and "backup=0" in text:
             values["description"] = values.get("description", "") + f"{key}: {text}\n"
         elif want.unique and NET.fullmatch(key):

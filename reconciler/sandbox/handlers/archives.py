@@ -76,6 +76,8 @@ def info(ctx: Context, params: Params) -> dict[str, Any]:
 
 def _archive_info(section: Section, found: Volume, archive: Archive) -> dict[str, Any]:
     size = archive.size
+    if not size:
+        raise died(f"volume '{found}' has size zero")
     path, format_ = _path(section, found), "raw"
     if section.type == "pbs":
         format_ = "pbs-ct" if archive.type == "lxc" else "pbs-vm"

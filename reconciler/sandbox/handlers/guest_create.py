@@ -67,6 +67,8 @@ _MACHINE = {
     "unique": Param(type="boolean", requires="archive", optional=True),
 }
 _NO_OPTIONS = frozenset({*_CONTAINER, *_MACHINE} - {*LXC_OPTIONS, *QEMU_OPTIONS})
+_APART = _NO_OPTIONS | {"unprivileged"}
+"""What is no option of a container, or one that is handled by itself."""
 
 
 @routes.post("/nodes/{node}/lxc", everybody, _CONTAINER)
@@ -76,41 +78,41 @@ def container(ctx: Context, params: Params) -> str:
     restore, force = params.flag("restore"), params.flag("force")
     asked = params.flag("unprivileged") if "unprivileged" in params else None
     unprivileged = asked if restore or asked is not None else True
-    existed = (ctx.store.folder / guest_path(ctx, LXC, vmid)).exists()
+    over = restore and force and (ctx.store.folder / guest_path(ctx, LXC, vmid)).exists()
     if not restore and not unprivileged:
         ctx.require("/", ["Sys.Modify"])
     if params.flag("ha-managed"):
         ctx.require("/", ["Sys.Console"])
-    if existed and restore and force:
+    if over:
         if is_running(ctx.store, vmid):
             raise died("can't overwrite running container")
         load(ctx, LXC, vmid).check_protection(f"unable to restore CT {vmid}")
     else:
         check_unused(ctx, vmid)
     check_pool(ctx, pool)
-    _check_allocate(ctx, vmid, pool, owner=restore and force and existed)
-    options = {key: params.need(key) for key in params if key not in _NO_OPTIONS}
-    options.pop("unprivileged", None)
+    if _check_allocate(ctx, vmid, pool, owner=over) and asked is False:
+        _require_to_privilege(ctx, vmid)
+    options = {key: params.need(key) for key in params if key not in _APART}
     check_change(ctx, LXC, vmid, pool=pool, new=options, unprivileged=bool(unprivileged))
-    template = params.need("ostemplate")
+    template, storage = params.need("ostemplate"), params.text("storage") or "local"
     check_access(ctx, vmid, template, "backup" if restore else "vztmpl")
-    mounts, given = _split(options, params.text("storage") or "local")
+    mounts, given = _split(options, storage)
     check_mounts(ctx, mounts)
     if ROOTFS not in mounts:
-        check_rootdir_storage(ctx, params.text("storage") or "local")
+        check_rootdir_storage(ctx, storage)
     given = {key: _written(ctx, LXC, key, text) for key, text in given.items()}
     failure = f"unable to {'restore' if restore else 'create'} CT {vmid} -"
-    _lock_new(ctx, LXC, vmid, failure, allow_existing=existed and restore and force)
+    _lock_new(ctx, LXC, vmid, failure, force=force, existed=over)
     want = ContainerRestore(
         vmid=vmid,
         archive=template,
-        storage=params.text("storage") or "local",
+        storage=storage,
         given=given,
         mounts=mounts,
         unprivileged=asked,
         unique=params.flag("unique"),
         pool=pool,
-        existed=existed,
+        existed=over,
     )
 
     def work(worker: Worker) -> None:
@@ -152,7 +154,7 @@ def machine(ctx: Context, params: Params) -> str:
     check_change(ctx, QEMU, vmid, pool=pool, new=options)
     given = {key: _written(ctx, QEMU, key, text) for key, text in options.items()}
     failure = f"unable to {'restore' if volume else 'create'} VM {vmid} -"
-    _lock_new(ctx, QEMU, vmid, failure, allow_existing=existed and force)
+    _lock_new(ctx, QEMU, vmid, failure, force=force, existed=existed and force)
 
     def work(worker: Worker) -> None:
         if archive is None:
@@ -170,9 +172,14 @@ def machine(ctx: Context, params: Params) -> str:
                 from_server=_on_server(ctx, volume or ""),
             )
             restore_machine(ctx, worker, want)
-        if params.flag("start") or params.flag("live-restore"):
-            worker.log("Execute autostart")
+        if params.flag("live-restore"):
             start_guest(ctx, QEMU, vmid)
+        elif params.flag("start"):
+            worker.log("Execute autostart")
+            try:
+                start_guest(ctx, QEMU, vmid)
+            except ApiError as error:
+                worker.log(str(error))
 
     return run_task(ctx, "qmrestore" if volume else "qmcreate", str(vmid), work)
 
@@ -231,33 +238,52 @@ def check_pool(ctx: Context, pool: str | None) -> None:
         raise forbidden(f"pool '{pool}' does not exist")
 
 
-def _check_allocate(ctx: Context, vmid: int, pool: str | None, *, owner: bool) -> None:
-    """VM.Allocate on the id or on the pool; to write over one's own guest VM.Backup is enough."""
+def _check_allocate(ctx: Context, vmid: int, pool: str | None, *, owner: bool) -> bool:
+    """VM.Allocate on the id or on the pool; to write over one's own guest VM.Backup is enough.
+    Whether it was enough."""
     if ctx.actor == ROOT or ctx.may(f"/vms/{vmid}", ["VM.Allocate"]):
-        return
+        return False
     if pool and ctx.may(f"/pool/{pool}", ["VM.Allocate"]):
-        return
+        return False
     if owner and ctx.may(f"/vms/{vmid}", ["VM.Backup"]):
-        return
+        return True
     raise forbidden()
+
+
+def _require_to_privilege(ctx: Context, vmid: int) -> None:
+    """What an owner needs to make an unprivileged container privileged."""
+    if load(ctx, LXC, vmid).values.get("unprivileged") == "1":
+        ctx.require("/", ["Sys.Modify"])
 
 
 def _written(ctx: Context, kind: str, key: str, text: str) -> str:
     return completed(ctx.store, kind, text) if NET.fullmatch(key) else text
 
 
-def _lock_new(ctx: Context, kind: str, vmid: int, failure: str, *, allow_existing: bool) -> None:
+def _refuse_other(ctx: Context, kind: str, vmid: int) -> None:
+    """With `force` PVE does not look whether the id is taken (`check_vmid_unused`), but its cluster
+    file system refuses a second file of the same id."""
+    path = guest_path(ctx, kind, vmid)
+    if not (ctx.store.folder / path).exists() and any(g.vmid == vmid for g in guests(ctx.store)):
+        raise died(f"close (rename) atomic file '/etc/pve/{path}' failed: File exists")
+
+
+def _lock_new(
+    ctx: Context, kind: str, vmid: int, failure: str, *, force: bool, existed: bool
+) -> None:
     """Take the id: a file that says `create`; the first of two that want it gets it."""
     path = guest_path(ctx, kind, vmid)
     with ctx.store.lock(path):
         try:
-            if not allow_existing:
+            if force:
+                _refuse_other(ctx, kind, vmid)
+            else:
                 check_unused(ctx, vmid)
             guest = parse_guest(kind, ctx.store.read(path))
             guest.check_lock()
         except ApiError as error:
             raise ApiError(f"{failure} {error}") from error
         guest.values["lock"] = "create"
-        if not allow_existing:
+        if not existed:
             set_created(ctx.store, vmid, ctx.now)
         save(ctx, vmid, guest)

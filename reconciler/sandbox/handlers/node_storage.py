@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from reconciler.pve.schema import Param
-from reconciler.sandbox.backup.archives import Archive, archives
+from reconciler.sandbox.backup.archives import archives
 from reconciler.sandbox.checks import everybody, perm
 from reconciler.sandbox.config.sections import Section
 from reconciler.sandbox.config.storagecfg import available_on, content_text, storages
 from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.disks import disks
-from reconciler.sandbox.failure import bad_parameters
-from reconciler.sandbox.guest.volumes import active_storage
+from reconciler.sandbox.failure import ApiError, bad_parameters
+from reconciler.sandbox.guest.volumes import active_storage, check_access
 from reconciler.sandbox.guests import LXC, guests
 from reconciler.sandbox.http.routes import Routes
 from reconciler.sandbox.resources import usable
@@ -82,27 +83,25 @@ def status(ctx: Context, params: Params) -> dict[str, Any]:
 
 @routes.get(f"{_PATH}/{{storage}}/content", _CHECK, _CONTENT)
 def content(ctx: Context, params: Params) -> list[dict[str, Any]]:
-    """Backups of guests with VM.Backup; everything with Datastore.Allocate. Sorted by volume."""
+    """What the caller may read (`check_volume_access`), sorted by volume."""
     name, kind, guest = params.need("storage"), params.text("content"), params.number("vmid")
     section = active_storage(ctx, name)
-    owner = ctx.may(f"/storage/{name}", ["Datastore.Allocate"])
     rows = []
     if kind in (None, "backup") and "backup" in section.values["content"]:
         rows = [
-            archive.row(name, section.type)
-            for archive in archives(ctx, name)
-            if archive.is_sized and (owner or _may_read(ctx, name, archive))
+            archive.row(name, section.type) for archive in archives(ctx, name) if archive.is_sized
         ]
-    if owner:
-        rows += [row for row in _images(ctx.store, name) if kind in (None, row["content"])]
-    rows = [row for row in rows if guest in (None, row["vmid"])]
+    rows += [row for row in _images(ctx.store, name) if kind in (None, row["content"])]
+    rows = [row for row in rows if guest in (None, row.get("vmid")) and _may_see(ctx, row)]
     return sorted(rows, key=lambda row: str(row["volid"]).lower())
 
 
-def _may_read(ctx: Context, storage: str, archive: Archive) -> bool:
-    return ctx.may(f"/storage/{storage}", ["Datastore.AllocateSpace"]) and ctx.may(
-        f"/vms/{archive.guest}", ["VM.Backup"]
-    )
+def _may_see(ctx: Context, row: Mapping[str, Any]) -> bool:
+    try:
+        check_access(ctx, None, str(row["volid"]))
+    except ApiError:
+        return False
+    return True
 
 
 def _images(store: Store, name: str) -> list[dict[str, Any]]:
