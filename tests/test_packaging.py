@@ -91,4 +91,4 @@ def test_a_set_up_answers_what_is_asked_first(name: str) -> None:
     head = re.sub(r"\s*\n(?:#|//) ?", " ", (ROOT / "examples" / "ci" / name).read_text())
     for answer in (r"secrets go", r"never into the (checkout|workspace)", r"journal", r"allow"):
         assert re.search(answer, head), answer
-    assert re.search(r"PVECTL_HOME,? (which )?must (persist|last)", head)
+    assert re.search(r"PVECTL_HOME (holds the journal and )?must persist", head)

@@ -87,7 +87,7 @@ def _subjects(context: typer.Context) -> Iterable[str]:
 
 def _refusals(context: typer.Context) -> Iterable[str]:
     """`CODE=`, what follows is in the refusal."""
-    return (f"{code}=" for code in (*_codes(context), "irreversible"))
+    return (f"{code}=" for code in _codes(context))
 
 
 def _formats_of(command: str) -> Callable[[typer.Context], Iterable[str]]:

@@ -57,7 +57,10 @@ class Cluster(NamedTuple):
     seen: Survey
 
     def archives_of(self, guest: int) -> list[Archive]:
-        return [archive for _, archive in self.seen.found if archive.guest == guest]
+        """Not those of a guest of the other kind that had the id before."""
+        there = self.facts.guests.get(guest)
+        found = (archive for _, archive in self.seen.found if archive.guest == guest)
+        return [one for one in found if there is None or one.kind in ("", there.kind)]
 
     def node_of(self, archive: Archive) -> str:
         """The node that listed an archive."""

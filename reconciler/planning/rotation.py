@@ -67,7 +67,7 @@ def rotate(
     )
     own = (finding for address in tokens for finding in _of_the_caller(address, request.actor))
     findings = [*own, *run_checks(context, CHECKS)]
-    allowed = (*(f"irreversible={address}" for address in sorted(tokens)), *request.allowed)
+    allowed = (*(f"IRREVERSIBLE={address}" for address in sorted(tokens)), *request.allowed)
     asked = dict.fromkeys(allow(findings, allowed))
     concerned = sorted({change.address for change in changes})
     return Plan(

@@ -121,6 +121,25 @@ def test_half_a_pair_is_completed_with_the_role_of_the_token() -> None:
     assert "bob@pve gets the role that its token has there" in way.why
 
 
+@pytest.mark.parametrize(
+    ("own", "place"),
+    [("", "/pool/dev"), ("PVETemplateUser", "/pool/dev"), ("NoAccess", "/vms/100")],
+)
+def test_half_a_pair_is_completed_on_the_pool_of_the_token_where_that_helps(
+    own: str, place: str
+) -> None:
+    """NoAccess of the user on the guest itself denies what the pool gives."""
+    table = _cluster()
+    table.pools["dev"] = PoolMembers(frozenset({100}), frozenset())
+    table.add_entry("/pool/dev", TOKEN, "bob@pve!ci", "PVEVMUser", propagate=True)
+    if own:
+        table.add_entry("/vms/100", USER, "bob@pve", own, propagate=True)
+    way = recommended(table, "bob@pve!ci", "/vms/100", "VM.Backup")[0]
+    assert {(one.path, one.principal) for one in way.add} == {(place, "bob@pve")}, way
+    apply_remediation(table, way)
+    assert "VM.Backup" in privileges(table, "bob@pve!ci", "/vms/100")
+
+
 def test_a_group_with_a_role_on_the_path_is_asked_before_the_user_gets_an_entry() -> None:
     """An own entry would take the place of the group's for good."""
     table = _cluster()

@@ -158,7 +158,7 @@ def test_with_exactly_these_grants_it_plans_applies_and_comes_back(
     (state / "all.toml").write_text(GOING)
     (state / "more.toml").write_text("")
     gone = ask(
-        *("apply", "--yes", "--allow", "irreversible=*", "--allow", "LIMIT_DELETE=*"), state=state
+        *("apply", "--yes", "--allow", "IRREVERSIBLE=*", "--allow", "LIMIT_DELETE=*"), state=state
     )
     assert gone.status == ExitStatus.OK, gone
 

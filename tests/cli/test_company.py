@@ -94,7 +94,7 @@ def test_a_team_that_is_deleted_from_the_files_is_reported_and_removed_on_reques
     assert company.run("removed", "--write").status == ExitStatus.OK
     refused = company.run("apply", "--yes")
     assert refused.status == ExitStatus.REFUSED, "tokens and accounts cannot be restored"
-    allow = ("--allow", "irreversible=*blue-ci*", "--allow", "irreversible=user.bob@pve")
+    allow = ("--allow", "IRREVERSIBLE=*blue-ci*", "--allow", "IRREVERSIBLE=user.bob@pve")
     plan = company.run("plan", *allow)
     assert plan.status == ExitStatus.OK, plan
     assert "blue-ci@pve!ci" in plan.out

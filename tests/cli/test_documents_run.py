@@ -77,7 +77,7 @@ PREPARED: Mapping[str, Callable[[Path], None]] = {
 """What a document has had its reader do before."""
 
 OTHERWISE = {
-    "drill --guest 101": (ExitStatus.BLIND, "no good archive of guest 101"),
+    "drill --guest 101": (ExitStatus.BLIND, "no good archive"),
     "rotate 'backup@pve!nightly'": (ExitStatus.USAGE, "cannot prompt"),
     "init --endpoint https://pve01.example.com:8006 --token-id 'automation@pve!pvectl' "
     "--ca-file pve-root-ca.pem": (ExitStatus.USAGE, "is a state folder already"),

@@ -460,7 +460,7 @@ def test_two_at_once(slow: Lab) -> None:
     logged = json.loads(slow.site.run("log", "--format", "json").out)
     assert logged["holds"], [one["trouble"] for one in logged["drills"]]
     ended = {(one["guest"], one["outcome"]) for one in logged["drills"][-2:]}
-    assert ended == {(9000, "proven"), (9001, "proven")}
+    assert ended == {(9000, "passed"), (9001, "passed")}
 
 
 def test_a_guest_that_was_not_drilled_in_time_is_reported(one: Lab) -> None:
@@ -697,3 +697,13 @@ def test_archives_of_a_backup_server_and_of_two_nodes(
     ]
     assert all(row["archive"].startswith("safe:backup/ct/") for row in rows)
     assert files_of(pve / "nodes") == before
+
+
+def test_archives_of_a_machine_that_had_the_id_of_the_container_are_passed_over(one: Lab) -> None:
+    dump = one.run / "storage/local/dump"
+    (machine,) = dump.glob("vzdump-qemu-9000-*.vma")
+    shutil.copy(machine, dump / "vzdump-qemu-9001-2026_12_31-00_00_00.vma")
+    ended = one.drill("--guest", "9001", "--format", "json")
+    assert ended.status == ExitStatus.OK, ended
+    (row,) = json.loads(ended.out)["results"]
+    assert "vzdump-lxc-9001-" in row["archive"]

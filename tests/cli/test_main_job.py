@@ -102,8 +102,8 @@ def test_what_goes_takes_its_entries_along_and_comes_back_when_declared(site: Si
     site.write("a.toml", '[[removed]]\naddress = "user.felhom-ctl@pve"\n')
     refused = site.run("apply", "--yes")
     assert refused.status == ExitStatus.REFUSED
-    assert "--allow 'irreversible=token.felhom-ctl@pve!ctl'" in refused.out
-    allowed = ["--allow", "irreversible=*"]
+    assert "--allow 'IRREVERSIBLE=token.felhom-ctl@pve!ctl'" in refused.out
+    allowed = ["--allow", "IRREVERSIBLE=*"]
     gone = site.run("apply", "--yes", *allowed)
     assert gone.status == ExitStatus.OK, gone
     assert "felhom-ctl@pve" not in site.user_cfg()

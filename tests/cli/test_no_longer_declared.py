@@ -89,7 +89,7 @@ def test_the_tables_are_written_and_delete_what_left(house: House) -> None:
     assert house.run("removed", "--write").status == ExitStatus.OK
     written = (house.state / "removed.toml").read_text()
     assert written == '# kept\n\n[[removed]]\naddress = "user.bob@pve"\n'
-    flag = "irreversible=user.bob@pve"
+    flag = "IRREVERSIBLE=user.bob@pve"
     assert house.run("apply", "--yes", "--allow", flag).status == ExitStatus.OK
     assert "bob@pve" not in (house.pve / "user.cfg").read_text()
     (house.state / "removed.toml").unlink()

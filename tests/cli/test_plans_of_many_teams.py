@@ -95,12 +95,12 @@ def test_alike_refusals_are_one_with_one_allow(home: Path) -> None:
     (teams.state / "teams.toml").write_text(groups + gone)
     ended = teams.run("plan")
     assert ended.status == ExitStatus.REFUSED
-    flags = re.findall(r"to allow all 7: --allow '(irreversible=token\.\*)'", ended.out)
+    flags = re.findall(r"to allow all 7: --allow '(IRREVERSIBLE=token\.\*)'", ended.out)
     assert len(flags) == 1
     assert ended.out.index("IRREVERSIBLE") < ended.out.index("Steps")
     one_by_one = ask_json("plan", on=teams.pve, state=teams.state)["findings"]
     assert sum(one["code"] == "IRREVERSIBLE" for one in one_by_one) >= 7
-    allowed = teams.run("plan", "--allow", *flags, "--allow", "irreversible=user.*")
+    allowed = teams.run("plan", "--allow", *flags, "--allow", "IRREVERSIBLE=user.*")
     assert allowed.status == ExitStatus.OK, allowed.out
 
 

@@ -42,7 +42,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def answered(place: Path, answer: str, monkeypatch: pytest.MonkeyPatch) -> Ended:
     monkeypatch.setattr(sys, "stdin", Terminal(answer))
-    return ask("apply", "--allow", "irreversible=*", state=place / "state")
+    return ask("apply", "--allow", "IRREVERSIBLE=*", state=place / "state")
 
 
 @pytest.mark.parametrize("answer", ["no\n", "", "y\n", "YES\n"])
@@ -52,7 +52,7 @@ def test_it_says_how_much_where_and_what_is_final_and_declining_is_not_an_error(
     before = files_of(place / "pve")
     ended = answered(place, answer, monkeypatch)
     assert ended.status == ExitStatus.OK, ended
-    number = ask_json("plan", "--allow", "irreversible=*", state=place / "state")["counts"]
+    number = ask_json("plan", "--allow", "IRREVERSIBLE=*", state=place / "state")["counts"]
     changes = sum(number[name] for name in ("create", "update", "delete"))
     asked, told = ended.err.strip().rsplit("confirm: ", 1)
     assert (

@@ -52,7 +52,7 @@ def test_gained_power_and_a_deletion_beside_others_are_denied(place: tuple[Path,
         "user.alice@pve is deleted beside 3 other changes: plan it alone",
         *(gained.format(n) for n in ("Permissions.Modify", "Realm.Allocate", "User.Modify")),
     }
-    assert judged("warn", plan) == {"allowed by --allow irreversible=user.alice@pve"}
+    assert judged("warn", plan) == {"allowed by --allow IRREVERSIBLE=user.alice@pve"}
     (state / "a.toml").write_text(gone)
     alone = ask_json("plan", "--allow", flag, on=pve, state=state)
     assert judged("deny", alone) == set()

@@ -85,7 +85,7 @@ def test_a_role_that_cannot_be_recreated_is_deleted_only_if_allowed(odd: Odd) ->
     odd.holds(user="role:PVEmine:VM.Audit:\n")
     odd.declares('[[removed]]\naddress = "role.PVEmine"\n')
     assert odd.errors() == ["IRREVERSIBLE"]
-    odd.reached("irreversible=role.PVEmine")
+    odd.reached("IRREVERSIBLE=role.PVEmine")
 
 
 NFS = "\nnfs: n1\n\tpath {}\n\tserver 192.0.2.1\n\texport /x\n\tcontent images\n"
@@ -130,7 +130,7 @@ def test_an_entry_on_a_path_of_an_old_release_follows_no_move(odd: Odd) -> None:
         "delete acl./dc/x|user:ann@pve|R1",
         "delete role.R1",
     ]
-    odd.reached("irreversible=acl./dc/x|user:ann@pve|R1")
+    odd.reached("IRREVERSIBLE=acl./dc/x|user:ann@pve|R1")
 
 
 def test_a_job_follows_a_storage_that_it_uses_twice(odd: Odd) -> None:

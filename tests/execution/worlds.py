@@ -38,7 +38,7 @@ from tests.support.engine import FRESH, NOW, MemorySecrets, NoLease, Passing, Te
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 """Where a sync to the disk costs nothing, so that more faults fit into the same time."""
 
-PASSED = ("irreversible=*", "LIMIT_DELETE=*", "LIMIT_TOTAL=*", "PROTECTED=*", "REPLACE=*")
+PASSED = ("IRREVERSIBLE=*", "LIMIT_DELETE=*", "LIMIT_TOTAL=*", "PROTECTED=*", "REPLACE=*")
 _runs = itertools.count()
 """Each run begins a second after the one before, so that each journal has a name of its own."""
 SECTION_FILES = ("storage.cfg", "jobs.cfg", "domains.cfg")

@@ -171,9 +171,9 @@ def findings() -> tuple[Finding, ...]:
             "IRREVERSIBLE",
             Severity.ERROR,
             "delete token.bob@pve!ci cannot be rolled back",
-            "to allow just this: --allow 'irreversible=token.bob@pve!ci'",
+            "to allow just this: --allow 'IRREVERSIBLE=token.bob@pve!ci'",
             Address("token", "bob@pve!ci"),
-            allow="irreversible=token.bob@pve!ci",
+            allow="IRREVERSIBLE=token.bob@pve!ci",
         ),
         Finding(
             "UNKNOWN_REFERENCE",

@@ -158,7 +158,7 @@ def plan_for(api: Api, desired: Desired, kinds: Sequence[str] = ACCESS_KINDS) ->
     """The plan, with everything allowed that can be allowed."""
     wanted = {kind: frozenset(a.id for a in desired.objects if a.kind == kind) for kind in kinds}
     live, _ = read_state(api, kinds, wanted)
-    allowed = ("irreversible=*", "LIMIT_DELETE=*", "LIMIT_TOTAL=*", "PROTECTED=*")
+    allowed = ("IRREVERSIBLE=*", "LIMIT_DELETE=*", "LIMIT_TOTAL=*", "PROTECTED=*")
     question = PlanRequest(api.endpoint, api.actor, NOW, allowed=allowed)
     return build_plan(desired, live, Facts(), question).plan
 

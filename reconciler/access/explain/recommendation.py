@@ -8,7 +8,7 @@ from dataclasses import replace
 from reconciler.access.any_member import stands_for
 from reconciler.access.contents import GROUP, ROOT, TOKEN, USER, split_token
 from reconciler.access.delta import Delta, apply_delta
-from reconciler.access.evaluate import own_privileges, roles
+from reconciler.access.evaluate import own_privileges, privileges, roles
 from reconciler.access.explain.call import Missing
 from reconciler.access.explain.remediation import (
     Remediation,
@@ -93,19 +93,31 @@ def _completed_pair(
         return
     for side in trace_decision(table, token, path).sides:
         giving = {
-            one.entry.role
+            one.entry.role: one.entry.path if one.pool else path
             for one in side.entries
             if side.principal == token
             and one.effect is EntryEffect.DECIDES
             and privilege in table.roles.get(one.entry.role, ())
         }
         for role in sorted(giving, key=lambda name: (breadth(table.roles[name]), name)):
-            way = with_role(table, token, path, privilege, role)
-            if way is not None:
+            for place in dict.fromkeys((giving[role], path)):
+                way = with_role(table, token, place, privilege, role)
+                if way is None:
+                    continue
                 way = replace(way, add=tuple(_as_the_token(table, token, one) for one in way.add))
-                why = f"{split[0]} gets the role that its token has there; a token has only what"
-                yield replace(way, why=f"{why} both have")
-                return
+                if place == path or _leads_to(table, token, path, privilege, way):
+                    why = "gets the role that its token has there; a token has only what both have"
+                    yield replace(way, why=f"{split[0]} {why}")
+                    return
+
+
+def _leads_to(table: AccessTable, token: str, path: str, privilege: str, way: Remediation) -> bool:
+    """Whether a way on a pool gives the privilege on the path of a member and takes nothing there,
+    which NoAccess on that path would prevent."""
+    trial, user = table.copy(), token.partition("!")[0]
+    apply_remediation(trial, way)
+    kept = privileges(trial, user, path).keys() >= privileges(table, user, path).keys()
+    return kept and privilege in privileges(trial, token, path)
 
 
 def _as_the_token(table: AccessTable, token: str, entry: TracedEntry) -> TracedEntry:
@@ -122,7 +134,8 @@ def _by_group(table: AccessTable, user: str, path: str, privilege: str) -> Itera
     here = table.acl.get(path, {})
     if split_token(user) is not None or stands_for(user) or here.get(USER, {}).get(user):
         return
-    for group in _own_groups(table, user, here.get(GROUP, {})):
+    real = [name for name, held in here.get(GROUP, {}).items() if held.keys() & table.roles.keys()]
+    for group in _own_groups(table, user, real):
         way = through_group(table, user, path, privilege, group)
         if way is not None:
             others = table.groups[group] - {user}

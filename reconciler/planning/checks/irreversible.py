@@ -26,6 +26,6 @@ def irreversible(steps: Sequence[Step]) -> Iterable[Finding]:
                 yield refusal(
                     "IRREVERSIBLE",
                     f"{change.action} {change.address} cannot be rolled back",
-                    f"irreversible={change.address}",
+                    f"IRREVERSIBLE={change.address}",
                     change.address,
                 )

@@ -17,7 +17,7 @@ FORMAT = 1
 
 _TONES = {
     "done": Style.GOOD,
-    "proven": Style.GOOD,
+    "passed": Style.GOOD,
     "failed": Style.ERROR,
     "unfinished": Style.ERROR,
     "stuck": Style.ERROR,
