@@ -21,17 +21,17 @@ demo: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
 
 test: $(READY)
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff format --check reconciler tests packaging
 	$(BIN)/ruff check reconciler tests packaging
 	$(BIN)/mypy
 	$(BIN)/mypy packaging/reference
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 coverage: $(READY)
-	$(BIN)/pytest -n auto --cov --cov-report=term
+	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term
 
 site: $(READY)
 	packaging/site/build .site
@@ -43,7 +43,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.bench
 
 faults: $(READY)
-	$(BIN)/pytest -n auto tests/execution tests/planning --faults-at-length
+	$(BIN)/pytest -n auto --dist worksteal tests/execution tests/planning --faults-at-length
 
 fuzz: $(READY)
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --constraint packaging/constraints.txt --editable '.[dev,fuzz]'

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from reconciler.cli.app import run
+from tests.support.built_once import run
 from tests.support.command import Ended
 
 

@@ -22,6 +22,7 @@ from reconciler.errors import ExitStatus
 from tests.cli.in_process import ask
 from tests.cli.site import ROOT_TOKEN, Site
 from tests.support.command import PVECTL, Ended, copy_fixture, environment, pvectl, trust
+from tests.support.forked import put_on_path
 from tests.support.network import Certificate, Node, Proxy, make_certificate
 from tests.support.workflows import Job, jobs
 
@@ -619,6 +620,7 @@ def ci(runner: Runner, tmp_path: Path) -> tuple[Path, dict[str, str]]:
         f'*) echo "${{last#sarif=}}" | base64 -d | gunzip > {tmp_path}/result.sarif ;; esac\n'
     )
     gh.chmod(0o755)
+    put_on_path(tools)
     (tmp_path / "proposal").symlink_to(runner.state.parent)
     return (
         tmp_path,
@@ -729,7 +731,8 @@ def test_cron_gives_a_change_nothing(
     command = command.replace("/var/lib/node_exporter", str(runner.root))
     assert env["PVECTL_SETTINGS"] == "/etc/pvectl/settings.toml"
     places = {"PVECTL_SETTINGS": str(settings), "PVECTL_HOME": str(runner.home)}
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    put_on_path(runner.root)
+    path = f"{runner.root}:{os.environ['PATH']}"
     ended = sh(command, runner.root, {"PATH": path, "AWS_SECRET_ACCESS_KEY": OTHER, **places})
     assert attacker.got_nothing
     assert "group.ops" in ended.stdout

@@ -8,11 +8,9 @@ The faults sit in front of the `Api` and in the clock: pvectl itself knows nothi
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import os
-import pkgutil
 import select
 import signal
 import sys
@@ -22,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import reconciler.live.http.client as live
-from reconciler import cli
 from reconciler.cli import app, runner
 from reconciler.errors import RequestRefused
 from reconciler.model.request import Request
 from reconciler.model.run import LOCK_PREFIX
 from tests.execution.injected import bare
+from tests.support.fork_server import prepare
 
 
 class SkippingClock:
@@ -126,8 +124,7 @@ def child(job: Mapping[str, Any]) -> int:
 
 
 def main() -> None:
-    for module in pkgutil.iter_modules(cli.__path__):
-        importlib.import_module(f"{cli.__name__}.{module.name}")
+    prepare()
     names: dict[int, int] = {}
     rest = b""
     while True:

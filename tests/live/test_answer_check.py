@@ -11,12 +11,12 @@ from urllib.parse import unquote
 
 import pytest
 
-from reconciler.cli import app
 from reconciler.errors import ExitStatus, UnexpectedAnswer
 from reconciler.kinds import all_kinds
 from reconciler.live.answer_check import BESIDE_THE_KINDS, check_answer, shape_of
 from reconciler.model.request import Request, request
 from reconciler.sandbox.http.direct import SandboxApi
+from tests.support import built_once
 from tests.support.command import copy_fixture
 from tests.support.replay import recordings
 
@@ -102,7 +102,7 @@ def altered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Altered:
 
 
 def run(*arguments: str) -> int:
-    return app.run(arguments)
+    return built_once.run(arguments)
 
 
 def places(answer: Any) -> Iterator[tuple[Any, ...]]:

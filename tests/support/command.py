@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +18,7 @@ from reconciler.execution.known_targets import remember
 from tests.support import forked
 
 FIXTURES = Path(__file__).parents[1] / "data" / "fixtures"
-PVECTL = shutil.which("pvectl", path=str(Path(sys.executable).parent)) or "pvectl"
+PVECTL = forked.PVECTL
 
 _STARTED = re.compile(r"(https://\S+) serves .*, fingerprint (\S+)")
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONHASHSEED", "PYTHONPATH", "TMPDIR")

@@ -37,7 +37,7 @@ _LIBRARIES = (
 
 def main(path: str) -> None:
     """Serve requests at the socket `path` until standard input ends."""
-    _prepare()
+    prepare()
     asked = _serve(path)
     if asked is not None:
         _become(*asked)
@@ -70,7 +70,7 @@ def _serve(path: str) -> tuple[dict[str, Any], list[int]] | None:
                 selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, connection))
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """Import what commands import."""
     import reconciler
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import json
 import os
-import signal
-import socket
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,52 +16,27 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.support import fork_client
+from tests.support.fork_client import Forked
 
-class Forked:
-    """A running command; what tests use of `subprocess.Popen`."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._answers = connection.makefile("rb")
-        self.pid = int(self._answers.readline())
-        self._status: int | None = None
-
-    def wait(self, timeout: float | None = None) -> int:
-        """The exit status; negative where a signal ended it. Raises TimeoutError."""
-        if self._status is None:
-            self._connection.settimeout(timeout)
-            self._status = int(self._answers.readline())
-            self._answers.close()
-            self._connection.close()
-        return self._status
-
-    def terminate(self) -> None:
-        self._send(signal.SIGTERM)
-
-    def kill(self) -> None:
-        self._send(signal.SIGKILL)
-
-    def _send(self, number: int) -> None:
-        if self._status is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+PVECTL = shutil.which("pvectl", path=str(Path(sys.executable).parent)) or "pvectl"
 
 
 def start(
     arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], streams: Sequence[int]
 ) -> Forked:
-    """`arguments` from the name of the command on; `streams` are file descriptors for 0 to 2."""
-    request = {
-        "arguments": list(arguments),
-        "cwd": str(cwd.absolute()),
-        "env": dict(env),
-        "umask": _umask(),
-    }
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(_server())
-    socket.send_fds(connection, [b" "], list(streams))
-    connection.sendall(json.dumps(request).encode() + b"\n")
-    return Forked(connection)
+    """`arguments` from the name of the command on; `streams`: file descriptors for 0 to 2."""
+    return fork_client.start(
+        _server(), arguments, cwd=str(cwd.absolute()), env=env, streams=streams
+    )
+
+
+def put_on_path(folder: Path) -> None:
+    """A `pvectl` in `folder`, for scripts that start many: it asks the server."""
+    command = folder / "pvectl"
+    client = [sys.executable, "-ISE", fork_client.__file__, _server(), str(PVECTL)]
+    command.write_text(f'#!/bin/sh\nexec {shlex.join(client)} "$@"\n')
+    command.chmod(0o755)
 
 
 def run(
@@ -96,12 +70,6 @@ def _write(number: int, text: bytes) -> None:
 def _read(number: int) -> bytes:
     with os.fdopen(number, "rb") as file:
         return file.read()
-
-
-def _umask() -> int:
-    """Without setting it, which other threads would notice."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("\nUmask:")[2].split()[0], 8)
 
 
 @functools.cache
