@@ -40,7 +40,7 @@ ONCE = {
     "cheroot": "sandbox/http/server.py",
     "cryptography": "sandbox/keys.py",
     "deepdiff": "model/field_diff.py",
-    "distributed": "cli/fleet_dask.py",
+    "distributed": "cli/fleet/dask_workers.py",
     "jinja2": "render/page/",
     "markupsafe": "render/page/",
     "keyring": "execution/secrets/keyring.py",

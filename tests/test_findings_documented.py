@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from reconciler.cli.code_pages import pages
+from reconciler.cli.explain.code_pages import pages
 from reconciler.planning.lint import WAIVABLE
 
 ROOT = Path(__file__).parent.parent

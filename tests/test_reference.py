@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from reconciler.cli.code_pages import pages
+from reconciler.cli.explain.code_pages import pages
 from reconciler.cli.hints import command_modules
 from reconciler.desired.directives import DIRECTIVES
 from reconciler.desired.schema import schema, settings_schema

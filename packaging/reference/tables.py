@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reconciler.cli.code_pages import pages as code_pages
+from reconciler.cli.explain.code_pages import pages as code_pages
 from reconciler.desired.directives import DIRECTIVES
 from reconciler.desired.reference import Key, facts, keys
 from reconciler.desired.schema import schema, settings_schema
@@ -123,8 +123,8 @@ def _settings() -> str:
     definitions = wanted["$defs"]
     parts = [
         wrapped(
-            "[Settings](../settings.md) explains what each of them is for, and lists the environment "
-            "variables."
+            "[Settings](../settings.md) explains what each of them is for, and lists the "
+            "environment variables."
         )
     ]
     for name, own in wanted["properties"].items():

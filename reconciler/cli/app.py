@@ -116,7 +116,7 @@ def _words(error: Exception) -> str:
 
 def _fail(error: PvectlError, arguments: Sequence[str]) -> int:
     from reconciler.cli.hints import options_given as options
-    from reconciler.cli.output import print_error
+    from reconciler.cli.terminal.output import print_error
 
     given = " ".join(arguments).replace("--log-format=", "--log-format ")
     as_json = "--log-format json" in given or os.environ.get("PVECTL_LOG_FORMAT") == "json"

@@ -75,7 +75,7 @@ def _paths(context: typer.Context) -> Iterable[str]:
 
 def _codes(context: typer.Context) -> Iterable[str]:
     del context
-    from reconciler.cli.code_pages import pages
+    from reconciler.cli.explain.code_pages import pages
 
     return [code for code in pages() if code.isupper() and code.isidentifier()]
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from reconciler.cli.common_options import CommonOptions, for_target
-from reconciler.cli.output import info, print_error
-from reconciler.cli.rollout import WELL, Rollout, in_waves
+from reconciler.cli.fleet.rollout import WELL, Rollout, in_waves
+from reconciler.cli.terminal.output import info, print_error
 from reconciler.cli.trusted_targets import require_trusted, require_within_reach
 from reconciler.cli.turn import Turn, capturing, taking
 from reconciler.desired.files import DISK, Files
@@ -71,7 +71,7 @@ def each_cluster(
     settings = read_settings(common.state, common.settings)
     clusters = settings.select(common.on)
     if len(clusters) == 1 and (turn := capturing()) is not None:  # sent here by another machine
-        from reconciler.cli.take import take
+        from reconciler.cli.fleet.one_turn import take
 
         return ExitStatus(take(common, clusters[0], turn, settings, work).status or ExitStatus.OK)
     if len(clusters) == 1:
@@ -83,7 +83,7 @@ def each_cluster(
     if rollout is not None:
         waves = in_waves(clusters, settings.policy.rollout.waves)
     if at_once:
-        from reconciler.cli.fleet import on_fleet
+        from reconciler.cli.fleet.fan_out import on_fleet
 
         return on_fleet(common, waves, settings, work, rollout)
     return _one_by_one(common, waves, settings, work, rollout)
@@ -145,7 +145,7 @@ def load_cluster(
     cluster: ClusterSettings, settings: Settings, *, strict: bool = True, files: Files = DISK
 ) -> Loaded:
     """The files of a cluster; with `strict` raises FilesInvalid with every mistake."""
-    from reconciler.cli.state_files import load_for, other_release
+    from reconciler.cli.state_folder.state_files import load_for, other_release
     from reconciler.desired.loader import require_valid
 
     desired = load_for(cluster, settings, cluster.release, files)

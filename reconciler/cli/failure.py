@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.hints import with_options
-from reconciler.cli.output import info, show
+from reconciler.cli.terminal.output import info, show
 from reconciler.errors import Bug, PvectlError, UsageError
 from reconciler.render.documents.failure import Failure
 from reconciler.render.view import View

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.hints import with_options
-from reconciler.cli.output import target_name
 from reconciler.cli.streams import write_err
+from reconciler.cli.terminal.output import target_name
 from reconciler.desired.secrets import resolve
 from reconciler.desired.settings.settings import read_settings
 from reconciler.errors import Bug, ExitStatus, PvectlError, UsageError

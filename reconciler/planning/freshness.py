@@ -81,7 +81,7 @@ def _is_of(archive: Archive, facts: Facts) -> bool:
 
 class Due(NamedTuple):
     """A job that is to save a guest: when its last run was due; `reached`: it has made an archive
-    of any guest on its storage, so that it is no new one."""
+    of any guest on its storage, so that it is not a new one."""
 
     job: str
     storage: str

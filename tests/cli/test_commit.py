@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.commit import UNCOMMITTED, commit_of, files_at, places
+from reconciler.cli.state_folder.commit import UNCOMMITTED, commit_of, files_at, places
 
 COMMIT = "5f2b8424a3c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7"
 
@@ -75,7 +75,7 @@ def test_what_is_not_a_commit_is_not_reported(
         assert commit_of(tmp_path) == ""
     secret.unlink()
     os.mkfifo(secret)
-    monkeypatch.setattr("reconciler.cli.commit.PATIENCE", 0.1)
+    monkeypatch.setattr("reconciler.cli.state_folder.commit.PATIENCE", 0.1)
     assert commit_of(tmp_path) == ""
 
 

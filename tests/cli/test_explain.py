@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.code_pages import pages
+from reconciler.cli.explain.code_pages import pages
 from reconciler.errors import MEANINGS, ExitStatus
 from reconciler.model.request import request
 from reconciler.sandbox.http.direct import SandboxApi

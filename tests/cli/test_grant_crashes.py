@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.cli import grants_file, output
+from reconciler.cli.state_folder import grants_file
+from reconciler.cli.terminal import output
 from reconciler.errors import ExitStatus
 from reconciler.execution.journal.journal import Journal
 from tests.cli.in_process import ask

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.runner import whoami
+from reconciler.cli.run.runner import whoami
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.execution import private_folder
 from reconciler.execution.journal.store import home

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli import lock_wait
+from reconciler.cli.run import lock_wait
 from reconciler.errors import ExitStatus
 from reconciler.execution.lock.local import local_lock
 from reconciler.model.request import request

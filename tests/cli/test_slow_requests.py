@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.cli import slow_requests
-from reconciler.cli.slow_requests import report_slow_requests
+from reconciler.cli.terminal import slow_requests
+from reconciler.cli.terminal.slow_requests import report_slow_requests
 from reconciler.model.request import Request, request
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.snapshot_folder import copy_cluster
+from reconciler.cli.state_folder.snapshot_folder import copy_cluster
 from reconciler.errors import ExitStatus
 from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.group import GroupSpec

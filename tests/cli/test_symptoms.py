@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from reconciler.cli.access_query import parse_call, parse_path
-from reconciler.cli.code_pages import pages
+from reconciler.cli.explain.code_pages import pages
+from reconciler.cli.explain.query import parse_call, parse_path
 from reconciler.errors import ExitStatus
 from reconciler.pve.release import known_privilege
 from reconciler.render.documents.code_page import Page

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import reconciler.live.http.client as live
-from reconciler.cli import app, runner
+from reconciler.cli import app
+from reconciler.cli.run import runner
 from reconciler.errors import RequestRefused
 from reconciler.model.request import Request
 from reconciler.model.run import LOCK_PREFIX

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.folder_secrets import changed_secrets
+from reconciler.cli.state_folder.folder_secrets import changed_secrets
 from reconciler.desired.reach import Reach
 from reconciler.execution.secrets.fingerprints import (
     Places,

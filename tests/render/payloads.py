@@ -17,7 +17,7 @@ from unittest import mock
 
 from pydantic import BaseModel
 
-from reconciler.cli import output
+from reconciler.cli.terminal import output
 from reconciler.model.finding import Finding
 from reconciler.render import FORMATS
 from reconciler.text.sanitize import clean

@@ -37,4 +37,4 @@ def _registered(app: typer.Typer) -> list[int]:
     return found
 
 
-typer.main.get_command = _built_once
+typer.main.get_command = _built_once  # type: ignore[assignment]

@@ -12,10 +12,10 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import connect, each_cluster
-from reconciler.cli.output import check_formats
-from reconciler.cli.plan_options import Allow, LockTimeout, SendSecrets, Since, Targets
-from reconciler.cli.plan_signers import signed_by, signers
-from reconciler.cli.rollout import Rollout
+from reconciler.cli.fleet.rollout import Rollout
+from reconciler.cli.run.plan_options import Allow, LockTimeout, SendSecrets, Since, Targets
+from reconciler.cli.run.plan_signers import signed_by, signers
+from reconciler.cli.terminal.output import check_formats
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
@@ -88,7 +88,7 @@ def apply(
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         signer = signed_by(saved, allowed_signers or signers(common, settings), settings.folder)
         with connect(cluster, read_only=False, plans=True) as api:
-            from reconciler.cli.applying import Asked, apply_new, apply_saved
+            from reconciler.cli.run.applying import Asked, apply_new, apply_saved
 
             if saved is not None:
                 return apply_saved(

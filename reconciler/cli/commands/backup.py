@@ -10,7 +10,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, load_cluster
-from reconciler.cli.output import check_formats
+from reconciler.cli.terminal.output import check_formats
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
@@ -65,7 +65,7 @@ def backup(
     if not job:
         raise UsageError("which backup job?", hint="pvectl backup run JOB")
     check_formats(common, "backup_run")
-    from reconciler.cli.backup_run import check_guests, run_backup
+    from reconciler.cli.backup.run import check_guests, run_backup
 
     guests = check_guests(guest or ())
 
@@ -83,7 +83,7 @@ def _status(common: CommonOptions, *, given: bool) -> ExitStatus:
             "`backup status` takes no job: it covers all guests", hint="pvectl backup status"
         )
     check_formats(common, "backup_status")
-    from reconciler.cli.recoverability import backup_status
+    from reconciler.cli.backup.recoverability import backup_status
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)

@@ -15,16 +15,16 @@ from reconciler.access.any_member import with_any_members
 from reconciler.access.escalation.search import Escalation, opened
 from reconciler.access.login import Login
 from reconciler.access.table import AccessTable
-from reconciler.cli import drift_memory
 from reconciler.cli.app import app
+from reconciler.cli.backup.recoverability import backup_findings
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, connect, each_cluster, here, now, read_cluster
-from reconciler.cli.earlier_files import earlier_files
-from reconciler.cli.output import check_formats, info, show
-from reconciler.cli.plan_options import Since
-from reconciler.cli.planning import left_unfinished, load_to_plan, make_plan
-from reconciler.cli.recoverability import backup_findings
+from reconciler.cli.run import drift_memory
+from reconciler.cli.run.plan_options import Since
+from reconciler.cli.run.planning import left_unfinished, load_to_plan, make_plan
+from reconciler.cli.state_folder.earlier_files import earlier_files
+from reconciler.cli.terminal.output import check_formats, info, show
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import Blind, ExitStatus

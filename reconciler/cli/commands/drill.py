@@ -10,7 +10,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, load_cluster
-from reconciler.cli.output import check_formats
+from reconciler.cli.terminal.output import check_formats
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
@@ -71,9 +71,9 @@ def drill(
             "--sample must be at least 1", hint="omit it, or pass for example --sample 3"
         )
     check_formats(common, "drill")
-    from reconciler.cli.backup_run import check_guests
-    from reconciler.cli.drill import run_drills
-    from reconciler.cli.drill_choice import Wanted
+    from reconciler.cli.backup.run import check_guests
+    from reconciler.cli.drill.choice import Wanted
+    from reconciler.cli.drill.run import run_drills
 
     wanted = Wanted(job, tuple(check_guests(guest or ())), oldest, archive, sample)
 

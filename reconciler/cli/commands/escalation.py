@@ -10,17 +10,17 @@ from reconciler.access.contents import ROOT
 from reconciler.access.escalation.search import escalations
 from reconciler.access.table import AccessTable
 from reconciler.access.trace import EntryEffect, TracedEntry, trace_decision
-from reconciler.cli.access_source import (
+from reconciler.cli.app import app
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import each_cluster
+from reconciler.cli.explain.source import (
     FromFiles,
     PlannedOption,
     check_sources,
     view_access,
 )
-from reconciler.cli.app import app
-from reconciler.cli.command import Panel, command
-from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import each_cluster
-from reconciler.cli.output import check_formats, show
+from reconciler.cli.terminal.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus

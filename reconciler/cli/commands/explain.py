@@ -15,8 +15,14 @@ from reconciler.access.explain.explain import Explanation, explain
 from reconciler.access.login import Login
 from reconciler.access.review.privilege_catalog import least
 from reconciler.access.trace import Decision
-from reconciler.cli.access_notes import kinds_for, notes_on
-from reconciler.cli.access_query import (
+from reconciler.cli.app import app
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import connect, each_cluster, now
+from reconciler.cli.explain.call import explain_call
+from reconciler.cli.explain.code_pages import SYMPTOM, is_page, page_of, symptom_of
+from reconciler.cli.explain.notes import kinds_for, notes_on
+from reconciler.cli.explain.query import (
     AccessQuery,
     check_place,
     check_privilege,
@@ -24,22 +30,16 @@ from reconciler.cli.access_query import (
     is_call,
     parse_query,
 )
-from reconciler.cli.access_source import (
+from reconciler.cli.explain.retention import RETENTION, explain_retention
+from reconciler.cli.explain.source import (
     AccessView,
     FromFiles,
     PlannedOption,
     check_sources,
     view_access,
 )
-from reconciler.cli.app import app
-from reconciler.cli.call_explanation import explain_call
-from reconciler.cli.code_pages import SYMPTOM, is_page, page_of, symptom_of
-from reconciler.cli.command import Panel, command
-from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import connect, each_cluster, now
-from reconciler.cli.output import check_formats, show
-from reconciler.cli.retention_explanation import RETENTION, explain_retention
-from reconciler.cli.subject_explanation import explain_subject, is_subject
+from reconciler.cli.explain.subject import explain_subject, is_subject
+from reconciler.cli.terminal.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import Blind, ExitStatus

@@ -12,7 +12,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import load_cluster
-from reconciler.cli.output import result, write_file
+from reconciler.cli.terminal.output import result, write_file
 from reconciler.desired.files import SETTINGS_FILE, state_files
 from reconciler.desired.reach import require_inside
 from reconciler.desired.settings.settings import read_settings

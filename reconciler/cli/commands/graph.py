@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from reconciler.access.graph import graph
-from reconciler.cli.access_source import FromFiles, PlannedOption, check_sources, view_access
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster
-from reconciler.cli.output import check_formats, show
+from reconciler.cli.explain.source import FromFiles, PlannedOption, check_sources, view_access
+from reconciler.cli.terminal.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus

@@ -8,13 +8,18 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.adoption import account, called_undeclared, check_together, declared_in
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import connect, each_cluster, here, read_whole_cluster
-from reconciler.cli.editor_schema import beside, write_beside
-from reconciler.cli.output import check_formats, info, show
+from reconciler.cli.state_folder.adoption import (
+    account,
+    called_undeclared,
+    check_together,
+    declared_in,
+)
+from reconciler.cli.state_folder.editor_schema import beside, write_beside
+from reconciler.cli.terminal.output import check_formats, info, show
 from reconciler.desired.adoption import adoption, chosen, with_belongings
 from reconciler.desired.export import export, write_files
 from reconciler.desired.files import SETTINGS_FILE

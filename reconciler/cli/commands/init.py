@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.editor_schema import beside, write_beside
-from reconciler.cli.output import info, write_file
+from reconciler.cli.state_folder.editor_schema import beside, write_beside
+from reconciler.cli.terminal.output import info, write_file
 from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.reach import Reach, in_ci, require_inside
 from reconciler.desired.validation import problem_words

@@ -10,7 +10,7 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.output import result, width
+from reconciler.cli.terminal.output import result, width
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.kinds import all_kinds, summary
 from reconciler.kinds.shared.ungiven import Rule, by_rule

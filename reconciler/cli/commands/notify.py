@@ -6,7 +6,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.notices import urls
-from reconciler.cli.output import info
+from reconciler.cli.terminal.output import info
 from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.settings import read_settings
 from reconciler.errors import ExitStatus, SinkFailed, UsageError

@@ -13,9 +13,9 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import Loaded, connect, each_cluster, here, now
-from reconciler.cli.output import check_file, check_formats, info, unwritable
-from reconciler.cli.plan_options import Allow, SendSecrets, Since, Targets
-from reconciler.cli.turn_summary import note_declared
+from reconciler.cli.fleet.turn_summary import note_declared
+from reconciler.cli.run.plan_options import Allow, SendSecrets, Since, Targets
+from reconciler.cli.terminal.output import check_file, check_formats, info, unwritable
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, PvectlError, UsageError
@@ -80,21 +80,21 @@ def plan(
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         unfinished = False
         if against is not None:
-            from reconciler.cli.offline_plan import plan_between
-            from reconciler.cli.planning import load_to_plan
+            from reconciler.cli.run.offline_plan import plan_between
+            from reconciler.cli.run.planning import load_to_plan
 
             loaded = load_to_plan(cluster, settings, offline=True)
             planned = plan_between(loaded, against, common.settings, target, allow)
         else:
             with _opened(cluster, settings) as (api, loaded):
-                from reconciler.cli.planning import left_unfinished, make_plan, read_to_plan
+                from reconciler.cli.run.planning import left_unfinished, make_plan, read_to_plan
 
                 live, earlier = read_to_plan(loaded, api, since)
                 planned = make_plan(
                     loaded, api, live, target, allow, earlier, send_secrets=send_secrets
                 )
                 unfinished = left_unfinished(here(cluster, api).folder)
-        from reconciler.cli.planning import plan_status, show_plan
+        from reconciler.cli.run.planning import plan_status, show_plan
 
         note_declared(loaded.desired.state)
         command = _next(common, out, against, target, allow, send_secrets=send_secrets)
@@ -116,11 +116,11 @@ def _opened(cluster: ClusterSettings, settings: Settings) -> Iterator[tuple[Api,
         try:
             api = stack.enter_context(connect(cluster, read_only=True, plans=True))
         except PvectlError:
-            from reconciler.cli.planning import load_to_plan
+            from reconciler.cli.run.planning import load_to_plan
 
             load_to_plan(cluster, settings)
             raise
-        from reconciler.cli.planning import load_to_plan
+        from reconciler.cli.run.planning import load_to_plan
 
         yield api, load_to_plan(cluster, settings)
 

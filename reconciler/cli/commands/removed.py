@@ -12,9 +12,9 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster
-from reconciler.cli.output import check_formats, info, result, unwritable, write_file
-from reconciler.cli.plan_options import Since
-from reconciler.cli.planning import load_to_plan, make_plan, read_to_plan
+from reconciler.cli.run.plan_options import Since
+from reconciler.cli.run.planning import load_to_plan, make_plan, read_to_plan
+from reconciler.cli.terminal.output import check_formats, info, result, unwritable, write_file
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus

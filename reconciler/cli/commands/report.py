@@ -17,14 +17,14 @@ from reconciler.access.review.accounts import Age
 from reconciler.access.review.comparison import check
 from reconciler.access.review.review import About, Review, ReviewContext, review
 from reconciler.bounded_read import read_bounded
-from reconciler.cli.access_source import POOLS, FromFiles
 from reconciler.cli.app import app
+from reconciler.cli.backup.recoverability import backups_if_visible
 from reconciler.cli.command import Panel, command
-from reconciler.cli.commit import commit_of
 from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, with_health
-from reconciler.cli.output import check_formats, info, show, write_file
-from reconciler.cli.recoverability import backups_if_visible
+from reconciler.cli.explain.source import POOLS, FromFiles
+from reconciler.cli.state_folder.commit import commit_of
+from reconciler.cli.terminal.output import check_formats, info, show, write_file
 from reconciler.desired.files import state_files
 from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.settings import Settings

@@ -9,8 +9,8 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.recovery import JournalFile, continue_run
-from reconciler.cli.runner import Way
+from reconciler.cli.run.recovery import JournalFile, continue_run
+from reconciler.cli.run.runner import Way
 from reconciler.errors import (
     ExitStatus,
     UsageError,

@@ -11,9 +11,9 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, load_cluster, now
-from reconciler.cli.output import check_formats, info
-from reconciler.cli.plan_options import Allow, LockTimeout
-from reconciler.cli.temporary_grants import apply_grant, change_of, grants_of
+from reconciler.cli.run.plan_options import Allow, LockTimeout
+from reconciler.cli.state_folder.temporary_grants import apply_grant, change_of, grants_of
+from reconciler.cli.terminal.output import check_formats, info
 from reconciler.desired.grants import FILE, grants
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings

@@ -15,13 +15,13 @@ from reconciler.access.explain.from_calls import NOBODY, UsedCall, logged, neede
 from reconciler.access.explain.remediation import NewRole
 from reconciler.access.explain.snippets import role_table
 from reconciler.bounded_read import read_bounded
-from reconciler.cli.access_query import is_call, parse_call
-from reconciler.cli.access_source import view_access
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster
-from reconciler.cli.output import check_formats, info, result
+from reconciler.cli.explain.query import is_call, parse_call
+from reconciler.cli.explain.source import view_access
+from reconciler.cli.terminal.output import check_formats, info, result
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError

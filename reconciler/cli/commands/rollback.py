@@ -10,9 +10,9 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.output import check_formats, info
-from reconciler.cli.recovery import JournalFile, confirm_undo, continue_run, steps_to_undo
-from reconciler.cli.runner import Way
+from reconciler.cli.run.recovery import JournalFile, confirm_undo, continue_run, steps_to_undo
+from reconciler.cli.run.runner import Way
+from reconciler.cli.terminal.output import check_formats, info
 from reconciler.errors import (
     ExitStatus,
 )

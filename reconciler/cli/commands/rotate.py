@@ -20,10 +20,16 @@ from reconciler.cli.context import (
     read_cluster,
     with_health,
 )
-from reconciler.cli.lock_wait import wait_for_turn
-from reconciler.cli.output import beside_secrets, check_formats, info, show, show_if_possible
-from reconciler.cli.plan_options import Allow, LockTimeout
-from reconciler.cli.planning import carry_out
+from reconciler.cli.run.lock_wait import wait_for_turn
+from reconciler.cli.run.plan_options import Allow, LockTimeout
+from reconciler.cli.run.planning import carry_out
+from reconciler.cli.terminal.output import (
+    beside_secrets,
+    check_formats,
+    info,
+    show,
+    show_if_possible,
+)
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError

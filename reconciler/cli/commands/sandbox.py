@@ -13,7 +13,7 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.output import info
+from reconciler.cli.terminal.output import info
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.pve.release import NEWEST
 from reconciler.real_path import real_path

@@ -10,9 +10,9 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.editor_schema import schema_text, write_schemas
-from reconciler.cli.output import info, result
 from reconciler.cli.release_option import ReleaseOption, asked_release
+from reconciler.cli.state_folder.editor_schema import schema_text, write_schemas
+from reconciler.cli.terminal.output import info, result
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.pve.release import NEWEST
 from reconciler.text.suggest import did_you_mean

@@ -14,7 +14,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, load_cluster, now
-from reconciler.cli.output import check_formats, result, show
+from reconciler.cli.terminal.output import check_formats, result, show
 from reconciler.desired.loader import expand
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings

@@ -11,7 +11,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, read_whole_cluster
-from reconciler.cli.output import info, show
+from reconciler.cli.terminal.output import info, show
 from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -33,8 +33,8 @@ def snapshot(
     `--on sandbox:DIR` plans against it without credentials, for example in pull requests from
     forks.
     """
-    from reconciler.cli.snapshot_archives import known_archives
-    from reconciler.cli.snapshot_folder import copy_cluster
+    from reconciler.cli.state_folder.snapshot_archives import known_archives
+    from reconciler.cli.state_folder.snapshot_folder import copy_cluster
     from reconciler.sandbox.backup.listed import FILE, written
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:

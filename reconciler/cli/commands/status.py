@@ -12,8 +12,8 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, here, now
-from reconciler.cli.drill_recovery import open_drills
-from reconciler.cli.output import check_formats, show
+from reconciler.cli.drill.recovery import open_drills
+from reconciler.cli.terminal.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import (

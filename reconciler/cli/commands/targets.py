@@ -5,8 +5,8 @@ from __future__ import annotations
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.output import check_formats, show
-from reconciler.cli.rollout import in_waves
+from reconciler.cli.fleet.rollout import in_waves
+from reconciler.cli.terminal.output import check_formats, show
 from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.settings import read_settings
 from reconciler.errors import ExitStatus, UsageError

@@ -11,7 +11,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster
-from reconciler.cli.output import info, result
+from reconciler.cli.terminal.output import info, result
 from reconciler.cli.trusted_targets import ask, confirm, is_known, lines
 from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.destination import destination, proposed

@@ -11,11 +11,11 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, each_cluster, load_cluster, now
-from reconciler.cli.earlier_files import NO_MERGE_BASE, earlier_files
-from reconciler.cli.output import check_formats, info, show
-from reconciler.cli.plan_options import Since
 from reconciler.cli.release_option import ReleaseOption, asked_release
-from reconciler.cli.state_files import other_release
+from reconciler.cli.run.plan_options import Since
+from reconciler.cli.state_folder.earlier_files import NO_MERGE_BASE, earlier_files
+from reconciler.cli.state_folder.state_files import other_release
+from reconciler.cli.terminal.output import check_formats, info, show
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus

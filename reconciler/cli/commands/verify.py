@@ -10,8 +10,8 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, load_cluster
-from reconciler.cli.output import check_formats
-from reconciler.cli.verify_expectations import PROBE_SECRET, verify_expectations
+from reconciler.cli.terminal.output import check_formats
+from reconciler.cli.verify.expectations import PROBE_SECRET, verify_expectations
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus

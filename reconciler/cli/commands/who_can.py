@@ -7,23 +7,23 @@ from typing import Annotated
 import typer
 
 from reconciler.access.explain.explain import who_can
-from reconciler.cli.access_notes import kinds_for, notes_on
-from reconciler.cli.access_query import (
+from reconciler.cli.app import app
+from reconciler.cli.command import Panel, command
+from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.context import each_cluster, now
+from reconciler.cli.explain.notes import kinds_for, notes_on
+from reconciler.cli.explain.query import (
     check_place,
     check_privilege,
     parse_path,
 )
-from reconciler.cli.access_source import (
+from reconciler.cli.explain.source import (
     FromFiles,
     PlannedOption,
     check_sources,
     view_access,
 )
-from reconciler.cli.app import app
-from reconciler.cli.command import Panel, command
-from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.context import each_cluster, now
-from reconciler.cli.output import check_formats, show
+from reconciler.cli.terminal.output import check_formats, show
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus

@@ -166,7 +166,7 @@ def _fill(ctx: Context, want: MachineRestore, made: dict[str, str], tool: str) -
 
 
 def _cloud_init(ctx: Context, storage: str, vmid: int, extension: str) -> str:
-    """The volume of a cloud-init drive, which PVE makes anew instead of restoring it."""
+    """The volume of a cloud-init drive, which PVE makes again instead of restoring it."""
     if "path" not in enabled_storage(ctx, storage).values:
         return f"vm-{vmid}-cloudinit"
     return f"{vmid}/vm-{vmid}-cloudinit{extension or '.raw'}"

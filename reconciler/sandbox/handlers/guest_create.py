@@ -68,7 +68,7 @@ _MACHINE = {
 }
 _NO_OPTIONS = frozenset({*_CONTAINER, *_MACHINE} - {*LXC_OPTIONS, *QEMU_OPTIONS})
 _APART = _NO_OPTIONS | {"unprivileged"}
-"""What is no option of a container, or one that is handled by itself."""
+"""What is not an option of a container, or one that is handled by itself."""
 
 
 @routes.post("/nodes/{node}/lxc", everybody, _CONTAINER)

@@ -1,0 +1,1 @@
+"""Restore drills: chosen, checked beforehand, run, recovered."""

@@ -1,0 +1,1 @@
+"""`explain`, `who-can` and `escalation`: the question, where it is asked, the answer."""

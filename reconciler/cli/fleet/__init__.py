@@ -1,0 +1,1 @@
+"""Commands on several clusters: one turn each, in waves, on threads or dask workers."""

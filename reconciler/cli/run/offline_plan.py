@@ -1,0 +1,51 @@
+"""A plan between two state folders, without a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconciler.cli.context import Loaded, now
+from reconciler.cli.state_folder.commit import commit_of
+from reconciler.desired.loader import load, require_valid
+from reconciler.desired.settings.settings import read_settings
+from reconciler.errors import UsageError
+from reconciler.model.inventory import Facts
+from reconciler.planning.builder import PlanResult, build_plan
+from reconciler.planning.offline import as_live, without_archives
+from reconciler.planning.request import PlanRequest
+from reconciler.text.shell import shell
+
+
+def plan_between(
+    loaded: Loaded,
+    against: Path,
+    trusted: Path | None,
+    targets: list[str] | None,
+    allow: list[str] | None,
+) -> PlanResult:
+    """What turns what the folder `against` declares into what is loaded; raises FilesInvalid,
+    UsageError."""
+    if (against / "user.cfg").is_file():
+        raise UsageError(
+            f"{against} is a snapshot of a cluster, not a state folder",
+            hint=f"plan against it with: {shell('pvectl', 'plan', '--on', f'sandbox:{against}')}",
+        )
+    settings = read_settings(against, trusted)
+    other = load(
+        against,
+        variables=loaded.cluster.variables,
+        places=loaded.cluster.places,
+        settings=settings,
+        release=loaded.desired.release,
+    )
+    require_valid(other.findings)
+    question = PlanRequest(
+        cluster=str(against),
+        actor="",
+        now=now(),
+        source=commit_of(loaded.cluster.folder, loaded.desired.included),
+        targets=tuple(targets or ()),
+        allowed=tuple(allow or ()),
+    )
+    live, facts = as_live(other), Facts(pve=loaded.desired.release)
+    return build_plan(loaded.desired, live, without_archives(loaded.desired, live, facts), question)

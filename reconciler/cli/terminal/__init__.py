@@ -1,0 +1,1 @@
+"""Standard streams, prompts, signals and progress."""

@@ -1,0 +1,1 @@
+"""`verify`: expectations asked of the cluster, and calls made as its tokens."""
