@@ -58,7 +58,10 @@ def _known(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 def _open(desired: Desired, address: Address, declared: Declared) -> list[str]:
     if desired.policy.managed(address.kind).unspecified is Unspecified.CLEAR:
         return []
-    return sorted(declared.unspecified & watched(kind_of(address).toml.table))
+    names = declared.unspecified & watched(kind_of(address).toml.table)
+    if declared.notes.get("members") == "additive":  # others add members: that is no news
+        names -= {"guests", "storages"}
+    return sorted(names)
 
 
 def as_json(spec: Spec, names: Iterable[str]) -> dict[str, Any]:

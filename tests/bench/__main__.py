@@ -16,12 +16,15 @@ from reconciler.access.escalation.search import escalations
 from reconciler.access.evaluate import effective
 from reconciler.access.review.review import About, ReviewContext, review
 from reconciler.access.table import AccessTable
+from reconciler.execution.journal.journal import read_journal
+from reconciler.model.run_state import RunState
 from reconciler.render import FORMATS
 from reconciler.render.view import View
 from tests.bench.applied import MEASURED, large_cluster, many_objects
 from tests.bench.clusters import ROOT_TOKEN, declare_cluster, make_cluster, write_settings
 from tests.bench.controllers import ROLE, controllers
 from tests.bench.large_table import large_table
+from tests.bench.long_journal import long_journal
 from tests.bench.measure import requests, seconds, took
 from tests.bench.ruled import rules_on
 from tests.bench.scales import drift_of, slope
@@ -201,6 +204,19 @@ def _rules() -> Iterator[Row]:
     yield Row("  slope from 1,250 entries", slope(small, cpu, 4), "", 1.3)
 
 
+def _journals(folder: Path) -> Iterator[Row]:
+    cpu = {}
+    for steps in (1000, 10_000):
+        journal = long_journal(folder / f"{steps}.jsonl", steps)
+        cpu[steps], _ = seconds(partial(_read, journal))
+    yield Row("a journal of 10,000 steps is read", cpu[10_000], "s", 1)
+    yield Row("  slope from 1,000 steps", slope(cpu[1000], cpu[10_000], 10), "", 1.2)
+
+
+def _read(journal: Path) -> RunState:
+    return RunState.of(read_journal(journal))
+
+
 def _rows(folder: Path) -> Iterable[Row]:
     yield Row("start of pvectl --version", took(20, "--version").seconds, "s", 0.2)
     yield Row("start of pvectl plan --help", took(RUNS, "plan", "--help").seconds, "s")
@@ -212,6 +228,7 @@ def _rows(folder: Path) -> Iterable[Row]:
     yield from _evaluator()
     yield from _reviews()
     yield from _rules()
+    yield from _journals(folder)
 
 
 def main() -> int:

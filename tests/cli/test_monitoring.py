@@ -42,8 +42,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     shown = documents(tmp_path_factory.mktemp("metrics"))
     found: dict[str, set[str]] = {}
     for name, formats in FORMATS.items():
-        for content in shown[name] if "metrics" in formats else ():
-            text = formats["metrics"](content, View(now=1764000000))
+        for one in shown[name] if "metrics" in formats else ():
+            text = formats["metrics"](one.content, View(now=1764000000))
             for metric, labels in re.findall(r"^(pvectl_\w+)\{(.*)\} ", text, re.M):
                 found.setdefault(metric, set()).update(re.findall(r"(\w+)=\"", labels))
     return found

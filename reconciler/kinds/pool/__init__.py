@@ -60,7 +60,7 @@ class PoolTable(TomlTable):
     members: Annotated[Literal["exact", "additive"], FILE] = Field(
         default="exact",
         description="exact: guests and storages that are given are all of them; additive: they are "
-        "added, and others stay",
+        "added, others stay, and `drift` does not report members that no file gives",
     )
 
 
