@@ -36,9 +36,11 @@ class GuestBackups(NamedTuple):
 
     `due`: the start of the job run that should have made the newest archive, in Unix seconds, 0
     where none was due. `behind`: the jobs whose storage lacks an archive of their last run.
-    `ahead`: archives dated in the future, which count for nothing. `total`: the number of archives.
-    `shrank`: the newest archive of a storage and the previous one, when it has less than half the
-    size. `drilled`: what is known of its restore drills; `overdue`: there was no good one in time.
+    `ahead`: archives dated in the future, which count for nothing. `bad`: the newest archive of a
+    storage where it is empty or failed its verification; it counts for nothing either. `total`:
+    the number of archives. `shrank`: the newest archive of a storage and the previous one, when
+    it has less than half the size. `drilled`: what is known of its restore drills; `overdue`:
+    there was no good one in time.
     """
 
     guest: int
@@ -54,6 +56,7 @@ class GuestBackups(NamedTuple):
     overdue: bool = False
     behind: tuple[str, ...] = ()
     ahead: tuple[Archive, ...] = ()
+    bad: tuple[tuple[str, Archive], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -61,6 +64,7 @@ class GuestBackups(NamedTuple):
             "state": str(self.state),
             "newest": {storage: archive.to_json() for storage, archive in self.newest},
             "ahead": [one.to_json() for one in self.ahead],
+            "bad": {storage: archive.to_json() for storage, archive in self.bad},
             "shrank": [[one.to_json() for one in pair] for pair in self.shrank],
             "drilled": self.drilled.to_json() if self.drilled else None,
         }

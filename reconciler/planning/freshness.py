@@ -104,10 +104,12 @@ def _judged(
 ) -> GuestBackups:
     oldest_first = sorted(found, key=lambda one: one[1].made)
     newest = {storage: archive for storage, archive in oldest_first if archive.good}
+    bad = {storage: one for storage, one in dict(oldest_first).items() if not one.good}
     ordered = sorted(newest.items(), key=lambda one: -one[1].made)
     behind = [one for one in jobs if _behind(one, newest)]
     if not any(one.storage in newest for one in jobs):
-        behind = [one for one in jobs if one.at and (not ordered or ordered[0][1].made < one.at)]
+        elsewhere = ordered[0][1].made if ordered else 0
+        behind = [one for one in jobs if one.at and (one.storage in bad or elsewhere < one.at)]
     if not sees:
         state = Freshness.UNKNOWN
     elif not jobs:
@@ -127,6 +129,7 @@ def _judged(
         max((one.at for one in behind or jobs), default=0),
         tuple(_shrunk(found)),
         behind=tuple(one.job for one in behind),
+        bad=tuple(sorted(bad.items())),
     )
 
 

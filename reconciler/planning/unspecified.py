@@ -59,7 +59,7 @@ def _open(desired: Desired, address: Address, declared: Declared) -> list[str]:
     if desired.policy.managed(address.kind).unspecified is Unspecified.CLEAR:
         return []
     names = declared.unspecified & watched(kind_of(address).toml.table)
-    if declared.notes.get("members") == "additive":  # others add members: that is no news
+    if declared.notes.get("members") == "additive":  # others are expected to add members
         names -= {"guests", "storages"}
     return sorted(names)
 

@@ -20,7 +20,7 @@ from reconciler.render.json_schema_words import (
 _ASKED = text("what was asked of: the cluster, the files, or the cluster after the plan")
 _LOGIN = text("active, or why it cannot log in")
 _NOTES = list_(text("note"), "what else is worth knowing")
-_GUESTS = "guest name node jobs due newest total state shrank drilled overdue behind ahead"
+_GUESTS = "guest name node jobs due newest total state shrank drilled overdue behind ahead bad"
 
 ANSWERS: Mapping[str, Schema] = {
     "explanation": table(

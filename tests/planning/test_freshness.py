@@ -138,6 +138,17 @@ def test_a_job_that_never_reached_its_storage_is_a_new_one_unless_it_saved_anoth
     assert moved == [Freshness.FRESH, Freshness.STALE]
 
 
+def test_an_archive_that_failed_its_verification_is_shown_and_counts_for_nothing() -> None:
+    name, failed = placed("pbs", 1)
+    bad = (name, failed._replace(verified="failed"))
+    only = two_jobs(placed("local", 9), bad, others=("pbs",))
+    assert (only.state, only.behind, dict(only.bad)) == (Freshness.STALE, ("weekly",), dict([bad]))
+    elsewhere = two_jobs(placed("old", 1), bad)
+    assert (elsewhere.state, elsewhere.behind) == (Freshness.STALE, ("weekly",))
+    earlier = two_jobs(placed("local", 9), placed("pbs", 2), bad)
+    assert (earlier.state, dict(earlier.bad)) == (Freshness.FRESH, dict([bad]))
+
+
 def test_archives_dated_in_the_future_count_for_nothing() -> None:
     one = judged(archive(-48), archive(40))
     assert (one.state, one.total, len(one.ahead)) == (Freshness.STALE, 1, 1)

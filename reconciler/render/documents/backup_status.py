@@ -82,6 +82,10 @@ def _guest(one: GuestBackups, now: int) -> Block:
         TextLine(f"{storage}: {_archive(archive, now)}", Style.PLAIN, 4)
         for storage, archive in one.newest
     ]
+    lines += [
+        TextLine(f"{storage}: {_archive(archive, now)}; not counted", Style.WARNING, 4)
+        for storage, archive in one.bad
+    ]
     if one.ahead:
         until = moment(max(archive.made for archive in one.ahead))
         text = f"{count(len(one.ahead), 'archive')} dated in the future, not counted: {until}"

@@ -179,12 +179,12 @@ def recoverability(review: Review) -> list[Recoverable]:
 
 
 def _recoverable(one: GuestBackups, taken: int) -> str:
-    """`guest 101 (db): fresh, saved 8 h ago on nas; restored 3 d ago, in 1 min 52 s`."""
+    """`guest 101 (db): fresh, backed up 8 h ago on nas; restored 3 d ago, in 1 min 52 s`."""
     name = f" ({one.name})" if one.name else ""
     saved = ""
     if one.newest:
         storage, archive = one.newest[0]
-        saved = f", saved {duration(max(0, taken - archive.made))} ago on {storage}"
+        saved = f", backed up {duration(max(0, taken - archive.made))} ago on {storage}"
     drill = "never drilled"
     if one.drilled is not None:
         last, good = one.drilled
