@@ -148,7 +148,7 @@ def test_another_change_of_the_file_is_noticed_and_ours_sent_again(
     api: Api, tmp_path: Path
 ) -> None:
     plan = plan_for(api, tmp_path / "state", STORAGE)
-    faulty = Faulty(api, overtake(api, request("PUT", "storage", "nas", disable=1)))
+    faulty = Faulty(api, overtake(api, request("PUT", "storage", "nas", disable=0)))
     report, _ = run_plan(faulty, plan, tmp_path / "overtaken")
     assert report.outcome == "done"
     assert len(faulty.sent) == 2
