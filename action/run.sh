@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs pvectl and keeps its output: text in the log, Markdown in the step summary, SARIF and JSON in
-# $RUNNER_TEMP/pvectl. Failures are written there, too. Nothing is written into the checkout.
+# Runs pvectl and keeps its output: text in the log, Markdown in the step summary, SARIF, JSON and
+# the page of a plan in $RUNNER_TEMP/pvectl. Failures are written there, too. Nothing is written
+# into the checkout.
 set -euo pipefail
 results=$RUNNER_TEMP/pvectl
 rm -rf "$results" && mkdir -p "$results"
@@ -20,7 +21,7 @@ status=0
 case $COMMAND in
   plan)
     pvectl plan --detailed-exitcode ${PLAN:+--out "$PLAN"} ${allow+"${allow[@]}"} "${show[@]}" \
-      --format "sarif=$results/result.sarif" || status=$?
+      --format "sarif=$results/result.sarif" --format "html=$results/plan.html" || status=$?
     ;;
   apply) pvectl apply "$PLAN" "${show[@]}" || status=$? ;;
   drift) pvectl drift "${show[@]}" --format "sarif=$results/result.sarif" || status=$? ;;

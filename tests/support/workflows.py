@@ -52,8 +52,8 @@ def _action(given: Mapping[str, str], known: Mapping[str, str]) -> Iterator[str]
     status = "pvectl_status"
     yield f"{status}=0"
     for step in action["runs"]["steps"]:
-        if not _applies(step.get("if", ""), inputs):
-            continue
+        if "run" not in step or not _applies(step.get("if", ""), inputs):
+            continue  # actions of others set up Python, and keep what was written
         env = {key: filled(str(value), values) for key, value in step.get("env", {}).items()}
         env["GITHUB_ACTION_PATH"] = str(ROOT / "action")
         words = " ".join(f"{key}={shlex.quote(value)}" for key, value in env.items())
