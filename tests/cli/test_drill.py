@@ -489,7 +489,7 @@ def test_a_guest_that_was_not_drilled_in_time_is_reported(one: Lab) -> None:
     assert "1 guest without a successful restore drill within 30d: 9001 (never)" in drift.out
     assert "pvectl drill --guest 9001" in drift.out
     report = one.site.run("report", "--format", "markdown", "--format", "json=r.json")
-    assert "## Recoverability\n\n- **guest 9001 (demo-ct): fresh, saved " in report.out
+    assert "## Recoverability\n\n- **guest 9001 (demo-ct): fresh, backed up " in report.out
     assert "never drilled (overdue)**" in report.out
     assert "- guest 9000 (demo-vm): fresh, saved " in report.out
     review = json.loads((one.site.folder / "r.json").read_text())
