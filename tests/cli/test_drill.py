@@ -491,7 +491,7 @@ def test_a_guest_that_was_not_drilled_in_time_is_reported(one: Lab) -> None:
     report = one.site.run("report", "--format", "markdown", "--format", "json=r.json")
     assert "## Recoverability\n\n- **guest 9001 (demo-ct): fresh, backed up " in report.out
     assert "never drilled (overdue)**" in report.out
-    assert "- guest 9000 (demo-vm): fresh, saved " in report.out
+    assert "- guest 9000 (demo-vm): fresh, backed up " in report.out
     review = json.loads((one.site.folder / "r.json").read_text())
     assert [row["guest"] for row in review["recoverability"]] == [9000, 9001]
     waiver = '[[waive]]\ncode = "NOT_DRILLED"\nreason = "moving"\nexpires = 2037-01-01\n'
