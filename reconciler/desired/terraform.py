@@ -53,7 +53,7 @@ def read_terraform_state(path: Path) -> TerraformState:
             f"{path} cannot be read: {error.strerror}",
             hint="`terraform state pull > terraform.tfstate` writes the state of any backend",
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(
             f"{path} is not a Terraform state of version 4",
             hint="`terraform state pull > terraform.tfstate` writes one; an encrypted state has to "

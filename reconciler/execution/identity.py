@@ -185,7 +185,7 @@ def _read(path: Path) -> list[Known]:
             Known(str(row["folder"]), str(row["ca"]), set(row["nodes"]), set(row["endpoints"]))
             for row in content["clusters"]
         ]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, OverflowError, KeyError, TypeError):
         return []
 
 

@@ -23,7 +23,7 @@ def known(home: Path) -> tuple[Destination, ...]:
         return ()
     except OSError as error:
         why = error.strerror or ""
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError):
         why = "its content is not valid"
     raise JournalFailed(
         f"{path} cannot be read: {why}",

@@ -25,7 +25,7 @@ def told(path: Path) -> Mapping[str, str]:
         if (data["kind"], data["format"]) != ("notice", FORMAT):
             return {}
         return {str(address): str(state) for address, state in data["told"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError):
         return {}
 
 

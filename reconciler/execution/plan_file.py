@@ -69,7 +69,7 @@ def load_plan(path: Path) -> SavedPlan:
         seal = content.pop("seal")
         plan = Plan.from_json(content["plan"], specs())
         saved = SavedPlan(plan, int(content["created"]), int(content["expires"]), path, raw)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError):
         if not any(mark in raw for mark in MARKS):
             raise _no_plan(path, raw) from None
         raise StalePlan(

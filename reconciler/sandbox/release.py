@@ -55,7 +55,7 @@ def answers_of(folder: Path, version: str = "") -> Answers:
         problem = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(map(str, problem["loc"]))
         raise _not_understood(path, version, f"{key}: {problem['msg']}") from None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, OverflowError, TypeError) as error:
         raise _not_understood(path, version, str(error)) from None
     return Answers(file.version, _release(file))
 

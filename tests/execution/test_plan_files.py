@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,12 @@ def test_a_plan_that_was_cut_is_refused(file: Path) -> None:
             load_plan(file)
     file.write_text('{"kind": "pvectl.plan"}')
     with pytest.raises(StalePlan, match="was changed"):
+        load_plan(file)
+
+
+def test_a_number_beyond_all_numbers_is_refused(file: Path) -> None:
+    file.write_bytes(re.sub(rb'"created":\d+', b'"created":1e999', file.read_bytes()))
+    with pytest.raises(StalePlan):
         load_plan(file)
 
 

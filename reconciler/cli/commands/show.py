@@ -57,7 +57,7 @@ def show_file(
     try:
         content = json.loads(first)
         kind = "plan" if is_plan(content) else "journal" if "event" in content else ""
-    except (ValueError, AttributeError, TypeError, RecursionError):
+    except (ValueError, OverflowError, AttributeError, TypeError, RecursionError):
         kind = "journal" if file.suffix == ".jsonl" else ""
     if not kind:
         raise UsageError(f"{file} is neither a complete saved plan nor a journal")

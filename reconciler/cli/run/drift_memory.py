@@ -90,5 +90,5 @@ def _read(path: Path) -> Memory:
         left = {Address.parse(key): dict(values) for key, values in data["left"].items()}
         whole = bool(data["complete"])
         return Memory(int(data["time"]), differences, left=left, complete=whole, **digests)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError):
         return Memory()

@@ -108,7 +108,7 @@ def plan_of(events: list[Event], path: Path) -> DrillPlan:
     """The plan with which a journal begins; raises JournalBroken."""
     try:
         return DrillPlan.from_json(events[0].data["drill"])
-    except (IndexError, KeyError, ValueError, TypeError):
+    except (IndexError, KeyError, ValueError, OverflowError, TypeError):
         raise JournalBroken(
             f"{path.name} does not begin with a drill of this version",
             hint="use the version of pvectl that wrote it",
@@ -127,7 +127,7 @@ def _logged(name: str, events: list[Event], hashes: list[str], trouble: str) -> 
         plan = DrillPlan.from_json(begin["drill"]) if events else None
         asked = [int(one.data["vmid"]) for one in events if one.name == "intent"]
         began = float(begin.get("time", 0))
-    except (KeyError, ValueError, TypeError, IndexError):
+    except (KeyError, ValueError, OverflowError, TypeError, IndexError):
         return LoggedDrill(name, trouble=trouble or "it does not begin with a drill")
     return LoggedDrill(
         name,
@@ -218,5 +218,5 @@ def _result_file(folder: Path, guest: int) -> Path:
 def _read(path: Path) -> Drilled | None:
     try:
         return Drilled.from_json(json.loads(path.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, OverflowError, KeyError, TypeError):
         return None

@@ -35,7 +35,7 @@ def last_hash(journal: Path) -> str:
         lines = journal.read_bytes().split(b"\n")[:-1]
         last = next(line for line in reversed(lines) if line and b"\0" not in line)
         return str(json.loads(last)["hash"])
-    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+    except (OSError, ValueError, OverflowError, KeyError, TypeError, StopIteration):
         return ""
 
 

@@ -206,7 +206,7 @@ def _event(line: bytes, number: int, before: str) -> tuple[Event, str] | None:
     try:
         data = json.loads(line)
         event = Event(data["event"], data["data"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, OverflowError, KeyError, TypeError, RecursionError):
         return None
     expected, hashed = _line(event, number, before)
     return (event, hashed) if expected == line + b"\n" else None

@@ -119,7 +119,15 @@ def seems_finished(path: Path) -> bool:
             file.seek(max(0, path.stat().st_size - TAIL))
             last = json.loads(file.read().rstrip(b"\n").rpartition(b"\n")[2])
         return last["event"] == "end" and not last["data"].get("unfinished")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (
+        OSError,
+        ValueError,
+        OverflowError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):
         return False
 
 
@@ -233,7 +241,7 @@ def plan_of(state: RunState, path: Path) -> Plan:
         grant_of(state)
         _refuse_forged(plan, path)
         return replace(plan, steps=as_redirected(state, plan.steps))
-    except (IndexError, KeyError, ValueError, TypeError):
+    except (IndexError, KeyError, ValueError, OverflowError, TypeError):
         raise JournalBroken(
             f"{path.name} does not begin with a plan of this version",
             hint="use the version of pvectl that wrote it",

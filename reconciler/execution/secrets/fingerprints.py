@@ -127,7 +127,7 @@ def _read(folder: Path) -> dict[str, dict[str, dict[str, str]]]:
             address: {name: one for name, one in own.items() if {"hash", "from"} <= set(one)}
             for address, own in content.items()
         }
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (OSError, ValueError, OverflowError, AttributeError, TypeError):
         return {}
 
 

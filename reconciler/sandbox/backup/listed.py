@@ -120,6 +120,6 @@ def _parse(data: bytes) -> dict[str, Any]:
         for row in rows:
             Listed(Path(), **{key: value for key, value in row.items() if key != "storage"})
             row["volume"].partition(":")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
         raise died(f"{FILE} is not understood: {error}") from error
     return {"archives": rows, **found}
