@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from threading import Thread
 from typing import Any, Protocol
 
-from reconciler.errors import RequestRefused, Unreachable
+from reconciler.errors import RequestRefused
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import RESOURCES
 from reconciler.live.health import STATUS, VERSION
@@ -60,7 +60,7 @@ class AheadApi(ForwardingApi):
         for asked, one in rounds.items():
             try:
                 found |= one.take(asked)
-            except Unreachable:
+            except BaseException:
                 self._rounds.remove(one)
                 raise
         found |= self._read([asked for asked in requests if asked not in found])
@@ -85,7 +85,7 @@ class _Round:
         self._api = api
         self._requests = tuple(requests)
         self._answers: dict[Request, Any] = {}
-        self._failure: Unreachable | None = None
+        self._failure: BaseException | None = None
         self._thread = Thread(target=self._work, name="pvectl-ahead", daemon=True)
         self._thread.start()
 
@@ -103,5 +103,5 @@ class _Round:
             self._answers = dict(zip(self._requests, answers, strict=True))
         except RequestRefused:
             pass
-        except Unreachable as failure:
+        except BaseException as failure:  # raised again in the caller's thread
             self._failure = failure

@@ -98,3 +98,12 @@ def test_no_answer_is_told_to_the_first_who_asks_and_then_tried_again() -> None:
 
 def test_every_plan_reads_lists_of_a_constant_number() -> None:
     assert len(expected()) == len(set(expected())) < 16
+
+
+def test_what_nobody_foresaw_is_raised_by_whoever_asks_and_not_printed_by_the_thread() -> None:
+    """A traceback could show what a library was given, such as the header with the secret."""
+    server = Server(failures=[ValueError("a header")])
+    api = AheadApi(server, (ONE,))
+    with pytest.raises(ValueError, match="a header"):
+        api.get([ONE])
+    assert api.get([ONE]) == [(2, "/one")]

@@ -63,7 +63,8 @@ def connect(certificate):
     opened = []
 
     def to(*endpoints, read_only=False, secret=SECRET, parallel=6, clock=None, **more):
-        who: dict[str, Any] = {} if "username" in more else {"token_id": "admin@pve!ci"}
+        named = more.keys() & {"username", "token_id"}
+        who: dict[str, Any] = {} if named else {"token_id": "admin@pve!ci"}
         target = Target(
             endpoints=tuple(getattr(one, "endpoint", one) for one in endpoints),
             fingerprint=certificate.fingerprint,
@@ -563,6 +564,22 @@ def test_a_second_factor_is_asked_for_clearly(start, connect):
     with pytest.raises(AuthenticationFailed, match="second factor") as caught:
         connect(node, username="root@pam").get([VERSION])
     assert "token_id" in caught.value.hint
+
+
+@pytest.mark.parametrize("token", ["6B:x\r\nCookie: a", "6B:ż"])
+def test_a_csrf_token_that_is_no_header_is_not_sent(start, connect, token):
+    node = start(lambda _: answer({"ticket": "PVE:root@pam:1", "CSRFPreventionToken": token}))
+    with pytest.raises(AuthenticationFailed, match="impossible CSRFPreventionToken") as caught:
+        connect(node, username="root@pam").send(WRITE)
+    assert token not in str(caught.value)
+    assert len(node.requests) == 1
+
+
+def test_a_token_of_any_user_name_is_sent(start, connect):
+    node = start(lambda _: answer("hello"))
+    connect(node, token_id="żółw50%@pve!ci").get([VERSION])
+    sent = node.requests[0].headers["Authorization"]
+    assert sent.startswith("PVEAPIToken=%C5%BC%C3%B3%C5%82w50%25@pve!ci=")
 
 
 def test_a_wrong_password_is_called_so(start, connect):

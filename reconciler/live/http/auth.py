@@ -49,8 +49,13 @@ class Ticket:
                     f"{self._username} needs a second factor to log in",
                     hint="use an API token: set `token_id` in [target] instead of `username`",
                 )
-            self._ticket = ticket
-            self._csrf = str(answer.get("CSRFPreventionToken", ""))
+            csrf = str(answer.get("CSRFPreventionToken", ""))
+            if not re.fullmatch(r"[!-~]*", csrf):
+                raise AuthenticationFailed(
+                    f"the login of {self._username} returned an impossible CSRFPreventionToken",
+                    hint="check that the endpoint is a Proxmox VE",
+                )
+            self._ticket, self._csrf = ticket, csrf
             self._since = self._clock()
 
     def headers(self, method: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from proxmoxer.core import ProxmoxResource
 
@@ -98,7 +98,8 @@ class _Caller:
         self.hint = why_refused(actor, secret)
         user, _, token = actor.partition("!")
         self.ticket = None if token else Ticket(user, secret, clock)
-        self._token = {"Authorization": f"PVEAPIToken={actor}={secret}"} if token else {}
+        name = quote(actor, safe="@!")  # decoded by PVE::APIServer::Formatter::extract_auth_value
+        self._token = {"Authorization": f"PVEAPIToken={name}={secret}"} if token else {}
 
     def headers(self, method: str) -> Mapping[str, str]:
         """What says who asks."""
