@@ -578,7 +578,7 @@ def test_a_csrf_token_that_is_no_header_is_not_sent(start, connect, token):
 def test_a_token_of_any_user_name_is_sent(start, connect):
     node = start(lambda _: answer("hello"))
     connect(node, token_id="żółw50%@pve!ci").get([VERSION])
-    sent = node.requests[0].headers["Authorization"]
+    sent = node.requests[0].headers["authorization"]
     assert sent.startswith("PVEAPIToken=%C5%BC%C3%B3%C5%82w50%25@pve!ci=")
 
 
