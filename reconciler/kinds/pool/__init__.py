@@ -282,6 +282,8 @@ def _check_planned(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Fi
                     hint="Proxmox VE would accept it and hide it; remove it from the pool",
                     address=Address("pool", name),
                 )
+    if not facts.complete:
+        return
     granted = {
         AclEntry.parse(address.id).path.removeprefix("/pool/")
         for address in planned
