@@ -128,11 +128,12 @@ class Plan:
     """Explaining and applying walk the same steps, so a dry run cannot disagree with the real one.
 
     `cluster` is the endpoint, `identity` the fingerprint of the cluster's CA, "" where it is
-    unknown; `against` the state folder that it compares with instead of a cluster; `actor` who would apply it, `source` the commit of the state folder. `seen` holds
-    exactly the live objects that the plan concerns, as they were (None: absent). `allowed` is what
-    the operator allowed; `passed` the exact flags of the refusals that this let pass. `files`:
-    SHA-256, in hexadecimal, of each file of the state folder that the plan was made from. `access`
-    is for display; plans saved before it existed have none.
+    unknown; `against` the state folder that it compares with instead of a cluster; `actor` who
+    would apply it, `source` the commit of the state folder. `seen` holds exactly the live objects
+    that the plan concerns, as they were (None: absent). `allowed` is what the operator allowed;
+    `passed` the exact flags of the refusals that this let pass. `files`: SHA-256, in hexadecimal,
+    of each file of the state folder that the plan was made from. `access` is for display; plans
+    saved before it existed have none.
     """
 
     cluster: str
