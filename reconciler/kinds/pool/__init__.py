@@ -282,14 +282,12 @@ def _check_planned(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Fi
                     hint="Proxmox VE would accept it and hide it; remove it from the pool",
                     address=Address("pool", name),
                 )
-    if not facts.complete:
-        return
     granted = {
         AclEntry.parse(address.id).path.removeprefix("/pool/")
         for address in planned
         if address.kind == "acl" and address.id.startswith("/pool/")
     }
-    for name in sorted(granted & pools.keys()):
+    for name in sorted(granted & pools.keys()) if facts.complete else ():
         below = [s for other, s in pools.items() if f"{other}/".startswith(f"{name}/")]
         if all(not s.guests and s.storages == () for s in below):
             yield Finding(
