@@ -135,11 +135,12 @@ class Plan:
     """Explaining and applying walk the same steps, so a dry run cannot disagree with the real one.
 
     `cluster` is the endpoint, `identity` the fingerprint of the cluster's CA, "" where it is
-    unknown; `actor` who would apply it, `source` the commit of the state folder. `seen` holds
-    exactly the live objects that the plan concerns, as they were (None: absent). `allowed` is what
-    the operator allowed; `passed` the exact flags of the refusals that this let pass. `files`:
-    SHA-256, in hexadecimal, of each file of the state folder that the plan was made from. `access`
-    is for display; plans saved before it existed have none.
+    unknown; `against` the state folder that it compares with instead of a cluster; `actor` who
+    would apply it, `source` the commit of the state folder. `seen` holds exactly the live objects
+    that the plan concerns, as they were (None: absent). `allowed` is what the operator allowed;
+    `passed` the exact flags of the refusals that this let pass. `files`: SHA-256, in hexadecimal,
+    of each file of the state folder that the plan was made from. `access` is for display; plans
+    saved before it existed have none.
     """
 
     cluster: str
@@ -154,6 +155,7 @@ class Plan:
     files: Mapping[str, str] = field(default_factory=dict)
     access: Access = field(default_factory=Access)
     identity: str = ""
+    against: str = ""
 
     def is_for(self, cluster: str, identity: str) -> bool:
         """Whether the plan is for this cluster: by its CA, otherwise by its address."""
@@ -184,6 +186,8 @@ class Plan:
             extra["files"] = dict(self.files)
         if self.identity:
             extra["identity"] = self.identity
+        if self.against:
+            extra["against"] = self.against
         return {
             **extra,
             "format": FORMAT,
@@ -222,6 +226,7 @@ class Plan:
             files={str(name): str(value) for name, value in data.get("files", {}).items()},
             access=Access.from_json(data["access"]) if "access" in data else Access(),
             identity=str(data.get("identity", "")),
+            against=str(data.get("against", "")),
         )
 
     @property
@@ -234,6 +239,9 @@ class Plan:
         """
         whole = self.to_json()
         covered = {name: whole[name] for name in ("steps", "seen", "allowed")}
-        where = {"cluster": self.identity or self.cluster, "passed": list(self.passed)}
+        where = {
+            "cluster": self.identity or self.cluster or self.against,
+            "passed": list(self.passed),
+        }
         refusals = sorted([f.code, str(f.address or ""), f.allow] for f in self.refusals)
         return digest({**covered, **where, "refusals": refusals})

@@ -63,6 +63,7 @@ def build_plan(desired: Desired, live: State, facts: Facts, request: PlanRequest
         changed_secrets=request.changed_secrets,
         sent_again=request.sent_again,
         earlier=request.earlier,
+        where=request.against or "the cluster",
     )
     changes = difference.changes
     if request.targets:
@@ -104,13 +105,13 @@ def judged(
         desired, request, live, planned, facts, changes, steps, before, after, filled, paths, effect
     )
     findings = [
-        *(one for one in desired.findings if one.code != UNDECLARED),
+        *(one for one in desired.findings if one.code != UNDECLARED or not facts.complete),
         *difference.findings,
         *unsaved_guests.findings,
         *run_checks(context),
     ]
     allowed = allow(_said_once(findings), request.allowed)
-    kept = set_aside(allowed, desired, request.now, complete=True)
+    kept = set_aside(allowed, desired, request.now, complete=facts.complete)
     told = sorted(told_as_known(kept, changes, request.fresh), key=Finding.sort_key)
     plan = Plan(
         cluster=request.cluster,
@@ -125,6 +126,7 @@ def judged(
         files=request.files,
         access=access(effect, filled[1], request.now, sessions(changes, planned)),
         identity=request.identity,
+        against=request.against,
     )
     names = {f"/vms/{vmid}": one.name for vmid, one in facts.guests.items() if one.name}
     return PlanResult(plan, *filled, (before, after), planned, effect, names)

@@ -156,7 +156,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "plan": table(
         "what `plan` shows, and a saved plan holds",
         {
-            "cluster": _CLUSTER,
+            "cluster": text("endpoint; empty where the plan compares with a state folder"),
             "actor": text("who would apply it"),
             "source": text("commit or digest of the state files"),
             "digest": text("of all that the plan does; --approve takes it"),
@@ -182,6 +182,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "passed": list_(text("CODE=WHAT"), "refusals that --allow let pass"),
             "files": map_(text("digest"), "state file -> digest"),
             "identity": text("fingerprint of the cluster's CA"),
+            "against": text("the state folder that the plan compares with instead of a cluster"),
         },
     ),
     "drift": table(
