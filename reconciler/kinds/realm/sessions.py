@@ -14,8 +14,16 @@ _UNFELT = frozenset({"comment", "default", "prompt"})
 _GROUPS = frozenset({"groups-autocreate", "groups-claim", "groups-overwrite"})
 """Options that `login` of PVE::API2::OpenId reads."""
 _SYNCED = frozenset(
-    "filter group_classes group_dn group_filter group_name_attr sync-defaults-options "
-    "sync_attributes user_classes".split()
+    (
+        "filter",
+        "group_classes",
+        "group_dn",
+        "group_filter",
+        "group_name_attr",
+        "sync-defaults-options",
+        "sync_attributes",
+        "user_classes",
+    )
 )
 """Options that only a sync reads."""
 
