@@ -40,12 +40,13 @@ def plan_between(
     )
     require_valid(other.findings)
     question = PlanRequest(
-        cluster=str(against),
+        cluster="",
+        against=str(against),
         actor="",
         now=now(),
         source=commit_of(loaded.cluster.folder, loaded.desired.included),
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
     )
-    live, facts = as_live(other), Facts(pve=loaded.desired.release)
+    live, facts = as_live(other), Facts(pve=loaded.desired.release, complete=False)
     return build_plan(loaded.desired, live, without_archives(loaded.desired, live, facts), question)
