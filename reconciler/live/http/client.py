@@ -81,7 +81,7 @@ def open_api(
     caller = _Caller(target.actor, secret, clock)
     tally = RequestCounts()
     links = [
-        _Link(target, endpoint, caller, tally, redactor, read_only=read_only)
+        _Link(target, endpoint, caller, tally, redactor, read_only=read_only, parallel=parallel)
         for endpoint in target.endpoints
     ]
     return ClusterApi(links, target.actor, tally, parallel=parallel)
@@ -123,6 +123,7 @@ class _Link:
         redactor: Redactor,
         *,
         read_only: bool,
+        parallel: int,
     ) -> None:
         self.endpoint = endpoint
         self._target = target
@@ -131,7 +132,7 @@ class _Link:
         self._redactor = redactor
         self._read_only = read_only
         self._context = trust_context(target, endpoint)
-        self._reads = Connections(endpoint, target.proxy, self._context)
+        self._reads = Connections(endpoint, target.proxy, self._context, parallel)
         self._writes = Connections(endpoint, target.proxy, self._context)
         self._written = float("-inf")
         self._skew: float | None = None

@@ -13,6 +13,7 @@ import zlib
 from collections import deque
 from collections.abc import Mapping
 from http.client import HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
+from threading import Semaphore
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -42,15 +43,18 @@ class Outgoing(NamedTuple):
 
 class Connections:
     """The connections to `endpoint` (https://host:port), through `proxy` (http://host:port) if
-    there is one; for several threads.
+    there is one; for several threads, of which `most` have a request under way.
     """
 
-    def __init__(self, endpoint: str, proxy: str | None, context: TrustContext) -> None:
+    def __init__(
+        self, endpoint: str, proxy: str | None, context: TrustContext, most: int = 1
+    ) -> None:
         place = urlsplit(endpoint)
         self._host, self._port = place.hostname or "", place.port or _PORT
         self._proxy = urlsplit(proxy) if proxy is not None else None
         self._context = context
         self._idle: deque[_Connection] = deque()
+        self._free = Semaphore(most)
 
     def exchange(self, outgoing: Outgoing, timeout: tuple[float, float]) -> Answer:
         """Send one request and read its answer; `timeout`: seconds to connect, and to wait for
@@ -59,6 +63,10 @@ class Connections:
         Raises `NETWORK_ERRORS`, and TooLarge before an answer fills the memory, which takes a
         thousandth of it packed.
         """
+        with self._free:
+            return self._exchange(outgoing, timeout)
+
+    def _exchange(self, outgoing: Outgoing, timeout: tuple[float, float]) -> Answer:
         connection = self._take() or self._open(timeout[0])
         try:
             connection.sock.settimeout(timeout[1])
