@@ -172,7 +172,7 @@ def test_events_run_whenever_the_schedule_of_cron_does(fields: tuple, start: dat
         return day.month in months and (any(right) if either else all(right))
 
     midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
-    wanted = []
+    wanted: list[datetime] = []
     for number in range(800):
         day = midnight + timedelta(days=number)
         if on(day):
