@@ -84,5 +84,7 @@ def test_what_is_no_answer_is_refused_as_by_the_standard_library(content: bytes)
 
 def test_other_interim_answers_are_passed_over_and_odd_lines_ignored() -> None:
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
-    answer = received(QuickResponse, early + b"HTTP/1.1 200 OK\r\nodd\r\nContent-Length: 1\r\n\r\nab")
+    answer = received(
+        QuickResponse, early + b"HTTP/1.1 200 OK\r\nodd\r\nContent-Length: 1\r\n\r\nab"
+    )
     assert (answer.status, answer.read()) == (200, b"a")
