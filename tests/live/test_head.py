@@ -17,7 +17,8 @@ HEADS = {
     "a length that is none": b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nabcd",
     "a negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nabcd",
     "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 4\r\n\r\nabcd",
-    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n"
+    b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
     "chunks and a length": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
     "the end of the connection": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"

@@ -72,7 +72,7 @@ class Connections:
         try:
             connection.sock.settimeout(timeout[1])
             connection.request(*outgoing)
-            answer = _read(cast(QuickResponse, connection.getresponse()))
+            answer = _read(cast("QuickResponse", connection.getresponse()))
         except BaseException:
             connection.close()
             raise
