@@ -23,7 +23,6 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.planning.checks.context import PlanContext
 from reconciler.text.humanize import in_prose, listed
 
-CODE = "WIDER_THAN_NEEDED"
 NAMED = 4
 """Number of unneeded privileges that are named."""
 REMEDIES = 3
@@ -271,4 +270,6 @@ def _some(privileges_: Collection[str]) -> str:
 def _finding(context: PlanContext, address: Address, message: str, hint: str) -> Finding:
     declared = context.desired.objects.get(address)
     source = declared.source if declared else None
-    return Finding(CODE, Severity.WARNING, message, hint, address=address, source=source)
+    return Finding(
+        "WIDER_THAN_NEEDED", Severity.WARNING, message, hint, address=address, source=source
+    )
