@@ -130,6 +130,7 @@ ANSWERS: Mapping[str, Schema] = {
             "actor": text("who looked"),
             "source": text("commit or digest of the state files"),
             "taken": number("when, Unix seconds"),
+            "due": number("the day of the next one, Unix seconds"),
             "release": text("of Proxmox VE"),
             "health": text("of the cluster"),
             "digest": text("of all other fields"),
