@@ -31,9 +31,9 @@ AFTER_END = frozenset({"continued", "rollback", "stuck", "taking", "locked", OVE
 class StepState(StrEnum):
     """The state of a step, by its last event."""
 
-    NOT_BEGUN = "not begun"
+    NOT_STARTED = "not started"
     ANNOUNCED = "announced"
-    BEGUN = "begun"
+    PARTLY_DONE = "partly done"
     """one of several requests is done"""
     CONFIRMED = "confirmed"
     DELIVERED = "delivered"
@@ -65,7 +65,7 @@ class StepRecord:
     `carried` holds the changes (JSON) of requests that carried others than their step.
     """
 
-    state: StepState = StepState.NOT_BEGUN
+    state: StepState = StepState.NOT_STARTED
     direction: Direction = Direction.FORWARD
     announced: bool = False
     """a request forward was announced, whatever became of it"""
@@ -118,7 +118,7 @@ class StepRecord:
         self._follow_request(event)
         state = _STATES.get(event.name)
         if state is not None:
-            self.state = StepState.BEGUN if event.data.get("more") else state
+            self.state = StepState.PARTLY_DONE if event.data.get("more") else state
             self.direction = event.direction
         return why
 
@@ -250,7 +250,7 @@ class RunState:
         self.last_time = max(self.last_time, float(data.get("time", 0.0)))
 
     def step(self, number: int) -> StepRecord:
-        """The record of one step, including one that has not begun. Must not be changed."""
+        """The record of one step, including one that has not started. Must not be changed."""
         return self.steps.get(number, _NOTHING)
 
     @property
@@ -294,7 +294,7 @@ class RunState:
 
     @property
     def has_turned(self) -> bool:
-        """Whether the rollback was begun and has not ended since, or has ended only once."""
+        """Whether the rollback was started and has not ended since, or has ended only once."""
         return self._ways[-1:] == ("rollback",) or self._ways == ("rollback", "end")
 
     def is_unbroken(self, numbers: Collection[int]) -> bool:

@@ -1,6 +1,6 @@
 """Property strings: one parameter that holds several, as in `keep-daily=7,keep-weekly=4`.
 
-`parameter_check` reads them. PVE source: `print_property_string` of PVE::JSONSchema.
+`parameter_check` parses them. PVE source: `print_property_string` of PVE::JSONSchema.
 """
 
 from __future__ import annotations

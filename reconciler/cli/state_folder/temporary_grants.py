@@ -12,7 +12,7 @@ from reconciler.cli.run.planning import carry_out, load_to_plan, make_plan, show
 from reconciler.cli.state_folder.grants_file import GrantsFile, read_grants
 from reconciler.cli.terminal.output import info
 from reconciler.desired.files import Besides
-from reconciler.desired.grants import FILE, begun, grants
+from reconciler.desired.grants import FILE, grants, started
 from reconciler.desired.reach import require_inside
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -54,7 +54,7 @@ def apply_grant(
     """
     signed_by(None, signers(common, settings), settings.folder)
     path = Path(change.path)
-    files = Besides({path: begun(read_grants(path), change).encode()})
+    files = Besides({path: started(read_grants(path), change).encode()})
     loaded = load_to_plan(cluster, settings, files=files)
     wanted = [str(one) for one in loaded.desired.objects if change.during.concerns(one)]
     file = GrantsFile(change, lambda text: info(common, text))

@@ -1,4 +1,4 @@
-"""/access/ticket, /access/password and what needs a second factor (PVE::API2::AccessControl)."""
+"""/access/ticket, /access/password and second factors (PVE::API2::AccessControl)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _CAPABILITIES = {
     "dc": r"Sys\.Audit|Sys\.Modify|SDN\.",
     "mapping": r"Mapping\.|Permissions\.Modify",
 }
-"""Top level of a path -> the privileges that the web interface asks about there."""
+"""Top level of a path -> the privileges that the web interface checks there."""
 
 _ALWAYS = ("/", "/nodes", "/access/groups", "/vms", "/storage", "/sdn", "/mapping")
 
@@ -76,7 +76,7 @@ def login_page(_ctx: Context, _params: Params) -> None:
     allow_token=False,
 )
 def login(ctx: Context, params: Params) -> dict[str, Any]:
-    """With a password or a ticket; every failure is the same 401."""
+    """With a password or a ticket; every failure gives the same 401."""
     user = params.need("username")
     if true(params.text("realm")):
         user = f"{user}@{params.need('realm')}"
@@ -131,7 +131,7 @@ def _check_path(ctx: Context, user: str, path: str, names: str) -> None:
 
 
 def _capabilities(ctx: Context, user: str) -> dict[str, dict[str, int]]:
-    """What the web interface shows (`compute_api_permission`)."""
+    """Permissions for the web interface (`compute_api_permission`)."""
     found: dict[str, dict[str, int]] = {part: {} for part in _CAPABILITIES}
     table = ctx.store.access()
     for path in dict.fromkeys((*_ALWAYS, *_tree(ctx))):
@@ -207,7 +207,7 @@ def read_tfa(_ctx: Context, params: Params) -> None:
 
 
 def _no_second_factors(method: str, path: str, check: Check, params: dict[str, Param]) -> None:
-    """Calls that PVE refuses to tokens; for a ticket there is nothing behind them here."""
+    """Calls that PVE refuses to tokens; not implemented for tickets."""
 
     @routes.add(method, path, check, params, allow_token=False)
     def refuse(_ctx: Context, _params: Params) -> None:
