@@ -78,7 +78,9 @@ def each_cluster(
         with taking(Turn(clusters[0].name)):
             return work(clusters[0], settings)
     if common.is_plugin:
-        raise UsageError("a plugin is about one cluster", hint="choose it with --on NAME")
+        raise UsageError(
+            "a monitoring plugin reports on one cluster", hint="choose it with --on NAME"
+        )
     waves = [clusters]
     if rollout is not None:
         waves = in_waves(clusters, settings.policy.rollout.waves)
@@ -118,7 +120,7 @@ def _one_by_one(
                 return min(results, key=PRECEDENCE.index)
         bad = [status for status in results if status not in WELL]
         if bad and left and rollout is not None and not rollout.keep_going:
-            why = "because this wave did not end well (--continue goes on all the same)"
+            why = "because this wave failed (--continue starts the next one anyway)"
             info(common, f"skipped, {why}: {', '.join(left)}")
             break
     return min(results, key=PRECEDENCE.index)

@@ -116,7 +116,7 @@ def test_a_journal_whose_process_is_dead_is_unfinished(site: Site) -> None:
     assert len(told.splitlines()) < 34, "everything once"
     assert re.search(r"1-33\. done +33 steps, from: create group ", told)
     assert re.search(r"34\. created, secret possibly not delivered +create token new@pve!t1", told)
-    assert told.partition("beyond what the steps say")[2].count("new@pve") == 1
+    assert told.partition("in addition to the steps")[2].count("new@pve") == 1
     assert "group.g07" not in told
 
 

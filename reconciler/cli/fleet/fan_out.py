@@ -121,7 +121,7 @@ def _say_stopped(
 ) -> None:
     if rest:
         why = f"wave {number} ended with failures ({in_prose(bad)})" if bad else "interrupted"
-        info(common, f"{why}; not started: {in_prose(rest)}; --continue goes on all the same")
+        info(common, f"{why}; not started: {in_prose(rest)}; --continue starts them anyway")
 
 
 def _show(common: CommonOptions, turns: Sequence[Turn]) -> None:

@@ -81,8 +81,8 @@ def _words(found: Sequence[Loss]) -> str:
     number = sum(len(loss.lost) for loss in found)
     each = in_prose([_guest(loss) for loss in found])
     return (
-        f"would remove {count(number, 'archive')} at its next run that "
-        f"{'is' if number == 1 else 'are'} kept today; they cannot be restored: {each}"
+        f"would permanently remove {count(number, 'archive')} at its next run that "
+        f"{'is' if number == 1 else 'are'} kept today: {each}"
     )
 
 

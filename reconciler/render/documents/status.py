@@ -110,7 +110,7 @@ def _drills(drills: Iterable[OpenDrill], view: View) -> str:
     )
     outline = Document(
         title="Restore drills",
-        sections=(Section("Not ended", blocks, "drill"),),
+        sections=(Section("Unfinished", blocks, "drill"),),
         closing=closing if dead else (),
     )
     return terminal.render(outline, color=view.color, width=view.width)
