@@ -261,7 +261,7 @@ def _refuse_forged(plan: Plan, path: Path) -> None:
         why = misfit(step)
         if why:
             raise JournalBroken(
-                f"step {number} of {path.name} is not what this version of pvectl would do: {why}",
+                f"step {number} of {path.name} is not what this version of pvectl does: {why}",
                 hint="nothing was sent; use the version of pvectl that wrote the journal; if that "
                 "is this one, find out who changed it",
             )
