@@ -29,6 +29,7 @@ from reconciler.kinds.shared.ungiven import (
     Unset,
     check_unset,
 )
+from reconciler.kinds.shared.valid_name import require_valid
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
@@ -161,9 +162,7 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
     """One job; raises ValueError for options that contradict each other."""
     del parent
     if table.pool:
-        complaint = check_format("pve-poolid", table.pool)
-        if complaint:
-            raise ValueError(complaint.strip())
+        require_valid("pve-poolid", table.pool)
     check_unset(table)
     given = given_options(table, PLAIN)
     if table.keep is not None:

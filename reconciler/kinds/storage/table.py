@@ -30,11 +30,11 @@ from reconciler.kinds.shared.section import (
     without_defaults,
 )
 from reconciler.kinds.shared.ungiven import FILE, KEEP_RULE, UNSET, Unset
+from reconciler.kinds.shared.valid_name import require_valid
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec
-from reconciler.pve.parameter_check import check_format
 from reconciler.pve.schema import ParameterTable, Secrecy, secret_names
 from reconciler.pve.storage_formats import ISCSI_PROVIDERS, canonical_path
 from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_TRUE_BY_DEFAULT, STORAGE_TYPES
@@ -120,9 +120,7 @@ StorageTable = table_model(
 def check_name(name: str, parent: str) -> None:
     """Raises ValueError for an invalid storage ID."""
     del parent
-    complaint = check_format("pve-storage-id", name)
-    if complaint:
-        raise ValueError(complaint.strip())
+    require_valid("pve-storage-id", name)
 
 
 def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
