@@ -268,6 +268,9 @@ SCHEMAS: Mapping[str, Schema] = {
                         "journal": text("file"),
                         "state": text("in words"),
                         "overtaken": flag("another run came in between"),
+                        "grant": maybe(
+                            map_(ANY, "what it does to grants.toml, and whether it ends")
+                        ),
                     },
                 )
             ),
