@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
@@ -272,6 +273,7 @@ class _AlreadyRead:
         return good.data
 
 
+@lru_cache(maxsize=16)
 def _sent_at(date: str) -> float | None:
     """Unix seconds in the middle of the second that a Date header names."""
     try:
