@@ -117,10 +117,8 @@ def import_state(
             info(common, f"{'added to' if in_steps else 'wrote'} {path}")
         if exported.files:
             _complete(folder, live.facts.pve, is_new=is_new)
-        if in_steps:
-            for line in account(taken, exported, left):
-                info(common, line)
-        for line in told:
+        adopted = account(taken, exported, left) if in_steps else ()
+        for line in (*adopted, *told):
             info(common, line)
         _name_the_release(common, cluster, live.facts.pve)
         findings = [*exported.findings, *(() if in_steps else _passed_over(live))]
