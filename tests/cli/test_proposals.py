@@ -742,7 +742,8 @@ def test_cron_gives_a_change_nothing(
 CURL = """#!/bin/sh
 echo "$*" >> FOLDER/asked
 case "$*" in
-  *attachment=@*) for word; do case $word in *@*) cp "${word#*@}" FOLDER/attached.zip ;; esac; done ;;
+  *attachment=@*) for word; do
+    case $word in attachment=*) cp "${word#*@}" FOLDER/attached.zip ;; esac; done ;;
   *POST*) for word; do case $word in body@*|@*) cp "${word#*@}" FOLDER/comment.md ;; esac; done
     echo '{"id": 9}' ;;
   */9/assets) echo '[{"id": 3}]' ;;
