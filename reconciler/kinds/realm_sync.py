@@ -36,7 +36,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, Value, request
 from reconciler.model.spec import Spec, State
-from reconciler.pve.parameter_check import check_format
+from reconciler.pve.parameter_check import check_format, parse_properties
 
 JOBS = request("GET", "cluster", "jobs", "realm-sync")
 _TEXTS = ("realm", "schedule", "scope", "comment", "remove-vanished")
@@ -141,6 +141,21 @@ def _merge_with_live(declared: RealmSyncSpec, live: RealmSyncSpec | None) -> Rea
 def _realm(name: str, spec: RealmSyncSpec) -> Iterable[Address]:
     del name
     yield Address("realm", spec.realm)
+
+
+def _inherits(spec: RealmSyncSpec, planned: State) -> Mapping[str, str]:
+    """`parse_sync_opts` of PVE::API2::Domains."""
+    realm = Address("realm", spec.realm)
+    there = planned.get(realm)
+    options = dict(there.options) if isinstance(there, RealmSpec) else {}
+    text = options.get("sync-defaults-options", "")
+    said = parse_properties("realm-sync-options", str(text)).values
+    found = {}
+    if spec.enable_new is None and "enable-new" in said:
+        found["enable_new"] = "yes" if flag(said["enable-new"]) else "no"
+    if not spec.remove_vanished and "remove-vanished" in said:
+        found["remove_vanished"] = said["remove-vanished"]
+    return {name: f"{value} (from {realm})" for name, value in found.items()}
 
 
 def _split(change: Change) -> Sequence[Change]:
@@ -253,6 +268,7 @@ KIND = Kind(
         refers_to=frozenset({"realm"}),
         references=_realm,
         owners=_realm,
+        inherits=_inherits,
     ),
     checks=Checks(
         declared_object=_check_declared,

@@ -19,8 +19,8 @@ from reconciler.text.sanitize import clean
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def findings(content: Sequence[Finding], view: View) -> str:
-    """One run with one result per finding."""
+def findings(content: Sequence[Finding], view: View, about: str = "") -> str:
+    """One run with one result per finding. `about`: what they are the findings of."""
     ordered = sorted(content, key=Finding.sort_key)
     codes = sorted({finding.code for finding in ordered})
     driver = {
@@ -33,13 +33,16 @@ def findings(content: Sequence[Finding], view: View) -> str:
         "columnKind": "unicodeCodePoints",
         "results": [_result(finding, codes, view.prefix) for finding in ordered],
     }
+    if about:
+        run["automationDetails"] = {"description": {"text": clean(about)}}
     whole = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(whole, indent=2, sort_keys=True) + "\n"
 
 
 def plan(content: Plan, view: View) -> str:
     """The findings of a plan."""
-    return findings(content.findings, view)
+    about = f"plan against {content.against}" if content.against else ""
+    return findings(content.findings, view, about)
 
 
 def drift(content: Drift, view: View) -> str:

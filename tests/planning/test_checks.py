@@ -79,7 +79,8 @@ def test_a_target_that_fits_nothing_refuses_the_plan() -> None:
     (said,) = found(plan(objects, targets=("user.ana@pve",)), "NO_SUCH_TARGET")
     assert (said.severity, said.hint) == (Severity.ERROR, "did you mean user.anna@pve?")
     there = {ANNA: UserSpec(keys="")}
-    assert not plan(objects, there, targets=("user.anna@pve",)).findings
+    (said,) = plan(objects, there, targets=("user.anna@pve",)).findings
+    assert said.code == "LINT_USER_WITH_NOTHING"
     assert not plan(live={OPS: GroupSpec()}, removed=(OPS,), targets=("group.ops",)).findings
 
 

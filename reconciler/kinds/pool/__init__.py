@@ -287,7 +287,7 @@ def _check_planned(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Fi
         for address in planned
         if address.kind == "acl" and address.id.startswith("/pool/")
     }
-    for name in sorted(granted & pools.keys()):
+    for name in sorted(granted & pools.keys()) if facts.complete else ():
         below = [s for other, s in pools.items() if f"{other}/".startswith(f"{name}/")]
         if all(not s.guests and s.storages == () for s in below):
             yield Finding(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
@@ -81,7 +82,7 @@ def open_api(
     caller = _Caller(target.actor, secret, clock)
     tally = RequestCounts()
     links = [
-        _Link(target, endpoint, caller, tally, redactor, read_only=read_only)
+        _Link(target, endpoint, caller, tally, redactor, read_only=read_only, parallel=parallel)
         for endpoint in target.endpoints
     ]
     return ClusterApi(links, target.actor, tally, parallel=parallel)
@@ -123,6 +124,7 @@ class _Link:
         redactor: Redactor,
         *,
         read_only: bool,
+        parallel: int,
     ) -> None:
         self.endpoint = endpoint
         self._target = target
@@ -131,7 +133,7 @@ class _Link:
         self._redactor = redactor
         self._read_only = read_only
         self._context = trust_context(target, endpoint)
-        self._reads = Connections(endpoint, target.proxy, self._context)
+        self._reads = Connections(endpoint, target.proxy, self._context, parallel)
         self._writes = Connections(endpoint, target.proxy, self._context)
         self._written = float("-inf")
         self._skew: float | None = None
@@ -271,6 +273,7 @@ class _AlreadyRead:
         return good.data
 
 
+@lru_cache(maxsize=16)
 def _sent_at(date: str) -> float | None:
     """Unix seconds in the middle of the second that a Date header names."""
     try:

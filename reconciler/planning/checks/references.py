@@ -25,6 +25,9 @@ BESIDE = frozenset(
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
+    """Where files are compared with files, what neither declares may exist nevertheless."""
+    if not context.facts.complete:
+        return
     yield from missing_references(
         context.changes,
         context.planned,
