@@ -16,9 +16,17 @@ _WRITE: Mapping[str, str] = {
 }
 
 
-def require_valid(form: str, name: str) -> None:
-    """Raises InvalidValue for a name that is not of the format `form`, such as `pve-poolid`."""
+def invalid_name(form: str, name: str) -> InvalidValue | None:
+    """Why a name is not of the format `form`, such as `pve-poolid`; None if it is."""
     complaint = check_format(form, name)
-    if complaint:
-        text = complaint.strip()
-        raise InvalidValue(text if name in text else f"'{name}': {text}", _WRITE[form])
+    if not complaint:
+        return None
+    text = complaint.strip()
+    return InvalidValue(text if name in text else f"'{name}': {text}", _WRITE[form])
+
+
+def require_valid(form: str, name: str) -> None:
+    """Raises InvalidValue for a name that is not of the format `form`."""
+    wrong = invalid_name(form, name)
+    if wrong is not None:
+        raise wrong
