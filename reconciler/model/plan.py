@@ -85,7 +85,8 @@ class Access(NamedTuple):
     """What a plan does to access, grouped for display; it decides nothing.
 
     `effects`: who gains and loses which privileges where, the broadest first; `logins`: who can or
-    can no longer log in. Both are JSON objects; `text` describes each and `mark` is `+`, `-`, `~`
+    can no longer log in; `sessions`: what those who are logged in notice, and when. All are JSON
+    objects; `text` describes each and `mark` is `+`, `-`, `~`
     or `!`. What several effects have in common is in `shared`, and they refer to it by number.
     `more`: how many effects were too many to keep.
     """
@@ -94,11 +95,15 @@ class Access(NamedTuple):
     logins: tuple[Mapping[str, Any], ...] = ()
     shared: Mapping[str, Any] = MappingProxyType({})
     more: int = 0
+    sessions: tuple[Mapping[str, Any], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.effects or self.logins or self.sessions)
 
     @property
     def lines(self) -> tuple[tuple[str, str], ...]:
         """The lines to display: mark and text."""
-        said = [(one["mark"], one["text"]) for one in (*self.effects, *self.logins)]
+        said = [(one["mark"], one["text"]) for one in (*self.effects, *self.logins, *self.sessions)]
         rest = [("!", f"and {self.more:,} more; `pvectl plan --format json` has all")]
         return (*said, *(rest if self.more else ()))
 
@@ -106,6 +111,7 @@ class Access(NamedTuple):
         return {
             "effects": list(self.effects),
             "logins": list(self.logins),
+            "sessions": list(self.sessions),
             "shared": dict(self.shared),
             "more": self.more,
         }
@@ -114,10 +120,11 @@ class Access(NamedTuple):
     def from_json(cls, data: Mapping[str, Any]) -> Access:
         """The reverse of `to_json`; raises ValueError, KeyError or TypeError for anything else."""
         effects, logins = tuple(data["effects"]), tuple(data["logins"])
-        said = [one[key] for one in (*effects, *logins) for key in _SAID]
+        sessions = tuple(data.get("sessions", ()))
+        said = [one[key] for one in (*effects, *logins, *sessions) for key in _SAID]
         if not all(isinstance(text, str) for text in said):
             raise ValueError("the access summary is not a string")
-        return cls(effects, logins, dict(data["shared"]), int(data["more"]))
+        return cls(effects, logins, dict(data["shared"]), int(data["more"]), sessions)
 
 
 _SAID = ("mark", "text")
@@ -172,8 +179,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Canonical, without secrets and without times."""
-        told = self.access.effects or self.access.logins
-        extra: dict[str, Any] = {"access": self.access.to_json()} if told else {}
+        extra: dict[str, Any] = {"access": self.access.to_json()} if self.access else {}
         if self.passed:
             extra["passed"] = list(self.passed)
         if self.files:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from reconciler.model.change import Action, Cause
 from reconciler.model.drift import DIFFERENCES, DriftClass
 from reconciler.model.finding import Severity
+from reconciler.model.session import SessionMoment
 from reconciler.render.json_schema_words import (
     ANY,
     Schema,
@@ -63,6 +64,7 @@ _CHANGE = {
         {
             "expires": number("until when it is granted, Unix seconds"),
             "purpose": text("what it is granted for"),
+            "inherits": map_(text("value"), "what it takes from another object, by field"),
         },
     ),
 }
@@ -94,6 +96,14 @@ _LOGIN = table(
         "principals": list_(text("user or token"), "who"),
         "before": text("active, or why it cannot log in"),
         "after": text("the same afterwards"),
+    },
+)
+_SESSION = table(
+    "a sentence about those who are logged in",
+    {
+        **_SAID,
+        "principals": list_(text("user or token"), "who"),
+        "moment": one_of(SessionMoment, "when they notice it"),
     },
 )
 _SHARED = table(
@@ -165,6 +175,7 @@ SCHEMAS: Mapping[str, Schema] = {
                     "logins": list_(_LOGIN, "who can log in from then on, or no longer"),
                     "shared": _SHARED,
                     "more": number("effects that were too many to be kept"),
+                    "sessions": list_(_SESSION, "what those who are logged in notice, and when"),
                 },
             ),
             "impact": {"description": "the effect on access in full, per principal and path"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
@@ -84,7 +85,7 @@ def open_api(
     caller = _Caller(target.actor, secret, clock, totp)
     tally = RequestCounts()
     links = [
-        _Link(target, endpoint, caller, tally, redactor, read_only=read_only)
+        _Link(target, endpoint, caller, tally, redactor, read_only=read_only, parallel=parallel)
         for endpoint in target.endpoints
     ]
     return ClusterApi(links, target.actor, tally, parallel=parallel)
@@ -127,6 +128,7 @@ class _Link:
         redactor: Redactor,
         *,
         read_only: bool,
+        parallel: int,
     ) -> None:
         self.endpoint = endpoint
         self._target = target
@@ -135,7 +137,7 @@ class _Link:
         self._redactor = redactor
         self._read_only = read_only
         self._context = trust_context(target, endpoint)
-        self._reads = Connections(endpoint, target.proxy, self._context)
+        self._reads = Connections(endpoint, target.proxy, self._context, parallel)
         self._writes = Connections(endpoint, target.proxy, self._context)
         self._written = float("-inf")
         self._skew: float | None = None
@@ -275,6 +277,7 @@ class _AlreadyRead:
         return good.data
 
 
+@lru_cache(maxsize=16)
 def _sent_at(date: str) -> float | None:
     """Unix seconds in the middle of the second that a Date header names."""
     try:
