@@ -265,12 +265,12 @@ def test_a_server_that_asks_for_a_certificate_is_shown_it(
 
 def test_a_server_that_misses_the_certificate_or_its_ca_is_understood(certificate, client, connect):
     node = Node(certificate.pem, client_ca=client.ca)
-    why = "asks for a client certificate|connection was closed"  # the alert may be lost
+    why = r"asks for a client certificate|connection was closed"  # the alert may be lost
     with pytest.raises(Unreachable, match=why) as caught:
         connect(node, fingerprint=certificate.fingerprint).get([VERSION])
     assert "client_cert" in caught.value.hint
     own = {"client_cert": str(certificate.pem), "fingerprint": certificate.fingerprint}
-    with pytest.raises(Unreachable, match="refuses the client certificate|connection was closed"):
+    with pytest.raises(Unreachable, match=r"refuses the client certificate|connection was closed"):
         connect(node, **own).get([VERSION])
     node.stop()
 
