@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from reconciler.access.table import AccessTable
+from reconciler.invalid_value import refuse
 from reconciler.kinds.kind import (
     Alarm,
     Answers,
@@ -27,7 +28,7 @@ from reconciler.kinds.shared.field_types import Text, changed, flag, given, name
 from reconciler.kinds.shared.jobs import Schedule, id_findings, same_schedule, schedule_findings
 from reconciler.kinds.shared.options import without_line_feed
 from reconciler.kinds.shared.replace import as_replacement
-from reconciler.kinds.shared.ungiven import DEFAULT, LEFT, UNSET, WATCHED, Unset, check_unset
+from reconciler.kinds.shared.ungiven import DEFAULT, LEFT, UNSET, WATCHED, Unset, unset_problems
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
@@ -90,7 +91,7 @@ def _check_name(name: str, parent: str) -> None:
 
 
 def _declare(name: str, parent: str, table: RealmSyncTable) -> Iterable[Declaration]:
-    check_unset(table)
+    refuse(unset_problems(table))
     vanished = table.remove_vanished
     chosen = () if vanished is None else names(vanished) or NOTHING
     fields = {**dict(table), "remove_vanished": chosen}
