@@ -26,6 +26,7 @@ from reconciler.planning.checks.targets import partial
 from reconciler.planning.diff import DiffResult, diff, narrow
 from reconciler.planning.known import told_as_known
 from reconciler.planning.lint import set_aside
+from reconciler.planning.once_per_table import once_per_table
 from reconciler.planning.ordering.exposure_tracker import ExposureTracker
 from reconciler.planning.ordering.order import order
 from reconciler.planning.removed_globs import with_matching
@@ -118,7 +119,7 @@ def judged(
         actor=request.actor,
         source=request.source,
         steps=steps,
-        findings=tuple(dict.fromkeys(told)),
+        findings=once_per_table(dict.fromkeys(told)),
         kept=difference.kept,
         seen=tuple((address, live.get(address)) for address in concerned(changes)),
         allowed=request.allowed,

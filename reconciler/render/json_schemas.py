@@ -31,6 +31,14 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _OBJECT = map_(ANY, "the fields of an object, by name; secrets are references")
 
+_SOURCE = table(
+    "where in the files",
+    {"file": text("relative to the state folder"), "line": number("from 1")},
+    {
+        "column": number("from 1"),
+        "each": text("in a template: the value that it is expanded for, and its place"),
+    },
+)
 FINDING = table(
     "something to be said that is not a change; empty fields are left out",
     {
@@ -41,14 +49,7 @@ FINDING = table(
     {
         "hint": text("what to do"),
         "address": text("the object that it is about, as in user.alice@pve"),
-        "source": table(
-            "where in the files",
-            {"file": text("relative to the state folder"), "line": number("from 1")},
-            {
-                "column": number("from 1"),
-                "each": text("in a template: the value that it is expanded for, and its place"),
-            },
-        ),
+        "source": _SOURCE,
         "allow": text("what --allow takes to let it pass"),
         "known": flag("no news: it was there before"),
     },
@@ -198,7 +199,10 @@ SCHEMAS: Mapping[str, Schema] = {
                         "difference": one_of(list(DIFFERENCES.values()), "seen from the files"),
                         **_CHANGE,
                     },
-                    {"not_given": list_(text("key"), "keys that no file gives")},
+                    {
+                        "not_given": list_(text("key"), "keys that no file gives"),
+                        "source": _SOURCE,
+                    },
                 ),
                 "declared and live differ",
             ),
@@ -264,6 +268,9 @@ SCHEMAS: Mapping[str, Schema] = {
                         "journal": text("file"),
                         "state": text("in words"),
                         "overtaken": flag("another run came in between"),
+                        "grant": maybe(
+                            map_(ANY, "what it does to grants.toml, and whether it ends")
+                        ),
                     },
                 )
             ),

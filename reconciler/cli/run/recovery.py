@@ -85,7 +85,7 @@ def continue_run(
             if way.back and not state.is_finished and _is_others(common, api, state):
                 confirm_undo(common, steps_to_undo(*store.load(chosen)), yes=way.chosen)
                 sure = way._replace(chosen=True)
-            secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
+            secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.own_secrets)
             declared = partial(_declared_sinks, common, cluster, settings)
             pace = Pace(settings.policy.apply.max_staleness)
             return execute_journal(common, api, place, chosen, secrets, declared, sure, pace=pace)
