@@ -101,8 +101,8 @@ class StepRecord:
     @property
     def is_open(self) -> bool:
         """Whether the outcome of the last request is unknown, in either direction."""
-        begun_back = self._last_direction is Direction.BACK and self._last in APPLIED
-        return self._last in {"intent", "unknown"} or begun_back
+        was_undone = self._last_direction is Direction.BACK and self._last in APPLIED
+        return self._last in {"intent", "unknown"} or was_undone
 
     @property
     def is_disowned(self) -> bool:

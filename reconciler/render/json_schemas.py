@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from reconciler.model.change import Action, Cause
 from reconciler.model.drift import DIFFERENCES, DriftClass
 from reconciler.model.finding import Severity
+from reconciler.model.session import SessionMoment
 from reconciler.render.json_schema_words import (
     ANY,
     Schema,
@@ -30,6 +31,14 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _OBJECT = map_(ANY, "the fields of an object, by name; secrets are references")
 
+_SOURCE = table(
+    "where in the files",
+    {"file": text("relative to the state folder"), "line": number("from 1")},
+    {
+        "column": number("from 1"),
+        "each": text("in a template: the value that it is expanded for, and its location"),
+    },
+)
 FINDING = table(
     "a finding; empty fields are omitted",
     {
@@ -40,14 +49,7 @@ FINDING = table(
     {
         "hint": text("what to do"),
         "address": text("the object that it is about, as in user.alice@pve"),
-        "source": table(
-            "where in the files",
-            {"file": text("relative to the state folder"), "line": number("from 1")},
-            {
-                "column": number("from 1"),
-                "each": text("in a template: the value that it is expanded for, and its location"),
-            },
-        ),
+        "source": _SOURCE,
         "allow": text("the value of --allow that permits it"),
         "known": flag("it was reported before"),
     },
@@ -63,6 +65,7 @@ _CHANGE = {
         {
             "expires": number("end of the grant, Unix seconds"),
             "purpose": text("the reason of the grant"),
+            "inherits": map_(text("value"), "what it takes from another object, by field"),
         },
     ),
 }
@@ -94,6 +97,14 @@ _LOGIN = table(
         "principals": list_(text("user or token"), "who"),
         "before": text("active, or why it cannot log in"),
         "after": text("the same afterwards"),
+    },
+)
+_SESSION = table(
+    "a sentence about those who are logged in",
+    {
+        **_SAID,
+        "principals": list_(text("user or token"), "who"),
+        "moment": one_of(SessionMoment, "when they notice it"),
     },
 )
 _SHARED = table(
@@ -148,7 +159,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "plan": table(
         "what `plan` shows, and a saved plan holds",
         {
-            "cluster": _CLUSTER,
+            "cluster": text("endpoint; empty where the plan compares with a state folder"),
             "actor": text("the principal that would apply it"),
             "source": text("commit or digest of the state files"),
             "digest": text("digest of the plan, for --approve"),
@@ -167,12 +178,14 @@ SCHEMAS: Mapping[str, Schema] = {
                     "logins": list_(_LOGIN, "who can log in from then on, or no longer"),
                     "shared": _SHARED,
                     "more": number("number of effects left out"),
+                    "sessions": list_(_SESSION, "what those who are logged in notice, and when"),
                 },
             ),
             "impact": {"description": "the effect on access in full, per principal and path"},
             "passed": list_(text("CODE=WHAT"), "refusals permitted by --allow"),
             "files": map_(text("digest"), "state file -> digest"),
             "identity": text("fingerprint of the cluster's CA"),
+            "against": text("the state folder that the plan compares with instead of a cluster"),
         },
     ),
     "drift": table(
@@ -188,7 +201,10 @@ SCHEMAS: Mapping[str, Schema] = {
                         "difference": one_of(list(DIFFERENCES.values()), "seen from the files"),
                         **_CHANGE,
                     },
-                    {"not_given": list_(text("key"), "keys that no file gives")},
+                    {
+                        "not_given": list_(text("key"), "keys that no file gives"),
+                        "source": _SOURCE,
+                    },
                 ),
                 "declared and live differ",
             ),
@@ -256,13 +272,14 @@ SCHEMAS: Mapping[str, Schema] = {
                         "journal": text("file"),
                         "state": text("in words"),
                         "overtaken": flag("another run may have written since"),
+                        "grant": maybe(
+                            map_(ANY, "what it does to grants.toml, and whether it ends")
+                        ),
                     },
                 )
             ),
             "left": maybe(
-                table(
-                    "the last run, if objects were not restored", {**_RUN, "journal": text("file")}
-                )
+                table("the last run, if it left anything", {**_RUN, "journal": text("file")})
             ),
             "running": maybe({"description": "a run in progress on this machine"}),
             "locks": maybe(
