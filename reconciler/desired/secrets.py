@@ -22,7 +22,7 @@ def resolve(
     allow_commands: bool = False,
     environ: Mapping[str, str] = os.environ,
     timeout: float = COMMAND_TIMEOUT,
-    own: SecretRef | None = None,
+    own: Sequence[SecretRef] = (),
 ) -> str:
     """The value of a reference, without its final newline.
 
@@ -62,7 +62,7 @@ def _read(path: Path) -> bytes:
     )
 
 
-def _run(command: Sequence[str], folder: Path, timeout: float, own: SecretRef | None) -> bytes:
+def _run(command: Sequence[str], folder: Path, timeout: float, own: Sequence[SecretRef]) -> bytes:
     name = command[0] if command else ""
     try:
         done = subprocess.run(  # noqa: S603 - the command stands in the reviewed state files

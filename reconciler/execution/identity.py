@@ -100,9 +100,9 @@ def folder_of(
     """
     with _alone():
         known = _read(_index())
-        before = [one.to_json() for one in known]
         mine = _find(known, identity, answered, moved)
         kept = mine is not None or keep or bool(moved)
+        before = None if mine is None else mine.to_json()
         if mine is None:
             if moved == NEW:
                 for one in known:
@@ -113,19 +113,16 @@ def folder_of(
         mine.nodes |= identity.nodes
         mine.endpoints.add(answered)
         folder = home() / "journal" / mine.folder
-        old = {base_of(endpoint) for endpoint in (*endpoints, answered)}
-        taken = {home() / "journal" / one.folder for one in known}
-        for other in sorted(old - taken):
+        old = {base_of(endpoint).name for endpoint in (*endpoints, answered)}
+        for other in sorted(old - {one.folder for one in known}):
             # where a run is under way there, the next command tries again
             with contextlib.suppress(Locked, JournalFailed, OSError):
-                _absorb(other, folder)
-        after = [one.to_json() for one in known]
-        if after != before and (kept or folder.is_dir()):
+                _absorb(home() / "journal" / other, folder)
+        if mine.to_json() != before and (kept or folder.is_dir()):
+            content = canonical({"clusters": [one.to_json() for one in known]})
             with contextlib.suppress(OSError):
                 make(home())
-                atomic_write(
-                    _index(), canonical({"clusters": after}) + b"\n", private=True, follow=False
-                )
+                atomic_write(_index(), content + b"\n", private=True, follow=False)
         return folder
 
 

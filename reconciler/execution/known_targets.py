@@ -12,13 +12,21 @@ from reconciler.model.trust import Destination
 
 FILE = "known-targets.json"
 
+_read: dict[Path, tuple[tuple[int, int, int], tuple[Destination, ...]]] = {}
+"""What a file held: its inode, size and time of the last change, and its targets. A command on many
+clusters asks for each of them."""
+
 
 def known(home: Path) -> tuple[Destination, ...]:
     """The confirmed targets, oldest first; raises JournalFailed for an invalid file."""
     path = home / FILE
     try:
-        rows = json.loads(path.read_bytes())
-        return tuple(Destination.from_json(row) for row in rows)
+        found = path.stat()
+        change = (found.st_ino, found.st_size, found.st_mtime_ns)
+        if path not in _read or _read[path][0] != change:
+            rows = json.loads(path.read_bytes())
+            _read[path] = change, tuple(Destination.from_json(row) for row in rows)
+        return _read[path][1]
     except FileNotFoundError:
         return ()
     except OSError as error:

@@ -13,6 +13,10 @@ from reconciler.errors import UsageError
 MODE = 0o700
 HINT = "set PVECTL_HOME to a folder that only you can write to"
 
+_inspected: dict[str, tuple[int, int, int]] = {}
+"""The folders whose content this process has seen: device, inode and time of the last change. No
+other account can change what is in them meanwhile."""
+
 
 def make(folder: Path) -> None:
     """Create a folder and its missing parents, each with mode 0700. Raises OSError."""
@@ -44,9 +48,17 @@ def check(top: Path, folder: Path) -> None:
             raise _refusal(part, "is not a folder")
         _refuse_others(part, found)
         _close(part, found)
-        for entry in _entries(part):
-            with suppress(FileNotFoundError):  # another run has just put it in its place
-                _refuse_others(Path(entry.path), entry.stat(follow_symlinks=False))
+        _inspect(part, (found.st_dev, found.st_ino, found.st_ctime_ns))
+
+
+def _inspect(part: Path, change: tuple[int, int, int]) -> None:
+    """Refuse a folder with content of others; its content is looked at once for each change."""
+    if _inspected.get(str(part)) == change:
+        return
+    for entry in _entries(part):
+        with suppress(FileNotFoundError):  # another run has just put it in its place
+            _refuse_others(Path(entry.path), entry.stat(follow_symlinks=False))
+    _inspected[str(part)] = change
 
 
 def check_file(path: Path) -> None:

@@ -55,6 +55,7 @@ from reconciler.model.inventory import Facts
 from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request
 from reconciler.model.secret import SecretRef, SecretSink
+from reconciler.model.session import SessionEffect
 from reconciler.model.spec import Spec, State
 
 S = TypeVar("S", bound=Spec)
@@ -263,6 +264,8 @@ class Links(Generic[S]):
       kind when that is deleted to be made again.
     - `acl_parent`: the path below which its objects have an ACL path: `/pool` for `/pool/NAME`.
     - `entries_vanish`: PVE deletes the ACL entries on that path together with the object.
+    - `inherits` (spec, planned state) -> field -> value and where it is from, in words: what PVE
+      takes from an object that the spec names, where the spec itself says nothing.
     - `may_dangle`: kinds that its specs may name although the object does not exist: PVE works with
       it, and a finding says so.
     """
@@ -275,6 +278,7 @@ class Links(Generic[S]):
     silently_deletes: frozenset[str] = frozenset()
     acl_parent: str = ""
     entries_vanish: bool = False
+    inherits: Callable[[S, State], Mapping[str, str]] = lambda *_: {}
     may_dangle: frozenset[str] = frozenset()
 
 
@@ -319,6 +323,8 @@ class Kind(Generic[S]):
 
     `name` is the prefix of its addresses, `spec` the model of one object without its name.
     `fill_access` (id, spec, access table) adds to the table what the object means for access.
+    `sessions` (change, planned state) -> what it means for those who are logged in, beyond who can
+    log in at all.
     """
 
     name: str
@@ -330,3 +336,4 @@ class Kind(Generic[S]):
     secrets: Secrets[S] = field(default_factory=Secrets)
     checks: Checks[S] = field(default_factory=Checks)
     fill_access: Callable[[str, S, AccessTable], None] = lambda *_: None
+    sessions: Callable[[Change, State], Iterable[SessionEffect]] = _nothing

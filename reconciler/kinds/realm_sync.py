@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from reconciler.access.table import AccessTable
+from reconciler.invalid_value import refuse
 from reconciler.kinds.kind import (
     Alarm,
     Answers,
@@ -27,7 +28,8 @@ from reconciler.kinds.shared.field_types import Text, changed, flag, given, name
 from reconciler.kinds.shared.jobs import Schedule, id_findings, same_schedule, schedule_findings
 from reconciler.kinds.shared.options import without_line_feed
 from reconciler.kinds.shared.replace import as_replacement
-from reconciler.kinds.shared.ungiven import DEFAULT, LEFT, UNSET, WATCHED, Unset, check_unset
+from reconciler.kinds.shared.ungiven import DEFAULT, LEFT, UNSET, WATCHED, Unset, unset_problems
+from reconciler.kinds.shared.valid_name import require_valid
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
@@ -35,7 +37,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, Value, request
 from reconciler.model.spec import Spec, State
-from reconciler.pve.parameter_check import check_format
+from reconciler.pve.parameter_check import parse_properties
 
 JOBS = request("GET", "cluster", "jobs", "realm-sync")
 _TEXTS = ("realm", "schedule", "scope", "comment", "remove-vanished")
@@ -82,15 +84,13 @@ class RealmSyncTable(TomlTable):
 
 def _check_name(name: str, parent: str) -> None:
     del parent
-    complaint = check_format("pve-configid", name)
-    if complaint:
-        raise ValueError(complaint.strip())
+    require_valid("pve-configid", name)
     if len(name) > 64:
         raise ValueError(f"the ID '{name}' is longer than 64 characters")
 
 
 def _declare(name: str, parent: str, table: RealmSyncTable) -> Iterable[Declaration]:
-    check_unset(table)
+    refuse(unset_problems(table))
     vanished = table.remove_vanished
     chosen = () if vanished is None else names(vanished) or NOTHING
     fields = {**dict(table), "remove_vanished": chosen}
@@ -140,6 +140,21 @@ def _merge_with_live(declared: RealmSyncSpec, live: RealmSyncSpec | None) -> Rea
 def _realm(name: str, spec: RealmSyncSpec) -> Iterable[Address]:
     del name
     yield Address("realm", spec.realm)
+
+
+def _inherits(spec: RealmSyncSpec, planned: State) -> Mapping[str, str]:
+    """`parse_sync_opts` of PVE::API2::Domains."""
+    realm = Address("realm", spec.realm)
+    there = planned.get(realm)
+    options = dict(there.options) if isinstance(there, RealmSpec) else {}
+    text = options.get("sync-defaults-options", "")
+    said = parse_properties("realm-sync-options", str(text)).values
+    found = {}
+    if spec.enable_new is None and "enable-new" in said:
+        found["enable_new"] = "yes" if flag(said["enable-new"]) else "no"
+    if not spec.remove_vanished and "remove-vanished" in said:
+        found["remove_vanished"] = said["remove-vanished"]
+    return {name: f"{value} (from {realm})" for name, value in found.items()}
 
 
 def _split(change: Change) -> Sequence[Change]:
@@ -252,6 +267,7 @@ KIND = Kind(
         refers_to=frozenset({"realm"}),
         references=_realm,
         owners=_realm,
+        inherits=_inherits,
     ),
     checks=Checks(
         declared_object=_check_declared,

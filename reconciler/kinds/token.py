@@ -47,6 +47,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretSink
+from reconciler.model.session import SessionEffect, SessionMoment
 from reconciler.model.spec import Spec, State
 
 ROTATE_AFTER = "rotate_after"
@@ -211,6 +212,14 @@ def _fill_access(name: str, spec: TokenSpec, table: AccessTable) -> None:
     table.tokens[name] = Principal(expires=spec.expires, privsep=spec.privsep)
 
 
+def _sessions(change: Change, planned: State) -> Iterable[SessionEffect]:
+    del planned
+    if change.before is not None and _sink(change) is not None:
+        who = change.address.id
+        text = f"{who}: its present secret is refused from the next request"
+        yield SessionEffect((who,), SessionMoment.REQUEST, text)
+
+
 def _file_size(objects: Sequence[tuple[str, TokenSpec]]) -> int:
     return sum(
         len(f"token:{name}:{spec.expires}:1:{quote(spec.comment)}:\n") for name, spec in objects
@@ -292,4 +301,5 @@ KIND = Kind(
         undeclared=Alarm.ALWAYS,
     ),
     fill_access=_fill_access,
+    sessions=_sessions,
 )

@@ -53,13 +53,15 @@ class Cause(StrEnum):
 class Reason(NamedTuple):
     """Why a change is planned. `text` is displayed: where it is declared, or what it depends on.
 
-    `expires` (Unix seconds; 0: never) and `purpose` of a grant are part of the text.
+    `expires` (Unix seconds; 0: never) and `purpose` of a grant are part of the text. `inherits`:
+    field -> value, in words, that the object takes from another one, as it has none of its own.
     """
 
     cause: Cause
     text: str
     expires: int = 0
     purpose: str = ""
+    inherits: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def declared(cls, cause: Cause, text: str, expires: int, purpose: str) -> Reason:
@@ -70,7 +72,8 @@ class Reason(NamedTuple):
         )
 
     def to_json(self) -> dict[str, Any]:
-        terms = {"expires": self.expires, "purpose": self.purpose}
+        terms: dict[str, Any] = {"expires": self.expires, "purpose": self.purpose}
+        terms["inherits"] = dict(self.inherits)
         known = {name: value for name, value in terms.items() if value}
         return {"cause": str(self.cause), "text": self.text, **known}
 
@@ -78,7 +81,9 @@ class Reason(NamedTuple):
     def from_json(cls, data: Mapping[str, Any]) -> Reason:
         """The reverse of `to_json`."""
         purpose = str(data.get("purpose", ""))
-        return cls(Cause(data["cause"]), data["text"], int(data.get("expires", 0)), purpose)
+        inherits = tuple((str(k), str(v)) for k, v in sorted(data.get("inherits", {}).items()))
+        expires = int(data.get("expires", 0))
+        return cls(Cause(data["cause"]), data["text"], expires, purpose, inherits)
 
 
 class Change(NamedTuple):

@@ -78,7 +78,8 @@ class Facts:
     not there and count for access all the same. `unsaved`: guests that the state
     files leave out of backups on purpose. `release`: the version as the cluster spells it. `pve`:
     its privileges and built-in roles. `kept`: archives that a change of retention may reach.
-    `health`: of the cluster, as far as it was asked.
+    `health`: of the cluster, as far as it was asked. `complete`: the state that belongs to it is a
+    whole cluster; otherwise only what another state folder declares.
     """
 
     release: str = ""
@@ -91,3 +92,4 @@ class Facts:
     pve: Release = NEWEST
     kept: Kept = NOTHING_SEEN
     health: Health = NOT_ASKED
+    complete: bool = True

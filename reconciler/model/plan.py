@@ -85,7 +85,8 @@ class Access(NamedTuple):
     """What a plan does to access, grouped for display; it decides nothing.
 
     `effects`: who gains and loses which privileges where, the broadest first; `logins`: who can or
-    can no longer log in. Both are JSON objects; `text` describes each and `mark` is `+`, `-`, `~`
+    can no longer log in; `sessions`: what those who are logged in notice, and when. All are JSON
+    objects; `text` describes each and `mark` is `+`, `-`, `~`
     or `!`. What several effects have in common is in `shared`, and they refer to it by number.
     `more`: how many effects were too many to keep.
     """
@@ -94,11 +95,15 @@ class Access(NamedTuple):
     logins: tuple[Mapping[str, Any], ...] = ()
     shared: Mapping[str, Any] = MappingProxyType({})
     more: int = 0
+    sessions: tuple[Mapping[str, Any], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.effects or self.logins or self.sessions)
 
     @property
     def lines(self) -> tuple[tuple[str, str], ...]:
         """The lines to display: mark and text."""
-        said = [(one["mark"], one["text"]) for one in (*self.effects, *self.logins)]
+        said = [(one["mark"], one["text"]) for one in (*self.effects, *self.logins, *self.sessions)]
         rest = [("!", f"and {self.more:,} more; `pvectl plan --format json` has all")]
         return (*said, *(rest if self.more else ()))
 
@@ -106,6 +111,7 @@ class Access(NamedTuple):
         return {
             "effects": list(self.effects),
             "logins": list(self.logins),
+            "sessions": list(self.sessions),
             "shared": dict(self.shared),
             "more": self.more,
         }
@@ -114,10 +120,11 @@ class Access(NamedTuple):
     def from_json(cls, data: Mapping[str, Any]) -> Access:
         """The reverse of `to_json`; raises ValueError, KeyError or TypeError for anything else."""
         effects, logins = tuple(data["effects"]), tuple(data["logins"])
-        said = [one[key] for one in (*effects, *logins) for key in _SAID]
+        sessions = tuple(data.get("sessions", ()))
+        said = [one[key] for one in (*effects, *logins, *sessions) for key in _SAID]
         if not all(isinstance(text, str) for text in said):
             raise ValueError("the access summary is not a string")
-        return cls(effects, logins, dict(data["shared"]), int(data["more"]))
+        return cls(effects, logins, dict(data["shared"]), int(data["more"]), sessions)
 
 
 _SAID = ("mark", "text")
@@ -128,11 +135,12 @@ class Plan:
     """Explaining and applying walk the same steps, so a dry run cannot disagree with the real one.
 
     `cluster` is the endpoint, `identity` the fingerprint of the cluster's CA, "" where it is
-    unknown; `actor` who would apply it, `source` the commit of the state folder. `seen` holds
-    exactly the live objects that the plan concerns, as they were (None: absent). `allowed` is what
-    the operator allowed; `passed` the exact flags of the refusals that this let pass. `files`:
-    SHA-256, in hexadecimal, of each file of the state folder that the plan was made from. `access`
-    is for display; plans saved before it existed have none.
+    unknown; `against` the state folder that it compares with instead of a cluster; `actor` who
+    would apply it, `source` the commit of the state folder. `seen` holds exactly the live objects
+    that the plan concerns, as they were (None: absent). `allowed` is what the operator allowed;
+    `passed` the exact flags of the refusals that this let pass. `files`: SHA-256, in hexadecimal,
+    of each file of the state folder that the plan was made from. `access` is for display; plans
+    saved before it existed have none.
     """
 
     cluster: str
@@ -147,6 +155,7 @@ class Plan:
     files: Mapping[str, str] = field(default_factory=dict)
     access: Access = field(default_factory=Access)
     identity: str = ""
+    against: str = ""
 
     def is_for(self, cluster: str, identity: str) -> bool:
         """Whether the plan is for this cluster: by its CA, otherwise by its address."""
@@ -170,14 +179,15 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Canonical, without secrets and without times."""
-        told = self.access.effects or self.access.logins
-        extra: dict[str, Any] = {"access": self.access.to_json()} if told else {}
+        extra: dict[str, Any] = {"access": self.access.to_json()} if self.access else {}
         if self.passed:
             extra["passed"] = list(self.passed)
         if self.files:
             extra["files"] = dict(self.files)
         if self.identity:
             extra["identity"] = self.identity
+        if self.against:
+            extra["against"] = self.against
         return {
             **extra,
             "format": FORMAT,
@@ -216,6 +226,7 @@ class Plan:
             files={str(name): str(value) for name, value in data.get("files", {}).items()},
             access=Access.from_json(data["access"]) if "access" in data else Access(),
             identity=str(data.get("identity", "")),
+            against=str(data.get("against", "")),
         )
 
     @property
@@ -228,6 +239,9 @@ class Plan:
         """
         whole = self.to_json()
         covered = {name: whole[name] for name in ("steps", "seen", "allowed")}
-        where = {"cluster": self.identity or self.cluster, "passed": list(self.passed)}
+        where = {
+            "cluster": self.identity or self.cluster or self.against,
+            "passed": list(self.passed),
+        }
         refusals = sorted([f.code, str(f.address or ""), f.allow] for f in self.refusals)
         return digest({**covered, **where, "refusals": refusals})

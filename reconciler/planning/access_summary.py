@@ -12,10 +12,12 @@ from reconciler.access.analysis.unexpected import UnexpectedAccess, UnexpectedCa
 from reconciler.access.escalation.search import Escalation, opened
 from reconciler.access.login import Login
 from reconciler.access.table import AccessTable
-from reconciler.kinds import all_kinds
+from reconciler.kinds import all_kinds, kind_of
+from reconciler.model.change import Change
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.inventory import Facts
 from reconciler.model.plan import Access
+from reconciler.model.session import SessionEffect
 from reconciler.model.spec import State
 from reconciler.text.humanize import in_prose
 
@@ -54,7 +56,9 @@ class _Shared:
         return {name: [json.loads(text) for text in found] for name, found in self._numbers.items()}
 
 
-def access(impact: Impact, after: AccessTable, now: int) -> Access:
+def access(
+    impact: Impact, after: AccessTable, now: int, sessions: Iterable[SessionEffect] = ()
+) -> Access:
     """The whole effect, grouped, without logins of new accounts. `now` in Unix seconds."""
     shared, effects, size = _Shared(), list[Mapping[str, Any]](), 0
     lines = summarise(impact, after, now)
@@ -68,12 +72,21 @@ def access(impact: Impact, after: AccessTable, now: int) -> Access:
             **change.to_json(),
             "mark": "!",
             "text": f"{in_prose(change.principals)}: {change.before} before, "
-            f"{change.after} afterwards",
+            f"{change.after} afterwards"
+            + ("" if change.after is Login.ACTIVE else "; refused from the next request"),
         }
         for change in impact.logins
         if change.before is not Login.ABSENT
     ]
-    return Access(tuple(effects), tuple(logins), shared.values(), len(lines) - len(effects))
+    told = tuple(one.to_json() for one in sessions)
+    more = len(lines) - len(effects)
+    return Access(tuple(effects), tuple(logins), shared.values(), more, told)
+
+
+def sessions(changes: Iterable[Change], planned: State) -> Iterable[SessionEffect]:
+    """What those who are logged in notice of the changes, beyond who can log in."""
+    for change in changes:
+        yield from kind_of(change.address).sessions(change, planned)
 
 
 def _effect(line: Statement, shared: _Shared) -> Mapping[str, Any]:

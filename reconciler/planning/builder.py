@@ -9,7 +9,7 @@ from typing import NamedTuple
 from reconciler.access.analysis.impact import Impact, impact
 from reconciler.access.any_member import with_any_members
 from reconciler.access.table import AccessTable
-from reconciler.kinds import access_delta, access_table
+from reconciler.kinds import access_delta, access_table, kind_of
 from reconciler.kinds.shared.step import concerned
 from reconciler.model.address import Address
 from reconciler.model.change import Change
@@ -18,7 +18,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan, Step
 from reconciler.model.spec import Spec, State
-from reconciler.planning.access_summary import access, real_paths
+from reconciler.planning.access_summary import access, real_paths, sessions
 from reconciler.planning.checks import run_checks
 from reconciler.planning.checks.allow import allow, passed
 from reconciler.planning.checks.context import PlanContext
@@ -26,6 +26,7 @@ from reconciler.planning.checks.targets import partial
 from reconciler.planning.diff import DiffResult, diff, narrow
 from reconciler.planning.known import told_as_known
 from reconciler.planning.lint import set_aside
+from reconciler.planning.once_per_table import once_per_table
 from reconciler.planning.ordering.exposure_tracker import ExposureTracker
 from reconciler.planning.ordering.order import order
 from reconciler.planning.removed_globs import with_matching
@@ -63,13 +64,14 @@ def build_plan(desired: Desired, live: State, facts: Facts, request: PlanRequest
         changed_secrets=request.changed_secrets,
         sent_again=request.sent_again,
         earlier=request.earlier,
+        where=request.against or "the cluster",
     )
     changes = difference.changes
     if request.targets:
         changes = narrow(changes, request.targets, live)
     left_out = partial(difference.changes, changes)
     difference = difference._replace(findings=(*difference.findings, *left_out))
-    changes = with_restored_dependents(changes, live)
+    changes = with_inherited(with_restored_dependents(changes, live), live)
     return judged(desired, live, facts, request, difference, changes)
 
 
@@ -92,8 +94,9 @@ def judged(
     paths = real_paths(planned, facts)
     unsaved_guests = unsaved(desired, planned, facts, request.now)
     facts = replace(facts, unsaved=unsaved_guests.guests)
-    windows = ExposureTracker(before, after, paths, request.now) if changes else None
-    steps = tuple(saved) or order(changes, windows)
+    steps = tuple(saved) or order(
+        changes, ExposureTracker(before, after, paths, request.now) if changes else None
+    )
     one, two = with_any_members((before, after), request.now)
     filled = (one, two)
     effect = impact(*filled, paths, request.now)
@@ -114,7 +117,7 @@ def judged(
         effect,
     )
     findings = [
-        *(one for one in desired.findings if one.code != UNDECLARED),
+        *(one for one in desired.findings if one.code != UNDECLARED or not facts.complete),
         *difference.findings,
         *unsaved_guests.findings,
         *run_checks(context),
@@ -124,27 +127,33 @@ def judged(
         actor=request.actor,
         source=request.source,
         steps=steps,
-        findings=_told(findings, desired, request, changes),
+        findings=_told(findings, desired, request, changes, complete=facts.complete),
         kept=difference.kept,
         seen=tuple((address, live.get(address)) for address in concerned(changes)),
         allowed=request.allowed,
         passed=passed(findings, request.allowed),
         files=request.files,
-        access=access(effect, filled[1], request.now),
+        access=access(effect, filled[1], request.now, sessions(changes, planned)),
         identity=request.identity,
+        against=request.against,
     )
     names = {f"/vms/{vmid}": one.name for vmid, one in facts.guests.items() if one.name}
     return PlanResult(plan, *filled, (before, after), planned, effect, names)
 
 
 def _told(
-    findings: Sequence[Finding], desired: Desired, request: PlanRequest, changes: Sequence[Change]
+    findings: Sequence[Finding],
+    desired: Desired,
+    request: PlanRequest,
+    changes: Sequence[Change],
+    *,
+    complete: bool,
 ) -> tuple[Finding, ...]:
     """The findings of a plan in order, without what is waived."""
     allowed = allow(_said_once(findings), request.allowed)
-    kept = set_aside(allowed, desired, request.now, complete=True)
+    kept = set_aside(allowed, desired, request.now, complete=complete)
     told = sorted(told_as_known(kept, changes, request.fresh), key=Finding.sort_key)
-    return tuple(dict.fromkeys(told))
+    return once_per_table(dict.fromkeys(told))
 
 
 _SAID_BY = {"LINT_ORPHAN": {"NOT_THERE", "UNKNOWN_NODE"}, "JOB_ID": {"JOB_ID"}}
@@ -163,6 +172,22 @@ def _said_once(findings: Sequence[Finding]) -> Iterable[Finding]:
         )
         if said.isdisjoint(again):
             yield one
+
+
+def with_inherited(changes: Sequence[Change], live: State) -> tuple[Change, ...]:
+    """The changes with what their objects newly take from others."""
+    planned = apply_changes(live, changes)
+    return tuple(_with_inherited(change, live, planned) for change in changes)
+
+
+def _with_inherited(change: Change, live: State, planned: State) -> Change:
+    if change.after is None:
+        return change
+    inherits = kind_of(change.address).links.inherits
+    before = {} if change.before is None else inherits(change.before, live)
+    after = inherits(change.after, planned)
+    new = tuple(sorted((k, v) for k, v in after.items() if before.get(k) != v))
+    return change._replace(reason=change.reason._replace(inherits=new)) if new else change
 
 
 def apply_changes(live: State, changes: Iterable[Change]) -> dict[Address, Spec]:

@@ -40,17 +40,19 @@ def diff(
     changed_secrets: Mapping[Address, tuple[str, ...]] | None = None,
     sent_again: Mapping[Address, tuple[str, ...]] | None = None,
     earlier: Collection[Address] = (),
+    where: str = "the cluster",
 ) -> DiffResult:
     """What turns `live` into `desired`; `now` (Unix seconds) decides what has expired.
 
     `changed_secrets`: parameters of existing objects whose secret must be sent again, `sent_again`:
-    those for which somebody asks it. `earlier`: what the files declared earlier.
+    those for which somebody asks it. `earlier`: what the files declared earlier. `where`: what
+    `live` is, for people.
 
     Nothing is deleted that was not declared deletable: by [[removed]] or [[moved]], by an expired
     grant, by the mode of its kind, or because it depends on such an object.
     """
     owners = _owners(desired, live, earlier)
-    work = _Work(desired, live, now, changed_secrets or {}, sent_again or {}, owners)
+    work = _Work(desired, live, now, changed_secrets or {}, sent_again or {}, owners, where)
     for address, declared in desired.objects.items():
         if 0 < declared.expires <= now:
             work.delete(address, Reason(Cause.EXPIRED, f"expired; {_place(declared)}"))
@@ -115,6 +117,7 @@ class _Work:
     sent_again: Mapping[Address, tuple[str, ...]]
     owners: frozenset[tuple[Address, str]]
     """objects with a kind of which the files declare, or declared earlier, what belongs to them"""
+    where: str
     changes: dict[Address, Change] = field(default_factory=dict)
     kept: dict[Address, str] = field(default_factory=dict)
     """objects without a change, and why"""
@@ -132,7 +135,7 @@ class _Work:
         again = self.sent_again.get(address, ()) if before is not None else ()
         after = _sending(address, after, declared, (*renewed, *again))
         if before is None:
-            reason = _because(declared, Cause.MISSING, ", not in the cluster")
+            reason = _because(declared, Cause.MISSING, f", not in {self.where}")
         elif after != before:
             why = f"; its {' and '.join(renewed)} was changed" if renewed else ""
             why += f"; its {' and '.join(again)} is sent again" if again else ""

@@ -68,7 +68,8 @@ def findings(status: BackupStatus, drill: Drill, now: int) -> Iterable[Finding]:
         yield Finding(
             "NEVER_SAVED",
             Severity.NOTE,
-            f"in an enabled backup job, but never backed up: guest {listed(never, _SHOWN)}",
+            f"in an enabled backup job, but never backed up: guest{'s' * (len(never) > 1)} "
+            f"{listed(never, _SHOWN)}",
             hint="pvectl backup status",
         )
     known = {one.guest: one.drilled for one in status.guests if one.drilled is not None}

@@ -22,7 +22,8 @@ class PlanRequest:
     `sent_again`: parameters whose secret is to be sent whether it differs or not; `not_compared`:
     those of which this machine does not know what was sent last. `weaker`: where the policy asks
     for less than it did there.
-    `fresh`: what they declare since then, or otherwise. `missing_secrets`: references to secrets
+    `fresh`: what they declare since then, or otherwise. `against`: the state folder to compare with
+    instead of a cluster. `missing_secrets`: references to secrets
     that are not here -> why. `open_secrets`: files of secrets that other accounts can read.
     """
 
@@ -39,6 +40,7 @@ class PlanRequest:
     missing_secrets: Mapping[SecretRef, str] = field(default_factory=dict)
     open_secrets: tuple[str, ...] = ()
     identity: str = ""
+    against: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     earlier: frozenset[Address] = frozenset()
     since: str = ""

@@ -71,16 +71,15 @@ def _covering(flags: Sequence[str]) -> str:
     return f"{start}*" if "." in start.partition("=")[2] else ""
 
 
-def known(findings: Sequence[Finding]) -> Section:
-    """A line per code: how often, and where."""
+def known(findings: Sequence[Finding], against: str = "") -> Section:
+    """A line per code: how often, and where. `against`: the folder that the plan compares with."""
     groups: dict[str, list[Finding]] = {}
     for finding in findings:
         groups.setdefault(finding.code, []).append(finding)
     width = max(map(len, groups), default=0)
     blocks = [(_line(code.ljust(width), found),) for code, found in sorted(groups.items())]
-    whole = TextLine(
-        "details: `pvectl plan --known`; of the state files alone: `pvectl validate`", indent=2
-    )
+    command = shell("pvectl", "plan", *(("--against", against) if against else ()), "--known")
+    whole = TextLine(f"details: `{command}`; of the state files alone: `pvectl validate`", indent=2)
     title = count(len(findings), "known finding")
     return Section(title, (*blocks, (whole,)), unit="rule")
 

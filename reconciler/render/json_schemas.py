@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from reconciler.model.change import Action, Cause
 from reconciler.model.drift import DIFFERENCES, DriftClass
 from reconciler.model.finding import Severity
+from reconciler.model.session import SessionMoment
 from reconciler.render.json_schema_words import (
     ANY,
     Schema,
@@ -30,6 +31,14 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _OBJECT = map_(ANY, "the fields of an object, by name; secrets are references")
 
+_SOURCE = table(
+    "where in the files",
+    {"file": text("relative to the state folder"), "line": number("from 1")},
+    {
+        "column": number("from 1"),
+        "each": text("in a template: the value that it is expanded for, and its place"),
+    },
+)
 FINDING = table(
     "something to be said that is not a change; empty fields are left out",
     {
@@ -40,14 +49,7 @@ FINDING = table(
     {
         "hint": text("what to do"),
         "address": text("the object that it is about, as in user.alice@pve"),
-        "source": table(
-            "where in the files",
-            {"file": text("relative to the state folder"), "line": number("from 1")},
-            {
-                "column": number("from 1"),
-                "each": text("in a template: the value that it is expanded for, and its place"),
-            },
-        ),
+        "source": _SOURCE,
         "allow": text("what --allow takes to let it pass"),
         "known": flag("no news: it was there before"),
     },
@@ -63,6 +65,7 @@ _CHANGE = {
         {
             "expires": number("until when it is granted, Unix seconds"),
             "purpose": text("what it is granted for"),
+            "inherits": map_(text("value"), "what it takes from another object, by field"),
         },
     ),
 }
@@ -94,6 +97,14 @@ _LOGIN = table(
         "principals": list_(text("user or token"), "who"),
         "before": text("active, or why it cannot log in"),
         "after": text("the same afterwards"),
+    },
+)
+_SESSION = table(
+    "a sentence about those who are logged in",
+    {
+        **_SAID,
+        "principals": list_(text("user or token"), "who"),
+        "moment": one_of(SessionMoment, "when they notice it"),
     },
 )
 _SHARED = table(
@@ -146,7 +157,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "plan": table(
         "what `plan` shows, and a saved plan holds",
         {
-            "cluster": _CLUSTER,
+            "cluster": text("endpoint; empty where the plan compares with a state folder"),
             "actor": text("who would apply it"),
             "source": text("commit or digest of the state files"),
             "digest": text("of all that the plan does; --approve takes it"),
@@ -165,12 +176,14 @@ SCHEMAS: Mapping[str, Schema] = {
                     "logins": list_(_LOGIN, "who can log in from then on, or no longer"),
                     "shared": _SHARED,
                     "more": number("effects that were too many to be kept"),
+                    "sessions": list_(_SESSION, "what those who are logged in notice, and when"),
                 },
             ),
             "impact": {"description": "the effect on access in full, per principal and path"},
             "passed": list_(text("CODE=WHAT"), "refusals that --allow let pass"),
             "files": map_(text("digest"), "state file -> digest"),
             "identity": text("fingerprint of the cluster's CA"),
+            "against": text("the state folder that the plan compares with instead of a cluster"),
         },
     ),
     "drift": table(
@@ -186,7 +199,10 @@ SCHEMAS: Mapping[str, Schema] = {
                         "difference": one_of(list(DIFFERENCES.values()), "seen from the files"),
                         **_CHANGE,
                     },
-                    {"not_given": list_(text("key"), "keys that no file gives")},
+                    {
+                        "not_given": list_(text("key"), "keys that no file gives"),
+                        "source": _SOURCE,
+                    },
                 ),
                 "declared and live differ",
             ),
@@ -252,6 +268,9 @@ SCHEMAS: Mapping[str, Schema] = {
                         "journal": text("file"),
                         "state": text("in words"),
                         "overtaken": flag("another run came in between"),
+                        "grant": maybe(
+                            map_(ANY, "what it does to grants.toml, and whether it ends")
+                        ),
                     },
                 )
             ),

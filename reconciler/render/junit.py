@@ -56,7 +56,8 @@ def findings(content: Sequence[Finding], view: View) -> str:
 
 def plan(content: Plan, view: View) -> str:
     """The findings of a plan."""
-    return cases("plan", _cases(content.findings), view)
+    title = f"plan against {clean(content.against)}" if content.against else "plan"
+    return cases(title, _cases(content.findings), view)
 
 
 def drift(content: Drift, view: View) -> str:
@@ -72,6 +73,7 @@ def drift(content: Drift, view: View) -> str:
             group,
             f"{one.difference}: {reason(one)} ({one.kind})",
             "\n".join(f"{name}: {text}" for name, text in details(one.change, one.left)),
+            one.source,
         )
         for one in content.differences
     )

@@ -21,7 +21,7 @@ Sample = tuple[Labels, int]
 
 def plan(content: Plan, view: View) -> str:
     """Changes per kind and action, requests, findings per severity, and when."""
-    cluster = ("cluster", content.cluster)
+    cluster = ("against", content.against) if content.against else ("cluster", content.cluster)
     found = Counter((change.address.kind, change.action) for change in content.changes)
     changes = [
         ((cluster, ("kind", kind), ("action", str(action))), found[kind, action])

@@ -251,8 +251,81 @@ def test_a_plan_against_another_state_folder_needs_no_network(site: Site, tmp_pa
     site.write("a.toml", '[group.ops]\ncomment = "on call"\n[group.dev]\n')
     ended = site.run("plan", "--against", other, "--format", "json")
     assert ended.status == ExitStatus.OK
-    counts = json.loads(ended.out)["counts"]
-    assert counts == {"create": 1, "update": 1, "delete": 0, "requests": 2}
+    found = json.loads(ended.out)
+    assert found["counts"] == {"create": 1, "update": 1, "delete": 0, "requests": 2}
+    assert (found["cluster"], found["against"]) == ("", str(other))
+
+
+OF_THE_CLUSTER = re.compile(
+    r"(?i)not in the cluster|(?<!\")does not exist|cluster matches|cluster=|Fact clu"
+)
+
+
+def test_a_plan_between_folders_says_so_in_every_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says nothing of a cluster, and refuses nothing for what only a cluster shows."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("new", "old"):
+        clear(tmp_path / name)
+    (tmp_path / "old/a.toml").write_text("[pool.p]\n")
+    (tmp_path / "new/a.toml").write_text(ELSEWHERE)
+    formats = ["markdown", "html", "sarif", "junit", "metrics", "codequality", "json"]
+    files = {name: tmp_path / f"plan.{name}" for name in formats}
+    asked = [word for name, file in files.items() for word in ("--format", f"{name}={file}")]
+    ended = ask("plan", "--against", "old", *asked, "--format", "text", state=Path("new"))
+    assert ended.status == ExitStatus.OK, ended.out
+    assert ended.out.splitlines()[1] == "  compared with  old"
+    assert "declared in a.toml:1, not in old" in ended.out
+    assert "user.alise@corp, which is not declared" in ended.out
+    told = {name: file.read_text() for name, file in files.items()} | {"text": ended.out}
+    assert not [name for name, text in told.items() if OF_THE_CLUSTER.search(text)]
+    assert not [name for name in told.keys() - {"codequality"} if "old" not in told[name]]
+
+    ended = ask("plan", "--against", "new", state=Path("old"))
+    assert ended.out.endswith("\nNo changes compared with new.\n")
+    assert "\nNot managed: only in new\n" in ended.out
+    again = re.search(
+        r"details: `pvectl (plan .*?)`", ask("plan", "--against", "new", state=Path("new")).out
+    )
+    assert again
+    assert ask(*again[1].split()).status == ExitStatus.OK
+
+
+ELSEWHERE = """[user."alice@corp"]
+groups = ["elsewhere"]
+[realm.corp]
+type = "ldap"
+server1 = "ldap.example.com"
+base_dn = "dc=example,dc=com"
+user_attr = "uid"
+sync.daily = { schedule = "05:00", scope = "both", remove_vanished = ["entry"] }
+[[acl]]
+roles = ["PVEVMUser"]
+paths = ["/pool/theirs", "/pool/p"]
+users = ["alice@corp", "alise@corp"]
+[pool.p]
+[backup.n]
+schedule = "02:00"
+storage = "nas"
+pool = "theirs"
+[[expect]]
+who = "nobody@pve"
+path = "/vms"
+can = ["VM.Audit"]
+[[expect]]
+who = "alice@corp"
+call = "POST /nodes/pve1/qemu/100/status/start"
+[[rule]]
+name = "r"
+token_privsep = true
+but = ["root@pam!*"]
+reason = "x"
+[storage.usb]
+type = "dir"
+path = "/mnt/usb"
+"""
+"""Much of it names what may exist on a cluster."""
 
 
 def test_a_comparison_of_files_is_not_a_plan_to_save(site: Site, tmp_path: Path) -> None:

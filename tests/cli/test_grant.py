@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from reconciler.errors import ExitStatus
+from tests.cli.in_process import ask
 from tests.cli.site import Site
 
 STATE = """
@@ -122,7 +124,37 @@ def test_print_is_for_a_pull_request(team: Site) -> None:
     ended = team.run("grant", *ALICE, *FOR, "--print")
     assert ended.status == ExitStatus.OK
     assert tomllib.loads(ended.out)["acl"][0]["users"] == ["alice@pve"]
+    assert ended.err.startswith("LINT_ORPHAN: guest 100 does not exist; ")
+    for words, told in (
+        (("nobody@pve", *ALICE[1:]), "UNKNOWN_REFERENCE .* names user.nobody@pve"),
+        ((ALICE[0], "PVEVMAdmim", ALICE[2]), "(?s)names role.PVEVMAdmim.*did you mean PVEVMAdmin"),
+        ((*ALICE[:2], "/vmz/1"), "'/vmz/1' is not a valid ACL path"),
+    ):
+        ended = ask("grant", *words, *FOR, "--print", on=team.cluster.folder, state=team.state)
+        assert re.search(told, ended.err), ended
+        assert ended.out == ""
     assert not (team.state / "grants.toml").exists()
+
+
+def test_print_says_what_files_alone_cannot_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
+    (state := tmp_path / "state").mkdir()
+    (state / "a.toml").write_text(STATE + EXPECT)
+    (state / "pvectl.toml").write_text(
+        '[target]\nendpoint = "https://127.0.0.1:9"\ntoken_id = "a@pve!t"\n'
+        f'fingerprint = "{":".join(["AA"] * 32)}"\n'
+    )
+    ended = ask("grant", "bob@pve", "PVEVMUsr", "/vms/100", *FOR, "--print", state=state)
+    assert ended.status == ExitStatus.OK, ended
+    assert tomllib.loads(ended.out)["acl"][0]["users"] == ["bob@pve"]
+    assert "not checked against the cluster: the secret of a@pve!t is not set" in ended.err
+    assert "must exist on the cluster: /vms/100, role.PVEVMUsr, user.bob@pve\n" in ended.err
+    assert "did you mean PVEVMUser?" in ended.err
+    ended = ask("grant", *ALICE, *FOR, "--print", state=state)
+    assert (ended.status, ended.out) == (ExitStatus.REFUSED, ""), ended
+    assert "alice@pve can VM.Allocate on /vms/100" in ended.err
 
 
 def test_mistakes_are_reported(team: Site) -> None:

@@ -23,8 +23,8 @@ TRIED = {
     '[token."u@pve!t"]\n': "[user.NAME.token.NAME]",
     "[sync.x]\n": "[realm.NAME.sync.NAME]",
     '[realm.rr]\ntype = "ldap"\nserver = "x"\n': 'write server1 = "..."',
-    '[backup.bb]\nschedule = "0 2 * * *"\nall = true\n': "this looks like cron",
-    '[backup.bb]\nschedule = "@daily"\nall = true\n': "this looks like cron",
+    '[backup.bb]\nschedule = "0 2 * * *"\nall = true\n': "this looks like cron: write '02:00'",
+    '[backup.bb]\nschedule = "@daily"\nall = true\n': "this looks like cron: write 'daily'",
 }
 
 

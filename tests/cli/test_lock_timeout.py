@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,21 @@ def test_a_run_of_this_machine_is_waited_for_and_the_plan_is_made_afterwards(pla
     thread.join()
     assert done.status == ExitStatus.OK, done
     assert "theirs" in done.out
+
+
+@pytest.mark.parametrize("command", ["resume", "rollback"])
+def test_a_recovery_waits_as_well(place: Path, command: str) -> None:
+    where = {"on": place / "pve", "state": place / "state"}
+    assert ask("apply", "--yes", **where).status == ExitStatus.OK
+    (folder,) = (path.parent for path in (place / "home").rglob("lock"))
+    with ExitStack() as held:
+        held.enter_context(local_lock(folder, "other"))
+        locked = ask(command, **where)
+        assert locked.status == ExitStatus.LOCKED
+        assert "--lock-timeout" in locked.err
+        threading.Timer(0.2, held.close).start()
+        done = ask(command, "--lock-timeout", "20s", **where)
+    assert (done.status, "there is no unfinished run" in done.err) == (ExitStatus.OK, True), done
 
 
 @pytest.mark.parametrize(("until", "limit"), [("9999999999", "20s"), ("x", "20s"), ("N", "1s")])

@@ -507,3 +507,41 @@ def test_until_when_and_what_for_are_keys_as_well(place: Place) -> None:
         )
         assert reason["text"].endswith("; until 2099-01-01; reason: restore")
         assert (reason["expires"], reason["purpose"]) == (4070908800, "restore")
+
+
+def test_who_must_log_in_again_and_what_a_job_inherits(place: Place) -> None:
+    (place.pve / "domains.cfg").write_text(
+        "ldap: corp\n\tserver1 old.example.org\n\tbase_dn dc=x\n\tuser_attr uid\n"
+        "\tsync-defaults-options enable-new=0,remove-vanished=acl;entry\n"
+    )
+    place.user_cfg("user:ann@corp:1:0:::::\nuser:bob@corp:1:0:::::\nuser:eve@corp:0:0:::::\n")
+    defaults = 'sync_defaults_options = "enable-new=0,remove-vanished=acl;entry"\n'
+    place.declares(
+        f'[realm.corp]\n{LDAP}{defaults}user_classes = "person"\n'
+        '[realm.corp.sync.nightly]\nschedule = "02:00"\nremove_vanished = ["acl"]\n'
+        '[user."bob@corp"]\nenabled = false\n[user."ann@corp"]\nkeys = "x"\n'
+    )
+    document = ask_json("plan", on=place.pve, state=place.state)
+    access = document["access"]
+    assert [(one["moment"], one["principals"]) for one in access["sessions"]] == [
+        ("next login", ["ann@corp"]),
+        ("next sync", ["ann@corp"]),
+        ("next login", ["ann@corp"]),
+    ]
+    (gone,) = access["logins"]
+    assert gone["principals"] == ["bob@corp"]
+    (job,) = (
+        change["reason"]["inherits"]
+        for step in document["steps"]
+        for change in step["changes"]
+        if change["address"] == "realm_sync.nightly"
+    )
+    assert job == {"enable_new": "no (from realm.corp)"}
+    told = place.said("plan")
+    for words in (
+        "bob@corp: active before, disabled afterwards; refused from the next request",
+        "realm.corp: changes apply from the next login of ann@corp, who stay logged in",
+        "realm.corp: users and groups change with its next sync",
+        "enable_new no (from realm.corp)",
+    ):
+        assert words in told

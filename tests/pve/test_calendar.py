@@ -6,8 +6,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from reconciler.pve.calendar.cron import from_cron
 from reconciler.pve.calendar.event import next_runs, parse
+from reconciler.pve.calendar.meant import advice
 
 RECORDED = json.loads((Path(__file__).parents[1] / "data" / "calendar.json").read_text())
 VIENNA = ZoneInfo("Europe/Vienna")
@@ -99,3 +103,84 @@ def test_runs_go_forward_through_the_repeated_hour() -> None:
     runs = next_runs(parse("*:0/30"), start, 6)
     assert runs == sorted(runs, key=datetime.timestamp)
     assert len({run.timestamp() for run in runs}) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "event"),
+    [
+        ("0 2 * * 1-5", "mon..fri 02:00"),
+        ("0 2 * * Mon-Fri", "mon..fri 02:00"),
+        ("*/15 * * * *", "*/15"),
+        ("*/7 * * * *", "*:00..56/7"),
+        ("@daily", "daily"),
+        ("@weekly", "sun 00:00"),
+        ("30 4 1,15 jan-mar *", "*-1..3-1,15 04:30"),
+        ("0 8-18/2 * * 0,6", "sat,sun 08..18/2:00"),
+        ("0 2 1-31 * 3", "02:00"),
+        ("mon-fri 02:00", "mon..fri 02:00"),
+        ("Monday to Friday, 10 pm", "mon..fri 22:00"),
+        ("02:00 mon-fri", "mon..fri 02:00"),
+        ("sat + sun 3am", "sat,sun 03:00"),
+        ("every day at 02.30", "02:30"),
+        ("Daily", "daily"),
+    ],
+)
+def test_cron_and_other_spellings_are_translated(text: str, event: str) -> None:
+    assert f"'{event}'" in advice(text)
+    assert parse(event)
+
+
+@pytest.mark.parametrize("text", ["@reboot", "61 2 * * *", "0 2 * * 5-1", "0 2 L * *", "nonsense"])
+def test_what_has_no_equivalent_gets_none(text: str) -> None:
+    assert "write '" not in advice(text)
+    assert not from_cron(text)
+
+
+def test_cron_that_means_either_day_takes_two_jobs() -> None:
+    assert "two jobs, '*-*-1 02:00' and 'mon 02:00'" in advice("0 2 1 * 1")
+
+
+@st.composite
+def _fields(draw: st.DrawFn, low: int, high: int) -> tuple[str, set[int]]:
+    """A field of cron, and what it allows."""
+    values, step = st.integers(low, high), draw(st.integers(2, 9))
+    sort = draw(st.integers(0, 4))
+    if sort == 0:
+        return "*", set(range(low, high + 1))
+    if sort == 1:
+        return f"*/{step}", set(range(low, high + 1, step))
+    first, last = sorted((draw(values), draw(values)))
+    if sort == 2:
+        return f"{first}-{last}", set(range(first, last + 1))
+    if sort == 3:
+        return f"{first}-{last}/{step}", set(range(first, last + 1, step))
+    chosen = draw(st.lists(values, min_size=1, max_size=4))
+    return ",".join(map(str, chosen)), set(chosen)
+
+
+FIELDS = st.tuples(*(_fields(*ends) for ends in ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))))
+
+
+@given(FIELDS, st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31)))  # noqa: DTZ001
+@settings(max_examples=80, deadline=None)
+def test_events_run_whenever_the_schedule_of_cron_does(fields: tuple, start: datetime) -> None:
+    texts, (minutes, hours, dates, months, days) = zip(*fields, strict=True)
+    either = not texts[2].startswith("*") and not texts[4].startswith("*")
+
+    def on(day: datetime) -> bool:
+        right = (day.day in dates, day.isoweekday() % 7 in days)
+        return day.month in months and (any(right) if either else all(right))
+
+    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    wanted: list[datetime] = []
+    for number in range(800):
+        day = midnight + timedelta(days=number)
+        if on(day):
+            runs = (day.replace(hour=h, minute=m) for h in sorted(hours) for m in sorted(minutes))
+            wanted += [run for run in runs if run > start][: 3 - len(wanted)]
+        if len(wanted) == 3:
+            break
+    events = [parse(text) for text in from_cron(" ".join(texts))]
+    assert events
+    found = sorted({run for event in events for run in next_runs(event, start, 3)})
+    assert found[: len(wanted)] == wanted

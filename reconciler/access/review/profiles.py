@@ -7,7 +7,7 @@ guests of a pool that are not named. Principals that hold the same share a profi
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from typing import NamedTuple
 
 from reconciler.access.analysis.affected import dangling_users, owner_of
@@ -76,8 +76,8 @@ class Holdings(NamedTuple):
     pools: Mapping[str, tuple[str, ...]]
 
 
-def holdings(table: AccessTable) -> Holdings:
-    """The privileges of all users, always including root@pam, and tokens.
+def holdings(table: AccessTable, only: Collection[str] | None = None) -> Holdings:
+    """The privileges of all users, always including root@pam, and tokens; or `only` of these.
 
     As if all of them could log in: enabling an account, extending its expiry, or creating a user
     that is only named is easy. Tokens of users that nothing names hold nothing.
@@ -87,7 +87,8 @@ def holdings(table: AccessTable) -> Holdings:
     found: dict[Profile, int] = {(): 0}
     known: dict[Hashable, int] = {None: 0}
     of = {}
-    for principal in sorted({*work.users, *work.tokens}):
+    everybody = {*work.users, *work.tokens}
+    for principal in sorted(everybody if only is None else everybody.intersection(only)):
         sign = signature(work, principal)
         if sign not in known:
             known[sign] = found.setdefault(ground.profile(principal), len(found))

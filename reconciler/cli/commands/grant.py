@@ -12,7 +12,7 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, now
 from reconciler.cli.run.plan_options import Allow, LockTimeout
-from reconciler.cli.state_folder.temporary_grants import apply_grant, change_of
+from reconciler.cli.state_folder.temporary_grants import apply_grant, change_of, check_grant
 from reconciler.cli.terminal.output import check_formats, info, result
 from reconciler.desired.grants import FILE, seconds, table
 from reconciler.desired.settings.settings import Settings
@@ -36,7 +36,10 @@ def grant(
         str, typer.Option("--reason", metavar="TEXT", help="The reason, recorded with the grant.")
     ],
     print_: Annotated[
-        bool, typer.Option("--print", help="Only print the [[acl]] table, for a pull request.")
+        bool,
+        typer.Option(
+            "--print", help="Only check it, and print the [[acl]] table for a pull request."
+        ),
     ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
@@ -56,16 +59,19 @@ def grant(
     if not reason.strip():
         raise UsageError("--reason is empty", hint='say why: --reason "restore of guest 100"')
     wanted = Grant(who, role, path, now() + seconds(duration), reason)
-    if print_:
-        result(table(wanted).rstrip("\n"))
-        return ExitStatus.OK
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         change = change_of(cluster, wanted, wanted)
+        if print_:
+            check_grant(common, cluster, settings, change)
+            return ExitStatus.OK
         ended = apply_grant(common, cluster, settings, change, allow, yes=yes)
         if ended is ExitStatus.OK:
             where = cluster.folder / FILE
             info(common, f"granted until {moment(wanted.expires)}, as declared in {where}")
         return ended
 
-    return each_cluster(common, one)
+    ended = each_cluster(common, one)
+    if print_ and ended is ExitStatus.OK:
+        result(table(wanted).rstrip("\n"))
+    return ended

@@ -12,6 +12,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import connect, each_cluster, here, read_whole_cluster
+from reconciler.cli.state_folder import gitignore
 from reconciler.cli.state_folder.adoption import (
     account,
     called_undeclared,
@@ -110,15 +111,14 @@ def import_state(
             owned, take_over, folder, [] if in_steps else _others(owned, live, theirs)
         )
         reach = Reach(folder, settings.trust, strict=in_ci())
-        require_inside(reach, beside(folder))
+        require_inside(reach, [*beside(folder), folder / gitignore.FILE])
+        is_new = not any(folder.glob("*.toml"))
         for path in write_files(exported.files, folder, add=in_steps, others=files, reach=reach):
             info(common, f"{'added to' if in_steps else 'wrote'} {path}")
         if exported.files:
-            write_beside(folder, live.facts.pve)
-        if in_steps:
-            for line in account(taken, exported, left):
-                info(common, line)
-        for line in told:
+            _complete(folder, live.facts.pve, is_new=is_new)
+        adopted = account(taken, exported, left) if in_steps else ()
+        for line in (*adopted, *told):
             info(common, line)
         _name_the_release(common, cluster, live.facts.pve)
         findings = [*exported.findings, *(() if in_steps else _passed_over(live))]
@@ -166,6 +166,13 @@ def _beside(
         files[take_over] = owned.state.blocks().encode()
         told.append(f"wrote {take_over}: add it to Terraform's files, run `terraform apply`")
     return files, told
+
+
+def _complete(folder: Path, release: Release, *, is_new: bool) -> None:
+    """What a state folder has beside its files."""
+    write_beside(folder, release)
+    if is_new:
+        gitignore.ignore_secrets(folder)
 
 
 def _status(findings: Iterable[Finding]) -> ExitStatus:

@@ -152,11 +152,18 @@ def _save(planned: PlanResult, out: Path, key: Path | None) -> None:
 
     try:
         signature_of(out).unlink(missing_ok=True)
-        save_plan(planned.plan, out, now())
+        save_plan(planned.plan, out, now(), access=_access(planned))
         if key is not None:
             sign(out, key)
     except OSError as error:
         raise unwritable(str(out), error) from None
+
+
+def _access(planned: PlanResult) -> object:
+    from reconciler.access.review.kept import to_json, to_keep
+
+    kept = to_keep(*planned.bare, planned.guests, now())
+    return None if kept is None else to_json(kept)
 
 
 def _next(

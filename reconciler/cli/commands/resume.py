@@ -9,6 +9,7 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.run.plan_options import LockTimeout
 from reconciler.cli.run.recovery import JournalFile, continue_run
 from reconciler.cli.run.runner import Way
 from reconciler.errors import (
@@ -29,6 +30,7 @@ def resume(
         bool,
         typer.Option("--abandon", help="Close the run and leave the cluster as it is."),
     ] = False,
+    lock_timeout: LockTimeout = None,
 ) -> ExitStatus:
     """Finish an interrupted run in the direction it was going (apply or roll back), or an
     interrupted restore drill.
@@ -39,4 +41,4 @@ def resume(
     """
     if yes and abandon:
         raise UsageError("--abandon closes the run, --yes continues it", hint="pass one of them")
-    return continue_run(common, journal, Way(chosen=yes, abandon=abandon))
+    return continue_run(common, journal, Way(chosen=yes, abandon=abandon), lock_timeout)

@@ -10,6 +10,7 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.run.plan_options import LockTimeout
 from reconciler.cli.run.recovery import JournalFile, confirm_undo, continue_run, steps_to_undo
 from reconciler.cli.run.runner import Way
 from reconciler.cli.terminal.output import check_formats, info
@@ -28,6 +29,7 @@ def rollback(
     yes: Annotated[
         bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
     ] = False,
+    lock_timeout: LockTimeout = None,
 ) -> ExitStatus:
     """Roll back an interrupted run, and verify that everything is as before; remove what an
     interrupted restore drill created.
@@ -43,7 +45,7 @@ def rollback(
             return ExitStatus.OK
         confirm_undo(common, listed, yes=yes)
         yes = True
-    return continue_run(common, journal, Way(back=True, chosen=yes))
+    return continue_run(common, journal, Way(back=True, chosen=yes), lock_timeout)
 
 
 def _is_finished_run(journal: Path) -> bool:

@@ -12,6 +12,7 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.terminal.output import info
 from reconciler.errors import Locked
 from reconciler.execution.journal import store
+from reconciler.execution.lock.local import refuse_running
 from reconciler.execution.lock.record import lock_records
 from reconciler.execution.lock.refusals import reject_live
 from reconciler.model.api import Api
@@ -35,6 +36,17 @@ def wait_for_turn(common: CommonOptions, api: Api, folder: Path) -> None:
     def look() -> AbstractContextManager[object]:
         store.refuse_to_begin(folder)
         reject_live(lock_records(api), time.time())
+        return ExitStack()
+
+    with patiently(common, look):
+        pass
+
+
+def wait_while_running(common: CommonOptions, folder: Path) -> None:
+    """Return once no run of this machine writes; raises Locked when `--lock-timeout` is over."""
+
+    def look() -> AbstractContextManager[object]:
+        refuse_running(folder)
         return ExitStack()
 
     with patiently(common, look):

@@ -1,4 +1,4 @@
-"""A plan between two state folders, without a cluster."""
+"""A plan between two state folders, or states of one, without a cluster."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from reconciler.cli.state_folder.commit import commit_of
 from reconciler.desired.loader import load, require_valid
 from reconciler.desired.settings.settings import read_settings
 from reconciler.errors import UsageError
+from reconciler.model.declared import Desired
 from reconciler.model.inventory import Facts
 from reconciler.planning.builder import PlanResult, build_plan
 from reconciler.planning.offline import as_live, without_archives
@@ -39,13 +40,25 @@ def plan_between(
         release=loaded.desired.release,
     )
     require_valid(other.findings)
+    return plan_of_files(loaded, other, str(against), targets, allow)
+
+
+def plan_of_files(
+    loaded: Loaded,
+    other: Desired,
+    against: str,
+    targets: list[str] | None = None,
+    allow: list[str] | None = None,
+) -> PlanResult:
+    """What turns the files `other`, which people know as `against`, into what is loaded."""
     question = PlanRequest(
-        cluster=str(against),
+        cluster="",
+        against=against,
         actor="",
         now=now(),
         source=commit_of(loaded.cluster.folder, loaded.desired.included),
         targets=tuple(targets or ()),
         allowed=tuple(allow or ()),
     )
-    live, facts = as_live(other), Facts(pve=loaded.desired.release)
+    live, facts = as_live(other), Facts(pve=loaded.desired.release, complete=False)
     return build_plan(loaded.desired, live, without_archives(loaded.desired, live, facts), question)

@@ -147,7 +147,7 @@ def make_plan(
             loaded.desired.state,
             loaded.cluster.folder,
             loaded.cluster.reach,
-            loaded.cluster.secret,
+            loaded.cluster.own_secrets,
         ),
         identity=place.identity,
         files=files_of(loaded),
@@ -263,7 +263,7 @@ def carry_out(
             raise Refused(finding.message, hint=finding.hint)
     common = beside_secrets(common, plan)
     confirm(_question(plan), yes=yes or approve is not None)
-    secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
+    secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.own_secrets)
     free = live is not None and not records_in(live.groups)
     free_at = live.began if live is not None and free else float("-inf")
     pace = Pace(settings.policy.apply.max_staleness, free_at)

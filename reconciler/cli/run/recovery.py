@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, here, load_cluster
 from reconciler.cli.drill.recovery import continue_drills
 from reconciler.cli.run import runner as runs
+from reconciler.cli.run.lock_wait import wait_while_running
 from reconciler.cli.run.runner import Pace, Way, execute_journal
 from reconciler.cli.state_folder.folder_secrets import FolderSecrets
 from reconciler.cli.terminal.output import check_formats, info
@@ -31,7 +33,6 @@ from reconciler.execution.journal.journal import read_journal
 from reconciler.execution.journal.replay import point_of_no_return
 from reconciler.execution.lock.cluster import clear
 from reconciler.execution.lock.lease import lease_ended
-from reconciler.execution.lock.local import refuse_running
 from reconciler.execution.lock.record import known_as, lock_records
 from reconciler.execution.private_folder import check_file
 from reconciler.kinds import describe_step, kind_of
@@ -50,13 +51,17 @@ JournalFile = Annotated[
 ]
 
 
-def continue_run(common: CommonOptions, path: Path | None, way: Way) -> ExitStatus:
+def continue_run(
+    common: CommonOptions, path: Path | None, way: Way, lock_timeout: int | None
+) -> ExitStatus:
+    """`lock_timeout`: seconds to wait for another run to end."""
+    common = replace(common, lock_timeout=lock_timeout or 0)
     check_formats(common, "report")
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         with connect(cluster, read_only=False) as api:
             place = here(cluster, api)
-            refuse_running(place.folder)
+            wait_while_running(common, place.folder)
             chosen = path or store.unfinished(place.folder)
             if chosen is None or (chosen.is_file() and is_drill(chosen)):
                 ended = continue_drills(common, api, place, cluster.folder, path, way)
@@ -80,7 +85,7 @@ def continue_run(common: CommonOptions, path: Path | None, way: Way) -> ExitStat
             if way.back and not state.is_finished and _is_others(common, api, state):
                 confirm_undo(common, steps_to_undo(*store.load(chosen)), yes=way.chosen)
                 sure = way._replace(chosen=True)
-            secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
+            secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.own_secrets)
             declared = partial(_declared_sinks, common, cluster, settings)
             pace = Pace(settings.policy.apply.max_staleness)
             return execute_journal(common, api, place, chosen, secrets, declared, sure, pace=pace)

@@ -105,9 +105,9 @@ def missing_secrets(state: State, folder: Path, reach: Reach) -> Mapping[SecretR
 
 
 def open_secrets(
-    state: State, folder: Path, reach: Reach, own: SecretRef | None
+    state: State, folder: Path, reach: Reach, own: Sequence[SecretRef]
 ) -> tuple[str, ...]:
-    """The files of secrets, that of `own` among them, that every account of this machine can read.
+    """The files of secrets, those of `own` among them, that every account of this machine can read.
 
     Nothing is read for it. Where a plan may be somebody's proposal (in CI) only `own` counts.
     """
@@ -117,7 +117,7 @@ def open_secrets(
         for ref in kind_of(address).secrets.sent(spec).values()
         if not (reach.strict or reach.missing(ref, folder))
     }
-    files = {_path(folder, ref.file) for ref in (*declared, own) if ref is not None and ref.file}
+    files = {_path(folder, ref.file) for ref in (*declared, *own) if ref.file}
     return tuple(sorted(str(file) for file in files if _is_open(file)))
 
 
@@ -135,12 +135,12 @@ def _is_open(file: Path) -> bool:
 class FolderSecrets:
     """Resolves references relative to `folder`, each once per run.
 
-    `reach`: what may be named. `own`: the source of the secret that pvectl itself uses.
+    `reach`: what may be named. `own`: the sources of the secrets that pvectl itself uses.
     """
 
     folder: Path
     reach: Reach
-    own: SecretRef | None = None
+    own: tuple[SecretRef, ...] = ()
     _known: dict[SecretRef, str] = field(default_factory=dict, repr=False)
 
     def check(self, step: Step) -> None:
@@ -205,8 +205,8 @@ class FolderSecrets:
 
     def probe(self, sink: SecretSink) -> None:
         self._allowed(sink)
-        own = self.own.file if self.own is not None else None
-        if own and sink.file and _path(self.folder, own) == _path(self.folder, sink.file):
+        own = {_path(self.folder, one.file) for one in self.own if one.file}
+        if sink.file and _path(self.folder, sink.file) in own:
             raise SinkFailed(
                 f"{sink.file} holds the token secret of pvectl itself",
                 hint="name another file in secret_to",

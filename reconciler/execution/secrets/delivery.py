@@ -12,7 +12,7 @@ import shlex
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def probe(sink: SecretSink, folder: Path) -> None:
 
 
 def deliver(
-    sink: SecretSink, folder: Path, token_id: str, secret: str, own: SecretRef | None = None
+    sink: SecretSink, folder: Path, token_id: str, secret: str, own: Sequence[SecretRef] = ()
 ) -> None:
     """Deliver the secret of a token; raises SinkFailed.
 
@@ -266,7 +266,7 @@ def _executable(name: str, folder: Path) -> None:
 
 
 def _run(
-    command: tuple[str, ...], folder: Path, token_id: str, secret: str, own: SecretRef | None
+    command: tuple[str, ...], folder: Path, token_id: str, secret: str, own: Sequence[SecretRef]
 ) -> None:
     try:
         done = subprocess.run(  # noqa: S603 - the command is in the reviewed state files

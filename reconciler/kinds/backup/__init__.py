@@ -8,6 +8,7 @@ from typing import Any
 from reconciler.access.table import AccessTable
 from reconciler.kinds.backup.checks import check_change, check_declared
 from reconciler.kinds.backup.coverage import survey
+from reconciler.kinds.backup.run import inherited
 from reconciler.kinds.backup.table import (
     MADE_BY_PVE as MADE_BY_PVE,
 )
@@ -308,6 +309,7 @@ KIND = Kind(
         references=_references,
         without=_still_used,
         rename=_rename,
+        inherits=inherited,
     ),
     checks=Checks(
         declared_object=check_declared,

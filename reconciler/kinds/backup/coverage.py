@@ -74,7 +74,8 @@ def _storage(job: _Job, planned: Mapping[Address, Spec], facts: Facts) -> Iterab
     name = job.spec.option("storage") or "local"
     storage = planned.get(Address("storage", name))
     if not isinstance(storage, StorageSpec):
-        yield _warn(job, "NO_SUCH_STORAGE", f"backs up to storage {name}, which does not exist")
+        if facts.complete:
+            yield _warn(job, "NO_SUCH_STORAGE", f"backs up to storage {name}, which does not exist")
         return
     given = dict(storage.options)
     if given.get("disable") == "1":

@@ -7,8 +7,11 @@ from typing import NamedTuple
 
 from reconciler.kinds.backup.table import BackupSpec
 from reconciler.kinds.shared.options import to_param
+from reconciler.kinds.storage.table import StorageSpec
+from reconciler.model.address import Address
 from reconciler.model.inventory import Facts, Guest
 from reconciler.model.request import Request, Value
+from reconciler.model.spec import State
 from reconciler.pve.backup_options import ROOT_ONLY, SELECTION, VZDUMP_OPTIONS
 
 _NEEDS = {
@@ -34,6 +37,16 @@ class BackupRun(NamedTuple):
 def storage_of(spec: BackupSpec) -> str:
     """The storage of a job; PVE's default if it names none."""
     return spec.option("storage") or "local"
+
+
+def inherited(spec: BackupSpec, planned: State) -> Mapping[str, str]:
+    """Retention is the storage's where the job has none (`new` of PVE::VZDump)."""
+    where = Address("storage", storage_of(spec))
+    storage = planned.get(where)
+    said = dict(storage.options).get("prune-backups") if isinstance(storage, StorageSpec) else None
+    if not said or spec.option("prune-backups") or spec.option("remove") == "0":
+        return {}
+    return {"prune-backups": f"{said} (from {where})"}
 
 
 def backup_runs(

@@ -28,6 +28,7 @@ from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import Text, given, names, quote
 from reconciler.kinds.shared.reader import ANSWERS, EVERYTHING, RESOURCES
 from reconciler.kinds.shared.ungiven import FILE, LEFT, WATCHED
+from reconciler.kinds.shared.valid_name import require_valid
 from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
@@ -37,7 +38,6 @@ from reconciler.model.inventory import Facts
 from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, request
 from reconciler.model.spec import Spec, State
-from reconciler.pve.formats import FORMATS
 
 POOLS = request("GET", "pools")
 _POOL = Fields({"poolid": ID}, {"comment": TEXT})
@@ -66,17 +66,13 @@ class PoolTable(TomlTable):
 
 def _check_name(name: str, parent: str) -> None:
     del parent
-    complaint = FORMATS["pve-poolid"](name)
-    if complaint:
-        raise ValueError(complaint.strip())
+    require_valid("pve-poolid", name)
 
 
 def _declare(name: str, parent: str, table: PoolTable) -> Iterable[Declaration]:
     del parent
     for storage in table.storages:
-        complaint = FORMATS["pve-storage-id"](storage)
-        if complaint:
-            raise ValueError(complaint.strip())
+        require_valid("pve-storage-id", storage)
     guests = tuple(sorted(set(table.guests)))
     yield Declaration(
         name,
@@ -287,7 +283,7 @@ def _check_planned(planned: Mapping[Address, Spec], facts: Facts) -> Iterable[Fi
         for address in planned
         if address.kind == "acl" and address.id.startswith("/pool/")
     }
-    for name in sorted(granted & pools.keys()):
+    for name in sorted(granted & pools.keys()) if facts.complete else ():
         below = [s for other, s in pools.items() if f"{other}/".startswith(f"{name}/")]
         if all(not s.guests and s.storages == () for s in below):
             yield Finding(

@@ -22,6 +22,7 @@ from reconciler.kinds.kind import (
     need,
 )
 from reconciler.kinds.realm.checks import BROKEN, LOCK, check_declared, check_planned, login_weaker
+from reconciler.kinds.realm.sessions import sessions
 from reconciler.kinds.realm.table import (
     SENSITIVE,
     SHOWN,
@@ -287,4 +288,5 @@ KIND = Kind(
         change=_check_change,
         undeclared=Alarm.ALWAYS,
     ),
+    sessions=sessions,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated
@@ -18,23 +17,21 @@ from reconciler.pve.calendar.event import parse
 
 _LONGEST = 128
 
-_CRON = re.compile(r"(?:[0-9*/,-]+\s+){4}\S+|@\w+")
-
 _LONG_AGO = dt.datetime(2000, 1, 1)  # noqa: DTZ001 - the event's own clock, whatever its zone
 
 
 def valid_schedule(text: str) -> str:
-    """A calendar event, trimmed; raises ValueError with PVE's message."""
+    """A calendar event, trimmed; raises ValueError with PVE's message, and what was
+    probably meant."""
     event = text.strip()
     if len(event) > _LONGEST:
         raise ValueError(f"value may only be {_LONGEST} characters long")
     try:
         parse(event)
     except ValueError as error:
-        if not _CRON.fullmatch(event):
-            raise
-        hint = "this looks like cron: write calendar events, such as '02:30' or 'mon..fri 22:00'"
-        raise InvalidValue(str(error), hint) from None
+        from reconciler.pve.calendar.meant import advice
+
+        raise InvalidValue(str(error), advice(event)) from None
     return event
 
 

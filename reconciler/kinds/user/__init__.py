@@ -44,6 +44,7 @@ from reconciler.model.declared import Declared
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretRef
+from reconciler.model.session import SessionEffect, SessionMoment
 from reconciler.model.spec import State
 
 USERS = request("GET", "access", "users", full=1)
@@ -244,6 +245,16 @@ def _fill_access(name: str, spec: UserSpec, table: AccessTable) -> None:
     table.add_members(name, spec.groups)
 
 
+def _sessions(change: Change, planned: State) -> Iterable[SessionEffect]:
+    """PVE asks for a second factor at logins only."""
+    del planned
+    before, after = change.before, change.after
+    if isinstance(before, UserSpec) and isinstance(after, UserSpec) and before.keys != after.keys:
+        who = change.address.id
+        text = f"{who}: the second factor changes from the next login; stays logged in"
+        yield SessionEffect((who,), SessionMoment.LOGIN, text)
+
+
 def _is_builtin(name: str, spec: UserSpec) -> bool:
     del spec
     return name == "root@pam"
@@ -300,4 +311,5 @@ KIND = Kind(
         undeclared=Alarm.ALWAYS,
     ),
     fill_access=_fill_access,
+    sessions=_sessions,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
@@ -16,7 +17,7 @@ from reconciler.errors import (
     UsageError,
     WriteForbidden,
 )
-from reconciler.live.http.auth import Ticket, clean_secret, why_refused
+from reconciler.live.http.auth import Ticket, clean_secret, totp_of, why_refused
 from reconciler.live.http.connection import NETWORK_ERRORS, Connections, Outgoing
 from reconciler.live.http.encoding import parameters, quoted_path
 from reconciler.live.http.failover import ClusterApi, RequestCounts
@@ -62,13 +63,15 @@ def open_api(
     secret: str,
     *,
     read_only: bool,
+    totp: str = "",
     redactor: Redactor | None = None,
     parallel: int = PARALLEL_READS,
     clock: Callable[[], float] = time.time,
 ) -> ClusterApi:
     """A connection to the cluster that `target` describes; nothing is sent before the first call.
 
-    `secret` is the value of the API token or the user's password. A `read_only` connection sends
+    `secret` is the value of the API token or the user's password, `totp` the key of the user's
+    one-time passwords. A `read_only` connection sends
     nothing but GET (and the login, with a password). `redactor` is given every secret in use.
     """
     if target.sandbox_folder is not None:
@@ -78,10 +81,11 @@ def open_api(
     redactor.add(secret)
     if target.proxy is not None and (password := urlsplit(target.proxy).password):
         redactor.add(unquote(password))
-    caller = _Caller(target.actor, secret, clock)
+    redactor.add(*([totp.strip()] if totp.strip() else []))
+    caller = _Caller(target.actor, secret, clock, totp)
     tally = RequestCounts()
     links = [
-        _Link(target, endpoint, caller, tally, redactor, read_only=read_only)
+        _Link(target, endpoint, caller, tally, redactor, read_only=read_only, parallel=parallel)
         for endpoint in target.endpoints
     ]
     return ClusterApi(links, target.actor, tally, parallel=parallel)
@@ -92,12 +96,13 @@ class _Caller:
     all.
     """
 
-    def __init__(self, actor: str, secret: str, clock: Callable[[], float]) -> None:
+    def __init__(self, actor: str, secret: str, clock: Callable[[], float], totp: str) -> None:
         self.actor = actor
         self.clock = clock
         self.hint = why_refused(actor, secret)
         user, _, token = actor.partition("!")
-        self.ticket = None if token else Ticket(user, secret, clock)
+        factor = totp_of(user, totp) if totp else None
+        self.ticket = None if token else Ticket(user, secret, clock, factor)
         name = quote(actor, safe="@!")  # decoded by PVE::APIServer::Formatter::extract_auth_value
         self._token = {"Authorization": f"PVEAPIToken={name}={secret}"} if token else {}
 
@@ -123,6 +128,7 @@ class _Link:
         redactor: Redactor,
         *,
         read_only: bool,
+        parallel: int,
     ) -> None:
         self.endpoint = endpoint
         self._target = target
@@ -131,7 +137,7 @@ class _Link:
         self._redactor = redactor
         self._read_only = read_only
         self._context = trust_context(target, endpoint)
-        self._reads = Connections(endpoint, target.proxy, self._context)
+        self._reads = Connections(endpoint, target.proxy, self._context, parallel)
         self._writes = Connections(endpoint, target.proxy, self._context)
         self._written = float("-inf")
         self._dated: tuple[str, float] | None = None
@@ -273,6 +279,7 @@ class _AlreadyRead:
         return good.data
 
 
+@lru_cache(maxsize=16)
 def _sent_at(date: str) -> float | None:
     """Unix seconds in the middle of the second that a Date header names."""
     try:

@@ -12,10 +12,12 @@ import select
 import zlib
 from collections import deque
 from collections.abc import Mapping
-from http.client import HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
-from typing import Any, NamedTuple
+from http.client import HTTPException, HTTPSConnection, IncompleteRead
+from threading import Semaphore
+from typing import Any, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
+from reconciler.live.http.head import QuickResponse
 from reconciler.live.http.network_errors import ProxyUnreachable, TooLarge
 from reconciler.live.http.response import Answer
 from reconciler.live.http.tls import TrustContext
@@ -42,29 +44,45 @@ class Outgoing(NamedTuple):
 
 class Connections:
     """The connections to `endpoint` (https://host:port), through `proxy` (http://host:port) if
-    there is one; for several threads.
+    there is one; for several threads, of which `most` have a request under way.
     """
 
-    def __init__(self, endpoint: str, proxy: str | None, context: TrustContext) -> None:
+    def __init__(
+        self, endpoint: str, proxy: str | None, context: TrustContext, most: int = 1
+    ) -> None:
         place = urlsplit(endpoint)
         self._host, self._port = place.hostname or "", place.port or _PORT
         self._proxy = urlsplit(proxy) if proxy is not None else None
         self._context = context
         self._idle: deque[_Connection] = deque()
+        self._free = Semaphore(most)
+        self._late = object()
+        """Another one after each request that had no answer in time."""
 
     def exchange(self, outgoing: Outgoing, timeout: tuple[float, float]) -> Answer:
         """Send one request and read its answer; `timeout`: seconds to connect, and to wait for
         data.
 
         Raises `NETWORK_ERRORS`, and TooLarge before an answer fills the memory, which takes a
-        thousandth of it packed.
+        thousandth of it packed. A request that waits for others is not sent if one of them had no
+        answer in time: the server would let each of them wait as long.
         """
+        before = self._late
+        with self._free:
+            if self._late is not before:
+                raise TimeoutError
+            try:
+                return self._exchange(outgoing, timeout)
+            except TimeoutError:
+                self._late = object()
+                raise
+
+    def _exchange(self, outgoing: Outgoing, timeout: tuple[float, float]) -> Answer:
         connection = self._take() or self._open(timeout[0])
         try:
             connection.sock.settimeout(timeout[1])
             connection.request(*outgoing)
-            response = connection.getresponse()
-            answer = _read(response)
+            answer = _read(cast("QuickResponse", connection.getresponse()))
         except BaseException:
             connection.close()
             raise
@@ -121,6 +139,8 @@ class Connections:
 class _Connection(HTTPSConnection):
     """Sends head and body of a request in one piece, so that the server wakes up once."""
 
+    response_class = QuickResponse
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._pieces: list[bytes] | None = None
@@ -148,8 +168,8 @@ def _is_readable(connection: _Connection) -> bool:
     return bool(waiting.poll(0))
 
 
-def _read(response: HTTPResponse) -> Answer:
-    packed = response.headers.get("Content-Encoding") == "gzip"
+def _read(response: QuickResponse) -> Answer:
+    packed = response.fields.get("content-encoding") == "gzip"
     unpack = zlib.decompressobj(_GZIP) if packed else None
     body = bytearray()
     while piece := response.read(_PIECE):
@@ -160,5 +180,5 @@ def _read(response: HTTPResponse) -> Answer:
                 raise TooLarge
     if response.length:  # it ended before all of it was there
         raise IncompleteRead(b"", response.length)
-    date = response.headers.get("Date") or ""
-    return Answer(response.status, response.reason or "", bytes(body), date)
+    date = response.fields.get("date", "")
+    return Answer(response.status, response.reason, bytes(body), date)

@@ -13,13 +13,21 @@ from reconciler.planning.checks.context import PlanContext
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
-    yield from expected_calls(context.after, context.desired.calls, context.request.now)
+    yield from expected_calls(
+        context.after,
+        context.desired.calls,
+        context.request.now,
+        complete=context.facts.complete,
+    )
 
 
 def expected_calls(
-    table: AccessTable, calls: Sequence[CallExpectation], now: int = 0
+    table: AccessTable, calls: Sequence[CallExpectation], now: int = 0, *, complete: bool = True
 ) -> Iterable[Finding]:
-    """One finding per call and principal, with the commands that would help."""
+    """One finding per call and principal, with the commands that would help.
+
+    `complete`: the table shows the whole cluster. Otherwise only excess access is a failure.
+    """
     if not calls:
         return
     from reconciler.access.expectations.call import REFUSED, failing
@@ -27,8 +35,9 @@ def expected_calls(
     from reconciler.access.explain.recommendation import for_missing
     from reconciler.access.explain.snippets import login_command, pveum
 
+    calls = [one for one in calls if complete or one.status == REFUSED]
     for one in calls:
-        for name in unknown_names(table, one.who):
+        for name in unknown_names(table, one.who) if complete else ():
             message = f"expectation: {name} is not an existing user, token or group"
             yield _finding(one, message, "correct the name, or remove it")
         for who in who_is_meant(table, one.who) if one.status != REFUSED else ():

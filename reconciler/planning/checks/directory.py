@@ -11,7 +11,9 @@ from reconciler.planning.checks.context import PlanContext
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
-    """Nobody who left is let in again in silence."""
+    """Nobody who left is let in again in silence. Files alone do not show who is there."""
+    if not context.facts.complete:
+        return
     users = [one for one in context.changes if one.address.kind == "user" and one.before is None]
     realms = synchronised(context.live) if users else frozenset[str]()
     for change in users:

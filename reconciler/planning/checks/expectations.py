@@ -25,7 +25,11 @@ _OTHERS = {path: f"anything else below {path.rpartition('/')[0]}" for path in UN
 
 def check(context: PlanContext) -> Iterable[Finding]:
     yield from expectations(
-        context.filled[1], context.desired.expectations, context.paths, context.request.now
+        context.filled[1],
+        context.desired.expectations,
+        context.paths,
+        context.request.now,
+        complete=context.facts.complete,
     )
 
 

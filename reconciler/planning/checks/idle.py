@@ -20,7 +20,12 @@ _LISTED = ("/access/groups/", "/access/realm/", "/nodes/", "/pool/", "/storage/"
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
-    yield from idle(context.filled[1], context.desired.expectations, context.paths)
+    yield from idle(
+        context.filled[1],
+        context.desired.expectations,
+        context.paths,
+        complete=context.facts.complete,
+    )
 
 
 def idle(

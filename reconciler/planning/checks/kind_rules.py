@@ -10,6 +10,9 @@ from reconciler.model.finding import Finding
 from reconciler.model.spec import State
 from reconciler.planning.checks.context import PlanContext
 
+_OF_A_CLUSTER = frozenset({"JOB_ID", "PRINCIPAL_GONE"})
+"""They say that something does not exist, which files alone cannot say."""
+
 
 def check(context: PlanContext) -> Iterable[Finding]:
     for finding in _found(context):
@@ -18,7 +21,9 @@ def check(context: PlanContext) -> Iterable[Finding]:
 
 
 def _found(context: PlanContext) -> Iterable[Finding]:
-    yield from refused_by_kind(context.changes, context.live)
+    for finding in refused_by_kind(context.changes, context.live):
+        if context.facts.complete or finding.code not in _OF_A_CLUSTER:
+            yield finding
     for kind in all_kinds().values():
         yield from kind.checks.planned_state(context.planned, context.facts)
 

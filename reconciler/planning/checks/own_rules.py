@@ -31,7 +31,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
         desired.policy,
         context.paths,
         now,
-        complete=True,
+        complete=context.facts.complete,
     )
     found = broken_rules(desired.rules, scene)
     places = {rule.source for rule in desired.rules}
@@ -49,7 +49,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
             desired.policy,
             context.paths,
             now,
-            complete=True,
+            complete=context.facts.complete,
         )
         foreign &= set(broken_rules(desired.rules, earlier))
     for one in found:

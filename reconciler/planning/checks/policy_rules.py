@@ -12,5 +12,10 @@ from reconciler.planning.lint import lint_declared
 def check(context: PlanContext) -> Iterable[Finding]:
     now = context.request.now
     yield from lint_declared(
-        context.desired, context.planned, context.after, context.paths, now, complete=True
+        context.desired,
+        context.planned,
+        context.after,
+        context.paths,
+        now,
+        complete=context.facts.complete,
     )

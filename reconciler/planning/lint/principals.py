@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from reconciler.access.analysis.affected import owner_of
 from reconciler.access.contents import ROOT
+from reconciler.access.evaluate import index_of
 from reconciler.access.login import Login, login
 from reconciler.kinds.shared.directory import copied, synchronised
 from reconciler.model.address import Address
@@ -95,6 +96,37 @@ def _empty_groups(scene: LintContext) -> Iterable[Hit]:
         )
 
 
+def _holding_nothing(scene: LintContext) -> Iterable[Hit]:
+    """Users that no entry names, neither themselves nor one of their groups or tokens.
+
+    Not those who cannot log in, and not those that a directory makes: it decides who is there.
+    """
+    if not scene.complete:
+        return
+    named = {kind: _named(scene, kind) for kind in ("user", "group", "token")}
+    groups_of, realms = index_of(scene.table).groups_of, synchronised(scene.state)
+    owners = {owner_of(token) for token in named["token"]} | named["user"] | {ROOT}
+    spared = owners | set(scene.policy.lockout.break_glass)
+    for user in scene.ids("user"):
+        address = Address("user", user)
+        member_of = groups_of.get(user, ())
+        if user in spared or named["group"].intersection(member_of) or copied(address, realms):
+            continue
+        if login(scene.table, user, scene.now) is not Login.ACTIVE:
+            continue
+        beside = f": no role is granted to {in_prose(member_of)} either" if member_of else ""
+        yield Hit(
+            address,
+            f"user {user} can log in and is granted nothing{beside}",
+            "grant it what it needs, or remove it",
+        )
+
+
+def _named(scene: LintContext, kind: str) -> set[str]:
+    """The principals of a kind that an entry names."""
+    return {name for kinds in scene.table.acl.values() for name in kinds.get(kind, ())}
+
+
 def _break_glass(scene: LintContext) -> Iterable[Hit]:
     """Break-glass principals must be able to log in."""
     if not scene.complete:
@@ -166,6 +198,16 @@ RULES = (
         "a group without members",
         "Its grants have no effect now, but apply in full to the first member added.",
         _empty_groups,
+    ),
+    Rule(
+        "LINT_USER_WITH_NOTHING",
+        Severity.NOTE,
+        "a user that is granted nothing",
+        "It can log in and has no role: not by an entry of its own, nor through a group or a "
+        "token. Often it is left over from someone who now uses an account in another realm, and "
+        "its password still works. Remove it, or grant it what it needs. Users that a directory "
+        "synchronises and those named in break_glass are not reported.",
+        _holding_nothing,
     ),
     Rule(
         "LINT_BREAK_GLASS",

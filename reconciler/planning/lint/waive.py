@@ -78,6 +78,7 @@ OTHERS = frozenset(
         "UNTESTED_RELEASE",
         "UNUSED_ALLOW",
         "VOLUMES_STAY",
+        "WIDER_THAN_NEEDED",
     )
 )
 """Warnings and notes that no lint rule gives and that can be waived. Those that say how the policy

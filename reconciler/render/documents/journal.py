@@ -107,11 +107,25 @@ def _facts(run: RunState) -> Iterable[Fact]:
             yield Fact("because", str(event.data.get("cause", {}).get("summary", "")))
 
 
+def grant_in(run: RunState) -> dict[str, Any] | None:
+    """The grant of grants.toml that changes together with the cluster, for programs."""
+    change = _change(_begin(run))
+    if change is None:
+        return None
+    return {**change.during._asdict(), "file": change.path, "ends": change.after is None}
+
+
+def _change(data: Mapping[str, Any]) -> GrantChange | None:
+    try:
+        return GrantChange.from_json(data["grant"])
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return None
+
+
 def _file(data: Mapping[str, Any]) -> str:
     """The grant of grants.toml that changes together with the cluster, "" for none."""
-    try:
-        change = GrantChange.from_json(data["grant"])
-    except (KeyError, ValueError, TypeError):
+    change = _change(data)
+    if change is None:
         return ""
     grant, until = change.during, moment(change.during.expires)
     if change.after is None:

@@ -55,9 +55,10 @@ def outline(plan: Plan, view: View) -> Document:
         blocks = step_blocks(plan.steps, view.remarks)
         parts.append(Section("Steps", blocks, unit="step", spaced=True))
     if plan.kept:
-        parts.append(section("Not managed", left_alone(plan.kept)))
+        where = f": only in {plan.against}" if plan.against else ""
+        parts.append(section(f"Not managed{where}", left_alone(plan.kept)))
     if known:
-        parts.append(collapse.known(known))
+        parts.append(collapse.known(known, plan.against))
     return Document(
         title=f"Plan: {summary(plan)}",
         facts=tuple(facts(plan)),
@@ -117,8 +118,8 @@ def summary(plan: Plan) -> str:
 
 
 def facts(plan: Plan) -> Iterable[Fact]:
-    """The cluster and the actor of a plan; empty facts are left out."""
-    yield Fact("cluster", plan.cluster)
+    """The cluster or folder, and the actor of a plan; empty facts are left out."""
+    yield Fact("compared with", plan.against) if plan.against else Fact("cluster", plan.cluster)
     if plan.actor:
         yield Fact("actor", plan.actor)
     if plan.source:
@@ -132,7 +133,7 @@ def facts(plan: Plan) -> Iterable[Fact]:
 def _closing(plan: Plan, view: View) -> Iterable[TextLine]:
     refusals = collapse.merged(plan.refusals)
     if not plan.steps:
-        yield _nothing_to_do({finding.code for finding in plan.findings})
+        yield _nothing_to_do({finding.code for finding in plan.findings}, plan.against)
     if refusals:
         text = f"Plan refused: fix {count(len(refusals), 'error')}. "
         if all(finding.allow for finding in refusals):
@@ -153,9 +154,11 @@ def _closing(plan: Plan, view: View) -> Iterable[TextLine]:
         yield TextLine(UNFINISHED, Style.WARNING)
 
 
-def _nothing_to_do(codes: Collection[str]) -> TextLine:
+def _nothing_to_do(codes: Collection[str], against: str) -> TextLine:
     if PARTIAL in codes:
         return TextLine(PARTLY, Style.WARNING)
+    if against:
+        return TextLine(f"No changes compared with {against}.", Style.GOOD)
     if SECRET_NOT_COMPARED in codes:
         return TextLine(NOT_COMPARED, Style.WARNING)
     return (

@@ -106,9 +106,10 @@ def detail_lines(change: Change, indent: int) -> Iterable[TextLine]:
     tone = TONES[change.action]
     if change.before is not None and change.after is not None:
         pairs = [(field.name, field.text) for field in differences(change.before, change.after)]
-        return labelled(pairs, indent, tone)
+        return labelled([*pairs, *change.reason.inherits], indent, tone)
     spec = change.before if change.after is None else change.after
-    return [] if spec is None else labelled(fields(spec), indent, tone)
+    given = [] if spec is None else fields(spec)
+    return labelled([*given, *change.reason.inherits], indent, tone)
 
 
 def folded(changes: Sequence[Change], indent: int) -> Iterable[TextLine]:

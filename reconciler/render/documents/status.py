@@ -169,6 +169,7 @@ def json(found: ClusterStatus, view: View) -> str:
         run = {"journal": found.journal, **found.report.to_json()}
         run["state"] = recorded.state(found.run)
         run["overtaken"] = found.run.is_overtaken
+        run["grant"] = recorded.grant_in(found.run)
     locks = [
         {
             "fence": holder.fence,

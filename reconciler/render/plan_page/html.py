@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from reconciler.access.login import Login
 from reconciler.access.review.before_after import AccountRow, BeforeAfter, of_sort
+from reconciler.access.review.kept import MOST
 from reconciler.access.review.privilege_catalog import Level, ResourceType
 from reconciler.access.review.profiles import Profile
 from reconciler.model.change import Action
@@ -69,6 +70,7 @@ def html(plan: Plan, view: View) -> str:
         sorts=[TITLES[sort] for sort in ResourceType],
         levels=LEVELS,
         tones=TONES,
+        kept=MOST,
         rows=ROWS,
         named=NAMES,
         shown=PRIVILEGES,

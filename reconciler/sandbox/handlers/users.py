@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.pve.schema import Param
+from reconciler.sandbox import second_factors
 from reconciler.sandbox.accounts import (
     existing_user,
     forget_password,
@@ -15,10 +16,8 @@ from reconciler.sandbox.accounts import (
 )
 from reconciler.sandbox.checks import (
     all_of,
-    any_of,
     everybody,
     groups_with,
-    is_self,
     may_allocate,
     on_groups,
 )
@@ -142,24 +141,10 @@ def delete(ctx: Context, params: Params) -> None:
         ctx.store.write("user.cfg", render(cfg))
         forget_password(ctx.store, name)
         del cfg.users[name]
+        second_factors.forget(ctx.store, name)
         _leave_all(cfg, name)
         for node in cfg.acl.values():
             node.users.pop(name, None)
-
-
-@routes.get(f"{_USER}/tfa", any_of(is_self, on_groups(*_SEES)), {**_ID, "multiple": _FLAG})
-def read_tfa(ctx: Context, params: Params) -> dict[str, Any]:
-    """The sandbox has no second factors."""
-    realm = split_user(params.need("userid"))[1]
-    if realm not in realms(ctx.store):
-        raise died(f"auth domain '{realm}' does not exist")
-    return {"user": []} if params.flag("multiple") else {}
-
-
-@routes.put(f"{_USER}/unlock-tfa", on_groups("User.Modify"), _ID)
-def unlock_tfa(_ctx: Context, _params: Params) -> int:
-    """Whether it was locked."""
-    return 0
 
 
 def _fields(user: User) -> dict[str, Any]:
