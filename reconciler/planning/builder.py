@@ -94,13 +94,10 @@ def judged(
     paths = real_paths(planned, facts)
     unsaved_guests = unsaved(desired, planned, facts, request.now)
     facts = replace(facts, unsaved=unsaved_guests.guests)
-    steps = tuple(saved) or order(
-        changes, ExposureTracker(before, after, paths, request.now) if changes else None
-    )
+    steps = tuple(saved) or _ordered(changes, before, after, paths, request.now)
     one, two = with_any_members((before, after), request.now)
     filled = (one, two)
     effect = impact(*filled, paths, request.now)
-    deltas = [access_delta(step.changes) for step in steps]
     context = PlanContext(
         desired,
         request,
@@ -111,7 +108,7 @@ def judged(
         steps,
         before,
         after,
-        deltas,
+        [access_delta(step.changes) for step in steps],
         filled,
         paths,
         effect,
@@ -137,8 +134,22 @@ def judged(
         identity=request.identity,
         against=request.against,
     )
-    names = {f"/vms/{vmid}": one.name for vmid, one in facts.guests.items() if one.name}
-    return PlanResult(plan, *filled, (before, after), planned, effect, names)
+    return PlanResult(plan, *filled, (before, after), planned, effect, _names(facts))
+
+
+def _ordered(
+    changes: Sequence[Change],
+    before: AccessTable,
+    after: AccessTable,
+    paths: Iterable[str],
+    now: int,
+) -> tuple[Step, ...]:
+    return order(changes, ExposureTracker(before, after, paths, now) if changes else None)
+
+
+def _names(facts: Facts) -> dict[str, str]:
+    """ACL path of each guest that has a name -> the name."""
+    return {f"/vms/{vmid}": one.name for vmid, one in facts.guests.items() if one.name}
 
 
 def _told(
