@@ -24,7 +24,6 @@ from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import PRECEDENCE, ExitStatus, PvectlError, Unreachable, UsageError
 from reconciler.execution import identity as known
 from reconciler.execution import private_folder
-from reconciler.execution.drills import store as drill_store
 from reconciler.execution.journal import store
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import EVERYTHING
@@ -280,6 +279,8 @@ def _find(cluster: ClusterSettings, api: Api, *, keep: bool, moved: str) -> Here
 
 def drills_of(place: Here) -> Path:
     """Where the drills of a cluster are recorded, closed to others."""
+    from reconciler.execution.drills import store as drill_store
+
     folder = drill_store.folder_of(place.folder)
     private_folder.check(store.home(), folder)
     return folder

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.model.drill import OpenDrill
 from reconciler.model.health import Health
 from reconciler.model.run import Direction, Event, LockRecord, RunReport
+
+if TYPE_CHECKING:
+    from reconciler.model.drill import OpenDrill
 
 ASKED = "E_ASKED"
 """The cause of a rollback that a person asked for."""
