@@ -170,8 +170,7 @@ class Apply(TomlTable):
         default=MAX_STALENESS,
         gt=0,
         le=10,
-        description="seconds: the objects of a step must have been read this recently before it is "
-        "sent",
+        description="seconds: a step's objects were read at most this long before it is sent",
     )
 
 
@@ -190,9 +189,7 @@ class Lint(TomlTable):
     """`fail`: codes of findings with which `drift` ends with exit status 4."""
 
     fail: tuple[str, ...] = Field(
-        default=(),
-        strict=False,
-        description="codes of findings that make `drift` end with exit status 4",
+        default=(), strict=False, description="codes with which `drift` exits with status 4"
     )
 
 
@@ -340,12 +337,8 @@ class Policy(TomlTable):
     lockout: Lockout = Field(default=Lockout(), description="who must keep which access")
     alarm: Alarm = Field(default=Alarm(), description="when `drift` reports that something expires")
     lint: Lint = Field(default=Lint(), description="which findings fail `drift`")
-    apply: Apply = Field(
-        default=Apply(), description="how recently a step's objects must have been read"
-    )
-    rollout: Rollout = Field(
-        default=Rollout(), description="in which order `apply` changes the targets"
-    )
+    apply: Apply = Field(default=Apply(), description="how recent reads must be")
+    rollout: Rollout = Field(default=Rollout(), description="the order in which targets change")
     drill: Drill = Field(default=Drill(), description="how backups are restored to prove them")
 
     def managed(self, kind: str) -> Manage:

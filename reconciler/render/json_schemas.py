@@ -132,9 +132,7 @@ _STEP = table(
     },
     {
         "sink": map_(ANY, "where the secret of a new token goes"),
-        "window": text(
-            "the exposure window: what differs from both before and after, between two steps"
-        ),
+        "window": text("exposure window: what differs from both before and after meanwhile"),
     },
 )
 
@@ -214,9 +212,7 @@ SCHEMAS: Mapping[str, Schema] = {
                     {
                         "address": text("the object"),
                         "object": _OBJECT,
-                        "rings": flag(
-                            "it raises an alarm: it changes access, or its kind is watched"
-                        ),
+                        "rings": flag("raises an alarm: changes access, or its kind is watched"),
                         "new": flag("not in the previous report"),
                         "acknowledged": flag("accepted with `drift --acknowledge`"),
                     },
