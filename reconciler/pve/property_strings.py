@@ -25,7 +25,7 @@ PROPERTY_STRINGS: Mapping[str, ParameterTable] = {
     },
     "backup-performance": {
         "max-workers": Param(type="integer", minimum=1, maximum=256, optional=True),
-        "pbs-entries-max": Param(type="integer", minimum=1, optional=True),
+        "pbs-entries-max": Param(type="integer", minimum=1, optional=True, since="8.1"),
     },
     "bwlimit": dict.fromkeys(("default", "restore", "migration", "clone", "move"), _LIMIT),
     "prune-backups": {
