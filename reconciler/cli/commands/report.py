@@ -113,7 +113,7 @@ def _of_cluster(
     cluster: ClusterSettings, settings: Settings, earlier: Mapping[str, Any] | None
 ) -> Review:
     desired = _desired(cluster, settings)
-    with connect(cluster, read_only=True) as api:
+    with connect(cluster, read_only=True, plans=True) as api:
         place, actor = here(cluster, api), api.actor
         live = read_live(api, KINDS, dict.fromkeys((POOLS, "realm"), EVERYTHING))
         live = with_health(api, live)
