@@ -22,6 +22,10 @@ EXPECT = "EXPECT"
 EXPIRES_SOON = "EXPIRES_SOON"
 ROTATION_DUE = "ROTATION_DUE"
 
+Observed = Mapping[Address, Mapping[str, Any]]
+"""Object -> what no file can give of it, by name -> value in JSON; of a secret a keyed hash, None
+where it is not set."""
+
 UNKNOWN = "?"
 """Instead of a digest: the state of the object is unknown."""
 
@@ -57,11 +61,18 @@ class DriftItem(NamedTuple):
     change: Change
     left: tuple[str, ...] = ()
     """what of it no file gives: fields and options that no plan changes"""
+    observed: tuple[str, ...] = ()
+    """what of it no file can give, such as second factors"""
 
     def to_json(self) -> dict[str, Any]:
-        left = {"not_given": list(self.left)} if self.left else {}
+        left = {"not_given": list(self.by_hand)} if self.by_hand else {}
         state = {"class": self.kind.code, "difference": self.difference}
         return {**state, **self.change.to_json(), **left}
+
+    @property
+    def by_hand(self) -> tuple[str, ...]:
+        """What of it no plan changes back."""
+        return (*self.left, *self.observed)
 
     @property
     def difference(self) -> str:
@@ -113,7 +124,7 @@ class Memory:
     each object as the last apply left it, or as a report found it in order. `complete`: what the
     baseline lacks did not exist. `left`: undeclared fields that decide access or protection: object
     -> field or option -> value in JSON. `undeclared` and `acknowledged`: undeclared objects at that
-    time.
+    time. `observed`: what no file can give, such as second factors.
     """
 
     time: int = 0
@@ -123,6 +134,7 @@ class Memory:
     complete: bool = False
     undeclared: Mapping[Address, str] = field(default_factory=dict)
     acknowledged: Mapping[Address, str] = field(default_factory=dict)
+    observed: Observed = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -15,12 +16,14 @@ from reconciler.model.drift import (
     DriftClass,
     DriftItem,
     Memory,
+    Observed,
     Undeclared,
     WayToRoot,
 )
 from reconciler.model.finding import Finding
 from reconciler.model.plan import Plan
 from reconciler.model.spec import Spec
+from reconciler.planning.observed import merged
 
 _NOTHING: Mapping[Address, Iterable[str]] = MappingProxyType({})
 
@@ -42,14 +45,12 @@ def drift_of(
     known = memory or Memory()
     changes = _merged(plan.changes)
     found = [_item(one, changes, known, left.get(one.address, ())) for one in changes.values()]
-    order = list(DriftClass)
-    found.sort(key=lambda one: (order.index(one.kind), one.change.address))
     there = {str(address) for address in changes}
     there.update(str(one.address) for one in undeclared)
     return Drift(
         plan.cluster,
         plan.source,
-        tuple(found),
+        _sorted(found),
         tuple(plan.findings if findings is None else findings),
         tuple(sorted(set(known.differences) - there)),
         tuple(undeclared),
@@ -57,6 +58,25 @@ def drift_of(
         tuple(roots),
         frozenset(failing),
     )
+
+
+def with_observed(drift: Drift, items: Iterable[DriftItem]) -> Drift:
+    """The drift with what no file can give and is not as it was; an undeclared object that raises
+    an alarm is shown as it is anyway."""
+    ringing = {one.address for one in drift.ringing}
+    more = [one for one in items if one.change.address not in ringing]
+    here = {str(one.change.address) for one in more}
+    return replace(
+        drift,
+        differences=_sorted(merged(drift.differences, more)),
+        gone=tuple(one for one in drift.gone if one not in here),
+    )
+
+
+def _sorted(found: Iterable[DriftItem]) -> tuple[DriftItem, ...]:
+    """By class, then by address."""
+    order = list(DriftClass)
+    return tuple(sorted(found, key=lambda one: (order.index(one.kind), one.change.address)))
 
 
 def _item(
@@ -86,10 +106,11 @@ def remembered(
     memory: Memory,
     declared: Mapping[Address, Spec],
     left: Mapping[Address, Mapping[str, Any]],
+    observed: Observed,
     now: int,
 ) -> Memory:
     """What the next report has to know; `declared`: as they are in the cluster, where they are;
-    `left`: what no file gives (`unspecified.to_remember`).
+    `left`: what no file gives (`unspecified.to_remember`), `observed`: what none can give.
 
     An object in sync is recorded as such; one that differs keeps its earlier record.
     """
@@ -110,6 +131,7 @@ def remembered(
         complete=True,
         undeclared=found,
         acknowledged=kept,
+        observed=observed,
     )
 
 

@@ -62,6 +62,7 @@ def keep(path: Path, memory: Memory) -> None:
         "differences": list(memory.differences),
         "complete": memory.complete,
         "left": {str(address): dict(values) for address, values in memory.left.items()},
+        "observed": {str(address): dict(values) for address, values in memory.observed.items()},
         **{name: _named(getattr(memory, name)) for name in _DIGESTS},
     }
     make(path.parent)
@@ -87,8 +88,16 @@ def _read(path: Path) -> Memory:
             for name in _DIGESTS
         }
         differences = tuple(map(str, data["differences"]))
-        left = {Address.parse(key): dict(values) for key, values in data["left"].items()}
+        left, observed = (
+            {Address.parse(key): dict(values) for key, values in data.get(name, {}).items()}
+            for name in ("left", "observed")
+        )
         whole = bool(data["complete"])
-        return Memory(int(data["time"]), differences, left=left, complete=whole, **digests)
+        return Memory(
+            int(data["time"]),
+            differences,
+            *(digests["baseline"], left, whole),
+            *(digests["undeclared"], digests["acknowledged"], observed),
+        )
     except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError):
         return Memory()
