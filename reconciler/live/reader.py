@@ -49,7 +49,8 @@ class Live(NamedTuple):
     """A snapshot of a cluster.
 
     `groups`: the answer to `GET /access/groups`, which shows locks as well; `began`: Unix seconds,
-    all of it was read after that. `answered`: the secrets that PVE returns.
+    all of it was read after that. `answered`: the secrets that PVE returns, `shown`: what it
+    returns in the place of others.
     """
 
     state: State
@@ -57,6 +58,7 @@ class Live(NamedTuple):
     groups: Sequence[Mapping[str, Any]] = ()
     began: float = 0.0
     answered: Secrets = MappingProxyType({})
+    shown: Mapping[Address, Mapping[str, str]] = MappingProxyType({})
 
     def table(self) -> AccessTable:
         """The access table, including members of groups that do not exist, which the state cannot
@@ -94,7 +96,12 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     facts = replace(facts, health=health, ghosts=_ghosts(answers[GROUPS], state), pve=release)
     if isinstance(api, SeesFiles):
         facts = replace(facts, unread=tuple(api.unread()), strays=api.strays())
-    return Live(state, facts, answers[GROUPS], began, _answered(names, answers))
+    shown = {
+        Address(name, id_): own
+        for name in names
+        for id_, own in all_kinds()[name].secrets.shown(answers).items()
+    }
+    return Live(state, facts, answers[GROUPS], began, _answered(names, answers), shown)
 
 
 def returned_secrets(live: Live) -> Mapping[Address, Mapping[str, str]]:

@@ -1,5 +1,5 @@
-"""What no file can give and yet protects logins: second factors of users, secrets of realms that
-Proxmox VE returns. A report compares it with the report before.
+"""What no file can give, or must not show, and yet protects: second factors, client keys of realms,
+encryption keys of storages, scripts of backup jobs. A report compares it with the report before.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.access.granted import granted_users
 from reconciler.access.table import AccessTable
-from reconciler.kinds.realm.table import RealmSpec
+from reconciler.kinds.backup.table import BackupSpec
 from reconciler.kinds.user.second_factors import FIELD, UserWithFactors, old_keys
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
@@ -17,6 +17,8 @@ from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.drift import DriftClass, DriftItem, Observed
 from reconciler.model.policy import Policy
 from reconciler.model.spec import Spec, State
+from reconciler.pve.backup_options import ROOT_ONLY
+from reconciler.pve.schema import secret_names
 
 _REASON = Reason(Cause.DIFFERS, "not as in the previous report")
 _NOW, _BEFORE = "now", "before"
@@ -38,8 +40,17 @@ def of_users(
     return found
 
 
+def of_jobs(live: State) -> Observed:
+    """The options of backup jobs that only root@pam may set: a script runs as root on the node."""
+    return {
+        address: {name: spec.option(name) or None for name in sorted(ROOT_ONLY - {"job-id"})}
+        for address, spec in live.items()
+        if isinstance(spec, BackupSpec)
+    }
+
+
 def differing(now: Observed, before: Observed, live: State) -> list[DriftItem]:
-    """What is not as it was, object by object; what was not observed before is no difference."""
+    """What is not as it was, object by object; what was not observed before does not count."""
     found = []
     for address, values in sorted(now.items()):
         known = before.get(address, {})
@@ -85,7 +96,10 @@ def _both(item: DriftItem, more: DriftItem) -> DriftItem:
 
 def _shown(spec: Spec, values: Mapping[str, Any], names: Iterable[str], word: str) -> Spec:
     """The spec with what was observed of it; of a secret only that there is one."""
-    if isinstance(spec, RealmSpec):
-        return spec.with_parts({name: word if values[name] else None for name in names})
-    factors = tuple(values[FIELD])
-    return UserWithFactors.model_validate({**spec.model_dump(), FIELD: factors})
+    if isinstance(spec, UserSpec):
+        factors = tuple(values[FIELD])
+        return UserWithFactors.model_validate({**spec.model_dump(), FIELD: factors})
+    hidden = secret_names(spec.option_table)
+    return spec.with_parts(
+        {name: word if values[name] and name in hidden else values[name] for name in names}
+    )

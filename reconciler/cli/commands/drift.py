@@ -21,7 +21,7 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, connect, each_cluster, here, now, read_cluster
 from reconciler.cli.run import drift_memory
-from reconciler.cli.run.observed import ALTERED, observe
+from reconciler.cli.run.observed import ALTERED, Sight, observe
 from reconciler.cli.run.plan_options import Since
 from reconciler.cli.run.planning import left_unfinished, load_to_plan, make_plan
 from reconciler.cli.state_folder.earlier_files import earlier_files
@@ -128,20 +128,37 @@ def drift(
             if found.concerned:
                 found = replace(found, records=_records(api, live, found, memory, folder))
         _report(common, settings, found, replace(view, unfinished=left_unfinished(folder)))
-        open_ = to_remember(asked.desired, live.state, {} if acknowledge else memory.left)
-        seen_before = {} if acknowledge else memory.observed
-        observed = observed_to_remember(sight.now, seen_before, live.state)
-        following = remembered(found, memory, _declared(loaded, live), open_, observed, now())
-        if acknowledge:
-            accepted = {one.address: following.undeclared[one.address] for one in found.undeclared}
-            following = replace(following, acknowledged=accepted)
-            changed = sum(bool(one.by_hand) for one in found.differences)
-            what = f"{len(accepted):,} undeclared objects, {count(changed, 'change')}"
-            info(common, f"acknowledged as they are: {what} of undeclared fields")
+        following = _following(common, asked, loaded, live, found, sight, acknowledge=acknowledge)
         _keep(common, last, following)
         return found.status
 
     return each_cluster(common, one, at_once=True)
+
+
+def _following(
+    common: CommonOptions,
+    asked: Loaded,
+    loaded: Loaded,
+    live: Live,
+    found: Drift,
+    sight: Sight,
+    *,
+    acknowledge: bool,
+) -> Memory:
+    """What the next report compares with. `asked`: the files without what `loaded` has from
+    memory."""
+    memory = sight.memory
+    open_ = to_remember(asked.desired, live.state, {} if acknowledge else memory.left)
+    seen_before = {} if acknowledge else memory.observed
+    observed = observed_to_remember(sight.now, seen_before, live.state)
+    following = remembered(found, memory, _declared(loaded, live), open_, observed, now())
+    if not acknowledge:
+        return following
+    accepted = {one.address: following.undeclared[one.address] for one in found.undeclared}
+    changed = sum(bool(one.by_hand) for one in found.differences)
+    what = f"{len(accepted):,} undeclared objects, {count(changed, 'change')}"
+    info(common, f"acknowledged as they are: {what} of undeclared fields")
+    return replace(following, acknowledged=accepted)
 
 
 def _report(common: CommonOptions, settings: Settings, found: Drift, view: View) -> None:

@@ -27,15 +27,18 @@ def recall(path: Path, folder: Path) -> Memory:
     """What the previous report found and what was applied since; empty where there is none."""
     memory = _read(path)
     applied = store.applied(folder, memory.time)
-    left = dict(memory.left)
+    left, observed = dict(memory.left), dict(memory.observed)
     for address, before, after, _ in applied:
         names = watched(kind_of(address).toml.table)
         old = {} if before is None else as_json(before, names)
         new = {} if after is None else as_json(after, names)
         made = {name: value for name, value in new.items() if old.get(name, after) != value}
         left[address] = {**(left.get(address, {}) if after is not None else {}), **made}
+        if after is None or bool(getattr(after, "secrets", None)):
+            observed.pop(address, None)
     baseline = {change.address: fingerprint(change.address, change.after) for change in applied}
-    return replace(memory, baseline={**memory.baseline, **baseline}, left=left)
+    known = {**memory.baseline, **baseline}
+    return replace(memory, baseline=known, left=left, observed=observed)
 
 
 def as_committed(old: Desired, live: State, memory: Memory) -> Memory:

@@ -86,6 +86,15 @@ def _parse(answers: Answers) -> Iterable[tuple[str, StorageSpec]]:
         yield name, StorageSpec(type=kind, options=normal(name, kind, values), held=held)
 
 
+def _shown(answers: Answers) -> Mapping[str, Mapping[str, str]]:
+    """The fingerprint of an encryption key, and whether there is a master key (PBSPlugin.pm)."""
+    return {
+        row["storage"]: {option: str(row.get(option) or "") for option in sorted(SHOWN_AS_SET)}
+        for row in answers[STORAGES]
+        if row["type"] == "pbs"
+    }
+
+
 def _merge_with_live(declared: StorageSpec, live: StorageSpec | None) -> StorageSpec:
     """Raises ValueError for options that the live storage's type does not support."""
     given = dict(declared.options)
@@ -326,6 +335,7 @@ KIND = Kind(
     secrets=Secrets(
         sent=_sent_secrets,
         with_sent=_with_sent,
+        shown=_shown,
     ),
     checks=Checks(
         declared_object=_check_declared,

@@ -105,6 +105,13 @@ class _StorageTable(TomlTable):
     unset: Unset = Field(default=[], description=UNSET)
 
 
+_HOLDS = {"content", "disable", "max-protected-backups", "nodes", "shared"}
+_WHERE = {"content-dirs", "data-pool", "domain", "is_mountpoint", "monhost", "namespace", "options"}
+_WHERE |= {"pool", "port", "subdir", "username"}
+_TRUSTS = {"fingerprint", "skip-cert-verification"}
+PROTECTING = frozenset(_HOLDS | _WHERE | _TRUSTS)
+"""Options that decide what a storage holds, where that is, and which server is trusted with it."""
+
 _TYPE: Any = (
     Annotated[Literal[tuple(STORAGE_TYPES)] | None, FILE],
     Field(default=None, description="type of the storage; if given, a missing storage is created"),
@@ -113,7 +120,7 @@ StorageTable = table_model(
     create_model("StorageTable", __base__=_StorageTable, __doc__=_StorageTable.__doc__, type=_TYPE),
     {name: param for name, param in STORAGE_OPTIONS.items() if name != "prune-backups"},
     SENSITIVE,
-    frozenset({"content", "disable", "max-protected-backups", "nodes", "shared"}),
+    PROTECTING,
 )
 
 
