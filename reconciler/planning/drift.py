@@ -7,9 +7,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from reconciler.kinds import fingerprint, references
+from reconciler.kinds import fingerprint, kind_of, references
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Cause, Change
+from reconciler.model.declared import Desired
 from reconciler.model.drift import (
     UNKNOWN,
     Drift,
@@ -20,7 +21,7 @@ from reconciler.model.drift import (
     Undeclared,
     WayToRoot,
 )
-from reconciler.model.finding import Finding
+from reconciler.model.finding import Finding, Source
 from reconciler.model.plan import Plan
 from reconciler.model.spec import Spec
 from reconciler.planning.observed import merged
@@ -77,6 +78,21 @@ def _sorted(found: Iterable[DriftItem]) -> tuple[DriftItem, ...]:
     """By class, then by address."""
     order = list(DriftClass)
     return tuple(sorted(found, key=lambda one: (order.index(one.kind), one.change.address)))
+
+
+def with_places(drift: Drift, desired: Desired) -> Drift:
+    """The same, each difference with its place in the files."""
+    found = (one._replace(source=_place(one.change, desired)) for one in drift.differences)
+    return replace(drift, differences=tuple(found))
+
+
+def _place(change: Change, desired: Desired) -> Source | None:
+    """Where the object is declared, or else removed, or else that to which it belongs."""
+    spec = change.before or change.after
+    owners = () if spec is None else kind_of(change.address).links.owners(change.address.id, spec)
+    declared = (desired.objects.get(one) for one in (change.address, *owners))
+    sources = (one.source for one in declared if one is not None)
+    return next(sources, None) or desired.removes(change.address)
 
 
 def _item(
