@@ -29,6 +29,7 @@ from reconciler.planning.lint import set_aside
 from reconciler.planning.once_per_table import once_per_table
 from reconciler.planning.ordering.exposure_tracker import ExposureTracker
 from reconciler.planning.ordering.order import order
+from reconciler.planning.places import with_places
 from reconciler.planning.removed_globs import with_matching
 from reconciler.planning.replacement import with_restored_dependents
 from reconciler.planning.request import PlanRequest
@@ -105,12 +106,13 @@ def judged(
     context = PlanContext(
         desired, request, live, planned, facts, changes, steps, before, after, filled, paths, effect
     )
-    findings = [
+    found = [
         *(one for one in desired.findings if one.code != UNDECLARED or not facts.complete),
         *difference.findings,
         *unsaved_guests.findings,
         *run_checks(context),
     ]
+    findings = [*with_places(found, desired, {**live, **planned})]
     allowed = allow(_said_once(findings), request.allowed)
     kept = set_aside(allowed, desired, request.now, complete=facts.complete)
     told = sorted(told_as_known(kept, changes, request.fresh), key=Finding.sort_key)

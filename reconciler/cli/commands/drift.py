@@ -49,7 +49,7 @@ from reconciler.planning.checks.call_expectations import expected_calls
 from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.checks.own_rules import kept_rules
 from reconciler.planning.checks.separation import separation
-from reconciler.planning.drift import drift_of, remembered, with_places
+from reconciler.planning.drift import drift_of, placed, remembered
 from reconciler.planning.rotation_due import aged, has_any, rotation
 from reconciler.planning.undeclared import ending, undeclared, without
 from reconciler.planning.unspecified import as_left, to_remember
@@ -203,7 +203,7 @@ def _compare(
         failing=failing,
         left=left,
     )
-    found = with_places(found, desired)
+    found = placed(found, desired)
     open_ = {one.change.address: one.left for one in found.differences}
     lines = _lines(effect, planned.before, moment, found.roots, open_)
     return found, View(now=moment, impact=lines, impact_json=effect.to_json())
