@@ -105,9 +105,9 @@ class Place(NamedTuple):
 class Alarm(Enum):
     """When an undeclared object is an alarm (`pvectl drift`)."""
 
-    ALWAYS = "it lets somebody in, or gives something away, by itself"
-    GRANTED = "as soon as an ACL entry names it"
-    NEVER = "it gives nobody anything"
+    ALWAYS = "it grants access, or lets someone log in, by itself"
+    GRANTED = "once an ACL entry names it"
+    NEVER = "it grants no access"
 
 
 VERBS = {Action.CREATE: "create", Action.UPDATE: "change", Action.DELETE: "delete"}

@@ -20,7 +20,7 @@ class Spec(BaseModel):
     seconds with 0 for never. A field that must not be shown is annotated with a `Secrecy`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     option_table: ClassVar[ParameterTable] = {}
     """What PVE says of the options that the specs of a kind hold by name."""

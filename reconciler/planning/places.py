@@ -25,11 +25,11 @@ def first_place(addresses: Iterable[Address], desired: Desired) -> Source | None
     return next((one.source for one in found if one is not None), None)
 
 
-def with_places(findings: Iterable[Finding], desired: Desired, state: State) -> Iterable[Finding]:
+def with_places(findings: Iterable[Finding], desired: Desired, state: State) -> tuple[Finding, ...]:
     """Those about an object get its place, unless they have one. `state`: what exists."""
-    for one in findings:
-        if one.source is None and one.address is not None:
-            place = place_of(one.address, state.get(one.address), desired)
-            yield one._replace(source=place)
-        else:
-            yield one
+    return tuple(
+        one._replace(source=place_of(one.address, state.get(one.address), desired))
+        if one.source is None and one.address is not None
+        else one
+        for one in findings
+    )

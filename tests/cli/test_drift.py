@@ -559,7 +559,7 @@ def test_a_plugin_is_about_one_cluster(house: House) -> None:
     ended = ask("drift", "--format", "nagios", "--on", "all", state=house.state)
     assert (ended.status, ended.out.splitlines()[0]) == (
         3,
-        "PVECTL DRIFT UNKNOWN - E_USAGE: a plugin is about one cluster",
+        "PVECTL DRIFT UNKNOWN - E_USAGE: a monitoring plugin reports on one cluster",
     )
 
 

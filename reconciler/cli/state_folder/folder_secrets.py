@@ -14,7 +14,6 @@ from reconciler.desired.reach import Reach, how_to_allow
 from reconciler.desired.secrets import resolve
 from reconciler.errors import SecretsUnusable, SinkFailed
 from reconciler.execution.secrets import fingerprints
-from reconciler.execution.secrets.delivery import deliver, probe, withdraw
 from reconciler.kinds import kind_of
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
@@ -215,6 +214,8 @@ class FolderSecrets:
         if sink.stdout is not None:
             require_reader()
         else:
+            from reconciler.execution.secrets.delivery import probe
+
             probe(sink, self.folder)
 
     def deliver(self, sink: SecretSink, token: str, value: str) -> None:
@@ -222,9 +223,13 @@ class FolderSecrets:
         if sink.stdout is not None:
             print_secret(value)
         else:
+            from reconciler.execution.secrets.delivery import deliver
+
             deliver(sink, self.folder, token, value, self.own)
 
     def withdraw(self, sink: SecretSink, token: str) -> None:
+        from reconciler.execution.secrets.delivery import withdraw
+
         withdraw(sink, self.folder, token)
 
 

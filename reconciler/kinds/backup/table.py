@@ -56,6 +56,10 @@ MADE_BY_PVE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40
 
 _INSTEAD = {
     "maxfiles": "removed in Proxmox VE 9; write keep = { last = N }",
+    **dict.fromkeys(
+        ("notification_policy", "notification_target"),
+        "removed in Proxmox VE 9; write notification_mode, and matchers in the cluster",
+    ),
     "starttime": 'no longer supported; write schedule = "22:30"',
     "dow": 'no longer supported; write schedule = "mon,tue 22:30"',
     "vmid": "write guests = [...]",
