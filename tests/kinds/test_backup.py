@@ -228,7 +228,8 @@ def test_what_proxmox_accepts_silently_is_reported() -> None:
     good = storage(**GOOD)
     assert survey(job=spec(all=True, storage="gone"), local=good) == ["NO_SUCH_STORAGE"]
     assert survey(job=spec(all=True), local=storage(keep={"last": 1})) == ["NOT_FOR_BACKUPS"]
-    plugin = StorageSpec(type="drbd", options=(("content", ("images",)),))
+    options = (("content", ("images",)), ("prune-backups", "keep-last=3"))
+    plugin = StorageSpec(type="drbd", options=options)
     assert survey(job=spec(all=True), local=plugin) == ["NOT_FOR_BACKUPS"]
     assert survey(job=spec(all=True), local=storage(**GOOD, disable=True)) == ["STORAGE_DISABLED"]
     assert survey(job=spec(all=True), local=storage(**GOOD, nodes=["n1"])) == ["STORAGE_NOT_THERE"]
