@@ -50,7 +50,7 @@ from reconciler.planning.checks.call_expectations import expected_calls
 from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.checks.own_rules import kept_rules
 from reconciler.planning.checks.separation import separation
-from reconciler.planning.drift import drift_of, remembered, with_observed, with_places
+from reconciler.planning.drift import drift_of, placed, remembered, with_observed
 from reconciler.planning.observed import differing
 from reconciler.planning.observed import to_remember as observed_to_remember
 from reconciler.planning.rotation_due import aged, has_any, rotation
@@ -125,7 +125,7 @@ def drift(
                 loaded, planned, live, known, api.actor, fail_on, left, besides=besides
             )
             found = with_observed(found, differing(sight.now, memory.observed, live.state))
-            found = with_places(found, loaded.desired)
+            found = placed(found, loaded.desired)
             if found.concerned:
                 found = replace(found, records=_records(api, live, found, memory, folder))
         _report(common, settings, found, replace(view, unfinished=left_unfinished(folder)))
