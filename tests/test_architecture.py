@@ -249,7 +249,7 @@ def test_only_the_command_line_prints() -> None:
 
 
 RIM = "execution/run/boundary.py"
-"""Beside the command line, the only module that catches everything: what a run has begun it ends,
+"""Beside the command line, the only module that catches everything: what a run has started it ends,
 forward or back, whatever happens."""
 
 

@@ -24,7 +24,6 @@ from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import PRECEDENCE, ExitStatus, PvectlError, Unreachable, UsageError
 from reconciler.execution import identity as known
 from reconciler.execution import private_folder
-from reconciler.execution.drills import store as drill_store
 from reconciler.execution.journal import store
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import EVERYTHING
@@ -78,7 +77,9 @@ def each_cluster(
         with taking(Turn(clusters[0].name)):
             return work(clusters[0], settings)
     if common.is_plugin:
-        raise UsageError("a plugin is about one cluster", hint="choose it with --on NAME")
+        raise UsageError(
+            "a monitoring plugin reports on one cluster", hint="choose it with --on NAME"
+        )
     waves = [clusters]
     if rollout is not None:
         waves = in_waves(clusters, settings.policy.rollout.waves)
@@ -118,7 +119,7 @@ def _one_by_one(
                 return min(results, key=PRECEDENCE.index)
         bad = [status for status in results if status not in WELL]
         if bad and left and rollout is not None and not rollout.keep_going:
-            why = "because this wave did not end well (--continue goes on all the same)"
+            why = "because this wave failed (--continue starts the next one anyway)"
             info(common, f"skipped, {why}: {', '.join(left)}")
             break
     return min(results, key=PRECEDENCE.index)
@@ -278,6 +279,8 @@ def _find(cluster: ClusterSettings, api: Api, *, keep: bool, moved: str) -> Here
 
 def drills_of(place: Here) -> Path:
     """Where the drills of a cluster are recorded, closed to others."""
+    from reconciler.execution.drills import store as drill_store
+
     folder = drill_store.folder_of(place.folder)
     private_folder.check(store.home(), folder)
     return folder

@@ -81,7 +81,7 @@ def schema(release: Release = NEWEST) -> dict[str, Any]:
     properties[INCLUDE] = {
         "type": "array",
         "items": {"type": "string", "pattern": r"\.toml$"},
-        "description": "files that are read as well; paths count from this file",
+        "description": "further files to read; paths are relative to this file",
     }
     properties[EACH] = {
         "type": "array",

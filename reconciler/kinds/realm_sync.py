@@ -72,12 +72,12 @@ class RealmSyncTable(TomlTable):
         Field(default="", description="free text")
     )
     enable_new: Annotated[bool | None, WATCHED] = Field(
-        default=None, description="enable new users at once; default: as the realm says"
+        default=None, description="enable new users at once; default: the realm's setting"
     )
     remove_vanished: Annotated[list[Literal["acl", "properties", "entry"]] | None, WATCHED] = Field(
         default=None,
         description="what to remove when the directory no longer has an entry; [] for nothing; "
-        "default: as the realm says",
+        "default: the realm's setting",
     )
     unset: Unset = Field(default=[], description=UNSET)
 

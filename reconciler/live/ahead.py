@@ -1,4 +1,4 @@
-"""Reads that will be wanted, begun before they are asked for, all in one round."""
+"""Reads that will be wanted, started before they are asked for, all in one round."""
 
 from __future__ import annotations
 

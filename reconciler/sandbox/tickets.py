@@ -1,4 +1,4 @@
-"""Tickets and CSRF tokens (PVE::Ticket): what a login gives, and what later requests show."""
+"""Tickets and CSRF tokens (PVE::Ticket): returned by a login, and sent with later requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.sandbox.failure import ApiError
 LIFETIME = 2 * 3600
 """Seconds."""
 _GRACE = 300
-"""Seconds by which the clock of another node may be ahead."""
+"""Seconds that the clock of another node may be ahead."""
 
 _TICKET = re.compile(r"(PVE:(\S+):([0-9A-F]{8}))::(\S+)")
 _CHALLENGE = "!tfa!"
@@ -28,7 +28,7 @@ def new_ticket(ctx: Context, user: str) -> str:
 
 
 def ticket_user(ctx: Context, ticket: str) -> str | None:
-    """Whose ticket it is; None when it is forged, too old, or no ticket at all."""
+    """The user of a ticket; None if it is forged, too old or not a ticket."""
     found = _TICKET.fullmatch(ticket)
     if found is None or not _fresh(ctx, found[3]):
         return None
@@ -53,7 +53,7 @@ def challenge_of(ctx: Context, user: str, ticket: str) -> str | None:
 
 
 def new_csrf_token(ctx: Context, user: str) -> str:
-    """`HEXTIME:HMAC`, to be sent with every write that shows a ticket."""
+    """`HEXTIME:HMAC`, required for every write with a ticket."""
     return _csrf(ctx, f"{ctx.now:08X}", user)
 
 

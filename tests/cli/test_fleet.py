@@ -156,7 +156,7 @@ def test_who_must_be_asked_is_asked_cluster_after_cluster(three: Fleet) -> None:
     ended = three.run("apply", "--on", "all")
     assert ended.status == ExitStatus.USAGE
     assert "target canary:" in ended.err
-    assert "skipped, because this wave did not end well" in ended.err
+    assert "skipped, because this wave failed" in ended.err
 
 
 def test_a_saved_plan_is_for_one_cluster(three: Fleet) -> None:

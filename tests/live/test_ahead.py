@@ -1,4 +1,4 @@
-"""Reads that are begun before they are asked for."""
+"""Reads that are started before they are asked for."""
 
 from __future__ import annotations
 

@@ -57,7 +57,9 @@ def apply(
     ] = None,
     go_on: Annotated[
         bool,
-        typer.Option("--continue", help="Begin the next wave of [rollout] whatever happened."),
+        typer.Option(
+            "--continue", help="Start the next wave of [rollout] even if the previous one failed."
+        ),
     ] = False,
     lock_timeout: LockTimeout = None,
 ) -> ExitStatus:

@@ -31,7 +31,9 @@ def drill(
     ] = None,
     archive: Annotated[
         str,
-        typer.Option("--archive", metavar="VOLUME", help="Only this archive.", show_default=False),
+        typer.Option(
+            "--archive", metavar="VOLUME", help="Restore this archive.", show_default=False
+        ),
     ] = "",
     oldest: Annotated[
         bool, typer.Option("--oldest", help="Restore the oldest archive instead of the newest.")
@@ -41,12 +43,12 @@ def drill(
         typer.Option(
             "--sample",
             metavar="N",
-            help="How many guests; by default [drill] sample.",
+            help="How many guests; default: [drill] sample.",
             show_default=False,
         ),
     ] = 0,
     yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
+        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
     ] = False,
 ) -> ExitStatus:
     """Restore backups under spare ids, check that they work, and remove them again.

@@ -53,19 +53,19 @@ def import_state(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="The folder to write to; by default the state folder."
+            "--out", metavar="DIR", help="The folder to write to; default: the state folder."
         ),
     ] = None,
     *,
     undeclared: Annotated[
-        bool, typer.Option("--undeclared", help="What `drift` reports as undeclared.")
+        bool, typer.Option("--undeclared", help="Import what `drift` reports as undeclared.")
     ] = False,
     from_terraform: Annotated[
         Path | None,
         typer.Option(
             "--from-terraform",
             metavar="TFSTATE",
-            help="Leave to Terraform what this state owns (provider bpg/proxmox).",
+            help="Leave what this state owns to Terraform (provider bpg/proxmox).",
         ),
     ] = None,
     take_over: Annotated[
@@ -140,7 +140,7 @@ def _owned(common: CommonOptions, path: Path | None, take_over: Path | None) -> 
     if means_several(common.on):
         raise UsageError("a Terraform state is that of one cluster", hint="choose it: --on NAME")
     if take_over is not None and (take_over.exists() or take_over.is_symlink()):
-        raise UsageError(f"{take_over} exists already", hint="name a new file")
+        raise UsageError(f"{take_over} already exists", hint="name a new file")
     return Ownership(read_terraform_state(path), taken_over=take_over is not None)
 
 

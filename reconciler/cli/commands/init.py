@@ -98,7 +98,7 @@ def init(
     there = [p.name for p in folder.glob("*.toml")] if folder.is_dir() else []
     if there:
         raise UsageError(
-            f"{folder} is a state folder already ({', '.join(sorted(there))})",
+            f"{folder} is already a state folder ({', '.join(sorted(there))})",
             hint="name another one with --state",
         )
     if fingerprint and ca_file:

@@ -36,7 +36,7 @@ Since = Annotated[
     typer.Option(
         "--since",
         metavar="REF",
-        help="Compare with the files of this commit; by default the merge base.",
+        help="Compare with the files of this commit; default: the merge base.",
     ),
 ]
 
@@ -55,6 +55,6 @@ LockTimeout = Annotated[
         envvar="PVECTL_LOCK_TIMEOUT",
         parser=_seconds,
         metavar="PERIOD",
-        help="Wait so long for another run to end, such as 10m; by default not at all.",
+        help="How long to wait for another run to end, such as 10m; default: do not wait.",
     ),
 ]

@@ -47,7 +47,7 @@ from reconciler.model.secret import SecretSink
 
 JournalFile = Annotated[
     Path | None,
-    typer.Argument(help="A journal; by default the unfinished one.", show_default=False),
+    typer.Argument(help="A journal; default: the unfinished one.", show_default=False),
 ]
 
 
@@ -98,7 +98,7 @@ def _is_others(common: CommonOptions, api: Api, state: RunState) -> bool:
     if not state.is_unbroken(known_as(lock_records(api))):
         info(common, "another run may have written to this cluster since this one stopped")
     elif state.has_announced and lease_ended(state.last_time, runs.SystemClock().now()):
-        info(common, "this run stopped a while ago; other changes may rely on it")
+        info(common, "this run stopped a while ago; later changes may depend on it")
     else:
         return False
     return True

@@ -56,7 +56,7 @@ def start(
 
 
 def _follows(folder: Path, besides: Path) -> dict[str, str]:
-    """The newest other drill that has begun; two at once may follow the same one."""
+    """The newest other drill that has started; two at once may follow the same one."""
     for path in sorted(folder.glob("*.jsonl"), reverse=True):
         if path != besides and (known := last_hash(path)):
             return {"journal": path.name, "hash": known}

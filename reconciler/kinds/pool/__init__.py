@@ -59,8 +59,8 @@ class PoolTable(TomlTable):
     storages: Annotated[list[str], WATCHED] = Field(default=[], description="its storages")
     members: Annotated[Literal["exact", "additive"], FILE] = Field(
         default="exact",
-        description="exact: guests and storages that are given are all of them; additive: they are "
-        "added, others stay, and `drift` does not report members that no file gives",
+        description="exact: the listed guests and storages are its only members; additive: they "
+        "are added, other members stay, and `drift` does not report them",
     )
 
 
@@ -204,9 +204,10 @@ def _check_change(change: Change, live: State) -> Iterable[Finding]:
         yield Finding(
             "POOL_TAKEN",
             Severity.ERROR,
-            f"guest {vmid} is in {change.address}, where no file takes it out, and a guest can "
-            "be in one pool only",
-            hint=f"declare {change.address} with a list of `guests` without it; then it moves",
+            f"guest {vmid} is in {change.address}, and no file removes it from there; a guest can "
+            "be in only one pool",
+            hint=f"declare {change.address} with a `guests` list that omits it; the guest is then "
+            "moved",
             address=change.address,
         )
 

@@ -33,12 +33,12 @@ from reconciler.pve.secret_params import is_secret_param
 CHATTY_LOGGERS = ("proxmoxer.core",)
 """Loggers that may show requests and answers."""
 
-PARALLEL_READS = 16
-"""All that a plan reads before it knows any detail, in one round."""
+PARALLEL_READS = 6
+"""How many reads are under way at once: each connection costs both ends a handshake, and a node of
+Proxmox VE answers with three processes."""
 
 BESIDE_OTHERS = 4
-"""The same where several clusters are read at once: each connection costs both ends a handshake,
-and a node of Proxmox VE answers with three processes."""
+"""The same where several clusters are read at once."""
 
 LONGEST_READ = 300.0
 """Seconds after which an answer must have come to its end, however steadily it trickles."""
@@ -140,7 +140,8 @@ class _Link:
         self._reads = Connections(endpoint, target.proxy, self._context, parallel)
         self._writes = Connections(endpoint, target.proxy, self._context)
         self._written = float("-inf")
-        self._skew: float | None = None
+        self._dated: tuple[str, float] | None = None
+        """the Date header of the last answer, and when it came"""
         self._base_url = f"{endpoint}/api2/json"
         self._resource = ProxmoxResource(
             base_url=self._base_url, session=self, serializer=_AlreadyRead()
@@ -163,7 +164,9 @@ class _Link:
     @property
     def clock_skew(self) -> float | None:
         """Seconds by which the server's clock is ahead, by its last answer; None before that."""
-        return self._skew
+        date, came = self._dated or ("", 0.0)
+        sent = _sent_at(date)
+        return None if sent is None else sent - came
 
     def close(self) -> None:
         self._reads.close()
@@ -217,9 +220,8 @@ class _Link:
         return found
 
     def _data_of(self, asked: Asked, answer: Answer) -> Any:
-        sent = _sent_at(answer.date)
-        if sent is not None:
-            self._skew = sent - self._caller.clock()
+        if answer.date:
+            self._dated = (answer.date, self._caller.clock())
         if answer.status >= 400:
             answer = answer.masked(self._redactor.redact_known)
         try:

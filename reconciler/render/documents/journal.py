@@ -34,9 +34,9 @@ _BACK = {
     StepState.REFUSED: ("could not be rolled back", Style.ERROR),
 }
 _STATES = {
-    StepState.NOT_BEGUN: ("not begun", Style.FAINT),
+    StepState.NOT_STARTED: ("not started", Style.FAINT),
     StepState.ANNOUNCED: ("sent, outcome unknown", Style.WARNING),
-    StepState.BEGUN: ("begun", Style.WARNING),
+    StepState.PARTLY_DONE: ("partly done", Style.WARNING),
     StepState.DELIVERED: ("sent, secret delivered", Style.WARNING),
     StepState.DONE: ("done", Style.GOOD),
     StepState.CONFIRMED: ("done, confirmed by a later read", Style.WARNING),
@@ -49,7 +49,7 @@ _STATES = {
 _OUTCOMES = {
     (Direction.FORWARD, StepState.DONE): Outcome.DONE,
     (Direction.FORWARD, StepState.SKIPPED): Outcome.DONE,
-    (Direction.FORWARD, StepState.NOT_BEGUN): Outcome.UNTOUCHED,
+    (Direction.FORWARD, StepState.NOT_STARTED): Outcome.UNTOUCHED,
     (Direction.BACK, StepState.DONE): Outcome.UNDONE,
 }
 _UNSURE = ("created, secret possibly not delivered", Style.WARNING)
@@ -96,7 +96,7 @@ def _facts(run: RunState) -> Iterable[Fact]:
         ("owner", data.get("owner")),
         ("signed by", data.get("signer")),
         ("run", data.get("run")),
-        ("began", moment(data["time"]) if "time" in data else ""),
+        ("started", moment(data["time"]) if "time" in data else ""),
         ("file", _file(data)),
     ]
     for name, value in pairs:

@@ -69,7 +69,12 @@ _RISKS: tuple[tuple[Risk, Style, str], ...] = (
     (Risk.WAY, Style.ERROR, "able to become root"),
 )
 _MARKS: tuple[tuple[Mark, str, Style, str], ...] = (
-    (Mark.NODE, "", Style.WARNING, "perhaps able to become root through a node's operating system"),
+    (
+        Mark.NODE,
+        "",
+        Style.WARNING,
+        "possibly able to become root through a node's system",
+    ),
     (
         Mark.NO_PRIVSEP,
         TOKEN,

@@ -48,7 +48,7 @@ _CAPABILITIES = {
     "dc": r"Sys\.Audit|Sys\.Modify|SDN\.",
     "mapping": r"Mapping\.|Permissions\.Modify",
 }
-"""Top level of a path -> the privileges that the web interface asks about there."""
+"""Top level of a path -> the privileges that the web interface checks there."""
 
 _ALWAYS = ("/", "/nodes", "/access/groups", "/vms", "/storage", "/sdn", "/mapping")
 
@@ -75,7 +75,7 @@ def login_page(_ctx: Context, _params: Params) -> None:
     allow_token=False,
 )
 def login(ctx: Context, params: Params) -> dict[str, Any]:
-    """With a password or a ticket; every failure is the same 401."""
+    """With a password or a ticket; every failure gives the same 401."""
     user = params.need("username")
     if true(params.text("realm")):
         user = f"{user}@{params.need('realm')}"
@@ -118,8 +118,8 @@ def verify_vnc_ticket(_ctx: Context, _params: Params) -> None:
 
 
 def _second_factor(ctx: Context, user: str, params: Params) -> str | None:
-    """Check the first factor, or the answer to a challenge, which comes in its place; returns the
-    challenge that is still to be answered (`create_ticket_do`)."""
+    """Check the first factor, or the answer to a challenge instead; returns the challenge still to
+    be answered (`create_ticket_do`)."""
     secret, otp, asked = params.need("password"), params.text("otp"), params.text("tfa-challenge")
     if asked is not None:
         if otp is not None:
@@ -156,7 +156,7 @@ def _check_path(ctx: Context, user: str, path: str, names: str) -> None:
 
 
 def _capabilities(ctx: Context, user: str) -> dict[str, dict[str, int]]:
-    """What the web interface shows (`compute_api_permission`)."""
+    """Permissions for the web interface (`compute_api_permission`)."""
     found: dict[str, dict[str, int]] = {part: {} for part in _CAPABILITIES}
     table = ctx.store.access()
     for path in dict.fromkeys((*_ALWAYS, *_tree(ctx))):

@@ -1,4 +1,4 @@
-"""/access/tfa and what else is about second factors (PVE::API2::TFA)."""
+"""/access/tfa and other methods for second factors (PVE::API2::TFA)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _ENTRY = f"{_OF_USER}/{{id}}"
 
 @routes.get("/access/tfa", everybody)
 def list_tfa(ctx: Context, _params: Params) -> list[dict[str, Any]]:
-    """Users with factors that the caller may see; without the others."""
+    """Users with second factors, as far as the caller may see them."""
     rows = [{"userid": name, "entries": listed(one)} for name, one in factors(ctx.store).items()]
     if ctx.may("/access/groups", _SEES, some=True):
         return rows
@@ -77,7 +77,8 @@ def read_tfa(ctx: Context, params: Params) -> dict[str, Any]:
     allow_token=False,
 )
 def add_tfa(ctx: Context, params: Params) -> dict[str, Any]:
-    """A one-time password, proven by its current code; the user is marked as having factors."""
+    """Add a one-time password generator, confirmed by its current code; the user is marked as
+    having factors."""
     user = _confirmed(ctx, params)
     if params.need("type") != TOTP:
         raise died("the embedded Proxmox VE has no second factors but one-time passwords")
@@ -161,12 +162,12 @@ def user_tfa(ctx: Context, params: Params) -> dict[str, Any]:
 
 @routes.put("/access/users/{userid}/unlock-tfa", on_groups("User.Modify"), _USER)
 def unlock_tfa(_ctx: Context, _params: Params) -> int:
-    """Whether it was locked: here nobody ever is."""
+    """Returns whether it was locked: never, in the sandbox."""
     return 0
 
 
 def _confirmed(ctx: Context, params: Params) -> str:
-    """The user; everybody but root@pam confirms a change with the own password
+    """The user; all but root@pam confirm a change with their own password
     (`reauth_user_for_user_modification`)."""
     user = params.need("userid")
     existing_user(ctx.cfg, user)

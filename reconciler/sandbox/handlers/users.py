@@ -53,7 +53,7 @@ _SEES = ("User.Modify", "Sys.Audit")
 
 @routes.get(_USERS, everybody, {"enabled": _FLAG, "full": _FLAG})
 def index(ctx: Context, params: Params) -> list[dict[str, Any]]:
-    """Oneself, and the users of groups that one may see; sorted by id."""
+    """The caller, and the users of groups that it may see; sorted by id."""
     cfg = ctx.cfg
     seen: set[str] = {ctx.actor}
     everyone = ctx.may("/access/groups", _SEES, some=True)
@@ -86,7 +86,7 @@ def index(ctx: Context, params: Params) -> list[dict[str, Any]]:
     {**_ID, **_FIELDS, "password": Param(min_length=8, max_length=64, optional=True)},
 )
 def create(ctx: Context, params: Params) -> None:
-    """The password is stored before the groups are looked at, as in PVE."""
+    """The password is stored before the groups are checked, as in PVE."""
     with editing_users(ctx.store, "create user failed") as cfg:
         split_user(params.need("userid"))
         name = spelling(ctx, params.need("userid"))
