@@ -19,6 +19,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
+from reconciler.errors import ExitStatus
 from reconciler.render.review.html import html as review_page
 from reconciler.render.view import View
 from tests.cli.in_process import ask
@@ -107,7 +108,7 @@ def _own(folder: Path) -> Iterator[Look]:
     ]
     files.write_text('[user."x@pve"]\nnonsense = 1\n')
     ask("plan", "--format", f"html={pages['mistakes']}", on=cluster, state=state)
-    assert all(one.status == 0 for one in told), told
+    assert all(one.status == ExitStatus.OK for one in told), told
     pages["review"].write_text(review_page(gone_wrong(cluster), View()), encoding="utf-8")
     for name, path in pages.items():
         yield from (Look(name, path, width, scheme) for width in WIDTHS for scheme in SCHEMES)
