@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv as table
-import html as markup
 import io
 from typing import NamedTuple
 
@@ -101,10 +100,15 @@ def csv(failure: Failure, view: View) -> str:
 
 
 def html(failure: Failure, view: View) -> str:
-    """A page in place of the review."""
-    content = markup.escape(text(failure, View(width=view.width)))
-    title = markup.escape(f"pvectl {failure.command} failed")
-    return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n'
-        f"<pre>{content}</pre></html>\n"
+    """A page in place of the plan or the review. All foreign strings are sanitized and escaped."""
+    from reconciler.render.page import environment, policy, resource, trusted
+
+    del view
+    style = resource("page/base.css")
+    template = environment().get_template("page/failure.html")
+    return template.render(
+        policy=policy(style),
+        style=trusted(style),
+        failure=failure,
+        found=sorted(failure.findings, key=Finding.sort_key),
     )
