@@ -29,6 +29,7 @@ from reconciler.planning.lint import set_aside
 from reconciler.planning.once_per_table import once_per_table
 from reconciler.planning.ordering.exposure_tracker import ExposureTracker
 from reconciler.planning.ordering.order import order
+from reconciler.planning.places import with_places
 from reconciler.planning.removed_globs import with_matching
 from reconciler.planning.replacement import with_restored_dependents
 from reconciler.planning.request import PlanRequest
@@ -113,12 +114,8 @@ def judged(
         paths,
         effect,
     )
-    findings = [
-        *(one for one in desired.findings if one.code != UNDECLARED or not facts.complete),
-        *difference.findings,
-        *unsaved_guests.findings,
-        *run_checks(context),
-    ]
+    found = (*_of_files(desired, facts), *difference.findings, *unsaved_guests.findings)
+    findings = with_places((*found, *run_checks(context)), desired, {**live, **planned})
     plan = Plan(
         cluster=request.cluster,
         actor=request.actor,
@@ -135,6 +132,11 @@ def judged(
         against=request.against,
     )
     return PlanResult(plan, *filled, (before, after), planned, effect, _names(facts))
+
+
+def _of_files(desired: Desired, facts: Facts) -> Iterable[Finding]:
+    """What the files alone show; a whole cluster shows which names are wrong."""
+    return (one for one in desired.findings if one.code != UNDECLARED or not facts.complete)
 
 
 def _ordered(

@@ -272,7 +272,11 @@ def applied(folder: Path, since: float = 0) -> list[Change]:
     outcome; as far as this machine knows.
     """
     left: list[Change] = []
+    second = dt.datetime.fromtimestamp(max(since - 1, 0), dt.UTC)
+    oldest = f"{second:%Y%m%dT%H%M%S}"  # as `start` names them
     for path in journals(folder)[-KEPT:]:
+        if path.name < oldest:
+            continue
         with contextlib.suppress(JournalBroken, JournalFailed):
             events = read_journal(path)
             if not events or float(events[0].data.get("time", 0)) < since:
