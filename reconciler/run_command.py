@@ -1,4 +1,4 @@
-"""Commands that state files name for secrets: each runs once, in their folder, for a limited time."""
+"""Commands that state files name for secrets: each runs in their folder, for a limited time."""
 
 from __future__ import annotations
 
