@@ -102,7 +102,7 @@ expect 2 1 pvectl backup status  # guest 9000 is in no job
 
 title "Six nights later, somebody reduces the retention"
 dump=$DEMO/pve.run/storage/local/dump
-archive=$(ls "$dump"/*.tar.zst | tail -n 1)
+archive=$(find "$dump" -name '*.tar.zst' | sort | tail -n 1)
 for day in 1 2 3 4 5 6; do
     night=$(python3 -c "import datetime as d; print(d.date.today() - d.timedelta($day))")
     cp "$archive" "$dump/vzdump-lxc-9001-${night//-/_}-02_30_00.tar.zst"

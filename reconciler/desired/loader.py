@@ -20,11 +20,12 @@ from reconciler.desired.rule_table import all_rules
 from reconciler.desired.settings.policy import not_in_release
 from reconciler.desired.settings.settings import Settings, settings_keys
 from reconciler.desired.size_limits import too_large
+from reconciler.desired.table_problems import other_problems, problem_findings
 from reconciler.desired.toml.document import Document
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import validate, wrong_type
 from reconciler.errors import FilesInvalid
-from reconciler.invalid_value import message_and_hint
+from reconciler.invalid_value import InvalidKeys, message_and_hint
 from reconciler.kinds import all_kinds
 from reconciler.kinds.acl.table import MOST
 from reconciler.kinds.kind import Kind
@@ -205,6 +206,9 @@ class _Load:
             kind.toml.check_name(name, parent)
             if table is None:
                 self.broken.add(_meant(kind, name, parent))
+                self.findings += other_problems(
+                    document, node, kind, (name, parent), own, self.release
+                )
                 return
             left = left_alone(table)
             for declaration in kind.toml.declare(name, parent, table):
@@ -220,6 +224,9 @@ class _Load:
                     not own,
                 )
                 self.add(Address(kind.name, declaration.id), declared)
+        except InvalidKeys as error:
+            self.broken.add(_meant(kind, name, parent))
+            self.findings += problem_findings(document, node, error.problems)
         except ValueError as error:
             self.broken.add(_meant(kind, name, parent))
             message, hint = message_and_hint(error)

@@ -28,18 +28,25 @@ AGAIN = "plan again, then review and apply the new plan"
 
 
 class SavedPlan(NamedTuple):
-    """A plan from a file, and the file as it was read; times in Unix seconds."""
+    """A plan from a file, and the file as it was read; times in Unix seconds.
+
+    `access`: the access before and after, for display; None if the file has none.
+    """
 
     plan: Plan
     created: int
     expires: int
     path: Path = Path()
     raw: bytes = b""
+    access: object = None
 
 
-def save_plan(plan: Plan, path: Path, now: int, lifetime: int = LIFETIME) -> None:
-    """Write a plan file atomically; raises OSError."""
+def save_plan(
+    plan: Plan, path: Path, now: int, lifetime: int = LIFETIME, access: object = None
+) -> None:
+    """Write a plan file atomically; raises OSError. `access`: as JSON, for display."""
     content = {
+        **({} if access is None else {"matrix": access}),
         "kind": "pvectl.plan",
         "plan": plan.to_json(),
         "digest": plan.digest,
@@ -69,6 +76,7 @@ def load_plan(path: Path) -> SavedPlan:
         seal = content.pop("seal")
         plan = Plan.from_json(content["plan"], specs())
         saved = SavedPlan(plan, int(content["created"]), int(content["expires"]), path, raw)
+        saved = saved._replace(access=content.get("matrix"))
     except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError):
         if not any(mark in raw for mark in MARKS):
             raise _no_plan(path, raw) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -68,6 +69,11 @@ class Source(NamedTuple):
         return data if self.each else {key: data[key] for key in ("file", "line", "column")}
 
 
+def _natural(text: str) -> str:
+    """The text, so that `user.cfg:5` comes before `user.cfg:10`."""
+    return re.sub(r"\d+", lambda digits: digits[0].zfill(12), text)
+
+
 class Finding(NamedTuple):
     """A stable `code`, what was found, and what to do about it.
 
@@ -98,7 +104,7 @@ class Finding(NamedTuple):
             source.column,
             source.each,
             str(self.address or ""),
-            self.message,
+            _natural(self.message),
         )
 
     def to_json(self) -> dict[str, Any]:

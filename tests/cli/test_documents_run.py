@@ -80,7 +80,7 @@ OTHERWISE = {
     "drill --guest 101": (ExitStatus.BLIND, "no good archive"),
     "rotate 'backup@pve!nightly'": (ExitStatus.USAGE, "cannot prompt"),
     "init --endpoint https://pve01.example.com:8006 --token-id 'automation@pve!pvectl' "
-    "--ca-file pve-root-ca.pem": (ExitStatus.USAGE, "is a state folder already"),
+    "--ca-file pve-root-ca.pem": (ExitStatus.USAGE, "is already a state folder"),
     "notify --settings /etc/pvectl/settings.toml": (ExitStatus.USAGE, "there is no settings file"),
 }
 """Lines that come to an end before they have done what they are for, and what they say."""
@@ -138,6 +138,7 @@ def test_every_table_is_read_without_an_error(
     state.mkdir()
     if tomllib.loads(body).keys() <= settings_keys() - {"rule"} or "/settings.toml" in body:
         (tmp_path / "settings.toml").write_text(body)
+        (tmp_path / "pve-root-ca.pem").touch()
         found = read_settings(state, tmp_path / "settings.toml").findings
     else:
         for name, text in BESIDE.items():

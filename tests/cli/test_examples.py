@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,17 +50,66 @@ def test_the_workflow_applies_the_plan_that_was_approved() -> None:
     assert jobs["apply"]["environment"]
 
 
-def test_workflows_are_clean() -> None:
-    places = ["action", ".github", *(str(path) for path in workflows())]
+def checked(tool: str, *words: str | Path) -> tuple[int, str]:
+    """Exit status and output of a linter that is installed beside Python."""
+    tools = Path(sys.executable).parent
     done = subprocess.run(
-        [Path(sys.executable).parent / "zizmor", "--offline", "--quiet", *places],
+        [tools / tool, *words],
         cwd=ROOT,
+        env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.startswith("No findings to report.")
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_workflows_are_clean() -> None:
+    status, said = checked("zizmor", "--offline", "--quiet", "action", ".github", *workflows())
+    assert status == 0, said
+    assert said.startswith("No findings to report.")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="actionlint is installed on Linux only")
+def test_actionlint_finds_nothing() -> None:
+    """With shellcheck, which it finds on the path, for the scripts in the workflows."""
+    own = ROOT.glob(".github/workflows/*.yml")
+    settings = ROOT / ".github" / "actionlint.yaml"
+    assert checked("actionlint", "-config-file", settings, *own, *workflows()) == (0, "")
+
+
+def scripts_within() -> Iterator[tuple[str, str]]:
+    """The shell lines of the examples that are not workflows of GitHub."""
+    folder = ROOT / "examples" / "ci"
+    for name in ("gitlab/pvectl.yml", "fleet-gitlab-ci.yml"):
+        *_, pipeline = yaml.safe_load_all((folder / name).read_text())
+        for job, keys in pipeline.items():
+            if "script" in keys:
+                lines = keys["script"] if isinstance(keys["script"], list) else [keys["script"]]
+                yield f"{name}-{job}", "\n".join(lines)
+    jenkins = (folder / "jenkins" / "Jenkinsfile").read_text()
+    for number, script in enumerate(re.findall(r"sh '''(.*?)'''", jenkins, re.S)):
+        yield f"jenkins-{number}", script
+    pod = yaml.safe_load((folder / "kubernetes-cronjob.yml").read_text())["spec"]["jobTemplate"]
+    (container,) = pod["spec"]["template"]["spec"]["containers"]
+    yield "kubernetes", container["command"][-1]
+
+
+def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
+    """In the scripts of the project, and in those within the examples for CI."""
+    own = [
+        path
+        for place in ("action", "examples", "packaging", ".ci")
+        for path in (ROOT / place).rglob("*")
+        if path.is_file() and re.match(rb"#!.*\b(ba)?sh\n", path.read_bytes()[:40])
+    ]
+    assert len(own) > 14
+    within = []
+    for name, script in scripts_within():
+        within.append(tmp_path / f"{name.replace('/', '-')}.sh")
+        within[-1].write_text(f"#!/bin/sh\n{script}\n")
+    assert len(within) > 10
+    assert checked("shellcheck", *own, *within) == (0, "")
 
 
 def workflows() -> list[Path]:

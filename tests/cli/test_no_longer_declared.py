@@ -15,17 +15,19 @@ from tests.support.command import Ended, copy_fixture
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")
 BOB, OPS = '[user."bob@pve"]\n', "[group.ops]\n"
+BUILT_IN = '[user."root@pam"]\n[realm.pam]\n[realm.pve]\n[storage.local]\n'
+"""Proxmox VE's own: no table can delete them, so that nobody is told to write one."""
 CODE = "NO_LONGER_DECLARED"
 
 
 class House:
-    """Two objects, applied; `run` works on them in this process."""
+    """Two objects besides the built-in ones, applied; `run` works on them in this process."""
 
     def __init__(self, folder: Path) -> None:
         self.pve = copy_fixture("team", folder / "pve")
         self.state = folder / "state"
         self.state.mkdir()
-        (self.state / "a.toml").write_text(BOB + OPS)
+        (self.state / "a.toml").write_text(BOB + OPS + BUILT_IN)
         assert self.run("apply", "--yes").status == ExitStatus.OK
 
     def run(self, *arguments: object) -> Ended:

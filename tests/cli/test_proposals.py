@@ -10,6 +10,7 @@ import pty
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -739,8 +740,13 @@ def test_cron_gives_a_change_nothing(
 
 
 CURL = """#!/bin/sh
+echo "$*" >> FOLDER/asked
 case "$*" in
-  *POST*) for word; do case $word in *@/*) cp "${word#*@}" FOLDER/comment.md ;; esac; done ;;
+  *attachment=@*) for word; do
+    case $word in attachment=*) cp "${word#*@}" FOLDER/attached.zip ;; esac; done ;;
+  *POST*) for word; do case $word in body@*|@*) cp "${word#*@}" FOLDER/comment.md ;; esac; done
+    echo '{"id": 9}' ;;
+  */9/assets) echo '[{"id": 3}]' ;;
   *) echo '[]' ;;
 esac
 """
@@ -808,6 +814,7 @@ def test_no_forge_gives_a_proposal_anything(
     curl.chmod(0o755)
     (folder / "settings.toml").write_text("[trust]\n")
     places = {"PVECTL_SETTINGS": str(folder / "settings.toml"), "PVECTL_HOME": str(runner.home)}
+    said, shown = ("E_UNTRUSTED_TARGET",) * 2 if "proxy" in keys else ("1 to create", "group.ops")
     ran = 0
     for of, name, job in forges(site, site.env["PVECTL_TOKEN_SECRET"], folder):
         if of != forge:
@@ -824,7 +831,14 @@ def test_no_forge_gives_a_proposal_anything(
         if name in {"propose", "pvectl-propose"}:
             comment = (folder / "comment.md").read_text()
             assert "<!-- pvectl -->" in comment
-            said = "E_UNTRUSTED_TARGET" if "proxy" in keys else "1 to create"
             assert said in html.unescape(comment), ended
+            if forge == "forgejo":
+                assert re.search(r"DELETE \S+/9/assets/3\n", (folder / "asked").read_text())
+                zipfile.ZipFile(folder / "attached.zip").extract("plan.html", checkout)
+            else:
+                (checkout / ".pvectl-results" / "plan.html").rename(checkout / "plan.html")
+            assert shown in html.unescape((checkout / "plan.html").read_text())
+        if name == "all":
+            assert shown in html.unescape((checkout / "plan.html").read_text())
     assert ran
     assert ("group:ops" in site.user_cfg()) is ("proxy" not in keys)

@@ -113,7 +113,7 @@ def saved_plans(data: bytes) -> None:
     for content in (data, _sealed(data)):
         if content is not None:
             with _holding(path, content):
-                _command("show", str(path))
+                _command("show", str(path), "--format", "text", "--format", "html")
 
 
 def _sealed(data: bytes) -> bytes | None:

@@ -9,9 +9,8 @@ from pydantic import BaseModel
 
 from reconciler.desired.loader import load
 from reconciler.desired.schema import schema
-from reconciler.invalid_value import InvalidValue
 from reconciler.kinds import all_kinds
-from reconciler.kinds.shared.ungiven import Rule, by_rule, check_unset, rules
+from reconciler.kinds.shared.ungiven import Rule, by_rule, rules, unset_problems
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "state-files.md"
 MANY = 12
@@ -74,6 +73,6 @@ def test_what_no_empty_value_clears_is_unset_by_name(tmp_path: Path, text: str, 
 
 
 def test_a_table_without_unset_has_nothing_to_check() -> None:
-    check_unset(all_kinds()["user"].toml.table())
-    with pytest.raises(InvalidValue):
-        check_unset(all_kinds()["realm"].toml.table.model_validate({"unset": ["nothing"]}))
+    assert not [*unset_problems(all_kinds()["user"].toml.table())]
+    table = all_kinds()["realm"].toml.table.model_validate({"unset": ["nothing"]})
+    assert [one.keys for one in unset_problems(table)] == [("unset",)]

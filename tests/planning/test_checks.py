@@ -115,12 +115,17 @@ def test_a_grant_on_a_path_of_an_old_release_stays_or_goes_for_good() -> None:
 
 def test_likely_names_are_suggested_only_for_a_few_unknown_ones() -> None:
     live = {Address("user", f"user{n}@pve"): UserSpec(keys="") for n in range(50)}
-    entries = [Address("acl", f"/vms/{n}|user:usr{n}@pve|PVEVMUser") for n in range(100, 140)]
-    hints = [
-        f.hint for f in found(plan(dict.fromkeys(entries, AclSpec()), live), "UNKNOWN_REFERENCE")
+    entries = [
+        Address("acl", f"/vms/{n}|user:usr{n}@pve|{role}")
+        for n in range(100, 140)
+        for role in ("PVEAuditor", "PVEVMUser")
     ]
-    assert len(hints) == 40
-    assert sum("did you mean" in hint for hint in hints) == 20
+    told = found(plan(dict.fromkeys(entries, AclSpec()), live), "UNKNOWN_REFERENCE")
+    assert len(told) == 40
+    assert sum("did you mean" in one.hint for one in told) == 20
+    assert told[0].message.startswith(
+        "acl./vms/100|user:usr100@pve|PVEAuditor (and 1 more entry of this table) names user.usr100"
+    )
 
 
 def test_no_realm_can_change_while_one_of_them_cannot_be_read() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from reconciler.access.contents import Principal
 from reconciler.access.review.before_after import before_after
 from reconciler.access.table import AccessTable
 from reconciler.errors import ExitStatus
+from reconciler.model.spec import digest
 from reconciler.render.plan_page.html import html
 from reconciler.render.view import View
 from tests.cli.in_process import ask
@@ -52,7 +55,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "state").mkdir()
     (folder / "state" / "a.toml").write_text(STATE)
     path = folder / "plan.html"
-    asked = ("plan", "--format", f"html={path}")
+    asked = ("plan", "--format", f"html={path}", "--out", str(folder / "plan.json"))
     ended = ask(*asked, on=copy_fixture("team", folder / "pve"), state=folder / "state")
     assert ended.status == ExitStatus.OK, ended
     return path
@@ -142,11 +145,39 @@ def test_paper_shows_the_matrix_and_what_is_folded(shown: Page) -> None:
     assert shown.run("document.querySelector('.access table').checkVisibility()")
 
 
-def test_a_saved_plan_says_what_it_does_not_hold() -> None:
-    found = html(first_plan(), View())
-    assert "is not kept in a saved plan" in found
-    assert "felhom-ctl@pve" in found
-    assert "<script" not in found
+def test_a_saved_plan_has_the_accounts_that_it_concerns(file: Path, tmp_path: Path) -> None:
+    """As the page of the plan itself has them; the page says how to get the others."""
+    saved = file.with_name("plan.json")
+    shown = ask("show", str(saved), "--format", "html")
+    assert shown.status == ExitStatus.OK
+    table = re.compile(r'aria-label="Accounts whose access changes">.*?</table>', re.S)
+    drawn = re.compile(r"<svg.*?</svg>", re.S)
+    for part in (table, drawn):
+        assert part.findall(shown.out) == part.findall(file.read_text()) != []
+    assert "does not contain the accounts whose access stays the same" in shown.out
+
+    content = json.loads(saved.read_text())
+    access = content["matrix"]
+    row = access["changed"][0]
+    edge = access["drawn"][0]
+    for forged in (
+        "all",
+        {**access, "changed": [[row[0], 99, *row[2:]]]},
+        {**access, "changed": [[[7], *row[1:]]]},
+        {**access, "drawn": [[edge[0], "x"]]},
+    ):
+        del content["seal"]
+        content["matrix"] = forged
+        content["seal"] = digest(content)
+        (tmp_path / "forged.json").write_text(json.dumps(content))
+        ended = ask("show", str(tmp_path / "forged.json"), "--format", "html")
+        assert (ended.status, "table of access is forged" in ended.err) == (5, True), ended
+        assert ask("show", str(tmp_path / "forged.json")).status == ExitStatus.OK
+
+    without = html(first_plan(), View())
+    assert "A saved plan contains this table for up to 500 accounts." in without
+    assert "felhom-ctl@pve" in without
+    assert "<script" not in without + shown.out
 
 
 def test_size_and_time_grow_with_what_differs_not_with_the_square() -> None:

@@ -38,7 +38,13 @@ def _shell(step: Mapping[str, Any], known: Mapping[str, str]) -> Iterator[str]:
     if step.get("uses", "").startswith(OWN):
         yield from _action(step.get("with", {}), known)
     elif "run" in step:
-        yield f"(set -e\n{filled(step['run'], known)}\n)"
+        yield f"(set -e\n{_exported(step, known)}{filled(step['run'], known)}\n)"
+
+
+def _exported(step: Mapping[str, Any], known: Mapping[str, str]) -> str:
+    """What sets the step's own environment."""
+    env = {key: filled(str(value), known) for key, value in step.get("env", {}).items()}
+    return "".join(f"export {key}={shlex.quote(value)}\n" for key, value in env.items())
 
 
 def _action(given: Mapping[str, str], known: Mapping[str, str]) -> Iterator[str]:
@@ -54,10 +60,8 @@ def _action(given: Mapping[str, str], known: Mapping[str, str]) -> Iterator[str]
     for step in action["runs"]["steps"]:
         if "run" not in step or not _applies(step.get("if", ""), inputs):
             continue  # actions of others set up Python, and keep what was written
-        env = {key: filled(str(value), values) for key, value in step.get("env", {}).items()}
-        env["GITHUB_ACTION_PATH"] = str(ROOT / "action")
-        words = " ".join(f"{key}={shlex.quote(value)}" for key, value in env.items())
-        yield f"(export {words}; {step['run']}) || {status}=$?"
+        own = f"export GITHUB_ACTION_PATH={shlex.quote(str(ROOT / 'action'))}\n"
+        yield f"({own}{_exported(step, values)}{step['run']}) || {status}=$?"
     yield f"(exit ${status})"
 
 

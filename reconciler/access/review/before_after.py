@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from reconciler.access.graph import Edge, Node, NodeKind, graph
 from reconciler.access.login import Login, login
@@ -34,12 +34,13 @@ class DrawnEdge(NamedTuple):
     """`mark`: `+` for a new edge, `-` for one that goes, `~` for one with other roles, ""."""
 
     edge: Edge
-    mark: str = ""
+    mark: Literal["", "+", "-", "~"] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BeforeAfter:
-    """`changed` and `same`: the rows of the matrix. `guests`: ACL path -> name.
+    """`changed` and `same`: the rows of the matrix. `guests`: ACL path -> name. `whole`: whether
+    accounts with the same access as before are in `same`.
 
     `drawn`: the grants and memberships that change, and those around them; `more`: how many are
     too many for a picture.
@@ -52,6 +53,7 @@ class BeforeAfter:
     guests: Mapping[str, str]
     drawn: tuple[DrawnEdge, ...] = ()
     more: int = 0
+    whole: bool = True
 
     def profiles(self, row: AccountRow) -> tuple[Profile, Profile]:
         """What the accounts of a row hold before and after."""
@@ -59,13 +61,18 @@ class BeforeAfter:
 
 
 def before_after(
-    before: AccessTable, after: AccessTable, guests: Mapping[str, str], now: int
+    before: AccessTable,
+    after: AccessTable,
+    guests: Mapping[str, str],
+    now: int,
+    only: Collection[str] | None = None,
 ) -> BeforeAfter:
     """Both tables without those who stand for the members of empty groups; `now` in Unix seconds.
+    `only`: the changes of these accounts alone.
 
     Who cannot log in is shown with what it would hold; who does not exist holds nothing.
     """
-    held = holdings(before), holdings(after)
+    held = holdings(before, only), holdings(after, only)
     groups: dict[tuple[int, int, Login, Login], list[str]] = {}
     for principal in sorted(held[0].of.keys() | held[1].of.keys()):
         logins = login(before, principal, now), login(after, principal, now)
@@ -77,10 +84,10 @@ def before_after(
             groups.setdefault((numbers[0], numbers[1], *logins), []).append(principal)
     rows = [AccountRow(tuple(names), *key) for key, names in groups.items()]
     changed = [row for row in rows if _changes(row, held)]
-    same = [row for row in rows if not _changes(row, held)]
+    same = [row for row in rows if only is None and not _changes(row, held)]
     changed.sort(key=lambda row: (-_highest(row, held), row.principals))
     drawn, more = _drawn(before, after)
-    return BeforeAfter(*held, tuple(changed), tuple(same), guests, drawn, more)
+    return BeforeAfter(*held, tuple(changed), tuple(same), guests, drawn, more, only is None)
 
 
 def _changes(row: AccountRow, held: tuple[Holdings, Holdings]) -> bool:

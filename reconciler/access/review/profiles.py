@@ -7,7 +7,7 @@ guests of a pool that are not named. Principals that hold the same share a profi
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from typing import NamedTuple
 
 from reconciler.access.analysis.affected import dangling_users, owner_of
@@ -76,8 +76,8 @@ class Holdings(NamedTuple):
     pools: Mapping[str, tuple[str, ...]]
 
 
-def holdings(table: AccessTable) -> Holdings:
-    """The privileges of all users, always including root@pam, and tokens.
+def holdings(table: AccessTable, only: Collection[str] | None = None) -> Holdings:
+    """The privileges of all users, always including root@pam, and tokens; or `only` of these.
 
     As if all of them could log in: enabling an account, extending its expiry, or creating a user
     that is only named is easy. Tokens of users that nothing names hold nothing.
@@ -87,7 +87,8 @@ def holdings(table: AccessTable) -> Holdings:
     found: dict[Profile, int] = {(): 0}
     known: dict[Hashable, int] = {None: 0}
     of = {}
-    for principal in sorted({*work.users, *work.tokens}):
+    everybody = {*work.users, *work.tokens}
+    for principal in sorted(everybody if only is None else everybody.intersection(only)):
         sign = signature(work, principal)
         if sign not in known:
             known[sign] = found.setdefault(ground.profile(principal), len(found))
@@ -189,19 +190,20 @@ class _Ground:
                 yield from (pool for pool in self._index.members if pool.startswith(f"{cut}/"))
 
     def _pooled(self, principal: str, cuts: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
-        """What the members of pools get; pools without entries of their own are alike."""
+        """The privileges of pool members. Pools without entries of their own are alike, but being
+        in one as well counts: it may inherit NoAccess."""
         granted = {
             pool
             for pool in self._index.members
             if any(above in cuts for above in _pools_above(pool))
         }
         everywhere = not cuts.isdisjoint({"/", "/pool"})
-        known: dict[tuple[str, tuple[str, ...]], frozenset[str]] = {}
+        known: dict[tuple[str, tuple[str, ...], bool], frozenset[str]] = {}
         for block in self._blocks if granted or everywhere else ():
             special = tuple(pool for pool in block.pools if pool in granted)
             plain = [path for path in block.members if path not in cuts]
             if plain and (special or everywhere):
-                key = (block.parent, special)
+                key = (block.parent, special, len(special) < len(block.pools))
                 if key not in known:
                     known[key] = self._held(principal, plain[0])
                 for place in (block.place,) if block.place else plain:

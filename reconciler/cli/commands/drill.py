@@ -10,6 +10,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, load_cluster
+from reconciler.cli.run.plan_options import Yes
 from reconciler.cli.terminal.output import check_formats
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -31,7 +32,9 @@ def drill(
     ] = None,
     archive: Annotated[
         str,
-        typer.Option("--archive", metavar="VOLUME", help="Only this archive.", show_default=False),
+        typer.Option(
+            "--archive", metavar="VOLUME", help="Restore this archive.", show_default=False
+        ),
     ] = "",
     oldest: Annotated[
         bool, typer.Option("--oldest", help="Restore the oldest archive instead of the newest.")
@@ -41,13 +44,11 @@ def drill(
         typer.Option(
             "--sample",
             metavar="N",
-            help="How many guests; by default [drill] sample.",
+            help="How many guests; default: [drill] sample.",
             show_default=False,
         ),
     ] = 0,
-    yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
-    ] = False,
+    yes: Yes = False,
 ) -> ExitStatus:
     """Restore backups under spare ids, check that they work, and remove them again.
 

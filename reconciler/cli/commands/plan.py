@@ -50,7 +50,7 @@ def plan(
     *,
     send_secrets: SendSecrets = False,
     known: Annotated[
-        bool, typer.Option("--known", help="Show known findings in full as well.")
+        bool, typer.Option("--known", help="Also show known findings in full.")
     ] = False,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 when there are changes.")
@@ -152,11 +152,18 @@ def _save(planned: PlanResult, out: Path, key: Path | None) -> None:
 
     try:
         signature_of(out).unlink(missing_ok=True)
-        save_plan(planned.plan, out, now())
+        save_plan(planned.plan, out, now(), access=_access(planned))
         if key is not None:
             sign(out, key)
     except OSError as error:
         raise unwritable(str(out), error) from None
+
+
+def _access(planned: PlanResult) -> object:
+    from reconciler.access.review.kept import to_json, to_keep
+
+    kept = to_keep(*planned.bare, planned.guests, now())
+    return None if kept is None else to_json(kept)
 
 
 def _next(

@@ -30,7 +30,11 @@ def schema(
     ] = None,
     document: Annotated[
         str,
-        typer.Option("--document", metavar="NAME", help="Of a JSON document: plan, drift, ..."),
+        typer.Option(
+            "--document",
+            metavar="NAME",
+            help="Print the schema of a JSON document: plan, drift, ...",
+        ),
     ] = "",
     release: ReleaseOption = "",
 ) -> ExitStatus:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,12 +20,17 @@ from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import (
     ExitStatus,
+    StalePlan,
     UsageError,
 )
 from reconciler.execution.journal.journal import read_journal
 from reconciler.model.run_state import RunState
 from reconciler.render.documents.schedule_preview import remarks
 from reconciler.render.view import View
+
+if TYPE_CHECKING:
+    from reconciler.access.review.before_after import BeforeAfter
+    from reconciler.execution.plan_file import SavedPlan
 
 FILES = "files"
 """What stands for the state files in place of a file's name."""
@@ -65,10 +70,27 @@ def show_file(
     if kind == "journal":
         _show_journal(common, file)
     else:
-        plan = load_plan(file).plan
-        notes = remarks(plan, dt.datetime.fromtimestamp(now(), dt.UTC))
-        show(common, "plan", plan, View(now=now(), remarks=notes))
+        saved = load_plan(file)
+        notes = remarks(saved.plan, dt.datetime.fromtimestamp(now(), dt.UTC))
+        access = _access(saved) if any(one.name == "html" for one in common.outputs) else None
+        show(common, "plan", saved.plan, View(now=now(), remarks=notes, access=access))
     return ExitStatus.OK
+
+
+def _access(saved: SavedPlan) -> BeforeAfter | None:
+    """The access before and after, if the file has it."""
+    from reconciler.access.review.kept import from_json
+    from reconciler.execution.plan_file import AGAIN
+
+    if saved.access is None:
+        return None
+    try:
+        return from_json(saved.access)
+    except (ValueError, OverflowError):
+        raise StalePlan(
+            f"{saved.path} is not a plan as pvectl saves it: its table of access is forged",
+            hint=AGAIN,
+        ) from None
 
 
 def _show_files(cluster: ClusterSettings, settings: Settings) -> ExitStatus:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from reconciler.access.contents import GROUP, ROOT, TOKEN, USER
 from reconciler.access.evaluate import privileges
 from reconciler.access.table import AccessTable
-from reconciler.invalid_value import InvalidValue
+from reconciler.invalid_value import InvalidValue, Problem, refuse
 from reconciler.kinds.shared.field_types import NAME, Expiry, asked_release, names
 from reconciler.kinds.shared.field_types import TOKEN as TOKEN_ID
 from reconciler.kinds.shared.field_types import USER as USER_ID
@@ -127,18 +127,13 @@ class AclTable(TomlTable):
     )
     reason: Annotated[str, FILE] = Field(default="", description="why; shown in plans and reports")
 
-    @model_validator(mode="after")
-    def _somebody(self) -> AclTable:
-        if not (self.users or self.groups or self.tokens):
-            raise InvalidValue(
-                "[[acl]] has no users, groups or tokens", "name at least one of them"
-            )
-        return self
-
 
 def declare(name: str, parent: str, table: AclTable) -> Iterable[Declaration]:
     """Every entry of the table; those of token pairs are derived."""
     del name, parent
+    if not (table.users or table.groups or table.tokens):
+        nobody = InvalidValue("[[acl]] has no users, groups or tokens", "name at least one of them")
+        refuse([Problem(("users", "groups", "tokens"), nobody)])
     spec = AclSpec(propagate=table.propagate)
     notes = {"reason": table.reason} if table.reason else {}
     named = {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from reconciler.invalid_value import InvalidValue
+from reconciler.invalid_value import InvalidValue, Problem, refuse
 from reconciler.kinds.shared.field_types import Text
 from reconciler.kinds.shared.jobs import Schedule
 from reconciler.kinds.shared.options import (
@@ -16,9 +16,11 @@ from reconciler.kinds.shared.options import (
     KEPT_BY_UNIT,
     KeepTable,
     Options,
+    OptionValue,
     given_options,
     options,
     table_model,
+    toml_name,
     without_line_feed,
 )
 from reconciler.kinds.shared.ungiven import (
@@ -27,8 +29,9 @@ from reconciler.kinds.shared.ungiven import (
     LEFT,
     UNSET,
     Unset,
-    check_unset,
+    unset_problems,
 )
+from reconciler.kinds.shared.valid_name import invalid_name
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
@@ -53,6 +56,10 @@ MADE_BY_PVE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40
 
 _INSTEAD = {
     "maxfiles": "removed in Proxmox VE 9; write keep = { last = N }",
+    **dict.fromkeys(
+        ("notification_policy", "notification_target"),
+        "removed in Proxmox VE 9; write notification_mode, and matchers in the cluster",
+    ),
     "starttime": 'no longer supported; write schedule = "22:30"',
     "dow": 'no longer supported; write schedule = "mon,tue 22:30"',
     "vmid": "write guests = [...]",
@@ -101,8 +108,8 @@ class _BackupTable(TomlTable):
     instead = _INSTEAD
     schedule: Schedule = Field(description="when it runs, such as 'mon..fri 02:30'")
     enabled: Annotated[bool, DEFAULT] = Field(default=True, description="false: it never runs")
-    comment: Annotated[Text, Field(max_length=512), LEFT] = Field(
-        default="", description="free text"
+    comment: Annotated[Text, AfterValidator(without_line_feed), Field(max_length=512), LEFT] = (
+        Field(default="", description="free text")
     )
     guests: Annotated[list[GuestId], DEFAULT] = Field(
         default=[], description="the guests to back up, by ID"
@@ -120,21 +127,12 @@ class _BackupTable(TomlTable):
     )
     unset: Unset = Field(default=[], description=UNSET)
 
-    @model_validator(mode="after")
-    def _one_selection(self) -> _BackupTable:
-        without_line_feed(self.comment)
-        ways = [bool(self.guests), bool(self.pool), self.all]
-        if sum(ways) != 1:
-            raise ValueError("set exactly one of guests, pool and all: which guests to back up")
-        if self.exclude and not self.all:
-            raise ValueError("exclude is only valid with all = true")
-        return self
-
 
 PROTECTING = frozenset(
     {"exclude-path", "node", "protected", "prune-backups", "remove", "stdexcludes", "storage"}
+    | {"mailnotification", "mailto", "notification-mode"}
 )
-"""Options that decide what is saved, where, and how long it is kept."""
+"""Options that decide what is saved, where, how long it is kept, and who hears of a failure."""
 
 BackupTable = table_model(
     _BackupTable, {name: VZDUMP_OPTIONS[name] for name in PLAIN}, watched_options=PROTECTING
@@ -160,20 +158,10 @@ def check_name(name: str, parent: str) -> None:
 def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
     """One job; raises ValueError for options that contradict each other."""
     del parent
-    if table.pool:
-        complaint = check_format("pve-poolid", table.pool)
-        if complaint:
-            raise ValueError(complaint.strip())
-    check_unset(table)
     given = given_options(table, PLAIN)
     if table.keep is not None:
         given["prune-backups"] = table.keep.rules()
-    for option in ("notes-template", "protected"):
-        if given.get(option, "") not in EMPTY and not given.get("storage"):
-            raise ValueError(f"{option.replace('-', '_')} also needs storage")
-    complaint = notes_complaint(str(given.get("notes-template", "")))
-    if complaint:
-        raise ValueError(f"notes_template: {complaint}")
+    refuse(_problems(table, given))
     yield Declaration(
         name,
         BackupSpec(
@@ -190,6 +178,26 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
             options=options(given),
         ),
     )
+
+
+def _problems(table: Any, given: Mapping[str, OptionValue]) -> Iterator[Problem]:
+    if sum([bool(table.guests), bool(table.pool), table.all]) != 1:
+        text = "set exactly one of guests, pool and all: which guests to back up"
+        yield Problem(("guests", "pool", "all"), ValueError(text))
+    if table.exclude and not table.all:
+        text = "exclude is only valid with all = true"
+        yield Problem(("exclude", "all"), ValueError(text))
+    wrong = invalid_name("pve-poolid", table.pool) if table.pool else None
+    if wrong is not None:
+        yield Problem(("pool",), wrong)
+    yield from unset_problems(table)
+    for option in ("notes-template", "protected"):
+        if given.get(option, "") not in EMPTY and not given.get("storage"):
+            key = toml_name(option)
+            yield Problem((key, "storage"), ValueError(f"{key} also needs storage"))
+    complaint = notes_complaint(str(given.get("notes-template", "")))
+    if complaint:
+        yield Problem(("notes_template",), ValueError(f"notes_template: {complaint}"))
 
 
 def is_creatable(name: str) -> bool:

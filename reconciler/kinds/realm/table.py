@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
-from reconciler.invalid_value import InvalidValue
+from reconciler.invalid_value import InvalidValue, Problem, refuse
 from reconciler.kinds.shared.field_types import names
 from reconciler.kinds.shared.options import (
-    EMPTY,
     Options,
     OptionValue,
     Secrets,
@@ -19,12 +18,13 @@ from reconciler.kinds.shared.options import (
     options,
     table_model,
 )
-from reconciler.kinds.shared.section import check_options, check_required, without_defaults
-from reconciler.kinds.shared.ungiven import FILE, UNSET, Unset, check_unset
+from reconciler.kinds.shared.section import missing_problems, option_problems, without_defaults
+from reconciler.kinds.shared.ungiven import FILE, UNSET, Unset, unset_problems
+from reconciler.kinds.shared.valid_name import require_valid
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
-from reconciler.pve.parameter_check import check_format, parse_properties
+from reconciler.pve.parameter_check import parse_properties
 from reconciler.pve.property_strings import render_properties
 from reconciler.pve.realm_options import (
     BUILT_IN_REALMS,
@@ -87,9 +87,7 @@ RealmTable = table_model(
 def check_name(name: str, parent: str) -> None:
     """Raises ValueError for an invalid realm name."""
     del parent
-    complaint = check_format("pve-realm", name)
-    if complaint:
-        raise ValueError(f"'{name}': {complaint.strip()}")
+    require_valid("pve-realm", name)
     if len(name) > 32:
         raise ValueError(f"the name '{name}' is longer than 32 characters")
 
@@ -98,18 +96,23 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
     """One realm; raises ValueError for options that do not fit its type."""
     del parent
     kind = _type(name, table.type)
-    check_unset(table)
     given = given_options(table, _PLAIN)
     secrets = given_secrets(table, SENSITIVE)
-    section = REALM_TYPES[kind]
-    check_options(section, {**given, **dict.fromkeys(secrets, "set")})
-    check_required(section, (option for option, value in given.items() if value not in EMPTY))
-    if _has_key(given.get("tfa", "")):
-        raise InvalidValue(
-            "tfa holds a secret key", "set it in Proxmox VE; pvectl does not manage it"
-        )
+    refuse(_problems(kind, table, given, secrets))
     sent = tuple(sorted(secrets.items()))
     yield Declaration(name, RealmSpec(type=kind, options=normal(name, given), secrets=sent))
+
+
+def _problems(
+    kind: str, table: Any, given: Mapping[str, OptionValue], secrets: Iterable[str]
+) -> Iterator[Problem]:
+    section = REALM_TYPES[kind]
+    yield from unset_problems(table)
+    yield from option_problems(section, {**given, **dict.fromkeys(secrets, "set")})
+    yield from missing_problems(section, given)
+    if _has_key(given.get("tfa", "")):
+        hint = "set it in Proxmox VE; pvectl does not manage it"
+        yield Problem(("tfa",), InvalidValue("tfa holds a secret key", hint))
 
 
 def normal(name: str, values: Mapping[str, OptionValue]) -> Options:

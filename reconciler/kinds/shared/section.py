@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from reconciler.invalid_value import InvalidValue
+from reconciler.invalid_value import InvalidValue, Problem
 from reconciler.kinds.shared.options import EMPTY, OptionValue, to_param, toml_name
 from reconciler.model.request import Value
 from reconciler.pve.schema import Param
@@ -12,39 +12,44 @@ from reconciler.pve.sections import SectionType
 from reconciler.text.suggest import did_you_mean
 
 
-def check_options(section: SectionType, given: Mapping[str, OptionValue]) -> None:
-    """Raises ValueError for an option that the type does not have, or an empty required one.
+def option_problems(section: SectionType, given: Mapping[str, OptionValue]) -> Iterator[Problem]:
+    """Options that the type does not have, and empty required ones.
 
     Proxmox VE accepts an empty required option and can never read the file again.
     """
     for name, value in given.items():
+        key = toml_name(name)
         if name not in section:
-            likely = did_you_mean(toml_name(name), map(toml_name, section.names))
-            text = f"type {section.name} does not support the option {toml_name(name)}"
-            raise InvalidValue(text, likely)
-        if name in section.required and value in EMPTY:
-            raise ValueError(f"{toml_name(name)} must not be empty: type {section.name} needs it")
+            likely = did_you_mean(key, map(toml_name, section.names))
+            text = f"type {section.name} does not support the option {key}"
+            yield Problem((key,), InvalidValue(text, likely))
+        elif name in section.required and value in EMPTY:
+            text = f"{key} must not be empty: type {section.name} needs it"
+            yield Problem((key,), ValueError(text))
 
 
-def check_required(section: SectionType, given: Iterable[str], *, but: Iterable[str] = ()) -> None:
-    """Raises ValueError when a required option is missing; `but` names those that may be."""
-    missing = sorted(section.required - set(given) - set(but))
-    if missing:
-        names = ", ".join(map(toml_name, missing))
-        raise ValueError(f"type {section.name} needs {names}")
+def missing_problems(
+    section: SectionType, given: Iterable[str], *, but: Iterable[str] = ()
+) -> Iterator[Problem]:
+    """Required options that are missing; `but` names those that may be."""
+    for name in sorted(section.required - set(given) - set(but)):
+        key = toml_name(name)
+        yield Problem((key,), ValueError(f"type {section.name} needs {key}"))
 
 
-def check_unset(section: SectionType, unset: Iterable[str]) -> None:
-    """Raises ValueError for an option that cannot be cleared."""
-    for name in unset:
+def unset_problems(section: SectionType, unset: Iterable[str]) -> Iterator[Problem]:
+    """Options that cannot be cleared."""
+    for name in sorted(unset):
+        why = ""
         if name not in section:
-            raise ValueError(
-                f"{toml_name(name)} cannot be unset: type {section.name} does not support it"
-            )
-        if name in section.required:
-            raise ValueError(f"{toml_name(name)} cannot be unset: type {section.name} needs it")
-        if name in section.fixed:
-            raise ValueError(f"{toml_name(name)} cannot be unset: it is fixed once it is created")
+            why = f"type {section.name} does not support it"
+        elif name in section.required:
+            why = f"type {section.name} needs it"
+        elif name in section.fixed:
+            why = "it is fixed once it is created"
+        if why:
+            text = f"{toml_name(name)} cannot be unset: {why}"
+            yield Problem(("unset",), ValueError(text))
 
 
 def without_defaults(

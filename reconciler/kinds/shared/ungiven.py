@@ -6,13 +6,14 @@ fourth.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel
 
-from reconciler.invalid_value import InvalidValue
+from reconciler.invalid_value import InvalidValue, Problem
 from reconciler.text.suggest import did_you_mean
 
 
@@ -88,15 +89,16 @@ def watched(table: type[BaseModel]) -> frozenset[str]:
     return frozenset(one.field for one in rules(table).values() if one.rule is Rule.WATCHED)
 
 
-def check_unset(table: BaseModel) -> None:
-    """Raises InvalidValue for a key in `unset` that cannot be cleared by name, or is given."""
+def unset_problems(table: BaseModel) -> Iterator[Problem]:
+    """Keys in `unset` that cannot be cleared by name, or are given."""
     known = [k for k, one in rules(type(table)).items() if one.rule in (Rule.LEFT, Rule.WATCHED)]
     for name in getattr(table, "unset", ()):
         key = name.replace("-", "_")
         if key in table.model_fields_set:
-            raise InvalidValue(f"{key} is given and unset at the same time", "keep one of them")
-        if key not in known:
-            raise InvalidValue(
-                f"unset names '{name}', which cannot be cleared",
-                did_you_mean(name, known) or f"it may name {', '.join(known)}",
-            )
+            text, hint = f"{key} is given and unset at the same time", "keep one of them"
+        elif key not in known:
+            text = f"unset names '{name}', which cannot be cleared"
+            hint = did_you_mean(name, known) or f"it may name {', '.join(known)}"
+        else:
+            continue
+        yield Problem(("unset",), InvalidValue(text, hint))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, create_model
+from pydantic import AfterValidator, Field, ValidationInfo, create_model
 
-from reconciler.invalid_value import InvalidValue
-from reconciler.kinds.shared.field_types import names
+from reconciler.invalid_value import InvalidValue, Problem, refuse
+from reconciler.kinds.shared.field_types import asked_release, names
 from reconciler.kinds.shared.options import (
     EMPTY,
     KEPT_BY_UNIT,
@@ -24,25 +24,37 @@ from reconciler.kinds.shared.options import (
     toml_name,
 )
 from reconciler.kinds.shared.section import (
-    check_options,
-    check_required,
-    check_unset,
+    missing_problems,
+    option_problems,
+    unset_problems,
     without_defaults,
 )
 from reconciler.kinds.shared.ungiven import FILE, KEEP_RULE, UNSET, Unset
+from reconciler.kinds.shared.valid_name import require_valid
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec
-from reconciler.pve.parameter_check import check_format
 from reconciler.pve.schema import ParameterTable, Secrecy, secret_names
 from reconciler.pve.storage_formats import ISCSI_PROVIDERS, canonical_path
 from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_TRUE_BY_DEFAULT, STORAGE_TYPES
+from reconciler.pve.value_releases import GONE_STORAGE_TYPES, known_values
 from reconciler.text.suggest import did_you_mean
 
 SENSITIVE = names(secret_names(STORAGE_OPTIONS))
 SHOWN_AS_SET = secret_names(STORAGE_OPTIONS, Secrecy.PRESENCE)
 """Secrets whose presence PVE shows (PBSPlugin.pm, on_add_hook)."""
+
+
+def shown_keys(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Mapping[str, str]]:
+    """Backup server -> the fingerprint of its encryption key, and whether there is a master key
+    (PBSPlugin.pm); "" for none."""
+    return {
+        row["storage"]: {option: str(row.get(option) or "") for option in sorted(SHOWN_AS_SET)}
+        for row in rows
+        if row["type"] == "pbs"
+    }
+
 
 _PATH = re.compile(r"/[-/a-zA-Z0-9_.@]+")
 _PLAIN = tuple(
@@ -105,24 +117,38 @@ class _StorageTable(TomlTable):
     unset: Unset = Field(default=[], description=UNSET)
 
 
+_HOLDS = {"content", "disable", "max-protected-backups", "nodes", "shared"}
+_WHERE = {"content-dirs", "data-pool", "domain", "is_mountpoint", "monhost", "namespace", "options"}
+_WHERE |= {"pool", "port", "subdir", "username"}
+_TRUSTS = {"fingerprint", "skip-cert-verification"}
+PROTECTING = frozenset(_HOLDS | _WHERE | _TRUSTS)
+"""Options that decide what a storage holds, where that is, and which server is trusted with it."""
+
+
+def _in_release(kind: str | None, info: ValidationInfo) -> str | None:
+    if kind is not None:
+        known_values("type", kind, asked_release(info))
+    return kind
+
+
 _TYPE: Any = (
-    Annotated[Literal[tuple(STORAGE_TYPES)] | None, FILE],
+    Annotated[
+        Literal[(*STORAGE_TYPES, *GONE_STORAGE_TYPES)] | None, AfterValidator(_in_release), FILE
+    ],
     Field(default=None, description="type of the storage; if given, a missing storage is created"),
 )
 StorageTable = table_model(
     create_model("StorageTable", __base__=_StorageTable, __doc__=_StorageTable.__doc__, type=_TYPE),
     {name: param for name, param in STORAGE_OPTIONS.items() if name != "prune-backups"},
     SENSITIVE,
-    frozenset({"content", "disable", "max-protected-backups", "nodes", "shared"}),
+    PROTECTING,
 )
 
 
 def check_name(name: str, parent: str) -> None:
     """Raises ValueError for an invalid storage ID."""
     del parent
-    complaint = check_format("pve-storage-id", name)
-    if complaint:
-        raise ValueError(complaint.strip())
+    require_valid("pve-storage-id", name)
 
 
 def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
@@ -131,14 +157,12 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
     given = given_options(table, _PLAIN)
     if table.keep is not None:
         given["prune-backups"] = table.keep.rules()
-    if given.get("content") == ():
-        raise InvalidValue("content must not be empty", 'write ["none"] for no content')
-    unset = {_unsettable(option) for option in table.unset}
-    for option in sorted(unset & given.keys()):
-        raise ValueError(f"{toml_name(option)} is given and unset at the same time")
+    unset = {_UNSETTABLE[option] for option in table.unset if option in _UNSETTABLE}
     secrets = given_secrets(table, SENSITIVE)
-    if table.type is not None:
-        _check_new(table.type, given, unset, secrets)
+    problems = [*_problems(table, given, unset)]
+    if table.type in STORAGE_TYPES:
+        problems += _problems_of_new(table.type, given, unset, secrets)
+    refuse(problems)
     unset |= {option for option, value in given.items() if value in EMPTY}
     ignored = ("nodes",) if name == "local" and "nodes" in given else ()
     given = {option: value for option, value in given.items() if option not in ignored}
@@ -158,25 +182,34 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
 def check_type(
     kind: str, given: Mapping[str, OptionValue], unset: Iterable[str], secrets: Iterable[str]
 ) -> None:
-    """Raises ValueError for options that a storage of this type cannot have."""
+    """Raises InvalidKeys for options that a storage of this type cannot have."""
+    refuse(_problems_of_type(kind, given, unset, secrets))
+
+
+def _problems_of_type(
+    kind: str, given: Mapping[str, OptionValue], unset: Iterable[str], secrets: Iterable[str]
+) -> Iterator[Problem]:
     section = STORAGE_TYPES[kind].section
-    check_options(section, {**given, **dict.fromkeys(secrets, "set")})
-    check_unset(section, unset)
-    _check_content(kind, given.get("content", ()))
+    yield from option_problems(section, {**given, **dict.fromkeys(secrets, "set")})
+    yield from unset_problems(section, unset)
+    yield from _problems_of_content(kind, given.get("content", ()))
     for override in given.get("content-dirs", ()):
         what = override.partition("=")[0]
         if what not in STORAGE_TYPES[kind].content:
-            raise ValueError(f"type {kind} does not hold {what}, so it needs no folder for it")
+            text = f"type {kind} does not hold {what}, so it needs no folder for it"
+            yield Problem(("content_dirs",), ValueError(text))
     image = given.get("format", "")
     if image not in EMPTY and image not in STORAGE_TYPES[kind].formats:
-        raise ValueError(f"type {kind} does not support the image format {image}")
+        text = f"type {kind} does not support the image format {image}"
+        yield Problem(("format",), ValueError(text))
     path = given.get("path")
     if STORAGE_TYPES[kind].folder and path is not None and not _PATH.fullmatch(str(path)):
-        raise ValueError(f"illegal path for directory storage: {path}")
+        yield Problem(("path",), ValueError(f"illegal path for directory storage: {path}"))
     provider = given.get("iscsiprovider")
     if provider is not None and provider not in ISCSI_PROVIDERS:
         known = ", ".join(ISCSI_PROVIDERS)
-        raise InvalidValue(f"'{provider}' is not a valid iscsiprovider", f"write one of {known}")
+        error = InvalidValue(f"'{provider}' is not a valid iscsiprovider", f"write one of {known}")
+        yield Problem(("iscsiprovider",), error)
 
 
 def check_secrets(kind: str, secrets: Iterable[str]) -> None:
@@ -225,35 +258,44 @@ def _without_own_path(name: str, kind: str | None, values: Mapping[str, OptionVa
     return options({key: text for key, text in values.items() if key != "path" or text != own})
 
 
-def _check_new(
+def _problems(
+    table: Any, given: Mapping[str, OptionValue], unset: Iterable[str]
+) -> Iterator[Problem]:
+    """What no type of storage can have."""
+    if given.get("content") == ():
+        error = InvalidValue("content must not be empty", 'write ["none"] for no content')
+        yield Problem(("content",), error)
+    for option in table.unset:
+        name = _UNSETTABLE.get(option)
+        if name is None:
+            text = f"unset names an unknown option '{option}'"
+            yield Problem(("unset",), InvalidValue(text, did_you_mean(option, _UNSETTABLE)))
+        elif name in SENSITIVE and name not in SHOWN_AS_SET:
+            text = f"{option} cannot be unset: it cannot be read back"
+            yield Problem(("unset",), ValueError(text))
+    for option in sorted(given.keys() & set(unset)):
+        text = f"{toml_name(option)} is given and unset at the same time"
+        yield Problem(("unset",), ValueError(text))
+
+
+def _problems_of_new(
     kind: str,
     given: Mapping[str, OptionValue],
     unset: Iterable[str],
     secrets: Mapping[str, SecretRef],
-) -> None:
+) -> Iterator[Problem]:
     """A required secret is only needed to create the storage, so an import works without it."""
-    check_type(kind, given, unset, secrets)
+    yield from _problems_of_type(kind, given, unset, secrets)
     chosen = {"path"} if STORAGE_TYPES[kind].mounted else set()
     section = STORAGE_TYPES[kind].section
-    check_required(section, given, but=chosen | section.sensitive)
+    yield from missing_problems(section, given, but=chosen | section.sensitive)
 
 
-def _check_content(kind: str, content: OptionValue) -> None:
+def _problems_of_content(kind: str, content: OptionValue) -> Iterator[Problem]:
     """PVE silently drops unsupported content as long as some remains (Plugin.pm)."""
     for what in content:
         if what not in STORAGE_TYPES[kind].content:
-            raise ValueError(f"storage does not support content type '{what}' (type {kind})")
+            text = f"storage does not support content type '{what}' (type {kind})"
+            yield Problem(("content",), ValueError(text))
     if "none" in content and len(content) > 1:
-        raise ValueError("unable to combine 'none' with other types")
-
-
-def _unsettable(option: str) -> str:
-    """PVE's name of an option to clear."""
-    if option not in _UNSETTABLE:
-        likely = did_you_mean(option, _UNSETTABLE)
-        text = f"unset names an unknown option '{option}'"
-        raise InvalidValue(text, likely)
-    name = _UNSETTABLE[option]
-    if name in SENSITIVE and name not in SHOWN_AS_SET:
-        raise ValueError(f"{option} cannot be unset: it cannot be read back")
-    return name
+        yield Problem(("content",), ValueError("unable to combine 'none' with other types"))

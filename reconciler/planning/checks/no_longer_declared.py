@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from reconciler.kinds import kind_of
 from reconciler.model.address import Address
 from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding, Severity
@@ -27,8 +28,8 @@ def no_longer_declared(
 ) -> list[Address]:
     """Objects declared earlier, not any more, that exist after the plan; ACL entries last.
 
-    Leaves out what `[manage] exclude` names, and tables that are still in the files but have a
-    mistake.
+    Leaves out what `[manage] exclude` names, what belongs to Proxmox VE itself and cannot be
+    deleted, and tables that are still in the files but have a mistake.
     """
     known = {*desired.objects, *desired.broken}
     left = (
@@ -36,6 +37,7 @@ def no_longer_declared(
         for address in earlier
         if address not in known
         and address in planned
+        and address.id not in kind_of(address).reads.builtin_ids
         and desired.removes(address) is None
         and not desired.policy.managed(address.kind).excludes(address)
     )

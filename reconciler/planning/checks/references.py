@@ -11,6 +11,7 @@ from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.spec import State
 from reconciler.planning.checks.context import PlanContext
+from reconciler.planning.once_per_table import once_per_table
 from reconciler.pve.release import NEWEST
 from reconciler.text.suggest import did_you_mean
 
@@ -91,9 +92,11 @@ def references_beside_mistakes(desired: Desired, live: State) -> Iterable[Findin
     state = desired.state
     changes = [Change(a, live.get(a), spec, reason) for a, spec in state.items()]
     there = {**live, **state}
-    for ref, finding in _missing(changes, there, desired.objects, NEWEST.roles.keys()):
-        if finding.severity is Severity.ERROR and ref not in desired.broken:
-            yield finding
+    yield from once_per_table(
+        finding
+        for ref, finding in _missing(changes, there, desired.objects, NEWEST.roles.keys())
+        if finding.severity is Severity.ERROR and ref not in desired.broken
+    )
 
 
 def _likely(ref: Address, planned: State, always: Collection[str]) -> str:

@@ -39,11 +39,13 @@ def _direct(scene: LintContext) -> Iterable[Hit]:
         same = [
             group
             for group in sorted(holders)
-            if entry.role in holders[group] and not copied(Address("group", group), realms)
+            if entry.role in holders[group]
+            and (Address("group", group) in scene.state or not scene.complete)
+            and not copied(Address("group", group), realms)
         ]
         own = groups_of.get(entry.principal, ())
         if same:
-            hint = f"make it a member of {in_prose(same)}, which has the same role there"
+            hint = f"make it a member of {same[0]}, which has the same role there"
             yield Hit(address, f"user {entry.principal} is granted {entry.role} directly", hint)
         elif own and not index_of(scene.table).tokens_of.get(entry.principal):
             yield Hit(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from reconciler.access.login import Login
 from reconciler.access.review.before_after import AccountRow, BeforeAfter, of_sort
+from reconciler.access.review.kept import MOST
 from reconciler.access.review.privilege_catalog import Level, ResourceType
 from reconciler.access.review.profiles import Profile
 from reconciler.model.change import Action
@@ -53,12 +54,15 @@ def html(plan: Plan, view: View) -> str:
     style = resource("page/base.css") + "\n" + resource("plan_page/page.css")
     access = view.access
     drawing = _drawing(access) if access and access.drawn else ""
+    content = outline(plan, view)
     template = environment().get_template("plan_page/page.html")
     return template.render(
         policy=policy(style),
         style=trusted(style),
         plan=plan,
-        outline=outline(plan, view),
+        outline=content,
+        facts=[one for one in content.facts if one.name not in {"cluster", "compared with"}],
+        skip_to="access",
         figures=list(_figures(plan, access)),
         access=access,
         changed=list(_lines(access, access.changed)) if access else [],
@@ -69,6 +73,7 @@ def html(plan: Plan, view: View) -> str:
         sorts=[TITLES[sort] for sort in ResourceType],
         levels=LEVELS,
         tones=TONES,
+        kept=MOST,
         rows=ROWS,
         named=NAMES,
         shown=PRIVILEGES,

@@ -110,7 +110,7 @@ def _ways(review: Review) -> Iterator[str]:
         yield "No principal that is not root can become root."
     for way in review.ways:
         if way.steps:
-            yield f"- {_codes(way.principals)}{'' if way.sure else ' (perhaps)'}"
+            yield f"- {_codes(way.principals)}{'' if way.sure else ' (possibly)'}"
             yield from (
                 f"  {number}. {prose(str(step))}" for number, step in enumerate(way.steps, 1)
             )
@@ -253,8 +253,8 @@ def _roles(review: Review) -> Iterator[str]:
         (
             (
                 code(one.role),
-                "built in" if one.built_in else prose(one.purpose) or "not given",
-                "" if one.built_in else prose(one.owner) or "not given",
+                "built in" if one.built_in else prose(one.purpose) or "no purpose",
+                "" if one.built_in else prose(one.owner) or "no owner",
                 prose(privilege_in_words(one.privileges)),
                 _codes(one.paths) or "nowhere",
                 _codes(one.holders) or "none",
