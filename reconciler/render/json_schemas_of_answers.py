@@ -20,7 +20,9 @@ from reconciler.render.json_schema_words import (
 _ASKED = text("what was evaluated: the cluster, the files, or the cluster after the plan")
 _LOGIN = text("active, or why it cannot log in")
 _NOTES = list_(text("note"), "further remarks")
-_GUESTS = "guest name node jobs due newest total state shrank drilled overdue behind ahead bad"
+_GUESTS = (
+    "guest name node jobs due newest total state shrank drilled overdue behind ahead bad left_out"
+)
 
 ANSWERS: Mapping[str, Schema] = {
     "explanation": table(

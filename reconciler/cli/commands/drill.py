@@ -10,6 +10,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, load_cluster
+from reconciler.cli.run.plan_options import Yes
 from reconciler.cli.terminal.output import check_formats
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -47,9 +48,7 @@ def drill(
             show_default=False,
         ),
     ] = 0,
-    yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
-    ] = False,
+    yes: Yes = False,
 ) -> ExitStatus:
     """Restore backups under spare ids, check that they work, and remove them again.
 

@@ -12,7 +12,7 @@ from reconciler.render import markdown as comment
 from reconciler.render import metrics as prometheus
 from reconciler.render import sarif as scanning
 from reconciler.render import terminal
-from reconciler.render.document import Document, Style, TextLine
+from reconciler.render.document import Document, Fact, Style, TextLine
 from reconciler.render.json import document
 from reconciler.render.view import View
 from reconciler.text.humanize import hint_lines
@@ -110,5 +110,7 @@ def html(failure: Failure, view: View) -> str:
         policy=policy(style),
         style=trusted(style),
         failure=failure,
+        facts=(Fact("code", failure.code), Fact("exit status", str(failure.status))),
+        skip_to="",
         found=sorted(failure.findings, key=Finding.sort_key),
     )

@@ -65,6 +65,7 @@ def _content(review: Review) -> dict[str, Any]:
     places = Places(review.guests, review.holdings.pools)
     return {
         "review": review,
+        "skip_to": "accounts",
         "heading": review.about.cluster or "state files",
         "day": moment(review.about.taken)[:10],
         "facts": [fact for fact in facts(review) if fact.name not in {"cluster", "content"}],

@@ -198,7 +198,9 @@ def _recoverable(one: GuestBackups, taken: int) -> str:
         if not last.verdict.good:
             drill = f"drill failed {ago} ago{'' if good else ', never a good one'}"
     late = " (overdue)" if one.overdue else ""
-    return f"guest {one.guest}{name}: {one.state}{saved}; {drill}{late}"
+    keys = ", ".join(disk.key for disk in one.left_out)
+    disks = f"; in no backup: {keys}" if keys else ""
+    return f"guest {one.guest}{name}: {one.state}{saved}; {drill}{late}{disks}"
 
 
 _FIELDS: dict[str, tuple[str, Callable[[str], str]]] = {
