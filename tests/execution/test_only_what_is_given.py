@@ -22,6 +22,7 @@ from reconciler.model.spec import Spec, State
 from reconciler.planning.builder import build_plan
 from reconciler.planning.request import PlanRequest
 from reconciler.pve.realm_options import REALM_TYPES
+from reconciler.pve.storage_options import STORAGE_TYPES
 from tests.execution.worlds import PASSED, Bench, World, bench, is_as_before, look, world
 from tests.support.engine import NOW
 from tests.support.random_states import states
@@ -81,9 +82,14 @@ def written(spec: Spec, left: frozenset[str], *, cleared: bool) -> Spec:
 
 
 def needed(spec: Spec) -> frozenset[str]:
-    """What no realm can do without, and so no file that clears the rest."""
-    section = REALM_TYPES.get(getattr(spec, "type", ""))
-    return section.required | section.fixed if section else frozenset()
+    """What no object can do without, and so no file that clears the rest."""
+    fields = type(spec).model_fields.items()
+    name = getattr(spec, "type", "")
+    section = REALM_TYPES.get(name)
+    if isinstance(spec, StorageSpec):
+        section = STORAGE_TYPES[name].section
+    keys = section.required | section.fixed if section else frozenset[str]()
+    return keys | {key for key, one in fields if one.is_required()}
 
 
 @st.composite
@@ -120,6 +126,7 @@ def check_object(case: Case, address: Address, before: Spec, after: Spec) -> Non
     left = declared.unspecified - {"keys"}
     joined = JOINED.get(address.kind, ())
     cleared = address.kind in case.cleared
+    shown = visible(address, declared.spec)
     for key in left:
         (now,), (was,) = after.parts([key]).values(), before.parts([key]).values()
         if not cleared:
@@ -127,11 +134,12 @@ def check_object(case: Case, address: Address, before: Spec, after: Spec) -> Non
         elif key in joined:
             assert set(now or ()) == stays(case, address, was), (address, key)
         else:
-            field = type(after).model_fields.get(key)
-            assert now in ((field.default if field else None), None), (address, key)
+            value = shown.parts([key])[key]
+            if key == "content":
+                value = tuple(sorted(STORAGE_TYPES[getattr(after, "type", "")].default_content))
+            assert now == value, (address, key)
     if isinstance(declared.spec, StorageSpec):
         return
-    shown = visible(address, declared.spec)
     for key, value in shown.parts(set(open_keys(address)) - left - {"keys"}).items():
         (now,), (was,) = after.parts([key]).values(), before.parts([key]).values()
         if key in joined:
