@@ -61,6 +61,22 @@ BESIDE_THE_KINDS: Mapping[str, Shape] = {
             ),
         )
     ),
+    "/cluster/backup/{id}/included_volumes": Fields(
+        {},
+        {
+            "children": Rows(
+                Fields(
+                    {"id": COUNT},
+                    {
+                        "type": TEXT,
+                        "children": Rows(
+                            Fields({"id": TEXT}, {"name": TEXT, "included": FLAG, "reason": TEXT})
+                        ),
+                    },
+                )
+            )
+        },
+    ),
     "/nodes": Rows(Fields({"node": ID})),
     "/nodes/{node}/certificates/info": Rows(Fields({}, {"filename": TEXT, "fingerprint": TEXT})),
     "/nodes/{node}/storage/{storage}/content": Rows(
