@@ -27,7 +27,7 @@ LAYERS = (
     {"model"},
     {"pve"},
     {"text"},
-    {"errors", "invalid_value", "atomic_write", "bounded_read", "real_path"},
+    {"errors", "invalid_value", "atomic_write", "bounded_read", "real_path", "run_command"},
 )
 """From top to bottom; a part may import what lies below it, and nothing beside or above it."""
 

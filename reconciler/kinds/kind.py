@@ -289,12 +289,18 @@ class Secrets(Generic[S]):
     - `sent`: spec -> the secrets that it sends, by parameter.
     - `with_sent` (spec, secrets) -> the spec that sends them again, for a secret that was changed.
       None for a kind whose secrets cannot be changed.
+    - `answered`: answers -> id -> the secrets that PVE returns to a reader, by parameter; "" for
+      one that is not set.
+    - `shown`: answers -> id -> what PVE returns in place of a secret, such as the fingerprint of a
+      key, by parameter; "" for one that is not set.
     - `sink`: change -> where the secret in the answer goes. A change to a spec with a sink from the
       same without one asks for a new secret.
     """
 
     sent: Callable[[S], Mapping[str, SecretRef]] = lambda _: {}
     with_sent: Callable[[S, Mapping[str, SecretRef]], S] | None = None
+    answered: Callable[[Answers], Mapping[str, Mapping[str, str]]] = lambda _: {}
+    shown: Callable[[Answers], Mapping[str, Mapping[str, str]]] = lambda _: {}
     sink: Callable[[Change], SecretSink | None] = lambda _: None
 
 

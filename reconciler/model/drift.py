@@ -24,6 +24,10 @@ ROTATION_DUE = "ROTATION_DUE"
 DRIFT = "DRIFT"
 """The code of a difference where a format knows nothing but findings."""
 
+Observed = Mapping[Address, Mapping[str, Any]]
+"""Object -> what no file can give of it, by name -> value in JSON; of a secret a keyed hash, None
+where it is not set."""
+
 UNKNOWN = "?"
 """Instead of a digest: the state of the object is unknown."""
 
@@ -61,14 +65,21 @@ class DriftItem(NamedTuple):
     """what of it no file gives: fields and options that no plan changes"""
     source: Source | None = None
     """where it is declared, or what it belongs to"""
+    observed: tuple[str, ...] = ()
+    """what of it no file can give, such as second factors"""
 
     def to_json(self) -> dict[str, Any]:
         data = {"class": self.kind.code, "difference": self.difference, **self.change.to_json()}
-        if self.left:
-            data["not_given"] = list(self.left)
+        if self.by_hand:
+            data["not_given"] = list(self.by_hand)
         if self.source is not None:
             data["source"] = self.source.to_json()
         return data
+
+    @property
+    def by_hand(self) -> tuple[str, ...]:
+        """What of it no plan changes back."""
+        return (*self.left, *self.observed)
 
     @property
     def difference(self) -> str:
@@ -120,7 +131,7 @@ class Memory:
     each object as the last apply left it, or as a report found it in order. `complete`: what the
     baseline lacks did not exist. `left`: undeclared fields that decide access or protection: object
     -> field or option -> value in JSON. `undeclared` and `acknowledged`: undeclared objects at that
-    time.
+    time. `observed`: what no file can give, such as second factors.
     """
 
     time: int = 0
@@ -130,6 +141,7 @@ class Memory:
     complete: bool = False
     undeclared: Mapping[Address, str] = field(default_factory=dict)
     acknowledged: Mapping[Address, str] = field(default_factory=dict)
+    observed: Observed = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

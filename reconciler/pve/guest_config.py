@@ -71,7 +71,7 @@ def volumes(kind: str, config: GuestConfig) -> list[Volume]:
         place, options = _volume(text)
         if kind == QEMU and (place == "none" or options.get("media") == "cdrom"):
             continue
-        if kind == QEMU and options.get("backup") in ("0", "no", "off"):
+        if kind == QEMU and options.get("backup") in ("0", "no", "off", "false"):
             continue
         size = options.pop("size", "")
         found.append(Volume(key, place, size_bytes(size), options))
@@ -187,7 +187,7 @@ def _comparable(kind: str, config: GuestConfig) -> dict[str, str]:
         if _CHANGED.fullmatch(key) or key.startswith("lxc."):
             continue
         if pattern.fullmatch(key):
-            if kind == QEMU and _options(text).get("backup") in ("0", "no", "off"):
+            if kind == QEMU and _options(text).get("backup") in ("0", "no", "off", "false"):
                 continue
             found[key] = _disk(text)
         elif NET.fullmatch(key):

@@ -20,7 +20,9 @@ from reconciler.render.json_schema_words import (
 _ASKED = text("what was evaluated: the cluster, the files, or the cluster after the plan")
 _LOGIN = text("active, or why it cannot log in")
 _NOTES = list_(text("note"), "further remarks")
-_GUESTS = "guest name node jobs due newest total state shrank drilled overdue behind ahead bad"
+_GUESTS = (
+    "guest name node jobs due newest total state shrank drilled overdue behind ahead bad left_out"
+)
 
 ANSWERS: Mapping[str, Schema] = {
     "explanation": table(
@@ -130,6 +132,7 @@ ANSWERS: Mapping[str, Schema] = {
             "actor": text("the principal that read the cluster"),
             "source": text("commit or digest of the state files"),
             "taken": number("when, Unix seconds"),
+            "due": number("the day of the next one, Unix seconds"),
             "release": text("of Proxmox VE"),
             "health": text("of the cluster"),
             "digest": text("of all other fields"),

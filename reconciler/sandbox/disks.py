@@ -44,13 +44,13 @@ def backed_up(guest: Guest, disk: Disk) -> tuple[bool, str]:
     if guest.kind != LXC:
         if disk.key.startswith(("efidisk", "tpmstate")):
             return True, "enabled"
-        included = choice not in ("0", "no")
+        included = choice not in ("0", "no", "off", "false")
         return included, "enabled" if included else "disabled"
     if disk.key == "rootfs":
         return True, "rootfs"
     if ":" not in disk.volume:
         return False, "not a volume"
-    included = choice in ("1", "yes")
+    included = choice in ("1", "yes", "on", "true")
     return included, "enabled" if included else "disabled"
 
 

@@ -156,7 +156,7 @@ def _show_one(
     common: CommonOptions, output: Output, turns: Sequence[Turn], rows: Sequence[Row]
 ) -> None:
     bodies = {
-        turn.name: (texts[-1] if output.name in _ONE_EACH else "".join(texts))
+        turn.name: (texts[-1] if output.name in _ONE_EACH else "\n".join(texts))
         for turn in turns
         if (texts := turn.documents.get((output.name, output.file)))
     }

@@ -1,4 +1,4 @@
-"""Options that several commands about plans take; light, so that a command line is read at once."""
+"""Options shared by several commands; light to import, so that a command line is parsed quickly."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ Targets = Annotated[
     typer.Option(
         "--target", metavar="GLOB", help="Plan only these addresses and what they depend on."
     ),
+]
+
+
+Yes = Annotated[
+    bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
 ]
 
 

@@ -29,9 +29,10 @@ SHORTEST, LONGEST = 8, 64
 
 
 def changed_secrets(
-    state: State, folder: Path, reach: Reach, kept: Path
+    state: State, folder: Path, reach: Reach, kept: Path, answered: fingerprints.Values
 ) -> Mapping[Address, tuple[str, ...]]:
-    """The secrets of declared objects that differ from what was last sent, by object.
+    """The secrets of declared objects that differ from what was last sent, by object: in the files,
+    or in the cluster, where it returned them (`answered`).
 
     `folder` is the base of relative files, `kept` holds the hashes. Runs no command, and reads only
     references that this machine has sent for the same object before. A reference that cannot be
@@ -49,7 +50,12 @@ def changed_secrets(
             return None
 
     places = FolderSecrets(folder, reach).places(found)
-    return fingerprints.changed_secrets_of(kept, places, read)
+    changed = fingerprints.changed_secrets_of(kept, places, read)
+    altered = fingerprints.altered(kept, {a: own for a, own in answered.items() if a in found})
+    return {
+        address: tuple(sorted({*changed.get(address, ()), *altered.get(address, ())}))
+        for address in sorted({*changed, *altered})
+    }
 
 
 def unknown_secrets(state: State, kept: Path) -> Mapping[Address, tuple[str, ...]]:

@@ -96,14 +96,14 @@ def _logged(name: str, events: list[Event], hashes: list[str], trouble: str) -> 
 
     state = RunState.of(events)
     if not events:
-        return LoggedRun(name, trouble=trouble)
+        return LoggedRun(name=name, trouble=trouble)
     begin: Mapping[str, Any] = events[0].data
     plan: Mapping[str, Any] = begin.get("plan", {})
     steps = plan.get("steps", ())
     objects = {one.get("address") for step in steps for one in step.get("changes", ())}
     last = events[-1]
     return LoggedRun(
-        name,
+        name=name,
         began=float(begin.get("time", 0)),
         ended=state.last_time if state.is_finished else 0.0,
         outcome=str(last.data.get("outcome", "ended")) if state.is_finished else "unfinished",

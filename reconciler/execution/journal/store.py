@@ -39,6 +39,9 @@ TAIL = 64 * 1024
 OPENED = frozenset({"continued", "taking", OVERTAKEN})
 """Events of a resumed run, before it has the lock."""
 
+YEAR_9999 = 253_370_764_800
+"""Unix seconds; datetime knows no later year."""
+
 KEPT = 50
 """How many of the newest journals are read for what was applied before."""
 
@@ -272,7 +275,7 @@ def applied(folder: Path, since: float = 0) -> list[Change]:
     outcome; as far as this machine knows.
     """
     left: list[Change] = []
-    second = dt.datetime.fromtimestamp(max(since - 1, 0), dt.UTC)
+    second = dt.datetime.fromtimestamp(min(max(since - 1, 0), YEAR_9999), dt.UTC)
     oldest = f"{second:%Y%m%dT%H%M%S}"  # as `start` names them
     for path in journals(folder)[-KEPT:]:
         if path.name < oldest:

@@ -130,8 +130,9 @@ class _BackupTable(TomlTable):
 
 PROTECTING = frozenset(
     {"exclude-path", "node", "protected", "prune-backups", "remove", "stdexcludes", "storage"}
+    | {"mailnotification", "mailto", "notification-mode"}
 )
-"""Options that decide what is saved, where, and how long it is kept."""
+"""Options that decide what is saved, where, how long it is kept, and who hears of a failure."""
 
 BackupTable = table_model(
     _BackupTable, {name: VZDUMP_OPTIONS[name] for name in PLAIN}, watched_options=PROTECTING

@@ -49,6 +49,7 @@ from reconciler.kinds.storage.table import (
     check_type,
     declare,
     normal,
+    shown_keys,
 )
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
@@ -333,6 +334,7 @@ KIND = Kind(
     secrets=Secrets(
         sent=_sent_secrets,
         with_sent=_with_sent,
+        shown=lambda answers: shown_keys(answers[STORAGES]),
     ),
     checks=Checks(
         declared_object=_check_declared,

@@ -45,6 +45,17 @@ SENSITIVE = names(secret_names(STORAGE_OPTIONS))
 SHOWN_AS_SET = secret_names(STORAGE_OPTIONS, Secrecy.PRESENCE)
 """Secrets whose presence PVE shows (PBSPlugin.pm, on_add_hook)."""
 
+
+def shown_keys(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Mapping[str, str]]:
+    """Backup server -> the fingerprint of its encryption key, and whether there is a master key
+    (PBSPlugin.pm); "" for none."""
+    return {
+        row["storage"]: {option: str(row.get(option) or "") for option in sorted(SHOWN_AS_SET)}
+        for row in rows
+        if row["type"] == "pbs"
+    }
+
+
 _PATH = re.compile(r"/[-/a-zA-Z0-9_.@]+")
 _PLAIN = tuple(
     name for name in STORAGE_OPTIONS if name not in SENSITIVE and name != "prune-backups"
@@ -106,6 +117,14 @@ class _StorageTable(TomlTable):
     unset: Unset = Field(default=[], description=UNSET)
 
 
+_HOLDS = {"content", "disable", "max-protected-backups", "nodes", "shared"}
+_WHERE = {"content-dirs", "data-pool", "domain", "is_mountpoint", "monhost", "namespace", "options"}
+_WHERE |= {"pool", "port", "subdir", "username"}
+_TRUSTS = {"fingerprint", "skip-cert-verification"}
+PROTECTING = frozenset(_HOLDS | _WHERE | _TRUSTS)
+"""Options that decide what a storage holds, where that is, and which server is trusted with it."""
+
+
 def _in_release(kind: str | None, info: ValidationInfo) -> str | None:
     if kind is not None:
         known_values("type", kind, asked_release(info))
@@ -122,7 +141,7 @@ StorageTable = table_model(
     create_model("StorageTable", __base__=_StorageTable, __doc__=_StorageTable.__doc__, type=_TYPE),
     {name: param for name, param in STORAGE_OPTIONS.items() if name != "prune-backups"},
     SENSITIVE,
-    frozenset({"content", "disable", "max-protected-backups", "nodes", "shared"}),
+    PROTECTING,
 )
 
 
