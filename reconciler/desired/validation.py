@@ -231,12 +231,18 @@ def _finding(
         hint = _description(model, problem["loc"])
     elif kind in _TYPES:
         code = "WRONG_TYPE"
-        forms = dict.fromkeys(_TYPES[one["type"]] for one in problems if one["type"] in _TYPES)
+        forms = [*dict.fromkeys(_TYPES[one["type"]] for one in problems if one["type"] in _TYPES)]
+        if "a number" in forms and "a whole number" in forms:
+            forms.remove("a whole number")
         given = type_name(problem["input"])
-        message = f"{field} must be {' or '.join(forms)}, not {given}"
+        *most, last = forms
+        expected = f"{', '.join(most)} or {last}" if most else last
+        message = f"{field} must be {expected}, not {given}"
         hint = _reference_hint(context.get("class_name", ""))
         if kind == "string_type" and len(forms) == 1 and given not in {"a list", "a table"}:
             hint = "write it in quotes"
+        elif "a string" in forms and "a list in [ ]" not in forms and given == "a list" and most:
+            hint = 'write the elements in one string, as in "acl;entry"'
     elif kind in {"value_error", "assertion_error"}:
         message, hint = problem_words(problem)
         code = code_of(context.get("error"))
