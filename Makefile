@@ -4,6 +4,7 @@
 # make coverage  the test suite with coverage, which must not drop
 # make reference generate docs/reference from the code
 # make site      the documentation site in .site; broken links are errors
+# make pages     axe-core on every HTML page, in a headless Chromium
 # make bench     requests, seconds and memory for small and large clusters
 # make faults    the fault injection suite at length
 # make fuzz      fuzz every input (files, plans, journals, answers): SECONDS each, default 600
@@ -15,7 +16,7 @@ BIN    := $(VENV)/bin
 
 SECONDS ?= 600
 
-.PHONY: demo test check coverage reference site bench faults fuzz clean
+.PHONY: demo test check coverage reference site pages bench faults fuzz clean
 
 demo: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
@@ -35,6 +36,14 @@ coverage: $(READY)
 
 site: $(READY)
 	packaging/site/build .site
+
+# The package holds axe-core; Playwright, which it is for, is not needed.
+.axe/axe_playwright_python/axe.min.js: packaging/constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .axe 'axe-playwright-python==0.1.8'
+	@touch $@
+
+pages: site .axe/axe_playwright_python/axe.min.js
+	$(BIN)/python -m tests.pages .axe/axe_playwright_python/axe.min.js .site
 
 reference: $(READY)
 	$(BIN)/python packaging/reference
@@ -56,4 +65,4 @@ $(READY): pyproject.toml packaging/constraints.txt
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) .demo .site .fuzz build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .axe .demo .site .fuzz build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

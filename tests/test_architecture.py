@@ -27,7 +27,7 @@ LAYERS = (
     {"model"},
     {"pve"},
     {"text"},
-    {"errors", "invalid_value", "atomic_write", "bounded_read", "real_path"},
+    {"errors", "invalid_value", "atomic_write", "bounded_read", "real_path", "run_command"},
 )
 """From top to bottom; a part may import what lies below it, and nothing beside or above it."""
 
@@ -249,7 +249,7 @@ def test_only_the_command_line_prints() -> None:
 
 
 RIM = "execution/run/boundary.py"
-"""Beside the command line, the only module that catches everything: what a run has begun it ends,
+"""Beside the command line, the only module that catches everything: what a run has started it ends,
 forward or back, whatever happens."""
 
 

@@ -3,30 +3,30 @@
 #   pvectl plan --format json=plan.json
 #   conftest test --policy examples/policy plan.json
 #
-# `deny` fails the test, `warn` only says so. What can be said about accounts, grants and privileges
-# alone is better a [[rule]] of the state files, which `validate` and `drift` judge as well; here
-# belongs what is about the plan: how it changes things, and what other systems know.
+# `deny` fails the test, `warn` only warns. Rules about accounts, grants and privileges alone are
+# better written as [[rule]] in the state files, which `validate` and `drift` check as well. This
+# file is for rules about the plan: how it changes things, and what other systems know.
 package main
 
 import rego.v1
 
-# Every change of the plan, whatever step it is in.
+# Every change of the plan, in any step.
 changes contains change if {
 	some step in input.steps
 	some change in step.changes
 }
 
-# Accounts are deleted by a ticket of their own, never beside other changes.
+# Accounts are deleted in a plan of their own, never together with other changes.
 deny contains msg if {
 	some change in changes
 	change.action == "delete"
 	startswith(change.address, "user.")
 	count(changes) > 1
 	others := count(changes) - 1
-	msg := sprintf("%s is deleted beside %d other changes: plan it alone", [change.address, others])
+	msg := sprintf("%s is deleted together with %d other changes: plan it alone", [change.address, others])
 }
 
-# Nobody gains what leads to other people's access, whoever grants it.
+# Privileges that lead to other people's access need the security team.
 powerful := {"Permissions.Modify", "Realm.Allocate", "User.Modify"}
 
 deny contains msg if {
@@ -36,20 +36,20 @@ deny contains msg if {
 	msg := sprintf("%s: %s needs the security team", [effect.text, privilege])
 }
 
-# A plan that its reader cannot take in.
+# A plan too large to review.
 deny contains msg if {
 	input.counts.create + input.counts.update + input.counts.delete > 50
 	msg := "more than 50 changes: split it, or have it approved as a migration"
 }
 
-# No step may open a moment in which somebody holds more than before and after.
+# No step should open an exposure window, in which a principal holds more than before and after.
 warn contains msg if {
 	some step in input.steps
 	step.window
-	msg := sprintf("%s opens a window", [step.changes[0].address])
+	msg := sprintf("%s opens an exposure window", [step.changes[0].address])
 }
 
-# What refuses the plan is told by pvectl itself; findings that were allowed are worth a look.
+# pvectl itself refuses plans; permitted refusals are worth a look.
 warn contains msg if {
 	some flag in input.passed
 	msg := sprintf("allowed by --allow %s", [flag])

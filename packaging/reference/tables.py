@@ -87,7 +87,7 @@ def _kind(name: str, kind: Kind[Any], examples: Path) -> str:
         wrapped(f"Addresses begin with `{name}.`; read with {paths}."),
         f"```toml\n{example}```",
         *(["## Required keys", *map(_key, required)] if required else []),
-        *(["## Other keys", *map(_key, others)] if others else []),
+        *(["## Other keys" if required else "## Keys", *map(_key, others)] if others else []),
     )
 
 

@@ -180,3 +180,16 @@ def _entries(table: AccessTable, identity: str, place: str, kind: str) -> list[T
         for name in names
         for role in sorted(principals[name])
     ]
+
+
+def deciding(decision: Decision, table: AccessTable, privilege: str) -> tuple[TracedEntry, ...]:
+    """The entries that grant `privilege`, on both sides of a token."""
+    return tuple(
+        dict.fromkeys(
+            one.entry
+            for side in decision.sides
+            for one in side.entries
+            if one.effect is EntryEffect.DECIDES
+            and privilege in table.roles.get(one.entry.role, frozenset())
+        )
+    )

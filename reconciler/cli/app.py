@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import sys
@@ -71,7 +70,6 @@ def call(arguments: Sequence[str]) -> Any:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; every error becomes a message and an exit status."""
-    gc.set_threshold(1_000_000)  # a large state is many small values and few cycles
     try:
         COMMAND_LINE[:] = arguments
         result = call(arguments)

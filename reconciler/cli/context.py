@@ -24,7 +24,6 @@ from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import PRECEDENCE, ExitStatus, PvectlError, Unreachable, UsageError
 from reconciler.execution import identity as known
 from reconciler.execution import private_folder
-from reconciler.execution.drills import store as drill_store
 from reconciler.execution.journal import store
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import EVERYTHING
@@ -34,7 +33,7 @@ from reconciler.live.reader import Live, read_live
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
 from reconciler.model.policy import Mode
-from reconciler.model.secret import SECRET_VARIABLE
+from reconciler.model.secret import SECRET_VARIABLE, TOTP_VARIABLE, SecretRef
 
 ALLOW_COMMANDS = "PVECTL_ALLOW_COMMANDS"
 """The variable that, when it is 1, lets plans run the command that prints the caller's secret."""
@@ -78,7 +77,9 @@ def each_cluster(
         with taking(Turn(clusters[0].name)):
             return work(clusters[0], settings)
     if common.is_plugin:
-        raise UsageError("a plugin is about one cluster", hint="choose it with --on NAME")
+        raise UsageError(
+            "a monitoring plugin reports on one cluster", hint="choose it with --on NAME"
+        )
     waves = [clusters]
     if rollout is not None:
         waves = in_waves(clusters, settings.policy.rollout.waves)
@@ -118,7 +119,7 @@ def _one_by_one(
                 return min(results, key=PRECEDENCE.index)
         bad = [status for status in results if status not in WELL]
         if bad and left and rollout is not None and not rollout.keep_going:
-            why = "because this wave did not end well (--continue goes on all the same)"
+            why = "because this wave failed (--continue starts the next one anyway)"
             info(common, f"skipped, {why}: {', '.join(left)}")
             break
     return min(results, key=PRECEDENCE.index)
@@ -175,8 +176,9 @@ def connect(cluster: ClusterSettings, *, read_only: bool, plans: bool = False) -
         from reconciler.live.http.client import BESIDE_OTHERS, PARALLEL_READS, open_api
 
         turn, secret = capturing(), _credential(cluster, read_only=read_only)
+        totp = _second_factor(cluster, read_only=read_only)
         parallel = BESIDE_OTHERS if turn is not None and turn.beside else PARALLEL_READS
-        opened = open_api(target, secret, read_only=read_only, parallel=parallel)
+        opened = open_api(target, secret, read_only=read_only, totp=totp, parallel=parallel)
         rounds = [(*known.IDENTIFYING, *expected()), PERHAPS] if plans else []
         api = AheadApi(opened, *rounds)
     try:
@@ -198,13 +200,27 @@ def _credential(cluster: ClusterSettings, *, read_only: bool) -> str:
             hint=f"{alone or f'set {SECRET_VARIABLE}, or '}"
             'write token_secret = { file = "..." } in pvectl.toml',
         )
-    may_run = not read_only or "secret" in cluster.trusted or os.environ.get(ALLOW_COMMANDS) == "1"
-    if cluster.secret.command is not None and not may_run:
+    return _resolved(cluster, "secret", cluster.secret, read_only=read_only)
+
+
+def _second_factor(cluster: ClusterSettings, *, read_only: bool) -> str:
+    """The key of the user's one-time passwords; empty for a token, and where there is none."""
+    if cluster.totp is None or cluster.connection().username is None:
+        return ""
+    return _resolved(cluster, "totp", cluster.totp, read_only=read_only)
+
+
+def _resolved(cluster: ClusterSettings, name: str, ref: SecretRef, *, read_only: bool) -> str:
+    may_run = not read_only or name in cluster.trusted or os.environ.get(ALLOW_COMMANDS) == "1"
+    if ref.command is not None and not may_run:
+        what = "secret" if name == "secret" else "second factor"
+        variable = SECRET_VARIABLE if name == "secret" else TOTP_VARIABLE
         raise UsageError(
-            f"the secret of {who} comes from a command, and commands do not run while planning",
-            hint=f"set {ALLOW_COMMANDS}=1 to run it, or put the secret into PVECTL_TOKEN_SECRET",
+            f"the {what} of {cluster.connection().actor} comes from a command, and commands do not "
+            "run while planning",
+            hint=f"set {ALLOW_COMMANDS}=1 to run it, or put the secret into {variable}",
         )
-    return resolve(cluster.secret, cluster.base or cluster.folder, allow_commands=may_run)
+    return resolve(ref, cluster.base or cluster.folder, allow_commands=may_run)
 
 
 class Here(NamedTuple):
@@ -263,6 +279,8 @@ def _find(cluster: ClusterSettings, api: Api, *, keep: bool, moved: str) -> Here
 
 def drills_of(place: Here) -> Path:
     """Where the drills of a cluster are recorded, closed to others."""
+    from reconciler.execution.drills import store as drill_store
+
     folder = drill_store.folder_of(place.folder)
     private_folder.check(store.home(), folder)
     return folder

@@ -26,6 +26,9 @@ VARIABLES = {
     "username": "PVECTL_TOKEN_ID",
     "token_secret": "PVECTL_TOKEN_SECRET",
     "password": "PVECTL_TOKEN_SECRET",
+    "totp_secret": "PVECTL_TOTP_SECRET",
+    "client_cert": "PVECTL_CLIENT_CERT",
+    "client_key": "PVECTL_CLIENT_KEY",
 }
 """A key of [target] -> the variable that says it in its place."""
 
@@ -100,6 +103,10 @@ def lines(wanted: Destination) -> Iterator[str]:
     if wanted.username:
         yield f"  user         {clean(wanted.username)}"
     yield f"  secret       {clean(source_of(wanted.secret))}"
+    if wanted.totp is not None:
+        yield f"  totp         {clean(source_of(wanted.totp))}"
+    if wanted.client:
+        yield f"  client cert  {clean(wanted.client)}"
 
 
 def source_of(secret: SecretRef | None) -> str:

@@ -254,9 +254,9 @@ def _list_problem(
         return name, f"'{name}' is not a valid variable name", "use letters, digits and _"
     if name in scope.values:
         place = f" ({scope.places[name].source})" if name in scope.places else ""
-        return name, f"'{name}' is a variable already{place}", "give the list another name"
+        return name, f"'{name}' is already a variable{place}", "give the list another name"
     if len(table) == 1:
-        hint = f'put them inside of it, as in [each.group."${{{name}}}"]'
+        hint = f'put them inside it, as in [each.group."${{{name}}}"]'
         return "", "[[each]] has no tables to expand", hint
     return None
 

@@ -96,14 +96,15 @@ class ExpectTable(TomlTable):
         default=[], description="privileges that no user may have together, including by tokens"
     )
     pack: PackName = Field(
-        default="", description="or a pack of both, by the sort of account: auditors, backup, ..."
+        default="",
+        description="or a predefined set of both for a type of account: auditors, backup, ...",
     )
     call: str = Field(default="", description="or a call of the API: POST /nodes/pve/vzdump")
     params: dict[str, str | int] = Field(default={}, description="parameters of the call")
     status: int = Field(default=200, ge=200, le=599, description="expected HTTP status of the call")
     task: str = Field(default="", description="expected start of the task's exit status")
     harmless: bool = Field(
-        default=False, description="`verify` may send the call even if it succeeds"
+        default=False, description="`verify` may make the call even if it can succeed"
     )
     reason: str = Field(default="", description="why; shown when it fails")
 

@@ -120,7 +120,7 @@ def write_files(
     full = [path.name for path in there if not _only_comments(path)]
     if full and not add:
         raise UsageError(
-            f"{folder} holds {', '.join(full)} already",
+            f"{folder} already contains {', '.join(full)}",
             hint="choose another folder with --out, or move these files away",
         )
     folder.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,7 @@ def without(text: str, grant: Grant, *, but: int = -1) -> str:
     return "".join(parts)
 
 
-def begun(text: str, change: GrantChange) -> str:
+def started(text: str, change: GrantChange) -> str:
     """The file while the run is under way."""
     return with_grant(text, change.during)
 

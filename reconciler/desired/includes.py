@@ -74,7 +74,7 @@ class Includes:
                     message = "files include each other in a circle: " + " -> ".join(
                         self._label(one) for one in way
                     )
-                    self._wrong(document, place, message, "take one of these includes out")
+                    self._wrong(document, place, message, "remove one of these includes")
                 elif self._read(document, place, path):
                     yield path, self.included[path]
 
@@ -87,18 +87,18 @@ class Includes:
         if not problem and self._is_out_of_reach(document, place, pattern):
             return []  # not even which files there are
         found = [] if problem else matching(pattern, self.files)
-        own = dict.fromkeys(self._own(), "is read as a state file already")
+        own = dict.fromkeys(self._own(), "is already read as a state file")
         own[real_path(self.folder) / SETTINGS_FILE] = "holds the settings"
         paths = [real_path(path) for path in found]
         if problem:
             self._wrong(document, place, *problem)
         elif not found:
-            message = f"no file is called {self._label(pattern)}"
-            self._wrong(document, place, message, "paths count from the file that names them")
+            message = f"no file matches {self._label(pattern)}"
+            self._wrong(document, place, message, "paths are relative to the file that names them")
         for path in paths:
             if path in own:
                 message = f"{self._label(path)} {own[path]}"
-                hint = "keep what is included in a folder of its own, such as baseline/"
+                hint = "keep included files in a subfolder, such as baseline/"
                 self._wrong(document, place, message, hint)
         return [path for path in paths if path not in own]
 
@@ -143,7 +143,8 @@ class Includes:
 def _problem(name: str) -> tuple[str, str] | None:
     """What is wrong with the name itself."""
     if "${" in name:
-        return "variables do not count in the paths of include", "write the path as it is"
+        return "variables are not expanded in the paths of include", "write the path without "
+        "variables"
     if not name.endswith(".toml"):
         return f"'{name}' is not a TOML file", 'name files, as in include = ["baseline/*.toml"]'
     if name.startswith("~"):

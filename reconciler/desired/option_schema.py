@@ -10,6 +10,7 @@ from reconciler.pve.property_strings import PROPERTY_STRINGS
 from reconciler.pve.release import Release
 from reconciler.pve.schema import Param, ParameterTable
 from reconciler.pve.storage_formats import CONTENT_TYPES, ISCSI_PROVIDERS
+from reconciler.pve.value_releases import values_in
 
 VARIABLE = {"type": "string", "pattern": r"\$\{[^}]+\}"}
 """`${name}`, wherever a value is expected."""
@@ -36,10 +37,13 @@ def add_options(
         own = found.get("description", "")
         if not own or param.secret:
             found["description"] = "; ".join(filter(None, (text, own)))
-        _add_values(found, option, param)
+        _add_values(found, option, param, release)
+    kinds = definition["properties"].get("type", {})
+    if "enum" in kinds:
+        kinds["enum"] = values_in("type", kinds["enum"], release)
 
 
-def _add_values(found: dict[str, Any], option: str, param: Param) -> None:
+def _add_values(found: dict[str, Any], option: str, param: Param, release: Release) -> None:
     allowed = param.enum or _VALUES.get(option, ())
     items = _ITEMS.get(param.format)
     if param.type == "integer":
@@ -57,7 +61,10 @@ def _add_values(found: dict[str, Any], option: str, param: Param) -> None:
         found["anyOf"] = [{"enum": list(allowed)}, VARIABLE]
     elif items is not None:
         found["anyOf"] = [
-            {"type": "array", "items": {"anyOf": [{"enum": list(items)}, VARIABLE]}},
+            {
+                "type": "array",
+                "items": {"anyOf": [{"enum": values_in(option, items, release)}, VARIABLE]},
+            },
             {"type": "string"},
         ]
     elif is_property(param) and "anyOf" in found:

@@ -97,28 +97,31 @@ class RuleTable(TomlTable):
         description="what it is called: `four-eyes` gives findings with the code RULE_FOUR_EYES"
     )
     exclusive_privileges: Privileges = Field(
-        default=[], description="privileges that nobody may hold together on the same path"
+        default=[], description="privileges that no principal may hold together on the same path"
     )
     forbidden_privileges: Privileges = Field(
-        default=[], description="privileges that nobody may hold there"
+        default=[], description="privileges that no principal may hold there"
     )
     allowed_roles: list[RoleGlob] = Field(
         default=[], description="roles or globs: no others may be granted there; NoAccess always"
     )
     allowed_grantees: list[Grantee] = Field(
-        default=[], description="users, groups, tokens: nobody else may be granted anything there"
+        default=[],
+        description="users, groups, tokens: grants there to other kinds of principals "
+        "are forbidden",
     )
     allowed_realms: list[RealmGlob] = Field(
-        default=[], description="realms or globs: users of others may not exist; root@pam may"
+        default=[],
+        description="realms or globs: users of other realms are forbidden, except root@pam",
     )
     token_lifetime: Age = Field(
-        default=0, description='every token expires within this time from now, as in "90d"'
+        default=0, description='every token must expire within this time from now, as in "90d"'
     )
     token_privsep: bool = Field(
-        default=False, description="true: every token has privilege separation"
+        default=False, description="true: every token must have privilege separation"
     )
     comment_on: list[CommentedKind] = Field(
-        default=[], description="kinds of which every object has a comment"
+        default=[], description="kinds whose objects must all have a comment"
     )
     who: Principals = Field(
         default=[],

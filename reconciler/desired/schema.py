@@ -13,7 +13,7 @@ from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.includes import EACH, INCLUDE
 from reconciler.desired.option_schema import add_options
 from reconciler.desired.rule_table import RuleTable
-from reconciler.desired.settings.target import TargetTable
+from reconciler.desired.settings.target_table import TargetTable
 from reconciler.kinds import all_kinds, summary
 from reconciler.kinds.kind import Kind
 from reconciler.kinds.shared.ungiven import Rule, rules
@@ -81,7 +81,7 @@ def schema(release: Release = NEWEST) -> dict[str, Any]:
     properties[INCLUDE] = {
         "type": "array",
         "items": {"type": "string", "pattern": r"\.toml$"},
-        "description": "files that are read as well; paths count from this file",
+        "description": "further files to read; paths are relative to this file",
     }
     properties[EACH] = {
         "type": "array",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reconciler.errors import SinkFailed
 from reconciler.model.secret import SecretRef, without_credentials
+from reconciler.run_command import run_command
 
 COMMAND_TIMEOUT = 60.0
 """Seconds; long enough to type a passphrase."""
@@ -22,7 +22,7 @@ def resolve(
     allow_commands: bool = False,
     environ: Mapping[str, str] = os.environ,
     timeout: float = COMMAND_TIMEOUT,
-    own: SecretRef | None = None,
+    own: Sequence[SecretRef] = (),
 ) -> str:
     """The value of a reference, without its final newline.
 
@@ -62,30 +62,15 @@ def _read(path: Path) -> bytes:
     )
 
 
-def _run(command: Sequence[str], folder: Path, timeout: float, own: SecretRef | None) -> bytes:
-    name = command[0] if command else ""
-    try:
-        done = subprocess.run(  # noqa: S603 - the command stands in the reviewed state files
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=without_credentials(os.environ, own),
-            timeout=timeout,
-            check=False,
-        )
-        why = f"exited with status {done.returncode}" if done.returncode else ""
-    except (OSError, ValueError) as error:
-        why = f"cannot be started: {getattr(error, 'strerror', 'its arguments are not valid')}"
-    except subprocess.TimeoutExpired:
-        why = f"took longer than {timeout:g} seconds"
-    if why:
+def _run(command: Sequence[str], folder: Path, timeout: float, own: Sequence[SecretRef]) -> bytes:
+    ended = run_command(command, folder, without_credentials(os.environ, own), timeout)
+    if ended.trouble:
+        name = command[0] if command else ""
         raise SinkFailed(
-            f"the command '{name}' that prints the secret {why}",
+            f"the command '{name}' that prints the secret {ended.trouble}",
             hint="run it manually to see what is wrong; it must print only the secret",
         )
-    return done.stdout
+    return ended.output
 
 
 def _text(raw: bytes, name: str) -> str:

@@ -54,7 +54,7 @@ def undecided(found: RunReport) -> JournalUnfinished:
     differing = [str(a) for a, became in found.objects if became is not Outcome.DONE]
     ways = [
         f"not as this run declares it: {', '.join(differing) or 'nothing'}",
-        "`pvectl status` shows what became of each object",
+        "`pvectl status` shows the outcome of each object",
         "`pvectl resume --abandon` closes this run and leaves the cluster as it is; "
         "`pvectl plan` then shows what is left to do",
         "`pvectl resume --yes` applies what is left of this run",

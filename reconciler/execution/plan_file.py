@@ -46,7 +46,7 @@ def save_plan(
 ) -> None:
     """Write a plan file atomically; raises OSError. `access`: as JSON, for display."""
     content = {
-        **({} if access is None else {"access": access}),
+        **({} if access is None else {"matrix": access}),
         "kind": "pvectl.plan",
         "plan": plan.to_json(),
         "digest": plan.digest,
@@ -76,7 +76,7 @@ def load_plan(path: Path) -> SavedPlan:
         seal = content.pop("seal")
         plan = Plan.from_json(content["plan"], specs())
         saved = SavedPlan(plan, int(content["created"]), int(content["expires"]), path, raw)
-        saved = saved._replace(access=content.get("access"))
+        saved = saved._replace(access=content.get("matrix"))
     except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError):
         if not any(mark in raw for mark in MARKS):
             raise _no_plan(path, raw) from None

@@ -79,9 +79,9 @@ class GroupTable(TomlTable):
     members: Annotated[Literal["additive", "exact"] | None, BeforeValidator(_no_list), FILE] = (
         Field(
             default=None,
-            description="additive: whoever is a member stays one, whatever its `groups` says; "
-            "exact: who is a member in no file is taken out, declared or not; default: as the "
-            "`groups` of each declared user says",
+            description="additive: current members stay, whatever their `groups` say; exact: "
+            "members that no file declares are removed, undeclared users included; default: the "
+            "`groups` of each declared user decide",
         )
     )
 

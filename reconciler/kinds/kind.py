@@ -105,9 +105,9 @@ class Place(NamedTuple):
 class Alarm(Enum):
     """When an undeclared object is an alarm (`pvectl drift`)."""
 
-    ALWAYS = "it lets somebody in, or gives something away, by itself"
-    GRANTED = "as soon as an ACL entry names it"
-    NEVER = "it gives nobody anything"
+    ALWAYS = "it grants access, or lets someone log in, by itself"
+    GRANTED = "once an ACL entry names it"
+    NEVER = "it grants no access"
 
 
 VERBS = {Action.CREATE: "create", Action.UPDATE: "change", Action.DELETE: "delete"}
@@ -289,12 +289,18 @@ class Secrets(Generic[S]):
     - `sent`: spec -> the secrets that it sends, by parameter.
     - `with_sent` (spec, secrets) -> the spec that sends them again, for a secret that was changed.
       None for a kind whose secrets cannot be changed.
+    - `answered`: answers -> id -> the secrets that PVE returns to a reader, by parameter; "" for
+      one that is not set.
+    - `shown`: answers -> id -> what PVE returns in place of a secret, such as the fingerprint of a
+      key, by parameter; "" for one that is not set.
     - `sink`: change -> where the secret in the answer goes. A change to a spec with a sink from the
       same without one asks for a new secret.
     """
 
     sent: Callable[[S], Mapping[str, SecretRef]] = lambda _: {}
     with_sent: Callable[[S, Mapping[str, SecretRef]], S] | None = None
+    answered: Callable[[Answers], Mapping[str, Mapping[str, str]]] = lambda _: {}
+    shown: Callable[[Answers], Mapping[str, Mapping[str, str]]] = lambda _: {}
     sink: Callable[[Change], SecretSink | None] = lambda _: None
 
 

@@ -29,6 +29,7 @@ from reconciler.kinds.shared.jobs import Schedule, id_findings, same_schedule, s
 from reconciler.kinds.shared.options import without_line_feed
 from reconciler.kinds.shared.replace import as_replacement
 from reconciler.kinds.shared.ungiven import DEFAULT, LEFT, UNSET, WATCHED, Unset, unset_problems
+from reconciler.kinds.shared.valid_name import require_valid
 from reconciler.model.address import Address
 from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
@@ -36,7 +37,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, Value, request
 from reconciler.model.spec import Spec, State
-from reconciler.pve.parameter_check import check_format, parse_properties
+from reconciler.pve.parameter_check import parse_properties
 
 JOBS = request("GET", "cluster", "jobs", "realm-sync")
 _TEXTS = ("realm", "schedule", "scope", "comment", "remove-vanished")
@@ -71,21 +72,19 @@ class RealmSyncTable(TomlTable):
         Field(default="", description="free text")
     )
     enable_new: Annotated[bool | None, WATCHED] = Field(
-        default=None, description="enable new users at once; default: as the realm says"
+        default=None, description="enable new users at once; default: the realm's setting"
     )
     remove_vanished: Annotated[list[Literal["acl", "properties", "entry"]] | None, WATCHED] = Field(
         default=None,
         description="what to remove when the directory no longer has an entry; [] for nothing; "
-        "default: as the realm says",
+        "default: the realm's setting",
     )
     unset: Unset = Field(default=[], description=UNSET)
 
 
 def _check_name(name: str, parent: str) -> None:
     del parent
-    complaint = check_format("pve-configid", name)
-    if complaint:
-        raise ValueError(complaint.strip())
+    require_valid("pve-configid", name)
     if len(name) > 64:
         raise ValueError(f"the ID '{name}' is longer than 64 characters")
 

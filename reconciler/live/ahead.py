@@ -1,4 +1,4 @@
-"""Reads that will be wanted, begun before they are asked for, all in one round."""
+"""Reads that will be wanted, started before they are asked for, all in one round."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class AheadApi(ForwardingApi):
 
     Each of these answers is given once, and not after a write or `KEPT` seconds. Where a round was
     refused as a whole, each of its requests is sent again when it is asked for; what else went
-    wrong is told to the first who asks.
+    wrong is told once for each of them, so that a silent server's time-out passes only once.
     """
 
     def __init__(self, api: NetworkApi, *rounds: Sequence[Request]) -> None:
@@ -56,12 +56,13 @@ class AheadApi(ForwardingApi):
         if time.monotonic() > self._until:
             self._rounds = []
         rounds = {asked: one for asked in requests for one in self._rounds if asked in one.waiting}
-        found = self._read([asked for asked in requests if asked not in rounds])
+        known = any(one.has_failed for one in rounds.values())
+        found = {} if known else self._read([asked for asked in requests if asked not in rounds])
         for asked, one in rounds.items():
             try:
                 found |= one.take(asked)
             except BaseException:
-                self._rounds.remove(one)
+                self._until = time.monotonic() + KEPT
                 raise
         found |= self._read([asked for asked in requests if asked not in found])
         return [found[asked] for asked in requests]
@@ -88,6 +89,11 @@ class _Round:
         self._failure: BaseException | None = None
         self._thread = Thread(target=self._work, name="pvectl-ahead", daemon=True)
         self._thread.start()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is known by now that there are no answers."""
+        return self._failure is not None
 
     def take(self, request: Request) -> dict[Request, Any]:
         """The answer, as soon as the round has ended; none where it was refused."""

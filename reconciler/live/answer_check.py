@@ -22,6 +22,7 @@ from reconciler.kinds.shared.answer_shape import (
     Shape,
 )
 from reconciler.kinds.shared.reader import ANSWERS
+from reconciler.kinds.user.second_factors import ANSWERS as TFA_ANSWERS
 from reconciler.model.api import Api, ForwardingApi, SeesEndpoints, SeesFiles
 from reconciler.model.inventory import Strays, Unread
 from reconciler.model.request import Request
@@ -38,6 +39,7 @@ _INTERFACE = Fields(
 )
 BESIDE_THE_KINDS: Mapping[str, Shape] = {
     **ANSWERS,
+    **TFA_ANSWERS,
     "/access/permissions": Named(Named(BIT)),
     "/cluster/log": Rows(Fields({}, {"time": COUNT, "user": TEXT, "msg": TEXT})),
     "/cluster/tasks": Rows(
@@ -58,6 +60,22 @@ BESIDE_THE_KINDS: Mapping[str, Shape] = {
                 },
             ),
         )
+    ),
+    "/cluster/backup/{id}/included_volumes": Fields(
+        {},
+        {
+            "children": Rows(
+                Fields(
+                    {"id": COUNT},
+                    {
+                        "type": TEXT,
+                        "children": Rows(
+                            Fields({"id": TEXT}, {"name": TEXT, "included": FLAG, "reason": TEXT})
+                        ),
+                    },
+                )
+            )
+        },
     ),
     "/nodes": Rows(Fields({"node": ID})),
     "/nodes/{node}/certificates/info": Rows(Fields({}, {"filename": TEXT, "fingerprint": TEXT})),

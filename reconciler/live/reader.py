@@ -7,7 +7,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from pydantic import SecretStr
 
 from reconciler.access.contents import ROOT
 from reconciler.access.evaluate import privileges
@@ -23,7 +26,7 @@ from reconciler.live.health import STATUS, VERSION, health_of
 from reconciler.model.address import Address
 from reconciler.model.api import Api, SeesFiles
 from reconciler.model.inventory import Facts, Guest
-from reconciler.model.request import request
+from reconciler.model.request import Request, request
 from reconciler.model.spec import State
 from reconciler.pve.acl_paths import chain
 from reconciler.pve.release import release_of
@@ -38,17 +41,24 @@ Permissions = Mapping[str, Mapping[str, int]]
 """path -> privilege -> 1 where it holds on everything below as well."""
 
 
+Secrets = Mapping[Address, Mapping[str, SecretStr]]
+"""Object -> parameter -> value; "" for one that is not set."""
+
+
 class Live(NamedTuple):
     """A snapshot of a cluster.
 
     `groups`: the answer to `GET /access/groups`, which shows locks as well; `began`: Unix seconds,
-    all of it was read after that.
+    all of it was read after that. `answered`: the secrets that PVE returns, `shown`: what it
+    returns in the place of others.
     """
 
     state: State
     facts: Facts
     groups: Sequence[Mapping[str, Any]] = ()
     began: float = 0.0
+    answered: Secrets = MappingProxyType({})
+    shown: Mapping[Address, Mapping[str, str]] = MappingProxyType({})
 
     def table(self) -> AccessTable:
         """The access table, including members of groups that do not exist, which the state cannot
@@ -86,7 +96,28 @@ def read_live(api: Api, names: Iterable[str], wanted: Wanted) -> Live:
     facts = replace(facts, health=health, ghosts=_ghosts(answers[GROUPS], state), pve=release)
     if isinstance(api, SeesFiles):
         facts = replace(facts, unread=tuple(api.unread()), strays=api.strays())
-    return Live(state, facts, answers[GROUPS], began)
+    shown = {
+        Address(name, id_): own
+        for name in names
+        for id_, own in all_kinds()[name].secrets.shown(answers).items()
+    }
+    return Live(state, facts, answers[GROUPS], began, _answered(names, answers), shown)
+
+
+def returned_secrets(live: Live) -> Mapping[Address, Mapping[str, str]]:
+    """The secrets that Proxmox VE returned and that are set, to be hashed and never shown."""
+    return {
+        address: {name: value.get_secret_value() for name, value in own.items() if value}
+        for address, own in live.answered.items()
+    }
+
+
+def _answered(names: Iterable[str], answers: Mapping[Request, Any]) -> Secrets:
+    return {
+        Address(name, id_): {key: SecretStr(value) for key, value in own.items()}
+        for name in names
+        for id_, own in all_kinds()[name].secrets.answered(answers).items()
+    }
 
 
 def _unreadable(api: Api, refused: RequestRefused, permissions: Permissions) -> Blind:

@@ -49,12 +49,12 @@ def _tasks(
     """The newest first."""
     for row in sorted(rows, key=lambda row: -int(row.get("starttime") or 0)):
         kind, subject = str(row.get("type") or ""), str(row.get("id") or "")
-        begun = int(row.get("starttime") or 0)
-        if begun >= since and any(_may_have(kind, subject, one) for one in concerned):
+        started = int(row.get("starttime") or 0)
+        if started >= since and any(_may_have(kind, subject, one) for one in concerned):
             user = "!".join(
                 filter(None, (str(row.get("user") or ""), str(row.get("tokenid") or "")))
             )
-            yield RecordedTask(begun, kind, subject, user, str(row.get("status") or "running"))
+            yield RecordedTask(started, kind, subject, user, str(row.get("status") or "running"))
 
 
 def _may_have(kind: str, subject: str, address: Address) -> bool:

@@ -11,7 +11,7 @@ from reconciler.errors import ExitStatus
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Change
 from reconciler.model.drill import NOT_DRILLED
-from reconciler.model.finding import UNDECLARED_MEMBER, Finding, Severity
+from reconciler.model.finding import UNDECLARED_MEMBER, Finding, Severity, Source
 from reconciler.model.plan import LeftAlone
 from reconciler.model.policy_rule import is_of_rule
 from reconciler.model.records import Records
@@ -21,6 +21,12 @@ from reconciler.model.spec import Spec
 EXPECT = "EXPECT"
 EXPIRES_SOON = "EXPIRES_SOON"
 ROTATION_DUE = "ROTATION_DUE"
+DRIFT = "DRIFT"
+"""The code of a difference where a format knows nothing but findings."""
+
+Observed = Mapping[Address, Mapping[str, Any]]
+"""Object -> what no file can give of it, by name -> value in JSON; of a secret a keyed hash, None
+where it is not set."""
 
 UNKNOWN = "?"
 """Instead of a digest: the state of the object is unknown."""
@@ -57,11 +63,23 @@ class DriftItem(NamedTuple):
     change: Change
     left: tuple[str, ...] = ()
     """what of it no file gives: fields and options that no plan changes"""
+    source: Source | None = None
+    """where it is declared, or what it belongs to"""
+    observed: tuple[str, ...] = ()
+    """what of it no file can give, such as second factors"""
 
     def to_json(self) -> dict[str, Any]:
-        left = {"not_given": list(self.left)} if self.left else {}
-        state = {"class": self.kind.code, "difference": self.difference}
-        return {**state, **self.change.to_json(), **left}
+        data = {"class": self.kind.code, "difference": self.difference, **self.change.to_json()}
+        if self.by_hand:
+            data["not_given"] = list(self.by_hand)
+        if self.source is not None:
+            data["source"] = self.source.to_json()
+        return data
+
+    @property
+    def by_hand(self) -> tuple[str, ...]:
+        """What of it no plan changes back."""
+        return (*self.left, *self.observed)
 
     @property
     def difference(self) -> str:
@@ -113,7 +131,7 @@ class Memory:
     each object as the last apply left it, or as a report found it in order. `complete`: what the
     baseline lacks did not exist. `left`: undeclared fields that decide access or protection: object
     -> field or option -> value in JSON. `undeclared` and `acknowledged`: undeclared objects at that
-    time.
+    time. `observed`: what no file can give, such as second factors.
     """
 
     time: int = 0
@@ -123,6 +141,7 @@ class Memory:
     complete: bool = False
     undeclared: Mapping[Address, str] = field(default_factory=dict)
     acknowledged: Mapping[Address, str] = field(default_factory=dict)
+    observed: Observed = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,9 +168,17 @@ class Plan:
         """All changes in the order in which they are applied."""
         return tuple(change for step in self.steps for change in step.changes)
 
+    def concerned(self, action: Action) -> frozenset[Address]:
+        """The objects of which this is the action: an object that is created, or created again,
+        counts as such, however many requests that takes."""
+        changed = {change.address for change in self.changes if change.action is action}
+        if action is Action.UPDATE:
+            changed -= self.concerned(Action.CREATE) | self.concerned(Action.DELETE)
+        return frozenset(changed)
+
     def count(self, action: Action) -> int:
-        """The number of changes with this action."""
-        return sum(change.action is action for change in self.changes)
+        """The number of objects of which this is the action."""
+        return len(self.concerned(action))
 
     @property
     def refusals(self) -> tuple[Finding, ...]:

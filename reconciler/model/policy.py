@@ -170,7 +170,7 @@ class Apply(TomlTable):
         default=MAX_STALENESS,
         gt=0,
         le=10,
-        description="seconds: what a step touches has been read within them before it is sent",
+        description="seconds: a step's objects were read at most this long before it is sent",
     )
 
 
@@ -181,7 +181,7 @@ class Rollout(TomlTable):
     waves: tuple[Annotated[tuple[str, ...], Field(strict=False)], ...] = Field(
         default=(("*",),),
         strict=False,
-        description="globs over targets: each wave begins when the one before ended well",
+        description="globs over targets: each wave starts when the previous one has succeeded",
     )
 
 
@@ -189,7 +189,7 @@ class Lint(TomlTable):
     """`fail`: codes of findings with which `drift` ends with exit status 4."""
 
     fail: tuple[str, ...] = Field(
-        default=(), strict=False, description="codes with which `drift` ends with exit status 4"
+        default=(), strict=False, description="codes with which `drift` exits with status 4"
     )
 
 
@@ -214,17 +214,17 @@ class Check(TomlTable):
     agent: tuple[str, ...] = Field(
         default=(),
         strict=False,
-        description="a command that the QEMU guest agent runs: ends with 0",
+        description="a command that the QEMU guest agent runs; it must exit with 0",
     )
     tcp: int | None = Field(
         default=None, ge=1, le=65535, description="a port that accepts connections"
     )
     http: str | None = Field(
-        default=None, pattern="^/[!-~]*$", description="a path that is answered with a status < 400"
+        default=None, pattern="^/[!-~]*$", description="a path whose response status is below 400"
     )
     port: int = Field(default=80, ge=1, le=65535, description="the port of `http`")
     command: tuple[str, ...] = Field(
-        default=(), strict=False, description="a command on this machine: ends with 0"
+        default=(), strict=False, description="a command on this machine; it must exit with 0"
     )
 
     @model_validator(mode="after")
@@ -257,11 +257,11 @@ class Drill(TomlTable):
     one command restores. `every`: how long ago a guest's last good drill may be; "" for ever.
     """
 
-    ids: str = Field(default="", description="FIRST-LAST: ids that nothing but drills uses")
+    ids: str = Field(default="", description="FIRST-LAST: ids reserved for drills")
     storage: str = Field(default="", description="where disks are restored to")
     pool: str = Field(default="", description="a pool that restored guests are put into")
     network: Network = Field(
-        default=Network.DOWN, strict=False, description="what becomes of the restored network"
+        default=Network.DOWN, strict=False, description="what to do with the network interfaces"
     )
     start: bool = Field(default=True, description="whether restored guests are started")
     timeout: str = Field(
@@ -269,7 +269,7 @@ class Drill(TomlTable):
     )
     sample: int = Field(default=3, ge=1, description="how many guests one command restores")
     every: str = Field(
-        default="", description="a guest without a good drill for so long is reported: 30d"
+        default="", description="report guests without a successful drill for this long: 30d"
     )
     guest: dict[str, DrillTarget] = Field(
         default_factory=dict, description="by id: how a guest is checked"
@@ -337,8 +337,8 @@ class Policy(TomlTable):
     lockout: Lockout = Field(default=Lockout(), description="who must keep which access")
     alarm: Alarm = Field(default=Alarm(), description="when `drift` reports that something expires")
     lint: Lint = Field(default=Lint(), description="which findings fail `drift`")
-    apply: Apply = Field(default=Apply(), description="how old a look may be")
-    rollout: Rollout = Field(default=Rollout(), description="which targets `apply` takes first")
+    apply: Apply = Field(default=Apply(), description="how recent reads must be")
+    rollout: Rollout = Field(default=Rollout(), description="the order in which targets change")
     drill: Drill = Field(default=Drill(), description="how backups are restored to prove them")
 
     def managed(self, kind: str) -> Manage:

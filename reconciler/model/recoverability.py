@@ -13,6 +13,21 @@ STALE_BACKUP = "STALE_BACKUP"
 """The code that says which guests were not saved when they should have been."""
 
 
+DISKS_LEFT_OUT = "DISKS_LEFT_OUT"
+"""The code that says which disks no backup includes."""
+
+
+class LeftOutDisk(NamedTuple):
+    """`key` as in the configuration of the guest: `mp0`, `scsi1`; `volume`: where it is."""
+
+    key: str
+    volume: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.key} on {self.volume} ({self.why})"
+
+
 class Freshness(StrEnum):
     """How the backups of a guest compare with what its jobs promise."""
 
@@ -37,10 +52,10 @@ class GuestBackups(NamedTuple):
     `due`: the start of the job run that should have made the newest archive, in Unix seconds, 0
     where none was due. `behind`: the jobs whose storage lacks an archive of their last run.
     `ahead`: archives dated in the future, which count for nothing. `bad`: the newest archive of a
-    storage where it is empty or failed its verification; it counts for nothing either. `total`:
-    the number of archives. `shrank`: the newest archive of a storage and the previous one, when
-    it has less than half the size. `drilled`: what is known of its restore drills; `overdue`:
-    there was no good one in time.
+    storage where it is empty or failed its verification; it counts for nothing either.
+    `left_out`: disks that no backup includes. `total`: the number of archives. `shrank`: the newest
+    archive of a storage and the previous one, when it has less than half the size. `drilled`: what
+    is known of its restore drills; `overdue`: there was no good one in time.
     """
 
     guest: int
@@ -57,6 +72,7 @@ class GuestBackups(NamedTuple):
     behind: tuple[str, ...] = ()
     ahead: tuple[Archive, ...] = ()
     bad: tuple[tuple[str, Archive], ...] = ()
+    left_out: tuple[LeftOutDisk, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -65,6 +81,7 @@ class GuestBackups(NamedTuple):
             "newest": {storage: archive.to_json() for storage, archive in self.newest},
             "ahead": [one.to_json() for one in self.ahead],
             "bad": {storage: archive.to_json() for storage, archive in self.bad},
+            "left_out": [one._asdict() for one in self.left_out],
             "shrank": [[one.to_json() for one in pair] for pair in self.shrank],
             "drilled": self.drilled.to_json() if self.drilled else None,
         }

@@ -6,25 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedRun:
-    """One run; times in Unix seconds, `ended` 0 where it has not.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedJournal:
+    """What the journals of runs and of drills have in common. `began` in Unix seconds.
 
-    `trouble` says why its journal was altered or does not follow from the previous one; "" where
-    all is well. `head` is the hash of its last line.
+    `trouble` says why the journal was altered or does not follow from the previous one; "" if it is
+    intact. `head` is the hash of its last line. `run` is the URL of the CI run.
     """
 
     name: str
     began: float = 0.0
-    ended: float = 0.0
     outcome: str = ""
     owner: str = ""
     actor: str = ""
-    signer: str = ""
     run: str = ""
-    source: str = ""
-    digest: str = ""
-    changes: int = 0
     head: str = ""
     trouble: str = ""
 
@@ -32,50 +27,50 @@ class LoggedRun:
         return {
             "journal": self.name,
             "began": int(self.began) or None,
-            "ended": int(self.ended) or None,
             "outcome": self.outcome,
             "owner": self.owner,
             "actor": self.actor,
-            "signer": self.signer or None,
             "run": self.run or None,
-            "source": self.source or None,
-            "digest": self.digest,
-            "changes": self.changes,
             "head": self.head,
             "trouble": self.trouble or None,
         }
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedDrill:
-    """One restore drill: of which guest, from which archive, restored as guest `vmid` (0 where it
-    did not get there); the other fields as those of a run."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedRun(LoggedJournal):
+    """One run; `ended` in Unix seconds, 0 if it is unfinished."""
 
-    name: str
-    guest: int = 0
-    archive: str = ""
-    vmid: int = 0
-    began: float = 0.0
-    outcome: str = ""
-    owner: str = ""
-    actor: str = ""
-    run: str = ""
-    head: str = ""
-    trouble: str = ""
+    ended: float = 0.0
+    signer: str = ""
+    source: str = ""
+    digest: str = ""
+    changes: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "journal": self.name,
-            "began": int(self.began) or None,
-            "outcome": self.outcome,
+            **LoggedJournal.to_json(self),
+            "ended": int(self.ended) or None,
+            "signer": self.signer or None,
+            "source": self.source or None,
+            "digest": self.digest,
+            "changes": self.changes,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedDrill(LoggedJournal):
+    """One restore drill of a guest's archive, restored as guest `vmid`; 0 if it got no id."""
+
+    guest: int = 0
+    archive: str = ""
+    vmid: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **LoggedJournal.to_json(self),
             "guest": self.guest or None,
             "archive": self.archive or None,
             "restored_as": self.vmid or None,
-            "owner": self.owner,
-            "actor": self.actor,
-            "run": self.run or None,
-            "head": self.head,
-            "trouble": self.trouble or None,
         }
 
 

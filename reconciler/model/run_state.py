@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.model.drill import OpenDrill
 from reconciler.model.health import Health
 from reconciler.model.run import Direction, Event, LockRecord, RunReport
+
+if TYPE_CHECKING:
+    from reconciler.model.drill import OpenDrill
 
 ASKED = "E_ASKED"
 """The cause of a rollback that a person asked for."""
@@ -31,9 +33,9 @@ AFTER_END = frozenset({"continued", "rollback", "stuck", "taking", "locked", OVE
 class StepState(StrEnum):
     """The state of a step, by its last event."""
 
-    NOT_BEGUN = "not begun"
+    NOT_STARTED = "not started"
     ANNOUNCED = "announced"
-    BEGUN = "begun"
+    PARTLY_DONE = "partly done"
     """one of several requests is done"""
     CONFIRMED = "confirmed"
     DELIVERED = "delivered"
@@ -65,7 +67,7 @@ class StepRecord:
     `carried` holds the changes (JSON) of requests that carried others than their step.
     """
 
-    state: StepState = StepState.NOT_BEGUN
+    state: StepState = StepState.NOT_STARTED
     direction: Direction = Direction.FORWARD
     announced: bool = False
     """a request forward was announced, whatever became of it"""
@@ -101,8 +103,8 @@ class StepRecord:
     @property
     def is_open(self) -> bool:
         """Whether the outcome of the last request is unknown, in either direction."""
-        begun_back = self._last_direction is Direction.BACK and self._last in APPLIED
-        return self._last in {"intent", "unknown"} or begun_back
+        was_undone = self._last_direction is Direction.BACK and self._last in APPLIED
+        return self._last in {"intent", "unknown"} or was_undone
 
     @property
     def is_disowned(self) -> bool:
@@ -118,7 +120,7 @@ class StepRecord:
         self._follow_request(event)
         state = _STATES.get(event.name)
         if state is not None:
-            self.state = StepState.BEGUN if event.data.get("more") else state
+            self.state = StepState.PARTLY_DONE if event.data.get("more") else state
             self.direction = event.direction
         return why
 
@@ -250,7 +252,7 @@ class RunState:
         self.last_time = max(self.last_time, float(data.get("time", 0.0)))
 
     def step(self, number: int) -> StepRecord:
-        """The record of one step, including one that has not begun. Must not be changed."""
+        """The record of one step, including one that has not started. Must not be changed."""
         return self.steps.get(number, _NOTHING)
 
     @property
@@ -294,7 +296,7 @@ class RunState:
 
     @property
     def has_turned(self) -> bool:
-        """Whether the rollback was begun and has not ended since, or has ended only once."""
+        """Whether the rollback was started and has not ended since, or has ended only once."""
         return self._ways[-1:] == ("rollback",) or self._ways == ("rollback", "end")
 
     def is_unbroken(self, numbers: Collection[int]) -> bool:

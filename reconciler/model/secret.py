@@ -5,7 +5,7 @@ themselves.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -16,22 +16,34 @@ SECRET_VARIABLE = "PVECTL_TOKEN_SECRET"  # noqa: S105 - the name of a variable
 """Holds the secret of the token with which pvectl itself acts."""
 
 
+TOTP_VARIABLE = "PVECTL_TOTP_SECRET"
+"""Holds the key of the one-time passwords of the user as whom pvectl logs in."""
+
+
 def _spelled(command: tuple[str, ...]) -> str:
     """Program and arguments in full: a reviewer must see what will run."""
     return shlex.join(command)
 
 
 _OWN = frozenset(
-    {SECRET_VARIABLE, "PVECTL_PROBE_SECRET", "PVECTL_PROXY", "PVECTL_SANDBOX_ROOT_PASSWORD"}
+    {
+        SECRET_VARIABLE,
+        TOTP_VARIABLE,
+        "PVECTL_PROBE_SECRET",
+        "PVECTL_PROXY",
+        "PVECTL_SANDBOX_ROOT_PASSWORD",
+    }
 )
 """Variables of pvectl that hold a secret, or may: a proxy's address may have a password."""
 
 
-def without_credentials(environ: Mapping[str, str], own: SecretRef | None = None) -> dict[str, str]:
+def without_credentials(
+    environ: Mapping[str, str], own: Iterable[SecretRef] = ()
+) -> dict[str, str]:
     """The environment for other programs, without pvectl's own secrets, such as its token secret,
     which `own` names.
     """
-    hidden = _OWN | {own.env if own is not None else None}
+    hidden = _OWN | {one.env for one in own}
     return {name: value for name, value in environ.items() if name not in hidden}
 
 

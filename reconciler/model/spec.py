@@ -20,7 +20,7 @@ class Spec(BaseModel):
     seconds with 0 for never. A field that must not be shown is annotated with a `Secrecy`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     option_table: ClassVar[ParameterTable] = {}
     """What PVE says of the options that the specs of a kind hold by name."""
@@ -65,10 +65,12 @@ State = Mapping[Address, Spec]
 """All objects that one side knows of."""
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def canonical(value: Any) -> bytes:
     """JSON with sorted keys and no whitespace: the same value always gives the same bytes."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode(errors="surrogatepass")
+    return _CANONICAL.encode(value).encode(errors="surrogatepass")
 
 
 def digest(value: Any) -> str:

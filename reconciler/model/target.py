@@ -20,7 +20,8 @@ class Target(BaseModel):
     `endpoints` are `https://host:port` in normal form, or one `sandbox:FOLDER`. Exactly one of
     `token_id` (`user@realm!token`) and `username` (`user@realm`) is set; a sandbox needs neither.
     `ca_file` or `fingerprint` (SHA-256 of the node's own certificate; several for several nodes)
-    decides what is trusted, otherwise the system's trust store: verification cannot be disabled. A
+    decides what is trusted, otherwise the system's trust store: verification cannot be disabled.
+    `client_cert` and `client_key` are files, shown to a server that asks for a certificate. A
     `proxy` is used only when it is set here. Timeouts are in seconds; for a write they exceed the
     time that PVE may wait for a lock (10 s) and work under it (60 s).
     """
@@ -32,6 +33,8 @@ class Target(BaseModel):
     username: str | None = None
     ca_file: str | None = None
     fingerprint: tuple[str, ...] = ()
+    client_cert: str | None = None
+    client_key: str | None = None
     proxy: str | None = Field(default=None, repr=False)
     connect_timeout: float = Field(default=10.0, gt=0)
     read_timeout: float = Field(default=30.0, gt=0)

@@ -49,8 +49,9 @@ class Destination(NamedTuple):
     """Where a secret goes, and which one: what an administrator confirms as a whole.
 
     `certificate` says what makes the server's certificate trusted: pinned fingerprints, the SHA-256
-    of a CA file's content, or the system store. `username` is empty for a token. `secret` is None
-    where the secret is given outside the state folder.
+    of a CA file's content, or the system store. `username` is empty for a token. `secret` and
+    `totp`, the second factor's, are None where they are given outside the state folder. `client`:
+    the files of the certificate that the server is shown.
     """
 
     endpoints: tuple[str, ...]
@@ -58,6 +59,8 @@ class Destination(NamedTuple):
     proxy: str = ""
     username: str = ""
     secret: SecretRef | None = None
+    totp: SecretRef | None = None
+    client: str = ""
 
     def covers(self, other: Destination) -> bool:
         """Whether confirming this destination confirms `other` as well."""
@@ -65,25 +68,30 @@ class Destination(NamedTuple):
             set(other.endpoints) <= set(self.endpoints)
             and other[1:4] == self[1:4]
             and (other.secret is None or other.secret == self.secret)
+            and (other.totp is None or other.totp == self.totp)
+            and other.client == self.client
         )
 
     def to_json(self) -> dict[str, Any]:
         """Without the secret itself, and without a proxy's password."""
         data = self._asdict()
-        if self.secret is not None:
-            data["secret"] = self.secret.model_dump(exclude_none=True)
+        for name, one in (("secret", self.secret), ("totp", self.totp)):
+            if one is not None:
+                data[name] = one.model_dump(exclude_none=True)
         return {key: value for key, value in data.items() if value}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Destination:
         """The reverse of `to_json`; raises KeyError, TypeError or ValueError."""
-        secret = data.get("secret")
+        secret, totp = (data.get(name) for name in ("secret", "totp"))
         return cls(
             tuple(map(str, data["endpoints"])),
             str(data["certificate"]),
             str(data.get("proxy", "")),
             str(data.get("username", "")),
             None if secret is None else SecretRef.model_validate(secret),
+            None if totp is None else SecretRef.model_validate(totp),
+            str(data.get("client", "")),
         )
 
 

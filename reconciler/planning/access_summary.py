@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.access.analysis.impact import Impact
 from reconciler.access.analysis.summary import Statement, summarise
 from reconciler.access.analysis.unexpected import UnexpectedAccess, UnexpectedCause
+from reconciler.access.contents import GROUP
 from reconciler.access.escalation.search import Escalation, opened
 from reconciler.access.login import Login
 from reconciler.access.table import AccessTable
+from reconciler.access.trace import TracedEntry
 from reconciler.kinds import all_kinds, kind_of
+from reconciler.model.acl_entry import AclEntry
+from reconciler.model.address import Address
 from reconciler.model.change import Change
-from reconciler.model.finding import Finding, Severity
+from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.inventory import Facts
 from reconciler.model.plan import Access
 from reconciler.model.session import SessionEffect
@@ -102,14 +106,20 @@ def _effect(line: Statement, shared: _Shared) -> Mapping[str, Any]:
     }
 
 
-def surprises(impact: Impact) -> Iterable[Finding]:
+Place = Callable[[Iterable[Address]], Source | None]
+"""Where the first of some objects is declared."""
+
+
+def surprises(impact: Impact, place: Place) -> Iterable[Finding]:
     """Effects that the ACL entries alone do not suggest."""
     for surprise in impact.surprises:
         who = in_prose(surprise.principals)
         if surprise.code is UnexpectedCause.REACHES_MORE:
             who = f"reaches {who} as well"
         message = f"{who}: {surprise.why}"
-        yield Finding(str(surprise.code), Severity.WARNING, message, _by(surprise))
+        concerned = (*_entries(surprise.entries), *map(_account, surprise.principals))
+        source = place(concerned)
+        yield Finding(str(surprise.code), Severity.WARNING, message, _by(surprise), None, source)
 
 
 def _by(surprise: UnexpectedAccess) -> str:
@@ -117,13 +127,34 @@ def _by(surprise: UnexpectedAccess) -> str:
     return f"through {in_prose(entries)}" if entries else ""
 
 
-def new_ways_to_root(before: AccessTable, after: AccessTable) -> Iterable[Finding]:
+def _entries(entries: Iterable[TracedEntry]) -> list[Address]:
+    return [entry.key.address for entry in entries]
+
+
+def _on_top(table: AccessTable, principals: Iterable[str]) -> Iterator[Address]:
+    """The entries on / of these principals and of their groups."""
+    for kind, holders in table.acl.get("/", {}).items():
+        for holder, roles in holders.items():
+            concerned = table.groups.get(holder, ()) if kind == GROUP else (holder,)
+            if not set(concerned).isdisjoint(principals):
+                yield from (AclEntry("/", kind, holder, role).address for role in roles)
+
+
+def _account(principal: str) -> Address:
+    return Address("token" if "!" in principal else "user", principal)
+
+
+def new_ways_to_root(before: AccessTable, after: AccessTable, place: Place) -> Iterable[Finding]:
     """Principals that can become root only after the plan, each with its first proof."""
     for way in opened(before, after):
         who = in_prose(way.principals)
-        certain = "becomes" if way.sure else "may become"
+        becomes = "becomes" if len(way.principals) == 1 else "become"
+        certain = becomes if way.sure else "may become"
         message = f"this plan opens a way to root: {who} {certain} root"
-        yield Finding("NEW_WAY_TO_ROOT", Severity.WARNING, message, _steps(way))
+        proof = [entry for step in way.steps for entry in step.proof]
+        held = () if way.steps else _on_top(after, way.principals)
+        source = place([*_entries(proof), *held, *map(_account, way.principals)])
+        yield Finding("NEW_WAY_TO_ROOT", Severity.WARNING, message, _steps(way), None, source)
 
 
 def _steps(way: Escalation) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from reconciler.access.analysis.impact import Impact, impact
 from reconciler.access.any_member import with_any_members
 from reconciler.access.table import AccessTable
-from reconciler.kinds import access_table, kind_of
+from reconciler.kinds import access_delta, access_table, kind_of
 from reconciler.kinds.shared.step import concerned
 from reconciler.model.address import Address
 from reconciler.model.change import Change
@@ -29,6 +29,7 @@ from reconciler.planning.lint import set_aside
 from reconciler.planning.once_per_table import once_per_table
 from reconciler.planning.ordering.exposure_tracker import ExposureTracker
 from reconciler.planning.ordering.order import order
+from reconciler.planning.places import with_places
 from reconciler.planning.removed_globs import with_matching
 from reconciler.planning.replacement import with_restored_dependents
 from reconciler.planning.request import PlanRequest
@@ -94,32 +95,33 @@ def judged(
     paths = real_paths(planned, facts)
     unsaved_guests = unsaved(desired, planned, facts, request.now)
     facts = replace(facts, unsaved=unsaved_guests.guests)
-    steps = tuple(saved)
-    if not steps:
-        steps = order(
-            changes, ExposureTracker(before, after, paths, request.now) if changes else None
-        )
+    steps = tuple(saved) or _ordered(changes, before, after, paths, request.now)
     one, two = with_any_members((before, after), request.now)
     filled = (one, two)
     effect = impact(*filled, paths, request.now)
     context = PlanContext(
-        desired, request, live, planned, facts, changes, steps, before, after, filled, paths, effect
+        desired,
+        request,
+        live,
+        planned,
+        facts,
+        changes,
+        steps,
+        before,
+        after,
+        [access_delta(step.changes) for step in steps],
+        filled,
+        paths,
+        effect,
     )
-    findings = [
-        *(one for one in desired.findings if one.code != UNDECLARED or not facts.complete),
-        *difference.findings,
-        *unsaved_guests.findings,
-        *run_checks(context),
-    ]
-    allowed = allow(_said_once(findings), request.allowed)
-    kept = set_aside(allowed, desired, request.now, complete=facts.complete)
-    told = sorted(told_as_known(kept, changes, request.fresh), key=Finding.sort_key)
+    found = (*_of_files(desired, facts), *difference.findings, *unsaved_guests.findings)
+    findings = with_places((*found, *run_checks(context)), desired, {**live, **planned})
     plan = Plan(
         cluster=request.cluster,
         actor=request.actor,
         source=request.source,
         steps=steps,
-        findings=once_per_table(dict.fromkeys(told)),
+        findings=_told(findings, desired, request, changes, complete=facts.complete),
         kept=difference.kept,
         seen=tuple((address, live.get(address)) for address in concerned(changes)),
         allowed=request.allowed,
@@ -129,8 +131,42 @@ def judged(
         identity=request.identity,
         against=request.against,
     )
-    names = {f"/vms/{vmid}": one.name for vmid, one in facts.guests.items() if one.name}
-    return PlanResult(plan, *filled, (before, after), planned, effect, names)
+    return PlanResult(plan, *filled, (before, after), planned, effect, _names(facts))
+
+
+def _of_files(desired: Desired, facts: Facts) -> Iterable[Finding]:
+    """What the files alone show; a whole cluster shows which names are wrong."""
+    return (one for one in desired.findings if one.code != UNDECLARED or not facts.complete)
+
+
+def _ordered(
+    changes: Sequence[Change],
+    before: AccessTable,
+    after: AccessTable,
+    paths: Iterable[str],
+    now: int,
+) -> tuple[Step, ...]:
+    return order(changes, ExposureTracker(before, after, paths, now) if changes else None)
+
+
+def _names(facts: Facts) -> dict[str, str]:
+    """ACL path of each guest that has a name -> the name."""
+    return {f"/vms/{vmid}": one.name for vmid, one in facts.guests.items() if one.name}
+
+
+def _told(
+    findings: Sequence[Finding],
+    desired: Desired,
+    request: PlanRequest,
+    changes: Sequence[Change],
+    *,
+    complete: bool,
+) -> tuple[Finding, ...]:
+    """The findings of a plan in order, without what is waived."""
+    allowed = allow(_said_once(findings), request.allowed)
+    kept = set_aside(allowed, desired, request.now, complete=complete)
+    told = sorted(told_as_known(kept, changes, request.fresh), key=Finding.sort_key)
+    return once_per_table(dict.fromkeys(told))
 
 
 _SAID_BY = {"LINT_ORPHAN": {"NOT_THERE", "UNKNOWN_NODE"}, "JOB_ID": {"JOB_ID"}}

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from reconciler.kinds import fingerprint, references
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Cause, Change
+from reconciler.model.declared import Desired
 from reconciler.model.drift import (
     UNKNOWN,
     Drift,
     DriftClass,
     DriftItem,
     Memory,
+    Observed,
     Undeclared,
     WayToRoot,
 )
 from reconciler.model.finding import Finding
 from reconciler.model.plan import Plan
 from reconciler.model.spec import Spec
+from reconciler.planning.observed import merged
+from reconciler.planning.places import place_of
+
+_NOT_DECLARED = frozenset({Cause.UNDECLARED, Cause.REMOVED, Cause.MOVED, Cause.DEPENDENT})
+"""Why a plan changes what no file declares."""
 
 _NOTHING: Mapping[Address, Iterable[str]] = MappingProxyType({})
 
@@ -42,14 +50,12 @@ def drift_of(
     known = memory or Memory()
     changes = _merged(plan.changes)
     found = [_item(one, changes, known, left.get(one.address, ())) for one in changes.values()]
-    order = list(DriftClass)
-    found.sort(key=lambda one: (order.index(one.kind), one.change.address))
     there = {str(address) for address in changes}
     there.update(str(one.address) for one in undeclared)
     return Drift(
         plan.cluster,
         plan.source,
-        tuple(found),
+        _sorted(found),
         tuple(plan.findings if findings is None else findings),
         tuple(sorted(set(known.differences) - there)),
         tuple(undeclared),
@@ -57,6 +63,36 @@ def drift_of(
         tuple(roots),
         frozenset(failing),
     )
+
+
+def with_observed(drift: Drift, items: Iterable[DriftItem]) -> Drift:
+    """The drift with what no file can give and is not as it was; an undeclared object that raises
+    an alarm is shown as it is anyway."""
+    ringing = {one.address for one in drift.ringing}
+    more = [one for one in items if one.change.address not in ringing]
+    here = {str(one.change.address) for one in more}
+    return replace(
+        drift,
+        differences=_sorted(merged(drift.differences, more)),
+        gone=tuple(one for one in drift.gone if one not in here),
+    )
+
+
+def _sorted(found: Iterable[DriftItem]) -> tuple[DriftItem, ...]:
+    """By class, then by address."""
+    order = list(DriftClass)
+    return tuple(sorted(found, key=lambda one: (order.index(one.kind), one.change.address)))
+
+
+def placed(drift: Drift, desired: Desired) -> Drift:
+    """The same, each difference with its place in the files."""
+    found = (
+        one._replace(
+            source=place_of(one.change.address, one.change.before or one.change.after, desired)
+        )
+        for one in drift.differences
+    )
+    return replace(drift, differences=tuple(found))
 
 
 def _item(
@@ -86,17 +122,27 @@ def remembered(
     memory: Memory,
     declared: Mapping[Address, Spec],
     left: Mapping[Address, Mapping[str, Any]],
+    observed: Observed,
     now: int,
 ) -> Memory:
     """What the next report has to know; `declared`: as they are in the cluster, where they are;
-    `left`: what no file gives (`unspecified.to_remember`).
+    `left`: what no file gives (`unspecified.to_remember`), `observed`: what none can give.
 
-    An object in sync is recorded as such; one that differs keeps its earlier record.
+    An object in sync is recorded as such; one that differs keeps its earlier record. What no file
+    declares has none: it would be taken for something that left the files.
     """
     open_ = {one.change.address: one.kind for one in drift.differences}
+    foreign = {
+        one.change.address
+        for one in drift.differences
+        if one.change.reason.cause in _NOT_DECLARED
+        or (one.observed and one.change.address not in declared)
+    }
     baseline = dict(memory.baseline)
     baseline |= {a: fingerprint(a, spec) for a, spec in declared.items() if a not in open_}
     for address, kind in open_.items():
+        if address in foreign:
+            continue
         if kind is DriftClass.UNKNOWN or (address not in baseline and not memory.complete):
             baseline[address] = UNKNOWN
     found = {one.address: fingerprint(one.address, one.spec) for one in drift.undeclared}
@@ -110,6 +156,7 @@ def remembered(
         complete=True,
         undeclared=found,
         acknowledged=kept,
+        observed=observed,
     )
 
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from reconciler.model.address import Address
 from reconciler.model.backups import Archive
 from reconciler.model.drill import NOT_DRILLED, Drilled
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import Check, Drill
-from reconciler.model.recoverability import STALE_BACKUP, BackupStatus, Freshness, GuestBackups
+from reconciler.model.recoverability import (
+    DISKS_LEFT_OUT,
+    STALE_BACKUP,
+    BackupStatus,
+    Freshness,
+    GuestBackups,
+)
 from reconciler.text.humanize import count, duration, listed, moment
 from reconciler.text.period import seconds_of
 
@@ -72,9 +79,36 @@ def findings(status: BackupStatus, drill: Drill, now: int) -> Iterable[Finding]:
             f"{listed(never, _SHOWN)}",
             hint="pvectl backup status",
         )
+    for one in status.guests:
+        if one.left_out:
+            yield Finding(
+                DISKS_LEFT_OUT,
+                Severity.WARNING,
+                f"{one.guest} ({', '.join(disk.key for disk in one.left_out)})",
+                address=Address("guest", str(one.guest)),
+            )
     known = {one.guest: one.drilled for one in status.guests if one.drilled is not None}
     late = overdue((one.guest for one in status.guests if one.overdue), known, drill, now)
     yield from not_drilled(late, drill, now)
+
+
+def in_one(found: Iterable[Finding]) -> Iterable[Finding]:
+    """With all guests that have disks in no backup in one finding; they are waived one by one."""
+    guests = []
+    for one in found:
+        if one.code == DISKS_LEFT_OUT:
+            guests.append(one.message)
+        else:
+            yield one
+    if guests:
+        yield Finding(
+            DISKS_LEFT_OUT,
+            Severity.WARNING,
+            f"in an enabled backup job, but not all of their disks: guest{'s' * (len(guests) > 1)} "
+            f"{listed(guests, _SHOWN)}",
+            hint="pvectl backup status says why; set backup=1 on the disk, or waive it with "
+            'address = "guest.ID"',
+        )
 
 
 def overdue(

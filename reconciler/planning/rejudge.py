@@ -73,7 +73,7 @@ def _order(steps: Sequence[Step], again: PlanResult, facts: Facts, now: int) -> 
     watch = ExposureTracker(*again.bare, real_paths(again.state, facts), now)
     for number, step in enumerate(steps):
         if watch.opens(step) and not step.window:
-            yield _disorder(number, steps, "opens a window that the plan does not report")
+            yield _disorder(number, steps, "opens an exposure window that the plan does not report")
         watch.take(step)
 
 

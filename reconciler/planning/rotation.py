@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from reconciler.access.analysis.impact import impact
-from reconciler.kinds import access_table, references
+from reconciler.kinds import access_delta, access_table, references
 from reconciler.kinds.token import TokenSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
@@ -61,6 +61,7 @@ def rotate(
         steps,
         table,
         table,
+        [access_delta(step.changes) for step in steps],
         (table, table),
         (),
         impact(table, table, (), request.now),

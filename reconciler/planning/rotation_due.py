@@ -51,8 +51,8 @@ def rotation(tokens: Iterable[Aged], now: int) -> Iterator[Finding]:
             yield Finding(
                 ROTATION_DUE,
                 Severity.WARNING,
-                f"the secret of {one.address} was made {moment(one.made)}, and {limit}",
-                "`pvectl rotate --due` gives it a new one",
+                f"the secret of {one.address} was created {moment(one.made)}, and {limit}",
+                "`pvectl rotate --due` creates a new one",
                 one.address,
                 one.source,
             )
@@ -60,8 +60,9 @@ def rotation(tokens: Iterable[Aged], now: int) -> Iterator[Finding]:
             yield Finding(
                 "SECRET_AGE_UNKNOWN",
                 Severity.NOTE,
-                f"how old the secret of {one.address} is, is not known on this machine; {limit}",
-                f"`{shell('pvectl', 'rotate', one.address.id)}` makes a new one and records when",
+                f"this machine does not know the age of the secret of {one.address}; {limit}",
+                f"`{shell('pvectl', 'rotate', one.address.id)}` creates a new one and records the "
+                "date",
                 one.address,
                 one.source,
             )

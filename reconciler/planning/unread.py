@@ -42,6 +42,7 @@ def stray_findings(strays: Mapping[str, Strays]) -> Iterable[Finding]:
             Severity.WARNING,
             f"{in_prose(named)} of pool {pool} {'is' if len(named) == 1 else 'are'} not declared: "
             "the pool names a guest or storage that does not exist",
-            hint="Proxmox VE still grants access by such a member; remove it from the pool there",
+            hint="Proxmox VE still grants access through such a member; remove it from the pool "
+            "there",
             address=Address("pool", pool),
         )

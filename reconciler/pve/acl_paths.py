@@ -37,18 +37,18 @@ UNNAMED = (
     "/storage/-",
     "/vms/-",
 )
-"""Stand for all objects that nothing names; no object can have this name."""
+"""Placeholder for every object that nothing names; no object can have this name."""
 
 
 def path_in_words(path: str) -> str:
-    """A path as people are told of it."""
+    """A path as shown to users."""
     return f"anything else below {path.rpartition('/')[0]}" if path in UNNAMED else path
 
 
 def normalize_path(path: str) -> str | None:
-    """The form in which PVE stores a path: one leading slash, none doubled, none at the end.
+    """The form in which PVE stores a path: one leading slash, no double and no trailing slash.
 
-    None for an empty path, for `0`, and for one with a character that no path may have.
+    None for an empty path, for `0`, and for a path with an invalid character.
     """
     if path in ("", "0"):
         return None
@@ -61,10 +61,9 @@ def normalize_path(path: str) -> str | None:
 
 
 def check_path(path: str, version: str = "") -> bool:
-    """Whether PVE takes the normalised `path` for a new ACL entry; it need not exist.
-
-    `version`: of a release, as in `9.2`; empty for the newest. A release of the future takes what
-    the newest known one takes.
+    """Whether PVE accepts the normalised `path` for a new ACL entry; it need not exist. `version`:
+    a release such as `9.2`; empty for the newest. A future release is assumed to accept what the
+    newest known one does.
     """
     return _known(version).fullmatch(path) is not None
 
@@ -77,7 +76,7 @@ def _known(version: str) -> re.Pattern[str]:
 
 
 def check_path_of_any_release(path: str) -> bool:
-    """Whether some release takes the path, though perhaps not the one that is asked."""
+    """Whether any known release accepts the path."""
     return any(re.fullmatch(form, path) for _, _, form in _GRAMMAR)
 
 
@@ -85,8 +84,8 @@ def check_path_of_any_release(path: str) -> bool:
 def chain(path: str) -> tuple[str, ...]:
     """`/vms/100` -> (`/`, `/vms`, `/vms/100`): where entries are looked for, outermost first.
 
-    A path in another form goes as PVE walks it (`roles` of PVE::AccessControl splits it at `/`, and
-    Perl drops empty parts at the end): `/vms/` like `/vms`, `vms` without `/`, `//` nowhere at all.
+    Other forms are split as PVE does (`roles` of PVE::AccessControl splits it at `/`, and Perl
+    drops empty parts at the end): `/vms/` like `/vms`, `vms` without `/`, `//` nowhere at all.
     """
     parts = [""] if path == "/" else path.split("/")
     while path != "/" and parts and not parts[-1]:

@@ -1,7 +1,6 @@
 """The options of backup jobs and of vzdump itself (PVE::VZDump::Common, PVE::Jobs::VZDump).
 
-Since when there is an option: the git history of pve-guest-common, at the version that each release
-shipped.
+`since`: from the git history of pve-guest-common, at the version that each release shipped.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ VZDUMP_OPTIONS: ParameterTable = {
     "vmid": formatted("pve-vmid-list"),
     "zstd": integer(),
 }
-"""What a job and a single run of vzdump have in common."""
+"""Options that a job and a single run of vzdump share."""
 
 VZDUMP_DEFAULTS: Mapping[str, str | int] = {
     "all": 0,
@@ -75,7 +74,8 @@ VZDUMP_DEFAULTS: Mapping[str, str | int] = {
     "stopwait": 10,
     "zstd": 1,
 }
-"""What vzdump does where neither the job nor vzdump.conf says anything; the storage is local."""
+"""vzdump's defaults where neither the job nor vzdump.conf sets an option; the storage is `local`.
+"""
 
 JOB_OPTIONS: ParameterTable = {
     **VZDUMP_OPTIONS,
@@ -93,7 +93,7 @@ BACKUP_SECTION: SectionType = section_type(
 )
 
 DELETABLE: frozenset[str] = frozenset(VZDUMP_OPTIONS) | {"comment", "repeat-missed"}
-"""What `delete=` of a job may name."""
+"""Options that `delete=` of a job may name."""
 
 ROOT_ONLY: frozenset[str] = frozenset({"dumpdir", "script", "tmpdir", "job-id"})
 """Options that only root@pam itself may set, not even its tokens."""
@@ -102,10 +102,10 @@ NEEDS_SYS_MODIFY: frozenset[str] = frozenset({"bwlimit", "ionice", "performance"
 """Options that need Sys.Modify on `/`."""
 
 SELECTION: tuple[str, ...] = ("all", "exclude", "pool", "vmid")
-"""Which guests a job is for: one value in several options, since PVE drops the others."""
+"""The options that select a job's guests: PVE keeps one of them and drops the others."""
 
 NOTES_VARIABLES: tuple[str, ...] = ("cluster", "guestname", "node", "vmid")
-"""What a notes template may name in double braces."""
+"""Variables of a notes template, written in double braces."""
 
 
 def notes_complaint(template: str) -> str | None:

@@ -1,9 +1,7 @@
-"""PVE's formats for parameter values, with PVE's own words for what it refuses.
-
-They serve the embedded PVE, which must answer with these words, and the kinds, which must refuse
-before anything is sent; `parameter_check` picks the one that a name means. PVE
-source: PVE::JSONSchema and the modules that register formats.
-Every complaint ends with a newline, as PVE's do.
+"""PVE's formats for parameter values, with PVE's own error messages. Used by the embedded PVE,
+which must answer with these messages, and by the kinds, which must reject a value before anything
+is sent; `parameter_check` looks a format up by its name. PVE source: PVE::JSONSchema and the
+modules that register formats. Every complaint ends with a newline, as PVE's do.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from reconciler.pve.release import NEWEST, Release
 
 Check = Callable[[str], str | None]
-"""A value -> PVE's complaint, or None when there is none."""
+"""A value -> PVE's complaint, or None."""
 
 REALM = r"[A-Za-z][A-Za-z0-9.\-_]+"
 USERID = rf"[^\s:/]+@{REALM}"
@@ -61,7 +59,7 @@ def is_ip(text: str) -> bool:
 
 
 def matching(pattern: str, complaint: str) -> Check:
-    """A format that is a pattern; `{}` in the complaint stands for the value."""
+    """A format given by a pattern; `{}` in the complaint is the value."""
     compiled = re.compile(pattern)
 
     def check_pattern(value: str) -> str | None:
@@ -77,7 +75,7 @@ def _address(value: str) -> str | None:
 
 
 def privilege_complaint(value: str, release: Release = NEWEST) -> str | None:
-    """What PVE says of a privilege that the release does not have."""
+    """PVE's complaint about a privilege that the release does not have."""
     return None if value in release.privileges else f"invalid privilege '{value}'\n"
 
 

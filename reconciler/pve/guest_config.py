@@ -1,4 +1,4 @@
-"""The configuration of a guest, as an archive or the API holds it.
+"""The configuration of a guest, from an archive or the API.
 
 PVE source: `parse_vm_config` of PVE::QemuServer, `parse_pct_config` of PVE::LXC::Config,
 `restore_update_config_line` and `sanitize_and_merge_config` for what a restore changes.
@@ -30,12 +30,11 @@ _CHANGED = re.compile(
     r"cipassword|description|digest|lock|meta|name|hostname|onboot|parent|protection|smbios1|snaptime|"
     r"template|unused\d+|vmgenid|vmstate|lxc"
 )
-"""What a drill or a restore sets itself, so that it says nothing about the archive; and a secret,
-which the API masks."""
+"""Not compared: what a drill or a restore sets itself, and a secret, which the API masks."""
 
 
 def parse_config(text: str) -> dict[str, str]:
-    """The options of the guest as it was saved, without its snapshots and its description."""
+    """The options of the saved guest, without its snapshots and its description."""
     found: dict[str, str] = {}
     for line in text.splitlines():
         if line.startswith("["):
@@ -47,8 +46,8 @@ def parse_config(text: str) -> dict[str, str]:
 
 
 class Volume(NamedTuple):
-    """A disk or mount point; `place` is a volume or a path of the node, `size` in bytes, 0 where
-    that is not said. `options` without the size."""
+    """A disk or mount point; `place` is a volume or a path of the node, `size` in bytes, 0 if
+    unknown. `options` without the size."""
 
     key: str
     place: str
@@ -57,12 +56,12 @@ class Volume(NamedTuple):
 
     @property
     def is_shared(self) -> bool:
-        """Whether it is a folder or device of the node, which the original uses as well."""
+        """Whether it is a folder or device of the node, which the original uses too."""
         return self.place.startswith("/")
 
 
 def volumes(kind: str, config: GuestConfig) -> list[Volume]:
-    """The disks that an archive of this configuration holds, and those of a container that are of
+    """The disks that an archive of this configuration contains, and a container's mount points of
     the node."""
     pattern = LXC_DISK if kind == LXC else QEMU_DISK
     found = []
@@ -72,7 +71,7 @@ def volumes(kind: str, config: GuestConfig) -> list[Volume]:
         place, options = _volume(text)
         if kind == QEMU and (place == "none" or options.get("media") == "cdrom"):
             continue
-        if kind == QEMU and options.get("backup") in ("0", "no", "off"):
+        if kind == QEMU and options.get("backup") in ("0", "no", "off", "false"):
             continue
         size = options.pop("size", "")
         found.append(Volume(key, place, size_bytes(size), options))
@@ -95,13 +94,13 @@ def _options(text: str) -> dict[str, str]:
 
 
 def size_bytes(text: str) -> int:
-    """`8G` in bytes; 0 for what is not a size."""
+    """`8G` in bytes; 0 if it is not a size."""
     found = _SIZE.fullmatch(text)
     return int(float(found[1]) * _UNITS[found[2]]) if found else 0
 
 
 def memory_bytes(config: GuestConfig) -> int:
-    """What the guest may use; PVE's default is 512 MiB."""
+    """The memory that the guest may use; PVE's default is 512 MiB."""
     text = _options(config.get("memory", "512"))
     number = text.get("", "") or text.get("current", "")
     return (int(number) if number.isdigit() else 512) * 1024**2
@@ -113,14 +112,14 @@ def nics(config: GuestConfig) -> dict[str, str]:
 
 
 class Bridge(NamedTuple):
-    """Where an interface is connected; `tags`: VLANs, of which each is a path of its own."""
+    """Where an interface is connected; `tags`: VLANs, each with its own ACL path."""
 
     name: str
     tags: tuple[str, ...] = ()
 
 
 def bridges(config: GuestConfig) -> Iterator[Bridge]:
-    """What the interfaces are connected to (`check_vnet_access` of PVE::GuestHelpers)."""
+    """The bridges and VLANs of the interfaces (`check_vnet_access` of PVE::GuestHelpers)."""
     for text in nics(config).values():
         options = _options(text)
         if options.get("bridge"):
@@ -134,7 +133,7 @@ def is_down(nic: str) -> bool:
 
 
 def pulled(nic: str) -> str:
-    """The interface with its cable pulled."""
+    """The interface with its link down."""
     parts = [part for part in nic.split(",") if not part.startswith("link_down=")]
     return ",".join([*parts, "link_down=1"])
 
@@ -145,7 +144,7 @@ def mac_of(nic: str) -> str:
 
 
 def host_devices(kind: str, config: GuestConfig) -> list[str]:
-    """Options that give the guest a device or folder of the node, which the original uses, too."""
+    """Options that give the guest a device or folder of the node, which the original uses too."""
     return sorted(
         key
         for key, text in config.items()
@@ -162,7 +161,7 @@ def only_for_root(kind: str, config: GuestConfig) -> list[str]:
 
 
 def wants_agent(config: GuestConfig) -> bool:
-    """Whether a virtual machine says that a QEMU guest agent runs in it."""
+    """Whether the options of a virtual machine enable the QEMU guest agent."""
     options = _options(config.get("agent", ""))
     return (options.get("") or options.get("enabled", "")) in ("1", "on", "yes", "true")
 
@@ -170,9 +169,8 @@ def wants_agent(config: GuestConfig) -> bool:
 def differences(
     kind: str, saved: GuestConfig, restored: GuestConfig, *, left_out: frozenset[str] = frozenset()
 ) -> list[tuple[str, str, str]]:
-    """Option, value in the archive, value now; sizes of disks count, where they are does not.
-
-    `left_out`: options that were left out on purpose.
+    """Option, value in the archive, value now; sizes of disks are compared, their storages are not.
+    `left_out`: options omitted on purpose.
     """
     before, now = _comparable(kind, saved), _comparable(kind, restored)
     return [
@@ -189,7 +187,7 @@ def _comparable(kind: str, config: GuestConfig) -> dict[str, str]:
         if _CHANGED.fullmatch(key) or key.startswith("lxc."):
             continue
         if pattern.fullmatch(key):
-            if kind == QEMU and _options(text).get("backup") in ("0", "no", "off"):
+            if kind == QEMU and _options(text).get("backup") in ("0", "no", "off", "false"):
                 continue
             found[key] = _disk(text)
         elif NET.fullmatch(key):

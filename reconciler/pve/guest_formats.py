@@ -49,7 +49,7 @@ GUEST_PROPERTIES: Mapping[str, ParameterTable] = {
         "host-managed": _FLAG,
     },
 }
-"""Property strings of containers; those of virtual machines are read where they are used."""
+"""Property strings of containers; those of virtual machines are parsed where they are used."""
 
 
 def _address(version: int, *words: str) -> Callable[[str], str | None]:

@@ -1,4 +1,4 @@
-"""The meaning of options of storages, realms and jobs, and what keys are called elsewhere.
+"""The meaning of the options of storages, realms and jobs, and their names elsewhere.
 
 The data: `option_descriptions.toml`.
 """
@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 
 class OptionDescription(NamedTuple):
-    """`text`: what it means, "" where the table of the kind says so itself. `label`: the field's
-    name in the web interface, "" where it has none. `parameter`: its name in the API, "" where it
-    is the key of the row."""
+    """`text`: what it means, "" if the table of the kind says so itself. `label`: the field's name
+    in the web interface, "" if it has none. `parameter`: its name in the API, "" if it is the key
+    of the row."""
 
     text: str = ""
     label: str = ""

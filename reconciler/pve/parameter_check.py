@@ -1,8 +1,6 @@
-"""Checks of parameters: type, format, limits, and the words that PVE refuses them with.
-
-A format may be a property string, whose keys are parameters again: so they are checked together.
-PVE source: `check_prop`, `check_type`, `check_format`, `check_object`, `parse_property_string` of
-PVE::JSONSchema.
+"""Parameter checks: type, format and limits, with PVE's error messages. A format may be a property
+string, whose keys are parameters again, so both are checked here. PVE source: `check_prop`,
+`check_type`, `check_format`, `check_object`, `parse_property_string` of PVE::JSONSchema.
 """
 
 from __future__ import annotations
@@ -35,10 +33,8 @@ def errors(
     path: str = "",
     release: Release = NEWEST,
 ) -> dict[str, str]:
-    """name -> PVE's complaint, for everything that does not fit; empty when all does.
-
-    `path` stands before the names when the table is that of a property string. `release` says
-    which privileges and parameters there are.
+    """name -> PVE's complaint, for every invalid parameter. `path` is the prefix of the names in a
+    property string. `release` determines which privileges and parameters exist.
     """
     found: dict[str, str] = {}
     prefix = f"{path}." if path else ""
@@ -68,8 +64,8 @@ def complaint(param: Param, value: ParameterValue, path: str = "") -> str | None
 def check_format(name: str, value: str, path: str = "", release: Release = NEWEST) -> str | None:
     """PVE's complaint about a value of the format `name`, or None.
 
-    `path` is the parameter's name; it stands in complaints about parts of a property string.
-    `release` says which privileges there are.
+    `path` is the parameter's name, for complaints about parts of a property string. `release`
+    determines which privileges exist.
     """
     if name == "pve-priv-list":
         refusals = (privilege_complaint(one, release) for one in split_list(value))
@@ -89,14 +85,14 @@ def check_format(name: str, value: str, path: str = "", release: Release = NEWES
 
 
 class Properties(NamedTuple):
-    """`values` as text, booleans `0` or `1`; meaningless when there is a complaint."""
+    """`values` as text, booleans `0` or `1`; undefined if there is a complaint."""
 
     values: dict[str, str]
     complaint: str | None = None
 
 
 def parse_properties(name: str, text: str, path: str = "") -> Properties:
-    """Read a property string of the format `name`; `path` is the parameter's name."""
+    """Parse a property string of the format `name`; `path` is the parameter's name."""
     table = PROPERTY_STRINGS[name]
     values: dict[str, str] = {}
     for part in text.rstrip(",").split(","):
@@ -194,7 +190,7 @@ def _wrong_type(param: Param, value: ParameterValue) -> str | None:
 
 
 def _wrong_text(param: Param, value: str, path: str, release: Release) -> str | None:
-    """The first thing that is wrong, in PVE's order: format, pattern, lengths, limits, enum."""
+    """The first error, in PVE's order: format, pattern, lengths, limits, enum."""
     if param.format and (refusal := check_format(param.format, value, path, release)):
         return f"invalid format - {refusal}"
     if param.pattern and not re.fullmatch(param.pattern, value):

@@ -1,6 +1,6 @@
 """Property strings: one parameter that holds several, as in `keep-daily=7,keep-weekly=4`.
 
-`parameter_check` reads them. PVE source: `print_property_string` of PVE::JSONSchema.
+`parameter_check` parses them. PVE source: `print_property_string` of PVE::JSONSchema.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PROPERTY_STRINGS: Mapping[str, ParameterTable] = {
     },
     "backup-performance": {
         "max-workers": Param(type="integer", minimum=1, maximum=256, optional=True),
-        "pbs-entries-max": Param(type="integer", minimum=1, optional=True),
+        "pbs-entries-max": Param(type="integer", minimum=1, optional=True, since="8.1"),
     },
     "bwlimit": dict.fromkeys(("default", "restore", "migration", "clone", "move"), _LIMIT),
     "prune-backups": {

@@ -1,7 +1,6 @@
 """The options of realms and realm-sync jobs (PVE::Auth::*, PVE::Jobs::RealmSync, PVE 9).
 
-Since when there is an option: the git history of pve-access-control, at the version that each
-release shipped.
+`since`: from the git history of pve-access-control, at the version that each release shipped.
 """
 
 from __future__ import annotations
@@ -72,11 +71,11 @@ REALM_OPTIONS: ParameterTable = {
     "username-claim": STRING,
     "verify": BOOLEAN,
 }
-"""Every option that some type has; `realm`, `type`, `check-connection`, `delete` and `digest`
-are not options."""
+"""The options of all types; `realm`, `type`, `check-connection`, `delete` and `digest` are not
+options."""
 
 REALM_TRUE_BY_DEFAULT: frozenset[str] = frozenset({"case-sensitive", "query-userinfo"})
-"""Booleans that are true where a realm does not have them; all others are false."""
+"""Booleans that default to true; all others default to false."""
 
 _LDAP = (
     "server2 bind_dn password port secure sslversion default comment tfa verify capath cert "
@@ -104,12 +103,12 @@ BUILT_IN_REALMS: Mapping[str, str] = {
     "pam": "Linux PAM standard authentication",
     "pve": "Proxmox VE authentication server",
 }
-"""Always there, whatever domains.cfg says; the comment is shown when none is set."""
+"""Always there, whatever domains.cfg contains; the comment is shown when none is set."""
 
 
 def sync_defaults(text: str, *, drop_old: bool = True) -> str:
     """`sync-defaults-options` as PVE stores it: `full` and `purge` of earlier releases become
-    `remove-vanished`. Without `drop_old` they stay beside it, as in PVE's answers.
+    `remove-vanished`. Without `drop_old` they are kept beside it, as in PVE's answers.
 
     PVE source: `map_sync_defaults_options` of PVE::API2::Domains.
     """
@@ -142,4 +141,4 @@ REALM_SYNC_SECTION: SectionType = section_type(
     "realm^! schedule! scope! comment enable-new enabled remove-vanished",
     REALM_SYNC_OPTIONS,
 )
-"""PUT requires `schedule` each time, whatever is changed."""
+"""PUT always requires `schedule`, whatever is changed."""

@@ -1,7 +1,7 @@
 """A release of Proxmox VE as far as permissions depend on it: its privileges and built-in roles.
 
-`release_of` makes one of a cluster's own answers; `known_releases` are those that the code of
-pve-access-control defines, from 7.4 on (`releases.json`).
+`release_of` builds one from a cluster's own answers; `known_releases` come from the code of
+pve-access-control, from 7.4 on (`releases.json`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from reconciler.text.suggest import did_you_mean
 
 
 class NotInRelease(InvalidValue):
-    """What another release of Proxmox VE has, but not the one that was asked for."""
+    """Something that another release of Proxmox VE has, but not the requested one."""
 
 
 SUPPORTED = ("9.0", "9.1", "9.2")
-"""The releases that this version is tested with, oldest first."""
+"""The releases that this version of pvectl is tested with, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +33,23 @@ class Release:
     version: str
     roles: Mapping[str, frozenset[str]]
     privileges: frozenset[str] = field(init=False)
-    """All that the release has: Administrator holds every privilege, by definition."""
+    """All privileges of the release: Administrator holds every one, by definition."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "privileges", self.roles["Administrator"])
 
     @property
     def name(self) -> str:
-        """For people: `Proxmox VE 9.2`."""
+        """For display: `Proxmox VE 9.2`."""
         return f"Proxmox VE {self.version}".rstrip()
 
     def takes_path(self, path: str) -> bool:
-        """Whether a new ACL entry may stand on the normalised path."""
+        """Whether a new ACL entry is accepted on the normalised path."""
         return check_path(path, self.version)
 
     def knows(self, since: str) -> bool:
-        """Whether it has what came with the release `since`, "" for what all have. A cluster that
-        tells no version is like the newest."""
+        """Whether it has what the release `since` introduced; "" means that all releases have it. A
+        cluster that reports no version counts as the newest."""
         return not since or not self.version or _number(self.version) >= _number(since)
 
 
@@ -69,7 +69,7 @@ def known_releases() -> Mapping[str, Release]:
 
 
 NEWEST = known_releases()[SUPPORTED[-1]]
-"""What is assumed where no cluster is asked."""
+"""The release assumed when no cluster is read."""
 
 REPLACEMENTS: Mapping[str, str] = {
     "VM.Monitor": "use VM.GuestAgent.* for the guest agent, Sys.Audit for the QEMU monitor",
@@ -78,7 +78,7 @@ REPLACEMENTS: Mapping[str, str] = {
 
 
 def release_named(text: str) -> Release:
-    """A known release, as in `9.2`; raises ValueError that names the known ones."""
+    """A known release, as in `9.2`; raises ValueError with the known ones."""
     if text == NEWEST.version:
         return NEWEST
     known = known_releases()
@@ -93,13 +93,13 @@ def release_named(text: str) -> Release:
 
 
 def is_built_in(role: str) -> bool:
-    """Whether Proxmox VE defines this role itself in a known release; none was ever removed."""
+    """Whether Proxmox VE itself defines this role in a known release; none was ever removed."""
     return role in NEWEST.roles
 
 
 def known_privilege(name: str, release: Release = NEWEST) -> str:
-    """The name; raises ValueError with the likely one, with what replaces one that is gone, or with
-    the releases that have it."""
+    """The name; raises ValueError with a suggestion: a similar name, the replacement of a removed
+    privilege, or the releases that have it."""
     if name in release.privileges:
         return name
     having = [version for version, one in known_releases().items() if name in one.privileges]
@@ -120,7 +120,7 @@ def known_role(name: str, release: Release) -> str:
 
 
 def known_option(name: str, since: str, release: Release) -> None:
-    """Raises NotInRelease for a key of a state file that came with `since`, later than this."""
+    """Raises NotInRelease for a key of a state file that a later release, `since`, introduced."""
     if not release.knows(since):
         raise NotInRelease(
             f"{release.name} does not know {name}", f"it is in {since} and later; remove it"
@@ -128,7 +128,7 @@ def known_option(name: str, since: str, release: Release) -> None:
 
 
 def privilege_of_any_release(name: str) -> str:
-    """As `known_privilege`, where it is not known which release is meant."""
+    """As `known_privilege`, for any known release."""
     if any(name in one.privileges for one in known_releases().values()):
         return name
     return known_privilege(name)
@@ -156,9 +156,8 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def release_of(version: str, built_in: Mapping[str, Iterable[str]]) -> Release:
-    """The release of a cluster that answers this version and has these built-in roles.
-
-    Without Administrator among the roles it is the known release of that version, or the newest.
+    """The release of a cluster that reports this version and these built-in roles. Without
+    Administrator among the roles: the known release of that version, or the newest.
     """
     number = short_version(version)
     if "Administrator" in built_in:
@@ -186,7 +185,7 @@ def reference_for(release: Release) -> Release:
 
 
 def differences(found: Release, expected: Release) -> tuple[str, ...]:
-    """How `found` differs from `expected`, in sentences' parts; empty when it does not."""
+    """How `found` differs from `expected`, as phrases; empty when it does not."""
     parts = [
         *_names("new privilege", found.privileges - expected.privileges),
         *_names("missing privilege", expected.privileges - found.privileges),

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 RULES = ("keep-last", "keep-hourly", "keep-daily", "keep-weekly", "keep-monthly", "keep-yearly")
-"""In the order in which they choose; `keep-all` comes before all of them."""
+"""In the order in which they are applied; `keep-all` comes before all of them."""
 
 _STANDARD = re.compile(
     r"vzdump-(?:lxc|openvz|qemu)-[1-9][0-9]{2,8}-(\d{4}(?:_\d\d){2}-\d\d(?:_\d\d){2})\."
@@ -28,7 +28,7 @@ _PERIODS: Mapping[str, Callable[[datetime], object]] = {
 
 
 class Verdict(StrEnum):
-    """What a run of retention does with an archive."""
+    """What pruning does with an archive."""
 
     KEEP = "keep"
     REMOVE = "remove"
@@ -37,7 +37,7 @@ class Verdict(StrEnum):
 
 
 class Saved(NamedTuple):
-    """An archive as retention sees it; `group` is its kind and guest, `made` in Unix seconds."""
+    """An archive as pruning sees it; `group` is its kind and guest, `made` in Unix seconds."""
 
     group: tuple[str, int]
     made: int
@@ -46,9 +46,8 @@ class Saved(NamedTuple):
 
 
 def is_renamed(volume: str) -> bool:
-    """Whether an archive has a name that Proxmox VE did not give, which retention leaves alone.
-
-    On a backup server names are made of kind, guest and time.
+    """Whether an archive has a custom name, which pruning leaves alone. On a backup server, names
+    consist of kind, guest and time.
     """
     name = volume.partition("backup/")[2] or volume
     found = _STANDARD.match(name)
@@ -56,8 +55,8 @@ def is_renamed(volume: str) -> bool:
 
 
 def moment_named(text: str, zone: tzinfo) -> datetime | None:
-    """The time in the name of an archive, as in `2026_11_28-02_31_00`; None for a day that no
-    calendar has, whose archive has no name that Proxmox VE gives (`archive_info`)."""
+    """The time in the name of an archive, as in `2026_11_28-02_31_00`; None for a date that does
+    not exist: such an archive has a custom name (`archive_info`)."""
     try:
         return datetime.strptime(text, "%Y_%m_%d-%H_%M_%S").replace(tzinfo=zone)
     except ValueError:
@@ -65,18 +64,18 @@ def moment_named(text: str, zone: tzinfo) -> datetime | None:
 
 
 def rules_of(text: str) -> dict[str, int]:
-    """`keep-last=3,keep-daily=7` as numbers; what is 0 or empty is left out."""
+    """`keep-last=3,keep-daily=7` as numbers; zero and empty values are omitted."""
     pairs = (part.partition("=") for part in re.split(r"[,;\s]+", text) if part)
     return {name: int(value) for name, _, value in pairs if value.isdigit() and int(value)}
 
 
 def spelled(rules: Mapping[str, int]) -> str:
-    """The reverse of `rules_of`, always in the same order."""
+    """The inverse of `rules_of`, always in the same order."""
     return ",".join(f"{name}={rules[name]}" for name in RULES if rules.get(name))
 
 
 def verdicts(found: Iterable[Saved], keep: Mapping[str, int], zone: tzinfo) -> list[Verdict]:
-    """What a run does with each archive, in the order given.
+    """What pruning does with each archive, in the given order.
 
     Days and weeks are those of the node's clock, `zone`. Rules that keep nothing keep everything,
     as `keep-all` does; protected archives are neither counted nor removed.
@@ -103,8 +102,8 @@ def _verdict(one: Saved, *, removed: bool) -> Verdict:
 
 
 def _kept(newest_first: Sequence[int], keep: Mapping[str, int], zone: tzinfo) -> set[int]:
-    """The places of those that stay. A rule passes over the periods that a shorter rule has kept an
-    archive of already, and takes the newest archive of each further one."""
+    """The indexes of those that are kept. A rule skips periods of which a shorter rule has already
+    kept an archive, and keeps the newest archive of each further one."""
     if keep.get("keep-all") or not any(keep.get(name) for name in RULES):
         return set(range(len(newest_first)))
     moments = [datetime.fromtimestamp(made, zone) for made in newest_first]

@@ -1,7 +1,7 @@
-"""Parameter tables: what a method, a section or a property string takes.
+"""Parameter tables: what a method, a section or a property string accepts.
 
-PVE source: PVE::JSONSchema. `parameter_check` checks values against them. A value is text, a bool
-(only JSON can send one), or a list of values; absent and None are the same.
+PVE source: PVE::JSONSchema. `parameter_check` checks values against them. A value is a string, a
+bool (only JSON can send one), or a list of values; absent and None are the same.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from enum import Enum
 from typing import Literal
 
 ParameterValue = str | bool | list["ParameterValue"] | dict[str, "ParameterValue"]
-"""One parameter as it arrived. Numbers of a JSON body arrive as text."""
+"""One parameter as received. Numbers of a JSON body are strings."""
 
 
 class Secrecy(Enum):
-    """What PVE's answers say of a secret."""
+    """How PVE's answers show a secret."""
 
     KEPT = "nothing: it is kept outside the file"
     PRESENCE = "that it is set: it is kept outside the file"
@@ -28,8 +28,8 @@ class Param:
     """One row of a parameter table; lengths in characters, `pattern` matches the whole value.
 
     `requires` names a parameter that must be given with this one. `default_key`: in a property
-    string, the key that a value without a key belongs to. `secret`: its value is never shown.
-    `since`: the first release that has it, as in `9.1`; empty where all known ones do.
+    string, the key of a value without a key. `secret`: its value is never shown. `since`: the first
+    release that has it, as in `9.1`; empty if all known ones do.
     """
 
     type: Literal["string", "boolean", "integer", "number", "array"] = "string"
@@ -63,7 +63,7 @@ def secret_names(table: ParameterTable, *secrecy: Secrecy) -> frozenset[str]:
 def normalized(
     table: ParameterTable, given: Mapping[str, ParameterValue]
 ) -> dict[str, ParameterValue]:
-    """Lists sent for a `-list` format become comma text, single values for an array a list."""
+    """Lists for a `-list` format become comma-separated text, single values for an array a list."""
     result = dict(given)
     for name, param in table.items():
         value = result.get(name)
@@ -75,7 +75,7 @@ def normalized(
 
 
 def plain(value: ParameterValue) -> str:
-    """A value where Perl uses it as text."""
+    """A value as Perl converts it to a string."""
     if isinstance(value, bool):
         return "1" if value else "0"
     return value if isinstance(value, str) else str(value)

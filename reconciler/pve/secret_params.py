@@ -1,4 +1,4 @@
-"""Which parameters, headers and answer fields of the PVE API hold a secret."""
+"""The parameters, headers and answer fields of the PVE API that hold a secret."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _OF_THE_PROTOCOL = frozenset(
         "value",
     }
 )
-"""Headers and tickets, and what logins, users and tokens send and answer."""
+"""Headers and tickets, and fields of logins, users and tokens."""
 
 SECRET_PARAMS = _OF_THE_PROTOCOL | secret_names(REALM_OPTIONS) | secret_names(STORAGE_OPTIONS)
-"""Parameters, headers and answer fields of the PVE API whose content is secret."""
+"""Parameters, headers and answer fields of the PVE API whose value is secret."""
 
 
 def is_secret_param(name: str) -> bool:
-    """Whether the content of this parameter, header or answer field is a secret."""
+    """Whether the value of this parameter, header or answer field is a secret."""
     return name.lower().replace("_", "-") in SECRET_PARAMS

@@ -1,7 +1,6 @@
-"""The shape of the option tables: what PVE's schemas say about parameters of section files.
-
-The tables themselves: `storage_options`, `realm_options`, `backup_options`. They are shared by the
-kinds, which check before anything is sent, and by the embedded PVE, which answers as PVE does.
+"""The structure of the option tables: PVE's schemas of the parameters of section files. The tables
+themselves: `storage_options`, `realm_options`, `backup_options`. They are shared by the kinds,
+which check values before anything is sent, and by the embedded PVE, which answers as PVE does.
 """
 
 from __future__ import annotations
@@ -40,16 +39,14 @@ def matching(pattern: str, *, max_length: int | None = None) -> Param:
 
 
 def since(release: str, param: Param) -> Param:
-    """An option that earlier releases refuse as unknown."""
+    """An option that earlier releases reject as unknown."""
     return replace(param, since=release)
 
 
 @dataclass(frozen=True, slots=True)
 class SectionType:
-    """The options of one type of section, by what may be done with them.
-
-    `fixed` options cannot be changed after creation; `sensitive` ones are kept outside the file
-    and never answered.
+    """The options of one type of section. `fixed` options cannot be changed after creation;
+    `sensitive` ones are stored outside the file and never returned.
     """
 
     name: str
@@ -73,9 +70,8 @@ class SectionType:
 
 
 def section_type(name: str, options: str, table: ParameterTable) -> SectionType:
-    """Read a table row: names separated by spaces, `^` marks a fixed and `!` a required option.
-
-    `table` says what each of them holds.
+    """Parse a table row: names separated by spaces; `^` marks a fixed and `!` a required option.
+    `table` has the schema of each.
     """
     marks = {word.rstrip("^!"): word for word in options.split()}
     required = frozenset(name for name, word in marks.items() if "!" in word)
@@ -89,10 +85,9 @@ def section_type(name: str, options: str, table: ParameterTable) -> SectionType:
 
 
 def changeable_options(options: Iterable[str], types: Mapping[str, SectionType]) -> tuple[str, ...]:
-    """The options that PUT knows, in the given order: those that some type lets change.
-
-    Others are refused as unknown parameters; one that is fixed in some types only is known, and
-    refused for these types.
+    """The options that PUT accepts, in the given order: those that can be changed in some type.
+    Others are rejected as unknown parameters; an option that is fixed in some types only is
+    accepted, and rejected for these types.
     """
     return tuple(
         name for name in options if any(name in kind.changeable for kind in types.values())

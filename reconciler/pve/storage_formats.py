@@ -19,7 +19,7 @@ CONTENT_TYPES: tuple[str, ...] = (
 )
 
 ISCSI_PROVIDERS = ("comstar", "istgt", "iet", "LIO")
-"""The values of `iscsiprovider`; the API takes any string, and the plugin then refuses it."""
+"""The values of `iscsiprovider`; the API accepts any string, and the plugin then rejects it."""
 
 _HOST = r"[A-Za-z0-9\-.]+"
 _IPV6 = r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
@@ -33,7 +33,7 @@ _DIRECTORY = re.compile(r"([a-z]+)=(.+)", re.DOTALL)
 
 
 def _portal(value: str) -> str | None:
-    """A host or an address, with a port behind a colon; an IPv6 address needs no brackets."""
+    """A host or an address, with a port after a colon; an IPv6 address needs no brackets."""
     if any(pattern.fullmatch(value) for pattern in _PORTALS):
         return None
     address, dot, port = value.rpartition(".")
@@ -71,9 +71,8 @@ def _content(value: str) -> str | None:
 
 
 def _directory(value: str) -> str | None:
-    """`content=relative/path`; a path of at most 1022 characters, each part below 255.
-
-    No two dots follow each other in it, and it does not end with one.
+    """`content=relative/path`; a path of at most 1022 characters, each part below 255. It neither
+    contains `..` nor ends with a dot.
     """
     found = _DIRECTORY.fullmatch(value)
     if found is not None and ".." not in found[2] and not found[2].endswith("."):
@@ -107,11 +106,11 @@ STORAGE_FORMATS: Mapping[str, Check] = {
         r"[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]:.+", "unable to parse volume ID '{}'"
     ),
 }
-"""Values whose format has no complaint about them are taken as they are."""
+"""Values that the format accepts are used unchanged."""
 
 
 def canonical_path(path: str) -> str:
-    """A folder as PVE keeps it: no repeated slashes, `/.`, leading `/..`, and no slash at the end.
+    """A folder as PVE stores it: no repeated slashes, `/.`, leading `/..` or trailing slash.
 
     PVE source: DirPlugin.pm, `check_config`, with Perl's File::Spec::Unix->canonpath.
     """

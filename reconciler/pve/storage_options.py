@@ -1,7 +1,6 @@
 """The options of storages, all 14 types (PVE::Storage::Plugin and the plugins, PVE 9).
 
-Since when there is an option: the git history of pve-storage, at the version that each release
-shipped.
+`since`: from the git history of pve-storage, at the version that each release shipped.
 """
 
 from __future__ import annotations
@@ -87,21 +86,19 @@ STORAGE_OPTIONS: ParameterTable = {
     "vgname": formatted("pve-storage-vgname"),
     "zfs-base-path": since("9.0", formatted("pve-storage-path")),
 }
-"""Every option that some type has; `storage`, `type`, `delete` and `digest` are not options."""
+"""The options of all types; `storage`, `type`, `delete` and `digest` are not options."""
 
 STORAGE_TRUE_BY_DEFAULT: frozenset[str] = frozenset({"create-base-path", "create-subdirs", "mkdir"})
-"""Booleans that are true where a storage does not have them; all others are false."""
+"""Booleans that default to true; all others default to false."""
 
 
 @dataclass(frozen=True, slots=True)
 class StorageType:
-    """What is particular to one type of storage.
-
-    `content`: the kinds of content that it can hold; `default_content` is what PVE shows when
-    none is set. `formats`: the values of the option `format`. `shared`: PVE forces `shared` to 1.
-    `mounted`: the path is `/mnt/pve/ID` when none is given. `folder`: the path is any folder, which
-    PVE keeps in its canonical form. `completed`: options that PVE sets itself when the storage is
-    made without them.
+    """The properties of one type of storage. `content`: the content types that it can hold;
+    `default_content` is what PVE shows when none is set. `formats`: the values of the option
+    `format`. `shared`: PVE forces `shared` to 1. `mounted`: the path is `/mnt/pve/ID` when none is
+    given. `folder`: the path is any folder, stored in its canonical form. `completed`: options that
+    PVE sets itself when the storage is created without them.
     """
 
     section: SectionType

@@ -149,8 +149,9 @@ def sarif(fleet: Fleet) -> str:
     runs = []
     for name, body in fleet.documents.items():
         whole = json.loads(body)
-        mark = {"automationDetails": {"id": f"{name}/"}}
-        runs += [{**run, **mark} for run in json.loads(body)["runs"]]
+        for run in json.loads(body)["runs"]:
+            details = {**run.get("automationDetails", {}), "id": f"{name}/"}
+            runs.append({**run, "automationDetails": details})
     return json.dumps({**whole, "runs": runs}, indent=2, sort_keys=True) + "\n"
 
 

@@ -31,8 +31,16 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _OBJECT = map_(ANY, "the fields of an object, by name; secrets are references")
 
+_SOURCE = table(
+    "where in the files",
+    {"file": text("relative to the state folder"), "line": number("from 1")},
+    {
+        "column": number("from 1"),
+        "each": text("in a template: the value that it is expanded for, and its location"),
+    },
+)
 FINDING = table(
-    "something to be said that is not a change; empty fields are left out",
+    "a finding; empty fields are omitted",
     {
         "code": text("stable; `pvectl explain CODE` says more"),
         "severity": one_of(Severity, "errors forbid the plan"),
@@ -41,16 +49,9 @@ FINDING = table(
     {
         "hint": text("what to do"),
         "address": text("the object that it is about, as in user.alice@pve"),
-        "source": table(
-            "where in the files",
-            {"file": text("relative to the state folder"), "line": number("from 1")},
-            {
-                "column": number("from 1"),
-                "each": text("in a template: the value that it is expanded for, and its place"),
-            },
-        ),
-        "allow": text("what --allow takes to let it pass"),
-        "known": flag("no news: it was there before"),
+        "source": _SOURCE,
+        "allow": text("the value of --allow that permits it"),
+        "known": flag("it was reported before"),
     },
 )
 _CHANGE = {
@@ -62,30 +63,30 @@ _CHANGE = {
         "why",
         {"cause": one_of(Cause, "for programs"), "text": text("for people")},
         {
-            "expires": number("until when it is granted, Unix seconds"),
-            "purpose": text("what it is granted for"),
+            "expires": number("end of the grant, Unix seconds"),
+            "purpose": text("the reason of the grant"),
             "inherits": map_(text("value"), "what it takes from another object, by field"),
         },
     ),
 }
 CHANGE = table("one object before and after; null where it does not exist", _CHANGE)
 LEFT_ALONE = table(
-    "undeclared objects of a kind that stay",
+    "undeclared objects of a kind that are kept",
     {
         "kind": text("kind of object"),
-        "why": text("why they stay"),
+        "why": text("why they are kept"),
         "number": number("how many"),
         "addresses": list_(text("address"), "which"),
     },
 )
 _SAID = {"mark": text("+, -, ~ or !"), "text": text("the sentence")}
 _EFFECT = table(
-    "a sentence about access, with the facts behind it: places in `shared`, from 0",
+    "a sentence about access, with the facts behind it: indexes into `shared`, from 0",
     {
         **_SAID,
         "who": list_(number("place"), "in `shared.who`"),
-        "gains": number("place in `shared.rights`"),
-        "loses": number("place in `shared.rights`"),
+        "gains": number("index into `shared.rights`"),
+        "loses": number("index into `shared.rights`"),
         "where": list_(number("place"), "in `shared.where`"),
     },
 )
@@ -131,7 +132,7 @@ _STEP = table(
     },
     {
         "sink": map_(ANY, "where the secret of a new token goes"),
-        "window": text("what is otherwise than before and after, for the moment between two steps"),
+        "window": text("exposure window: what differs from both before and after meanwhile"),
     },
 )
 
@@ -142,7 +143,7 @@ _CLUSTER = text("endpoint")
 
 _RUN = {
     "outcome": text("how the run ended, in a word or two"),
-    "verified": flag("whether the cluster was read again to see how things are"),
+    "verified": flag("whether the cluster was read again to verify it"),
     "objects": map_(text("what became of it"), "address -> done, undone, untouched, unknown, ..."),
     "failure": maybe(text("what stopped it")),
     "failed_step": maybe(text("the step that it stopped at")),
@@ -157,15 +158,15 @@ SCHEMAS: Mapping[str, Schema] = {
         "what `plan` shows, and a saved plan holds",
         {
             "cluster": text("endpoint; empty where the plan compares with a state folder"),
-            "actor": text("who would apply it"),
+            "actor": text("the principal that would apply it"),
             "source": text("commit or digest of the state files"),
-            "digest": text("of all that the plan does; --approve takes it"),
+            "digest": text("digest of the plan, for --approve"),
             "counts": map_(number("how many"), "create, update, delete, requests"),
             "steps": list_(_STEP, "in the order in which they are sent"),
             "findings": _FINDINGS,
             "kept": _KEPT,
-            "seen": map_(maybe(_OBJECT), "the objects that the plan concerns, as they were"),
-            "allowed": list_(text("CODE=WHAT"), "what --allow gave"),
+            "seen": map_(maybe(_OBJECT), "the objects that the plan concerns, before it"),
+            "allowed": list_(text("CODE=WHAT"), "values of --allow"),
         },
         {
             "access": table(
@@ -174,12 +175,12 @@ SCHEMAS: Mapping[str, Schema] = {
                     "effects": list_(_EFFECT, "privileges, the broadest first"),
                     "logins": list_(_LOGIN, "who can log in from then on, or no longer"),
                     "shared": _SHARED,
-                    "more": number("effects that were too many to be kept"),
+                    "more": number("number of effects left out"),
                     "sessions": list_(_SESSION, "what those who are logged in notice, and when"),
                 },
             ),
             "impact": {"description": "the effect on access in full, per principal and path"},
-            "passed": list_(text("CODE=WHAT"), "refusals that --allow let pass"),
+            "passed": list_(text("CODE=WHAT"), "refusals permitted by --allow"),
             "files": map_(text("digest"), "state file -> digest"),
             "identity": text("fingerprint of the cluster's CA"),
             "against": text("the state folder that the plan compares with instead of a cluster"),
@@ -192,13 +193,16 @@ SCHEMAS: Mapping[str, Schema] = {
             "source": text("commit or digest of the state files"),
             "differences": list_(
                 table(
-                    "one declared object, before as it is and after as it is declared",
+                    "one declared object; before: live, after: declared",
                     {
                         "class": one_of([one.code for one in DriftClass], "by whom"),
                         "difference": one_of(list(DIFFERENCES.values()), "seen from the files"),
                         **_CHANGE,
                     },
-                    {"not_given": list_(text("key"), "keys that no file gives")},
+                    {
+                        "not_given": list_(text("key"), "keys that no file gives"),
+                        "source": _SOURCE,
+                    },
                 ),
                 "declared and live differ",
             ),
@@ -208,26 +212,26 @@ SCHEMAS: Mapping[str, Schema] = {
                     {
                         "address": text("the object"),
                         "object": _OBJECT,
-                        "rings": flag("it is an alarm: it changes access, or its kind is watched"),
-                        "new": flag("the report before did not have it"),
-                        "acknowledged": flag("somebody has accepted it as it is"),
+                        "rings": flag("raises an alarm: changes access, or its kind is watched"),
+                        "new": flag("not in the previous report"),
+                        "acknowledged": flag("accepted with `drift --acknowledge`"),
                     },
                 ),
-                "what is there besides",
+                "undeclared objects",
             ),
             "kept": _KEPT,
             "roots": list_(
                 table(
-                    "somebody who can become root",
+                    "a principal that can become root",
                     {
                         "principals": list_(text("user or token"), "who"),
-                        "steps": list_(text("step"), "how; none where they are root already"),
+                        "steps": list_(text("step"), "how; none if it already is root"),
                         "sure": flag("false: it depends on a node's operating system"),
                     },
                 ),
                 "new ways to every privilege",
             ),
-            "gone": list_(text("address"), "differences of the report before that are resolved"),
+            "gone": list_(text("address"), "differences of the previous report that are resolved"),
             "findings": _FINDINGS,
         },
         {
@@ -235,8 +239,8 @@ SCHEMAS: Mapping[str, Schema] = {
             "records": table(
                 "who and when, as far as it is recorded",
                 {
-                    "since": maybe(number("time of the report before, Unix seconds")),
-                    "tasks": list_(_RECORD, "tasks that may have made a difference"),
+                    "since": maybe(number("time of the previous report, Unix seconds")),
+                    "tasks": list_(_RECORD, "tasks that may have caused a difference"),
                     "logins": list_(_RECORD, "who has logged in since"),
                     "applied": list_(_RECORD, "what this machine applied, and who ran it"),
                     "unseen": maybe(text("why logins are not known")),
@@ -263,27 +267,30 @@ SCHEMAS: Mapping[str, Schema] = {
                         **_RUN,
                         "journal": text("file"),
                         "state": text("in words"),
-                        "overtaken": flag("another run came in between"),
+                        "overtaken": flag("another run may have written since"),
+                        "grant": maybe(
+                            map_(ANY, "what it does to grants.toml, and whether it ends")
+                        ),
                     },
                 )
             ),
             "left": maybe(
-                table("the last run, where it left something", {**_RUN, "journal": text("file")})
+                table("the last run, if it left anything", {**_RUN, "journal": text("file")})
             ),
-            "running": maybe({"description": "a run that is alive on this machine"}),
+            "running": maybe({"description": "a run in progress on this machine"}),
             "locks": maybe(
                 list_(
                     table(
                         "a lock in the cluster",
                         {
                             "fence": number("its number"),
-                            "live": flag("its lease has not ended"),
+                            "live": flag("its lease has not expired"),
                             "owner": text("who holds it"),
-                            "run": text("of which run"),
+                            "run": text("URL of its CI run"),
                             "until": maybe(number("end of its lease, Unix seconds")),
                         },
                     ),
-                    "null where the cluster was not reached",
+                    "null if the cluster was not reached",
                 )
             ),
             "unreachable": maybe(text("why the cluster was not reached")),
@@ -292,27 +299,27 @@ SCHEMAS: Mapping[str, Schema] = {
             ),
             "health": maybe(
                 table(
-                    "of the cluster; null where it was not reached",
+                    "of the cluster; null if it was not reached",
                     {
                         "quorate": maybe(flag("whether the cluster has a quorum")),
                         "nodes": map_(ANY, "node -> whether it is online"),
-                        "differing": map_(ANY, "node -> what it answers differently"),
+                        "differing": map_(ANY, "endpoint -> what it answers differently"),
                         "silent": list_(text("node"), "nodes that did not answer"),
-                        "clock_skew": maybe(number("seconds, against this machine")),
-                        "troubles": list_(map_(ANY, "one"), "what a run would be refused for"),
+                        "clock_skew": maybe(number("seconds, compared with this machine")),
+                        "troubles": list_(map_(ANY, "one"), "why a run would be refused"),
                     },
                 )
             ),
         },
     ),
     "findings": table(
-        "what `validate` says",
+        "the result of `validate`",
         {"findings": _FINDINGS, "counts": map_(number("how many"), "by severity")},
     ),
     "failure": table(
         "a command that failed before it had a result",
         {
-            "command": text("as it is typed"),
+            "command": text("as typed"),
             "error": text("its code"),
             "exit_status": number("of the command"),
             "message": text("what happened"),
@@ -330,7 +337,7 @@ def schema_of(kind: str) -> Schema:
     found = SCHEMAS[kind]
     own = {
         "kind": {"const": kind, "description": "what this document is"},
-        "format": number("rises when a field goes or changes its meaning"),
+        "format": number("incremented when a field is removed or changes its meaning"),
     }
     return {
         "$schema": _DIALECT,

@@ -17,19 +17,21 @@ from reconciler.render.json_schema_words import (
     text,
 )
 
-_ASKED = text("what was asked of: the cluster, the files, or the cluster after the plan")
+_ASKED = text("what was evaluated: the cluster, the files, or the cluster after the plan")
 _LOGIN = text("active, or why it cannot log in")
-_NOTES = list_(text("note"), "what else is worth knowing")
-_GUESTS = "guest name node jobs due newest total state shrank drilled overdue behind ahead bad"
+_NOTES = list_(text("note"), "further remarks")
+_GUESTS = (
+    "guest name node jobs due newest total state shrank drilled overdue behind ahead bad left_out"
+)
 
 ANSWERS: Mapping[str, Schema] = {
     "explanation": table(
-        "what `explain` says of a principal on a path",
+        "the answer of `explain` about a principal on a path",
         {
             "principal": text("user or token"),
             "path": text("ACL path"),
             "privilege": maybe(text("what was asked for")),
-            "allowed": maybe(flag("whether it holds that; null where none was asked for")),
+            "allowed": maybe(flag("whether it holds that; null if none was asked for")),
             "answer": text("in a sentence"),
             "asked": _ASKED,
             "before": maybe(flag("with --planned: whether it holds that before the plan")),
@@ -49,12 +51,12 @@ ANSWERS: Mapping[str, Schema] = {
         },
     ),
     "call": table(
-        "what `explain` says of a call of the API",
+        "the answer of `explain` about an API call",
         {
             "principal": text("user or token"),
             "call": text("method, path and parameters"),
             "params": map_(ANY, "parameters, those of the path too"),
-            "allowed": maybe(flag("null where that depends on a parameter")),
+            "allowed": maybe(flag("null if that depends on a parameter")),
             "answer": text("in a sentence"),
             "asked": _ASKED,
             "login": _LOGIN,
@@ -65,11 +67,11 @@ ANSWERS: Mapping[str, Schema] = {
         },
     ),
     "subject": table(
-        "what `explain` says of a role, group or other object",
+        "the answer of `explain` about a role, group or other object",
         {"title": text("what it is"), "lines": map_(ANY, "label -> text")},
     ),
     "page": table(
-        "what `explain CODE` says",
+        "the answer of `explain CODE`",
         {
             "code": text("of the finding, error or exit status"),
             "meaning": list_(text("paragraph"), "what it means"),
@@ -79,7 +81,7 @@ ANSWERS: Mapping[str, Schema] = {
         },
     ),
     "holders": table(
-        "what `who-can` found",
+        "the result of `who-can`",
         {
             "privilege": text("what was asked for"),
             "path": text("ACL path"),
@@ -93,8 +95,8 @@ ANSWERS: Mapping[str, Schema] = {
         {
             "asked": _ASKED,
             "ways": rows("principals steps sure", "ways to every privilege"),
-            "meant": list_(text("principal"), "whose ways are declared as meant"),
-            "unmeant": list_(text("principal"), "whose ways are not"),
+            "meant": list_(text("principal"), "those that are meant to be root"),
+            "unmeant": list_(text("principal"), "all others"),
         },
     ),
     "graph": table(
@@ -109,27 +111,28 @@ ANSWERS: Mapping[str, Schema] = {
         "what `verify` found",
         {
             "asked": text("which cluster"),
-            "failed": number("checks and calls that do not hold"),
+            "failed": number("failed checks and calls"),
             "checks": rows(
                 "source who but paths privilege expected checked failed probe ok why",
                 "one privilege of one expectation",
             ),
             "calls": rows("source who call status task ok said sent", "one call of the API"),
             "disagreements": rows(
-                "principal path more less", "where the cluster and pvectl compute otherwise"
+                "principal path more less", "where the cluster and pvectl disagree"
             ),
             "unknown": list_(text("name"), "names without a principal"),
-            "probes": rows("token refused", "tokens that asked for themselves"),
-            "untried": list_(ANY, "what was not asked, and why"),
+            "probes": rows("token refused", "tokens tried with their secret"),
+            "untried": list_(ANY, "what was not tried, and why"),
         },
     ),
     "review": table(
         "the access review, from `report`",
         {
             "cluster": text("endpoint"),
-            "actor": text("who looked"),
+            "actor": text("the principal that read the cluster"),
             "source": text("commit or digest of the state files"),
             "taken": number("when, Unix seconds"),
+            "due": number("the day of the next one, Unix seconds"),
             "release": text("of Proxmox VE"),
             "health": text("of the cluster"),
             "digest": text("of all other fields"),
@@ -164,7 +167,7 @@ ANSWERS: Mapping[str, Schema] = {
         {
             "state": text("which files"),
             "parts": rows("title principal roles commands", "one token each"),
-            "warnings": list_(text("warning"), "what to know first"),
+            "warnings": list_(text("warning"), "warnings"),
         },
     ),
     "backup_status": table(
@@ -173,16 +176,16 @@ ANSWERS: Mapping[str, Schema] = {
             "cluster": text("endpoint"),
             "alarms": flag("whether anything is stale, missing or unreadable"),
             "guests": rows(_GUESTS, "each guest"),
-            "orphans": map_(ANY, "guest that is gone -> its archives"),
-            "tasks": list_(ANY, "backups that are running, or that failed"),
+            "orphans": map_(ANY, "deleted guest -> its archives"),
+            "tasks": list_(ANY, "running and failed backup tasks"),
             "unread": map_(ANY, "storage -> why it could not be read"),
         },
     ),
     "backup_run": table(
-        "how a backup job went, from `backup run`",
+        "the result of a backup job, from `backup run`",
         {
             "job": text("its id"),
-            "storage": text("where it saves to"),
+            "storage": text("target storage"),
             "saved": number("guests that have a new archive"),
             "failed": number("guests that have none"),
             "left_out": map_(ANY, "guest -> why it was left out"),
@@ -192,11 +195,11 @@ ANSWERS: Mapping[str, Schema] = {
         },
     ),
     "drill": table(
-        "what restore drills have shown, from `drill`",
+        "the results of restore drills, from `drill`",
         {
             "cluster": text("endpoint"),
-            "good": number("archives that are proven"),
-            "failed": number("archives that are not"),
+            "good": number("archives that passed"),
+            "failed": number("archives that failed"),
             "results": rows(
                 "guest vmid node archive made began restore boot check verdict failure hint "
                 "differences notes left resumed",
@@ -205,21 +208,21 @@ ANSWERS: Mapping[str, Schema] = {
         },
     ),
     "retention": table(
-        "what a job will hold, from `explain retention`",
+        "which archives a job will keep, from `explain retention`",
         {
             "job": text("its id"),
             "schedule": text("calendar event"),
             "rules": map_(ANY, "keep options"),
             "weeks": rows("number until held", "at the end of each week"),
-            "enabled": flag("whether the job runs at all"),
-            "complete": flag("whether it changes no more after that"),
+            "enabled": flag("whether the job is enabled"),
+            "complete": flag("whether the last week shown is the steady state"),
         },
     ),
     "journal": table(
         "one run, from `show FILE`",
         {
-            "state": text("how far it came"),
-            "finished": flag("whether it came to its end"),
+            "state": text("its state"),
+            "finished": flag("whether it is complete"),
             "events": list_(map_(ANY, "one event"), "in order, as they were recorded"),
         },
     ),

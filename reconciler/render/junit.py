@@ -72,7 +72,8 @@ def drift(content: Drift, view: View) -> str:
             str(one.change.address),
             group,
             f"{one.difference}: {reason(one)} ({one.kind})",
-            "\n".join(f"{name}: {text}" for name, text in details(one.change, one.left)),
+            "\n".join(f"{name}: {text}" for name, text in details(one.change, one.by_hand)),
+            one.source,
         )
         for one in content.differences
     )

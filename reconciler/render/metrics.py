@@ -20,9 +20,11 @@ Sample = tuple[Labels, int]
 
 
 def plan(content: Plan, view: View) -> str:
-    """Changes per kind and action, requests, findings per severity, and when."""
+    """Objects per kind and action, requests, findings per severity, and when."""
     cluster = ("against", content.against) if content.against else ("cluster", content.cluster)
-    found = Counter((change.address.kind, change.action) for change in content.changes)
+    found = Counter(
+        (address.kind, action) for action in Action for address in content.concerned(action)
+    )
     changes = [
         ((cluster, ("kind", kind), ("action", str(action))), found[kind, action])
         for kind in sorted(all_kinds())
@@ -30,7 +32,7 @@ def plan(content: Plan, view: View) -> str:
     ]
     return "".join(
         [
-            metric("pvectl_plan_changes", "Changes that the plan holds.", changes),
+            metric("pvectl_plan_changes", "Objects that the plan changes.", changes),
             metric(
                 "pvectl_plan_requests", "Requests in the plan.", [((cluster,), len(content.steps))]
             ),

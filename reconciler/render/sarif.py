@@ -8,10 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 from reconciler import __version__
-from reconciler.model.drift import Drift
-from reconciler.model.finding import Finding, Source
+from reconciler.model.change import Action
+from reconciler.model.drift import DRIFT, Drift
+from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Plan
 from reconciler.model.spec import digest
+from reconciler.render.documents.drift_items import NOT_DECLARED, in_one_line, ways_to_root
 from reconciler.render.view import View
 from reconciler.text.humanize import hint_lines
 from reconciler.text.sanitize import clean
@@ -46,8 +48,21 @@ def plan(content: Plan, view: View) -> str:
 
 
 def drift(content: Drift, view: View) -> str:
-    """The findings of a drift report; drifted objects have no line in a file."""
-    return findings(content.findings, view)
+    """Who has become root, each object that differs, and the findings."""
+    return findings([*_differing(content), *content.findings], view)
+
+
+def _differing(content: Drift) -> Iterable[Finding]:
+    """Each where it is declared; what nothing declares has no place."""
+    for way in ways_to_root(content):
+        yield Finding(DRIFT, Severity.ERROR, way)
+    for one in content.differences:
+        address, how = one.change.address, one.change.action is Action.UPDATE and in_one_line(one)
+        told = f"{address} is {one.difference} ({one.kind})" + (f": {how}" if how else "")
+        yield Finding(DRIFT, Severity.WARNING, told, address=address, source=one.source)
+    for extra in content.ringing:
+        told = f"{extra.address} is extra: {NOT_DECLARED}"
+        yield Finding(DRIFT, Severity.WARNING, told, address=extra.address)
 
 
 def _result(finding: Finding, codes: Sequence[str], prefix: str) -> dict[str, Any]:

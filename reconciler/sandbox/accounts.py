@@ -1,4 +1,4 @@
-"""Users, realms, passwords and token secrets: what the methods below /access share.
+"""Users, realms, passwords and token secrets: shared by the methods below /access.
 
 PVE source: PVE::AccessControl, PVE::Auth::*, PVE::TokenConfig.
 """
@@ -28,7 +28,8 @@ TOKENS = "priv/token.cfg"
 
 ROOT_PASSWORD_VARIABLE = "PVECTL_SANDBOX_ROOT_PASSWORD"  # noqa: S105 - the name of a variable
 _ROOT_PASSWORD = "pvelab-root"  # noqa: S105 - of the sandbox, which listens on loopback only
-"""The password of root@pam unless the variable sets another; the realm has no other users."""
+"""The password of root@pam unless the variable sets another; no other user of the realm can log in.
+"""
 
 
 def split_user(user: str) -> tuple[str, str]:
@@ -55,7 +56,7 @@ def existing_token(cfg: UserConfig, user: str, name: str) -> Token:
 
 
 def check_enabled(ctx: Context, user: str) -> None:
-    """Raises for a user who may not log in now."""
+    """Raises for a user who cannot log in now."""
     found = existing_user(ctx.cfg, user)
     if not found.enable:
         raise died(f"user '{user}' is disabled")
@@ -64,7 +65,7 @@ def check_enabled(ctx: Context, user: str) -> None:
 
 
 def check_token(ctx: Context, credentials: str) -> str:
-    """`ID=SECRET` -> the id of the token; raises for one that may not be used now."""
+    """`ID=SECRET` -> the id of the token; raises for one that cannot be used now."""
     token, _, secret = credentials.rpartition("=")
     split = split_token(token)
     if split is None:
@@ -82,7 +83,7 @@ def check_token(ctx: Context, credentials: str) -> str:
 
 
 def new_secret(store: Store, token: str) -> str:
-    """Make a secret for a token and keep it; an earlier one is gone."""
+    """Generate and store a secret for a token; it replaces an earlier one."""
     secret = str(uuid.uuid4())
     with _editing_tokens(store) as tokens:
         tokens[token] = secret
@@ -95,7 +96,7 @@ def forget_secret(store: Store, token: str) -> None:
 
 
 def spelling(ctx: Context, user: str) -> str:
-    """The existing spelling of a user in a realm that ignores case, else the user as given."""
+    """The existing spelling of a user in a realm that ignores case, otherwise the user as given."""
     realm = realms(ctx.store).get(user.rpartition("@")[2])
     if realm is None or realm.values.get("case-sensitive", 1):
         return user
@@ -103,7 +104,7 @@ def spelling(ctx: Context, user: str) -> str:
 
 
 def check_password(ctx: Context, user: str, password: str) -> None:
-    """Raises unless the realm knows the password."""
+    """Raises unless the password is right in the user's realm."""
     name, realm = split_user(user)
     kind = _realm_type(ctx.store, realm)
     if kind == "pam":
@@ -123,7 +124,7 @@ def check_password(ctx: Context, user: str, password: str) -> None:
 
 
 def set_password(store: Store, user: str, password: str) -> None:
-    """Store a password where the user's realm keeps it."""
+    """Store a password where the user's realm stores passwords."""
     name, realm = split_user(user)
     kind = _realm_type(store, realm)
     if kind == "pve":
@@ -139,7 +140,7 @@ def set_password(store: Store, user: str, password: str) -> None:
 
 
 def forget_password(store: Store, user: str) -> None:
-    """What deleting a user does in its realm; only `pve` keeps anything."""
+    """The effect of deleting a user in its realm; only `pve` stores anything."""
     name, realm = split_user(user)
     section = realms(store).get(realm)
     if section is not None and section.type == "pve":
@@ -148,7 +149,7 @@ def forget_password(store: Store, user: str) -> None:
 
 
 def _realm_type(store: Store, realm: str) -> str:
-    """A section that PVE cannot read is not a realm either."""
+    """A section that PVE cannot read does not count as a realm."""
     section = realms(store).get(realm)
     if section is None or not section.type:
         raise died(f"auth domain '{realm}' does not exist")
@@ -186,7 +187,8 @@ def _editing_shadow(store: Store) -> Iterator[dict[str, str]]:
 
 
 def _pam_file(store: Store) -> Path:
-    """Passwords of Unix users belong to the node, not to the cluster: beside the folder."""
+    """Passwords of Unix users belong to the node, not to the cluster, so they are stored beside the
+    folder."""
     return store.beside("pam")
 
 

@@ -1,8 +1,7 @@
-"""What a guest of the sandbox does once it runs.
-
-It is written on its first disk, in `etc/sandbox.json`, so that a backup carries it along and a
-restored guest behaves as the one that was saved. Without that file a guest starts at once, has a
-QEMU agent, is healthy, and goes down when asked to.
+"""How a guest of the sandbox behaves once it runs. Configured on its first disk, in
+`etc/sandbox.json`, so that a backup includes it and a restored guest behaves like the saved one.
+Without that file a guest starts at once, has a QEMU agent, is healthy, and shuts down when asked
+to.
 
     {"boot": 3,                      seconds until it is up
      "start_fails": "text",          why it cannot be started
@@ -32,7 +31,7 @@ _FILE = "etc/sandbox.json"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a command inside a guest ends; `seconds` until it does."""
+    """The result of a command inside a guest; `seconds`: how long it takes."""
 
     exit: int = 0
     out: str = ""
@@ -99,7 +98,7 @@ def is_up(store: Store, guest: Guest, now: float) -> bool:
 
 
 def interfaces(store: Store, guest: Guest, now: float) -> list[tuple[str, str, list[str]]]:
-    """Name, MAC and addresses with prefix of each interface, the loopback first."""
+    """Name, MAC address and addresses with prefix of each interface, the loopback first."""
     found = [("lo", "00:00:00:00:00:00", ["127.0.0.1/8", "::1/128"])]
     given = behaviour(store, guest).addresses
     names = sorted(
@@ -117,7 +116,7 @@ def interfaces(store: Store, guest: Guest, now: float) -> list[tuple[str, str, l
 
 
 def _addresses(guest: Guest, nic: Nic, number: int) -> list[str]:
-    """The configured ones; from DHCP one of the net for examples, by the guest's number."""
+    """The configured ones; with DHCP, one of the documentation network, by the guest's number."""
     options = nic.options
     if guest.kind != LXC:
         text = guest.config.get(f"ipconfig{number}", "ip=dhcp")
@@ -133,7 +132,7 @@ def _addresses(guest: Guest, nic: Nic, number: int) -> list[str]:
 
 
 def execute(store: Store, guest: Guest, command: list[str]) -> Result | None:
-    """What a command does inside the guest; None for one that it does not have."""
+    """The result of a command inside the guest; None if the guest does not have it."""
     known = behaviour(store, guest).commands.get(" ".join(command))
     if known is not None:
         return known

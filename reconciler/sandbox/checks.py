@@ -1,8 +1,9 @@
-"""Who may call what: the permission rules that PVE's methods declare.
+"""The permission rules that PVE's methods declare.
 
 PVE source: `check_api2_permissions`, `exec_api2_perm_check` of PVE::RPCEnvironment. They run before
-the parameters are checked, so they see raw ones. A rule answers with False or raises a 403; which
-of the two matters only inside `any_of`, where PVE goes on after some failures and not after others.
+the parameters are checked, so they see raw ones. A rule returns False or raises a 403; the
+difference matters only inside `any_of`, where PVE continues after some failures and not after
+others.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Raw = Mapping[str, ParameterValue]
 
 
 class Check(Protocol):
-    """Whether the call is allowed; raises instead of answering False unless `quiet`."""
+    """Whether the call is allowed; raises instead of returning False unless `quiet`."""
 
     def __call__(self, ctx: Context, raw: Raw, *, quiet: bool = False) -> bool: ...
 
@@ -33,7 +34,7 @@ def everybody(ctx: Context, raw: Raw, *, quiet: bool = False) -> bool:
 
 
 def world(ctx: Context, raw: Raw, *, quiet: bool = False) -> bool:
-    """Also without a login (`user => 'world'`)."""
+    """'world'`). => Even without a login (`user => 'world'`). => 'world'`)."""
     return True
 
 
@@ -64,7 +65,7 @@ def fill(template: str, raw: Raw) -> str:
 
 
 def perm(template: str, *names: str, some: bool = False) -> Check:
-    """All of the privileges on a path (with `some`: one of them); the path may hold `{param}`."""
+    """All of the privileges on a path (with `some`: one); the path may contain `{param}`."""
 
     def check(ctx: Context, raw: Raw, *, quiet: bool = False) -> bool:
         path = normalize_path(fill(template, raw))
@@ -77,7 +78,7 @@ def perm(template: str, *names: str, some: bool = False) -> Check:
 
 
 def all_of(*checks: Check) -> Check:
-    """Every one; fails with the words of the first that does, also inside `any_of`."""
+    """Every one; fails with the message of the first failure, also inside `any_of`."""
 
     def check(ctx: Context, raw: Raw, *, quiet: bool = False) -> bool:
         return all(one(ctx, raw) or True for one in checks)
@@ -86,7 +87,7 @@ def all_of(*checks: Check) -> Check:
 
 
 def any_of(*checks: Check) -> Check:
-    """One is enough; when none holds, a 403 without details."""
+    """One is enough; if none holds, a 403 without details."""
 
     def check(ctx: Context, raw: Raw, *, quiet: bool = False) -> bool:
         if any(one(ctx, raw, quiet=True) for one in checks):
@@ -113,8 +114,8 @@ def may_allocate(ctx: Context, raw: Raw, *, quiet: bool = False) -> bool:
 def on_groups(*names: str, groups_param: str = "") -> Check:
     """One of the privileges on /access/groups, or on a group of the user `userid`.
 
-    `groups_param` is `create` or `update`: who is limited to some groups must name groups, and
-    hold the privilege on every one of them; `create` does not look for the user.
+    `groups_param` is `create` or `update`: a caller limited to some groups must name groups, and
+    hold the privilege on every one of them; `create` does not look up the user.
     """
 
     def check(ctx: Context, raw: Raw, *, quiet: bool = False) -> bool:
@@ -153,11 +154,11 @@ def _check_named_groups(given: list[str], mine: list[str], names: Sequence[str])
 
 
 def perm_modify(template: str) -> Check:
-    """May change ACL entries on the path."""
+    """The caller may change ACL entries on the path."""
 
     def check(ctx: Context, raw: Raw, *, quiet: bool = False) -> bool:
         path = normalize_path(fill(template, raw))
-        # PVE leaves a path that cannot be read to the method itself.
+        # PVE leaves an invalid path to the method itself.
         return path is not None and may_modify(ctx, path, quiet=quiet)
 
     return check

@@ -8,7 +8,7 @@ from reconciler.pve.calendar.event import next_runs, parse
 
 
 def runs_after(schedule: str, start: int, count: int) -> list[int]:
-    """Unix seconds of up to `count` runs after `start`; none where dates cannot be counted."""
+    """Unix seconds of up to `count` runs after `start`; none if they cannot be computed."""
     event = parse(schedule)
     try:
         moments = next_runs(event, datetime.fromtimestamp(start, UTC), count)

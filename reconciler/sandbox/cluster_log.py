@@ -1,4 +1,4 @@
-"""The log of the cluster: who logged in, and tasks; kept in `FOLDER.run/log`, a line each."""
+"""The cluster log: logins and tasks; stored in `FOLDER.run/log`, a line each."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from reconciler.sandbox.config.store import Store
 
 LENGTH = 1000
-"""Entries that are answered at most; PVE's ring holds about as many (`CLOG_DEFAULT_SIZE` of
-pmxcfs)."""
+"""The most entries returned; PVE's ring buffer holds about as many (`CLOG_DEFAULT_SIZE` of pmxcfs).
+"""
 
 INFO, ERROR = 6, 3
 """Priorities of syslog."""

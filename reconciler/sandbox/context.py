@@ -1,4 +1,4 @@
-"""Who is asking, and what a handler may use to answer."""
+"""The caller of a request, and what a handler needs to answer it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Params(dict[str, ParameterValue]):
     """Checked parameters of one call, those of the path included."""
 
     def text(self, name: str) -> str | None:
-        """None when it was not given."""
+        """None if it was not given."""
         return plain(self[name]) if name in self else None
 
     def need(self, name: str) -> str:
-        """A required one: the parameter table has seen to it."""
+        """A required one: the parameter table guarantees it."""
         return plain(self[name])
 
     def flag(self, name: str, *, default: bool = False) -> bool:
@@ -34,16 +34,15 @@ class Params(dict[str, ParameterValue]):
         return int(plain(self[name])) if name in self else None
 
     def names(self, name: str) -> list[str]:
-        """The elements of a list parameter; none when it was not given."""
+        """The elements of a list parameter; empty if it was not given."""
         return split_list(plain(self[name])) if name in self else []
 
 
 @dataclass(slots=True)
 class Context:
-    """One call. `actor` is a user, a full token id, or empty for somebody unknown.
-
-    `with_token`: an API token was given, even if it is not checked. `at`: the node that does
-    the work, when it is not the local one.
+    """One call. `actor` is a user, a full token id, or empty if unknown. `with_token`: an API token
+    was sent, even if it is not checked. `at`: the node that does the work, if it is not the local
+    one.
     """
 
     store: Store
@@ -59,7 +58,7 @@ class Context:
 
     @property
     def cfg(self) -> UserConfig:
-        """user.cfg as it is now, for reading only."""
+        """user.cfg as it is now, read-only."""
         return self.store.users()
 
     @property
@@ -68,7 +67,7 @@ class Context:
         return int(self.clock())
 
     def privileges(self, path: str | None) -> Flags:
-        """What the actor holds on a normalised path; None is a path that no one may have."""
+        """The actor's privileges on a normalised path; None is an invalid path."""
         if self.actor == ROOT:
             return privileges(self.store.access(), ROOT, "/")
         return {} if path is None else privileges(self.store.access(), self.actor, path)
@@ -79,7 +78,7 @@ class Context:
         return any(name in held for name in names) if some else all(name in held for name in names)
 
     def require(self, path: str | None, names: Sequence[str], *, some: bool = False) -> None:
-        """Like `may`, but 403 when not; the text names what is missing."""
+        """Like `may`, but raises a 403 that names what is missing."""
         held = self.privileges(path)
         if some:
             if not any(name in held for name in names):

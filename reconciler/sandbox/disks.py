@@ -1,4 +1,4 @@
-"""The disks of guests, as their configuration files name them."""
+"""The disks of guests, from their configuration files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Disk:
 
     @property
     def size(self) -> int:
-        """Bytes, 0 when the file does not tell."""
+        """Bytes, 0 if unknown."""
         found = _SIZE.fullmatch(self.options.get("size", ""))
         return int(float(found[1]) * _UNITS[found[2]]) if found is not None else 0
 
@@ -39,18 +39,18 @@ def disks(guest: Guest) -> list[Disk]:
 
 
 def backed_up(guest: Guest, disk: Disk) -> tuple[bool, str]:
-    """Whether a backup of the guest holds the disk, and PVE's words for why."""
+    """Whether a backup of the guest includes the disk, and PVE's message why."""
     choice = disk.options.get("backup")
     if guest.kind != LXC:
         if disk.key.startswith(("efidisk", "tpmstate")):
             return True, "enabled"
-        included = choice not in ("0", "no")
+        included = choice not in ("0", "no", "off", "false")
         return included, "enabled" if included else "disabled"
     if disk.key == "rootfs":
         return True, "rootfs"
     if ":" not in disk.volume:
         return False, "not a volume"
-    included = choice in ("1", "yes")
+    included = choice in ("1", "yes", "on", "true")
     return included, "enabled" if included else "disabled"
 
 

@@ -1,4 +1,4 @@
-"""How a call ends badly: PVE's exceptions, with the status and the words that go over the wire."""
+"""PVE's exceptions, with the status and message of the response."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Mapping
 class ApiError(Exception):
     """An error answer. `message` ends with a newline if PVE's does.
 
-    As text it is what Perl makes of the exception: a plain `die` its message, one with a status
-    also that and the complaints about parameters. PVE builds such texts into other messages when
-    something fails while a file is locked.
+    As text it is the exception as Perl prints it: for a plain `die` its message, for one with a
+    status also the status and the complaints about parameters. PVE includes such texts in other
+    messages when something fails while a file is locked.
     """
 
     def __init__(

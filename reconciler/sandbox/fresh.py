@@ -50,8 +50,8 @@ sockets: 1
 
 
 def create(folder: Path, nodes: Sequence[str]) -> None:
-    """Make `folder`, laid out like /etc/pve, with these nodes; raises UsageError, also where
-    something is there already."""
+    """Create `folder`, laid out like /etc/pve, with these nodes; raises UsageError, also if it
+    already exists."""
     wrong = [name for name in nodes if not NODE.fullmatch(name)]
     if wrong or len(set(nodes)) != len(nodes) or not nodes:
         raise UsageError(

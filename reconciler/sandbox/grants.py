@@ -1,4 +1,4 @@
-"""What the permission algorithm needs to know of user.cfg."""
+"""The part of user.cfg that the permission algorithm needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.sandbox.config.usercfg import Roles, UserConfig
 
 
 def access_table(cfg: UserConfig) -> AccessTable:
-    """The file as `access.evaluate` takes it."""
+    """The file as `access.evaluate` expects it."""
     table = AccessTable(release=cfg.release)
     table.roles.update({name: frozenset(given) for name, given in cfg.roles.items()})
     table.groups.update({name: group.users for name, group in cfg.groups.items()})

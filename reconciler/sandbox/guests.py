@@ -1,4 +1,4 @@
-"""Guests as their configuration files tell: nodes/NODE/{qemu-server,lxc}/ID.conf."""
+"""Guests, from their configuration files: nodes/NODE/{qemu-server,lxc}/ID.conf."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ _BOOT_DISK = re.compile(r"(?:scsi|virtio|sata|ide)[0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """One guest; `config` holds the keys of its file, without snapshots.
-
-    `started`: when, in Unix seconds; None for a guest that is stopped. `reported`: from when on the
-    lists of the cluster know more of it than its id.
+    """One guest; `config` has the keys of its file, without snapshots. `started`: when, in Unix
+    seconds; None if it is stopped. `reported`: from when on the lists of the cluster show more than
+    its id.
     """
 
     vmid: int
@@ -96,7 +95,7 @@ def config_file(kind: str, node: str, vmid: str) -> str:
 
 
 def figures(guest: Guest, now: int) -> dict[str, Any]:
-    """What every list and status shows; what a running guest uses is made up."""
+    """The fields of every list and status; the usage of a running guest is invented."""
     row: dict[str, Any] = dict.fromkeys(
         ("cpu", "disk", "diskread", "diskwrite", "mem", "netin", "netout", "uptime"), 0
     )

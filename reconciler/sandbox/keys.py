@@ -1,7 +1,7 @@
-"""The sandbox's keys and certificates, where PVE keeps its own; the only import of cryptography.
+"""The sandbox's keys and certificates, in PVE's places; the only import of cryptography.
 
 A CA in `pve-root-ca.pem`, the server's certificate in `nodes/NODE/pve-ssl.{pem,key}`, the key that
-signs tickets in `priv/authkey.key`. All are made when first needed.
+signs tickets in `priv/authkey.key`. All are generated when first needed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _AUTHKEY = "priv/authkey.key"
 
 
 def server_certificate(store: Store) -> tuple[Path, Path]:
-    """Paths of certificate and private key; new ones when there are none or they grow old."""
+    """Paths of certificate and private key; generated if missing or about to expire."""
     folder = f"nodes/{store.node}"
     certificate, key = store.folder / folder / "pve-ssl.pem", store.folder / folder / "pve-ssl.key"
     ca = store.folder / "pve-root-ca.pem"
@@ -52,7 +52,7 @@ def sign(store: Store, text: str) -> bytes:
 
 
 def verify(store: Store, text: str, signature: bytes) -> bool:
-    """Whether `sign` made this signature of this text."""
+    """Whether this is `sign`'s signature of this text."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import padding
@@ -66,7 +66,7 @@ def verify(store: Store, text: str, signature: bytes) -> bool:
 
 
 def auth_secret(store: Store) -> bytes:
-    """What tickets and CSRF tokens depend on; made at the first login."""
+    """The keys of tickets and CSRF tokens; generated at the first login."""
     _auth_key(store)
     return store.read(_AUTHKEY)
 
@@ -77,7 +77,7 @@ def _colons(digits: str) -> str:
 
 
 def _recent(certificate: Path) -> bool:
-    """Told by the age of the file: reading the certificate would load cryptography each time."""
+    """Judged by the age of the file: reading the certificate would load cryptography each time."""
     if not certificate.exists():
         return False
     return time.time() - certificate.stat().st_mtime < _RENEWED_AFTER.total_seconds()
@@ -147,7 +147,7 @@ def _certificate(
     issuer_key: EllipticCurvePrivateKey,
     names: list[x509.GeneralName],
 ) -> x509.Certificate:
-    """A certificate for `key`; without an issuer it is a CA that signs itself."""
+    """A certificate for `key`; without an issuer, a self-signed CA."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
 

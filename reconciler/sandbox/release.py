@@ -1,4 +1,4 @@
-"""Which release of Proxmox VE the sandbox answers as: `sandbox.json` in its folder.
+"""The release of Proxmox VE that the sandbox emulates: `sandbox.json` in its folder.
 
     {
       "version": "10.0.1",
@@ -6,9 +6,9 @@
       "roles": {"PVETeleporter": ["VM.Teleport"]}
     }
 
-Everything may be left out. `version` is that of a known release, or of one of the future, which is
-then like the newest; `privileges` are more than it has, and `roles` are built-in roles that it has
-besides, or that hold something else there.
+All keys are optional. `version` is that of a known release, or of a future one, which then behaves
+like the newest; `privileges` are added to those of the release, and `roles` are additional built-in
+roles, or replace its own.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from reconciler.pve.release import NEWEST, Release, known_releases, short_versio
 
 FILE = "sandbox.json"
 NEWEST_VERSION = "9.2.11"
-"""What /version answers where nothing else is asked for; recordings have it."""
+"""The default answer of /version, as in the recordings."""
 
 
 class Answers(NamedTuple):
-    """`version`: as /version spells it."""
+    """`version`: as returned by /version."""
 
     version: str
     release: Release
@@ -43,8 +43,8 @@ class _File(BaseModel):
 
 
 def answers_of(folder: Path, version: str = "") -> Answers:
-    """What `sandbox.json` says, with this version instead of its own where one is given; raises
-    UsageError for a file or a version that is not understood."""
+    """The release in `sandbox.json`, or this version instead if given; raises UsageError for an
+    invalid file or version."""
     path = folder / FILE
     try:
         given = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

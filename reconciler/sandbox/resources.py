@@ -1,4 +1,4 @@
-"""Rows of /cluster/resources; members of pools are shown with the same rows."""
+"""Rows of /cluster/resources, also used for members of pools."""
 
 from __future__ import annotations
 
@@ -26,14 +26,13 @@ NODE_FIGURES = {
     "mem": 5434245120,
     "uptime": 3020,
 }
-"""What the sandbox's nodes report about themselves: made up, and always the same.
-
-Only the memory is not when `FOLDER.run/nodes/NAME.memory` says how many bytes are free.
+"""The figures of the sandbox's nodes: invented and constant, except for the memory if
+`FOLDER.run/nodes/NAME.memory` sets the free bytes.
 """
 
 
 def node_row(ctx: Context, node: str) -> Row:
-    """Figures only for who has Sys.Audit on the node, and not of one that is down."""
+    """Figures only with Sys.Audit on the node, and not if it is down."""
     row: Row = {"node": node, "id": f"node/{node}", "type": "node"}
     if not ctx.store.is_up(node):
         return {**row, "status": "offline"}
@@ -51,7 +50,7 @@ def memory_used(store: Store, node: str) -> int:
 
 
 def guest_row(ctx: Context, guest: Guest) -> Row:
-    """Little of a guest that is new, or on a node that is down."""
+    """Few fields for a guest that is new, or on a node that is down."""
     row: Row = {
         "id": f"{guest.kind}/{guest.vmid}",
         "type": guest.kind,
@@ -70,7 +69,7 @@ def guest_row(ctx: Context, guest: Guest) -> Row:
 
 
 def storage_row(store: Store, node: str, name: str, section: Section) -> Row:
-    """As the node sees it; `unknown` and without figures where it cannot use it."""
+    """The storage on the node; `unknown` and without figures if the node cannot use it."""
     row: Row = {
         "id": f"storage/{node}/{name}",
         "type": "storage",
@@ -88,13 +87,13 @@ def storage_row(store: Store, node: str, name: str, section: Section) -> Row:
 
 
 def first_node(store: Store, section: Section) -> str:
-    """The local node, or the first of those that the storage is restricted to."""
+    """The local node, or the first node that the storage is restricted to."""
     nodes = sorted(section.values.get("nodes") or ())
     return store.node if not nodes or store.node in nodes else nodes[0]
 
 
 def usable(node: str, name: str, section: Section) -> bool:
-    """Enabled on the node, with a server that can be reached."""
+    """Whether it is enabled on the node and its server is reachable."""
     if not available_on(section, node):
         return False
     try:

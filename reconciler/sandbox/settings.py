@@ -1,4 +1,4 @@
-"""How the sandbox behaves where the real server is slow."""
+"""How long the sandbox takes where the real server is slow."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ _PVE_LOCK_WAIT = 9.95
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Seconds. `lock_wait`: until a held lock is an error. `auth_delay`: before a 401.
-
-    PVE waits 9.95 and 3; the sandbox is as patient with locks, but answers a 401 at once.
-    `task_time`: what a backup, a restore or a start takes; 0: it is done when the call is answered.
-    `request_time` and `entry_time`: what an answer takes at least over HTTPS, and what each ACL
-    entry adds to that, since PVE reads all of user.cfg for a request; writes take it one by one.
-    `clock_ahead`: by how much the clock of the nodes is wrong, over HTTPS.
+    """Seconds. `lock_wait`: until a held lock is an error. `auth_delay`: before a 401. PVE waits
+    9.95 and 3; the sandbox waits as long for locks, but sends a 401 at once. `task_time`: of a
+    backup, a restore or a start; 0: it has ended when the call returns. `request_time`: the minimum
+    time of an answer over HTTPS, to which each ACL entry adds `entry_time`, since PVE reads all of
+    user.cfg for a request; writes are delayed one at a time. `clock_ahead`: how far the clock of
+    the nodes is ahead, over HTTPS.
     """
 
     lock_wait: float = _PVE_LOCK_WAIT

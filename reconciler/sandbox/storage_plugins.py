@@ -1,7 +1,6 @@
-"""What the plugins of some storage types do when a storage is added, changed or deleted.
-
-Secrets lie in files below priv/, as PVE lays them. The sandbox has no network: a server whose name
-ends in `.invalid` cannot be reached, every other one is taken to be there.
+"""The hooks of storage plugins when a storage is added, changed or deleted. Secrets are stored in
+files below priv/, as in PVE. The sandbox has no network: a server whose name ends in `.invalid` is
+unreachable, every other one counts as reachable.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError, died
 
 Secrets = dict[str, str | None]
-"""Sensitive options of a request; None for one that is to be deleted."""
+"""Sensitive options of a request; None for one to be deleted."""
 
 _PASSWORD_FILES = {"cifs": "password={}\n", "esxi": "{}", "pbs": "{}\n"}
 _KEYRING_FILES = {"rbd": "keyring", "cephfs": "secret"}
 
 
 def on_add(ctx: Context, name: str, section: Section, secrets: Secrets) -> dict[str, Any] | None:
-    """Store the secrets of a new storage; what the answer's `config` holds, if anything."""
+    """Store the secrets of a new storage; returns the answer's `config`, if any."""
     store, kind = ctx.store, section.type
     if kind == "esxi" and secrets.get("password") is None:
         raise died("missing password")
@@ -42,18 +41,18 @@ def on_add(ctx: Context, name: str, section: Section, secrets: Secrets) -> dict[
     if kind in _COMPLETED:
         _COMPLETED[kind](section.values)
     if kind == "pbs":
-        # A key that is not given is removed, should one lie there.
+        # A key that is not given is removed if it exists.
         return _pbs_keys(ctx, name, section.values, {**_NO_KEYS, **secrets}, new=True)
     return None
 
 
 def _add_mountpoint(values: Values) -> None:
-    """Every pool is taken to be there, mounted where ZFS mounts it by itself."""
+    """Every pool counts as existing, mounted at ZFS's default mount point."""
     values.setdefault("mountpoint", f"/{values['pool']}")
 
 
 def _add_base_path(values: Values) -> None:
-    """Raises PVE's complaint about a provider that it does not know."""
+    """Raises PVE's complaint about an unknown provider."""
     if values.get("zfs-base-path"):
         return
     provider = values["iscsiprovider"]
@@ -69,7 +68,7 @@ _COMPLETED = {"zfs": _add_base_path, "zfspool": _add_mountpoint}
 def on_update(
     ctx: Context, name: str, kind: str, new: Values, secrets: Secrets
 ) -> dict[str, Any] | None:
-    """Store or delete the secrets that a request names; `new` gets what the file tells of them."""
+    """Store or delete the secrets in a request; `new` gets the markers in the file."""
     if kind in _PASSWORD_FILES and "password" in secrets:
         _set_password(ctx.store, name, kind, secrets["password"])
     if kind in _KEYRING_FILES and "keyring" in secrets:
@@ -90,7 +89,7 @@ def on_delete(store: Store, name: str, section: Section) -> None:
 
 
 def activate(store: Store, name: str, section: Section) -> None:
-    """Try to use a new storage; a failure takes its secrets away again."""
+    """Try to use a new storage; on failure its secrets are removed again."""
     try:
         check_online(name, section)
     except ApiError:
@@ -99,7 +98,7 @@ def activate(store: Store, name: str, section: Section) -> None:
 
 
 def check_online(name: str, section: Section) -> None:
-    """Raises PVE's complaint about a server that cannot be reached."""
+    """Raises PVE's complaint about an unreachable server."""
     values = section.values
     host = str(values.get("server") or values.get("portal") or values.get("monhost") or "")
     host = host.split(",", maxsplit=1)[0].partition(":")[0]
@@ -153,7 +152,7 @@ _NO_KEYS: Secrets = {"encryption-key": None, "master-pubkey": None}
 def _pbs_keys(
     ctx: Context, name: str, values: Values, secrets: Secrets, *, new: bool
 ) -> dict[str, Any]:
-    """Keys of a backup server: the file says a fingerprint or 1; a made key is answered once."""
+    """Keys of a backup server: the file has a fingerprint or 1; a new key is returned once."""
     store, config = ctx.store, {}
     if "encryption-key" in secrets:
         key = secrets["encryption-key"]

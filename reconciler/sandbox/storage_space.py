@@ -1,4 +1,4 @@
-"""How much room a storage has: made up, unless `FOLDER.run/storage/ID/free` says the bytes."""
+"""The size of a storage: invented, unless `FOLDER.run/storage/ID/free` sets the free bytes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _BLOCK_SPACE = (13421772800, 107374182400)
 
 
 def space(store: Store, name: str, section: Section) -> tuple[int, int]:
-    """Bytes used and in all."""
+    """Bytes used and total."""
     used, size = _DIRECTORY_SPACE if "path" in section.values else _BLOCK_SPACE
     free = _free(store, name)
     return (used, size) if free is None else (max(0, size - free), max(size, free))
 
 
 def check_space(store: Store, name: str, needed: int, failure: str) -> None:
-    """Raises `failure` when so many bytes do not fit."""
+    """Raises `failure` if this many bytes do not fit."""
     free = _free(store, name)
     if free is not None and needed > free:
         raise died(failure)

@@ -1,8 +1,7 @@
-"""Tasks: work that a call starts, with a log and an exit status of its own.
-
-They lie in `FOLDER.run/`, beside the folder. A task ends within the call that starts it, unless
-tasks are configured to take time: then it runs in the background and can be watched and
-stopped. While it runs it holds the lock of its marker in `tasks/active`.
+"""Tasks: work started by a call, with its own log and exit status. They are stored in
+`FOLDER.run/`, beside the folder. A task ends within the call that starts it, unless tasks are
+configured to take time: then it runs in the background and can be watched and stopped. While
+running, it holds the lock of its marker in `tasks/active`.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _UPID = re.compile(
 _FIRST_PID = 1000
 _UNEXPECTED = "unexpected status"
 _TICK = 0.02
-"""Seconds between two looks at whether a task is to stop."""
+"""Seconds between checks whether a task should stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Upid:
         return cls(found[1], pid, pstart, starttime, *found.group(5, 6, 7))
 
     def row(self) -> dict[str, Any]:
-        """As PVE answers it: a token is shown as user and tokenid."""
+        """As PVE returns it: a token is split into user and tokenid."""
         user, token = split_token(self.owner) or (self.owner, "")
         row: dict[str, Any] = {
             "upid": str(self),
@@ -85,11 +84,11 @@ class Finished:
 
 
 class Interrupted(ApiError):
-    """The task was told to stop."""
+    """The task was stopped."""
 
 
 class Worker:
-    """What the work of a task may do: write its log, and take its time."""
+    """The interface of a task's work: write its log, and take time."""
 
     def __init__(self, file: TextIO, stop: Path, seconds: float) -> None:
         self._file = file
@@ -102,12 +101,12 @@ class Worker:
         self._file.flush()
 
     def warn(self, text: str) -> None:
-        """The task goes on, and ends as `WARNINGS: 1` instead of `OK`."""
+        """The task continues, and ends with `WARNINGS: 1` instead of `OK`."""
         self.warnings += 1
         self.log(f"WARN: {text}")
 
     def spend(self, seconds: float | None = None) -> None:
-        """Be busy for so long, or for as long as a task takes here; raises when it is stopped."""
+        """Take this long, or the configured time of a task; raises when it is stopped."""
         end = time.monotonic() + (self._seconds if seconds is None else seconds)
         while True:
             if self._stop.exists():
@@ -119,7 +118,7 @@ class Worker:
 
 
 def run_task(ctx: Context, kind: str, name: str, work: Callable[[Worker], None]) -> str:
-    """Do the work as a task of the caller; its UPID. An error ends the task, not the call."""
+    """Do the work as a task of the caller; returns the UPID. Errors end the task, not the call."""
     upid = _start(ctx, kind, name)
     note(ctx.store, ctx.now, upid.owner, f"starting task {upid}")
     marker = _marker(ctx.store, upid)
@@ -161,7 +160,7 @@ def _ended_well(status: str) -> bool:
 
 
 def stop_task(store: Store, upid: Upid) -> None:
-    """Ask a running task to end; one that has ended stays as it is."""
+    """Ask a running task to stop; no effect on one that has ended."""
     marker = _marker(store, upid)
     if marker.exists():
         _stop_file(marker).touch()
@@ -199,7 +198,8 @@ def exit_status(store: Store, upid: Upid) -> str | None:
 
 
 def wait_for(store: Store, text: str, seconds: float) -> str | None:
-    """The exit status, waiting for it so long; None with no time to wait, or when it takes more."""
+    """The exit status, waiting this long for it; None without a time to wait, or if it takes
+    longer."""
     upid, end = Upid.parse(text), time.monotonic() + seconds
     while upid is not None and time.monotonic() < end:
         ended = exit_status(store, upid)
@@ -231,7 +231,7 @@ def _markers(store: Store) -> list[Path]:
 
 
 def _hold(marker: Path) -> int:
-    """Make the marker of a running task; it never exists without its lock."""
+    """Create the marker of a running task; it never exists without its lock."""
     marker.parent.mkdir(parents=True, exist_ok=True)
     new = marker.with_name(f"new:{marker.name}")
     descriptor = os.open(new, os.O_RDWR | os.O_CREAT, 0o600)
@@ -241,7 +241,7 @@ def _hold(marker: Path) -> int:
 
 
 def _reap(store: Store) -> None:
-    """Tasks whose process was killed end with a status that says no more than that."""
+    """Record the end of tasks whose process was killed."""
     for marker in _markers(store):
         with suppress(FileNotFoundError, BlockingIOError):
             descriptor = os.open(marker, os.O_RDWR)
@@ -261,7 +261,7 @@ def _entered(store: Store, upid: Upid) -> bool:
 
 
 def _start(ctx: Context, kind: str, name: str) -> Upid:
-    """A task that does not exist yet: two of one second differ by their process number."""
+    """A task that does not exist yet: two in the same second differ by their process id."""
     for pid in range(_FIRST_PID, _FIRST_PID + 100_000):
         upid = Upid(ctx.node, pid, pid, ctx.now, kind, name, ctx.actor)
         path = log_file(ctx.store, upid)

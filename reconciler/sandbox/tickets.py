@@ -1,4 +1,4 @@
-"""Tickets and CSRF tokens (PVE::Ticket): what a login gives, and what later requests show."""
+"""Tickets and CSRF tokens (PVE::Ticket): returned by a login, and sent with later requests."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from reconciler.sandbox.failure import ApiError
 LIFETIME = 2 * 3600
 """Seconds."""
 _GRACE = 300
-"""Seconds by which the clock of another node may be ahead."""
+"""Seconds that the clock of another node may be ahead."""
 
 _TICKET = re.compile(r"(PVE:(\S+):([0-9A-F]{8}))::(\S+)")
+_CHALLENGE = "!tfa!"
 _CSRF = re.compile(r"([0-9A-F]{8}):(\S+)")
 
 
@@ -27,19 +28,32 @@ def new_ticket(ctx: Context, user: str) -> str:
 
 
 def ticket_user(ctx: Context, ticket: str) -> str | None:
-    """Whose ticket it is; None when it is forged, too old, or no ticket at all."""
+    """The user of a ticket; None if it is forged, too old or not a ticket."""
     found = _TICKET.fullmatch(ticket)
     if found is None or not _fresh(ctx, found[3]):
         return None
-    try:
-        signature = base64.b64decode(found[4], validate=True)
-    except binascii.Error:
+    return found[2] if _signed(ctx, found[1], found[4]) else None
+
+
+def new_challenge(ctx: Context, user: str, asked: str) -> str:
+    """The ticket of a user whose second factor is still to come: `PVE:!tfa!ASKED:HEXTIME::SIG`,
+    signed together with the user's name, which it does not hold."""
+    text = f"PVE:{_CHALLENGE}{asked}:{ctx.now:08X}"
+    signature = keys.sign(ctx.store, f"{text}:{user}")
+    return f"{text}::{base64.b64encode(signature).decode()}"
+
+
+def challenge_of(ctx: Context, user: str, ticket: str) -> str | None:
+    """What a challenge asks this user; None for any other ticket."""
+    found = _TICKET.fullmatch(ticket)
+    if found is None or not found[2].startswith(_CHALLENGE) or not _fresh(ctx, found[3]):
         return None
-    return found[2] if keys.verify(ctx.store, found[1], signature) else None
+    signed = _signed(ctx, f"{found[1]}:{user}", found[4])
+    return found[2].removeprefix(_CHALLENGE) if signed else None
 
 
 def new_csrf_token(ctx: Context, user: str) -> str:
-    """`HEXTIME:HMAC`, to be sent with every write that shows a ticket."""
+    """`HEXTIME:HMAC`, required for every write with a ticket."""
     return _csrf(ctx, f"{ctx.now:08X}", user)
 
 
@@ -50,6 +64,13 @@ def check_csrf_token(ctx: Context, user: str, token: str) -> None:
         raise ApiError("Permission denied - invalid csrf token\n", 401)
     if not hmac.compare_digest(_csrf(ctx, found[1], user).encode(), token.encode()):
         raise ApiError("Permission denied - invalid csrf token\n", 401)
+
+
+def _signed(ctx: Context, text: str, signature: str) -> bool:
+    try:
+        return keys.verify(ctx.store, text, base64.b64decode(signature, validate=True))
+    except binascii.Error:
+        return False
 
 
 def _csrf(ctx: Context, stamp: str, user: str) -> str:

@@ -31,7 +31,7 @@ from reconciler.access.review.profiles import (
 )
 from reconciler.access.review.review import About, ReviewContext, review
 from reconciler.access.table import AccessTable
-from reconciler.pve.release import NEWEST
+from reconciler.pve.release import NEWEST, known_releases
 from reconciler.sandbox.config.usercfg import parse
 from reconciler.sandbox.grants import access_table
 from tests.support.random_tables import PATHS, tables
@@ -163,8 +163,19 @@ def test_a_pool_stands_for_its_guests_and_exceptions_are_named() -> None:
     ]
 
 
+def test_a_storage_in_one_more_pool_is_not_like_the_others() -> None:
+    """NoAccess reaches one of them through the outer pool."""
+    table = access_table(
+        parse(
+            b"user:a@pve:1:0:::::\npool:dev:::st1:\npool:dev/web:::st1,st2:\n"
+            b"acl:1:/pool:a@pve:NoAccess:\nacl:0:/pool/dev/web:a@pve:PVEDatastoreUser:\n"
+        )
+    )
+    _agrees(table, ("/storage/st1", "/storage/st2"))
+
+
 def test_every_privilege_has_a_level_and_words_and_counts_somewhere() -> None:
-    assert MEANINGS.keys() == PRIVILEGES
+    assert MEANINGS.keys() == {name for one in known_releases().values() for name in one.privileges}
     beginnings = tuple(one for path in _ASKED for one in (counting(path) or (None, ()))[1])
     somewhere = {name for name in PRIVILEGES if name.startswith(beginnings)}
     assert somewhere == PRIVILEGES

@@ -57,12 +57,12 @@ def restore(folder: Path, files: Files) -> None:
 class Site:
     """`run` is the installed command on the state folder, as root's token unless told otherwise.
 
-    `begun`: the cluster's files as they were when the test began.
+    `original`: the cluster's files as they were when the test began.
     """
 
     folder: Path
     cluster: Served
-    begun: Files
+    original: Files
     settings: str = ""
     env: dict[str, str] = field(default_factory=dict)
 
@@ -116,7 +116,7 @@ class Site:
     @property
     def untouched(self) -> bool:
         """Whether the cluster's files are what they were when the test began, byte for byte."""
-        return self.cluster_files() == self.begun
+        return self.cluster_files() == self.original
 
     def give_token(self, name: str, secret: str, entries: Sequence[str] = ()) -> None:
         """A user and its token, without pvectl; `entries` are lines of user.cfg."""
@@ -124,7 +124,7 @@ class Site:
         lines = [f"user:{user}:1:0::::::", f"token:{name}:0:1::", *entries]
         self.edit("user.cfg", "", "\n".join([*lines, ""]))
         self.edit("priv/token.cfg", "", f"{name} {secret}\n")
-        self.begun = self.cluster_files()
+        self.original = self.cluster_files()
 
 
 def _toml(value: object) -> str:

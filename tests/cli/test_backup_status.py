@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import ExitStatus
+from tests.cli.in_process import ask
 from tests.cli.site import Site
 from tests.support.command import FIXTURES, copy_fixture, sandbox
 
@@ -91,3 +92,35 @@ def test_status_is_about_all_guests(saved: Site) -> None:
     ended = saved.run("backup", "status", "felhom-nightly")
     assert ended.status == ExitStatus.USAGE
     assert "`backup status` takes no job: it covers all guests" in ended.err
+
+
+def test_disks_that_no_backup_includes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
+    pve, state = copy_fixture("backups", tmp_path / "pve"), tmp_path / "state"
+    state.mkdir()
+    (guest,) = pve.glob("nodes/*/lxc/9001.conf")
+    (machine,) = pve.glob("nodes/*/qemu-server/9000.conf")
+    guest.write_text(
+        guest.read_text() + "mp0: local-lvm:vm-9001-disk-1,mp=/a,size=4G\nmp1: /srv/b,mp=/b\n"
+        "mp2: local-lvm:vm-9001-disk-2,mp=/c,backup=1,size=1G\n"
+    )
+    machine.write_text(machine.read_text() + "scsi1: local-lvm:vm-9000-disk-1,backup=no\n")
+    (state / "jobs.toml").write_text(JOB.replace("[9001]", "[9000, 9001]"))
+    assert ask("apply", "--yes", on=pve, state=state).status == ExitStatus.OK
+    formats = ("--format", "text", "--format", f"json={tmp_path / 's.json'}")
+    said = " ".join(ask("backup", "status", *formats, on=pve, state=state).out.split())
+    assert "2 without all disks" in said
+    assert "mp0 on local-lvm:vm-9001-disk-1 (without backup=1), mp1 on /srv/b (of the node" in said
+    assert "scsi1 on local-lvm:vm-9000-disk-1 (backup=0)" in said
+    status = json.loads((tmp_path / "s.json").read_text())
+    disks = {one["guest"]: [disk["key"] for disk in one["left_out"]] for one in status["guests"]}
+    assert disks == {9000: ["scsi1"], 9001: ["mp0", "mp1"]}
+    told = " ".join(ask("drift", on=pve, state=state).out.split())
+    assert "not all of their disks: guests 9000 (scsi1), 9001 (mp0, mp1)" in told
+    (state / "w.toml").write_text(
+        '[[waive]]\ncode = "DISKS_LEFT_OUT"\naddress = "guest.9001"\nexpires = 2090-01-01\n'
+        'reason = "scratch"\n'
+    )
+    told = " ".join(ask("drift", on=pve, state=state).out.split())
+    assert "not all of their disks: guest 9000 (scsi1)" in told
+    assert "WAIVER" not in told + ask("plan", on=pve, state=state).out

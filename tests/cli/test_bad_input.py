@@ -304,7 +304,7 @@ def test_a_role_that_is_deleted_between_plan_and_apply(site: Site) -> None:
     site.edit("user.cfg", "", "role:Mine:VM.Audit:\n")
     assert site.run("plan", "--out", "p.json").status == ExitStatus.OK
     site.edit("user.cfg", "role:Mine:VM.Audit:\n", "")
-    site.begun = site.cluster_files()
+    site.original = site.cluster_files()
     ended = site.run("apply", "p.json")
     assert ended.status == ExitStatus.STALE
     assert "role.Mine" in ended.err

@@ -279,6 +279,12 @@ def test_a_plan_between_folders_says_so_in_every_format(
     assert "declared in a.toml:1, not in old" in ended.out
     assert "user.alise@corp, which is not declared" in ended.out
     told = {name: file.read_text() for name, file in files.items()} | {"text": ended.out}
+    assert "two requests" in ELSEWHERE  # for one object, which is counted once
+    assert ended.out.startswith("Plan: 10 to create, 0 to change, 0 to delete, in 9 requests\n")
+    counts = {"create": 10, "update": 0, "delete": 0, "requests": 9}
+    assert json.loads(told["json"])["counts"] == counts
+    assert 'against="old",kind="pool",action="create"} 1\n' in told["metrics"]
+    assert 'against="old",kind="pool",action="update"} 0\n' in told["metrics"]
     assert not [name for name, text in told.items() if OF_THE_CLUSTER.search(text)]
     assert not [name for name in told.keys() - {"codequality"} if "old" not in told[name]]
 
@@ -289,7 +295,10 @@ def test_a_plan_between_folders_says_so_in_every_format(
         r"details: `pvectl (plan .*?)`", ask("plan", "--against", "new", state=Path("new")).out
     )
     assert again
-    assert ask(*again[1].split()).status == ExitStatus.OK
+    everything = ask(*again[1].split())
+    assert everything.status == ExitStatus.OK
+    assert "known finding" not in everything.out
+    assert len(everything.out.splitlines()) > len(ended.out.splitlines())
 
 
 ELSEWHERE = """[user."alice@corp"]
@@ -324,6 +333,8 @@ reason = "x"
 [storage.usb]
 type = "dir"
 path = "/mnt/usb"
+[pool.fresh]        # two requests
+guests = [100]
 """
 """Much of it names what may exist on a cluster."""
 

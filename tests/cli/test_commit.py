@@ -116,28 +116,28 @@ def test_files_that_differ_from_the_commit_are_reported(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")
 def test_no_program_runs_that_the_state_folder_names(tmp_path: Path) -> None:
     """Neither as a monitor, nor from a repository that lies among the state files."""
-    state, begun = tmp_path / "state", tmp_path / "begun"
+    state, started = tmp_path / "state", tmp_path / "started"
     _git(tmp_path, "init", "--quiet")
     _git(tmp_path, "init", "--quiet", "--bare", "state")
     (state / "a.toml").write_text("[group.a]\n")
     (state / ".gitattributes").write_text("*.toml filter=x\n")
     for key in ("core.fsmonitor", "filter.x.clean"):
-        _git(state, "config", key, f"touch {begun}")
+        _git(state, "config", key, f"touch {started}")
     _git(state, "config", "core.bare", "false")
     _git(state, "config", "core.worktree", str(state))
     _git(state, "add", "a.toml")
     (state / "a.toml").write_text("[group.b]\n")
     _git(tmp_path, "add", "--force", "state/a.toml")
     _git(tmp_path, "commit", "--quiet", "--message", "first")
-    _git(tmp_path, "config", "core.fsmonitor", f"touch {begun}")
-    begun.unlink(missing_ok=True)
+    _git(tmp_path, "config", "core.fsmonitor", f"touch {started}")
+    started.unlink(missing_ok=True)
     assert len(commit_of(state)) >= 40
-    assert not begun.exists()
+    assert not started.exists()
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")
 def test_no_filter_runs_of_a_repository_that_is_the_state_folder(tmp_path: Path) -> None:
-    begun = tmp_path / "begun"
+    started = tmp_path / "started"
     state = tmp_path / "state"
     state.mkdir()
     (state / "a.toml").write_text("[group.a]\n")
@@ -146,18 +146,18 @@ def test_no_filter_runs_of_a_repository_that_is_the_state_folder(tmp_path: Path)
     _git(state, "commit", "--quiet", "--message", "first")
     assert not commit_of(state).endswith(UNCOMMITTED)
     for key in ("filter.x.clean", "filter.x.process"):
-        _git(state, "config", key, f"touch {begun}; cat")
+        _git(state, "config", key, f"touch {started}; cat")
     (state / ".gitattributes").write_text("*.toml filter=x\n")
     (state / "a.toml").write_text("[group.b]\n")
     assert commit_of(state).endswith(UNCOMMITTED)
-    assert not begun.exists()
+    assert not started.exists()
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")
 @pytest.mark.parametrize("name", ["x", "a.b", "with=sign"])
 def test_no_filter_runs_however_it_is_called(name: str, tmp_path: Path) -> None:
     """Nor does one that is required, nor a hook; nothing is written into the repository."""
-    begun, state = tmp_path / "begun", tmp_path / "state"
+    started, state = tmp_path / "started", tmp_path / "state"
     state.mkdir()
     (state / "a.toml").write_text("[group.a]\n")
     _git(state, "init", "--quiet")
@@ -165,16 +165,16 @@ def test_no_filter_runs_however_it_is_called(name: str, tmp_path: Path) -> None:
     _git(state, "commit", "--quiet", "--message", "first")
     hook = state / ".git" / "hooks" / "post-index-change"
     hook.parent.mkdir(exist_ok=True)
-    hook.write_text(f"#!/bin/sh\ntouch {begun}\n")
+    hook.write_text(f"#!/bin/sh\ntouch {started}\n")
     hook.chmod(0o755)
     with (state / ".git" / "config").open("a") as config:
-        config.write(f'[filter "{name}"]\n\tclean = touch {begun}\n')
-        config.write(f"\tprocess = touch {begun}\n\trequired = true\n")
+        config.write(f'[filter "{name}"]\n\tclean = touch {started}\n')
+        config.write(f"\tprocess = touch {started}\n\trequired = true\n")
     (state / ".gitattributes").write_text(f"*.toml filter={name}\n")
     (state / "a.toml").write_text("[group.b]\n")
     index = (state / ".git" / "index").read_bytes()
     assert commit_of(state).endswith(UNCOMMITTED)
-    assert not begun.exists()
+    assert not started.exists()
     assert (state / ".git" / "index").read_bytes() == index
 
 
@@ -192,24 +192,24 @@ def test_no_filter_runs_however_it_is_called(name: str, tmp_path: Path) -> None:
 def test_variables_of_git_do_not_lead_it_elsewhere(
     variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = tmp_path / "begun"
+    started = tmp_path / "started"
     (tmp_path / "a.toml").write_text("[group.a]\n")
     _git(tmp_path, "init", "--quiet")
     _git(tmp_path, "add", ".")
     _git(tmp_path, "commit", "--quiet", "--message", "first")
     commit = commit_of(tmp_path)
-    _git(tmp_path, "config", "filter.x.clean", f"touch {begun}; cat")
+    _git(tmp_path, "config", "filter.x.clean", f"touch {started}; cat")
     (tmp_path / ".gitattributes").write_text("*.toml filter=x\n")
     (tmp_path / "a.toml").write_text("[group.b]\n")
     monkeypatch.setenv(variable, value)
     assert commit_of(tmp_path) == commit + UNCOMMITTED
-    assert not begun.exists()
+    assert not started.exists()
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")
 def test_a_partial_clone_fetches_nothing(tmp_path: Path) -> None:
     """The file that it lacks would come from wherever, and through whatever, its settings say."""
-    begun = tmp_path / "begun"
+    started = tmp_path / "started"
     (tmp_path / "a.toml").write_text("[group.a]\n")
     _git(tmp_path, "init", "--quiet")
     _git(tmp_path, "add", ".")
@@ -220,9 +220,9 @@ def test_a_partial_clone_fetches_nothing(tmp_path: Path) -> None:
     with (tmp_path / ".git" / "config").open("a") as config:
         config.write("[core]\n\trepositoryformatversion = 1\n[extensions]\n")
         config.write('\tpartialclone = origin\n[protocol "ext"]\n\tallow = always\n')
-        config.write(f'[remote "origin"]\n\turl = "ext::touch {begun}"\n\tpromisor = true\n')
+        config.write(f'[remote "origin"]\n\turl = "ext::touch {started}"\n\tpromisor = true\n')
     assert files_at(places(tmp_path)[0], "HEAD") is None
-    assert not begun.exists()
+    assert not started.exists()
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git to be asked")

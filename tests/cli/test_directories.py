@@ -66,7 +66,9 @@ def test_a_user_who_left_the_directory_is_not_silently_recreated(company: Compan
     (company.state / "people.toml").write_text('[user."carol@corp"]\n')
     planned = company.run("plan")
     assert planned.status == ExitStatus.REFUSED, planned
-    assert "created again by this plan: left the directory?" in planned.out.replace("\n     ", "")
+    assert "would be created again: has it left the directory?" in planned.out.replace(
+        "\n     ", ""
+    )
     allowed = company.run("plan", "--allow", "LEFT_DIRECTORY=user.carol@corp")
     assert allowed.status == ExitStatus.OK, allowed
     company.edit(*SYNCED)

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from tests.cli.in_process import ask
 from tests.support.command import Ended, copy_fixture
 
 USERS, DOMAINS, STORAGES, JOBS = "user.cfg", "domains.cfg", "storage.cfg", "jobs.cfg"
+FILES = (USERS, DOMAINS, STORAGES, JOBS)
 JOB = """vzdump: nightly
 \tschedule 02:30
 \tall 1
@@ -144,16 +145,51 @@ ROOT = {"a root": "eve@pve has become root", "a grant to a group": "alice@ldap h
 MEANT = {"create": "missing", "update": "changed", "delete": "extra"}
 
 
+@pytest.fixture(scope="module")
+def watched(
+    imported: House, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[House, Path]]:
+    """A cluster that was quiet at the last report, and the folder that remembers it."""
+    home = tmp_path_factory.mktemp("watched") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PVECTL_HOME", str(home))
+        quiet = imported.run("drift")
+        assert (quiet.status, quiet.out.splitlines()[0]) == (0, "Drift: none"), quiet
+        yield imported, home
+
+
+Attacked = Callable[..., Ended]
+"""The edits and the formats -> what drift says of the cluster with these edits."""
+
+
+@pytest.fixture
+def attacked(
+    watched: tuple[House, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Attacked:
+    house, home = watched
+    shutil.copytree(home, tmp_path / "home")
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
+
+    def attack(edits: Iterable[tuple[str, str, str]], *formats: str) -> Ended:
+        before = {name: (house.pve / name).read_bytes() for name in FILES}
+        try:
+            for edit in edits:
+                house.edit(*edit)
+            return house.run("drift", *(word for name in formats for word in ("--format", name)))
+        finally:
+            for name, content in before.items():
+                (house.pve / name).write_bytes(content)
+
+    return attack
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_the_alarm_rings(house: House, attack: str, tmp_path: Path) -> None:
+def test_the_alarm_rings(attacked: Attacked, attack: str, tmp_path: Path) -> None:
     metrics, report = tmp_path / "drift.prom", tmp_path / "drift.json"
-    quiet = house.run("drift")
-    assert (quiet.status, quiet.out.splitlines()[0]) == (0, "Drift: none"), quiet
-    house.edit(*ATTACKS[attack])
     files = [tmp_path / f"drift.{name}" for name in ("markdown", "junit", "nagios")]
     formats = ["text", f"metrics={metrics}", f"json={report}"]
     formats += [f"{path.suffix[1:]}={path}" for path in files]
-    ended = house.run("drift", *(word for name in formats for word in ("--format", name)))
+    ended = attacked([ATTACKS[attack]], *formats)
     assert ended.status == ExitStatus.CHANGES, ended
     for told in (ended.out, *(path.read_text() for path in files)):
         assert not re.search(r"^ *[+~-] ", told, re.M), "words instead of +, ~ and -"
@@ -294,39 +330,15 @@ MORE: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
     "an end for root": ("changed", ((USERS, "user:root@pam:1:0", "user:root@pam:1:1993456000"),)),
 }
 """What was done -> the worst class of it, and the edits."""
-FILES = (USERS, DOMAINS, STORAGES, JOBS)
-
-
-@pytest.fixture(scope="module")
-def watched(
-    imported: House, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[House, Path]]:
-    """A cluster that was quiet at the last report, and the folder that remembers it."""
-    home = tmp_path_factory.mktemp("watched") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PVECTL_HOME", str(home))
-        assert imported.run("drift").status == ExitStatus.OK
-        yield imported, home
 
 
 @pytest.mark.parametrize("attack", MORE)
 def test_the_alarm_rings_for_what_no_file_gives_and_for_what_cancels_out(
-    watched: tuple[House, Path], attack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    attacked: Attacked, attack: str, tmp_path: Path
 ) -> None:
-    house, home = watched
     code, edits = MORE[attack]
-    before = {name: (house.pve / name).read_bytes() for name in FILES}
-    shutil.copytree(home, tmp_path / "home")
-    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
-    try:
-        for edit in edits:
-            house.edit(*edit)
-        reports = {name: tmp_path / name for name in ("json", "metrics")}
-        given = [word for n, path in reports.items() for word in ("--format", f"{n}={path}")]
-        ended = house.run("drift", "--format", "text", *given)
-    finally:
-        for name, content in before.items():
-            (house.pve / name).write_bytes(content)
+    reports = {name: tmp_path / name for name in ("json", "metrics")}
+    ended = attacked(edits, "text", *(f"{name}={path}" for name, path in reports.items()))
     assert ended.status == ExitStatus.CHANGES, ended
     first = ended.out.splitlines()[:10]
     assert {"changed": "changed in the cluster"}.get(code, code) in first[0]
@@ -559,7 +571,7 @@ def test_a_plugin_is_about_one_cluster(house: House) -> None:
     ended = ask("drift", "--format", "nagios", "--on", "all", state=house.state)
     assert (ended.status, ended.out.splitlines()[0]) == (
         3,
-        "PVECTL DRIFT UNKNOWN - E_USAGE: a plugin is about one cluster",
+        "PVECTL DRIFT UNKNOWN - E_USAGE: a monitoring plugin reports on one cluster",
     )
 
 

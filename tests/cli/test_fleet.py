@@ -9,13 +9,16 @@ import socket
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from reconciler.errors import ExitStatus
+from reconciler.live.http.client import BESIDE_OTHERS
 from reconciler.render.json_schemas import schema_of
+from tests.support.command import trust
 from tests.support.fleet import Fleet, fleet
 
 NAMES = ("canary", "east", "west")
@@ -75,11 +78,26 @@ def test_one_that_never_answers_costs_its_own_time_out(three: Fleet) -> None:
             f'endpoint = "https://127.0.0.1:{silent.getsockname()[1]}"\nconnect_timeout = 1',
         )
         settings.write_text(text)
+        trust(three.state, three.folder / "home")
         begin = time.monotonic()
         ended = three.run("plan", "--on", "all", "--format", "json", "--quiet")
+        asked = _accepted(silent)
     status = {row["target"]: row["status"] for row in json.loads(ended.out)["summary"]}
     assert status == {"canary": 0, "east": 7, "west": 0}
+    assert "no answer in time" in ended.err
     assert time.monotonic() - begin < 20
+    assert 1 <= asked <= BESIDE_OTHERS  # one round, and nothing is tried again
+
+
+def _accepted(server: socket.socket) -> int:
+    """How many connections wait to be accepted."""
+    server.settimeout(0)
+    accepted = 0
+    with suppress(BlockingIOError):
+        while True:
+            server.accept()[0].close()
+            accepted += 1
+    return accepted
 
 
 def test_one_document_holds_all_or_each_has_its_own(three: Fleet) -> None:
@@ -104,9 +122,15 @@ def test_one_document_holds_all_or_each_has_its_own(three: Fleet) -> None:
 
 
 def test_reviews_of_several_clusters_are_one_table(three: Fleet) -> None:
-    ended = three.run("report", "--on", "all", "--format", "csv")
+    ended = three.run("report", "--on", "all", "--format", "csv", "--out", "of/{target}")
     found = list(csv.DictReader(io.StringIO(ended.out)))
     assert {row["target"] for row in found} == set(NAMES)
+    (earlier,) = (three.folder / "of" / "east").glob("access-review-east-*.json")
+    since = earlier.relative_to(three.folder).as_posix()
+    both = three.run("report", "--on", "*a*", "--since", since.replace("east", "{target}"))
+    assert both.out.count("no difference") == 2, both.err
+    of_one = three.run("report", "--on", "all", "--since", since)
+    assert "an earlier review is that of one target" in of_one.err
     html = three.run("report", "--on", "all", "--format", "html")
     assert html.status == ExitStatus.USAGE
     assert "{target}" in html.err
@@ -156,7 +180,7 @@ def test_who_must_be_asked_is_asked_cluster_after_cluster(three: Fleet) -> None:
     ended = three.run("apply", "--on", "all")
     assert ended.status == ExitStatus.USAGE
     assert "target canary:" in ended.err
-    assert "skipped, because this wave did not end well" in ended.err
+    assert "skipped, because this wave failed" in ended.err
 
 
 def test_a_saved_plan_is_for_one_cluster(three: Fleet) -> None:

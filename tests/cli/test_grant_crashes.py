@@ -14,7 +14,7 @@ from reconciler.cli.state_folder import grants_file
 from reconciler.cli.terminal import output
 from reconciler.errors import ExitStatus
 from reconciler.execution.journal.journal import Journal
-from tests.cli.in_process import ask
+from tests.cli.in_process import ask, ask_json
 from tests.support.command import copy_fixture
 
 ALICE = ("alice@pve", "PVEVMAdmin", "/vms/100")
@@ -95,6 +95,9 @@ def test_a_grant_that_is_killed_is_finished_or_undone_with_its_file(there: World
             assert not there.declared
             continue
         assert status == ExitStatus.UNFINISHED
+        grant = ask_json("status", on=there.pve, state=there.state)["run"]["grant"]
+        assert (grant["who"], grant["file"]) == ("alice@pve", str(there.file))
+        assert (grant["ends"], grant["reason"]) == (False, "restore")
         assert there.run(way, "--yes") == ExitStatus.OK
         assert there.granted == bool(there.declared) == (way == "resume")
         if way == "resume":

@@ -36,6 +36,7 @@ def test_what_is_imported_plans_to_no_change(site: Site, tmp_path: Path) -> None
     plan = site.run("plan", "--detailed-exitcode")
     assert plan.status == ExitStatus.OK, plan
     assert "felhom-ctl@pve!ctl" in (folder / "access.toml").read_text()
+    assert "secrets/" in (folder / ".gitignore").read_text().splitlines()
     secret = (site.state / "secrets" / "felhom-ctl").read_text().strip()
     assert not [
         path for path in folder.rglob("*.*") if path.is_file() and secret in path.read_text()

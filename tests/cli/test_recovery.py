@@ -24,7 +24,7 @@ WAITING = """
 [user."new@pve"]
 
 [user."new@pve".token.t1]
-secret_to = {{ command = ["sh", "-c", "touch begun; while [ ! -e go ]; do sleep 0.02; done; {}"] }}
+secret_to = {{ command = ["sh", "-c", "touch ran; while [ ! -e go ]; do sleep 0.02; done; {}"] }}
 """
 """A run that waits in its middle until the file `go` is there, and what then becomes of it."""
 
@@ -53,7 +53,7 @@ def running(site: Site, *arguments: str, env: Mapping[str, str] = {}) -> Iterato
         )
         run = Run(process, site)
         try:
-            run.until(site.state / "begun")
+            run.until(site.state / "ran")
             yield run
         finally:
             (site.state / "go").touch()
@@ -116,7 +116,7 @@ def test_a_journal_whose_process_is_dead_is_unfinished(site: Site) -> None:
     assert len(told.splitlines()) < 34, "everything once"
     assert re.search(r"1-33\. done +33 steps, from: create group ", told)
     assert re.search(r"34\. created, secret possibly not delivered +create token new@pve!t1", told)
-    assert told.partition("beyond what the steps say")[2].count("new@pve") == 1
+    assert told.partition("in addition to the steps")[2].count("new@pve") == 1
     assert "group.g07" not in told
 
 
@@ -174,7 +174,7 @@ def test_a_signal_past_the_point_of_no_return_promises_no_rollback(site: Site) -
     site.write("a.toml", WAITING.format("cat"))
     (site.state / "go").touch()
     assert site.run("apply", "--yes").status == ExitStatus.OK
-    for name in ("go", "begun"):
+    for name in ("go", "ran"):
         (site.state / name).unlink()
     with running(site, "rotate", "new@pve!t1", "--yes") as run:
         run.interrupt("the run cannot be rolled back any more; signal again to stop at once")

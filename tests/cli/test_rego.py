@@ -49,7 +49,7 @@ def test_gained_power_and_a_deletion_beside_others_are_denied(place: tuple[Path,
     plan = ask_json("plan", "--allow", flag, on=pve, state=state)
     gained = "ops (1 user) gains every privilege on /vms and all below: {} needs the security team"
     assert judged("deny", plan) == {
-        "user.alice@pve is deleted beside 3 other changes: plan it alone",
+        "user.alice@pve is deleted together with 3 other changes: plan it alone",
         *(gained.format(n) for n in ("Permissions.Modify", "Realm.Allocate", "User.Modify")),
     }
     assert judged("warn", plan) == {"allowed by --allow IRREVERSIBLE=user.alice@pve"}

@@ -63,8 +63,9 @@ def test_a_narrower_retention_is_refused_until_it_is_allowed_by_name(saved: Site
     assert len(lost) > 3
     refused = saved.run("plan", "--format", "text", "--format", "json=plan.json")
     assert refused.status == ExitStatus.REFUSED, refused
-    assert f"would remove {len(lost)} archives at its next run that are kept today" in words(
-        refused.out
+    assert (
+        f"would permanently remove {len(lost)} archives at its next run that are kept today"
+        in words(refused.out)
     )
     assert f"{len(lost)} of 16 of guest 9001 on local" in words(refused.out)
     assert "--allow 'LOSES_ARCHIVES=backup.felhom-nightly'" in refused.out
@@ -109,7 +110,7 @@ def test_the_retention_of_a_storage_counts_for_jobs_without_their_own(saved: Sit
     saved.write("storage.toml", storage + content)
     ended = saved.run("plan")
     assert ended.status == ExitStatus.REFUSED, ended
-    assert "backup.felhom-nightly would remove 13 archives" in words(ended.out)
+    assert "backup.felhom-nightly would permanently remove 13 archives" in words(ended.out)
 
 
 def test_wider_retention_loses_nothing(saved: Site) -> None:
@@ -125,7 +126,7 @@ def test_an_auditor_sees_the_loss_in_the_plan_and_in_one_against_its_snapshot(sa
     saved.give_token("eye@pve!t1", secret, ["acl:1:/:eye@pve,eye@pve!t1:PVEAuditor:"])
     saved.target("eye@pve!t1", secret)
     saved.write("backup.toml", JOB.replace("KEEP", NARROW))
-    lost = "9 of 16 of guest 9001 on local (the oldest that stays is of 2026-11-08 02:30:01 UTC)"
+    lost = "9 of 16 of guest 9001 on local (the oldest one kept is from 2026-11-08 02:30:01 UTC)"
     live = saved.run("plan")
     assert (live.status, lost in words(live.out)) == (ExitStatus.REFUSED, True), live
     assert "RETENTION_DIFFERS" not in live.out

@@ -111,7 +111,7 @@ def test_a_refused_plan_stays_refused_without_its_findings(
 ) -> None:
     if live:
         site.edit("user.cfg", "", live)
-        site.begun = site.cluster_files()
+        site.original = site.cluster_files()
     site.settings = settings
     site.target()
     path = planned(site, text)

@@ -30,7 +30,7 @@ administrators = 2
 tokens = 30
 
 [lint]
-fail = ["LINT_ADMIN_ON_ROOT"]
+fail = ["LINT_ADMIN_ON_TOP"]
 """
 WAIVER = (
     '[[waive]]\ncode = "NOT_BACKED_UP"\naddress = "*"\nreason = "a lab"\nexpires = 2099-01-01\n'
@@ -67,8 +67,8 @@ def planned(folder: Path, *words: str) -> str:
         ('"user.root@pam", "pool.*"', '"user.root@pam"', "[protected] is weaker than at HEAD"),
         ("administrators = 2", "administrators = 1", "[lockout] is weaker than at HEAD"),
         ("tokens = 30", "tokens = 1", "[alarm] is weaker than at HEAD"),
-        ('"LINT_ADMIN_ON_ROOT"', "", "[lint] is weaker than at HEAD"),
-        ('"authoritative"', '"additive"', "[manage] differs from that at HEAD: group"),
+        ('"LINT_ADMIN_ON_TOP"', "", "[lint] is weaker than at HEAD"),
+        ('"authoritative"', '"additive"', "[manage] differs from HEAD: group"),
     ],
 )
 def test_each_weaker_table_is_reported(old: str, new: str, told: str, folder: Path) -> None:
@@ -168,7 +168,10 @@ def test_an_expectation_that_is_gone_is_reported(folder: Path) -> None:
         place.write_text(text)
         assert "1 [[expect]] is gone or changed since HEAD: expect.toml:6" in planned(folder)
     place.write_text(f"{EXPECT}\n{EXPECT.replace('100', '101')}\n{WRITES}")
-    assert "`verify` may let POST /nodes/pve/vzdump vmid=100 change something" in planned(folder)
+    assert (
+        "`verify` may make POST /nodes/pve/vzdump vmid=100, which can change something"
+        in planned(folder)
+    )
     place.unlink()
     assert "2 [[expect]] are gone or changed since HEAD" in planned(folder)
     place.write_text(f"{EXPECT}\n{EXPECT.replace('100', '101')}\n{CALL}")

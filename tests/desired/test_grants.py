@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.desired.grants import begun, finished, grants, undone, with_grant, without
+from reconciler.desired.grants import finished, grants, started, undone, with_grant, without
 from reconciler.model.grant import Grant, GrantChange
 
 NEW = Grant("alice@pve", "PVEVMAdmin", "/vms/100", 1_900_000_000, "restore")
@@ -20,25 +20,25 @@ def change(before: Grant | None, text: str, after: Grant | None = NEW) -> GrantC
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_new_grant_is_added_and_taken_out_again(text: str) -> None:
-    during = begun(text, change(None, text))
+    during = started(text, change(None, text))
     assert NEW in grants(during)
     assert finished(during, change(None, text)) == during
     assert undone(during, change(None, text)) == text
-    assert begun(during, change(None, text)) == during
+    assert started(during, change(None, text)) == during
 
 
 @pytest.mark.parametrize(
     "text", [with_grant(one, OLD) + more for one in TEXTS for more in ("", BEHIND)]
 )
 def test_an_earlier_grant_of_the_same_keeps_its_place(text: str) -> None:
-    during = begun(text, change(OLD, text))
+    during = started(text, change(OLD, text))
     assert [one for one in grants(during) if one.is_same(NEW)] == [NEW]
     assert undone(during, change(OLD, text)) == text
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_an_ended_grant_is_gone_and_nothing_else(text: str) -> None:
-    during = begun(with_grant(text, OLD), change(OLD, text, None))
+    during = started(with_grant(text, OLD), change(OLD, text, None))
     ended = finished(during, change(OLD, text, None))
     assert grants(ended) == grants(text)
     assert ended.removeprefix("# Temporary") if not text else ended == text

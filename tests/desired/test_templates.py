@@ -234,7 +234,7 @@ WRONG = {
     ),
     "a name twice": (
         '[[each]]\na = ["x"]\n[[each.each]]\na = ["y"]\n[each.each.group."${a}"]\n',
-        "a.toml:4:1 for a = x (a.toml:2:6) EACH 'a' is a variable already (a.toml:2:6)",
+        "a.toml:4:1 for a = x (a.toml:2:6) EACH 'a' is already a variable (a.toml:2:6)",
     ),
     "one table": ("[each.group.a]\n", "a.toml:1:2 WRONG_TYPE 'each' must be a list of tables"),
     "no list of values": (
@@ -266,15 +266,15 @@ WRONG = {
         "a.toml:3:13 for a = y (a.toml:2:11) and 1 more value DUPLICATE group.g is declared twice,"
         " here and at a.toml:3:13 for a = x (a.toml:2:6)",
     ),
-    "not there": ('include = ["b.toml"]\n', "a.toml:1:12 INCLUDE no file is called b.toml"),
+    "not there": ('include = ["b.toml"]\n', "a.toml:1:12 INCLUDE no file matches b.toml"),
     "a circle": (
         'include = ["base/b.toml"]\n',
         "base/c.toml:1:12 INCLUDE files include each other in a circle: base/b.toml -> base/c.toml"
         " -> base/b.toml",
     ),
-    "read anyway": ('include = ["a.toml"]\n', "a.toml:1:12 INCLUDE a.toml is read as a state file"),
+    "read anyway": ('include = ["a.toml"]\n', "a.toml:1:12 INCLUDE a.toml is already read as a"),
     "the settings": ('include = ["pvectl.toml"]\n', "INCLUDE pvectl.toml holds the settings"),
-    "a variable": ('include = ["${x}.toml"]\n', "INCLUDE variables do not count in the paths"),
+    "a variable": ('include = ["${x}.toml"]\n', "INCLUDE variables are not expanded in the"),
     "no TOML": ('include = ["/etc/passwd"]\n', "INCLUDE '/etc/passwd' is not a TOML file"),
     "a folder's glob": ('include = ["*/b.toml"]\n', "INCLUDE '*/b.toml' has a glob in a folder"),
     "somebody's home": ('include = ["~/b.toml"]\n', "INCLUDE '~/b.toml' would be a different file"),

@@ -29,12 +29,12 @@ CHECK = Check(agent=("cat", "/etc/sentinel"))
 
 @dataclass
 class Place:
-    """`begun`: the configuration of every guest, and every disk, before any drill."""
+    """`original`: the configuration of every guest, and every disk, before any drill."""
 
     pve: Pve
     folder: Path
     archives: dict[int, Archive]
-    begun: Mapping[str, bytes] = field(default_factory=dict)
+    original: Mapping[str, bytes] = field(default_factory=dict)
     clock: TestClock = field(default_factory=TestClock)
     numbers: int = 0
 
@@ -94,7 +94,7 @@ class Place:
     @property
     def clean(self) -> bool:
         """Whether nothing of any drill is left, and nothing else has changed."""
-        return self.world() == self.begun and not store.open_drills(self.folder)
+        return self.world() == self.original and not store.open_drills(self.folder)
 
 
 def make(folder: Path) -> Place:
@@ -117,7 +117,7 @@ def make(folder: Path) -> Place:
         for row in rows
     }
     place = Place(pve, folder / "home" / "drills", archives)
-    place.begun = place.world()
+    place.original = place.world()
     return place
 
 

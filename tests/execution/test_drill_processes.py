@@ -85,7 +85,7 @@ def machine() -> Iterator[Machine]:
                 "PVECTL_TOKEN_SECRET": secret_of(place.pve.folder, ROOT_TOKEN),
                 "NO_COLOR": "1",
             }
-            place.begun = place.world()
+            place.original = place.world()
             try:
                 yield Machine(place, folder, Driver(driving), env)
             finally:
@@ -103,7 +103,7 @@ def test_sigkill_around_every_write(machine: Machine, guest: int, way: str) -> N
     for when, at in some(points, 4):
         killed = machine.run("drill", "--guest", str(guest), "--yes", **{when: at})
         assert killed.status == -signal.SIGKILL, (when, at, killed)
-        made = {name for name in place.world() if name not in place.begun}
+        made = {name for name in place.world() if name not in place.original}
         told = machine.run("status")
         assert told.status == ExitStatus.UNFINISHED, (when, at, told)
         for number in {found for name in made for found in re.findall(r"99\d\d", name)}:
@@ -115,6 +115,6 @@ def test_sigkill_around_every_write(machine: Machine, guest: int, way: str) -> N
             "passed" if way == "resume" else "stopped",
             [],
         )
-        assert place.world() == place.begun, (when, at)
+        assert place.world() == place.original, (when, at)
         assert machine.run("status").status == ExitStatus.OK
         count("drill SIGKILL")

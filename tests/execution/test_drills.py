@@ -114,7 +114,7 @@ def test_killed_around_each_request(place: Place, guest: int, back: bool) -> Non
 
         with contextlib.suppress(Killed):  # the last request may come earlier this time
             place.drill(Counting(place.api(), die), guest)
-        made = set(place.world()) - set(place.begun)
+        made = set(place.world()) - set(place.original)
         named = {str(vmid) for one in store.open_drills(place.folder) for vmid in one.vmids}
         for name in made:
             assert set(re.findall(r"9\d\d\d", name)) & named, name
@@ -280,7 +280,10 @@ def test_a_guest_that_does_not_work_fails_and_goes(
     result = place.drill(place.api(), VM, timeout=20)
     assert result.verdict is Verdict.FAILED
     assert words in result.failure, result
-    place.begun = {**place.begun, **{k: v for k, v in place.world().items() if "sandbox" in k}}
+    place.original = {
+        **place.original,
+        **{k: v for k, v in place.world().items() if "sandbox" in k},
+    }
     _ended(place, [result])
 
 
@@ -299,7 +302,7 @@ def make_again(place: Place) -> Any:
 def test_a_machine_without_its_sentinel_is_not_proven(place: Place) -> None:
     (place.pve.run / f"storage/local-lvm/images/vm-{VM}-disk-0/etc/sentinel").unlink()
     place.archives = make_again(place)
-    place.begun = place.world()
+    place.original = place.world()
     result = place.drill(place.api(), VM, timeout=5)
     assert "No such file" in result.failure
     _ended(place, [result])
@@ -405,7 +408,7 @@ def test_rivals_lose_nothing(place: Place, guest: int, rival: str) -> None:
         others = {
             name: content
             for name, content in place.world().items()
-            if name not in place.begun or place.begun[name] != content
+            if name not in place.original or place.original[name] != content
         }
         confs = {name for name in others if name.endswith(".conf")}
         for name in confs:
@@ -429,7 +432,7 @@ def test_what_the_original_uses_of_its_node_is_left_out(place: Place) -> None:
         path.unlink()
     upid = place.pve.post(f"/nodes/{NODE}/vzdump", vmid=str(CT), storage="local")
     assert place.pve.ended(upid) == "OK"
-    place.begun = place.world()
+    place.original = place.world()
     seen: list[dict[str, Any]] = []
 
     def watch(number: int, request: Any, send: Any) -> Any:

@@ -101,9 +101,9 @@ def test_a_reference_that_cannot_be_resolved_here_counts_as_unchanged(
     sent(tmp_path, "one")
     monkeypatch.delenv("SECRET", raising=False)
     reach = Reach(tmp_path)
-    assert changed_secrets(STATE, tmp_path, reach, tmp_path) == {}
+    assert changed_secrets(STATE, tmp_path, reach, tmp_path, {}) == {}
     monkeypatch.setenv("SECRET", "two")
-    assert changed_secrets(STATE, tmp_path, reach, tmp_path) == {STORAGE: ("password",)}
+    assert changed_secrets(STATE, tmp_path, reach, tmp_path, {}) == {STORAGE: ("password",)}
 
 
 def test_a_changed_secret_is_planned_and_sent(cluster: World) -> None:

@@ -35,9 +35,9 @@ def intent(step: int, direction: str = "forward") -> Event:
 
 BACK = "back"
 STATES: dict[str, tuple[list[Event], StepState]] = {
-    "nothing": ([], StepState.NOT_BEGUN),
+    "nothing": ([], StepState.NOT_STARTED),
     "sent": ([intent(0)], StepState.ANNOUNCED),
-    "one of two": ([intent(0), event("done", 0, more=True)], StepState.BEGUN),
+    "one of two": ([intent(0), event("done", 0, more=True)], StepState.PARTLY_DONE),
     "seen later": ([intent(0), event("found", 0)], StepState.CONFIRMED),
     "refused": ([intent(0), event("refused", 0)], StepState.REFUSED),
     "unseen": ([intent(0), event("unknown", 0)], StepState.UNKNOWN),

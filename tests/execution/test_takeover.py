@@ -199,7 +199,7 @@ def test_a_finished_run_is_not_undone_while_another_one_is_unfinished(place: Sit
 
 
 def test_a_conflict_after_an_interruption_undoes_nothing(place: Site) -> None:
-    """Nobody took the lock; a person finished by hand what the dead run had begun."""
+    """Nobody took the lock; a person finished by hand what the dead run had started."""
     plan = Plan(place, {}, STATE)
     assert place.run("apply", str(plan.file), kill_after=LOCKED + 1).status == -signal.SIGKILL
     groups = ("access", "groups")

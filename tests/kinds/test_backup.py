@@ -7,6 +7,7 @@ import pytest
 from reconciler.kinds import all_kinds
 from reconciler.kinds.backup.table import BackupSpec, Selection
 from reconciler.kinds.pool.membership import PoolSpec
+from reconciler.kinds.storage.table import StorageSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Undo
 from reconciler.model.inventory import Facts, Guest
@@ -227,6 +228,9 @@ def test_what_proxmox_accepts_silently_is_reported() -> None:
     good = storage(**GOOD)
     assert survey(job=spec(all=True, storage="gone"), local=good) == ["NO_SUCH_STORAGE"]
     assert survey(job=spec(all=True), local=storage(keep={"last": 1})) == ["NOT_FOR_BACKUPS"]
+    options = (("content", ("images",)), ("prune-backups", "keep-last=3"))
+    plugin = StorageSpec(type="drbd", options=options)
+    assert survey(job=spec(all=True), local=plugin) == ["NOT_FOR_BACKUPS"]
     assert survey(job=spec(all=True), local=storage(**GOOD, disable=True)) == ["STORAGE_DISABLED"]
     assert survey(job=spec(all=True), local=storage(**GOOD, nodes=["n1"])) == ["STORAGE_NOT_THERE"]
     assert survey(job=spec(all=True), local=storage(content=["backup"])) == ["KEEPS_EVERYTHING"]

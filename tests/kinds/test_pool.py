@@ -152,7 +152,7 @@ def test_a_guest_is_not_taken_from_a_pool_that_nobody_declared() -> None:
         changes = diff(desired, there, now=0).changes
         (finding,) = refused_by_kind(changes, there)
         assert finding.code == "POOL_TAKEN"
-        assert "declare pool.a with a list of `guests`" in finding.hint
+        assert "declare pool.a with a `guests` list" in finding.hint
 
 
 def test_a_target_that_takes_a_guest_brings_the_pool_that_loses_it() -> None:

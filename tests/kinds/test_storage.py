@@ -10,6 +10,7 @@ from reconciler.model.address import Address
 from reconciler.model.change import Undo
 from reconciler.model.request import request
 from reconciler.model.secret import SecretRef
+from reconciler.pve.release import release_named
 from tests.kinds.samples import change, declared, requests
 
 KIND = all_kinds()["storage"]
@@ -183,3 +184,19 @@ def test_esxi_needs_its_password_only_when_it_is_made() -> None:
 def test_mistakes_of_a_table(table: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         spec("x1", **table)
+
+
+def test_a_storage_of_a_type_that_9_0_removed_keeps_it_and_is_not_created() -> None:
+    """GlusterFS on 8.4: what all storages have is managed, the rest is left alone."""
+    live = seen(type="glusterfs", path="/mnt/pve/x1", volume="v", server="a", content="backup")
+    assert KIND.toml.export("x1", live)["type"] == "glusterfs"
+    model, old = KIND.toml.table, release_named("8.4")
+    row = model.model_validate({"type": "glusterfs", "content": ["iso"]}, context=old)
+    ((_, wanted, *_),) = KIND.toml.declare("x1", "", row)
+    assert isinstance(wanted, StorageSpec)
+    after = KIND.writes.merge_with_live(wanted, live)
+    assert requests(change("storage", "x1", live, after)) == [
+        ("PUT", "/storage/x1", {"content": "iso"})
+    ]
+    with pytest.raises(ValueError, match="type glusterfs cannot be created"):
+        KIND.writes.merge_with_live(wanted, None)

@@ -258,6 +258,28 @@ def test_an_answer_that_trickles_is_given_up_in_time(start, connect, monkeypatch
     assert time.monotonic() - began < 5
 
 
+def test_reads_that_wait_for_one_that_has_no_answer_are_not_sent(start, connect):
+    """What is read ahead costs a silent server's time-out once."""
+    node = start(lambda _: Hang())
+    api = connect(node, read_timeout=0.3, parallel=1)
+    failures = []
+
+    def read():
+        with pytest.raises(Unreachable, match="no answer in time") as failed:
+            api.get([VERSION])
+        failures.append(failed)
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(failures), len(node.requests)) == (4, 1)
+    with pytest.raises(Unreachable):
+        api.get([VERSION])
+    assert len(node.requests) == 2
+
+
 def test_html_is_called_what_it_is(start, connect):
     with pytest.raises(Unreachable, match="HTML page instead of JSON"):
         connect(start(lambda _: HTML)).get([VERSION])

@@ -241,3 +241,47 @@ def test_a_server_without_tls_is_not_talked_to(certificate, connect):
     with pytest.raises(Unreachable, match="nothing was sent"):
         connect(node, fingerprint=OTHER_PIN, read_only=False).send(WRITE)
     node.stop()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    return make_certificate(tmp_path_factory.mktemp("client"), "pvectl")
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_a_server_that_asks_for_a_certificate_is_shown_it(
+    certificate, client, connect, tmp_path, separate
+):
+    node = Node(certificate.pem, client_ca=client.ca)
+    shown = {"client_cert": str(client.pem), "fingerprint": certificate.fingerprint}
+    if separate:
+        pem, key = client.pem.read_text(), tmp_path / "key.pem"
+        key.write_text(pem[: pem.index("-----BEGIN CERTIFICATE")])
+        shown["client_key"] = str(key)
+    assert connect(node, **shown).get([VERSION]) == ["hello"]
+    assert connect(node, read_only=False, **shown).send(WRITE) == "hello"
+    node.stop()
+
+
+def test_a_server_that_misses_the_certificate_or_its_ca_is_understood(certificate, client, connect):
+    node = Node(certificate.pem, client_ca=client.ca)
+    why = r"asks for a client certificate|connection was closed"  # the alert may be lost
+    with pytest.raises(Unreachable, match=why) as caught:
+        connect(node, fingerprint=certificate.fingerprint).get([VERSION])
+    assert "client_cert" in caught.value.hint
+    own = {"client_cert": str(certificate.pem), "fingerprint": certificate.fingerprint}
+    with pytest.raises(Unreachable, match=r"refuses the client certificate|connection was closed"):
+        connect(node, **own).get([VERSION])
+    node.stop()
+
+
+def test_an_unusable_certificate_is_named(node, client, certificate, connect, tmp_path):
+    (tmp_path / "none.pem").write_text("nothing")
+    for shown, why in (
+        ({"client_cert": str(tmp_path / "none.pem")}, "not PEM, or encrypted"),
+        ({"client_cert": str(tmp_path / "gone.pem")}, "No such file"),
+        ({"client_cert": str(client.pem), "client_key": str(certificate.pem)}, "not of this"),
+    ):
+        with pytest.raises(FilesInvalid, match=why):
+            connect(node, **shown).get([VERSION])
+    assert not node.requests

@@ -113,22 +113,22 @@ def asked(draw: st.DrawFn, state: Mapping[Address, Spec]) -> tuple[str, Lockout]
     )
 
 
-def keeps(policy: Lockout, actor: str, begun: naive.Config, now: naive.Config, at: int) -> bool:
-    """Whether everything that is protected and was there in `begun` is there in `now`."""
+def keeps(policy: Lockout, actor: str, original: naive.Config, now: naive.Config, at: int) -> bool:
+    """Whether everything that is protected and was there in `original` is there in `now`."""
     for who in {actor, *policy.break_glass}:
-        if naive.logs_in(begun, who, at) and not naive.logs_in(now, who, at):
+        if naive.logs_in(original, who, at) and not naive.logs_in(now, who, at):
             return False
     for text in policy.keep_self:
         privilege, _, path = text.partition(" on ")
-        if privilege in naive.held(begun, actor, path, at) - naive.held(now, actor, path, at):
+        if privilege in naive.held(original, actor, path, at) - naive.held(now, actor, path, at):
             return False
     if any(
-        naive.held(begun, who, path, at) - naive.held(now, who, path, at)
+        naive.held(original, who, path, at) - naive.held(now, who, path, at)
         for who in policy.break_glass
         for path in EVERYWHERE
     ):
         return False
-    needed = min(policy.administrators, administrators(begun, at))
+    needed = min(policy.administrators, administrators(original, at))
     return administrators(now, at) >= needed
 
 
@@ -140,11 +140,11 @@ def administrators(config: naive.Config, at: int) -> int:
 def first_loss(cluster: World, plan: Plan, policy: Lockout, at: int) -> tuple[int | None, int]:
     """The number of the step after which something is lost, from 1; how many were looked at."""
     path = cluster.folder / "user.cfg"
-    begun = naive.read(path.read_text())
+    original = naive.read(path.read_text())
     for number, step in enumerate(plan.steps, 1):
         cluster.api.send(step.request)
         now = naive.read(path.read_text())
-        if not all(keeps(policy, plan.actor, begun, now, moment) for moment in (at, at + DAY)):
+        if not all(keeps(policy, plan.actor, original, now, moment) for moment in (at, at + DAY)):
             return number, number
     return None, len(plan.steps)
 
@@ -171,10 +171,10 @@ def taken_back(cluster: World, plan: Plan, policy: Lockout, at: int, stop: int) 
 
     def looks() -> bool:
         now = naive.read(path.read_text())
-        return all(keeps(policy, plan.actor, begun, now, moment) for moment in (at, at + DAY))
+        return all(keeps(policy, plan.actor, original, now, moment) for moment in (at, at + DAY))
 
     path = cluster.folder / "user.cfg"
-    begun = naive.read(path.read_text())
+    original = naive.read(path.read_text())
     watching = Watching(cluster.api, looks, stop)
     Bench(cluster, plan).apply(watching)
     return watching.writes - 1

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import RequestRefused
-from reconciler.kinds import access_table, all_kinds
+from reconciler.kinds import access_delta, access_table, all_kinds
 from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.role import RoleSpec
@@ -113,7 +113,7 @@ def may(actor: str, step: Step, state: Mapping[Address, Spec]) -> bool:
 
     A caller that cannot take the lock can only plan, whatever else it may do.
     """
-    found = preflight(actor, (step,), access_table(state))
+    found = preflight(actor, (step,), access_table(state), [access_delta(step.changes)])
     told = [finding.message for finding in found if finding.code == "MISSING_PRIVILEGE"]
     unlocked = step.changes[0].address.kind != "group" and LOCK_ALONE in " ".join(told)
     return unlocked or not told

@@ -8,6 +8,7 @@ from reconciler.access.evaluate import privileges
 from reconciler.access.table import AccessTable
 from reconciler.kinds.acl.table import AclSpec
 from reconciler.kinds.role import ROLES, built_in_roles
+from reconciler.kinds.storage.table import StorageSpec
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired
@@ -72,6 +73,27 @@ def test_a_release_of_the_future_is_reported_once_and_not_refused() -> None:
 def test_a_role_that_only_this_cluster_has_built_in_may_be_granted() -> None:
     assert "UNKNOWN_REFERENCE" not in codes(of_the_future(), "PVETeleporter")
     assert "UNKNOWN_REFERENCE" in codes(NEWEST, "PVETeleporter")
+
+
+def test_a_new_storage_of_a_type_or_content_that_the_release_lacks_is_refused() -> None:
+    """One that is there keeps what it has."""
+    place, options = Address("storage", "x"), (("content", ("import",)), ("path", "/srv/x"))
+    spec = StorageSpec(type="dir", options=options)
+    desired = Desired(objects={place: Declared(spec, Source("a.toml", 1))})
+    request = PlanRequest("sandbox:x", "", 1_800_000_000)
+
+    def told(version: str, live: StorageSpec | None) -> list[str]:
+        facts = Facts(version, pve=known_releases()[version])
+        state = {place: live} if live else {}
+        found = build_plan(desired, state, facts, request).plan.findings
+        return [one.message for one in found if one.code == "NOT_IN_RELEASE"]
+
+    (text,) = told("8.2", None)
+    assert (
+        text
+        == 'storage.x: the cluster\'s Proxmox VE 8.2 does not know content "import" (since 8.3)'
+    )
+    assert told("8.2", spec) == told("8.4", None) == []
 
 
 def test_an_older_release_is_compared_with_itself() -> None:

@@ -61,7 +61,7 @@ def test_who_is_a_member_afterwards(tmp_path, text, address, members):
 def test_who_leaves_a_pool_is_reported_with_what_is_lost(tmp_path):
     found = planned(tmp_path, "[pool.dev]\nguests = [100]").plan.findings
     (told,) = [one.message for one in found if one.code == "POOL_LEFT"]
-    assert told.startswith("guest 101 is taken out of pool.dev: anna@pve loses VM.Audit")
+    assert told.startswith("guest 101 is removed from pool.dev: anna@pve loses VM.Audit")
     assert told.endswith(" on /vms/101")
 
 

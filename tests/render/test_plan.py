@@ -171,7 +171,7 @@ def test_drift_says_where_each_difference_comes_from() -> None:
 
 def test_drift_that_went_away_is_named() -> None:
     before = drift_of(samples.busy_plan())
-    memory = remembered(before, Memory(), {}, {}, 1)
+    memory = remembered(before, Memory(), {}, {}, {}, 1)
     after = drift_of(Plan(samples.CLUSTER, samples.ACTOR), memory=memory)
     assert len(after.gone) == len(before.differences)
     assert "Resolved since the previous report" in FORMATS["drift"]["text"](after, View())

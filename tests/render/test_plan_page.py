@@ -157,7 +157,7 @@ def test_a_saved_plan_has_the_accounts_that_it_concerns(file: Path, tmp_path: Pa
     assert "does not contain the accounts whose access stays the same" in shown.out
 
     content = json.loads(saved.read_text())
-    access = content["access"]
+    access = content["matrix"]
     row = access["changed"][0]
     edge = access["drawn"][0]
     for forged in (
@@ -167,7 +167,7 @@ def test_a_saved_plan_has_the_accounts_that_it_concerns(file: Path, tmp_path: Pa
         {**access, "drawn": [[edge[0], "x"]]},
     ):
         del content["seal"]
-        content["access"] = forged
+        content["matrix"] = forged
         content["seal"] = digest(content)
         (tmp_path / "forged.json").write_text(json.dumps(content))
         ended = ask("show", str(tmp_path / "forged.json"), "--format", "html")

@@ -100,15 +100,16 @@ class Page:
         if event.get("method") == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
 
-    def open(self, path: Path) -> None:
-        """Load a file to its end."""
-        self.call("Page.navigate", url=path.as_uri())
+    def open(self, page: Path | str) -> None:
+        """Load a file, or an address of this machine, to its end."""
+        address = page if isinstance(page, str) else page.as_uri()
+        self.call("Page.navigate", url=address)
         until = time.monotonic() + PATIENCE
         while self.run("document.readyState") != "complete" or self.run("location.href") == (
             "about:blank"
         ):
             if time.monotonic() > until:
-                raise BrowserFailed(f"{path} does not load")
+                raise BrowserFailed(f"{page} does not load")
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page; promises are awaited."""

@@ -73,9 +73,17 @@ def raw_answer(status: int, reason: str, kind: str, body: bytes, *more: str) -> 
 
 
 class Node:
-    """An HTTPS server on loopback; `behave` decides the answer (None: close without one)."""
+    """An HTTPS server on loopback; `behave` decides the answer (None: close without one).
 
-    def __init__(self, certificate: Path, behave: Behaviour = lambda _: answer("hello")) -> None:
+    `client_ca`: it asks for a certificate of this CA, as a reverse proxy may.
+    """
+
+    def __init__(
+        self,
+        certificate: Path,
+        behave: Behaviour = lambda _: answer("hello"),
+        client_ca: Path | None = None,
+    ) -> None:
         self.behave = behave
         self.requests: list[Received] = []
         self.raw = b""
@@ -83,6 +91,9 @@ class Node:
         self._stopped = threading.Event()
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate)
+        if client_ca is not None:
+            self._context.load_verify_locations(client_ca)
+            self._context.verify_mode = ssl.CERT_REQUIRED
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()

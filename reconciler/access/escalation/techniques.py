@@ -13,9 +13,8 @@ from reconciler.access.contents import ROOT, TOKEN, USER, Principal, split_token
 from reconciler.access.delta import Delta, Member, Sides, apply_delta
 from reconciler.access.escalation.step import FRESH, EscalationStep, Technique
 from reconciler.access.evaluate import index_of, privileges
-from reconciler.access.explain.explain import deciding
 from reconciler.access.table import AccessTable
-from reconciler.access.trace import trace_decision
+from reconciler.access.trace import deciding, trace_decision
 from reconciler.model.acl_entry import AclEntry
 
 

@@ -16,11 +16,10 @@ from reconciler.access.analysis.equivalence import (
 )
 from reconciler.access.analysis.impact import known_paths
 from reconciler.access.any_member import granted_groups, stands_for
-from reconciler.access.explain.explain import deciding
 from reconciler.access.login import Login, login
 from reconciler.access.path_index import PathIndex
 from reconciler.access.table import AccessTable
-from reconciler.access.trace import Decision, TracedEntry, trace_decision
+from reconciler.access.trace import Decision, TracedEntry, deciding, trace_decision
 from reconciler.model.declared import Expectation
 from reconciler.pve.acl_paths import UNNAMED
 

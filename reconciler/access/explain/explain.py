@@ -13,7 +13,7 @@ from reconciler.access.explain.recommendation import recommended
 from reconciler.access.explain.remediation import Remediation
 from reconciler.access.login import Login, login
 from reconciler.access.table import AccessTable
-from reconciler.access.trace import Decision, EntryEffect, TracedEntry, trace_decision
+from reconciler.access.trace import Decision, TracedEntry, deciding, trace_decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +101,6 @@ def who_can(
         )
         for who in sorted({*all_principals(table), *dangling_users(table)})
         if privilege in privileges(table, who, path)
-    )
-
-
-def deciding(decision: Decision, table: AccessTable, privilege: str) -> tuple[TracedEntry, ...]:
-    """The entries that grant `privilege`, on both sides of a token."""
-    return tuple(
-        dict.fromkeys(
-            one.entry
-            for side in decision.sides
-            for one in side.entries
-            if one.effect is EntryEffect.DECIDES
-            and privilege in table.roles.get(one.entry.role, frozenset())
-        )
     )
 
 

@@ -36,15 +36,15 @@ class Risk(StrEnum):
     ROOT = "root"
     """holds every privilege on /"""
     WAY = "can become root"
-    CONTROL = "controls something"
-    ORDINARY = "everyday work"
-    NOTHING = "holds nothing"
+    CONTROL = "control of some objects"
+    ORDINARY = "ordinary access"
+    NOTHING = "no privileges"
 
 
 class Mark(StrEnum):
     """Marks for a reviewer."""
 
-    NODE = "perhaps root through a node"
+    NODE = "possibly root through a node"
     NO_PRIVSEP = "no privilege separation"
     NO_EXPIRY = "never expires"
     NO_SECOND_FACTOR = "no second factor"
@@ -161,8 +161,8 @@ def accounts(
         number = holdings.of[principal]
         risk = risky.get(principal) or _risk(holdings.profiles[number])
         account = plain._replace(profile=number, risk=risk)
-        perhaps = principal in risky and risky[principal] is None
-        marks = tuple(_marks(account, known.now, perhaps=perhaps))
+        possibly = principal in risky and risky[principal] is None
+        marks = tuple(_marks(account, known.now, possibly=possibly))
         found.append(account._replace(marks=marks))
     return tuple(found)
 
@@ -253,9 +253,9 @@ _OUT = {
 }
 
 
-def _marks(account: Account, now: int, *, perhaps: bool) -> Iterator[Mark]:
+def _marks(account: Account, now: int, *, possibly: bool) -> Iterator[Mark]:
     """The worst first. An account that holds nothing today counts as well: it may log in."""
-    if perhaps:
+    if possibly:
         yield Mark.NODE
     if account.kind == TOKEN:
         if not account.privsep:

@@ -112,10 +112,11 @@ MEANINGS: Mapping[str, tuple[Level, str]] = {
             "User.Modify": "change users and create tokens for them",
             "VM.Allocate": "create and delete guests",
             "VM.GuestAgent.Unrestricted": "run anything inside",
+            "VM.Monitor": "use the QEMU monitor and the guest agent",
         },
     ),
 }
-"""Every privilege with its level and its words."""
+"""Every privilege of the known releases, with its level and its words."""
 
 
 _LEADING_ON = frozenset(

@@ -190,19 +190,20 @@ class _Ground:
                 yield from (pool for pool in self._index.members if pool.startswith(f"{cut}/"))
 
     def _pooled(self, principal: str, cuts: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
-        """What the members of pools get; pools without entries of their own are alike."""
+        """The privileges of pool members. Pools without entries of their own are alike, but being
+        in one as well counts: it may inherit NoAccess."""
         granted = {
             pool
             for pool in self._index.members
             if any(above in cuts for above in _pools_above(pool))
         }
         everywhere = not cuts.isdisjoint({"/", "/pool"})
-        known: dict[tuple[str, tuple[str, ...]], frozenset[str]] = {}
+        known: dict[tuple[str, tuple[str, ...], bool], frozenset[str]] = {}
         for block in self._blocks if granted or everywhere else ():
             special = tuple(pool for pool in block.pools if pool in granted)
             plain = [path for path in block.members if path not in cuts]
             if plain and (special or everywhere):
-                key = (block.parent, special)
+                key = (block.parent, special, len(special) < len(block.pools))
                 if key not in known:
                     known[key] = self._held(principal, plain[0])
                 for place in (block.place,) if block.place else plain:

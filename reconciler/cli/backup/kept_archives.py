@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.execution.backups.dry_run import dry_runs
 from reconciler.kinds.shared.reader import RESOURCES
 from reconciler.live.reader import Live
 from reconciler.model.api import Api
@@ -21,5 +20,7 @@ def with_archives(api: Api, live: Live, planned: State) -> Live:
     rules = rules_concerned(live.state, planned, live.facts)
     if not rules:
         return live
+    from reconciler.execution.backups.dry_run import dry_runs
+
     (resources,) = api.get([RESOURCES])
     return live._replace(facts=replace(live.facts, kept=dry_runs(api, resources, rules)))

@@ -9,6 +9,7 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Here, Loaded, drills_of, here, now
 from reconciler.cli.terminal.output import show
 from reconciler.errors import ExitStatus, RequestRefused
+from reconciler.execution.backups.left_out import disks_left_out
 from reconciler.execution.backups.survey import Survey, survey
 from reconciler.execution.drills import store
 from reconciler.kinds.shared.reader import RESOURCES, read_state
@@ -19,7 +20,7 @@ from reconciler.model.finding import Finding
 from reconciler.model.inventory import Facts
 from reconciler.model.recoverability import BackupStatus
 from reconciler.planning import freshness
-from reconciler.planning.drills import findings, with_drills
+from reconciler.planning.drills import findings, in_one, with_drills
 from reconciler.planning.lint.waive import OF_DRIFT, waive
 from reconciler.planning.unsaved import unsaved
 from reconciler.render.view import View
@@ -56,6 +57,11 @@ def look_at_backups(api: Api, desired: Desired, place: Here, moment: int) -> Bac
     guests = freshness.survey(
         state, facts, seen.found, frozenset(_visible(held, facts)), moment, seen.zone
     )
+    jobs = {name for one in guests for name in one.jobs}
+    disks = disks_left_out(api, sorted(jobs)) if jobs else {}
+    guests = [
+        one._replace(left_out=disks.get(one.guest, ())) if one.jobs else one for one in guests
+    ]
     gone = freshness.orphans(facts, seen.found)
     known = store.results(drills_of(place))
     return BackupStatus(
@@ -75,7 +81,7 @@ def backup_findings(api: Api, desired: Desired, place: Here) -> tuple[Finding, .
     status = look_at_backups(api, desired, place, moment)
     found = list(findings(status, desired.policy.drill, moment))
     waivers = [one for one in desired.waivers if one.code in OF_DRIFT]
-    return waive(found, waivers, OF_DRIFT, moment).findings
+    return tuple(in_one(waive(found, waivers, OF_DRIFT, moment).findings))
 
 
 def backups_if_visible(api: Api, desired: Desired, place: Here) -> BackupStatus | None:

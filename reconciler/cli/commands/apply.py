@@ -13,7 +13,7 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import connect, each_cluster
 from reconciler.cli.fleet.rollout import Rollout
-from reconciler.cli.run.plan_options import Allow, LockTimeout, SendSecrets, Since, Targets
+from reconciler.cli.run.plan_options import Allow, LockTimeout, SendSecrets, Since, Targets, Yes
 from reconciler.cli.run.plan_signers import signed_by, signers
 from reconciler.cli.terminal.output import check_formats
 from reconciler.desired.settings.settings import Settings
@@ -31,9 +31,7 @@ def apply(
         Path | None, typer.Argument(help="A plan saved by `plan --out`.", show_default=False)
     ] = None,
     *,
-    yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
-    ] = False,
+    yes: Yes = False,
     approve: Annotated[
         str | None,
         typer.Option("--approve", metavar="DIGEST", help="Apply only a plan with this digest."),
@@ -57,7 +55,9 @@ def apply(
     ] = None,
     go_on: Annotated[
         bool,
-        typer.Option("--continue", help="Begin the next wave of [rollout] whatever happened."),
+        typer.Option(
+            "--continue", help="Start the next wave of [rollout] even if the previous one failed."
+        ),
     ] = False,
     lock_timeout: LockTimeout = None,
 ) -> ExitStatus:

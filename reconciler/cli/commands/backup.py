@@ -10,6 +10,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, load_cluster
+from reconciler.cli.run.plan_options import Yes
 from reconciler.cli.terminal.output import check_formats
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -39,9 +40,7 @@ def backup(
         bool,
         typer.Option("--prune", help="Then remove older archives by the job's retention."),
     ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
-    ] = False,
+    yes: Yes = False,
 ) -> ExitStatus:
     """Show whether every guest has a recent backup, or run a declared backup job now.
 

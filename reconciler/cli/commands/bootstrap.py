@@ -61,14 +61,14 @@ def bootstrap_command(
     ] = "",
     least: Annotated[
         bool,
-        typer.Option("--least", help="The smallest set of roles and grants instead of few lines."),
+        typer.Option("--least", help="Grant only what is needed, with more roles and lines."),
     ] = False,
     duty: Annotated[
         str,
         typer.Option(
             "--for",
             metavar="backup|drill",
-            help="What else the token is for: to run backup jobs, or restore drills.",
+            help="What else the token is for: backup (run backup jobs) or drill (restore drills).",
             show_default=False,
         ),
     ] = "",

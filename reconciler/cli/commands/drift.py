@@ -21,6 +21,7 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, connect, each_cluster, here, now, read_cluster
 from reconciler.cli.run import drift_memory
+from reconciler.cli.run.observed import ALTERED, Sight, observe
 from reconciler.cli.run.plan_options import Since
 from reconciler.cli.run.planning import left_unfinished, load_to_plan, make_plan
 from reconciler.cli.state_folder.earlier_files import earlier_files
@@ -49,7 +50,9 @@ from reconciler.planning.checks.call_expectations import expected_calls
 from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.checks.own_rules import kept_rules
 from reconciler.planning.checks.separation import separation
-from reconciler.planning.drift import drift_of, remembered
+from reconciler.planning.drift import drift_of, placed, remembered, with_observed
+from reconciler.planning.observed import differing
+from reconciler.planning.observed import to_remember as observed_to_remember
 from reconciler.planning.rotation_due import aged, has_any, rotation
 from reconciler.planning.undeclared import ending, undeclared, without
 from reconciler.planning.unspecified import as_left, to_remember
@@ -107,31 +110,56 @@ def drift(
             earlier = earlier_files(asked, since, folder)
             loaded = loaded._replace(desired=desired)
             planned = make_plan(loaded, api, live, None, None, earlier)
-            known = memory
+            sight = observe(common, api, live, desired.policy, memory, folder)
+            known = memory = sight.memory
             if since and earlier.files is not None:
                 known = drift_memory.as_committed(earlier.files, live.state, memory)
             besides = [
                 *_due(desired, live, folder),
                 *backup_findings(api, loaded.desired, here(cluster, api)),
             ]
+            known = replace(
+                known, baseline={**known.baseline, **dict.fromkeys(sight.altered, ALTERED)}
+            )
             found, view = _compare(
                 loaded, planned, live, known, api.actor, fail_on, left, besides=besides
             )
+            found = with_observed(found, differing(sight.now, memory.observed, live.state))
+            found = placed(found, loaded.desired)
             if found.concerned:
                 found = replace(found, records=_records(api, live, found, memory, folder))
         _report(common, settings, found, replace(view, unfinished=left_unfinished(folder)))
-        open_ = to_remember(asked.desired, live.state, {} if acknowledge else memory.left)
-        following = remembered(found, memory, _declared(loaded, live), open_, now())
-        if acknowledge:
-            accepted = {one.address: following.undeclared[one.address] for one in found.undeclared}
-            following = replace(following, acknowledged=accepted)
-            changed = sum(bool(one.left) for one in found.differences)
-            what = f"{len(accepted):,} undeclared objects, {count(changed, 'change')}"
-            info(common, f"acknowledged as they are: {what} of undeclared fields")
+        following = _following(common, asked, loaded, live, found, sight, acknowledge=acknowledge)
         _keep(common, last, following)
         return found.status
 
     return each_cluster(common, one, at_once=True)
+
+
+def _following(
+    common: CommonOptions,
+    asked: Loaded,
+    loaded: Loaded,
+    live: Live,
+    found: Drift,
+    sight: Sight,
+    *,
+    acknowledge: bool,
+) -> Memory:
+    """What the next report compares with. `asked`: the files without what `loaded` has from
+    memory."""
+    memory = sight.memory
+    open_ = to_remember(asked.desired, live.state, {} if acknowledge else memory.left)
+    seen_before = {} if acknowledge else memory.observed
+    observed = observed_to_remember(sight.now, seen_before, live.state)
+    following = remembered(found, memory, _declared(loaded, live), open_, observed, now())
+    if not acknowledge:
+        return following
+    accepted = {one.address: following.undeclared[one.address] for one in found.undeclared}
+    changed = sum(bool(one.by_hand) for one in found.differences)
+    what = f"{len(accepted):,} undeclared objects, {count(changed, 'change')}"
+    info(common, f"acknowledged as they are: {what} of undeclared fields")
+    return replace(following, acknowledged=accepted)
 
 
 def _report(common: CommonOptions, settings: Settings, found: Drift, view: View) -> None:

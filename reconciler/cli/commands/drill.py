@@ -10,6 +10,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, load_cluster
+from reconciler.cli.run.plan_options import Yes
 from reconciler.cli.terminal.output import check_formats
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -31,7 +32,9 @@ def drill(
     ] = None,
     archive: Annotated[
         str,
-        typer.Option("--archive", metavar="VOLUME", help="Only this archive.", show_default=False),
+        typer.Option(
+            "--archive", metavar="VOLUME", help="Restore this archive.", show_default=False
+        ),
     ] = "",
     oldest: Annotated[
         bool, typer.Option("--oldest", help="Restore the oldest archive instead of the newest.")
@@ -41,22 +44,20 @@ def drill(
         typer.Option(
             "--sample",
             metavar="N",
-            help="How many guests; by default [drill] sample.",
+            help="How many guests; default: [drill] sample.",
             show_default=False,
         ),
     ] = 0,
-    yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Do not ask; for CI.")
-    ] = False,
+    yes: Yes = False,
 ) -> ExitStatus:
     """Restore backups under spare ids, check that they work, and remove them again.
 
     Without arguments, or with a JOB, picks the guests that have gone longest without a drill. Each
     archive is restored under a free id of [drill] ids, with a new MAC address and by default
-    without network; its configuration is compared; then the guest is started, checked as [drill]
-    says, timed, stopped and destroyed. No other guest is touched. Each step is recorded before it
-    is sent: after a crash `pvectl status` names what is left, `resume` continues, `rollback`
-    removes it.
+    without network; its configuration is compared; then the guest is started, checked as configured
+    in [drill], timed, stopped and destroyed. No other guest is touched. Each step is recorded
+    before it is sent: after a crash `pvectl status` names what is left, `resume` continues,
+    `rollback` removes it.
 
     Exit 0 if every archive passed; 15 if one failed, and everything was removed again; 10 if
     something could not be removed; 4 if a privilege, disk space or memory is missing, 8 if no

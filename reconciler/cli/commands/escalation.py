@@ -37,8 +37,8 @@ def escalation(
         bool,
         typer.Option(
             "--fail",
-            help="Exit 4 when any principal but root@pam and those in break_glass of the settings "
-            "can certainly become root.",
+            help="Exit 4 if any principal other than root@pam and [lockout] break_glass can "
+            "certainly become root.",
         ),
     ] = False,
 ) -> ExitStatus:

@@ -11,7 +11,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, now
-from reconciler.cli.run.plan_options import Allow, LockTimeout
+from reconciler.cli.run.plan_options import Allow, LockTimeout, Yes
 from reconciler.cli.state_folder.temporary_grants import apply_grant, change_of, check_grant
 from reconciler.cli.terminal.output import check_formats, info, result
 from reconciler.desired.grants import FILE, seconds, table
@@ -41,9 +41,7 @@ def grant(
             "--print", help="Only check it, and print the [[acl]] table for a pull request."
         ),
     ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
-    ] = False,
+    yes: Yes = False,
     allow: Allow = None,
     lock_timeout: LockTimeout = None,
 ) -> ExitStatus:

@@ -12,6 +12,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import connect, each_cluster, here, read_whole_cluster
+from reconciler.cli.state_folder import gitignore
 from reconciler.cli.state_folder.adoption import (
     account,
     called_undeclared,
@@ -52,19 +53,19 @@ def import_state(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="The folder to write to; by default the state folder."
+            "--out", metavar="DIR", help="The folder to write to; default: the state folder."
         ),
     ] = None,
     *,
     undeclared: Annotated[
-        bool, typer.Option("--undeclared", help="What `drift` reports as undeclared.")
+        bool, typer.Option("--undeclared", help="Import what `drift` reports as undeclared.")
     ] = False,
     from_terraform: Annotated[
         Path | None,
         typer.Option(
             "--from-terraform",
             metavar="TFSTATE",
-            help="Leave to Terraform what this state owns (provider bpg/proxmox).",
+            help="Leave what this state owns to Terraform (provider bpg/proxmox).",
         ),
     ] = None,
     take_over: Annotated[
@@ -72,7 +73,7 @@ def import_state(
         typer.Option(
             "--take-over",
             metavar="FILE.tf",
-            help="Take it over instead; Terraform's `removed` blocks are written to this file.",
+            help="Take it over instead; write Terraform's `removed` blocks to this file.",
         ),
     ] = None,
 ) -> ExitStatus:
@@ -110,15 +111,14 @@ def import_state(
             owned, take_over, folder, [] if in_steps else _others(owned, live, theirs)
         )
         reach = Reach(folder, settings.trust, strict=in_ci())
-        require_inside(reach, beside(folder))
+        require_inside(reach, [*beside(folder), folder / gitignore.FILE])
+        is_new = not any(folder.glob("*.toml"))
         for path in write_files(exported.files, folder, add=in_steps, others=files, reach=reach):
             info(common, f"{'added to' if in_steps else 'wrote'} {path}")
         if exported.files:
-            write_beside(folder, live.facts.pve)
-        if in_steps:
-            for line in account(taken, exported, left):
-                info(common, line)
-        for line in told:
+            _complete(folder, live.facts.pve, is_new=is_new)
+        adopted = account(taken, exported, left) if in_steps else ()
+        for line in (*adopted, *told):
             info(common, line)
         _name_the_release(common, cluster, live.facts.pve)
         findings = [*exported.findings, *(() if in_steps else _passed_over(live))]
@@ -140,7 +140,7 @@ def _owned(common: CommonOptions, path: Path | None, take_over: Path | None) -> 
     if means_several(common.on):
         raise UsageError("a Terraform state is that of one cluster", hint="choose it: --on NAME")
     if take_over is not None and (take_over.exists() or take_over.is_symlink()):
-        raise UsageError(f"{take_over} exists already", hint="name a new file")
+        raise UsageError(f"{take_over} already exists", hint="name a new file")
     return Ownership(read_terraform_state(path), taken_over=take_over is not None)
 
 
@@ -166,6 +166,13 @@ def _beside(
         files[take_over] = owned.state.blocks().encode()
         told.append(f"wrote {take_over}: add it to Terraform's files, run `terraform apply`")
     return files, told
+
+
+def _complete(folder: Path, release: Release, *, is_new: bool) -> None:
+    """What a state folder has beside its files."""
+    write_beside(folder, release)
+    if is_new:
+        gitignore.ignore_secrets(folder)
 
 
 def _status(findings: Iterable[Finding]) -> ExitStatus:

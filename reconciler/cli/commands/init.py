@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.state_folder import gitignore
 from reconciler.cli.state_folder.editor_schema import beside, write_beside
 from reconciler.cli.terminal.output import info, write_file
 from reconciler.desired.files import SETTINGS_FILE
@@ -97,7 +98,7 @@ def init(
     there = [p.name for p in folder.glob("*.toml")] if folder.is_dir() else []
     if there:
         raise UsageError(
-            f"{folder} is a state folder already ({', '.join(sorted(there))})",
+            f"{folder} is already a state folder ({', '.join(sorted(there))})",
             hint="name another one with --state",
         )
     if fingerprint and ca_file:
@@ -117,12 +118,12 @@ def init(
         message, hint = problem_words(problem)
         raise UsageError(message, hint=hint) from None
     settings = _settings(target, ca_file, folder)
-    own = [folder / name for name in (SETTINGS_FILE, "access.toml", ".gitignore")]
+    own = [folder / name for name in (SETTINGS_FILE, "access.toml", gitignore.FILE)]
     require_inside(Reach(folder, strict=in_ci()), [*own, *beside(folder)])
     write_file(folder / SETTINGS_FILE, settings)
     write_file(folder / "access.toml", FIRST)
     write_beside(folder)
-    write_file(folder / ".gitignore", "secrets/\n.env\n*.env\n")
+    gitignore.ignore_secrets(folder)
     if target.token_id and target.sandbox_folder is None:
         for line in _tokens(target.token_id):
             info(common, line)

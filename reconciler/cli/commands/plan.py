@@ -50,7 +50,7 @@ def plan(
     *,
     send_secrets: SendSecrets = False,
     known: Annotated[
-        bool, typer.Option("--known", help="Show known findings in full as well.")
+        bool, typer.Option("--known", help="Also show known findings in full.")
     ] = False,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 when there are changes.")

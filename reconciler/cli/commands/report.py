@@ -20,11 +20,11 @@ from reconciler.bounded_read import read_bounded
 from reconciler.cli.app import app
 from reconciler.cli.backup.recoverability import backups_if_visible
 from reconciler.cli.command import Panel, command
-from reconciler.cli.common_options import CommonOptions, means_several
+from reconciler.cli.common_options import CommonOptions, for_target, means_several
 from reconciler.cli.context import connect, each_cluster, here, load_cluster, now, with_health
 from reconciler.cli.explain.source import POOLS, FromFiles
 from reconciler.cli.state_folder.commit import commit_of
-from reconciler.cli.terminal.output import check_formats, info, show, write_file
+from reconciler.cli.terminal.output import check_formats, info, show, target_file, write_file
 from reconciler.desired.files import state_files
 from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.settings import Settings
@@ -75,9 +75,18 @@ def report(
             "--out writes on the machine that does the work",
             hint="with --executor: --format 'html=review-{target}.html'",
         )
-    earlier = None if since is None else read_earlier(since)
+    several = means_several(common.on)
+    if since is not None and several and not for_target(since):
+        raise UsageError(
+            "an earlier review is that of one target",
+            hint="write {target} in the name of the file, or choose one with --on NAME",
+        )
+    one_earlier = None if since is None or several else read_earlier(since)
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
+        earlier = one_earlier
+        if since is not None and several:
+            earlier = read_earlier(target_file(since, cluster.name))
         if from_files:
             found = _of_files(cluster, settings, earlier)
         else:
@@ -85,8 +94,8 @@ def report(
             found = _of_cluster(cluster, settings, earlier)
         show(common, "review", found, View(now=found.about.taken))
         if out is not None:
-            name = cluster.name if means_several(common.on) else ""
-            _write_all(common, out, name, found)
+            name = cluster.name if several else ""
+            _write_all(common, target_file(out, cluster.name) if several else out, name, found)
         return ExitStatus.OK
 
     return each_cluster(common, one, at_once=True)
@@ -113,7 +122,7 @@ def _of_cluster(
     cluster: ClusterSettings, settings: Settings, earlier: Mapping[str, Any] | None
 ) -> Review:
     desired = _desired(cluster, settings)
-    with connect(cluster, read_only=True) as api:
+    with connect(cluster, read_only=True, plans=True) as api:
         place, actor = here(cluster, api), api.actor
         live = read_live(api, KINDS, dict.fromkeys((POOLS, "realm"), EVERYTHING))
         live = with_health(api, live)

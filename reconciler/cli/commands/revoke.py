@@ -11,7 +11,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, load_cluster, now
-from reconciler.cli.run.plan_options import Allow, LockTimeout
+from reconciler.cli.run.plan_options import Allow, LockTimeout, Yes
 from reconciler.cli.state_folder.temporary_grants import apply_grant, change_of, grants_of
 from reconciler.cli.terminal.output import check_formats, info
 from reconciler.desired.grants import FILE, grants
@@ -29,9 +29,7 @@ def revoke(
     role: Annotated[str, typer.Argument(metavar="ROLE", help="For example PVEVMUser.")],
     path: Annotated[str, typer.Argument(metavar="PATH", help="For example /vms/100.")],
     *,
-    yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
-    ] = False,
+    yes: Yes = False,
     allow: Allow = None,
     lock_timeout: LockTimeout = None,
 ) -> ExitStatus:

@@ -26,6 +26,7 @@ from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.pve.calls.table import find_call
+from reconciler.text.humanize import listed
 from reconciler.text.suggest import did_you_mean
 
 FROM_CALLS = "from-calls"
@@ -136,7 +137,7 @@ def _of_log(common: CommonOptions, lines: Iterable[str], who: str) -> Iterator[U
     answered = [one for one in entries if one.status < 400 and one.uri.startswith("/api2/")]
     callers = sorted({one.who for one in answered if "@" in one.who})
     if who and who not in callers:
-        hint = did_you_mean(who, callers) or f"in the log: {', '.join(callers[:8])}"
+        hint = did_you_mean(who, callers) or f"callers in the log: {listed(callers, 8)}"
         raise UsageError(f"{who} made no call in this log", hint=hint)
     if not who and len(callers) > 1:
         raise UsageError(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
-from reconciler.cli.run.plan_options import LockTimeout
+from reconciler.cli.run.plan_options import LockTimeout, Yes
 from reconciler.cli.run.recovery import JournalFile, confirm_undo, continue_run, steps_to_undo
 from reconciler.cli.run.runner import Way
 from reconciler.cli.terminal.output import check_formats, info
@@ -26,9 +23,7 @@ from reconciler.model.run_state import RunState
 def rollback(
     common: CommonOptions,
     journal: JournalFile = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
-    ] = False,
+    yes: Yes = False,
     lock_timeout: LockTimeout = None,
 ) -> ExitStatus:
     """Roll back an interrupted run, and verify that everything is as before; remove what an

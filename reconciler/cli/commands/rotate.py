@@ -21,7 +21,7 @@ from reconciler.cli.context import (
     with_health,
 )
 from reconciler.cli.run.lock_wait import wait_for_turn
-from reconciler.cli.run.plan_options import Allow, LockTimeout
+from reconciler.cli.run.plan_options import Allow, LockTimeout, Yes
 from reconciler.cli.run.planning import carry_out
 from reconciler.cli.terminal.output import (
     beside_secrets,
@@ -61,9 +61,7 @@ def rotate(
         bool,
         typer.Option("--due", help="All whose secret is older than `rotate_after` says."),
     ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
-    ] = False,
+    yes: Yes = False,
     allow: Allow = None,
     lock_timeout: LockTimeout = None,
 ) -> ExitStatus:

@@ -82,7 +82,7 @@ def sandbox(
             raise
         raise UsageError(
             f"port {port} is in use",
-            hint=f"take any free one: {shell('pvectl', 'sandbox', str(folder), '--port', '0')}",
+            hint=f"use any free port: {shell('pvectl', 'sandbox', str(folder), '--port', '0')}",
         ) from None
     info(common, f"{served.url} serves {folder}, fingerprint {served.fingerprint}")
     if served.store.release != NEWEST:

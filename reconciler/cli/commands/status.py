@@ -62,7 +62,7 @@ def status(
         typer.Option(
             "--cluster-is",
             metavar="same|new",
-            help="Whether a cluster whose CA has changed is the same or a new one.",
+            help="For a cluster whose CA has changed: whether it is the same one or a new one.",
             show_default=False,
         ),
     ] = "",

@@ -41,8 +41,8 @@ def targets(common: CommonOptions) -> ExitStatus:
         most = MOST_JOBS.get(output.name, len(rows))
         if len(rows) > most:
             raise UsageError(
-                f"{len(rows)} targets are more than one matrix may have jobs: {most}",
-                hint="one matrix for each part: --on GLOB",
+                f"{len(rows)} targets exceed the maximum number of jobs in one matrix, {most}",
+                hint="split them: one matrix each, with --on GLOB",
             )
     show(common, "targets", rows)
     return ExitStatus.OK

@@ -25,7 +25,7 @@ from reconciler.execution.journal.store import home
 @command(app, "trust", Panel.OTHER, 1)
 def trust(
     common: CommonOptions,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
     forget: Annotated[
         bool, typer.Option("--forget", help="Remove the confirmation of this target.")
     ] = False,
@@ -76,6 +76,6 @@ def _confirm(common: CommonOptions, cluster: ClusterSettings, *, yes: bool) -> N
             + "; ".join(" ".join(line.split()) for line in lines(wanted)),
         )
     elif not ask(wanted):
-        raise Refused("not confirmed", hint="nothing was remembered")
+        raise Refused("not confirmed", hint="nothing was stored")
     confirm(cluster, wanted)
-    info(common, f"confirmed; remembered in {home() / known_targets.FILE}")
+    info(common, f"confirmed; stored in {home() / known_targets.FILE}")

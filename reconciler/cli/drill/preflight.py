@@ -93,7 +93,7 @@ def _for_root(one: Chosen) -> Iterator[Finding]:
         yield _impossible(
             f"guest {one.plan.guest} has host devices, which only root@pam may restore: "
             f"{', '.join(options)}",
-            "map them (Datacenter, Resource Mappings), and save the guest again",
+            "map them (Datacenter, Resource Mappings), and back up the guest again",
         )
 
 
@@ -127,7 +127,7 @@ def _room(cluster: Cluster, one: Chosen) -> Iterator[Finding]:
         yield _impossible(
             f"storage {plan.storage} on {plan.node} has {size(max(0, free))} free, but guest "
             f"{plan.guest} needs at least {size(needed)}",
-            "make room there, or choose another storage in [drill]",
+            "free some space there, or choose another storage in [drill]",
         )
 
 

@@ -60,7 +60,7 @@ def _tell_of_others(common: CommonOptions, drill: Drill, cluster: Cluster) -> No
             info(
                 common,
                 f"guest {vmid} ({guest.name or 'without a name'}) has an id reserved "
-                "for drills: another drill is running, or has left it behind; it is not touched",
+                "for drills: another drill is running, or left it behind; it is not touched",
             )
 
 

@@ -134,7 +134,7 @@ def _contents() -> Page:
     """Every code with the first sentence of its page; exit statuses have a table of their own."""
     return Page(
         CONTENTS,
-        "what findings, errors and steps to root are called",
+        "the codes of findings, errors and steps to root",
         rows=tuple(
             (page.code, page.meaning[0].partition(". ")[0].removesuffix("."))
             for page in pages().values()
@@ -148,7 +148,7 @@ def _symptoms() -> Page:
     known = [page for page in pages().values() if page.code.startswith(_SYMPTOM)]
     return Page(
         SYMPTOM,
-        "what people say when a right is missing",
+        "typical complaints when a privilege is missing",
         rows=tuple((page.code, page.kind) for page in known),
         closing="pvectl explain CODE shows one of them; so does pvectl explain symptom 'WORDS'.",
     )
@@ -158,7 +158,7 @@ def _statuses() -> Page:
     order = ", ".join(str(int(status)) for status in PRECEDENCE)
     return Page(
         EXIT_STATUS,
-        "what a run of pvectl ends with; never a count",
+        "the exit statuses of pvectl; never a count",
         rows=tuple((str(int(status)), meaning) for status, meaning in MEANINGS.items()),
         closing=f"Where several apply, the first of these is given: {order}.",
     )

@@ -18,6 +18,7 @@ from reconciler.pve.calls.rule import Call, Params
 from reconciler.pve.calls.table import find_call, known_calls
 from reconciler.pve.release import known_privilege
 from reconciler.pve.secret_params import is_secret_param
+from reconciler.text.humanize import listed
 from reconciler.text.suggest import did_you_mean, suggest
 
 HEADS = ("/access", "/mapping", "/nodes", "/pool", "/sdn", "/storage", "/vms")
@@ -204,7 +205,7 @@ def find_principal(table: AccessTable, who: str) -> str:
         return any_member(group)
     if group != who:
         names = sorted(table.groups)
-        hint = did_you_mean(group, names) or f"groups: {', '.join(names[:8]) or 'none'}"
+        hint = did_you_mean(group, names) or f"groups: {listed(names, 8) or 'none'}"
         raise UsageError(f"there is no group '{group}'", hint=hint)
     raise UsageError(f"there is no user or token '{who}'", hint=_likely(table, who))
 

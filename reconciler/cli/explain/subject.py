@@ -19,6 +19,7 @@ from reconciler.errors import ExitStatus, FilesInvalid, UsageError
 from reconciler.model.declared import Desired
 from reconciler.render.documents.subject import ExplainedSubject
 from reconciler.render.view import View
+from reconciler.text.humanize import listed
 from reconciler.text.shell import shell
 from reconciler.text.suggest import did_you_mean
 
@@ -62,7 +63,7 @@ def _told(table: AccessTable, subject: str, other: str, needed: frozenset[str]) 
 def _known(name: str, known: Iterable[str], kind: str) -> str:
     names = sorted(known)
     if name not in names:
-        hint = did_you_mean(name, names) or f"{kind}s: {', '.join(names[:8])}"
+        hint = did_you_mean(name, names) or f"{kind}s: {listed(names, 8)}"
         raise UsageError(f"there is no {kind} '{name}'", hint=hint)
     return name
 

@@ -1,8 +1,8 @@
-"""Turns on the workers of a dask scheduler. No secret travels: each worker has the state files at
-the same path, and resolves what they refer to itself.
+"""Turns on the workers of a dask scheduler. No secret is transferred: each worker has the state
+files at the same path, and resolves their secrets itself.
 
-A worker that is lost while it reads is replaced by another one. What writes is never begun a second
-time: its journal is on the worker, and its lock in the cluster.
+A worker that is lost while it reads is replaced by another one. A turn that writes is never started
+twice: its journal is on the worker, and its lock in the cluster.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from reconciler.errors import (
 )
 
 RETRIES = 3
-"""How often a turn that only reads is begun again."""
+"""How often a turn that only reads is started again."""
 
 PATIENCE = "5s"
 """In which the scheduler must answer."""
@@ -112,7 +112,7 @@ def arguments(common: CommonOptions, target: str, *, writes: bool) -> list[str]:
 
 def work_there(words: Sequence[str], target: str, once: str, version: str) -> Turn:
     """On a worker: the command for one target. `once`: the name under which the scheduler knows
-    that it was begun; it is not begun again."""
+    that it was started; it is not started again."""
     from reconciler.cli.app import call
 
     turn = Turn(target, captured=True)
@@ -142,7 +142,7 @@ def _refuse_worker(version: str) -> None:
 
 
 def _refuse_again(once: str, target: str) -> None:
-    """Raises ApplyNotRestored for what was begun before; from now on it was."""
+    """Raises ApplyNotRestored for what was started before; from now on it was."""
     if not once:
         return
     from distributed import Event

@@ -47,16 +47,16 @@ def on_fleet(
     _refuse_formats(common)
     turns = [Turn(cluster.name, captured=True) for wave in waves for cluster in wave]
     halt = Event()
-    begun = 0
+    started = 0
     listening = passed_on(halt) if writes else nullcontext()
     with _submitter(common, settings, work, writes=writes) as submit, listening:
         for number, wave in enumerate(waves, 1):
             ended = _run_wave(submit, common.jobs, wave, halt, writes=writes)
-            turns[begun : begun + len(wave)] = ended
-            begun += len(wave)
+            turns[started : started + len(wave)] = ended
+            started += len(wave)
             bad = [turn.name for turn in ended if turn.status not in WELL]
             if (bad and not keep_going) or halt.is_set():
-                _say_stopped(common, number, bad, [turn.name for turn in turns[begun:]])
+                _say_stopped(common, number, bad, [turn.name for turn in turns[started:]])
                 break
     _show(common, turns)
     return _worst(turns)
@@ -121,7 +121,7 @@ def _say_stopped(
 ) -> None:
     if rest:
         why = f"wave {number} ended with failures ({in_prose(bad)})" if bad else "interrupted"
-        info(common, f"{why}; not started: {in_prose(rest)}; --continue goes on all the same")
+        info(common, f"{why}; not started: {in_prose(rest)}; --continue starts them anyway")
 
 
 def _show(common: CommonOptions, turns: Sequence[Turn]) -> None:
@@ -156,7 +156,7 @@ def _show_one(
     common: CommonOptions, output: Output, turns: Sequence[Turn], rows: Sequence[Row]
 ) -> None:
     bodies = {
-        turn.name: (texts[-1] if output.name in _ONE_EACH else "".join(texts))
+        turn.name: (texts[-1] if output.name in _ONE_EACH else "\n".join(texts))
         for turn in turns
         if (texts := turn.documents.get((output.name, output.file)))
     }

@@ -28,6 +28,8 @@ def note_document(document: str, content: Any, view: View) -> None:
     elif isinstance(content, Drift):
         turn.changes = len(content.differences) + len(content.ringing)
         turn.findings = severities(content.findings)
+    elif document == "review":
+        turn.findings = severities(content.findings)
     elif document == "verification":
         turn.findings = f"{count(content.failed, 'expectation')} failed" if content.failed else ""
     if view.impact_json is not None:

@@ -6,19 +6,20 @@ Imported while the cluster already answers what every plan reads.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import here
 from reconciler.cli.run.lock_wait import wait_for_turn
 from reconciler.cli.run.planning import carry_out, load_to_plan, make_plan, read_to_plan, show_plan
-from reconciler.cli.run.saved_plan import still_fitting
 from reconciler.cli.terminal.output import beside_secrets
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
-from reconciler.execution.plan_file import SavedPlan
 from reconciler.model.api import Api
+
+if TYPE_CHECKING:
+    from reconciler.execution.plan_file import SavedPlan
 
 
 class Asked(NamedTuple):
@@ -65,6 +66,8 @@ def apply_saved(
     strict: bool,
 ) -> ExitStatus:
     """Carry out a saved plan, if it still fits; it has been reviewed, so nobody is asked."""
+    from reconciler.cli.run.saved_plan import still_fitting
+
     wait_for_turn(common, api, here(cluster, api, keep=True).folder)
     plan, live = still_fitting(common, saved, api, cluster, settings, strict=strict)
     return carry_out(

@@ -27,15 +27,18 @@ def recall(path: Path, folder: Path) -> Memory:
     """What the previous report found and what was applied since; empty where there is none."""
     memory = _read(path)
     applied = store.applied(folder, memory.time)
-    left = dict(memory.left)
+    left, observed = dict(memory.left), dict(memory.observed)
     for address, before, after, _ in applied:
         names = watched(kind_of(address).toml.table)
         old = {} if before is None else as_json(before, names)
         new = {} if after is None else as_json(after, names)
         made = {name: value for name, value in new.items() if old.get(name, after) != value}
         left[address] = {**(left.get(address, {}) if after is not None else {}), **made}
+        if after is None or bool(getattr(after, "secrets", None)):
+            observed.pop(address, None)
     baseline = {change.address: fingerprint(change.address, change.after) for change in applied}
-    return replace(memory, baseline={**memory.baseline, **baseline}, left=left)
+    known = {**memory.baseline, **baseline}
+    return replace(memory, baseline=known, left=left, observed=observed)
 
 
 def as_committed(old: Desired, live: State, memory: Memory) -> Memory:
@@ -62,6 +65,7 @@ def keep(path: Path, memory: Memory) -> None:
         "differences": list(memory.differences),
         "complete": memory.complete,
         "left": {str(address): dict(values) for address, values in memory.left.items()},
+        "observed": {str(address): dict(values) for address, values in memory.observed.items()},
         **{name: _named(getattr(memory, name)) for name in _DIGESTS},
     }
     make(path.parent)
@@ -87,8 +91,16 @@ def _read(path: Path) -> Memory:
             for name in _DIGESTS
         }
         differences = tuple(map(str, data["differences"]))
-        left = {Address.parse(key): dict(values) for key, values in data["left"].items()}
+        left, observed = (
+            {Address.parse(key): dict(values) for key, values in data.get(name, {}).items()}
+            for name in ("left", "observed")
+        )
         whole = bool(data["complete"])
-        return Memory(int(data["time"]), differences, left=left, complete=whole, **digests)
+        return Memory(
+            int(data["time"]),
+            differences,
+            *(digests["baseline"], left, whole),
+            *(digests["undeclared"], digests["acknowledged"], observed),
+        )
     except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError):
         return Memory()

@@ -1,4 +1,4 @@
-"""Options that several commands about plans take; light, so that a command line is read at once."""
+"""Options shared by several commands; light to import, so that a command line is parsed quickly."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ Targets = Annotated[
     typer.Option(
         "--target", metavar="GLOB", help="Plan only these addresses and what they depend on."
     ),
+]
+
+
+Yes = Annotated[
+    bool, typer.Option("--yes", envvar="PVECTL_YES", help="Skip the confirmation; for CI.")
 ]
 
 
@@ -36,7 +41,7 @@ Since = Annotated[
     typer.Option(
         "--since",
         metavar="REF",
-        help="Compare with the files of this commit; by default the merge base.",
+        help="Compare with the files of this commit; default: the merge base.",
     ),
 ]
 
@@ -55,6 +60,6 @@ LockTimeout = Annotated[
         envvar="PVECTL_LOCK_TIMEOUT",
         parser=_seconds,
         metavar="PERIOD",
-        help="Wait so long for another run to end, such as 10m; by default not at all.",
+        help="How long to wait for another run to end, such as 10m; default: do not wait.",
     ),
 ]

@@ -56,7 +56,7 @@ from reconciler.errors import (
 from reconciler.execution.journal import store
 from reconciler.execution.lock.record import records_in
 from reconciler.execution.run.context import NO_FILE, FollowingFile
-from reconciler.live.reader import Live
+from reconciler.live.reader import Live, returned_secrets
 from reconciler.model.api import Api
 from reconciler.model.change import Undo
 from reconciler.model.finding import PARTIAL, Finding
@@ -122,7 +122,8 @@ def make_plan(
     those that did not change, as far as it is known."""
     place = here(loaded.cluster, api)
     state = loaded.desired.state
-    changed = changed_secrets(state, loaded.cluster.folder, loaded.cluster.reach, place.folder)
+    own = loaded.cluster
+    changed = changed_secrets(state, own.folder, own.reach, place.folder, returned_secrets(live))
     again = {
         address: tuple(name for name in names if name not in changed.get(address, ()))
         for address, names in (every_secret(state) if send_secrets else {}).items()
@@ -147,7 +148,7 @@ def make_plan(
             loaded.desired.state,
             loaded.cluster.folder,
             loaded.cluster.reach,
-            loaded.cluster.secret,
+            loaded.cluster.own_secrets,
         ),
         identity=place.identity,
         files=files_of(loaded),
@@ -263,7 +264,7 @@ def carry_out(
             raise Refused(finding.message, hint=finding.hint)
     common = beside_secrets(common, plan)
     confirm(_question(plan), yes=yes or approve is not None)
-    secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
+    secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.own_secrets)
     free = live is not None and not records_in(live.groups)
     free_at = live.began if live is not None and free else float("-inf")
     pace = Pace(settings.policy.apply.max_staleness, free_at)

@@ -47,7 +47,7 @@ from reconciler.model.secret import SecretSink
 
 JournalFile = Annotated[
     Path | None,
-    typer.Argument(help="A journal; by default the unfinished one.", show_default=False),
+    typer.Argument(help="A journal; default: the unfinished one.", show_default=False),
 ]
 
 
@@ -85,7 +85,7 @@ def continue_run(
             if way.back and not state.is_finished and _is_others(common, api, state):
                 confirm_undo(common, steps_to_undo(*store.load(chosen)), yes=way.chosen)
                 sure = way._replace(chosen=True)
-            secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.secret)
+            secrets = FolderSecrets(cluster.folder, cluster.reach, cluster.own_secrets)
             declared = partial(_declared_sinks, common, cluster, settings)
             pace = Pace(settings.policy.apply.max_staleness)
             return execute_journal(common, api, place, chosen, secrets, declared, sure, pace=pace)
@@ -98,7 +98,7 @@ def _is_others(common: CommonOptions, api: Api, state: RunState) -> bool:
     if not state.is_unbroken(known_as(lock_records(api))):
         info(common, "another run may have written to this cluster since this one stopped")
     elif state.has_announced and lease_ended(state.last_time, runs.SystemClock().now()):
-        info(common, "this run stopped a while ago; other changes may rely on it")
+        info(common, "this run stopped a while ago; later changes may depend on it")
     else:
         return False
     return True

@@ -14,7 +14,6 @@ from reconciler.desired.reach import Reach, how_to_allow
 from reconciler.desired.secrets import resolve
 from reconciler.errors import SecretsUnusable, SinkFailed
 from reconciler.execution.secrets import fingerprints
-from reconciler.execution.secrets.delivery import deliver, probe, withdraw
 from reconciler.kinds import kind_of
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
@@ -30,9 +29,10 @@ SHORTEST, LONGEST = 8, 64
 
 
 def changed_secrets(
-    state: State, folder: Path, reach: Reach, kept: Path
+    state: State, folder: Path, reach: Reach, kept: Path, answered: fingerprints.Values
 ) -> Mapping[Address, tuple[str, ...]]:
-    """The secrets of declared objects that differ from what was last sent, by object.
+    """The secrets of declared objects that differ from what was last sent, by object: in the files,
+    or in the cluster, where it returned them (`answered`).
 
     `folder` is the base of relative files, `kept` holds the hashes. Runs no command, and reads only
     references that this machine has sent for the same object before. A reference that cannot be
@@ -50,7 +50,12 @@ def changed_secrets(
             return None
 
     places = FolderSecrets(folder, reach).places(found)
-    return fingerprints.changed_secrets_of(kept, places, read)
+    changed = fingerprints.changed_secrets_of(kept, places, read)
+    altered = fingerprints.altered(kept, {a: own for a, own in answered.items() if a in found})
+    return {
+        address: tuple(sorted({*changed.get(address, ()), *altered.get(address, ())}))
+        for address in sorted({*changed, *altered})
+    }
 
 
 def unknown_secrets(state: State, kept: Path) -> Mapping[Address, tuple[str, ...]]:
@@ -106,9 +111,9 @@ def missing_secrets(state: State, folder: Path, reach: Reach) -> Mapping[SecretR
 
 
 def open_secrets(
-    state: State, folder: Path, reach: Reach, own: SecretRef | None
+    state: State, folder: Path, reach: Reach, own: Sequence[SecretRef]
 ) -> tuple[str, ...]:
-    """The files of secrets, that of `own` among them, that every account of this machine can read.
+    """The files of secrets, those of `own` among them, that every account of this machine can read.
 
     Nothing is read for it. Where a plan may be somebody's proposal (in CI) only `own` counts.
     """
@@ -118,7 +123,7 @@ def open_secrets(
         for ref in kind_of(address).secrets.sent(spec).values()
         if not (reach.strict or reach.missing(ref, folder))
     }
-    files = {_path(folder, ref.file) for ref in (*declared, own) if ref is not None and ref.file}
+    files = {_path(folder, ref.file) for ref in (*declared, *own) if ref.file}
     return tuple(sorted(str(file) for file in files if _is_open(file)))
 
 
@@ -136,12 +141,12 @@ def _is_open(file: Path) -> bool:
 class FolderSecrets:
     """Resolves references relative to `folder`, each once per run.
 
-    `reach`: what may be named. `own`: the source of the secret that pvectl itself uses.
+    `reach`: what may be named. `own`: the sources of the secrets that pvectl itself uses.
     """
 
     folder: Path
     reach: Reach
-    own: SecretRef | None = None
+    own: tuple[SecretRef, ...] = ()
     _known: dict[SecretRef, str] = field(default_factory=dict, repr=False)
 
     def check(self, step: Step) -> None:
@@ -206,8 +211,8 @@ class FolderSecrets:
 
     def probe(self, sink: SecretSink) -> None:
         self._allowed(sink)
-        own = self.own.file if self.own is not None else None
-        if own and sink.file and _path(self.folder, own) == _path(self.folder, sink.file):
+        own = {_path(self.folder, one.file) for one in self.own if one.file}
+        if sink.file and _path(self.folder, sink.file) in own:
             raise SinkFailed(
                 f"{sink.file} holds the token secret of pvectl itself",
                 hint="name another file in secret_to",
@@ -215,6 +220,8 @@ class FolderSecrets:
         if sink.stdout is not None:
             require_reader()
         else:
+            from reconciler.execution.secrets.delivery import probe
+
             probe(sink, self.folder)
 
     def deliver(self, sink: SecretSink, token: str, value: str) -> None:
@@ -222,9 +229,13 @@ class FolderSecrets:
         if sink.stdout is not None:
             print_secret(value)
         else:
+            from reconciler.execution.secrets.delivery import deliver
+
             deliver(sink, self.folder, token, value, self.own)
 
     def withdraw(self, sink: SecretSink, token: str) -> None:
+        from reconciler.execution.secrets.delivery import withdraw
+
         withdraw(sink, self.folder, token)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.cli.terminal.output import unwritable, write_file
-from reconciler.desired.grants import FILE, begun, finished, undone
+from reconciler.desired.grants import FILE, finished, started, undone
 from reconciler.desired.reach import in_ci
 from reconciler.errors import PvectlError, UsageError
 from reconciler.model.grant import GrantChange
@@ -38,7 +38,7 @@ class GrantsFile:
         """Raises UsageError where the file cannot be written: then nothing is sent."""
         if self._path.name != FILE:
             raise UsageError(f"{self._path} is not a {FILE}", hint="nothing was written")
-        self._write(begun)
+        self._write(started)
 
     def finish(self) -> None:
         self._try(finished)
@@ -58,7 +58,7 @@ class GrantsFile:
         self._tell(f"{why}; correct it by hand: it is about {self.change.during}")
 
     def _write(self, edit: Callable[[str, GrantChange], str]) -> None:
-        if in_ci() and self._path.is_symlink():  # whoever proposed it, after the run had begun
+        if in_ci() and self._path.is_symlink():  # whoever proposed it, after the run had started
             raise UsageError(f"{self._path} is a link", hint="nothing was written to it")
         text = read_grants(self._path)
         wanted = edit(text, self.change)

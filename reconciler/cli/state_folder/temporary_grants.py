@@ -19,7 +19,7 @@ from reconciler.cli.run.planning import carry_out, load_to_plan, make_plan, show
 from reconciler.cli.state_folder.grants_file import GrantsFile, read_grants
 from reconciler.cli.terminal.output import info
 from reconciler.desired.files import Besides
-from reconciler.desired.grants import FILE, begun, grants
+from reconciler.desired.grants import FILE, grants, started
 from reconciler.desired.reach import require_inside
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -93,7 +93,7 @@ def _loaded(
 ) -> tuple[Loaded, list[str]]:
     """The files as they are while the grant is active, and the entries of the grant."""
     path = Path(change.path)
-    files = Besides({path: begun(read_grants(path), change).encode()})
+    files = Besides({path: started(read_grants(path), change).encode()})
     loaded = load_to_plan(cluster, settings, files=files)
     return loaded, [str(one) for one in loaded.desired.objects if change.during.concerns(one)]
 

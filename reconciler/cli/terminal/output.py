@@ -176,7 +176,7 @@ def info(common: CommonOptions, text: str, **fields: object) -> None:
     """One line on standard error; nothing with --quiet."""
     if common.quiet:
         return
-    line = with_options(text, common.again)
+    line = with_options(text, common.again) if "pvectl " in text else text
     if common.log_format == "json":
         line = json.dumps({"message": line, **fields}, sort_keys=True)
     write_err(clean(line) + "\n")

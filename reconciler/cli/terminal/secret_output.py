@@ -28,5 +28,5 @@ def print_secret(secret: str) -> None:
     except OSError as error:
         raise SinkFailed(
             f"the secret cannot be written to standard output: {error.strerror}",
-            hint="see that what reads the pipe keeps reading to its end",
+            hint="make sure that the program behind the pipe reads to the end",
         ) from None

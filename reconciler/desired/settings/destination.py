@@ -11,6 +11,7 @@ from reconciler.bounded_read import read_bounded
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import FilesInvalid
 from reconciler.model.secret import SecretRef
+from reconciler.model.target import Target
 from reconciler.model.trust import Destination, without_password
 from reconciler.real_path import real_path
 
@@ -23,7 +24,10 @@ PROPOSED = {
     "fingerprint": "fingerprint",
     "proxy": "proxy",
     "username": "username",
+    "client_cert": "client_cert",
+    "client_key": "client_key",
     "secret": "token_secret",
+    "totp": "totp_secret",
 }
 """What of a connection must not be a proposal's alone -> its key in [target]."""
 
@@ -33,7 +37,7 @@ def proposed(cluster: ClusterSettings) -> tuple[str, ...]:
     sets.
     """
     target = cluster.connection()
-    given = {**target.model_dump(), "secret": cluster.secret}
+    given = {**target.model_dump(), "secret": cluster.secret, "totp": cluster.totp}
     names = [name for name in PROPOSED if given[name] and name not in cluster.trusted]
     keys = {**PROPOSED, "secret": "token_secret" if target.token_id else "password"}
     return tuple(keys[name] for name in names)
@@ -53,13 +57,19 @@ def destination(cluster: ClusterSettings) -> Destination:
         certificate=certificate,
         proxy=without_password(target.proxy) if target.proxy else "",
         username=target.username or "",
-        secret=None if "secret" in cluster.trusted else _placed(cluster),
+        secret=None if "secret" in cluster.trusted else _placed(cluster, cluster.secret),
+        totp=None if "totp" in cluster.trusted else _placed(cluster, cluster.totp),
+        client=" ".join(str(real_path(Path(f))) for f in _shown(target) if f),
     )
 
 
-def _placed(cluster: ClusterSettings) -> SecretRef | None:
+def _shown(target: Target) -> tuple[str | None, str | None]:
+    """The files of the certificate that the server is shown."""
+    return target.client_cert, target.client_key
+
+
+def _placed(cluster: ClusterSettings, secret: SecretRef | None) -> SecretRef | None:
     """The reference; a file by its real path, since a link may lead anywhere."""
-    secret = cluster.secret
     if secret is None or secret.file is None:
         return secret
     return SecretRef(file=str(real_path(cluster.folder / secret.file)))

@@ -153,7 +153,8 @@ def _principal(text: str) -> None:
 def _code(text: str) -> None:
     if not _CODE.fullmatch(text):
         raise InvalidValue(
-            f"'{text}' is not a valid code", "write it as findings do, such as LINT_ADMIN_ON_ROOT"
+            f"'{text}' is not a valid code",
+            "write the code of a finding, such as LINT_ADMIN_ON_TOP",
         )
 
 

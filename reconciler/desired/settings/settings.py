@@ -31,11 +31,11 @@ from reconciler.desired.settings.stricter import stricter
 from reconciler.desired.settings.target import (
     ENVIRONMENT,
     ClusterSettings,
-    TargetTable,
     overridden,
     reaching_out,
     read_cluster,
 )
+from reconciler.desired.settings.target_table import TargetTable
 from reconciler.desired.toml.document import Document, read
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import validate, wrong_type
@@ -97,6 +97,7 @@ class Settings:
                     name=on,
                     target=Target(endpoints=(on,)),
                     secret=None,
+                    totp=None,
                     trusted=frozenset({"endpoints"}),
                 ),
             )

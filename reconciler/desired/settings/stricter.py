@@ -84,7 +84,7 @@ def weakened(before: Policy, now: Policy, since: str) -> list[Finding]:
     kinds = sorted({*before.manage, *now.manage})
     changed = [kind for kind in kinds if before.managed(kind) != now.managed(kind)]
     if changed:
-        found.append(_since(f"[manage] differs from that at {since}: {', '.join(changed)}"))
+        found.append(_since(f"[manage] differs from {since}: {', '.join(changed)}"))
     return found
 
 
@@ -116,7 +116,10 @@ def fewer_demands(before: Desired, now: Desired, since: str) -> list[Finding]:
         found.append(_since(f"rule {rule.name} is {how} since {since}{was}", place))
     could = {one.title for one in before.calls if one.harmless}
     found += [
-        _since(f"`verify` may let {one.title} change something, not so at {since}", one.source)
+        _since(
+            f"`verify` may make {one.title}, which can change something; not so at {since}",
+            one.source,
+        )
         for one in now.calls
         if one.harmless and one.method != "GET" and one.title not in could
     ]

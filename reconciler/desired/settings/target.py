@@ -5,37 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import ValidationError
 
 from reconciler.desired.expansion import Place
 from reconciler.desired.reach import OUT_OF_REACH, Reach, how_to_allow, in_ci, is_proposed
+from reconciler.desired.settings.target_table import TargetTable, misfits
 from reconciler.desired.toml.document import Document
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import problem_words, salvage, validate
 from reconciler.errors import UsageError
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.policy import TomlTable
-from reconciler.model.secret import SECRET_VARIABLE, SecretRef
+from reconciler.model.secret import SECRET_VARIABLE, TOTP_VARIABLE, SecretRef
 from reconciler.model.target import SANDBOX, Target
 from reconciler.model.trust import Trust
 from reconciler.pve.release import NEWEST, Release, release_named
-from reconciler.text.sanitize import clean
 
 ENVIRONMENT = {
     "PVECTL_ENDPOINT": "endpoints",
     "PVECTL_TOKEN_ID": "token_id",
     "PVECTL_CA_FILE": "ca_file",
     "PVECTL_FINGERPRINT": "fingerprint",
+    "PVECTL_CLIENT_CERT": "client_cert",
+    "PVECTL_CLIENT_KEY": "client_key",
     "PVECTL_PROXY": "proxy",
 }
 """Variables that override the target; PVECTL_TOKEN_SECRET holds the token's secret."""
 NO_PROXY = "none"
 """The value of PVECTL_PROXY for none, whatever the settings say."""
-
-_LONGEST = 60
-"""Characters of the name of a cluster."""
 
 _EXCLUDES = {
     "token_id": "username",
@@ -44,69 +42,18 @@ _EXCLUDES = {
 }
 
 
-def _one_or_several(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-_Texts = Annotated[
-    list[str], BeforeValidator(_one_or_several, json_schema_input_type=str | list[str])
-]
-_Seconds = Annotated[float | int, Field(gt=0)]
-
-
-def _known_release(text: str) -> str:
-    return release_named(text).version
-
-
-def _label(text: str) -> str:
-    if not text.strip() or clean(text) != text or len(text) > _LONGEST:
-        raise ValueError(f"a name has 1 to {_LONGEST} printable characters")
-    return text
-
-
-EVERYTHING = frozenset({*Target.model_fields, "secret"})
+EVERYTHING = frozenset({*Target.model_fields, "secret", "totp"})
 """All of a connection."""
-
-
-class TargetTable(TomlTable):
-    """[target] or [target.NAME]"""
-
-    name: Annotated[str, AfterValidator(_label)] | None = Field(
-        default=None, description="what reports call the cluster, before its endpoint"
-    )
-    endpoint: _Texts = Field(
-        default=[],
-        description="https://host:8006, or several; or sandbox:FOLDER",
-    )
-    token_id: str | None = Field(default=None, description="user@realm!token")
-    token_secret: SecretRef | None = Field(
-        default=None, description="where the token's secret is; else in PVECTL_TOKEN_SECRET"
-    )
-    username: str | None = Field(default=None, description="user@realm, instead of a token")
-    password: SecretRef | None = Field(default=None, description="where the user's password is")
-    ca_file: str | None = Field(default=None, description="CA file with the trusted certificates")
-    fingerprint: _Texts = Field(
-        default=[], description="SHA-256 of the node's certificate, AB:CD:..."
-    )
-    proxy: str | None = Field(default=None, description="http://host:port")
-    connect_timeout: _Seconds = Field(default=10.0, description="seconds")
-    read_timeout: _Seconds = Field(default=30.0, description="seconds")
-    write_timeout: _Seconds = Field(default=90.0, description="seconds")
-    vars: dict[str, Any] = Field(default={}, description="variables, used as ${name}")
-    release: Annotated[str, AfterValidator(_known_release)] | None = Field(
-        default=None,
-        description="release to check the files against, for example 9.2; default: the newest",
-    )
-    folder: str | None = Field(default=None, description="folder of this cluster's state files")
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
     """One target with its settings; `target` is None where the file names no endpoint.
 
-    `secret` says where the token's secret or the user's password is. `trusted`: what the state
-    folder did not say: names of fields of Target, "secret", "folder". `root`: the state folder,
-    where it is another one than `folder`. `base`: where the command of a trusted secret runs.
+    `secret` says where the token's secret or the user's password is, `totp` where the key of the
+    user's one-time passwords is. `trusted`: what the state folder did not say: names of fields of
+    Target, "secret", "totp", "folder". `root`: the state folder, where it is another one than
+    `folder`. `base`: where the command of a trusted secret runs.
     `trust`: what the files may reach outside the state folder.
     `release`: of Proxmox VE, for which the files are checked. `places`: of the variables. `label`:
     what reports call it.
@@ -116,6 +63,7 @@ class ClusterSettings:
     folder: Path
     target: Target | None = None
     secret: SecretRef | None = None
+    totp: SecretRef | None = None
     variables: Mapping[str, object] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict)
     trusted: frozenset[str] = frozenset()
@@ -129,6 +77,13 @@ class ClusterSettings:
     def reach(self) -> Reach:
         """What the state files may name."""
         return Reach(self.root or self.folder, self.trust, strict=in_ci())
+
+    @property
+    def own_secrets(self) -> tuple[SecretRef, ...]:
+        """Where pvectl's own secrets are; a client certificate's key counts as one."""
+        key = self.target and (self.target.client_key or self.target.client_cert)
+        files = [SecretRef(file=key)] if key else []
+        return (*(one for one in (self.secret, self.totp) if one is not None), *files)
 
     def named(self, endpoint: str) -> str:
         """The name of the cluster for people, before its endpoint."""
@@ -162,16 +117,15 @@ def read_cluster(
     table, findings = validate(document, node, TargetTable, data)
     if table is None:
         table = salvage(TargetTable, data)
-    findings += _misfits(document, node, table, base, folder)
+    findings += misfits(document, node, table, base, folder)
     target, found = _target(document, node, table, base)
     secret = table.token_secret if table.token_id else table.password
-    if secret is not None and secret.file is not None:
-        secret = SecretRef(file=str((base / secret.file).absolute()))
     cluster = ClusterSettings(
         name or "default",
         folder / table.folder if table.folder else folder,
         target,
-        secret,
+        _in_folder(secret, base),
+        _in_folder(table.totp_secret, base),
         table.vars,
         {name: Place(document, document.node(node, "vars", name)) for name in table.vars},
         trusted=frozenset() if trusted is None else EVERYTHING,
@@ -183,6 +137,13 @@ def read_cluster(
     return cluster, findings + found
 
 
+def _in_folder(secret: SecretRef | None, base: Path) -> SecretRef | None:
+    """A file relative to the settings that name it, by its whole path."""
+    if secret is None or secret.file is None:
+        return secret
+    return SecretRef(file=str((base / secret.file).absolute()))
+
+
 def reaching_out(
     document: Document, node: PositionNode, data: dict[str, Any], cluster: ClusterSettings
 ) -> Iterable[Finding]:
@@ -191,6 +152,8 @@ def reaching_out(
     named = {
         "folder": cluster.folder,
         "ca_file": Path(target.ca_file) if target and target.ca_file else None,
+        "client_cert": Path(target.client_cert) if target and target.client_cert else None,
+        "client_key": Path(target.client_key) if target and target.client_key else None,
         "endpoint": Path(target.sandbox_folder) if target and target.sandbox_folder else None,
     }
     for key, path in named.items():
@@ -199,31 +162,6 @@ def reaching_out(
             message = f"{key} leads to {path}, which is outside what the state files may use"
             source = document.source(document.child(node, key))
             yield Finding(OUT_OF_REACH, Severity.ERROR, message, how_to_allow(line), source=source)
-
-
-def _misfits(
-    document: Document, node: PositionNode, table: TargetTable, base: Path, folder: Path
-) -> Iterable[Finding]:
-    def finding(key: str, message: str, hint: str) -> Finding:
-        source = document.source(document.child(node, key))
-        return Finding("INVALID_VALUE", Severity.ERROR, message, hint, source=source)
-
-    if table.token_secret is not None and table.token_id is None:
-        yield finding("token_secret", "a secret without its token", "set token_id as well")
-    if table.password is not None and table.username is None:
-        yield finding("password", "a password without its user", "set username as well")
-    if table.folder is not None and not (folder / table.folder).is_dir():
-        message = f"folder not found: '{table.folder}'"
-        yield finding("folder", message, "the path is relative to pvectl.toml")
-    if table.ca_file is not None and not (base / table.ca_file).is_file():
-        message = f"there is no file '{table.ca_file}'"
-        hint = "copy /etc/pve/pve-root-ca.pem of a node there; the path is relative to pvectl.toml"
-        yield finding("ca_file", message, hint)
-    for variable in table.vars:
-        if not variable.isidentifier():
-            yield finding(
-                "vars", f"'{variable}' is not a valid variable name", "use letters, digits and _"
-            )
 
 
 def _target(
@@ -236,6 +174,8 @@ def _target(
         "token_id": table.token_id,
         "username": table.username,
         "ca_file": str(folder / table.ca_file) if table.ca_file else None,
+        "client_cert": str(folder / table.client_cert) if table.client_cert else None,
+        "client_key": str(folder / table.client_key) if table.client_key else None,
         "fingerprint": tuple(table.fingerprint),
         "proxy": table.proxy,
         "connect_timeout": table.connect_timeout,
@@ -273,12 +213,16 @@ def overridden(cluster: ClusterSettings, environ: Mapping[str, str]) -> ClusterS
         fields.add("secret")
     elif "PVECTL_TOKEN_ID" in given:
         secret = None
+    totp = cluster.totp
+    if environ.get(TOTP_VARIABLE):
+        totp = SecretRef(env=TOTP_VARIABLE)
+        fields.add("totp")
     target = _overridden(cluster.target, given) if given else cluster.target
     trusted = cluster.trusted | fields
     ca_file = given.get("PVECTL_CA_FILE")
     if ca_file and is_proposed(Path(ca_file), cluster.root or cluster.folder):
         trusted -= {"ca_file"}
-    return replace(cluster, target=target, secret=secret, trusted=trusted)
+    return replace(cluster, target=target, secret=secret, totp=totp, trusted=trusted)
 
 
 def _overridden(target: Target | None, given: Mapping[str, str]) -> Target:

@@ -259,7 +259,7 @@ def _twice(text: str, before: list[Statement], file: str) -> Finding:
         message = f"the table [{name}] appears twice in this file"
     hint = "keep one of them"
     if first is not None:
-        hint = f"it is already in line {document.source(first).line}; keep one of them"
+        hint = f"it is already on line {document.source(first).line}; keep one of them"
     source = document.source(PositionNode(offender.key[-1].at))
     return Finding("DUPLICATE", Severity.ERROR, message, hint, source=source)
 

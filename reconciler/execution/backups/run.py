@@ -18,7 +18,7 @@ from reconciler.text.shell import shell
 Tell = Callable[[str], None]
 
 _FAILED = re.compile(r"ERROR: Backup of VM (?P<guest>\d+) failed - (?P<why>.*)")
-_BEGUN = re.compile(r"creating .*archive '(?:.*/dump/)?(?P<name>[^']+)'")
+_ARCHIVE = re.compile(r"creating .*archive '(?:.*/dump/)?(?P<name>[^']+)'")
 _PREFIX = "ERROR: "
 
 
@@ -29,10 +29,10 @@ def run_job(
 
     A node that refuses or is unreachable does not stop the others.
     """
-    begun = [(run, *_begin(api, run, tell)) for run in runs]
+    started = [(run, *_begin(api, run, tell)) for run in runs]
     nodes = [
         node if node is not None else _follow(api, storage, run, upid, clock, tell)
-        for run, node, upid in begun
+        for run, node, upid in started
     ]
     left_out = dict(pair for run in runs for pair in run.left_out.items())
     return BackupReport(job, storage, tuple(nodes), tuple(sorted(left_out.items())))
@@ -112,8 +112,8 @@ def _saved(actor: str, guest: int, node: str, end: TaskEnd, there: Sequence[Arch
     complete.
     """
     reasons = {int(m["guest"]): m["why"] for line in end.log if (m := _FAILED.match(line))}
-    begun = {m["name"] for line in end.log if (m := _BEGUN.search(line))}
-    mine = (one for one in there if one.guest == guest and _name(one.volume) in begun)
+    started = {m["name"] for line in end.log if (m := _ARCHIVE.search(line))}
+    mine = (one for one in there if one.guest == guest and _name(one.volume) in started)
     archive = next(mine, None)
     if archive is not None and guest not in reasons:
         return SavedGuest(guest, node, archive)

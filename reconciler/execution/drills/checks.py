@@ -44,7 +44,7 @@ def wait_until_up(run: DrillRun, until: float) -> bool:
     run.clock.sleep(STEADY)
     why = _runs(run)
     if why:
-        raise DrillFailed(f"the guest started, but went down again: {why}")
+        raise DrillFailed(f"the guest started, but stopped again: {why}")
     return False
 
 

@@ -56,7 +56,7 @@ def start(
 
 
 def _follows(folder: Path, besides: Path) -> dict[str, str]:
-    """The newest other drill that has begun; two at once may follow the same one."""
+    """The newest other drill that has started; two at once may follow the same one."""
     for path in sorted(folder.glob("*.jsonl"), reverse=True):
         if path != besides and (known := last_hash(path)):
             return {"journal": path.name, "hash": known}
@@ -128,9 +128,9 @@ def _logged(name: str, events: list[Event], hashes: list[str], trouble: str) -> 
         asked = [int(one.data["vmid"]) for one in events if one.name == "intent"]
         began = float(begin.get("time", 0))
     except (KeyError, ValueError, OverflowError, TypeError, IndexError):
-        return LoggedDrill(name, trouble=trouble or "it does not begin with a drill")
+        return LoggedDrill(name=name, trouble=trouble or "it does not begin with a drill")
     return LoggedDrill(
-        name,
+        name=name,
         guest=plan.guest if plan else 0,
         archive=plan.archive.volume if plan else "",
         vmid=asked[-1] if asked else 0,

@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import JournalBroken, JournalFailed
 from reconciler.execution.journal.journal import read_chain
 from reconciler.model.run import Event
-from reconciler.model.run_log import LoggedRun, RunLog
 from reconciler.model.run_state import RunState
+
+if TYPE_CHECKING:
+    from reconciler.model.run_log import LoggedRun, RunLog
 
 
 def newest(folder: Path, besides: Path) -> dict[str, str]:
@@ -41,6 +43,8 @@ def last_hash(journal: Path) -> str:
 
 def read_log(folder: Path, cluster: str, head: str = "") -> RunLog:
     """Every journal of a folder, verified; `head` is a hash that one of them must contain."""
+    from reconciler.model.run_log import RunLog
+
     found = list(verified(folder, set()))
     runs = tuple(_logged(*one) for one in found)
     held = not head or any(one.startswith(head) for _, _, hashes, _ in found for one in hashes)
@@ -88,16 +92,18 @@ def _gap(follows: object, known: Mapping[str, list[str]], followed: set[str] | N
 
 
 def _logged(name: str, events: list[Event], hashes: list[str], trouble: str) -> LoggedRun:
+    from reconciler.model.run_log import LoggedRun
+
     state = RunState.of(events)
     if not events:
-        return LoggedRun(name, trouble=trouble)
+        return LoggedRun(name=name, trouble=trouble)
     begin: Mapping[str, Any] = events[0].data
     plan: Mapping[str, Any] = begin.get("plan", {})
     steps = plan.get("steps", ())
     objects = {one.get("address") for step in steps for one in step.get("changes", ())}
     last = events[-1]
     return LoggedRun(
-        name,
+        name=name,
         began=float(begin.get("time", 0)),
         ended=state.last_time if state.is_finished else 0.0,
         outcome=str(last.data.get("outcome", "ended")) if state.is_finished else "unfinished",

@@ -196,9 +196,14 @@ def _is_torn(line: bytes) -> bool:
 
 
 def _line(event: Event, number: int, before: str) -> tuple[bytes, str]:
-    body = {"n": number, "event": event.name, "data": event.data}
-    hashed = hashlib.sha256(before.encode() + canonical(body)).hexdigest()
-    return canonical({**body, "before": before, "hash": hashed}) + b"\n", hashed
+    """The `number`th line, in canonical JSON, and its hash: that of the line without `before` and
+    `hash`, behind the hash `before`.
+    """
+    data, name = canonical(event.data), canonical(event.name)
+    body = b'{"data":%b,"event":%b,"n":%d}' % (data, name, number)
+    hashed = hashlib.sha256(before.encode() + body).hexdigest()
+    chained = canonical(before), data, name, hashed.encode(), number
+    return b'{"before":%b,"data":%b,"event":%b,"hash":"%b","n":%d}\n' % chained, hashed
 
 
 def _event(line: bytes, number: int, before: str) -> tuple[Event, str] | None:

@@ -39,6 +39,9 @@ TAIL = 64 * 1024
 OPENED = frozenset({"continued", "taking", OVERTAKEN})
 """Events of a resumed run, before it has the lock."""
 
+YEAR_9999 = 253_370_764_800
+"""Unix seconds; datetime knows no later year."""
+
 KEPT = 50
 """How many of the newest journals are read for what was applied before."""
 
@@ -161,7 +164,7 @@ def refuse_to_begin(folder: Path) -> None:
     try:
         refuse_unfinished(folder)
     except JournalUnfinished:
-        refuse_running(folder)  # it may have begun in between
+        refuse_running(folder)  # it may have started in between
         raise
 
 
@@ -268,11 +271,15 @@ def _refuse_forged(plan: Plan, path: Path) -> None:
 
 
 def applied(folder: Path, since: float = 0) -> list[Change]:
-    """What the runs begun after `since` (Unix seconds) changed, in order, each change with its
+    """What the runs started after `since` (Unix seconds) changed, in order, each change with its
     outcome; as far as this machine knows.
     """
     left: list[Change] = []
+    second = dt.datetime.fromtimestamp(min(max(since - 1, 0), YEAR_9999), dt.UTC)
+    oldest = f"{second:%Y%m%dT%H%M%S}"  # as `start` names them
     for path in journals(folder)[-KEPT:]:
+        if path.name < oldest:
+            continue
         with contextlib.suppress(JournalBroken, JournalFailed):
             events = read_journal(path)
             if not events or float(events[0].data.get("time", 0)) < since:

@@ -11,8 +11,8 @@ SKEW = 300.0
 """The clocks of two machines may differ so much before a lease is no longer believed."""
 
 RESERVED = SETTLE + 15.0
-"""Before the end of the lease, in which no request is begun any more: one that was begun before has
-arrived, or never will, when another run may take over."""
+"""Seconds before the end of the lease in which no request is sent any more: by the time another run
+may take over, an earlier one has arrived or never will."""
 
 LOOK = 5.0
 """In which a look at the lock serves: nobody takes over a lease that has not ended, unless a person

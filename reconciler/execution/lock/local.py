@@ -76,7 +76,7 @@ def _taken(descriptor: int) -> bool:
 
 
 def _note(descriptor: int) -> str:
-    return os.pread(descriptor, 4096, 0).decode(errors="replace") or "just begun"
+    return os.pread(descriptor, 4096, 0).decode(errors="replace") or "just started"
 
 
 def _locked(note: str) -> Locked:

@@ -126,7 +126,7 @@ class RunContext:
     notify_progress: Callable[[Progress], None] = lambda _: None
     stop: list[int] = field(default_factory=list)
     first: Look | None = None
-    """a look at what the first steps need, begun before this run has written anything"""
+    """a look at what the first steps need, started before this run has written anything"""
     fresh: float = MAX_STALENESS
     """seconds within which what a request touches has been read before it is sent"""
     around: Callable[[Callable[[], Any]], Any] = lambda send: send()

@@ -11,8 +11,7 @@ import secrets
 import shlex
 import shutil
 import stat
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from reconciler.errors import SinkFailed
 from reconciler.execution.secrets.keyring import get_entry, set_entry
 from reconciler.model.secret import SecretRef, SecretSink, without_credentials
 from reconciler.real_path import real_path
+from reconciler.run_command import run_command
 
 COMMAND_TIMEOUT = 60.0
 """Seconds that a command has to take a secret."""
@@ -51,7 +51,7 @@ def probe(sink: SecretSink, folder: Path) -> None:
 
 
 def deliver(
-    sink: SecretSink, folder: Path, token_id: str, secret: str, own: SecretRef | None = None
+    sink: SecretSink, folder: Path, token_id: str, secret: str, own: Sequence[SecretRef] = ()
 ) -> None:
     """Deliver the secret of a token; raises SinkFailed.
 
@@ -266,28 +266,13 @@ def _executable(name: str, folder: Path) -> None:
 
 
 def _run(
-    command: tuple[str, ...], folder: Path, token_id: str, secret: str, own: SecretRef | None
+    command: tuple[str, ...], folder: Path, token_id: str, secret: str, own: Sequence[SecretRef]
 ) -> None:
-    try:
-        done = subprocess.run(  # noqa: S603 - the command is in the reviewed state files
-            command,
-            cwd=folder,
-            input=secret.encode(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=COMMAND_TIMEOUT,
-            env={**without_credentials(os.environ, own), "PVECTL_TOKEN": token_id},
-            start_new_session=True,
-            check=False,
-        )
-        why = f"exited with status {done.returncode}" if done.returncode else ""
-    except (OSError, ValueError) as error:
-        why = f"cannot be started: {getattr(error, 'strerror', 'its arguments are not valid')}"
-    except subprocess.TimeoutExpired:
-        why = f"took longer than {COMMAND_TIMEOUT:g} seconds"
-    if why:
+    env = {**without_credentials(os.environ, own), "PVECTL_TOKEN": token_id}
+    ended = run_command(command, folder, env, COMMAND_TIMEOUT, secret.encode())
+    if ended.trouble:
         raise SinkFailed(
-            f"the command '{command[0]}' for the secret of {token_id} {why}",
+            f"the command '{command[0]}' for the secret of {token_id} {ended.trouble}",
             hint="it receives the secret on stdin and must exit with 0; correct the command, "
             "or secret_to in the state files",
         )

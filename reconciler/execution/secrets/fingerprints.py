@@ -100,6 +100,40 @@ def changed_secrets_of(
     return {address: names for address, names in found.items() if names}
 
 
+def altered(folder: Path, answered: Values) -> Mapping[Address, tuple[str, ...]]:
+    """The secrets that Proxmox VE returns and that are not those that were last sent; what was
+    never sent from here does not count."""
+    kept, key = _read(folder), _read_key(folder)
+
+    def differs(address: Address, name: str) -> bool:
+        known = kept.get(str(address), {}).get(name)
+        there = answered[address].get(name)
+        if known is None or there is None or not key:
+            return False
+        return not hmac.compare_digest(known["hash"], _hash(key, address, name, there))
+
+    found = {
+        a: tuple(sorted(name for name in own if differs(a, name))) for a, own in answered.items()
+    }
+    return {address: names for address, names in found.items() if names}
+
+
+def hashes(folder: Path, answered: Values) -> Values:
+    """The same secrets as keyed hashes of this machine; raises OSError."""
+    if not any(answered.values()):
+        return {address: {} for address in answered}
+    key = _key(folder)
+    return {
+        a: {n: _hash(key, a, n, value) for n, value in own.items()} for a, own in answered.items()
+    }
+
+
+def hashes_sent(folder: Path) -> Mapping[str, Mapping[str, str]]:
+    """The keyed hashes of what was last sent, by the text of the address."""
+    kept = _read(folder)
+    return {a: {name: one["hash"] for name, one in own.items()} for a, own in kept.items()}
+
+
 def not_compared(folder: Path, references: References) -> Mapping[Address, tuple[str, ...]]:
     """The parameters of which it is not kept here what was sent last."""
     kept = _read(folder) if _read_key(folder) else {}

@@ -82,7 +82,8 @@ def _storage(job: _Job, planned: Mapping[Address, Spec], facts: Facts) -> Iterab
         yield _warn(job, "STORAGE_DISABLED", f"backs up to storage {name}, which is disabled")
     if "content" in given and "backup" not in given["content"]:
         hint = f'add "backup" to the content of storage {name}'
-        if storage.type and "backup" not in STORAGE_TYPES[storage.type].content:
+        kind = STORAGE_TYPES.get(storage.type)
+        if kind is not None and "backup" not in kind.content:
             able = [a.id for a, one in sorted(planned.items()) if _holds_backups(one)]
             other = f"such as {in_prose(able)}" if able else "of the type dir, nfs, cifs or pbs"
             hint = f"name another storage, {other}: one of the type {storage.type} holds no backups"

@@ -31,6 +31,7 @@ from reconciler.kinds.shared.ungiven import (
     Unset,
     unset_problems,
 )
+from reconciler.kinds.shared.valid_name import invalid_name
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
@@ -55,6 +56,10 @@ MADE_BY_PVE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40
 
 _INSTEAD = {
     "maxfiles": "removed in Proxmox VE 9; write keep = { last = N }",
+    **dict.fromkeys(
+        ("notification_policy", "notification_target"),
+        "removed in Proxmox VE 9; write notification_mode, and matchers in the cluster",
+    ),
     "starttime": 'no longer supported; write schedule = "22:30"',
     "dow": 'no longer supported; write schedule = "mon,tue 22:30"',
     "vmid": "write guests = [...]",
@@ -125,8 +130,9 @@ class _BackupTable(TomlTable):
 
 PROTECTING = frozenset(
     {"exclude-path", "node", "protected", "prune-backups", "remove", "stdexcludes", "storage"}
+    | {"mailnotification", "mailto", "notification-mode"}
 )
-"""Options that decide what is saved, where, and how long it is kept."""
+"""Options that decide what is saved, where, how long it is kept, and who hears of a failure."""
 
 BackupTable = table_model(
     _BackupTable, {name: VZDUMP_OPTIONS[name] for name in PLAIN}, watched_options=PROTECTING
@@ -181,9 +187,9 @@ def _problems(table: Any, given: Mapping[str, OptionValue]) -> Iterator[Problem]
     if table.exclude and not table.all:
         text = "exclude is only valid with all = true"
         yield Problem(("exclude", "all"), ValueError(text))
-    complaint = check_format("pve-poolid", table.pool) if table.pool else None
-    if complaint:
-        yield Problem(("pool",), ValueError(complaint.strip()))
+    wrong = invalid_name("pve-poolid", table.pool) if table.pool else None
+    if wrong is not None:
+        yield Problem(("pool",), wrong)
     yield from unset_problems(table)
     for option in ("notes-template", "protected"):
         if given.get(option, "") not in EMPTY and not given.get("storage"):

@@ -28,6 +28,7 @@ from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import Text, given, names, quote
 from reconciler.kinds.shared.reader import ANSWERS, EVERYTHING, RESOURCES
 from reconciler.kinds.shared.ungiven import FILE, LEFT, WATCHED
+from reconciler.kinds.shared.valid_name import require_valid
 from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
@@ -37,7 +38,6 @@ from reconciler.model.inventory import Facts
 from reconciler.model.policy import TomlTable
 from reconciler.model.request import Request, request
 from reconciler.model.spec import Spec, State
-from reconciler.pve.formats import FORMATS
 
 POOLS = request("GET", "pools")
 _POOL = Fields({"poolid": ID}, {"comment": TEXT})
@@ -59,24 +59,20 @@ class PoolTable(TomlTable):
     storages: Annotated[list[str], WATCHED] = Field(default=[], description="its storages")
     members: Annotated[Literal["exact", "additive"], FILE] = Field(
         default="exact",
-        description="exact: guests and storages that are given are all of them; additive: they are "
-        "added, others stay, and `drift` does not report members that no file gives",
+        description="exact: the listed guests and storages are its only members; additive: they "
+        "are added, other members stay, and `drift` does not report them",
     )
 
 
 def _check_name(name: str, parent: str) -> None:
     del parent
-    complaint = FORMATS["pve-poolid"](name)
-    if complaint:
-        raise ValueError(complaint.strip())
+    require_valid("pve-poolid", name)
 
 
 def _declare(name: str, parent: str, table: PoolTable) -> Iterable[Declaration]:
     del parent
     for storage in table.storages:
-        complaint = FORMATS["pve-storage-id"](storage)
-        if complaint:
-            raise ValueError(complaint.strip())
+        require_valid("pve-storage-id", storage)
     guests = tuple(sorted(set(table.guests)))
     yield Declaration(
         name,
@@ -208,9 +204,10 @@ def _check_change(change: Change, live: State) -> Iterable[Finding]:
         yield Finding(
             "POOL_TAKEN",
             Severity.ERROR,
-            f"guest {vmid} is in {change.address}, where no file takes it out, and a guest can "
-            "be in one pool only",
-            hint=f"declare {change.address} with a list of `guests` without it; then it moves",
+            f"guest {vmid} is in {change.address}, and no file removes it from there; a guest can "
+            "be in only one pool",
+            hint=f"declare {change.address} with a `guests` list that omits it; the guest is then "
+            "moved",
             address=change.address,
         )
 

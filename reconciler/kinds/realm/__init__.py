@@ -83,6 +83,16 @@ def _parse(answers: Answers) -> Iterable[tuple[str, RealmSpec]]:
         yield name, RealmSpec(type=kind, options=normal(name, values), held=held)
 
 
+def _answered(answers: Answers) -> Mapping[str, Mapping[str, str]]:
+    """The client keys of OpenID realms (PVE::API2::Domains, `read`)."""
+    found = [row["realm"] for row in answers[REALMS] if row.get("type") == "openid"]
+    there = {name: answers.get(_detail(name)) or {} for name in found}
+    return {
+        name: {option: str(answer.get(option) or "") for option in sorted(SHOWN)}
+        for name, answer in there.items()
+    }
+
+
 def _merge_with_live(declared: RealmSpec, live: RealmSpec | None) -> RealmSpec:
     """Secrets are sent when the realm is created, or where PVE shows that one is missing."""
     if live is None:
@@ -281,6 +291,7 @@ KIND = Kind(
     secrets=Secrets(
         sent=_sent_secrets,
         with_sent=_with_sent,
+        answered=_answered,
     ),
     checks=Checks(
         declared_object=check_declared,

@@ -20,10 +20,11 @@ from reconciler.kinds.shared.options import (
 )
 from reconciler.kinds.shared.section import missing_problems, option_problems, without_defaults
 from reconciler.kinds.shared.ungiven import FILE, UNSET, Unset, unset_problems
+from reconciler.kinds.shared.valid_name import require_valid
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.spec import Spec
-from reconciler.pve.parameter_check import check_format, parse_properties
+from reconciler.pve.parameter_check import parse_properties
 from reconciler.pve.property_strings import render_properties
 from reconciler.pve.realm_options import (
     BUILT_IN_REALMS,
@@ -86,9 +87,7 @@ RealmTable = table_model(
 def check_name(name: str, parent: str) -> None:
     """Raises ValueError for an invalid realm name."""
     del parent
-    complaint = check_format("pve-realm", name)
-    if complaint:
-        raise ValueError(f"'{name}': {complaint.strip()}")
+    require_valid("pve-realm", name)
     if len(name) > 32:
         raise ValueError(f"the name '{name}' is longer than 32 characters")
 

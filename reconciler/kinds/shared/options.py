@@ -31,6 +31,7 @@ from reconciler.pve.parameter_check import complaint, parse_properties
 from reconciler.pve.property_strings import PROPERTY_STRINGS, render_properties
 from reconciler.pve.release import known_option
 from reconciler.pve.schema import Param, ParameterValue
+from reconciler.pve.value_releases import known_values
 
 OptionValue = str | tuple[str, ...]
 
@@ -234,8 +235,11 @@ def _field(option: str, param: Param, rule: Ungiven) -> Any:
     def convert(value: Any, info: ValidationInfo) -> OptionValue | None:
         if value is None:
             return None
-        known_option(toml_name(option), param.since, asked_release(info))
-        return from_toml(option, param, value)
+        release = asked_release(info)
+        known_option(toml_name(option), param.since, release)
+        found = from_toml(option, param, value)
+        known_values(option, found, release, param)
+        return found
 
     return Annotated[_toml_type(param) | None, AfterValidator(convert), rule]
 

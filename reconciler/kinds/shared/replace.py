@@ -44,7 +44,7 @@ def replacement(change: Change, live: State, fixed: Sequence[str], lost: str = "
         shown += f" and {len(named) - SHOWN} more"
     message = (
         f"{change.address}: {', '.join(fixed)} cannot be changed; it would have to be deleted and "
-        "made again"
+        "recreated"
     )
     if lost:
         message += f", and Proxmox VE would drop {lost}"

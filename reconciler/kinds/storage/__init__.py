@@ -49,6 +49,7 @@ from reconciler.kinds.storage.table import (
     check_type,
     declare,
     normal,
+    shown_keys,
 )
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
@@ -58,6 +59,7 @@ from reconciler.model.request import Request, Value, request
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec, State
 from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_TYPES
+from reconciler.pve.value_releases import GONE_STORAGE_TYPES
 
 STORAGES = request("GET", "storage")
 _STORAGE = Fields({"storage": ID, "type": ID}, {"digest": TEXT, **answered(STORAGE_OPTIONS)})
@@ -65,7 +67,8 @@ _STORAGE = Fields({"storage": ID, "type": ID}, {"digest": TEXT, **answered(STORA
 
 def _export(name: str, spec: StorageSpec) -> dict[str, Any]:
     del name
-    table: dict[str, Any] = {"type": spec.type} if spec.type in STORAGE_TYPES else {}
+    known = spec.type in STORAGE_TYPES or spec.type in GONE_STORAGE_TYPES
+    table: dict[str, Any] = {"type": spec.type} if known else {}
     for option, value in spec.options:
         if option == "prune-backups":
             table["keep"] = keep_to_toml(value)
@@ -122,6 +125,11 @@ def _merge_with_live(declared: StorageSpec, live: StorageSpec | None) -> Storage
 
 
 def _new(declared: StorageSpec, kind: str, given: Mapping[str, OptionValue]) -> StorageSpec:
+    if kind not in STORAGE_TYPES:
+        raise InvalidValue(
+            f"a storage of type {kind} cannot be created by pvectl",
+            "create it on a node with `pvesm add`; its content, nodes and retention can be managed",
+        )
     check_secrets(kind, dict(declared.secrets))
     return StorageSpec(type=kind, options=normal("", kind, given), secrets=declared.secrets)
 
@@ -326,6 +334,7 @@ KIND = Kind(
     secrets=Secrets(
         sent=_sent_secrets,
         with_sent=_with_sent,
+        shown=lambda answers: shown_keys(answers[STORAGES]),
     ),
     checks=Checks(
         declared_object=_check_declared,

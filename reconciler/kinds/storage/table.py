@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, create_model
+from pydantic import AfterValidator, Field, ValidationInfo, create_model
 
 from reconciler.invalid_value import InvalidValue, Problem, refuse
-from reconciler.kinds.shared.field_types import names
+from reconciler.kinds.shared.field_types import asked_release, names
 from reconciler.kinds.shared.options import (
     EMPTY,
     KEPT_BY_UNIT,
@@ -30,19 +30,31 @@ from reconciler.kinds.shared.section import (
     without_defaults,
 )
 from reconciler.kinds.shared.ungiven import FILE, KEEP_RULE, UNSET, Unset
+from reconciler.kinds.shared.valid_name import require_valid
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec
-from reconciler.pve.parameter_check import check_format
 from reconciler.pve.schema import ParameterTable, Secrecy, secret_names
 from reconciler.pve.storage_formats import ISCSI_PROVIDERS, canonical_path
 from reconciler.pve.storage_options import STORAGE_OPTIONS, STORAGE_TRUE_BY_DEFAULT, STORAGE_TYPES
+from reconciler.pve.value_releases import GONE_STORAGE_TYPES, known_values
 from reconciler.text.suggest import did_you_mean
 
 SENSITIVE = names(secret_names(STORAGE_OPTIONS))
 SHOWN_AS_SET = secret_names(STORAGE_OPTIONS, Secrecy.PRESENCE)
 """Secrets whose presence PVE shows (PBSPlugin.pm, on_add_hook)."""
+
+
+def shown_keys(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Mapping[str, str]]:
+    """Backup server -> the fingerprint of its encryption key, and whether there is a master key
+    (PBSPlugin.pm); "" for none."""
+    return {
+        row["storage"]: {option: str(row.get(option) or "") for option in sorted(SHOWN_AS_SET)}
+        for row in rows
+        if row["type"] == "pbs"
+    }
+
 
 _PATH = re.compile(r"/[-/a-zA-Z0-9_.@]+")
 _PLAIN = tuple(
@@ -105,24 +117,38 @@ class _StorageTable(TomlTable):
     unset: Unset = Field(default=[], description=UNSET)
 
 
+_HOLDS = {"content", "disable", "max-protected-backups", "nodes", "shared"}
+_WHERE = {"content-dirs", "data-pool", "domain", "is_mountpoint", "monhost", "namespace", "options"}
+_WHERE |= {"pool", "port", "subdir", "username"}
+_TRUSTS = {"fingerprint", "skip-cert-verification"}
+PROTECTING = frozenset(_HOLDS | _WHERE | _TRUSTS)
+"""Options that decide what a storage holds, where that is, and which server is trusted with it."""
+
+
+def _in_release(kind: str | None, info: ValidationInfo) -> str | None:
+    if kind is not None:
+        known_values("type", kind, asked_release(info))
+    return kind
+
+
 _TYPE: Any = (
-    Annotated[Literal[tuple(STORAGE_TYPES)] | None, FILE],
+    Annotated[
+        Literal[(*STORAGE_TYPES, *GONE_STORAGE_TYPES)] | None, AfterValidator(_in_release), FILE
+    ],
     Field(default=None, description="type of the storage; if given, a missing storage is created"),
 )
 StorageTable = table_model(
     create_model("StorageTable", __base__=_StorageTable, __doc__=_StorageTable.__doc__, type=_TYPE),
     {name: param for name, param in STORAGE_OPTIONS.items() if name != "prune-backups"},
     SENSITIVE,
-    frozenset({"content", "disable", "max-protected-backups", "nodes", "shared"}),
+    PROTECTING,
 )
 
 
 def check_name(name: str, parent: str) -> None:
     """Raises ValueError for an invalid storage ID."""
     del parent
-    complaint = check_format("pve-storage-id", name)
-    if complaint:
-        raise ValueError(complaint.strip())
+    require_valid("pve-storage-id", name)
 
 
 def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
@@ -134,7 +160,7 @@ def declare(name: str, parent: str, table: Any) -> Iterable[Declaration]:
     unset = {_UNSETTABLE[option] for option in table.unset if option in _UNSETTABLE}
     secrets = given_secrets(table, SENSITIVE)
     problems = [*_problems(table, given, unset)]
-    if table.type is not None:
+    if table.type in STORAGE_TYPES:
         problems += _problems_of_new(table.type, given, unset, secrets)
     refuse(problems)
     unset |= {option for option, value in given.items() if value in EMPTY}

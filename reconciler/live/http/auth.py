@@ -1,18 +1,25 @@
-"""Authenticate: the login with a password, its ticket, and hints for a refused login."""
+"""Authenticate: the login with a password and a second factor, its ticket, and hints for a refused
+login."""
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from reconciler.errors import AuthenticationFailed
+from reconciler.pve.totp import Totp, parse_totp
+from reconciler.text.humanize import in_prose
 from reconciler.text.shell import shell
 
 RENEWED_AFTER = 3600
 """Seconds; Proxmox VE takes a ticket for two hours."""
+
+_CHALLENGE = "PVE:!tfa!"
+_Login = Callable[[Mapping[str, str]], Any]
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -25,38 +32,82 @@ class Ticket:
     sent.
     """
 
-    def __init__(self, username: str, password: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        username: str,
+        password: str,
+        clock: Callable[[], float],
+        totp: Totp | None = None,
+    ) -> None:
         self._username = username
         self._password = password
         self._clock = clock
+        self._totp = totp
         self._lock = threading.Lock()
         self._ticket = ""
         self._csrf = ""
         self._since = 0.0
 
-    def renew(self, login: Callable[[Mapping[str, str]], Any]) -> None:
+    def renew(self, login: _Login) -> None:
         """Log in when there is no ticket or it is an hour old; one thread at a time."""
         with self._lock:
             age = self._clock() - self._since
             if self._ticket and 0 <= age < RENEWED_AFTER:
                 return
-            answer = login({"username": self._username, "password": self._password})
-            if not isinstance(answer, dict) or not answer.get("ticket"):
-                raise AuthenticationFailed(f"the login of {self._username} returned no ticket")
-            ticket = str(answer["ticket"])
-            if answer.get("NeedTFA") or ticket.startswith("PVE:!tfa!"):
-                raise AuthenticationFailed(
-                    f"{self._username} needs a second factor to log in",
-                    hint="use an API token: set `token_id` in [target] instead of `username`",
-                )
+            answer = self._answer(login, self._password)
+            if _asks_more(answer):
+                answer = self._second_factor(login, str(answer["ticket"]))
             csrf = str(answer.get("CSRFPreventionToken", ""))
             if not re.fullmatch(r"[!-~]*", csrf):
                 raise AuthenticationFailed(
                     f"the login of {self._username} returned an impossible CSRFPreventionToken",
                     hint="check that the endpoint is a Proxmox VE",
                 )
-            self._ticket, self._csrf = ticket, csrf
+            self._ticket, self._csrf = str(answer["ticket"]), csrf
             self._since = self._clock()
+
+    def _answer(self, login: _Login, secret: str, **more: str) -> Mapping[str, Any]:
+        answer = login({"username": self._username, "password": secret, **more})
+        if not isinstance(answer, dict) or not answer.get("ticket"):
+            raise AuthenticationFailed(f"the login of {self._username} returned no ticket")
+        return answer
+
+    def _second_factor(self, login: _Login, challenge: str) -> Mapping[str, Any]:
+        """Answer the challenge with a one-time code.
+
+        Proxmox VE takes each code once, and also those of the periods before and after the current
+        one (`verify_totp` of proxmox-tfa): if another login has used the current code, the next one
+        is good.
+        """
+        if self._totp is None:
+            raise AuthenticationFailed(
+                f"{self._username} needs a second factor to log in",
+                hint="use an API token: set `token_id` in [target] instead of `username`; or set "
+                "`totp_secret` there",
+            )
+        asked = _asked(challenge)
+        if asked and not asked.get("totp"):
+            kinds = in_prose(sorted(asked))
+            raise AuthenticationFailed(
+                f"{self._username} needs a second factor to log in, and has no one-time password, "
+                f"but {kinds}",
+                hint="use an API token: set `token_id` in [target] instead of `username`",
+            )
+        now = self._totp.counter(self._clock())
+        for counter in (now, now + 1):
+            try:
+                code = f"totp:{self._totp.code(counter)}"
+                answer = self._answer(login, code, **{"tfa-challenge": challenge})
+            except AuthenticationFailed:
+                continue
+            if not _asks_more(answer):
+                return answer
+        raise AuthenticationFailed(
+            f"the second factor of {self._username} was refused",
+            hint="Proxmox VE takes each one-time code once: try again in 30 seconds; if it is "
+            "refused again, `totp_secret` in [target] is of another factor, the clocks of this "
+            "machine and of the node differ, or the user is locked after too many wrong codes",
+        )
 
     def headers(self, method: str) -> dict[str, str]:
         """What a request carries; nothing before the login."""
@@ -64,6 +115,31 @@ class Ticket:
             return {}
         cookie = {"Cookie": "PVEAuthCookie=" + quote(self._ticket, safe="")}
         return cookie if method == "GET" else {**cookie, "CSRFPreventionToken": self._csrf}
+
+
+def _asks_more(answer: Mapping[str, Any]) -> bool:
+    return bool(answer.get("NeedTFA")) or str(answer["ticket"]).startswith(_CHALLENGE)
+
+
+def _asked(challenge: str) -> Mapping[str, Any]:
+    """The factors that are asked for, in JSON inside the ticket; empty where that is not read."""
+    try:
+        found = json.loads(unquote(challenge.removeprefix(_CHALLENGE).partition(":")[0]))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def totp_of(username: str, text: str) -> Totp:
+    """The second factor of a user; raises AuthenticationFailed for an impossible one."""
+    try:
+        return parse_totp(text)
+    except ValueError as error:
+        raise AuthenticationFailed(
+            f"the TOTP secret of {username} is {error}",
+            hint="`totp_secret` in [target] names what an authenticator app is given: the key in "
+            "Base32, or the otpauth URI",
+        ) from None
 
 
 def clean_secret(actor: str, secret: str) -> str:

@@ -17,7 +17,7 @@ from reconciler.errors import (
     UsageError,
     WriteForbidden,
 )
-from reconciler.live.http.auth import Ticket, clean_secret, why_refused
+from reconciler.live.http.auth import Ticket, clean_secret, totp_of, why_refused
 from reconciler.live.http.connection import NETWORK_ERRORS, Connections, Outgoing
 from reconciler.live.http.encoding import parameters, quoted_path
 from reconciler.live.http.failover import ClusterApi, RequestCounts
@@ -33,12 +33,12 @@ from reconciler.pve.secret_params import is_secret_param
 CHATTY_LOGGERS = ("proxmoxer.core",)
 """Loggers that may show requests and answers."""
 
-PARALLEL_READS = 16
-"""All that a plan reads before it knows any detail, in one round."""
+PARALLEL_READS = 6
+"""How many reads are under way at once: each connection costs both ends a handshake, and a node of
+Proxmox VE answers with three processes."""
 
 BESIDE_OTHERS = 4
-"""The same where several clusters are read at once: each connection costs both ends a handshake,
-and a node of Proxmox VE answers with three processes."""
+"""The same where several clusters are read at once."""
 
 LONGEST_READ = 300.0
 """Seconds after which an answer must have come to its end, however steadily it trickles."""
@@ -63,13 +63,15 @@ def open_api(
     secret: str,
     *,
     read_only: bool,
+    totp: str = "",
     redactor: Redactor | None = None,
     parallel: int = PARALLEL_READS,
     clock: Callable[[], float] = time.time,
 ) -> ClusterApi:
     """A connection to the cluster that `target` describes; nothing is sent before the first call.
 
-    `secret` is the value of the API token or the user's password. A `read_only` connection sends
+    `secret` is the value of the API token or the user's password, `totp` the key of the user's
+    one-time passwords. A `read_only` connection sends
     nothing but GET (and the login, with a password). `redactor` is given every secret in use.
     """
     if target.sandbox_folder is not None:
@@ -79,7 +81,8 @@ def open_api(
     redactor.add(secret)
     if target.proxy is not None and (password := urlsplit(target.proxy).password):
         redactor.add(unquote(password))
-    caller = _Caller(target.actor, secret, clock)
+    redactor.add(*([totp.strip()] if totp.strip() else []))
+    caller = _Caller(target.actor, secret, clock, totp)
     tally = RequestCounts()
     links = [
         _Link(target, endpoint, caller, tally, redactor, read_only=read_only, parallel=parallel)
@@ -93,12 +96,13 @@ class _Caller:
     all.
     """
 
-    def __init__(self, actor: str, secret: str, clock: Callable[[], float]) -> None:
+    def __init__(self, actor: str, secret: str, clock: Callable[[], float], totp: str) -> None:
         self.actor = actor
         self.clock = clock
         self.hint = why_refused(actor, secret)
         user, _, token = actor.partition("!")
-        self.ticket = None if token else Ticket(user, secret, clock)
+        factor = totp_of(user, totp) if totp else None
+        self.ticket = None if token else Ticket(user, secret, clock, factor)
         name = quote(actor, safe="@!")  # decoded by PVE::APIServer::Formatter::extract_auth_value
         self._token = {"Authorization": f"PVEAPIToken={name}={secret}"} if token else {}
 
@@ -136,7 +140,8 @@ class _Link:
         self._reads = Connections(endpoint, target.proxy, self._context, parallel)
         self._writes = Connections(endpoint, target.proxy, self._context)
         self._written = float("-inf")
-        self._skew: float | None = None
+        self._dated: tuple[str, float] | None = None
+        """the Date header of the last answer, and when it came"""
         self._base_url = f"{endpoint}/api2/json"
         self._resource = ProxmoxResource(
             base_url=self._base_url, session=self, serializer=_AlreadyRead()
@@ -159,7 +164,9 @@ class _Link:
     @property
     def clock_skew(self) -> float | None:
         """Seconds by which the server's clock is ahead, by its last answer; None before that."""
-        return self._skew
+        date, came = self._dated or ("", 0.0)
+        sent = _sent_at(date)
+        return None if sent is None else sent - came
 
     def close(self) -> None:
         self._reads.close()
@@ -213,9 +220,8 @@ class _Link:
         return found
 
     def _data_of(self, asked: Asked, answer: Answer) -> Any:
-        sent = _sent_at(answer.date)
-        if sent is not None:
-            self._skew = sent - self._caller.clock()
+        if answer.date:
+            self._dated = (answer.date, self._caller.clock())
         if answer.status >= 400:
             answer = answer.masked(self._redactor.redact_known)
         try:

@@ -56,16 +56,26 @@ class Connections:
         self._context = context
         self._idle: deque[_Connection] = deque()
         self._free = Semaphore(most)
+        self._late = object()
+        """Another one after each request that had no answer in time."""
 
     def exchange(self, outgoing: Outgoing, timeout: tuple[float, float]) -> Answer:
         """Send one request and read its answer; `timeout`: seconds to connect, and to wait for
         data.
 
         Raises `NETWORK_ERRORS`, and TooLarge before an answer fills the memory, which takes a
-        thousandth of it packed.
+        thousandth of it packed. A request that waits for others is not sent if one of them had no
+        answer in time: the server would let each of them wait as long.
         """
+        before = self._late
         with self._free:
-            return self._exchange(outgoing, timeout)
+            if self._late is not before:
+                raise TimeoutError
+            try:
+                return self._exchange(outgoing, timeout)
+            except TimeoutError:
+                self._late = object()
+                raise
 
     def _exchange(self, outgoing: Outgoing, timeout: tuple[float, float]) -> Answer:
         connection = self._take() or self._open(timeout[0])

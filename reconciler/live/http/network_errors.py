@@ -22,6 +22,7 @@ class TooLarge(HTTPException):
     """An answer larger than any that Proxmox VE sends."""
 
 
+_CLIENT = "check `client_cert` in [target]: the server must trust the CA that issued it"
 _LOST = (RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
 _TUNNEL = "Tunnel connection failed"
 
@@ -54,7 +55,8 @@ _TELLING: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
     (
         _LOST,
         "the connection was closed",
-        "check `systemctl status pveproxy` on the node",
+        "check `systemctl status pveproxy` on the node; a reverse proxy may close it for want of a "
+        "client certificate (`client_cert` in [target])",
     ),
     (
         HTTPException,
@@ -99,11 +101,20 @@ def explain(error: BaseException) -> tuple[str, str]:
             return why, hint
     for cause in chain:
         if isinstance(cause, ssl.SSLError):
-            reason = (cause.reason or "handshake failed").replace("_", " ").lower()
-            return f"TLS: {reason}", "check that the port in `endpoint` speaks HTTPS (8006)"
+            return _tls(cause)
         if isinstance(cause, OSError) and cause.errno is not None and cause.strerror:
             return cause.strerror.lower(), "check the network between here and the node"
     return type(chain[-1]).__name__, "check `endpoint` and `proxy` in [target]"
+
+
+def _tls(error: ssl.SSLError) -> tuple[str, str]:
+    reason = (error.reason or "handshake failed").replace("_", " ").lower()
+    if "certificate required" in reason:
+        hint = "set `client_cert` and `client_key` in [target]"
+        return "the server asks for a client certificate", hint
+    if "alert" in reason and re.search("unknown ca|certificate|decrypt error", reason):
+        return f"the server refuses the client certificate: {reason}", _CLIENT
+    return f"TLS: {reason}", "check that the port in `endpoint` speaks HTTPS (8006)"
 
 
 def _status(refusal: str) -> str:

@@ -108,6 +108,8 @@ def trust_context(target: Target, endpoint: str) -> TrustContext:
     context.pins = frozenset(target.fingerprint)
     context.direct = target.proxy is None
     context.progress = threading.local()
+    if target.client_cert is not None:
+        _show_certificate(context, target.client_cert, target.client_key)
     if context.pins:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -146,6 +148,24 @@ def _load_ca_file(context: TrustContext, ca_file: str) -> None:
         raise FilesInvalid(
             f"ca_file {ca_file} cannot be used: {reason}",
             hint=f"it holds certificates in PEM form; {CA_ON_THE_NODE}",
+        ) from None
+
+
+def _show_certificate(context: TrustContext, certificate: str, key: str | None) -> None:
+    """The certificate that the server is shown if it asks for one. An encrypted key is refused, for
+    OpenSSL would ask for its password on the terminal."""
+    files = f"client_cert {certificate}" + (f" and client_key {key}" if key else "")
+    try:
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    except OSError as error:
+        reason = error.strerror or ""
+        if isinstance(error, ssl.SSLError):
+            mismatch = "MISMATCH" in (error.reason or "")
+            reason = "the key is not of this certificate" if mismatch else "not PEM, or encrypted"
+        raise FilesInvalid(
+            f"{files} cannot be used: {reason}",
+            hint="they hold the certificate, with those of intermediate CAs, and its private key "
+            "without a password, in PEM form; both may be in one file",
         ) from None
 
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from reconciler.access.expectations.call import REFUSED, failing
 from reconciler.access.expectations.check import unknown_names, who_is_meant
-from reconciler.access.explain.call import judge
-from reconciler.access.explain.recommendation import for_missing
-from reconciler.access.explain.snippets import login_command, pveum
 from reconciler.access.login import Login, login
 from reconciler.access.table import AccessTable
 from reconciler.model.declared import CallExpectation
@@ -32,6 +28,13 @@ def expected_calls(
 
     `complete`: the table shows the whole cluster. Otherwise only excess access is a failure.
     """
+    if not calls:
+        return
+    from reconciler.access.expectations.call import REFUSED, failing
+    from reconciler.access.explain.call import judge
+    from reconciler.access.explain.recommendation import for_missing
+    from reconciler.access.explain.snippets import login_command, pveum
+
     calls = [one for one in calls if complete or one.status == REFUSED]
     for one in calls:
         for name in unknown_names(table, one.who) if complete else ():

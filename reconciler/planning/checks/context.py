@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.access.analysis.impact import Impact
+from reconciler.access.delta import Delta
 from reconciler.access.table import AccessTable
 from reconciler.kinds import kind_of
 from reconciler.model.change import Action, Change
@@ -20,8 +21,8 @@ from reconciler.planning.request import PlanRequest
 class PlanContext:
     """`live` becomes `planned` by `steps`, which carry `changes`.
 
-    `before` and `after`: the same two states for the permission algorithm; `filled`: both as if
-    each empty group had a member. `paths`: the ACL paths
+    `before` and `after`: the same two states for the permission algorithm; `deltas`: what each step
+    does to the first; `filled`: both as if each empty group had a member. `paths`: the ACL paths
     that exist. `impact`: who gains and loses which privileges where.
     """
 
@@ -34,6 +35,7 @@ class PlanContext:
     steps: Sequence[Step]
     before: AccessTable
     after: AccessTable
+    deltas: Sequence[Delta]
     filled: tuple[AccessTable, AccessTable]
     paths: tuple[str, ...]
     impact: Impact

@@ -23,8 +23,8 @@ def check(context: PlanContext) -> Iterable[Finding]:
         declared = context.desired.objects.get(change.address)
         yield refusal(
             "LEFT_DIRECTORY",
-            f"{change.address} is created again by this plan: left the directory? Realm {realm} is "
-            "synchronised, and its directory makes the users that it has",
+            f"{change.address} would be created again: has it left the directory? Realm {realm} is "
+            "synchronised, and the sync creates every user that the directory has",
             f"LEFT_DIRECTORY={change.address}",
             change.address,
         )._replace(source=declared.source if declared else None)

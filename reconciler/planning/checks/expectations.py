@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from reconciler.access.evaluate import privileges
 from reconciler.access.expectations.check import BrokenPart, FailedExpectation
 from reconciler.access.expectations.check import check as failed_expectations
-from reconciler.access.explain.recommendation import apply_remediation, recommended
-from reconciler.access.explain.snippets import login_command, pveum
 from reconciler.access.login import Login
 from reconciler.access.table import AccessTable
 from reconciler.access.trace import TracedEntry
@@ -90,6 +88,9 @@ def _hint(failure: FailedExpectation, trial: AccessTable) -> str:
             if given
             else "root@pam may do everything; add it to `but`"
         )
+    from reconciler.access.explain.recommendation import apply_remediation, recommended
+    from reconciler.access.explain.snippets import login_command, pveum
+
     (who,) = failure.principals
     if failure.login is not Login.ACTIVE:
         command = login_command(who, failure.login)

@@ -46,7 +46,7 @@ def idle(
     for one in wanted:
         for pattern in (*one.who, *one.but):
             if is_glob(pattern) and not any(matches(who, pattern) for who in everybody):
-                where = "no user and no token" if complete else "nobody in the state files"
+                where = "no user and no token" if complete else "no principal in the state files"
                 yield _idle(one, f"'{pattern}' matches {where}", complete=complete)
         for pattern in one.paths:
             if is_nowhere(pattern, _counted(known, one), there, complete=complete):

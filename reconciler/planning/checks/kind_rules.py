@@ -17,6 +17,9 @@ _OF_A_CLUSTER = frozenset({"JOB_ID", "PRINCIPAL_GONE"})
 def check(context: PlanContext) -> Iterable[Finding]:
     for finding in _found(context):
         declared = context.desired.objects.get(finding.address) if finding.address else None
+        additive = declared is not None and declared.notes.get("members") == "additive"
+        if additive and finding.code == "EMPTY_POOL":
+            continue  # its members come from elsewhere
         yield finding._replace(source=finding.source or (declared.source if declared else None))
 
 

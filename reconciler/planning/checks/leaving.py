@@ -28,13 +28,13 @@ def _left(context: PlanContext, pool: Address, member: int | str) -> Finding:
         for one in context.impact.effects
         if one.lost and path in one.paths
     ]
-    what = "; ".join(losses) or "nobody loses access by that"
+    what = "; ".join(losses) or "no access is lost"
     declared = context.desired.objects.get(pool)
     return Finding(
         "POOL_LEFT",
         Severity.WARNING,
-        f"{'guest' if guest else 'storage'} {member} is taken out of {pool}: {what}",
-        hint='members = "additive" in the table of the pool keeps who is in it',
+        f"{'guest' if guest else 'storage'} {member} is removed from {pool}: {what}",
+        hint='members = "additive" in the table of the pool keeps its members',
         address=pool,
         source=declared.source if declared else None,
     )

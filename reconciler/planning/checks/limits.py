@@ -49,7 +49,7 @@ def members_out(policy: Policy, changes: Sequence[Change], live: State) -> Itera
     there = sum(len(_members(spec)) for address, spec in live.items() if address.kind == "pool")
     said = _said(policy, out, there) if out else ""
     if said:
-        text = f"{out} of {there} members of pools would be taken out; {said}"
+        text = f"{out} of {there} pool members would be removed; {said}"
         yield refusal("LIMIT_DELETE", text, "LIMIT_DELETE=member")
 
 

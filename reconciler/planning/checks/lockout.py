@@ -13,10 +13,9 @@ from reconciler.access.analysis.lockout import (
     first_loss,
 )
 from reconciler.access.contents import ROOT
-from reconciler.access.delta import apply_delta
+from reconciler.access.delta import Delta, apply_delta
 from reconciler.access.login import Login, active, login
 from reconciler.access.table import AccessTable
-from reconciler.kinds import access_delta
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import Step
 from reconciler.model.policy import Lockout
@@ -34,20 +33,28 @@ def check(context: PlanContext) -> Iterable[Finding]:
             request.actor,
             context.before,
             context.steps,
+            context.deltas,
             request.now,
         )
 
 
 def lockout(
-    policy: Lockout, actor: str, live: AccessTable, steps: Sequence[Step], now: int
+    policy: Lockout,
+    actor: str,
+    live: AccessTable,
+    steps: Sequence[Step],
+    deltas: Sequence[Delta],
+    now: int,
 ) -> Iterable[Finding]:
-    """The first lockout, as a refusal that names the step and the deciding entries."""
+    """The first lockout, as a refusal that names the step and the deciding entries. `deltas`: what
+    each step does to `live`.
+    """
     end = live.copy()
-    for step in steps:
-        apply_delta(end, access_delta(step.changes))
+    for delta in deltas:
+        apply_delta(end, delta)
     yield from _unprotected(policy, live, end, now, changes=bool(steps))
-    yield from _ending(actor, live, steps, now)
-    loss = first_loss(policy, actor, live, (access_delta(step.changes) for step in steps), now)
+    yield from _ending(actor, live, end, now, changes=bool(steps))
+    loss = first_loss(policy, actor, live, deltas, now)
     if loss is None:
         return
     step = steps[loss.step]
@@ -110,13 +117,12 @@ def _refusal(who: str, message: str, hint: str, *, changes: bool) -> Finding:
     return Finding(BREAK_GLASS, Severity.ERROR, message, hint, allow=flag)
 
 
-def _ending(actor: str, live: AccessTable, steps: Sequence[Step], now: int) -> Iterable[Finding]:
+def _ending(
+    actor: str, live: AccessTable, end: AccessTable, now: int, *, changes: bool
+) -> Iterable[Finding]:
     """The acting token may expire before the run ends, or before a rollback."""
-    if not steps or active(live, actor, now + EXPIRY_HORIZON) or not active(live, actor, now):
+    if not changes or active(live, actor, now + EXPIRY_HORIZON) or not active(live, actor, now):
         return
-    end = live.copy()
-    for step in steps:
-        apply_delta(end, access_delta(step.changes))
     state = login(end, actor, now + EXPIRY_HORIZON)
     if state in (Login.EXPIRED, Login.OWNER_EXPIRED):
         yield Finding(

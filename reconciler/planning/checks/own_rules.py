@@ -11,7 +11,6 @@ from reconciler.model.policy_rule import is_of_rule
 from reconciler.model.spec import State
 from reconciler.planning.checks.context import PlanContext
 from reconciler.planning.lint.own import broken_rules
-from reconciler.planning.lint.own.idle import idle_rules
 from reconciler.planning.lint.rule import LintContext
 from reconciler.planning.lint.waive import waive
 
@@ -21,6 +20,10 @@ _NOT_BY_THIS = "\nit was so before and nothing of it is declared, so the plan is
 def check(context: PlanContext) -> Iterable[Finding]:
     """What breaks a rule without being declared, and did so before, refuses no plan."""
     desired, now = context.desired, context.request.now
+    if not desired.rules:
+        return
+    from reconciler.planning.lint.own.idle import idle_rules
+
     scene = LintContext(
         context.planned,
         context.after,

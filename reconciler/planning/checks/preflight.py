@@ -6,12 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.access.contents import ROOT
-from reconciler.access.delta import apply_delta
+from reconciler.access.delta import Delta, apply_delta
 from reconciler.access.evaluate import privileges
-from reconciler.access.explain.recommendation import apply_remediation, recommended
-from reconciler.access.explain.snippets import pveum
 from reconciler.access.table import AccessTable
-from reconciler.kinds import access_delta, kind_of
+from reconciler.kinds import kind_of
 from reconciler.kinds.group import LOCK_NEED
 from reconciler.kinds.kind import Need
 from reconciler.model.address import Address
@@ -30,18 +28,21 @@ SHOWN = 20
 
 def check(context: PlanContext) -> Iterable[Finding]:
     if context.request.actor:
-        yield from preflight(context.request.actor, context.steps, context.before)
+        yield from preflight(context.request.actor, context.steps, context.before, context.deltas)
 
 
-def preflight(actor: str, steps: Sequence[Step], live: AccessTable) -> Iterable[Finding]:
-    """Privileges that the steps need and `actor` lacks when they run, each once.
+def preflight(
+    actor: str, steps: Sequence[Step], live: AccessTable, deltas: Sequence[Delta]
+) -> Iterable[Finding]:
+    """Privileges that the steps need and `actor` lacks when they run, each once. `deltas`: what
+    each step does to `live`.
 
     An actor that may not even take the cluster lock is meant for planning: one warning instead of
     an error each. What only a rollback would need is a warning, too.
     """
     if not steps:
         return
-    walk = _walked(actor, steps, live)
+    walk = _walked(actor, steps, live, deltas)
     never = dict(walk.never.values())
     if not holds(live, actor, LOCK_NEED):
         missing = dict.fromkeys([LOCK_NEED, *never, *dict(walk.taken.values())])
@@ -87,14 +88,13 @@ class _Walk:
     back: _Noted = field(default_factory=dict)
 
 
-def _walked(actor: str, steps: Sequence[Step], live: AccessTable) -> _Walk:
+def _walked(actor: str, steps: Sequence[Step], live: AccessTable, deltas: Sequence[Delta]) -> _Walk:
     walk, now = _Walk(), live.copy()
-    for step in steps:
+    for step, delta in zip(steps, deltas, strict=True):
         for need, address in _needed(step.changes, now):
             if not holds(now, actor, need):
                 at_first = holds(live, actor, need)
                 _note(walk.taken if at_first else walk.never, need, address)
-        delta = access_delta(step.changes)
         if delta:
             apply_delta(now, delta)
         if step.undo is not Undo.NONE:
@@ -174,6 +174,9 @@ def _granting(actor: str, need: Need, trial: AccessTable) -> str:
 
     `trial` is changed as they would change the cluster.
     """
+    from reconciler.access.explain.recommendation import apply_remediation, recommended
+    from reconciler.access.explain.snippets import pveum
+
     lines: list[str] = []
     for path, privilege in need.any_of[0]:
         for remedy in recommended(trial, actor, path, privilege)[:1]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.shared.options import toml_name
+from reconciler.kinds.storage.table import StorageSpec
 from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.change import Change
@@ -22,6 +23,7 @@ from reconciler.pve.release import (
     reference_for,
     require_in_release,
 )
+from reconciler.pve.value_releases import missing_values
 from reconciler.text.humanize import in_prose
 
 
@@ -82,7 +84,7 @@ _HOW = "set [target] release to the cluster's release, so that `pvectl validate`
 
 
 def _newer_options(change: Change, release: Release) -> list[str]:
-    """The keys that the change sends and that came later, each with its first release."""
+    """The keys and values that the change sends and the release lacks, each with its releases."""
     if change.after is None:
         return []
     before, after = (
@@ -90,10 +92,19 @@ def _newer_options(change: Change, release: Release) -> list[str]:
         for spec in (change.before, change.after)
     )
     table = change.after.option_table
-    return [
+    sent = {name: value for name, value in after.items() if before.get(name) != value}
+    newer = [
         f"{toml_name(name)} (since {table[name].since})"
-        for name, value in after.items()
-        if name in table and not release.knows(table[name].since) and before.get(name) != value
+        for name in sent
+        if name in table and not release.knows(table[name].since)
+    ]
+    if isinstance(change.after, StorageSpec) and change.before is None:
+        sent["type"] = change.after.type
+    return newer + [
+        f"{text} ({span})"
+        for name, value in sent.items()
+        if isinstance(value, str | tuple)
+        for text, span in missing_values(name, value, release, table.get(name))
     ]
 
 

@@ -33,8 +33,9 @@ def check(context: PlanContext) -> Iterable[Finding]:
         yield Finding(
             "ARCHIVES_NOT_SEEN",
             Severity.WARNING,
-            f"retention changes on storage {storage}, and which archives go cannot be told: {why}",
-            "look at the storage before you apply",
+            f"retention changes on storage {storage}, and it is unknown which archives would be "
+            f"removed: {why}",
+            "check the storage before you apply",
             Address("storage", storage),
         )
     yield from differences(facts.kept)
@@ -68,8 +69,8 @@ def _differs(one: Disagreement) -> Finding:
     return Finding(
         "RETENTION_DIFFERS",
         Severity.WARNING,
-        f"pvectl computes for {one.rules} on storage {where} something else than Proxmox VE's dry "
-        f"run, which counts: {'; '.join(parts)}",
+        f"for {one.rules} on storage {where}, pvectl's result differs from Proxmox VE's dry run, "
+        f"which counts: {'; '.join(parts)}",
         "report it with the release of Proxmox VE, or of the backup server",
         Address("storage", one.place.storage),
     )
@@ -80,13 +81,13 @@ def _words(found: Sequence[Loss]) -> str:
     number = sum(len(loss.lost) for loss in found)
     each = in_prose([_guest(loss) for loss in found])
     return (
-        f"would remove {count(number, 'archive')} at its next run that "
-        f"{'is' if number == 1 else 'are'} kept today, which nothing brings back: {each}"
+        f"would permanently remove {count(number, 'archive')} at its next run that "
+        f"{'is' if number == 1 else 'are'} kept today: {each}"
     )
 
 
 def _guest(loss: Loss) -> str:
     stays = (
-        f"the oldest that stays is of {moment(loss.oldest.made)}" if loss.oldest else "none stays"
+        f"the oldest one kept is from {moment(loss.oldest.made)}" if loss.oldest else "none is kept"
     )
     return f"{len(loss.lost)} of {loss.all} of guest {loss.guest} on {loss.storage} ({stays})"

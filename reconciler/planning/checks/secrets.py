@@ -25,7 +25,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
                 SECRET_NOT_COMPARED,
                 Severity.NOTE,
                 f"the {' and '.join(names)} of {address} could not be compared with the cluster: "
-                "this machine has not sent it, and Proxmox VE does not tell it",
+                "this machine has not sent it, and Proxmox VE does not return it",
                 "to send it: add --send-secrets; from then on this machine notices a change",
                 address,
                 declared.source,

@@ -163,14 +163,16 @@ def _idle(scene: LintContext) -> Iterable[Hit]:
         if verdict.half:
             yield Hit(
                 address,
-                f"{_text(entry)} has no effect: {verdict.half} itself holds nothing of it there",
+                f"{_text(entry)} has no effect: {verdict.half} has none of its privileges there",
                 f"grant {verdict.half} {entry.role} on {entry.path} as well, or remove the entry",
             )
         elif not scene.is_derived(address):
             yield Hit(
                 address,
                 f"{_text(entry)} has no effect",
-                f"{asked}; remove the entry, or what shadows it",
+                f"{asked}; remove the entry, or what shadows it"
+                if scene.table.roles.get(entry.role)
+                else f"role {entry.role} has no privileges; add some, or remove the entry",
             )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from reconciler.access.analysis.affected import owner_of
 from reconciler.access.contents import ROOT
 from reconciler.access.evaluate import index_of
+from reconciler.access.granted import granted_users
 from reconciler.access.login import Login, login
 from reconciler.kinds.shared.directory import copied, synchronised
 from reconciler.model.address import Address
@@ -103,28 +104,21 @@ def _holding_nothing(scene: LintContext) -> Iterable[Hit]:
     """
     if not scene.complete:
         return
-    named = {kind: _named(scene, kind) for kind in ("user", "group", "token")}
     groups_of, realms = index_of(scene.table).groups_of, synchronised(scene.state)
-    owners = {owner_of(token) for token in named["token"]} | named["user"] | {ROOT}
-    spared = owners | set(scene.policy.lockout.break_glass)
+    spared = granted_users(scene.table).union(scene.policy.lockout.break_glass)
     for user in scene.ids("user"):
         address = Address("user", user)
-        member_of = groups_of.get(user, ())
-        if user in spared or named["group"].intersection(member_of) or copied(address, realms):
+        if user in spared or copied(address, realms):
             continue
         if login(scene.table, user, scene.now) is not Login.ACTIVE:
             continue
+        member_of = groups_of.get(user, ())
         beside = f": no role is granted to {in_prose(member_of)} either" if member_of else ""
         yield Hit(
             address,
             f"user {user} can log in and is granted nothing{beside}",
             "grant it what it needs, or remove it",
         )
-
-
-def _named(scene: LintContext, kind: str) -> set[str]:
-    """The principals of a kind that an entry names."""
-    return {name for kinds in scene.table.acl.values() for name in kinds.get(kind, ())}
 
 
 def _break_glass(scene: LintContext) -> Iterable[Hit]:

@@ -17,7 +17,7 @@ NOT_WAIVED = (
     "waivers, policies and the caller's own privileges)"
 )
 
-OF_DRIFT = frozenset(("NEVER_SAVED", "NOT_DRILLED", "STALE_BACKUP"))
+OF_DRIFT = frozenset(("DISKS_LEFT_OUT", "NEVER_SAVED", "NOT_DRILLED", "STALE_BACKUP"))
 """Codes that no plan has; `drift` sets them aside itself."""
 
 OTHERS = frozenset(
@@ -26,6 +26,7 @@ OTHERS = frozenset(
         "ARCHIVES_NOT_SEEN",
         "BREAK_GLASS",
         "CANNOT_TAKE_BACK",
+        "DISKS_LEFT_OUT",
         "EMPTY_POOL",
         "EXPECT_NOTHING",
         "EXPIRES_SOON",

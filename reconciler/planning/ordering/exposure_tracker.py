@@ -37,12 +37,14 @@ class ExposureTracker:
         self._open: dict[_Spot, tuple[frozenset[str], frozenset[str]]] = {}
         self._seen: tuple[Step, ExposureWindow | None] | None = None
         """the step examined last, with the window that it would open"""
+        self._deltas: dict[int, tuple[Step, Delta]] = {}
+        """`id` of a step -> the step and what it changes, as most are examined and then taken"""
         self.effort = 0
         """Number of principals evaluated so far."""
 
     def opens(self, step: Step) -> str:
         """The window that `step` would open if it ran next, in words; "" for none."""
-        delta = access_delta(step.changes)
+        delta = self._delta(step)
         if not delta:
             return ""
         apply_delta(self._now, delta)
@@ -53,7 +55,7 @@ class ExposureTracker:
 
     def take(self, step: Step) -> None:
         """Run `step` next."""
-        delta = access_delta(step.changes)
+        delta = self._delta(step)
         if not delta:
             return
         apply_delta(self._now, delta)
@@ -70,16 +72,24 @@ class ExposureTracker:
 
     def take_back(self, step: Step) -> None:
         """Undo `step`, the last one run, which opened no window."""
-        delta = access_delta(step.changes)
+        delta = self._delta(step)
         if not delta:
             return
         apply_delta(self._now, delta.inverse())
         if delta.pooled:
             self._ground = PathPartition((self._before, self._after, self._now), self._paths)
 
+    def _delta(self, step: Step) -> Delta:
+        known = self._deltas.get(id(step))
+        if known is None:
+            known = self._deltas[id(step)] = (step, access_delta(step.changes))
+        return known[1]
+
     def _look(self, delta: Delta) -> ExposureWindow | None:
         """The window after `delta`, which was just applied."""
         reach = affected_principals(delta, self._before, self._after, self._now)
+        if not reach:
+            return None
         self.effort += len(reach)
         ground = None if delta.pooled else self._ground
         return exposure_window(

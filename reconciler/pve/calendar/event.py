@@ -1,7 +1,7 @@
-"""PVE's calendar events as text: what is accepted, and what is refused with which words.
+"""Parser of PVE's calendar events, with PVE's error messages.
 
 The grammar is that of the crate proxmox-time (`calendar_event.rs`): a single number is a minute;
-`25:00` is minute 25, second 0, since 25 is not an hour; a date that no year has is accepted.
+`25:00` is minute 25, second 0, since 25 is not an hour; a date that exists in no year is accepted.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _DAY_NUMBERS = {name[:length]: n for n, name in enumerate(_DAYS) for length in (
 
 
 def parse(text: str) -> CalendarEvent:
-    """Read an event; raises ValueError with PVE's words for what it refuses."""
+    """Parse an event; raises ValueError with PVE's message for an invalid one."""
     try:
         return _event(text, text.strip())
     except _RefusedError as refusal:
         raise ValueError(f"invalid calendar event '{text}' - {refusal}") from None
 
 
-# A parser takes the remaining text and gives the value with what remains, or None.
+# A parser takes the remaining text and returns the value and the rest, or None.
 _Parsed = tuple[Field, str] | None
 _Parser = Callable[[str], _Parsed]
 
@@ -76,7 +76,7 @@ def _event(text: str, rest: str) -> CalendarEvent:
 
 
 def _weekdays(rest: str) -> tuple[frozenset[int], str]:
-    """`mon`, `mon..fri`, `fri..mon` and lists of them; at least one must be there."""
+    """`mon`, `mon..fri`, `fri..mon` and lists of them; at least one is required."""
     found: set[int] = set()
     first, word, rest = _weekday(rest)
     if first is None:
@@ -97,7 +97,7 @@ def _weekdays(rest: str) -> tuple[frozenset[int], str]:
 
 
 def _weekday(rest: str) -> tuple[int | None, str, str]:
-    """The number of the day, the word that was read, and what remains."""
+    """The number of the day, the word that was read, and the rest."""
     length = 0
     while length < len(rest) and rest[length].isascii() and rest[length].isalpha():
         length += 1

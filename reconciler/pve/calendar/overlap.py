@@ -10,11 +10,11 @@ from reconciler.pve.calendar.runs import CalendarEvent, Field
 
 _YEARS = range(2000, 2100)
 _CYCLE = (2024, 2025, 2026, 2027)
-"""Stands for all years where an event names none: with a leap year, and every weekday."""
+"""Representative years for an event without a year: they include a leap year and every weekday."""
 
 
 def same_hour(first: CalendarEvent, second: CalendarEvent) -> bool:
-    """Both counted in the same clock: a difference between UTC and local time is not looked at."""
+    """Both events are taken in the same clock: UTC and local time are not told apart."""
     years = tuple(sorted(_years(first) & _years(second)))
     if not years or _hours(first).isdisjoint(_hours(second)):
         return False

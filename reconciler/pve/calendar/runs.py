@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 _ATTEMPTS = 1001
-"""PVE gives up after so many steps towards the next run."""
+"""PVE gives up after this many steps towards the next run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Steps:
         return (value - self.start) % self.step == 0 if self.step else value == self.start
 
     def after(self, value: int) -> int | None:
-        """The next one; it may lie beyond the range of its field, as in PVE."""
+        """The next value; it may be beyond the range of its field, as in PVE."""
         if value < self.start:
             return self.start
         if not self.step:
@@ -56,11 +56,9 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class CalendarEvent:
-    """The points in time that an expression means; `days` are numbers from 0, Monday.
-
-    `utc`: counted in UTC, else in the local time of the instant that is asked about.
-    `minute_and_second` tells that two numbers were given and the first was read as a minute:
-    `24:00`, hardly ever what was meant.
+    """The parsed event; `days` are numbers from 0, Monday. `utc`: in UTC, else in the local time of
+    the instant passed in. `minute_and_second`: two numbers were given and the first was read as a
+    minute, as in `24:00`, which is hardly ever intended.
     """
 
     text: str
@@ -70,9 +68,9 @@ class CalendarEvent:
     minute_and_second: bool = False
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """The first run later than `instant` by at least a second, or None if there is none.
+        """The first run at least one second after `instant`, or None.
 
-        The answer has the time zone of `instant`; a naive instant is in the event's own clock.
+        The result has the time zone of `instant`; a naive instant is in the event's own clock.
         """
         here = instant.replace(microsecond=0)
         if self.utc and here.tzinfo is not None:
@@ -95,7 +93,7 @@ class CalendarEvent:
         return None
 
     def _date_mismatch(self, now: datetime) -> datetime | None:
-        """Where to look next, or None when the date is one of the event's."""
+        """The next date to try, or None when this one matches the event."""
         midnight = now.replace(hour=0, minute=0, second=0, fold=0)
         if not _allows(self.pattern.year, now.year):
             year = _after(self.pattern.year, now.year) or now.year + 1
@@ -115,7 +113,7 @@ class CalendarEvent:
         return None
 
     def _time_mismatch(self, now: datetime) -> datetime | None:
-        """Where to look next, or None when the time of day is one of the event's."""
+        """The next time to try, or None when the time of day matches the event."""
         midnight = now.replace(hour=0, minute=0, second=0, fold=0)
         if not _allows(self.pattern.hour, now.hour):
             hour = _after(self.pattern.hour, now.hour)
@@ -137,7 +135,7 @@ def next_runs(event: CalendarEvent, start: datetime, count: int) -> list[datetim
 
 
 def runs(event: CalendarEvent, start: datetime) -> Iterator[datetime]:
-    """Every run after `start`; may be without end."""
+    """Every run after `start`; may be infinite."""
     found = event.next_after(start)
     while found is not None:
         yield found
@@ -166,9 +164,9 @@ def _plus_second(instant: datetime) -> datetime:
 
 
 def _existing(moment: datetime, after: datetime) -> datetime:
-    """The same wall time; one that the clock skips when it is set forward moves forward with it.
-
-    Of two moments with the same wall time the first is taken, unless it is not after `after`.
+    """The instant of a wall time. A time that the clock skips when it is set forward moves forward
+    with it; of two instants with the same wall time the first is used, unless it is not after
+    `after`.
     """
     if moment.tzinfo is None:
         return moment

@@ -1,1 +1,1 @@
-"""Which privileges each call of the API asks for, as data: `rule` and `table`."""
+"""The privileges that each API call requires, as data: `rule` and `table`."""

@@ -1,4 +1,4 @@
-"""Which privileges it takes to set an option of a guest.
+"""The privileges required to set an option of a guest.
 
 PVE source: `check_ct_modify_config_perm` of PVE::LXC, `$check_vm_modify_config_perm` and
 `$check_storage_access` of PVE::API2::Qemu, `check_volume_access` of PVE::Storage,
@@ -41,7 +41,7 @@ CLOUD_INIT = (
     *("cicustom", "cipassword", "citype", "ciuser", "ciupgrade", "nameserver", "searchdomain"),
     "sshkeys",
 )
-"""VM.Config.Cloudinit or VM.Config.Network will do."""
+"""VM.Config.Cloudinit or VM.Config.Network is enough."""
 
 NO_OPTIONS = frozenset(
     (
@@ -51,11 +51,11 @@ NO_OPTIONS = frozenset(
         *("unprivileged", "import-working-storage", "arch"),
     )
 )
-"""Parameters of the calls that are not guest options, or are checked elsewhere."""
+"""Parameters that are not guest options, or are checked elsewhere."""
 
 
 def option_demands(kind: str, params: Params) -> Iterator[Demand]:
-    """What the options that are set or deleted demand, beyond the rule of the call."""
+    """The requirements of the options set or deleted, in addition to the rule of the call."""
     deleted = [name for name in re.split(r"[,;\s]+", params.get("delete", "")) if name]
     for name in (*params, *deleted):
         if name not in NO_OPTIONS:
@@ -64,7 +64,7 @@ def option_demands(kind: str, params: Params) -> Iterator[Demand]:
 
 
 def _on_guest(params: Params, *privileges: str, some: bool = False) -> Demand:
-    """On the guest, or on the pool that it is to be in (`check_vm_perm`)."""
+    """On the guest, or on the pool it will be in (`check_vm_perm`)."""
     rule: Rule = Perm("/vms/{vmid}", privileges, some)
     if params.get("pool"):
         rule = Either((Perm("/pool/{pool}", privileges, some), rule))
@@ -117,7 +117,7 @@ def _qemu(name: str, value: str, params: Params) -> Iterator[Demand]:
 
 
 def _volume(value: str) -> Iterator[Demand]:
-    """A new disk takes space; an image, a template or an import is to be seen."""
+    """A new disk needs space; an image, a template or an import must be readable."""
     storage, mark, rest = value.partition(":")
     if value.startswith("/"):
         yield Demand(RootOnly())
@@ -129,7 +129,7 @@ def _volume(value: str) -> Iterator[Demand]:
 
 
 def archive_demands(params: Params) -> Iterator[Demand]:
-    """What a container is made of, or what is restored (`check_volume_access`)."""
+    """The template or archive of a new container (`check_volume_access`)."""
     volume = params.get("archive") or params.get("ostemplate", "")
     storage, mark, _ = volume.partition(":")
     if not mark:

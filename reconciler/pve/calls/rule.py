@@ -1,4 +1,4 @@
-"""The permission rules of calls as values: what Proxmox VE's methods declare, and what they check
+"""The permission rules of API calls as values: those that Proxmox VE's methods declare, and those
 in their code.
 
 PVE source: `exec_api2_perm_check` of PVE::RPCEnvironment.
@@ -14,7 +14,7 @@ Params = Mapping[str, str]
 
 
 class Perm(NamedTuple):
-    """All of `privileges` on `path`, or with `some` one of them. The path may hold `{param}`."""
+    """All of `privileges` on `path`, or with `some` one of them. The path may contain `{param}`."""
 
     path: str
     privileges: tuple[str, ...]
@@ -36,7 +36,7 @@ class RootOnly(NamedTuple):
 
 
 class Either(NamedTuple):
-    """One of the rules is enough; the refusal names no path then."""
+    """One of the rules is enough; the 403 then names no path."""
 
     rules: tuple[Rule, ...]
 
@@ -51,9 +51,8 @@ Rule = Perm | OnGroups | Self | RootOnly | Either | Every
 
 
 class Demand(NamedTuple):
-    """A rule, and the parameters that bring it about: any one of them; none: always.
-
-    `value`: only when the parameter has this value.
+    """A rule that applies when one of the parameters is given; without parameters it always
+    applies. `value`: only when the parameter has this value.
     """
 
     rule: Rule
@@ -69,9 +68,9 @@ class Demand(NamedTuple):
 class Call(NamedTuple):
     """One method of the API.
 
-    `demands` are checked by the call itself, with 403; `task` only by the task that it starts, so
-    that the call is 200 without them. `tokens`: API tokens may call it. `filtered`: it answers
-    everybody, and with what, in words.
+    `demands` are checked by the call itself, with 403; `task` only by the task that it starts,
+    after the call has returned 200. `tokens`: API tokens may call it. `filtered`: anyone may call
+    it; in words, what the answer is limited to.
     """
 
     method: str
@@ -82,7 +81,7 @@ class Call(NamedTuple):
     filtered: str = ""
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """The parameters that the path gives; None where it is another call."""
+        """The parameters in the path; None if the path does not match."""
         if method != self.method:
             return None
         found = _pattern(self.template).fullmatch(path)
@@ -97,10 +96,10 @@ _NAMED = re.compile(r"\{([\w-]+)(?:=([^}]*))?\}")
 
 
 def fill(path: str, params: Params) -> str:
-    """`{name}` -> its value, `{name=x}` -> x where it is not given; an unknown one stays."""
+    """`{name}` -> its value, `{name=x}` -> x if it is not given; an unknown one is kept."""
     return _NAMED.sub(lambda one: params.get(one[1]) or one[2] or one[0], path)
 
 
 def unknown(path: str) -> tuple[str, ...]:
-    """The parameters that a filled path still waits for."""
+    """The parameters still missing from a filled path."""
     return tuple(one[1] for one in _NAMED.finditer(path))

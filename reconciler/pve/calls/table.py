@@ -1,4 +1,4 @@
-"""The calls whose rules are known.
+"""The API calls whose rules are known.
 
 PVE source: `permissions` of the methods, and the checks in their code, in PVE::API2::AccessControl,
 ACL, Domains, Group, Role, User, TFA (pve-access-control), Backup, Cluster, Nodes, Pool, VZDump
@@ -52,7 +52,7 @@ _ON_GUEST_OR_POOL = Either((Perm(GUEST, ("VM.Allocate",)), Perm("/pool/{pool}", 
 
 
 def perm(path: str, *privileges: str, some: bool = False) -> Demand:
-    """A demand that is always made."""
+    """A requirement that always applies."""
     return Demand(Perm(path, privileges, some))
 
 
@@ -240,7 +240,7 @@ def _guests(kind: str) -> Iterator[Call]:
 
 def _create(kind: str) -> Call:
     """`check_create_vm` and the first lines of `create_vm`; a restore is the same call. Its task
-    checks the bridges of the saved configuration, which the call does not name."""
+    also checks the bridges of the saved configuration."""
     both = (
         Demand(_ON_GUEST_OR_POOL),
         Demand(Perm("/", ("Sys.Console",)), ("ha-managed",), "1"),
@@ -256,7 +256,7 @@ def _create(kind: str) -> Call:
 
 @cache
 def known_calls() -> tuple[Call, ...]:
-    """Every call, in the order in which they are searched."""
+    """Every call, in search order."""
     return (
         *_cluster(),
         *_access(),
@@ -269,7 +269,7 @@ def known_calls() -> tuple[Call, ...]:
 
 
 def demands_of(call: Call, params: Params) -> Iterator[Demand]:
-    """What the call checks itself with these parameters."""
+    """The requirements that the call itself checks for these parameters."""
     yield from (demand for demand in call.demands if demand.applies(params))
     kind = "lxc" if "/lxc" in call.template else "qemu"
     if call.template.endswith("/{vmid}/config") and call.method != "GET":
@@ -280,7 +280,7 @@ def demands_of(call: Call, params: Params) -> Iterator[Demand]:
 
 
 def find_call(method: str, path: str) -> tuple[Call, Params] | None:
-    """The call with the parameters of its path; None where it is not known."""
+    """The call and the parameters of its path; None if it is unknown."""
     for call in known_calls():
         given = call.match(method, path.removeprefix("/api2/json").removeprefix("/api2/extjs"))
         if given is not None:

@@ -15,9 +15,12 @@ from reconciler.render.documents.drill import samples, seconds
 from reconciler.render.json import document
 from reconciler.render.metrics import metric, outcome
 from reconciler.render.view import View
-from reconciler.text.humanize import count, duration, moment, size
+from reconciler.text.humanize import count, duration, listed, moment, size
 
 FORMAT = 1
+
+_DISKS = 8
+"""How many disks of a guest are named that no backup includes."""
 
 _TITLES = {
     Freshness.STALE: "Stale",
@@ -59,6 +62,9 @@ def _title(status: BackupStatus) -> str:
     """`Backups: 3 guests fresh, 1 stale, 1 in no job.`"""
     number = Counter(one.state for one in status.guests)
     parts = [f"{number[state]:,} {state}" for state in Freshness if number[state]]
+    partial = sum(bool(one.left_out) for one in status.guests)
+    if partial:
+        parts.append(f"{partial:,} without all disks")
     late = sum(one.overdue for one in status.guests)
     if late:
         parts.append(f"{count(late, 'drill')} overdue")
@@ -86,6 +92,9 @@ def _guest(one: GuestBackups, now: int) -> Block:
         TextLine(f"{storage}: {_archive(archive, now)}; not counted", Style.WARNING, 4)
         for storage, archive in one.bad
     ]
+    if one.left_out:
+        disks = listed(list(map(str, one.left_out)), _DISKS)
+        lines.append(TextLine(f"in no backup: {disks}", Style.WARNING, 4))
     if one.ahead:
         until = moment(max(archive.made for archive in one.ahead))
         text = f"{count(len(one.ahead), 'archive')} dated in the future, not counted: {until}"
@@ -186,6 +195,15 @@ def metrics(status: BackupStatus, view: View) -> str:
         [
             metric(name, "When the newest good archive was made, in Unix seconds.", made),
             metric("pvectl_backup_guests", "Guests by the state of their backups.", states),
+            metric(
+                "pvectl_backup_disks_left_out",
+                "Disks of a guest that no backup includes.",
+                [
+                    ((cluster, ("guest", str(one.guest))), len(one.left_out))
+                    for one in status.guests
+                    if one.left_out
+                ],
+            ),
             samples(status.cluster, [one.drilled.last for one in status.guests if one.drilled]),
             metric(
                 "pvectl_drills_overdue",

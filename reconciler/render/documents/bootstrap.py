@@ -61,7 +61,10 @@ def outline(start: Start) -> Document:
                 "Run the lines as root on a node. `pveum user token add` prints the secret once: "
                 "store it in PVECTL_TOKEN_SECRET, or where token_secret says."
             ),
-            TextLine("They may be run again: what exists is kept, and the roles are corrected."),
+            TextLine(
+                "The lines can be run again: existing objects are kept, and the roles are "
+                "corrected."
+            ),
         ),
     )
 

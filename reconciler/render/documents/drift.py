@@ -145,11 +145,11 @@ def _head(word: str, text: str, action: Action) -> TextLine:
 
 def _blocks(items: Sequence[DriftItem]) -> Iterable[Block]:
     """One block per object; many that differ in the same way share one."""
-    left = {one.change.address: one.left for one in items if one.left}
+    left = {one.change.address: one.by_hand for one in items if one.by_hand}
     for one in items:
-        if one.left:
+        if one.by_hand:
             top = _head("changed", str(one.change.address), one.change.action)
-            yield (top, TextLine(reason(one), Style.FAINT, 6), *_details(one.change, one.left))
+            yield (top, TextLine(reason(one), Style.FAINT, 6), *_details(one.change, one.by_hand))
     for group in groups([one.change for one in items if one.change.address not in left]):
         first = group[0]
         word = DIFFERENCES[first.action]
@@ -178,7 +178,13 @@ def _closing(drift: Drift, view: View) -> Iterable[TextLine]:
             "accept them as they are with `pvectl drift --acknowledge`.",
             Style.STRONG,
         )
-    if any(not one.left for one in drift.differences) and not view.unfinished:
+    if any(one.observed for one in drift.differences):
+        yield TextLine(
+            "No plan restores second factors, nor client keys that the files omit: ask who changed "
+            "them, and accept them as they are with `pvectl drift --acknowledge`.",
+            Style.STRONG,
+        )
+    if any(not one.by_hand for one in drift.differences) and not view.unfinished:
         yield TextLine(
             "`pvectl plan` and `pvectl apply` restore the declared state; declare what is meant "
             "to stay.",

@@ -12,6 +12,7 @@ from reconciler.text.humanize import in_prose, listed
 NAMED = 20
 """Number of missing or extra list items, and of principals, that are named."""
 
+_BEFORE = "before"
 NOT_DECLARED = "not declared; it changes access, or its kind is watched"
 """Of an undeclared object that is drift."""
 
@@ -31,14 +32,14 @@ def details(change: Change, left: Sequence[str] = ()) -> Sequence[tuple[str, str
         spec = change.before or change.after
         return [] if spec is None else list(fields(spec))
     return [
-        (one.name, _told(one, "before" if one.name in left else "as declared"))
+        (one.name, _told(one, _BEFORE if one.name in left else "as declared"))
         for one in differences(change.before, change.after)
     ]
 
 
 def in_one_line(one: DriftItem) -> str:
     """`comment: mine in the cluster, yours as declared; groups: missing ops`."""
-    return "; ".join(f"{name}: {text}" for name, text in details(one.change, one.left))
+    return "; ".join(f"{name}: {text}" for name, text in details(one.change, one.by_hand))
 
 
 def ways_to_root(drift: Drift) -> Iterable[str]:
@@ -57,9 +58,10 @@ def _told(one: FieldDifference, then: str) -> str:
     """`one` leads from the cluster to the files, or to what it was: `then`."""
     if not (one.added or one.removed):
         return f"{one.before} in the cluster, {one.after} {then}"
+    words = ("gone", "new") if then == _BEFORE else ("missing", "extra")
     parts = [
         f"{word} {listed(items, NAMED)}"
-        for word, items in (("missing", one.added), ("extra", one.removed))
+        for word, items in zip(words, (one.added, one.removed), strict=True)
         if items
     ]
     return "; ".join(parts)

@@ -143,8 +143,8 @@ def samples(cluster: str, results: Sequence[DrillResult]) -> str:
     return "".join(
         [
             metric("pvectl_drill_good", "Whether the guest's last restore drill was good.", good),
-            metric("pvectl_drill_seconds", "What its steps took.", taken),
-            metric("pvectl_drill_timestamp_seconds", "When it began, in Unix seconds.", when),
+            metric("pvectl_drill_seconds", "How long its steps took, in seconds.", taken),
+            metric("pvectl_drill_timestamp_seconds", "When it started, in Unix seconds.", when),
         ]
     )
 

@@ -42,7 +42,7 @@ class Ways:
 
 
 def outline(found: Ways) -> Document:
-    """Principals that are root, can certainly become root, or perhaps can."""
+    """Principals that are root, can certainly become root, or possibly can."""
     already = [way for way in found.ways if not way.steps]
     certain = [way for way in found.ways if way.steps and way.sure]
     possible = [way for way in found.ways if not way.sure]

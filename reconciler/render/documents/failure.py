@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv as table
-import html as markup
 import io
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from reconciler.render import markdown as comment
 from reconciler.render import metrics as prometheus
 from reconciler.render import sarif as scanning
 from reconciler.render import terminal
-from reconciler.render.document import Document, Style, TextLine
+from reconciler.render.document import Document, Fact, Style, TextLine
 from reconciler.render.json import document
 from reconciler.render.view import View
 from reconciler.text.humanize import hint_lines
@@ -101,10 +100,17 @@ def csv(failure: Failure, view: View) -> str:
 
 
 def html(failure: Failure, view: View) -> str:
-    """A page in place of the review."""
-    content = markup.escape(text(failure, View(width=view.width)))
-    title = markup.escape(f"pvectl {failure.command} failed")
-    return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n'
-        f"<pre>{content}</pre></html>\n"
+    """A page in place of the plan or the review. All foreign strings are sanitized and escaped."""
+    from reconciler.render.page import environment, policy, resource, trusted
+
+    del view
+    style = resource("page/base.css")
+    template = environment().get_template("page/failure.html")
+    return template.render(
+        policy=policy(style),
+        style=trusted(style),
+        failure=failure,
+        facts=(Fact("code", failure.code), Fact("exit status", str(failure.status))),
+        skip_to="",
+        found=sorted(failure.findings, key=Finding.sort_key),
     )

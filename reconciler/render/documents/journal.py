@@ -34,9 +34,9 @@ _BACK = {
     StepState.REFUSED: ("could not be rolled back", Style.ERROR),
 }
 _STATES = {
-    StepState.NOT_BEGUN: ("not begun", Style.FAINT),
+    StepState.NOT_STARTED: ("not started", Style.FAINT),
     StepState.ANNOUNCED: ("sent, outcome unknown", Style.WARNING),
-    StepState.BEGUN: ("begun", Style.WARNING),
+    StepState.PARTLY_DONE: ("partly done", Style.WARNING),
     StepState.DELIVERED: ("sent, secret delivered", Style.WARNING),
     StepState.DONE: ("done", Style.GOOD),
     StepState.CONFIRMED: ("done, confirmed by a later read", Style.WARNING),
@@ -49,7 +49,7 @@ _STATES = {
 _OUTCOMES = {
     (Direction.FORWARD, StepState.DONE): Outcome.DONE,
     (Direction.FORWARD, StepState.SKIPPED): Outcome.DONE,
-    (Direction.FORWARD, StepState.NOT_BEGUN): Outcome.UNTOUCHED,
+    (Direction.FORWARD, StepState.NOT_STARTED): Outcome.UNTOUCHED,
     (Direction.BACK, StepState.DONE): Outcome.UNDONE,
 }
 _UNSURE = ("created, secret possibly not delivered", Style.WARNING)
@@ -96,7 +96,7 @@ def _facts(run: RunState) -> Iterable[Fact]:
         ("owner", data.get("owner")),
         ("signed by", data.get("signer")),
         ("run", data.get("run")),
-        ("began", moment(data["time"]) if "time" in data else ""),
+        ("started", moment(data["time"]) if "time" in data else ""),
         ("file", _file(data)),
     ]
     for name, value in pairs:
@@ -107,11 +107,25 @@ def _facts(run: RunState) -> Iterable[Fact]:
             yield Fact("because", str(event.data.get("cause", {}).get("summary", "")))
 
 
+def grant_in(run: RunState) -> dict[str, Any] | None:
+    """The grant of grants.toml that changes together with the cluster, for programs."""
+    change = _change(_begin(run))
+    if change is None:
+        return None
+    return {**change.during._asdict(), "file": change.path, "ends": change.after is None}
+
+
+def _change(data: Mapping[str, Any]) -> GrantChange | None:
+    try:
+        return GrantChange.from_json(data["grant"])
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return None
+
+
 def _file(data: Mapping[str, Any]) -> str:
     """The grant of grants.toml that changes together with the cluster, "" for none."""
-    try:
-        change = GrantChange.from_json(data["grant"])
-    except (KeyError, ValueError, TypeError):
+    change = _change(data)
+    if change is None:
         return ""
     grant, until = change.during, moment(change.during.expires)
     if change.after is None:

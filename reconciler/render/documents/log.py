@@ -95,12 +95,12 @@ def _details(run: LoggedRun) -> Iterable[str]:
 
 def _closing(log: RunLog) -> Iterable[TextLine]:
     if log.missing:
-        text = "A run was removed, or the journals were rewritten, since that hash was noted."
+        text = "A run was removed, or the journals were rewritten, since that hash was recorded."
         yield TextLine(text, Style.ERROR)
     if log.head:
         yield TextLine(
-            f"Head {log.head[:16]}: note it elsewhere; later `pvectl log --head "
-            f"{log.head[:16]}` proves that no earlier run was changed or removed."
+            f"Head {log.head[:16]}: record it elsewhere; later `pvectl log --head "
+            f"{log.head[:16]}` verifies that no earlier run was changed or removed."
         )
 
 

@@ -20,15 +20,15 @@ def outline(told: Forecast) -> Document:
     rules = ", ".join(f"{name}={number}" for name, number in told.rules.items())
     facts = [Fact("runs", told.schedule), Fact("keeps", rules or "everything")]
     if not told.enabled:
-        facts.append(Fact("disabled", "the job does not run; below is what it would hold"))
+        facts.append(Fact("disabled", "the job does not run; below is what it would keep"))
     if not told.complete:
-        facts.append(Fact("shown", "what the first runs reach; it runs very often"))
+        facts.append(Fact("shown", "only the first runs, since the job runs very often"))
     rows = tuple((_row(week),) for week in told.weeks)
     dates = [(TextLine(moment(made), indent=2),) for made in told.weeks[-1].held[::-1]]
-    sections = [Section("Archives of one guest, beginning today with none", rows, "week")]
+    sections = [Section("Archives of one guest, starting today from none", rows, "week")]
     if told.rules and dates:
         sections.append(
-            Section(f"Held after week {told.weeks[-1].number}", tuple(dates), "archive")
+            Section(f"Kept after week {told.weeks[-1].number}", tuple(dates), "archive")
         )
     return Document(f"Retention of backup.{told.job}", tuple(facts), sections=tuple(sections))
 

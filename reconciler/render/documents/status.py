@@ -52,14 +52,14 @@ def text(found: ClusterStatus, view: View) -> str:
 def _summary(run: RunState, report: RunReport) -> str:
     """One line: how far the run got, and what to do."""
     total = recorded.number_of_steps(run)
-    begun = sum(1 for record in run.steps.values() if record.announced or record.is_complete)
+    started = sum(1 for record in run.steps.values() if record.announced or record.is_complete)
     counts = [
         f"{sum(became is outcome for _, became in report.objects):,} {outcome}"
         for outcome in Outcome
         if any(became is outcome for _, became in report.objects)
     ]
     objects = f"of {count(len(report.objects), 'object')}, {', '.join(counts)}"
-    return f"Stopped at step {begun:,} of {total:,}: {objects}; run `pvectl resume`."
+    return f"Stopped at step {started:,} of {total:,}: {objects}; run `pvectl resume`."
 
 
 def _not_told(run: RunState, report: RunReport) -> RunReport:
@@ -77,7 +77,7 @@ def _objects(report: RunReport, view: View) -> str:
     """The sections of a report, without its title."""
     whole = run_report.outline(report, view)
     title = "Objects now" if report.verified else "Objects according to the journal"
-    title += ", beyond what the steps say"
+    title += ", in addition to the steps"
     return terminal.render(
         Document(title=title, sections=whole.sections), color=view.color, width=view.width
     )
@@ -104,13 +104,13 @@ def _drills(drills: Iterable[OpenDrill], view: View) -> str:
     dead = any(not one.running for one in drills)
     closing = (
         TextLine(
-            "`pvectl resume` goes on with those that are interrupted; "
-            "`pvectl rollback` removes what they made."
+            "`pvectl resume` continues interrupted drills; `pvectl rollback` removes what they "
+            "created."
         ),
     )
     outline = Document(
         title="Restore drills",
-        sections=(Section("Not ended", blocks, "drill"),),
+        sections=(Section("Unfinished", blocks, "drill"),),
         closing=closing if dead else (),
     )
     return terminal.render(outline, color=view.color, width=view.width)
@@ -118,7 +118,7 @@ def _drills(drills: Iterable[OpenDrill], view: View) -> str:
 
 def _drill(one: OpenDrill) -> Block:
     how = "running" if one.running else "interrupted"
-    text = f"{how}, begun {moment(int(one.began))}: {one.there or 'nothing of it is there'}"
+    text = f"{how}, started {moment(int(one.began))}: {one.there or 'no restored guest left'}"
     tone = Style.PLAIN if one.running else Style.WARNING
     return (
         TextLine(text, tone, 2, label=f"guest {one.plan.guest}  "),
@@ -142,7 +142,7 @@ def _health(health: Health, view: View) -> str:
     wrong = health.troubles
     lines = [TextLine(one.text, Style.WARNING, 2) for one in wrong]
     lines += [TextLine(f"{one} does not answer", Style.WARNING, 2) for one in health.silent]
-    head = f"Cluster: {health.words}." if not lines else "Cluster: not as it should be"
+    head = f"Cluster: {health.words}." if not lines else "Cluster: not healthy"
     return terminal.lines([TextLine(head), *lines], color=view.color, width=view.width)
 
 
@@ -169,6 +169,7 @@ def json(found: ClusterStatus, view: View) -> str:
         run = {"journal": found.journal, **found.report.to_json()}
         run["state"] = recorded.state(found.run)
         run["overtaken"] = found.run.is_overtaken
+        run["grant"] = recorded.grant_in(found.run)
     locks = [
         {
             "fence": holder.fence,

@@ -54,12 +54,15 @@ def html(plan: Plan, view: View) -> str:
     style = resource("page/base.css") + "\n" + resource("plan_page/page.css")
     access = view.access
     drawing = _drawing(access) if access and access.drawn else ""
+    content = outline(plan, view)
     template = environment().get_template("plan_page/page.html")
     return template.render(
         policy=policy(style),
         style=trusted(style),
         plan=plan,
-        outline=outline(plan, view),
+        outline=content,
+        facts=[one for one in content.facts if one.name not in {"cluster", "compared with"}],
+        skip_to="access",
         figures=list(_figures(plan, access)),
         access=access,
         changed=list(_lines(access, access.changed)) if access else [],

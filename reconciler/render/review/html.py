@@ -14,7 +14,7 @@ from reconciler.render.collapse import alike
 from reconciler.render.page import LEVELS, TONES, environment, policy, resource, trusted
 from reconciler.render.picture import picture, told
 from reconciler.render.review.data import data, realms
-from reconciler.render.review.labels import Places
+from reconciler.render.review.labels import SIGNERS, Places
 from reconciler.render.review.statements import (
     changes,
     ending,
@@ -65,6 +65,7 @@ def _content(review: Review) -> dict[str, Any]:
     places = Places(review.guests, review.holdings.pools)
     return {
         "review": review,
+        "skip_to": "accounts",
         "heading": review.about.cluster or "state files",
         "day": moment(review.about.taken)[:10],
         "facts": [fact for fact in facts(review) if fact.name not in {"cluster", "content"}],
@@ -83,6 +84,7 @@ def _content(review: Review) -> dict[str, Any]:
         "findings": list(alike(review.findings)),
         "waived": waived,
         "ending": ending,
+        "signers": SIGNERS,
         **_picture(review),
     }
 

@@ -95,7 +95,7 @@ def _points(review: Review) -> Iterator[Block]:
 def _ways(review: Review) -> Iterator[Block]:
     for way in review.ways:
         if way.steps:
-            sure = "" if way.sure else " (perhaps)"
+            sure = "" if way.sure else " (possibly)"
             head = TextLine(f"{listed(way.principals, NAMED)}{sure}", Style.ERROR, 2)
             steps = (
                 TextLine(str(step), Style.PLAIN, 4, label=f"{number}. ")
@@ -146,7 +146,7 @@ def _roles(review: Review) -> Iterator[Block]:
     for role in review.roles:
         if role.built_in:
             continue
-        said = [role.purpose or "no purpose given", f"owner {role.owner or 'not given'}"]
+        said = [role.purpose or "no purpose", f"owner {role.owner}" if role.owner else "no owner"]
         lines = [
             TextLine(role.role, Style.STRONG, 2),
             TextLine("; ".join(said), Style.FAINT, 4),

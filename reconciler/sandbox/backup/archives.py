@@ -1,8 +1,8 @@
 """Backup archives of the sandbox: small files in `FOLDER.run/storage/ID/dump/`.
 
 Those of the other nodes are in `FOLDER.run/nodes/NODE/storage/ID/dump/`, unless the storage is
-shared. They are named as PVE names them; `.log`, `.notes` and `.protected` lie beside
-them, and `.verification` on a backup server.
+shared. They have PVE's names, with `.log`, `.notes` and `.protected` beside them, and
+`.verification` on a backup server.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _STANDARD = re.compile(
 REMOVE = str(Verdict.REMOVE)
 
 PROTECTED_LIMIT = 5
-"""Protected archives per guest for callers without Datastore.Allocate, unless the storage says."""
+"""Protected archives per guest for callers without Datastore.Allocate; the storage may set another
+limit."""
 
 _TIME = "%Y_%m_%d-%H_%M_%S"
 _VERIFY_TASK = "UPID:backup:00000001:00000001:00000001:00000001:verificationjob::root@pam:"
 _SAME_SECOND = 2
-"""PVE names archives by the second, and a backup takes some. Here nothing is copied: a guest's run
-within so many seconds of the one before takes its name and replaces its archive."""
+"""PVE names archives by the second, and a backup takes several. Here nothing is copied: a run
+within this many seconds of the guest's previous one gets the same name and replaces its archive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
     """`type` and `guest`: what was saved; `ctime` in Unix seconds; `format` as in `tar.zst`.
-
-    `standard`: the name is one that PVE gives. Other names may tell neither type nor guest.
+    `standard`: the name has PVE's form. Other names may contain neither type nor guest.
     """
 
     path: Path
@@ -58,12 +58,12 @@ class Archive:
 
     @property
     def size(self) -> int:
-        """Bytes; 0 where it is listed without its size."""
+        """Bytes; 0 if it is listed without its size."""
         return (self.listed.size or 0) if self.listed else self.path.stat().st_size
 
     @property
     def is_sized(self) -> bool:
-        """Whether a content list can show it."""
+        """Whether a content list shows it."""
         return self.listed is None or self.listed.size is not None
 
     @property
@@ -78,20 +78,20 @@ class Archive:
 
     @property
     def verification(self) -> str:
-        """`ok` or `failed`, as a backup server found it; empty before it looked."""
+        """`ok` or `failed`, as verified by a backup server; empty before verification."""
         if self.listed is not None:
             return self.listed.verified
         return _text(beside(self.path, ".verification")).strip()
 
     def volume(self, storage: str, kind: str) -> str:
-        """The volume id; on a backup server it is made of type, guest and time."""
+        """The volume id; on a backup server it consists of type, guest and time."""
         if kind != "pbs":
             return f"{storage}:backup/{self.path.name}"
         group = "ct" if self.type == LXC else "vm"
         return f"{storage}:backup/{group}/{self.guest}/{stamp(self.ctime, '%Y-%m-%dT%H:%M:%SZ')}"
 
     def row(self, storage: str, kind: str) -> dict[str, Any]:
-        """As the content list of the storage shows it."""
+        """The row in the content list of the storage."""
         pbs_format = "pbs-ct" if self.type == LXC else "pbs-vm"
         row: dict[str, Any] = {
             "volid": self.volume(storage, kind),
@@ -152,7 +152,7 @@ def archive_named(ctx: Context, storage: str, volume: str) -> Archive | None:
 
 
 def _archive(path: Path, ctime: int | None = None) -> Archive | None:
-    """An archive by its name; `ctime`: where there is no file to ask."""
+    """An archive by its name; `ctime`: if there is no file."""
     file = _FILE.fullmatch(path.name)
     if file is None:
         return None
@@ -181,7 +181,7 @@ def archives_of(ctx: Context, storage: str, guest: Guest) -> list[Archive]:
 
 
 def new_archive(ctx: Context, storage: str, guest: Guest, compress: str) -> Archive:
-    """Where a backup of the guest goes; nothing is written yet."""
+    """The destination of a backup of the guest; nothing is written yet."""
     folder, now = dump_folder(ctx, storage), ctx.now
     before = next(iter(archives_of(ctx, storage, guest)), None)
     if before is not None and 0 <= now - before.ctime < _SAME_SECOND:
@@ -194,7 +194,7 @@ def new_archive(ctx: Context, storage: str, guest: Guest, compress: str) -> Arch
 
 
 def refuse_listed(archive: Archive | None) -> None:
-    """Raises for an archive of which there is nothing but its place in a list."""
+    """Raises for an archive that is only listed."""
     if archive is not None and archive.listed is not None:
         raise died(f"'{archive.path.name}' is only listed, as part of a snapshot")
 
@@ -211,7 +211,7 @@ def remove_archive(archive: Archive) -> None:
 def marked(
     found: Iterable[Archive], keep: Mapping[str, Any], zone: tzinfo
 ) -> list[tuple[Archive, str]]:
-    """What retention does with each archive, guest by guest."""
+    """What pruning does with each archive, guest by guest."""
     those = list(found)
     rules = {name: int(count) for name, count in keep.items()}
     seen = [
@@ -222,12 +222,12 @@ def marked(
 
 
 def to_prune(found: Iterable[Archive], keep: Mapping[str, Any], zone: tzinfo) -> list[Archive]:
-    """What retention removes of these archives, in the order given."""
+    """The archives that pruning removes, in the given order."""
     return [archive for archive, mark in marked(found, keep, zone) if mark == REMOVE]
 
 
 def dump_folder(ctx: Context, storage: str) -> Path:
-    """Where the archives of a storage lie; one that is not shared has them node by node."""
+    """The folder of a storage's archives; a storage that is not shared has one per node."""
     section = storages(ctx.store).get(storage)
     shared = section is not None and section.values.get("shared")
     run = ctx.store.run_folder

@@ -1,4 +1,4 @@
-"""A guest into an archive and out of it again."""
+"""Saving a guest into an archive, and restoring it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from reconciler.sandbox.storage_space import check_space
 def write_archive(
     store: Store, storage: str, archive: Archive, guest: Guest, file: GuestFile
 ) -> None:
-    """Save the guest as it is; raises when the storage has no room for it."""
+    """Save the guest; raises if the storage is full."""
     values = {key: text for key, text in file.values.items() if key != "lock"}
     config = render_guest(GuestFile(file.kind, Part(values, file.current.raw))).decode()
     try:
@@ -68,13 +68,13 @@ def _packed(store: Store, guest: Guest, config: str) -> bytes:
 
 
 def _hint(disk: Disk) -> str:
-    """Tells a restore which device of the archive holds which drive."""
+    """Maps the devices of the archive to drives, for a restore."""
     storage = disk.volume.partition(":")[0]
     return f"#qmdump#map:{disk.key}:drive-{disk.key}:{storage}:raw:\n"
 
 
 def saved_config(archive: Archive) -> str:
-    """The configuration in an archive; raises with the words of PVE's tools."""
+    """The configuration in an archive; raises with the messages of PVE's tools."""
     try:
         if archive.type == LXC or archive.format.startswith("tar"):
             return config_of_tar(_readable(archive))
@@ -84,7 +84,7 @@ def saved_config(archive: Archive) -> str:
 
 
 def _readable(archive: Archive) -> bytes:
-    """What tar reads of it: nothing, when it cannot be decompressed."""
+    """The content that tar reads: nothing if it cannot be decompressed."""
     try:
         return unpack(archive.path.read_bytes(), archive.format)
     except BadArchive:
@@ -92,7 +92,7 @@ def _readable(archive: Archive) -> bytes:
 
 
 def restore_files(store: Store, archive: Archive, volumes: Mapping[str, str]) -> None:
-    """Fill new disks: key -> volume id. What the archive holds of other disks is passed over."""
+    """Fill new disks: key -> volume id. Other disks in the archive are skipped."""
     data = unpack(archive.path.read_bytes(), archive.format)
     if archive.type == LXC:
         _fill(data, image_folder(store, volumes["rootfs"]))

@@ -1,4 +1,4 @@
-"""What backup jobs and single runs of vzdump have in common: checks and selection of guests.
+"""Shared by backup jobs and single runs of vzdump: checks and selection of guests.
 
 PVE source: PVE::VZDump, and `assert_param_permission_common` of PVE::API2::Backup.
 """
@@ -19,21 +19,21 @@ Options = dict[str, Any]
 
 
 def truthy(value: Any) -> bool:
-    """Perl's truth of an option, as it came or as it was read."""
+    """Perl's truth of an option, as sent or as read from a file."""
     if value is None or isinstance(value, bool):
         return bool(value)
     return true(str(value))
 
 
 def storage_of(options: Options) -> str | None:
-    """Where the backups go; None for a plain folder."""
+    """The storage of the backups; None for a plain folder."""
     if truthy(options.get("dumpdir")):
         return None
     return str(options["storage"]) if truthy(options.get("storage")) else "local"
 
 
 def check_rights(ctx: Context, options: Options, *, deleting: bool = False) -> None:
-    """Options that need more than the call itself; not called for root@pam."""
+    """Options that need additional privileges; not called for root@pam."""
     for key in ("tmpdir", "dumpdir", "script", "job-id"):
         if key in options and key in ROOT_ONLY:
             raise bad_parameters({key: "Only root may set this option."})

@@ -5,9 +5,9 @@
      "archives": [{"storage": "local", "node": "pve1", "volume": "local:backup/vzdump-...",
                    "ctime": 1790000000, "size": 1024, "protected": true, "verified": "ok"}]}
 
-`node` only where each node has archives of its own. Without `size` the archive is known to
-retention alone, and a content list does not show it. Retention and deletion strike them from the
-list; nothing can be restored from them.
+`node` only if the storage is local to each node. An archive without `size` counts for pruning only,
+and a content list does not show it. Pruning and deletion remove archives from the list; they cannot
+be restored.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TYPES = {"ct": ("lxc", "tar"), "vm": ("qemu", "vma")}
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One row; `size` in bytes, None where it is not known; `file`: of the list."""
+    """One row; `size` in bytes, None if unknown; `file`: of the list."""
 
     file: Path
     volume: str
@@ -49,7 +49,7 @@ class Listed:
 
     @property
     def file_name(self) -> str:
-        """As the file would be called that holds it; on a backup server made of its parts."""
+        """The name of the archive's file; on a backup server, composed of its parts."""
         name = self.volume.partition(":backup/")[2]
         found = _SNAPSHOT.fullmatch(name)
         if found is None:
@@ -73,14 +73,14 @@ def listed(ctx: Context, storage: str) -> list[Listed]:
 
 
 def refuse_unlisted(store: Store, storage: str) -> None:
-    """Whether the archives of a storage are known; raises where the list says that they are not."""
+    """Whether the archives of a storage are known; raises if the list says that they are not."""
     why = _data(store).get("unread", {}).get(storage)
     if why is not None:
         raise died(f"the archives of storage '{storage}' are not in the snapshot: {why}")
 
 
 def zone_of(store: Store) -> tzinfo:
-    """The time zone of the nodes, in which retention counts days."""
+    """The time zone of the nodes, in which pruning counts days."""
     try:
         return ZoneInfo(_data(store).get("timezone", "UTC"))
     except (ZoneInfoNotFoundError, ValueError, TypeError):
@@ -88,7 +88,7 @@ def zone_of(store: Store) -> tzinfo:
 
 
 def strike(row: Listed) -> None:
-    """Take an archive from the list, as if it were deleted."""
+    """Remove an archive from the list, as if it were deleted."""
     data = _parse(row.file.read_bytes())
     kept = [
         one
@@ -99,7 +99,7 @@ def strike(row: Listed) -> None:
 
 
 def written(data: Mapping[str, Any]) -> bytes:
-    """The list as a file: a line per archive, so that snapshots compare well."""
+    """The list as a file: a line per archive, so that snapshots can be compared."""
     head = {key: value for key, value in data.items() if key != "archives"}
     rows = ",\n".join(f"  {json.dumps(row)}" for row in data["archives"])
     text = json.dumps({**head, "archives": []})
@@ -111,7 +111,7 @@ def _data(store: Store) -> Mapping[str, Any]:
 
 
 def _parse(data: bytes) -> dict[str, Any]:
-    """Raises what Proxmox VE would answer with, were this a file of its own."""
+    """Raises the error that Proxmox VE would answer with if it were one of its own files."""
     if not data:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""What is inside an archive: a guest's configuration, and the files of its disks.
+"""The content of an archive: a guest's configuration, and the files of its disks.
 
 Containers are packed as tar, with the configuration in `./etc/vzdump/pct.conf`; virtual machines
 as VMA, with it in a blob of the header. Each may be compressed. The only import of zstd.
@@ -34,13 +34,13 @@ _BLOB_LIMIT = 0xFFFF
 
 
 class BadArchive(ValueError):
-    """An archive that cannot be read; the text is what PVE's tools say."""
+    """An archive that cannot be read; the text is the message of PVE's tools."""
 
 
 def pack(data: bytes, extension: str) -> bytes:
-    """Compress as the extension says: `tar.zst`, `vma.gz`, or nothing more than `tar`.
+    """Compress according to the extension: `tar.zst`, `vma.gz`, or plain `tar`.
 
-    lzo, for which Python has no library, is left out: its archives are not compressed.
+    Python has no library for lzo: such archives are not compressed.
     """
     if extension.endswith(".zst"):
         return zstd.compress(data)
@@ -48,7 +48,7 @@ def pack(data: bytes, extension: str) -> bytes:
 
 
 def unpack(data: bytes, extension: str) -> bytes:
-    """Raises BadArchive for what is not compressed as the extension says."""
+    """Raises BadArchive if it is not compressed according to the extension."""
     try:
         if extension.endswith(".zst"):
             return zstd.decompress(data)
@@ -94,7 +94,7 @@ def config_of_tar(data: bytes) -> str:
 
 
 def extract_tar(data: bytes, root: Path) -> None:
-    """The plain files of an archive, below `root` and nowhere else."""
+    """Extract the regular files of an archive, below `root` and nowhere else."""
     with _opened(data) as tar:
         for member in tar:
             place = PurePosixPath(member.name)
@@ -108,9 +108,8 @@ def extract_tar(data: bytes, root: Path) -> None:
 
 
 def vma_of(config: str, disks: Mapping[str, bytes]) -> bytes:
-    """A virtual machine: its configuration, and what each disk holds.
-
-    Disks of the sandbox are small: their content is a blob beside the configuration, not a device.
+    """A virtual machine: its configuration, and the content of each disk. Disks of the sandbox are
+    small: their content is a blob beside the configuration, not a device.
     """
     names, datas, buffer = [], [], bytearray(b"\0")
     blobs = {QEMU_CONFIG: config.encode(), **{f"{key}.disk": disks[key] for key in sorted(disks)}}

@@ -1,4 +1,4 @@
-"""A run of vzdump: permission per guest, the archives, retention, and the log of it all.
+"""A run of vzdump: permission per guest, the archives, pruning, and the log.
 
 PVE source: `new`, `exec_backup`, `exec_backup_task` of PVE::VZDump. A guest that is stopped is
 always backed up in mode `stop`.
@@ -39,7 +39,7 @@ from reconciler.sandbox.tasks import Interrupted, Worker
 
 @dataclass(slots=True)
 class _Run:
-    """One run on one storage; `lines` is the log of the guest at hand."""
+    """One run on one storage; `lines` is the log of the current guest."""
 
     ctx: Context
     worker: Worker
@@ -57,10 +57,9 @@ class _Run:
 def run(
     ctx: Context, worker: Worker, options: Options, storage: str, wanted: list[int], command: str
 ) -> None:
-    """Back up the guests one after the other; raises when something failed.
-
-    Without `all` the first guest that the caller may not back up ends the run before anything is
-    saved; with it such guests are left out in silence.
+    """Back up the guests one after the other; raises when something failed. Without `all` the first
+    guest that the caller may not back up ends the run before anything is saved; with `all` such
+    guests are silently skipped.
     """
     options = {**VZDUMP_DEFAULTS, "prune-backups": None, **options}
     section, keep = _open_storage(ctx, storage, options)
@@ -77,7 +76,7 @@ def run(
 def _open_storage(
     ctx: Context, storage: str, options: Options
 ) -> tuple[Section, Mapping[str, Any]]:
-    """The storage and the retention that holds; all that is wrong with it in one error."""
+    """The storage and the effective retention; all errors at once."""
     section = storages(ctx.store).get(storage)
     wrong = [
         f"{what} '{storage}': {complaint}"
@@ -129,7 +128,7 @@ def _may_back_up(ctx: Context, known: Mapping[int, Guest], options: Options, gue
 
 
 def _back_up(job: _Run, number: int, guest: Guest | None) -> bool:
-    """Whether it went well; the log says what did not."""
+    """Whether it succeeded; the log has the errors."""
     job.lines.clear()
     try:
         if guest is None:
@@ -151,7 +150,7 @@ def _back_up(job: _Run, number: int, guest: Guest | None) -> bool:
 
 @contextmanager
 def _locked(ctx: Context, guest: Guest) -> Iterator[None]:
-    """The guest is locked while it is backed up; seen only where tasks take time."""
+    """The guest is locked while it is backed up; visible only if tasks take time."""
     load(ctx, guest.kind, guest.vmid).check_lock()
     if not ctx.store.task_time:
         yield
@@ -167,7 +166,7 @@ def _locked(ctx: Context, guest: Guest) -> Iterator[None]:
 
 
 def _check_limits(job: _Run, guest: Guest) -> None:
-    """How many archives there may be, where the run itself does not make room."""
+    """The limit of archives, if the run itself does not prune."""
     options = job.options
     limit = sum(int(count) for key, count in job.keep.items() if key != "keep-all")
     found = archives_of(job.ctx, job.storage, guest)

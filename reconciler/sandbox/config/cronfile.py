@@ -1,8 +1,7 @@
-"""vzdump.cron, where backup jobs were kept before jobs.cfg; PVE still reads and changes them.
-
-A job has no name of its own there: its id is the SHA-1 of the file and the number of its line among
-the jobs, so that writing the file gives all jobs that stay in it other ids. PVE source:
-PVE::VZDump::Common (`parse_vzdump_cron_config`, `write_vzdump_cron_config`).
+"""vzdump.cron, where backup jobs were kept before jobs.cfg; PVE still reads and changes them. A job
+has no name there: its id is the SHA-1 of the file and the number of its line among the jobs, so
+writing the file changes the ids of all jobs that remain in it. PVE source: PVE::VZDump::Common
+(`parse_vzdump_cron_config`, `write_vzdump_cron_config`).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ FILE = "vzdump.cron"
 ALL_DAYS = "mon,tue,wed,thu,fri,sat,sun"
 
 Note = Callable[[int, str], None]
-"""(line, what is passed over)"""
+"""(line, what is skipped)"""
 
 _DAYS = ALL_DAYS.split(",")
 _DAY = r"(mon|tue|wed|thu|fri|sat|sun)"
@@ -43,8 +42,8 @@ PATH="/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(slots=True)
 class CronFile:
-    """The jobs by id, with their options as jobs.cfg has them; `rest`: lines that PVE keeps without
-    understanding them."""
+    """The jobs by id, with their options as in jobs.cfg; `rest`: lines that PVE keeps without
+    parsing them."""
 
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     rest: list[str] = field(default_factory=list)
@@ -57,7 +56,7 @@ def _unnoticed(_line: int, _text: str) -> None:
 def parse(raw: bytes, note: Note = _unnoticed) -> CronFile:
     """The file; `note` is called for lines that PVE does not recognise as jobs."""
     found = CronFile()
-    # This digest is part of PVE's ids and has nothing to do with security.
+    # This digest is part of PVE's ids and not a security measure.
     digest = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
     for number, line in enumerate(file_text(raw).split("\n"), 1):
         if line.startswith("#") or not line.strip() or re.match(r"PATH\s*=", line):
@@ -86,7 +85,7 @@ def _job(line: re.Match[str]) -> dict[str, Any]:
 
 
 def _options(words: list[str]) -> dict[str, Any]:
-    """The arguments of `vzdump`; raises PVE's complaint about one that it does not know."""
+    """The arguments of `vzdump`; raises PVE's complaint about an unknown one."""
     values: dict[str, Any] = {}
     guests: list[str] = []
     while words:
@@ -161,5 +160,5 @@ def _arguments(key: str, value: Any) -> Iterable[str]:
 
 
 def cron_jobs(store: Store) -> dict[str, dict[str, Any]]:
-    """id -> values, shared between callers: for reading only."""
+    """id -> values, shared between callers: read-only."""
     return store.parsed(FILE, parse).jobs

@@ -25,9 +25,8 @@ PROPERTIES = {
 
 
 def properties(key: str, text: str) -> dict[str, Any]:
-    """A property string as PVE answers it: booleans as numbers, everything else as text.
-
-    Retention that keeps nothing at all becomes `keep-all`.
+    """A property string as PVE returns it: booleans as numbers, everything else as text. Retention
+    that keeps nothing becomes `keep-all`.
     """
     name = PROPERTIES[key]
     found = parse_properties(name, text)
@@ -45,7 +44,7 @@ def properties(key: str, text: str) -> dict[str, Any]:
 
 
 def parse_all_properties(values: dict[str, Any]) -> None:
-    """Replace the property strings of a backup job's values by what they say."""
+    """Replace the property strings of a backup job's values by their parsed values."""
     for key in PROPERTIES:
         if isinstance(values.get(key), str):
             values[key] = properties(key, values[key])
@@ -74,7 +73,7 @@ JOB_FILE = SectionFile(
 
 
 def read_jobs(raw: bytes) -> Sections:
-    """The file; a job that does not say so is enabled."""
+    """The file; jobs are enabled by default."""
     sections = parse(JOB_FILE, raw)
     for section in sections.by_id.values():
         section.values.setdefault("enabled", 1)
@@ -84,7 +83,7 @@ def read_jobs(raw: bytes) -> Sections:
 
 
 def write_jobs(store: Store, sections: Sections) -> None:
-    """The sections are not to be used afterwards: comments are encoded in place."""
+    """The sections must not be used afterwards: comments are encoded in place."""
     for section in sections.by_id.values():
         if section.values.get("comment") is not None:
             section.values["comment"] = encode_text(section.values["comment"])
@@ -92,6 +91,6 @@ def write_jobs(store: Store, sections: Sections) -> None:
 
 
 def jobs(store: Store, kind: str) -> dict[str, dict[str, Any]]:
-    """id -> values of the jobs of one type, shared between callers: for reading only."""
+    """id -> values of the jobs of one type, shared between callers: read-only."""
     sections = store.parsed("jobs.cfg", read_jobs)
     return {name: job.values for name, job in sections.by_id.items() if job.type == kind}

@@ -1,4 +1,4 @@
-"""What older releases left in user.cfg, and no Proxmox VE takes again: written as it was found."""
+"""Objects that older releases left in user.cfg and the API no longer accepts: written as found."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from reconciler.sandbox.config.usercfg import Group, Pool, Token, User, UserConf
 
 
 def is_writable(address: Address, spec: Spec) -> bool:
-    """Whether an object can be a line of user.cfg: of these kinds, in fields that end at a colon,
-    and without a character that ends the line. A cluster may send anything."""
+    """Whether an object can be a line of user.cfg: of these kinds, without colons in its fields and
+    without line breaks. A cluster may send anything."""
     if address.kind not in KEPT:
         return False
     values = [address.id, *_strings(spec.model_dump())]
@@ -31,7 +31,7 @@ def is_writable(address: Address, spec: Spec) -> bool:
 
 
 def _fields(address: Address) -> str:
-    """The part of an id that is written as it is; an entry's id has a colon of its own."""
+    """The part of an id that is written unchanged; an entry's id contains a colon itself."""
     if address.kind != "acl":
         return address.id
     entry = AclEntry.parse(address.id)
@@ -50,8 +50,8 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def write_leftovers(folder: Path, objects: Mapping[Address, Spec], facts: Facts) -> None:
-    """Add objects of the kinds `KEPT` to the folder's user.cfg, with the members of groups that do
-    not exist and the members of pools that are not there."""
+    """Add objects of the kinds `KEPT` to the folder's user.cfg, with the nonexistent members of
+    groups and pools."""
     left = sorted(objects.items(), key=lambda pair: (list(KEPT).index(pair[0].kind), pair[0]))
     if not (left or facts.ghosts or facts.strays):
         return
@@ -71,7 +71,7 @@ def write_leftovers(folder: Path, objects: Mapping[Address, Spec], facts: Facts)
 
 
 def _append_entry(file: Path, entry: AclEntry, spec: Any) -> None:
-    """An entry of root@pam, which PVE reads and drops at the next write."""
+    """An entry of root@pam, which PVE reads but drops at the next write."""
     with file.open("a", encoding="utf-8") as text:
         text.write(f"acl:{int(spec.propagate)}:{entry.path}:{entry.principal}:{entry.role}:\n")
 

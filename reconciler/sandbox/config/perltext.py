@@ -1,4 +1,4 @@
-"""How PVE's Perl code sees text: what counts as empty, and how files hold it."""
+"""Text as PVE's Perl code handles it: what counts as empty, and its encoding in files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def encode_text(text: str) -> str:
 
 
 def decode_text(text: str) -> str:
-    """The reverse; invalid UTF-8 becomes U+FFFD."""
+    """The inverse; invalid UTF-8 becomes U+FFFD."""
     return unquote_to_bytes(text).decode("utf-8", "replace")
 
 
@@ -38,7 +38,7 @@ def file_bytes(text: str) -> bytes:
 
 
 def number_text(value: int | None) -> str:
-    """As Perl prints an integer: none is 0, one of more than 64 bits has an exponent."""
+    """An integer as Perl prints it: None as 0, more than 64 bits with an exponent."""
     if value is None:
         return "0"
     return str(value) if value < 2**64 else f"{float(value):.15g}"

@@ -18,7 +18,7 @@ REALM_FILE = SectionFile(
 
 
 def read_realms(raw: bytes) -> Sections:
-    """The file with pam and pve, one default at most, and comments as people wrote them."""
+    """The file with pam and pve, at most one default, and decoded comments."""
     sections = parse(REALM_FILE, raw)
     default = ""
     for name, section in sections.by_id.items():
@@ -36,7 +36,7 @@ def read_realms(raw: bytes) -> Sections:
 
 
 def write_realms(store: Store, sections: Sections) -> None:
-    """The sections are not to be used afterwards: comments are encoded in place."""
+    """The sections must not be used afterwards: comments are encoded in place."""
     for section in sections.by_id.values():
         if section.values.get("comment"):
             section.values["comment"] = encode_text(section.values["comment"])
@@ -44,5 +44,5 @@ def write_realms(store: Store, sections: Sections) -> None:
 
 
 def realms(store: Store) -> dict[str, Section]:
-    """All realms by name, shared between callers: for reading only."""
+    """All realms by name, shared between callers: read-only."""
     return store.parsed("domains.cfg", read_realms).by_id

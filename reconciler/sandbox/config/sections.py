@@ -1,8 +1,8 @@
 """Section files (storage.cfg, jobs.cfg, domains.cfg) as PVE::SectionConfig reads and writes them.
 
-A `SectionFile` says which types there are and which keys each has. Values: text; booleans and
-numbers as int (or float); arrays as list of text; what `decode` makes of them. Errors of the check
-functions are plain 500s with PVE's words.
+A `SectionFile` defines the types and the keys of each. Values: text; booleans and numbers as int
+(or float); arrays as list of text; or the result of `decode`. Errors of the check functions are
+plain 500s with PVE's messages.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LINE = re.compile(r"\s+(\S+)(?:\s+(.*\S))?\s*")
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What a type makes of a key: may it be left out, may it be changed later."""
+    """A key in a type: whether it is optional, and whether it can be changed later."""
 
     optional: bool = False
     fixed: bool = False
@@ -59,12 +59,12 @@ def _all_kept(_kind: str, _key: str, value: Any) -> str:
 class SectionFile:
     """One file's grammar.
 
-    `properties`: key -> what it may hold, the same for all types. `types`: type -> its options.
-    `valid_id`: sections with another id are skipped. `decode` makes a checked value what handlers
-    work with, `encode` makes text of it again; both get (type, key, value). `prepare` adds to the
-    values of a section that was read, before they are checked; `finish` checks and completes those
-    of a whole section, read or new. `lost`: the part of a value that `decode` passes over, in
-    words. `secret`: keys whose values are never repeated.
+    `properties`: key -> its schema, the same for all types. `types`: type -> its options.
+    `valid_id`: sections with another id are skipped. `decode` converts a checked value for the
+    handlers, `encode` converts it back to text; both get (type, key, value). `prepare` adds to the
+    values of a section read, before they are checked; `finish` checks and completes those of a
+    whole section, read or new. `lost`: the part of a value that `decode` skips, in words. `secret`:
+    keys whose values are never shown.
     """
 
     name: str
@@ -81,7 +81,7 @@ class SectionFile:
 
 @dataclass(slots=True)
 class Section:
-    """`type` is empty for a section that PVE found without a required key: it blocks writing."""
+    """`type` is empty for a section without a required key: it blocks writing."""
 
     type: str
     values: Values = field(default_factory=dict)
@@ -89,14 +89,14 @@ class Section:
 
 @dataclass(slots=True)
 class Sections:
-    """The sections by id in the order of the file; new ones go last. `digest`: of the file read."""
+    """The sections by id in file order; new ones come last. `digest`: of the file read."""
 
     by_id: dict[str, Section] = field(default_factory=dict)
     digest: str = ""
 
 
 Note = Callable[..., None]
-"""(line, what is passed over); with `blocks=True` PVE cannot write the file any more."""
+"""(line, what is skipped); with `blocks=True` PVE can no longer write the file."""
 
 
 def _unnoticed(_line: int, _text: str, *, blocks: bool = False) -> None:
@@ -104,9 +104,9 @@ def _unnoticed(_line: int, _text: str, *, blocks: bool = False) -> None:
 
 
 def parse(file: SectionFile, raw: bytes, note: Note = _unnoticed) -> Sections:
-    """Skips what it does not understand, as PVE does: sections, keys and values; `note` hears of
-    each, without the values of secrets."""
-    # The digest of this file is part of PVE's API and has nothing to do with security.
+    """Skips unknown sections, keys and values, as PVE does; `note` is called for each, without the
+    values of secrets."""
+    # The digest of this file is part of PVE's API and not a security measure.
     result = Sections(digest=hashlib.sha1(raw, usedforsecurity=False).hexdigest())
     numbered = enumerate(file_text(raw).split("\n"), 1)
     lines = iter([(n, line) for n, line in numbered if not line.lstrip().startswith("#")])
@@ -206,7 +206,8 @@ def _number(value: Any) -> int | float:
 
 
 def check_config(file: SectionFile, kind: str, given: Mapping[str, Any], *, create: bool) -> Values:
-    """The values of a section, decoded. `create`: required keys must be there, else fixed ones not.
+    """The values of a section, decoded. `create`: required keys must be present; otherwise fixed
+    keys must not be.
 
     PVE source: `check_config`; values were checked against the parameter table before.
     """
@@ -230,7 +231,7 @@ def check_config(file: SectionFile, kind: str, given: Mapping[str, Any], *, crea
 def delete_keys(
     file: SectionFile, section: Section, new: Mapping[str, Any], keys: Iterable[str]
 ) -> None:
-    """Remove optional keys from a section, as `delete=` asks (`delete_from_config`)."""
+    """Remove optional keys from a section, for `delete=` (`delete_from_config`)."""
     options = file.types[section.type]
     for key in keys:
         if key not in options:

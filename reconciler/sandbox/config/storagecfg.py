@@ -1,7 +1,7 @@
 """storage.cfg: its types, how values are read and written, and what PVE adds when reading.
 
 PVE source: `decode_value`, `encode_value`, `parse_config` of PVE::Storage::Plugin. Lists of content
-and of nodes are sets; PVE writes and answers them in an order that changes each time.
+and of nodes are sets; PVE writes and returns them in a different order each time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LOCAL_CONTENT = ("backup", "images", "iso", "rootdir", "snippets", "vztmpl")
 
 
 def options_of(kind: SectionType) -> Options:
-    """A row of an option table as the section files need it."""
+    """A row of an option table in the form of the section files."""
     return {
         name: Option(optional=name in kind.optional, fixed=name in kind.fixed)
         for name in kind.names
@@ -42,7 +42,7 @@ def options_of(kind: SectionType) -> Options:
 
 
 def shuffled(names: Iterable[str]) -> str:
-    """A comma list in an order of its own, as PVE's hashes give it."""
+    """A comma-separated list in arbitrary order, as PVE's hashes produce it."""
     ordered = sorted(names)
     random.shuffle(ordered)
     return ",".join(ordered)
@@ -53,7 +53,7 @@ def content_text(content: Iterable[str]) -> str:
 
 
 def _decode(kind: str, key: str, value: Any) -> Any:
-    """None for a value that PVE passes over in silence."""
+    """None for a value that PVE silently skips."""
     storage = STORAGE_TYPES[kind]
     if key == "content":
         return _content(kind, str(value))
@@ -68,7 +68,7 @@ def _decode(kind: str, key: str, value: Any) -> Any:
 
 
 def _content(kind: str, value: str) -> frozenset[str]:
-    """What the type cannot hold is left out in silence; nothing left means `none`."""
+    """Content that the type cannot hold is silently dropped; if nothing is left, `none`."""
     valid = STORAGE_TYPES[kind].content
     content = frozenset(name for name in split_list(value) if name in valid)
     if "none" in content and len(content) > 1:
@@ -79,7 +79,7 @@ def _content(kind: str, value: str) -> frozenset[str]:
 
 
 def _lost(kind: str, key: str, value: Any) -> str:
-    """What `_decode` leaves out of a value, quoted."""
+    """The parts of a value that `_decode` drops, quoted."""
     storage, parts = STORAGE_TYPES[kind], split_list(str(value))
     if key == "content":
         parts = [part for part in parts if part not in storage.content]
@@ -103,7 +103,7 @@ def _encode(_kind: str, key: str, value: Any) -> Any:
 
 
 def _mount(kind: str, name: str, values: Values) -> None:
-    """Where PVE mounts a storage whose section does not say it."""
+    """Where PVE mounts a storage whose section names no path."""
     if kind in STORAGE_TYPES and STORAGE_TYPES[kind].mounted and not values.get("path"):
         values["path"] = f"/mnt/pve/{name}"
 
@@ -138,7 +138,8 @@ def checked(kind: str, given: Mapping[str, Any], *, create: bool) -> Values:
 
 
 def read_storages(raw: bytes) -> Sections:
-    """The file with what PVE adds: `local`, default content, `shared` of types that always are."""
+    """The file with what PVE adds: `local`, default content, and `shared` for types that always
+    are."""
     sections = parse(STORAGE_FILE, raw)
     local = sections.by_id.get("local")
     if (
@@ -173,7 +174,7 @@ def _complete(section: Section) -> None:
 
 
 def storages(store: Store) -> dict[str, Section]:
-    """The storages that can be used, shared between callers: for reading only."""
+    """The usable storages, shared between callers: read-only."""
     sections = store.parsed("storage.cfg", read_storages)
     return {name: section for name, section in sections.by_id.items() if section.type}
 

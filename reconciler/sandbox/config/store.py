@@ -1,7 +1,7 @@
 """The folder laid out like /etc/pve: reading, locking, writing.
 
-A file is parsed again only when it was changed, by whomever. Writes are atomic and take a real
-lock beside the folder, so several processes can serve the same one.
+A file is parsed again only after a change by anyone. Writes are atomic and take a real lock beside
+the folder, so several processes can serve the same folder.
 """
 
 from __future__ import annotations
@@ -24,20 +24,19 @@ from reconciler.sandbox.grants import access_table
 from reconciler.sandbox.release import answers_of
 
 FILE_LIMIT = 1024 * 1024
-"""Bytes that one file of the cluster file system may have."""
+"""The maximum size of a file in the cluster file system, in bytes."""
 
 _TIME_STAMP_STEP = 20_000_000
-"""Nanoseconds within which two changes of a file may get the same time stamp."""
+"""Nanoseconds within which two changes of a file may get the same timestamp."""
 
 T = TypeVar("T")
 Stamp = tuple[int, int, int] | None
 
 
 class Store:
-    """One folder. `lock_wait`: seconds to wait for a lock held by another process.
-
-    `task_time`: seconds that a task takes; 0 for within the call. `version`: of Proxmox VE, instead
-    of that which `sandbox.json` names; raises UsageError when it is not understood.
+    """One folder. `lock_wait`: seconds to wait for a lock held by another process. `task_time`:
+    seconds that a task takes; 0: it ends within the call. `version`: of Proxmox VE, instead of the
+    one in `sandbox.json`; raises UsageError if it is not valid.
     """
 
     def __init__(
@@ -72,9 +71,8 @@ class Store:
         return names
 
     def is_up(self, node: str) -> bool:
-        """A node that there is: `FOLDER.run/nodes/NAME.down` says that it is down.
-
-        The local one never is.
+        """Whether a node exists and is up: `FOLDER.run/nodes/NAME.down` marks it as down. The local
+        one never is.
         """
         if node == self.node:
             return True
@@ -88,7 +86,7 @@ class Store:
 
     @property
     def run_folder(self) -> Path:
-        """What runs and what it leaves: tasks, archives, disks, the state of guests."""
+        """Runtime state: tasks, archives, disks, the state of guests."""
         return self.folder.with_name(f"{self.folder.name}.run")
 
     def beside(self, name: str) -> Path:
@@ -96,17 +94,15 @@ class Store:
         return self.folder.with_name(f".{self.folder.name}.{name}")
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file, empty when there is none."""
+        """The bytes of a file, empty if it does not exist."""
         try:
             return (self.folder / name).read_bytes()
         except FileNotFoundError:
             return b""
 
     def parsed(self, name: str, parse: Callable[[bytes], T]) -> T:
-        """The file as `parse` sees it. Shared between callers: never change it.
-
-        A file that was changed only just now is not remembered: another change could carry the
-        same time stamp.
+        """The file, parsed. Shared between callers: never change it. A file changed a moment ago is
+        not cached: another change could have the same timestamp.
         """
         stamp = _stamp(self.folder / name)
         key = (name, parse)
@@ -120,15 +116,15 @@ class Store:
         return fresh
 
     def users(self) -> UserConfig:
-        """user.cfg, shared: for reading only."""
+        """user.cfg, shared: read-only."""
         return self.parsed("user.cfg", self._read_users).cfg
 
     def access(self) -> AccessTable:
-        """What user.cfg grants, shared: for reading only."""
+        """The grants of user.cfg, shared: read-only."""
         return self.parsed("user.cfg", self._read_users).access
 
     def passed_over(self) -> tuple[tuple[int, str], ...]:
-        """What PVE does not read of user.cfg: lines from 1, and what of them."""
+        """The parts of user.cfg that PVE skips: line numbers from 1, and what is skipped."""
         return self.parsed("user.cfg", self._read_users).passed_over
 
     def _read_users(self, raw: bytes) -> _Users:
@@ -151,7 +147,7 @@ class Store:
             self._parsed.pop(key, None)
 
     def remove(self, name: str) -> None:
-        """Delete a file if it is there."""
+        """Delete a file if it exists."""
         (self.folder / name).unlink(missing_ok=True)
 
     @contextmanager
@@ -200,8 +196,7 @@ class Store:
 
 @contextmanager
 def locked(store: Store, name: str, failure: str = "") -> Iterator[None]:
-    """Work under the lock of a file; whatever fails inside becomes a 500 with `failure: ` in front.
-
+    """Work under the lock of a file; any failure inside becomes a 500 that starts with `failure: `.
     PVE turns exceptions with a status into text there: `create pool failed: 403 Permission ...`.
     """
     try:
@@ -214,7 +209,7 @@ def locked(store: Store, name: str, failure: str = "") -> Iterator[None]:
 
 @contextmanager
 def editing_users(store: Store, failure: str) -> Iterator[UserConfig]:
-    """user.cfg to be changed under its lock; written when the block ends without an error."""
+    """user.cfg, to be changed under its lock; written if the block ends without an error."""
     with locked(store, "user.cfg", failure):
         cfg = usercfg.parse(store.read("user.cfg"), release=store.release)
         yield cfg

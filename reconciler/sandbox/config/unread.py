@@ -1,4 +1,4 @@
-"""What PVE passes over while it reads the files of the folder, by file and line."""
+"""What PVE skips in the files of the folder, by file and line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.sandbox.config.store import Store
 
 
 def unread(store: Store) -> Sequence[Unread]:
-    """In the order of the lines; values of secrets are not among the words."""
+    """In the order of the lines; without values of secrets."""
     found: list[Unread] = []
 
     def into(file: str) -> Note:

@@ -1,7 +1,7 @@
 """user.cfg, read exactly as PVE does (`parse_user_config`).
 
-Users, groups, roles, tokens, pools and ACL entries are all in this file. Reading never fails:
-what PVE does not understand it skips, and the next write loses it.
+Users, groups, roles, tokens, pools and ACL entries are all in this file. Reading never fails: PVE
+skips what it does not understand, and the next write loses it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Roles = dict[str, bool]
 
 @dataclass(slots=True)
 class Token:
-    """`expire` in Unix seconds, 0 = never; None where the call that made it did not say."""
+    """`expire` in Unix seconds, 0 = never; None if the call that created it did not set it."""
 
     expire: int | None = 0
     privsep: bool = True
@@ -37,7 +37,7 @@ class Token:
 
 @dataclass(slots=True)
 class User:
-    """None for what the line does not hold; PVE answers with `""` for an email that is there."""
+    """None if the line lacks the field; PVE returns `""` for an empty email."""
 
     enable: bool = True
     expire: int | None = None
@@ -107,7 +107,7 @@ class UserConfig:
         return sorted(name for name, group in self.groups.items() if user in group.users)
 
     def delete_acl_below(self, path: str) -> bool:
-        """Remove the entries of `path` and of everything below it; whether there were any."""
+        """Remove the entries on `path` and below; returns whether there were any."""
         gone = [node for node in self.acl if node == path or node.startswith(f"{path}/")]
         for node in gone:
             del self.acl[node]
@@ -115,7 +115,7 @@ class UserConfig:
 
 
 Note = Callable[[int, str], None]
-"""(line, what is passed over)"""
+"""(line, what is skipped)"""
 
 
 def _unnoticed(_line: int, _text: str) -> None:
@@ -123,9 +123,8 @@ def _unnoticed(_line: int, _text: str) -> None:
 
 
 def parse(raw: bytes, note: Note = _unnoticed, release: Release = NEWEST) -> UserConfig:
-    """Lines in any order, but a user, group, role or token comes before an entry that names it.
-
-    `note` hears of what is passed over. `release`: that which reads the file.
+    """Lines may be in any order, but a user, group, role or token must precede an entry that names
+    it. `note` is called for what is skipped. `release`: of the Proxmox VE that reads the file.
     """
     cfg = UserConfig(users={ROOT: User()}, release=release)
     for number, line in enumerate(file_text(raw).split("\n"), 1):
@@ -150,11 +149,11 @@ class _Fields(list[str]):
         self._note = note
 
     def drop(self, what: str) -> None:
-        """Say what of this line is passed over."""
+        """Report a part of this line as skipped."""
         self._note(what)
 
     def kept(self, names: Iterable[str], check: Callable[[str], object], what: str) -> list[str]:
-        """The names that pass; `{}` in `what` stands for one that does not."""
+        """The valid names; `{}` in `what` is an invalid one."""
         kept = []
         for name in names:
             if check(name):
@@ -249,7 +248,7 @@ def _read_pool(cfg: UserConfig, data: _Fields) -> None:
 
 
 def _read_acl(cfg: UserConfig, data: _Fields) -> None:
-    """Users and groups that do not exist are kept, roles and tokens that do not exist are not."""
+    """Nonexistent users and groups are kept, nonexistent roles and tokens are not."""
     path = normalize_path(data.at(1))
     if path is None:
         data.drop(f"the entries on '{data.at(1)}': it is not a valid path")

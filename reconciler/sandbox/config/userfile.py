@@ -68,7 +68,7 @@ def _user_lines(name: str, user: User) -> Iterable[str]:
 
 
 def _acl_lines(path: str, node: AclNode) -> Iterable[str]:
-    """Principals with the same roles and flag share a line; entries of root@pam are never kept."""
+    """Principals with the same roles and flag share a line; entries of root@pam are dropped."""
     for flag in (False, True):
         holders: dict[str, list[str]] = {}
         for kind, principals in node.kinds():

@@ -1,4 +1,4 @@
-"""The configuration file of one guest: what is set now, and what each snapshot keeps.
+"""The configuration file of one guest: current options, and those of each snapshot.
 
 PVE source: `parse_pct_config`, `write_pct_config` of PVE::LXC::Config, `parse_vm_config`,
 `write_vm_config` of PVE::QemuServer.
@@ -28,7 +28,7 @@ _PENDING = ("pve:pending", "PENDING")
 
 @dataclass(slots=True)
 class Part:
-    """The options of now or of a snapshot; `raw` are the lxc lines of a container, unread."""
+    """The options, current or of a snapshot; `raw` are the lxc lines of a container, unparsed."""
 
     values: Values = field(default_factory=dict)
     raw: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ class GuestFile:
 
 
 def parse_guest(kind: str, raw: bytes) -> GuestFile:
-    """Sections of pending changes are read over: the sandbox applies changes at once."""
+    """Sections of pending changes are skipped: the sandbox applies changes at once."""
     found = GuestFile(kind, digest=hashlib.sha1(raw, usedforsecurity=False).hexdigest())
     part = found.current
     comments: list[str] = []
@@ -90,7 +90,7 @@ def _describe(part: Part, comments: list[str]) -> None:
 
 
 def render_guest(guest: GuestFile) -> bytes:
-    """Options sorted by name, the description as comments in front, then the snapshots."""
+    """The description as comments, options sorted by name, then the snapshots."""
     texts = [_render_part(guest.current)]
     texts += [
         f"\n[{name}]\n{_render_part(guest.snapshots[name])}" for name in sorted(guest.snapshots)
@@ -113,7 +113,7 @@ def guest_path(ctx: Context, kind: str, vmid: str | int) -> str:
 
 
 def load(ctx: Context, kind: str, vmid: str | int) -> GuestFile:
-    """The guest's file on the node; raises with PVE's words when there is none."""
+    """The guest's file on the node; raises PVE's error if there is none."""
     path = guest_path(ctx, kind, vmid)
     if not (ctx.store.folder / path).exists():
         raise died(f"Configuration file '{path}' does not exist")
@@ -126,7 +126,7 @@ def save(ctx: Context, vmid: str | int, guest: GuestFile) -> None:
 
 @contextmanager
 def editing_guest(ctx: Context, kind: str, vmid: str | int) -> Iterator[GuestFile]:
-    """A guest's file to be changed under its lock; written when the block ends without an error."""
+    """A guest's file, to be changed under its lock; written if the block ends without an error."""
     with ctx.store.lock(guest_path(ctx, kind, vmid)):
         guest = load(ctx, kind, vmid)
         yield guest

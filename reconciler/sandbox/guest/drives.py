@@ -12,7 +12,7 @@ from reconciler.sandbox.guest.volumes import enabled_storage
 
 
 def new_drives(ctx: Context, vmid: int, options: Mapping[str, str]) -> dict[str, str]:
-    """The options with each new disk made and named; all storages are checked first."""
+    """The options with each new disk created and named; all storages are checked first."""
     found, wanted = dict(options), {}
     for key in sorted(options):
         new = NEW_DISK.fullmatch(options[key].partition(",")[0].removeprefix("file="))

@@ -1,7 +1,6 @@
-"""The disks of guests as the sandbox keeps them: folders in `FOLDER.run/storage/ID/images`.
-
-A disk holds a few small files, those of the guest's own file system. It need not exist: then the
-disk is empty. A guest's behaviour is among its files (`behaviour.py`), so backups carry it along.
+"""The disks of guests in the sandbox: folders in `FOLDER.run/storage/ID/images`. A disk holds a few
+small files of the guest's own file system. The folder need not exist: then the disk is empty. A
+guest's behaviour is among its files (`behaviour.py`), so backups include it.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ _UNITS = ("", "K", "M", "G", "T")
 
 
 def image_folder(store: Store, volume: str) -> Path:
-    """Where the files of a volume `STORAGE:NAME` lie."""
+    """The folder of a volume `STORAGE:NAME`."""
     storage, _, name = volume.partition(":")
     return store.run_folder / "storage" / storage / "images" / name
 
 
 def image_size(store: Store, volume: str) -> int | None:
-    """Bytes, as the guest's file says; None when no guest has such a disk."""
+    """Bytes, from the guest's file; None if no guest has such a disk."""
     found = (disk.size for guest in guests(store) for disk in disks(guest) if disk.volume == volume)
     return next(found, None)
 
 
 def free_image(store: Store, volume: str) -> None:
-    """Delete a volume and what is kept for its snapshots."""
+    """Delete a volume and its snapshots."""
     folder = image_folder(store, volume)
     for path in (folder, *folder.parent.glob(f"{folder.name}@*")):
         shutil.rmtree(path, ignore_errors=True)
@@ -50,8 +49,8 @@ def snapshot_folder(store: Store, volume: str, name: str) -> Path:
 
 
 def as_bases(ctx: Context, drives: Mapping[str, str]) -> dict[str, str]:
-    """The disks of a template, renamed (`template_create`); as they are on a storage that knows no
-    base volumes."""
+    """The disks of a template, renamed (`template_create`); unchanged on a storage without base
+    volumes."""
     found = {}
     for key, text in drives.items():
         volume, comma, options = text.partition(",")
@@ -70,7 +69,7 @@ def as_bases(ctx: Context, drives: Mapping[str, str]) -> dict[str, str]:
 def new_volume(
     store: Store, storage: str, section: Section, guest: int, size: int, taken: Iterable[str]
 ) -> str:
-    """A free volume id for a disk of `size` bytes; 0 makes a folder where the storage has one."""
+    """A free volume id for a disk of `size` bytes; 0: a folder, if the storage supports it."""
     number = 0
     used = set(taken) | {disk.volume for one in guests(store) for disk in disks(one)}
     while True:
@@ -91,7 +90,7 @@ def _name(section: Section, guest: int, number: int, size: int | None) -> str:
 
 
 def size_text(size: int) -> str:
-    """Bytes as configuration files write them (`format_size`): 0T, 4G, 512M, 1000."""
+    """Bytes as written in configuration files (`format_size`): 0T, 4G, 512M, 1000."""
     for unit in _UNITS[:-1]:
         if size % 1024:
             return f"{size}{unit}"
@@ -105,6 +104,6 @@ def size_bytes(text: str) -> int | None:
 
 
 def owned(guest: Guest) -> list[Disk]:
-    """The disks that go with the guest: volumes that carry its number."""
+    """The disks that belong to the guest: volumes with its number in the name."""
     mine = re.compile(rf"[^:]+:(?:\S*/)?(?:vm|base|subvol)-{guest.vmid}-\S+")
     return [disk for disk in disks(guest) if mine.fullmatch(disk.volume)]

@@ -1,4 +1,4 @@
-"""Devices and folders of the node in a machine's configuration, and who may restore them
+"""Devices and folders of the node in a virtual machine's configuration, and who may restore them
 (`check_mapping_access` of PVE::QemuServer)."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _REAL = {"usb": "real devices", "hostpci": "non-mapped devices"}
 
 
 def check_mappings(ctx: Context, values: Mapping[str, str]) -> None:
-    """Mapping.Use on each mapping; devices that are not mapped are for root@pam in person."""
+    """Mapping.Use on each mapping; only root@pam itself may use devices that are not mapped."""
     if ctx.actor == ROOT:
         return
     for key in sorted(values):
@@ -41,7 +41,7 @@ def _check_device(ctx: Context, key: str, sort: str, options: Mapping[str, str])
 
 
 def _options(text: str) -> dict[str, str]:
-    """A value without a name comes first: the host, the folder or the source."""
+    """The value without a key comes first: the host, the folder or the source."""
     first, *rest = text.split(",")
     pairs = [part.partition("=") for part in rest]
     found = {name: value for name, _, value in pairs}

@@ -1,4 +1,4 @@
-"""The root and mount points of a container: new volumes, and what stays as it is."""
+"""The root and mount points of a container: new volumes and existing ones."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def parse_mount(key: str, text: str) -> Mount:
 
 
 def check_rootdir_storage(ctx: Context, name: str) -> None:
-    """Whether containers may be put on a storage, and the caller may."""
+    """Whether a storage accepts containers, and the caller may use it."""
     section = enabled_storage(ctx, name)
     if "rootdir" not in section.values["content"]:
         text = f"storage '{name}' does not support container directories"
@@ -58,7 +58,7 @@ def check_rootdir_storage(ctx: Context, name: str) -> None:
 
 
 def check_mounts(ctx: Context, given: Mapping[str, str]) -> None:
-    """The mount points of a request: their storages, and no paths unless for root@pam."""
+    """Check the mount points of a request: their storages, and paths only for root@pam."""
     for key, text in given.items():
         mount = parse_mount(key, text)
         split = split_volume(mount.volume)
@@ -72,7 +72,7 @@ def check_mounts(ctx: Context, given: Mapping[str, str]) -> None:
 def recovered(
     ctx: Context, saved: Mapping[str, str], storage: str
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """The mount points of an archive for a new container, and those to be set only at its end.
+    """The mount points of an archive for a new container, and those to be set only at the end.
 
     Volumes become new ones of the same size on `storage`.
     """
@@ -105,7 +105,7 @@ def recovered(
 def allocate(
     ctx: Context, vmid: int, mounts: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
-    """Make the new volumes: the options as they are to be written, and what was made."""
+    """Create the new volumes: returns the options to write, and the volumes."""
     made: list[str] = []
     written: dict[str, str] = {}
     for key in sorted(mounts):

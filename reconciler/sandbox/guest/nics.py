@@ -25,7 +25,7 @@ _ZONE = "localnetwork"
 
 @dataclass(frozen=True, slots=True)
 class Nic:
-    """`mac` is empty when none is set; `options` are the others, as text."""
+    """`mac` is empty if none is set; `options` are the others, as text."""
 
     kind: str
     mac: str
@@ -43,7 +43,7 @@ class Nic:
         return replace(self, mac=mac)
 
     def text(self) -> str:
-        """As the guest's file holds it."""
+        """In the form of the guest's file."""
         if self.kind == LXC:
             values = {**self.options, "hwaddr": self.mac, "type": "veth"}
             return render_properties("pve-lxc-network", values)
@@ -72,7 +72,7 @@ def parse_nic(kind: str, text: str) -> Nic:
 
 
 def new_mac(store: Store) -> str:
-    """A random address below the prefix of the cluster."""
+    """A random MAC address with the prefix of the cluster."""
     prefix = _PREFIX
     for line in file_text(store.read("datacenter.cfg")).split("\n"):
         key, _, value = line.partition(":")
@@ -84,13 +84,13 @@ def new_mac(store: Store) -> str:
 
 
 def completed(store: Store, kind: str, text: str) -> str:
-    """An interface as it is written: with a MAC address, its options in PVE's order."""
+    """An interface as written to the file: with a MAC address, its options in PVE's order."""
     nic = parse_nic(kind, text)
     return (nic if nic.mac else nic.with_mac(new_mac(store))).text()
 
 
 def check_bridge(ctx: Context, kind: str, text: str) -> None:
-    """SDN.Use on the bridge, or on each VLAN of it that the interface is in."""
+    """SDN.Use on the bridge, or on each of the interface's VLANs."""
     if ctx.actor == ROOT:
         return
     nic = parse_nic(kind, text)

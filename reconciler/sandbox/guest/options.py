@@ -1,4 +1,4 @@
-"""The options of guests, as parameters and as their files hold them."""
+"""The options of guests, as parameters and in their files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.sandbox.guests import LXC
 
 VMID = Param(type="integer", format="pve-vmid", minimum=100, maximum=999_999_999)
 GUEST: ParameterTable = {"node": Param(format="pve-node"), "vmid": VMID}
-"""What every path below a guest names."""
+"""The parameters of every path below a guest."""
 
 _FLAG = Param(type="boolean", optional=True)
 _TEXT = Param(optional=True)
@@ -122,7 +122,7 @@ def options_of(kind: str) -> ParameterTable:
 
 
 def answered(kind: str, values: dict[str, str]) -> dict[str, Any]:
-    """The options as PVE answers them: whole numbers and booleans as numbers."""
+    """The options as PVE returns them: integers and booleans as numbers."""
     table = options_of(kind)
     numbers = {name for name, row in table.items() if row.type in ("integer", "boolean")}
     numbers |= {"snaptime"}

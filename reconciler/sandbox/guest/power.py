@@ -1,7 +1,7 @@
-"""What is known of guests beside their files: `FOLDER.run/guests/ID.started` and `ID.created`.
+"""The state of guests beside their files: `FOLDER.run/guests/ID.started` and `ID.created`.
 
-Each holds the second when it happened. PVE's lists know nothing of a new guest until pvestatd has
-looked at it, which it does every ten seconds.
+Each contains the time in seconds. PVE's lists do not show a new guest until pvestatd has polled it,
+which happens every ten seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _FIRST_LOOK = 10
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """id -> Unix seconds: since when a guest runs, and from when on its figures are known."""
+    """id -> Unix seconds: when a guest was started, and from when on its figures are known."""
 
     started: dict[int, int]
     reported: dict[int, int]
@@ -39,7 +39,7 @@ def set_created(store: Store, vmid: int, now: int) -> None:
 
 
 def forget(store: Store, vmid: int) -> None:
-    """A guest that is destroyed."""
+    """Forget a guest that is destroyed."""
     for kind in ("started", "created"):
         _file(store, vmid, kind).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""What goes with a guest: its disks, its grants, its place in a pool and in backup jobs."""
+"""Removing a guest: its disks, its ACL entries, its membership in a pool and in backup jobs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.sandbox.tasks import Worker
 
 
 def destroy_volumes(ctx: Context, kind: str, vmid: int) -> None:
-    """The disks that are the guest's own."""
+    """The disks that belong to the guest."""
     for guest in guests(ctx.store):
         if (guest.kind, guest.vmid) == (kind, vmid):
             for disk in owned(guest):
@@ -32,7 +32,7 @@ def destroy_unreferenced(ctx: Context, vmid: int) -> None:
 
 
 def destroy(ctx: Context, worker: Worker, guest: Guest, *, purge: bool, unreferenced: bool) -> None:
-    """Everything of a guest that is stopped; its file goes last, so that the id stays taken."""
+    """Remove everything of a stopped guest; its file comes last, so that the id stays taken."""
     kind = "CT" if guest.kind == "lxc" else "VM"
     destroy_volumes(ctx, guest.kind, guest.vmid)
     if unreferenced:
@@ -48,7 +48,8 @@ def destroy(ctx: Context, worker: Worker, guest: Guest, *, purge: bool, unrefere
 
 
 def _remove_access(ctx: Context, vmid: int) -> None:
-    """ACL entries of the guest, and its place in a pool; user.cfg stays as it is without any."""
+    """Remove the ACL entries of the guest and its pool membership; user.cfg is not written if there
+    are none."""
     place = f"/vms/{vmid}"
     if place not in ctx.cfg.acl and ctx.cfg.pool_of(vmid) is None:
         return
@@ -59,7 +60,7 @@ def _remove_access(ctx: Context, vmid: int) -> None:
 
 
 def _leave_jobs(ctx: Context, vmid: int) -> None:
-    """A job that named no other guest goes (`remove_vmid_from_job` of PVE::VZDump::Plugin)."""
+    """A job without another guest is deleted (`remove_vmid_from_job` of PVE::VZDump::Plugin)."""
     with locked(ctx.store, "jobs.cfg"):
         raw = ctx.store.read("jobs.cfg")
         if not raw:
@@ -83,7 +84,7 @@ def _leave_jobs(ctx: Context, vmid: int) -> None:
 
 
 def add_to_pool(ctx: Context, vmid: int, pool: str) -> None:
-    """A pool that is gone by now is passed over, as PVE does."""
+    """A pool that no longer exists is skipped, as in PVE."""
     with editing_users(ctx.store, "can't add VM to pool") as cfg:
         if pool in cfg.pools:
             cfg.pools[pool].vms.add(vmid)

@@ -34,9 +34,8 @@ _NOT_KEPT = (ROOTFS, "unprivileged", "parent", "template", "lock")
 
 @dataclass(slots=True)
 class ContainerRestore:
-    """A checked request. `given`: options without disks; `mounts`: those with, or none at all.
-
-    `existed`: the id was taken before and is to be written over.
+    """A checked request. `given`: options without disks; `mounts`: mount points, possibly none.
+    `existed`: the id is taken and its guest is overwritten.
     """
 
     vmid: int
@@ -53,10 +52,11 @@ class ContainerRestore:
 
 
 def restore_container(ctx: Context, worker: Worker, want: ContainerRestore) -> None:
-    """Raises after cleaning up: of a new one nothing is left, an old one stays unless begun."""
+    """On failure it cleans up and raises: a new container is removed, an existing one is kept
+    unless it was already being overwritten."""
     old = load(ctx, LXC, want.vmid)
     made: list[str] = []
-    begun = not want.existed
+    started = not want.existed
     try:
         if want.existed and is_running(ctx.store, want.vmid):
             raise died("can't overwrite running container")
@@ -68,7 +68,7 @@ def restore_container(ctx: Context, worker: Worker, want: ContainerRestore) -> N
         if not mounts:
             kept = {key: text for key, text in saved.values.items() if LXC_DISK.fullmatch(key)}
             mounts, want.late = recovered(ctx, kept, want.storage)
-        begun = True
+        started = True
         values, made = allocate(ctx, want.vmid, mounts)
         if want.existed:
             destroy_volumes(ctx, LXC, want.vmid)
@@ -81,7 +81,7 @@ def restore_container(ctx: Context, worker: Worker, want: ContainerRestore) -> N
     except ApiError as error:
         for volume in made:
             free_image(ctx.store, volume)
-        if begun:
+        if started:
             ctx.store.remove(guest_path(ctx, LXC, want.vmid))
         else:
             _unlock(ctx, want.vmid)
@@ -91,7 +91,7 @@ def restore_container(ctx: Context, worker: Worker, want: ContainerRestore) -> N
 
 
 def _check_saved(ctx: Context, want: ContainerRestore, saved: Part, old: GuestFile) -> None:
-    """What only the archive tells, and so is checked here only: bridges, and who may be root."""
+    """Checks that need the archive: bridges, and who may restore a privileged container."""
     for key, text in saved.values.items():
         if NET.fullmatch(key) and key not in want.given:
             check_bridge(ctx, LXC, text)

@@ -37,10 +37,9 @@ _CLOUD_INIT = re.compile(r"([^:,/]+):(?:\d+/)?vm-\d+-cloudinit(\.\w+)?(,.*)?")
 
 @dataclass(frozen=True, slots=True)
 class MachineRestore:
-    """A checked request. `storage` None: disks go where they were. `given` wins over the archive.
-
-    `existed`: the id was taken before and is to be written over. `from_server`: of a backup server,
-    the only kind of storage that `live` works with.
+    """A checked request. `storage` None: disks are restored to where they were. `given` overrides
+    the archive. `existed`: the id is taken and its guest is overwritten. `from_server`: the archive
+    is on a backup server, the only type of storage that `live` works with.
     """
 
     vmid: int
@@ -55,7 +54,7 @@ class MachineRestore:
 
 
 def restore_machine(ctx: Context, worker: Worker, want: MachineRestore) -> None:
-    """Of a restore that fails the disks go, but the file of the guest stays, as in PVE."""
+    """If the restore fails, the disks are removed, but the guest's file stays, as in PVE."""
     try:
         _restore(ctx, worker, want)
     except ApiError:
@@ -110,7 +109,7 @@ def _restore(ctx: Context, worker: Worker, want: MachineRestore) -> None:
 
 
 def _check_early(ctx: Context, worker: Worker, want: MachineRestore) -> None:
-    """As far as the archive can be read now; what counts is checked again at the end."""
+    """As far as the archive can be read now; checked again at the end."""
     try:
         saved = parse_guest(QEMU, saved_config(want.archive).encode()).current
     except ApiError as error:
@@ -131,7 +130,7 @@ def _check_permissions(ctx: Context, part: Part) -> None:
 def _allocate(
     ctx: Context, worker: Worker, want: MachineRestore, saved: Part, made: dict[str, str]
 ) -> None:
-    """New volumes for the disks that the archive holds; `made` grows as they are made."""
+    """New volumes for the disks in the archive; appended to `made` as they are created."""
     kept = {
         disk.key: disk
         for disk in disks(Guest(want.vmid, QEMU, ctx.node, saved.values))
@@ -166,7 +165,7 @@ def _fill(ctx: Context, want: MachineRestore, made: dict[str, str], tool: str) -
 
 
 def _cloud_init(ctx: Context, storage: str, vmid: int, extension: str) -> str:
-    """The volume of a cloud-init drive, which PVE makes again instead of restoring it."""
+    """The volume of a cloud-init drive, which PVE generates instead of restoring it."""
     if "path" not in enabled_storage(ctx, storage).values:
         return f"vm-{vmid}-cloudinit"
     return f"{vmid}/vm-{vmid}-cloudinit{extension or '.raw'}"

@@ -1,4 +1,4 @@
-"""Which privileges it takes to set an option of a guest.
+"""The privileges required to set an option of a guest.
 
 PVE source: `check_ct_modify_config_perm` of PVE::LXC, `$check_vm_modify_config_perm` and
 `$check_storage_access` of PVE::API2::Qemu.
@@ -29,7 +29,7 @@ from reconciler.sandbox.guests import LXC
 def require_on_guest(
     ctx: Context, vmid: str | int, pool: str | None, names: list[str], *, some: bool = False
 ) -> None:
-    """The privileges on the guest, or on the pool that it is to be in (`check_vm_perm`)."""
+    """The privileges on the guest, or on the pool it will be in (`check_vm_perm`)."""
     if not (pool and ctx.may(f"/pool/{pool}", names, some=some)):
         ctx.require(f"/vms/{vmid}", names, some=some)
 
@@ -45,7 +45,7 @@ def check_change(  # noqa: PLR0913 - as PVE's own
     deleted: Iterable[str] = (),
     unprivileged: bool = False,
 ) -> None:
-    """Raises for the first option that the caller may not set or delete; root@pam may all."""
+    """Raises for the first option that the caller may not set or delete; root@pam may set all."""
     if ctx.actor == ROOT:
         return
     new = new or {}

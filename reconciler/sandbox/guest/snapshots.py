@@ -20,7 +20,7 @@ _ABLE = ("btrfs", "lvmthin", "rbd", "zfs", "zfspool")
 
 
 def take(ctx: Context, worker: Worker, kind: str, vmid: int, name: str, comment: str) -> None:
-    """The guest is locked while it is taken; of a snapshot that fails nothing is left."""
+    """The guest is locked while the snapshot is taken; a failed snapshot leaves nothing behind."""
     with editing_guest(ctx, kind, vmid) as guest:
         _check_take(ctx, guest, vmid, name)
         values = {
@@ -100,7 +100,7 @@ def delete(ctx: Context, worker: Worker, kind: str, vmid: int, name: str) -> Non
 
 
 def _remove(ctx: Context, kind: str, vmid: int, name: str) -> None:
-    """Those that came of it come of its parent from now on."""
+    """Its children become children of its parent."""
     with editing_guest(ctx, kind, vmid) as guest:
         gone = guest.snapshots.pop(name)
         guest.values.pop("lock", None)
@@ -114,7 +114,7 @@ def _remove(ctx: Context, kind: str, vmid: int, name: str) -> None:
 
 
 def roll_back(ctx: Context, worker: Worker, kind: str, vmid: int, name: str) -> None:
-    """Back to what the guest was; a running one is stopped first."""
+    """Roll the guest back; a running one is stopped first."""
     guest = load(ctx, kind, vmid)
     if guest.values.get("template") == "1":
         raise died("you can't rollback if vm is a template")

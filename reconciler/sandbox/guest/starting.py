@@ -1,4 +1,4 @@
-"""Guests start and go down, each in a task (`vm_start`, `vm_stop` of PVE's guest modules)."""
+"""Starting and stopping guests, each in a task (`vm_start`, `vm_stop` of PVE's guest modules)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _start(ctx: Context, worker: Worker, kind: str, vmid: int) -> None:
 
 
 def stop_guest(ctx: Context, kind: str, vmid: int) -> str:
-    """At once, whatever the guest says."""
+    """Stop the guest immediately."""
     if kind == LXC and not is_running(ctx.store, vmid):
         raise died(f"CT {vmid} not running")
 
@@ -62,7 +62,7 @@ def stop_guest(ctx: Context, kind: str, vmid: int) -> str:
 
 
 def shut_down(ctx: Context, kind: str, vmid: int, timeout: int | None, *, force: bool) -> str:
-    """Ask the guest; `force`: stop it when it does not answer within `timeout` seconds."""
+    """Ask the guest to shut down; `force`: stop it if it does not within `timeout` seconds."""
     if kind == LXC and not is_running(ctx.store, vmid):
         raise died(f"CT {vmid} not running")
 

@@ -1,4 +1,4 @@
-"""Volumes: `STORAGE:NAME`, what a name tells, and who may use one.
+"""Volumes: `STORAGE:NAME`, the parts of a name, and who may use one.
 
 PVE source: `parse_volume_id` and `check_volume_access` of PVE::Storage, `parse_volname` of its
 plugins.
@@ -28,7 +28,7 @@ _OTHER = re.compile(r"(iso|vztmpl|snippets|import)/([^/]+)")
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """`content` is what the name says it holds; `guest` its owner, where the name tells."""
+    """`content` and `guest`, the owner, as far as the name contains them."""
 
     storage: str
     name: str
@@ -40,7 +40,7 @@ class Volume:
 
 
 def split_volume(text: str) -> tuple[str, str] | None:
-    """Storage and name of a volume id; None for everything else, paths among it."""
+    """Storage and name of a volume id; None for anything else, such as a path."""
     found = _ID.fullmatch(text)
     return (found[1], found[2]) if found is not None else None
 
@@ -71,7 +71,7 @@ def active_storage(ctx: Context, name: str) -> Section:
 
 
 def volume(ctx: Context, text: str) -> Volume:
-    """Read a volume id; raises when the storage or the name is not one."""
+    """Parse a volume id; raises if the storage or the name is not valid."""
     split = split_volume(text)
     if split is None:
         raise died(f"unable to parse volume ID '{text}'\n")
@@ -138,12 +138,12 @@ def check_access(ctx: Context, guest: int | None, text: str, content: str = "") 
 
 
 def archive_of(ctx: Context, found: Volume) -> Archive | None:
-    """The archive that a volume is, when it is there."""
+    """The archive of a volume, if it exists."""
     return archive_named(ctx, found.storage, found.name)
 
 
 def existing_archive(ctx: Context, text: str) -> Archive:
-    """The archive of a volume id; raises PVE's complaint when it is not there."""
+    """The archive of a volume id; raises PVE's error if it does not exist."""
     if ctx.actor == ROOT and ":" not in text:
         raise died(f"can't find file '{text}'")
     found = volume(ctx, text)

@@ -1,4 +1,4 @@
-"""One module per part of the API; see `routes` for how such a module is written."""
+"""One module per part of the API; `sandbox/http/routes.py` shows how to write one."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _FLAG = Param(type="boolean", optional=True)
 
 @routes.get(_ACL, everybody)
 def index(ctx: Context, _params: Params) -> list[dict[str, Any]]:
-    """All entries for who has Sys.Audit on /access, else those that the caller may change."""
+    """All entries with Sys.Audit on /access, otherwise those that the caller may change."""
     audit = ctx.may("/access", ["Sys.Audit"])
     return [
         {"path": path, "type": kind, "ugid": name, "roleid": role, "propagate": int(flag)}
@@ -50,7 +50,7 @@ def index(ctx: Context, _params: Params) -> list[dict[str, Any]]:
     },
 )
 def update(ctx: Context, params: Params) -> None:
-    """Set or remove every given role for every given principal, or nothing at all."""
+    """Set or remove every given role for every given principal, or change nothing."""
     kinds = ("users", "groups", "tokens")
     if not any(true(params.text(kind)) for kind in kinds):
         text = "either 'users', 'groups' or 'tokens' is required."
@@ -96,7 +96,7 @@ def _check_may_give(
 ) -> None:
     """Without Permissions.Modify: only roles whose privileges the caller holds, never NoAccess.
 
-    `propagate` is None when the role is taken away; then holding without propagation is enough.
+    `propagate` is None when the role is removed; then holding them without propagation is enough.
     """
     held = ctx.privileges(path)
     if "Permissions.Modify" in held:

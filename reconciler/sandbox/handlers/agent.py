@@ -32,7 +32,7 @@ _FAILED = "Agent error: Guest agent command failed, error was '{}'"
 
 
 def _available(ctx: Context, params: Params) -> Guest:
-    """The virtual machine, with an agent that answers; raises PVE's words for why it does not."""
+    """The virtual machine, with an agent that answers; raises PVE's error otherwise."""
     guest = existing(ctx, QEMU, params.need("vmid"))
     if "agent" not in guest.config:
         raise died("No QEMU guest agent configured")
@@ -106,7 +106,7 @@ def index(_ctx: Context, _params: Params) -> list[dict[str, str]]:
 
 @routes.post(f"{_AGENT}/exec", perm("/vms/{vmid}", _UNRESTRICTED), _EXEC)
 def start_command(ctx: Context, params: Params) -> dict[str, int]:
-    """Its process number; how it ended is asked for with `exec-status`."""
+    """Its process id; `exec-status` returns the result."""
     command = params["command"]
     guest = _available(ctx, params)
     words = [str(word) for word in command] if isinstance(command, list) else []
@@ -131,7 +131,7 @@ def start_command(ctx: Context, params: Params) -> dict[str, int]:
     {**GUEST, "pid": Param(type="integer")},
 )
 def command_status(ctx: Context, params: Params) -> dict[str, Any]:
-    """What was printed is told once, when the command has ended; then the number is forgotten."""
+    """The output is returned once, when the command has ended; then the process id is forgotten."""
     guest, pid = _available(ctx, params), params.need("pid")
     path = _processes(ctx, guest) / pid
     if not path.exists():
@@ -147,13 +147,13 @@ def command_status(ctx: Context, params: Params) -> dict[str, Any]:
 
 
 def _processes(ctx: Context, guest: Guest) -> Path:
-    """Of this start of the guest: the next one begins with none."""
+    """Commands since the guest was started."""
     return ctx.store.run_folder / "guests" / f"{guest.vmid}.processes" / str(guest.started)
 
 
 @routes.get("/nodes/{node}/lxc/{vmid}/interfaces", perm("/vms/{vmid}", "VM.Audit"), GUEST)
 def container_interfaces(ctx: Context, params: Params) -> list[dict[str, Any]] | None:
-    """None for a container that does not run."""
+    """None for a stopped container."""
     guest = existing(ctx, LXC, params.need("vmid"))
     if not is_running(ctx.store, guest.vmid):
         return None

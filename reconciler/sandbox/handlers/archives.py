@@ -1,4 +1,4 @@
-"""Single volumes of a storage, and retention (PVE::API2::Storage::Content, PruneBackups)."""
+"""Single volumes of a storage, and pruning (PVE::API2::Storage::Content, PruneBackups)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _PREVIEW = {
     ),
 }
 _SECTOR, _BLOCK = 512, 4096
-"""Bytes: a size counts whole sectors, the space used whole blocks."""
+"""Bytes: sizes are in whole sectors, used space in whole blocks."""
 
 
 @routes.get(_CONTENT, everybody, _ONE)
@@ -173,7 +173,7 @@ def _set_protected(
 
 @routes.delete(_CONTENT, everybody, _DELETE)
 def delete(ctx: Context, params: Params) -> str | None:
-    """A task; with `delay` the answer waits for it, and a failure is the call's own."""
+    """A task; with `delay` the call waits for it and fails if the task does."""
     found = _volume(ctx, params)
     place = f"/storage/{found.storage}"
     if found.content == "backup" and found.guest is not None:
@@ -217,7 +217,7 @@ def _free(ctx: Context, found: Volume, worker: Worker) -> None:
     _PREVIEW,
 )
 def preview(ctx: Context, params: Params) -> list[dict[str, Any]]:
-    """What a run would remove; nothing is filtered by guest."""
+    """What a run would remove; not filtered by guest."""
     section, found = _pruned(ctx, params)
     name = params.need("storage")
     rows = []
@@ -271,7 +271,7 @@ def _pruned(ctx: Context, params: Params) -> tuple[Section, list[tuple[Archive, 
 
 
 def _volume(ctx: Context, params: Params) -> Volume:
-    """The volume that the path names, with its storage in front or without."""
+    """The volume in the path, with or without its storage."""
     text, storage = params.need("volume"), params.need("storage")
     if ":" in text:
         split = split_volume(text)

@@ -95,7 +95,7 @@ def create(ctx: Context, params: Params) -> None:
 
 @routes.put(f"{_PATH}/{{id}}", _MODIFY, _UPDATE)
 def update(ctx: Context, params: Params) -> None:
-    """Of guests, pool and all, what was given last wins; the others are dropped.
+    """Of guests, pool and all, the last one given wins; the others are dropped.
 
     A job of vzdump.cron moves to jobs.cfg.
     """

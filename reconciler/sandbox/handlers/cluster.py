@@ -77,7 +77,7 @@ def _node_row(ctx: Context, node: str) -> Row:
 
 
 def _guest_row(ctx: Context, guest: Guest) -> Row:
-    """`pool` only when the guest is in one and the caller has Pool.Audit there."""
+    """`pool` only if the guest is in one and the caller has Pool.Audit on it."""
     row = guest_row(ctx, guest)
     pool = ctx.cfg.pool_of(guest.vmid)
     if pool is not None and ctx.may(f"/pool/{pool}", ["Pool.Audit"]):
@@ -102,7 +102,7 @@ def _zone_row(store: Store, node: str) -> Row:
 
 @routes.get("/cluster/status", perm("/", "Sys.Audit"))
 def status(ctx: Context, _params: Params) -> list[Row]:
-    """The nodes; the cluster in front of them, when there is more than one."""
+    """The nodes; if there are several, preceded by the cluster."""
     store, nodes = ctx.store, ctx.store.nodes
     if len(nodes) == 1:
         return [_status_row(store, nodes[0], 0)]
@@ -132,7 +132,7 @@ def _status_row(store: Store, node: str, number: int) -> Row:
 
 @routes.get("/cluster/options", everybody)
 def options(ctx: Context, _params: Params) -> Row:
-    """datacenter.cfg, as far as it is plain; its comment lines are the description."""
+    """datacenter.cfg, simple options only; its comment lines are the description."""
     answer: Row = {"mac_prefix": "BC:24:11", "allowed-tags": [], "description": ""}
     for line in file_text(ctx.store.read("datacenter.cfg")).split("\n"):
         key, colon, value = line.partition(":")

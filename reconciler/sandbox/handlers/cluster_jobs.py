@@ -37,7 +37,7 @@ def backup_info(_ctx: Context, _params: Params) -> list[dict[str, str]]:
 
 @routes.get("/cluster/tasks", everybody)
 def tasks(ctx: Context, _params: Params) -> list[dict[str, Any]]:
-    """All with Sys.Audit on `/`, else the user's own: never those of a token."""
+    """All with Sys.Audit on `/`, otherwise the user's own: never those of a token."""
     sees_all = ctx.may("/", ["Sys.Audit"])
     rows = [
         {**task.upid.row(), "endtime": task.endtime, "status": task.status, "saved": 1}
@@ -49,7 +49,7 @@ def tasks(ctx: Context, _params: Params) -> list[dict[str, Any]]:
 
 @routes.get("/cluster/log", everybody, {"max": Param(type="integer", minimum=1, optional=True)})
 def log(ctx: Context, params: Params) -> list[dict[str, Any]]:
-    """Everything with Sys.Syslog on `/`, else only the user's own entries."""
+    """Everything with Sys.Syslog on `/`, otherwise only the user's own entries."""
     sees_all = ctx.may("/", ["Sys.Syslog"])
     rows = [row for row in entries(ctx.store) if sees_all or row["user"] == ctx.actor]
     return rows[: params.number("max")]
@@ -66,7 +66,7 @@ def analyze(ctx: Context, params: Params) -> list[dict[str, Any]]:
 
 @routes.get("/cluster/backup-info/not-backed-up", perm("/", "Sys.Audit"))
 def not_backed_up(ctx: Context, _params: Params) -> list[dict[str, Any]]:
-    """Guests in no backup job, switched off ones included; only those the caller may audit."""
+    """Guests in no backup job, not even a disabled one; only those the caller may audit."""
     covered = {
         guest
         for job in (*cron_jobs(ctx.store).values(), *jobs(ctx.store, BACKUP).values())

@@ -63,7 +63,7 @@ def update(ctx: Context, params: Params) -> None:
 
 @routes.delete(f"{_GROUPS}/{{groupid}}", _ALLOCATE, _ID)
 def delete(ctx: Context, params: Params) -> None:
-    """Its ACL entries go with it; members simply lose it."""
+    """Its ACL entries are removed as well, and its members are no longer in it."""
     name = params.need("groupid")
     with editing_users(ctx.store, "delete group failed") as cfg:
         _existing(cfg, name)

@@ -81,7 +81,7 @@ def _read(kind: str) -> Handler:
 
 def _pending(kind: str) -> Handler:
     def read(ctx: Context, params: Params) -> list[dict[str, Any]]:
-        """Every option with its value: none waits for a restart."""
+        """Every option with its value: no change is pending."""
         guest = load(ctx, kind, params.need("vmid"))
         values = answered(kind, guest.values) | {"digest": guest.digest}
         return [{"key": key, "value": value} for key, value in values.items()]
@@ -96,7 +96,7 @@ def _snapshot(guest: GuestFile, name: str) -> Part:
 
 
 def _change(ctx: Context, kind: str, params: Params) -> None:
-    """Everything at once: what PVE would keep for the next start takes effect immediately, too."""
+    """Everything takes effect at once, even what PVE would apply at the next start."""
     vmid = params.need("vmid")
     options = {key: params.need(key) for key in params if key not in _NO_OPTIONS}
     deleted, reverted = params.names("delete"), params.names("revert")
@@ -153,7 +153,7 @@ def _check_names(
 
 
 def _drop(ctx: Context, guest: GuestFile, vmid: str, key: str) -> None:
-    """A disk that is taken out becomes an unused one; an unused one that is, is deleted."""
+    """A removed disk becomes an unused one; a removed unused disk is deleted."""
     if guest.kind == LXC and key in _REQUIRED:
         raise died(f"unable to delete required option '{key}'")
     if key == "unprivileged":
@@ -175,7 +175,7 @@ def _drop(ctx: Context, guest: GuestFile, vmid: str, key: str) -> None:
 
 
 def _written(ctx: Context, guest: GuestFile, vmid: str, options: dict[str, str]) -> dict[str, str]:
-    """As the file holds them: interfaces with a MAC address, new disks made."""
+    """In the form of the file: interfaces with a MAC address, new disks created."""
     found = dict(options)
     for key, text in options.items():
         if NET.fullmatch(key):
@@ -196,7 +196,7 @@ def _put(kind: str) -> Handler:
 
 
 def _post(ctx: Context, params: Params) -> str | None:
-    """In a task; with `background_delay` the answer waits for it."""
+    """In a task; with `background_delay` the call waits for it."""
 
     def work(_worker: Worker) -> None:
         _change(ctx, QEMU, params)

@@ -68,12 +68,12 @@ _MACHINE = {
 }
 _NO_OPTIONS = frozenset({*_CONTAINER, *_MACHINE} - {*LXC_OPTIONS, *QEMU_OPTIONS})
 _APART = _NO_OPTIONS | {"unprivileged"}
-"""What is not an option of a container, or one that is handled by itself."""
+"""Parameters that are not options of a container, or are handled separately."""
 
 
 @routes.post("/nodes/{node}/lxc", everybody, _CONTAINER)
 def container(ctx: Context, params: Params) -> str:
-    """Only restores succeed: the sandbox has no templates to make a container of."""
+    """Only restores succeed: the sandbox has no container templates."""
     vmid, pool = int(params.need("vmid")), params.text("pool")
     restore, force = params.flag("restore"), params.flag("force")
     asked = params.flag("unprivileged") if "unprivileged" in params else None
@@ -127,7 +127,7 @@ def container(ctx: Context, params: Params) -> str:
 
 
 def _split(options: dict[str, str], storage: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Mount points, a bare size taken as a new volume on `storage`, and all else."""
+    """Mount points, with a bare size as a new volume on `storage`, and everything else."""
     mounts = {
         key: f"{storage}:{text}" if re.fullmatch(r"\d+(?:\.\d+)?", text) else text
         for key, text in options.items()
@@ -190,7 +190,7 @@ def _on_server(ctx: Context, text: str) -> bool:
 
 
 def _check_machine(ctx: Context, params: Params, vmid: int, *, owner: bool) -> None:
-    """In PVE's order: the pool, the storage, what is done besides, the right to the id."""
+    """In PVE's order: the pool, the storage, further actions, the right to use the id."""
     pool, storage = params.text("pool"), params.text("storage")
     check_pool(ctx, pool)
     if storage is not None:
@@ -211,7 +211,7 @@ def _checked_archive(ctx: Context, vmid: int, volume: str, options: dict[str, st
 
 
 def _create_machine(ctx: Context, vmid: int, given: dict[str, str], pool: str | None) -> None:
-    """New disks are empty; of a failure nothing is left."""
+    """New disks are empty; a failure leaves nothing behind."""
     try:
         given = new_drives(ctx, vmid, given)
     except ApiError as error:
@@ -239,8 +239,8 @@ def check_pool(ctx: Context, pool: str | None) -> None:
 
 
 def _check_allocate(ctx: Context, vmid: int, pool: str | None, *, owner: bool) -> bool:
-    """VM.Allocate on the id or on the pool; to write over one's own guest VM.Backup is enough.
-    Whether it was enough."""
+    """VM.Allocate on the id or on the pool; to overwrite an existing guest VM.Backup is enough.
+    Returns whether it was enough."""
     if ctx.actor == ROOT or ctx.may(f"/vms/{vmid}", ["VM.Allocate"]):
         return False
     if pool and ctx.may(f"/pool/{pool}", ["VM.Allocate"]):
@@ -251,7 +251,7 @@ def _check_allocate(ctx: Context, vmid: int, pool: str | None, *, owner: bool) -
 
 
 def _require_to_privilege(ctx: Context, vmid: int) -> None:
-    """What an owner needs to make an unprivileged container privileged."""
+    """Required to make an unprivileged container privileged."""
     if load(ctx, LXC, vmid).values.get("unprivileged") == "1":
         ctx.require("/", ["Sys.Modify"])
 
@@ -261,8 +261,8 @@ def _written(ctx: Context, kind: str, key: str, text: str) -> str:
 
 
 def _refuse_other(ctx: Context, kind: str, vmid: int) -> None:
-    """With `force` PVE does not look whether the id is taken (`check_vmid_unused`), but its cluster
-    file system refuses a second file of the same id."""
+    """With `force` PVE does not check whether the id is taken (`check_vmid_unused`), but its
+    cluster file system refuses a second file with the same id."""
     path = guest_path(ctx, kind, vmid)
     if not (ctx.store.folder / path).exists() and any(g.vmid == vmid for g in guests(ctx.store)):
         raise died(f"close (rename) atomic file '/etc/pve/{path}' failed: File exists")
@@ -271,7 +271,7 @@ def _refuse_other(ctx: Context, kind: str, vmid: int) -> None:
 def _lock_new(
     ctx: Context, kind: str, vmid: int, failure: str, *, force: bool, existed: bool
 ) -> None:
-    """Take the id: a file that says `create`; the first of two that want it gets it."""
+    """Reserve the id: a file with `lock: create`; the first of two calls gets it."""
     path = guest_path(ctx, kind, vmid)
     with ctx.store.lock(path):
         try:

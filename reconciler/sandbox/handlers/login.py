@@ -1,4 +1,4 @@
-"""/access/ticket, /access/password and what needs a second factor (PVE::API2::AccessControl)."""
+"""/access/ticket and /access/password (PVE::API2::AccessControl)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from reconciler.access.evaluate import privileges
 from reconciler.pve.acl_paths import normalize_path
 from reconciler.pve.formats import split_list
 from reconciler.pve.schema import Param
+from reconciler.sandbox import second_factors
 from reconciler.sandbox.accounts import (
     check_enabled,
     check_password,
@@ -19,10 +20,8 @@ from reconciler.sandbox.accounts import (
     split_user,
 )
 from reconciler.sandbox.checks import (
-    Check,
     all_of,
     any_of,
-    everybody,
     is_self,
     may_allocate,
     on_groups,
@@ -49,7 +48,7 @@ _CAPABILITIES = {
     "dc": r"Sys\.Audit|Sys\.Modify|SDN\.",
     "mapping": r"Mapping\.|Permissions\.Modify",
 }
-"""Top level of a path -> the privileges that the web interface asks about there."""
+"""Top level of a path -> the privileges that the web interface checks there."""
 
 _ALWAYS = ("/", "/nodes", "/access/groups", "/vms", "/storage", "/sdn", "/mapping")
 
@@ -76,7 +75,7 @@ def login_page(_ctx: Context, _params: Params) -> None:
     allow_token=False,
 )
 def login(ctx: Context, params: Params) -> dict[str, Any]:
-    """With a password or a ticket; every failure is the same 401."""
+    """With a password or a ticket; every failure gives the same 401."""
     user = params.need("username")
     if true(params.text("realm")):
         user = f"{user}@{params.need('realm')}"
@@ -88,15 +87,17 @@ def login(ctx: Context, params: Params) -> dict[str, Any]:
             _authenticate(ctx, user, params.need("password"), renewed_by=(user,))
             _check_path(ctx, user, params.need("path"), params.need("privs"))
         else:
-            _authenticate(ctx, user, params.need("password"), renewed_by=(user, ROOT))
-            answer["ticket"] = new_ticket(ctx, user)
+            open_ = _second_factor(ctx, user, params)
+            answer["ticket"] = new_ticket(ctx, user) if open_ is None else open_
             answer["CSRFPreventionToken"] = new_csrf_token(ctx, user)
+            answer |= {} if open_ is None else {"NeedTFA": 1}
     except ApiError as error:
         failed = f"authentication failure; rhost=127.0.0.1 user={user} msg={str(error).strip()}"
         note(ctx.store, ctx.now, "root@pam", failed, ERROR)
         raise ApiError("authentication failure\n", 401) from error
     note(ctx.store, ctx.now, "root@pam", f"successful auth for user '{user}'")
-    answer["cap"] = _capabilities(ctx, user)
+    if "NeedTFA" not in answer:
+        answer["cap"] = _capabilities(ctx, user)
     return answer
 
 
@@ -116,10 +117,34 @@ def verify_vnc_ticket(_ctx: Context, _params: Params) -> None:
     raise ApiError("authentication failure\n", 401)
 
 
-def _authenticate(ctx: Context, user: str, secret: str, *, renewed_by: tuple[str, ...]) -> None:
-    """`secret` is the password, or a ticket of one of `renewed_by`."""
-    if ticket_user(ctx, secret) not in renewed_by:
-        check_password(ctx, user, secret)
+def _second_factor(ctx: Context, user: str, params: Params) -> str | None:
+    """Check the first factor, or the answer to a challenge instead; returns the challenge still to
+    be answered (`create_ticket_do`)."""
+    secret, otp, asked = params.need("password"), params.text("otp"), params.text("tfa-challenge")
+    if asked is not None:
+        if otp is not None:
+            raise died(
+                "TFA response should be in 'password', not 'otp' when 'tfa-challenge' is set"
+            )
+        second_factors.answer(ctx, user, asked, secret)
+        return None
+    if not _authenticate(ctx, user, secret, renewed_by=(user, ROOT)):
+        return None
+    open_ = second_factors.challenge(ctx, user)
+    if otp is None:
+        return open_
+    if open_ is None:
+        raise died("no such challenge")
+    second_factors.answer(ctx, user, open_, otp)
+    return None
+
+
+def _authenticate(ctx: Context, user: str, secret: str, *, renewed_by: tuple[str, ...]) -> bool:
+    """Whether `secret` is the password, not a ticket of one of `renewed_by`; raises for neither."""
+    if ticket_user(ctx, secret) in renewed_by:
+        return False
+    check_password(ctx, user, secret)
+    return True
 
 
 def _check_path(ctx: Context, user: str, path: str, names: str) -> None:
@@ -131,7 +156,7 @@ def _check_path(ctx: Context, user: str, path: str, names: str) -> None:
 
 
 def _capabilities(ctx: Context, user: str) -> dict[str, dict[str, int]]:
-    """What the web interface shows (`compute_api_permission`)."""
+    """Permissions for the web interface (`compute_api_permission`)."""
     found: dict[str, dict[str, int]] = {part: {} for part in _CAPABILITIES}
     table = ctx.store.access()
     for path in dict.fromkeys((*_ALWAYS, *_tree(ctx))):
@@ -184,61 +209,3 @@ def change_password(ctx: Context, params: Params) -> None:
         if ctx.actor != user and realm == "pam":
             raise forbidden()
     set_password(ctx.store, user, params.need("password"))
-
-
-@routes.get("/access/tfa", everybody)
-def list_tfa(_ctx: Context, _params: Params) -> list[Any]:
-    """The sandbox has no second factors."""
-    return []
-
-
-_SELF_OR_SEES = any_of(is_self, on_groups("User.Modify", "Sys.Audit"))
-_SELF_OR_MODIFIES = any_of(is_self, on_groups("User.Modify"))
-
-
-@routes.get("/access/tfa/{userid}", _SELF_OR_SEES, _USER)
-def list_user_tfa(_ctx: Context, _params: Params) -> list[Any]:
-    return []
-
-
-@routes.get("/access/tfa/{userid}/{id}", _SELF_OR_SEES, {**_USER, "id": Param()})
-def read_tfa(_ctx: Context, params: Params) -> None:
-    raise ApiError(f"no such tfa entry '{params.need('id')}'\n", 404)
-
-
-def _no_second_factors(method: str, path: str, check: Check, params: dict[str, Param]) -> None:
-    """Calls that PVE refuses to tokens; for a ticket there is nothing behind them here."""
-
-    @routes.add(method, path, check, params, allow_token=False)
-    def refuse(_ctx: Context, _params: Params) -> None:
-        raise died("the embedded Proxmox VE has no second factors")
-
-
-_CONFIRMED = {**_USER, "password": _OWN_PASSWORD}
-_no_second_factors(
-    "POST",
-    "/access/tfa/{userid}",
-    _SELF_OR_MODIFIES,
-    {
-        **_CONFIRMED,
-        "challenge": _TEXT,
-        "description": Param(max_length=255, optional=True),
-        "totp": _TEXT,
-        "type": Param(enum=("totp", "u2f", "webauthn", "recovery", "yubico")),
-        "value": _TEXT,
-    },
-)
-_no_second_factors(
-    "PUT",
-    "/access/tfa/{userid}/{id}",
-    _SELF_OR_MODIFIES,
-    {
-        **_CONFIRMED,
-        "id": Param(),
-        "description": Param(max_length=255, optional=True),
-        "enable": Param(type="boolean", optional=True),
-    },
-)
-_no_second_factors(
-    "DELETE", "/access/tfa/{userid}/{id}", _SELF_OR_MODIFIES, {**_CONFIRMED, "id": Param()}
-)

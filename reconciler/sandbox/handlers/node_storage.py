@@ -46,7 +46,7 @@ _CHECK = perm("/storage/{storage}", *_SEES, some=True)
 
 @routes.get(_PATH, everybody, _INDEX)
 def index(ctx: Context, params: Params) -> list[dict[str, Any]]:
-    """Status of the storages that the caller may use or audit; disabled ones are shown, too."""
+    """Status of the storages that the caller may use or audit, including disabled ones."""
     wanted, content = params.text("storage"), params.names("content")
     configured = storages(ctx.store)
     if wanted is not None and wanted not in configured:
@@ -83,7 +83,7 @@ def status(ctx: Context, params: Params) -> dict[str, Any]:
 
 @routes.get(f"{_PATH}/{{storage}}/content", _CHECK, _CONTENT)
 def content(ctx: Context, params: Params) -> list[dict[str, Any]]:
-    """What the caller may read (`check_volume_access`), sorted by volume."""
+    """Volumes that the caller may read (`check_volume_access`), sorted."""
     name, kind, guest = params.need("storage"), params.text("content"), params.number("vmid")
     section = active_storage(ctx, name)
     rows = []

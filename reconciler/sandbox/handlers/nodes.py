@@ -44,7 +44,7 @@ def node_index(_ctx: Context, _params: Params) -> list[dict[str, str]]:
 
 @routes.get("/nodes/{node}/status", perm("/nodes/{node}", "Sys.Audit"), _NODE)
 def node_status(ctx: Context, _params: Params) -> dict[str, Any]:
-    """What a node tells of itself; PVE tells more."""
+    """Status of a node; PVE returns more."""
     total, used = NODE_FIGURES["maxmem"], memory_used(ctx.store, ctx.node)
     size, taken = NODE_FIGURES["maxdisk"], NODE_FIGURES["disk"]
     return {
@@ -67,7 +67,7 @@ def node_time(ctx: Context, _params: Params) -> dict[str, Any]:
 
 @routes.get("/nodes/{node}/certificates/info", everybody, _NODE)
 def certificates(ctx: Context, _params: Params) -> list[dict[str, str]]:
-    """The CA and the node's certificate, without the fields that are read out of them
+    """The CA and the node's certificate, without the fields parsed from them
     (PVE::API2::Certificates)."""
     own = ctx.store.folder / "nodes" / ctx.store.node
     paths = (ctx.store.folder / "pve-root-ca.pem", own / "pve-ssl.pem", own / "pveproxy-ssl.pem")
@@ -79,7 +79,7 @@ def certificates(ctx: Context, _params: Params) -> list[dict[str, str]]:
 
 
 def agent_enabled(agent: str) -> bool:
-    """Whether a guest's `agent` option switches the agent on."""
+    """Whether a guest's `agent` option enables the agent."""
     return re.match(r"(?:enabled=)?(?:1|on|yes|true)\b", agent) is not None
 
 
@@ -111,7 +111,7 @@ def _status(kind: str) -> Handler:
 
 
 def _guest_index(kind: str, *names: str) -> Handler:
-    """A directory index; of a virtual machine's own, PVE does not ask whether there is one."""
+    """A directory index; for a virtual machine, PVE does not check whether it exists."""
 
     def index(ctx: Context, params: Params) -> list[dict[str, str]]:
         if kind == LXC or "current" in names:
@@ -125,7 +125,7 @@ _BELOW = {
     LXC: ("config", "pending", "status", "snapshot", "interfaces"),
     QEMU: ("config", "pending", "status", "agent", "snapshot"),
 }
-"""What there is below a guest here; PVE has more."""
+"""The supported paths below a guest; PVE has more."""
 _STATUS = {
     LXC: ("current", "start", "stop", "shutdown", "reboot"),
     QEMU: ("current", "start", "stop", "reset", "shutdown", "reboot"),
@@ -142,7 +142,7 @@ for _kind in (QEMU, LXC):
 
 
 def existing(ctx: Context, kind: str, vmid: str) -> Guest:
-    """The guest of this kind on the node; raises with PVE's words when there is none."""
+    """The guest of this kind on the node; raises PVE's error if there is none."""
     for guest in guests(ctx.store):
         if (guest.kind, guest.node, str(guest.vmid)) == (kind, ctx.node, vmid):
             return guest

@@ -1,4 +1,4 @@
-"""/access/openid: logging in at another server, which is out of reach here (PVE::API2::OpenId)."""
+"""/access/openid: logging in at a provider, which the sandbox cannot reach (PVE::API2::OpenId)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REDIRECT = {"redirect-url": Param(max_length=255)}
     {"realm": Param(format="pve-realm", max_length=32), **_REDIRECT},
 )
 def auth_url(ctx: Context, params: Params) -> None:
-    """PVE asks the issuer where to log in (`lookup_openid_auth`)."""
+    """PVE asks the issuer for its login page (`lookup_openid_auth`)."""
     name = params.need("realm")
     realm = realms(ctx.store).get(name)
     if realm is None:

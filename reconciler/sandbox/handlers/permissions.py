@@ -24,7 +24,7 @@ routes = Routes()
     },
 )
 def read(ctx: Context, params: Params) -> dict[str, dict[str, int]]:
-    """One's own, or those of one's tokens; of others with Sys.Audit on /access."""
+    """The caller's own and those of its tokens; with Sys.Audit on /access those of anyone."""
     who = params.text("userid")
     if who is None:
         who = ctx.actor

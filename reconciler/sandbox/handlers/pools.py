@@ -37,7 +37,7 @@ _ALLOCATE = perm("/pool/{poolid}", "Pool.Allocate")
 
 @routes.get("/pools", everybody, _INDEX)
 def index(ctx: Context, params: Params) -> list[dict[str, Any]]:
-    """All pools that the caller may audit; or one, with members, for every caller that names it."""
+    """All pools that the caller may audit; or a single one, with members."""
     if "poolid" in params:
         return [{"poolid": params.need("poolid"), **_details(ctx, params)}]
     return [
@@ -67,7 +67,7 @@ def create(ctx: Context, params: Params) -> None:
 @routes.put("/pools/{poolid}", _ALLOCATE, _UPDATE)
 @routes.put("/pools", _ALLOCATE, _UPDATE)
 def update(ctx: Context, params: Params) -> None:
-    """Comment and members change together or not at all."""
+    """Comment and members are changed together or not at all."""
     name = params.need("poolid")
     with editing_users(ctx.store, "update pools failed") as cfg:
         pool = _existing(cfg, name)
@@ -144,7 +144,7 @@ def _remove_guest(pool: Pool, guest: int) -> None:
 
 
 def _add_guest(ctx: Context, cfg: UserConfig, name: str, guest: int, *, move: bool) -> None:
-    """A guest is in one pool only; moving it needs Pool.Allocate on the old one, too."""
+    """A guest is in one pool only; moving it also needs Pool.Allocate on the old one."""
     pool, old = cfg.pools[name], cfg.pool_of(guest)
     if old == name:
         raise died(f"VM {guest} is already a pool member")

@@ -139,7 +139,7 @@ def update(ctx: Context, params: Params) -> None:
 
 @routes.delete("/access/domains/{realm}", _ALLOCATE, {"realm": _REALM})
 def delete(ctx: Context, params: Params) -> None:
-    """Users of the realm stay; pam and pve are there again at once."""
+    """Users of the realm stay; pam and pve are recreated at once."""
     name = params.need("realm")
     with locked(ctx.store, "domains.cfg", "delete auth server failed"):
         sections = read_realms(ctx.store.read("domains.cfg"))
@@ -197,7 +197,7 @@ def _row(name: str, section: Section) -> dict[str, Any]:
 
 def _checked_update(section: Section, given: Values) -> Values:
     if not section.type:
-        # What Perl says when a realm's section could not be read.
+        # Perl's error when a realm's section could not be read.
         raise ApiError(
             "cannot lookup undefined type! at /usr/share/perl5/PVE/API2/Domains.pm line 261.\n"
         )
@@ -229,6 +229,6 @@ def _check_connectable(kind: str, connect: object) -> None:
 
 
 def _connect(section: Section) -> None:
-    """As with storages: a name that ends in `.invalid` belongs to no server."""
+    """As with storages, names that end in `.invalid` are unreachable."""
     if str(section.values.get("server1", "")).endswith(".invalid"):
         raise died(_UNREACHABLE)

@@ -23,7 +23,7 @@ _RESERVED = "cannot use role ID starting with the (case-insensitive) 'PVE' names
 
 @routes.get(_ROLES, everybody)
 def index(ctx: Context, _params: Params) -> list[dict[str, Any]]:
-    """Everybody sees all roles."""
+    """Every caller sees all roles."""
     built_in = ctx.cfg.release.roles
     return [
         {"roleid": name, "privs": ",".join(sorted(names)), "special": int(name in built_in)}
@@ -60,7 +60,7 @@ def read(ctx: Context, params: Params) -> dict[str, int]:
     },
 )
 def update(ctx: Context, params: Params) -> None:
-    """Without `append` the privileges are replaced, by none when none are given."""
+    """Without `append` the privileges are replaced; none are left if none are given."""
     name = params.need("roleid")
     if name in ctx.cfg.release.roles:
         raise died(f"auto-generated role '{name}' cannot be modified")

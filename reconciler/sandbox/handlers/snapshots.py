@@ -27,7 +27,7 @@ _RESERVED = {LXC: ("current", "vzdump"), QEMU: ("current", "pending")}
 
 def _list(kind: str) -> Handler:
     def index(ctx: Context, params: Params) -> list[dict[str, Any]]:
-        """The snapshots, and the guest as it is now as `current`."""
+        """The snapshots, and the current state of the guest as `current`."""
         vmid = params.need("vmid")
         guest = load(ctx, kind, vmid)
         rows = []

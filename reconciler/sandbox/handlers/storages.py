@@ -74,7 +74,7 @@ def read(ctx: Context, params: Params) -> dict[str, Any]:
 
 @routes.post("/storage", _ALLOCATE, _CREATE)
 def create(ctx: Context, params: Params) -> dict[str, Any]:
-    """Activates the storage where this node may use it; when that fails, nothing is kept."""
+    """Activates the storage if this node may use it; if that fails, nothing is kept."""
     given: Values = dict(params)
     kind, name = given.pop("type"), given.pop("storage")
     if not given.get("nodes", "x"):
@@ -118,7 +118,7 @@ def update(ctx: Context, params: Params) -> dict[str, Any]:
 
 @routes.delete("/storage/{storage}", _ALLOCATE, {"storage": _ID})
 def delete(ctx: Context, params: Params) -> None:
-    """Secrets, ACL entries and pool membership go with it; backup jobs keep naming it."""
+    """Secrets, ACL entries and pool membership are removed as well; backup jobs keep naming it."""
     name = params.need("storage")
     with locked(ctx.store, "storage.cfg", "delete storage failed"):
         sections = read_storages(ctx.store.read("storage.cfg"))
@@ -140,7 +140,7 @@ def _existing(sections: Sections, name: str) -> Section:
 
 
 def _take_secrets(kind: str, given: Values, deleted: list[str]) -> Secrets:
-    """Sensitive parameters leave the request; None stands for one that is to be deleted."""
+    """Take the sensitive parameters out of the request; None means that one is deleted."""
     secrets: Secrets = {}
     for key in sorted(STORAGE_SECTIONS[kind].sensitive):
         if key in deleted:
@@ -165,7 +165,7 @@ def _result(name: str, kind: str, config: dict[str, Any] | None) -> dict[str, An
 
 
 def _remove_access(store: Store, name: str) -> None:
-    """`remove_storage_access`: user.cfg is written when there was an entry, or any pool."""
+    """`remove_storage_access`: user.cfg is written if there was an entry, or any pool."""
     failure = f"access permissions cleanup for storage {name} failed"
     with locked(store, "user.cfg", failure):
         cfg = parse_users(store.read("user.cfg"))

@@ -47,9 +47,8 @@ _RUNNING = "RUNNING"
 
 @routes.get(_PATH, everybody, _LIST)
 def index(ctx: Context, params: Params) -> Page:
-    """Tasks of the node, the newest first; those of others need Sys.Audit on the node.
-
-    Those that have ended, unless `source` asks for the running ones.
+    """Tasks of the node, newest first; those of others need Sys.Audit on the node. Only those that
+    have ended, unless `source` asks for the running ones.
     """
     sees_all = ctx.may(f"/nodes/{params.need('node')}", ["Sys.Audit"])
     source = params.text("source") or "archive"
@@ -121,7 +120,7 @@ def _upid(params: Params) -> Upid:
 
 
 def _owns(ctx: Context, upid: Upid) -> bool:
-    """A token's tasks are also those of its user, but not the other way round."""
+    """A token's tasks also belong to its user, but not the other way round."""
     return ctx.actor in (upid.owner, upid.owner.partition("!")[0])
 
 

@@ -36,7 +36,7 @@ _FIELDS = {
 
 
 def token_fields(token: Token) -> dict[str, Any]:
-    """How lists and single answers show a token."""
+    """A token in lists and single answers."""
     row: dict[str, Any] = {"privsep": int(token.privsep)}
     if token.expire is not None:
         row["expire"] = token.expire
@@ -88,7 +88,7 @@ def create(ctx: Context, params: Params) -> dict[str, Any]:
     },
 )
 def update(ctx: Context, params: Params) -> dict[str, Any]:
-    """An empty comment clears it; `delete=comment` wins over a comment in the same call."""
+    """An empty comment clears it; `delete=comment` overrides a comment in the same call."""
     user, name = params.need("userid"), params.need("tokenid")
     existing_token(ctx.cfg, user, name)
     answer: dict[str, Any] = {}
@@ -122,5 +122,5 @@ def delete(ctx: Context, params: Params) -> None:
 
 
 def _as_sent(params: Params) -> dict[str, Any]:
-    """Numbers that were sent in the call come back as the text that was sent."""
+    """Numbers in the call are returned as the text that was sent."""
     return {name: params.text(name) for name in ("privsep", "expire") if name in params}

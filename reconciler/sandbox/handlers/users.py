@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.pve.schema import Param
+from reconciler.sandbox import second_factors
 from reconciler.sandbox.accounts import (
     existing_user,
     forget_password,
@@ -15,10 +16,8 @@ from reconciler.sandbox.accounts import (
 )
 from reconciler.sandbox.checks import (
     all_of,
-    any_of,
     everybody,
     groups_with,
-    is_self,
     may_allocate,
     on_groups,
 )
@@ -54,7 +53,7 @@ _SEES = ("User.Modify", "Sys.Audit")
 
 @routes.get(_USERS, everybody, {"enabled": _FLAG, "full": _FLAG})
 def index(ctx: Context, params: Params) -> list[dict[str, Any]]:
-    """Oneself, and the users of groups that one may see; sorted by id."""
+    """The caller, and the users of groups that it may see; sorted by id."""
     cfg = ctx.cfg
     seen: set[str] = {ctx.actor}
     everyone = ctx.may("/access/groups", _SEES, some=True)
@@ -87,7 +86,7 @@ def index(ctx: Context, params: Params) -> list[dict[str, Any]]:
     {**_ID, **_FIELDS, "password": Param(min_length=8, max_length=64, optional=True)},
 )
 def create(ctx: Context, params: Params) -> None:
-    """The password is stored before the groups are looked at, as in PVE."""
+    """The password is stored before the groups are checked, as in PVE."""
     with editing_users(ctx.store, "create user failed") as cfg:
         split_user(params.need("userid"))
         name = spelling(ctx, params.need("userid"))
@@ -142,24 +141,10 @@ def delete(ctx: Context, params: Params) -> None:
         ctx.store.write("user.cfg", render(cfg))
         forget_password(ctx.store, name)
         del cfg.users[name]
+        second_factors.forget(ctx.store, name)
         _leave_all(cfg, name)
         for node in cfg.acl.values():
             node.users.pop(name, None)
-
-
-@routes.get(f"{_USER}/tfa", any_of(is_self, on_groups(*_SEES)), {**_ID, "multiple": _FLAG})
-def read_tfa(ctx: Context, params: Params) -> dict[str, Any]:
-    """The sandbox has no second factors."""
-    realm = split_user(params.need("userid"))[1]
-    if realm not in realms(ctx.store):
-        raise died(f"auth domain '{realm}' does not exist")
-    return {"user": []} if params.flag("multiple") else {}
-
-
-@routes.put(f"{_USER}/unlock-tfa", on_groups("User.Modify"), _ID)
-def unlock_tfa(_ctx: Context, _params: Params) -> int:
-    """Whether it was locked."""
-    return 0
 
 
 def _fields(user: User) -> dict[str, Any]:

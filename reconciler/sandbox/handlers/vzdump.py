@@ -37,7 +37,7 @@ _RUN = {
 
 @routes.post(_PATH, everybody, _RUN)
 def vzdump(ctx: Context, params: Params) -> str:
-    """Starts a task; VM.Backup is checked only there, so that the answer is 200 without it."""
+    """Starts a task; only the task checks VM.Backup, so the call returns 200 without it."""
     options: Options = dict(params)
     if params.flag("stdout"):
         text = "option is only allowed on the command line interface."
@@ -65,7 +65,7 @@ def vzdump(ctx: Context, params: Params) -> str:
 
 
 def _command(options: Options) -> str:
-    """The command line as the log shows it."""
+    """The command line shown in the log."""
     parts = ["vzdump", *split_list(str(options.pop("vmid", "")))]
     for key in sorted(options):
         if key in ("stdout", "job-id"):

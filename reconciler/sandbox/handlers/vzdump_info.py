@@ -33,7 +33,7 @@ _FOR_AUDITORS = ("mailto", "tmpdir", "dumpdir", "script", "ionice")
     {**_NODE, "storage": Param(format="pve-storage-id", optional=True)},
 )
 def defaults(ctx: Context, params: Params) -> dict[str, Any]:
-    """What vzdump does unless told otherwise; some of it only for who has Sys.Audit on the node."""
+    """vzdump's defaults; some of them only with Sys.Audit on the node."""
     name = params.text("storage") or "local"
     seen = ["Datastore.Audit", "Datastore.AllocateSpace"]
     ctx.require(f"/storage/{name}", seen, some=True)

@@ -36,8 +36,8 @@ from reconciler.sandbox.settings import Settings
 class SandboxApi:
     """The `Api` protocol over the handlers, as root@pam or as any user or token of the folder.
 
-    No secret is needed: who can read the folder can read the secrets in it. A call does exactly
-    what it would do over HTTPS.
+    No secret is needed: anyone who can read the folder can read the secrets in it. A call does
+    exactly what it would do over HTTPS.
     """
 
     def __init__(
@@ -82,14 +82,14 @@ class SandboxApi:
         return self._call(request, secrets or {})
 
     def unread(self) -> Sequence[Unread]:
-        """What Proxmox VE passes over in the files of the folder."""
+        """What Proxmox VE skips in the files of the folder."""
         from reconciler.sandbox.config.unread import unread
 
         return unread(self._store)
 
     def strays(self) -> Mapping[str, Strays]:
-        """Members of pools whose guest or storage is not in the folder, as when it holds user.cfg
-        alone."""
+        """Members of pools whose guest or storage is not in the folder, for example if it has only
+        user.cfg."""
         there = {guest.vmid for guest in guests(self._store)}
         known = storages(self._store).keys()
         found = {
@@ -99,7 +99,7 @@ class SandboxApi:
         return {name: members for name, members in found.items() if any(members)}
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
     def _call(self, request: Request, secrets: Mapping[str, str]) -> Any:
         ctx = Context(self._store, self._actor, self._clock)

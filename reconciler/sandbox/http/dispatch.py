@@ -24,13 +24,12 @@ _ELSEWHERE = (
 )
 _NO_ROUTE = "No route to host"
 UNREACHABLE = 595
-"""The status that a node gives when it cannot pass a call on to another; there is no body."""
+"""The status that a node returns when it cannot forward a call to another; there is no body."""
 
 
 def call(ctx: Context, method: str, path: str, given: Mapping[str, ParameterValue | None]) -> Any:
-    """The `data` of the answer; raises ApiError. `path` is decoded and below /api2/FORMAT.
-
-    None for a parameter says that it is absent, but its name must be known.
+    """The `data` of the answer; raises ApiError. `path` is decoded and relative to /api2/FORMAT. A
+    parameter that is None is absent, but its name must be known.
     """
     found = router().find(method, path)
     if found is None:
@@ -62,13 +61,13 @@ def _merged(
 def _present(
     table: ParameterTable | None, given: Mapping[str, ParameterValue | None]
 ) -> dict[str, ParameterValue]:
-    """Without the absent ones that the table knows; the others it refuses, whatever they are."""
+    """Without the absent parameters that the table has; any others are rejected."""
     unknown = {name: "" for name in given if name not in (table or {})}
     return unknown | {name: value for name, value in given.items() if value is not None}
 
 
 def _choose_node(ctx: Context, endpoint: Endpoint, values: Mapping[str, str]) -> None:
-    """A call below /nodes/NAME/ is done by that node, as if it had been passed on to it."""
+    """A call below /nodes/NAME/ is executed by that node, as if it had been forwarded."""
     if not endpoint.path.startswith("/nodes/{node}/"):
         return
     node = values["node"]

@@ -2,15 +2,15 @@
 
 How a handler module is written
 -------------------------------
-A module in `handlers/` makes one `Routes` named `routes` and registers functions in it; modules are
-found by themselves. For each method, as in api-surface: path, permission rule, parameter table.
+A module in `handlers/` has one `Routes` named `routes` and registers functions in it; modules are
+discovered automatically. For each method: path, permission rule, parameter table.
 
-    from reconciler.model.parameters import Param
+    from reconciler.pve.schema import Param
     from reconciler.sandbox.checks import everybody, perm
+    from reconciler.sandbox.config.store import editing_users
     from reconciler.sandbox.context import Context, Params
     from reconciler.sandbox.failure import died
-    from reconciler.sandbox.routes import Routes
-    from reconciler.sandbox.store import editing_users
+    from reconciler.sandbox.http.routes import Routes
 
     routes = Routes()
     _GROUP = Param(format="pve-groupid")
@@ -22,20 +22,19 @@ found by themselves. For each method, as in api-surface: path, permission rule, 
             ...
             raise died(f"group '{name}' already exists")
 
-- Parameters of the path (`{groupid}`) stand in the table too; `{volume*}` takes the rest of the
-  path, slashes included. They
-  arrive checked; all are text
-  (`params.text`, `.need`, `.flag`, `.number`, `.names` read them). Absent means absent: defaults
-  are the handler's business.
+- Parameters of the path (`{groupid}`) are in the table too; `{volume*}` matches the rest of the
+  path, slashes included. They are already checked, and strings (`params.text`, `.need`, `.flag`,
+  `.number`, `.names` read them). Defaults are the handler's responsibility.
 - What the function returns is the answer's `data`: None, numbers, text, lists, dicts. PVE's
   booleans are the numbers 0 and 1. `Page(rows, total)` where the answer has a `total`.
 - Errors: `failure.died(text)` is 500, `bad_parameters({name: text})` 400, `forbidden(what)` 403.
-- Changes happen inside `store.locked(store, file, "failure text")`, where every error becomes a 500
-  with the failure text in front, as in PVE; `editing_users` does that for user.cfg and writes it.
-- Section files (storage.cfg, jobs.cfg, domains.cfg): `sections.py`.
-- Clock: `ctx.now`. Who asks: `ctx.actor`. Rights inside a handler: `ctx.may`, `ctx.require`,
+- Changes happen inside `config.store.locked(store, file, "failure text")`, where every error
+  becomes a 500 that starts with the failure text, as in PVE; `editing_users` does that for user.cfg
+  and writes it.
+- Section files (storage.cfg, jobs.cfg, domains.cfg): `config/sections.py`.
+- Clock: `ctx.now`. Caller: `ctx.actor`. Permissions inside a handler: `ctx.may`, `ctx.require`,
   `checks.may_modify`.
-- Methods below /nodes/{node}/ are answered for the local node only; the dispatcher sees to that.
+- Methods below /nodes/{node}/ run on that node, `ctx.node`; the dispatcher checks that it is up.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ Handler = Callable[[Context, Params], Any]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An answer of which the wire also says how many rows there are in all."""
+    """An answer with the total number of rows."""
 
     rows: list[Any]
     total: int
@@ -67,7 +66,7 @@ _PLACEHOLDER = re.compile(r"\{([\w-]+)(\*?)\}")
 class Endpoint:
     """One method of the API. `allow_token`: tokens may call it, not only tickets.
 
-    `params` is None for a method that is only there to refuse: it takes anything.
+    `params` is None for a method that always refuses: it accepts anything.
     """
 
     method: str
@@ -79,7 +78,7 @@ class Endpoint:
 
 
 class Routes:
-    """What one handler module offers."""
+    """The methods of one handler module."""
 
     def __init__(self) -> None:
         self.endpoints: list[Endpoint] = []

@@ -21,11 +21,11 @@ from reconciler.sandbox.settings import Settings
 
 ADDRESS = "127.0.0.1"
 _THREADS = 16
-"""Answers at once: more than a client asks for, since some of them may wait for their time."""
+"""Worker threads: more than a client has connections, since some may be delaying an answer."""
 _WAITING = 128
-"""Connections that wait to be accepted; one more would be tried again after a second."""
+"""Connections waiting to be accepted; any more would be retried after a second."""
 _DRAINED = 16 * BODY_LIMIT
-"""Bytes of a refused body that are read all the same: the client then sees the answer."""
+"""Bytes of a rejected body that are still read, so that the client sees the answer."""
 
 
 class Sandbox:
@@ -56,14 +56,14 @@ class Sandbox:
         return f"https://{ADDRESS}:{self.port}"
 
     def serve(self) -> None:
-        """Until `stop`, or an interrupt from the keyboard, which goes on to the caller."""
+        """Until `stop`, or a KeyboardInterrupt, which is passed on to the caller."""
         self._server.serve()
 
     def stop(self) -> None:
         self._server.stop()
 
     def answer(self, request: Request) -> Answer:
-        """Not before its time, where the settings say what a request takes."""
+        """Delay the answer, if the settings set a minimum time."""
         if not (self.settings.request_time or self.settings.entry_time):
             return self._respond(request)
         with nullcontext() if request.method == "GET" else self._one_write:
@@ -77,7 +77,7 @@ class Sandbox:
         return respond(request, lambda actor: Context(self.store, actor, self.now))
 
     def now(self) -> float:
-        """Unix seconds by the clock of the nodes."""
+        """Unix seconds, by the clock of the nodes."""
         return time.time() + self.settings.clock_ahead
 
     def _entries(self) -> int:
@@ -103,11 +103,12 @@ class _Server(HTTPServer):
     request_queue_size = _WAITING
 
     def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:  # noqa: FBT001, FBT002 - cheroot's
-        """Says nothing: clients that hang up or speak no TLS are not worth a line."""
+        """Logs nothing: clients that hang up or do not speak TLS are not worth a line."""
 
 
 class _Gateway(Gateway):
-    """Writes the whole answer itself: PVE's reason phrases, and no length where PVE gives none."""
+    """Writes the whole answer itself: PVE's reason phrases, and no Content-Length where PVE sends
+    none."""
 
     def respond(self) -> None:
         request = self.req
@@ -145,7 +146,7 @@ def _request(request: Any) -> Request:
 
 
 def _drain(request: Any) -> None:
-    """Read what the client is still sending, unless that is much."""
+    """Read what the client is still sending, unless that is too much."""
     remaining = getattr(request.rfile, "remaining", _DRAINED if request.chunked_read else 0)
     if 0 < remaining <= _DRAINED:
         with suppress(ValueError, OSError):  # a body that breaks off or is badly chunked

@@ -1,4 +1,4 @@
-"""HTTP as PVE speaks it: from a request's head and body to status, reason and body.
+"""HTTP as PVE speaks it: from a request's headers and body to status, reason and body.
 
 PVE source: PVE::APIServer::AnyEvent, and Formatter and Formatter::Standard beside it. Nothing here
 opens a socket.
@@ -44,7 +44,7 @@ _EXTJS = "extjs"
 class Request:
     """`target` is the raw request target; header names are lower case.
 
-    `length` is what the client says its body has; `body` reads it.
+    `length` is the Content-Length; `body` reads the body.
     """
 
     method: str
@@ -58,7 +58,7 @@ class Request:
 class Answer:
     """`reason` is one line. An empty body has no content type.
 
-    `denied`: the login failed; the format extjs says so in the body, with status 200.
+    `denied`: the login failed; the format extjs reports that in the body, with status 200.
     """
 
     status: int
@@ -106,7 +106,7 @@ def _place(request: Request) -> tuple[str, str]:
 
 
 def _authenticated(request: Request, place: str, context: Callable[[str], Context]) -> Context:
-    """The context of who is asking; raises a 401 without a good ticket or token."""
+    """The context of the caller; raises a 401 without a valid ticket or token."""
     ticket = _credential(request.headers.get("cookie", ""), "PVEAuthCookie")
     authorization = request.headers.get("authorization", "")
     ticket = ticket or _credential(authorization, "PVEAuthCookie")
@@ -135,7 +135,7 @@ def _authenticated(request: Request, place: str, context: Callable[[str], Contex
 
 
 def _credential(header: str, name: str) -> str:
-    """Decoded; empty when there is none (`extract_auth_value`)."""
+    """Decoded; empty if there is none (`extract_auth_value`)."""
     found = re.search(rf"(?:^|\s){name}[= ]([^;]*)", header)
     return unquote(found[1].strip()) if found else ""
 
@@ -162,7 +162,7 @@ def _content_type(request: Request) -> str:
 
 
 def _parameters(request: Request) -> dict[str, ParameterValue | None]:
-    """Of body and query; the query wins. Raises for JSON that cannot be read."""
+    """Of body and query; the query wins. Raises for invalid JSON."""
     given: dict[str, ParameterValue | None] = {}
     if request.method in ("POST", "PUT"):
         body = request.body() if request.length else b""
@@ -190,15 +190,15 @@ def _json(value: Any) -> bytes:
 
 
 def _first_line(text: str) -> str:
-    """A reason phrase is one line, in the only encoding that HTTP has for it."""
+    """A reason phrase on one line, in the only encoding that HTTP allows for it."""
     return text.partition("\n")[0].encode("utf-8", "replace").decode("latin-1")
 
 
 def _decoded(raw: bytes, *, bare: str | None) -> dict[str, ParameterValue | None]:
-    """PVE's own reading of forms and queries: `;` separates too, `a=b=c` means `b`.
+    """Forms and queries as PVE parses them: `;` separates too, `a=b=c` means `b`.
 
-    A name given twice is a list; invalid UTF-8 becomes U+FFFD. `bare` is the value of a
-    name without `=`; with None it is absent, and what was given before is too.
+    A name given twice is a list; invalid UTF-8 becomes U+FFFD. `bare` is the value of a name
+    without `=`; with None it is absent, and so are earlier values.
     """
     found: dict[str, ParameterValue | None] = {}
     # Perl's split gives nothing for empty pairs at the end.

@@ -8,21 +8,26 @@ from dataclasses import replace
 from reconciler.access.any_member import with_any_members
 from reconciler.model.finding import Finding, Source
 from reconciler.model.policy_rule import PolicyRule
-from reconciler.planning.lint.own import grants, objects, privileges
 from reconciler.planning.lint.own.breach import Breach
 from reconciler.planning.lint.rule import LintContext
 
-_FINDERS: Mapping[str, Callable[[PolicyRule, LintContext], Iterable[Breach]]] = {
-    "exclusive": privileges.exclusive,
-    "forbidden": privileges.forbidden,
-    "roles": grants.roles,
-    "grantees": grants.grantees,
-    "realms": objects.realms,
-    "lifetime": objects.lifetime,
-    "privsep": objects.privsep,
-    "comment_on": objects.comments,
-}
-"""What a rule demands -> who finds what breaks it."""
+_Finder = Callable[[PolicyRule, LintContext], Iterable[Breach]]
+
+
+def _finders() -> Mapping[str, _Finder]:
+    """What a rule demands -> who finds what breaks it."""
+    from reconciler.planning.lint.own import grants, objects, privileges
+
+    return {
+        "exclusive": privileges.exclusive,
+        "forbidden": privileges.forbidden,
+        "roles": grants.roles,
+        "grantees": grants.grantees,
+        "realms": objects.realms,
+        "lifetime": objects.lifetime,
+        "privsep": objects.privsep,
+        "comment_on": objects.comments,
+    }
 
 
 def broken_rules(rules: Iterable[PolicyRule], scene: LintContext) -> tuple[Finding, ...]:
@@ -34,11 +39,11 @@ def broken_rules(rules: Iterable[PolicyRule], scene: LintContext) -> tuple[Findi
     if not rules:
         return ()
     (filled,) = with_any_members((scene.table,), scene.now)
-    scene = replace(scene, table=filled)
+    scene, finders = replace(scene, table=filled), _finders()
     found = [
         _finding(rule, breach, scene)
         for rule in rules
-        for demand, find in _FINDERS.items()
+        for demand, find in finders.items()
         if getattr(rule, demand)
         for breach in find(rule, scene)
     ]

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from reconciler.access.contents import ROOT
 from reconciler.access.expectations.check import check
 from reconciler.access.expectations.together import held_together
-from reconciler.access.explain.explain import deciding
 from reconciler.access.table import AccessTable
-from reconciler.access.trace import TracedEntry, trace_decision
+from reconciler.access.trace import TracedEntry, deciding, trace_decision
 from reconciler.model.address import Address
 from reconciler.model.policy_rule import PolicyRule
 from reconciler.planning.lint.own.breach import Breach, address_of, as_expectation

@@ -1,0 +1,26 @@
+"""What Git must not keep of a state folder: files with secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconciler.cli.terminal.output import write_file
+from reconciler.errors import UsageError
+
+FILE = ".gitignore"
+
+_LINES = ("secrets/", ".env", "*.env")
+
+
+def ignore_secrets(folder: Path) -> None:
+    """Add to .gitignore what is not there yet; raises UsageError."""
+    path = folder / FILE
+    try:
+        before = path.read_text(errors="surrogateescape") if path.exists() else ""
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    there = {line.strip() for line in before.splitlines()}
+    missing = [line for line in _LINES if line not in there]
+    if missing:
+        start = f"{before}\n" if before and not before.endswith("\n") else before
+        write_file(path, start + "".join(f"{line}\n" for line in missing))

@@ -1,0 +1,105 @@
+"""What no file can give, or must not show, and yet protects: second factors, client keys of realms,
+encryption keys of storages, scripts of backup jobs. A report compares it with the report before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from reconciler.access.granted import granted_users
+from reconciler.access.table import AccessTable
+from reconciler.kinds.backup.table import BackupSpec
+from reconciler.kinds.user.second_factors import FIELD, UserWithFactors, old_keys
+from reconciler.kinds.user.table import UserSpec
+from reconciler.model.address import Address
+from reconciler.model.change import Cause, Change, Reason
+from reconciler.model.drift import DriftClass, DriftItem, Observed
+from reconciler.model.policy import Policy
+from reconciler.model.spec import Spec, State
+from reconciler.pve.backup_options import ROOT_ONLY
+from reconciler.pve.schema import secret_names
+
+_REASON = Reason(Cause.DIFFERS, "not as in the previous report")
+_NOW, _BEFORE = "now", "before"
+"""In place of the values of a secret."""
+
+
+def of_users(
+    factors: Mapping[str, Sequence[str]], live: State, table: AccessTable, policy: Policy
+) -> Observed:
+    """The second factors of the users to whom anything is granted, but for those that `exclude`
+    names."""
+    manage = policy.managed("user")
+    found = {}
+    for user in sorted(granted_users(table)):
+        address = Address("user", user)
+        spec = live.get(address)
+        if isinstance(spec, UserSpec) and not manage.excludes(address):
+            found[address] = {FIELD: sorted((*factors.get(user, ()), *old_keys(spec)))}
+    return found
+
+
+def of_jobs(live: State) -> Observed:
+    """The options of backup jobs that only root@pam may set: a script runs as root on the node."""
+    return {
+        address: {name: spec.option(name) or None for name in sorted(ROOT_ONLY - {"job-id"})}
+        for address, spec in live.items()
+        if isinstance(spec, BackupSpec)
+    }
+
+
+def differing(now: Observed, before: Observed, live: State) -> list[DriftItem]:
+    """What is not as it was, object by object; what was not observed before does not count."""
+    found = []
+    for address, values in sorted(now.items()):
+        known = before.get(address, {})
+        names = [name for name in values if name in known and known[name] != values[name]]
+        spec = live.get(address)
+        if names and spec is not None:
+            sides = (_shown(spec, values, names, _NOW), _shown(spec, known, names, _BEFORE))
+            change = Change(address, *sides, _REASON)
+            found.append(DriftItem(DriftClass.CHANGED, change, observed=tuple(names)))
+    return found
+
+
+def merged(items: Iterable[DriftItem], more: Iterable[DriftItem]) -> list[DriftItem]:
+    """One item per object: what `more` says of it is added to what is said already."""
+    found = {one.change.address: one for one in items}
+    for one in more:
+        there = found.get(one.change.address)
+        found[one.change.address] = one if there is None else _both(there, one)
+    return list(found.values())
+
+
+def to_remember(now: Observed, before: Observed, live: State) -> dict[Address, dict[str, Any]]:
+    """What the next report compares with: what is remembered of objects that are there, or else
+    what is there now."""
+    kept = {address: dict(values) for address, values in before.items() if address in live}
+    for address, values in now.items():
+        kept[address] = {**values, **kept.get(address, {})}
+    return kept
+
+
+def _both(item: DriftItem, more: DriftItem) -> DriftItem:
+    change, other = item.change, more.change
+    sides = [change.before, change.after]
+    for at, (spec, shown) in enumerate(zip(sides, (other.before, other.after), strict=True)):
+        if spec is None or shown is None:
+            return item
+        values = shown.parts(more.observed)
+        word = (_NOW, _BEFORE)[at]
+        sides[at] = _shown(spec, values, more.observed, word)
+    changed = change._replace(before=sides[0], after=sides[1])
+    return item._replace(change=changed, observed=more.observed)
+
+
+def _shown(spec: Spec, values: Mapping[str, Any], names: Iterable[str], word: str) -> Spec:
+    """The spec with what was observed of it; of a secret only that there is one."""
+    if isinstance(spec, UserSpec):
+        factors = tuple(values[FIELD])
+        return UserWithFactors.model_validate({**spec.model_dump(), FIELD: factors})
+    hidden = secret_names(spec.option_table)
+    return spec.with_parts(
+        {name: word if values[name] and name in hidden else values[name] for name in names}
+    )
