@@ -132,6 +132,7 @@ ANSWERS: Mapping[str, Schema] = {
             "actor": text("the principal that read the cluster"),
             "source": text("commit or digest of the state files"),
             "taken": number("when, Unix seconds"),
+            "due": number("the day of the next one, Unix seconds"),
             "release": text("of Proxmox VE"),
             "health": text("of the cluster"),
             "digest": text("of all other fields"),

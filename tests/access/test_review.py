@@ -18,8 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from reconciler.access.contents import PoolMembers, Principal
 from reconciler.access.review.accounts import Account, Age, Factor, Mark, Risk
+from reconciler.access.review.behind import EntriesBehind
+from reconciler.access.review.profiles import holdings
 from reconciler.access.review.review import Review
+from reconciler.access.table import AccessTable
 from reconciler.errors import ExitStatus
 from reconciler.render import FORMATS
 from reconciler.render.review.csv import plain
@@ -100,6 +104,7 @@ def test_an_age_that_is_known_stays_known(wrong: Review, tmp_path: Path) -> None
 
 def test_a_csv_is_one_row_per_account_sort_and_privileges(wrong: Review) -> None:
     rows = list(csv.DictReader(io.StringIO(_rendered(wrong, "csv"))))
+    rows = [row for row in rows if row["kind"] in {"user", "token"}]
     assert {row["account"] for row in rows} == {one.principal for one in wrong.accounts}
     keys = [(row["account"], row["area"], row["privileges"]) for row in rows]
     assert len(keys) == len(set(keys))
@@ -111,6 +116,47 @@ def test_a_csv_is_one_row_per_account_sort_and_privileges(wrong: Review) -> None
         if row["account"] == "eve@pve" and row["area"] == "Guests"
     ]
     assert guests == [("all other guests", "Use"), ("9000 demo-vm", "None")]
+
+
+def test_groups_role_owners_and_the_entries_behind_a_right_are_rows(wrong: Review) -> None:
+    rows = list(csv.DictReader(io.StringIO(_rendered(wrong, "csv"))))
+    groups = {row["account"]: row["members"] for row in rows if row["kind"] == "group"}
+    assert groups == {one.group: "; ".join(one.members) for one in wrong.groups}
+    roles = {row["account"]: row["owner"] for row in rows if row["kind"] == "role"}
+    assert roles == {one.role: one.owner for one in wrong.roles}
+    through = [row for row in rows if row["privileges"] and row["kind"] in {"user", "token"}]
+    for row in through:
+        assert row["entries"], row
+        if row["entries"] == "root@pam itself":
+            continue
+        by = [entry.split(" on ")[0] for entry in row["entries"].split("; ")]
+        privileges = {name for role in by for name in wrong.table.roles[role]}
+        assert set(row["privileges"].split("; ")) <= privileges, row
+    text = _rendered(wrong, "markdown")
+    assert "| Reviewed by |" in text
+    assert "| Approved by |" in text
+    assert "next review due" in text
+
+
+def test_only_entries_that_decide_are_behind_a_right() -> None:
+    table = AccessTable(
+        roles={"See": frozenset({"VM.Audit"}), "Run": frozenset({"VM.PowerMgmt"})},
+        groups={"ops": {"ann@pve"}},
+        users={"ann@pve": Principal()},
+        pools={"dev": PoolMembers(frozenset({100, 101}))},
+    )
+    table.add_entry("/vms/100", "user", "ann@pve", "See", propagate=True)
+    table.add_entry("/vms", "group", "ops", "See", propagate=True)
+    table.add_entry("/pool/dev", "group", "ops", "Run", propagate=True)
+    held = holdings(table)
+    behind = EntriesBehind(table)
+    found = {
+        one.places: [f"{entry.role} {entry.path}" for entry in behind.of("ann@pve", one)]
+        for one in held.profiles[held.of["ann@pve"]]
+    }
+    assert found["/vms", "/vms/-"] == ["See /vms"]
+    assert found["pool:dev",] == ["See /vms", "Run /pool/dev"]
+    assert "See /vms/100" not in found["pool:dev",]
 
 
 @pytest.mark.parametrize(

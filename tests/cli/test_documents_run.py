@@ -6,6 +6,7 @@ reader's own; lines that begin with a server or a person are named with how they
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import tomllib
@@ -21,10 +22,11 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.sandbox.fresh import create
 from tests.cli.in_process import ask
 from tests.support.transcript import blocks
-from tests.test_documented import ROOT
-from tests.test_documents_as_typed import LINES, TABLES
+from tests.test_documented import DOCUMENTS, ROOT
+from tests.test_documents_as_typed import LINES, TABLES, inline
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
+ELSEWHERE = {ROOT / "CHANGELOG.md", ROOT / "examples" / "three-nodes" / "README.md"}
 OK, CHANGES = ExitStatus.OK, ExitStatus.CHANGES
 
 
@@ -119,6 +121,50 @@ def test_every_command_line_does_what_it_is_for(
         ended = ask(*shlex.split(typed))
         assert ended.status in {status, CHANGES if status is OK else status}, (line, ended)
         assert said in ended.err, (line, ended)
+
+
+IN_TEXT = {
+    line: path
+    for path in (*DOCUMENTS, *sorted((ROOT / "reconciler" / "pages").glob("*.md")))
+    if path not in ELSEWHERE
+    for line in inline(path)
+    if line.split()[0] in {"explain", "kinds", "resume", "show", "status", "who-can"}
+}
+"""What running text says, of commands that take little time; `three-nodes` has its own test."""
+
+PLACEHOLDERS = {
+    "CODE": "LINT_ORPHAN",
+    "FILE": "plan.json",
+    "JOB": "weekly",
+    "KIND": "user",
+    "NAME": "one",
+    "NODE": "pve1",
+    "PATH": "/vms/100",
+    "POOL": "web",
+    "PRIV": "VM.Audit",
+    "STORAGE": "local",
+    "WHO": "backup@pve!nightly",
+    "alice@ldap": "alice@pve",
+    "terraform@pve!ci": "backup@pve!nightly",
+}
+"""What the text leaves to its reader -> what it is here."""
+
+
+def test_what_the_text_says_does_what_it_is_for(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(model, tmp_path / "reader")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PVECTL_HOME", str(folder / "home"))
+    monkeypatch.setenv("PVECTL_ON", "sandbox:lab")
+    with (folder / "state" / "b.toml").open("a") as file:
+        file.write('[backup.weekly]\nstorage = "local"\nschedule = "sat 02:30"\nall = true\n')
+    assert ask("plan", "--out", "plan.json").status == OK
+    assert len(IN_TEXT) > 20
+    for line, path in IN_TEXT.items():
+        typed = re.sub(r"\b[A-Za-z!@]+\b", lambda word: PLACEHOLDERS.get(word[0], word[0]), line)
+        ended = ask(*shlex.split(typed))
+        assert ended.status == OK, (path.name, typed, ended)
 
 
 BESIDE = {"b.toml": "[group.ops]\n", "baseline/team.toml": "", "../shared/roles.toml": ""}

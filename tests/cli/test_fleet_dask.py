@@ -73,12 +73,7 @@ def workers(folder: Path, number: int = 2) -> Iterator[Workers]:
             stack.enter_context(started(folder, *made, "--scheduler-file", str(place)))
             for _ in range(number)
         ]
-        logs = folder.glob
-        _wait_for(
-            lambda: (
-                sum("Registered to" in log.read_text() for log in logs("worker-*.log")) == number
-            )
-        )
+        _wait_for(lambda: _registered(folder) == number)
         yield Workers(json.loads(place.read_text())["address"], tuple(one.pid for one in found))
 
 

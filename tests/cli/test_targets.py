@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
@@ -65,8 +65,18 @@ def test_the_examples_say_what_the_command_takes() -> None:
     job = yaml.safe_load((EXAMPLES / "kubernetes-cronjob.yml").read_text())
     spec = job["spec"]["jobTemplate"]["spec"]
     assert spec["completionMode"] == "Indexed"
-    script = spec["template"]["spec"]["containers"][0]["command"][2]
-    assert "pvectl targets | sed" in script
+    (container,) = spec["template"]["spec"]["containers"]
+    assert "pvectl targets | sed" in container["command"][2]
+    given = {one["name"]: one["value"] for one in container["env"]}
+    volumes = {PurePosixPath(one["mountPath"]) for one in container["volumeMounts"]}
+    assert PurePosixPath(given["PVECTL_HOME"]).parent in volumes  # whose root belongs to root
+    *_, workers, asking = yaml.safe_load_all((EXAMPLES / "kubernetes-dask.yml").read_text())
+    (worker,) = workers["spec"]["template"]["spec"]["containers"]
+    (asks,) = asking["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert f"--executor=dask={worker['command'][2]}" in asks["command"]
+    assert {one["mountPath"] for one in asks["volumeMounts"]} <= {
+        one["mountPath"] for one in worker["volumeMounts"]
+    }
     actions = yaml.safe_load((EXAMPLES / "fleet-github-actions.yml").read_text())
     assert actions["jobs"]["drift"]["strategy"]["fail-fast"] is False
     gitlab = yaml.safe_load((EXAMPLES / "fleet-gitlab-ci.yml").read_text())

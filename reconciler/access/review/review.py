@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from reconciler.access.escalation.search import Escalation
 from reconciler.access.graph import Graph, graph
 from reconciler.access.review.accounts import REVIEW_PERIOD, Account, Age, Known, accounts
+from reconciler.access.review.behind import EntriesBehind
 from reconciler.access.review.comparison import (
     FORMAT,
     ReviewComparison,
@@ -119,6 +120,19 @@ class Review:
     """ACL path -> name"""
     graph: Graph | None = None
     """who reaches what; None where that is too much for a picture"""
+    table: AccessTable = field(default_factory=AccessTable)
+    """what the review was made from; no part of any document"""
+
+    @cached_property
+    def behind(self) -> EntriesBehind:
+        """Which entries give an account what it holds."""
+        return EntriesBehind(self.table)
+
+    @property
+    def due(self) -> int:
+        """The day of the next review, Unix seconds; 0 where it is unknown when this one was."""
+        taken = self.about.taken
+        return (taken + REVIEW_PERIOD) // 86400 * 86400 if taken else 0
 
     @cached_property
     def digest(self) -> str:
@@ -136,6 +150,7 @@ class Review:
             "kind": "review",
             "format": FORMAT,
             "release": self.release,
+            "due": self.due,
             "accounts": [one.to_json() for one in self.accounts],
             "profiles": [
                 [
@@ -223,6 +238,7 @@ def review(
         findings=beside.findings,
         waived=beside.waived,
         backups=beside.backups,
+        table=table,
         endings=tuple(sorted(_endings(everybody, grants, waivers, about.taken), key=_by_date)),
         guests={
             f"/vms/{vmid}": guest.name for vmid, guest in beside.facts.guests.items() if guest.name

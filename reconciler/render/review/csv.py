@@ -1,4 +1,5 @@
-"""The access review for a spreadsheet: one row per account, sort of place and privileges."""
+"""The access review for a spreadsheet: one row per account, sort of place and privileges, then one
+per group and one per role."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ from collections.abc import Iterator
 from reconciler.access.contents import GROUP, TOKEN, USER
 from reconciler.access.review.accounts import Account
 from reconciler.access.review.privilege_catalog import privilege_in_words
-from reconciler.access.review.review import Review
+from reconciler.access.review.review import GrantRow, Review
 from reconciler.model.acl_entry import AclEntry
 from reconciler.render.review.labels import TITLES, Places
-from reconciler.render.review.statements import age, expiry
+from reconciler.render.review.statements import age, behind, expiry
 from reconciler.render.view import View
 from reconciler.text.sanitize import clean
 
@@ -31,12 +32,14 @@ HEAD = (
     "to look at",
     "declared",
     "findings",
-    "entries",
     "area",
     "level",
     "where",
     "in words",
     "privileges",
+    "entries",
+    "owner",
+    "members",
 )
 
 _ACTIVE = ("=", "+", "-", "@", "\t", "\r")
@@ -53,21 +56,41 @@ def csv(review: Review, view: View) -> str:
     codes = _codes(review)
     for account in review.accounts:
         said = "; ".join(codes.get(account.principal, ()))
-        behind = "; ".join(_entries(account, review))
-        who = tuple(map(plain, (*_who(account, review.about.taken), said, behind)))
+        who = tuple(map(plain, (*_who(account, review.about.taken), said)))
         writer.writerows((*who, *what) for what in _what(account, review, places))
+    for row in (*_groups(review), *_roles(review)):
+        writer.writerow([plain(row.get(name, "")) for name in HEAD])
     return out.getvalue()
 
 
-def _entries(account: Account, review: Review) -> Iterator[str]:
-    """What is behind its rights: its own entries, those of its groups, those of its user."""
-    holders = {(account.kind, account.principal), *((GROUP, name) for name in account.groups)}
-    if account.kind == TOKEN:
-        holders.add((USER, account.owner))
-    for one in review.grants:
-        if (one.kind, one.principal) in holders:
-            own = one.principal == account.principal
-            yield f"{one.role} on {one.path}" + ("" if own else f" by {one.kind} {one.principal}")
+def _groups(review: Review) -> Iterator[dict[str, str]]:
+    """A row per group."""
+    for one in review.groups:
+        mine = [g for g in review.grants if (g.kind, g.principal) == (GROUP, one.group)]
+        yield {
+            "account": one.group,
+            "kind": GROUP,
+            "name": one.comment,
+            "members": "; ".join(one.members),
+            "entries": "; ".join(f"{grant.role} on {grant.path}" for grant in mine),
+        }
+
+
+def _roles(review: Review) -> Iterator[dict[str, str]]:
+    """A row per role, with its owner."""
+    for one in review.roles:
+        mine = [grant for grant in review.grants if grant.role == one.role]
+        yield {
+            "account": one.role,
+            "kind": "role",
+            "name": "built in" if one.built_in else one.purpose,
+            "owner": one.owner,
+            "members": "; ".join(one.holders),
+            "entries": "; ".join(f"{g.path} by {g.kind} {g.principal}" for g in mine),
+            "declared": {None: "", True: "yes", False: "no"}[one.declared],
+            "in words": privilege_in_words(one.privileges),
+            "privileges": "; ".join(one.privileges),
+        }
 
 
 def _codes(review: Review) -> dict[str, list[str]]:
@@ -115,7 +138,15 @@ def _what(account: Account, review: Review, places: Places) -> Iterator[tuple[st
             "; ".join(places.where(one, profile) or one.places),
             privilege_in_words(one.privileges),
             "; ".join(one.privileges),
+            "; ".join(behind(account, review.behind.of(account.principal, one)))
+            if one.privileges
+            else "",
         )
-        yield tuple(map(plain, cells))
+        yield (*map(plain, cells), "", "")
     if not profile:
-        yield ("", "None", "", "nothing", "")
+        idle = [f"{one.role} on {one.path}" for one in review.grants if _is_of(one, account)]
+        yield ("", "None", "", "nothing", "", plain("; ".join(idle)), "", "")
+
+
+def _is_of(grant: GrantRow, account: Account) -> bool:
+    return (grant.kind, grant.principal) == (account.kind, account.principal)

@@ -14,7 +14,7 @@ from reconciler.render.collapse import alike
 from reconciler.render.page import LEVELS, TONES, environment, policy, resource, trusted
 from reconciler.render.picture import picture, told
 from reconciler.render.review.data import data, realms
-from reconciler.render.review.labels import Places
+from reconciler.render.review.labels import SIGNERS, Places
 from reconciler.render.review.statements import (
     changes,
     ending,
@@ -84,6 +84,7 @@ def _content(review: Review) -> dict[str, Any]:
         "findings": list(alike(review.findings)),
         "waived": waived,
         "ending": ending,
+        "signers": SIGNERS,
         **_picture(review),
     }
 

@@ -44,6 +44,9 @@ TITLES = {
 }
 """The column headers of the matrix, in order."""
 
+SIGNERS = ("Reviewed by", "Approved by")
+"""Two people sign a review; the labels of their lines."""
+
 SHORT = 2
 """Number of names in a cell of the matrix."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.access.contents import TOKEN
+from reconciler.access.contents import ROOT, TOKEN
 from reconciler.access.review.accounts import Account, Risk
 from reconciler.access.review.privilege_catalog import ResourceType, privilege_in_words
-from reconciler.access.review.profiles import Profile
+from reconciler.access.review.profiles import Holding, Profile
 from reconciler.access.review.review import Review
 from reconciler.render.markdown import cells, code, fence, finding_rows, prose
-from reconciler.render.review.labels import TITLES, Places, shortened
+from reconciler.render.review.labels import SIGNERS, TITLES, Places, shortened
 from reconciler.render.review.statements import (
     age,
     changes,
@@ -24,6 +24,9 @@ from reconciler.render.review.statements import (
 )
 from reconciler.render.view import View
 from reconciler.text.humanize import moment
+
+MOST = 50
+"""Accounts with the same privileges whose entries are looked at."""
 
 _DIFF = {"~": "!"}
 """Marks that a `diff` block colours only under another character."""
@@ -147,21 +150,34 @@ def _details(review: Review, places: Places) -> Iterator[str]:
         yield f"### {_codes(one.principal for one in who)}"
         yield ""
         if who[0].risk is Risk.ROOT:
-            yield "Every privilege everywhere."
+            through = shortened(_through(review, who, profile[0]))
+            yield f"Every privilege everywhere: {prose(through)}."
         else:
             yield from _rows(
-                ("Area", "Level", "Where", "In words"),
+                ("Area", "Level", "Where", "In words", "Through"),
                 (
                     (
                         TITLES[one.sort],
                         one.level.word,
                         prose(shortened(places.where(one, profile) or one.places)),
                         prose(privilege_in_words(one.privileges)),
+                        prose(shortened(_through(review, who, one))),
                     )
                     for one in profile
                 ),
             )
         yield ""
+
+
+def _through(review: Review, who: Sequence[Account], held: Holding) -> list[str]:
+    """The entries behind a right of accounts that hold the same, each with whom it names."""
+    found = {
+        f"{entry.role} on {entry.path} by {entry.kind} {entry.principal}"
+        for one in who[:MOST]
+        for entry in review.behind.of(one.principal, held)
+    }
+    own = [f"{ROOT} itself"] if any(ROOT in {one.principal, one.owner} for one in who) else []
+    return [*own, *sorted(found)]
 
 
 def _marks(account: Account) -> str:
@@ -265,4 +281,5 @@ def _waivers(review: Review) -> Iterator[str]:
 
 
 def _sign_off() -> Iterator[str]:
-    yield from _rows(("Name", "Date", "Signature"), [("<br>", "", "")] * 2)
+    rows = [(signer, "<br>", "", "") for signer in SIGNERS]
+    yield from _rows(("", "Name", "Date", "Signature"), rows)

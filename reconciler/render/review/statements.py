@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from reconciler.access.contents import TOKEN, USER
-from reconciler.access.review.accounts import REVIEW_PERIOD, Account, Age, Mark, Risk
+from reconciler.access.contents import ROOT, TOKEN, USER
+from reconciler.access.review.accounts import Account, Age, Mark, Risk
 from reconciler.access.review.comparison import Changed, ReviewComparison, RightsChange
 from reconciler.access.review.privilege_catalog import privilege_in_words
 from reconciler.access.review.review import Ending, Review
+from reconciler.access.trace import TracedEntry
 from reconciler.model.declared import Waiver
 from reconciler.model.recoverability import GuestBackups
 from reconciler.render.document import Fact, Style
@@ -42,8 +43,8 @@ def facts(review: Review) -> Iterator[Fact]:
     if about.health:
         yield Fact("health", about.health)
     yield Fact("seen by", about.actor or "(state files alone)")
-    if about.taken:
-        yield Fact("next review", moment((about.taken + REVIEW_PERIOD) // 86400 * 86400))
+    if review.due:
+        yield Fact("next review due", moment(review.due))
     if about.source:
         yield Fact("source", about.source)
     if review.since is not None:
@@ -51,6 +52,15 @@ def facts(review: Review) -> Iterator[Fact]:
         of = f" of {review.since.cluster or 'state files'}" if other else ""
         yield Fact("review before", moment(review.since.taken) + of)
     yield Fact("content", f"SHA-256 {review.digest[:DIGEST]}…")
+
+
+def behind(account: Account, entries: Iterable[TracedEntry]) -> list[str]:
+    """`PVEVMUser on /pool/Dev by group ops`: what gives an account a right."""
+    return [
+        f"{one.role} on {one.path}"
+        + ("" if one.principal == account.principal else f" by {one.kind} {one.principal}")
+        for one in entries
+    ] or ([f"{ROOT} itself"] if ROOT in {account.principal, account.owner} else [])
 
 
 def waived(review: Review, waiver: Waiver) -> str:
