@@ -75,14 +75,14 @@ disks=$DEMO/pve.run/storage/local-lvm/images
 mkdir -p "$disks/vm-9001-disk-0/etc" && echo alive > "$disks/vm-9001-disk-0/etc/sentinel"
 cat >> "$DEMO/state/backup.toml" <<'TOML'
 
-[backup.somebody-else]
+[backup.other-guest]
 schedule = "03:30"
 storage = "local"
 guests = [9000]
 keep = { last = 1 }
 TOML
 expect 0 1 as_guest pvectl backup run felhom-nightly --yes --quiet
-expect 4 6 as_guest pvectl backup run somebody-else --yes --quiet
+expect 4 6 as_guest pvectl backup run other-guest --yes --quiet
 cp state/backup.toml "$DEMO/state/backup.toml"
 
 title "Can the backup be restored? Restore it under another id, check it, remove it"
@@ -100,7 +100,7 @@ expect 0 6 pvectl drill --guest 9001 --yes --quiet
 title "Does every guest have a recent backup?"
 expect 2 1 pvectl backup status  # guest 9000 is in no job
 
-title "Six nights later, somebody reduces the retention"
+title "Six nights later, someone reduces the retention"
 dump=$DEMO/pve.run/storage/local/dump
 archive=$(find "$dump" -name '*.tar.zst' | sort | tail -n 1)
 for day in 1 2 3 4 5 6; do
@@ -112,7 +112,7 @@ expect 4 12 pvectl plan --target 'backup.*'
 cp state/backup.toml "$DEMO/state/backup.toml"
 rm -f "$DEMO/state/backup.toml.bak"
 
-title "An out-of-band change: somebody removes the user's half of the token pair"
+title "An out-of-band change: someone removes the user's half of the token pair"
 sed -i.bak 's/:felhom-ctl@pve,felhom-ctl@pve!ctl:/:felhom-ctl@pve!ctl:/' "$DEMO/pve/user.cfg"
 rm -f "$DEMO/pve/user.cfg.bak"
 ask 403 /nodes/demo-felhom/lxc/9001/status/current

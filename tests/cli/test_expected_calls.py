@@ -55,8 +55,10 @@ def test_the_seven_calls_from_inside_the_guest(site: Site) -> None:
     assert f"by {TOKEN} about itself alone" in " ".join(done.out.split())
     found = json.loads(site.run("verify", "--format", "json").out)
     assert [(one["ok"], one["sent"]) for one in found["calls"]] == [(True, True)] * 7
-    assert found["calls"][5]["said"] == "200 403 Permission check failed (/vms/9000, VM.Backup)"
-    assert found["calls"][6]["said"] == "200 OK"
+    assert (
+        found["calls"][5]["said"] == "200, task: 403 Permission check failed (/vms/9000, VM.Backup)"
+    )
+    assert found["calls"][6]["said"] == "200, task: OK"
 
 
 def test_what_would_succeed_is_not_sent(place: tuple[Path, Path]) -> None:
@@ -135,7 +137,7 @@ def test_a_call_that_may_succeed_is_reported_and_may_be_forbidden(
         file.write('calls = ["POST /nodes/*/snapshot"]\n')
     done = ask("verify", *words, state=state)
     assert done.status == ExitStatus.OK, done
-    assert f"a call as {TOKEN} that may change something: {call} snapname=s1" in done.err
+    assert f"making a call as {TOKEN} that may change something: {call} snapname=s1" in done.err
     assert "s1" in guest.read_text()
 
 

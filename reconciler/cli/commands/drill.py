@@ -54,10 +54,10 @@ def drill(
 
     Without arguments, or with a JOB, picks the guests that have gone longest without a drill. Each
     archive is restored under a free id of [drill] ids, with a new MAC address and by default
-    without network; its configuration is compared; then the guest is started, checked as [drill]
-    says, timed, stopped and destroyed. No other guest is touched. Each step is recorded before it
-    is sent: after a crash `pvectl status` names what is left, `resume` continues, `rollback`
-    removes it.
+    without network; its configuration is compared; then the guest is started, checked as configured
+    in [drill], timed, stopped and destroyed. No other guest is touched. Each step is recorded
+    before it is sent: after a crash `pvectl status` names what is left, `resume` continues,
+    `rollback` removes it.
 
     Exit 0 if every archive passed; 15 if one failed, and everything was removed again; 10 if
     something could not be removed; 4 if a privilege, disk space or memory is missing, 8 if no

@@ -73,7 +73,7 @@ def import_state(
         typer.Option(
             "--take-over",
             metavar="FILE.tf",
-            help="Take it over instead; Terraform's `removed` blocks are written to this file.",
+            help="Take it over instead; write Terraform's `removed` blocks to this file.",
         ),
     ] = None,
 ) -> ExitStatus:

@@ -35,8 +35,8 @@ def removed(
     """Print a [[removed]] table for each object that was deleted from the files but still exists.
 
     Deleting a table from a state file deletes nothing in the cluster. What the files declared
-    before is known from git (--since, or the point where this branch began), otherwise from what
-    this machine applied last. Nothing is deleted until `apply`.
+    before is known from git (--since, or the merge base), otherwise from what this machine applied
+    last. Nothing is deleted until `apply`.
     """
     check_formats(common, "findings")
 

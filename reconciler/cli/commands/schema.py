@@ -44,7 +44,7 @@ def schema(
     line is `#:schema ./.schema/state.json`, as `init` and `import` write it. After an upgrade of
     pvectl, `pvectl schema --out state/.schema` brings the schemas up to date.
 
-    With --document: of what `--format json` gives, for programs that read it.
+    With --document: the schema of a document that `--format json` writes.
     """
     asked = asked_release(release)
     if document:

@@ -27,7 +27,7 @@ def snapshot(
 ) -> ExitStatus:
     """Save the live state as a folder laid out like /etc/pve, without secrets.
 
-    It also lists the archives on each storage, so that a plan against it tells which of them a
+    It also lists the archives on each storage, so that a plan against it shows which of them a
     changed retention would remove.
 
     `--on sandbox:DIR` plans against it without credentials, for example in pull requests from

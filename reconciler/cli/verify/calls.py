@@ -49,12 +49,15 @@ def _try(api: Api, one: CallExpectation, trial: Trial) -> CallOutcome:
         why = foreseen(one, answer) if answer else "its rules are not known here"
         return CallOutcome(one, api.actor, not why, why or left, sent=False)
     if not is_refused(one, answer):
-        trial.tell(f"{one.source}: a call as {api.actor} that may change something: {one.title}")
+        trial.tell(
+            f"{one.source}: making a call as {api.actor} that may change something: {one.title}"
+        )
     status, said = _send(api, one)
     ok = status == one.status and (not one.task or said.startswith(one.task))
     if ok and not one.task and one.status == 200:
         ok = said in ("", "OK") or said.startswith("WARNINGS")
-    return CallOutcome(one, api.actor, ok, f"{status} {said}".strip(), sent=True)
+    answered = f"{status}, task: {said}" if said and status == 200 else f"{status} {said}".strip()
+    return CallOutcome(one, api.actor, ok, answered, sent=True)
 
 
 def _why_not(one: CallExpectation, answer: CallAnswer | None, trial: Trial) -> str:
