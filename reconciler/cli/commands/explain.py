@@ -69,8 +69,8 @@ def explain_command(
         typer.Argument(
             metavar="WHO|TEXT|CALL|CODE",
             help="User, token, group:NAME or role.NAME; a pasted 'Permission check failed (...)'; "
-            "an API call, such as 'POST /nodes/pve/lxc vmid=100'; a complaint in a sentence; symptom; "
-            "the code of a finding or an error; or exit-status.",
+            "an API call, such as 'POST /nodes/pve/lxc vmid=100'; a complaint in a sentence; "
+            "symptom; the code of a finding or an error; or exit-status.",
             show_default=False,
         ),
     ] = "",
