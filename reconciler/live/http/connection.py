@@ -162,7 +162,11 @@ class _Connection(HTTPSConnection):
 
 
 def _is_readable(connection: _Connection) -> bool:
-    """Whether something arrived that nobody asked for: the end of the connection, as a rule."""
+    """Whether something arrived that nobody asked for: the end of the connection, as a rule; or
+    what followed the last answer, which would pass for the next one.
+    """
+    if connection.sock.pending():  # decrypted already, which poll does not see
+        return True
     waiting = select.poll()
     waiting.register(connection.sock, select.POLLIN)
     return bool(waiting.poll(0))
