@@ -72,7 +72,7 @@ def _body(page: Page) -> str:
 
 
 def _words(text: str) -> list[str]:
-    """The words of a text without stop words and endings."""
+    """The words of a string without stop words and endings."""
     found = re.findall(r"[a-z0-9]{3,}", text.lower().replace("_", " "))
     return [word.removesuffix("s") for word in found if word not in _COMMON]
 
