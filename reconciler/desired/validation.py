@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import time
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -125,7 +126,8 @@ def type_name(value: object) -> str:
     for kind, name in (
         (str, "a string"),
         (int, "a number"),
-        (float, "a number"),
+        (float, "a decimal number"),
+        (time, "a time"),
         (Sequence, "a list"),
         (Mapping, "a table"),
     ):
@@ -147,11 +149,18 @@ def _findings(
         found.setdefault((*path, place.at), (place, []))[1].append(problem)
     findings = []
     for path, (place, same) in found.items():
+        if _said_deeper(path[:-1], found):
+            continue
         if same[0]["type"] == "extra_forbidden":
             findings.append(_unknown(document, place, model, same[0], others))
         else:
-            findings.append(_finding(document, place, model, path[:-1], _one(same)))
+            findings.append(_finding(document, place, model, path[:-1], same))
     return findings
+
+
+def _said_deeper(path: tuple[str | int, ...], found: Iterable[tuple[str | int, ...]]) -> bool:
+    """Whether something in the value itself is wrong, so that its type is right."""
+    return any(len(other) > len(path) + 1 and other[: len(path)] == path for other in found)
 
 
 def _dotted(
@@ -210,9 +219,10 @@ def _finding(
     node: PositionNode,
     model: type[BaseModel],
     path: tuple[str | int, ...],
-    problem: ErrorDetails,
+    problems: Sequence[ErrorDetails],
 ) -> Finding:
-    field = _field(path)
+    """`problems`: of one value, one for each form that it may have."""
+    field, problem = _field(path), _one(problems)
     kind, context = problem["type"], problem.get("ctx", {})
     code, hint = "INVALID_VALUE", ""
     if kind == "missing":
@@ -221,8 +231,18 @@ def _finding(
         hint = _description(model, problem["loc"])
     elif kind in _TYPES:
         code = "WRONG_TYPE"
-        message = f"{field} must be {_TYPES[kind]}, not {type_name(problem['input'])}"
+        forms = [*dict.fromkeys(_TYPES[one["type"]] for one in problems if one["type"] in _TYPES)]
+        if "a number" in forms and "a whole number" in forms:
+            forms.remove("a whole number")
+        given = type_name(problem["input"])
+        *most, last = forms
+        expected = f"{', '.join(most)} or {last}" if most else last
+        message = f"{field} must be {expected}, not {given}"
         hint = _reference_hint(context.get("class_name", ""))
+        if kind == "string_type" and len(forms) == 1 and given not in {"a list", "a table"}:
+            hint = "write it in quotes"
+        elif "a string" in forms and "a list in [ ]" not in forms and given == "a list" and most:
+            hint = 'write the elements in one string, as in "acl;entry"'
     elif kind in {"value_error", "assertion_error"}:
         message, hint = problem_words(problem)
         code = code_of(context.get("error"))

@@ -107,6 +107,7 @@ class Alarm(Enum):
 
     ALWAYS = "it grants access, or lets someone log in, by itself"
     GRANTED = "once an ACL entry names it"
+    NEW = "when the previous report did not have it: it may carry data away"
     NEVER = "it grants no access"
 
 

@@ -295,7 +295,10 @@ def test_a_plan_between_folders_says_so_in_every_format(
         r"details: `pvectl (plan .*?)`", ask("plan", "--against", "new", state=Path("new")).out
     )
     assert again
-    assert ask(*again[1].split()).status == ExitStatus.OK
+    everything = ask(*again[1].split())
+    assert everything.status == ExitStatus.OK
+    assert "known finding" not in everything.out
+    assert len(everything.out.splitlines()) > len(ended.out.splitlines())
 
 
 ELSEWHERE = """[user."alice@corp"]

@@ -103,6 +103,8 @@ def _options(words: list[str]) -> dict[str, Any]:
         if param.type == "array":
             values.setdefault(key, []).append(value)
             continue
+        if param.format.endswith("-list") and key in values:
+            value = f"{values[key]},{value}"
         refusal = complaint(param, value)
         if refusal:
             raise died(f"{key}: {refusal}")
