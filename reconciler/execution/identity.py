@@ -30,7 +30,7 @@ from reconciler.model.spec import canonical
 CERTIFICATES = request("GET", "nodes", "localhost", "certificates", "info")
 NODES = request("GET", "nodes")
 IDENTIFYING = (CERTIFICATES, NODES)
-"""What tells which cluster it is."""
+"""What identifies a cluster."""
 ROOT_CA = "pve-root-ca.pem"
 
 MOVED = ("*.jsonl", "*.reserve", "secrets.json", "secrets.key", "drift.json")
@@ -118,7 +118,10 @@ def folder_of(
             # where a run is under way there, the next command tries again
             with contextlib.suppress(Locked, JournalFailed, OSError):
                 _absorb(home() / "journal" / other, folder)
-        if mine.to_json() != before and (kept or folder.is_dir()):
+        changed = mine.to_json() != before
+        if changed:
+            _read_before.clear()
+        if changed and (kept or folder.is_dir()):
             content = canonical({"clusters": [one.to_json() for one in known]})
             with contextlib.suppress(OSError):
                 make(home())
@@ -174,14 +177,26 @@ def _index() -> Path:
     return home() / "clusters.json"
 
 
+_read_before: dict[tuple[Path, int, int, int], list[Known]] = {}
+"""The index by its path, inode, size and time of the last change; without the changes of anyone. A
+command on many clusters looks for each of them in it."""
+
+
 def _read(path: Path) -> list[Known]:
     """The index of clusters; an unreadable file counts as empty."""
     try:
-        content = json.loads(path.read_bytes())
-        return [
-            Known(str(row["folder"]), str(row["ca"]), set(row["nodes"]), set(row["endpoints"]))
-            for row in content["clusters"]
-        ]
+        found = path.stat()
+        change = path, found.st_ino, found.st_size, found.st_mtime_ns
+        known = _read_before.get(change)
+        if known is None:
+            content = json.loads(path.read_bytes())
+            known = [
+                Known(str(row["folder"]), str(row["ca"]), set(row["nodes"]), set(row["endpoints"]))
+                for row in content["clusters"]
+            ]
+            _read_before.clear()
+            _read_before[change] = known
+        return list(known)
     except (OSError, ValueError, OverflowError, KeyError, TypeError):
         return []
 

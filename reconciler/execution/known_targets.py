@@ -21,12 +21,7 @@ def known(home: Path) -> tuple[Destination, ...]:
     """The confirmed targets, oldest first; raises JournalFailed for an invalid file."""
     path = home / FILE
     try:
-        found = path.stat()
-        change = (found.st_ino, found.st_size, found.st_mtime_ns)
-        if path not in _read or _read[path][0] != change:
-            rows = json.loads(path.read_bytes())
-            _read[path] = change, tuple(Destination.from_json(row) for row in rows)
-        return _read[path][1]
+        return _targets(path)
     except FileNotFoundError:
         return ()
     except OSError as error:
@@ -37,6 +32,17 @@ def known(home: Path) -> tuple[Destination, ...]:
         f"{path} cannot be read: {why}",
         hint="remove it, then confirm the target again: pvectl trust",
     )
+
+
+def _targets(path: Path) -> tuple[Destination, ...]:
+    """Raises OSError, and what an invalid file leads to."""
+    found = path.stat()
+    change = (found.st_ino, found.st_size, found.st_mtime_ns)
+    before, targets = _read.get(path, (None, ()))
+    if before != change:
+        targets = tuple(Destination.from_json(row) for row in json.loads(path.read_bytes()))
+        _read[path] = change, targets
+    return targets
 
 
 def remember(home: Path, destination: Destination) -> None:

@@ -65,8 +65,9 @@ class Destination(NamedTuple):
     def covers(self, other: Destination) -> bool:
         """Whether confirming this destination confirms `other` as well."""
         return (
-            set(other.endpoints) <= set(self.endpoints)
+            other.certificate == self.certificate
             and other[1:4] == self[1:4]
+            and set(other.endpoints) <= set(self.endpoints)
             and (other.secret is None or other.secret == self.secret)
             and (other.totp is None or other.totp == self.totp)
             and other.client == self.client
