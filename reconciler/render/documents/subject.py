@@ -16,7 +16,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class ExplainedSubject:
-    """`asked`: where the answer comes from; `next`: the command that tells more."""
+    """`asked`: where the answer comes from; `next`: the command for more."""
 
     subject: Subject
     asked: str
