@@ -333,3 +333,5 @@ class ClusterStatus(NamedTuple):
     health: Health | None = None
     drills: tuple[OpenDrill, ...] = ()
     """restore drills that have not ended"""
+    advice: str = ""
+    """what to do where the cluster could not be asked"""

@@ -10,6 +10,7 @@ from typing import Any
 from reconciler.access.granted import granted_users
 from reconciler.access.table import AccessTable
 from reconciler.kinds.backup.table import BackupSpec
+from reconciler.kinds.storage.table import StorageSpec
 from reconciler.kinds.user.second_factors import FIELD, UserWithFactors, old_keys
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
@@ -38,6 +39,11 @@ def of_users(
         if isinstance(spec, UserSpec) and not manage.excludes(address):
             found[address] = {FIELD: sorted((*factors.get(user, ()), *old_keys(spec)))}
     return found
+
+
+def of_storages(live: State) -> Observed:
+    """That they are there."""
+    return {address: {} for address, spec in live.items() if isinstance(spec, StorageSpec)}
 
 
 def of_jobs(live: State) -> Observed:

@@ -39,6 +39,7 @@ def undeclared(
         now = fingerprint(address, spec)
         alarm = kind_of(address).checks.undeclared
         told = alarm is Alarm.ALWAYS or (alarm is Alarm.GRANTED and address in granted)
+        told = told or (alarm is Alarm.NEW and _is_new(address, memory))
         watched = manage.mode is Mode.WATCH and manage.covers(address)
         meant = manage.excludes(address) or address in own
         acknowledged = memory.acknowledged.get(address) == now
@@ -52,6 +53,13 @@ def undeclared(
             )
         )
     return tuple(found)
+
+
+def _is_new(address: Address, memory: Memory) -> bool:
+    """Whether the previous report, which looked at objects of this kind, did not have it, or has
+    called it new itself."""
+    looked = any(known.kind == address.kind for known in memory.observed)
+    return looked and (address not in memory.observed or str(address) in memory.differences)
 
 
 def reported(

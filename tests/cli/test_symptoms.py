@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +64,33 @@ def test_the_cures_cure() -> None:
     told = ask("explain", asked, "--who", "svc-terraform@pve!tf-ci", on=FIXTURES / "team")
     assert "PVEDatastoreUser" in told.out
     assert "PVESDNUser" in told.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("cannot atach an iso", "SYMPTOM_NO_ISO"),
+        ("kann kein ISO einbinden", "SYMPTOM_NO_ISO"),
+        ("bob sees his guests but not the datacenter", "SYMPTOM_NO_DATACENTER"),
+        ("pveproxy[12]: authentication failure; rhost=10.0.0.9 user=bob@ldap", "SYMPTOM_NO_LOGIN"),
+        ("qwer zxcv uiop", "symptom"),
+    ],
+)
+def test_a_complaint_needs_no_keyword(words: str, code: str) -> None:
+    assert ask("explain", words).out.startswith(f"{code}: ")
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        (("bob",), "did you mean bob@ldap?"),
+        (("svc-terraform@pve", "tf-ci"), "did you mean svc-terraform@pve!tf-ci?"),
+        (("201",), "pvectl explain WHO /vms/201"),
+        (("expct",), "did you mean EXPECT?"),
+    ],
+)
+def test_half_a_name_is_enough_for_a_hint(asked: tuple[str, ...], hint: str) -> None:
+    pve = Path(__file__).parents[2] / "examples" / "three-nodes" / "pve"
+    ended = ask("explain", *asked, on=pve)
+    assert ended.status == ExitStatus.USAGE
+    assert hint in ended.err

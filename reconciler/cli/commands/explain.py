@@ -20,14 +20,23 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, now
 from reconciler.cli.explain.call import explain_call
-from reconciler.cli.explain.code_pages import SYMPTOM, is_page, page_of, symptom_of
+from reconciler.cli.explain.code_pages import (
+    SYMPTOM,
+    is_bare_name,
+    is_complaint,
+    is_page,
+    page_of,
+    symptom_of,
+)
 from reconciler.cli.explain.notes import kinds_for, notes_on
 from reconciler.cli.explain.query import (
     AccessQuery,
     check_place,
     check_privilege,
+    check_token,
     find_principal,
     is_call,
+    is_question,
     parse_query,
 )
 from reconciler.cli.explain.retention import RETENTION, explain_retention
@@ -60,8 +69,8 @@ def explain_command(
         typer.Argument(
             metavar="WHO|TEXT|CALL|CODE",
             help="User, token, group:NAME or role.NAME; a pasted 'Permission check failed (...)'; "
-            "an API call, such as 'POST /nodes/pve/lxc vmid=100'; symptom, alone or with words; "
-            "the code of a finding or an error; or exit-status.",
+            "an API call, such as 'POST /nodes/pve/lxc vmid=100'; a complaint in a sentence; "
+            "symptom; the code of a finding or an error; or exit-status.",
             show_default=False,
         ),
     ] = "",
@@ -86,20 +95,22 @@ def explain_command(
     next weeks. With a code: what it means and what to do; without arguments: all codes. Exit 0
     whatever the answer is; 8 when the caller cannot see enough.
     """
-    if not path and subject != RETENTION and is_page(subject):
+    bare = not path and subject != RETENTION and is_bare_name(subject)
+    if not path and subject != RETENTION and is_page(subject) and not bare:
         check_formats(common, "page")
         show(common, "page", page_of(subject))
         return ExitStatus.OK
     if subject == RETENTION:
         return explain_retention(common, path)
-    if subject == SYMPTOM and path:
+    told = " ".join((path, privilege)) if subject == SYMPTOM else "" if path else subject
+    if (subject == SYMPTOM and path) or (is_complaint(told) and not is_question(told)):
         check_formats(common, "page")
-        show(common, "page", symptom_of(" ".join((path, privilege))))
+        show(common, "page", symptom_of(told))
         return ExitStatus.OK
     check_sources(from_files=from_files, planned=planned)
     if is_call(subject):
         return explain_call(common, subject, who, from_files=from_files, planned=planned)
-    if is_subject(subject, path):
+    if bare or is_subject(subject, path):
         return explain_subject(common, subject, path, from_files=from_files, planned=planned)
     check_formats(common, "explanation")
     question = parse_query(subject, path, privilege, who)
@@ -131,6 +142,7 @@ def _told(seen: AccessView, question: AccessQuery, moment: int) -> Explained:
         seen = seen._replace(table=with_member(seen.table, group), before=earlier)
     for name in question.privileges:
         check_privilege(seen.table, name)
+    check_token(seen.table, who, path)
     check_place(seen.table, path)
     chosen = _chosen(seen, question)
     found = explain(seen.table, who, path, chosen, moment)

@@ -103,7 +103,7 @@ def _read(api: Api, folder: Path) -> ClusterStatus:
     outcome = ROLLED_BACK if ended or state.is_rolling_back else STOPPED
     reached: RunReport | None = None
     there: tuple[LockRecord, ...] = ()
-    unreachable = ""
+    unreachable = advice = ""
     health: Health | None = None
     try:
         there = tuple(lock_records(api))
@@ -116,12 +116,14 @@ def _read(api: Api, folder: Path) -> ClusterStatus:
             )
     except (Unreachable, RequestRefused) as error:
         reached = report_from_journal(state, steps, outcome) if journal else None
-        there, unreachable = (), error.summary
+        there, unreachable, advice = (), error.summary, error.hint
     if ended:
         left = reached if reached and not reached.restored else None
         nothing = RunState()
-        return ClusterStatus(str(ended), nothing, None, there, live, unreachable, left, health)
+        return ClusterStatus(
+            str(ended), nothing, None, there, live, unreachable, left, health, advice=advice
+        )
     if reached and live:  # a secret is on its way, and nothing is to be done about it
         reached = replace(reached, secrets={})
     found = ClusterStatus(str(path or ""), state, reached, there, live, unreachable)
-    return found._replace(health=health)
+    return found._replace(health=health, advice=advice)

@@ -11,7 +11,7 @@ from reconciler.errors import MEANINGS, PRECEDENCE, ExitStatus, PvectlError, Usa
 from reconciler.model.policy_rule import is_of_rule
 from reconciler.planning.lint import RULES
 from reconciler.render.documents.code_page import Page
-from reconciler.text.suggest import did_you_mean
+from reconciler.text.suggest import did_you_mean, suggest
 
 EXIT_STATUS = "exit-status"
 CONTENTS = "codes"
@@ -32,6 +32,13 @@ def is_page(text: str) -> bool:
     )
 
 
+def is_bare_name(text: str) -> bool:
+    """Whether it is neither a code nor a misspelled one, but perhaps a user without its realm."""
+    code = text.upper()
+    named = code in pages() or text in {"", EXIT_STATUS, SYMPTOM} or is_of_rule(code)
+    return text.islower() and "_" not in text and not named and not suggest(code, pages())
+
+
 def page_of(text: str) -> Page:
     """The page of a code; raises UsageError where no finding or error has that code."""
     if text == EXIT_STATUS:
@@ -44,6 +51,10 @@ def page_of(text: str) -> Page:
     page = known.get(text) or known.get(text.upper())
     if page is None and is_of_rule(text.upper()):
         page = known[OF_RULES]._replace(code=text.upper())
+    if page is None and text.isdecimal() and len(text) > 2:
+        raise UsageError(
+            f"{text} is not an exit status", hint=f"for a guest: pvectl explain WHO /vms/{text}"
+        )
     if page is None:
         hint = did_you_mean(text.upper(), known)
         raise UsageError(
@@ -53,11 +64,19 @@ def page_of(text: str) -> Page:
     return page
 
 
+def is_complaint(text: str) -> bool:
+    """Whether it is a sentence, or a line of a log, rather than a name, a call or a refusal."""
+    return len(text.split()) > 2
+
+
 def symptom_of(words: str) -> Page:
-    """The symptom described in these words, as far as it can be recognised; otherwise the list of
-    all.
+    """The symptom described in these words, misspelled ones too, as far as it can be recognised;
+    otherwise the list of all.
     """
-    wanted = set(_words(words))
+    for phrase, code in _PHRASES.items():
+        if phrase in words.lower():
+            return pages()[code]
+    wanted = {_known_word(word) for word in _words(words)}
     known = [page for page in pages().values() if page.code.startswith(_SYMPTOM)]
     marks = {
         page.code: (len(wanted & set(_words(page.kind))), len(wanted & set(_words(_body(page)))))
@@ -67,16 +86,33 @@ def symptom_of(words: str) -> Page:
     return best if any(marks[best.code]) else _symptoms()
 
 
+def _known_word(word: str) -> str:
+    """The word of a symptom's page that is meant; itself where none is."""
+    if word in _vocabulary() or len(word) < _SHORT:
+        return word
+    return suggest(word, _vocabulary()) or word
+
+
+@cache
+def _vocabulary() -> frozenset[str]:
+    found = (page for page in pages().values() if page.code.startswith(_SYMPTOM))
+    return frozenset(word for page in found for word in _words(f"{page.kind} {_body(page)}"))
+
+
 def _body(page: Page) -> str:
     return " ".join((page.code, *page.meaning, *page.action))
 
 
 def _words(text: str) -> list[str]:
-    """The words of a text without stop words and endings."""
+    """The words of a string without stop words and endings."""
     found = re.findall(r"[a-z0-9]{3,}", text.lower().replace("_", " "))
     return [word.removesuffix("s") for word in found if word not in _COMMON]
 
 
+_SHORT = 5
+"""Letters below which a word is not taken for a misspelled one."""
+_PHRASES = {"authentication fail": "SYMPTOM_NO_LOGIN", "no ticket": "SYMPTOM_NO_LOGIN"}
+"""What Proxmox VE says and logs -> the page about it."""
 _COMMON = frozenset(
     {"the", "and", "not", "cannot", "can", "for", "with", "but", "are", "has", "one"}
 )

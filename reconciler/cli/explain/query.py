@@ -109,6 +109,11 @@ def is_call(subject: str) -> bool:
     return _CALL.fullmatch(subject.strip()) is not None
 
 
+def is_question(subject: str) -> bool:
+    """Whether that is a call or a pasted refusal."""
+    return is_call(subject) or _REFUSED in subject
+
+
 def parse_call(subject: str, who: str) -> CallQuery:
     """The call, without the values of secret parameters, which no rule depends on.
 
@@ -162,6 +167,15 @@ def parse_path(text: str) -> str:
             hint="letters, digits and . - _ between slashes: /vms/100",
         )
     return path
+
+
+def check_token(table: AccessTable, who: str, path: str) -> None:
+    """Raises UsageError where the path is the name of a token of that user."""
+    token = f"{who}!{path.strip('/')}"
+    if token in table.tokens:
+        raise UsageError(
+            f"{path.strip('/')} is not a path, but a token of {who}", hint=f"did you mean {token}?"
+        )
 
 
 def check_place(table: AccessTable, path: str) -> None:

@@ -17,7 +17,7 @@ from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.drift import Memory, Observed
 from reconciler.model.policy import Policy
-from reconciler.planning.observed import of_jobs, of_users
+from reconciler.planning.observed import of_jobs, of_storages, of_users
 
 ALTERED = "altered"
 """In place of a digest: the object is not as it was left, though its digest does not show it."""
@@ -52,7 +52,7 @@ def observe(
     except OSError as error:
         info(common, f"secrets of realms are not compared: {error.strerror}")
         hashes = {}
-    now.update(of_jobs(live.state))
+    now.update({**of_storages(live.state), **of_jobs(live.state)})
     for address, shown in live.shown.items():
         now[address] = {name: value or None for name, value in shown.items()}
     sent = fingerprints.hashes_sent(folder)

@@ -21,6 +21,7 @@ from reconciler.kinds.backup.table import (
     is_creatable,
 )
 from reconciler.kinds.kind import (
+    Alarm,
     Answers,
     Checks,
     Kind,
@@ -315,5 +316,6 @@ KIND = Kind(
         declared_object=check_declared,
         planned_state=_check_state,
         change=check_change,
+        undeclared=Alarm.NEW,
     ),
 )

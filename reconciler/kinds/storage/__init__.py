@@ -12,6 +12,7 @@ from typing import Any
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.kind import (
+    Alarm,
     Answers,
     Checks,
     Kind,
@@ -340,5 +341,6 @@ KIND = Kind(
         declared_object=_check_declared,
         planned_state=_check_nodes,
         change=_check_change,
+        undeclared=Alarm.NEW,
     ),
 )

@@ -13,7 +13,9 @@ NAMED = 20
 """Number of missing or extra list items, and of principals, that are named."""
 
 _BEFORE = "before"
-NOT_DECLARED = "not declared; it changes access, or its kind is watched"
+NOT_DECLARED = (
+    "not declared; it changes access, is a new storage or backup job, or its kind is watched"
+)
 """Of an undeclared object that is drift."""
 
 

@@ -45,7 +45,7 @@ def text(found: ClusterStatus, view: View) -> str:
     if found.health is not None:
         parts.append(_health(found.health, view))
     if found.unreachable:
-        parts.append(_unreachable(found.unreachable, view))
+        parts.append(_unreachable(found, view))
     return "\n".join(parts)
 
 
@@ -126,11 +126,13 @@ def _drill(one: OpenDrill) -> Block:
     )
 
 
-def _unreachable(why: str, view: View) -> str:
+def _unreachable(found: ClusterStatus, view: View) -> str:
+    hints = [TextLine(line, Style.FAINT, 2) for line in found.advice.splitlines()]
     outline = Document(
         title="The cluster could not be read",
         closing=(
-            TextLine(why, Style.ERROR),
+            TextLine(found.unreachable, Style.ERROR),
+            *hints,
             TextLine("It is unknown whether its lock is held."),
         ),
     )
