@@ -162,7 +162,7 @@ class _Connection(HTTPSConnection):
 
 
 def _is_readable(connection: _Connection) -> bool:
-    """Whether something arrived that nobody asked for: the end of the connection, as a rule."""
+    """Whether something unexpected arrived: usually the end of the connection."""
     waiting = select.poll()
     waiting.register(connection.sock, select.POLLIN)
     return bool(waiting.poll(0))
