@@ -13,17 +13,18 @@ _PREFIX = "any member of "
 
 
 def any_member(group: str) -> str:
-    """Who stands for the members that a group may get; no user can be called so."""
+    """Placeholder for the future members of a group; no user can have this name."""
     return f"{_PREFIX}{group}"
 
 
 def stands_for(principal: str) -> str:
-    """The group whose members `principal` stands for; empty for a user or token."""
+    """The group whose members `principal` represents; empty for a user or token."""
     return principal.removeprefix(_PREFIX) if principal.startswith(_PREFIX) else ""
 
 
 def with_any_members(tables: Sequence[AccessTable], now: int = 0) -> tuple[AccessTable, ...]:
-    """The same tables, with somebody in each group that has, in one of them, nobody who can log in.
+    """The same tables, with a placeholder member in each group that, in one of them, has no member
+    who can log in.
 
     It is in that group in all of them, so that a first real member changes nothing for it.
     """
@@ -32,7 +33,7 @@ def with_any_members(tables: Sequence[AccessTable], now: int = 0) -> tuple[Acces
 
 
 def with_member(table: AccessTable, group: str) -> AccessTable:
-    """The table with somebody who is in that group and has nothing but what it gives."""
+    """The table with a placeholder member of that group, without any other grants."""
     return _filled(table, [group])
 
 

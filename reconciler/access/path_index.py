@@ -8,7 +8,7 @@ from functools import cached_property
 
 
 class PathIndex:
-    """Paths in an order in which each stands directly before all that lie below it."""
+    """Paths in an order in which each comes directly before all paths below it."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self.paths = sorted(set(paths), key=order)
@@ -36,7 +36,7 @@ class PathIndex:
         return tuple(sorted(set(paths), key=self.position.__getitem__))
 
     def span(self, path: str) -> tuple[int, int]:
-        """Where `path` and everything below it stand in `paths`; `path` itself may be missing."""
+        """The range of `path` and everything below it in `paths`; `path` itself may be missing."""
         key = order(path)
         if not key:
             return 0, len(self.paths)

@@ -99,8 +99,8 @@ def _tell_end(
 
 
 def _matters(status: ExitStatus) -> bool:
-    """An interrupt is nobody's failure. Whoever sits at a terminal sees a refusal; that a change
-    went wrong, everybody is told."""
+    """An interrupt is not a failure. A refusal is visible on the terminal; a change that failed is
+    always reported."""
     if status >= ExitStatus.HUNG_UP:
         return False
     return status in {ExitStatus.RESTORED, ExitStatus.NOT_RESTORED} or not sys.stdin.isatty()

@@ -43,8 +43,8 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """What is known where a table stands. `inner`: inside of a template. `read`: the files that
-    are included here already; `within`: those that are being read, from the outermost on."""
+    """The variables at the position of a table. `inner`: inside of a template. `read`: the files
+    that are included here already; `within`: those that are being read, from the outermost on."""
 
     values: Mapping[str, object]
     places: Mapping[str, Place]

@@ -143,7 +143,7 @@ def write_files(
 
 
 def _room(path: Path, text: str) -> Path:
-    """The file, or one beside it where TOML does not let both stand in one file."""
+    """The file, or another one beside it if TOML does not allow both in one file."""
     try:
         tomllib.loads(f"{path.read_text(encoding='utf-8') if path.exists() else ''}\n{text}")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where state files are read: on disk, or wherever else somebody keeps them."""
+"""Where state files are read from: the disk, or another store."""
 
 from __future__ import annotations
 

@@ -307,7 +307,7 @@ def _not_following(findings: Iterable[Finding], first: Iterable[Finding]) -> lis
 
 
 def _of_all_values(findings: Iterable[Finding]) -> Iterable[Finding]:
-    """What is said of several values of one template is said once."""
+    """An error shared by several values of one template is reported once."""
     found: dict[Finding, list[Finding]] = {}
     for one in findings:
         key = one._replace(source=one.source._replace(each="")) if one.source else one

@@ -114,7 +114,7 @@ def _branches(own: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _type(own: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """In words; a variable `${...}` is possible in every string and is not told."""
+    """In words; a variable `${...}` is possible in every string and is not mentioned."""
     if "$ref" in own:
         name = own["$ref"].rpartition("/")[2]
         return {"SecretRef": "secret", "SecretSink": "sink", "KeepTable": "retention"}.get(

@@ -51,7 +51,7 @@ def too_large(message: str, hint: str, source: Source) -> Finding:
 
 
 class Room:
-    """What is left of a limit; that it is exceeded is told once."""
+    """The rest of a limit; exceeding it is reported once."""
 
     def __init__(self, size: int, message: str, hint: str) -> None:
         self.left = size

@@ -51,7 +51,7 @@ class Ownership:
         )
 
     def beside(self, objects: Mapping[Address, Spec]) -> dict[Address, dict[str, Any]]:
-        """Such pools take nobody out."""
+        """Such pools remove no members."""
         joined = self.state.guests.keys() | self.state.storages.keys()
         return {
             address: {"members": "additive"}

@@ -246,7 +246,7 @@ def _finding(
     elif kind in {"value_error", "assertion_error"}:
         message, hint = problem_words(problem)
         code = code_of(context.get("error"))
-    elif kind == "too_short":
+    elif kind == "too_short" or (kind == "string_too_short" and context["min_length"] == 1):
         message, hint = f"{field} is empty", _description(model, problem["loc"])
     elif kind in _LIMITS:
         message = _LIMITS[kind].format(field=field, **context)

@@ -127,7 +127,7 @@ class _Work:
 
 
 def names_of(variables: Mapping[str, object]) -> Iterator[str]:
-    """What may stand in `${...}`: variables, and the keys of those that are records."""
+    """What `${...}` may contain: variables, and the keys of those that are records."""
     for name, value in variables.items():
         if isinstance(value, Mapping):
             yield from (f"{name}.{key}" for key in value)

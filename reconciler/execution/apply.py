@@ -44,9 +44,9 @@ from reconciler.model.spec import State
 def apply_plan(run: RunContext) -> RunReport:
     """Apply the plan, continuing where its journal ends.
 
-    The report tells the outcome of each object. When a step fails, the run is rolled back, unless
-    an irreversible step was applied: then it can only be finished, and the journal stays open.
-    Raises JournalFailed or Locked only when nothing was sent.
+    The report has the outcome of each object. When a step fails, the run is rolled back, unless an
+    irreversible step was applied: then it can only be finished, and the journal stays open. Raises
+    JournalFailed or Locked only when nothing was sent.
     """
     try:
         with foreseen():

@@ -30,7 +30,7 @@ from reconciler.model.spec import canonical
 CERTIFICATES = request("GET", "nodes", "localhost", "certificates", "info")
 NODES = request("GET", "nodes")
 IDENTIFYING = (CERTIFICATES, NODES)
-"""What tells which cluster it is."""
+"""What identifies a cluster."""
 ROOT_CA = "pve-root-ca.pem"
 
 MOVED = ("*.jsonl", "*.reserve", "secrets.json", "secrets.key", "drift.json")

@@ -38,10 +38,10 @@ def keep(path: Path, states: Mapping[str, str]) -> None:
 
 
 def send(home: Path, subject: str, notice: Notice, urls: str) -> list[str]:
-    """Tell each address what it does not know yet. Gives what did not work, without the addresses.
+    """Send each address what it has not received yet; returns the failures, without the addresses.
 
-    `subject` is what the notice is about: each has a state of its own. An address that could not be
-    reached is told at the next run. Raises SinkFailed without addresses or without apprise.
+    `subject` is what the notice is about; each has its own state. An unreachable address is retried
+    at the next run. Raises SinkFailed without addresses or without apprise.
     """
     addresses = split(urls)
     name = _digest(f"{notice.event} {subject}")
@@ -73,7 +73,7 @@ def split(urls: str) -> Sequence[str]:
 
 
 def deliver(url: str, notice: Notice) -> bool:
-    """Whether the notice has arrived, as far as its first hop tells. Raises SinkFailed."""
+    """Whether the notice was delivered, as far as its first hop reports. Raises SinkFailed."""
     apprise = _package()
     asset = apprise.AppriseAsset(
         app_id="pvectl",

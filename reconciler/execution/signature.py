@@ -120,5 +120,5 @@ def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
 
 def _refused(summary: str) -> NotSigned:
     return NotSigned(
-        summary, hint="nothing was sent; whoever reviewed it signs it: pvectl plan --out --sign KEY"
+        summary, hint="nothing was sent; the reviewer signs the plan: pvectl plan --out --sign KEY"
     )

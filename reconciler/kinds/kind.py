@@ -29,7 +29,7 @@ and raises:
 - `reads`    how it is read from Proxmox VE, and which privileges that takes
 - `writes`   which requests make a change, which privileges they take, what taking it back costs
 - `links`    which objects it names, and what becomes of it when they go
-- `secrets`  what it sends and receives that may be shown to nobody
+- `secrets`  what it sends and receives that must never be shown
 - `checks`   what is wrong with it, told before anything is sent
 - `fill_access`  what it means for who may do what
 
@@ -285,7 +285,7 @@ class Links(Generic[S]):
 
 @dataclass(frozen=True)
 class Secrets(Generic[S]):
-    """What an object sends and receives that may be shown to nobody.
+    """What an object sends and receives that must never be shown.
 
     - `sent`: spec -> the secrets that it sends, by parameter.
     - `with_sent` (spec, secrets) -> the spec that sends them again, for a secret that was changed.
@@ -307,7 +307,7 @@ class Secrets(Generic[S]):
 
 @dataclass(frozen=True)
 class Checks(Generic[S]):
-    """What is wrong, told before anything is sent; each gives findings, each at its own moment.
+    """Checks, reported before anything is sent; each gives findings, each at its own moment.
 
     - `declared_object` (id, spec, whole desired state): from the files alone, object by object.
     - `declared_kind`: everything declared, once: from the files alone.
@@ -326,7 +326,7 @@ class Checks(Generic[S]):
 
 @dataclass(frozen=True)
 class Kind(Generic[S]):
-    """One kind of object; the module's docstring tells how it is written.
+    """One kind of object; the module's docstring explains how to write one.
 
     `name` is the prefix of its addresses, `spec` the model of one object without its name.
     `fill_access` (id, spec, access table) adds to the table what the object means for access.

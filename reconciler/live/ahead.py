@@ -1,4 +1,4 @@
-"""Reads that will be wanted, started before they are asked for, all in one round."""
+"""Reads that will be needed, started in advance, all in one round."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class AheadApi(ForwardingApi):
 
 
 class _Round:
-    """Reads in a thread of their own; `waiting`: those that nobody has taken yet."""
+    """Reads in a separate thread; `waiting`: those not yet taken."""
 
     def __init__(self, api: Api, requests: Sequence[Request]) -> None:
         self.waiting = set(requests)

@@ -83,7 +83,7 @@ class Redactor(logging.Filter):
         return known.sub(MASK, text) if known is not None else text
 
     def _pattern(self) -> re.Pattern[str]:
-        """The pattern of all secrets, compiled only when a text has to be masked."""
+        """The pattern of all secrets, compiled only when a string has to be masked."""
         with self._lock:
             if self._known is None:
                 longest_first = sorted(self._forms, key=lambda form: (-len(form), form))

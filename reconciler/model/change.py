@@ -65,7 +65,7 @@ class Reason(NamedTuple):
 
     @classmethod
     def declared(cls, cause: Cause, text: str, expires: int, purpose: str) -> Reason:
-        """Until when a grant is declared, and what for: a reviewer signs that as well."""
+        """The expiry and the reason of a grant: part of what a reviewer signs."""
         until = f"; until {moment(expires)}" if expires else ""
         return cls(
             cause, text + until + (f"; reason: {purpose}" if purpose else ""), expires, purpose
@@ -87,7 +87,7 @@ class Reason(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One object from `before` to `after`; None stands for absent, never for both."""
+    """One object from `before` to `after`; None means absent, never for both."""
 
     address: Address
     before: Spec | None

@@ -1,4 +1,4 @@
-"""Restore drills: what is to be restored and how, and what came of it."""
+"""Restore drills: what to restore and how, and the results."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Verdict(StrEnum):
     """restored, and not started, as was asked for"""
     FAILED = "failed"
     STOPPED = "stopped"
-    """somebody stopped the drill before it had shown anything"""
+    """the drill was stopped before it had a result"""
 
     @property
     def good(self) -> bool:

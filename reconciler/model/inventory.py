@@ -74,12 +74,12 @@ class Facts:
     """`guests` holds only those that the caller may see.
 
     `ghosts`: users that do not exist -> the groups that still name them as members. `unread`: what
-    Proxmox VE passes over in its files, where these can be seen. `strays`: pool -> members that are
-    not there and count for access all the same. `unsaved`: guests that the state
-    files leave out of backups on purpose. `release`: the version as the cluster spells it. `pve`:
-    its privileges and built-in roles. `kept`: archives that a change of retention may reach.
-    `health`: of the cluster, as far as it was asked. `complete`: the state that belongs to it is a
-    whole cluster; otherwise only what another state folder declares.
+    Proxmox VE skips in its files, if these are visible. `strays`: pool -> nonexistent members,
+    which still count for access. `unsaved`: guests that the state files leave out of backups on
+    purpose. `release`: the version as the cluster spells it. `pve`: its privileges and built-in
+    roles. `kept`: archives that a change of retention may reach. `health`: of the cluster, as far
+    as it was asked. `complete`: the state that belongs to it is a whole cluster; otherwise only
+    what another state folder declares.
     """
 
     release: str = ""

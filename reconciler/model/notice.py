@@ -29,7 +29,7 @@ class Event(StrEnum):
 
 
 class Notify(TomlTable):
-    """[notify] of a settings file outside the state folder: who is told, and of what.
+    """[notify] of a settings file outside the state folder: recipients and events.
 
     `urls` names the secret with the URLs for apprise, separated by spaces.
     """

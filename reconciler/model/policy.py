@@ -175,8 +175,8 @@ class Apply(TomlTable):
 
 
 class Rollout(TomlTable):
-    """`waves`: globs over the names of targets; `apply` on several targets begins a wave when all
-    of the one before ended well. Targets that no wave names come last."""
+    """`waves`: globs over the names of targets; `apply` on several targets starts a wave when all
+    targets of the previous one have succeeded. Targets that no wave names come last."""
 
     waves: tuple[Annotated[tuple[str, ...], Field(strict=False)], ...] = Field(
         default=(("*",),),

@@ -17,7 +17,7 @@ class RecordedTask(NamedTuple):
 
 
 class Logins(NamedTuple):
-    """How often somebody logged in since the report before, and when last, in Unix seconds."""
+    """How often a user has logged in since the previous report, and when last, in Unix seconds."""
 
     user: str
     times: int

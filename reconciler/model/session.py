@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class SessionMoment(StrEnum):
-    """When somebody who is logged in notices a change.
+    """When a logged-in user notices a change.
 
     PVE checks user, expiry and token at every request (`auth_handler` of PVE::HTTPServer) and
     realms at logins only: a ticket is valid for two hours, and the web interface renews it without

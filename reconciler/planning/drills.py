@@ -59,7 +59,7 @@ def with_drills(
 
 
 def findings(status: BackupStatus, drill: Drill, now: int) -> Iterable[Finding]:
-    """What `drift` says about backups. A guest that was never saved may be one of a new job."""
+    """Findings of `drift` about backups. A guest that was never backed up may be in a new job."""
     stale = [one for one in status.guests if one.state is Freshness.STALE]
     if stale:
         names = [f"{one.guest} (due {moment(one.due)})" for one in stale]

@@ -29,8 +29,9 @@ def saving_needs(desired: Desired) -> Iterator[Need]:
 def drilling_needs(desired: Desired) -> Iterator[Need]:
     """To restore the archives of the declared jobs as [drill] says.
 
-    Which bridges they name is not known here, so all of the node's own are meant. Raises UsageError
-    without a pool: Proxmox VE deletes what is granted on a guest together with the guest.
+    The bridges that they name are unknown, so all bridges of the node are assumed. Raises
+    UsageError without a pool: Proxmox VE deletes what is granted on a guest together with the
+    guest.
     """
     drill = desired.policy.drill
     for job in _jobs(desired):

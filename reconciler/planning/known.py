@@ -17,7 +17,8 @@ _OF_THE_CLUSTER = {
 
 
 _NEVER = frozenset({UNDECLARED_MEMBER, "ARCHIVES_NOT_SEEN", "POOL_LEFT", "POOL_TAKEN"})
-"""Codes of what is drift by itself, and of what a plan does to objects that it does not change."""
+"""Codes of findings that count as drift, and of effects on objects that the plan does not change.
+"""
 
 
 def told_as_known(

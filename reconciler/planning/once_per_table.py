@@ -1,4 +1,4 @@
-"""What is wrong with one table of a state file is said once, however many objects it declares."""
+"""A mistake in a table of a state file is reported once, however many objects it declares."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ restore drills."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from reconciler.kinds.pool.membership import PoolSpec
@@ -13,6 +13,7 @@ from reconciler.model.finding import NOT_BACKED_UP, Finding, Severity
 from reconciler.model.inventory import Facts
 from reconciler.model.spec import State
 from reconciler.planning.lint.waive import faults
+from reconciler.text.humanize import in_prose
 
 
 class Unsaved(NamedTuple):
@@ -33,8 +34,9 @@ def unsaved(desired: Desired, planned: State, facts: Facts, now: int) -> Unsaved
             continue
         named = _named(one, planned, facts)
         guests |= named
-        if not named and facts.guests:
-            findings.append(_idle(one))
+        idle = _without_guests(one, planned, facts) if named else []
+        if facts.guests and (idle or not named):
+            findings.append(_idle(one, idle))
     for waiver in desired.waivers:
         if waiver.code == NOT_BACKED_UP:
             matching = frozenset(_matching(waiver, planned, facts))
@@ -51,6 +53,14 @@ def _named(one: NoBackup, planned: State, facts: Facts) -> frozenset[int]:
     if one.templates:
         found |= {vmid for vmid, guest in facts.guests.items() if guest.template}
     return frozenset(found)
+
+
+def _without_guests(one: NoBackup, planned: State, facts: Facts) -> list[str]:
+    """What the table names but that matches no guest, such as a mistyped pool."""
+    return [
+        *(f"guest {vmid}" for vmid in one.guests if vmid not in facts.guests),
+        *(f"pool {name}" for name in one.pools if not _of_pool(name, planned, facts)),
+    ]
 
 
 def _of_pool(name: str, planned: State, facts: Facts) -> frozenset[int]:
@@ -81,11 +91,14 @@ def _expired(one: NoBackup) -> Finding:
     )
 
 
-def _idle(one: NoBackup) -> Finding:
+def _idle(one: NoBackup, idle: Sequence[str]) -> Finding:
+    """`idle`: the part that exempts no guest; empty where nothing of the table does."""
+    verb = "match" if len(idle) > 1 else "matches"
+    part = f"names {in_prose(idle)}, which {verb}" if idle else "matches"
     return Finding(
         "WAIVER_UNUSED",
         Severity.NOTE,
-        "[[no_backup]] matches no guest of the cluster",
+        f"[[no_backup]] {part} no guest of the cluster",
         "correct it, or delete it",
         source=one.source,
     )

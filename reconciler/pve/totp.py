@@ -37,7 +37,7 @@ class Totp(NamedTuple):
 
 
 def parse_totp(text: str) -> Totp:
-    """A key in Base32, blanks and case aside, or `otpauth://totp/...?secret=KEY`.
+    """A key in Base32, ignoring spaces and case, or `otpauth://totp/...?secret=KEY`.
 
     Raises ValueError, without the text, for anything else.
     """

@@ -1,4 +1,4 @@
-"""Grants and memberships as SVG, in the reader's own colours, with a text for screen readers."""
+"""Grants and memberships as SVG, in the reader's own colours, with text for screen readers."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from reconciler.render.document import TextLine
 from reconciler.text.sanitize import clean
 
 _NARROWEST = 24
-"""Minimum width of a text, however far it is indented."""
+"""Minimum width of text, however far it is indented."""
 
 
 _COMMAND = re.compile(r"`pvectl [^`]*`")

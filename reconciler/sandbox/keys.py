@@ -44,7 +44,7 @@ def fingerprint(certificate: Path) -> str:
 
 
 def sign(store: Store, text: str) -> bytes:
-    """The ticket signature of a text."""
+    """The ticket signature of a string."""
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import padding
 

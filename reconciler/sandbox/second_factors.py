@@ -117,7 +117,7 @@ def _enabled(ctx: Context, user: str) -> list[dict[str, Any]]:
 
 
 def _old(ctx: Context, user: str) -> list[dict[str, Any]]:
-    """Keys that stand in user.cfg, where the realm says what they mean (`user_get_tfa`)."""
+    """Keys stored in user.cfg, whose meaning the realm defines (`user_get_tfa`)."""
     keys = ctx.cfg.users.get(user, User()).keys or ""
     realm = realms(ctx.store).get(user.rpartition("@")[2])
     if keys in {"", ELSEWHERE} or realm is None or "oath" not in str(realm.values.get("tfa", "")):

@@ -272,5 +272,9 @@ def test_guests_are_left_out_of_backups_on_purpose(case: Case) -> None:
     assert set(case.codes()) == {"NOT_BACKED_UP", "WAIVER_EXPIRED"}
     file.write_text(declared + ON_PURPOSE.replace("templates = true", "").replace("test", "gone"))
     assert set(case.codes()) == {"NOT_BACKED_UP", "WAIVER_UNUSED"}
+    file.write_text(declared + ON_PURPOSE.replace('"test"', '"test", "gone"'))
+    assert case.codes() == {
+        "WAIVER_UNUSED": "[[no_backup]] names pool gone, which matches no guest of the cluster"
+    }
     file.write_text('[[no_backup]]\nreason = "nothing"\n')
     assert case.ask("validate").status == ExitStatus.FILES_INVALID

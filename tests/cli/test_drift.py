@@ -119,7 +119,7 @@ ATTACKS = {
         "user:alice@pve:1:0",
         "user:alice@pve:1:1993456000",
     ),
-    "a right taken away": (USERS, "acl:1:/storage/local:@VM-Operators:PVEDatastoreUser:\n", ""),
+    "a grant revoked": (USERS, "acl:1:/storage/local:@VM-Operators:PVEDatastoreUser:\n", ""),
     "a realm led elsewhere": (DOMAINS, "server1 ldap.example.invalid", "server1 evil.example.org"),
     "a job switched off": (JOBS, "enabled 1", "enabled 0"),
     "a retention narrowed": (JOBS, "keep-daily=7", "keep-daily=1"),
@@ -468,7 +468,7 @@ def test_the_last_report_knows_what_was_in_order(house: House) -> None:
     files = {path: path.read_text() for path in house.state.glob("*.toml")}
     place, text = next((p, t) for p, t in files.items() if "shadow account" in t)
     place.write_text(text.replace("shadow account", "other") + '\n[user."new@pve"]\n')
-    house.edit(*ATTACKS["a right taken away"])
+    house.edit(*ATTACKS["a grant revoked"])
     gone = "acl./storage/local|group:VM-Operators|PVEDatastoreUser"
     classes = {
         gone: "changed",

@@ -215,6 +215,9 @@ def test_what_does_not_exist_is_pointed_out(tmp_path: Path) -> None:
     assert "There is no guest 9002; did you mean 9001?" in (
         ask("explain", "alice@ldap", "/vms/9002", on=TEAM).out
     )
+    assert "There is no group DevOp; did you mean DevOps?" in (
+        ask("explain", "alice@ldap", "/access/groups/DevOp", on=TEAM).out
+    )
     folder = copy_fixture("team", tmp_path / "pve")
     (folder / "domains.cfg").unlink()
     told = ask("explain", "alice@ldap", "/", on=folder).out

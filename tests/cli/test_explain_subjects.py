@@ -56,7 +56,7 @@ def test_a_group_and_what_it_is_granted() -> None:
 def test_what_a_group_gives_to_any_member(name: str) -> None:
     told = ask("explain", name, "/pool/Dev", "VM.Audit", on=TEAM)
     assert told.out.startswith("Yes: any member of VM-Operators has VM.Audit on /pool/Dev.\n")
-    assert "whoever is a member of VM-Operators, by that alone" in told.out
+    assert "any member of VM-Operators, through the group alone" in told.out
     assert "members more or less: alice@ldap, mallory@ldap." in " ".join(told.out.split())
     assert "Realm" not in told.out
 

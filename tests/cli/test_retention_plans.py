@@ -121,7 +121,7 @@ def test_wider_retention_loses_nothing(saved: Site) -> None:
 
 
 def test_an_auditor_sees_the_loss_in_the_plan_and_in_one_against_its_snapshot(saved: Site) -> None:
-    """PVEAuditor may list no archive; the dry run names them all the same."""
+    """PVEAuditor may list no archive; the dry run still names them."""
     secret = "00000000-0000-4000-8000-00000000000e"
     saved.give_token("eye@pve!t1", secret, ["acl:1:/:eye@pve,eye@pve!t1:PVEAuditor:"])
     saved.target("eye@pve!t1", secret)

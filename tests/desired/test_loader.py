@@ -1,4 +1,4 @@
-"""A state folder is read as it is meant, and every mistake in it is told at once."""
+"""A state folder is read as intended, and every mistake in it is reported at once."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ THEIRS = "changed by somebody else"
 
 
 def other(change: Change, live: Spec | None) -> Spec | None:
-    """What somebody else makes of an object: neither as planned before nor as wanted."""
+    """What another client makes of an object: neither as planned before nor as wanted."""
     base = live or change.after or change.before
     fields = {} if base is None else {n: getattr(base, n) for n in type(base).model_fields}
     if "privileges" in fields:
@@ -57,7 +57,7 @@ def _with(spec: Any, name: str, value: Any) -> tuple[tuple[str, Any], ...]:
 
 
 Made = tuple[Spec | None]
-"""What somebody else made of an object, seen right afterwards."""
+"""What another client made of an object, seen right afterwards."""
 
 
 def interfere(api: Api, change: Change) -> Made | None:

@@ -252,8 +252,8 @@ def test_comments() -> None:
 @pytest.mark.parametrize(
     ("own", "said"),
     [
-        (rule(exclusive=(A, B), who=("*@ldap",)), "'*@ldap' matches nobody in the cluster"),
-        (rule(forbidden=(A,), but=("anne@pve",)), "'anne@pve' matches nobody"),
+        (rule(exclusive=(A, B), who=("*@ldap",)), "'*@ldap' matches no principal in the cluster"),
+        (rule(forbidden=(A,), but=("anne@pve",)), "'anne@pve' matches no principal"),
         (rule(privsep=True, who=("ci@pve",)), "'ci@pve' matches no token"),
         (rule(exclusive=(A, B), who=("*@pve",), but=("*@pve",)), "is exempt by `but`"),
         (rule(exclusive=(A, B), paths=("/vmz/*",)), "no object has the path /vmz/*"),

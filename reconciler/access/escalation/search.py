@@ -256,5 +256,5 @@ class _Search:
 
 
 def _what(move: EscalationStep) -> tuple[Technique, str, str]:
-    """Steps to the same end are equal, whoever makes them."""
+    """Steps to the same end are equal, regardless of who takes them."""
     return move.way, move.target, move.through

@@ -100,7 +100,7 @@ def who_is_meant(table: AccessTable, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def unknown_names(table: AccessTable, names: Iterable[str]) -> tuple[str, ...]:
-    """Those that mean nobody; a glob may."""
+    """Names without a principal; globs may match none."""
     checker = ExpectationChecker(table, known_paths((table,)), 0)
     return tuple(name for name in names if not checker.exists(name))
 
@@ -144,7 +144,7 @@ class ExpectationChecker:
         return is_glob(name) or name in self._everybody
 
     def matching(self, patterns: Iterable[str]) -> Mapping[str, None]:
-        """Users and tokens; a group stands for its members, not their tokens."""
+        """Users and tokens; a group means its members, not their tokens."""
         found: dict[str, None] = {}
         for pattern in patterns:
             if pattern.startswith(GROUP_PREFIX):
@@ -234,7 +234,7 @@ def by_person(principals: Iterable[str]) -> Mapping[str, Sequence[str]]:
 
 
 def is_glob(text: str) -> bool:
-    """Whether a name in an expectation stands for all that match it."""
+    """Whether a name in an expectation means all that match it."""
     return "*" in text or "?" in text
 
 

@@ -1,4 +1,4 @@
-"""Separation of duties: who holds privileges that nobody may hold together.
+"""Separation of duties: who holds privileges that must not be held together.
 
 A person is a user with its tokens. root@pam, which holds everything, is not asked about.
 """
@@ -22,7 +22,8 @@ from reconciler.pve.acl_paths import UNNAMED
 
 
 class HeldTogether(NamedTuple):
-    """A person who holds what nobody may hold together: by which accounts, and on which paths."""
+    """A person who holds privileges that must not be held together: by which accounts, and on which
+    paths."""
 
     expectation: Expectation
     principals: tuple[str, ...]

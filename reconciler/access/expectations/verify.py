@@ -102,7 +102,7 @@ def verdict(
 def _together(
     one: ExpectationSubject, answers: Answers, logins: Mapping[str, Login], probe: str
 ) -> Iterator[VerificationOutcome]:
-    """Whether a person holds privileges that nobody may hold together; asked of all, not tried."""
+    """Whether a person holds privileges that must not be held together; for all, not tried."""
     wanted = one.expectation.cannot_both
     if not wanted or probe:
         return

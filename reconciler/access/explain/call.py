@@ -1,4 +1,4 @@
-"""Whether somebody may make a call of the API: every rule that it asks, and what is missing."""
+"""Whether a principal may make an API call: every rule that it checks, and what is missing."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ class _Fix:
     def _extra(
         self, identity: str, role: str, current: tuple[str, ...], keep: Iterable[str]
     ) -> frozenset[str]:
-        """The privileges that the role gives and nobody asked for."""
+        """The privileges that the role grants in addition."""
         return self._tried(identity, (role, *current)) - set(keep) - {self._privilege}
 
     def _needed(
@@ -220,7 +220,7 @@ class _Fix:
         return found
 
     def _holder(self, identity: str) -> tuple[str, str]:
-        """Kind and name of whoever gets the entries."""
+        """Kind and name of the principal that gets the entries."""
         if self._group:
             return GROUP, self._group
         return (USER if split_token(identity) is None else TOKEN), identity

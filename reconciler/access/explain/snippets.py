@@ -112,7 +112,7 @@ def _acl_command(verb: str, bundle: _Bundle) -> str:
 
 
 def _bundled(entries: Iterable[TracedEntry]) -> list[_Bundle]:
-    """The same roles at the same path with the same flag go together, whoever has them."""
+    """Entries with the same roles, path and flag are combined for all their principals."""
     roles: dict[tuple[str, bool, str, str], list[str]] = {}
     for entry in sorted(entries):
         key = (entry.path, entry.propagate, entry.kind, entry.principal)

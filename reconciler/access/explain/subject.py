@@ -85,7 +85,7 @@ def of_role(table: AccessTable, role: str, needed: Collection[str]) -> Subject:
         (
             ("privileges", ", ".join(sorted(held)) or "none"),
             ("in words", privilege_in_words(held) if held else ""),
-            ("held by", "; ".join(where) or "nobody"),
+            ("held by", "; ".join(where) or "no one"),
             ("not needed", f"by any [[expect]]: {', '.join(idle)}" if idle else ""),
         ),
     )

@@ -19,7 +19,7 @@ from reconciler.model.spec import State
 
 DAY = 86400
 REVIEW_PERIOD = 92 * DAY
-"""Seconds until the next review: what expires within them is said to expire soon."""
+"""Seconds until the next review: what expires before it expires soon."""
 
 
 class Factor(StrEnum):
@@ -215,7 +215,7 @@ def _user(table: AccessTable, known: Known, user: str, alike: Sequence[str]) -> 
 def _second_factor(fields: Mapping[str, Any], known: Known, realm: str) -> Factor:
     """PVE shows `x` for keys that are kept elsewhere (User.pm); a realm may require one.
 
-    Without any, a realm of an identity provider may ask for one all the same.
+    Without any, the identity provider of a realm may still require one.
     """
     rules = known.fields("realm", realm)
     if fields.get("keys") or "tfa" in rules.get("options", {}):

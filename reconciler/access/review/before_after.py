@@ -67,8 +67,8 @@ def before_after(
     now: int,
     only: Collection[str] | None = None,
 ) -> BeforeAfter:
-    """Both tables without those who stand for the members of empty groups; `now` in Unix seconds.
-    `only`: the changes of these accounts alone.
+    """Both tables without the placeholder members of empty groups; `now` in Unix seconds. `only`:
+    the changes of these accounts alone.
 
     Who cannot log in is shown with what it would hold; who does not exist holds nothing.
     """

@@ -36,7 +36,7 @@ class EntriesBehind:
         return tuple(sorted(found, key=lambda one: (len(chain(one.path)), one)))
 
     def _at(self, principal: str, place: str) -> tuple[TracedEntry, ...]:
-        """A pool stands for those of its guests that no entry of the principal names."""
+        """A pool represents those of its guests that no entry of the principal names."""
         for member in self._members.get(place, ()):
             found = self._decide(principal, member)
             if all(entry.path != member for entry in found):

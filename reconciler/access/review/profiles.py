@@ -1,8 +1,8 @@
 """The privileges of all principals, as brief as possible without loss.
 
-For each sort of place: what somebody holds on all of them, and where that differs. A place is an
-ACL path; `PARENT/-` stands for everything below the parent that is not named, `pool:NAME` for the
-guests of a pool that are not named. Principals that hold the same share a profile.
+For each sort of place: the privileges of a principal on all of them, and where they differ. A place
+is an ACL path; `PARENT/-` stands for everything below the parent that is not named, `pool:NAME` for
+the guests of a pool that are not named. Principals that hold the same share a profile.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def around(place: str, values: Values, pool: str = "") -> frozenset[str]:
 
 
 class _Block(NamedTuple):
-    """Paths that are members of the same pools; `place` stands for all of them, if it can."""
+    """Paths that are members of the same pools; `place` represents all of them, if possible."""
 
     parent: str
     pools: tuple[str, ...]

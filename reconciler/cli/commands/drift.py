@@ -163,7 +163,7 @@ def _following(
 
 
 def _report(common: CommonOptions, settings: Settings, found: Drift, view: View) -> None:
-    """Show it, and tell whoever is to know of a change."""
+    """Show it, and send the notices of changes."""
     show(common, "drift", found, view)
     if settings.notify:
         from reconciler.cli import notices

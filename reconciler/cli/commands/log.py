@@ -25,7 +25,7 @@ from reconciler.model.target import SANDBOX
 from reconciler.real_path import real_path
 
 HASH = re.compile(r"[0-9a-f]{16,64}")
-"""As much of a hash as nobody finds again by chance."""
+"""A prefix of a hash long enough to rule out collisions by chance."""
 
 
 @command(app, "log", Panel.RECOVERY, 6)

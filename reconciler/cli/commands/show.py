@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from reconciler.execution.plan_file import SavedPlan
 
 FILES = "files"
-"""What stands for the state files in place of a file's name."""
+"""The argument that means the state files instead of a file."""
 
 
 @command(app, "show", Panel.RECOVERY, 5)

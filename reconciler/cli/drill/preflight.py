@@ -1,4 +1,4 @@
-"""Whether drills can be run: every privilege, room, memory; told before anything is sent."""
+"""Whether drills can be run: privileges, disk space, memory; reported before anything is sent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Held = Mapping[str, Mapping[str, Any]]
 
 
 def require_possible(actor: str, cluster: Cluster, held: Held, chosen: Sequence[Chosen]) -> None:
-    """Raises Refused with everything that stands in the way."""
+    """Raises Refused with everything that prevents the drill."""
     found = [one for one in dict.fromkeys(_findings(actor, cluster, held, chosen)) if one]
     if found:
         raise Refused(

@@ -33,7 +33,7 @@ def is_page(text: str) -> bool:
 
 
 def is_bare_name(text: str) -> bool:
-    """Whether it is no code, not even a misspelled one, but perhaps a user without its realm."""
+    """Whether it is neither a code nor a misspelled one, but perhaps a user without its realm."""
     code = text.upper()
     named = code in pages() or text in {"", EXIT_STATUS, SYMPTOM} or is_of_rule(code)
     return text.islower() and "_" not in text and not named and not suggest(code, pages())
@@ -104,7 +104,7 @@ def _body(page: Page) -> str:
 
 
 def _words(text: str) -> list[str]:
-    """The words of a text without stop words and endings."""
+    """The words of a string without stop words and endings."""
     found = re.findall(r"[a-z0-9]{3,}", text.lower().replace("_", " "))
     return [word.removesuffix("s") for word in found if word not in _COMMON]
 

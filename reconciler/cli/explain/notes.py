@@ -22,14 +22,20 @@ def notes_on(seen: AccessView, path: str, realm: str) -> list[str]:
     notes = []
     if realm and seen.realms is not None and realm not in seen.realms:
         notes.append(f"Realm {realm} does not exist, so none of its users can log in.")
-    head, _, name = path[1:].partition("/")
-    known = {
-        "vms": [str(vmid) for vmid in seen.facts.guests],
-        "nodes": list(seen.facts.nodes),
-        "pool": [address.id for address in seen.state if address.kind == "pool"],
-    }.get(head, [])
-    if name and seen.facts.nodes and known and name not in known:
-        what = {"vms": "guest", "nodes": "node", "pool": "pool"}[head]
-        likely = did_you_mean(name, known)
-        notes.append(f"There is no {what} {name}{f'; {likely}' if likely else '.'}")
+    known_below = {
+        "/vms/": ("guest", [str(vmid) for vmid in seen.facts.guests]),
+        "/nodes/": ("node", [*seen.facts.nodes]),
+        "/access/groups/": ("group", _ids(seen, "group")),
+        "/access/realm/": ("realm", [*(seen.realms or {})]),
+        "/pool/": ("pool", _ids(seen, "pool")),
+    }
+    for head, (what, known) in known_below.items():
+        name = path.removeprefix(head)
+        if name != path and seen.facts.nodes and known and name not in known:
+            likely = did_you_mean(name, known)
+            notes.append(f"There is no {what} {name}{f'; {likely}' if likely else '.'}")
     return notes
+
+
+def _ids(seen: AccessView, kind: str) -> list[str]:
+    return [address.id for address in seen.state if address.kind == kind]

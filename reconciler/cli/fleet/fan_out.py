@@ -39,9 +39,9 @@ def on_fleet(
 ) -> ExitStatus:
     """Run `work` on all clusters, `common.jobs` at a time, wave after wave.
 
-    The results come in the order of the waves, a summary first. With a `rollout`, a wave that did
-    not end well is the last one unless it is to be continued, and none is started after an
-    interrupt, or when a cluster needs manual intervention.
+    The results come in the order of the waves, a summary first. With a `rollout`, a failed wave is
+    the last one unless it is continued, and none is started after an interrupt, or when a cluster
+    needs manual intervention.
     """
     writes, keep_going = rollout is not None, rollout is None or rollout.keep_going
     _refuse_formats(common)

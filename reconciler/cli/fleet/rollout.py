@@ -11,7 +11,7 @@ from reconciler.errors import ExitStatus
 
 
 class Rollout(NamedTuple):
-    """Clusters are changed wave by wave; `keep_going` after a wave that did not end well."""
+    """Clusters are changed wave by wave; `keep_going`: continue after a failed wave."""
 
     keep_going: bool = False
 

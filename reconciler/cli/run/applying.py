@@ -65,7 +65,7 @@ def apply_saved(
     *,
     strict: bool,
 ) -> ExitStatus:
-    """Carry out a saved plan, if it still fits; it has been reviewed, so nobody is asked."""
+    """Apply a saved plan, if it still fits; it has been reviewed, so there is no prompt."""
     from reconciler.cli.run.saved_plan import still_fitting
 
     wait_for_turn(common, api, here(cluster, api, keep=True).folder)

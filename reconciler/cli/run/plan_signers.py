@@ -31,8 +31,8 @@ def signed_by(saved: SavedPlan | None, allowed: Path | None, state: Path) -> str
         return ""
     if is_proposed(allowed, state):
         raise UsageError(
-            f"{allowed} is next to the state files, where whoever proposes a plan could add"
-            " their own key",
+            f"{allowed} is next to the state files, where the author of a proposal could add their "
+            "own key",
             hint="keep it outside the checkout, for example in /etc/pvectl/allowed_signers",
         )
     if saved is None:

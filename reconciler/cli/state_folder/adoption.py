@@ -1,4 +1,4 @@
-"""An import in steps: what is meant, whether the files stay valid with it, and what is said."""
+"""An import in steps: what to import, whether the files stay valid with it, and the messages."""
 
 from __future__ import annotations
 

@@ -73,8 +73,8 @@ def every_secret(state: State) -> Mapping[Address, tuple[str, ...]]:
 def bad_passwords(state: State, folder: Path, reach: Reach) -> Mapping[Address, str]:
     """Declared users whose password Proxmox VE would refuse, and why; never the password.
 
-    Only files inside the state folder are read, and none where it may be somebody's proposal (in
-    CI): planning reads no secret that another place holds.
+    Only files inside the state folder are read, and none where it may be a proposal (in CI):
+    planning reads no secret that another place holds.
     """
     found: dict[Address, str] = {}
     if reach.strict:
@@ -115,7 +115,7 @@ def open_secrets(
 ) -> tuple[str, ...]:
     """The files of secrets, those of `own` among them, that every account of this machine can read.
 
-    Nothing is read for it. Where a plan may be somebody's proposal (in CI) only `own` counts.
+    Nothing is read for it. Where a plan may be a proposal (in CI) only `own` counts.
     """
     declared = {
         ref

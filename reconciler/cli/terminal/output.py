@@ -112,7 +112,7 @@ def show_if_possible(
 
 
 def _earlier(path: Path) -> str:
-    """What a file of metrics holds before it is replaced; "" where that cannot be told."""
+    """The content of a metrics file before it is replaced; "" if it cannot be read."""
     try:
         return read_bounded(path, regular=True).decode("utf-8", "replace")
     except OSError:

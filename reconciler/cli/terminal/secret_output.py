@@ -10,7 +10,7 @@ from reconciler.errors import SinkFailed
 
 
 def require_reader() -> None:
-    """A file would keep the secret, readable by whoever may read it, and without a word."""
+    """A file would silently keep the secret, readable by anyone who may read the file."""
     mode = os.fstat(sys.stdout.fileno()).st_mode
     if stat.S_ISREG(mode) or (stat.S_ISCHR(mode) and not os.isatty(sys.stdout.fileno())):
         raise SinkFailed(

@@ -15,7 +15,7 @@ from reconciler.model.request import Request
 T = TypeVar("T")
 
 PATIENCE = 10.0
-"""Seconds without an answer after which, and then each time, that is said."""
+"""Seconds without an answer after which a message is shown, and its interval."""
 
 
 class _Watched(ForwardingApi):

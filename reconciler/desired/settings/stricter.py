@@ -136,7 +136,7 @@ def _demands(files: Desired) -> list[Expectation | CallExpectation]:
 
 
 def _demand(one: Expectation | CallExpectation) -> object:
-    """What is asked for, whatever the reason and wherever it stands."""
+    """The demand itself, regardless of its reason and location."""
     return one._replace(reason="", source=_NOWHERE)
 
 

@@ -49,7 +49,7 @@ def wait_until_up(run: DrillRun, until: float) -> bool:
 
 
 def check(run: DrillRun, until: float) -> None:
-    """Everything that is to be checked, again and again until it succeeds; raises DrillFailed."""
+    """Repeat all checks until they succeed; raises DrillFailed."""
     for one in run.plan.checks:
         for words, attempt in _tries(run, one, until):
             run.tell(f"checking: {words}")

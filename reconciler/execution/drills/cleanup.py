@@ -18,7 +18,7 @@ from reconciler.model.request import request
 
 
 def clean_up(run: DrillRun) -> tuple[str, ...]:
-    """Destroy the restored guest; what is left all the same, in words. Raises JournalFailed."""
+    """Destroy the restored guest; returns what is left, in words. Raises JournalFailed."""
     left: list[str] = []
     try:
         with foreseen():

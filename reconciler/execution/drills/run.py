@@ -1,4 +1,4 @@
-"""A drill from wherever its journal stands to its end: restore, compare, start, check, remove.
+"""A drill, from the state in its journal to its end: restore, compare, start, check, remove.
 
 Whatever goes wrong, what the drill made is removed and looked for; what cannot be removed is named.
 It touches no guest but its own: the id is in its range and was free when it began, and its mark is
@@ -31,7 +31,7 @@ from reconciler.pve.guest_config import LXC, differences, is_down, mac_of, nics
 
 
 def carry_out(run: DrillRun) -> DrillResult:
-    """Go on with the drill, unless it is to be undone; then remove what it made.
+    """Continue the drill, unless it is being undone; then remove what it created.
 
     The result is kept for later reports. Raises JournalFailed where nothing can be recorded.
     """
@@ -123,7 +123,7 @@ def _own(run: DrillRun) -> Sight:
     if not sight.mine:
         what = "is gone" if not sight.there else "is not the restored one any more"
         why = f" ({sight.hidden})" if sight.hidden else ""
-        raise DrillFailed(f"guest {run.state.vmid} {what}: somebody else changed it{why}")
+        raise DrillFailed(f"guest {run.state.vmid} {what}: it was changed concurrently{why}")
     return sight
 
 

@@ -80,7 +80,7 @@ def held(path: Path) -> Iterator[None]:
 
 
 def _taken(descriptor: int) -> bool:
-    """Whoever only asks holds it for a moment."""
+    """A query holds it only for a moment."""
     for _ in range(PROBES):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

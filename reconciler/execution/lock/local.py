@@ -15,7 +15,7 @@ from reconciler.errors import JournalFailed, Locked
 from reconciler.execution.private_folder import make
 
 PROBES, PROBE = 10, 0.02
-"""How often the lock is tried, and seconds in between: whoever only asks holds it for a moment."""
+"""How often the lock is tried, and seconds in between: a query holds it only for a moment."""
 
 
 @contextlib.contextmanager

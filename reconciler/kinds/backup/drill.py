@@ -105,7 +105,7 @@ def left_out(kind: str, saved: GuestConfig) -> list[str]:
 
 def network_request(plan: DrillPlan, vmid: int, config: GuestConfig) -> Request | None:
     """What brings the restored guest to the network that it is to have, and takes devices of the
-    node from it; None where nothing is to be done."""
+    node from it; None if there is nothing to do."""
     gone = [key for key in left_out(plan.kind, config) if key in config]
     given: dict[str, str] = {}
     if plan.network is Network.NONE:

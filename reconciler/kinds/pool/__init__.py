@@ -196,7 +196,7 @@ def _coupled_changes(change: Change, live: State) -> Iterable[Change]:
 
 
 def _check_change(change: Change, live: State) -> Iterable[Finding]:
-    """A guest is taken out of another pool only where the files give the guests of that one."""
+    """A guest is removed from another pool only if the files list the guests of that pool."""
     del live
     if change.reason.cause is not Cause.DEPENDENT or change.after is None:
         return

@@ -127,7 +127,7 @@ class Named:
 
 
 def _is_plainly(shape: Shape, value: Any) -> bool:
-    """Whether a scalar is right as it stands."""
+    """Whether a scalar is valid."""
     return type(shape) is Single and type(value) is str and shape.fits(value)
 
 

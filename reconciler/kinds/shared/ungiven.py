@@ -85,7 +85,7 @@ def left_alone(table: BaseModel) -> frozenset[str]:
 
 @cache
 def watched(table: type[BaseModel]) -> frozenset[str]:
-    """The names, in the spec, of the keys whose changes `drift` tells though no file gives them."""
+    """The names, in the spec, of omitted keys whose changes `drift` reports."""
     return frozenset(one.field for one in rules(table).values() if one.rule is Rule.WATCHED)
 
 

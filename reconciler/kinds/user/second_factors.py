@@ -35,7 +35,7 @@ def second_factors(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ..
 
 
 def old_keys(spec: UserSpec) -> tuple[str, ...]:
-    """Keys that stand in user.cfg, for a realm that asks for a second factor."""
+    """Keys stored in user.cfg, for a realm that requires a second factor."""
     keys = spec.keys or ""
     digest = keys.removeprefix(FINGERPRINT)
     return (f"key of the realm {digest[:_SHOWN]}",) if keys.startswith(FINGERPRINT) else ()

@@ -41,7 +41,7 @@ BESIDE_OTHERS = 4
 """The same where several clusters are read at once."""
 
 LONGEST_READ = 300.0
-"""Seconds after which an answer must have come to its end, however steadily it trickles."""
+"""Seconds within which an answer must be complete, however steadily it trickles."""
 
 LONGEST_END = 10.0
 """Seconds that the answer to a write may take from its first byte; it is short."""

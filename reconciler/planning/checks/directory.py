@@ -11,7 +11,7 @@ from reconciler.planning.checks.context import PlanContext
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
-    """Nobody who left is let in again in silence. Files alone do not show who is there."""
+    """Users who have left do not silently regain access. Files alone do not show who exists."""
     if not context.facts.complete:
         return
     users = [one for one in context.changes if one.address.kind == "user" and one.before is None]

@@ -35,7 +35,7 @@ def idle(
     *,
     complete: bool = True,
 ) -> Iterable[Finding]:
-    """Globs that match nobody, and paths that no object has.
+    """Globs that match no principal, and paths that match no object.
 
     `paths`: of all that exists; `complete`: these and the table are the whole cluster. Without that
     only what can be nowhere is told of paths.
@@ -54,7 +54,7 @@ def idle(
 
 
 def _counted(known: Iterable[str], one: Expectation) -> Iterable[str]:
-    """What somebody can do is not asked of paths that nothing names."""
+    """Access is not evaluated on paths that nothing names."""
     return (path for path in known if one.cannot or path not in UNNAMED)
 
 

@@ -1,4 +1,4 @@
-"""Guests and storages that are taken out of a pool, and who loses what on them."""
+"""Guests and storages that are removed from a pool, and who loses what on them."""
 
 from __future__ import annotations
 

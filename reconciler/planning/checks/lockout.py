@@ -95,8 +95,8 @@ def _unprotected(
         yield Finding(
             BREAK_GLASS,
             Severity.WARNING,
-            f"[lockout] requires {policy.administrators} administrators; the plan leaves {there} "
-            "users who can log in and hold every privilege on /",
+            f"[lockout] requires {policy.administrators} administrators; users who can log in and "
+            f"hold every privilege on / after the plan: {there}",
             "grant Administrator on / to more users, or correct the number",
         )
 

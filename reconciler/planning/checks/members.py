@@ -26,7 +26,7 @@ def dangling_members(
 ) -> Iterable[Finding]:
     """New users that would belong to more groups than declared as soon as they are created.
 
-    `known`: users that do not exist -> the groups that name them all the same.
+    `known`: nonexistent users -> the groups that name them.
     """
     for change in changes:
         address, user = change.address, change.after

@@ -109,7 +109,7 @@ def _newer_options(change: Change, release: Release) -> list[str]:
 
 
 def _protects_nothing(context: PlanContext) -> Iterable[Finding]:
-    """What [lockout] requires of the acting token and nobody can have on this cluster."""
+    """Requirements of [lockout] that no principal can meet on this cluster."""
     for text in context.desired.policy.lockout.keep_self:
         try:
             require_in_release(text, context.facts.pve)

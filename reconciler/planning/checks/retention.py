@@ -24,7 +24,7 @@ SHOWN = 4
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
-    """A loss within `[limits] archives` is said; one beyond it is refused, job by job."""
+    """A loss within `[limits] archives` is a warning; beyond it, it is refused, job by job."""
     live, planned, facts = context.live, context.planned, context.facts
     if not context.changes:
         return

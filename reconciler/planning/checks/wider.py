@@ -31,11 +31,11 @@ REMEDIES = 3
 _COLLECTIONS = frozenset(
     {"/", "/access", "/mapping", "/nodes", "/pool", "/sdn", "/storage", "/vms"}
 )
-"""Paths that stand for all objects of a sort, those to come included."""
+"""Paths that represent all objects of a sort, including future ones."""
 
 
 class _Need(NamedTuple):
-    """Somebody is expected to have a privilege on a path; `broad`: on whatever a glob matches."""
+    """A privilege that a principal must have on a path; `broad`: on all matches of a glob."""
 
     principal: str
     path: str
@@ -120,7 +120,7 @@ def _entries_of(
 
 
 class _Needs:
-    """What the expectations say that somebody needs."""
+    """The privileges that the expectations require."""
 
     def __init__(self, context: PlanContext) -> None:
         self._before, self._after = context.filled

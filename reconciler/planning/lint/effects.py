@@ -231,7 +231,7 @@ RULES = (
         Severity.WARNING,
         "an entry without effect",
         "Removing it would change nothing: a deeper entry, an entry of the user itself or the "
-        "missing half of a token pair overrides it. Whoever created it believes that it works.",
+        "missing half of a token pair overrides it. Its author probably believes that it works.",
         _idle,
     ),
     Rule(
@@ -255,7 +255,7 @@ RULES = (
         "LINT_NOACCESS_IDLE",
         Severity.WARNING,
         "a NoAccess that denies nothing",
-        "It is shadowed, or there is nothing to deny. Whoever relies on it is not protected.",
+        "It is shadowed, or there is nothing to deny. It protects nothing.",
         _idle_denials,
     ),
     Rule(

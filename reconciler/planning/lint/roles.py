@@ -70,7 +70,7 @@ RULES = (
         "LINT_ROLE_NO_PURPOSE",
         Severity.NOTE,
         "a role without purpose",
-        "Without it, nobody will know in a year what the role must keep or may lose. The purpose "
+        "Without it, no one will know in a year what the role must keep or may lose. The purpose "
         "is kept in the files and shown in reports; Proxmox VE has no field for it.",
         _no_purpose,
     ),

@@ -1,4 +1,4 @@
-"""What somebody meant who wrote something else than a calendar event."""
+"""The likely intention behind an invalid calendar event."""
 
 from __future__ import annotations
 

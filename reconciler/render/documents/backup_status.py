@@ -181,7 +181,7 @@ def _cases(status: BackupStatus) -> Iterable[ci.Case]:
 
 
 def metrics(status: BackupStatus, view: View) -> str:
-    """When the newest good archive of each guest was made, and how many guests stand how."""
+    """When the newest good archive of each guest was made, and the number of guests by state."""
     cluster = ("cluster", status.cluster)
     made = [
         ((cluster, ("guest", str(one.guest)), ("storage", storage)), archive.made)

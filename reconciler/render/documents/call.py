@@ -23,7 +23,7 @@ FORMAT = 1
 @dataclass(frozen=True, slots=True)
 class ExplainedCall:
     """`title` is the call as it was asked for, `asked` where the answer comes from; `ways` are the
-    grants that would help, in the order in which they are to be made."""
+    grants that would help, in the order to make them."""
 
     who: str
     title: str

@@ -103,7 +103,7 @@ def news(drift: Drift) -> str:
 
 
 def _who_and_when(drift: Drift) -> Iterable[str]:
-    """What was recorded; what cannot be known is said once, at the end."""
+    """What was recorded; what cannot be known is stated once, at the end."""
     found = drift.records
     if found is None:
         return

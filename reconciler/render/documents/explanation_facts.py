@@ -152,7 +152,7 @@ def _who(told: Explained) -> str:
     found = told.found
     group = stands_for(found.principal)
     if group:
-        return f"whoever is a member of {group}, by that alone"
+        return f"any member of {group}, through the group alone"
     realm = f"of realm {(found.owner or found.principal).rpartition('@')[2]}"
     if told.realm:
         realm += f" ({told.realm})"

@@ -113,7 +113,7 @@ def _dot(name: str) -> str:
 
 
 def svg(found: Graph, view: View) -> str:
-    """One picture by itself, in the reader's own colours, with a text for screen readers."""
+    """A standalone picture, in the reader's own colours, with text for screen readers."""
     del view
     return picture([(edge, "") for edge in found.edges], _title(found))
 

@@ -176,7 +176,7 @@ def _steps(run: RunState) -> Iterable[TextLine]:
 
 
 def _folded(run: RunState) -> Iterable[TextLine]:
-    """Many steps in a row that stand alike share a line, which names the first of them."""
+    """Many steps in a row with the same state share a line, which names the first of them."""
     titles, rows = list(_titles(run)), []
     for (words, tone), alike in groupby(enumerate(_states(run)), key=lambda one: one[1]):
         numbers = [number for number, _ in alike]

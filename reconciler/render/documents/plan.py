@@ -71,7 +71,7 @@ def outline(plan: Plan, view: View) -> Document:
 
 
 class Told(NamedTuple):
-    """Findings by when they are read; what is new is told most urgent first."""
+    """Findings in reading order; new ones come first, most urgent first."""
 
     refused: tuple[Finding, ...]
     news: tuple[Finding, ...]

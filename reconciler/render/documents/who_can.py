@@ -42,7 +42,7 @@ def outline(found: Holders) -> Document:
     groups = (
         ("Users", users, Style.PLAIN),
         ("Tokens", tokens, Style.PLAIN),
-        ("Whoever becomes a member", joining, Style.PLAIN),
+        ("Future members", joining, Style.PLAIN),
         ("Not now, since they cannot log in", out, Style.FAINT),
     )
     sections = [

@@ -42,7 +42,7 @@ def address_of(principal: str) -> Address:
 
 
 def any_of(text: str, patterns: Iterable[str]) -> bool:
-    """Whether a text is one of them, or matches one."""
+    """Whether a string is one of them, or matches one."""
     return any(
         matches(text, pattern) if is_glob(pattern) else text == pattern for pattern in patterns
     )

@@ -1,4 +1,5 @@
-"""Rules about ACL entries: which roles, and to whom. NoAccess takes away, and is always allowed."""
+"""Rules about ACL entries: which roles, and to whom. NoAccess only reduces access, so it is always
+allowed."""
 
 from __future__ import annotations
 

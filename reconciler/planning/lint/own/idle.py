@@ -60,7 +60,7 @@ def _unmatched(rule: PolicyRule, everybody: Sequence[str], scene: LintContext) -
     """Names without anybody; of kinds of objects `but` names something else."""
     names = rule.who if rule.comment_on else (*rule.who, *rule.but)
     where = "the cluster" if scene.complete else "the state files"
-    what = "no token" if rule.lifetime or rule.privsep else "nobody"
+    what = "no token" if rule.lifetime or rule.privsep else "no principal"
     for name in dict.fromkeys(names):
         if not any(any_of(who, (name,)) for who in everybody):
             hint = "" if is_glob(name) else did_you_mean(name, everybody)
@@ -91,7 +91,7 @@ def _unknown_roles(rule: PolicyRule, scene: LintContext) -> _Told:
 
 
 def _unknown_realms(rule: PolicyRule, scene: LintContext) -> _Told:
-    """Realms need not all be visible, so that only typing mistakes are told."""
+    """Not all realms may be visible, so only likely typos are reported."""
     known = {"pam", "pve", *scene.ids("realm")}
     known.update(user.rpartition("@")[2] for user in scene.ids("user"))
     for realm in rule.realms:
