@@ -809,6 +809,10 @@ def test_no_forge_gives_a_proposal_anything(
     runner.propose(**attacker.target, **who, **keys)
     checkout = runner.state.parent
     copy_fixture("fresh", checkout / "snapshot")
+    (folder / "profile").write_text(OTHER)
+    if forge == "gitlab":
+        for link in (".pvectl-results", "plan.html", "plan.json"):
+            (checkout / link).symlink_to(folder / "profile")
     curl = folder / "tools" / "curl"
     curl.write_text(CURL.replace("FOLDER", str(folder)))
     curl.chmod(0o755)
@@ -835,10 +839,12 @@ def test_no_forge_gives_a_proposal_anything(
             if forge == "forgejo":
                 assert re.search(r"DELETE \S+/9/assets/3\n", (folder / "asked").read_text())
                 zipfile.ZipFile(folder / "attached.zip").extract("plan.html", checkout)
+                page = checkout / "plan.html"
             else:
-                (checkout / ".pvectl-results" / "plan.html").rename(checkout / "plan.html")
-            assert shown in html.unescape((checkout / "plan.html").read_text())
+                page = checkout / ".pvectl-results" / "plan.html"
+            assert shown in html.unescape(page.read_text())
         if name == "all":
             assert shown in html.unescape((checkout / "plan.html").read_text())
     assert ran
+    assert (folder / "profile").read_text() == OTHER
     assert ("group:ops" in site.user_cfg()) is ("proxy" not in keys)
