@@ -584,6 +584,31 @@ def test_waivers_count_where_they_are_accepted(runner: Runner) -> None:
         assert ("WEAKER_POLICY" in ended.out) is refused
 
 
+def test_in_ci_no_result_is_written_through_a_link_of_the_proposal(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile, checkout = runner.root / "profile", runner.state.parent
+    profile.write_text(OTHER)
+    (checkout / "plan.html").symlink_to(profile)
+    (checkout / "results").symlink_to(runner.root)
+    (runner.state / "a.toml").write_text("[group.ops]\n")
+    cluster = copy_fixture("fresh", runner.root / "pve")
+    monkeypatch.chdir(checkout)
+    for words in (
+        ("--format", "html=plan.html"),
+        ("--format", "json=results/profile"),
+        ("--out", "plan.html"),
+    ):
+        monkeypatch.setenv("CI", "true")
+        ended = ask("plan", *words, on=cluster, state=runner.state)
+        assert ended.status == ExitStatus.USAGE
+        assert "behind a link that leads out of the checkout" in ended.err
+        assert profile.read_text() == OTHER
+    monkeypatch.setenv("CI", "")
+    assert ask("plan", *words, on=cluster, state=runner.state).status == ExitStatus.OK
+    assert profile.read_text() != OTHER
+
+
 # ---- the shipped examples
 
 
