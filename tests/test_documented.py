@@ -36,6 +36,9 @@ def test_every_variable_is_in_the_settings() -> None:
     of_the_sandbox = set(re.findall(r"\bPVECTL_[A-Z_]+\b", _text("docs/sandbox.md")))
     assert len(read) > 10
     assert read - documented - of_the_sandbox == set()
+    assert re.findall(r".*\bPVECTL_[\"'{].*", sources) == [], "put together, so not found"
+    others = set(re.findall(r"environ(?:\.get\(|\[)\"([A-Z_]+)\"", sources)) - {"HOME"}
+    assert {name for name in others if f"`{name}`" not in _text("docs/settings.md")} == set()
 
 
 def test_every_folder_and_module_of_the_package_is_in_the_architecture() -> None:

@@ -347,6 +347,22 @@ def test_a_new_storage_rings_until_it_is_acknowledged(
         restore(cluster.server.store.folder, cluster.files)
 
 
+def test_a_review_counts_no_disabled_factor(cluster: Cluster) -> None:
+    def factors() -> dict[str, str]:
+        accounts = json.loads(ask("report", "--format", "json").out)["accounts"]
+        users = [one for one in accounts if one["kind"] == "user"]
+        return {one["principal"]: one["second_factor"] for one in users}
+
+    disable = _put("access", "tfa", "alice@ldap", "bbbb", enable=0)
+    try:
+        SandboxApi(cluster.server.store.folder).send(_put(*ALICE, keys="x"))
+        assert factors()["alice@ldap"] == "yes"
+        SandboxApi(cluster.server.store.folder).send(disable)
+        assert factors()["alice@ldap"] == "none"
+    finally:
+        restore(cluster.server.store.folder, cluster.files)
+
+
 def test_nothing_rings_after_work_of_its_own(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

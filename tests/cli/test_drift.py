@@ -609,13 +609,15 @@ def test_who_and_when_as_far_as_it_is_recorded(house: House) -> None:
     SandboxApi(house.pve).send(request("POST", "access", "domains", "ldap", "sync", scope="both"))
     house.edit(USERS, "role:Mine:VM.Audit", "role:Mine:VM.Allocate,VM.Audit")
     house.edit(USERS, "group:DevOps", "user:new@ldap:1:0::::::\ngroup:DevOps")
-    told = " ".join(house.run("drift").out.split())
+    file = house.state.parent / "drift.json"
+    both = house.run("drift", "--format", "text", "--format", f"json={file}")
+    told = " ".join(both.out.split())
     assert re.search(r"since the previous report, \S+ \S+ UTC: role.Mine, user.new@ldap", told)
     assert re.search(r"role.Mine: last applied \S+ \S+ UTC by \S+", told)
     assert re.search(r"task auth-realm-sync ldap, \S+ \S+ UTC, by root@pam: ", told)
     assert re.search(r"logins since then: alice@pam \(\S+ \S+ UTC\)", told)
     assert told.count("does not record who") == 1
-    recorded = json.loads(house.run("drift", "--format", "json").out)["records"]
+    recorded = json.loads(file.read_text())["records"]
     assert [one["kind"] for one in recorded["tasks"]] == ["auth-realm-sync"]
 
 

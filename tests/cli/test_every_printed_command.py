@@ -17,7 +17,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from reconciler.cli.explain.code_pages import pages
 from reconciler.errors import ExitStatus
+from reconciler.render.documents.code_page import Page
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.cli.in_process import ask, ask_json
 from tests.cli.test_three_nodes import EXAMPLE, ROWS
@@ -27,11 +29,31 @@ from tests.test_documents_as_typed import root
 
 _QUOTED = re.compile(r"`((?:pvectl|pveum) [^`]+)`")
 _ALONE = re.compile(r"^\s*(?:To apply: )?((?:pvectl|pveum) .*)$", re.M)
-_PLACEHOLDER = re.compile(r"\b[A-Z]{3,}[A-Z@!]*\b(?![_\w])")
-"""Such as JOB and USER@REALM!TOKEN: somebody has to fill it in."""
+FILLED = {
+    "USER@REALM!TOKEN": "svc-terraform@pve!tf-ci",
+    "TOKEN": "svc-terraform@pve!tf-ci",
+    "USER@REALM": "bob@ldap",
+    "WHO": "bob@ldap",
+    "PATH": "/vms/201",
+    "PRIV": "VM.Audit",
+    "ID": "201",
+    "JOB": "nightly",
+    "NODE": "pve01",
+    "STORAGE": "local",
+    "POOL": "Dev",
+    "NAME": "x",
+    "CODE": "EXPECT",
+    "ADDRESS": "group.DevOps",
+    "DIR": "out",
+}
+"""What somebody has to fill in, and what the example has."""
+_FILLED = re.compile(rf"\b(?:{'|'.join(FILLED)})\b(?!_)")
+_PLACEHOLDER = re.compile(r"(?<![\w.])[A-Z]{3,}[A-Z@!]*\b(?![_\w.])")
+"""What is left to fill in."""
 
 ASKS = frozenset({"apply", "grant", "resume", "revoke", "rollback", "rotate"})
 """They ask for a yes first."""
+CHANGE = ASKS | {"import", "removed"}
 
 MORE = (
     "plan",
@@ -99,7 +121,8 @@ class Lab:
 
     def run(self, line: str) -> Ended:
         words = shlex.split(line)
-        yes = ["--yes"] if words[0] in ASKS and "--yes" not in words else []
+        asks = words[0] in ASKS or words[:2] == ["backup", "run"]
+        yes = ["--yes"] if asks and "--yes" not in words else []
         return ask(*words, *yes)
 
     @contextlib.contextmanager
@@ -181,7 +204,13 @@ def said(labs: dict[str, Lab], env: pytest.MonkeyPatch) -> list[Said]:
             ended = ask(*shlex.split(line))
             for command in printed(ended.out + "\n" + ended.err):
                 found.setdefault((name, command), Said(lab, line, command))
+    for command in (one for page in pages().values() for one in _of_page(page)):
+        found.setdefault(("three", command), Said(labs["three"], "a page", command))
     return list(found.values())
+
+
+def _of_page(page: Page) -> list[str]:
+    return printed(" ".join((*page.meaning, *page.action)))
 
 
 def test_enough_is_collected(said: list[Said]) -> None:
@@ -194,17 +223,19 @@ def test_enough_is_collected(said: list[Said]) -> None:
 def test_every_printed_pvectl_command_is_whole_and_runs(
     said: list[Said], env: pytest.MonkeyPatch
 ) -> None:
-    """Where something is to be filled in, it is at least one that pvectl takes."""
+    """Where something is left to be filled in, or a drill would take long, it is at least one that
+    pvectl takes."""
     wrong = []
     for lab, by, command in said:
         if not command.startswith("pvectl "):
             continue
-        words = shlex.split(command)[1:]
-        if _PLACEHOLDER.search(re.sub(r"^explain [A-Z_]+$", "", " ".join(words))):
+        words = shlex.split(_FILLED.sub(lambda found: FILLED[found[0]], command))[1:]
+        left = _PLACEHOLDER.search(re.sub(r"^explain .*$", "", " ".join(words)))
+        if left or words[0] == "drill":
             if words[0].isalpha() and words[0].islower():
                 root().commands[words[0]].make_context(words[0], words[1:])
             continue
-        changes = words[0] in ASKS
+        changes = words[0] in CHANGE or words[:2] == ["backup", "run"]
         _enter(env, lab)
         with lab.trial() if changes else contextlib.nullcontext():
             ended = lab.run(shlex.join(words))

@@ -15,7 +15,10 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from reconciler.errors import ExitStatus
+from reconciler.cli.trusted_targets import require_trusted
+from reconciler.cli.turn import Turn, taking
+from reconciler.desired.settings.settings import read_settings
+from reconciler.errors import ExitStatus, UntrustedTarget
 from reconciler.live.http.client import BESIDE_OTHERS
 from reconciler.render.json_schemas import schema_of
 from tests.support.command import trust
@@ -187,3 +190,17 @@ def test_a_saved_plan_is_for_one_cluster(three: Fleet) -> None:
     saved = three.run("plan", "--on", "east", "--out", "plan.json")
     assert saved.status == ExitStatus.OK, saved.err
     assert three.run("apply", "plan.json", "--on", "all").status == ExitStatus.USAGE
+
+
+def test_variables_of_one_cluster_are_no_advice_for_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
+    table = 'endpoint = "https://pve:8006"\ntoken_id = "a@pve!b"\ntoken_secret = { file = "s" }\n'
+    (tmp_path / "pvectl.toml").write_text(f"[target.a]\n{table}[target.b]\n{table}")
+    (cluster,) = read_settings(tmp_path, None).select("a")
+    for captured in (True, False):
+        with taking(Turn("a", captured=captured)), pytest.raises(UntrustedTarget) as refused:
+            require_trusted(cluster)
+        assert "PVECTL_SETTINGS" in refused.value.hint
+        assert ("PVECTL_ENDPOINT" in refused.value.hint) != captured

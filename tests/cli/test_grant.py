@@ -141,7 +141,7 @@ def test_print_says_what_files_alone_cannot_tell(
 ) -> None:
     monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "home"))
     (state := tmp_path / "state").mkdir()
-    (state / "a.toml").write_text(STATE + EXPECT)
+    (state / "a.toml").write_text(STATE + EXPECT + '[user."off@pve"]\nenabled = false\n')
     (state / "pvectl.toml").write_text(
         '[target]\nendpoint = "https://127.0.0.1:9"\ntoken_id = "a@pve!t"\n'
         f'fingerprint = "{":".join(["AA"] * 32)}"\n'
@@ -152,6 +152,8 @@ def test_print_says_what_files_alone_cannot_tell(
     assert "not checked against the cluster: the secret of a@pve!t is not set" in ended.err
     assert "must exist on the cluster: /vms/100, role.PVEVMUsr, user.bob@pve\n" in ended.err
     assert "did you mean PVEVMUser?" in ended.err
+    told = ask("grant", "off@pve", *ALICE[1:], *FOR, "--print", state=state).err
+    assert "off@pve cannot log in, so the grant has no effect yet: disabled" in told
     ended = ask("grant", *ALICE, *FOR, "--print", state=state)
     assert (ended.status, ended.out) == (ExitStatus.REFUSED, ""), ended
     assert "alice@pve can VM.Allocate on /vms/100" in ended.err

@@ -24,6 +24,7 @@ TRIED = {
     "[sync.x]\n": "[realm.NAME.sync.NAME]",
     '[realm.rr]\ntype = "ldap"\nserver = "x"\n': 'write server1 = "..."',
     '[backup.bb]\nschedule = "0 2 * * *"\nall = true\n': "this looks like cron: write '02:00'",
+    '[backup.bb]\nschedule = "02:00"\nguests = "all"\n': "for every guest write all = true",
     '[backup.bb]\nschedule = "@daily"\nall = true\n': "this looks like cron: write 'daily'",
 }
 

@@ -34,6 +34,7 @@ from reconciler.execution.secrets.ages import secret_ages
 from reconciler.kinds import access_table
 from reconciler.kinds.shared.reader import EVERYTHING
 from reconciler.live.reader import DECIDING, read_live
+from reconciler.live.second_factors import with_second_factors
 from reconciler.model.declared import Desired
 from reconciler.model.inventory import Facts
 from reconciler.planning.access_summary import real_paths
@@ -125,7 +126,7 @@ def _of_cluster(
     with connect(cluster, read_only=True, plans=True) as api:
         place, actor = here(cluster, api), api.actor
         live = read_live(api, KINDS, dict.fromkeys((POOLS, "realm"), EVERYTHING))
-        live = with_health(api, live)
+        live = with_second_factors(api, with_health(api, live))
         backups = backups_if_visible(api, desired or Desired(), place)
     known = secret_ages(place.folder)
     table = live.table()

@@ -69,5 +69,5 @@ def _unknown(asked: Grant, text: str, cluster: ClusterSettings, settings: Settin
     known = "\n".join(shell("pvectl", "revoke", *one[:3]) for one in grants(text))
     return UsageError(
         f"{FILE} has no grant of {asked.role} on {asked.path} for {asked.who}",
-        hint=known or "`pvectl who-can` and `pvectl explain` show what is granted",
+        hint=known or f"{shell('pvectl', 'explain', asked.who)} shows what is granted",
     )

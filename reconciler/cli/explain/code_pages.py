@@ -33,7 +33,7 @@ def is_page(text: str) -> bool:
 
 
 def is_bare_name(text: str) -> bool:
-    """Whether it is not a code, not even a misspelled one, but perhaps a user without its realm."""
+    """Whether it is neither a code nor a misspelled one, but perhaps a user without its realm."""
     code = text.upper()
     named = code in pages() or text in {"", EXIT_STATUS, SYMPTOM} or is_of_rule(code)
     return text.islower() and "_" not in text and not named and not suggest(code, pages())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reconciler.access.login import Login, login
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import (
     Loaded,
     connect,
     here,
     load_cluster,
+    now,
     read_cluster,
     with_health,
 )
@@ -37,7 +39,7 @@ from reconciler.model.address import Address
 from reconciler.model.declared import Desired
 from reconciler.model.finding import Severity
 from reconciler.model.grant import Grant, GrantChange
-from reconciler.planning.builder import UNDECLARED
+from reconciler.planning.builder import UNDECLARED, PlanResult
 from reconciler.planning.checks.preflight import MISSING_PRIVILEGE
 
 UNCHANGED = frozenset({ExitStatus.REFUSED, ExitStatus.RESTORED})
@@ -82,10 +84,19 @@ def check_grant(
     if refused:
         codes = ", ".join(sorted({one.code for one in refused}))
         raise Refused(f"the grant would be refused: {codes}", findings=refused)
+    _say_login(common, planned, change.during)
     for one in planned.plan.findings:
         concerned = one.address is not None and change.during.concerns(one.address)
         if concerned and (one.severity is Severity.WARNING or one.code == UNDECLARED):
             info(common, "; ".join(filter(None, (f"{one.code}: {one.message}", one.hint))))
+
+
+def _say_login(common: CommonOptions, planned: PlanResult, grant: Grant) -> None:
+    """Who cannot log in has nothing of a grant; a group has no login, others may be undeclared."""
+    known = {*planned.after.users, *planned.after.tokens}
+    state = login(planned.after, grant.who, now()) if grant.who in known else Login.ACTIVE
+    if state is not Login.ACTIVE:
+        info(common, f"warning: {grant.who} cannot log in, so the grant has no effect yet: {state}")
 
 
 def _loaded(
@@ -131,6 +142,8 @@ def apply_grant(
         live = with_health(api, read_cluster(api, loaded.desired))
         planned = make_plan(loaded, api, live, wanted, allow)
         show_plan(common, planned)
+        if change.after is not None:
+            _say_login(common, planned, change.after)
         ended = carry_out(common, cluster, settings, api, planned.plan, None, yes=yes, file=file)
     if ended is ExitStatus.OK:
         file.finish()

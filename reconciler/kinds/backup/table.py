@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from reconciler.invalid_value import InvalidValue, Problem, refuse
 from reconciler.kinds.shared.field_types import Text
@@ -72,6 +72,12 @@ _INSTEAD = {
 }
 
 
+def _not_all(value: object) -> object:
+    if value in ("all", ["all"], "*", ["*"]):
+        raise InvalidValue("guests is a list of guest IDs", "for every guest write all = true")
+    return value
+
+
 class Selection(BaseModel):
     """The guests of a job: some, those of a pool, or all but some. One value, since setting one
     makes PVE drop the others."""
@@ -111,7 +117,7 @@ class _BackupTable(TomlTable):
     comment: Annotated[Text, AfterValidator(without_line_feed), Field(max_length=512), LEFT] = (
         Field(default="", description="free text")
     )
-    guests: Annotated[list[GuestId], DEFAULT] = Field(
+    guests: Annotated[list[GuestId], BeforeValidator(_not_all), DEFAULT] = Field(
         default=[], description="the guests to back up, by ID"
     )
     pool: Annotated[str, DEFAULT] = Field(default="", description="or: all guests of a pool")

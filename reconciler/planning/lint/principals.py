@@ -159,7 +159,7 @@ RULES = (
         Severity.NOTE,
         "a token that never expires",
         "A leaked secret works until the leak is noticed; with an expiry at most until that date. "
-        "`pvectl rotate` creates a new secret and keeps all grants.",
+        "`pvectl rotate 'USER@REALM!TOKEN'` creates a new secret and keeps all grants.",
         _never_expires,
     ),
     Rule(

@@ -28,8 +28,13 @@ def outline(told: ExplainedSubject) -> Document:
     return Document(
         title=told.subject.title,
         facts=tuple(Fact(label, text) for label, text in lines if text),
-        closing=(TextLine(told.next, whole=True),),
+        closing=(TextLine(_lead(told.next), whole=True),),
     )
+
+
+def _lead(text: str) -> str:
+    """A command with what it is for."""
+    return f"Why, for one privilege: {text}" if text.startswith("pvectl ") else text
 
 
 def text(told: ExplainedSubject, view: View) -> str:
