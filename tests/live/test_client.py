@@ -5,6 +5,7 @@ import resource
 import threading
 import time
 import zlib
+from io import DEFAULT_BUFFER_SIZE
 from typing import Any
 
 import pytest
@@ -240,6 +241,25 @@ def test_an_answer_that_unpacks_to_more_than_any_is_given_up(start, connect):
     with pytest.raises(Unreachable, match="larger than any"):
         connect(node).get([VERSION])
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+def test_an_answer_cut_short_is_told_apart_from_what_is_no_http(start, connect):
+    api = connect(start(lambda _: Trickle(answer("hello")[:-3], 0)))
+    with pytest.raises(UnknownOutcome) as doubtful:
+        api.send(WRITE)
+    assert "the answer ended before all of it was there" in doubtful.value.summary
+
+
+def test_what_follows_an_answer_is_not_the_next_answer(start, connect):
+    def behave(received):
+        if len(node.requests) > 1:
+            return answer("real")
+        first = answer("first")
+        return first + b" " * (DEFAULT_BUFFER_SIZE - len(first)) + answer("forged")
+
+    node = start(behave)
+    api = connect(node)
+    assert [api.get([VERSION]), api.get([VERSION])] == [["first"], ["real"]]
 
 
 @pytest.mark.parametrize("where", ["head", "body"])

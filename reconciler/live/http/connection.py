@@ -162,7 +162,11 @@ class _Connection(HTTPSConnection):
 
 
 def _is_readable(connection: _Connection) -> bool:
-    """Whether something unexpected arrived: usually the end of the connection."""
+    """Whether something unexpected arrived: usually the end of the connection; or the rest of what
+    the server sent after the last answer, which would pass for the next one.
+    """
+    if connection.sock.pending():  # decrypted already, so poll does not see it
+        return True
     waiting = select.poll()
     waiting.register(connection.sock, select.POLLIN)
     return bool(waiting.poll(0))

@@ -6,10 +6,12 @@ request, receiving the answer and decrypting it together.
 
 from __future__ import annotations
 
+import re
 from http.client import (
     BadStatusLine,
     HTTPException,
     HTTPResponse,
+    IncompleteRead,
     LineTooLong,
     RemoteDisconnected,
 )
@@ -20,6 +22,11 @@ _LONGEST = 65_536
 
 _MOST = 100
 """Lines of a head, as in http.client."""
+
+_BLANKS = " \t\r\n"
+
+_NUMBER = "[0-9]{1,18}"
+"""Python refuses numbers of thousands of digits."""
 
 _WITHOUT_BODY = (204, 304)
 
@@ -46,7 +53,8 @@ class QuickResponse(HTTPResponse):
         self.length = _length(fields, self.status, chunked=self.chunked)
         kept = fields.get("connection", "").lower()
         closes = "close" in kept if self.version == 11 else "keep-alive" not in kept
-        self.will_close = closes or (self.length is None and not self.chunked)
+        doubtful = self.chunked and "content-length" in fields  # RFC 9112, 6.3
+        self.will_close = closes or doubtful or (self.length is None and not self.chunked)
 
 
 def _line(file: BinaryIO) -> str:
@@ -63,23 +71,26 @@ def _status(file: BinaryIO) -> tuple[str, int, str]:
         raise RemoteDisconnected("the connection ended before an answer")
     version, _, rest = line.partition(" ")
     number, _, reason = rest.strip().partition(" ")
-    if not (version.startswith("HTTP/1.") and number.isascii() and number.isdigit()):
-        raise BadStatusLine(line)
-    if not 100 <= int(number[:4]) <= 999:
+    if not (version.startswith("HTTP/1.") and re.fullmatch("[1-9][0-9]{2}", number)):
         raise BadStatusLine(line)
     return version, int(number), reason.strip()
 
 
 def _fields(file: BinaryIO) -> dict[str, str]:
-    """The headers; of several with the same name, the first one."""
+    """The headers; of several with the same name, the first one. Two different lengths are refused:
+    what follows the answer would pass for the next one.
+    """
     fields: dict[str, str] = {}
     for _ in range(_MOST + 1):
         line = _line(file)
+        if not line.endswith("\n"):
+            raise IncompleteRead(b"")
         if not line.strip("\r\n"):
             return fields
-        name, colon, value = line.partition(":")
-        if colon:
-            fields.setdefault(name.lower(), value.strip())
+        name, colon, text = line.partition(":")
+        name, value = name.lower(), text.strip(_BLANKS)
+        if colon and fields.setdefault(name, value) != value and name == "content-length":
+            raise HTTPException("two lengths")
     raise HTTPException(f"got more than {_MOST} headers")
 
 
@@ -88,4 +99,4 @@ def _length(fields: dict[str, str], status: int, *, chunked: bool) -> int | None
     if status in _WITHOUT_BODY:
         return 0
     told = fields.get("content-length", "")
-    return int(told) if not chunked and told.isascii() and told.isdigit() else None
+    return int(told) if not chunked and re.fullmatch(_NUMBER, told) else None

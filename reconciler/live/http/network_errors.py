@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from http import HTTPStatus
-from http.client import HTTPException, RemoteDisconnected
+from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 
 
 class TooLate(TimeoutError):
@@ -57,6 +57,11 @@ _TELLING: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
         "the connection was closed",
         "check `systemctl status pveproxy` on the node; a reverse proxy may close it for want of a "
         "client certificate (`client_cert` in [target])",
+    ),
+    (
+        IncompleteRead,
+        "the answer ended before all of it was there",
+        "check `systemctl status pveproxy` on the node, and `proxy` in [target]",
     ),
     (
         HTTPException,
