@@ -106,6 +106,16 @@ def test_what_is_passed_over_is_listed_once_by_file_and_line(case: Case, command
         assert said.count(f" {place} Proxmox VE") == 1, (place, said)
 
 
+@of("pve8-roles")
+def test_what_an_earlier_release_has_is_imported_for_that_release(case: Case) -> None:
+    (case.pve / "sandbox.json").write_text('{"version": "8.4.1"}')
+    imported = case.ask("import")
+    assert imported.status == ExitStatus.OK, imported
+    assert '"VM.Monitor"' in (case.state / "roles.toml").read_text()
+    assert (case.state / "pvectl.toml").read_text() == '[target]\nrelease = "8.4"\n'
+    assert case.plan()["steps"] == []
+
+
 @of("jobs-cron-syntax")
 def test_a_section_that_cannot_be_read_forbids_changes_of_its_file(case: Case) -> None:
     new = case.pve.parent / "state-new"

@@ -584,6 +584,31 @@ def test_waivers_count_where_they_are_accepted(runner: Runner) -> None:
         assert ("WEAKER_POLICY" in ended.out) is refused
 
 
+def test_in_ci_no_result_is_written_through_a_link_of_the_proposal(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile, checkout = runner.root / "profile", runner.state.parent
+    profile.write_text(OTHER)
+    (checkout / "plan.html").symlink_to(profile)
+    (checkout / "results").symlink_to(runner.root)
+    (runner.state / "a.toml").write_text("[group.ops]\n")
+    cluster = copy_fixture("fresh", runner.root / "pve")
+    monkeypatch.chdir(checkout)
+    for words in (
+        ("--format", "html=plan.html"),
+        ("--format", "json=results/profile"),
+        ("--out", "plan.html"),
+    ):
+        monkeypatch.setenv("CI", "true")
+        ended = ask("plan", *words, on=cluster, state=runner.state)
+        assert ended.status == ExitStatus.USAGE
+        assert "behind a link that leads out of the checkout" in ended.err
+        assert profile.read_text() == OTHER
+    monkeypatch.setenv("CI", "")
+    assert ask("plan", *words, on=cluster, state=runner.state).status == ExitStatus.OK
+    assert profile.read_text() != OTHER
+
+
 # ---- the shipped examples
 
 
@@ -809,6 +834,10 @@ def test_no_forge_gives_a_proposal_anything(
     runner.propose(**attacker.target, **who, **keys)
     checkout = runner.state.parent
     copy_fixture("fresh", checkout / "snapshot")
+    (folder / "profile").write_text(OTHER)
+    if forge == "gitlab":
+        for link in (".pvectl-results", "plan.html", "plan.json"):
+            (checkout / link).symlink_to(folder / "profile")
     curl = folder / "tools" / "curl"
     curl.write_text(CURL.replace("FOLDER", str(folder)))
     curl.chmod(0o755)
@@ -835,10 +864,12 @@ def test_no_forge_gives_a_proposal_anything(
             if forge == "forgejo":
                 assert re.search(r"DELETE \S+/9/assets/3\n", (folder / "asked").read_text())
                 zipfile.ZipFile(folder / "attached.zip").extract("plan.html", checkout)
+                page = checkout / "plan.html"
             else:
-                (checkout / ".pvectl-results" / "plan.html").rename(checkout / "plan.html")
-            assert shown in html.unescape((checkout / "plan.html").read_text())
+                page = checkout / ".pvectl-results" / "plan.html"
+            assert shown in html.unescape(page.read_text())
         if name == "all":
             assert shown in html.unescape((checkout / "plan.html").read_text())
     assert ran
+    assert (folder / "profile").read_text() == OTHER
     assert ("group:ops" in site.user_cfg()) is ("proxy" not in keys)

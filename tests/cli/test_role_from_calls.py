@@ -118,4 +118,11 @@ def test_every_line_that_is_not_a_call_is_named(tmp_path: Path) -> None:
     assert "line 1: " in ended.err
     assert "line 2: " in ended.err
     assert ask("role", "from-calls", tmp_path / "none").status == ExitStatus.USAGE
+    path.write_text("garbage\n" * 400)
+    ended = ask("role", "from-calls", path)
+    assert "400 invalid lines" in ended.err
+    assert len(ended.err) < 1000
+    path.write_text("\n# nothing\n")
+    ended = ask("role", "from-calls", path)
+    assert (ended.status, "contains no calls" in ended.err) == (ExitStatus.USAGE, True)
     assert ask("role", "form-calls", path).status == ExitStatus.USAGE

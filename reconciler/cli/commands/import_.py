@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from os.path import lexists
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,8 @@ from reconciler.cli.state_folder.adoption import (
     declared_in,
 )
 from reconciler.cli.state_folder.editor_schema import beside, write_beside
-from reconciler.cli.terminal.output import check_formats, info, show
+from reconciler.cli.state_folder.state_files import settings_table
+from reconciler.cli.terminal.output import check_formats, info, show, write_file
 from reconciler.desired.adoption import adoption, chosen, with_belongings
 from reconciler.desired.export import export, write_files
 from reconciler.desired.files import SETTINGS_FILE
@@ -36,7 +38,7 @@ from reconciler.kinds.shared.directory import copied, synchronised
 from reconciler.live.reader import Live
 from reconciler.model.finding import Finding, Severity
 from reconciler.planning.unread import stray_findings, unread_findings
-from reconciler.pve.release import Release, known_releases
+from reconciler.pve.release import NEWEST, Release, known_releases
 
 
 @command(app, "import", Panel.FILES, 2)
@@ -113,6 +115,7 @@ def import_state(
         reach = Reach(folder, settings.trust, strict=in_ci())
         require_inside(reach, [*beside(folder), folder / gitignore.FILE])
         is_new = not any(folder.glob("*.toml"))
+        has_settings = lexists(folder / SETTINGS_FILE)
         for path in write_files(exported.files, folder, add=in_steps, others=files, reach=reach):
             info(common, f"{'added to' if in_steps else 'wrote'} {path}")
         if exported.files:
@@ -120,7 +123,7 @@ def import_state(
         adopted = account(taken, exported, left) if in_steps else ()
         for line in (*adopted, *told):
             info(common, line)
-        _name_the_release(common, cluster, live.facts.pve)
+        _name_the_release(common, folder, cluster, live.facts.pve, is_new=not has_settings)
         findings = [*exported.findings, *(() if in_steps else _passed_over(live))]
         if findings:
             show(common, "findings", findings)
@@ -185,8 +188,19 @@ def _passed_over(live: Live) -> Iterable[Finding]:
     yield from stray_findings(live.facts.strays)
 
 
-def _name_the_release(common: CommonOptions, cluster: ClusterSettings, found: Release) -> None:
-    """Advise setting [target] release when the settings name another one, or none."""
-    if found.version in known_releases() and found.version != cluster.release.version:
-        line = f'release = "{found.version}"'
-        info(common, f"the cluster runs {found.name}: write {line} in [target] of pvectl.toml")
+def _name_the_release(
+    common: CommonOptions, folder: Path, cluster: ClusterSettings, found: Release, *, is_new: bool
+) -> None:
+    """`[target] release`, where the settings name another one or none: written if they are new, as
+    the files may be valid for that release alone; otherwise advised.
+    """
+    if found.version not in known_releases():
+        return
+    settings = folder / SETTINGS_FILE
+    line, runs = f'release = "{found.version}"', f"the cluster runs {found.name}"
+    if is_new and folder.is_dir() and found.version != NEWEST.version:
+        before = f"{settings.read_text()}\n" if settings.exists() else ""
+        write_file(settings, f"{before}[target]\n{line}\n")
+        info(common, f"wrote {settings}: {runs}")
+    elif not is_new and found.version != cluster.release.version:
+        info(common, f"{runs}: write {line} in {settings_table(cluster)} of {SETTINGS_FILE}")

@@ -26,10 +26,13 @@ from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.pve.calls.table import find_call
-from reconciler.text.humanize import listed
+from reconciler.text.humanize import count, listed
 from reconciler.text.suggest import did_you_mean
 
 FROM_CALLS = "from-calls"
+WRONG = 10
+"""Number of invalid lines that are named."""
+_FORM = "one call per line: POST /nodes/pve/vzdump vmid=100 storage=local"
 
 
 @command(app, "role", Panel.ACCESS, 6)
@@ -125,9 +128,12 @@ def _read(common: CommonOptions, file: Path, who: str) -> list[UsedCall]:
         found[asked.title] = UsedCall(asked.call, dict(asked.params))
     if wrong:
         raise UsageError(
-            f"{file} has invalid lines: " + "; ".join(wrong),
-            hint="one call per line: POST /nodes/pve/vzdump vmid=100 storage=local",
+            f"{file} has {count(len(wrong), 'invalid line')}: {'; '.join(wrong[:WRONG])}"
+            + ("; ..." if len(wrong) > WRONG else ""),
+            hint=_FORM,
         )
+    if not found:
+        raise UsageError(f"{file} contains no calls", hint=_FORM)
     return list(found.values())
 
 
@@ -136,6 +142,8 @@ def _of_log(common: CommonOptions, lines: Iterable[str], who: str) -> Iterator[U
     entries = [one for one in map(logged, lines) if one is not None]
     answered = [one for one in entries if one.status < 400 and one.uri.startswith("/api2/")]
     callers = sorted({one.who for one in answered if "@" in one.who})
+    if not callers:
+        raise UsageError("no call in this log was answered", hint=_FORM)
     if who and who not in callers:
         hint = did_you_mean(who, callers) or f"callers in the log: {listed(callers, 8)}"
         raise UsageError(f"{who} made no call in this log", hint=hint)

@@ -25,6 +25,12 @@ def load_for(
     )
 
 
+def settings_table(cluster: ClusterSettings) -> str:
+    """The table of pvectl.toml with the settings of a cluster."""
+    alone = cluster.name in ("", "default") or cluster.name.startswith("sandbox:")
+    return "[target]" if alone else f"[target.{cluster.name}]"
+
+
 def other_release(cluster: ClusterSettings, settings: Settings, desired: Desired) -> str:
     """A hint where the files have mistakes for this release alone: one for which they have none."""
     codes = {one.code for one in desired.findings if one.severity is Severity.ERROR}
@@ -33,9 +39,8 @@ def other_release(cluster: ClusterSettings, settings: Settings, desired: Desired
     for release in reversed([*known_releases().values()]):
         found = load_for(cluster, settings, release).findings
         if all(one.severity is not Severity.ERROR for one in found):
-            table = "[target]" if cluster.name in ("", "default") else f"[target.{cluster.name}]"
             return (
                 f"the files are valid for {release.name}: if the cluster runs it, write "
-                f'release = "{release.version}" in {table} of pvectl.toml'
+                f'release = "{release.version}" in {settings_table(cluster)} of pvectl.toml'
             )
     return ""

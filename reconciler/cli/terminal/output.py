@@ -5,6 +5,7 @@ error.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -18,8 +19,10 @@ from reconciler.cli.fleet.turn_summary import note_document
 from reconciler.cli.hints import with_options
 from reconciler.cli.streams import write_err, write_out
 from reconciler.cli.turn import capturing, current
+from reconciler.desired.reach import checkouts_of, in_ci
 from reconciler.errors import PvectlError, UsageError
 from reconciler.model.plan import Plan
+from reconciler.real_path import real_path
 from reconciler.render import FORMATS
 from reconciler.render.view import View
 from reconciler.text.sanitize import clean
@@ -49,10 +52,22 @@ def check_formats(common: CommonOptions, *documents: str) -> None:
 
 def check_file(path: Path) -> None:
     """Refuse an unwritable file before any work; raises UsageError."""
+    _refuse_link(path)
     try:
         try_write(path)
     except OSError as error:
         raise unwritable(str(path), error) from None
+
+
+def _refuse_link(path: Path) -> None:
+    """In CI, refuse a link that leads out of the checkout: a proposal may hold it."""
+    named = Path(os.path.abspath(path))  # noqa: PTH100 - follows no link
+    checkout = next(reversed(checkouts_of(named.parent)), None) if in_ci() else None
+    if checkout is not None and not real_path(named).is_relative_to(real_path(checkout)):
+        raise UsageError(
+            f"{path} is behind a link that leads out of the checkout {checkout}",
+            hint="write to a file outside the checkout, or remove the link first",
+        )
 
 
 def show(common: CommonOptions, document: str, content: object, view: View | None = None) -> None:
@@ -134,6 +149,7 @@ def width() -> int:
 
 def write_file(path: Path, text: str, *, private: bool = False) -> None:
     """Write a file atomically, `private` with mode 0600; raises UsageError with the reason."""
+    _refuse_link(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, text.encode(errors="backslashreplace"), private=private)
