@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from threading import Thread
 from typing import Any, Protocol
 
-from reconciler.errors import RequestRefused
+from reconciler.errors import RequestRefused, Unreachable
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import RESOURCES
 from reconciler.live.health import STATUS, VERSION
@@ -38,7 +38,9 @@ class AheadApi(ForwardingApi):
 
     Each of these answers is given once, and not after a write or `KEPT` seconds. Where a round was
     refused as a whole, each of its requests is sent again when it is asked for; what else went
-    wrong is told once for each of them, so that a silent server's time-out passes only once.
+    wrong is told once for each of them, so that a silent server's time-out passes only once. For
+    the same reason, where the first read of a connection finds no server, those of the next `KEPT`
+    seconds are not sent.
     """
 
     def __init__(self, api: NetworkApi, *rounds: Sequence[Request]) -> None:
@@ -46,6 +48,9 @@ class AheadApi(ForwardingApi):
         self._api: NetworkApi = api
         self._rounds = [_Round(api, requests) for requests in rounds]
         self._until = time.monotonic() + KEPT
+        self._answered = False
+        self._unreachable: Unreachable | None = None
+        """From the first read, and repeated until `_until`."""
 
     @property
     def clock_skew(self) -> float | None:
@@ -54,7 +59,19 @@ class AheadApi(ForwardingApi):
     def get(self, requests: Sequence[Request]) -> list[Any]:
         """Answers of a round where they are wanted for the first time, and of new requests."""
         if time.monotonic() > self._until:
-            self._rounds = []
+            self._rounds, self._unreachable = [], None
+        if self._unreachable is not None:
+            raise self._unreachable
+        try:
+            answers = self._get(requests)
+        except Unreachable as failure:
+            if not self._answered:
+                self._unreachable, self._until = failure, time.monotonic() + KEPT
+            raise
+        self._answered = True
+        return answers
+
+    def _get(self, requests: Sequence[Request]) -> list[Any]:
         rounds = {asked: one for asked in requests for one in self._rounds if asked in one.waiting}
         known = any(one.has_failed for one in rounds.values())
         found = {} if known else self._read([asked for asked in requests if asked not in rounds])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,14 +89,28 @@ def test_a_refused_round_is_asked_again_request_by_request() -> None:
     assert api.get([TWO]) == [(3, "/two")]
 
 
-def test_no_answer_is_told_once_for_each_request_and_then_tried_again() -> None:
+@pytest.mark.parametrize("rounds", [((ONE, TWO),), ()])
+def test_a_server_that_does_not_answer_is_not_asked_again_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, rounds: tuple[tuple[Request, ...], ...]
+) -> None:
     server = Server(failures=[Unreachable("no answer")])
-    api = AheadApi(server, (ONE, TWO))
-    for asked in ([ONE], [THREE, TWO]):
+    api = AheadApi(server, *rounds)
+    for asked in ([ONE, TWO], [THREE, TWO], [ONE]):
         with pytest.raises(Unreachable):
             api.get(asked)
     assert server.rounds == [(ONE, TWO)]
+    monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic(): now + 2 * ahead.KEPT)
     assert api.get([TWO]) == [(2, "/two")]
+
+
+def test_once_a_server_has_answered_it_is_asked_again_at_once() -> None:
+    server = Server()
+    api = AheadApi(server)
+    api.get([ONE])
+    server.failures.append(Unreachable("no answer"))
+    with pytest.raises(Unreachable):
+        api.get([ONE])
+    assert api.get([ONE]) == [(3, "/one")]
 
 
 def test_every_plan_reads_lists_of_a_constant_number() -> None:
