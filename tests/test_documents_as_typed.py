@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import html
 import importlib
 import re
 import shlex
@@ -89,3 +91,50 @@ def test_every_table_fits_its_schema(path: Path, body: str) -> None:
     of_settings = found.keys() <= settings["properties"].keys()
     errors = Draft202012Validator(settings if of_settings else schema()).iter_errors(found)
     assert [f"{path.name}: {error.message}" for error in errors] == []
+
+
+def _messages() -> Iterator[tuple[str, str]]:
+    """Every text of the sources that quotes a command, `x` for what is filled in, and every
+    golden."""
+    for module in sorted((ROOT / "reconciler").rglob("*.py")):
+        text = module.read_text("utf-8")
+        for node in ast.walk(ast.parse(text)) if "pvectl " in text else ():
+            place = f"{module.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield place, node.value
+            elif isinstance(node, ast.JoinedStr):
+                parts = (one.value if isinstance(one, ast.Constant) else "7" for one in node.values)
+                yield place, "".join(map(str, parts))
+    for golden in sorted((ROOT / "tests" / "golden").iterdir()):
+        yield golden.name, html.unescape(golden.read_text("utf-8"))
+
+
+_BARE = re.compile(r"(?<![-\w/.`'])pvectl ([a-z][-a-z]*)((?: [^\s`;,]+)*)")
+
+
+def test_every_command_in_messages_and_goldens_is_taken() -> None:
+    """Between backquotes it is whole, or the name of a command in a sentence; without them, its
+    options exist."""
+    wrong, quoted, bare = [], 0, 0
+    for place, text in _messages():
+        if "pvectl " not in text:
+            continue
+        for line in re.findall(r"`pvectl ([^`|\\]+)`", text):
+            words = shlex.split(line)
+            quoted += 1
+            if not words[0].isalpha() or (len(words) == 1 and words[0] in root().commands):
+                continue  # a sentence about it
+            try:
+                root().commands[words[0]].make_context(words[0], words[1:])
+            except Exception as error:
+                wrong.append(f"{place}: pvectl {line}: {error!r}")
+        for name, rest in _BARE.findall(text):
+            options = re.findall(r"(?<= )--[a-z][-a-z]*", rest)
+            if name not in root().commands:
+                wrong += [f"{place}: pvectl {name}{rest}"] if options else []
+                continue
+            bare += 1
+            known = {one for param in root().commands[name].params for one in param.opts}
+            wrong += [f"{place}: pvectl {name} {one}" for one in options if one not in known]
+    assert wrong == []
+    assert min(quoted, bare) > 50

@@ -22,8 +22,8 @@ PLUGIN_UNKNOWN = 3
 
 class FailureReports:
     """When a command fails, writes the error to every `--format NAME=FILE` that holds no result
-    yet, so that the report of an earlier run is not mistaken for this one's. A monitoring plugin
-    says it on standard output instead. `task` is the command with its action, for notices.
+    yet, so that the report of an earlier run is not mistaken for this one's, and to standard output
+    for a program that reads it. `task` is the command with its action, for notices.
     """
 
     def __init__(self, common: CommonOptions, command: str, task: str) -> None:
@@ -41,7 +41,7 @@ class FailureReports:
         common = self._common
         if not isinstance(error, Exception):
             return False
-        if common.is_plugin or any(one.file for one in common.outputs):
+        if any(one.file or one.name != "text" for one in common.outputs):
             from reconciler.cli.failure import write_failure
 
             write_failure(common, self._command, error)

@@ -39,8 +39,8 @@ class CommonOptions:
     jobs: int = 8
     executor: str = ""
     command: str = ""
-    written: set[Path] = field(default_factory=set, compare=False)
-    """the files of --format that hold the result of this run already"""
+    written: set[Path | None] = field(default_factory=set, compare=False)
+    """the files of --format that hold the result of this run already; None: standard output"""
     plugin: list[int] = field(default_factory=list, compare=False)
     """the exit status of a monitoring plugin, once one was shown"""
     lock_timeout: int = 0

@@ -1,4 +1,4 @@
-"""Write the error of a failed command to its `--format` files."""
+"""Write the error of a failed command in each format of `--format`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from reconciler.render.view import View
 
 
 def write_failure(common: CommonOptions, command: str, error: Exception) -> None:
-    """Write the error to each file that holds no result of this run, and to the standard output of
-    a monitoring plugin that has none; never changes the exit status.
+    """Write the error to each file that holds no result of this run, and to a standard output that
+    has none and is read by a program; never changes the exit status.
     """
     if not isinstance(error, PvectlError | OSError):
         error = Bug.of(error)
     known = error if isinstance(error, PvectlError) else UsageError(str(error))
     for output in common.outputs:
-        silent = output == ("nagios", None) and not common.plugin
-        if silent or (output.file is not None and output.file not in common.written):
+        for_people = output.file is None and (output.name == "text" or common.stdout_is_taken)
+        if output.file not in common.written and not for_people:
             again = () if output.name in {"text", "markdown"} else common.again
             failure = Failure(
                 command,

@@ -127,12 +127,13 @@ def _untrusted(keys: tuple[str, ...], wanted: Destination) -> UntrustedTarget:
     if not wanted.certificate.startswith("fingerprint"):  # not even a digest of what a file holds
         shown = wanted._replace(certificate="by ca_file" if "ca_file" in keys else "trusted")
     told = "; ".join(" ".join(line.split()) for line in lines(shown))
+    told = f" ({told})"
     variables = f"set {', '.join(dict.fromkeys(VARIABLES[key] for key in keys))}, or "
-    if capturing() is not None:  # they are about one cluster
-        variables = ""
+    if capturing() is not None:  # they are about one cluster, and many may have the same error
+        told = variables = ""
     return UntrustedTarget(
         f"only the state files, or files next to them, name the target of a secret: "
-        f"{', '.join(keys)} ({told}); nothing was sent",
+        f"{', '.join(keys)}{told}; nothing was sent",
         hint="on your own machine, once: pvectl trust\n"
         f"in CI: {variables}name a settings file outside the checkout in "
         "PVECTL_SETTINGS",

@@ -17,7 +17,7 @@ from reconciler.model.grant import LAST, Grant, GrantChange
 FILE = "grants.toml"
 
 _LINE = "\n"
-_HEAD = "# Temporary grants, written by `pvectl grant`; `pvectl revoke` ends one early.\n"
+_HEAD = "# Temporary grants, written by pvectl. To end one early: pvectl revoke WHO ROLE PATH\n"
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 LONGEST = 90 * 86400
 """In seconds; a longer grant is not temporary."""

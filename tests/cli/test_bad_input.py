@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,6 +116,9 @@ def test_all_mistakes_are_reported_at_once(site: Site) -> None:
     assert ended.status == ExitStatus.FILES_INVALID
     for number, mistake in enumerate(MISTAKES.values()):
         assert f"a{number:02}.toml:{mistake.place}: error {mistake.code} " in ended.out
+    told = json.loads(site.run("plan", "--format", "json").out)
+    assert (told["kind"], told["error"], told["exit_status"]) == ("failure", "E_FILES", 3)
+    assert {one.code for one in MISTAKES.values()} <= {one["code"] for one in told["findings"]}
 
 
 ACL = '[[acl]]\nroles = ["{role}"]\npaths = ["/vms/9001"]\n{kind}s = ["{who}"]\n'

@@ -254,6 +254,8 @@ def test_a_plan_against_another_state_folder_needs_no_network(site: Site, tmp_pa
     found = json.loads(ended.out)
     assert found["counts"] == {"create": 1, "update": 1, "delete": 0, "requests": 2}
     assert (found["cluster"], found["against"]) == ("", str(other))
+    elsewhere = site.run("plan", "--against", other, "--on", "sandbox:nowhere")
+    assert (elsewhere.status, "the cluster of --on is not read" in elsewhere.err) == (0, True)
 
 
 OF_THE_CLUSTER = re.compile(

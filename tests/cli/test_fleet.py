@@ -21,6 +21,7 @@ from reconciler.desired.settings.settings import read_settings
 from reconciler.errors import ExitStatus, UntrustedTarget
 from reconciler.live.http.client import BESIDE_OTHERS
 from reconciler.render.json_schemas import schema_of
+from tests.cli.in_process import ask
 from tests.support.command import trust
 from tests.support.fleet import Fleet, fleet
 
@@ -204,3 +205,13 @@ def test_variables_of_one_cluster_are_no_advice_for_several(
             require_trusted(cluster)
         assert "PVECTL_SETTINGS" in refused.value.hint
         assert ("PVECTL_ENDPOINT" in refused.value.hint) != captured
+    for on, trusted in (("all", "all"), ("[ab]", "'[ab]'"), ("*", "a")):
+        if on == "*":
+            (tmp_path / "pvectl.toml").write_text(
+                f"[target.a]\n{table}[target.b]\n{table}"
+                f'[target.c]\nendpoint = "sandbox:{tmp_path}/none"\n'
+            )
+        told = ask("plan", "--on", on, "--format", "json", state=tmp_path).err
+        assert told.count("error E_UNTRUSTED_TARGET: ") == 1, told
+        assert f"once: pvectl trust --state {tmp_path} --on {trusted}\n" in told
+        assert ("targets a, b (commands are for a):" in told) == (on == "*"), told

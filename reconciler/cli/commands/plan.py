@@ -84,7 +84,7 @@ def plan(
             from reconciler.cli.run.planning import load_to_plan
 
             loaded = load_to_plan(cluster, settings, offline=True)
-            planned = plan_between(loaded, against, common.settings, target, allow)
+            planned = plan_between(common, loaded, against, target, allow)
         else:
             with _opened(cluster, settings) as (api, loaded):
                 from reconciler.cli.run.planning import left_unfinished, make_plan, read_to_plan

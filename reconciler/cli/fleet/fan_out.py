@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -48,7 +50,7 @@ def on_fleet(
     turns = [Turn(cluster.name, captured=True) for wave in waves for cluster in wave]
     halt = Event()
     started = 0
-    listening = passed_on(halt) if writes else nullcontext()
+    listening = passed_on(halt, common.again) if writes else nullcontext()
     with _submitter(common, settings, work, writes=writes) as submit, listening:
         for number, wave in enumerate(waves, 1):
             ended = _run_wave(submit, common.jobs, wave, halt, writes=writes)
@@ -135,12 +137,29 @@ def _show(common: CommonOptions, turns: Sequence[Turn]) -> None:
     if all(output.file is not None or output.name != "text" for output in common.outputs):
         for row in documents.summary_text(rows).splitlines():
             info(common, row)
+    _say_errors(common, turns)
+
+
+def _say_errors(common: CommonOptions, turns: Sequence[Turn]) -> None:
+    """Each error once, with its targets. The commands in it are for all targets, if all have it, or
+    for the first."""
     said: dict[str, list[str]] = {}
     for turn in turns:
+        own = re.compile(rf" --on {re.escape(shlex.quote(turn.name))}(?![-.\w])")
         for text in turn.errors:
-            said.setdefault(text, []).append(turn.name)
+            said.setdefault(own.sub(_ON_THIS, text), []).append(turn.name)
     for text, names in said.items():
-        write_err(f"{'target' if len(names) == 1 else 'targets'} {listed(names, MOST)}:\n{text}")
+        everywhere = 1 < len(names) == len(turns)
+        on = common.on if everywhere and common.on else names[0]
+        what, note = "target" if len(names) == 1 else "targets", ""
+        if len(names) > 1 and not everywhere and _ON_THIS in text:
+            note = f" (commands are for {on})"
+        told = text.replace(_ON_THIS, f" --on {shlex.quote(on)}")
+        write_err(f"{what} {listed(names, MOST)}{note}:\n{told}")
+
+
+_ON_THIS = "\0"
+"""In place of the option that chooses the target; no message has this character."""
 
 
 def _write_each(common: CommonOptions, output: Output, turns: Sequence[Turn]) -> None:
@@ -164,6 +183,7 @@ def _show_one(
     shared, own = documents.baseline(declared) if len(declared) > 1 else (0, [])
     text = documents.COMBINED[output.name](Fleet(rows, bodies, shared, own))
     if output.file is None:
+        common.written.add(None)
         print_document(text)
     else:
         write_file(output.file, text)

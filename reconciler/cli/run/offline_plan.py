@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, now
 from reconciler.cli.state_folder.commit import commit_of
+from reconciler.cli.terminal.output import info
 from reconciler.desired.loader import load, require_valid
 from reconciler.desired.settings.settings import read_settings
 from reconciler.errors import UsageError
@@ -18,9 +20,9 @@ from reconciler.text.shell import shell
 
 
 def plan_between(
+    common: CommonOptions,
     loaded: Loaded,
     against: Path,
-    trusted: Path | None,
     targets: list[str] | None,
     allow: list[str] | None,
 ) -> PlanResult:
@@ -31,7 +33,9 @@ def plan_between(
             f"{against} is a snapshot of a cluster, not a state folder",
             hint=f"plan against it with: {shell('pvectl', 'plan', '--on', f'sandbox:{against}')}",
         )
-    settings = read_settings(against, trusted)
+    if common.on:
+        info(common, "--against compares files: the cluster of --on is not read")
+    settings = read_settings(against, common.settings)
     other = load(
         against,
         variables=loaded.cluster.variables,

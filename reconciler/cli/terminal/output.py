@@ -108,6 +108,7 @@ def _deliver(common: CommonOptions, output: Output, text: str) -> None:
     elif common.stdout_is_taken:
         write_err(text)
     else:
+        common.written.add(None)
         print_document(text)
         if output.name == "nagios":
             from reconciler.render.nagios import state_of

@@ -6,10 +6,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Event
 
+from reconciler.cli.hints import with_options
 from reconciler.errors import ExitStatus
 
 
@@ -56,15 +57,16 @@ _LISTENING: list[Callable[[int, object], None]] = []
 
 
 @contextmanager
-def passed_on(halt: Event) -> Iterator[None]:
+def passed_on(halt: Event, again: Sequence[str]) -> Iterator[None]:
     """Pass the first signal on to all runs in threads, and set `halt`; the second one stops all of
-    them at once."""
+    them at once. `again`: the options that select the same clusters."""
 
     def heard(number: int, frame: object) -> None:
         if halt.is_set() and number == signal.SIGHUP:
             return
         if halt.is_set():
-            _shout("stopped at once: `pvectl status --on all` shows what is done")
+            told = "stopped at once: `pvectl status` shows what is done"
+            _shout(with_options(told, again))
             os._exit(ExitStatus.NOT_RESTORED)
         halt.set()
         for one in tuple(_LISTENING):
