@@ -51,7 +51,7 @@ def test_the_file_with_pvectls_own_secret_is_not_a_place_for_another(site: Site)
     site.write("a.toml", TOKEN.format('file = "./own"'))
     refused = site.run("apply", "--yes", env={"PVECTL_TOKEN_SECRET": ""})
     assert refused.status == ExitStatus.REFUSED, refused
-    assert "holds the token secret of pvectl itself" in refused.err
+    assert "holds a secret of pvectl itself" in refused.err
     assert (site.state / "own").read_text() == f"{secret}\n"
     assert site.untouched
 

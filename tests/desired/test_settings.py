@@ -135,6 +135,17 @@ def test_the_environment_cannot_point_several_clusters_at_one_place(tmp_path: Pa
         settings(tmp_path, TWO).select("all", {"PVECTL_ENDPOINT": "https://x.example.com"})
 
 
+def test_no_path_is_what_no_file_can_be_called(tmp_path: Path) -> None:
+    wrong = [f'{key} = "a\\u0000b"' for key in ("ca_file", "client_cert", "client_key", "folder")]
+    found = settings(tmp_path, ONE + "\n".join(wrong))
+    assert {str(one.source) for one in found.findings} == {
+        f"pvectl.toml:{n}:1" for n in (5, 6, 7, 8)
+    }
+    assert all("a NUL character" in one.message for one in found.findings)
+    target = found.clusters["default"].connection()
+    assert (target.ca_file, target.client_cert, target.client_key) == (None, None, None)
+
+
 def test_the_policy_is_read(tmp_path: Path) -> None:
     policy = settings(
         tmp_path,

@@ -283,8 +283,10 @@ def test_reads_that_wait_for_one_that_has_no_answer_are_not_sent(start, connect)
     node = start(lambda _: Hang())
     api = connect(node, read_timeout=0.3, parallel=1)
     failures = []
+    together = threading.Barrier(4)
 
     def read():
+        together.wait(10)
         with pytest.raises(Unreachable, match="no answer in time") as failed:
             api.get([VERSION])
         failures.append(failed)

@@ -278,7 +278,7 @@ def test_a_server_that_misses_the_certificate_or_its_ca_is_understood(certificat
 def test_an_unusable_certificate_is_named(node, client, certificate, connect, tmp_path):
     (tmp_path / "none.pem").write_text("nothing")
     for shown, why in (
-        ({"client_cert": str(tmp_path / "none.pem")}, "not PEM, or encrypted"),
+        ({"client_cert": str(tmp_path / "none.pem")}, "not PEM, without a key, or encrypted"),
         ({"client_cert": str(tmp_path / "gone.pem")}, "No such file"),
         ({"client_cert": str(client.pem), "client_key": str(certificate.pem)}, "not of this"),
     ):

@@ -214,7 +214,7 @@ class FolderSecrets:
         own = {_path(self.folder, one.file) for one in self.own if one.file}
         if sink.file and _path(self.folder, sink.file) in own:
             raise SinkFailed(
-                f"{sink.file} holds the token secret of pvectl itself",
+                f"{sink.file} holds a secret of pvectl itself",
                 hint="name another file in secret_to",
             )
         if sink.stdout is not None:

@@ -12,7 +12,7 @@ from reconciler.desired.toml.document import Document
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import TomlTable
-from reconciler.model.secret import SecretRef
+from reconciler.model.secret import Place, SecretRef
 from reconciler.pve.release import release_named
 from reconciler.text.sanitize import clean
 
@@ -59,14 +59,14 @@ class TargetTable(TomlTable):
     totp_secret: SecretRef | None = Field(
         default=None, description="where the key of the user's one-time passwords is"
     )
-    ca_file: str | None = Field(default=None, description="CA file with the trusted certificates")
+    ca_file: Place = Field(default=None, description="CA file with the trusted certificates")
     fingerprint: _Texts = Field(
         default=[], description="SHA-256 of the node's certificate, AB:CD:..."
     )
-    client_cert: str | None = Field(
+    client_cert: Place = Field(
         default=None, description="file of the certificate for a server that asks for one"
     )
-    client_key: str | None = Field(
+    client_key: Place = Field(
         default=None, description="file of its private key, unless client_cert has it as well"
     )
     proxy: str | None = Field(default=None, description="http://host:port")
@@ -78,7 +78,7 @@ class TargetTable(TomlTable):
         default=None,
         description="release to check the files against, for example 9.2; default: the newest",
     )
-    folder: str | None = Field(default=None, description="folder of this cluster's state files")
+    folder: Place = Field(default=None, description="folder of this cluster's state files")
 
 
 _ALONE = (

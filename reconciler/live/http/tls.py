@@ -161,7 +161,8 @@ def _show_certificate(context: TrustContext, certificate: str, key: str | None) 
         reason = error.strerror or ""
         if isinstance(error, ssl.SSLError):
             mismatch = "MISMATCH" in (error.reason or "")
-            reason = "the key is not of this certificate" if mismatch else "not PEM, or encrypted"
+            unusable = "not PEM, or encrypted" if key else "not PEM, without a key, or encrypted"
+            reason = "the key is not of this certificate" if mismatch else unusable
         raise FilesInvalid(
             f"{files} cannot be used: {reason}",
             hint="they hold the certificate, with those of intermediate CAs, and its private key "
