@@ -430,6 +430,11 @@ def test_what_ends_soon_rings_by_alarm_and_findings_fail_by_lint(house: House) -
     ended = house.run("drift")
     assert ended.status == ExitStatus.REFUSED
     assert ended.out.startswith("Drift: 1 finding that fails")
+    settings.write_text('[lint]\nfail = ["LINT_EMPTY_GROUPS"]\n')
+    ended = house.run("drift")
+    assert ended.status == ExitStatus.FILES_INVALID
+    assert "no finding has the code 'LINT_EMPTY_GROUPS' in [lint] fail" in ended.err
+    assert "did you mean LINT_EMPTY_GROUP?" in ended.err
     settings.write_text("")
     assert house.run("drift", "--fail-on", "warning").status == ExitStatus.REFUSED
     assert house.run("drift", "--fail-on", "error").status == ExitStatus.CHANGES
