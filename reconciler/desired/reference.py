@@ -104,7 +104,8 @@ def _default(own: Mapping[str, Any], usual: object) -> str:
     value = own.get("default", usual)
     if value == "keep-all=1":
         return "{ all = true }"
-    if value in (None, "", []) or (value == 0 and "anyOf" in own):
+    is_none = value == 0 and ("anyOf" in own or own.get("type") == "string")
+    if value in (None, "", []) or is_none:
         return ""
     return json.dumps(bool(value) if own.get("type") == "boolean" else value)
 

@@ -208,9 +208,10 @@ def test_few_lines_make_both_tokens_and_may_be_run_again(worlds: Path) -> None:
 def test_the_lines_of_init_make_a_token_that_plans_and_one_that_applies(worlds: Path) -> None:
     state, folder = worlds / "state", worlds / "pve"
     (worlds / "new").mkdir()
-    (worlds / "new/.gitignore").write_text("mine")
+    (worlds / "new/.gitignore").write_bytes(b"caf\xe9\r\nmine")
     told = ask("init", state=worlds / "new").err
-    assert (worlds / "new/.gitignore").read_text() == "mine\nsecrets/\n.env\n*.env\n"
+    ignored = (worlds / "new/.gitignore").read_bytes()
+    assert ignored == b"caf\xe9\r\nmine\nsecrets/\n.env\n*.env\n"
     assert told.index("pveum user add") < told.index("created ")
     lines = run_lines(SandboxApi(folder), told)
     assert len(lines) == 6

@@ -361,7 +361,8 @@ def test_undeclared_objects_raise_an_alarm_until_acknowledged_and_again_when_the
 ) -> None:
     house.edit(*ATTACKS["a root"])
     first = house.run("drift")
-    assert "new since the previous report" in first.out
+    assert "not declared" in first.out
+    assert "previous report" not in first.out
     again = house.run("drift")
     assert "known from the previous report" in again.out
     assert [one.status for one in (first, again)] == [2, 2]
@@ -370,7 +371,9 @@ def test_undeclared_objects_raise_an_alarm_until_acknowledged_and_again_when_the
     assert quiet.status == ExitStatus.OK, quiet
     assert "1 user: not declared, not attached to a declared object: eve@pve" in quiet.out
     house.edit(USERS, "user:eve@pve:1:0:", "user:eve@pve:1:1993456000:")
-    assert house.run("drift").status == ExitStatus.CHANGES
+    changed = house.run("drift")
+    assert changed.status == ExitStatus.CHANGES
+    assert "new since the previous report" in changed.out
 
 
 @pytest.mark.parametrize("mode", ["watch", "additive", "owned"])
@@ -427,6 +430,11 @@ def test_what_ends_soon_rings_by_alarm_and_findings_fail_by_lint(house: House) -
     ended = house.run("drift")
     assert ended.status == ExitStatus.REFUSED
     assert ended.out.startswith("Drift: 1 finding that fails")
+    settings.write_text('[lint]\nfail = ["LINT_EMPTY_GROUPS"]\n')
+    ended = house.run("drift")
+    assert ended.status == ExitStatus.FILES_INVALID
+    assert "no finding has the code 'LINT_EMPTY_GROUPS' in [lint] fail" in ended.err
+    assert "did you mean LINT_EMPTY_GROUP?" in ended.err
     settings.write_text("")
     assert house.run("drift", "--fail-on", "warning").status == ExitStatus.REFUSED
     assert house.run("drift", "--fail-on", "error").status == ExitStatus.CHANGES

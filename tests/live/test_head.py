@@ -98,6 +98,8 @@ def test_other_interim_answers_are_passed_over_and_odd_lines_ignored() -> None:
 
 
 STRICTER = {
+    "a carriage return within a header": b"X: a\rContent-Length: 2\r\n\r\nabcd",
+    "a line that is almost empty": b"Content-Length: 2\r\n\r\r\nContent-Length: 4\r\n\r\nabcd",
     "two lengths": b"Content-Length: 2\r\nContent-Length: 4\r\n\r\nabcd",
     "the end within the headers": b"Content-Length: 2\r\nConnection: clo",
     "the end after a header": b"Content-Length: 0\r\n",

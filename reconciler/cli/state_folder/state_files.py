@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
 from reconciler.desired.files import DISK, Files
 from reconciler.desired.loader import load
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.model.declared import Desired
-from reconciler.model.finding import NOT_IN_RELEASE, Severity
+from reconciler.model.finding import NOT_IN_RELEASE, Finding, Severity
+from reconciler.model.policy_rule import is_of_rule
 from reconciler.pve.release import Release, known_releases
+from reconciler.text.suggest import did_you_mean
 
 
 def load_for(
     cluster: ClusterSettings, settings: Settings, release: Release, files: Files = DISK
 ) -> Desired:
     """The files of a cluster, judged for this release; mistakes are findings of the result."""
-    return load(
+    desired = load(
         cluster.folder,
         variables=cluster.variables,
         places=cluster.places,
@@ -23,6 +28,24 @@ def load_for(
         release=release,
         files=files,
     )
+    unknown = tuple(_unknown_codes(desired.policy.lint.fail))
+    return replace(desired, findings=(*desired.findings, *unknown)) if unknown else desired
+
+
+def _unknown_codes(codes: Sequence[str]) -> Iterator[Finding]:
+    """A misspelled code in [lint] fail would fail nothing, without a word."""
+    if not codes:
+        return
+    from reconciler.cli.explain.code_pages import pages
+
+    for code in codes:
+        if code not in pages() and not is_of_rule(code):
+            yield Finding(
+                "INVALID_VALUE",
+                Severity.ERROR,
+                f"no finding has the code '{code}' in [lint] fail",
+                did_you_mean(code, pages()) or "`pvectl explain` lists all codes",
+            )
 
 
 def settings_table(cluster: ClusterSettings) -> str:

@@ -148,12 +148,13 @@ def width() -> int:
     return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
 
 
-def write_file(path: Path, text: str, *, private: bool = False) -> None:
+def write_file(path: Path, text: str | bytes, *, private: bool = False) -> None:
     """Write a file atomically, `private` with mode 0600; raises UsageError with the reason."""
     _refuse_link(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, text.encode(errors="backslashreplace"), private=private)
+        raw = text if isinstance(text, bytes) else text.encode(errors="backslashreplace")
+        atomic_write(path, raw, private=private)
     except OSError as error:
         raise unwritable(str(path), error) from None
 

@@ -23,7 +23,7 @@ _LONGEST = 65_536
 _MOST = 100
 """Lines of a head, as in http.client."""
 
-_BLANKS = " \t\r\n"
+_BLANKS = " \t"
 
 _NUMBER = "[0-9]{1,18}"
 """Python refuses numbers of thousands of digits."""
@@ -85,8 +85,11 @@ def _fields(file: BinaryIO) -> dict[str, str]:
         line = _line(file)
         if not line.endswith("\n"):
             raise IncompleteRead(b"")
-        if not line.strip("\r\n"):
+        line = line[:-1].removesuffix("\r")
+        if not line:
             return fields
+        if "\r" in line:  # some take it for the end of a line
+            raise HTTPException("a carriage return within a header")
         name, colon, text = line.partition(":")
         name, value = name.lower(), text.strip(_BLANKS)
         if colon and fields.setdefault(name, value) != value and name == "content-length":

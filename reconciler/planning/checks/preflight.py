@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.access.contents import ROOT
@@ -14,9 +14,10 @@ from reconciler.kinds.group import LOCK_NEED
 from reconciler.kinds.kind import Need
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
-from reconciler.model.finding import Finding, Severity
+from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Step
 from reconciler.planning.checks.context import PlanContext
+from reconciler.planning.places import place_of
 
 MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
 BOOTSTRAP = "`pvectl bootstrap` prints the `pveum` lines that grant what this state needs"
@@ -28,14 +29,26 @@ SHOWN = 20
 
 def check(context: PlanContext) -> Iterable[Finding]:
     if context.request.actor:
-        yield from preflight(context.request.actor, context.steps, context.before, context.deltas)
+        exists = {**context.live, **context.planned}
+        found = preflight(
+            context.request.actor,
+            context.steps,
+            context.before,
+            context.deltas,
+            place=lambda address: place_of(address, exists.get(address), context.desired),
+        )
+        yield from found
 
 
 def preflight(
-    actor: str, steps: Sequence[Step], live: AccessTable, deltas: Sequence[Delta]
+    actor: str,
+    steps: Sequence[Step],
+    live: AccessTable,
+    deltas: Sequence[Delta],
+    place: Callable[[Address], Source | None] = lambda _: None,
 ) -> Iterable[Finding]:
     """Privileges that the steps need and `actor` lacks when they run, each once. `deltas`: what
-    each step does to `live`.
+    each step does to `live`; `place`: where an object is declared.
 
     An actor that may not even take the cluster lock is meant for planning: one warning instead of
     an error each. What only a rollback would need is a warning, too.
@@ -48,7 +61,7 @@ def preflight(
         missing = dict.fromkeys([LOCK_NEED, *never, *dict(walk.taken.values())])
         yield _plans_only(actor, list(missing), live)
         return
-    yield from _missing(actor, never, live)
+    yield from _missing(actor, never, live, place)
     for need, address in walk.taken.values():
         yield Finding(
             MISSING_PRIVILEGE,
@@ -138,22 +151,22 @@ def _words(atom: tuple[str, str], need: Need) -> str:
     return f"{name} on {path}{' (propagating)' if atom in need.with_propagate else ''}"
 
 
-def _missing(actor: str, lacking: Mapping[Need, Address], live: AccessTable) -> Iterator[Finding]:
+def _missing(
+    actor: str,
+    lacking: Mapping[Need, Address],
+    live: AccessTable,
+    place: Callable[[Address], Source | None],
+) -> Iterator[Finding]:
     """In display order, since each builds on the commands before it."""
     trial = live.copy()
-    messages = {
-        need: f"{actor} may not change {address}: {ways(need)} is missing"
-        for need, address in lacking.items()
-    }
-    in_order = sorted(lacking, key=lambda need: (str(lacking[need]), messages[need]))
-    for number, need in enumerate(in_order):
-        yield Finding(
-            MISSING_PRIVILEGE,
-            Severity.ERROR,
-            messages[need],
-            hint=_granting(actor, need, trial) if number < SHOWN else BOOTSTRAP,
-            address=lacking[need],
-        )
+    found = []
+    for need, address in lacking.items():
+        message = f"{actor} may not change {address}: {ways(need)} is missing"
+        said = Finding(MISSING_PRIVILEGE, Severity.ERROR, message, "", address=address)
+        found.append((said._replace(source=place(address)), need))
+    found.sort(key=lambda one: one[0].sort_key())
+    for number, (said, need) in enumerate(found):
+        yield said._replace(hint=_granting(actor, need, trial) if number < SHOWN else BOOTSTRAP)
 
 
 def _plans_only(actor: str, lacking: Sequence[Need], live: AccessTable) -> Finding:

@@ -42,9 +42,6 @@ class _Need(NamedTuple):
     privilege: str
     broad: bool = False
 
-    def __str__(self) -> str:
-        return f"{self.privilege} on {self.path}"
-
 
 class _Grown(NamedTuple):
     """An entry that is new or propagates from now on. `had`: the roles of its holder on the same
@@ -254,7 +251,12 @@ def _written(before: AccessTable, missing: Sequence[_Need], kept: str) -> str:
 
 
 def _said(needs: Iterable[_Need]) -> str:
-    return in_prose(list(dict.fromkeys(map(str, needs))))
+    """`VM.Audit and VM.Clone on /vms/100, Datastore.Audit on /storage/nas`."""
+    by_path: dict[str, dict[str, None]] = {}
+    for one in needs:
+        by_path.setdefault(one.path, {})[one.privilege] = None
+    said = [f"{in_prose(list(names))} on {path}" for path, names in by_path.items()]
+    return listed(said, NAMED)
 
 
 def _only(missing: Iterable[_Need]) -> str:

@@ -42,11 +42,12 @@ def outline(drift: Drift, view: View) -> Document:
     lines += view.impact
     if lines:
         lead.append(section("Access, compared with the declared state", lines))
+    since = drift.records.since if drift.records else 0
     for kind in DriftClass:
         changes = [one for one in drift.differences if one.kind is kind]
         alarms = drift.ringing if kind is DriftClass.UNDECLARED else ()
         if changes or alarms:
-            blocks = (*map(_undeclared, alarms), *_blocks(changes))
+            blocks = (*(_undeclared(one, since) for one in alarms), *_blocks(changes))
             title = f"{kind.value.capitalize()}: {len(changes) + len(alarms):,}"
             lead.append(Section(title, blocks, unit="object"))
     if drift.gone:
@@ -132,11 +133,13 @@ def _when(one: Logins) -> str:
     return moment(one.last) if one.times == 1 else f"{one.times:,} times, last {moment(one.last)}"
 
 
-def _undeclared(one: Undeclared) -> Block:
-    known = "new since the previous report" if one.new else "known from the previous report"
+def _undeclared(one: Undeclared, since: int) -> Block:
+    """`since`: when the report before was made, 0 for none."""
+    known = "; new since the previous report" if since else ""
+    known = known if one.new else "; known from the previous report"
     head = _head("extra", str(one.address), Action.DELETE)
     about = labelled(((f.name, f.text) for f in fields(one.spec)), 6, Style.DELETE)
-    return (head, TextLine(f"not declared; {known}", Style.FAINT, 6), *about)
+    return (head, TextLine(f"not declared{known}", Style.FAINT, 6), *about)
 
 
 def _head(word: str, text: str, action: Action) -> TextLine:

@@ -139,7 +139,7 @@ def _closing(plan: Plan, view: View) -> Iterable[TextLine]:
         if all(finding.allow for finding in refusals):
             text += "Correct the state files, or allow what is intended with the flags named above."
         else:
-            text += "Correct them, then plan again."
+            text += f"Correct {'it' if len(refusals) == 1 else 'them'}, then plan again."
         yield TextLine(text, Style.ERROR)
     elif plans_only(plan):
         who = plan.actor or "This caller"
