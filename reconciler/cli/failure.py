@@ -21,8 +21,7 @@ def write_failure(common: CommonOptions, command: str, error: Exception) -> None
         error = Bug.of(error)
     known = error if isinstance(error, PvectlError) else UsageError(str(error))
     for output in common.outputs:
-        for_people = output.file is None and (output.name == "text" or common.stdout_is_taken)
-        if output.file not in common.written and not for_people:
+        if output.file not in common.written and output != ("text", None):
             again = () if output.name in {"text", "markdown"} else common.again
             failure = Failure(
                 command,

@@ -121,7 +121,7 @@ class ExpectTable(TomlTable):
             raise InvalidValue("the path is missing", 'write path = "/vms/100" or paths = [...]')
         if not (self.can or self.cannot or self.cannot_both):
             raise InvalidValue("[[expect]] has neither can nor cannot", "set one of them")
-        if len(self.cannot_both) == 1:
+        if len(set(self.cannot_both)) == 1:
             raise InvalidValue("cannot_both names one privilege", "name two, or write cannot")
         both = sorted(set(self.can) & set(self.cannot))
         if both:

@@ -158,3 +158,9 @@ class SecretSink(BaseModel):
         if self.stdout is not None:
             return "standard output, once"
         return f"the command: {_spelled(self.command or ())}"
+
+    @property
+    def delivery(self) -> str:
+        """What becomes of a new secret, in words."""
+        kept = self.command is None and self.stdout is None
+        return f"the new secret {'is stored in' if kept else 'goes to'} {self}"

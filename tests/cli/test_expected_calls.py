@@ -190,6 +190,7 @@ def test_nobody_holds_two_privileges_together(tmp_path: Path) -> None:
         ('call = "GET /version"\ncan = ["VM.Audit"]', "can cannot be combined with a call"),
         ('path = "/"\nstatus = 403', "status needs a call"),
         ('path = "/"\ncannot_both = ["VM.Audit"]', "names one privilege"),
+        ('path = "/"\ncannot_both = ["VM.Audit", "VM.Audit"]', "names one privilege"),
     ],
 )
 def test_mistakes_are_reported(tmp_path: Path, text: str, said: str) -> None:

@@ -152,6 +152,7 @@ def test_a_pipe_gets_the_secret_and_nothing_else(lab: Lab, tmp_path: Path) -> No
 def test_a_secret_is_not_printed_into_a_file(lab: Lab, tmp_path: Path) -> None:
     lab.write(CI.replace("{sink}", "{ stdout = true }"))
     words = ["apply", "--yes", "--state", str(lab.state), "--on", f"sandbox:{lab.pve}"]
+    words += ["--format", "json"]
     with (tmp_path / "out.txt").open("wb") as file:
         ended = subprocess.run(
             [PVECTL, *words],
@@ -162,4 +163,5 @@ def test_a_secret_is_not_printed_into_a_file(lab: Lab, tmp_path: Path) -> None:
         )
     assert ended.returncode not in {0, 1}
     assert b"neither a terminal nor a pipe" in ended.stderr
+    assert (tmp_path / "out.txt").read_bytes() == b""
     assert TOKEN not in (lab.pve / "user.cfg").read_text()

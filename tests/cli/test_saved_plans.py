@@ -376,4 +376,4 @@ def test_a_planted_journal_does_nothing(
 def test_a_journal_shows_where_secrets_go(site: Site) -> None:
     path = _journal(site, lambda plan: with_step(plan, "token.bot@pve!ci", _sink_everywhere))
     shown = " ".join(site.run("show", path).out.split())
-    assert "the new secret is stored in the command: sh -c 'touch /tmp/owned'" in shown
+    assert "the new secret goes to the command: sh -c 'touch /tmp/owned'" in shown

@@ -32,8 +32,10 @@ from reconciler.text.suggest import did_you_mean
 def beside_secrets(common: CommonOptions, plan: Plan) -> CommonOptions:
     """The same options; where a secret goes to standard output, everything else goes to standard
     error, so that a pipe gets the secret alone."""
-    takes = any(step.sink is not None and step.sink.stdout is not None for step in plan.steps)
-    return replace(common, stdout_is_taken=True) if takes else common
+    if not any(step.sink is not None and step.sink.stdout is not None for step in plan.steps):
+        return common
+    common.written.add(None)  # not by the error of a run that fails, either
+    return replace(common, stdout_is_taken=True)
 
 
 def check_formats(common: CommonOptions, *documents: str) -> None:

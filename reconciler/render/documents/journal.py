@@ -161,7 +161,7 @@ def _secrets(step: Step) -> Iterable[str]:
         if isinstance(value, SecretRef):
             yield f"{name} {value}"
     if step.sink is not None:
-        yield f"the new secret is stored in {step.sink}"
+        yield step.sink.delivery
 
 
 def _target(request: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ def _block(step: Step, number: str, remarks: Remarks) -> Block:
     lines += (TextLine(text, Style.PLAIN, indent, "~") for text in _moves(step.changes))
     lines += (TextLine(text, Style.WARNING, indent, "!") for text in _marks(step))
     if step.sink is not None:
-        lines.append(TextLine(f"the new secret is stored in {step.sink}", Style.PLAIN, indent + 2))
+        lines.append(TextLine(step.sink.delivery, Style.PLAIN, indent + 2))
     return tuple(lines)
 
 
