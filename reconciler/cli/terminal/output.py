@@ -38,12 +38,16 @@ def beside_secrets(common: CommonOptions, plan: Plan) -> CommonOptions:
     return replace(common, stdout_is_taken=True)
 
 
+class UnknownFormat(UsageError):
+    """A format that the command does not have."""
+
+
 def check_formats(common: CommonOptions, *documents: str) -> None:
     """Refuse unknown formats and unwritable files before any work; raises UsageError."""
     known = {name for document in documents for name in FORMATS[document]}
     for output in common.outputs:
         if output.name not in known:
-            raise UsageError(
+            raise UnknownFormat(
                 f"format '{output.name}' is not supported by this command",
                 hint=did_you_mean(output.name, known) or f"one of {', '.join(sorted(known))}",
             )
