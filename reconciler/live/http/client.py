@@ -33,12 +33,13 @@ from reconciler.pve.secret_params import is_secret_param
 CHATTY_LOGGERS = ("proxmoxer.core",)
 """Loggers that may show requests and answers."""
 
-PARALLEL_READS = 6
-"""How many reads are under way at once: each connection costs both ends a handshake, and a node of
-Proxmox VE answers with three processes."""
+PARALLEL_READS = 16
+"""How many reads are under way at once: all that a plan reads before it knows any detail, in one
+round, as each takes long where user.cfg is large."""
 
 BESIDE_OTHERS = 4
-"""The same where several clusters are read at once."""
+"""The same where several clusters are read at once: each connection costs both ends a handshake,
+and a node of Proxmox VE answers with three processes."""
 
 LONGEST_READ = 300.0
 """Seconds within which an answer must be complete, however steadily it trickles."""
