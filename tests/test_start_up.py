@@ -32,3 +32,11 @@ def test_the_version_imports_next_to_nothing() -> None:
     imported = set(ended.stderr.split())
     assert {name for name in imported if name.startswith("reconciler")} == OWN
     assert not imported & SLOW
+
+
+def test_the_help_of_a_plan_imports_nothing_that_makes_one() -> None:
+    code = _MODULES.replace('"--version"', '"plan", "--help"')
+    code = code.replace("\nmain()\n", "\ntry:\n    main()\nexcept SystemExit:\n    pass\n")
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--detailed-exitcode" in ended.stdout
+    assert not {"reconciler.kinds", "reconciler.planning"} & set(ended.stderr.split())
