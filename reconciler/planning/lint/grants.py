@@ -128,8 +128,8 @@ def _nowhere(path: str, pools: Collection[str], paths: Collection[str]) -> str:
             continue
         if kind == "pool":
             return "" if name in pools else f"pool {name}"
-        listed = any(one.startswith(head) for one in paths)
-        return f"{kind} {name}" if listed and path not in paths else ""
+        missing = path not in paths and any(one.startswith(head) for one in paths)
+        return f"{kind} {name}" if missing else ""
     return ""
 
 
