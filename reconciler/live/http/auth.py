@@ -19,6 +19,9 @@ RENEWED_AFTER = 3600
 """Seconds; Proxmox VE takes a ticket for two hours."""
 
 _CHALLENGE = "PVE:!tfa!"
+_OTHERS = ("recovery", "u2f", "webauthn", "yubico")
+"""Kinds of second factors that need a person; a server that names others is not quoted."""
+_NO = (None, False)
 _Login = Callable[[Mapping[str, str]], Any]
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -87,7 +90,9 @@ class Ticket:
             )
         asked = _asked(challenge)
         if asked and not asked.get("totp"):
-            kinds = in_prose(sorted(asked))
+            kinds = in_prose(
+                [one for one in _OTHERS if asked.get(one) not in _NO] or ["another kind"]
+            )
             raise AuthenticationFailed(
                 f"{self._username} needs a second factor to log in, and has no one-time password, "
                 f"but {kinds}",
@@ -125,7 +130,7 @@ def _asked(challenge: str) -> Mapping[str, Any]:
     """The factors that are asked for, in JSON inside the ticket; empty where that is not read."""
     try:
         found = json.loads(unquote(challenge.removeprefix(_CHALLENGE).partition(":")[0]))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
