@@ -322,9 +322,11 @@ def _arrives(table: AccessTable, way: Escalation, who: str) -> bool:
 @given(_offices())
 def test_walking_the_steps_on_the_embedded_pve_ends_at_the_top(table: AccessTable) -> None:
     for way in escalations(table):
-        assert way.sure
         assert all(step.proof for step in way.steps if step.actor in way.principals)
-        assert _arrives(table, way, way.principals[0]), [str(step) for step in way.steps]
+        if way.sure:
+            assert _arrives(table, way, way.principals[0]), [str(step) for step in way.steps]
+        else:
+            assert [step.privilege for step in way.steps] == ["Sys.Modify"]
 
 
 @settings(max_examples=40)
@@ -387,7 +389,7 @@ def _tried(pve: Pve, method: str, target: str, actor: str, /, **params: object) 
 def test_who_has_no_way_does_not_get_there_by_trying_everything(
     table: AccessTable, who: str
 ) -> None:
-    if any(who in way.principals for way in escalations(table)):
+    if any(way.sure and who in way.principals for way in escalations(table)):
         return
     with tempfile.TemporaryDirectory() as folder:
         pve = Pve(Path(folder))
