@@ -55,7 +55,8 @@ def diff(
     work = _Work(desired, live, now, changed_secrets or {}, sent_again or {}, owners, where)
     for address, declared in desired.objects.items():
         if 0 < declared.expires <= now:
-            work.delete(address, Reason(Cause.EXPIRED, f"expired; {_place(declared)}"))
+            cause = Cause.REVOKED if address in desired.revoked else Cause.EXPIRED
+            work.delete(address, _because(declared, cause))
         else:
             work.want(address, declared)
     for address, source in desired.removed.items():
@@ -87,13 +88,10 @@ def _owners(
     )
 
 
-def _place(declared: Declared) -> str:
-    return f"declared in {declared.source.in_line}"
-
-
-def _because(declared: Declared, cause: Cause, why: str) -> Reason:
+def _because(declared: Declared, cause: Cause, why: str = "") -> Reason:
     purpose = str(declared.notes.get("reason", ""))
-    return Reason.declared(cause, _place(declared) + why, declared.expires, purpose)
+    place = f"declared in {declared.source.in_line}{why}"
+    return Reason.declared(cause, place, declared.expires, purpose)
 
 
 def _sending(address: Address, after: Spec, declared: Declared, names: Sequence[str]) -> Spec:
