@@ -52,7 +52,8 @@ def diff(
     grant, by the mode of its kind, or because it depends on such an object.
     """
     owners = _owners(desired, live, earlier)
-    work = _Work(desired, live, now, changed_secrets or {}, sent_again or {}, owners, where)
+    secrets = (changed_secrets or {}, sent_again or {})
+    work = _Work(desired, live, now, *secrets, owners, where, frozenset(earlier))
     for address, declared in desired.objects.items():
         if 0 < declared.expires <= now:
             cause = Cause.REVOKED if address in desired.revoked else Cause.EXPIRED
@@ -116,6 +117,7 @@ class _Work:
     owners: frozenset[tuple[Address, str]]
     """objects with a kind of which the files declare, or declared earlier, what belongs to them"""
     where: str
+    earlier: frozenset[Address]
     changes: dict[Address, Change] = field(default_factory=dict)
     kept: dict[Address, str] = field(default_factory=dict)
     """objects without a change, and why"""
@@ -201,6 +203,7 @@ class _Work:
                 continue
             goes, why = self._fate(address, spec)
             if goes:
+                why = why.replace("not", "no longer", 1) if address in self.earlier else why
                 self.delete(address, Reason(Cause.UNDECLARED, why))
             else:
                 self.kept[address] = why

@@ -132,10 +132,10 @@ def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -
     if home is None:
         return found._replace(addresses=frozenset(), since="")
     memory = drift_memory.recall(home / "drift.json", home)
-    fresh = found.fresh
+    fresh, there = found.fresh, frozenset(a for a, left in memory.baseline.items() if left)
     if found.files is None and memory.complete:
-        fresh = frozenset(now.keys() - memory.baseline.keys())
-    return found._replace(addresses=frozenset(memory.baseline), since="", fresh=fresh)
+        fresh = frozenset(now.keys() - there)
+    return found._replace(addresses=there, since="", fresh=fresh)
 
 
 def _look_back(loaded: Loaded, since: str | None) -> _Commit | None:
