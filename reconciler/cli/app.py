@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from reconciler.cli import commands
+from reconciler.cli.command import Program
 from reconciler.cli.hints import command_modules
 from reconciler.cli.streams import silence, write_err, write_out
 from reconciler.cli.turn import COMMAND_LINE
@@ -18,6 +19,7 @@ from reconciler.errors import Bug, ExitStatus, PvectlError, UsageError
 
 app = typer.Typer(
     name="pvectl",
+    cls=Program,
     help=(
         "Declarative access control and backups for Proxmox VE.\n\n"
         "State files say who may do what; `plan` shows what would change, for whom and why; "
@@ -65,7 +67,7 @@ def call(arguments: Sequence[str]) -> Any:
         from reconciler.cli.command import with_literal_brackets
 
         with_literal_brackets(app)
-    return app(args=list(arguments), standalone_mode=False)
+    return app(args=list(arguments), prog_name="pvectl", standalone_mode=False)
 
 
 def run(arguments: Sequence[str]) -> int:

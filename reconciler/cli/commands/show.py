@@ -40,12 +40,15 @@ FILES = "files"
 def show_file(
     common: CommonOptions,
     file: Annotated[
-        Path, typer.Argument(help="A saved plan, a journal, or `files` for the state files.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A saved plan, a journal, or `files` for the state files."
+        ),
     ],
 ) -> ExitStatus:
     """Show a saved plan or a journal, or with `files` the state files as one plain TOML file.
 
-    In that, [[each]] templates are expanded, includes are read and variables filled in.
+    With `files`, [[each]] templates are expanded, includes are read and variables filled in.
     """
     if str(file) == FILES:
         return each_cluster(common, _show_files)

@@ -47,7 +47,9 @@ from reconciler.model.secret import SecretSink
 
 JournalFile = Annotated[
     Path | None,
-    typer.Argument(help="A journal; default: the unfinished one.", show_default=False),
+    typer.Argument(
+        metavar="JOURNAL", help="A journal; default: the unfinished one.", show_default=False
+    ),
 ]
 
 
