@@ -55,9 +55,15 @@ def _register(arguments: Sequence[str]) -> None:
     with `_` for `-` and behind a Python keyword.
     """
     modules = command_modules()
-    asked = next((text for text in arguments if not text.startswith("-")), "")
-    for module in [modules[asked]] if asked in modules else modules.values():
+    for name in _asked(arguments) or modules:
+        module = modules[name]
         importlib.import_module(f"{commands.__name__}.{module}")
+
+
+def _asked(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The command on the command line; empty where there is none of that name."""
+    first = next((text for text in arguments if not text.startswith("-")), "")
+    return (first,) if first in command_modules() else ()
 
 
 def call(arguments: Sequence[str]) -> Any:
@@ -99,7 +105,7 @@ def _failure(error: Exception, arguments: Sequence[str]) -> int:
         words = _words(error)
         if not words:  # the help was shown instead
             return int(ExitStatus.USAGE)
-        error = UsageError(words, hint="pvectl --help, or pvectl COMMAND --help")
+        error = UsageError(words, hint=" ".join(("pvectl", *_asked(arguments), "--help")))
     elif isinstance(error, OSError):
         what = f"{error.filename}: " if error.filename else ""
         error = UsageError(f"{what}{error.strerror or error}", hint=_PLACE)

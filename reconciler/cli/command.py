@@ -90,7 +90,7 @@ def argument_usage(argument: Any) -> str:
 
 
 def _is_argument(param: Any) -> bool:
-    return param.param_type_name == "argument"
+    return bool(param.param_type_name == "argument")
 
 
 class Panel(Enum):

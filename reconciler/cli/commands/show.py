@@ -14,6 +14,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, load_cluster, now
+from reconciler.cli.journal_argument import find_journal
 from reconciler.cli.terminal.output import check_formats, result, show
 from reconciler.desired.loader import expand
 from reconciler.desired.settings.settings import Settings
@@ -42,7 +43,10 @@ def show_file(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="A saved plan, a journal, or `files` for the state files."
+            metavar="FILE",
+            help="A saved plan; a journal, by path or by its name in `pvectl log`; or `files` for "
+            "the state files.",
+            callback=find_journal,
         ),
     ],
 ) -> ExitStatus:
