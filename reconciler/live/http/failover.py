@@ -19,6 +19,12 @@ from reconciler.model.request import Request
 
 T = TypeVar("T")
 
+FIRST = 4
+"""How many reads are sent at once at first, since each connection costs both ends a handshake."""
+
+SOON = 0.02
+"""Seconds after which the others are no longer held back: reads take long."""
+
 
 class Counts(NamedTuple):
     """Requests sent so far, repeated ones included; a login is a read."""
@@ -151,8 +157,9 @@ class ClusterApi:
 
 
 def _in_parallel(read: Callable[[T], Any], requests: Sequence[T], workers: int) -> list[Any]:
-    """Run reads in parallel. After a failure nothing new is started, but running requests are
-    awaited: one may be an earlier refusal.
+    """Run reads in parallel: `FIRST` of them, and as many as there are `workers` where reads take
+    long. After a failure nothing new is started, but running requests are awaited: one may be an
+    earlier refusal.
 
     Daemon threads, so that an interrupted run does not wait for a hanging server.
     """
@@ -172,8 +179,14 @@ def _in_parallel(read: Callable[[T], Any], requests: Sequence[T], workers: int) 
                 errors[position] = error
 
     threads = [Thread(target=work, name="pve-read", daemon=True) for _ in range(workers)]
-    for thread in threads:
+    for thread in threads[:FIRST]:
         thread.start()
+    if workers > FIRST:
+        threads[0].join(SOON)
+        if not waiting:
+            del threads[FIRST:]
+        for thread in threads[FIRST:]:
+            thread.start()
     for thread in threads:
         thread.join()
     in_order = [errors[position] for position in sorted(errors)]
