@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from threading import Lock, Thread
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -179,9 +179,19 @@ def _in_parallel(read: Callable[[T], Any], requests: Sequence[T], workers: int) 
                 errors[position] = error
 
     threads = [Thread(target=work, name="pve-read", daemon=True) for _ in range(workers)]
+    _start(threads, waiting)
+    in_order = [errors[position] for position in sorted(errors)]
+    refused = [error for error in in_order if isinstance(error, RequestRefused)]
+    if in_order:
+        raise (refused or in_order)[0]
+    return [answers[position] for position in range(len(requests))]
+
+
+def _start(threads: list[Thread], waiting: Collection[object]) -> None:
+    """Start threads, all of them only where work is still `waiting` after `SOON`; await them."""
     for thread in threads[:FIRST]:
         thread.start()
-    if workers > FIRST:
+    if len(threads) > FIRST:
         threads[0].join(SOON)
         if not waiting:
             del threads[FIRST:]
@@ -189,11 +199,6 @@ def _in_parallel(read: Callable[[T], Any], requests: Sequence[T], workers: int) 
             thread.start()
     for thread in threads:
         thread.join()
-    in_order = [errors[position] for position in sorted(errors)]
-    refused = [error for error in in_order if isinstance(error, RequestRefused)]
-    if in_order:
-        raise (refused or in_order)[0]
-    return [answers[position] for position in range(len(requests))]
 
 
 def _all_failed(failures: Sequence[Unreachable]) -> Unreachable:
