@@ -105,7 +105,8 @@ class Undeclared(NamedTuple):
     """An object that no file declares and no plan deletes.
 
     `rings`: it changes access, or its kind is watched, and it was not acknowledged in this state.
-    `new`: the previous report did not have it in this state.
+    `new`: the previous report did not have it in this state. `left_files`: it is as the last apply
+    left it, and the files no longer declare it.
     """
 
     address: Address
@@ -113,10 +114,17 @@ class Undeclared(NamedTuple):
     rings: bool = False
     new: bool = True
     acknowledged: bool = False
+    left_files: bool = False
 
     def to_json(self) -> dict[str, Any]:
         state = {"rings": self.rings, "new": self.new, "acknowledged": self.acknowledged}
-        return {"address": str(self.address), "object": self.spec.to_json(), **state}
+        told = {"class": self.kind.code, **state}
+        return {"address": str(self.address), "object": self.spec.to_json(), **told}
+
+    @property
+    def kind(self) -> DriftClass:
+        """Where it comes from."""
+        return DriftClass.CHANGED_IN_FILES if self.left_files else DriftClass.UNDECLARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +194,11 @@ class Drift:
     def ringing(self) -> tuple[Undeclared, ...]:
         """The undeclared objects that are an alarm."""
         return tuple(one for one in self.undeclared if one.rings)
+
+    def number(self, kind: DriftClass) -> int:
+        """How many objects have this class, the undeclared ones that are an alarm among them."""
+        found = [one.kind for one in self.differences] + [one.kind for one in self.ringing]
+        return found.count(kind)
 
     @property
     def concerned(self) -> frozenset[Address]:
