@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 _OPEN_FILES = ("/dev/fd/", "/dev/std", "/proc/")
@@ -40,6 +41,18 @@ def atomic_write(path: Path, data: bytes, *, private: bool = False, follow: bool
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+    _sync(path.parent)
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """Write a file of mode 0600 where there is none; one that is there, or that another process
+    writes meanwhile, stays. Raises OSError."""
+    temporary = _write_beside(path, data, 0o600)
+    try:
+        with suppress(FileExistsError):
+            os.link(temporary, path, follow_symlinks=False)
+    finally:
+        temporary.unlink(missing_ok=True)
     _sync(path.parent)
 
 

@@ -42,6 +42,8 @@ class Cause(StrEnum):
     """the old name of a [[moved]]"""
     EXPIRED = "expired"
     """declared until a date that has passed"""
+    REVOKED = "revoked"
+    """a temporary grant that is ended early"""
     UNDECLARED = "undeclared"
     """not declared, inside the managed scope"""
     DEPENDENT = "dependent"
@@ -65,11 +67,14 @@ class Reason(NamedTuple):
 
     @classmethod
     def declared(cls, cause: Cause, text: str, expires: int, purpose: str) -> Reason:
-        """The expiry and the reason of a grant: part of what a reviewer signs."""
-        until = f"; until {moment(expires)}" if expires else ""
-        return cls(
-            cause, text + until + (f"; reason: {purpose}" if purpose else ""), expires, purpose
-        )
+        """With the expiry and the reason of a grant: part of what a reviewer signs."""
+        if cause is Cause.REVOKED:
+            text = f"ended early by `pvectl revoke`; {text}"
+        elif cause is Cause.EXPIRED:
+            text = f"expired on {moment(expires)}; {text}"
+        elif expires:
+            text = f"{text}; until {moment(expires)}"
+        return cls(cause, f"{text}; reason: {purpose}" if purpose else text, expires, purpose)
 
     def to_json(self) -> dict[str, Any]:
         terms: dict[str, Any] = {"expires": self.expires, "purpose": self.purpose}

@@ -152,6 +152,8 @@ class Desired:
     """the files that others include, as seen from the state folder"""
     rules: tuple[PolicyRule, ...] = ()
     """those of the files, and of the trusted settings"""
+    revoked: frozenset[Address] = frozenset()
+    """entries of a temporary grant that is being ended before its expiry"""
 
     def removes(self, address: Address) -> Source | None:
         """Where [[removed]] names an object; what is declared is never matched by a glob."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -23,10 +23,6 @@ EXPIRES_SOON = "EXPIRES_SOON"
 ROTATION_DUE = "ROTATION_DUE"
 DRIFT = "DRIFT"
 """The code of a difference where a format knows nothing but findings."""
-
-Observed = Mapping[Address, Mapping[str, Any]]
-"""Object -> what no file can give of it, by name -> value in JSON; of a secret a keyed hash, None
-where it is not set."""
 
 UNKNOWN = "?"
 """Instead of a digest: the state of the object is unknown."""
@@ -109,7 +105,8 @@ class Undeclared(NamedTuple):
     """An object that no file declares and no plan deletes.
 
     `rings`: it changes access, or its kind is watched, and it was not acknowledged in this state.
-    `new`: the previous report did not have it in this state.
+    `new`: the previous report did not have it in this state. `left_files`: it is as the last apply
+    left it, and the files no longer declare it.
     """
 
     address: Address
@@ -117,31 +114,17 @@ class Undeclared(NamedTuple):
     rings: bool = False
     new: bool = True
     acknowledged: bool = False
+    left_files: bool = False
 
     def to_json(self) -> dict[str, Any]:
         state = {"rings": self.rings, "new": self.new, "acknowledged": self.acknowledged}
-        return {"address": str(self.address), "object": self.spec.to_json(), **state}
+        told = {"class": self.kind.code, **state}
+        return {"address": str(self.address), "object": self.spec.to_json(), **told}
 
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What the previous report recorded; digests are those of `kinds.fingerprint`.
-
-    `time` in Unix seconds, 0 for none. `differences`: the addresses that it reported. `baseline`:
-    each object as the last apply left it, or as a report found it in order. `complete`: what the
-    baseline lacks did not exist. `left`: undeclared fields that decide access or protection: object
-    -> field or option -> value in JSON. `undeclared` and `acknowledged`: undeclared objects at that
-    time. `observed`: what no file can give, such as second factors.
-    """
-
-    time: int = 0
-    differences: tuple[str, ...] = ()
-    baseline: Mapping[Address, str] = field(default_factory=dict)
-    left: Mapping[Address, Mapping[str, Any]] = field(default_factory=dict)
-    complete: bool = False
-    undeclared: Mapping[Address, str] = field(default_factory=dict)
-    acknowledged: Mapping[Address, str] = field(default_factory=dict)
-    observed: Observed = field(default_factory=dict)
+    @property
+    def kind(self) -> DriftClass:
+        """Where it comes from."""
+        return DriftClass.CHANGED_IN_FILES if self.left_files else DriftClass.UNDECLARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +194,11 @@ class Drift:
     def ringing(self) -> tuple[Undeclared, ...]:
         """The undeclared objects that are an alarm."""
         return tuple(one for one in self.undeclared if one.rings)
+
+    def number(self, kind: DriftClass) -> int:
+        """How many objects have this class, the undeclared ones that are an alarm among them."""
+        found = [one.kind for one in self.differences] + [one.kind for one in self.ringing]
+        return found.count(kind)
 
     @property
     def concerned(self) -> frozenset[Address]:

@@ -56,6 +56,13 @@ class GrantChange(NamedTuple):
     existed: bool
     empty: bool
 
+    @property
+    def is_early_end(self) -> bool:
+        """Whether it ends a grant before its expiry."""
+        if self.before is None or self.after is not None:
+            return False
+        return self.during.expires < self.before.expires
+
     def to_json(self) -> dict[str, Any]:
         """As the journal of the run has it."""
         return {

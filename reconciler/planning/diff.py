@@ -52,10 +52,12 @@ def diff(
     grant, by the mode of its kind, or because it depends on such an object.
     """
     owners = _owners(desired, live, earlier)
-    work = _Work(desired, live, now, changed_secrets or {}, sent_again or {}, owners, where)
+    secrets = (changed_secrets or {}, sent_again or {})
+    work = _Work(desired, live, now, *secrets, owners, where, frozenset(earlier))
     for address, declared in desired.objects.items():
         if 0 < declared.expires <= now:
-            work.delete(address, Reason(Cause.EXPIRED, f"expired; {_place(declared)}"))
+            cause = Cause.REVOKED if address in desired.revoked else Cause.EXPIRED
+            work.delete(address, _because(declared, cause))
         else:
             work.want(address, declared)
     for address, source in desired.removed.items():
@@ -87,13 +89,10 @@ def _owners(
     )
 
 
-def _place(declared: Declared) -> str:
-    return f"declared in {declared.source.in_line}"
-
-
-def _because(declared: Declared, cause: Cause, why: str) -> Reason:
+def _because(declared: Declared, cause: Cause, why: str = "") -> Reason:
     purpose = str(declared.notes.get("reason", ""))
-    return Reason.declared(cause, _place(declared) + why, declared.expires, purpose)
+    place = f"declared in {declared.source.in_line}{why}"
+    return Reason.declared(cause, place, declared.expires, purpose)
 
 
 def _sending(address: Address, after: Spec, declared: Declared, names: Sequence[str]) -> Spec:
@@ -118,6 +117,7 @@ class _Work:
     owners: frozenset[tuple[Address, str]]
     """objects with a kind of which the files declare, or declared earlier, what belongs to them"""
     where: str
+    earlier: frozenset[Address]
     changes: dict[Address, Change] = field(default_factory=dict)
     kept: dict[Address, str] = field(default_factory=dict)
     """objects without a change, and why"""
@@ -203,6 +203,7 @@ class _Work:
                 continue
             goes, why = self._fate(address, spec)
             if goes:
+                why = why.replace("not", "no longer", 1) if address in self.earlier else why
                 self.delete(address, Reason(Cause.UNDECLARED, why))
             else:
                 self.kept[address] = why

@@ -16,11 +16,10 @@ from reconciler.model.drift import (
     Drift,
     DriftClass,
     DriftItem,
-    Memory,
-    Observed,
     Undeclared,
     WayToRoot,
 )
+from reconciler.model.drift_memory import Memory, Observed
 from reconciler.model.finding import Finding
 from reconciler.model.plan import Plan
 from reconciler.model.spec import Spec
@@ -175,7 +174,8 @@ def _class(change: Change, changes: Mapping[Address, Change], known: Memory) -> 
     if cause is Cause.EXPIRED:
         return DriftClass.EXPIRED
     if cause is Cause.UNDECLARED:
-        return DriftClass.UNDECLARED
+        left_files = _as_left(change, known)
+        return DriftClass.CHANGED_IN_FILES if left_files else DriftClass.UNDECLARED
     if cause is Cause.DEPENDENT and change.before is not None:
         owners = [
             changes[ref]
@@ -189,8 +189,12 @@ def _class(change: Change, changes: Mapping[Address, Change], known: Memory) -> 
         return DriftClass.UNKNOWN
     if left is None:
         return _unrecorded(change)
-    same = left == fingerprint(change.address, change.before)
-    return DriftClass.CHANGED_IN_FILES if same else DriftClass.CHANGED
+    return DriftClass.CHANGED_IN_FILES if _as_left(change, known) else DriftClass.CHANGED
+
+
+def _as_left(change: Change, known: Memory) -> bool:
+    """Whether the object, which is or was declared, is as the last apply left it."""
+    return known.baseline.get(change.address) == fingerprint(change.address, change.before)
 
 
 def _unrecorded(change: Change) -> DriftClass:

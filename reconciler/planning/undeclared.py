@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from reconciler.kinds import fingerprint, kind_of, references
 from reconciler.kinds.kind import Alarm
+from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause
 from reconciler.model.declared import Desired
-from reconciler.model.drift import EXPIRES_SOON, Memory, Undeclared
+from reconciler.model.drift import EXPIRES_SOON, Undeclared
+from reconciler.model.drift_memory import Memory
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import LeftAlone
 from reconciler.model.policy import Mode, Policy
@@ -50,9 +52,19 @@ def undeclared(
                 rings=(told or watched) and not meant and not acknowledged,
                 new=memory.undeclared.get(address) != now,
                 acknowledged=acknowledged,
+                left_files=memory.baseline.get(address) in _possible(address, spec),
             )
         )
     return tuple(found)
+
+
+def _possible(address: Address, spec: Spec) -> frozenset[str]:
+    """The digests that the object may have been recorded with; the storages of a pool that no file
+    declares were not read."""
+    found = {fingerprint(address, spec)}
+    if isinstance(spec, PoolSpec) and spec.storages is None:
+        found.add(fingerprint(address, spec.model_copy(update={"storages": ()})))
+    return frozenset(found)
 
 
 def _is_new(address: Address, memory: Memory) -> bool:

@@ -29,6 +29,7 @@ from reconciler.render.json_schemas_of_answers import ANSWERS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+_CLASSES = [one.code for one in DriftClass]
 _OBJECT = map_(ANY, "the fields of an object, by name; secrets are references")
 
 _SOURCE = table(
@@ -195,7 +196,7 @@ SCHEMAS: Mapping[str, Schema] = {
                 table(
                     "one declared object; before: live, after: declared",
                     {
-                        "class": one_of([one.code for one in DriftClass], "by whom"),
+                        "class": one_of(_CLASSES, "by whom"),
                         "difference": one_of(list(DIFFERENCES.values()), "seen from the files"),
                         **_CHANGE,
                     },
@@ -212,6 +213,7 @@ SCHEMAS: Mapping[str, Schema] = {
                     {
                         "address": text("the object"),
                         "object": _OBJECT,
+                        "class": one_of(_CLASSES, "whether it left the files"),
                         "rings": flag("raises an alarm: changes access, or its kind is watched"),
                         "new": flag("not in the previous report"),
                         "acknowledged": flag("accepted with `drift --acknowledge`"),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from reconciler.model.drift import Drift
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Plan
-from reconciler.render.documents.drift_items import NOT_DECLARED, details, reason, ways_to_root
+from reconciler.render.documents.drift_items import details, reason, ways_to_root, why_undeclared
 from reconciler.render.view import View
 from reconciler.text.humanize import count
 from reconciler.text.sanitize import clean
@@ -78,7 +78,7 @@ def drift(content: Drift, view: View) -> str:
         for one in content.differences
     )
     undeclared = (
-        Case(str(one.address), group, f"extra: {NOT_DECLARED}") for one in content.ringing
+        Case(str(one.address), group, f"extra: {why_undeclared(one)}") for one in content.ringing
     )
     return cases("drift", [*access, *differing, *undeclared, *_cases(content.findings)], view)
 

@@ -32,6 +32,10 @@ class State(IntEnum):
     UNKNOWN = 3
 
 
+_CLASSES = (*(one for one in DriftClass if one is not DriftClass.UNDECLARED), DriftClass.UNDECLARED)
+"""In the order of the performance data."""
+
+
 def drift(content: Drift, view: View) -> str:
     """CRITICAL: a failed expectation, a finding that fails, a new way to root, or an undeclared
     object that changes access. WARNING: any other drift, or something that expires soon."""
@@ -40,11 +44,9 @@ def drift(content: Drift, view: View) -> str:
         state = State.WARNING
     if content.is_refused or content.roots or content.ringing:
         state = State.CRITICAL
-    numbers = Counter(one.kind for one in content.differences)
     data = {
         "differences": len(content.differences),
-        **{kind.code: numbers[kind] for kind in DriftClass if kind is not DriftClass.UNDECLARED},
-        "undeclared": numbers[DriftClass.UNDECLARED] + len(content.ringing),
+        **{kind.code: content.number(kind) for kind in _CLASSES},
         "ways_to_root": len(content.roots),
         "expectations_failed": content.broken,
         "findings_failed": content.failed,

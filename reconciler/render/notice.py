@@ -12,7 +12,7 @@ from reconciler.model.finding import UNDECLARED_MEMBER, Finding
 from reconciler.model.notice import Event, Notice
 from reconciler.model.recoverability import STALE_BACKUP, BackupStatus
 from reconciler.render.documents.drift import news
-from reconciler.render.documents.drift_items import NOT_DECLARED, in_one_line, ways_to_root
+from reconciler.render.documents.drift_items import in_one_line, ways_to_root, why_undeclared
 from reconciler.render.view import View
 from reconciler.text.humanize import count
 from reconciler.text.sanitize import clean
@@ -49,7 +49,7 @@ def drift_lines(content: Drift, view: View) -> Iterator[str]:
     yield from ways_to_root(content)
     yield from view.impact
     for one in content.ringing:
-        yield f"extra {one.address}: {NOT_DECLARED}"
+        yield f"extra {one.address}: {why_undeclared(one)}"
     for finding in _counted(content):
         yield f"{finding.code}: {finding.message}"
     for item in content.differences:

@@ -13,7 +13,7 @@ from reconciler.model.drift import DRIFT, Drift
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Plan
 from reconciler.model.spec import digest
-from reconciler.render.documents.drift_items import NOT_DECLARED, in_one_line, ways_to_root
+from reconciler.render.documents.drift_items import in_one_line, ways_to_root, why_undeclared
 from reconciler.render.view import View
 from reconciler.text.humanize import hint_lines
 from reconciler.text.sanitize import clean
@@ -61,7 +61,7 @@ def _differing(content: Drift) -> Iterable[Finding]:
         told = f"{address} is {one.difference} ({one.kind})" + (f": {how}" if how else "")
         yield Finding(DRIFT, Severity.WARNING, told, address=address, source=one.source)
     for extra in content.ringing:
-        told = f"{extra.address} is extra: {NOT_DECLARED}"
+        told = f"{extra.address} is extra: {why_undeclared(extra)}"
         yield Finding(DRIFT, Severity.WARNING, told, address=extra.address)
 
 

@@ -494,6 +494,42 @@ def test_the_journal_knows_what_was_applied(house: House) -> None:
     assert _class_of(house) == {"user.new@pve": "changed"}
 
 
+LEAVING = """
+[user."new@pve"]
+[pool.Lab]
+comment = "lab"
+[[acl]]
+users = ["new@pve"]
+roles = ["PVEVMUser"]
+paths = ["/pool/Lab"]
+[[acl]]
+groups = ["VM-Operators"]
+roles = ["PVEVMUser"]
+paths = ["/pool/Lab"]
+"""
+
+
+def test_what_left_the_files_is_told_from_what_somebody_made(house: House) -> None:
+    (house.state / "more.toml").write_text(LEAVING)
+    assert house.run("apply", "--yes").status == ExitStatus.OK
+    (house.state / "more.toml").unlink()
+    found = json.loads(house.run("drift", "--format", "json").out)
+    left = {
+        one["address"]: one["class"]
+        for one in (*found["differences"], *found["undeclared"])
+        if one.get("rings", True)
+    }
+    entry = "acl./pool/Lab|{}|PVEVMUser"
+    mine = ["pool.Lab", "user.new@pve", entry.format("group:VM-Operators")]
+    assert left == dict.fromkeys((*mine, entry.format("user:new@pve")), "changed-in-files")
+    house.edit(USERS, "user:new@pve:1:0::::", "user:new@pve:1:0::::by hand")
+    told = house.run("drift").out
+    assert told.startswith("Drift: 1 undeclared, 3 changed in the files since the last apply\n")
+    assert "no longer declared; belongs to group.VM-Operators" in told
+    assert "no longer declared; still as the last apply left it" in told
+    assert "CRITICAL" in house.run("drift", "--format", "nagios").out
+
+
 FORMATS = ("text", "json", "markdown", "metrics", "sarif", "junit")
 
 

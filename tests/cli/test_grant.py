@@ -49,6 +49,11 @@ def test_a_grant_is_shown_applied_kept_and_revoked(team: Site) -> None:
     assert team.run("plan", "--detailed-exitcode").status == ExitStatus.OK
     ended = team.run("revoke", *ALICE, "--yes")
     assert ended.status == ExitStatus.OK, ended
+    early = (
+        "ended early by `pvectl revoke`; declared in grants.toml:3; reason: restore of guest 100"
+    )
+    assert early in " ".join(ended.out.split())
+    assert "expired" not in ended.out + ended.err
     assert team.user_cfg() == before
     assert "acl" not in tomllib.loads((team.state / "grants.toml").read_text())
     assert team.run("plan", "--detailed-exitcode").status == ExitStatus.OK
@@ -75,8 +80,13 @@ def test_after_its_end_drift_rings_and_apply_deletes_it(team: Site) -> None:
     path = team.state / "grants.toml"
     (table,) = tomllib.loads(path.read_text())["acl"]
     path.write_text(path.read_text().replace(f"{table['expires']:%Y}", "2001"))
-    assert team.run("drift").status == ExitStatus.CHANGES
-    assert team.run("apply", "--yes").status == ExitStatus.OK
+    drift = team.run("drift")
+    assert drift.status == ExitStatus.CHANGES
+    assert re.search(r"expired on 2001-.*; reason: restore of guest 100", drift.out)
+    for words in (("revoke", *ALICE), ("apply", "--yes")):
+        ended = team.run(*words)
+        assert "expired on 2001-" in ended.out
+        assert "early" not in ended.out
     assert team.user_cfg() == before
 
 

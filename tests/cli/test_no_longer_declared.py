@@ -64,6 +64,25 @@ def test_files_of_a_commit_tell_what_left(house: House) -> None:
 
 
 @needs_git
+def test_without_a_branch_to_compare_with_what_is_not_committed_is_told(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.commit()
+    monkeypatch.setenv("PVECTL_HOME", str(tmp_path / "another home"))
+    assert CODE not in house.run("validate").out + house.run("plan").out
+    (house.state / "a.toml").write_text(OPS)
+    for command, again in (
+        ("validate", "removed --since HEAD"),
+        ("plan", "removed"),
+        ("drift", "removed"),
+    ):
+        told = house.run(command).out
+        assert "1 object is no longer declared and stays: user.bob@pve" in " ".join(told.split())
+        assert ("--since HEAD" in told) is ("HEAD" in again)
+        assert "bob@pve" in house.run(*again.split()).out
+
+
+@needs_git
 @pytest.mark.parametrize("variable", ["", "GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME"])
 def test_a_branch_is_compared_with_where_it_began(
     house: House, variable: str, monkeypatch: pytest.MonkeyPatch

@@ -76,7 +76,7 @@ def test_the_story_of_the_pair(demo: Site) -> None:
 
     verified = demo.run("verify")
     assert verified.status == ExitStatus.OK, verified
-    assert verified.out.startswith("Verified: 31 checks hold.\n")
+    assert verified.out.startswith("Verified: 32 checks hold.\n")
     assert f"tried as  {TOKEN}" in verified.out
     assert "can VM.Audit, VM.Backup, VM.Snapshot  (asked and tried)" in verified.out
 
@@ -84,11 +84,12 @@ def test_the_story_of_the_pair(demo: Site) -> None:
     demo.edit("user.cfg", entry, entry.replace("felhom-ctl@pve,", ""))
     broken = demo.run("verify", "--format", "junit=verify.xml", "--format", "text")
     assert broken.status == ExitStatus.REFUSED
-    assert broken.out.startswith("Not verified: 8 failures in 31 checks.\n")
+    assert broken.out.startswith("Not verified: 8 failures in 32 checks.\n")
     assert f"pvectl explain '{TOKEN}' /vms/9001 VM.Audit" in broken.out
     suite = ET.parse(demo.folder / "verify.xml").getroot()[0]  # noqa: S314 - our own file
     failed = [case.get("name") for case in suite if case.find("failure") is not None]
     assert suite.get("failures") == str(len(failed)) == "8"
+    assert suite.get("tests") == "32"
     assert f"as {TOKEN}: {TOKEN} on /vms/9001: can VM.Snapshot" in failed
     assert {case.get("file") for case in suite if case.get("line")} == {
         "state/calls.toml",
@@ -166,8 +167,11 @@ def test_a_name_that_matches_nobody_is_a_failure(tmp_path: Path) -> None:
     assert done.status == ExitStatus.REFUSED
     assert "group:Gone is not an existing user, token or group" in done.out
     assert "- cannot Sys.Modify  (there is no group:Gone)" in done.out
+    assert done.out.startswith("Not verified: 1 failure in 1 check.\n")
     (check,) = ask_json("verify", on=FIXTURES / "team", state=tmp_path)["checks"]
     assert check["ok"] is False
+    suite = ask("verify", "--format", "junit", on=FIXTURES / "team", state=tmp_path).out
+    assert 'tests="1" failures="1"' in suite
 
 
 def _office() -> tuple[AccessTable, Expectation]:

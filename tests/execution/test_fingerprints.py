@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ import pytest
 from reconciler.cli.state_folder.folder_secrets import changed_secrets
 from reconciler.desired.reach import Reach
 from reconciler.execution.secrets.fingerprints import (
+    KEY_BYTES,
     Places,
     changed_secrets_of,
+    hashes,
     remember,
     secret_references,
 )
@@ -78,6 +82,22 @@ def test_the_hashes_are_keyed_and_readable_by_their_owner_only(tmp_path: Path) -
     assert b"one" not in files[0].read_bytes()
     for path in tmp_path.rglob("secrets.*"):
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_first_that_needs_a_key_makes_it_for_all(tmp_path: Path) -> None:
+    values, together = {STORAGE: {"password": "one"}}, threading.Barrier(8)
+
+    def hash_it(_: int) -> object:
+        together.wait()
+        return hashes(tmp_path / "new", values)
+
+    with ThreadPoolExecutor(8) as pool:
+        first, *others = pool.map(hash_it, range(8))
+    assert all(one == first for one in others)
+    (key,) = (tmp_path / "new").iterdir()
+    key.write_bytes(b"")
+    assert hashes(tmp_path / "new", values) != first
+    assert key.stat().st_size == KEY_BYTES
 
 
 def test_what_is_gone_or_lost_is_not_compared(tmp_path: Path) -> None:

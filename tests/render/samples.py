@@ -143,7 +143,7 @@ def busy_plan() -> Plan:
             AclSpec(),
             None,
             Cause.EXPIRED,
-            "expired; declared in access.toml:90",
+            "expired on 2026-07-01; declared in access.toml:90",
         ),
         change(
             "acl./pool/Dev|group:night|PVEVMAdmin",

@@ -46,7 +46,8 @@ def revoke(
         found = next((grant for grant in grants(before) if grant.is_same(asked)), None)
         if found is None:
             raise _unknown(asked, before, cluster, settings)
-        change = change_of(cluster, found._replace(expires=asked.expires), None)
+        ended_by_now = min(found.expires, asked.expires)
+        change = change_of(cluster, found._replace(expires=ended_by_now), None)
         ended = apply_grant(common, cluster, settings, change, allow, yes=yes)
         if ended is ExitStatus.OK:
             info(common, f"revoked, and removed from {cluster.folder / FILE}")

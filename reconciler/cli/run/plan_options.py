@@ -41,7 +41,7 @@ Since = Annotated[
     typer.Option(
         "--since",
         metavar="REF",
-        help="Compare with the files of this commit; default: the merge base.",
+        help="Compare with the files of this commit; default: the merge base, or HEAD.",
     ),
 ]
 

@@ -36,6 +36,9 @@ _BASE_COMMIT = "CI_MERGE_REQUEST_DIFF_BASE_SHA"
 NO_MERGE_BASE = "NO_MERGE_BASE"
 """The code that says that nothing could be compared with."""
 
+HEAD = "HEAD"
+"""The last commit."""
+
 _BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
 
 
@@ -107,6 +110,8 @@ def _no_merge_base(folder: Path, environment: Mapping[str, str]) -> tuple[Findin
 def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -> Earlier:
     """What was declared at `since`, which must exist; by default where this branch began, otherwise
     when this machine last applied or compared the files, as `home` remembers for the cluster.
+
+    Where git knows no branch that this one is for, what is not committed is told as well.
     """
     now = loaded.desired.objects
     commit = _look_back(loaded, since)
@@ -115,27 +120,36 @@ def earlier_files(loaded: Loaded, since: str | None, home: Path | None = None) -
             f"git has no state files at '{since}'",
             hint="--since takes a commit, branch or tag, such as HEAD~1 or origin/main",
         )
-    found = NOTHING
-    if commit and (commit.own or commit.files):  # else there is nothing to compare with
-        old = _declared(loaded, commit, since)
-        if since:
-            require_valid(old.findings)
-        name = since or commit.ref[:12]
-        weaker = _weaker(loaded, old, commit.settings, name)
-        found = Earlier(frozenset(old.objects), name, _fresh(now, old.objects), weaker, old)
-        if since or old.objects.keys() - now.keys():
-            return found
-    elif since:
-        return NOTHING._replace(since=since, fresh=frozenset(now))
+    found = _compared(loaded, commit, since) if commit else NOTHING
+    if since:
+        require_valid(found.files.findings if found.files else ())
+        return found if found.files else NOTHING._replace(since=since, fresh=frozenset(now))
+    if found.addresses - now.keys():
+        return found
+    uncommitted = frozenset[Address]()
     if commit is None:
-        found = NOTHING._replace(weaker=_no_merge_base(loaded.settings.folder, os.environ))
+        last = _look_back(loaded, HEAD)
+        found = _compared(loaded, last, HEAD) if last else NOTHING
+        lost = _no_merge_base(loaded.settings.folder, os.environ)
+        found = found._replace(weaker=(*lost, *found.weaker))
+        uncommitted = found.addresses
     if home is None:
-        return found._replace(addresses=frozenset(), since="")
+        return found._replace(addresses=uncommitted)
     memory = drift_memory.recall(home / "drift.json", home)
-    fresh = found.fresh
-    if found.files is None and memory.complete:
-        fresh = frozenset(now.keys() - memory.baseline.keys())
-    return found._replace(addresses=frozenset(memory.baseline), since="", fresh=fresh)
+    fresh, there = found.fresh, frozenset(a for a, left in memory.baseline.items() if left)
+    if memory.complete and (found.files is None or commit is None):
+        fresh = frozenset(now.keys() - there)
+    return found._replace(addresses=there | uncommitted, since="", fresh=fresh)
+
+
+def _compared(loaded: Loaded, commit: _Commit, since: str | None) -> Earlier:
+    """What the files of a commit declared; NOTHING where it has none."""
+    if not (commit.own or commit.files):
+        return NOTHING
+    now, old = loaded.desired.objects, _declared(loaded, commit, since)
+    name = since or commit.ref[:12]
+    weaker = _weaker(loaded, old, commit.settings, name)
+    return Earlier(frozenset(old.objects), name, _fresh(now, old.objects), weaker, old)
 
 
 def _look_back(loaded: Loaded, since: str | None) -> _Commit | None:

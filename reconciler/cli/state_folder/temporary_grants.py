@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler.access.login import Login, login
@@ -106,7 +107,10 @@ def _loaded(
     path = Path(change.path)
     files = Besides({path: started(read_grants(path), change).encode()})
     loaded = load_to_plan(cluster, settings, files=files)
-    return loaded, [str(one) for one in loaded.desired.objects if change.during.concerns(one)]
+    own = frozenset(one for one in loaded.desired.objects if change.during.concerns(one))
+    if change.is_early_end:
+        loaded = loaded._replace(desired=replace(loaded.desired, revoked=own))
+    return loaded, [str(one) for one in loaded.desired.objects if one in own]
 
 
 def _undeclared(desired: Desired, grant: Grant) -> set[str]:

@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from reconciler.atomic_write import atomic_write
+from reconciler.atomic_write import atomic_write, write_once
 from reconciler.execution.private_folder import make
 from reconciler.kinds import kind_of
 from reconciler.model.address import Address
@@ -174,9 +174,14 @@ def _read_key(folder: Path) -> bytes:
 
 
 def _key(folder: Path) -> bytes:
-    key = _read_key(folder)
-    if len(key) != KEY_BYTES:
-        key = secrets.token_bytes(KEY_BYTES)
+    """The key; the first process that needs one makes it. Raises OSError."""
+    path = folder / "secrets.key"
+    try:
+        key = path.read_bytes()
+        if len(key) == KEY_BYTES:
+            return key
+        path.unlink(missing_ok=True)  # damaged
+    except FileNotFoundError:
         make(folder)
-        atomic_write(folder / "secrets.key", key, private=True, follow=False)
-    return key
+    write_once(path, secrets.token_bytes(KEY_BYTES))
+    return path.read_bytes()

@@ -20,7 +20,7 @@ from reconciler.render.document import (
     labelled,
     section,
 )
-from reconciler.render.documents.drift_items import NAMED, details, reason, ways_to_root
+from reconciler.render.documents.drift_items import LEFT_FILES, NAMED, details, reason, ways_to_root
 from reconciler.render.documents.plan import UNFINISHED, found, left_alone, told
 from reconciler.render.documents.plan_steps import TONES, folded, groups
 from reconciler.render.json import document
@@ -45,7 +45,7 @@ def outline(drift: Drift, view: View) -> Document:
     since = drift.records.since if drift.records else 0
     for kind in DriftClass:
         changes = [one for one in drift.differences if one.kind is kind]
-        alarms = drift.ringing if kind is DriftClass.UNDECLARED else ()
+        alarms = [one for one in drift.ringing if one.kind is kind]
         if changes or alarms:
             blocks = (*(_undeclared(one, since) for one in alarms), *_blocks(changes))
             title = f"{kind.value.capitalize()}: {len(changes) + len(alarms):,}"
@@ -87,8 +87,7 @@ def news(drift: Drift) -> str:
     if drift.roots:
         parts.append(f"{count(len(drift.roots), 'new way', 'new ways')} to root")
     for kind in DriftClass:
-        number = sum(one.kind is kind for one in drift.differences)
-        number += len(drift.ringing) if kind is DriftClass.UNDECLARED else 0
+        number = drift.number(kind)
         if number:
             parts.append(f"{number:,} {kind.value}")
     if drift.crowded:
@@ -137,9 +136,10 @@ def _undeclared(one: Undeclared, since: int) -> Block:
     """`since`: when the report before was made, 0 for none."""
     known = "; new since the previous report" if since else ""
     known = known if one.new else "; known from the previous report"
+    why = LEFT_FILES if one.left_files else f"not declared{known}"
     head = _head("extra", str(one.address), Action.DELETE)
     about = labelled(((f.name, f.text) for f in fields(one.spec)), 6, Style.DELETE)
-    return (head, TextLine(f"not declared{known}", Style.FAINT, 6), *about)
+    return (head, TextLine(why, Style.FAINT, 6), *about)
 
 
 def _head(word: str, text: str, action: Action) -> TextLine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from reconciler.model.change import Change
-from reconciler.model.drift import Drift, DriftItem
+from reconciler.model.drift import Drift, DriftItem, Undeclared
 from reconciler.model.field_diff import FieldDifference, differences, fields
 from reconciler.text.humanize import in_prose, listed
 
@@ -13,10 +13,15 @@ NAMED = 20
 """Number of missing or extra list items, and of principals, that are named."""
 
 _BEFORE = "before"
-NOT_DECLARED = (
+_NOT_DECLARED = (
     "not declared; it changes access, is a new storage or backup job, or its kind is watched"
 )
-"""Of an undeclared object that is drift."""
+LEFT_FILES = "no longer declared; still as the last apply left it"
+
+
+def why_undeclared(one: Undeclared) -> str:
+    """Of an undeclared object that is drift."""
+    return LEFT_FILES if one.left_files else _NOT_DECLARED
 
 
 def reason(one: DriftItem) -> str:
