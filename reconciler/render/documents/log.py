@@ -99,7 +99,7 @@ def _closing(log: RunLog) -> Iterable[TextLine]:
         yield TextLine(text, Style.ERROR)
     if log.runs:
         yield TextLine(
-            "`pvectl show NAME.jsonl` shows what a run did, `pvectl rollback NAME.jsonl` undoes it."
+            "`pvectl show JOURNAL` shows what a run did, `pvectl rollback JOURNAL` undoes it."
         )
     if log.head:
         yield TextLine(
