@@ -1,4 +1,4 @@
-"""Reading files that may be anybody's: no more than fits, and nothing that never ends."""
+"""Read a file of unknown origin: at most a given size, and nothing that never ends."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pathlib import Path
 def real_path(path: Path) -> Path:
     """The absolute path with all links followed.
 
-    Unlike with `Path.resolve`, circular links are not an error: the first one of them
-    stands in the result, and whoever opens it is told.
+    Unlike with `Path.resolve`, circular links are not an error: the result ends at the first of
+    them, and opening it fails.
     """
     return Path(os.path.realpath(path))

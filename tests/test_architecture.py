@@ -27,7 +27,15 @@ LAYERS = (
     {"model"},
     {"pve"},
     {"text"},
-    {"errors", "invalid_value", "atomic_write", "bounded_read", "real_path", "run_command"},
+    {
+        "errors",
+        "invalid_value",
+        "atomic_write",
+        "bounded_read",
+        "real_path",
+        "run_command",
+        "extras",
+    },
 )
 """From top to bottom; a part may import what lies below it, and nothing beside or above it."""
 

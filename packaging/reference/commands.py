@@ -13,6 +13,7 @@ from tables import item, page, wrapped
 from reconciler import __version__
 from reconciler.cli import commands as package
 from reconciler.cli.app import app
+from reconciler.cli.command import argument_usage
 from reconciler.cli.common_options import PANEL
 from reconciler.cli.hints import command_modules
 from reconciler.errors import MEANINGS
@@ -49,14 +50,8 @@ def pages() -> dict[str, str]:
 
 
 def _usage(name: str, one: Any) -> str:
-    given = [_argument(param) for param in _params(one, "argument")]
+    given = [argument_usage(param) for param in _params(one, "argument")]
     return " ".join([f"pvectl {name}", "[OPTIONS]", *given])
-
-
-def _argument(param: Any) -> str:
-    """As the usage shows it: `[FILE]`, `WHO`."""
-    shown = str(param.metavar or param.name.upper())
-    return shown if param.required or shown.startswith("[") else f"[{shown}]"
 
 
 def _params(one: Any, kind: str, *, common: bool = False) -> list[Any]:
@@ -71,7 +66,7 @@ def _params(one: Any, kind: str, *, common: bool = False) -> list[Any]:
 
 def _arguments(one: Any) -> str:
     rows = [
-        f"`{_argument(param)}`: {getattr(param, 'help', '') or ''}"
+        f"`{argument_usage(param)}`: {getattr(param, 'help', '') or ''}"
         for param in _params(one, "argument")
     ]
     return "\n".join(map(item, rows))
@@ -134,7 +129,7 @@ def _command_page(name: str, one: Any) -> str:
         parts.append(".SH OPTIONS")
         for param in _params(one, "argument"):
             told = getattr(param, "help", "") or ""
-            parts += [".TP", rf"\fI{_roff(_argument(param))}\fR", _roff(told)]
+            parts += [".TP", rf"\fI{_roff(argument_usage(param))}\fR", _roff(told)]
         parts += _man_options(one, common=False)
     parts += [".SH SEE ALSO", r"\fBpvectl\fR(1), for the options of every command"]
     return "\n".join(parts) + "\n"

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from reconciler.cli import commands
+from reconciler.cli.command import Program
 from reconciler.cli.hints import command_modules
 from reconciler.cli.streams import silence, write_err, write_out
 from reconciler.cli.turn import COMMAND_LINE
@@ -18,6 +19,7 @@ from reconciler.errors import Bug, ExitStatus, PvectlError, UsageError
 
 app = typer.Typer(
     name="pvectl",
+    cls=Program,
     help=(
         "Declarative access control and backups for Proxmox VE.\n\n"
         "State files say who may do what; `plan` shows what would change, for whom and why; "
@@ -53,9 +55,15 @@ def _register(arguments: Sequence[str]) -> None:
     with `_` for `-` and behind a Python keyword.
     """
     modules = command_modules()
-    asked = next((text for text in arguments if not text.startswith("-")), "")
-    for module in [modules[asked]] if asked in modules else modules.values():
+    for name in _asked(arguments) or modules:
+        module = modules[name]
         importlib.import_module(f"{commands.__name__}.{module}")
+
+
+def _asked(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The command on the command line; empty where there is none of that name."""
+    first = next((text for text in arguments if not text.startswith("-")), "")
+    return (first,) if first in command_modules() else ()
 
 
 def call(arguments: Sequence[str]) -> Any:
@@ -65,7 +73,7 @@ def call(arguments: Sequence[str]) -> Any:
         from reconciler.cli.command import with_literal_brackets
 
         with_literal_brackets(app)
-    return app(args=list(arguments), standalone_mode=False)
+    return app(args=list(arguments), prog_name="pvectl", standalone_mode=False)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -97,7 +105,7 @@ def _failure(error: Exception, arguments: Sequence[str]) -> int:
         words = _words(error)
         if not words:  # the help was shown instead
             return int(ExitStatus.USAGE)
-        error = UsageError(words, hint="pvectl --help, or pvectl COMMAND --help")
+        error = UsageError(words, hint=" ".join(("pvectl", *_asked(arguments), "--help")))
     elif isinstance(error, OSError):
         what = f"{error.filename}: " if error.filename else ""
         error = UsageError(f"{what}{error.strerror or error}", hint=_PLACE)

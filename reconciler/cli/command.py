@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from reconciler.cli.common_options import CommonOptions, common_options
 from reconciler.cli.completion import offer_for
@@ -50,6 +51,46 @@ class FailureReports:
 
             tell_failure(common, self._task, error)
         return bool(common.plugin)
+
+
+class Command(TyperCommand):
+    """A command whose usage shows its arguments as man pages do: `WHO [PATH]`."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What follows the name of the command."""
+        del ctx
+        return ["[OPTIONS]", *(argument_usage(one) for one in self.params if _is_argument(one))]
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its parameters, with `--help`."""
+        return without_values(super().get_params(ctx))
+
+
+class Program(TyperGroup):
+    """`pvectl` itself."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its options, with `--help`."""
+        return without_values(super().get_params(ctx))
+
+
+def without_values(params: list[Any]) -> list[Any]:
+    """The parameters; those that are switches are shown without the value that they do not take."""
+    for one in params:
+        if getattr(one, "is_flag", False):
+            one.metavar = ""
+    return params
+
+
+def argument_usage(argument: Any) -> str:
+    """An argument of a command as its usage shows it: `WHO`, `[FILE]`, `[WHAT]...`."""
+    shown = argument.metavar or argument.name.upper()
+    shown = shown if argument.required else f"[{shown}]"
+    return shown if argument.nargs == 1 else f"{shown}..."
+
+
+def _is_argument(param: Any) -> bool:
+    return bool(param.param_type_name == "argument")
 
 
 class Panel(Enum):
@@ -104,7 +145,7 @@ def command(
                 names_of = [one for one in (note.default, *(note.param_decls or ())) if one]
                 note.autocompletion = offer_for(name, parameter.name, map(str, names_of))
         help_text = _literal(_unwrapped(function.__doc__ or ""))
-        app.command(name, help=help_text, rich_help_panel=panel.value)(run)
+        app.command(name, cls=Command, help=help_text, rich_help_panel=panel.value)(run)
         order = list(Panel)
         _PLACES[name] = (order.index(panel), place)
         app.registered_commands.sort(key=lambda made: _PLACES[str(made.name)])

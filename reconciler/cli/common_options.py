@@ -109,6 +109,7 @@ def common_options(
         typer.Option(
             "--jobs",
             envvar="PVECTL_JOBS",
+            metavar="N",
             min=1,
             help="How many clusters at once, with --on all or GLOB.",
             rich_help_panel=PANEL,

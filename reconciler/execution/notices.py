@@ -13,6 +13,7 @@ from reconciler.atomic_write import atomic_write
 from reconciler.bounded_read import read_bounded
 from reconciler.errors import SinkFailed
 from reconciler.execution import private_folder
+from reconciler.extras import install_command
 from reconciler.model.notice import Notice
 
 FORMAT = 1
@@ -101,7 +102,7 @@ def _package() -> Any:
         import apprise
     except ImportError:
         raise SinkFailed(
-            "the package 'apprise' is not installed", hint="pip install 'pvectl[notify]'"
+            "the package 'apprise' is not installed", hint=install_command("notify")
         ) from None
     quiet = logging.getLogger("apprise")
     quiet.addHandler(logging.NullHandler())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -23,10 +23,6 @@ EXPIRES_SOON = "EXPIRES_SOON"
 ROTATION_DUE = "ROTATION_DUE"
 DRIFT = "DRIFT"
 """The code of a difference where a format knows nothing but findings."""
-
-Observed = Mapping[Address, Mapping[str, Any]]
-"""Object -> what no file can give of it, by name -> value in JSON; of a secret a keyed hash, None
-where it is not set."""
 
 UNKNOWN = "?"
 """Instead of a digest: the state of the object is unknown."""
@@ -129,27 +125,6 @@ class Undeclared(NamedTuple):
     def kind(self) -> DriftClass:
         """Where it comes from."""
         return DriftClass.CHANGED_IN_FILES if self.left_files else DriftClass.UNDECLARED
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What the previous report recorded; digests are those of `kinds.fingerprint`.
-
-    `time` in Unix seconds, 0 for none. `differences`: the addresses that it reported. `baseline`:
-    each object as the last apply left it, or as a report found it in order. `complete`: what the
-    baseline lacks did not exist. `left`: undeclared fields that decide access or protection: object
-    -> field or option -> value in JSON. `undeclared` and `acknowledged`: undeclared objects at that
-    time. `observed`: what no file can give, such as second factors.
-    """
-
-    time: int = 0
-    differences: tuple[str, ...] = ()
-    baseline: Mapping[Address, str] = field(default_factory=dict)
-    left: Mapping[Address, Mapping[str, Any]] = field(default_factory=dict)
-    complete: bool = False
-    undeclared: Mapping[Address, str] = field(default_factory=dict)
-    acknowledged: Mapping[Address, str] = field(default_factory=dict)
-    observed: Observed = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

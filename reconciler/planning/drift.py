@@ -16,11 +16,10 @@ from reconciler.model.drift import (
     Drift,
     DriftClass,
     DriftItem,
-    Memory,
-    Observed,
     Undeclared,
     WayToRoot,
 )
+from reconciler.model.drift_memory import Memory, Observed
 from reconciler.model.finding import Finding
 from reconciler.model.plan import Plan
 from reconciler.model.spec import Spec

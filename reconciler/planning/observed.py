@@ -15,7 +15,8 @@ from reconciler.kinds.user.second_factors import FIELD, UserWithFactors, old_key
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
-from reconciler.model.drift import DriftClass, DriftItem, Observed
+from reconciler.model.drift import DriftClass, DriftItem
+from reconciler.model.drift_memory import Observed
 from reconciler.model.policy import Policy
 from reconciler.model.spec import Spec, State
 from reconciler.pve.backup_options import ROOT_ONLY

@@ -10,7 +10,8 @@ from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause
 from reconciler.model.declared import Desired
-from reconciler.model.drift import EXPIRES_SOON, Memory, Undeclared
+from reconciler.model.drift import EXPIRES_SOON, Undeclared
+from reconciler.model.drift_memory import Memory
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import LeftAlone
 from reconciler.model.policy import Mode, Policy

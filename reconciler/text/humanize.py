@@ -9,14 +9,19 @@ SHOWN = 4
 """Names that a sentence lists; where there are more than one more, the rest is counted."""
 
 
-def count(number: int, noun: str, plural: str = "") -> str:
+def noun(number: int, singular: str, plural: str = "") -> str:
+    """`error` for one, `errors` for any other number."""
+    return singular if number == 1 else plural or f"{singular}s"
+
+
+def count(number: int, singular: str, plural: str = "") -> str:
     """`1 error`, `2 errors`, `12,000 entries`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+    return f"{number:,} {noun(number, singular, plural)}"
 
 
 def counts(pairs: Iterable[tuple[int, str]]) -> str:
     """`1 error, 2 warnings`; zero counts are left out."""
-    return ", ".join(count(number, noun) for number, noun in pairs if number)
+    return ", ".join(count(number, singular) for number, singular in pairs if number)
 
 
 def moment(seconds: float) -> str:

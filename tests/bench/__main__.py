@@ -171,6 +171,9 @@ def _applies(folder: Path) -> Iterator[Row]:
         yield Row(f"{what}: {measured.writes} writes", measured.applied, "s")
         yield Row("  those writes alone, over one connection", measured.raw, "s")
         yield Row("  ratio", measured.ratio, "times", 1.15)
+        if measured.script:
+            yield Row("  a script that sends them through proxmoxer", measured.script, "s")
+            yield Row("  ratio", measured.applied / measured.script, "times")
 
 
 def _scales(folder: Path) -> Iterator[Row]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import json
 import shutil
 import ssl
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -32,11 +34,16 @@ PATHS = 60
 
 
 class Compared(NamedTuple):
-    """Seconds by the clock: an apply from start to exit, its writes alone, and their number."""
+    """Seconds by the clock: an apply from start to exit, its writes alone, and their number.
+
+    `raw`: nothing but those writes, over a connection that is open already. `script`: a script that
+    does the same through proxmoxer, from start to exit; 0 where it was not run.
+    """
 
     applied: float
     raw: float
     writes: int
+    script: float = 0.0
 
     @property
     def ratio(self) -> float:
@@ -53,7 +60,7 @@ def many_objects(folder: Path, cost: Cost = COST) -> Compared:
         lines.append(f'[user."u{n}@pve".token.ci]\ncomment = "job {n}"\n')
         who = f'users = ["u{n}@pve"]\ntokens = ["u{n}@pve!ci"]'
         lines.append(f'[[acl]]\nroles = ["R{n}"]\npaths = ["/vms/{2000 + n}"]\n{who}\n')
-    return compare(folder, controllers(0), "\n".join(lines), cost)
+    return compare(folder, controllers(0), "\n".join(lines), cost, script=True)
 
 
 def large_cluster(folder: Path, entries: int = 5000) -> Compared:
@@ -65,14 +72,17 @@ def large_cluster(folder: Path, entries: int = 5000) -> Compared:
     return compare(folder, controllers(entries // 4), state)
 
 
-def compare(folder: Path, table: AccessTable, state: str, cost: Cost = COST) -> Compared:
+def compare(
+    folder: Path, table: AccessTable, state: str, cost: Cost = COST, *, script: bool = False
+) -> Compared:
     """Apply `state`, and send the same writes one after the other over one connection."""
     folder.mkdir()
     home, files = folder / "home", folder / "state"
     files.mkdir()
     (files / "access.toml").write_text(state)
     cluster = make_cluster(folder / "pve", table)
-    shutil.copytree(cluster, folder / "raw" / "pve")
+    for other in ("raw", "script"):
+        shutil.copytree(cluster, folder / other / "pve")
     env = {"PVECTL_TOKEN_SECRET": secret_of(cluster, ROOT_TOKEN), "PVECTL_HOME": str(home)}
     with sandbox(folder / "raw" / "pve", cost) as served:
         plan = folder / "plan.json"
@@ -86,10 +96,33 @@ def compare(folder: Path, table: AccessTable, state: str, cost: Cost = COST) -> 
             for request in requests:
                 send(request)
             raw = time.monotonic() - begin
+    scripted = 0.0
+    if script:
+        with sandbox(folder / "script" / "pve", cost) as served:
+            scripted = _scripted(folder / "requests.json", served, requests, env)
     with sandbox(cluster, cost) as served:
         _settings(files, home, served)
         applied = took(1, "apply", "--yes", *arguments, env=env)
-    return Compared(applied.seconds, raw, len(requests))
+    return Compared(applied.seconds, raw, len(requests), scripted)
+
+
+def _scripted(
+    file: Path, served: Served, requests: Sequence[Request], env: Mapping[str, str]
+) -> float:
+    """The seconds of a script that sends these requests through proxmoxer, from start to exit."""
+    place = urlsplit(served.url)
+    user, _, token = ROOT_TOKEN.partition("!")
+    work = {
+        "host": place.hostname,
+        "port": place.port,
+        "ca": str(served.folder / "pve-root-ca.pem"),
+        "user": user,
+        "token": token,
+        "requests": [(r.method, "/".join(r.path), dict(r.params)) for r in requests],
+    }
+    file.write_text(json.dumps(work))
+    program = (sys.executable, "-m", "tests.bench.writes_alone")
+    return took(1, file, env=env, program=program).seconds
 
 
 def _settings(files: Path, home: Path, served: Served) -> None:

@@ -30,12 +30,13 @@ def took(
     *arguments: object,
     env: Mapping[str, str] | None = None,
     ends: Sequence[int] = (0,),
+    program: Sequence[str] = (str(PVECTL),),
 ) -> Took:
     """The installed command, run several times; the least of each, as others use the machine.
 
-    `ends`: with which exit status it may end.
+    `ends`: with which exit status it may end. `program`: what to run instead.
     """
-    command = [sys.executable, "-m", "tests.bench.watched", PVECTL, *map(str, arguments)]
+    command = [sys.executable, "-m", "tests.bench.watched", *program, *map(str, arguments)]
     found = [Took(**json.loads(_last_line(command, env, ends))) for _ in range(runs)]
     return Took(*map(min, zip(*found, strict=True)))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.site import Files, Site, files_of, restore
-from tests.support.command import Served, copy_fixture, sandbox
+from tests.support.command import FIXTURES, Served, copy_fixture, sandbox
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +30,15 @@ def site(_served: tuple[Served, Files], tmp_path: Path) -> Site:
     site.env["PVECTL_HOME"] = str(site.home)
     site.target()
     return site
+
+
+@pytest.fixture
+def with_archives(tmp_path: Path) -> Iterator[Site]:
+    """The cluster of the recordings, with its archives of two months; nothing is declared yet."""
+    folder = copy_fixture("backups", tmp_path / "cluster" / "pve")
+    shutil.copytree(FIXTURES / "backups.run", tmp_path / "cluster" / "pve.run")
+    with sandbox(folder, {"PVECTL_SANDBOX_LOCK_WAIT": "0"}) as served:
+        site = Site(tmp_path, served, {})
+        site.env["PVECTL_HOME"] = str(site.home)
+        site.target()
+        yield site

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from reconciler.errors import ExitStatus
 from tests.cli.in_process import ask
 from tests.cli.site import Site
-from tests.support.command import FIXTURES, copy_fixture, sandbox
+from tests.support.command import copy_fixture
 
 RUN = ("backup", "run", "felhom-nightly", "--yes")
 JOB = '[backup.felhom-nightly]\nschedule = "02:30"\nstorage = "local"\nguests = [9001]\n'
@@ -21,16 +19,10 @@ LEFT_OUT = '[[no_backup]]\nguests = [9000]\nreason = "rebuilt from scratch each 
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> Iterator[Site]:
-    """The cluster of the recordings, with its archives of two months."""
-    folder = copy_fixture("backups", tmp_path / "cluster" / "pve")
-    shutil.copytree(FIXTURES / "backups.run", tmp_path / "cluster" / "pve.run")
-    with sandbox(folder, {"PVECTL_SANDBOX_LOCK_WAIT": "0"}) as served:
-        site = Site(tmp_path, served, {})
-        site.env["PVECTL_HOME"] = str(site.home)
-        site.target()
-        site.write("backup.toml", JOB)
-        yield site
+def saved(with_archives: Site) -> Site:
+    """Its nightly job is declared."""
+    with_archives.write("backup.toml", JOB)
+    return with_archives
 
 
 def dump(site: Site) -> Path:

@@ -67,6 +67,12 @@ def terraformed(folder: Path) -> None:
     (folder / "terraform.tfstate").write_text(TERRAFORM)
 
 
+def recorded(folder: Path) -> None:
+    """The run of the tutorial has the name that the guide shows."""
+    (journal,) = (folder / "home").rglob("*.jsonl")
+    journal.rename(journal.with_name("20261129T205716.761837Z-18030.jsonl"))
+
+
 TERRAFORM = """{"version": 4, "resources": [{"mode": "managed", "name": "dev", "type":
 "proxmox_virtual_environment_pool", "instances": [{"attributes": {"pool_id": "web"}}]}]}"""
 
@@ -74,6 +80,7 @@ PREPARED: Mapping[str, Callable[[Path], None]] = {
     "docs/access-review.md": reviewed,
     "docs/drills.md": drills,
     "docs/fleet.md": several,
+    "docs/guides/recovery.md": recorded,
     "docs/guides/terraform-and-ansible.md": terraformed,
 }
 """What a document has had its reader do before."""
@@ -83,6 +90,7 @@ OTHERWISE = {
     "rotate 'backup@pve!nightly'": (ExitStatus.USAGE, "cannot prompt"),
     "init --endpoint https://pve01.example.com:8006 --token-id 'automation@pve!pvectl' "
     "--ca-file pve-root-ca.pem": (ExitStatus.USAGE, "is already a state folder"),
+    "rollback 20261129T205716.761837Z-18030.jsonl": (ExitStatus.USAGE, "cannot prompt"),
     "notify --settings /etc/pvectl/settings.toml": (ExitStatus.USAGE, "there is no settings file"),
 }
 """Lines that come to an end before they have done what they are for, and what they say."""
@@ -193,3 +201,15 @@ def test_every_table_is_read_without_an_error(
         (state / "a.toml").write_text(body)
         found = load(state, variables={"teams": ["red"]}).findings
     assert errors(found) == []
+
+
+def test_the_examples_of_permissions_are_decided_as_they_say(tmp_path: Path) -> None:
+    document = (ROOT / "docs" / "permissions.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", document, re.S)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "a.toml").write_text(example)
+    rows = re.findall(r"^\| `(.+?)` \| `(.+?)` \| `(.+?)` \| (yes|no) \|", document, re.M)
+    assert len(rows) == 6
+    for *asked, wanted in rows:
+        ended = ask("explain", *asked, "--from-files", state=tmp_path / "state")
+        assert ended.out.startswith(f"{wanted.capitalize()}: "), ended

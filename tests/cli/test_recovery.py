@@ -339,13 +339,16 @@ def test_the_rollback_of_a_finished_run_is_listed_before_the_prompt(site: Site) 
     ]
     assert "nothing is left to do" not in asked.err
     assert site.cluster_files() == before
-    done = site.run("rollback", journal, "--yes")
+    done = site.run("rollback", journal.name, "--yes")  # as `pvectl log` shows it
     assert done.status == ExitStatus.OK, done
     assert "delete group zz" in done.err
     assert ":Anna:" in site.user_cfg()
     again = site.run("rollback", journal, "--yes")
     assert again.status == ExitStatus.OK
     assert "no change of this run is left to undo" in again.err
+    assert "group zz" in site.run("show", journal.name).out
+    unknown = site.run("rollback", "x.jsonl", "--yes")
+    assert (unknown.status, "pvectl log" in unknown.err) == (ExitStatus.USAGE, True)
 
 
 def test_a_finished_run_that_nothing_takes_back_is_not_asked_about(site: Site) -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from reconciler.errors import ExitStatus
 from tests.cli.site import Site
-from tests.support.command import FIXTURES, copy_fixture, sandbox
 
 JOB = """[backup.felhom-nightly]
 comment = "customer guest"
@@ -28,16 +25,10 @@ ALLOW = "LOSES_ARCHIVES=backup.felhom-nightly"
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> Iterator[Site]:
-    """The cluster of the recordings, with its archives of two months; nothing differs."""
-    folder = copy_fixture("backups", tmp_path / "cluster" / "pve")
-    shutil.copytree(FIXTURES / "backups.run", tmp_path / "cluster" / "pve.run")
-    with sandbox(folder, {"PVECTL_SANDBOX_LOCK_WAIT": "0"}) as served:
-        site = Site(tmp_path, served, {})
-        site.env["PVECTL_HOME"] = str(site.home)
-        site.target()
-        site.write("backup.toml", JOB.replace("KEEP", TODAY))
-        yield site
+def saved(with_archives: Site) -> Site:
+    """Its job is declared as it is: nothing differs."""
+    with_archives.write("backup.toml", JOB.replace("KEEP", TODAY))
+    return with_archives
 
 
 def words(text: str) -> str:

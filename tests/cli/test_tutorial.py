@@ -47,4 +47,5 @@ def test_blocks_of_the_tutorial_are_found() -> None:
     assert [block.title for block in blocks(DOCUMENT) if block.title] == [
         "first terminal",
         "state/team.toml",
+        "state/testers.toml",
     ]

@@ -213,7 +213,7 @@ def test_a_missing_keyring_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "keyring", None)
     with pytest.raises(SinkFailed) as caught:
         probe(SecretSink(keyring="pve"), tmp_path)
-    assert "pip install keyring" in caught.value.hint
+    assert "pip install 'pvectl[keyring]'" in caught.value.hint
 
 
 def test_the_keyring_holds_the_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.errors import FilesInvalid
 from reconciler.kinds.backup.table import BackupSpec, Selection
-from reconciler.model.drift import Memory
+from reconciler.model.drift_memory import Memory
 from reconciler.model.plan import Plan
 from reconciler.planning.drift import drift_of
 from reconciler.render import FORMATS, sarif

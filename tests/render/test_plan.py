@@ -17,7 +17,8 @@ from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause
-from reconciler.model.drift import DriftClass, Memory
+from reconciler.model.drift import DriftClass
+from reconciler.model.drift_memory import Memory
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Plan
 from reconciler.model.run import Outcome, RunReport

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from reconciler.access.path_index import PathIndex
+from reconciler.text.humanize import count
 
 EXCEPTIONS = 4
 """Maximum number of exceptions of a group, which must be fewer than a quarter of it."""
@@ -28,17 +29,13 @@ class PathGroup(NamedTuple):
 
     def __str__(self) -> str:
         if self.pool:
-            members = _counted(self.guests, "guest"), _counted(self.storages, "storage")
-            text = " and ".join(filter(None, members))
+            members = (self.guests, "guest"), (self.storages, "storage")
+            text = " and ".join(count(number, name) for number, name in members if number)
             return (
                 f"pool {self.pool} and its {text}" if self.path else f"{text} of pool {self.pool}"
             )
         text = f"{self.path} and all below" if self.below else self.path
         return f"{text} except {', '.join(self.but)}" if self.but else text
-
-
-def _counted(number: int, name: str) -> str:
-    return f"{number} {name}{'' if number == 1 else 's'}" if number else ""
 
 
 class _Pool(NamedTuple):

@@ -16,7 +16,7 @@ from reconciler.access.index import NO_ACCESS
 from reconciler.access.login import active
 from reconciler.access.table import AccessTable
 from reconciler.pve.acl_paths import chain
-from reconciler.text.humanize import SHOWN, in_prose
+from reconciler.text.humanize import SHOWN, counts, in_prose
 
 _LOOKED_AT = 20
 """Number of paths of an effect checked for being caused by a group."""
@@ -219,9 +219,4 @@ def _rights(privileges: tuple[str, ...], roles: Mapping[tuple[str, ...], str]) -
 
 
 def _count(users: Sequence[str], tokens: Sequence[str]) -> str:
-    parts = [
-        f"{len(items)} {name}{'' if len(items) == 1 else 's'}"
-        for items, name in ((users, "user"), (tokens, "token"))
-        if items
-    ]
-    return ", ".join(parts)
+    return counts([(len(users), "user"), (len(tokens), "token")])

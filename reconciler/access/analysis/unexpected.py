@@ -22,6 +22,7 @@ from reconciler.access.trace import (
     TracedEntry,
     trace_decision,
 )
+from reconciler.text.humanize import noun
 
 
 class UnexpectedCause(StrEnum):
@@ -218,7 +219,7 @@ def _named(ends: Ends) -> set[str]:
 
 
 def _listed(what: str, items: Sequence[str]) -> str:
-    return f"{what} {items[0]}" if len(items) == 1 else f"{what}s {', '.join(items)}"
+    return f"{noun(len(items), what)} {', '.join(items)}"
 
 
 def _old_grants(ends: Ends, found: Sequence[AccessDifference]) -> Iterator[UnexpectedAccess]:

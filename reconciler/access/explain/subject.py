@@ -13,6 +13,7 @@ from reconciler.access.login import Login, login
 from reconciler.access.review.privilege_catalog import privilege_in_words
 from reconciler.access.table import AccessTable
 from reconciler.access.trace import TracedEntry
+from reconciler.text.humanize import count
 
 
 class Subject(NamedTuple):
@@ -64,7 +65,7 @@ def of_group(table: AccessTable, group: str, now: int = 0) -> Subject:
         for entry in entries
     ]
     return Subject(
-        f"group {group}: {len(members)} member{'' if len(members) == 1 else 's'}",
+        f"group {group}: {count(len(members), 'member')}",
         (
             ("members", ", ".join(told) or "none"),
             ("granted", _granted(entries) or "nothing"),
@@ -80,7 +81,7 @@ def of_role(table: AccessTable, role: str, needed: Collection[str]) -> Subject:
     where = [f"{entry.kind} {entry.principal} on {entry.path}" for entry in holders]
     idle = sorted(held - set(needed)) if needed else []
     return Subject(
-        f"role {role}: {len(held)} privilege{'' if len(held) == 1 else 's'}"
+        f"role {role}: {count(len(held), 'privilege')}"
         + (", built in" if role in table.release.roles else ""),
         (
             ("privileges", ", ".join(sorted(held)) or "none"),

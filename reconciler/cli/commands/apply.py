@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def apply(
     common: CommonOptions,
     file: Annotated[
-        Path | None, typer.Argument(help="A plan saved by `plan --out`.", show_default=False)
+        Path | None,
+        typer.Argument(metavar="FILE", help="A plan saved by `plan --out`.", show_default=False),
     ] = None,
     *,
     yes: Yes = False,

@@ -38,7 +38,8 @@ from reconciler.live.records import records
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
-from reconciler.model.drift import EXPECT, Drift, Memory, WayToRoot
+from reconciler.model.drift import EXPECT, Drift, WayToRoot
+from reconciler.model.drift_memory import Memory
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.health import CODES
 from reconciler.model.policy_rule import is_of_rule

@@ -47,7 +47,7 @@ def import_state(
     what: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[WHAT]...",
+            metavar="WHAT",
             help="A kind, an address or a glob: group, group.DevOps, 'user.*@pve'.",
             show_default=False,
         ),

@@ -75,22 +75,25 @@ FIRST = """#:schema ./.schema/state.json
 def init(
     common: CommonOptions,
     endpoint: Annotated[
-        str, typer.Option("--endpoint", help="https://host:8006, or sandbox:FOLDER.")
+        str, typer.Option("--endpoint", metavar="URL", help="https://host:8006, or sandbox:FOLDER.")
     ] = "https://pve01.example.com:8006",
     token_id: Annotated[
         str | None,
         typer.Option(
             "--token-id",
-            help=f"The API token of pvectl, user@realm!token; by default {USUAL}, in a "
-            "sandbox root@pam.",
+            metavar="USER@REALM!TOKEN",
+            help=f"The API token of pvectl; by default {USUAL}, in a sandbox root@pam.",
         ),
     ] = None,
     fingerprint: Annotated[
         str | None,
-        typer.Option("--fingerprint", help="SHA-256 fingerprint of the node's certificate."),
+        typer.Option(
+            "--fingerprint", metavar="SHA256", help="SHA-256 fingerprint of the node's certificate."
+        ),
     ] = None,
     ca_file: Annotated[
-        str | None, typer.Option("--ca-file", help="A copy of /etc/pve/pve-root-ca.pem.")
+        str | None,
+        typer.Option("--ca-file", metavar="FILE", help="A copy of /etc/pve/pve-root-ca.pem."),
     ] = None,
 ) -> ExitStatus:
     """Create a state folder; `pvectl import` fills it from a live cluster."""

@@ -28,7 +28,7 @@ _WORDS = {
 @command(app, "kinds", Panel.FILES, 7)
 def kinds(
     common: CommonOptions,
-    name: Annotated[str, typer.Argument(metavar="[KIND]", help="One of them, key by key.")] = "",
+    name: Annotated[str, typer.Argument(metavar="KIND", help="One of them, key by key.")] = "",
 ) -> ExitStatus:
     """List the kinds of objects that can be declared and the keys of their tables, by what happens
     when a key is omitted. With KIND: type, values, default and API name of each of its keys.

@@ -9,8 +9,9 @@ import typer
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.journal_argument import JournalFile
 from reconciler.cli.run.plan_options import LockTimeout
-from reconciler.cli.run.recovery import JournalFile, continue_run
+from reconciler.cli.run.recovery import continue_run
 from reconciler.cli.run.runner import Way
 from reconciler.errors import (
     ExitStatus,

@@ -7,8 +7,9 @@ from pathlib import Path
 from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
+from reconciler.cli.journal_argument import JournalFile
 from reconciler.cli.run.plan_options import LockTimeout, Yes
-from reconciler.cli.run.recovery import JournalFile, confirm_undo, continue_run, steps_to_undo
+from reconciler.cli.run.recovery import confirm_undo, continue_run, steps_to_undo
 from reconciler.cli.run.runner import Way
 from reconciler.cli.terminal.output import check_formats, info
 from reconciler.errors import (

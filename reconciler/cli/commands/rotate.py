@@ -52,9 +52,7 @@ def rotate(
     common: CommonOptions,
     token: Annotated[
         str,
-        typer.Argument(
-            metavar="[USER@REALM!TOKEN]", help="The declared token.", show_default=False
-        ),
+        typer.Argument(metavar="USER@REALM!TOKEN", help="The declared token.", show_default=False),
     ] = "",
     *,
     due: Annotated[

@@ -15,6 +15,7 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.terminal.output import info
 from reconciler.errors import ExitStatus, UsageError
+from reconciler.extras import install_command
 from reconciler.pve.release import NEWEST
 from reconciler.real_path import real_path
 from reconciler.text.humanize import in_prose
@@ -24,9 +25,14 @@ from reconciler.text.shell import shell
 @command(app, "sandbox", Panel.OTHER, 3)
 def sandbox(
     common: CommonOptions,
-    folder: Annotated[Path, typer.Argument(help="A folder laid out like /etc/pve.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder laid out like /etc/pve.")
+    ],
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="TCP port; 0 picks a free one.")
+        int,
+        typer.Option(
+            "--port", metavar="PORT", min=0, max=65535, help="TCP port; 0 picks a free one."
+        ),
     ] = 8006,
     release: Annotated[
         str,
@@ -62,7 +68,7 @@ def sandbox(
     except ModuleNotFoundError as error:
         raise UsageError(
             f"the embedded Proxmox VE needs a package that is not installed: {error.name}",
-            hint="pip install 'pvectl[sandbox]'; `--on sandbox:FOLDER` works without it",
+            hint=f"{install_command('sandbox')}; `--on sandbox:FOLDER` works without it",
         ) from None
     from reconciler.sandbox.settings import Settings
 

@@ -14,6 +14,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import each_cluster, load_cluster, now
+from reconciler.cli.journal_argument import find_journal
 from reconciler.cli.terminal.output import check_formats, result, show
 from reconciler.desired.loader import expand
 from reconciler.desired.settings.settings import Settings
@@ -40,12 +41,18 @@ FILES = "files"
 def show_file(
     common: CommonOptions,
     file: Annotated[
-        Path, typer.Argument(help="A saved plan, a journal, or `files` for the state files.")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A saved plan; a journal, by path or by its name in `pvectl log`; or `files` for "
+            "the state files.",
+            callback=find_journal,
+        ),
     ],
 ) -> ExitStatus:
     """Show a saved plan or a journal, or with `files` the state files as one plain TOML file.
 
-    In that, [[each]] templates are expanded, includes are read and variables filled in.
+    With `files`, [[each]] templates are expanded, includes are read and variables filled in.
     """
     if str(file) == FILES:
         return each_cluster(common, _show_files)

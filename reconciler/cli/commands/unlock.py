@@ -23,7 +23,10 @@ from reconciler.execution.lock.record import unlock as remove_lock
 def unlock(
     common: CommonOptions,
     fence: Annotated[
-        int, typer.Option("--fence", help="The fence number of the lock, from `pvectl status`.")
+        int,
+        typer.Option(
+            "--fence", metavar="N", help="The fence number of the lock, from `pvectl status`."
+        ),
     ],
 ) -> ExitStatus:
     """Remove the lock of a run that is certainly dead."""

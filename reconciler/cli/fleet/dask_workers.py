@@ -25,6 +25,7 @@ from reconciler.errors import (
     Unreachable,
     UsageError,
 )
+from reconciler.extras import install_command
 
 RETRIES = 3
 """How often a turn that only reads is started again."""
@@ -47,7 +48,7 @@ def dask_workers(
     except ModuleNotFoundError as error:
         raise UsageError(
             f"--executor dask needs a package that is not installed: {error.name}",
-            hint="pip install 'pvectl[dask]', here and on the workers",
+            hint=f"{install_command('dask')}, here and on the workers",
         ) from None
     warnings.filterwarnings("ignore", module="distributed")
     try:

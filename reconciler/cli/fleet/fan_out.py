@@ -23,7 +23,7 @@ from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import PRECEDENCE, ExitStatus, UsageError
 from reconciler.render import fleet as documents
 from reconciler.render.fleet import Fleet, Row
-from reconciler.text.humanize import in_prose, listed
+from reconciler.text.humanize import in_prose, listed, noun
 
 MOST = 10
 """Targets that are named."""
@@ -151,7 +151,7 @@ def _say_errors(common: CommonOptions, turns: Sequence[Turn]) -> None:
     for text, names in said.items():
         everywhere = 1 < len(names) == len(turns)
         on = common.on if everywhere and common.on else names[0]
-        what, note = "target" if len(names) == 1 else "targets", ""
+        what, note = noun(len(names), "target"), ""
         if len(names) > 1 and not everywhere and _ON_THIS in text:
             note = f" (commands are for {on})"
         told = text.replace(_ON_THIS, f" --on {shlex.quote(on)}")

@@ -15,7 +15,7 @@ from reconciler.kinds import fingerprint, kind_of
 from reconciler.kinds.shared.ungiven import watched
 from reconciler.model.address import Address
 from reconciler.model.declared import Desired
-from reconciler.model.drift import Memory
+from reconciler.model.drift_memory import Memory
 from reconciler.model.spec import State
 from reconciler.planning.goal import goal
 from reconciler.planning.unspecified import as_json

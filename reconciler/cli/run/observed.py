@@ -15,7 +15,7 @@ from reconciler.kinds.user.second_factors import TFA, second_factors
 from reconciler.live.reader import Live, returned_secrets
 from reconciler.model.address import Address
 from reconciler.model.api import Api
-from reconciler.model.drift import Memory, Observed
+from reconciler.model.drift_memory import Memory, Observed
 from reconciler.model.policy import Policy
 from reconciler.planning.observed import of_jobs, of_storages, of_users
 

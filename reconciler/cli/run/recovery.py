@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import connect, each_cluster, here, load_cluster
@@ -45,11 +42,6 @@ from reconciler.model.plan import Plan
 from reconciler.model.run_state import RunState
 from reconciler.model.secret import SecretSink
 
-JournalFile = Annotated[
-    Path | None,
-    typer.Argument(help="A journal; default: the unfinished one.", show_default=False),
-]
-
 
 def continue_run(
     common: CommonOptions, path: Path | None, way: Way, lock_timeout: int | None
@@ -73,7 +65,7 @@ def continue_run(
                 info(common, "there is no unfinished run; nothing to do")
                 return ExitStatus.OK
             if not chosen.is_file():
-                raise UsageError(f"journal not found: {chosen}")
+                raise UsageError(f"journal not found: {chosen}", hint="list them: pvectl log")
             check_file(chosen)
             state = RunState.of(read_journal(chosen))
             if not way.back and state.is_finished:

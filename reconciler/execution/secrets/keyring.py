@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.errors import SinkFailed
+from reconciler.extras import install_command
 
 
 def _package() -> Any:
@@ -13,7 +14,7 @@ def _package() -> Any:
     except ImportError:
         raise SinkFailed(
             "the package 'keyring' is not installed",
-            hint="pip install keyring, or deliver the secret to a file or a command",
+            hint=f"{install_command('keyring')}, or deliver the secret to a file or a command",
         ) from None
     return keyring
 

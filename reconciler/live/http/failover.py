@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from threading import Lock, Thread
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -18,6 +18,12 @@ from reconciler.errors import (
 from reconciler.model.request import Request
 
 T = TypeVar("T")
+
+FIRST = 4
+"""How many reads are sent at once at first, since each connection costs both ends a handshake."""
+
+SOON = 0.02
+"""Seconds after which the others are no longer held back: reads take long."""
 
 
 class Counts(NamedTuple):
@@ -151,8 +157,9 @@ class ClusterApi:
 
 
 def _in_parallel(read: Callable[[T], Any], requests: Sequence[T], workers: int) -> list[Any]:
-    """Run reads in parallel. After a failure nothing new is started, but running requests are
-    awaited: one may be an earlier refusal.
+    """Run reads in parallel: `FIRST` of them, and as many as there are `workers` where reads take
+    long. After a failure nothing new is started, but running requests are awaited: one may be an
+    earlier refusal.
 
     Daemon threads, so that an interrupted run does not wait for a hanging server.
     """
@@ -172,15 +179,26 @@ def _in_parallel(read: Callable[[T], Any], requests: Sequence[T], workers: int) 
                 errors[position] = error
 
     threads = [Thread(target=work, name="pve-read", daemon=True) for _ in range(workers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    _start(threads, waiting)
     in_order = [errors[position] for position in sorted(errors)]
     refused = [error for error in in_order if isinstance(error, RequestRefused)]
     if in_order:
         raise (refused or in_order)[0]
     return [answers[position] for position in range(len(requests))]
+
+
+def _start(threads: list[Thread], waiting: Collection[object]) -> None:
+    """Start threads, all of them only where work is still `waiting` after `SOON`; await them."""
+    for thread in threads[:FIRST]:
+        thread.start()
+    if len(threads) > FIRST:
+        threads[0].join(SOON)
+        if not waiting:
+            del threads[FIRST:]
+        for thread in threads[FIRST:]:
+            thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _all_failed(failures: Sequence[Unreachable]) -> Unreachable:

@@ -12,8 +12,6 @@ from typing import NamedTuple
 from reconciler.access.contents import GROUP, TOKEN, USER
 from reconciler.access.evaluate import index_of, privileges
 from reconciler.access.expectations.check import expectation_subjects, is_glob, matches
-from reconciler.access.explain.recommendation import apply_remediation, recommended
-from reconciler.access.explain.snippets import toml
 from reconciler.access.path_index import parents
 from reconciler.access.review.privilege_catalog import Level, level
 from reconciler.access.table import AccessTable
@@ -239,6 +237,9 @@ def _narrower(before: AccessTable, grown: _Grown, here: Sequence[_Need]) -> str:
 
 def _written(before: AccessTable, missing: Sequence[_Need], kept: str) -> str:
     """What stays, and the narrower grants as tables to paste."""
+    from reconciler.access.explain.recommendation import apply_remediation, recommended
+    from reconciler.access.explain.snippets import toml
+
     trial, tables = before.copy(), list[str]()
     for one in missing:
         if one.privilege not in privileges(trial, one.principal, one.path):

@@ -88,7 +88,7 @@ def _empty_groups(scene: LintContext) -> Iterable[Hit]:
         if scene.table.groups.get(group) or copied(Address("group", group), realms):
             continue
         granted = sum(group in kinds.get("group", {}) for kinds in scene.table.acl.values())
-        paths = "1 path" if granted == 1 else f"{granted:,} paths"
+        paths = count(granted, "path")
         yield Hit(
             Address("group", group),
             f"group {group} has no members"

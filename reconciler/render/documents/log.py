@@ -97,6 +97,10 @@ def _closing(log: RunLog) -> Iterable[TextLine]:
     if log.missing:
         text = "A run was removed, or the journals were rewritten, since that hash was recorded."
         yield TextLine(text, Style.ERROR)
+    if log.runs:
+        yield TextLine(
+            "`pvectl show JOURNAL` shows what a run did, `pvectl rollback JOURNAL` undoes it."
+        )
     if log.head:
         yield TextLine(
             f"Head {log.head[:16]}: record it elsewhere; later `pvectl log --head "

@@ -18,7 +18,7 @@ from reconciler.render.page import LEVELS, TONES, environment, policy, resource,
 from reconciler.render.picture import picture, told
 from reconciler.render.review.labels import TITLES, Part, Places
 from reconciler.render.view import View
-from reconciler.text.humanize import count
+from reconciler.text.humanize import count, noun
 
 NAMES = 6
 """Accounts of a row that are named."""
@@ -86,9 +86,9 @@ def _figures(plan: Plan, access: BeforeAfter | None) -> Iterator[tuple[int, str,
     yield plan.count(Action.DELETE), "to delete", False
     if access is not None:
         number = sum(len(row.principals) for row in access.changed)
-        yield number, "accounts whose access changes", False
+        yield number, f"{noun(number, 'account')} whose access changes", False
     errors = len(plan.refusals)
-    yield errors, "error" if errors == 1 else "errors", errors > 0
+    yield errors, noun(errors, "error"), errors > 0
 
 
 def _drawing(access: BeforeAfter) -> str:

@@ -24,7 +24,7 @@ from reconciler.render.review.statements import (
     waived,
 )
 from reconciler.render.view import View
-from reconciler.text.humanize import moment
+from reconciler.text.humanize import moment, noun
 
 _MARKS = {"+": "came", "-": "went", "~": "other", "!": "alarm"}
 """Marks of changes -> classes of page.css."""
@@ -102,16 +102,20 @@ def _picture(review: Review) -> dict[str, Any]:
 def _figures(review: Review) -> Iterator[Figure]:
     accounts = review.accounts
     for kind in (USER, TOKEN):
-        yield Figure(f"{kind}s", sum(one.kind == kind for one in accounts), "kind", kind)
-    for risk, label in ((Risk.ROOT, "are root"), (Risk.WAY, "can become root")):
+        number = sum(one.kind == kind for one in accounts)
+        yield Figure(noun(number, kind), number, "kind", kind)
+    for risk, one_is, many_are in (
+        (Risk.ROOT, "is root", "are root"),
+        (Risk.WAY, "can become root", "can become root"),
+    ):
         number = sum(one.risk is risk for one in accounts)
-        yield Figure(label, number, "risk", risk.name.lower())
-    for mark, label in (
-        (Mark.NO_EXPIRY, "tokens without expiry"),
-        (Mark.NO_SECOND_FACTOR, "without second factor"),
+        yield Figure(noun(number, one_is, many_are), number, "risk", risk.name.lower())
+    for mark, one_lacks, many_lack in (
+        (Mark.NO_EXPIRY, "token without expiry", "tokens without expiry"),
+        (Mark.NO_SECOND_FACTOR, "without second factor", "without second factor"),
     ):
         number = sum(mark in one.marks for one in accounts)
-        yield Figure(label, number, "mark", mark.name.lower())
+        yield Figure(noun(number, one_lacks, many_lack), number, "mark", mark.name.lower())
 
 
 def _embedded(content: object) -> str:

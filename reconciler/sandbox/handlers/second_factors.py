@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from reconciler.access.contents import ROOT
@@ -18,6 +20,7 @@ from reconciler.sandbox.http.routes import Routes
 from reconciler.sandbox.second_factors import (
     ELSEWHERE,
     TOTP,
+    Factors,
     editing,
     entry_of,
     factors,
@@ -114,10 +117,7 @@ def add_tfa(ctx: Context, params: Params) -> dict[str, Any]:
 )
 def update_tfa(ctx: Context, params: Params) -> None:
     user = _confirmed(ctx, params)
-    with editing(ctx.store, user) as mine:
-        entry = entry_of(mine, params.need("id"))
-        if entry is None:
-            raise died("no such entry")
+    with _editing_entry(ctx, user, params.need("id")) as (_, entry):
         info = entry["info"]
         info["description"] = params.text("description") or info["description"]
         if "enable" in params:
@@ -129,10 +129,7 @@ def update_tfa(ctx: Context, params: Params) -> None:
 def delete_tfa(ctx: Context, params: Params) -> None:
     """With the last entry, the user is no longer marked."""
     user = _confirmed(ctx, params)
-    with editing(ctx.store, user) as mine:
-        entry = entry_of(mine, params.need("id"))
-        if entry is None:
-            raise died("no such entry")
+    with _editing_entry(ctx, user, params.need("id")) as (mine, entry):
         for entries in mine.values():
             if entry in entries:
                 entries.remove(entry)
@@ -178,6 +175,16 @@ def _confirmed(ctx: Context, params: Params) -> str:
             raise bad_parameters({"password": "password is required to modify user"})
         check_password(ctx, ctx.actor, params.need("password"))
     return user
+
+
+@contextmanager
+def _editing_entry(ctx: Context, user: str, id_: str) -> Iterator[tuple[Factors, dict[str, Any]]]:
+    """The factors of a user, to be changed, and the one of this id."""
+    with editing(ctx.store, user) as mine:
+        entry = entry_of(mine, id_)
+        if entry is None:
+            raise died("no such entry")
+        yield mine, entry
 
 
 def _mark(ctx: Context, user: str, keys: str | None) -> None:
