@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +38,7 @@ from reconciler.live.records import records
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
-from reconciler.model.drift import EXPECT, Drift, WayToRoot
+from reconciler.model.drift import EXPECT, Drift, DriftItem, WayToRoot
 from reconciler.model.drift_memory import Memory
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.health import CODES
@@ -52,7 +52,7 @@ from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.checks.own_rules import kept_rules
 from reconciler.planning.checks.separation import separation
 from reconciler.planning.drift import drift_of, placed, remembered, with_observed
-from reconciler.planning.observed import differing
+from reconciler.planning.observed import before_joining, differing
 from reconciler.planning.observed import to_remember as observed_to_remember
 from reconciler.planning.rotation_due import aged, has_any, rotation
 from reconciler.planning.undeclared import ending, undeclared, without
@@ -111,7 +111,7 @@ def drift(
             earlier = earlier_files(asked, since, folder)
             loaded = loaded._replace(desired=desired)
             planned = make_plan(loaded, api, live, None, None, earlier)
-            sight = observe(common, api, live, desired.policy, memory, folder)
+            sight = observe(common, api, live, desired, memory, folder)
             known = memory = sight.memory
             if since and earlier.files is not None:
                 known = drift_memory.as_committed(earlier.files, live.state, memory)
@@ -122,10 +122,13 @@ def drift(
             known = replace(
                 known, baseline={**known.baseline, **dict.fromkeys(sight.altered, ALTERED)}
             )
+            seen = differing(sight.now, memory.observed, live.state)
             found, view = _compare(
-                loaded, planned, live, known, api.actor, fail_on, left, besides=besides
+                *(loaded, planned, live, known, api.actor, fail_on, left),
+                seen=seen,
+                besides=besides,
             )
-            found = with_observed(found, differing(sight.now, memory.observed, live.state))
+            found = with_observed(found, seen)
             found = placed(found, loaded.desired)
             if found.concerned:
                 found = replace(found, records=_records(api, live, found, memory, folder))
@@ -194,17 +197,20 @@ def _compare(
     fail_on: Severity | None,
     left: Mapping[Address, tuple[str, ...]],
     *,
+    seen: Sequence[DriftItem],
     besides: Iterable[Finding],
 ) -> tuple[Drift, View]:
     """The drift, and its effect on access: from what is declared, plus known undeclared objects, to
-    the live cluster. `besides`: findings about backups and tokens.
+    the live cluster. `besides`: findings about backups and tokens; `seen`: what no file can give.
     """
     desired, moment = loaded.desired, now()
     extra = undeclared(planned.plan.kept, live.state, desired.policy, memory, actor)
     declared, current, effect = planned.after, planned.before, planned.impact.inverse()
     paths = real_paths(live.state, live.facts)
-    if any(one.rings for one in extra):
-        declared = access_table(without(planned.state, extra), live.facts.pve, live.facts.strays)
+    joined = before_joining(live.state, seen)
+    if joined or any(one.rings for one in extra):
+        state = {**without(planned.state, extra), **joined}
+        declared = access_table(state, live.facts.pve, live.facts.strays)
         declared, current = with_any_members((declared, planned.before), moment)
         effect = impact(declared, current, paths, moment)
     findings = [
