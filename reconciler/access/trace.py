@@ -89,6 +89,17 @@ def trace_decision(table: AccessTable, principal: str, path: str) -> Decision:
     return Decision(principal, path, found, sides, tuple(lost))
 
 
+def deciding_entries(table: AccessTable, principal: str, path: str) -> tuple[TracedEntry, ...]:
+    """The entries that decide what a principal has on a path, whatever they grant; on both sides of
+    a token."""
+    return tuple(
+        one.entry
+        for identity in _identities(table, principal)
+        for one in _judge_all(table, identity, path)
+        if one.effect is EntryEffect.DECIDES
+    )
+
+
 def _identities(table: AccessTable, principal: str) -> tuple[str, ...]:
     split = split_token(principal)
     if split is None:
@@ -134,6 +145,8 @@ def _judge(table: AccessTable, identity: str, path: str) -> list[EntryOutcome]:
     result: list[EntryOutcome] = []
     decided = False
     for place in reversed(chain(path)):
+        if place not in table.acl:
+            continue
         judged, selected = _judge_node(table, identity, place, last=place == path)
         if decided:
             judged = [
@@ -170,9 +183,11 @@ def _judge_node(
 
 
 def _entries(table: AccessTable, identity: str, place: str, kind: str) -> list[TracedEntry]:
-    principals = table.acl.get(place, {}).get(kind, {})
+    principals = table.acl.get(place, {}).get(kind)
+    if not principals:
+        return []
     if kind == GROUP:
-        names = [name for name in sorted(principals) if identity in table.groups.get(name, ())]
+        names = sorted(name for name in principals if identity in table.groups.get(name, ()))
     else:
         names = [identity] if identity in principals else []
     return [

@@ -280,6 +280,7 @@ class _Load:
             no_backup=tuple(self.wishes.no_backup),
             rules=rules,
             policy=settings.policy if settings else Policy(),
+            policy_places=settings.places if settings else {},
             release=self.release,
             broken=frozenset(self.broken),
             included=included,

@@ -152,6 +152,8 @@ class Desired:
     """the files that others include, as seen from the state folder"""
     rules: tuple[PolicyRule, ...] = ()
     """those of the files, and of the trusted settings"""
+    policy_places: Mapping[str, Source] = field(default_factory=dict)
+    """where the settings give values of `policy`, by dotted keys"""
     revoked: frozenset[Address] = frozenset()
     """entries of a temporary grant that is being ended before its expiry"""
 

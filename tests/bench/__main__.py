@@ -156,7 +156,7 @@ def _reviews() -> Iterator[Row]:
     yield Row("  compared with an earlier one", cpu, "s")
     for name in ("html", "csv", "json"):
         cpu, text = seconds(partial(FORMATS["review"][name], first, View()))
-        yield Row(f"  as {name}", cpu, "s")
+        yield Row(f"  as {name}", cpu, "s", 10)
         yield Row("    size", len(text.encode()) / 1e6, "MB")
 
 

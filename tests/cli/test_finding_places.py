@@ -184,11 +184,8 @@ token:gone@pve!tt:0:0::
 """
 
 NOWHERE = {
-    "BREAK_GLASS",  # of the accounts of the whole cluster
-    "LIMIT_DELETE",  # of the plan as a whole
     "NEVER_SAVED",  # of guests
     "NOT_BACKED_UP",
-    "POOL_TAKEN",  # of a pool that no file declares
     "REACHES_MORE",  # of accounts that no file declares
     "UNUSED_ALLOW",  # of the command line
 }

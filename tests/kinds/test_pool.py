@@ -12,7 +12,7 @@ from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Source
 from reconciler.model.inventory import Facts, Guest
 from reconciler.model.spec import Spec
-from reconciler.planning.checks.kind_rules import refused_by_kind
+from reconciler.planning.checks.leaving import taken
 from reconciler.planning.diff import diff, narrow
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.kinds.samples import carried, change, declared, fresh_folder, live, requests
@@ -150,8 +150,8 @@ def test_a_guest_is_not_taken_from_a_pool_that_nobody_declared() -> None:
     for storages in (None, ("local",)):
         there = {b: pool(), Address("pool", "a"): PoolSpec(guests=(101,), storages=storages)}
         changes = diff(desired, there, now=0).changes
-        (finding,) = refused_by_kind(changes, there)
-        assert finding.code == "POOL_TAKEN"
+        (finding,) = taken(desired, changes)
+        assert (finding.code, finding.source) == ("POOL_TAKEN", source)
         assert "declare pool.a with a `guests` list" in finding.hint
 
 

@@ -6,7 +6,7 @@ from functools import cache
 
 from reconciler.access.review.profiles import POOL, Holding, all_active_profiles
 from reconciler.access.table import AccessTable
-from reconciler.access.trace import EntryEffect, TracedEntry, trace_decision
+from reconciler.access.trace import TracedEntry, deciding_entries
 from reconciler.pve.acl_paths import chain
 
 PLACES = 24
@@ -44,9 +44,4 @@ class EntriesBehind:
         return () if place.startswith(POOL) else self._decide(principal, place)
 
     def _deciding(self, principal: str, path: str) -> tuple[TracedEntry, ...]:
-        return tuple(
-            one.entry
-            for side in trace_decision(self._table, principal, path).sides
-            for one in side.entries
-            if one.effect is EntryEffect.DECIDES
-        )
+        return deciding_entries(self._table, principal, path)

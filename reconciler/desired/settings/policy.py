@@ -121,6 +121,20 @@ def _privilege_on_path(text: str) -> None:
         raise InvalidValue(f"'{path.strip()}' is not a valid ACL path", "/ means everything")
 
 
+def policy_places(document: Document) -> Mapping[str, Source]:
+    """Where the file gives a limit, or names whom [lockout] protects: dotted key -> place."""
+    found = {}
+    for table, key in (("limits", "delete"), ("limits", "total"), ("lockout", "administrators")):
+        if key in _table(document.data, table):
+            node = document.node(document.root, table, key)
+            found[f"{table}.{key}"] = document.source(node)
+    named = _table(document.data, "lockout").get("break_glass")
+    for number, who in enumerate(named if isinstance(named, list) else ()):
+        node = document.node(document.root, "lockout", "break_glass", number)
+        found[f"lockout.break_glass.{who}"] = document.source(node)
+    return found
+
+
 def kept_access(document: Document, policy: Policy) -> Mapping[str, Source]:
     """What the acting token must keep, with its place; only what the file itself says."""
     given = _table(document.data, "lockout").get("keep_self")

@@ -25,9 +25,9 @@ from reconciler.desired.reach import (
     is_proposed,
     leads_out,
 )
-from reconciler.desired.settings.policy import kept_access, read_policy
+from reconciler.desired.settings.policy import kept_access, policy_places, read_policy
 from reconciler.desired.settings.selection import is_glob
-from reconciler.desired.settings.stricter import stricter
+from reconciler.desired.settings.stricter import stricter, stricter_places
 from reconciler.desired.settings.target import (
     ENVIRONMENT,
     ClusterSettings,
@@ -64,6 +64,7 @@ class Settings:
     `trust`: what the files of the folder may use outside it; `notify`: who is notified of what;
     `rules`: what everything must keep; all three only as the trusted settings say. `kept`: what the
     acting token must keep, with its place; not what it must keep where no file says anything.
+    `places`: where limits and protected principals are given (`policy.policy_places`).
     """
 
     folder: Path
@@ -74,6 +75,7 @@ class Settings:
     notify: Notify | None = None
     kept: Mapping[str, Source] = field(default_factory=dict)
     rules: tuple[PolicyRule, ...] = ()
+    places: Mapping[str, Source] = field(default_factory=dict)
 
     @property
     def reach(self) -> Reach:
@@ -174,8 +176,9 @@ def read_settings(folder: Path, trusted: Path | None = None) -> Settings:
         }
     findings = (*outer.findings, *own.findings, *weaker)
     kept = {**own.kept, **outer.kept}
-    rules = outer.rules
-    return Settings(folder, clusters, policy, findings, outer.trust, outer.notify, kept, rules)
+    places = stricter_places(policy, own.policy, own.places, outer.places)
+    more = (outer.trust, outer.notify, kept, outer.rules, places)
+    return Settings(folder, clusters, policy, findings, *more)
 
 
 def _completed(
@@ -236,8 +239,8 @@ def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -
     policy, found = read_policy(document, rest)
     if trusted is None:
         found += _commands(document, policy, Reach(folder, trust, strict=in_ci()))
-    kept = kept_access(document, policy)
-    return Settings(folder, clusters, policy, (*findings, *found), trust, notify, kept, rules)
+    more = (trust, notify, kept_access(document, policy), rules, policy_places(document))
+    return Settings(folder, clusters, policy, (*findings, *found), *more)
 
 
 def _rules(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from reconciler.desired.reach import WEAKER_POLICY
 from reconciler.desired.settings.weaker_rules import weaker_rules
@@ -63,6 +63,23 @@ def stricter(trusted: Policy, proposed: Policy, file: str) -> tuple[Policy, list
         drill=drill,
     )
     return policy, list(_weaker(policy, proposed, file))
+
+
+def stricter_places(
+    policy: Policy,
+    proposed: Policy,
+    places: Mapping[str, Source],
+    trusted_places: Mapping[str, Source],
+) -> Mapping[str, Source]:
+    """Where the values of the effective `policy` are given: in the trusted file, or in the state
+    folder where its value, of `proposed`, is the effective one."""
+
+    def decides(place: str) -> bool:
+        table, key = place.split(".")[:2]
+        return bool(getattr(getattr(policy, table), key) == getattr(getattr(proposed, table), key))
+
+    own = {place: source for place, source in places.items() if decides(place)}
+    return {**places, **trusted_places, **own}
 
 
 def weakened(before: Policy, now: Policy, since: str) -> list[Finding]:

@@ -195,23 +195,6 @@ def _coupled_changes(change: Change, live: State) -> Iterable[Change]:
             yield Change(address, spec, spec.without(new, ()), reason)
 
 
-def _check_change(change: Change, live: State) -> Iterable[Finding]:
-    """A guest is removed from another pool only if the files list the guests of that pool."""
-    del live
-    if change.reason.cause is not Cause.DEPENDENT or change.after is None:
-        return
-    for vmid in sorted(_guests(change.before) - _guests(change.after)):
-        yield Finding(
-            "POOL_TAKEN",
-            Severity.ERROR,
-            f"guest {vmid} is in {change.address}, and no file removes it from there; a guest can "
-            "be in only one pool",
-            hint=f"declare {change.address} with a `guests` list that omits it; the guest is then "
-            "moved",
-            address=change.address,
-        )
-
-
 def _fallbacks(change: Change, refusal: str) -> Sequence[Change]:
     """A member that PVE hides, since its guest or storage was gone: remove it, add it again."""
     spec = change.before
@@ -339,7 +322,6 @@ KIND = Kind(
     checks=Checks(
         declared_kind=_check_kind,
         planned_state=_check_planned,
-        change=_check_change,
         undeclared=Alarm.GRANTED,
     ),
     fill_access=_fill_access,

@@ -14,10 +14,16 @@ from reconciler.model.spec import Spec, State
 from reconciler.planning.checks.allow import refusal
 from reconciler.planning.checks.context import PlanContext, deletes
 
+LIMIT_TOTAL = "LIMIT_TOTAL"
+
 
 def check(context: PlanContext) -> Iterable[Finding]:
-    yield from limits(context.desired.policy, context.changes, context.live)
-    yield from members_out(context.desired.policy, context.changes, context.live)
+    policy, places = context.desired.policy, context.desired.policy_places
+    for finding in limits(policy, context.changes, context.live):
+        total = finding.code == LIMIT_TOTAL
+        yield finding._replace(source=places.get("limits.total" if total else "limits.delete"))
+    for finding in members_out(policy, context.changes, context.live):
+        yield finding._replace(source=places.get("limits.delete"))
 
 
 def limits(policy: Policy, changes: Sequence[Change], live: State) -> Iterable[Finding]:
@@ -39,7 +45,7 @@ def limits(policy: Policy, changes: Sequence[Change], live: State) -> Iterable[F
     changed = len({change.address for change in changes})
     if total is not None and changed > total:
         message = f"{changed} objects would change; at most {total} are allowed"
-        yield refusal("LIMIT_TOTAL", message, "LIMIT_TOTAL=all")
+        yield refusal(LIMIT_TOTAL, message, "LIMIT_TOTAL=all")
 
 
 def members_out(policy: Policy, changes: Sequence[Change], live: State) -> Iterable[Finding]:

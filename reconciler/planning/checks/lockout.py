@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from reconciler.access.analysis.lockout import (
     EXPIRY_HORIZON,
@@ -16,13 +17,15 @@ from reconciler.access.contents import ROOT
 from reconciler.access.delta import Delta, apply_delta
 from reconciler.access.login import Login, active, login
 from reconciler.access.table import AccessTable
-from reconciler.model.finding import Finding, Severity
+from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Step
 from reconciler.model.policy import Lockout
 from reconciler.planning.checks.context import PlanContext
 from reconciler.text.suggest import did_you_mean
 
 BREAK_GLASS = "BREAK_GLASS"
+
+_NO_PLACES: Mapping[str, Source] = MappingProxyType({})
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
@@ -35,6 +38,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
             context.steps,
             context.deltas,
             request.now,
+            context.desired.policy_places,
         )
 
 
@@ -45,14 +49,17 @@ def lockout(
     steps: Sequence[Step],
     deltas: Sequence[Delta],
     now: int,
+    places: Mapping[str, Source] = _NO_PLACES,
 ) -> Iterable[Finding]:
     """The first lockout, as a refusal that names the step and the deciding entries. `deltas`: what
-    each step does to `live`.
+    each step does to `live`; `places`: where the settings name the principals, by dotted keys.
     """
     end = live.copy()
     for delta in deltas:
         apply_delta(end, delta)
-    yield from _unprotected(policy, live, end, now, changes=bool(steps))
+    for who, finding in _unprotected(policy, live, end, now, changes=bool(steps)):
+        key = f"lockout.break_glass.{who}" if who else "lockout.administrators"
+        yield finding._replace(source=places.get(key))
     yield from _ending(actor, live, end, now, changes=bool(steps))
     loss = first_loss(policy, actor, live, deltas, now)
     if loss is None:
@@ -72,33 +79,32 @@ def lockout(
 
 def _unprotected(
     policy: Lockout, live: AccessTable, end: AccessTable, now: int, *, changes: bool
-) -> Iterable[Finding]:
-    """The principals that [lockout] protects must exist, and must not expire."""
+) -> Iterable[tuple[str, Finding]]:
+    """The principals that [lockout] protects must exist, and must not expire; "" stands for the
+    administrators."""
     known = {ROOT, *end.users, *end.tokens}
     for who in policy.break_glass:
         if who not in {*known, *live.users, *live.tokens}:
             text = f"[lockout] break_glass names {who}, which does not exist"
-            yield _refusal(
-                who, text, did_you_mean(who, known) or "correct its name", changes=changes
-            )
+            hint = did_you_mean(who, known) or "correct its name"
+            yield who, _refusal(who, text, hint, changes=changes)
             continue
         if not active(end, who, now) and not active(live, who, now):
             text = f"break-glass principal {who} cannot log in: {login(end, who, now)}"
-            yield Finding(BREAK_GLASS, Severity.WARNING, text, "enable it, or name another")
+            yield who, Finding(BREAK_GLASS, Severity.WARNING, text, "enable it, or name another")
         last = _expires(end, who)
         if last > now and last != _expires(live, who):
             day = datetime.fromtimestamp(last, UTC).date()
             text = f"break-glass principal {who} could log in only until {day}"
-            yield _refusal(who, text, "remove its expiry", changes=changes)
+            yield who, _refusal(who, text, "remove its expiry", changes=changes)
     there = len(administrators(end, now))
     if there < policy.administrators:
-        yield Finding(
-            BREAK_GLASS,
-            Severity.WARNING,
+        text = (
             f"[lockout] requires {policy.administrators} administrators; users who can log in and "
-            f"hold every privilege on / after the plan: {there}",
-            "grant Administrator on / to more users, or correct the number",
+            f"hold every privilege on / after the plan: {there}"
         )
+        hint = "grant Administrator on / to more users, or correct the number"
+        yield "", Finding(BREAK_GLASS, Severity.WARNING, text, hint)
 
 
 def _expires(table: AccessTable, who: str) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import csv as table
 import io
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 from reconciler.access.contents import GROUP, TOKEN, USER
 from reconciler.access.review.accounts import Account
 from reconciler.access.review.privilege_catalog import privilege_in_words
+from reconciler.access.review.profiles import Holding
 from reconciler.access.review.review import GrantRow, Review
 from reconciler.model.acl_entry import AclEntry
 from reconciler.render.review.labels import TITLES, Places
@@ -49,24 +51,35 @@ _ACTIVE = ("=", "+", "-", "@", "\t", "\r")
 def csv(review: Review, view: View) -> str:
     """Lists in a cell are separated by semicolons. Accounts without privileges get a row, too."""
     del view
-    places = Places(review.guests, review.holdings.pools)
     out = io.StringIO()
     writer = table.writer(out, quoting=table.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(HEAD)
-    codes = _codes(review)
+    codes, granted, rights = _codes(review), _granted(review), _rights(review)
     for account in review.accounts:
         said = "; ".join(codes.get(account.principal, ()))
         who = tuple(map(plain, (*_who(account, review.about.taken), said)))
-        writer.writerows((*who, *what) for what in _what(account, review, places))
-    for row in (*_groups(review), *_roles(review)):
+        whole = list(_what(account, review, rights)) or [_idle(account, granted)]
+        writer.writerows((*who, *what) for what in whole)
+    for row in (*_groups(review, granted), *_roles(review)):
         writer.writerow([plain(row.get(name, "")) for name in HEAD])
     return out.getvalue()
 
 
-def _groups(review: Review) -> Iterator[dict[str, str]]:
+_Granted = Mapping[tuple[str, str], Sequence[GrantRow]]
+"""Kind and name of a principal -> its own entries."""
+
+
+def _granted(review: Review) -> _Granted:
+    found = defaultdict[tuple[str, str], list[GrantRow]](list)
+    for grant in review.grants:
+        found[grant.kind, grant.principal].append(grant)
+    return found
+
+
+def _groups(review: Review, granted: _Granted) -> Iterator[dict[str, str]]:
     """A row per group."""
     for one in review.groups:
-        mine = [g for g in review.grants if (g.kind, g.principal) == (GROUP, one.group)]
+        mine = granted.get((GROUP, one.group), ())
         yield {
             "account": one.group,
             "kind": GROUP,
@@ -78,8 +91,11 @@ def _groups(review: Review) -> Iterator[dict[str, str]]:
 
 def _roles(review: Review) -> Iterator[dict[str, str]]:
     """A row per role, with its owner."""
+    granted = defaultdict[str, list[GrantRow]](list)
+    for grant in review.grants:
+        granted[grant.role].append(grant)
     for one in review.roles:
-        mine = [grant for grant in review.grants if grant.role == one.role]
+        mine = granted.get(one.role, ())
         yield {
             "account": one.role,
             "kind": "role",
@@ -129,24 +145,37 @@ def _who(account: Account, now: int) -> tuple[str, ...]:
     )
 
 
-def _what(account: Account, review: Review, places: Places) -> Iterator[tuple[str, ...]]:
-    profile = review.holdings.profiles[account.profile]
-    for one in profile:
-        cells = (
-            TITLES[one.sort],
-            one.level.word,
-            "; ".join(places.where(one, profile) or one.places),
-            privilege_in_words(one.privileges),
-            "; ".join(one.privileges),
-            "; ".join(behind(account, review.behind.of(account.principal, one)))
-            if one.privileges
-            else "",
-        )
-        yield (*map(plain, cells), "", "")
-    if not profile:
-        idle = [f"{one.role} on {one.path}" for one in review.grants if _is_of(one, account)]
-        yield ("", "None", "", "nothing", "", plain("; ".join(idle)), "", "")
+def _what(account: Account, review: Review, rights: _Rights) -> Iterator[tuple[str, ...]]:
+    """What an account holds, and the entries behind it."""
+    for one, cells in rights[account.profile]:
+        entries = ""
+        if one.privileges:
+            entries = "; ".join(behind(account, review.behind.of(account.principal, one)))
+        yield (*cells, plain(entries), "", "")
 
 
-def _is_of(grant: GrantRow, account: Account) -> bool:
-    return (grant.kind, grant.principal) == (account.kind, account.principal)
+def _idle(account: Account, granted: _Granted) -> tuple[str, ...]:
+    """The entries of an account that give it nothing."""
+    mine = granted.get((account.kind, account.principal), ())
+    entries = "; ".join(f"{one.role} on {one.path}" for one in mine)
+    return ("", "None", "", "nothing", "", plain(entries), "", "")
+
+
+_Rights = Sequence[Sequence[tuple[Holding, tuple[str, ...]]]]
+"""The profiles of a review: what each consists of, with its cells."""
+
+
+def _rights(review: Review) -> _Rights:
+    """Accounts share profiles, so that each is put into words once."""
+    places = Places(review.guests, review.holdings.pools)
+    return [
+        [(one, _cells(one, profile, places)) for one in profile]
+        for profile in review.holdings.profiles
+    ]
+
+
+def _cells(one: Holding, profile: tuple[Holding, ...], places: Places) -> tuple[str, ...]:
+    where = places.where(one, profile) or one.places
+    texts = (TITLES[one.sort], one.level.word, "; ".join(where))
+    words = (privilege_in_words(one.privileges), "; ".join(one.privileges))
+    return tuple(map(plain, (*texts, *words)))
