@@ -69,7 +69,7 @@ class Reason(NamedTuple):
     def declared(cls, cause: Cause, text: str, expires: int, purpose: str) -> Reason:
         """With the expiry and the reason of a grant: part of what a reviewer signs."""
         if cause is Cause.REVOKED:
-            text = f"ended early by `pvectl revoke`; {text}"
+            text = f"revoked before its end; {text}"
         elif cause is Cause.EXPIRED:
             text = f"expired on {moment(expires)}; {text}"
         elif expires:

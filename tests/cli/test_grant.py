@@ -49,9 +49,7 @@ def test_a_grant_is_shown_applied_kept_and_revoked(team: Site) -> None:
     assert team.run("plan", "--detailed-exitcode").status == ExitStatus.OK
     ended = team.run("revoke", *ALICE, "--yes")
     assert ended.status == ExitStatus.OK, ended
-    early = (
-        "ended early by `pvectl revoke`; declared in grants.toml:3; reason: restore of guest 100"
-    )
+    early = "revoked before its end; declared in grants.toml:3; reason: restore of guest 100"
     assert early in " ".join(ended.out.split())
     assert "expired" not in ended.out + ended.err
     assert team.user_cfg() == before

@@ -772,7 +772,8 @@ case "$*" in
   *POST*) for word; do case $word in body@*|@*) cp "${word#*@}" FOLDER/comment.md ;; esac; done
     echo '{"id": 9}' ;;
   */9/assets) echo '[{"id": 3}]' ;;
-  *) echo '[]' ;;
+  *PUT*|*PATCH*) exit 22 ;;
+  *) echo '[OLD]' ;;
 esac
 """
 
@@ -835,11 +836,14 @@ def test_no_forge_gives_a_proposal_anything(
     checkout = runner.state.parent
     copy_fixture("fresh", checkout / "snapshot")
     (folder / "profile").write_text(OTHER)
+    (checkout / "pvectl-allow").write_text("# none needed\nLIMIT_DELETE=user")
     if forge == "gitlab":
         for link in (".pvectl-results", "plan.html", "plan.json"):
             (checkout / link).symlink_to(folder / "profile")
     curl = folder / "tools" / "curl"
-    curl.write_text(CURL.replace("FOLDER", str(folder)))
+    others = '{"id": 7, "body": "<!-- pvectl --> by someone else"}'
+    old = others if "environment" in what else ""
+    curl.write_text(CURL.replace("FOLDER", str(folder)).replace("OLD", old))
     curl.chmod(0o755)
     (folder / "settings.toml").write_text("[trust]\n")
     places = {"PVECTL_SETTINGS": str(folder / "settings.toml"), "PVECTL_HOME": str(runner.home)}
@@ -861,6 +865,7 @@ def test_no_forge_gives_a_proposal_anything(
             comment = (folder / "comment.md").read_text()
             assert "<!-- pvectl -->" in comment
             assert said in html.unescape(comment), ended
+            assert "proxy" in keys or "LIMIT_DELETE=user" in html.unescape(comment)
             if forge == "forgejo":
                 assert re.search(r"DELETE \S+/9/assets/3\n", (folder / "asked").read_text())
                 zipfile.ZipFile(folder / "attached.zip").extract("plan.html", checkout)
