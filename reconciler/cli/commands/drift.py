@@ -24,7 +24,7 @@ from reconciler.cli.run import drift_memory
 from reconciler.cli.run.observed import ALTERED, Sight, observe
 from reconciler.cli.run.plan_options import Since
 from reconciler.cli.run.planning import left_unfinished, load_to_plan, make_plan
-from reconciler.cli.state_folder.earlier_files import earlier_files
+from reconciler.cli.state_folder.earlier_files import Earlier, earlier_files
 from reconciler.cli.terminal.output import check_formats, info, show
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -112,16 +112,12 @@ def drift(
             loaded = loaded._replace(desired=desired)
             planned = make_plan(loaded, api, live, None, None, earlier)
             sight = observe(common, api, live, desired, memory, folder)
-            known = memory = sight.memory
-            if since and earlier.files is not None:
-                known = drift_memory.as_committed(earlier.files, live.state, memory)
+            memory = sight.memory
+            known = _applied(earlier, live, sight) if since else _with_altered(memory, sight)
             besides = [
                 *_due(desired, live, folder),
                 *backup_findings(api, loaded.desired, here(cluster, api)),
             ]
-            known = replace(
-                known, baseline={**known.baseline, **dict.fromkeys(sight.altered, ALTERED)}
-            )
             seen = differing(sight.now, memory.observed, live.state)
             found, view = _compare(
                 *(loaded, planned, live, known, api.actor, fail_on, left),
@@ -138,6 +134,19 @@ def drift(
         return found.status
 
     return each_cluster(common, one, at_once=True)
+
+
+def _applied(earlier: Earlier, live: Live, sight: Sight) -> Memory:
+    """What was applied last, taken from the files of a commit."""
+    if earlier.files is None:
+        return _with_altered(sight.memory, sight)
+    known = drift_memory.as_committed(earlier.files, live.state, sight.memory)
+    return _with_altered(known, sight)
+
+
+def _with_altered(known: Memory, sight: Sight) -> Memory:
+    altered = dict.fromkeys(sight.altered, ALTERED)
+    return replace(known, baseline={**known.baseline, **altered})
 
 
 def _following(
