@@ -1,28 +1,32 @@
 """What no file can give, or must not show, and yet protects: second factors, client keys of realms,
-encryption keys of storages, scripts of backup jobs. A report compares it with the report before.
+encryption keys of storages, scripts of backup jobs; and groups of users that others manage. A
+report compares it with the report before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.access.granted import granted_users
 from reconciler.access.table import AccessTable
 from reconciler.kinds.backup.table import BackupSpec
+from reconciler.kinds.shared.directory import copied, synchronised
 from reconciler.kinds.storage.table import StorageSpec
 from reconciler.kinds.user.second_factors import FIELD, UserWithFactors, old_keys
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
+from reconciler.model.declared import Desired
 from reconciler.model.drift import DriftClass, DriftItem
-from reconciler.model.drift_memory import Observed
+from reconciler.model.drift_memory import Memory, Observed
 from reconciler.model.policy import Policy
 from reconciler.model.spec import Spec, State
 from reconciler.pve.backup_options import ROOT_ONLY
 from reconciler.pve.schema import secret_names
 
 _REASON = Reason(Cause.DIFFERS, "not as in the previous report")
+GROUPS = "groups"
 _NOW, _BEFORE = "now", "before"
 """In place of the values of a secret."""
 
@@ -39,6 +43,56 @@ def of_users(
         spec = live.get(address)
         if isinstance(spec, UserSpec) and not manage.excludes(address):
             found[address] = {FIELD: sorted((*factors.get(user, ()), *old_keys(spec)))}
+    return found
+
+
+def of_members(live: State, desired: Desired) -> Observed:
+    """The groups of the users that `exclude` names: whoever joins a group has what it has.
+
+    Left out are those that a directory makes, and those whose members are additive.
+    """
+    manage, realms = desired.policy.managed("user"), synchronised(live)
+    additive = {
+        address.id
+        for address, one in desired.objects.items()
+        if address.kind == "group" and one.notes.get("members") == "additive"
+    }
+    found = {}
+    for address, spec in live.items():
+        others = address not in desired.objects and manage.excludes(address)
+        if others and isinstance(spec, UserSpec):
+            found[address] = {GROUPS: _own_groups(spec, realms, additive)}
+    return found
+
+
+def _own_groups(spec: UserSpec, realms: frozenset[str], besides: Collection[str]) -> list[str]:
+    return [
+        name
+        for name in spec.groups
+        if name not in besides and not copied(Address("group", name), realms)
+    ]
+
+
+def newcomers(now: Observed, memory: Memory) -> Observed:
+    """Users who were not there at the previous report were in no group then."""
+    known = {*memory.undeclared, *memory.baseline, *memory.observed}
+    return {
+        address: {GROUPS: []}
+        for address, values in now.items()
+        if memory.complete and GROUPS in values and address not in known
+    }
+
+
+def before_joining(live: State, items: Iterable[DriftItem]) -> State:
+    """The users of `items` who have joined or left a group, in the groups that they were in."""
+    found = {}
+    for change in (one.change for one in items if GROUPS in one.observed):
+        here, there = live[change.address], change.before
+        if isinstance(here, UserSpec) and isinstance(there, UserSpec):
+            kept = set(here.groups) - set(there.groups)
+            then = set(getattr(change.after, GROUPS))
+            groups = tuple(sorted(kept | then))
+            found[change.address] = here.model_copy(update={GROUPS: groups})
     return found
 
 
@@ -104,8 +158,8 @@ def _both(item: DriftItem, more: DriftItem) -> DriftItem:
 def _shown(spec: Spec, values: Mapping[str, Any], names: Iterable[str], word: str) -> Spec:
     """The spec with what was observed of it; of a secret only that there is one."""
     if isinstance(spec, UserSpec):
-        factors = tuple(values[FIELD])
-        return UserWithFactors.model_validate({**spec.model_dump(), FIELD: factors})
+        given = {name: tuple(values[name]) for name in names}
+        return UserWithFactors.model_validate({**spec.model_dump(), **given})
     hidden = secret_names(spec.option_table)
     return spec.with_parts(
         {name: word if values[name] and name in hidden else values[name] for name in names}

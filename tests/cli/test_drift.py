@@ -494,6 +494,26 @@ def test_the_journal_knows_what_was_applied(house: House) -> None:
     assert _class_of(house) == {"user.new@pve": "changed"}
 
 
+def test_an_account_that_others_manage_rings_when_it_joins_a_group(house: House) -> None:
+    (house.state / "pvectl.toml").write_text('[manage]\nuser = { exclude = ["x-*"] }\n')
+    house.edit(USERS, "", "user:x-bob@ldap:1:0::::::\n")
+    house.edit(USERS, "group:VM-Operators:", "group:VM-Operators:x-bob@ldap,")
+    assert house.run("drift").status == ExitStatus.OK, "as it was found at first"
+    house.edit(USERS, "group:DevOps:", "group:DevOps:x-bob@ldap,")
+    house.edit(USERS, "", "user:x-eve@ldap:1:0::::::\n")
+    house.edit(USERS, "group:VM-Operators:x-bob@ldap,", "group:VM-Operators:x-bob@ldap,x-eve@ldap,")
+    for _ in range(2):  # until it is accepted
+        drift = house.run("drift")
+        assert drift.status == ExitStatus.CHANGES
+        head, _, rest = drift.out.partition("Changed in the cluster: 2\n")
+        assert "x-bob@ldap has gained " in head
+        assert "x-eve@ldap has gained " in head
+        assert re.search(r"user.x-bob@ldap\n.*\n +groups +new DevOps\n", rest)
+        assert re.search(r"user.x-eve@ldap\n.*\n +groups +new VM-Operators\n", rest)
+    assert house.run("drift", "--acknowledge").status == ExitStatus.CHANGES
+    assert house.run("drift").status == ExitStatus.OK
+
+
 LEAVING = """
 [user."new@pve"]
 [pool.Lab]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ from reconciler.cli.run import drift_memory
 from reconciler.cli.run.observed import ALTERED, Sight, observe
 from reconciler.cli.run.plan_options import Since
 from reconciler.cli.run.planning import left_unfinished, load_to_plan, make_plan
-from reconciler.cli.state_folder.earlier_files import earlier_files
+from reconciler.cli.state_folder.earlier_files import Earlier, earlier_files
 from reconciler.cli.terminal.output import check_formats, info, show
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
@@ -38,7 +38,7 @@ from reconciler.live.records import records
 from reconciler.model.address import Address
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
-from reconciler.model.drift import EXPECT, Drift, WayToRoot
+from reconciler.model.drift import EXPECT, Drift, DriftItem, WayToRoot
 from reconciler.model.drift_memory import Memory
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.health import CODES
@@ -52,7 +52,7 @@ from reconciler.planning.checks.own_rules import kept_rules
 from reconciler.planning.checks.separation import separation
 from reconciler.planning.drift import drift_of, placed, remembered, with_observed
 from reconciler.planning.findings.access_summary import real_paths
-from reconciler.planning.observed import differing
+from reconciler.planning.observed import before_joining, differing
 from reconciler.planning.observed import to_remember as observed_to_remember
 from reconciler.planning.rotation.due import aged, has_any, rotation
 from reconciler.planning.undeclared import ending, undeclared, without
@@ -111,21 +111,20 @@ def drift(
             earlier = earlier_files(asked, since, folder)
             loaded = loaded._replace(desired=desired)
             planned = make_plan(loaded, api, live, None, None, earlier)
-            sight = observe(common, api, live, desired.policy, memory, folder)
-            known = memory = sight.memory
-            if since and earlier.files is not None:
-                known = drift_memory.as_committed(earlier.files, live.state, memory)
+            sight = observe(common, api, live, desired, memory, folder)
+            memory = sight.memory
+            known = _applied(earlier, live, sight) if since else _with_altered(memory, sight)
             besides = [
                 *_due(desired, live, folder),
                 *backup_findings(api, loaded.desired, here(cluster, api)),
             ]
-            known = replace(
-                known, baseline={**known.baseline, **dict.fromkeys(sight.altered, ALTERED)}
-            )
+            seen = differing(sight.now, memory.observed, live.state)
             found, view = _compare(
-                loaded, planned, live, known, api.actor, fail_on, left, besides=besides
+                *(loaded, planned, live, known, api.actor, fail_on, left),
+                seen=seen,
+                besides=besides,
             )
-            found = with_observed(found, differing(sight.now, memory.observed, live.state))
+            found = with_observed(found, seen)
             found = placed(found, loaded.desired)
             if found.concerned:
                 found = replace(found, records=_records(api, live, found, memory, folder))
@@ -135,6 +134,19 @@ def drift(
         return found.status
 
     return each_cluster(common, one, at_once=True)
+
+
+def _applied(earlier: Earlier, live: Live, sight: Sight) -> Memory:
+    """What was applied last, taken from the files of a commit."""
+    if earlier.files is None:
+        return _with_altered(sight.memory, sight)
+    known = drift_memory.as_committed(earlier.files, live.state, sight.memory)
+    return _with_altered(known, sight)
+
+
+def _with_altered(known: Memory, sight: Sight) -> Memory:
+    altered = dict.fromkeys(sight.altered, ALTERED)
+    return replace(known, baseline={**known.baseline, **altered})
 
 
 def _following(
@@ -194,17 +206,20 @@ def _compare(
     fail_on: Severity | None,
     left: Mapping[Address, tuple[str, ...]],
     *,
+    seen: Sequence[DriftItem],
     besides: Iterable[Finding],
 ) -> tuple[Drift, View]:
     """The drift, and its effect on access: from what is declared, plus known undeclared objects, to
-    the live cluster. `besides`: findings about backups and tokens.
+    the live cluster. `besides`: findings about backups and tokens; `seen`: what no file can give.
     """
     desired, moment = loaded.desired, now()
     extra = undeclared(planned.plan.kept, live.state, desired.policy, memory, actor)
     declared, current, effect = planned.after, planned.before, planned.impact.inverse()
     paths = real_paths(live.state, live.facts)
-    if any(one.rings for one in extra):
-        declared = access_table(without(planned.state, extra), live.facts.pve, live.facts.strays)
+    joined = before_joining(live.state, seen)
+    if joined or any(one.rings for one in extra):
+        state = {**without(planned.state, extra), **joined}
+        declared = access_table(state, live.facts.pve, live.facts.strays)
         declared, current = with_any_members((declared, planned.before), moment)
         effect = impact(declared, current, paths, moment)
     findings = [

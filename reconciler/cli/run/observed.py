@@ -15,9 +15,9 @@ from reconciler.kinds.user.second_factors import TFA, second_factors
 from reconciler.live.reader import Live, returned_secrets
 from reconciler.model.address import Address
 from reconciler.model.api import Api
+from reconciler.model.declared import Desired
 from reconciler.model.drift_memory import Memory, Observed
-from reconciler.model.policy import Policy
-from reconciler.planning.observed import of_jobs, of_storages, of_users
+from reconciler.planning.observed import newcomers, of_jobs, of_members, of_storages, of_users
 
 ALTERED = "altered"
 """In place of a digest: the object is not as it was left, though its digest does not show it."""
@@ -35,18 +35,21 @@ class Sight(NamedTuple):
 
 
 def observe(
-    common: CommonOptions, api: Api, live: Live, policy: Policy, memory: Memory, folder: Path
+    common: CommonOptions, api: Api, live: Live, desired: Desired, memory: Memory, folder: Path
 ) -> Sight:
     """One request, whatever the number of users."""
     now: dict[Address, Mapping[str, object]] = {}
     try:
         factors = second_factors(api.get([TFA])[0])
-        now.update(of_users(factors, live.state, live.table(), policy))
+        now.update(of_users(factors, live.state, live.table(), desired.policy))
     except RequestRefused as refused:
         info(common, f"second factors are not compared: {refused.reason}")
+    members = of_members(live.state, desired)
+    now.update(members)
     values = returned_secrets(live)
     altered = fingerprints.altered(folder, values)
-    known = {address: dict(one) for address, one in memory.observed.items()}
+    before = {**memory.observed, **newcomers(members, memory)}
+    known = {address: dict(one) for address, one in before.items()}
     try:
         hashes = fingerprints.hashes(folder, values)
     except OSError as error:

@@ -183,8 +183,9 @@ def _closing(drift: Drift, view: View) -> Iterable[TextLine]:
         )
     if any(one.observed for one in drift.differences):
         yield TextLine(
-            "No plan restores second factors, nor client keys that the files omit: ask who changed "
-            "them, and accept them as they are with `pvectl drift --acknowledge`.",
+            "No plan restores second factors, client keys that the files omit, nor the groups of "
+            "users that `exclude` names: ask who changed them, and accept them as they are with "
+            "`pvectl drift --acknowledge`.",
             Style.STRONG,
         )
     if any(not one.by_hand for one in drift.differences) and not view.unfinished:
