@@ -20,7 +20,7 @@ from jsonschema import Draft202012Validator
 from reconciler.cli import commands
 from reconciler.cli.app import app
 from reconciler.cli.hints import command_modules
-from reconciler.desired.schema import schema, settings_schema
+from reconciler.desired.schema.state_schema import schema, settings_schema
 from tests.desired.test_state_folders import as_json
 from tests.test_documented import DOCUMENTS, ROOT
 

@@ -11,8 +11,8 @@ import typer
 
 from reconciler.cli.explain.code_pages import pages
 from reconciler.cli.hints import command_modules
-from reconciler.desired.directives import DIRECTIVES
-from reconciler.desired.schema import schema, settings_schema
+from reconciler.desired.directives.reader import DIRECTIVES
+from reconciler.desired.schema.state_schema import schema, settings_schema
 from reconciler.kinds import all_kinds
 from reconciler.render.json_schemas import SCHEMAS
 from tests.test_documented import ROOT

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.cli.explain.code_pages import pages as code_pages
-from reconciler.desired.directives import DIRECTIVES
-from reconciler.desired.reference import Key, facts, keys
-from reconciler.desired.schema import schema, settings_schema
+from reconciler.desired.directives.reader import DIRECTIVES
+from reconciler.desired.schema.reference import Key, facts, keys
+from reconciler.desired.schema.state_schema import schema, settings_schema
 from reconciler.errors import MEANINGS, PRECEDENCE
 from reconciler.kinds import all_kinds, summary
 from reconciler.kinds.kind import Kind

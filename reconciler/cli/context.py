@@ -292,7 +292,7 @@ def read_cluster(
     """The live state of everything that the state files concern, and of the objects `besides`;
     raises Blind.
     """
-    from reconciler.planning.replacement import kinds_dropped_by
+    from reconciler.planning.changes.replacement import kinds_dropped_by
 
     wanted = kinds_to_read(desired)
     wanted |= {kind: wanted.get(kind, frozenset()) | ids for kind, ids in besides.items()}

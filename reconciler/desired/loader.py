@@ -11,16 +11,16 @@ from types import MappingProxyType
 from typing import Any
 
 from reconciler.desired.crosscheck import crosscheck
-from reconciler.desired.directives import DIRECTIVES, Directives
-from reconciler.desired.expansion import Expansion, Place
+from reconciler.desired.directives.reader import DIRECTIVES, Directives
+from reconciler.desired.directives.rule_table import all_rules
 from reconciler.desired.files import DISK, SETTINGS_FILE, Files, state_files
-from reconciler.desired.includes import EACH, INCLUDE
 from reconciler.desired.reach import out_of_reach, without_waivers
-from reconciler.desired.rule_table import all_rules
 from reconciler.desired.settings.policy import not_in_release
 from reconciler.desired.settings.settings import Settings, settings_keys
 from reconciler.desired.size_limits import too_large
 from reconciler.desired.table_problems import other_problems, problem_findings
+from reconciler.desired.templates.expansion import Expansion, Place
+from reconciler.desired.templates.includes import EACH, INCLUDE
 from reconciler.desired.toml.document import Document
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import validate, wrong_type

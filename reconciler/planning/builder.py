@@ -18,22 +18,22 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan, Step
 from reconciler.model.spec import Spec, State
-from reconciler.planning.access_summary import access, real_paths, sessions
+from reconciler.planning.backups.exempt_guests import unsaved
+from reconciler.planning.changes.diff import DiffResult, diff, narrow
+from reconciler.planning.changes.removed_globs import with_matching
+from reconciler.planning.changes.replacement import with_restored_dependents
 from reconciler.planning.checks import run_checks
 from reconciler.planning.checks.allow import allow, passed
 from reconciler.planning.checks.context import PlanContext
 from reconciler.planning.checks.targets import partial
-from reconciler.planning.diff import DiffResult, diff, narrow
-from reconciler.planning.known import told_as_known
+from reconciler.planning.findings.access_summary import access, real_paths, sessions
+from reconciler.planning.findings.known import told_as_known
+from reconciler.planning.findings.once_per_table import once_per_table
+from reconciler.planning.findings.places import with_places
 from reconciler.planning.lint import set_aside
-from reconciler.planning.once_per_table import once_per_table
 from reconciler.planning.ordering.exposure_tracker import ExposureTracker
 from reconciler.planning.ordering.order import order
-from reconciler.planning.places import with_places
-from reconciler.planning.removed_globs import with_matching
-from reconciler.planning.replacement import with_restored_dependents
 from reconciler.planning.request import PlanRequest
-from reconciler.planning.unsaved import unsaved
 
 UNDECLARED = "UNDECLARED"
 """A name that only the cluster can resolve."""

@@ -25,8 +25,8 @@ from reconciler.model.finding import Finding
 from reconciler.model.plan import Plan
 from reconciler.model.spec import Spec
 from reconciler.planning.checks.expectations import CORRECT_NAME
+from reconciler.planning.findings.places import place_of
 from reconciler.planning.observed import merged
-from reconciler.planning.places import place_of
 
 _NOT_DECLARED = frozenset({Cause.UNDECLARED, Cause.REMOVED, Cause.MOVED, Cause.DEPENDENT})
 """Why a plan changes what no file declares."""

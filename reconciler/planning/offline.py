@@ -9,7 +9,7 @@ from reconciler.model.address import Address
 from reconciler.model.declared import Desired
 from reconciler.model.inventory import Facts, Kept
 from reconciler.model.spec import Spec, State
-from reconciler.planning.retention import storages_concerned
+from reconciler.planning.backups.retention import storages_concerned
 
 _WITHOUT = (
     "files alone do not hold them; plan against the cluster, or against a snapshot of it with "

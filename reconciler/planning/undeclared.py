@@ -16,7 +16,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import LeftAlone
 from reconciler.model.policy import Mode, Policy
 from reconciler.model.spec import Spec, State
-from reconciler.planning.diff import diff
+from reconciler.planning.changes.diff import diff
 
 _DAY = 86400
 

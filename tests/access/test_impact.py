@@ -17,7 +17,7 @@ from reconciler.access.path_index import PathIndex
 from reconciler.access.table import AccessTable
 from reconciler.model.plan import Access
 from reconciler.model.spec import canonical
-from reconciler.planning.access_summary import ROOM, access
+from reconciler.planning.findings.access_summary import ROOM, access
 from tests.support.random_tables import PATHS, TOKENS, USERS, tables
 
 _MANY = (

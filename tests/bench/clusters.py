@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from reconciler.access.table import AccessTable
-from reconciler.desired.export import export, write_files
+from reconciler.desired.export.toml_files import export, write_files
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.reader import EVERYTHING, read_state
 from reconciler.pve.release import NEWEST

@@ -14,7 +14,7 @@ from reconciler.errors import Blind, ExitStatus
 from reconciler.kinds import all_kinds
 from reconciler.model.declared import Desired
 from reconciler.model.request import request
-from reconciler.planning.bootstrap import (
+from reconciler.planning.bootstrap.least_privilege import (
     APPLY,
     Grant,
     applying_needs,

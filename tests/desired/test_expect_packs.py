@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.desired.expect_packs import PACKS
+from reconciler.desired.directives.expect_packs import PACKS
 from reconciler.errors import ExitStatus
 from reconciler.pve.release import NEWEST
 from tests.cli.in_process import ask

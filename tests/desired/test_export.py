@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.desired.export import export, write_files
+from reconciler.desired.export.toml_files import export, write_files
 from reconciler.desired.loader import load
 from reconciler.desired.toml.formatter import format_text
 from reconciler.errors import UsageError

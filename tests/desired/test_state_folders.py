@@ -13,14 +13,14 @@ from jsonschema import Draft202012Validator
 
 from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import load
-from reconciler.desired.schema import schema, settings_schema
+from reconciler.desired.schema.state_schema import schema, settings_schema
 from reconciler.desired.settings.settings import read_settings
 from reconciler.desired.toml.formatter import format_text
 from reconciler.live.reader import read_live
 from reconciler.model.api import Api
 from reconciler.model.declared import Desired
 from reconciler.model.finding import Severity
-from reconciler.planning.diff import diff
+from reconciler.planning.changes.diff import diff
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = sorted({path.parent for path in ROOT.glob("examples/*/pvectl.toml")} | {ROOT / "state"})

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from reconciler.desired.loader import expand, load
-from reconciler.desired.plain import plain_text
-from reconciler.desired.schema import schema
+from reconciler.desired.schema.state_schema import schema
 from reconciler.desired.settings.settings import read_settings
+from reconciler.desired.templates.plain import plain_text
 from reconciler.desired.toml.formatter import format_text
 from reconciler.model.declared import Desired
 from reconciler.model.finding import Severity

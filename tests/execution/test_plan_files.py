@@ -25,8 +25,8 @@ from reconciler.model.change import Change
 from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan
 from reconciler.model.spec import State
-from reconciler.planning.rejudge import judge_again, whole
 from reconciler.planning.request import PlanRequest
+from reconciler.planning.saved_plan import judge_again, whole
 from tests.execution import size
 from tests.execution.test_tokens import STATE
 from tests.execution.worlds import Bench, declare, look, plan_for, world

@@ -22,7 +22,7 @@ from reconciler.model.run_state import RunState
 from reconciler.model.secret import SecretSink
 from reconciler.model.spec import Spec
 from reconciler.planning.request import PlanRequest
-from reconciler.planning.rotation import rotate
+from reconciler.planning.rotation.new_secrets import rotate
 from reconciler.pve.release import release_of
 from tests.execution.checks import crash, delivered_secrets_are_those_of_the_cluster, executed
 from tests.execution.injected import (

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 import tomli_w
 
-from reconciler.desired.export import export
+from reconciler.desired.export.toml_files import export
 from reconciler.desired.loader import load, require_valid
 from reconciler.errors import RequestRefused
 from reconciler.kinds import access_table, all_kinds, references, specs

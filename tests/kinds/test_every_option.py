@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from reconciler.desired.schema import schema
+from reconciler.desired.schema.state_schema import schema
 from reconciler.kinds import all_kinds
 from reconciler.model.api import Api
 from reconciler.pve.backup_options import JOB_OPTIONS, VZDUMP_OPTIONS

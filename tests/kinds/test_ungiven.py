@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from reconciler.desired.loader import load
-from reconciler.desired.schema import schema
+from reconciler.desired.schema.state_schema import schema
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.ungiven import Rule, by_rule, rules, unset_problems
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reconciler.desired.export import export
+from reconciler.desired.export.toml_files import export
 from reconciler.desired.loader import load
 from reconciler.kinds import all_kinds
 from reconciler.live.reader import read_live
 from reconciler.model.api import Api
-from reconciler.planning.diff import diff
+from reconciler.planning.changes.diff import diff
 from tests.conftest import CASSETTES
 
 

@@ -12,8 +12,8 @@ from reconciler.kinds.kind import Need
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.spec import Spec
-from reconciler.planning.bootstrap import Granted, bootstrap, ways_to_root
-from reconciler.planning.bootstrap_areas import on_whole_areas
+from reconciler.planning.bootstrap.areas import on_whole_areas
+from reconciler.planning.bootstrap.least_privilege import Granted, bootstrap, ways_to_root
 from reconciler.planning.checks.preflight import holds
 from tests.support.random_states import states
 

@@ -20,7 +20,7 @@ from reconciler.model.policy import Manage, Mode, Policy
 from reconciler.model.secret import SecretRef
 from reconciler.model.spec import Spec
 from reconciler.planning.builder import apply_changes
-from reconciler.planning.diff import diff, narrow
+from reconciler.planning.changes.diff import diff, narrow
 
 NOW = 1_800_000_000
 HERE = Source("access.toml", 3, 1)
@@ -224,7 +224,7 @@ def test_deleting_thousands_of_objects_looks_at_each_a_few_times(monkeypatch):
         looked.append(address)
         return list(references(address, spec))
 
-    monkeypatch.setattr("reconciler.planning.diff.references", counting)
+    monkeypatch.setattr("reconciler.planning.changes.diff.references", counting)
     changes = diff(declare(policy=all_of_them), live, now=NOW).changes
     assert len(narrow(changes, ["user.*"], live)) == len(live)
     assert len(looked) < 20 * len(live)

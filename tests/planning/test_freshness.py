@@ -12,7 +12,7 @@ from reconciler.model.address import Address
 from reconciler.model.backups import Archive
 from reconciler.model.inventory import Facts, Guest
 from reconciler.model.recoverability import Freshness, GuestBackups
-from reconciler.planning.freshness import last_due, orphans, survey
+from reconciler.planning.backups.freshness import last_due, orphans, survey
 
 NOW = int(datetime(2026, 11, 28, 12, 0, tzinfo=UTC).timestamp())
 HOUR = 3600

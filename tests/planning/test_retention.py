@@ -13,8 +13,8 @@ from reconciler.model.address import Address
 from reconciler.model.backups import Archive
 from reconciler.model.inventory import Facts, Guest, Kept, Place
 from reconciler.model.spec import State
+from reconciler.planning.backups.retention import disagreements, losses
 from reconciler.planning.checks.retention import differences
-from reconciler.planning.retention import disagreements, losses
 from reconciler.sandbox.backup.listed import written
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.execution.test_backup_survey import Counting

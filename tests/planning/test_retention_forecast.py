@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.planning.retention_forecast import MOST_RUNS, WEEKS, forecast
+from reconciler.planning.backups.retention_forecast import MOST_RUNS, WEEKS, forecast
 
 NOW = int(datetime(2026, 11, 28, 12, 0, tzinfo=UTC).timestamp())
 DAY = 86400

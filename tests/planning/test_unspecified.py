@@ -16,7 +16,7 @@ from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired, Moved
 from reconciler.model.finding import Source
 from reconciler.model.policy import Manage, Policy, Unspecified
-from reconciler.planning.diff import diff
+from reconciler.planning.changes.diff import diff
 
 ANNA = Address("user", "anna@pve")
 DEV = Address("pool", "dev")

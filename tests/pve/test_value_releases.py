@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.desired.schema import schema
+from reconciler.desired.schema.state_schema import schema
 from reconciler.kinds import all_kinds
 from reconciler.pve.release import NotInRelease, release_named
 from reconciler.pve.storage_options import STORAGE_TYPES

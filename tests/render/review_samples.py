@@ -15,7 +15,7 @@ from reconciler.kinds.shared.reader import EVERYTHING
 from reconciler.live.reader import Live, read_live
 from reconciler.model.declared import Desired, Waiver
 from reconciler.model.finding import Source
-from reconciler.planning.access_summary import real_paths
+from reconciler.planning.findings.access_summary import real_paths
 from reconciler.planning.lint import lint_all
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.support.command import FIXTURES

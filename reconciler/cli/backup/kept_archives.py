@@ -8,7 +8,7 @@ from reconciler.kinds.shared.reader import RESOURCES
 from reconciler.live.reader import Live
 from reconciler.model.api import Api
 from reconciler.model.spec import State
-from reconciler.planning.retention import rules_concerned
+from reconciler.planning.backups.retention import rules_concerned
 
 
 def with_archives(api: Api, live: Live, planned: State) -> Live:

@@ -19,10 +19,10 @@ from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding
 from reconciler.model.inventory import Facts
 from reconciler.model.recoverability import BackupStatus
-from reconciler.planning import freshness
-from reconciler.planning.drills import findings, in_one, with_drills
+from reconciler.planning.backups import freshness
+from reconciler.planning.backups.drills import findings, in_one, with_drills
+from reconciler.planning.backups.exempt_guests import unsaved
 from reconciler.planning.lint.waive import OF_DRIFT, waive
-from reconciler.planning.unsaved import unsaved
 from reconciler.render.view import View
 
 Held = Mapping[str, Mapping[str, Any]]

@@ -19,7 +19,9 @@ from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.model.address import Address
 from reconciler.model.policy import Mode, Policy
-from reconciler.planning.bootstrap import (
+from reconciler.planning.bootstrap.areas import on_whole_areas
+from reconciler.planning.bootstrap.duties import drilling_needs, saving_needs
+from reconciler.planning.bootstrap.least_privilege import (
     APPLY,
     PLAN,
     Granted,
@@ -29,8 +31,6 @@ from reconciler.planning.bootstrap import (
     vanishing,
     ways_to_root,
 )
-from reconciler.planning.bootstrap_areas import on_whole_areas
-from reconciler.planning.duties import drilling_needs, saving_needs
 from reconciler.render.documents.bootstrap import Part, Start
 from reconciler.text.shell import shell
 from reconciler.text.suggest import did_you_mean

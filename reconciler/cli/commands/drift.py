@@ -45,16 +45,16 @@ from reconciler.model.health import CODES
 from reconciler.model.policy_rule import is_of_rule
 from reconciler.model.records import OwnRun, Records
 from reconciler.model.spec import Spec
-from reconciler.planning.access_summary import real_paths
 from reconciler.planning.builder import PlanResult
 from reconciler.planning.checks.call_expectations import expected_calls
 from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.checks.own_rules import kept_rules
 from reconciler.planning.checks.separation import separation
 from reconciler.planning.drift import drift_of, held_as_declared, placed, remembered, with_observed
+from reconciler.planning.findings.access_summary import real_paths
 from reconciler.planning.observed import before_joining, differing
 from reconciler.planning.observed import to_remember as observed_to_remember
-from reconciler.planning.rotation_due import aged, has_any, rotation
+from reconciler.planning.rotation.due import aged, has_any, rotation
 from reconciler.planning.undeclared import ending, undeclared, without
 from reconciler.planning.unspecified import as_left, to_remember
 from reconciler.render.documents.plan import only_about_applying

@@ -23,21 +23,21 @@ from reconciler.cli.state_folder.adoption import (
 from reconciler.cli.state_folder.editor_schema import beside, write_beside
 from reconciler.cli.state_folder.state_files import settings_table
 from reconciler.cli.terminal.output import check_formats, info, show, write_file
-from reconciler.desired.adoption import adoption, chosen, with_belongings
-from reconciler.desired.export import export, write_files
+from reconciler.desired.export.adoption import adoption, chosen, with_belongings
+from reconciler.desired.export.terraform import read_terraform_state
+from reconciler.desired.export.terraform_ownership import Ownership
+from reconciler.desired.export.toml_files import export, write_files
 from reconciler.desired.files import SETTINGS_FILE
 from reconciler.desired.loader import require_valid
 from reconciler.desired.reach import Reach, in_ci, require_inside
 from reconciler.desired.settings.left_to_others import Exclusion, leaving_to_others, of_directories
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.desired.terraform import read_terraform_state
-from reconciler.desired.terraform_ownership import Ownership
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.kinds.shared.directory import copied, synchronised
 from reconciler.live.reader import Live
 from reconciler.model.finding import Finding, Severity
-from reconciler.planning.unread import stray_findings, unread_findings
+from reconciler.planning.findings.unread import stray_findings, unread_findings
 from reconciler.pve.release import NEWEST, Release, known_releases
 
 

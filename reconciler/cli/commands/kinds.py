@@ -48,7 +48,7 @@ def kinds(
 
 def _one(name: str) -> None:
     """Show one kind; raises UsageError for an unknown one."""
-    from reconciler.desired.reference import facts, keys
+    from reconciler.desired.schema.reference import facts, keys
 
     kind = all_kinds().get(name)
     if kind is None:

@@ -37,7 +37,7 @@ from reconciler.live.reader import DECIDING, read_live
 from reconciler.live.second_factors import with_second_factors
 from reconciler.model.declared import Desired
 from reconciler.model.inventory import Facts
-from reconciler.planning.access_summary import real_paths
+from reconciler.planning.findings.access_summary import real_paths
 from reconciler.planning.lint import lint_all
 from reconciler.planning.offline import as_live
 from reconciler.render import FORMATS

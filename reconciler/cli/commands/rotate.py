@@ -40,8 +40,8 @@ from reconciler.model.address import Address
 from reconciler.model.declared import Desired
 from reconciler.model.secret import SecretSink
 from reconciler.planning.request import PlanRequest
-from reconciler.planning.rotation import rotate as plan_rotation
-from reconciler.planning.rotation_due import aged
+from reconciler.planning.rotation.due import aged
+from reconciler.planning.rotation.new_secrets import rotate as plan_rotation
 from reconciler.render.view import View
 from reconciler.text.shell import shell
 from reconciler.text.suggest import did_you_mean

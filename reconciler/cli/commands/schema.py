@@ -54,8 +54,8 @@ def schema(
         for path in write_schemas(out, asked or NEWEST):
             info(common, f"wrote {path}")
         return ExitStatus.OK
-    from reconciler.desired.schema import schema as state_schema
-    from reconciler.desired.schema import settings_schema
+    from reconciler.desired.schema.state_schema import schema as state_schema
+    from reconciler.desired.schema.state_schema import settings_schema
 
     wanted = settings_schema() if settings else state_schema(asked or NEWEST)
     result(schema_text(wanted))

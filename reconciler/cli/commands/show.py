@@ -101,7 +101,7 @@ def _access(saved: SavedPlan) -> BeforeAfter | None:
 
 
 def _show_files(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
-    from reconciler.desired.plain import plain_text
+    from reconciler.desired.templates.plain import plain_text
 
     load_cluster(cluster, settings)
     expansion = expand(cluster.folder, settings=settings)

@@ -16,7 +16,7 @@ from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus, UsageError
-from reconciler.planning.unread import unread_findings
+from reconciler.planning.findings.unread import unread_findings
 from reconciler.text.humanize import count
 
 

@@ -24,14 +24,14 @@ from reconciler.kinds.role import RESERVED
 from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding, Severity
 from reconciler.planning.builder import UNDECLARED, apply_changes
+from reconciler.planning.changes.diff import diff
+from reconciler.planning.changes.removed_globs import with_matching
 from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.checks.idle import idle
 from reconciler.planning.checks.no_longer_declared import no_longer_declared, said
-from reconciler.planning.diff import diff
 from reconciler.planning.lint import LintContext, lint_declared, set_aside
 from reconciler.planning.lint.own import broken_rules
 from reconciler.planning.lint.own.idle import idle_rules
-from reconciler.planning.removed_globs import with_matching
 from reconciler.pve.release import Release
 from reconciler.text.humanize import count
 from reconciler.text.suggest import suggest
@@ -116,7 +116,7 @@ def _passed_over(cluster: ClusterSettings) -> list[Finding]:
     folder = cluster.target.sandbox_folder if cluster.target else None
     if folder is None or not (Path(folder) / "user.cfg").is_file():
         return []
-    from reconciler.planning.unread import unread_findings
+    from reconciler.planning.findings.unread import unread_findings
     from reconciler.sandbox.config.store import Store
     from reconciler.sandbox.config.unread import unread
 

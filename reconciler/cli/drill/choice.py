@@ -19,7 +19,7 @@ from reconciler.model.backups import Archive
 from reconciler.model.drill import MARK, Drilled, DrillPlan
 from reconciler.model.inventory import Facts
 from reconciler.model.policy import Drill
-from reconciler.planning.drills import checks_of, newest, sampled
+from reconciler.planning.backups.drills import checks_of, newest, sampled
 from reconciler.pve.guest_config import LXC, QEMU, GuestConfig
 from reconciler.text.humanize import listed
 from reconciler.text.period import seconds_of

@@ -21,8 +21,8 @@ def explain_retention(common: CommonOptions, job: str) -> ExitStatus:
     check_formats(common, RETENTION)
     job = job.removeprefix("backup.")
     from reconciler.cli.backup.run import declared_job
-    from reconciler.planning.retention import rules_of_job
-    from reconciler.planning.retention_forecast import forecast
+    from reconciler.planning.backups.retention import rules_of_job
+    from reconciler.planning.backups.retention_forecast import forecast
 
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = load_cluster(cluster, settings)

@@ -23,7 +23,7 @@ from reconciler.model.declared import Desired
 from reconciler.model.inventory import Facts
 from reconciler.model.request import request
 from reconciler.model.spec import State
-from reconciler.planning.access_summary import real_paths
+from reconciler.planning.findings.access_summary import real_paths
 from reconciler.planning.offline import as_live
 
 FromFiles = Annotated[

@@ -17,7 +17,7 @@ from reconciler.model.address import Address
 from reconciler.model.declared import Desired
 from reconciler.model.drift_memory import Memory
 from reconciler.model.spec import State
-from reconciler.planning.goal import goal
+from reconciler.planning.changes.goal import goal
 from reconciler.planning.unspecified import as_json
 
 FORMAT = 3

@@ -18,8 +18,8 @@ from reconciler.model.api import Api
 from reconciler.model.declared import Desired
 from reconciler.model.plan import Plan
 from reconciler.planning.builder import apply_changes
-from reconciler.planning.rejudge import judge_again, strangers
 from reconciler.planning.request import PlanRequest
+from reconciler.planning.saved_plan import judge_again, strangers
 from reconciler.text.humanize import listed
 
 NAMED = 10

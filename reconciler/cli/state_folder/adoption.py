@@ -9,8 +9,8 @@ from pathlib import Path
 
 from reconciler.cli.context import now
 from reconciler.cli.run import drift_memory
-from reconciler.desired.adoption import Adoption
-from reconciler.desired.export import Exported, write_files
+from reconciler.desired.export.adoption import Adoption
+from reconciler.desired.export.toml_files import Exported, write_files
 from reconciler.desired.files import Besides, state_files
 from reconciler.desired.loader import load, require_valid
 from reconciler.desired.settings.settings import Settings

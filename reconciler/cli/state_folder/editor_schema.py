@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.cli.terminal.output import write_file
-from reconciler.desired.export import SCHEMA_FOLDER
+from reconciler.desired.export.toml_files import SCHEMA_FOLDER
 from reconciler.pve.release import NEWEST, Release
 
 
@@ -18,7 +18,7 @@ def schema_text(schema: dict[str, Any]) -> str:
 
 def write_schemas(folder: Path, release: Release = NEWEST) -> list[Path]:
     """Write both schemas for this release into `folder`; returns their paths."""
-    from reconciler.desired.schema import schema, settings_schema
+    from reconciler.desired.schema.state_schema import schema, settings_schema
 
     written = {"state.json": schema(release), "settings.json": settings_schema()}
     for name, wanted in written.items():

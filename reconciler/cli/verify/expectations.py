@@ -43,7 +43,7 @@ from reconciler.model.api import Api
 from reconciler.model.declared import CallExpectation, Expectation
 from reconciler.model.request import request
 from reconciler.model.secret import SecretSink
-from reconciler.planning.access_summary import real_paths
+from reconciler.planning.findings.access_summary import real_paths
 from reconciler.render.documents.verification import ProbeResult, Verification
 from reconciler.render.view import View
 from reconciler.text.suggest import did_you_mean

@@ -14,9 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from reconciler.desired.directives import DIRECTIVES, Directives
+from reconciler.desired.directives.reader import DIRECTIVES, Directives
 from reconciler.desired.files import SETTINGS_FILE
-from reconciler.desired.includes import EACH, INCLUDE
 from reconciler.desired.reach import (
     OUT_OF_REACH,
     Reach,
@@ -36,6 +35,7 @@ from reconciler.desired.settings.target import (
     read_cluster,
 )
 from reconciler.desired.settings.target_table import TargetTable
+from reconciler.desired.templates.includes import EACH, INCLUDE
 from reconciler.desired.toml.document import Document, read
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import validate, wrong_type

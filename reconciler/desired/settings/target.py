@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reconciler.desired.expansion import Place
 from reconciler.desired.reach import OUT_OF_REACH, Reach, how_to_allow, in_ci, is_proposed
 from reconciler.desired.settings.target_table import TargetTable, misfits
+from reconciler.desired.templates.expansion import Place
 from reconciler.desired.toml.document import Document
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import problem_words, salvage, validate

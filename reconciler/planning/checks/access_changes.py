@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from reconciler.model.address import Address
 from reconciler.model.finding import Finding, Source
-from reconciler.planning.access_summary import new_ways_to_root, surprises
 from reconciler.planning.checks.context import PlanContext
-from reconciler.planning.places import first_place
+from reconciler.planning.findings.access_summary import new_ways_to_root, surprises
+from reconciler.planning.findings.places import first_place
 
 
 def check(context: PlanContext) -> Iterable[Finding]:

@@ -13,7 +13,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.spec import Spec
 from reconciler.planning.checks.context import PlanContext
 from reconciler.planning.checks.limits import leaving
-from reconciler.planning.places import first_place
+from reconciler.planning.findings.places import first_place
 from reconciler.text.humanize import in_prose, listed
 
 _NAMED = 5

@@ -17,7 +17,7 @@ from reconciler.model.change import Change, Undo
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.plan import Step
 from reconciler.planning.checks.context import PlanContext
-from reconciler.planning.places import place_of
+from reconciler.planning.findings.places import place_of
 
 MISSING_PRIVILEGE = "MISSING_PRIVILEGE"
 BOOTSTRAP = "`pvectl bootstrap` prints the `pveum` lines that grant what this state needs"

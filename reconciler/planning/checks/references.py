@@ -11,7 +11,7 @@ from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.spec import State
 from reconciler.planning.checks.context import PlanContext
-from reconciler.planning.once_per_table import once_per_table
+from reconciler.planning.findings.once_per_table import once_per_table
 from reconciler.pve.release import NEWEST
 from reconciler.text.suggest import did_you_mean
 

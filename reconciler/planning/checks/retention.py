@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 from reconciler.model.address import Address
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.inventory import Kept
-from reconciler.planning.checks.allow import refusal
-from reconciler.planning.checks.context import PlanContext
-from reconciler.planning.retention import (
+from reconciler.planning.backups.retention import (
     Disagreement,
     Loss,
     disagreements,
     losses,
     storages_concerned,
 )
+from reconciler.planning.checks.allow import refusal
+from reconciler.planning.checks.context import PlanContext
 from reconciler.text.humanize import count, in_prose, listed, moment
 
 LOSES_ARCHIVES = "LOSES_ARCHIVES"

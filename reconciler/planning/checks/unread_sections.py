@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from reconciler.model.finding import Finding
 from reconciler.planning.checks.context import PlanContext
-from reconciler.planning.unread import unread_findings
+from reconciler.planning.findings.unread import unread_findings
 
 
 def check(context: PlanContext) -> Iterable[Finding]:

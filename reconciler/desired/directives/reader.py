@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from reconciler.desired.expect_table import ExpectTable, call_of, expectations_of
-from reconciler.desired.rule_table import RuleTable, rule_of
+from reconciler.desired.directives.expect_table import ExpectTable, call_of, expectations_of
+from reconciler.desired.directives.rule_table import RuleTable, rule_of
 from reconciler.desired.size_limits import too_large
 from reconciler.desired.toml.document import Document
 from reconciler.desired.validation import validate, wrong_type

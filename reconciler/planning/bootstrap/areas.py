@@ -6,7 +6,14 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from reconciler.access.review.privilege_catalog import Level, level
-from reconciler.planning.bootstrap import APPLY, PLAN, Grant, Granted, granted_as, ways_to_root
+from reconciler.planning.bootstrap.least_privilege import (
+    APPLY,
+    PLAN,
+    Grant,
+    Granted,
+    granted_as,
+    ways_to_root,
+)
 
 _TOP = "/"
 

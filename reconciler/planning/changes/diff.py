@@ -15,7 +15,7 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.plan import LeftAlone
 from reconciler.model.policy import Mode
 from reconciler.model.spec import Spec, State
-from reconciler.planning.goal import goal
+from reconciler.planning.changes.goal import goal
 
 _LEFT = {
     Mode.WATCH: "not declared; watched: drift reports it, nothing deletes it",

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from reconciler.desired.expect_packs import PACKS
+from reconciler.desired.directives.expect_packs import PACKS
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.shared.field_types import Privilege, asked_release
 from reconciler.model.declared import CallExpectation, Expectation

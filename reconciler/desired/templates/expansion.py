@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reconciler.desired.files import DISK, Files, state_files
-from reconciler.desired.includes import EACH, INCLUDE, Includes
 from reconciler.desired.reach import Reach
 from reconciler.desired.size_limits import MOST_VALUES, Room, too_large, weight
+from reconciler.desired.templates.includes import EACH, INCLUDE, Includes
+from reconciler.desired.templates.variables import substitute
 from reconciler.desired.toml.document import Document, Key
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import type_name, wrong_type
-from reconciler.desired.variables import substitute
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.real_path import real_path
 from reconciler.text.sanitize import clean

@@ -8,12 +8,12 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from reconciler.desired.directives import DIRECTIVES
+from reconciler.desired.directives.reader import DIRECTIVES
+from reconciler.desired.directives.rule_table import RuleTable
 from reconciler.desired.files import SETTINGS_FILE
-from reconciler.desired.includes import EACH, INCLUDE
-from reconciler.desired.option_schema import add_options
-from reconciler.desired.rule_table import RuleTable
+from reconciler.desired.schema.option_schema import add_options
 from reconciler.desired.settings.target_table import TargetTable
+from reconciler.desired.templates.includes import EACH, INCLUDE
 from reconciler.kinds import all_kinds, summary
 from reconciler.kinds.kind import Kind
 from reconciler.kinds.shared.ungiven import Rule, rules

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from reconciler.access.expectations.check import GROUP_PREFIX
-from reconciler.desired.expect_table import Paths, Principals, Privileges
+from reconciler.desired.directives.expect_table import Paths, Principals, Privileges
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.field_types import NAME, REALM, Age

@@ -15,9 +15,9 @@ from reconciler.model.finding import Finding, Severity
 from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan, Step
 from reconciler.model.spec import Spec, State
-from reconciler.planning.access_summary import real_paths
 from reconciler.planning.builder import PlanResult, apply_changes, judged
-from reconciler.planning.diff import diff
+from reconciler.planning.changes.diff import diff
+from reconciler.planning.findings.access_summary import real_paths
 from reconciler.planning.ordering.exposure_tracker import ExposureTracker
 from reconciler.planning.ordering.order import misplaced
 from reconciler.planning.request import PlanRequest

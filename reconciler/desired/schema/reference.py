@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from reconciler.desired.schema import schema
+from reconciler.desired.schema.state_schema import schema
 from reconciler.kinds.kind import Kind
 from reconciler.kinds.shared.options import toml_name
 from reconciler.kinds.shared.ungiven import Rule, rules

@@ -9,7 +9,7 @@ from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.declared import Desired
 from reconciler.model.spec import Spec, State
-from reconciler.planning.goal import goal
+from reconciler.planning.changes.goal import goal
 
 
 def with_restored_dependents(changes: Sequence[Change], live: State) -> tuple[Change, ...]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from reconciler.desired.export.terraform import TerraformState
 from reconciler.desired.settings.left_to_others import Exclusion
-from reconciler.desired.terraform import TerraformState
 from reconciler.kinds import kind_of
 from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.model.address import Address

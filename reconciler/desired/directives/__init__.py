@@ -1,0 +1,1 @@
+"""Tables that declare no object: `[[expect]]`, `[[rule]]`, `[[removed]]`, `[[waive]]`, ..."""

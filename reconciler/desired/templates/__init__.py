@@ -1,0 +1,1 @@
+"""State files as plain documents: includes, `[[each]]` and variables."""

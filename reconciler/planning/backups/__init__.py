@@ -1,0 +1,1 @@
+"""Archives and drills judged by what the files promise, and what a retention would remove."""

@@ -1,0 +1,1 @@
+"""What has to change between two states, and what is left alone."""

@@ -1,0 +1,1 @@
+"""New secrets for tokens: which are due, and the plan that makes them."""
