@@ -88,8 +88,8 @@ def need(path: str, *privileges: str, propagated: bool = False) -> Need:
 class TablePlace(NamedTuple):
     """Where a kind's tables are in a TOML file.
 
-    `[role.NAME]` is TablePlace("role"); `[user."U".token.NAME]` is TablePlace("token", inside="user");
-    `[[acl]]` is TablePlace("acl", array=True).
+    `[role.NAME]` is TablePlace("role"), `[user."U".token.NAME]` TablePlace("token", inside="user"),
+    `[[acl]]` TablePlace("acl", array=True).
     """
 
     key: str

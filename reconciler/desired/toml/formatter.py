@@ -36,7 +36,7 @@ _PLAIN_LITERAL = re.compile(r"'[^'\"\\]*'")
 
 @lru_cache(maxsize=65536, typed=True)
 def atom_text(value: Any) -> str:
-    """A text, number, boolean or date as TOML; invisible characters of a text are written as escapes,
+    """A text, number, boolean or date as TOML; invisible characters are written as escapes,
     so that a file holds nothing that its reader does not see."""
     import tomli_w
 
