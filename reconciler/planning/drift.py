@@ -12,6 +12,7 @@ from reconciler.model.address import Address
 from reconciler.model.change import Action, Cause, Change
 from reconciler.model.declared import Desired
 from reconciler.model.drift import (
+    EXPECT,
     UNKNOWN,
     Drift,
     DriftClass,
@@ -23,11 +24,16 @@ from reconciler.model.drift_memory import Memory, Observed
 from reconciler.model.finding import Finding
 from reconciler.model.plan import Plan
 from reconciler.model.spec import Spec
+from reconciler.planning.checks.expectations import CORRECT_NAME
 from reconciler.planning.findings.places import place_of
 from reconciler.planning.observed import merged
 
 _NOT_DECLARED = frozenset({Cause.UNDECLARED, Cause.REMOVED, Cause.MOVED, Cause.DEPENDENT})
 """Why a plan changes what no file declares."""
+
+_HOLDS = "it holds as declared: `pvectl plan` shows what restores that"
+
+_TO_COME = "it is declared, but not in the cluster: `pvectl plan` shows what creates it"
 
 _NOTHING: Mapping[Address, Iterable[str]] = MappingProxyType({})
 
@@ -62,6 +68,21 @@ def drift_of(
         tuple(roots),
         frozenset(failing),
     )
+
+
+def held_as_declared(failing: Iterable[Finding], planned: Iterable[Finding]) -> Iterable[Finding]:
+    """Expectations that fail in the cluster; those that hold once it is as declared say so, and no
+    other way to fix them. `planned`: the findings of the plan."""
+    still = [(one.source, one.message) for one in planned if one.code == EXPECT]
+    places = {source for source, _ in still}
+    for one in failing:
+        if one.source not in places:
+            cause = one.hint.partition("\n")[0] if one.hint.startswith("given by ") else ""
+            yield one._replace(hint="\n".join(filter(None, (cause, _HOLDS))))
+        elif one.hint == CORRECT_NAME and (one.source, one.message) not in still:
+            yield one._replace(hint=_TO_COME)
+        else:
+            yield one
 
 
 def with_observed(drift: Drift, items: Iterable[DriftItem]) -> Drift:

@@ -408,7 +408,14 @@ def test_a_failing_expectation_is_the_worst(house: House, tmp_path: Path) -> Non
     ended = house.run("drift", "--format", "text", "--format", f"metrics={metrics}")
     assert ended.status == ExitStatus.REFUSED
     assert ended.out.startswith("Drift: 1 expectation fails, ")
+    assert "\n      given by VMOperatorCustom for " in ended.out
+    assert "it holds as declared: `pvectl plan" in ended.out
     assert re.search(r"^pvectl_expectations_failed\{.*\} 1$", metrics.read_text(), re.M)
+    more = '[user."new@pve"]\n' + EXPECTED.replace("alice@ldap", "new@pve")
+    (house.state / "more.toml").write_text(more + more[18:].replace("cannot", "can"))
+    told = " ".join(house.run("drift").out.split())
+    assert "new@pve is not an existing user, token or group it is declared, but not in" in told
+    assert "new@pve: missing in the cluster, active as declared" in told
 
 
 def test_what_ends_soon_rings_by_alarm_and_findings_fail_by_lint(house: House) -> None:

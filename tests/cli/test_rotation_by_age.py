@@ -140,9 +140,11 @@ def test_a_pipe_gets_the_secret_and_nothing_else(lab: Lab, tmp_path: Path) -> No
     assert made.status == ExitStatus.OK, made
     assert made.out == f"{secret_of(lab.pve, TOKEN)}\n"
     assert "Apply complete" in made.err
+    assert "never expires\n      set expires\n" in made.err
     rotated = pvectl("rotate", TOKEN, "--yes", *on, cwd=tmp_path, env=env)
     assert rotated.out == f"{secret_of(lab.pve, TOKEN)}\n" != made.out
     assert rotated.out.strip() not in rotated.err
+    assert re.search(r"IRREVERSIBLE  \w+.toml:\d", rotated.err)
     planned = pvectl("plan", *on, cwd=tmp_path, env=env)
     assert "No changes" in planned.out
     kept = "".join(path.read_text() for path in lab.home.rglob("*") if path.is_file())

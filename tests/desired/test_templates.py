@@ -228,6 +228,10 @@ WRONG = {
         '[[each]]\na = ["x"]\n[[each.alc]]\nroles = ["R"]\n',
         "a.toml:3:8 EACH unknown table 'alc'",
     ),
+    "an unknown list of tables": (
+        '[[each]]\nteam = ["x"]\nnumber = 1\n[[each.zz]]\nroles = ["R"]\n',
+        "a.toml:4:8 EACH unknown table 'zz'",
+    ),
     "a bad name": (
         '[[each]]\n"a b" = ["x"]\n[each.group.a]\n',
         "a.toml:2:1 EACH 'a b' is not a valid variable name",

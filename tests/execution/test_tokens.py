@@ -15,8 +15,8 @@ from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
+from reconciler.model.declared import Desired
 from reconciler.model.inventory import Facts
-from reconciler.model.policy import Policy
 from reconciler.model.request import Request
 from reconciler.model.run_state import RunState
 from reconciler.model.secret import SecretSink
@@ -184,7 +184,7 @@ def rotation(cluster: World, release: str) -> Bench:
     question = PlanRequest(cluster.api.endpoint, "root@pam", NOW)
     live = look(cluster.api)
     facts = Facts(release, pve=release_of(release, {}))
-    made = Bench(cluster, rotate({TOKEN: SINK}, live, facts, question, Policy()))
+    made = Bench(cluster, rotate({TOKEN: SINK}, live, facts, question, Desired()))
     assert first.plan.steps == ()
     assert not made.plan.refusals
     return made

@@ -352,13 +352,14 @@ def test_only_a_token_with_a_place_for_its_secret_is_to_be_rotated() -> None:
     state = _state(**{"user.ann@pve": UserSpec(), "token.ann@pve!ci": TokenSpec()})
     address = Address("token", "ann@pve!ci")
     hints = []
-    for sink in (None, SecretSink(file="secrets/ci")):
-        declared = Declared(TokenSpec(secret_to=sink), Source("a.toml", 1))
+    file = SecretSink(file="secrets/ci")
+    for sink, notes in ((None, {}), (file, {}), (file, {"rotate_after": 90})):
+        declared = Declared(TokenSpec(secret_to=sink), Source("a.toml", 1), notes)
         scene = LintContext(state, access_table(state), {address: declared})
         (found,) = [one for one in lint(scene) if one.code == "LINT_TOKEN_NEVER_EXPIRES"]
         hints.append(found.hint)
     rotate = 'set expires, and rotate_after = "90d": `pvectl rotate --due` renews it in time'
-    assert hints == ["set expires", rotate]
+    assert hints == ["set expires", rotate, "set expires"]
 
 
 def test_a_break_glass_principal_that_cannot_log_in_is_found() -> None:

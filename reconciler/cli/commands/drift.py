@@ -50,7 +50,7 @@ from reconciler.planning.checks.call_expectations import expected_calls
 from reconciler.planning.checks.custom_rules import kept_rules
 from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.checks.separation import separation
-from reconciler.planning.drift import drift_of, placed, remembered, with_observed
+from reconciler.planning.drift import drift_of, held_as_declared, placed, remembered, with_observed
 from reconciler.planning.findings.access_summary import real_paths
 from reconciler.planning.observed import before_joining, differing
 from reconciler.planning.observed import to_remember as observed_to_remember
@@ -230,9 +230,14 @@ def _compare(
             and not only_about_applying(one)
             and not is_of_rule(one.code)
         ),
-        *expectations(planned.before, desired.expectations, paths, moment),
-        *expected_calls(planned.before, desired.calls, moment),
-        *separation(planned.before, desired.expectations, paths, moment),
+        *held_as_declared(
+            [
+                *expectations(planned.before, desired.expectations, paths, moment),
+                *expected_calls(planned.before, desired.calls, moment),
+                *separation(planned.before, desired.expectations, paths, moment),
+            ],
+            planned.plan.findings,
+        ),
         *kept_rules(desired, live.state, planned.before, paths, moment),
         *ending(desired, live.state, moment),
         *besides,
@@ -300,12 +305,16 @@ def _lines(
     said.sort(key=lambda one: -len(one.gains.privileges))
     by_hand = {address.id for address, names in left.items() if not _LOGIN.isdisjoint(names)}
     logins = [
-        f"{in_prose(one.principals)}: {one.after} in the cluster, {one.before} "
+        f"{in_prose(one.principals)}: {_login(one.after)} in the cluster, {one.before} "
         + ("before" if by_hand.issuperset(one.principals) else "as declared")
         for one in effect.logins
         if one.before is not Login.ABSENT
     ]
     return [*(one.in_past() for one in said), *logins]
+
+
+def _login(state: Login) -> str:
+    return "missing" if state is Login.ABSENT else str(state)
 
 
 def _declared(loaded: Loaded, live: Live) -> dict[Address, Spec]:

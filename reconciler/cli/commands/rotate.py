@@ -97,7 +97,7 @@ def rotate(
             question = PlanRequest(
                 place.name, api.actor, now(), allowed=allowed, identity=place.identity
             )
-            plan = plan_rotation(tokens, live.state, live.facts, question, desired.policy)
+            plan = plan_rotation(tokens, live.state, live.facts, question, desired)
             write = show_if_possible if yes else show
             write(beside_secrets(common, plan), "plan", plan, View())
             return carry_out(common, cluster, settings, api, plan, None, yes=yes)

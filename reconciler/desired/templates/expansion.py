@@ -194,7 +194,10 @@ class Expansion:
                 other = next(name for name in names if name not in lists)
                 hint = "put it into a table below, or make it a key of the values: records"
                 return other, f"'{other}' is neither a table nor the list of [[each]]", hint
-            unknown = next((name for name in names if did_you_mean(name, self._known)), "")
+            tables = [name for name in lists if _are_records(table[name])]
+            likely = tables if 0 < len(tables) < len(names) else names
+            near = (name for name in likely if did_you_mean(name, self._known))
+            unknown = next(near, tables[0] if likely is tables else "")
         if unknown:
             hint = did_you_mean(unknown, self._known) or f"a list is written {FORM}"
             return unknown, f"unknown table '{unknown}'", hint

@@ -10,6 +10,7 @@ from reconciler.access.table import AccessTable
 from reconciler.model.declared import CallExpectation
 from reconciler.model.finding import Finding, Severity
 from reconciler.planning.checks.context import PlanContext
+from reconciler.planning.checks.expectations import CORRECT_NAME
 
 
 def check(context: PlanContext) -> Iterable[Finding]:
@@ -39,7 +40,7 @@ def expected_calls(
     for one in calls:
         for name in unknown_names(table, one.who) if complete else ():
             message = f"expectation: {name} is not an existing user, token or group"
-            yield _finding(one, message, "correct the name, or remove it")
+            yield _finding(one, message, CORRECT_NAME)
         for who in who_is_meant(table, one.who) if one.status != REFUSED else ():
             state = login(table, who, now)
             if state is not Login.ACTIVE:

@@ -20,6 +20,9 @@ from reconciler.text.humanize import in_prose
 SHOWN = 20
 """Number of paths for which commands are written out."""
 
+CORRECT_NAME = "correct the name, or remove it"
+"""The hint where an expectation names nobody."""
+
 _OTHERS = {path: f"anything else below {path.rpartition('/')[0]}" for path in UNNAMED}
 
 
@@ -80,7 +83,7 @@ def _message(failure: FailedExpectation) -> str:
 def _hint(failure: FailedExpectation, trial: AccessTable) -> str:
     """`trial` is changed as the commands would change the cluster: each builds on those before."""
     if failure.broken is BrokenPart.UNKNOWN:
-        return "correct the name, or remove it"
+        return CORRECT_NAME
     if failure.broken is BrokenPart.CAN:
         given = [entry_text(entry) for entry in failure.entries]
         return (

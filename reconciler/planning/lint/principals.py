@@ -10,6 +10,7 @@ from reconciler.access.evaluate import index_of
 from reconciler.access.granted import granted_users
 from reconciler.access.login import Login, login
 from reconciler.kinds.shared.directory import copied, synchronised
+from reconciler.kinds.token import ROTATE_AFTER
 from reconciler.model.address import Address
 from reconciler.model.finding import Severity
 from reconciler.planning.lint.rule import Hit, LintContext, Rule
@@ -34,7 +35,8 @@ def _never_expires(scene: LintContext) -> Iterable[Hit]:
         if not scene.table.tokens[token].expires and not (user and user.expires):
             hint, address = "set expires", Address("token", token)
             declared = scene.declared.get(address)
-            if declared is not None and getattr(declared.spec, "secret_to", None):
+            known = declared is not None and ROTATE_AFTER in declared.notes
+            if declared is not None and not known and getattr(declared.spec, "secret_to", None):
                 hint += ', and rotate_after = "90d": `pvectl rotate --due` renews it in time'
             yield Hit(address, f"token {token} never expires", hint)
 

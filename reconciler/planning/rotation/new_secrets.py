@@ -13,12 +13,12 @@ from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.inventory import Facts
 from reconciler.model.plan import Plan
-from reconciler.model.policy import Policy
 from reconciler.model.secret import SecretSink
 from reconciler.model.spec import State
 from reconciler.planning.checks import run_checks
 from reconciler.planning.checks.allow import allow, passed
 from reconciler.planning.checks.context import PlanContext
+from reconciler.planning.findings.places import with_places
 from reconciler.planning.ordering.order import order
 from reconciler.planning.request import PlanRequest
 from reconciler.pve.release import Release
@@ -37,11 +37,11 @@ def rotate(
     live: State,
     facts: Facts,
     request: PlanRequest,
-    policy: Policy,
+    desired: Desired,
 ) -> Plan:
     """Plan a new secret for each of these live tokens; their ACL entries stay the same.
 
-    Refused for the acting token itself, and where `policy` forbids it. Older releases can only
+    Refused for the acting token itself, and where its policy forbids it. Older releases can only
     delete and recreate the token, with its entries.
     """
     changes = [
@@ -52,7 +52,7 @@ def rotate(
     steps = order(changes)
     table = access_table(live, facts.pve)
     context = PlanContext(
-        Desired(policy=policy),
+        desired,
         request,
         live,
         live,
@@ -67,7 +67,7 @@ def rotate(
         impact(table, table, (), request.now),
     )
     own = (finding for address in tokens for finding in _of_the_caller(address, request.actor))
-    findings = [*own, *run_checks(context, CHECKS)]
+    findings = with_places((*own, *run_checks(context, CHECKS)), desired, live)
     allowed = (*(f"IRREVERSIBLE={address}" for address in sorted(tokens)), *request.allowed)
     asked = dict.fromkeys(allow(findings, allowed))
     concerned = sorted({change.address for change in changes})
